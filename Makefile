@@ -1,0 +1,39 @@
+# Every target but install stands on the environment that install builds.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+DONE := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint fix bench docs serve image-test clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+install: $(DONE)  ## build .venv with everything that demo, test and bench need
+
+$(DONE): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install  ## train, export, verify, serve and predict the handwritten digits (under 3 minutes)
+	$(BIN)/python -m examples.digits
+
+test: lint  ## lint, type-check and run every test
+	$(BIN)/python -m pytest
+
+lint: install  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: install  ## repair what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for another folder)
+	$(BIN)/adaptact-serve --models $(or $(MODELS),models)
+
+clean:  ## remove the environment and everything built
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Trainable activations for PyTorch."""

@@ -1,0 +1,1 @@
+"""Everything that is tested, in the shape of the source tree."""

@@ -1,0 +1,215 @@
+"""What all activations share: learned parameters, shared by a layer or one per channel."""
+
+import copy
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.errors import FixedPointError
+from adaptive_act.site import Site
+
+Start = float | Sequence[float] | Tensor
+
+# A fixed point is accepted when the two curves differ by no more than this on PROBE: the rounding of a
+# differently written but equal formula is far below it, any real difference far above.
+SAME = 1e-6
+PROBE = torch.cat([torch.linspace(-8, 8, 161), torch.tensor([0.0, 1e-8, -1e-8, 30.0, -30.0])]).double()
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One learned parameter: the value it starts at, and whether it stays above zero.
+
+    A positive parameter is stored as its logarithm, so every gradient step keeps it positive, and a step
+    of the same size changes it by the same ratio wherever it stands.
+    """
+
+    init: float
+    positive: bool = False
+
+
+class Activation(nn.Module):
+    """An elementwise function with learned parameters, shared by the layer or one per channel.
+
+    A subclass declares `learned` and writes `formula`; storage, broadcasting, positivity, fixed points and
+    folding follow from these. The output has the input's shape and dtype.
+
+    `channels=None` shares each parameter over the layer; `channels=C` learns C of each, along
+    `channel_axis` of the input. Keyword arguments named as the parameters set their starting values.
+    Parameters are stored 1-D, [1] or [C], so that "no decay for vectors" rules exempt them.
+    """
+
+    learned: ClassVar[Mapping[str, Learned]]
+    fixed_points: ClassVar[Mapping[type[nn.Module], Mapping[str, float | str]]] = {}
+    """Plain activation -> parameter values at which this equals it; a string names an attribute of it."""
+    onnx_ops: ClassVar[tuple[str, ...]]
+    """The operators that the exported file holds for it: shared parameters, float32, default opset."""
+    site: Site | None = None
+    """Where `swap` put it; None where it was built by hand."""
+    formula: Callable[..., Tensor]
+    """The activation of x, from x and the learned parameters, each of which is broadcastable to x."""
+
+    def __init_subclass__(cls) -> None:
+        arguments = list(inspect.signature(cls.formula).parameters)[2:]
+        if arguments != list(cls.learned):
+            raise TypeError(
+                f"`{cls.__name__}.formula` takes {arguments}, but it declares {list(cls.learned)}"
+            )
+
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+        super().__init__()
+        unknown = set(values) - set(self.learned)
+        if unknown:
+            raise TypeError(
+                f"`{type(self).__name__}` has no parameter {sorted(unknown)}; it learns {list(self.learned)}"
+            )
+        self.channels = channels
+        self.channel_axis = channel_axis
+        for name, parameter in self.learned.items():
+            start = _vector(values.get(name, parameter.init), channels, f"{type(self).__name__}.{name}")
+            if parameter.positive and not (start > 0).all():
+                raise ValueError(f"`{type(self).__name__}.{name}` must start above 0, got {start.tolist()}")
+            raw = start.log() if parameter.positive else start
+            self.register_parameter(_stored(name, parameter), nn.Parameter(raw.to(torch.get_default_dtype())))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The formula at the learned values; x has any shape with `channels` along `channel_axis`."""
+        return self.formula(x, **{name: self._broadcast(self._value(name), x) for name in self.learned})
+
+    def options(self) -> dict[str, Any]:
+        """The JSON-able constructor arguments, besides channels and values, that make an equal activation."""
+        return {}
+
+    def values(self) -> dict[str, Tensor]:
+        """The learned values as they act, each 1-D ([1] or [C]), detached; a learned base's as `base.x`."""
+        own = {name: self._value(name).detach().clone() for name in self.learned}
+        for child_name, child in self.named_children():
+            if isinstance(child, Activation):
+                own |= {f"{child_name}.{name}": value for name, value in child.values().items()}
+        return own
+
+    def curve(self, points: Tensor) -> Tensor:
+        """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, detached."""
+        twin = copy.deepcopy(self).double()
+        for module in twin.modules():
+            if isinstance(module, Activation):
+                module.channel_axis = 1
+        columns = points.double().reshape(-1, 1).expand(-1, self.channels or 1)
+        with torch.no_grad():
+            values: Tensor = twin(columns)
+        return values.T.contiguous()
+
+    def folded(self) -> Self:
+        """A copy whose values are constants: no parameters, nothing left to compute from them."""
+        folded = copy.deepcopy(self)
+        for name, parameter in self.learned.items():
+            if _stored(name, parameter) in folded._parameters:
+                delattr(folded, _stored(name, parameter))
+                folded.register_buffer(_constant(name), self._value(name).detach().clone())
+        for name, child in self.named_children():
+            if isinstance(child, Activation):
+                setattr(folded, name, child.folded())
+        return folded
+
+    @classmethod
+    def options_from(cls, plain: nn.Module) -> dict[str, Any]:
+        """The options with which this activation can stand in for `plain`."""
+        return {}
+
+    @classmethod
+    def at_fixed_point(
+        cls, plain: nn.Module, channels: int | None = None, channel_axis: int = 1, **options: Any
+    ) -> Self:
+        """An activation that equals `plain` (within 1e-6 everywhere on [-30, 30]; most are exact).
+
+        Raises FixedPointError where no parameter values do that.
+        """
+        point = cls.fixed_points.get(type(plain))
+        if point is None:
+            raise FixedPointError(f"`{cls.__name__}` has no fixed point at `{plain}`; {_known_points(cls)}")
+        values = {name: getattr(plain, v) if isinstance(v, str) else v for name, v in point.items()}
+        sizes = [value.numel() for value in values.values() if isinstance(value, Tensor)]
+        channels = max([channels or 1, *sizes]) if channels or max(sizes, default=1) > 1 else None
+        activation = cls(channels, channel_axis, **cls.options_from(plain) | options, **values)
+        difference = _largest_difference(activation, plain)
+        if not difference <= SAME:
+            raise FixedPointError(
+                f"`{cls.__name__}` equals `{plain}` at no parameter values (the nearest known differs by "
+                f"{difference:.2g}); {_known_points(cls)} with torch's default arguments"
+            )
+        return activation
+
+    def extra_repr(self) -> str:
+        """The values, or their range over the channels."""
+        shown = [f"{name}={_span(self._value(name))}" for name in self.learned]
+        shown += [f"{name}={option!r}" for name, option in self.options().items()]
+        per_channel = [f"channels={self.channels}, axis={self.channel_axis}"] if self.channels else []
+        return ", ".join(per_channel + shown)
+
+    def _value(self, name: str) -> Tensor:
+        parameter = self.learned[name]
+        constant: Tensor | None = self._buffers.get(_constant(name))
+        if constant is not None:
+            return constant
+        raw: Tensor = getattr(self, _stored(name, parameter))
+        return raw.exp() if parameter.positive else raw
+
+    def _broadcast(self, value: Tensor, x: Tensor) -> Tensor:
+        """`value` in x's dtype, shaped to meet x: [] when shared, [C, 1, ...] per channel."""
+        if self.channels is None:
+            return value.to(x.dtype).reshape(())
+        axis = self.channel_axis % x.dim() if -x.dim() <= self.channel_axis < x.dim() else None
+        if axis is None or x.shape[axis] != self.channels:
+            raise ValueError(
+                f"`{type(self).__name__}` learned {self.channels} channels along axis {self.channel_axis}, "
+                f"got an input of shape {list(x.shape)}"
+            )
+        return value.to(x.dtype).reshape(-1, *(1,) * (x.dim() - axis - 1))
+
+
+def named_activations(model: nn.Module) -> dict[str, Activation]:
+    """The adaptive activations in `model` by layer name, under every name; the base of one is not listed."""
+    found: dict[str, Activation] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, Activation) and not any(name.startswith(f"{outer}.") for outer in found):
+            found[name] = module
+    return found
+
+
+def _stored(name: str, parameter: Learned) -> str:
+    return f"log_{name}" if parameter.positive else name
+
+
+def _constant(name: str) -> str:
+    return f"{name}_constant"
+
+
+def _vector(start: Start, channels: int | None, where: str) -> Tensor:
+    """The starting values in float64, [1] or [channels]."""
+    size = channels or 1
+    given = torch.as_tensor(start, dtype=torch.float64).detach().clone().reshape(-1)
+    if given.numel() not in (1, size):
+        raise ValueError(f"`{where}` starts with {given.numel()} values, expected 1 or {size}")
+    return given.expand(size).clone()
+
+
+def _largest_difference(activation: Activation, plain: nn.Module) -> float:
+    """The largest |activation - plain| on PROBE over all channels, in float64."""
+    points = PROBE.reshape(-1, 1).expand(-1, activation.channels or 1)
+    with torch.no_grad():
+        expected = copy.deepcopy(plain).double()(points).T
+    return float((activation.curve(PROBE) - expected).abs().max())
+
+
+def _known_points(cls: type[Activation]) -> str:
+    names = ", ".join(f"`{plain.__name__}`" for plain in cls.fixed_points)
+    return f"it has one at {names}" if names else "it has none at any plain torch activation"
+
+
+def _span(value: Tensor) -> str:
+    low, high = value.detach().min().item(), value.detach().max().item()
+    return f"{low:.4g}" if low == high else f"{low:.4g}..{high:.4g}"

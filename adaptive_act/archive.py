@@ -1,0 +1,128 @@
+"""Torch archives: read without running anything from them, written whole or not at all.
+
+The only `torch.load` of the project stands here.
+"""
+
+import contextlib
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adaptive_act.errors import CheckpointError
+
+# The pickle inside describes the tensors; their data lie beside it, so even thousands need less than this.
+_LARGEST_PICKLE = 64 * 2**20  # bytes
+
+# What torch.load raises on content that was damaged or made up.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def read(path: Path) -> Any:
+    """What the archive at `path` holds, with tensors on the CPU; only tensors and plain Python values load.
+
+    Raises CheckpointError where the file is missing, damaged, of another kind, would need more memory than
+    its own size, or holds an object whose loading would run code.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no file `{path}`" + (", it is a folder" if path.is_dir() else ""))
+    _check_archive(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise CheckpointError(_refusal(path, error)) from error
+
+
+def write(content: Any, path: Path) -> None:
+    """Saves `content` at `path`; the file there is replaced only by a complete one."""
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file in `path`'s folder that takes its place once the block ends without an error.
+
+    It is flushed to the disk first; after an error it is removed and whatever was at `path` stays.
+    Raises OSError where the folder is missing or not writable.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _check_archive(path: Path) -> None:
+    """Bounds what loading may cost, from the archive's directory alone."""
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(_not_an_archive(path))
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    names = {member.filename.split("/", 1)[-1] for member in members}
+    if "constants.pkl" in names:
+        raise CheckpointError(
+            f"`{path}` is a TorchScript archive; expected a file written by `adaptive_act.save`"
+        )
+    if "data.pkl" not in names:
+        raise CheckpointError(
+            f"`{path}` is a zip archive but not one of torch.save; it holds {sorted(names)[:5]}"
+        )
+    pickles = sum(member.file_size for member in members if member.filename.endswith(".pkl"))
+    if sum(member.file_size for member in members) > path.stat().st_size or pickles > _LARGEST_PICKLE:
+        raise CheckpointError(f"`{path}` would unpack to more than it holds, which torch.save never writes")
+
+
+def _not_an_archive(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04":
+        return f"`{path}` is truncated: its end, which lists the content, is missing; copy or save it again"
+    if start[:1] == b"\x80":
+        return (
+            f"`{path}` is a bare pickle, which runs code when it is loaded; save the model with "
+            "`adaptive_act.save`, or its state_dict with torch.save"
+        )
+    return f"`{path}` is not a torch archive; expected a file written by `adaptive_act.save`"
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        with contextlib.suppress(*_UNREADABLE):
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            if named:
+                return (
+                    f"`{path}` holds pickled objects ({', '.join(sorted(named)[:3])}), whose loading would "
+                    "run code; save the model with `adaptive_act.save`, or its state_dict with torch.save"
+                )
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return f"`{path}` is damaged: {reason}"

@@ -1,0 +1,223 @@
+"""`model.pt`: a state_dict and the description from which its model is built again; never any code."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.archive import read, write
+from adaptive_act.errors import CheckpointError, FactoryError, SwapError
+from adaptive_act.factory import Factory, is_marked, name_of, resolve
+from adaptive_act.install import install
+from adaptive_act.site import Site
+from adaptive_act.spec import TensorSpec
+
+FORMAT = "adaptact/1"
+
+# Each field of the file besides the format, with the type it must have; None is allowed where it says so.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "state_dict": (dict,),
+    "factory": (str,),
+    "factory_kwargs": (dict,),
+    "swap": (list,),
+    "inputs": (list,),
+    "outputs": (list, type(None)),
+    "classes": (list, type(None)),
+    "preprocessing": (dict, type(None)),
+}
+_MOST_SITES = 100_000
+
+# What building a stranger's model with given arguments may raise.
+_BUILDING = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as it was saved, in evaluation mode, and what the file says of it."""
+
+    model: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    factory: str = ""
+    swap: tuple[Site, ...] = ()
+
+
+def save(  # noqa: PLR0913  # each argument is a field of the file
+    model: nn.Module,
+    path: str | Path,
+    *,
+    factory: str | Factory,
+    inputs: Sequence[Mapping[str, Any] | TensorSpec],
+    factory_kwargs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes `model` to `path` such that `load` gives it back; the file appears whole or not at all.
+
+    `factory` builds the architecture before the swap, as "package.module:callable" or as the callable, from
+    `factory_kwargs`; it is called here once, to prove that the file can be loaded. `inputs` are mappings
+    with name, dtype and shape (None = free size). Raises CheckpointError where the model cannot be built
+    again from this description, and ValueError where the description itself is wrong.
+    """
+    kwargs = dict(factory_kwargs or {})
+    name = name_of(factory)
+    if not is_marked(resolve(name, trusted=True)):
+        warnings.warn(
+            f"`{name}` is not marked with `@adaptive_act.model_factory`: whoever loads the file must name it",
+            stacklevel=2,
+        )
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "state_dict": model.state_dict(),
+        "factory": name,
+        "factory_kwargs": kwargs,
+        "swap": [a.site.record() for a in named_activations(model).values() if a.site is not None],
+        "inputs": [asdict(s if isinstance(s, TensorSpec) else TensorSpec.of(s)) for s in inputs],
+        "outputs": None if outputs is None else list(outputs),
+        "classes": None if classes is None else list(classes),
+        "preprocessing": None if preprocessing is None else dict(preprocessing),
+    }
+    described = {key: value for key, value in document.items() if key != "state_dict"}
+    try:
+        json.dumps(described, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
+    _build(document, resolve(name, trusted=True), kwargs, str(path))
+    write(document, Path(path))
+
+
+def load(
+    path: str | Path, factory: str | Factory | None = None, factory_kwargs: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """The model that `save` wrote to `path`, in evaluation mode, and its description.
+
+    No code from the file runs. The architecture comes from `factory` where the user gives one, else from the
+    factory that the file names, if that is an `nn.Module` class or marked with `@model_factory`.
+    Raises CheckpointError where the file is damaged, foreign or does not fit the architecture, and
+    FactoryError where the factory is missing or refused.
+    """
+    document = _description(read(Path(path)), str(path))
+    if factory is None:
+        builder = resolve(document["factory"], trusted=False)
+    else:
+        builder = resolve(factory, trusted=True) if isinstance(factory, str) else factory
+    kwargs = document["factory_kwargs"] if factory_kwargs is None else factory_kwargs
+    model, sites = _build(document, builder, kwargs, str(path))
+    return Checkpoint(
+        model=model.eval(),
+        inputs=tuple(TensorSpec.of(fields) for fields in document["inputs"]),
+        outputs=None if document["outputs"] is None else tuple(document["outputs"]),
+        classes=None if document["classes"] is None else tuple(document["classes"]),
+        preprocessing=document["preprocessing"],
+        factory=document["factory"],
+        swap=sites,
+    )
+
+
+def load_state(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a bare state_dict file, by name; raises CheckpointError where it is none."""
+    state = read(Path(path))
+    if not _is_state(state):
+        raise CheckpointError(f"expected a state_dict (names and tensors) in `{path}`, found {_kind(state)}")
+    return dict(state)
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether `save` wrote the file; raises CheckpointError where it cannot be read safely."""
+    content = read(Path(path))
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _description(content: object, where: str) -> dict[str, Any]:
+    """The file's content, with every field present and of its type."""
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(
+            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found {_kind(content)}; a "
+            "bare state_dict needs its architecture named as well (`--factory`)"
+        )
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
+    for name, kinds in _FIELDS.items():
+        if not isinstance(content.get(name), kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            found = type(content.get(name)).__name__
+            raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {found}")
+    if not _is_state(content["state_dict"]):
+        raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
+    if len(content["swap"]) > _MOST_SITES:
+        raise CheckpointError(
+            f"`{where}` records {len(content['swap'])} swaps, at most {_MOST_SITES} are read"
+        )
+    return content
+
+
+def _is_state(state: object) -> bool:
+    return (
+        isinstance(state, dict)
+        and bool(state)
+        and all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items())
+    )
+
+
+def _kind(content: object) -> str:
+    return "a bare state_dict" if _is_state(content) else f"a `{type(content).__name__}`"
+
+
+def _build(
+    document: Mapping[str, Any], builder: Factory, kwargs: Mapping[str, Any], where: str
+) -> tuple[nn.Module, tuple[Site, ...]]:
+    """The architecture from the factory, with the recorded activations and the saved tensors in it."""
+    try:
+        model = builder(**kwargs)
+    except _BUILDING as error:
+        raise FactoryError(
+            f"factory `{name_of(builder)}` failed with arguments {dict(kwargs)}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise FactoryError(
+            f"factory `{name_of(builder)}` gave a `{type(model).__name__}`, expected an nn.Module"
+        )
+    try:
+        sites = tuple(Site.from_record(record) for record in document["swap"])
+        install(model, [_activation(site) for site in sites])
+    except (SwapError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"`{where}`: the recorded swap does not fit the architecture: {error}"
+        ) from error
+    dtypes = {tensor.dtype for tensor in document["state_dict"].values() if tensor.is_floating_point()}
+    if len(dtypes) == 1:
+        model.to(dtypes.pop())
+    try:
+        model.load_state_dict(document["state_dict"])
+    except RuntimeError as error:
+        raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {error}") from error
+    return model, sites
+
+
+def _activation(site: Site) -> Activation:
+    kind = ACTIVATIONS.get(site.activation)
+    if kind is None:
+        raise ValueError(
+            f"unknown activation `{site.activation}`; this version knows {', '.join(ACTIVATIONS)}"
+        )
+    activation = kind(site.channels, site.channel_axis, **site.options)
+    activation.site = site
+    return activation

@@ -1,0 +1,101 @@
+"""A module's own forward as a graph: read to find activation calls, rewritten to call modules instead."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from adaptive_act.errors import SwapError
+
+# What the forward of a stranger's module may raise when it is run on symbols instead of tensors.
+UNTRACEABLE = (
+    fx.proxy.TraceError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The graph of one forward, and the reason why it must not be rewritten, if there is one."""
+
+    graph: fx.Graph
+    obstacle: str | None
+
+
+class _OwnForward(fx.Tracer):
+    """Traces one module's forward; every module that it calls is a single step."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def trace(owner: nn.Module) -> Forward:
+    """The forward of `owner` as a graph, with each call of a submodule as one node.
+
+    Raises one of UNTRACEABLE where the forward cannot run on symbols.
+    """
+    training = owner.training
+    graphs = []
+    try:
+        for owner.training in (True, False):
+            graphs.append(_OwnForward().trace(owner))
+    finally:
+        owner.training = training
+    if str(graphs[0]) != str(graphs[1]):
+        return Forward(graphs[1], "its forward depends on `self.training`, which one graph cannot")
+    return Forward(graphs[1], _optional_arguments(owner))
+
+
+def _optional_arguments(owner: nn.Module) -> str | None:
+    """A symbol is never None, so a graph would keep only one side of `if mask is not None`."""
+    fixed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    for parameter in inspect.signature(owner.forward).parameters.values():
+        if parameter.kind not in fixed or parameter.default is not inspect.Parameter.empty:
+            return f"its forward has an optional argument, `{parameter.name}`, on which it may branch"
+    return None
+
+
+def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
+    """Changes `owner` so that its forward calls a submodule at each of the named nodes.
+
+    `modules` maps the node's name to the submodule's. The class, with all its methods and attributes, stays
+    a base of the new one. Raises SwapError where the forward has no such node.
+    """
+    graph = trace(owner).graph
+    nodes = {node.name: node for node in graph.nodes}
+    for call, module in modules.items():
+        if call not in nodes:
+            raise SwapError(
+                f"expected a call named `{call}` in the forward of `{type(owner).__name__}`, found "
+                f"{list(nodes)}; its code is not the code that was swapped"
+            )
+        _redirect(nodes[call], module)
+    graph.lint()
+    code = graph.python_code("self")
+    namespace = dict(code.globals)
+    exec(compile(code.src, f"<traced forward of {type(owner).__name__}>", "exec"), namespace)
+    kind = type(owner)
+    traced = {"forward": namespace["forward"], "__module__": kind.__module__, "__doc__": kind.__doc__}
+    owner.__class__ = type(kind.__name__, (kind,), traced)
+
+
+def _redirect(node: fx.Node, module: str) -> None:
+    with node.graph.inserting_after(node):
+        call = node.graph.call_module(module, (activated(node),))
+    node.replace_all_uses_with(call)
+    node.graph.erase_node(node)
+
+
+def activated(node: fx.Node) -> fx.Node:
+    """The value that an activation call acts on."""
+    value = node.args[0] if node.args else node.kwargs["input"]
+    assert isinstance(value, fx.Node)
+    return value

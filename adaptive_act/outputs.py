@@ -1,0 +1,43 @@
+"""What a model answers on an example, and how far two models' answers lie apart."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Example = Tensor | tuple[Any, ...]
+"""What a model is called with: one tensor, or the tuple of its arguments."""
+
+
+def largest_change(before: nn.Module, after: nn.Module, example: Example) -> float:
+    """The largest difference between the two models' outputs, relative to the largest output of the first."""
+    changes = [0.0]
+    for old, new in zip(outputs(before, example), outputs(after, example), strict=True):
+        scale = old.abs().nan_to_num(0, 0, 0).max().item() or 1.0
+        same = (old == new) | (old.isnan() & new.isnan())
+        changes.append(((old - new).abs().masked_fill(same, 0).max() / scale).item())
+    return max(changes)
+
+
+def outputs(model: nn.Module, example: Example) -> list[Tensor]:
+    """The model's floating-point outputs on the example in evaluation mode; its mode is put back."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            result = model(*example) if isinstance(example, tuple) else model(example)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return [tensor.double() for tensor in _tensors(result) if tensor.numel()]
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value.detach()
+    elif isinstance(value, Mapping):
+        yield from _tensors(tuple(value.values()))
+    elif isinstance(value, Iterable) and not isinstance(value, str):
+        for item in value:
+            yield from _tensors(item)

@@ -1,0 +1,86 @@
+"""The plain torch activations: what defines each, and the ways in which models call them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """One plain activation: its module, the arguments that define it, and its other spellings."""
+
+    module: type[nn.Module]
+    arguments: tuple[str, ...] = ()
+    functions: tuple[Callable[..., Any], ...] = ()
+    methods: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The module's class name, by which records and messages call it."""
+        return self.module.__name__
+
+
+_TABLE = (
+    Plain(nn.ReLU, (), (F.relu, F.relu_, torch.relu, torch.relu_), ("relu", "relu_")),
+    Plain(nn.LeakyReLU, ("negative_slope",), (F.leaky_relu, F.leaky_relu_)),
+    Plain(nn.ReLU6, (), (F.relu6,)),
+    Plain(nn.ELU, ("alpha",), (F.elu, F.elu_)),
+    Plain(nn.CELU, ("alpha",), (F.celu, F.celu_, torch.celu, torch.celu_)),
+    Plain(nn.SELU, (), (F.selu, F.selu_, torch.selu, torch.selu_)),
+    Plain(nn.SiLU, (), (F.silu,)),
+    Plain(nn.GELU, ("approximate",), (F.gelu,)),
+    Plain(nn.Mish, (), (F.mish,)),
+    Plain(nn.Softplus, ("beta", "threshold"), (F.softplus,)),
+    Plain(nn.Softsign, (), (F.softsign,)),
+    Plain(nn.Softshrink, ("lambd",), (F.softshrink,)),
+    Plain(nn.Hardswish, (), (F.hardswish,)),
+    Plain(nn.Hardsigmoid, (), (F.hardsigmoid,)),
+    Plain(nn.Hardtanh, ("min_val", "max_val"), (F.hardtanh, F.hardtanh_)),
+    Plain(nn.LogSigmoid, (), (F.logsigmoid,)),
+    Plain(nn.Sigmoid, (), (F.sigmoid, torch.sigmoid, torch.sigmoid_), ("sigmoid", "sigmoid_")),
+    Plain(nn.Tanh, (), (F.tanh, torch.tanh, torch.tanh_), ("tanh", "tanh_")),
+)
+
+PLAIN: Mapping[str, Plain] = {plain.name: plain for plain in _TABLE}
+FUNCTIONS: Mapping[Callable[..., Any], Plain] = {f: plain for plain in _TABLE for f in plain.functions}
+METHODS: Mapping[str, Plain] = {method: plain for plain in _TABLE for method in plain.methods}
+
+Description = Mapping[str, Any]
+
+
+def describe(module: nn.Module) -> Description:
+    """The JSON-able description from which `build` makes an equal module.
+
+    Raises ValueError where `module` is not one of PLAIN.
+    """
+    plain = PLAIN.get(type(module).__name__)
+    if plain is None or type(module) is not plain.module:
+        raise ValueError(
+            f"`{type(module).__name__}` is not a plain torch activation; known: {', '.join(PLAIN)}"
+        )
+    return {"name": plain.name} | {argument: getattr(module, argument) for argument in plain.arguments}
+
+
+def build(description: str | Description | type[nn.Module] | nn.Module) -> nn.Module:
+    """A new module of the plain activation that is named, described, or given as class or example.
+
+    Raises ValueError where it is not one of PLAIN or has other arguments than it.
+    """
+    if isinstance(description, nn.Module):
+        description = describe(description)
+    elif isinstance(description, type):
+        description = {"name": description.__name__}
+    elif isinstance(description, str):
+        description = {"name": description}
+    arguments = dict(description)
+    name = arguments.pop("name", None)
+    plain = PLAIN.get(name) if isinstance(name, str) else None
+    if plain is None or not set(arguments) <= set(plain.arguments):
+        raise ValueError(
+            f"expected the name of a plain torch activation ({', '.join(PLAIN)}), got `{description}`"
+        )
+    return plain.module(**arguments)

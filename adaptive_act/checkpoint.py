@@ -115,6 +115,10 @@ def load(
     FactoryError where the factory is missing or refused.
     """
     document = _description(read(Path(path)), str(path))
+    try:
+        inputs = tuple(TensorSpec.of(fields) for fields in document["inputs"])
+    except ValueError as error:
+        raise CheckpointError(f"`{path}`: {error}") from error
     if factory is None:
         builder = resolve(document["factory"], trusted=False)
     else:
@@ -123,7 +127,7 @@ def load(
     model, sites = _build(document, builder, kwargs, str(path))
     return Checkpoint(
         model=model.eval(),
-        inputs=tuple(TensorSpec.of(fields) for fields in document["inputs"]),
+        inputs=inputs,
         outputs=None if document["outputs"] is None else tuple(document["outputs"]),
         classes=None if document["classes"] is None else tuple(document["classes"]),
         preprocessing=document["preprocessing"],
@@ -155,18 +159,25 @@ def _description(content: object, where: str) -> dict[str, Any]:
         )
     if content["format"] != FORMAT:
         raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
+    _check_fields(content, where)
+    return content
+
+
+def _check_fields(content: Mapping[str, Any], where: str) -> None:
     for name, kinds in _FIELDS.items():
         if not isinstance(content.get(name), kinds):
             expected = " or ".join(kind.__name__ for kind in kinds)
             found = type(content.get(name)).__name__
             raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {found}")
+    for name in ("outputs", "classes"):
+        if not all(isinstance(entry, str) for entry in content[name] or ()):
+            raise CheckpointError(f"`{where}`: field `{name}` should hold names")
     if not _is_state(content["state_dict"]):
         raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
     if len(content["swap"]) > _MOST_SITES:
         raise CheckpointError(
             f"`{where}` records {len(content['swap'])} swaps, at most {_MOST_SITES} are read"
         )
-    return content
 
 
 def _is_state(state: object) -> bool:

@@ -106,7 +106,7 @@ def _source_path(module: str) -> Path | None:
     """The module's source file, found without importing it or its parents."""
     loaded = sys.modules.get(module)
     if loaded is not None:
-        return Path(loaded.__file__) if loaded.__file__ and loaded.__file__.endswith(".py") else None
+        return _python_source(getattr(loaded, "__file__", None))
     search: list[str] | None = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
@@ -115,5 +115,8 @@ def _source_path(module: str) -> Path | None:
         if spec is None:
             return None
         search = list(spec.submodule_search_locations or [])
-    origin = spec.origin if spec is not None else None
-    return Path(origin) if origin and origin.endswith(".py") else None
+    return _python_source(spec.origin if spec is not None else None)
+
+
+def _python_source(path: str | None) -> Path | None:
+    return Path(path) if path is not None and path.endswith(".py") else None

@@ -59,9 +59,7 @@ def describe(module: nn.Module) -> Description:
     """
     plain = PLAIN.get(type(module).__name__)
     if plain is None or type(module) is not plain.module:
-        raise ValueError(
-            f"`{type(module).__name__}` is not a plain torch activation; known: {', '.join(PLAIN)}"
-        )
+        raise ValueError(_expected(module))
     return {"name": plain.name} | {argument: getattr(module, argument) for argument in plain.arguments}
 
 
@@ -80,7 +78,9 @@ def build(description: str | Description | type[nn.Module] | nn.Module) -> nn.Mo
     name = arguments.pop("name", None)
     plain = PLAIN.get(name) if isinstance(name, str) else None
     if plain is None or not set(arguments) <= set(plain.arguments):
-        raise ValueError(
-            f"expected the name of a plain torch activation ({', '.join(PLAIN)}), got `{description}`"
-        )
+        raise ValueError(_expected(description))
     return plain.module(**arguments)
+
+
+def _expected(got: object) -> str:
+    return f"expected a plain torch activation ({', '.join(PLAIN)}), got `{got}`"

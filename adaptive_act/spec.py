@@ -25,5 +25,9 @@ class TensorSpec:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
-        """The spec of a mapping with the keys name, dtype and shape."""
+        """The spec of a mapping with the keys name, dtype and shape; raises ValueError for anything else."""
+        if not isinstance(fields, Mapping) or set(fields) != {"name", "dtype", "shape"}:
+            raise ValueError(f"expected an input with the keys name, dtype and shape, got `{fields}`")
+        if not isinstance(fields["shape"], list | tuple):
+            raise ValueError(f"input `{fields['name']}`: expected a list as shape, got `{fields['shape']}`")
         return cls(fields["name"], fields["dtype"], tuple(fields["shape"]))

@@ -37,7 +37,7 @@ def test_starting_values_are_given_by_name() -> None:
         (lambda: PELU(a=-1.0), "must start above 0, got"),
         (lambda: NEAAF(base="GELU"), "a base among"),
         (lambda: NEAAF(side=cast(Any, "left")), "`positive` or `both`, got `left`"),
-        (lambda: Affine(base="Linear"), "the name of a plain torch activation"),
+        (lambda: Affine(base="Linear"), "expected a plain torch activation"),
     ],
 )
 def test_wrong_arguments_are_named(build: Callable[[], Activation], message: str) -> None:

@@ -1,0 +1,133 @@
+"""Small models that apply activations in every way in which models do."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adaptive_act import model_factory
+
+
+class Modules(nn.Module):
+    """One module an activation, in a Sequential."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), nn.Conv2d(width, width, 3), nn.ELU())
+        self.head = nn.Sequential(nn.Flatten(1), nn.Linear(width * 16, 8), nn.SiLU(), nn.Linear(8, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+class Reused(nn.Module):
+    """One module called twice, as in a residual block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.act = nn.ReLU()
+        self.unused = nn.Linear(2, 2)
+
+    def describe(self) -> str:
+        return "a residual block"
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.first(x))
+        return self.act(self.second(y) + x)  # type: ignore[no-any-return]  # Module calls are Any
+
+
+class Shared(nn.Module):
+    """One module under two names and in a Sequential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        act = nn.ReLU()
+        self.one, self.two = act, act
+        self.body = nn.Sequential(nn.Linear(4, 4), act, nn.Linear(4, 4), act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.body(self.one(x)) - 0.5)  # type: ignore[no-any-return]  # Module calls are Any
+
+
+class Functional(nn.Module):
+    """Every spelling of a call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.relu = nn.Linear(4, 4)  # the name that a traced call would have
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.linear(x))
+        x = torch.relu(self.relu(x) - 0.1)
+        x = (self.linear(x) - 0.2).relu()
+        x = F.leaky_relu(self.linear(x), 0.3)
+        return F.elu(self.relu(x), alpha=0.7, inplace=True)
+
+
+class Nested(nn.Module):
+    """A block that calls functions, used twice with the same weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = Functional()
+        self.again = self.block
+        self.stack = nn.ModuleList([Reused(), Reused()])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.stack:
+            x = layer(x)
+        return F.relu(self.again(self.block(x)))
+
+
+class Branching(nn.Module):
+    """A forward that depends on its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x) if x.sum() > 0 else self.act(-x)
+
+
+class Dropping(nn.Module):
+    """A forward that differs between training and evaluation."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(F.dropout(x, 0.5, self.training))
+
+
+class Masked(nn.Module):
+    """A forward with an optional argument, on which it branches."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.relu(x if mask is None else x * mask)
+
+
+class InPlace(nn.Module):
+    """An in-place activation whose input is used again: the sum sees the activated value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.linear(x)
+        return self.linear(self.act(y)) + y  # type: ignore[no-any-return]  # Module calls are Any
+
+
+@model_factory
+def build_modules(width: int = 6) -> nn.Module:
+    return Modules(width)
+
+
+def unmarked() -> nn.Module:
+    return Modules()
+
+
+@model_factory
+def not_a_model() -> nn.Module:
+    return 3  # type: ignore[return-value]  # what the caller must find out

@@ -1,0 +1,103 @@
+"""Archives: nothing in them runs, nothing is half-written."""
+
+import os
+import pickle
+import stat
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from adaptive_act import CheckpointError
+from adaptive_act.archive import read, write
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.flag}",)
+
+
+def _zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _scripted(path: Path) -> None:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        torch.jit.save(torch.jit.script(nn.ReLU()), path)  # type: ignore[no-untyped-call]  # torch's types
+
+
+FOREIGN = {
+    "text": (lambda path: path.write_text("hello"), "is not a torch archive"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a torch archive"),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "is a bare pickle"),
+    "zip": (lambda path: _zip(path, {"a/readme": b""}), "not one of torch.save"),
+    "torchscript": (_scripted, "is a TorchScript archive"),
+    "bomb": (
+        lambda path: _zip(path, {"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED),
+        "unpack to more than it holds",
+    ),
+    "garbage": (lambda path: _zip(path, {"a/data.pkl": b"nonsense", "a/version": b"3"}), "is damaged"),
+    "module": (lambda path: torch.save(nn.Linear(2, 2), path), "torch.nn.modules.linear.Linear"),
+    "folder": (lambda path: path.mkdir(), "it is a folder"),
+    "missing": (lambda path: None, "no file"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_named_for_what_it_is(kind: str, tmp_path: Path) -> None:
+    make, message = FOREIGN[kind]
+    make(tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=message):
+        read(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_named(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write({"weight": torch.zeros(100)}, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(CheckpointError, match="truncated"):
+        read(path)
+
+
+def test_no_code_from_the_file_runs(tmp_path: Path) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "flag")}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="whose loading would run code"):
+        read(tmp_path / "model.pt")
+    assert not (tmp_path / "flag").exists()
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write({"version": 1}, path)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        write({"version": (i for i in range(2))}, path)
+    assert read(path) == {"version": 1}
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write({}, tmp_path / "model.pt")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "model.pt")]
+    assert modes[0] == modes[1]
+
+
+def test_the_project_loads_torch_files_in_one_place() -> None:
+    root = Path(__file__).parents[2]
+    sources = [
+        path for package in ("adaptive_act", "convert", "serve") for path in (root / package).rglob("*.py")
+    ]
+    calls = [path.name for path in sources if "torch.load(" in path.read_text()]
+    assert calls == ["archive.py"]

@@ -1,0 +1,236 @@
+"""A swap changes which activations a model has, and not what it computes."""
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaptive_act import (
+    ABU,
+    MPELU,
+    NEAAF,
+    PELU,
+    Affine,
+    FixedPointError,
+    PReLU,
+    SwapError,
+    Swish,
+    named_activations,
+    parameter_groups,
+    swap,
+)
+from tests.adaptive_act import models
+
+IMAGE = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+VECTOR = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
+
+
+def seeded(kind: type[nn.Module]) -> nn.Module:
+    torch.manual_seed(0)
+    return kind().eval()
+
+
+@pytest.mark.parametrize(
+    ("kind", "x", "layers"),
+    [
+        (models.Modules, IMAGE, ["features.1", "features.3", "head.2"]),
+        (models.Reused, VECTOR, ["act", "act_1"]),
+        (models.Shared, VECTOR, ["one", "two", "body.1", "body.3"]),
+        (models.Functional, VECTOR, ["relu_call", "relu_2", "relu_3", "leaky_relu", "elu"]),
+    ],
+)
+def test_every_use_has_parameters_of_its_own_and_outputs_stay(
+    kind: type[nn.Module], x: Tensor, layers: list[str]
+) -> None:
+    model = seeded(kind)
+    swapped, report = _swap(model, x)
+    assert sorted(named_activations(swapped)) == sorted(layers)
+    torch.testing.assert_close(swapped(x), model(x), rtol=1e-6, atol=1e-6)
+    assert report.largest_change is not None
+    parameters = [id(p) for a in named_activations(swapped).values() for p in a.parameters()]
+    assert len(set(parameters)) == len(parameters) == report.parameters_added
+
+
+def _swap(model: nn.Module, x: Tensor):  # type: ignore[no-untyped-def]  # a pair for unpacking
+    done = swap(model, {nn.ReLU: PReLU, nn.LeakyReLU: PReLU, nn.ELU: MPELU, nn.SiLU: Swish}, example=x)
+    return done.model, done.report
+
+
+@pytest.mark.parametrize("kind", [models.Reused, models.Shared, models.Functional, models.Nested])
+def test_every_parameter_receives_a_gradient(kind: type[nn.Module]) -> None:
+    swapped, _ = _swap(seeded(kind), VECTOR)
+    swapped(VECTOR).square().sum().backward()
+    for name, activation in named_activations(swapped).items():
+        for parameter in activation.parameters():
+            assert parameter.grad is not None, name
+
+
+def test_the_outputs_stay_equal_bit_for_bit_at_an_exact_fixed_point() -> None:
+    model = seeded(models.Reused)
+    assert torch.equal(swap(model, {nn.ReLU: ABU}).model(VECTOR), model(VECTOR))
+
+
+def test_the_given_model_is_not_changed() -> None:
+    model = seeded(models.Nested)
+    before = copy.deepcopy(model.state_dict())
+    _swap(model, VECTOR)
+    assert not named_activations(model)
+    assert str(model.state_dict()) == str(before)
+    assert model.again is model.block
+
+
+def test_a_rewritten_module_keeps_its_class_methods_and_unused_parts() -> None:
+    model = seeded(models.Reused)
+    swapped = swap(model, {nn.ReLU: PReLU}).model
+    assert isinstance(swapped, models.Reused)
+    assert swapped.describe() == "a residual block"
+    assert set(model.state_dict()) < set(swapped.state_dict())
+
+
+def test_a_block_with_shared_weights_stays_shared() -> None:
+    swapped, _ = _swap(seeded(models.Nested), VECTOR)
+    assert swapped.again is swapped.block
+    assert {"block.relu_call", "again.relu_call", "relu", "stack.0.act", "stack.1.act_1"} <= set(
+        named_activations(swapped)
+    )
+
+
+def test_a_rewritten_module_can_be_copied_and_trained_further() -> None:
+    model = seeded(models.Functional)
+    swapped, _ = _swap(model, VECTOR)
+    twin = copy.deepcopy(swapped)
+    assert torch.equal(twin(VECTOR), swapped(VECTOR))
+    optimiser = torch.optim.SGD(parameter_groups(twin, lr=0.1))
+    twin(VECTOR).square().mean().backward()
+    optimiser.step()
+    assert not torch.equal(twin(VECTOR), swapped(VECTOR))
+
+
+def test_a_pattern_chooses_layers() -> None:
+    done = swap(seeded(models.Modules), {nn.ReLU: PReLU, nn.ELU: PELU, nn.SiLU: Swish}, where="features.*")
+    assert [site.layer for site in done.report.changed] == ["features.1", "features.3"]
+
+
+def test_what_stood_there_sets_the_fixed_point() -> None:
+    swapped, _ = _swap(seeded(models.Functional), VECTOR)
+    activations = named_activations(swapped)
+    assert activations["leaky_relu"].values()["a"].item() == pytest.approx(0.3)
+    assert activations["elu"].values()["alpha"].item() == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("kind", [NEAAF, Affine])
+def test_a_wrapper_takes_what_stood_there_as_its_base(kind: type[NEAAF]) -> None:
+    model = seeded(models.Modules)
+    done = swap(model, {nn.ReLU: kind, nn.ELU: kind, nn.SiLU: kind}, example=IMAGE)
+    bases = [type(a.base).__name__ for a in named_activations(done.model).values() if isinstance(a, kind)]
+    assert bases == ["ReLU", "ELU", "SiLU"]
+
+
+def test_options_are_given_by_partial() -> None:
+    done = swap(seeded(models.Modules), {nn.ReLU: partial(NEAAF, side="both", gamma=0.02)})
+    (activation,) = named_activations(done.model).values()
+    assert activation.options() == {"base": "ReLU", "side": "both", "gamma": 0.02}
+
+
+def test_channels_are_counted_on_the_example() -> None:
+    model = seeded(models.Modules)
+    done = swap(model, {nn.ReLU: PReLU, nn.ELU: PELU, nn.SiLU: Swish}, per_channel=True, example=IMAGE)
+    assert [a.channels for a in named_activations(done.model).values()] == [6, 6, 8]
+    assert [site.channels for site in done.report.changed] == [6, 6, 8]
+    assert done.report.parameters_added == 6 + 2 * 6 + 8
+    torch.testing.assert_close(done.model(IMAGE), model(IMAGE), rtol=1e-6, atol=1e-6)
+
+
+def test_channels_of_calls_are_counted_too() -> None:
+    done = swap(seeded(models.Functional), {nn.ReLU: PReLU}, per_channel=True, example=VECTOR)
+    assert [site.channels for site in done.report.changed] == [4, 4, 4]
+
+
+def test_channels_are_not_guessed() -> None:
+    with pytest.raises(SwapError, match="pass `example=`"):
+        swap(seeded(models.Modules), {nn.ReLU: PReLU}, per_channel=True)
+
+
+def test_a_missing_fixed_point_names_the_layer_and_the_choices() -> None:
+    with pytest.raises(
+        FixedPointError, match=r"layer `features.1`: `PELU` has no fixed point at `ReLU\(\)`"
+    ) as e:
+        swap(seeded(models.Modules), {nn.ReLU: PELU})
+    for name in ("PReLU", "NEAAF", "ABU", "MPELU", "preserve=False"):
+        assert name in str(e.value)
+
+
+def test_without_preserving_it_starts_at_its_own_values() -> None:
+    done = swap(seeded(models.Modules), {nn.ReLU: PELU}, preserve=False, example=IMAGE)
+    assert named_activations(done.model)["features.1"].values() == PELU().values()
+    assert done.report.largest_change is not None
+    assert done.report.largest_change > 1e-3
+
+
+def test_nothing_to_swap_is_an_error_that_lists_what_there_is() -> None:
+    with pytest.raises(SwapError, match=r"found `GELU` nowhere in `Modules`.*`features.1` \(ReLU\(\)\)"):
+        swap(seeded(models.Modules), {nn.GELU: Affine})
+
+
+def test_a_foreign_class_is_refused() -> None:
+    with pytest.raises(SwapError, match="expected an activation class of adaptive_act"):
+        swap(seeded(models.Modules), {nn.ReLU: nn.PReLU})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer", "reason"),
+    [
+        (models.Branching, "", "could not be traced"),
+        (models.Dropping, "relu", "depends on `self.training`"),
+        (models.Masked, "relu", "optional argument, `mask`"),
+        (models.InPlace, "act", "used again later"),
+    ],
+)
+def test_what_cannot_be_swapped_is_named_with_its_reason(
+    kind: type[nn.Module], layer: str, reason: str
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), seeded(kind))
+    report = swap(model, {nn.ReLU: PReLU}, example=VECTOR).report
+    (entry,) = report.skipped
+    assert entry.layer == f"2.{layer}".rstrip(".")
+    assert reason in entry.reason
+    assert str(entry) in str(report)
+
+
+def test_torchs_own_modules_are_not_skipped_in_silence() -> None:
+    model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), nn.ReLU())
+    (entry,) = swap(model, {nn.ReLU: PReLU}).report.skipped
+    assert "torch.nn.TransformerEncoderLayer" in entry.reason
+
+
+def test_a_changed_output_is_an_error() -> None:
+    """The in-place module hides in a Sequential, where only running the model can show what it does."""
+
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x - 0.1
+            return self.body(x) + x  # type: ignore[no-any-return]  # Module calls are Any
+
+    with pytest.raises(SwapError, match="outputs on the example changed"):
+        swap(Hidden(), {nn.ReLU: PReLU}, example=VECTOR)
+
+
+def test_activations_follow_the_models_dtype_and_mode() -> None:
+    model = seeded(models.Modules).double().train()
+    (activation,) = named_activations(swap(model, {nn.ReLU: PELU}, preserve=False).model).values()
+    assert {p.dtype for p in activation.parameters()} == {torch.float64}
+    assert activation.training
+
+
+def test_the_report_lists_each_change() -> None:
+    text = str(swap(seeded(models.Modules), {nn.ReLU: PReLU, nn.ELU: PELU}).report)
+    assert "features.1: ReLU() -> PReLU" in text
+    assert "features.3: ELU(alpha=1.0) -> PELU" in text
+    assert "2 swapped, 3 parameters added" in text
+    assert "pass example=" in text

@@ -35,5 +35,13 @@ fix: install  ## repair what the linter can
 serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for another folder)
 	$(BIN)/adaptact-serve --models $(or $(MODELS),models)
 
+bench: install  ## measure what README and docs quote, into docs/results (about 10 minutes)
+	$(BIN)/python -m benchmarks.exported_latency
+	$(BIN)/python -m benchmarks.export_time
+	$(BIN)/python -m benchmarks.server_footprint
+
+image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
+	$(BIN)/python -m tests.docker.image
+
 clean:  ## remove the environment and everything built
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache

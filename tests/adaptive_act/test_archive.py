@@ -5,6 +5,7 @@ import pickle
 import stat
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,10 @@ def _zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_S
 
 def _scripted(path: Path) -> None:
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        torch.jit.save(torch.jit.script(nn.ReLU()), path)  # type: ignore[no-untyped-call]  # torch's types
+        torch.jit.save(torch.jit.script(nn.ReLU()), path)
 
 
-FOREIGN = {
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
     "text": (lambda path: path.write_text("hello"), "is not a torch archive"),
     "empty": (lambda path: path.write_bytes(b""), "is not a torch archive"),
     "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "is a bare pickle"),

@@ -16,6 +16,6 @@ def test_it_has_a_panel_for_each_layer(layers: int, tmp_path: Path) -> None:
     path = tmp_path / "curves.png"
     draw_curves(learned, starts, path)
     height, width, _ = image.imread(path).shape
-    rows, columns = -(-layers // 3), min(3, layers)
-    assert width / columns == pytest.approx(504, abs=2)
-    assert height / rows == pytest.approx(408, abs=2)
+    rows, columns = -(-layers // 4), min(4, layers)
+    assert width / columns == pytest.approx(3.3 * 120, abs=2)
+    assert height / rows == pytest.approx(3.0 * 120, abs=2)

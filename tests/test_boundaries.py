@@ -1,0 +1,68 @@
+"""Who may import whom, and what the wheel holds."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("adaptive_act", "convert", "serve")
+
+NOT_LOADED = [
+    ("serve.rest.app", ("torch", "onnx", "onnxscript", "onnx_ir", "rich", "typer", "matplotlib")),
+    ("serve.cli", ("torch", "onnx", "onnxscript", "onnx_ir")),
+    ("adaptive_act", ("onnx", "onnxscript", "onnx_ir", "onnxruntime", "fastapi", "convert", "serve")),
+    ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
+    ("convert.manifest", ("torch", "numpy", "onnx", "onnxruntime")),
+]
+
+
+@pytest.mark.parametrize(("module", "forbidden"), NOT_LOADED, ids=lambda value: str(value)[:20])
+def test_an_import_in_a_fresh_interpreter_stays_within_its_bounds(
+    module: str, forbidden: tuple[str, ...], tmp_path: Path
+) -> None:
+    code = f"import sys, {module}; print(*(name for name in {forbidden} if name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    # Without isolation, so that the build backend of the environment is used and nothing is fetched.
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_exactly_the_three_packages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    sources = {
+        path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    }
+    assert sources <= names
+
+
+def test_a_file_can_be_read_in_one_sitting() -> None:
+    """At most 300 lines a file; longer ones hold more than one thing."""
+    paths = [
+        path for folder in (*PACKAGES, "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    ]
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in paths}
+    assert {path: length for path, length in lengths.items() if length > 300} == {}

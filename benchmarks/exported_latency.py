@@ -116,10 +116,9 @@ def _adaptive(network: str, name: str, per_channel: bool) -> nn.Module:
     """The network with an activation away from its start, as after training."""
     torch.manual_seed(0)
     example = torch.zeros(NETWORKS[network].shape)
-    kind = {nn.ReLU: ACTIVATIONS[name]}
-    model = swap(
-        NETWORKS[network].build(), kind, preserve=False, per_channel=per_channel, example=example
-    ).model
+    plain = NETWORKS[network].build()
+    kinds: dict[type[nn.Module], type[Activation]] = {nn.ReLU: ACTIVATIONS[name]}
+    model = swap(plain, kinds, preserve=False, per_channel=per_channel, example=example).model
     with torch.no_grad():
         for activation in named_activations(model).values():
             for parameter in activation.parameters():

@@ -1,0 +1,105 @@
+"""`adaptact-serve`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+
+import inspect
+import logging
+from collections.abc import Iterator
+from typing import Annotated, Any, Optional
+
+import typer
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from serve.engine.errors import StartupError
+from serve.settings import FILE, PREFIX, Settings
+
+FAILED = 1
+WRONG_USE = 2
+
+
+def serve(**options: Any) -> None:
+    """Serve a folder of ONNX models over HTTP.
+
+    Every option may also be an environment variable, or a line of `adaptact.toml` in the working folder.
+    """
+    try:
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})
+    except (ValueError, OSError) as error:
+        for problem in _problems(error):
+            typer.echo(f"error: {problem}", err=True)
+        typer.echo("hint: `adaptact-serve --help` lists every setting", err=True)
+        raise typer.Exit(WRONG_USE) from error
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        _run(settings)
+    except StartupError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(FAILED) from error
+
+
+def _run(settings: Settings) -> None:
+    # Imported here so that --help and a wrong argument answer at once.
+    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415
+
+    from serve.engine import EngineOptions, Metrics, open_engine  # noqa: PLC0415
+    from serve.rest.app import create_app  # noqa: PLC0415
+    from serve.rest.server import listen, run, stop_cleanly_on_signals, url  # noqa: PLC0415
+
+    stop_cleanly_on_signals()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    options = EngineOptions(
+        settings.provider, settings.run_threads, settings.run_concurrency, settings.model_limit_bytes
+    )
+    with listen(settings.host, settings.port) as listener:
+        engine = open_engine(settings.models, options, Metrics(registry))
+        models = ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
+        try:
+            app = create_app(engine, settings)
+            typer.echo(f"adaptact-serve: {url(listener)} serves {models} on {settings.provider}")
+            run(app, listener, settings.stop_grace_seconds, settings.log_level)
+        finally:
+            engine.close()
+
+
+def _problems(error: Exception) -> Iterator[str]:
+    if not isinstance(error, ValidationError):
+        yield f"`{FILE}` cannot be read: {error}"
+        return
+    for problem in error.errors():
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "missing":
+            yield f"`{_option(name)}` is missing; expected: {Settings.model_fields[name].description}"
+        elif name in Settings.model_fields:
+            yield f"`{_option(name)}` has a wrong value `{problem['input']}`: {problem['msg']}"
+        else:
+            yield f"`{FILE}` has an unknown setting `{name}`"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """The command's option for a setting: same name, type, default and description."""
+    default = "required" if field.is_required() else str(field.default)
+    option = typer.Option(
+        _option(name), help=field.description, envvar=f"{PREFIX}{name.upper()}", show_default=default
+    )
+    # None means not given, so that the environment, the file and the default can speak.
+    annotation: Any = Annotated[Optional[field.annotation], option]  # noqa: UP045  a value, not an annotation
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _with_options_of_settings() -> None:
+    """Give `serve` the signature that Typer reads, from the settings: they stand in one place."""
+    parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
+    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
+    serve.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def main() -> None:
+    """Run the command."""
+    _with_options_of_settings()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(serve)
+    app()

@@ -1,0 +1,91 @@
+"""What can go wrong in serving, without a word about HTTP.
+
+EngineError
+├── UnknownModelError            no such model, or no such version of it
+├── ModelUnavailableError        the model is there but did not load
+├── InvalidInputError            names, datatypes, shapes or values that the model does not take
+├── MalformedRequestError        a message that cannot be read
+├── NotExpressibleError          an answer that JSON cannot carry
+├── UnsupportedError             a feature of the protocol that this server does not have
+├── RunFailedError               the model failed while running; the log has the details
+└── StartupError            the server cannot start
+    ├── RepositoryError     the models folder
+    ├── ProviderError       the execution provider
+    ├── ListenError         the address to listen on
+    └── ModelRefusedError        one model's file
+"""
+
+import reprlib
+
+SHOWN_CHARACTERS = 100
+
+
+class EngineError(Exception):
+    """The root: every message is one line, safe to show to a client."""
+
+
+class UnknownModelError(EngineError):
+    """A model or version that the repository does not hold."""
+
+
+class ModelUnavailableError(EngineError):
+    """A model or version that is in the repository but did not load."""
+
+
+class InvalidInputError(EngineError):
+    """Inputs or requested outputs that do not fit the model's signature."""
+
+
+class MalformedRequestError(EngineError):
+    """A request that is not a message of the protocol."""
+
+
+class NotExpressibleError(EngineError):
+    """A value that JSON has no way to write."""
+
+
+class UnsupportedError(EngineError):
+    """A part of the protocol that this server does not offer."""
+
+
+class RunFailedError(EngineError):
+    """A run that failed through no fault of the request that could be named."""
+
+
+class StartupError(EngineError):
+    """Something that the operator must put right before the server can start."""
+
+
+class RepositoryError(StartupError):
+    """A models folder that is missing, empty or unreadable."""
+
+
+class ProviderError(StartupError):
+    """An execution provider that was asked for and is not there."""
+
+
+class ListenError(StartupError):
+    """An address that cannot be listened on."""
+
+
+class ModelRefusedError(StartupError):
+    """A model's file that will not be served; `detail` is for the log, never for a client."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
+
+
+def quoted(text: object) -> str:
+    """The text in backticks, cut and made printable, since a client may have chosen it."""
+    # reprlib, since a client's list may be too long or too deep to be written out.
+    shown = text if isinstance(text, str) else reprlib.repr(text)
+    if len(shown) > SHOWN_CHARACTERS:
+        shown = shown[:SHOWN_CHARACTERS] + "..."
+    return "`" + "".join(c if c.isprintable() else "?" for c in shown) + "`"
+
+
+def listed(names: list[str] | tuple[str, ...]) -> str:
+    """The first twenty names in backticks, or the word none."""
+    shown = ", ".join(quoted(name) for name in names[:20])
+    return (shown + (", ..." if len(names) > 20 else "")) or "none"

@@ -1,0 +1,111 @@
+"""What a model takes and gives, and whether arrays fit it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.engine.datatypes import BY_DTYPE, Datatype
+from serve.engine.errors import InvalidInputError, listed, quoted
+
+Array: TypeAlias = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output; a dimension is a size, a symbol shared between inputs, or None for any size."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int | str | None, ...]
+
+    @property
+    def dims(self) -> list[int]:
+        """The shape as the protocol writes it: -1 for a size that may vary."""
+        return [dim if isinstance(dim, int) else -1 for dim in self.shape]
+
+    def zeros(self) -> Array:
+        """A tensor of zeros, or of empty strings, with 1 for every size that may vary."""
+        shape = [dim if isinstance(dim, int) else 1 for dim in self.shape]
+        fill = "" if self.datatype.name == "BYTES" else np.zeros((), self.datatype.dtype)
+        return np.full(shape, fill, self.datatype.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A model's inputs and outputs, in the model's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def check_inputs(self, arrays: Mapping[str, Array]) -> None:
+        """Raise `InvalidInputError` unless the arrays are exactly the model's inputs."""
+        symbols: dict[str, int] = {}
+        for spec in self.inputs:
+            array = arrays.get(spec.name)
+            if array is None:
+                raise InvalidInputError(
+                    f"input {quoted(spec.name)} is missing; expected: {listed([s.name for s in self.inputs])}"
+                )
+            _check_datatype(spec, array)
+            _check_shape(spec, array.shape, symbols)
+        if len(arrays) > len(self.inputs):
+            known = [spec.name for spec in self.inputs]
+            extra = next(name for name in arrays if name not in known)
+            raise InvalidInputError(f"the model has no input {quoted(extra)}; expected: {listed(known)}")
+
+    def choose_outputs(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The names asked for, or all; raises `InvalidInputError` for one that is unknown or repeated."""
+        known = tuple(spec.name for spec in self.outputs)
+        if not names:
+            return known
+        for position, name in enumerate(names):
+            if name not in known:
+                raise InvalidInputError(f"the model has no output {quoted(name)}; expected: {listed(known)}")
+            if name in names[:position]:
+                raise InvalidInputError(f"output {quoted(name)} already exists in the request")
+        return tuple(names)
+
+    def zeros(self) -> dict[str, Array]:
+        """Inputs of zeros, with 1 for every size that may vary."""
+        return {spec.name: spec.zeros() for spec in self.inputs}
+
+
+def _check_datatype(spec: TensorSpec, array: Array) -> None:
+    if array.dtype == spec.datatype.dtype:
+        return
+    got = BY_DTYPE.get(array.dtype)
+    raise InvalidInputError(
+        f"input {quoted(spec.name)} has the wrong datatype: expected `{spec.datatype.name}`, "
+        f"got `{got.name if got else array.dtype}`"
+    )
+
+
+def _check_shape(spec: TensorSpec, shape: tuple[int, ...], symbols: dict[str, int]) -> None:
+    # ONNX Runtime reports [] both for a scalar and for an unknown rank, so it must judge those itself.
+    if not spec.shape:
+        return
+    fits = len(shape) == len(spec.shape)
+    if fits:
+        for size, dim in zip(shape, spec.shape, strict=True):
+            if isinstance(dim, str):
+                dim = symbols.setdefault(dim, size)  # noqa: PLW2901  the symbol's size from here on
+            if dim is not None and dim != size:
+                fits = False
+                break
+    if not fits:
+        wanted = [dim if dim is not None else "?" for dim in spec.shape]
+        known = {name: size for name, size in symbols.items() if name in spec.shape}
+        because = f" where {', '.join(f'{n}={s}' for n, s in known.items())}" if known else ""
+        raise InvalidInputError(
+            f"input {quoted(spec.name)} has the wrong shape: "
+            f"expected `[{', '.join(map(str, wanted))}]`{because}, got `{list(shape)}`"
+        )
+
+
+def elements(arrays: Mapping[str, Array]) -> int:
+    """How many values all the arrays hold together, at least one."""
+    return max(1, sum(prod(array.shape) for array in arrays.values()))

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol: messages and tensors, in JSON and in binary."""

@@ -1,0 +1,74 @@
+"""The older `:predict` messages: `{"instances": [...]}` in, `{"predictions": [...]}` out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import orjson
+
+from serve.engine.errors import MalformedRequestError, NotExpressibleError, listed, quoted
+from serve.engine.signature import Array, Signature
+from serve.protocol.tensors import check_finite, check_has_json, from_nested
+from serve.protocol.text import Value, members, parse_json, plain
+
+
+def read_instances(body: bytes | bytearray, signature: Signature) -> dict[str, Array]:
+    """The model's inputs, each with one row for each instance; raises `MalformedRequestError`."""
+    message = members(parse_json(body)) or {}
+    instances = plain(message.get("instances"))
+    if not isinstance(instances, list) or not instances:
+        raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
+    names = [spec.name for spec in signature.inputs]
+    if len(names) > 1 or isinstance(instances[0], dict):
+        columns = _columns(instances, names)
+    else:
+        columns = {name: instances for name in names}
+    return {spec.name: from_nested(spec.name, columns[spec.name], spec.datatype) for spec in signature.inputs}
+
+
+def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Sequence[str]) -> bytes:
+    """The predictions, one for each instance; with the likeliest class of each where the classes are known.
+
+    Raises `NotExpressibleError` for an output without a row for each instance, or with values JSON lacks.
+    """
+    for name, array in outputs.items():
+        check_has_json(name, array)
+        check_finite(name, array)
+        if not array.ndim or array.shape[0] != instances:
+            raise NotExpressibleError(
+                f"output {quoted(name)} has shape `{list(array.shape)}`, not a row for each of `{instances}` "
+                "instances; ask for it by `/v2/models/.../infer`"
+            )
+    message: dict[str, object] = {"predictions": _predictions(outputs)}
+    labels = _labels(list(outputs.values()), classes)
+    if labels:
+        message["labels"] = labels
+    return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:
+    columns: dict[str, list[Value]] = {name: [] for name in names}
+    for position, instance in enumerate(instances):
+        if not isinstance(instance, dict) or set(instance) != set(names):
+            raise MalformedRequestError(
+                f"`instances[{position}]` is not an object with exactly the model's inputs: {listed(names)}"
+            )
+        for name, value in instance.items():
+            columns[name].append(value)
+    return columns
+
+
+def _predictions(outputs: Mapping[str, Array]) -> object:
+    rows = {name: _writable(array) for name, array in outputs.items()}
+    if len(rows) == 1:
+        return next(iter(rows.values()))
+    return [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
+
+
+def _writable(array: Array) -> "Array | list[object]":
+    return array.tolist() if array.dtype == np.object_ else np.ascontiguousarray(array)
+
+
+def _labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
+    if not classes or len(outputs) != 1 or outputs[0].shape[1:] != (len(classes),):
+        return []
+    return [classes[index] for index in outputs[0].argmax(axis=1)]

@@ -1,0 +1,177 @@
+"""Tensors of the protocol, in JSON and in binary, to and from numpy arrays."""
+
+import struct
+from collections.abc import Sequence
+from itertools import chain
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import simdjson
+from numpy.typing import NDArray
+
+from serve.engine.datatypes import BFLOAT16, BY_DTYPE, Datatype
+from serve.engine.errors import MalformedRequestError, NotExpressibleError, quoted
+from serve.engine.signature import Array
+from serve.protocol.text import MAX_DEPTH, Value
+
+LENGTH = struct.Struct("<I")
+# simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
+WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
+    "f": ("d", np.dtype(np.float64)),
+    "i": ("i", np.dtype(np.int64)),
+    "u": ("u", np.dtype(np.uint64)),
+}
+PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}, "b": {bool}, "O": {str}}
+
+
+def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int]) -> Array:
+    """The tensor that flat or nested JSON data hold; raises `MalformedRequestError`."""
+    if datatype.dtype == BFLOAT16:
+        raise MalformedRequestError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
+    kind = datatype.dtype.kind
+    try:
+        if isinstance(data, simdjson.Array):
+            flat = _numbers(data, datatype) if kind in WIDEST else _flat_array(data.as_list(), datatype)[0]
+        elif isinstance(data, list):
+            flat = _flat_array(data, datatype)[0]
+        else:
+            raise MalformedRequestError(f"input {quoted(name)}: `data` is not a list")
+    except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
+        raise MalformedRequestError(
+            f"input {quoted(name)}: `data` holds a value that is not a `{datatype.name}`"
+        ) from error
+    return _shaped(name, flat, shape)
+
+
+def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
+    """The tensor that nested JSON data hold, whose shape is their nesting; raises `MalformedRequestError`."""
+    if datatype.dtype == BFLOAT16 or not isinstance(data, list):
+        raise MalformedRequestError(f"input {quoted(name)}: `{datatype.name}` expects nested lists of values")
+    try:
+        flat, shape = _flat_array(data, datatype)
+    except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
+        raise MalformedRequestError(
+            f"input {quoted(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
+        ) from error
+    return flat.reshape(shape)
+
+
+def from_binary(name: str, data: memoryview, datatype: Datatype, shape: Sequence[int]) -> Array:
+    """The tensor whose little-endian, row-major bytes these are; raises `MalformedRequestError`."""
+    if datatype.name == "BYTES":
+        return _shaped(name, _strings(name, data, prod(shape)), shape)
+    expected = prod(shape) * datatype.dtype.itemsize
+    if len(data) != expected:
+        raise MalformedRequestError(
+            f"input {quoted(name)}: shape `{list(shape)}` of `{datatype.name}` takes `{expected}` bytes, "
+            f"got `{len(data)}`"
+        )
+    flat = np.frombuffer(data, datatype.dtype)
+    if datatype.name == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
+        raise MalformedRequestError(f"input {quoted(name)}: a BOOL is a byte `0` or `1`")
+    # A header of odd length leaves the numbers behind it unaligned, which kernels need not bear.
+    return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
+
+
+def to_json(name: str, array: Array) -> object:
+    """The tensor as what orjson writes as one flat list; raises `NotExpressibleError` for BF16."""
+    check_has_json(name, array)
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.tolist() if array.dtype == np.object_ else flat
+
+
+def to_binary(array: Array) -> bytes:
+    """The tensor's little-endian, row-major bytes; strings with their length before them."""
+    if array.dtype != np.object_:
+        return array.tobytes()
+    encoded = [str(element).encode() for element in array.flat]
+    return b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in encoded))
+
+
+def check_has_json(name: str, array: Array) -> None:
+    """Raise `NotExpressibleError` for BF16, which has no JSON form."""
+    if array.dtype == BFLOAT16:
+        raise NotExpressibleError(f"output {quoted(name)}: BF16 has no JSON form; ask for binary output")
+
+
+def check_finite(name: str, array: Array) -> None:
+    """Raise `NotExpressibleError` for NaN and infinities, which JSON cannot carry."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise NotExpressibleError(
+            f"output {quoted(name)} holds NaN or an infinity, which JSON cannot carry; ask for binary output"
+        )
+
+
+def _numbers(data: simdjson.Array, datatype: Datatype) -> Array:
+    letter, dtype = WIDEST[datatype.dtype.kind]
+    return _narrowed(np.frombuffer(data.as_buffer(of_type=letter), dtype), datatype)
+
+
+def _narrowed(wide: NDArray[Any], datatype: Datatype) -> Array:
+    """The numbers in the datatype; raises `OverflowError` or `FloatingPointError` for one too large."""
+    if wide.dtype == datatype.dtype:
+        return wide
+    if datatype.dtype.kind in "iu" and wide.size:
+        limits = np.iinfo(datatype.dtype.type)  # type: ignore[type-var]  # its kind says it is an integer
+        if wide.min() < limits.min or wide.max() > limits.max:
+            raise OverflowError
+    with np.errstate(over="raise"):
+        return wide.astype(datatype.dtype)
+
+
+def _flat_array(data: list[Value], datatype: Datatype) -> tuple[Array, list[int]]:
+    """All values in order, and the shape of their nesting; raises `ValueError` for ragged nesting."""
+    shape: list[int] = [len(data)]
+    while data and isinstance(data[0], list):
+        sizes = {len(row) if isinstance(row, list) else -1 for row in data}
+        if len(sizes) > 1 or len(shape) == MAX_DEPTH:
+            raise ValueError
+        shape += sizes
+        data = list(chain.from_iterable(data))  # type: ignore[arg-type]  # every row is a list: checked above
+    kind = datatype.dtype.kind
+    if not set(map(type, data)) <= PYTHON_TYPES[kind]:
+        raise TypeError
+    wide = WIDEST[kind][1] if kind in WIDEST else datatype.dtype
+    return _narrowed(np.array(data, wide), datatype), shape
+
+
+def _strings(name: str, data: memoryview, count: int) -> Array:
+    texts: list[str] = []
+    position = 0
+    while position < len(data):
+        start = position + LENGTH.size
+        if start > len(data):
+            raise MalformedRequestError(f"input {quoted(name)}: a string's length is cut off")
+        (length,) = LENGTH.unpack_from(data, position)
+        position = start + length
+        if position > len(data):
+            raise MalformedRequestError(
+                f"input {quoted(name)}: a string of `{length}` bytes reaches beyond its tensor"
+            )
+        texts.append(_decoded(name, data[start:position]))
+    if len(texts) != count:
+        raise MalformedRequestError(f"input {quoted(name)}: expected `{count}` strings, got `{len(texts)}`")
+    return np.array(texts, np.object_)
+
+
+def _decoded(name: str, text: memoryview) -> str:
+    try:
+        return str(text, "utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError(
+            f"input {quoted(name)}: a string is not UTF-8, the encoding of the model's strings"
+        ) from error
+
+
+def _shaped(name: str, flat: Array, shape: Sequence[int]) -> Array:
+    if flat.size != prod(shape):
+        raise MalformedRequestError(
+            f"input {quoted(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"
+        )
+    return flat.reshape(shape)
+
+
+def datatype_name(array: Array) -> str:
+    """The protocol's name for the array's dtype."""
+    return BY_DTYPE[array.dtype].name

@@ -1,0 +1,62 @@
+"""Whether the server lives, and whether it and its models can answer."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from serve.engine.engine import Engine
+from serve.engine.errors import ModelUnavailableError, quoted
+from serve.rest.schemas import ERRORS, ModelName, VersionName
+
+
+class Live(BaseModel):
+    """The server runs."""
+
+    live: Literal[True] = True
+
+
+class Ready(BaseModel):
+    """Every model of the repository can answer."""
+
+    ready: Literal[True] = True
+
+
+class ModelReady(BaseModel):
+    """One model can answer."""
+
+    name: str
+    ready: Literal[True] = True
+
+
+def health_routes(engine: Engine) -> APIRouter:
+    """The routes that load balancers and `docker` ask."""
+    router = APIRouter(prefix="/v2", tags=["health"], responses=ERRORS)
+
+    @router.get("/health/live")
+    async def live() -> Live:
+        """Answers as long as the server runs."""
+        return Live()
+
+    @router.get("/health/ready")
+    async def ready() -> Ready:
+        """Answers 200 if every model of the repository is loaded; else 503, naming those that are not."""
+        if engine.failures:
+            failed = "; ".join(
+                f"{quoted(each.name)} version {quoted(each.version)}: {each.reason}"
+                for each in engine.failures
+            )
+            raise ModelUnavailableError(f"not ready: {failed}")
+        return Ready()
+
+    @router.get("/models/{model}/ready")
+    async def model_ready(model: ModelName) -> ModelReady:
+        """Answers 200 if the model has a version that is loaded."""
+        return ModelReady(name=engine.model(model).name)
+
+    @router.get("/models/{model}/versions/{version}/ready")
+    async def version_ready(model: ModelName, version: VersionName) -> ModelReady:
+        """Answers 200 if this version of the model is loaded."""
+        return ModelReady(name=engine.model(model, version).name)
+
+    return router

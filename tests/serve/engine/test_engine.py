@@ -1,0 +1,232 @@
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from serve.engine import Engine, Metrics, open_engine
+from serve.engine.cost import Cost
+from serve.engine.errors import (
+    EngineError,
+    InvalidInputError,
+    ModelUnavailableError,
+    RepositoryError,
+    RunFailedError,
+    UnknownModelError,
+)
+from serve.engine.model import ServedModel
+from serve.engine.signature import Array
+from tests.serve import models
+from tests.serve.conftest import OPTIONS
+
+ROW = np.array([[1, 2, 3]], np.float32)
+
+
+def _infer(engine: Engine, name: str, outputs: list[str] | None = None, **inputs: Array) -> dict[str, Array]:
+    return asyncio.run(engine.infer(name, None, inputs, outputs))
+
+
+def test_a_run_gives_every_output_by_name(engine: Engine) -> None:
+    left, right = np.array([[1, 2, 3, 4]], np.int32), np.array([[1, 1, 1, 1]], np.int32)
+    got = _infer(engine, "add_sub", INPUT0=left, INPUT1=right)
+    assert {name: array.tolist() for name, array in got.items()} == {
+        "OUTPUT0": [[2, 3, 4, 5]],
+        "OUTPUT1": [[0, 1, 2, 3]],
+    }
+
+
+def test_a_run_gives_only_the_outputs_asked_for(engine: Engine) -> None:
+    ones = np.ones((1, 4), np.int32)
+    assert list(_infer(engine, "add_sub", ["OUTPUT1"], INPUT0=ones, INPUT1=ones)) == ["OUTPUT1"]
+
+
+def test_the_highest_version_answers_unless_another_is_named(engine: Engine) -> None:
+    assert engine.versions("double") == ["1", "2", "10"]
+    assert engine.model("double").version == "10"
+    assert engine.model("double", "2").version == "2"
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000])
+def test_any_batch_size_runs(engine: Engine, size: int) -> None:
+    assert _infer(engine, "double", x=np.ones((size, 3), np.float32))["y"].tolist() == [[2, 2, 2]] * size
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "message"),
+    [
+        ("nope", None, "Request for unknown model: `nope` is not found; models: `add_sub`, `classifier`"),
+        ("nope", "1", "Request for unknown model: `nope` is not found"),
+        (
+            "double",
+            "3",
+            "Request for unknown model: `double` version `3` is not found; versions: `1`, `2`, `10`",
+        ),
+        ("double", "01", "Request for unknown model: `double` version `01` is not found"),
+        ("n" * 5000, None, f"Request for unknown model: `{'n' * 100}...` is not found"),
+        ("\x00\x1b\n", None, "Request for unknown model: `???` is not found"),
+    ],
+)
+def test_unknown_models_and_versions_are_named(
+    engine: Engine, name: str, version: str | None, message: str
+) -> None:
+    with pytest.raises(UnknownModelError) as error:
+        engine.model(name, version)
+    assert str(error.value).startswith(message)
+
+
+def test_inputs_are_checked_before_anything_runs(engine: Engine) -> None:
+    with pytest.raises(InvalidInputError, match="wrong datatype"):
+        _infer(engine, "double", x=ROW.astype(np.float64))
+    with pytest.raises(InvalidInputError, match="no output `z`"):
+        _infer(engine, "double", ["z"], x=ROW)
+
+
+def test_values_that_the_model_refuses_are_the_callers_error(engine: Engine) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        _infer(engine, "lookup", index=np.array([7]))
+    assert str(error.value) == (
+        "model `lookup` version `1` cannot run on these values: "
+        "indices element out of data bounds, idx=7 must be within the inclusive range [-3,2]"
+    )
+
+
+def test_why_a_run_failed_is_logged_and_not_told(
+    tmp_path: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The symbols differ, so only the operator itself can see that the sizes do not fit.
+    models.put(tmp_path, "m", models.model("m (float[N] a, float[M] b) => (float[K] y) { y = Add(a, b) }"))
+    engine = open_engine(tmp_path, OPTIONS, metrics)
+    with pytest.raises(RunFailedError) as error:
+        _infer(engine, "m", a=np.zeros(3, np.float32), b=np.zeros(2, np.float32))
+    assert str(error.value) == "model `m` version `1` failed while running; the server's log says why"
+    assert "running Add node" in caplog.text
+    engine.close()
+
+
+def test_a_slow_model_does_not_block_the_event_loop(engine: Engine) -> None:
+    async def ticks_while_running() -> int:
+        ticks, running = 0, asyncio.ensure_future(engine.infer("slow", None, {"x": np.ones(1, np.float32)}))
+        while not running.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        return ticks
+
+    assert asyncio.run(ticks_while_running()) > 5
+
+
+def test_a_short_model_runs_on_the_event_loop_itself(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = engine.model("double")
+    threads: list[threading.Thread] = []
+    run = model.run
+
+    def watched(inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        threads.append(threading.current_thread())
+        return run(inputs, outputs)
+
+    monkeypatch.setattr(model, "run", watched)
+    for seconds_per_element in (1e-7, 1.0):
+        monkeypatch.setattr(model, "cost", Cost(seconds_per_element))
+        _infer(engine, "double", x=ROW)
+    assert threads[0] is threading.main_thread()
+    assert threads[1].name.startswith("adaptact-run")
+
+
+def test_no_more_long_runs_than_allowed_go_on_at_once(
+    tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.put(tmp_path, "slow", models.slow_model(turns=30_000))
+    engine = open_engine(tmp_path, OPTIONS, metrics)
+    model, running, most = engine.model("slow"), 0, 0
+    lock, run = threading.Lock(), model.run
+
+    def watched(inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            return run(inputs, outputs)
+        finally:
+            with lock:
+                running -= 1
+
+    async def five() -> None:
+        inputs = {"x": np.ones(1, np.float32)}
+        await asyncio.gather(*(engine.infer("slow", None, inputs) for _ in range(5)))
+
+    monkeypatch.setattr(model, "run", watched)
+    asyncio.run(five())
+    engine.close()
+    assert most == OPTIONS.concurrency
+
+
+@pytest.fixture
+def half_broken(tmp_path: Path, metrics: Metrics) -> Engine:
+    models.put(tmp_path, "good", models.model(models.DOUBLE))
+    models.put(tmp_path, "good", b"rubbish", "2")
+    models.put(tmp_path, "bad", b"rubbish")
+    return open_engine(tmp_path, OPTIONS, metrics)
+
+
+def test_a_broken_model_is_named_and_the_others_serve(half_broken: Engine) -> None:
+    assert [(failed.name, failed.version) for failed in half_broken.failures] == [("bad", "1"), ("good", "2")]
+    assert _infer(half_broken, "good", x=ROW)["y"].tolist() == [[2, 4, 6]]
+
+
+@pytest.mark.parametrize(("name", "version"), [("bad", None), ("bad", "1"), ("good", "2")])
+def test_a_broken_model_is_unavailable_with_a_reason(
+    half_broken: Engine, name: str, version: str | None
+) -> None:
+    with pytest.raises(ModelUnavailableError, match="is not ready: ONNX Runtime cannot load it"):
+        half_broken.model(name, version)
+
+
+def test_readiness_is_measured_for_every_version(half_broken: Engine, metrics: Metrics) -> None:
+    ready = {
+        (sample.labels["model"], sample.labels["version"]): sample.value
+        for family in metrics.registry.collect()
+        if family.name == "adaptact_model_ready"
+        for sample in family.samples
+    }
+    assert ready == {("bad", "1"): 0, ("good", "1"): 1, ("good", "2"): 0}
+
+
+def test_why_a_model_is_broken_is_logged(
+    tmp_path: Path, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.put(tmp_path, "bad", models.model(models.UNKNOWN_OPERATOR))
+    with (
+        caplog.at_level(logging.ERROR),
+        pytest.raises(RepositoryError, match=r"no model in .* can be served"),
+    ):
+        open_engine(tmp_path, OPTIONS, metrics)
+    assert "No Op registered for Nonsense" in caplog.text
+
+
+def test_closing_ends_the_runs_in_progress(tmp_path: Path, metrics: Metrics) -> None:
+    models.put(tmp_path, "slow", models.slow_model(turns=30_000_000), "1")
+    engine = _open_without_warm_up(tmp_path, metrics)
+
+    async def closed_while_running() -> EngineError | None:
+        running = asyncio.ensure_future(engine.infer("slow", None, {"x": np.ones(1, np.float32)}))
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(engine.close)
+        try:
+            await running
+        except EngineError as error:
+            return error
+        return None
+
+    start = perf_counter()
+    assert isinstance(asyncio.run(closed_while_running()), RunFailedError)
+    assert perf_counter() - start < 15  # the run itself would take longer
+
+
+def _open_without_warm_up(folder: Path, metrics: Metrics) -> Engine:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ServedModel, "_warm_up", lambda _: 1.0)
+        return open_engine(folder, OPTIONS, metrics)

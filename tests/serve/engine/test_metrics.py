@@ -1,0 +1,37 @@
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from serve.engine.metrics import Metrics, ModelMetrics
+
+DURATION = "adaptact_inference_duration_seconds"
+
+
+def test_nothing_is_registered_but_on_the_registry_that_is_passed_in() -> None:
+    Metrics(CollectorRegistry())
+    assert not [family.name for family in REGISTRY.collect() if family.name.startswith("adaptact")]
+
+
+def test_a_models_series_carry_its_name_and_version(metrics: Metrics) -> None:
+    of_model = ModelMetrics(metrics, "digits", "3")
+    of_model.count_request(200)
+    of_model.count_request(200)
+    of_model.compute.observe(0.5)
+    of_model.batch_size.observe(4)
+    key = {"model": "digits", "version": "3"}
+    value = metrics.registry.get_sample_value
+    assert value("adaptact_inference_requests_total", key | {"code": "200"}) == 2
+    assert value(f"{DURATION}_sum", key | {"stage": "compute"}) == 0.5
+    assert value("adaptact_batch_size_sum", key) == 4
+
+
+@pytest.mark.parametrize("stage", ["input", "queue", "compute", "output"])
+def test_every_stage_is_there_before_the_first_request(metrics: Metrics, stage: str) -> None:
+    ModelMetrics(metrics, "m", "1")
+    labels = {"model": "m", "version": "1", "stage": stage}
+    assert metrics.registry.get_sample_value(f"{DURATION}_count", labels) == 0
+
+
+def test_requests_for_unknown_models_are_counted_without_a_name(metrics: Metrics) -> None:
+    metrics.unknown.count_request(404)
+    labels = {"model": "", "version": "", "code": "404"}
+    assert metrics.registry.get_sample_value("adaptact_inference_requests_total", labels) == 1

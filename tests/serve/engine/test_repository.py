@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from serve.engine.errors import ModelRefusedError, RepositoryError
+from serve.engine.repository import ModelFile, check_loadable, find_models
+from tests.serve.models import put
+
+
+def _found(folder: Path) -> list[tuple[str, str, bool]]:
+    return [(entry.name, entry.version, not entry.problem) for entry in find_models(folder)]
+
+
+def test_folders_and_bare_files_are_models_in_order_of_name_and_version(tmp_path: Path) -> None:
+    for version in ("2", "10", "1"):
+        put(tmp_path, "b", b"", version)
+    (tmp_path / "a.onnx").touch()
+    assert _found(tmp_path) == [("a", "1", True), ("b", "1", True), ("b", "2", True), ("b", "10", True)]
+
+
+def test_other_files_and_folders_are_no_models(tmp_path: Path) -> None:
+    put(tmp_path, "a", b"")
+    (tmp_path / "a" / "notes").mkdir()
+    (tmp_path / "a" / "01").mkdir()
+    (tmp_path / ".hidden.onnx").touch()
+    (tmp_path / "README.md").touch()
+    (tmp_path / "pictures").mkdir()
+    assert _found(tmp_path) == [("a", "1", True)]
+
+
+@pytest.mark.parametrize("name", ["with space", "-dash", "ü", "a" * 129, "per%cent"])
+def test_a_name_outside_the_alphabet_is_a_problem(tmp_path: Path, name: str) -> None:
+    put(tmp_path, name, b"")
+    [entry] = find_models(tmp_path)
+    assert "letters, digits" in entry.problem
+
+
+def test_a_model_without_a_version_folder_says_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "model.onnx").touch()
+    [entry] = find_models(tmp_path)
+    assert "expected `digits/1/model.onnx`" in entry.problem
+
+
+def test_two_files_for_one_version_are_a_problem_of_that_version_alone(tmp_path: Path) -> None:
+    put(tmp_path, "a", b"")
+    put(tmp_path, "a", b"", "2")
+    (tmp_path / "a.onnx").touch()
+    assert _found(tmp_path) == [("a", "1", False), ("a", "2", True)]
+
+
+@pytest.mark.parametrize(("make", "reason"), [(False, "does not exist"), (True, "holds no model")])
+def test_a_missing_or_empty_folder_is_an_error(tmp_path: Path, make: bool, reason: str) -> None:
+    folder = tmp_path / "models"
+    if make:
+        folder.mkdir()
+    with pytest.raises(RepositoryError, match=reason):
+        find_models(folder)
+
+
+def _refusal(folder: Path, path: Path, limit_bytes: int = 100) -> str:
+    with pytest.raises(ModelRefusedError) as refused:
+        check_loadable(folder, ModelFile("a", "1", path), limit_bytes)
+    return str(refused.value)
+
+
+def test_a_file_within_the_limit_is_loadable(tmp_path: Path) -> None:
+    check_loadable(tmp_path, ModelFile("a", "1", put(tmp_path, "a", b"x" * 100)), 100)
+
+
+def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
+    assert "101 bytes; the limit is 100" in _refusal(tmp_path, put(tmp_path, "a", b"x" * 101))
+
+
+def test_a_version_without_its_file_is_refused(tmp_path: Path) -> None:
+    assert "there is no file `model.onnx`" in _refusal(tmp_path, tmp_path / "a" / "1" / "model.onnx")
+
+
+def test_links_may_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "models", tmp_path / "outside"
+    put(outside, "a", b"")
+    inside.mkdir()
+    (inside / "a").symlink_to(outside / "a")
+    assert "leads out of the models folder" in _refusal(inside, inside / "a" / "1" / "model.onnx")
+
+
+def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
+    target = put(tmp_path, ".data", b"")
+    (tmp_path / "a.onnx").symlink_to(target)
+    check_loadable(tmp_path, ModelFile("a", "1", tmp_path / "a.onnx"), 100)

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from serve.engine.datatypes import BY_NAME
+from serve.engine.errors import InvalidInputError
+from serve.engine.signature import Array, Signature, TensorSpec, elements
+
+
+def _spec(name: str, datatype: str, *shape: int | str | None) -> TensorSpec:
+    return TensorSpec(name, BY_NAME[datatype], shape)
+
+
+SIGNATURE = Signature(
+    inputs=(_spec("image", "FP32", "N", 2), _spec("mask", "BOOL", "N"), _spec("note", "BYTES", None)),
+    outputs=(_spec("label", "INT64", "N"), _spec("score", "FP32", "N", 10)),
+)
+
+
+def _inputs(**changed: Array) -> dict[str, Array]:
+    good: dict[str, Array] = {
+        "image": np.zeros((3, 2), np.float32),
+        "mask": np.zeros(3, np.bool_),
+        "note": np.array(["a"], np.object_),
+    }
+    return good | changed
+
+
+def test_inputs_that_fit_are_taken() -> None:
+    SIGNATURE.check_inputs(_inputs())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"image": np.zeros((3, 2))}, "input `image` has the wrong datatype: expected `FP32`, got `FP64`"),
+        ({"note": np.array(["a"])}, "input `note` has the wrong datatype: expected `BYTES`, got `<U1`"),
+        (
+            {"image": np.zeros((3, 5), np.float32)},
+            "input `image` has the wrong shape: expected `[N, 2]` where N=3, got `[3, 5]`",
+        ),
+        ({"image": np.zeros(2, np.float32)}, "expected `[N, 2]`, got `[2]`"),
+        (
+            {"mask": np.zeros(4, np.bool_)},
+            "input `mask` has the wrong shape: expected `[N]` where N=3, got `[4]`",
+        ),
+        ({"note": np.array([["a"]], np.object_)}, "expected `[?]`, got `[1, 1]`"),
+        ({"extra": np.zeros(1)}, "the model has no input `extra`; expected: `image`, `mask`, `note`"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused_by_name(changed: dict[str, Array], message: str) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        SIGNATURE.check_inputs(_inputs(**changed))
+    assert message in str(error.value)
+
+
+def test_a_missing_input_is_named() -> None:
+    inputs = _inputs()
+    del inputs["mask"]
+    with pytest.raises(InvalidInputError, match="input `mask` is missing; expected: `image`, `mask`, `note`"):
+        SIGNATURE.check_inputs(inputs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [
+        (None, ("label", "score")),
+        ([], ("label", "score")),
+        (["score"], ("score",)),
+        (["score", "label"],) * 2,
+    ],
+)
+def test_outputs_come_in_the_order_asked_or_all(asked: list[str] | None, chosen: tuple[str, ...]) -> None:
+    assert SIGNATURE.choose_outputs(asked) == tuple(chosen)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [(["x"], "no output `x`; expected: `label`, `score`"), (["score"] * 2, "output `score` already exists")],
+)
+def test_unknown_and_repeated_outputs_are_refused(asked: list[str], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        SIGNATURE.choose_outputs(asked)
+
+
+def test_zeros_fit_the_signature_with_one_for_every_size_that_varies() -> None:
+    zeros = SIGNATURE.zeros()
+    SIGNATURE.check_inputs(zeros)
+    assert {name: array.shape for name, array in zeros.items()} == {
+        "image": (1, 2),
+        "mask": (1,),
+        "note": (1,),
+    }
+    assert zeros["note"].tolist() == [""]
+
+
+def test_dims_write_minus_one_for_a_size_that_varies() -> None:
+    assert _spec("x", "FP32", "N", 3, None).dims == [-1, 3, -1]
+
+
+def test_elements_are_counted_over_all_inputs_and_never_none() -> None:
+    assert elements(_inputs()) == 6 + 3 + 1
+    assert elements({"x": np.zeros((0, 5))}) == 1

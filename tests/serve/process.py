@@ -1,0 +1,65 @@
+"""The real server as a process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+from urllib.parse import urlsplit
+
+import psutil
+
+COMMAND = Path(sys.executable).with_name("adaptact-serve")
+START_SECONDS = 30
+STOP_SECONDS = 30
+
+
+class ServerProcess:
+    """A server on a free port; it is killed at the end if it has not stopped by itself."""
+
+    def __init__(self, *arguments: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
+        self._process = subprocess.Popen(
+            [str(COMMAND), *arguments, "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        # The line is printed once the port answers, and its end is the end of the process.
+        self.first_line = self._output.readline()
+        found = re.search(r"http://\S+", self.first_line)
+        if found is None:
+            self._process.kill()
+            raise AssertionError(f"the server did not start: {self.first_line!r}")
+        self.url = found[0]
+        address = urlsplit(self.url)
+        self.host, self.port = str(address.hostname), int(address.port or 0)
+        self.address = f"{self.host}:{self.port}"
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """The exit status after this signal."""
+        self._process.send_signal(number)
+        return self._process.wait(STOP_SECONDS)
+
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    @property
+    def _output(self) -> IO[str]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_SECONDS)
+        self._output.close()

@@ -1,0 +1,256 @@
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from serve.engine.datatypes import BY_NAME
+from serve.engine.errors import EngineError, MalformedRequestError, NotExpressibleError, UnsupportedError
+from serve.engine.signature import Array, Signature, TensorSpec
+from serve.protocol.messages import InferRequest, read_raw_request, read_request, write_reply
+from serve.protocol.text import SHORT_BYTES
+
+FLOATS = np.array([[1.5, -2]], np.float32)
+JSON_INPUT = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.5, -2]}
+BINARY_INPUT = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
+# Both parsers must agree, and the text's length picks one.
+PADDINGS = pytest.mark.parametrize("padding", [b"", b" " * SHORT_BYTES], ids=["short", "long"])
+
+
+def _message(**changed: object) -> dict[str, object]:
+    return {"inputs": [JSON_INPUT]} | changed
+
+
+@PADDINGS
+def test_a_json_request_is_read(padding: bytes) -> None:
+    request = read_request(orjson.dumps(_message(id="7")) + padding)
+    assert request.id == "7"
+    assert request.inputs["x"].tolist() == FLOATS.tolist()
+    assert not request.wants_binary("y")
+
+
+@PADDINGS
+def test_binary_and_json_inputs_mix_in_the_order_of_the_inputs(padding: bytes) -> None:
+    entries = [
+        BINARY_INPUT | {"name": "first"},
+        JSON_INPUT,
+        BINARY_INPUT | {"name": "last", "shape": [2], "parameters": {"binary_data_size": 8}},
+    ]
+    text = orjson.dumps({"inputs": entries}) + padding
+    body = text + FLOATS.tobytes() + (FLOATS * 2).tobytes()
+    inputs = read_request(body, len(text)).inputs
+    assert list(inputs) == ["first", "x", "last"]
+    assert inputs["first"].tolist() == FLOATS.tolist()
+    assert inputs["last"].tolist() == [3, -4]
+
+
+def test_an_empty_binary_tensor_takes_no_bytes() -> None:
+    entry = BINARY_INPUT | {"shape": [0, 2], "parameters": {"binary_data_size": 0}}
+    text = orjson.dumps({"inputs": [entry]})
+    assert read_request(text, len(text)).inputs["x"].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("message", "binary"),
+    [
+        (_message(), {"y": False, "z": False}),
+        (_message(parameters={"binary_data_output": True}), {"y": True, "z": True}),
+        (
+            _message(outputs=[{"name": "y", "parameters": {"binary_data": True}}, {"name": "z"}]),
+            {"y": True, "z": False},
+        ),
+        (
+            _message(
+                parameters={"binary_data_output": True},
+                outputs=[{"name": "y", "parameters": {"binary_data": False}}, {"name": "z"}],
+            ),
+            {"y": False, "z": True},
+        ),
+    ],
+)
+def test_each_output_says_whether_it_is_binary_else_the_request_does(
+    message: dict[str, object], binary: dict[str, bool]
+) -> None:
+    request = read_request(orjson.dumps(message))
+    assert {name: request.wants_binary(name) for name in binary} == binary
+
+
+@PADDINGS
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ([], "the body is not a JSON object"),
+        ({}, "`inputs` is missing or is not a list"),
+        ({"inputs": {}}, "`inputs` is missing or is not a list"),
+        ({"inputs": [1]}, "`inputs[0]` has no `name`"),
+        ({"inputs": [JSON_INPUT, {"name": 1}]}, "`inputs[1]` has no `name`"),
+        ({"inputs": [JSON_INPUT, JSON_INPUT]}, "input `x` already exists in the request"),
+        ({"inputs": [JSON_INPUT | {"shape": None}]}, "input `x`: `shape` is not a list of sizes, got `None`"),
+        ({"inputs": [JSON_INPUT | {"shape": [-1, 2]}]}, "`shape` is not a list of sizes, got `[-1, 2]`"),
+        ({"inputs": [JSON_INPUT | {"shape": [1.0, 2]}]}, "`shape` is not a list of sizes, got `[1.0, 2]`"),
+        ({"inputs": [JSON_INPUT | {"shape": [True, 2]}]}, "`shape` is not a list of sizes"),
+        ({"inputs": [JSON_INPUT | {"shape": [1] * 33}]}, "`shape` has `33` dimensions, at most `32`"),
+        ({"inputs": [JSON_INPUT | {"shape": [2**40, 2**60]}]}, "values, got `2`"),
+        ({"inputs": [JSON_INPUT | {"shape": [0, 2**60], "data": []}]}, "is too large for an empty tensor"),
+        (
+            {"inputs": [JSON_INPUT | {"datatype": "FP8"}]},
+            "input `x`: `FP8` is not a `datatype`; expected: `BOOL`",
+        ),
+        ({"inputs": [JSON_INPUT | {"datatype": ["FP32"]}]}, "is not a `datatype`"),
+        ({"inputs": [JSON_INPUT | {"data": None}]}, "input `x` has neither `data` nor `binary_data_size`"),
+        ({"inputs": [JSON_INPUT | {"parameters": 1}]}, "input `x`: `parameters` is not an object"),
+        (
+            {"inputs": [JSON_INPUT | {"parameters": {"binary_data_size": 8}}]},
+            "input `x` has both `data` and `binary_data_size`",
+        ),
+        (_message(id=7), "`id` is not a string, got `7`"),
+        (_message(outputs=7), "`outputs` is not a list"),
+        (_message(outputs=[{}]), "`outputs[0]` has no `name`"),
+        (_message(outputs=[{"name": "y"}] * 2), "output `y` already exists in the request"),
+        (
+            _message(parameters={"binary_data_output": 1}),
+            "the request: `binary_data_output` is not true or false, got `1`",
+        ),
+        (_message(parameters=[]), "the request: `parameters` is not an object"),
+        (
+            _message(outputs=[{"name": "y", "parameters": {"binary_data": "yes"}}]),
+            "output `y`: `binary_data` is not true or false, got `yes`",
+        ),
+    ],
+)
+def test_a_message_that_is_not_one_is_refused_with_its_place(
+    message: object, problem: str, padding: bytes
+) -> None:
+    with pytest.raises(MalformedRequestError) as error:
+        read_request(orjson.dumps(message) + padding)
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize("parameter", ["shared_memory_region", "classification"])
+def test_what_is_not_supported_says_so(parameter: str) -> None:
+    message = _message(outputs=[{"name": "y", "parameters": {parameter: 3}}])
+    with pytest.raises(UnsupportedError, match=f"output `y`: parameter `{parameter}` is not supported"):
+        read_request(orjson.dumps(message))
+
+
+def test_unknown_members_and_parameters_are_ignored() -> None:
+    read_request(orjson.dumps(_message(extra=[1], parameters={"priority": 1, "custom": "x"})))
+
+
+@pytest.mark.parametrize(
+    ("size", "tail", "problem"),
+    [
+        (8, b"1234567", "`binary_data_size` is `8`, but `7` bytes are left in the body"),
+        (8, b"123456789", "`1` bytes after the JSON belong to no input's `binary_data_size`"),
+        (4, b"1234", "takes `8` bytes, got `4`"),
+        (-8, b"12345678", "`binary_data_size` is `-8`"),
+        (2**63, b"12345678", "`binary_data_size` is `9223372036854775808`"),
+        ("8", b"12345678", "`binary_data_size` is `8`"),
+        (True, b"1", "`binary_data_size` is `True`"),
+        ([[[[[[[[1]]]]]]]], b"1", "`binary_data_size` is"),
+    ],
+)
+def test_sizes_that_lie_are_refused(size: Any, tail: bytes, problem: str) -> None:
+    entry = BINARY_INPUT | {"parameters": {"binary_data_size": size}}
+    written = orjson.dumps({"inputs": [entry]})
+    with pytest.raises(MalformedRequestError) as error:
+        read_request(written + tail, len(written))
+    assert problem in str(error.value)
+
+
+@pytest.mark.parametrize("size", [-1, 10**18])
+def test_a_length_of_json_beyond_the_body_is_refused(size: int) -> None:
+    with pytest.raises(MalformedRequestError, match="bytes of JSON, the body has"):
+        read_request(b"{}", size)
+
+
+def test_a_length_that_cuts_the_json_is_refused() -> None:
+    text = orjson.dumps(_message())
+    with pytest.raises(MalformedRequestError, match="not valid JSON"):
+        read_request(text, len(text) - 1)
+
+
+def test_binary_data_without_a_length_of_json_are_refused() -> None:
+    with pytest.raises(MalformedRequestError):
+        read_request(orjson.dumps({"inputs": [BINARY_INPUT]}) + FLOATS.tobytes())
+
+
+def _signature(datatype: str, *shapes: tuple[int | str | None, ...]) -> Signature:
+    specs = tuple(TensorSpec(f"x{index}", BY_NAME[datatype], shape) for index, shape in enumerate(shapes))
+    return Signature(specs, ())
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [(("N", 2), (2, 2)), ((2, 2), (2, 2)), ((2, 2, None), (2, 2, 1)), ((4,), (4,))]
+)
+def test_a_raw_body_is_the_only_input(shape: tuple[int | str | None, ...], expected: tuple[int, ...]) -> None:
+    request = read_raw_request(np.arange(4, dtype=np.int32).tobytes(), _signature("INT32", shape))
+    assert request.inputs["x0"].shape == expected
+    assert request.inputs["x0"].ravel().tolist() == [0, 1, 2, 3]
+    assert request.wants_binary("y")
+
+
+def test_a_raw_body_is_one_string_as_it_is() -> None:
+    request = read_raw_request("naïve".encode(), _signature("BYTES", ("N", 1)))
+    assert request.inputs["x0"].tolist() == [["naïve"]]
+
+
+@pytest.mark.parametrize(
+    ("signature", "problem"),
+    [
+        (_signature("INT32", (1,), (1,)), "needs a model with one input; this one has `x0`, `x1`"),
+        (_signature("INT32", ("N", "M")), "at most one size that varies; input `x0` has `[-1, -1]`"),
+        (_signature("INT32", ("N", 2)), "takes `8` bytes, got `12`"),
+        (_signature("INT32", ("N", 0)), "takes `0` bytes, got `12`"),
+    ],
+)
+def test_a_raw_body_that_cannot_be_the_input_is_refused(signature: Signature, problem: str) -> None:
+    with pytest.raises(EngineError) as error:
+        read_raw_request(bytes(12), signature)
+    assert problem in str(error.value)
+
+
+def test_a_reply_in_json_is_flat_and_echoes_the_id() -> None:
+    reply = write_reply("m", "2", InferRequest({}, id="7"), {"y": FLOATS, "z": np.array([[True]])})
+    assert reply.json_bytes is None
+    assert orjson.loads(reply.body) == {
+        "model_name": "m",
+        "model_version": "2",
+        "id": "7",
+        "outputs": [
+            {"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [1.5, -2.0]},
+            {"name": "z", "datatype": "BOOL", "shape": [1, 1], "data": [True]},
+        ],
+    }
+
+
+def test_a_reply_mixes_json_and_binary_in_the_order_of_the_outputs() -> None:
+    request = InferRequest({}, outputs={"a": True, "b": False, "c": True})
+    twice = FLOATS * 2
+    reply = write_reply("m", "1", request, {"a": FLOATS, "b": FLOATS, "c": twice})
+    assert reply.json_bytes is not None
+    message = orjson.loads(reply.body[: reply.json_bytes])
+    assert "id" not in message
+    assert [entry.get("parameters") for entry in message["outputs"]] == [
+        {"binary_data_size": 8},
+        None,
+        {"binary_data_size": 8},
+    ]
+    assert [entry.get("data") for entry in message["outputs"]] == [None, [1.5, -2.0], None]
+    assert reply.body[reply.json_bytes :] == FLOATS.tobytes() + twice.tobytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_only_a_binary_reply_carries_nan_and_infinities(value: float, dtype: type) -> None:
+    array: Array = np.array([1, value], dtype)
+    with pytest.raises(NotExpressibleError, match="output `y` holds NaN or an infinity"):
+        write_reply("m", "1", InferRequest({}), {"y": array})
+    binary = InferRequest({}, binary_by_default=True)
+    assert write_reply("m", "1", binary, {"y": array}).body.endswith(array.tobytes())
+
+
+def test_the_word_null_in_a_reply_is_no_missing_number() -> None:
+    outputs = {"null": np.array([1.5]), "text": np.array(["null"], np.object_)}
+    reply = write_reply("m", "1", InferRequest({}, id="null"), outputs)
+    assert [entry["data"] for entry in orjson.loads(reply.body)["outputs"]] == [[1.5], ["null"]]

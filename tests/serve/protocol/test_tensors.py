@@ -1,0 +1,221 @@
+import struct
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import orjson
+import pytest
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
+
+from serve.engine.datatypes import BFLOAT16, BY_NAME, DATATYPES, Datatype
+from serve.engine.errors import MalformedRequestError, NotExpressibleError
+from serve.protocol.tensors import check_finite, from_binary, from_json, from_nested, to_binary, to_json
+from serve.protocol.text import SHORT_BYTES, parse_json
+
+VALUES: dict[str, list[Any]] = {
+    "BOOL": [True, False],
+    "BYTES": ["", "naïve\0text"],
+    "UINT8": [0, 255],
+    "UINT16": [0, 65535],
+    "UINT32": [0, 2**32 - 1],
+    "UINT64": [0, 2**64 - 1],
+    "INT8": [-128, 127],
+    "INT16": [-32768, 32767],
+    "INT32": [-(2**31), 2**31 - 1],
+    "INT64": [-(2**63), 2**63 - 1],
+    "FP16": [-2.5, 65504.0],
+    "FP32": [-2.5, 1 / 3],
+    "FP64": [1e300, 1 / 3],
+}
+JSON_DATATYPES = [each for each in DATATYPES if each.name != "BF16"]
+FIXED_SIZE = [each for each in DATATYPES if each.name not in ("BF16", "BYTES")]
+
+
+def _parsed(data: object, *, long: bool) -> object:
+    """The data as one parser or the other gives them."""
+    return parse_json(orjson.dumps(data) + b" " * (SHORT_BYTES if long else 0))
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("datatype", JSON_DATATYPES, ids=lambda datatype: datatype.name)
+def test_json_gives_the_values_of_every_datatype(datatype: Datatype, long: bool) -> None:
+    values = VALUES[datatype.name]
+    got = from_json("x", _parsed(values, long=long), datatype, [1, 2])
+    assert got.dtype == datatype.dtype
+    assert got.tolist() == np.array([values], datatype.dtype).tolist()
+
+
+@pytest.mark.parametrize("datatype", JSON_DATATYPES, ids=lambda datatype: datatype.name)
+def test_json_carries_every_datatype_there_and_back(datatype: Datatype) -> None:
+    array = np.array([VALUES[datatype.name]] * 2, datatype.dtype)
+    written = orjson.dumps(to_json("y", array), option=orjson.OPT_SERIALIZE_NUMPY)
+    assert from_json("y", parse_json(written), datatype, [2, 2]).tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]], [[[1], [2]], [[3], [4]]]])
+def test_json_data_are_flat_or_nested(data: object, long: bool) -> None:
+    got = from_json("x", _parsed(data, long=long), BY_NAME["INT32"], [2, 2])
+    assert got.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize(
+    ("datatype", "value"),
+    [
+        ("UINT8", 256),
+        ("UINT8", -1),
+        ("INT8", 128),
+        ("INT64", 2**63),
+        ("INT32", 1.5),
+        ("INT32", True),
+        ("FP32", True),
+        ("FP32", "1"),
+        ("FP32", None),
+        ("FP32", {}),
+        ("FP32", 1e300),
+        ("FP16", 70000),
+        ("BOOL", 1),
+        ("BYTES", 1),
+    ],
+)
+def test_json_values_of_another_datatype_are_refused(datatype: str, value: object, long: bool) -> None:
+    with pytest.raises(
+        MalformedRequestError, match=f"input `x`: `data` holds a value that is not a `{datatype}`"
+    ):
+        from_json("x", _parsed([value], long=long), BY_NAME[datatype], [1])
+
+
+def test_json_takes_nan_and_infinities_as_they_are() -> None:
+    data = parse_json(b"[NaN, Infinity, -1]")
+    assert np.array_equal(from_json("x", data, BY_NAME["FP16"], [3]), [np.nan, np.inf, -1], equal_nan=True)
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("shape", [[3], [1, 1], [2**40, 2**60], [0]])
+def test_json_data_must_fill_the_shape(shape: list[int], long: bool) -> None:
+    with pytest.raises(MalformedRequestError, match="values, got `2`"):
+        from_json("x", _parsed([1, 2], long=long), BY_NAME["FP32"], shape)
+
+
+def test_ragged_json_strings_are_refused() -> None:
+    with pytest.raises(MalformedRequestError):
+        from_json("x", [["a", "b"], ["c"]], BY_NAME["BYTES"], [3])
+
+
+@pytest.mark.parametrize("data", [1.5, "a", {}])
+def test_json_data_that_are_no_list_are_refused(data: object) -> None:
+    with pytest.raises(MalformedRequestError, match="`data` is not a list"):
+        from_json("x", data, BY_NAME["FP32"], [1])
+
+
+def test_bfloat16_has_no_json_form() -> None:
+    with pytest.raises(MalformedRequestError, match="BF16 has no JSON form; send it in binary"):
+        from_json("x", [1], BY_NAME["BF16"], [1])
+    with pytest.raises(NotExpressibleError, match="BF16 has no JSON form; ask for binary output"):
+        to_json("y", np.zeros(1, BFLOAT16))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_values_that_json_lacks_ask_for_binary_output(value: float, dtype: type) -> None:
+    with pytest.raises(
+        NotExpressibleError, match=r"output `y` holds NaN or an infinity.* ask for binary output"
+    ):
+        check_finite("y", np.array([1, value], dtype))
+
+
+@pytest.mark.parametrize("datatype", JSON_DATATYPES, ids=lambda datatype: datatype.name)
+def test_all_other_values_are_finite(datatype: Datatype) -> None:
+    check_finite("y", np.array([VALUES[datatype.name]], datatype.dtype))
+
+
+@pytest.mark.parametrize("datatype", FIXED_SIZE, ids=lambda datatype: datatype.name)
+def test_binary_carries_every_datatype_there_and_back(datatype: Datatype) -> None:
+    array = np.array([VALUES[datatype.name]] * 3, datatype.dtype)
+    written = to_binary(array)
+    assert len(written) == array.nbytes
+    assert from_binary("x", memoryview(written), datatype, [3, 2]).tolist() == array.tolist()
+
+
+def test_bytes_are_written_as_the_client_writes_them() -> None:
+    texts = np.array([["", "naïve"], ["a\0b", "x" * 1000]], np.object_)
+    theirs = serialize_byte_tensor(texts).item()
+    assert to_binary(texts) == theirs
+    assert from_binary("x", memoryview(theirs), BY_NAME["BYTES"], [2, 2]).tolist() == texts.tolist()
+    assert [each.decode() for each in deserialize_bytes_tensor(theirs)] == texts.ravel().tolist()
+
+
+def test_bfloat16_keeps_its_bits() -> None:
+    theirs = np.array([[1.0, -2.0, 0.5]], ml_dtypes.bfloat16).tobytes()
+    array = from_binary("x", memoryview(theirs), BY_NAME["BF16"], [1, 3])
+    assert array.dtype == BFLOAT16
+    assert to_binary(array) == theirs
+
+
+@pytest.mark.parametrize("size", [0, 7, 9, 16])
+def test_binary_data_must_fill_the_shape(size: int) -> None:
+    with pytest.raises(MalformedRequestError, match=r"shape `\[2\]` of `FP32` takes `8` bytes, got"):
+        from_binary("x", memoryview(bytes(size)), BY_NAME["FP32"], [2])
+
+
+def test_a_shape_whose_size_overflows_is_refused() -> None:
+    with pytest.raises(MalformedRequestError, match="takes"):
+        from_binary("x", memoryview(bytes(8)), BY_NAME["FP32"], [2**40, 2**60])
+
+
+def test_binary_data_at_an_odd_place_are_aligned() -> None:
+    odd = memoryview(b"x" + np.array([1, 2], np.float64).tobytes())[1:]
+    got = from_binary("x", odd, BY_NAME["FP64"], [2])
+    assert got.flags.aligned
+    assert got.tolist() == [1, 2]
+
+
+def test_a_bool_is_one_or_zero() -> None:
+    with pytest.raises(MalformedRequestError, match="a BOOL is a byte `0` or `1`"):
+        from_binary("x", memoryview(b"\x02"), BY_NAME["BOOL"], [1])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x01", "a string's length is cut off"),
+        (struct.pack("<I", 2**32 - 1) + b"ab", "a string of `4294967295` bytes reaches beyond its tensor"),
+        (struct.pack("<I", 0) * 3, "expected `1` strings, got `3`"),
+        (b"", "expected `1` strings, got `0`"),
+        (struct.pack("<I", 1) + b"\xff", "a string is not UTF-8"),
+    ],
+)
+def test_strings_whose_lengths_lie_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(MalformedRequestError, match=message):
+        from_binary("x", memoryview(data), BY_NAME["BYTES"], [1])
+
+
+def test_nested_lists_give_the_shape() -> None:
+    got = from_nested("x", [[[1, 2, 3]], [[4, 5, 6]]], BY_NAME["FP32"])
+    assert got.shape == (2, 1, 3)
+    assert got.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "data", [[[1, 2], [3]], [[1], 2], [1, [2]], [[1, 2], [3, [4]]], [["a"]], [None], [{}], [[[]], [[1]]]]
+)
+def test_instances_of_different_shapes_or_datatypes_are_refused(data: Any) -> None:
+    with pytest.raises(
+        MalformedRequestError, match="the instances are not all of one shape and of datatype `FP32`"
+    ):
+        from_nested("x", data, BY_NAME["FP32"])
+
+
+def test_nesting_deeper_than_numpy_allows_is_refused() -> None:
+    data: Any = 1
+    for _ in range(100):
+        data = [data]
+    with pytest.raises(MalformedRequestError):
+        from_nested("x", data, BY_NAME["FP32"])
+
+
+def test_long_strings_beside_many_short_ones_take_no_more_than_themselves() -> None:
+    # numpy would give each of them the width of the longest: 10 GB here.
+    data: Any = ["x" * 100_000] + ["y"] * 25_000
+    assert from_nested("x", data, BY_NAME["BYTES"]).dtype == np.object_

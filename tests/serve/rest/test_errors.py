@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import pytest
+
+from serve.engine.errors import EngineError
+from serve.rest.errors import STATUS, answer, status_of
+
+
+def _below(kind: type[EngineError]) -> Iterator[type[EngineError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+@pytest.mark.parametrize("kind", list(_below(EngineError)), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_engine_has_a_status(kind: type[EngineError]) -> None:
+    assert any(ancestor in STATUS for ancestor in kind.__mro__)
+    assert 400 <= status_of(kind("what")) <= 599
+
+
+def test_an_error_that_nobody_foresaw_is_the_servers() -> None:
+    assert status_of(KeyError("x")) == HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def test_an_errors_body_is_its_message() -> None:
+    assert answer(EngineError("what")).body == b'{"error":"what"}'

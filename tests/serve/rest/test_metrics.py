@@ -1,0 +1,57 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serve.engine import Metrics, open_engine
+from serve.rest.app import create_app
+from serve.settings import Settings
+from tests.serve import models
+from tests.serve.client import Client
+from tests.serve.conftest import OPTIONS
+
+LABELS = ("model", "version", "stage", "code")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
+    models.put(tmp_path, "double", models.model(models.DOUBLE), "3")
+    engine = open_engine(tmp_path, OPTIONS, metrics)
+    yield Client(create_app(engine, Settings(models=tmp_path)))
+    engine.close()
+
+
+def _samples(client: Client) -> dict[tuple[str, ...], float]:
+    response = client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *(sample.labels.get(label, "") for label in LABELS)): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+def test_requests_are_counted_by_model_version_and_code(fresh: Client) -> None:
+    for path, body in (
+        ("/v2/models/double/infer", {}),
+        ("/v1/models/double:predict", {"instances": [[1, 2, 3]]}),
+        ("/v1/models/double/versions/3:predict", {"instances": [[1, 2, 3]]}),
+        ("/v1/models/double/versions/4:predict", {"instances": [[1, 2, 3]]}),
+        ("/v2/models/anything/infer", {}),
+        ("/v2/models/whatever/infer", {}),
+    ):
+        fresh.post(path, body)
+    counted = {
+        key[1:3] + key[4:]: value for key, value in _samples(fresh).items() if "requests_total" in key[0]
+    }
+    assert counted == {("double", "3", "400"): 1, ("double", "3", "200"): 2, ("", "", "404"): 3}
+
+
+def test_stages_and_rows_are_measured(fresh: Client) -> None:
+    fresh.post("/v1/models/double:predict", {"instances": [[1, 2, 3]] * 4})
+    samples = _samples(fresh)
+    for stage in ("input", "queue", "compute", "output"):
+        assert samples["adaptact_inference_duration_seconds_count", "double", "3", stage, ""] == 1
+    assert samples["adaptact_batch_size_sum", "double", "3", "", ""] == 4
+    assert samples["adaptact_model_ready", "double", "3", "", ""] == 1

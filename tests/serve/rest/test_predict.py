@@ -1,0 +1,53 @@
+import pytest
+
+from tests.serve.client import Client
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d sends
+
+
+@pytest.mark.parametrize("headers", [{}, FORM, {"Content-Type": "application/json"}])
+@pytest.mark.parametrize("path", ["/v1/models/double:predict", "/v1/models/double/versions/1:predict"])
+def test_instances_are_answered_with_predictions(client: Client, path: str, headers: dict[str, str]) -> None:
+    response = client.post(path, {"instances": [[1, 2, 3], [4, 5, 6]]}, headers)
+    assert response.status_code == 200
+    assert response.json() == {"predictions": [[2, 4, 6], [8, 10, 12]]}
+
+
+def test_several_inputs_and_outputs_are_objects_by_name(client: Client) -> None:
+    instance = {"INPUT0": [1, 2, 3, 4], "INPUT1": [1, 1, 1, 1]}
+    response = client.post("/v1/models/add_sub:predict", {"instances": [instance]})
+    assert response.json() == {"predictions": [{"OUTPUT0": [2, 3, 4, 5], "OUTPUT1": [0, 1, 2, 3]}]}
+
+
+def test_a_model_that_names_its_classes_gives_labels(client: Client) -> None:
+    response = client.post("/v1/models/classifier:predict", {"instances": [[1, 5, 3], [9, 0, 0]]})
+    assert response.json()["labels"] == ["one", "zero"]
+
+
+def test_strings_go_in_and_out(client: Client) -> None:
+    response = client.post("/v1/models/identity-BYTES:predict", {"instances": [["a", "naïve"]]})
+    assert response.json() == {"predictions": [["a", "naïve"]]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/models/nope:predict", {"instances": [1]}, 404, "Request for unknown model: `nope`"),
+        (
+            "/v1/models/double/versions/9:predict",
+            {"instances": [1]},
+            404,
+            "Request for unknown model: `double` version",
+        ),
+        ("/v1/models/double:predict", {"inputs": [1]}, 400, 'expected `{"instances": [...]}`'),
+        ("/v1/models/double:predict", b"{", 400, "the body is not valid JSON"),
+        ("/v1/models/double:predict", {"instances": [[1, 2]]}, 400, "input `x` has the wrong shape"),
+        ("/v1/models/total:predict", {"instances": [[1, 2, 3]]}, 400, "output `total` has shape `[]`"),
+        ("/v1/models/log:predict", {"instances": [-1]}, 400, "output `y` holds NaN or an infinity"),
+        ("/v1/models/identity-BF16:predict", {"instances": [[1, 2]]}, 400, "input `x`: `BF16`"),
+    ],
+)
+def test_anything_else_is_refused(client: Client, path: str, body: object, status: int, message: str) -> None:
+    response = client.post(path, body)
+    assert response.status_code == status
+    assert response.json()["error"].startswith(message)

@@ -1,0 +1,186 @@
+"""The real process: hostile connections, and how it ends."""
+
+import http.client
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import orjson
+import pytest
+
+from serve.engine.errors import ListenError
+from serve.protocol.text import MAX_VALUES
+from serve.rest.server import listen, url
+from tests.serve import models
+from tests.serve.process import ServerProcess
+
+MEBIBYTE = 2**20
+ONES = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 1, 1]}]})
+SLOW = "/v1/models/slow:predict"
+INFER = "/v2/models/double/infer"
+
+
+def _post(server: ServerProcess, path: str, body: bytes) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    connection.request("POST", path, body)
+    response = connection.getresponse()
+    answer = response.status, response.read()
+    connection.close()
+    return answer
+
+
+def _still_answers(server: ServerProcess) -> bool:
+    return _post(server, INFER, ONES)[0] == 200
+
+
+def test_a_taken_port_is_an_error() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError) as error:
+            listen("127.0.0.1", port)
+    assert str(error.value) == f"cannot listen on `127.0.0.1` port `{port}`: Address already in use"
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
+def test_an_address_that_is_not_this_machines_is_an_error(host: str) -> None:
+    with pytest.raises(ListenError, match=re.escape(f"cannot listen on `{host}`")):
+        listen(host, 0)
+
+
+def test_the_url_is_one_that_a_browser_takes() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert url(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(server: ServerProcess) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(
+            b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n" % INFER.encode()
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+    assert _still_answers(server)
+
+
+def test_a_body_somewhat_over_the_limit_is_answered_to_a_client_that_sends_it_all(
+    server: ServerProcess,
+) -> None:
+    status, text = _post(server, INFER, bytes(65 * MEBIBYTE))
+    assert status == 413
+    assert b"larger than the limit" in text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc" % INFER.encode(),
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n" % INFER.encode(),
+        b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n" % INFER.encode(),
+    ],
+    ids=["nonsense", "cut off", "negative length", "bad chunk"],
+)
+def test_broken_connections_harm_nobody_else(server: ServerProcess, sent: bytes) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+    assert _still_answers(server)
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET /v2 HTTP/1.1\r\nx: ", b"GET /v2 HTTP/1.1\r\n"])
+def test_headers_without_end_are_refused(server: ServerProcess, start: bytes) -> None:
+    endless = b"x: y\r\n" * 20_000 if start.endswith(b"\n") else b"y" * 120_000
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(start + endless)
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'{"error":"the headers are larger than the limit of' in answer
+    assert _still_answers(server)
+
+
+def test_requests_on_one_connection_have_a_head_each(server: ServerProcess) -> None:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    for _ in range(4):
+        connection.request("POST", INFER, ONES, {"X-Long": "x" * 50_000})
+        response = connection.getresponse()
+        assert (response.status, bool(response.read())) == (200, True)
+    connection.close()
+
+
+def test_what_is_not_http_is_answered_in_json(server: ServerProcess) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request")
+    assert answer.endswith(b'{"error":"Invalid HTTP request received."}')
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("small")
+    models.put(folder, "double", models.model(models.DOUBLE))
+    with ServerProcess("--models", str(folder)) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * (60 * MEBIBYTE),
+        b'{"inputs":[' + b"[],NaN," * (8 * MEBIBYTE) + b"1]}",
+        b'{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[' + b"1," * (30 * MEBIBYTE) + b"1]}]}",
+        b'{"inputs":[{"name":"x","shape":[1],"datatype":"BYTES","data":['
+        + b'"",' * (20 * MEBIBYTE)
+        + b'""]}]}',
+        b'{"inputs":[{"name":"' + b"x" * (60 * MEBIBYTE) + b'","shape":[1],"datatype":"FP32","data":[1]}]}',
+        b'{"instances":[[' + b"1.5," * (MAX_VALUES - 4) + b"1]]}",
+        b'{"inputs":[{"name":"x","shape":[' + b"1," * (2 * MEBIBYTE) + b'1],"datatype":"FP32","data":[1]}]}',
+    ],
+    ids=["nesting", "empty lists", "numbers", "strings", "name", "as many as allowed", "shape"],
+)
+@pytest.mark.parametrize("path", [INFER, "/v1/models/double:predict"])
+def test_a_hostile_body_costs_a_few_times_its_size_and_gets_one_short_answer(
+    small: ServerProcess, path: str, body: bytes
+) -> None:
+    status, text = _post(small, path, body)
+    assert status == 400
+    assert len(text) < 1000
+    assert small.resident_bytes() < 700 * MEBIBYTE
+    assert _still_answers(small)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """A repository whose only model takes long: more than a second."""
+    models.put(tmp_path, "slow", models.slow_model(turns=1_500_000))
+    return tmp_path
+
+
+def _answer_when_stopped(server: ServerProcess, number: signal.Signals) -> tuple[int, bytes]:
+    """What a request is answered that runs when the server is told to stop, which must end it with 0."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(_post, server, SLOW, orjson.dumps({"instances": [0.5]}))
+        time.sleep(0.3)  # enough to send the request, and far less than it runs
+        assert server.stop(number) == 0
+        return answer.result()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
+    with ServerProcess("--models", str(slow)) as server:
+        assert _answer_when_stopped(server, number)[0] == 200
+
+
+def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
+    with ServerProcess("--models", str(slow), "--stop-grace-seconds", "0") as server:
+        answer = _answer_when_stopped(server, signal.SIGTERM)
+    assert answer == (503, b'{"error":"the server stopped before the answer was ready"}')
+
+
+def test_a_stopped_server_takes_no_new_connections(small: ServerProcess) -> None:
+    assert small.stop() == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((small.host, small.port), timeout=10)

@@ -1,0 +1,110 @@
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from serve.rest.server import listen
+from serve.settings import Settings
+from tests.serve import models
+from tests.serve.process import COMMAND, ServerProcess
+
+
+def _run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
+    return subprocess.run(
+        [str(COMMAND), *arguments],
+        cwd=folder,
+        env=clean | {"COLUMNS": "200", "TERM": "dumb"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_every_setting_with_its_variable_default_and_meaning(tmp_path: Path) -> None:
+    ran = _run(tmp_path, "--help")
+    assert ran.returncode == 0
+    text = re.sub(r"[│\s]+", " ", ran.stdout)
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')} " in text
+        assert f"ADAPTACT_{name.upper()}" in text
+        assert str(field.description) in text
+        assert f"[default: ({'required' if field.is_required() else field.default})]" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: `--models` is missing; expected: Folder of models."),
+        (["--models", "m", "--port", "70000"], "error: `--port` has a wrong value `70000`"),
+        (["--models", "m", "--port", "many"], "'--port'"),
+        (["--models", "m", "--provider", "tpu"], "tpu"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_use_ends_with_2_and_says_so(tmp_path: Path, arguments: list[str], message: str) -> None:
+    ran = _run(tmp_path, *arguments)
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_wrong_line_in_the_file_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "adaptact.toml").write_text('models = "m"\nprot = 1\n')
+    ran = _run(tmp_path)
+    assert ran.returncode == 2
+    assert "error: `adaptact.toml` has an unknown setting `prot`" in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["models = ", "\x00"])
+def test_a_file_that_is_no_toml_is_wrong_use(tmp_path: Path, text: str) -> None:
+    (tmp_path / "adaptact.toml").write_text(text)
+    ran = _run(tmp_path)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: `adaptact.toml` cannot be read: ")
+    assert "Traceback" not in ran.stderr
+
+
+def _failure(folder: Path, *arguments: str) -> str:
+    ran = _run(folder, "--models", "models", *arguments)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    return ran.stderr
+
+
+def test_a_missing_folder_is_a_failure(tmp_path: Path) -> None:
+    assert _failure(tmp_path, "--port", "0") == (
+        "error: models folder `models` does not exist or is not a folder\n"
+    )
+
+
+def test_a_folder_without_a_model_that_loads_is_a_failure_that_names_each(tmp_path: Path) -> None:
+    models.put(tmp_path / "models", "a", b"rubbish")
+    models.put(tmp_path / "models", "b", b"rubbish", "2")
+    last = _failure(tmp_path, "--port", "0").splitlines()[-1]
+    assert last == (
+        "error: no model in `models` can be served: `a` version `1`: ONNX Runtime cannot load it; "
+        "`b` version `2`: ONNX Runtime cannot load it"
+    )
+
+
+def test_a_taken_port_is_a_failure(tmp_path: Path) -> None:
+    models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
+    with listen("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"error: cannot listen on `127.0.0.1` port `{port}`" in _failure(tmp_path, "--port", port)
+
+
+def test_cuda_without_a_gpu_is_a_failure_and_never_a_run_on_the_cpu(tmp_path: Path) -> None:
+    models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
+    assert "provider `cuda` was asked for" in _failure(tmp_path, "--port", "0", "--provider", "cuda")
+
+
+def test_the_first_line_says_where_and_what(server: ServerProcess) -> None:
+    assert re.match(
+        r"adaptact-serve: http://127\.0\.0\.1:\d+ serves add_sub \(1\), .*double \(1, 2, 10\).* on cpu\n",
+        server.first_line,
+    )

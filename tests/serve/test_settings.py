@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from serve import settings
+from serve.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"ADAPTACT_{name.upper()}", raising=False)
+
+
+def test_only_the_models_folder_must_be_given() -> None:
+    assert [name for name, field in Settings.model_fields.items() if field.is_required()] == ["models"]
+    made = Settings(models=Path("m"))
+    assert (made.host, made.port, made.body_limit_bytes) == ("127.0.0.1", 8000, 64 * 2**20)
+
+
+def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("adaptact.toml").write_text('models = "file"\nhost = "file"\nport = 1\n')
+    monkeypatch.setenv("ADAPTACT_HOST", "environment")
+    monkeypatch.setenv("ADAPTACT_PORT", "2")
+    made = Settings(port=3)  # type: ignore[call-arg]  # models comes from the file
+    assert (made.port, made.host, made.models) == (3, "environment", Path("file"))
+
+
+def test_an_unknown_setting_in_the_file_is_refused() -> None:
+    Path("adaptact.toml").write_text('models = "m"\nprot = 1\n')
+    with pytest.raises(ValidationError, match="prot"):
+        Settings()  # type: ignore[call-arg]  # models comes from the file
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", 65536),
+        ("port", -1),
+        ("provider", "tpu"),
+        ("body_limit_mib", 0),
+        ("log_level", "loud"),
+        ("threads", -1),
+    ],
+)
+def test_values_out_of_range_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings.model_validate({"models": "m", name: value})
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "concurrency", "expected"),
+    [
+        (1, 0, 0, (1, 1)),
+        (2, 0, 0, (1, 2)),
+        (8, 0, 0, (4, 2)),
+        (32, 0, 0, (4, 8)),
+        (8, 8, 0, (8, 1)),
+        (8, 16, 0, (16, 1)),
+        (8, 2, 3, (2, 3)),
+    ],
+)
+def test_runs_at_once_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, concurrency: int, expected: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(settings, "available_cores", lambda: cores)
+    made = Settings(models=Path("m"), threads=threads, concurrency=concurrency)
+    assert (made.run_threads, made.run_concurrency) == expected

@@ -36,9 +36,18 @@ serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for anoth
 	$(BIN)/adaptact-serve --models $(or $(MODELS),models)
 
 bench: install  ## measure what README and docs quote, into docs/results (about 10 minutes)
-	$(BIN)/python -m benchmarks.exported_latency
-	$(BIN)/python -m benchmarks.export_time
+	$(BIN)/python -m examples.digits
+	mkdir -p docs/results docs/images
+	cp build/digits/table.md docs/results/digits.md
+	cp build/digits/curves.png docs/images/digits-curves.png
 	$(BIN)/python -m benchmarks.server_footprint
+	$(BIN)/python -m benchmarks.export_time
+	$(BIN)/python -m benchmarks.exported_latency
+	$(BIN)/python docs/readme.py
+
+docs: install  ## write docs/activations.md from the classes, and the measured tables into README.md
+	$(BIN)/python docs/activations.py
+	$(BIN)/python docs/readme.py
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image

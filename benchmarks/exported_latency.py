@@ -63,7 +63,7 @@ def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")
     with tempfile.TemporaryDirectory() as folder:
         for network in NETWORKS:
             rows += _measure(network, Path(folder), rounds)
-    table = Table(box=box.MARKDOWN, title="Time of one prediction, one thread, as a ratio")
+    table = Table(box=box.MARKDOWN)
     for column in (
         "network",
         "activation",
@@ -77,7 +77,7 @@ def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")
         )
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    publish("exported_latency", table, {"rows": rows})
+    publish("exported_latency", "Time of one prediction, one thread, as a ratio", table, {"rows": rows})
 
 
 def _measure(network: str, folder: Path, rounds: int) -> list[dict[str, object]]:

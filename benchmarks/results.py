@@ -1,5 +1,6 @@
 """Shows a benchmark's table and keeps it: Markdown for people, JSON for machines."""
 
+import io
 import json
 import platform
 from collections.abc import Mapping
@@ -13,15 +14,21 @@ from rich.table import Table
 RESULTS = Path("docs/results")
 
 
-def publish(name: str, table: Table, numbers: Mapping[str, Any]) -> None:
+def publish(name: str, title: str, table: Table, numbers: Mapping[str, Any]) -> None:
     """Prints the table; writes it to docs/results/`name`.md, and the numbers to `name`.json beside it."""
-    Console().print(table)
+    console = Console()
+    console.print(title, table)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / f"{name}.md").open("w", encoding="utf-8") as file:
-        Console(file=file, width=200).print(table)
-        file.write(f"\n{_machine()}\n")
+        file.write(f"# {title}\n\n{_markdown(table)}\n\n{_machine()}\n")
     text = json.dumps({"machine": _machine(), **numbers}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _markdown(table: Table) -> str:
+    text = io.StringIO()
+    Console(file=text, width=200).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
 
 
 def _machine() -> str:

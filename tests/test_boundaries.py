@@ -1,11 +1,13 @@
 """Who may import whom, and what the wheel holds."""
 
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from onnx.parser import parse_model
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptive_act", "convert", "serve")
@@ -28,6 +30,24 @@ def test_an_import_in_a_fresh_interpreter_stays_within_its_bounds(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("module", ["serve.engine", "convert.runtime"])
+def test_onnx_runtime_does_not_report_to_its_maker(module: str, tmp_path: Path) -> None:
+    """When it does, it keeps what it has to send, and this installation's number, in the home folder."""
+    model = parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N] x) => (float[N] y) { y = Relu(x) }'
+    )
+    code = f"""
+import {module}, sys, onnxruntime
+session = onnxruntime.InferenceSession(sys.stdin.buffer.read(), providers=["CPUExecutionProvider"])
+session.run(None, {{"x": [1.0]}})
+"""
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"} | home
+    content = model.SerializeToString()
+    subprocess.run([sys.executable, "-c", code], input=content, env=environment, check=True, cwd=tmp_path)
+    assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,10 @@ class ABU(Activation):
         nn.Identity: _NOWHERE | {"w_identity": 1.0},
         nn.SiLU: _NOWHERE | {"w_silu": 1.0},
     }
-    onnx_ops = ()
+    onnx_ops = (
+        *("Tanh", "Mul", "Elu", "Mul", "Add", "Sigmoid", "Mul", "Mul", "Add"),
+        *("Relu", "Mul", "Add", "Mul", "Add"),
+    )
 
     def formula(
         self, x: Tensor, w_tanh: Tensor, w_elu: Tensor, w_relu: Tensor, w_identity: Tensor, w_silu: Tensor

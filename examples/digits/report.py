@@ -1,5 +1,6 @@
 """What the demo found: one table for people, and the checks that decide the exit status."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,5 +115,7 @@ def failures(variants: list[Variant], outputs_moved: float | None) -> list[str]:
 
 def write_markdown(made: Table, path: Path) -> None:
     """Writes the table as Markdown to `path`."""
-    with path.open("w", encoding="utf-8") as file:
-        Console(file=file, width=200).print(made)
+    text = io.StringIO()
+    Console(file=text, width=200).print(made)
+    lines = (line.rstrip() for line in text.getvalue().strip().splitlines())
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

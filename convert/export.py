@@ -1,0 +1,120 @@
+"""The third stage: torch writes the folded model as an ONNX graph of standard operators."""
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+import torch
+from onnx_ir.passes.common import InlinePass
+from torch import nn
+
+from convert.errors import ExportError, UsageError
+from convert.inputs import InputSpec
+from convert.outputs import named_outputs
+from convert.quiet import quiet_torch
+from convert.samples import example
+
+OPSETS = range(18, 24)
+DEFAULT_OPSET = 20
+
+
+def export(
+    model: nn.Module,
+    inputs: Sequence[InputSpec],
+    outputs: Sequence[str] | None = None,
+    opset: int = DEFAULT_OPSET,
+) -> ir.Model:
+    """The graph that computes what `model` computes, its inputs and outputs named, its free sizes free.
+
+    Raises ExportError where the model cannot be run on inputs of this description, or not be written.
+    """
+    if opset not in OPSETS:
+        raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
+    arguments = tuple(torch.from_numpy(array) for array in example(inputs))
+    names = tuple(named_outputs(_run(model, arguments, inputs), outputs))
+    clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
+    if clash is not None:
+        raise UsageError(f"`{clash}` names both an input and an output")
+    graph = _traced(model, arguments, inputs, names, opset)
+    _require_free_sizes(graph, inputs)
+    _require_standard_operators(graph)
+    return graph
+
+
+def _run(model: nn.Module, arguments: tuple[torch.Tensor, ...], inputs: Sequence[InputSpec]) -> object:
+    try:
+        with torch.no_grad():
+            return model(*arguments)
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        KeyError,
+        NotImplementedError,
+    ) as error:
+        shapes = ", ".join(f"{spec.name}:{spec.dtype}{spec.written}" for spec in inputs)
+        raise ExportError(
+            f"the model cannot be run on {shapes}: {_first_line(error)}",
+            hint="check the inputs' order, types and shapes",
+        ) from error
+
+
+def _traced(
+    model: nn.Module,
+    arguments: tuple[torch.Tensor, ...],
+    inputs: Sequence[InputSpec],
+    outputs: tuple[str, ...],
+    opset: int,
+) -> ir.Model:
+    free = tuple(
+        {axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)} or None
+        for spec in inputs
+    )
+    try:
+        with quiet_torch():
+            program = torch.onnx.export(
+                model,
+                arguments,
+                dynamo=True,
+                verbose=False,
+                input_names=[spec.name for spec in inputs],
+                output_names=outputs,
+                dynamic_shapes=free if any(free) else None,
+                opset_version=opset,
+            )
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        raise ExportError(f"torch cannot write the model as ONNX: {_first_line(_origin(error))}") from error
+    if program is None:
+        raise ExportError("torch wrote no ONNX graph")
+    return program.model
+
+
+def _origin(error: BaseException) -> BaseException:
+    """The error that the others were raised from: the one that names the operator or the constraint."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
+
+
+def _require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
+    for spec, value in zip(inputs, model.graph.inputs, strict=True):
+        shape = value.shape or ()
+        for axis, (wanted, got) in enumerate(zip(spec.shape, shape, strict=True)):
+            if isinstance(wanted, str) and isinstance(got, int):
+                raise ExportError(
+                    f"the model fixes size `{wanted}` (axis {axis} of input `{spec.name}`) to {got}",
+                    hint=f"give the size as a number, or rewrite the code that reads shape[{axis}] as one",
+                )
+
+
+def _require_standard_operators(model: ir.Model) -> None:
+    InlinePass()(model)
+    foreign = sorted({f"{node.domain}::{node.op_type}" for node in model.graph.all_nodes() if node.domain})
+    if foreign:
+        raise ExportError(f"the model needs operators outside the ONNX standard: {', '.join(foreign[:5])}")

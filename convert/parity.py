@@ -1,0 +1,147 @@
+"""The criterion: when the ONNX file is as exact as the model it was made from. Arrays in, verdict out.
+
+The reference is the original model run in float64. A file passes when, at every output and in every set of
+samples, its error is at most
+
+    4 · (the original's own float32 error there) + 4 · eps · (the output's scale)
+
+with eps the distance from 1 to the next float32. The original's own error is the largest of several float32
+runs, whose inputs differ by one unit in the last place: one run alone can be right by luck where the problem
+is ill-conditioned. The scale is the largest magnitude of the output on typical samples, or in the set itself
+where that is larger.
+
+Where the original float32 model is not finite, nothing is demanded; where only the file is not, it fails.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+FACTOR = 4.0
+FLOOR = 4.0
+CRITERION = f"|file - float64| <= {FACTOR:g} * |original float32 - float64| + {FLOOR:g} * eps * scale"
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one set of samples gave, each by output name."""
+
+    name: str
+    samples: int
+    typical: bool
+    finite: bool
+    """False where the inputs hold NaN or Inf: reported, not judged."""
+    reference: Mapping[str, Array]
+    """The original in float64."""
+    originals: Sequence[Mapping[str, Array]]
+    """The original in float32; the first on the very samples, the others beside them."""
+    file: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One output in one set. `errors` are the file's, of the numbers that are judged."""
+
+    output: str
+    run: str
+    scale: float
+    original_error: float
+    file_error: float
+    allowed: float
+    worst: tuple[int, ...]
+    expected: float
+    got: float
+    overflowed: int
+    non_finite: int
+    non_finite_lost: int
+    errors: Array
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file is as exact as the criterion asks. NaN is not."""
+        return self.file_error <= self.allowed
+
+    @property
+    def used(self) -> float:
+        """The share of the allowance that the file's error takes."""
+        return self.file_error / self.allowed if self.allowed else (0.0 if self.passed else np.inf)
+
+
+def scales(runs: Sequence[Run]) -> dict[str, float]:
+    """Each output's largest magnitude on the typical samples, where the original in float32 is finite."""
+    return {
+        output: max((_usual(run, output) for run in runs if run.typical), default=0.0)
+        for output in runs[0].reference
+    }
+
+
+def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0) -> Comparison:
+    """The file's error at one output in one set, and what is allowed; `tolerance` is a share of the scale."""
+    reference = run.reference[output].astype(np.float64)
+    first, file = run.originals[0][output], run.file[output]
+    if file.shape != reference.shape or file.dtype != first.dtype:
+        return _unlike(run, output, first, file)
+    judged = np.isfinite(reference) & np.isfinite(first)
+    scale = max(typical_scale, _magnitude(np.where(judged, reference, 0)))
+    own = np.max([_errors(original[output], reference, judged) for original in run.originals], axis=0)
+    errors = _errors(file, reference, judged, missing=np.inf)
+    allowed = FACTOR * own.max(initial=0.0) + (FLOOR * _eps(first) + tolerance) * scale
+    if first.dtype.kind != "f":
+        # Whole numbers and truth values: the file may differ only where the original itself is undecided.
+        errors, allowed = np.where(own > 0, 0, errors), tolerance * scale
+    if not run.finite:
+        errors = np.zeros_like(errors)
+    worst = np.unravel_index(int(errors.argmax()), errors.shape) if errors.size else ()
+    return Comparison(
+        output=output,
+        run=run.name,
+        scale=scale,
+        original_error=float(own.max(initial=0.0)),
+        file_error=float(errors.max(initial=0.0)),
+        allowed=float(allowed),
+        worst=tuple(int(index) for index in worst),
+        expected=float(reference[worst]) if errors.size else 0.0,
+        got=float(file[worst]) if errors.size else 0.0,
+        overflowed=int((np.isfinite(reference) & ~np.isfinite(first)).sum()),
+        non_finite=int((~np.isfinite(reference)).sum()),
+        non_finite_lost=int((~np.isfinite(reference) & ~_same(file, first)).sum()),
+        errors=errors[judged],
+    )
+
+
+def _unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:
+    """A comparison that fails because the file gives another type or shape of array."""
+    zero = np.zeros(0)
+    return Comparison(
+        output, run.name, 0.0, 0.0, float("inf"), 0.0, file.shape, original.size, file.size, 0, 0, 0, zero
+    )
+
+
+def _errors(values: Array, reference: Array, judged: Array, missing: float = 0.0) -> Array:
+    """|values − reference| where judged and finite, `missing` where judged and not finite, 0 elsewhere."""
+    finite = np.isfinite(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = np.abs(values.astype(np.float64) - reference)
+    return np.where(judged, np.where(finite, distance, missing), 0.0)
+
+
+def _usual(run: Run, output: str) -> float:
+    return _magnitude(np.where(np.isfinite(run.originals[0][output]), run.reference[output], 0))
+
+
+def _same(left: Array, right: Array) -> Array:
+    equal: Array = left == right
+    return equal | (np.isnan(left) & np.isnan(right)) if left.dtype.kind == "f" else equal
+
+
+def _magnitude(values: Array) -> float:
+    return float(np.abs(np.where(np.isfinite(values), values, 0)).max(initial=0.0))
+
+
+def _eps(values: Array) -> float:
+    return float(np.finfo(values.dtype).eps) if values.dtype.kind == "f" else 0.0

@@ -1,0 +1,34 @@
+"""Elu<alpha>(x) -> Max(x, alpha · Exp(Min(x, 0)) − alpha) for 0 <= alpha <= 1,
+            -> Relu(x) + (alpha · Exp(Min(x, 0)) − alpha) for any other alpha.
+
+Exact up to the rounding of Exp and Sub, 6e-8 · alpha. For x >= 0 the second term is alpha · 1 − alpha = 0.
+For x < 0, exp(x) − 1 >= x, hence with alpha in [0, 1] alpha · (exp(x) − 1) >= x too, and Max picks it.
+ONNX Runtime's Exp is vectorised and its Elu is not: 1.08 instead of 1.21 of a ReLU network's time.
+Declined on rows [batch, features], where ONNX Runtime fuses Elu into the Gemm before it.
+"""
+
+import onnx_ir as ir
+
+from convert.graph import Edit, attribute, rank
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    value = node.inputs[0]
+    axes = rank(value) if value is not None else None
+    if value is None or value.dtype is None or axes is None:
+        return Declined("the type or rank of the input is not known")
+    if axes <= 2:
+        return Declined("on rows `Elu` fuses into the Gemm before it")
+    alpha, dtype = attribute(node, "alpha", 1), value.dtype.numpy()
+    edit = Edit(node)
+    decay = edit.op("Exp", edit.op("Min", value, edit.constant(0.0, dtype, "zero")))
+    depth = edit.constant(alpha, dtype, "alpha")
+    left = edit.op("Sub", decay if alpha == 1 else edit.op("Mul", decay, depth), depth)
+    edit.replace(
+        edit.op("Max", value, left) if 0 <= alpha <= 1 else edit.op("Add", edit.op("Relu", value), left)
+    )
+    return FIRED
+
+
+RULE = Rule("elu_to_exp", ("Elu",), _rewrite)

@@ -1,0 +1,36 @@
+"""Conv(x + t) -> Conv'(x) with W · t in the bias, without padding; also before Gemm and BatchNormalization.
+
+Exact for any t, one number or one a channel, where every output sees every input shifted. A padded Conv pads
+with zeros that were not shifted, so its border would differ (by 0.72 of the scale, measured): declined, as
+where the shifted value is read elsewhere too.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from convert.affine import per_channel, shift_of
+from convert.graph import Edit, only_feeds
+from convert.linear import NotExactError, layer_before, layer_reading
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    found, shifted = shift_of(node), node.outputs[0]
+    if found is None or layer_before(shifted) is not None:
+        return None  # the bias of a MatMul belongs to it
+    value, addend = found
+    layer = layer_reading(shifted)
+    if layer is None:
+        return None
+    if not only_feeds(shifted, layer.node):
+        return Declined("the shifted value is an output of the graph or is read elsewhere too")
+    try:
+        shift = per_channel(addend, value, layer.channel_axis, layer.inputs)
+        layer.transform_input(np.ones(layer.inputs), shift)
+    except NotExactError as reason:
+        return Declined(str(reason))
+    Edit(node).replace(value)
+    return FIRED
+
+
+RULE = Rule("shift_into_next", ("Add", "Sub"), _rewrite)

@@ -1,0 +1,47 @@
+"""Where(u > t, x, Softplus(u) · c) -> Softplus(u) · c, for t >= 20 and u = x / c.
+
+The exporter writes torch's softplus with its threshold. Above it, softplus(u) − u = log(1 + e⁻ᵘ) < 2.1e-9,
+a hundredth of a float32 unit in the last place of u >= 20, so both branches round to the same number.
+Declined for a lower threshold.
+"""
+
+import onnx_ir as ir
+
+from convert.affine import scale_of
+from convert.graph import Edit, scalar
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    test, smooth = (
+        value.producer() if value is not None else None for value in (node.inputs[0], node.inputs[2])
+    )
+    if test is None or smooth is None or test.op_type != "Greater":
+        return None
+    threshold, straight, argument = scalar(test.inputs[1]), node.inputs[1], test.inputs[0]
+    scaled = scale_of(smooth)
+    inner = scaled[0].producer() if scaled is not None else smooth
+    if inner is None or inner.op_type != "Softplus" or inner.inputs[0] is not argument or threshold is None:
+        return None
+    if threshold < 20:
+        return Declined(f"a threshold of {threshold:g} is too low for both branches to round alike")
+    if not _same_line(straight, argument, 1.0 if scaled is None else float(scaled[1].reshape(-1)[0])):
+        return Declined("the straight branch is not the line that Softplus tends to")
+    if node.inputs[2] is None or node.inputs[2].is_graph_output():
+        return Declined("the smooth branch is an output of its own")
+    Edit(node).replace(node.inputs[2])
+    return FIRED
+
+
+def _same_line(straight: ir.Value | None, argument: ir.Value | None, factor: float) -> bool:
+    """True where argument · factor = straight: the line that Softplus(argument) · factor tends to."""
+    if straight is argument:
+        return factor == 1
+    source = argument.producer() if argument is not None else None
+    scaled = scale_of(source) if source is not None else None
+    if scaled is None or scaled[0] is not straight or scaled[1].size != 1:
+        return False
+    return abs(float(scaled[1].reshape(())) * factor - 1) < 1e-6
+
+
+RULE = Rule("softplus_threshold_to_softplus", ("Where",), _rewrite)

@@ -1,0 +1,38 @@
+"""Where(x > 0, x, a · x) -> PRelu(x, a), also with x >= 0, and with x < 0 and x <= 0 the other way round.
+
+Exact: it is the definition of PRelu; at x = 0 both sides are 0. The rules for PRelu then take it further.
+Declined where a is not constant.
+"""
+
+import onnx_ir as ir
+
+from convert.affine import scale_of
+from convert.graph import Edit, constant, scalar
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+_SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    test = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if test is None or test.op_type not in _SIDES or scalar(test.inputs[1]) != 0:
+        return None
+    right, left = (node.inputs[position] for position in _SIDES[test.op_type])
+    value = test.inputs[0]
+    product = left.producer() if left is not None else None
+    if value is None or right is not value or product is None or product.op_type != "Mul":
+        return None
+    if value not in product.inputs:
+        return None
+    if scale_of(product) is None:
+        return Declined("the slope is not constant")
+    slope = next(other for other in product.inputs if other is not value)
+    array = constant(slope)
+    if array is None or slope is None:
+        return Declined("the slope is not constant")
+    edit = Edit(node)
+    edit.replace(edit.op("PRelu", value, edit.constant(array, array.dtype, "slope")))
+    return FIRED
+
+
+RULE = Rule("where_to_prelu", ("Where",), _rewrite)

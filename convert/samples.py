@@ -1,0 +1,153 @@
+"""What a model is compared on: generated samples, extremes, and the user's own."""
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.errors import UsageError
+from convert.inputs import InputSpec, batch_of
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
+LARGEST_RUN = 64  # samples at a time
+BATCHES = (1, 2, 3)
+# Where activations bend or saturate, and the float32 numbers just beside zero.
+BOUNDARY = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    3.0,
+    -3.0,
+    6.0,
+    -6.0,
+    20.0,
+    -20.0,
+    1.2e-7,
+    -1.2e-7,
+    1e-30,
+    -1e-30,
+)
+
+FACTORS = {"normal": 1.0, "large": 1e4, "tiny": 1e-6, "zero": 0.0}
+NON_FINITE = {"nan": (np.nan,), "inf": (np.inf, -np.inf)}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSet:
+    """Arrays for one run, in the order of the inputs."""
+
+    name: str
+    arrays: tuple[Array, ...]
+    typical: bool = False
+    """Whether the outputs' usual scale is read off these samples."""
+    finite: bool = True
+    """False where the samples hold NaN or Inf, which are reported and not judged."""
+
+
+def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
+    """The sets that every model is compared on; the same on every call.
+
+    Typical numbers in batches of one, two and three (or of the fixed size), then extremes.
+    """
+    free = inputs[0].free_batch is not None
+    random = np.random.default_rng(20240329)
+
+    def run(name: str, batch: int, numbers: str, **marks: bool) -> SampleSet:
+        sizes = batch_of(inputs, batch)
+        return SampleSet(name, tuple(_array(spec, sizes, numbers, random) for spec in inputs), **marks)
+
+    sets = [
+        run(f"typical, batch {batch}" if free else f"typical, {batch}", batch, "normal", typical=True)
+        for batch in BATCHES
+    ]
+    if any(_is_float(spec) for spec in inputs):
+        sets += [run(name, 1, name) for name in ("large", "tiny", "zero", "boundary")]
+        sets += [run(name, 1, name, finite=False) for name in NON_FINITE]
+    return tuple(sets)
+
+
+def example(inputs: Sequence[InputSpec]) -> tuple[Array, ...]:
+    """One small batch of two, as the exporter traces it."""
+    random = np.random.default_rng(7)
+    return tuple(_array(spec, batch_of(inputs, 2), "normal", random) for spec in inputs)
+
+
+def _is_float(spec: InputSpec) -> bool:
+    return spec.dtype.startswith("float")
+
+
+def _array(spec: InputSpec, sizes: dict[str, int], numbers: str, random: np.random.Generator) -> Array:
+    shape = spec.sized(sizes)
+    if not _is_float(spec):
+        # Integers may index a table of unknown length: 0 and 1 are the only ones that are always inside.
+        return random.integers(0, 2, shape).astype(spec.dtype)
+    return _floats(numbers, shape, random).astype(spec.dtype)
+
+
+def _floats(numbers: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    normal: Array = random.standard_normal(shape)
+    if numbers in FACTORS:
+        return normal * FACTORS[numbers]
+    if numbers == "boundary":
+        return random.choice(BOUNDARY, shape)
+    chosen = random.random(shape) < 0.02
+    chosen.reshape(-1)[:1] = True
+    return np.where(chosen, random.choice(NON_FINITE[numbers], shape), normal)
+
+
+def read_samples(path: Path, inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
+    """The user's own samples: an .npz file with one array an input, by name, samples along the first axis.
+
+    Raises UsageError where the file is not that, or an array has another type or shape than its input.
+    """
+    arrays = _arrays(path, inputs)
+    step = inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else LARGEST_RUN
+    counts = {array.shape[0] if array.ndim else 1 for array in arrays}
+    if len(counts) != 1:
+        raise UsageError(f"the arrays in `{path}` hold different numbers of samples: {sorted(counts)}")
+    count = counts.pop()
+    if count == 0 or (inputs[0].free_batch is None and count % step):
+        raise UsageError(f"`{path}` holds {count} samples, expected a multiple of the fixed batch of {step}")
+    starts = range(0, count, step)
+    return tuple(
+        SampleSet(f"given, {start}", tuple(array[start : start + step] for array in arrays), typical=True)
+        for start in starts
+    )
+
+
+def _arrays(path: Path, inputs: Sequence[InputSpec]) -> list[Array]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_SAMPLES_FILE:
+            raise UsageError(f"`{path}` unpacks to {size} bytes, expected at most {LARGEST_SAMPLES_FILE}")
+        with np.load(path, allow_pickle=False) as archive:
+            return [_checked(archive, spec, path) for spec in inputs]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"samples `{path}` cannot be read: {error}", hint="write them with numpy.savez"
+        ) from error
+
+
+def _checked(archive: Any, spec: InputSpec, path: Path) -> Array:
+    if spec.name not in archive.files:
+        raise UsageError(f"`{path}` has no array `{spec.name}`; it holds {archive.files[:10]}")
+    array: Array = archive[spec.name]
+    shape = (None, *spec.shape[1:]) if spec.shape else ()
+    fits = array.ndim == len(shape) and all(
+        not isinstance(want, int) or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.name != spec.dtype:
+        raise UsageError(
+            f"array `{spec.name}` in `{path}` is {array.dtype.name}{list(array.shape)}, "
+            f"expected {spec.dtype}{spec.written}"
+        )
+    return array

@@ -1,0 +1,125 @@
+"""The fifth stage: the ONNX graph against the original, unfolded model in float64."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from convert.errors import ExportError, ParityError
+from convert.outputs import named_outputs
+from convert.parity import Comparison, Run, compare, scales
+from convert.runtime import Session
+from convert.samples import Array, SampleSet
+
+NUDGED_RUNS = 2
+
+
+class Original:
+    """The model as it was trained, in float32 and in float64; the given module is left as it is."""
+
+    def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
+        self.outputs = tuple(outputs)
+        self.float32 = model
+        self.float64 = copy.deepcopy(model).eval().requires_grad_(False).double()
+
+    def reference(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """What the model computes in float64. ExportError where its code cannot run in float64."""
+        wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
+        return self._run(self.float64, wide, "let its code follow the dtype of its inputs and weights")
+
+    def own(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """What the model computes in its own precision. ExportError where it fails on these shapes."""
+        return self._run(self.float32, arrays, "the code must take any size that the inputs leave free")
+
+    def _run(self, model: nn.Module, arrays: Sequence[Array], hint: str) -> dict[str, Array]:
+        try:
+            with torch.no_grad():
+                result = model(*(torch.from_numpy(array) for array in arrays))
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+            given = ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in arrays)
+            raise ExportError(f"the model cannot run on {given}: {_first_line(error)}", hint) from error
+        return {name: value.numpy() for name, value in named_outputs(result, self.outputs).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Every comparison that was made, all passed."""
+
+    comparisons: tuple[Comparison, ...]
+    runs: tuple[Run, ...]
+    tolerances: Mapping[str, float]
+
+
+def verify(
+    original: Original,
+    session: Session,
+    sets: Sequence[SampleSet],
+    tolerances: Mapping[str, float],
+    culprit: Callable[[SampleSet, str], str],
+) -> Parity:
+    """The comparisons of every output in every set, where all of them pass.
+
+    Raises ParityError otherwise, naming the output, the worst number, and what `culprit` says of the set and
+    output where the file misses its allowance most.
+    """
+    runs = tuple(run_set(original, session, samples) for samples in sets)
+    usual = scales(runs)
+    comparisons = tuple(
+        compare(run, output, usual[output], tolerances.get(output, 0.0))
+        for run in runs
+        for output in original.outputs
+    )
+    failed = [comparison for comparison in comparisons if not comparison.passed]
+    if failed:
+        worst = max(failed, key=lambda comparison: comparison.used)
+        samples = next(samples for samples in sets if samples.name == worst.run)
+        raise ParityError(_message(worst), hint=culprit(samples, worst.output))
+    return Parity(comparisons, runs, tolerances)
+
+
+def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
+    """One set through the original, in float64 and in float32 several times, and through the graph."""
+    arrays = samples.arrays
+    nudged = [original.own(_nudge(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
+    return Run(
+        name=samples.name,
+        samples=arrays[0].shape[0] if arrays[0].ndim else 1,
+        typical=samples.typical,
+        finite=samples.finite,
+        reference=original.reference(arrays),
+        originals=[original.own(arrays), *nudged],
+        file=session.run(arrays),
+    )
+
+
+def _nudge(arrays: Sequence[Array], seed: int) -> list[Array]:
+    """The arrays with each floating point number moved by one unit in the last place, up or down."""
+    random = np.random.default_rng(seed)
+    return [_beside(array, random) if array.dtype.kind == "f" else array for array in arrays]
+
+
+def _beside(array: Array, random: np.random.Generator) -> Array:
+    towards: Any = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+    moved = np.nextafter(array, towards)
+    return np.where((array == 0) | ~np.isfinite(moved), array, moved)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def _message(worst: Comparison) -> str:
+    if not worst.errors.size and not np.isfinite(worst.file_error):
+        return (
+            f"parity failed for output `{worst.output}` on samples `{worst.run}`: the file gives shape "
+            f"{list(worst.worst)} or another type than the model"
+        )
+    return (
+        f"parity failed for output `{worst.output}` on samples `{worst.run}`: |Δ| {worst.file_error:.3g} "
+        f"at {list(worst.worst)}, expected {worst.expected:.9g}, got {worst.got:.9g}, "
+        f"allowed {worst.allowed:.3g} (the model's own float32 error there: {worst.original_error:.3g})"
+    )

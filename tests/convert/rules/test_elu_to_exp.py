@@ -1,0 +1,37 @@
+import pytest
+
+from convert.rules.elu_to_exp import RULE
+from tests.convert.graphs import IMAGE, ROWS, applied, assert_same_values, graph, operators, reasons
+
+ONE = ["Min", "Exp", "Sub", "Max"]
+SMALL = ["Min", "Exp", "Mul", "Sub", "Max"]
+OTHER = ["Min", "Exp", "Mul", "Sub", "Relu", "Add"]
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [("1.0", ONE), ("0.5", SMALL), ("0.0", SMALL), ("1.5", OTHER), ("-0.5", OTHER), ("30.0", OTHER)],
+)
+def test_elu_becomes_its_exponential(alpha: str, expected: list[str]) -> None:
+    text = graph(f"y = Elu<alpha = {alpha}>(x)")
+    optimised = applied(RULE, text)
+    assert sorted(operators(optimised)) == sorted(expected)
+    assert_same_values(optimised, text, tolerance=1e-6 * max(1, abs(float(alpha))))
+
+
+def test_alpha_is_one_where_nothing_is_said() -> None:
+    text = graph("y = Elu(x)")
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ONE
+    assert_same_values(optimised, text)
+
+
+def test_it_declines_on_rows_where_it_fuses_into_a_gemm() -> None:
+    optimised = applied(RULE, graph("y = Elu(x)", x=ROWS, y=ROWS))
+    assert operators(optimised) == ["Elu"]
+    assert reasons(optimised) == ["on rows `Elu` fuses into the Gemm before it"]
+
+
+def test_it_declines_an_unknown_rank() -> None:
+    text = graph("s = Shape(x) r = Reshape(x, p) e = Elu(r) y = Reshape(e, s)", x=f"int64[K] p, {IMAGE}")
+    assert reasons(applied(RULE, text)) == ["the type or rank of the input is not known"]

@@ -1,0 +1,95 @@
+import pytest
+
+from convert.rules.scale_into_previous import RULE
+from tests.convert.graphs import (
+    ROWS,
+    applied,
+    assert_same_values,
+    constant,
+    graph,
+    operators,
+    reasons,
+    samples,
+)
+
+SEQUENCE = "float[N,5,4]"
+LAYERS = {
+    "Conv": ("l = Conv<pads = [1,1,1,1]>(x, w, b)", [(4, 4, 3, 3), (4,)], "float[N,4,6,6]"),
+    "Conv without bias": ("l = Conv<pads = [1,1,1,1]>(x, w)", [(4, 4, 3, 3), (4,)], "float[N,4,6,6]"),
+    "grouped Conv": (
+        "l = Conv<pads = [1,1,1,1], group = 2>(x, w, b)",
+        [(4, 2, 3, 3), (4,)],
+        "float[N,4,6,6]",
+    ),
+    "Gemm": ("l = Gemm(x, w, b)", [(4, 4), (4,)], ROWS),
+    "transposed Gemm": ("l = Gemm<transB = 1, alpha = 0.5, beta = 2.0>(x, w, b)", [(4, 4), (4,)], ROWS),
+    "MatMul": ("l = MatMul(x, w)", [(4, 4), (4,)], SEQUENCE),
+    "MatMul and Add": ("m = MatMul(x, w) l = Add(b, m)", [(4, 4), (4,)], SEQUENCE),
+    "BatchNormalization": (
+        "l = BatchNormalization(x, b, b, b, v)",
+        [(4, 4), (4,)],
+        "float[N,4,6,6]",
+    ),
+}
+VARIANCE = constant("v", 4, values="{0.5, 1, 2, 3}")
+SHAPES = {"float[N,4,6,6]": (3, 4, 6, 6), ROWS: (5, 4), SEQUENCE: (2, 5, 4)}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("scale", ["Mul(l, s)", "Mul(s, l)", "Div(l, s)"])
+@pytest.mark.parametrize("granularity", ["one number", "one a channel"])
+def test_the_scale_goes_into_the_weights(layer: str, scale: str, granularity: str) -> None:
+    body, shapes, kind = LAYERS[layer]
+    per_channel = (4, 1, 1) if kind == "float[N,4,6,6]" else (4,)
+    factor = constant("s", *(per_channel if granularity == "one a channel" else ()))
+    constants = [constant("w", *shapes[0]), constant("b", *shapes[1]), VARIANCE, factor]
+    text = graph(f"{body} y = {scale}", *constants, x=kind, y=kind)
+    optimised = applied(RULE, text)
+    assert (
+        operators(optimised)
+        == operators(applied(RULE, graph(f"{body} y = Relu(l)", *constants, x=kind, y=kind)))[:-1]
+    )
+    x = samples(SHAPES[kind]).clip(-30, 30)
+    assert_same_values(optimised, text, x, tolerance=2e-5 if scale.startswith("Div") else 1e-5)
+
+
+CONV = "c = Conv<pads = [1,1,1,1]>(x, w)"
+
+
+@pytest.mark.parametrize(
+    ("body", "factor", "reason"),
+    [
+        (f"{CONV} m = Mul(c, s) y = Add(m, c)", "{0.5}", "the output of `Conv` is read elsewhere too"),
+        (f"{CONV} m = Mul(c, s) y = Mul(m, c)", "{0.5}", "the output of `Conv` is read elsewhere too"),
+        (f"{CONV} y = Mul(c, s)", "{1e38}", "the scaled weights of `Conv` leave the range of float32"),
+        (f"{CONV} y = Mul(c, s)", "{1e-38}", "the scaled weights of `Conv` leave the range of float32"),
+    ],
+)
+def test_it_declines(body: str, factor: str, reason: str) -> None:
+    weight = constant("w", 4, 4, 3, 3, values=f"{{{', '.join(['40.5'] * 143)}, 0.001}}")
+    optimised = applied(RULE, graph(body, weight, constant("s", values=factor)))
+    assert not optimised.firings
+    assert reasons(optimised) == [reason]
+
+
+def test_it_declines_weights_that_are_computed() -> None:
+    text = graph(
+        "v = Exp(w) c = Conv<pads = [1,1,1,1]>(x, v) y = Mul(c, s)", constant("w", 4, 4, 3, 3), constant("s")
+    )
+    assert reasons(applied(RULE, text)) == ["the weights of `Conv` are not constant"]
+
+
+def test_it_declines_a_scale_along_another_axis() -> None:
+    text = graph(f"{CONV} y = Mul(c, s)", constant("w", 4, 4, 3, 3), constant("s", 6))
+    assert reasons(applied(RULE, text)) == [
+        "a constant of shape [6] is not one number for each of 4 channels"
+    ]
+
+
+def test_weights_that_another_layer_shares_are_scaled_for_one_only() -> None:
+    text = graph(
+        f"{CONV} m = Mul(c, s) y = Conv<pads = [1,1,1,1]>(m, w)", constant("w", 4, 4, 3, 3), constant("s")
+    )
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Conv", "Conv"]
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)

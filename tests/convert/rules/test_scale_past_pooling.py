@@ -1,0 +1,65 @@
+import pytest
+
+from convert.rules.scale_past_pooling import RULE
+from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+
+HALVED, ONE, FLAT = "float[N,4,3,3]", "float[N,4,1,1]", "float[N,144]"
+AXES = "int64[2] a = {-1, -2}"
+POOLS = {
+    "MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)": HALVED,
+    "AveragePool<kernel_shape = [2,2], strides = [2,2]>(s)": HALVED,
+    "AveragePool<kernel_shape = [3,3], strides = [2,2], pads = [1,1,1,1]>(s)": HALVED,
+    "GlobalAveragePool(s)": ONE,
+    "GlobalMaxPool(s)": ONE,
+    "ReduceMean(s, a)": ONE,
+}
+POSITIVE = "{0.5, 2, 3, 0.25}"
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("scale", ["Mul(x, f)", "Mul(f, x)", "Div(x, f)"])
+@pytest.mark.parametrize("factor", [constant("f", values="{2.5}"), constant("f", 4, 1, 1, values=POSITIVE)])
+def test_the_scale_moves_past_the_pool(pool: str, scale: str, factor: str) -> None:
+    text = graph(f"s = {scale} y = {pool}", AXES, factor, y=POOLS[pool])
+    optimised = applied(RULE, text)
+    assert operators(optimised) == [pool.partition("<")[0].partition("(")[0], "Mul"]
+    assert_same_values(optimised, text, samples().clip(-30, 30))
+
+
+@pytest.mark.parametrize("call", ["Flatten(s)", "Reshape(s, d)"])
+def test_one_number_moves_past_a_change_of_shape(call: str) -> None:
+    text = graph(
+        f"s = Mul(x, f) y = {call}", "int64[2] d = {0, -1}", constant("f", 1, values="{-2.5}"), y=FLAT
+    )
+    optimised = applied(RULE, text)
+    assert operators(optimised) == [call.partition("(")[0], "Mul"]
+    assert_same_values(optimised, text)
+
+
+def test_an_average_takes_a_negative_scale_along() -> None:
+    text = graph("s = Mul(x, f) y = GlobalAveragePool(s)", constant("f", 4, 1, 1), y=ONE)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["GlobalAveragePool", "Mul"]
+    assert_same_values(optimised, text, samples().clip(-30, 30))
+
+
+MAXIMUM = "`MaxPool` commutes with a scale above 0 only"
+CHANNELS = "`Flatten` moves the channels that the scale belongs to"
+MEAN = "`ReduceMean` averages over the channels that the scale belongs to, or drops the axes beside them"
+
+
+@pytest.mark.parametrize(
+    ("call", "output", "factor", "reason"),
+    [
+        ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", values="{-1}"), MAXIMUM),
+        ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", 4, 1, 1), MAXIMUM),
+        ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", values="{0}"), MAXIMUM),
+        ("Flatten(s)", FLAT, constant("f", 4, 1, 1), CHANNELS),
+        ("ReduceMean<keepdims = 0>(s, a)", "float[N,4]", constant("f", 4, 1, 1), MEAN),
+        ("ReduceMean(s, c)", "float[N,1,6,6]", constant("f", 4, 1, 1), MEAN),
+    ],
+)
+def test_it_declines(call: str, output: str, factor: str, reason: str) -> None:
+    optimised = applied(RULE, graph(f"s = Mul(x, f) y = {call}", AXES, "int64[1] c = {1}", factor, y=output))
+    assert not optimised.firings
+    assert reasons(optimised) == [reason]

@@ -1,0 +1,71 @@
+import pytest
+
+from convert.rules.shift_into_next import RULE
+from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.rules.test_scale_into_next import STATISTICS
+
+LAYERS = {
+    "Conv": ("Conv(s, w, b)", (4, 4, 1, 1), (3, 4, 6, 6)),
+    "grouped Conv": ("Conv<group = 2>(s, w, b)", (4, 2, 1, 1), (3, 4, 6, 6)),
+    "Gemm": ("Gemm(s, w, b)", (4, 4), (5, 4)),
+    "transposed Gemm": ("Gemm<transB = 1, alpha = 0.5, beta = 2.0>(s, w, b)", (4, 4), (5, 4)),
+    "BatchNormalization": ("BatchNormalization<epsilon = 0.25>(s, b, b, m, v)", (4, 4), (3, 4, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("shift", ["Add(r, t)", "Add(t, r)", "Sub(r, t)"])
+@pytest.mark.parametrize("granularity", ["one number", "one a channel"])
+def test_the_shift_goes_into_the_bias(layer: str, shift: str, granularity: str) -> None:
+    call, weight, shape = LAYERS[layer]
+    kind = f"float[N,{','.join(map(str, shape[1:]))}]"
+    per_channel = (4, 1, 1) if len(shape) == 4 else (4,)
+    addend = constant("t", *(per_channel if granularity == "one a channel" else ()))
+    text = graph(
+        f"r = Tanh(x) s = {shift} y = {call}", constant("w", *weight), *STATISTICS, addend, x=kind, y=kind
+    )
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", call.partition("<")[0].partition("(")[0]]
+    assert_same_values(optimised, text, samples(shape), tolerance=5e-6)
+
+
+def test_it_fires_before_an_unpadded_convolution_of_any_kernel() -> None:
+    text = graph("s = Add(x, t) y = Conv(s, w)", constant("w", 4, 4, 3, 3), constant("t"), y="float[N,4,4,4]")
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Conv"]
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+
+
+PADDED = "a shift before a padded `Conv` differs at the border, where the padding is not shifted"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("s = Add(x, t) y = Conv<pads = [1,1,1,1]>(s, w)", PADDED),
+        ('s = Add(x, t) y = Conv<auto_pad = "SAME_UPPER">(s, w)', PADDED),
+        (
+            "s = Add(x, t) c = Conv<pads = [1,1,1,1]>(s, w) y = Add(c, s)",
+            "the shifted value is an output of the graph or is read elsewhere too",
+        ),
+        (
+            "v = Exp(w) s = Add(x, t) y = Conv<pads = [1,1,1,1]>(s, v)",
+            "the weights of `Conv` are not constant",
+        ),
+    ],
+)
+def test_it_declines(body: str, reason: str) -> None:
+    optimised = applied(RULE, graph(body, constant("w", 4, 4, 3, 3), constant("t")))
+    assert not optimised.firings
+    assert reason in reasons(optimised)
+
+
+def test_it_declines_before_a_matmul() -> None:
+    text = graph(
+        "s = Add(x, t) y = MatMul(s, w)",
+        constant("w", 4, 4),
+        constant("t"),
+        x="float[N,5,4]",
+        y="float[N,5,4]",
+    )
+    assert reasons(applied(RULE, text)) == ["a shift before `MatMul` is left to the Add after it"]

@@ -1,0 +1,175 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from adaptive_act import Activation
+from convert.errors import DestinationError, ParityError, SourceError, UsageError
+from convert.fold import fold
+from convert.load import digest_of
+from convert.manifest import KEY, Manifest
+from convert.pipeline import STAGES, convert
+from tests.convert.models import checkpoint, classifier
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture(scope="module")
+def converted(source: Path) -> Path:
+    destination = source.with_suffix(".onnx")
+    convert(source, destination)
+    return destination
+
+
+def _manifest(path: Path) -> Manifest:
+    entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return Manifest.from_json(entries[KEY])
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_file_computes_what_the_model_computes(converted: Path, batch: int) -> None:
+    x = torch.randn(batch, 3, 8, 8, generator=torch.Generator().manual_seed(batch))
+    session = ort.InferenceSession(converted, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"image": x.numpy()})
+    expected = classifier().double()(x.double()).detach().numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_file_is_standard_onnx_and_tells_nothing_private(converted: Path) -> None:
+    proto = onnx.load(converted)
+    onnx.checker.check_model(proto, full_check=True)
+    assert {node.domain for node in proto.graph.node} == {""}
+    assert not proto.functions
+    assert not any(tensor.external_data for tensor in proto.graph.initializer)
+    content = converted.read_bytes()
+    for private in (b"pkg.torch", os.fsencode(Path.cwd()), b"site-packages", b".py", b"/tmp/"):
+        assert private not in content
+
+
+def test_the_manifest_says_what_was_done(converted: Path, source: Path) -> None:
+    manifest = _manifest(converted)
+    assert manifest.source_digest == digest_of(source)
+    assert manifest.classes == ("a", "b", "c", "d")
+    assert [(one.layer, one.kind) for one in manifest.activations] == [
+        ("2", "PELU"),
+        ("5", "PELU"),
+        ("9", "PELU"),
+    ]
+    assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "scale_into_next", "elu_to_exp"}
+    assert "on rows `Elu` fuses into the Gemm before it" in {one.reason for one in manifest.declined}
+    (output,) = manifest.parity.outputs
+    assert output.file_error <= output.allowed
+    assert output.tolerance is None
+    assert manifest.inputs[0].shape == ("batch", 3, 8, 8)
+    assert manifest.inputs[0].dtype == "float32"
+
+
+def test_the_manifests_learned_values_and_curves_are_the_models(converted: Path) -> None:
+    activation = classifier().get_submodule("2")
+    assert isinstance(activation, Activation)
+    (record, *_) = _manifest(converted).activations
+    for name, value in activation.values().items():
+        np.testing.assert_allclose(record.values[name], value.numpy(), rtol=1e-8)
+    points = torch.tensor(record.curve.points, dtype=torch.float64)
+    expected = activation.double()(points).detach().numpy()
+    np.testing.assert_allclose(record.curve.values[0], expected, rtol=1e-8)
+
+
+def test_a_second_run_in_another_process_gives_the_same_bytes(
+    source: Path, converted: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from convert.pipeline import convert; "
+        "convert(Path(sys.argv[1]), Path('m'))"
+    )
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(root)}
+    subprocess.run(
+        [sys.executable, "-c", code, source], cwd=tmp_path, env=environment, check=True, timeout=300
+    )
+    assert (tmp_path / "m").read_bytes() == converted.read_bytes()
+
+
+def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
+    begun: list[str] = []
+    convert(source, tmp_path / "m.onnx", started=begun.append)
+    assert tuple(begun) == STAGES
+
+
+def test_given_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
+    manifest = convert(source, tmp_path / "m.onnx", samples=tmp_path / "s.npz")
+    assert [(one.name, one.samples) for one in manifest.parity.sets][-2:] == [
+        ("given, 0", 64),
+        ("given, 64", 6),
+    ]
+
+
+def _spoil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, folding changes one weight by a twentieth."""
+
+    def spoiled(model: nn.Module) -> nn.Module:
+        folded = fold(model)
+        with torch.no_grad():
+            folded.get_parameter("8.weight").view(-1)[3] *= 1.05
+        return folded
+
+    monkeypatch.setattr("convert.pipeline.fold", spoiled)
+
+
+def test_nothing_is_written_where_parity_fails(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _spoil(monkeypatch)
+    with pytest.raises(ParityError, match="parity failed for output `logits`") as failed:
+        convert(source, tmp_path / "m.onnx")
+    assert failed.value.hint == "first differing layer: `8` (Linear)"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tolerance_lets_it_pass_and_the_manifest_says_so(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _spoil(monkeypatch)
+    manifest = convert(source, tmp_path / "m.onnx", tolerances={"logits": 0.1})
+    assert manifest.parity.outputs[0].tolerance == 0.1
+
+
+@pytest.mark.parametrize(
+    ("tolerances", "reason"),
+    [
+        ({"other": 0.1}, r"outputs are \['logits'\]"),
+        ({"logits": 0.0}, "above 0 to 1"),
+        ({"logits": float("nan")}, "above 0"),
+    ],
+)
+def test_a_tolerance_that_cannot_be_meant_is_wrong_use(
+    source: Path, tmp_path: Path, tolerances: dict[str, float], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        convert(source, tmp_path / "m.onnx", tolerances=tolerances)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_destination_is_looked_at_before_the_source(tmp_path: Path) -> None:
+    with pytest.raises(DestinationError):
+        convert(tmp_path / "missing.pt", tmp_path / "nowhere" / "m.onnx")
+    with pytest.raises(SourceError):
+        convert(tmp_path / "missing.pt", tmp_path / "m.onnx")
+
+
+def test_the_source_is_never_overwritten(source: Path) -> None:
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="is the file to convert"):
+        convert(source, source)
+    assert source.read_bytes() == before

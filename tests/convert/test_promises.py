@@ -1,0 +1,28 @@
+import pytest
+import torch
+from torch import nn
+
+from adaptive_act import ACTIVATIONS
+from convert.inputs import parse_input
+from convert.optimise import optimise
+from tests.convert.models import Side, activation, comparisons, exported, optimised_graph
+
+ROWS = parse_input("x:float32[N,6]")
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_each_activation_exports_to_the_operators_it_promises(name: str) -> None:
+    model = nn.Sequential(activation(name))
+    optimised = optimised_graph(model, ROWS)
+    assert tuple(node.op_type for node in optimised.model.graph) == ACTIVATIONS[name].onnx_ops
+    assert all(comparison.passed for comparison in comparisons(model, optimised.model, ROWS))
+
+
+def test_every_activation_per_channel_between_layers_keeps_its_values() -> None:
+    torch.manual_seed(3)
+    members = (nn.Sequential(nn.Linear(6, 5), activation(name, 5), nn.Linear(5, 3)) for name in ACTIVATIONS)
+    model = Side(*members).eval()
+    graph = optimise(exported(model, ROWS, list(ACTIVATIONS))).model
+    found = comparisons(model, graph, ROWS, list(ACTIVATIONS))
+    assert {comparison.output for comparison in found} == set(ACTIVATIONS)
+    assert [comparison.output for comparison in found if not comparison.passed] == []

@@ -1,0 +1,137 @@
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convert.artefact import serialise
+from convert.errors import ExportError, ParityError
+from convert.graph import Edit
+from convert.inputs import parse_input
+from convert.locate import Suspects
+from convert.optimise import optimise
+from convert.rewriting import FIRED, Outcome, Rule
+from convert.rules import RULES
+from convert.runtime import Session
+from convert.samples import generated
+from convert.verify import Original, verify
+from tests.convert.models import (
+    IMAGES,
+    Side,
+    classifier,
+    comparisons,
+    exported,
+    optimised_graph,
+    scale_one_weight,
+)
+
+KINDS = ("PELU", "PReLU", "Swish", "NEAAF", "Affine")
+
+
+def _wrong_elu(node: ir.Node) -> Outcome:
+    """A rule with a mistake: it forgets what Elu does below zero."""
+    edit = Edit(node)
+    edit.replace(edit.op("Relu", *node.inputs[:1]))  # type: ignore[arg-type]  # an Elu has its input
+    return FIRED
+
+
+def test_a_wrong_rule_is_named_with_its_layer() -> None:
+    model = classifier("PELU")
+    exact = exported(model)
+    rules = (*RULES[:10], Rule("elu_to_relu", ("Elu",), _wrong_elu))
+    wrong = optimise(exact, rules)
+    original = Original(model, ["y"])
+    suspects = Suspects(original, exact, wrong.firings, rules)
+    session = Session(serialise(wrong.model), [IMAGES.name])
+    with pytest.raises(ParityError) as failed:
+        verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+    assert failed.value.hint == "first differing after rule `elu_to_relu` at `2` (PELU)"
+
+
+def _verify(model: nn.Module, whole: ir.Model, file: ir.Model) -> None:
+    original = Original(model, ["y"])
+    suspects = Suspects(original, whole, optimise(whole).firings)
+    session = Session(serialise(file), [IMAGES.name])
+    verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return classifier("Swish")
+
+
+@pytest.fixture(scope="module")
+def whole(model: nn.Module) -> ir.Model:
+    return exported(model)
+
+
+@pytest.mark.parametrize("start", range(0, 20, 5))
+def test_twenty_good_networks_pass_with_room(start: int) -> None:
+    seeds = range(start, start + 5)
+    names = [f"seed_{seed}" for seed in seeds]
+    networks = Side(
+        *(classifier(KINDS[seed % 5], per_channel=start >= 10, seed=seed) for seed in seeds)
+    ).eval()
+    found = comparisons(networks, optimise(exported(networks, IMAGES, names)).model, IMAGES, names)
+    assert {comparison.output for comparison in found} == set(names)
+    assert max(comparison.used for comparison in found) < 0.7
+
+
+def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, whole: ir.Model) -> None:
+    graph = optimise(whole).model
+    weights = [name for name in graph.graph.initializers if name.endswith("weight")]
+    assert len(weights) == 4
+    for name in weights:
+        assert not all(found.passed for found in comparisons(model, scale_one_weight(graph, name, 1.001))), (
+            name
+        )
+
+
+def test_a_wrong_weight_is_traced_to_its_layer(model: nn.Module, whole: ir.Model) -> None:
+    wrong = scale_one_weight(whole, "4.weight", 1.1)
+    with pytest.raises(
+        ParityError, match=r"parity failed for output `y` on samples `.*`: .* at \[\d"
+    ) as failed:
+        _verify(model, wrong, optimise(wrong).model)
+    assert failed.value.hint == "first differing layer: `4` (Conv2d)"
+
+
+def test_the_first_of_two_wrong_layers_is_named(model: nn.Module, whole: ir.Model) -> None:
+    wrong = scale_one_weight(scale_one_weight(whole, "8.weight", 1.5), "0.weight", 1.5)
+    with pytest.raises(ParityError) as failed:
+        _verify(model, wrong, wrong)
+    assert failed.value.hint == "first differing layer: `1` (BatchNorm2d)"
+
+
+def test_a_model_that_insists_on_float32_is_refused_with_the_reason() -> None:
+    class Insists(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.linear(x.float())
+            return result
+
+    with pytest.raises(ExportError, match=r"cannot run on float64\[1, 3\]"):
+        Original(Insists().eval(), ["y"]).reference([np.ones((1, 3), np.float32)])
+
+
+def test_the_original_is_left_in_float32() -> None:
+    model = classifier()
+    Original(model, ["y"]).reference([np.ones((1, 3, 8, 8), np.float32)])
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
+    torch.manual_seed(0)
+    steep = nn.Linear(8, 3)
+    with torch.no_grad():
+        steep.weight.mul_(200)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), steep, nn.Softmax(1)).eval()
+    rows = parse_input("image:float32[N,6]")
+    graph = optimised_graph(model, rows).model
+    assert all(found.passed for found in comparisons(model, graph, rows))
+    assert not all(
+        found.passed for found in comparisons(model, scale_one_weight(graph, "0.weight", 1.01), rows)
+    )

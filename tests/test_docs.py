@@ -1,0 +1,116 @@
+"""What the documents say is true: their code runs, their lists are complete, their links lead somewhere."""
+
+import os
+import re
+import runpy
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adaptive_act import ACTIVATIONS
+from convert.rules import RULES
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    code: str
+
+
+def readme_blocks() -> list[Block]:
+    """The README's blocks from a model to a prediction, in their order."""
+    _, _, text = (ROOT / "README.md").read_text().partition("## From a model to a prediction")
+    return [Block(*found) for found in BLOCK.findall(text)]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+        return number
+
+
+@pytest.fixture
+def servers() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for process in started:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_every_block_of_the_readme_runs(
+    tmp_path: Path, port: int, servers: list[subprocess.Popen[bytes]]
+) -> None:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment |= {"ADAPTACT_PORT": str(port), "PYTHONPATH": str(tmp_path)}
+    blocks = readme_blocks()
+    assert [block.language for block in blocks] == ["python", "python", "sh", "sh", "sh", "python"]
+    for block in blocks:
+        code = block.code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+        if name := re.match(r"# (\w+\.py)\n", code):
+            (tmp_path / name[1]).write_text(code)
+        elif code.startswith("adaptact-serve"):
+            servers.append(subprocess.Popen(code.split(), cwd=tmp_path, env=environment))
+            wait_until_ready(port)
+        else:
+            program = [sys.executable, "-c"] if block.language == "python" else ["bash", "-ec"]
+            done = subprocess.run(
+                [*program, code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}"
+
+
+def wait_until_ready(port: int) -> None:
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready")
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server is not ready after 20 s")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    targets = LINK.findall(page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_the_page_of_activations_is_what_the_classes_say() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "activations.py"))["page"]()
+    assert (ROOT / "docs" / "activations.md").read_text() == written, "run `make docs`"
+    assert all(f"| `{name}` |" in written for name in ACTIVATIONS)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_documented(rule: object) -> None:
+    assert f"`{getattr(rule, 'name', '')}`" in (ROOT / "docs" / "converting.md").read_text()
+
+
+def test_every_make_target_is_explained() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (listed,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    for target in listed.split():
+        assert re.search(rf"^{target}:.*## \w", makefile, re.MULTILINE), target
+
+
+def test_the_readmes_tables_are_the_measured_ones() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert text.count("<!-- table of ") >= 3
+    assert runpy.run_path(str(ROOT / "docs" / "readme.py"))["with_tables"](text) == text, "run `make docs`"

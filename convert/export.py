@@ -9,12 +9,10 @@ from torch import nn
 
 from convert.errors import ExportError, UsageError
 from convert.inputs import InputSpec
+from convert.opset import DEFAULT_OPSET, OPSETS
 from convert.outputs import named_outputs
 from convert.quiet import quiet_torch
 from convert.samples import example
-
-OPSETS = range(18, 24)
-DEFAULT_OPSET = 20
 
 
 def export(

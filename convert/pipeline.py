@@ -9,12 +9,13 @@ import onnx_ir as ir
 from convert.artefact import require_writable, serialise, write
 from convert.errors import UsageError
 from convert.evidence import evidence
-from convert.export import DEFAULT_OPSET, export
+from convert.export import export
 from convert.fold import fold
 from convert.inputs import InputSpec
 from convert.load import Source, load
 from convert.locate import Suspects
 from convert.manifest import Manifest
+from convert.opset import DEFAULT_OPSET
 from convert.optimise import Optimised, optimise
 from convert.runtime import Session
 from convert.samples import SampleSet, generated, read_samples

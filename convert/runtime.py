@@ -19,6 +19,8 @@ class Session:
     def __init__(self, graph: bytes, names: Sequence[str]) -> None:
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        # Its threads would go on turning while torch's, which take turns with them here, need the cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._names = tuple(names)
         try:
             self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

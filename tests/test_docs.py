@@ -57,7 +57,7 @@ def test_every_block_of_the_readme_runs(
     tmp_path: Path, port: int, servers: list[subprocess.Popen[bytes]]
 ) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    environment |= {"ADAPTACT_PORT": str(port), "PYTHONPATH": str(tmp_path)}
+    environment |= {"ADAPTACT_PORT": str(port)}
     blocks = readme_blocks()
     assert [block.language for block in blocks] == ["python", "python", "sh", "sh", "sh", "python"]
     for block in blocks:

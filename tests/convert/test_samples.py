@@ -20,7 +20,7 @@ def test_the_generated_sets_are_the_same_on_every_call() -> None:
 
 def test_a_free_batch_is_tried_at_several_sizes_and_with_extremes() -> None:
     sets = {samples.name: samples.arrays[0] for samples in generated([X])}
-    assert {array.shape[0] for array in sets.values()} == {1, 2, 3}
+    assert {array.shape[0] for array in sets.values()} == {1, 2, 64}
     assert np.abs(sets["large"]).max() > 1e3
     assert 0 < np.abs(sets["tiny"]).max() < 1e-5
     assert not sets["zero"].any()
@@ -34,8 +34,14 @@ def test_a_fixed_batch_keeps_its_size() -> None:
 
 def test_whole_numbers_stay_inside_any_table() -> None:
     sets = generated([IDS])
-    assert {samples.name for samples in sets} == {"typical, batch 1", "typical, batch 2", "typical, batch 3"}
+    assert {samples.name for samples in sets} == {"typical, batch 1", "typical, batch 2", "typical, batch 64"}
     assert {int(value) for samples in sets for value in samples.arrays[0].ravel()} <= {0, 1}
+
+
+@pytest.mark.parametrize(("image", "batch"), [(8, 64), (112, 13), (224, 3), (1024, 3)])
+def test_large_inputs_are_compared_in_smaller_batches(image: int, batch: int) -> None:
+    sets = generated([parse_input(f"x:float32[N,3,{image},{image}]")])
+    assert max(samples.arrays[0].shape[0] for samples in sets) == batch
 
 
 def test_the_example_has_a_batch_of_two() -> None:

@@ -175,7 +175,8 @@ def named_activations(model: nn.Module) -> dict[str, Activation]:
     """The adaptive activations in `model` by layer name, under every name; the base of one is not listed."""
     found: dict[str, Activation] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, Activation) and not any(name.startswith(f"{outer}.") for outer in found):
+        inside = any(not outer or name.startswith(f"{outer}.") for outer in found)
+        if isinstance(module, Activation) and not inside:
             found[name] = module
     return found
 

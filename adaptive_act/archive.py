@@ -4,16 +4,14 @@ The only `torch.load` of the project stands here.
 """
 
 import contextlib
-import os
 import pickle
-import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from adaptive_act.atomic import replacing
 from adaptive_act.errors import CheckpointError
 
 # The pickle inside describes the tensors; their data lie beside it, so even thousands need less than this.
@@ -54,32 +52,6 @@ def write(content: Any, path: Path) -> None:
     """Saves `content` at `path`; the file there is replaced only by a complete one."""
     with replacing(path) as temporary:
         torch.save(content, temporary)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file in `path`'s folder that takes its place once the block ends without an error.
-
-    It is flushed to the disk first; after an error it is removed and whatever was at `path` stays.
-    Raises OSError where the folder is missing or not writable.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _check_archive(path: Path) -> None:

@@ -7,7 +7,8 @@ activations: at most 1.08 of the ReLU network, at most 0.75 of torch.onnx.export
 import itertools
 import statistics
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ from convert.quiet import quiet_torch
 from examples.digits.latency import latency
 from examples.digits.model import build as build_digits
 
+GRANULARITIES = ("shared", "per channel")
 WIDTHS = (3, 32, 64, 64, 128, 128, 128)
 
 
@@ -48,6 +50,18 @@ NETWORKS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Times of one prediction as ratios: our and torch's file to the ReLU network, and ours to torch's."""
+
+    network: str
+    activation: str
+    parameters: str
+    ours: float
+    torch: float
+    ratio: float
+
+
 @model_factory
 def build_convolutions() -> nn.Module:
     """Six 3x3 convolutions with ReLU, 32 to 128 channels, for images [n, 3, 32, 32]."""
@@ -57,9 +71,9 @@ def build_convolutions() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], 10))
 
 
-def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")] = 12) -> None:
+def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")] = 20) -> None:
     """Measure every activation in both networks, shared and per channel."""
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for network in NETWORKS:
             rows += _measure(network, Path(folder), rounds)
@@ -76,40 +90,40 @@ def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")
             column, justify="left" if column in ("network", "activation", "parameters") else "right"
         )
     for row in rows:
-        table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    publish("exported_latency", "Time of one prediction, one thread, as a ratio", table, {"rows": rows})
-
-
-def _measure(network: str, folder: Path, rounds: int) -> list[dict[str, object]]:
-    feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(NETWORKS[network].shape, np.float32)
-    plain = _files(network, NETWORKS[network].build(), folder / network / "relu")
-    rows: list[dict[str, object]] = []
-    cases = [(name, per_channel) for name in ACTIVATIONS for per_channel in (False, True)]
-    for name, per_channel in track(cases, description=network):
-        files = _files(
-            network, _adaptive(network, name, per_channel), folder / network / f"{name}{per_channel}"
+        table.add_row(
+            row.network,
+            row.activation,
+            row.parameters,
+            f"{row.ours:.2f}",
+            f"{row.torch:.2f}",
+            f"{row.ratio:.2f}",
         )
-        turns = {"plain": plain[0], "ours": files[0], "torch": files[1]}
-        times = latency(turns, {"x": feed}, rounds, lambda count: None)
-        ours, torchs = times["ours"] / times["plain"], times["torch"] / times["plain"]
-        rows.append(_row(network, name, "per channel" if per_channel else "shared", ours, torchs))
-    means = [statistics.geometric_mean(float(str(row[key])) for row in rows) for key in ("ours", "torch")]
-    rows.append(_row(network, "geometric mean", "", *means))
-    rows.append(
-        _row(network, "worst", "", *(max(float(str(row[key])) for row in rows) for key in ("ours", "torch")))
-    )
-    return rows
+    numbers = {"rows": [asdict(row) for row in rows]}
+    publish("exported_latency", "Time of one prediction, one thread, as a ratio", table, numbers)
 
 
-def _row(network: str, name: str, parameters: str, ours: float, torchs: float) -> dict[str, object]:
-    return {
-        "network": network,
-        "activation": name,
-        "parameters": parameters,
-        "ours": ours,
-        "torch": torchs,
-        "ratio": ours / torchs,
-    }
+def _measure(network: str, folder: Path, rounds: int) -> list[Row]:
+    feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(NETWORKS[network].shape, np.float32)
+    plain, _ = _files(network, NETWORKS[network].build(), folder / network / "relu")
+    rows: list[Row] = []
+    for name, granularity in track([(n, g) for n in ACTIVATIONS for g in GRANULARITIES], description=network):
+        model = _adaptive(network, name, per_channel=granularity == "per channel")
+        ours, torchs = _files(network, model, folder / network / f"{name} {granularity}")
+        times = latency(
+            {"plain": plain, "ours": ours, "torch": torchs}, {"x": feed}, rounds, lambda count: None
+        )
+        ratios = (
+            times["ours"] / times["plain"],
+            times["torch"] / times["plain"],
+            times["ours"] / times["torch"],
+        )
+        rows.append(Row(network, name, granularity, *ratios))
+    return [*rows, _summary("geometric mean", statistics.geometric_mean, rows), _summary("worst", max, rows)]
+
+
+def _summary(name: str, of: Callable[[list[float]], float], rows: list[Row]) -> Row:
+    columns = ([row.ours for row in rows], [row.torch for row in rows], [row.ratio for row in rows])
+    return Row(rows[0].network, name, "", *map(of, columns))
 
 
 def _adaptive(network: str, name: str, per_channel: bool) -> nn.Module:

@@ -1,7 +1,6 @@
 """The last stage: one file of standard operators with its evidence, nothing private, whole or not at all."""
 
-import os
-import secrets
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
+from adaptive_act.atomic import replacing
 from convert.errors import DestinationError, ExportError
 from convert.manifest import KEY, Manifest
 
@@ -61,13 +61,11 @@ def require_writable(destination: Path) -> None:
     if not destination.parent.is_dir():
         raise DestinationError(f"the folder `{destination.parent}` does not exist", hint="make it first")
     try:
-        probe = _open_beside(destination)
+        tempfile.TemporaryFile(dir=destination.parent).close()
     except OSError as error:
         raise DestinationError(
             f"cannot write in `{destination.parent}`: {error.strerror or error}"
         ) from error
-    os.close(probe[0])
-    probe[1].unlink()
 
 
 def write(destination: Path, content: bytes) -> None:
@@ -80,30 +78,7 @@ def write(destination: Path, content: bytes) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the ONNX checker refuses the file: {str(error).splitlines()[0][:300]}") from error
     try:
-        _replace(destination, content)
+        with replacing(destination) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise DestinationError(f"cannot write `{destination}`: {error.strerror or error}") from error
-
-
-def _replace(destination: Path, content: bytes) -> None:
-    descriptor, temporary = _open_beside(destination)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(destination)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(destination.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _open_beside(destination: Path) -> tuple[int, Path]:
-    """A new file in the same folder, with the permissions that any new file gets here."""
-    temporary = destination.parent / f".{destination.name[:100]}.{secrets.token_hex(8)}"
-    return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), temporary

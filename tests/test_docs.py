@@ -86,6 +86,17 @@ def wait_until_ready(port: int) -> None:
     raise AssertionError("the server is not ready after 20 s")
 
 
+def test_the_blocks_on_swapping_run_one_after_another(tmp_path: Path) -> None:
+    blocks = [Block(*found) for found in BLOCK.findall((ROOT / "docs" / "swapping.md").read_text())]
+    assert {block.language for block in blocks} == {"python"}
+    code = "\n".join(block.code for block in blocks)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "curves.png").exists()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     targets = LINK.findall(page.read_text())

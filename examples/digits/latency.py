@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-WARM_UP = 200
-RUNS = 150
+WARM_UP_SECONDS = 0.1
+TURN_SECONDS = 0.02
 
 
 def latency(
@@ -21,21 +21,30 @@ def latency(
 ) -> dict[str, float]:
     """The median microseconds of one run of each file on `feed`, one thread.
 
-    The files take turns of RUNS runs, so that whatever else the machine does strikes all of them alike.
+    The files take turns of TURN_SECONDS, so that whatever else the machine does strikes all of them alike.
     """
     sessions = {name: _session(path) for name, path in files.items()}
     for session in sessions.values():
-        for _ in range(WARM_UP):
-            session.run(None, dict(feed))
+        _turn(session, feed, WARM_UP_SECONDS)
     times: dict[str, list[float]] = {name: [] for name in files}
     for _ in range(rounds):
         for name, session in sessions.items():
-            for _ in range(RUNS):
-                start = time.perf_counter()
-                session.run(None, dict(feed))
-                times[name].append(time.perf_counter() - start)
+            times[name] += _turn(session, feed, TURN_SECONDS)
         tick(1)
     return {name: statistics.median(values) * 1e6 for name, values in times.items()}
+
+
+def _turn(
+    session: ort.InferenceSession, feed: Mapping[str, NDArray[np.float32]], seconds: float
+) -> list[float]:
+    """The seconds of each run, one after another until the time is over."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        session.run(None, dict(feed))
+        times.append(time.perf_counter() - start)
+    return times
 
 
 def _session(path: Path) -> ort.InferenceSession:

@@ -99,6 +99,7 @@ def test_the_curve_is_drawn_for_each_channel() -> None:
 def test_activations_are_listed_once_without_their_bases() -> None:
     model = nn.Sequential(nn.Linear(2, 2), NEAAF(base="PELU"), nn.Sequential(Swish()))
     assert list(named_activations(model)) == ["1", "2.0"]
+    assert list(named_activations(model[1])) == [""]
 
 
 def test_the_representation_shows_the_values() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import stat
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -86,13 +85,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         write({"version": (i for i in range(2))}, path)
     assert read(path) == {"version": 1}
     assert os.listdir(tmp_path) == ["model.pt"]
-
-
-def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    write({}, tmp_path / "model.pt")
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "model.pt")]
-    assert modes[0] == modes[1]
 
 
 def test_the_project_loads_torch_files_in_one_place() -> None:

@@ -77,8 +77,8 @@ def name_of(factory: str | Factory) -> str:
 def _refusal(name: str) -> str:
     return (
         f"the file names the factory `{name}`, which is neither an nn.Module class nor marked with "
-        "`@adaptive_act.model_factory` in the source of an importable module, so it is not run; if you trust "
-        f"it, name it yourself: `--factory {name}`, or `factory=` in Python"
+        "`@adaptive_act.model_factory` in the source of an importable module, so it is not run; name one "
+        "that you know and trust yourself: `--factory package.module:callable`, or `factory=` in Python"
     )
 
 

@@ -49,9 +49,7 @@ def load(
     except FactoryError as error:
         if factory is not None:
             raise UsageError(str(error)) from error
-        raise SourceError(
-            str(error), hint="name the factory yourself: --factory package.module:callable"
-        ) from error
+        raise SourceError(str(error)) from error
     except AdaptiveActError as error:
         raise SourceError(f"{error}; {EXPECTED}") from error
 

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import shutil
 from collections.abc import Mapping
 
 import pytest
@@ -120,6 +121,19 @@ def test_it_compiles_into_one_graph(reference: Reference) -> None:
     x = torch.linspace(-4, 4, 33)
     compiled = torch.compile(activation, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x), activation(x), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own backend needs a compiler")
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
+def test_all_of_them_compile_together_with_torchs_own_backend() -> None:
+    torch.compiler.reset()
+    model = nn.Sequential(*(kind() for kind in ACTIVATIONS.values()))
+    compiled = torch.compile(model, fullgraph=True)
+    x = torch.linspace(-4, 4, 33)
+    torch.testing.assert_close(compiled(x), model(x), rtol=1e-5, atol=1e-5)
+    parameters = list(model.parameters())
+    actual, expected = (torch.autograd.grad(run(x).sum(), parameters) for run in (compiled, model))
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @every_variant

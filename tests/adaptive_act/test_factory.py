@@ -24,7 +24,7 @@ def test_a_marked_function_or_a_module_class_is_found(name: str, trusted: bool) 
     ["os:system", "subprocess:Popen", "builtins:exec", f"{HERE}:unmarked", f"{HERE}:nn", "shutil:rmtree"],
 )
 def test_a_file_cannot_name_other_code(name: str) -> None:
-    with pytest.raises(FactoryError, match=r"not run; if you trust it, name it yourself: `--factory"):
+    with pytest.raises(FactoryError, match=r"not run; name one that you know and trust"):
         resolve(name, trusted=False)
 
 

@@ -79,7 +79,8 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
     """
     kwargs = dict(factory_kwargs or {})
     name = name_of(factory)
-    if not is_marked(resolve(name, trusted=True)):
+    builder = resolve(name, trusted=True)
+    if not is_marked(builder):
         warnings.warn(
             f"`{name}` is not marked with `@adaptive_act.model_factory`: whoever loads the file must name it",
             stacklevel=2,
@@ -100,7 +101,7 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         json.dumps(described, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
-    _build(document, resolve(name, trusted=True), kwargs, str(path))
+    _build(document, builder, kwargs, str(path))
     write(document, Path(path))
 
 
@@ -209,7 +210,7 @@ def _build(
     try:
         sites = tuple(Site.from_record(record) for record in document["swap"])
         install(model, [_activation(site) for site in sites])
-    except (SwapError, TypeError, ValueError) as error:
+    except (SwapError, AssertionError, *_BUILDING) as error:
         raise CheckpointError(
             f"`{where}`: the recorded swap does not fit the architecture: {error}"
         ) from error

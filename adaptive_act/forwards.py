@@ -1,6 +1,7 @@
 """A module's own forward as a graph: read to find activation calls, rewritten to call modules instead."""
 
 import inspect
+import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ def trace(owner: nn.Module) -> Forward:
     finally:
         owner.training = training
     if str(graphs[0]) != str(graphs[1]):
-        return Forward(graphs[1], "its forward depends on `self.training`, which one graph cannot")
+        return Forward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
     return Forward(graphs[1], _optional_arguments(owner))
 
 
@@ -67,8 +68,12 @@ def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
     """Changes `owner` so that its forward calls a submodule at each of the named nodes.
 
     `modules` maps the node's name to the submodule's. The class, with all its methods and attributes, stays
-    a base of the new one. Raises SwapError where the forward has no such node.
+    a base of the new one. Raises SwapError where the forward has no such node, or where a submodule's name is
+    not an identifier: names become code here, and they may come from a file.
     """
+    for module in modules.values():
+        if not module.isidentifier() or keyword.iskeyword(module):
+            raise SwapError(f"expected an identifier as the name of a swapped call, got {module[:80]!r}")
     graph = trace(owner).graph
     nodes = {node.name: node for node in graph.nodes}
     for call, module in modules.items():

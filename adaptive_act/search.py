@@ -13,7 +13,6 @@ from adaptive_act.site import Site, Skipped
 
 Kinds = Collection[type[nn.Module]]
 
-
 _PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
 
 Found = tuple[Site, nn.Module]

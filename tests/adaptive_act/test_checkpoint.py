@@ -151,11 +151,33 @@ TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"swap": [SITE | {"options": {"a": "x"}}]}, CheckpointError, "recorded swap"),
     ({"swap": [SITE | {"channels": 10**12}]}, CheckpointError, "at most"),
     ({"swap": [SITE | {"call": "relu", "layer": "r"}]}, CheckpointError, "expected a call named `relu`"),
+    ({"swap": [SITE | {"call": "relu", "layer": ""}]}, CheckpointError, "recorded swap"),
+    ({"swap": [SITE | {"call": "relu", "owner": "nowhere"}]}, CheckpointError, "recorded swap"),
+    ({"swap": [SITE | {"options": {"a": 10**400}}]}, CheckpointError, "recorded swap"),
     ({"inputs": [{"name": "x"}]}, CheckpointError, "keys name, dtype and shape"),
     ({"inputs": [{"name": "x", "dtype": "f", "shape": []}]}, CheckpointError, "expected a dtype of"),
     ({"inputs": [{"name": "x", "dtype": "float32", "shape": 3}]}, CheckpointError, "a list as shape"),
     ({"outputs": [1]}, CheckpointError, "field `outputs` should hold names"),
 ]
+
+
+def test_a_layers_name_in_the_file_is_never_run_as_code(tmp_path: Path) -> None:
+    """The name of a swapped call is written into the forward that is generated for its owner."""
+    path, flag = tmp_path / "model.pt", tmp_path / "flag"
+    spec = [{"name": "x", "dtype": "float32", "shape": [None, 4]}]
+    model = swap(models.Functional(), {nn.ReLU: PReLU}).model
+    save(model, path, factory=models.Functional, inputs=spec)
+    content = torch.load(path, weights_only=True)
+    command = f"open({str(flag)!r}, 'w')".replace(".", "\\x2e")
+    name = f'training") or exec("{command}") or abs#'
+    content["swap"][0]["layer"] = name
+    content["state_dict"] = {
+        key.replace("relu_call", name): value for key, value in content["state_dict"].items()
+    }
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match="expected an identifier as the name"):
+        load(path).model(torch.zeros(1, 4))
+    assert not flag.exists()
 
 
 @pytest.mark.parametrize(("change", "error", "message"), TAMPERED, ids=lambda value: str(value)[:40])

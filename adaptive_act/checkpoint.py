@@ -5,15 +5,15 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.archive import read, write
-from adaptive_act.errors import CheckpointError, FactoryError, SwapError
-from adaptive_act.factory import Factory, is_marked, name_of, resolve
+from adaptive_act.errors import CheckpointError, SwapError
+from adaptive_act.factory import BUILDING, Factory, build_model, is_marked, name_of, resolve
 from adaptive_act.install import install
 from adaptive_act.site import Site
 from adaptive_act.spec import TensorSpec
@@ -32,18 +32,6 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
     "preprocessing": (dict, type(None)),
 }
 _MOST_SITES = 100_000
-
-# What building a stranger's model with given arguments may raise.
-_BUILDING = (
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +103,27 @@ def load(
     Raises CheckpointError where the file is damaged, foreign or does not fit the architecture, and
     FactoryError where the factory is missing or refused.
     """
-    document = _description(read(Path(path)), str(path))
+    return restore(read(Path(path)), str(path), factory, factory_kwargs)
+
+
+def restore(
+    content: object,
+    where: str,
+    factory: str | Factory | None = None,
+    factory_kwargs: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """What `load` gives, from the file's content as `archive.read` gives it; `where` names it in errors."""
+    document = _description(content, where)
     try:
         inputs = tuple(TensorSpec.of(fields) for fields in document["inputs"])
     except ValueError as error:
-        raise CheckpointError(f"`{path}`: {error}") from error
+        raise CheckpointError(f"`{where}`: {error}") from error
     if factory is None:
         builder = resolve(document["factory"], trusted=False)
     else:
         builder = resolve(factory, trusted=True) if isinstance(factory, str) else factory
     kwargs = document["factory_kwargs"] if factory_kwargs is None else factory_kwargs
-    model, sites = _build(document, builder, kwargs, str(path))
+    model, sites = _build(document, builder, kwargs, where)
     return Checkpoint(
         model=model.eval(),
         inputs=inputs,
@@ -137,18 +135,18 @@ def load(
     )
 
 
-def load_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a bare state_dict file, by name; raises CheckpointError where it is none."""
-    state = read(Path(path))
-    if not _is_state(state):
-        raise CheckpointError(f"expected a state_dict (names and tensors) in `{path}`, found {_kind(state)}")
-    return dict(state)
-
-
-def is_checkpoint(path: str | Path) -> bool:
-    """Whether `save` wrote the file; raises CheckpointError where it cannot be read safely."""
-    content = read(Path(path))
+def is_checkpoint(content: object) -> bool:
+    """Whether the content of a file is what `save` writes."""
     return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def state_of(content: object, where: str) -> dict[str, Tensor]:
+    """The tensors of a bare state_dict, by name; raises CheckpointError where the content is none."""
+    if not _is_state(content):
+        raise CheckpointError(
+            f"expected a state_dict (names and tensors) in `{where}`, found {_kind(content)}"
+        )
+    return content
 
 
 def _description(content: object, where: str) -> dict[str, Any]:
@@ -181,7 +179,7 @@ def _check_fields(content: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _is_state(state: object) -> bool:
+def _is_state(state: object) -> TypeGuard[dict[str, Tensor]]:
     return (
         isinstance(state, dict)
         and bool(state)
@@ -197,20 +195,11 @@ def _build(
     document: Mapping[str, Any], builder: Factory, kwargs: Mapping[str, Any], where: str
 ) -> tuple[nn.Module, tuple[Site, ...]]:
     """The architecture from the factory, with the recorded activations and the saved tensors in it."""
-    try:
-        model = builder(**kwargs)
-    except _BUILDING as error:
-        raise FactoryError(
-            f"factory `{name_of(builder)}` failed with arguments {dict(kwargs)}: {error}"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise FactoryError(
-            f"factory `{name_of(builder)}` gave a `{type(model).__name__}`, expected an nn.Module"
-        )
+    model = build_model(builder, kwargs)
     try:
         sites = tuple(Site.from_record(record) for record in document["swap"])
         install(model, [_activation(site) for site in sites])
-    except (SwapError, AssertionError, *_BUILDING) as error:
+    except (SwapError, AssertionError, *BUILDING) as error:
         raise CheckpointError(
             f"`{where}`: the recorded swap does not fit the architecture: {error}"
         ) from error

@@ -8,10 +8,10 @@ marks it with `@model_factory`. A factory that the *user* names is trusted.
 import ast
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -20,6 +20,13 @@ from adaptive_act.errors import FactoryError
 Factory = Callable[..., nn.Module]
 _F = TypeVar("_F", bound=Factory)
 _MARK = "__adaptact_model_factory__"
+
+BUILDING = (
+    *(ArithmeticError, AttributeError, ImportError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError),
+)
+"""What building a stranger's model with given arguments may raise."""
+
 _LARGEST_SOURCE = 4 * 2**20  # bytes
 
 
@@ -53,6 +60,18 @@ def resolve(name: str, *, trusted: bool) -> Factory:
     if not trusted and not is_marked(found):
         raise FactoryError(_refusal(name))
     return found
+
+
+def build_model(factory: Factory, kwargs: Mapping[str, Any]) -> nn.Module:
+    """The model that the factory builds; raises FactoryError where it fails or gives anything else."""
+    called = getattr(factory, "__qualname__", repr(factory))
+    try:
+        model: object = factory(**kwargs)
+    except BUILDING as error:
+        raise FactoryError(f"factory `{called}` failed with {dict(kwargs)}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise FactoryError(f"factory `{called}` gave a `{type(model).__name__}`, expected an nn.Module")
+    return model
 
 
 def is_marked(factory: object) -> bool:

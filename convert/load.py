@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from adaptive_act import load as load_checkpoint
-from adaptive_act.checkpoint import is_checkpoint, load_state
+from adaptive_act.archive import read
+from adaptive_act.checkpoint import Checkpoint, is_checkpoint, restore, state_of
 from adaptive_act.errors import AdaptiveActError, FactoryError
-from adaptive_act.factory import resolve
+from adaptive_act.factory import build_model, resolve
 from convert.errors import SourceError, UsageError
 from convert.inputs import InputSpec, distinct, inputs_of
 from convert.kind import EXPECTED, require_torch_file
@@ -43,9 +43,11 @@ def load(
     """
     require_torch_file(path)
     try:
-        if is_checkpoint(path):
-            return _from_checkpoint(path, factory, factory_kwargs, inputs)
-        return _from_state(path, factory, factory_kwargs, inputs)
+        content = read(path)
+        if is_checkpoint(content):
+            checkpoint = restore(content, str(path), factory, factory_kwargs)
+            return _from_checkpoint(checkpoint, path, inputs)
+        return _from_state(state_of(content, str(path)), path, factory, factory_kwargs, inputs)
     except FactoryError as error:
         if factory is not None:
             raise UsageError(str(error)) from error
@@ -60,12 +62,9 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _from_checkpoint(
-    path: Path, factory: str | None, factory_kwargs: Mapping[str, Any] | None, inputs: Sequence[InputSpec]
-) -> Source:
-    checkpoint = load_checkpoint(path, factory, factory_kwargs)
+def _from_checkpoint(checkpoint: Checkpoint, path: Path, inputs: Sequence[InputSpec]) -> Source:
     return Source(
-        model=checkpoint.model.eval(),
+        model=checkpoint.model,
         inputs=distinct(tuple(inputs) or inputs_of(checkpoint.inputs)),
         outputs=checkpoint.outputs,
         classes=checkpoint.classes,
@@ -75,16 +74,19 @@ def _from_checkpoint(
 
 
 def _from_state(
-    path: Path, factory: str | None, factory_kwargs: Mapping[str, Any] | None, inputs: Sequence[InputSpec]
+    state: Mapping[str, Tensor],
+    path: Path,
+    factory: str | None,
+    factory_kwargs: Mapping[str, Any] | None,
+    inputs: Sequence[InputSpec],
 ) -> Source:
-    state = load_state(path)
     if factory is None:
         raise UsageError(
             f"`{path}` is a bare state_dict, which does not say what model it belongs to",
             hint="name the code that builds it: --factory package.module:callable",
         )
     described = distinct(inputs)
-    model = _build(factory, dict(factory_kwargs or {}))
+    model = build_model(resolve(factory, trusted=True), factory_kwargs or {})
     missing, unexpected = _mismatch(model, state)
     if missing or unexpected:
         raise SourceError(
@@ -95,20 +97,7 @@ def _from_state(
     return Source(model.eval(), described, None, None, None, digest_of(path))
 
 
-def _build(factory: str, kwargs: dict[str, Any]) -> nn.Module:
-    build = resolve(factory, trusted=True)
-    try:
-        model = build(**kwargs)
-    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, OSError) as error:
-        raise UsageError(
-            f"factory `{factory}` failed with {list(kwargs)}: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(model, nn.Module):
-        raise UsageError(f"factory `{factory}` returned `{type(model).__name__}`, expected an `nn.Module`")
-    return model
-
-
-def _mismatch(model: nn.Module, state: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _mismatch(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
     expected = {name: value.shape for name, value in model.state_dict().items()}
     missing = [name for name in expected if name not in state]
     unexpected = [name for name, value in state.items() if expected.get(name) != value.shape]

@@ -12,9 +12,15 @@ from onnx.parser import parse_model
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptive_act", "convert", "serve")
 
+TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", "convert")
+WEB = ("fastapi", "starlette", "uvicorn", "pydantic")
+
 NOT_LOADED = [
-    ("serve.rest.app", ("torch", "onnx", "onnxscript", "onnx_ir", "rich", "typer", "matplotlib")),
-    ("serve.cli", ("torch", "onnx", "onnxscript", "onnx_ir")),
+    ("serve.rest.app", (*TRAINER, "rich", "typer")),
+    ("serve.engine", (*TRAINER, *WEB)),
+    ("serve.protocol.messages", (*TRAINER, *WEB)),
+    ("serve.protocol.predict", (*TRAINER, *WEB)),
+    ("serve.cli", TRAINER),
     ("adaptive_act", ("onnx", "onnxscript", "onnx_ir", "onnxruntime", "fastapi", "convert", "serve")),
     ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
     ("convert.manifest", ("torch", "numpy", "onnx", "onnxruntime")),

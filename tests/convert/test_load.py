@@ -50,7 +50,7 @@ def test_a_bare_state_dict_needs_a_factory_and_inputs(tmp_path: Path) -> None:
         ("not a factory", {}, "not a factory"),
         (FACTORY, {"colour": 1}, "failed with .*colour"),
         ("tests.convert.models:scale_one_weight", {}, "failed with"),
-        ("json:loads", {"s": "[]"}, "returned `list`, expected an `nn.Module`"),
+        ("json:loads", {"s": "[]"}, "gave a `list`, expected an nn.Module"),
     ],
 )
 def test_a_factory_of_the_user_that_does_not_build_is_wrong_use(

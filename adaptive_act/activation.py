@@ -53,12 +53,15 @@ class Activation(nn.Module):
     formula: Callable[..., Tensor]
     """The activation of x, from x and the learned parameters, each of which is broadcastable to x."""
 
+    elementwise: ClassVar[bool] = True
+    """Whether each output depends on the one input at its place; else it looks at others too."""
+
     def __init_subclass__(cls) -> None:
-        arguments = list(inspect.signature(cls.formula).parameters)[2:]
-        if arguments != list(cls.learned):
-            raise TypeError(
-                f"`{cls.__name__}.formula` takes {arguments}, but it declares {list(cls.learned)}"
-            )
+        arguments = list(inspect.signature(cls.formula).parameters.values())[2:]
+        named = [argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD]
+        takes_the_rest = len(named) < len(arguments)
+        if named != list(cls.learned)[: len(named) if takes_the_rest else None]:
+            raise TypeError(f"`{cls.__name__}.formula` takes {named}, but it declares {list(cls.learned)}")
 
     def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
         super().__init__()
@@ -80,6 +83,9 @@ class Activation(nn.Module):
         """The formula at the learned values; x has any shape with `channels` along `channel_axis`."""
         return self.formula(x, **{name: self._broadcast(self._value(name), x) for name in self.learned})
 
+    def calibrate(self, x: Tensor) -> None:
+        """Places what depends on the range of the data, such as bounds, from one input; most have nothing."""
+
     def options(self) -> dict[str, Any]:
         """The JSON-able constructor arguments, besides channels and values, that make an equal activation."""
         return {}
@@ -93,8 +99,11 @@ class Activation(nn.Module):
         return own
 
     def curve(self, points: Tensor) -> Tensor:
-        """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, detached."""
-        twin = copy.deepcopy(self).double()
+        """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, detached.
+
+        One that looks at more than one place of its input sees a constant map, in evaluation mode.
+        """
+        twin = copy.deepcopy(self).double().eval()
         for module in twin.modules():
             if isinstance(module, Activation):
                 module.channel_axis = 1

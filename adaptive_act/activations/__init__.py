@@ -13,7 +13,28 @@ from adaptive_act.activations.swish import Swish
 
 ACTIVATIONS: dict[str, type[Activation]] = {
     activation.__name__: activation
-    for activation in (ABU, Affine, MPELU, NEAAF, PELU, PReLU, ScaledGELU, Snake, Swish)
+    for activation in (
+        ABU,
+        Affine,
+        MPELU,
+        NEAAF,
+        PELU,
+        PReLU,
+        ScaledGELU,
+        Snake,
+        Swish,
+    )
 }
 
-__all__ = ["ABU", "ACTIVATIONS", "MPELU", "NEAAF", "PELU", "Affine", "PReLU", "ScaledGELU", "Snake", "Swish"]
+__all__ = [
+    "ABU",
+    "ACTIVATIONS",
+    "MPELU",
+    "NEAAF",
+    "PELU",
+    "Affine",
+    "PReLU",
+    "ScaledGELU",
+    "Snake",
+    "Swish",
+]

@@ -15,6 +15,8 @@ install: $(DONE)  ## build .venv with everything that demo, test and bench need
 $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# timm asks for torchvision, which the tests' models do not need and which would bring another torch.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps timm
 	@touch $@
 
 demo: install  ## train, export, verify, serve and predict the handwritten digits (under 3 minutes)
@@ -43,9 +45,11 @@ bench: install  ## measure what README and docs quote, into docs/results (about 
 	$(BIN)/python -m benchmarks.server_footprint
 	$(BIN)/python -m benchmarks.export_time
 	$(BIN)/python -m benchmarks.exported_latency
+	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python docs/readme.py
 
-docs: install  ## write docs/activations.md from the classes, and the measured tables into README.md
+docs: install  ## write docs/activations.md and its picture from the classes, the measured tables into README.md
+	$(BIN)/python docs/families.py
 	$(BIN)/python docs/activations.py
 	$(BIN)/python docs/readme.py
 

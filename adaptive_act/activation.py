@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from adaptive_act.errors import FixedPointError
 from adaptive_act.site import Site
+
+HALVES = (torch.float16, torch.bfloat16)
 
 Start = float | Sequence[float] | Tensor
 
@@ -56,12 +59,17 @@ class Activation(nn.Module):
     elementwise: ClassVar[bool] = True
     """Whether each output depends on the one input at its place; else it looks at others too."""
 
+    in_float32: ClassVar[bool] = False
+    """Whether half precision is computed in float32: high powers of x overflow where their sum does not."""
+
     def __init_subclass__(cls) -> None:
         arguments = list(inspect.signature(cls.formula).parameters.values())[2:]
         named = [argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD]
         takes_the_rest = len(named) < len(arguments)
         if named != list(cls.learned)[: len(named) if takes_the_rest else None]:
             raise TypeError(f"`{cls.__name__}.formula` takes {named}, but it declares {list(cls.learned)}")
+        if "forward" not in vars(cls):
+            cls.forward = _own_forward(cls)  # type: ignore[method-assign, assignment]
 
     def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
         super().__init__()
@@ -81,7 +89,9 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The formula at the learned values; x has any shape with `channels` along `channel_axis`."""
-        return self.formula(x, **{name: self._broadcast(self._value(name), x) for name in self.learned})
+        wide = x.float() if self.in_float32 and x.dtype in HALVES else x
+        values = {name: self._broadcast(self._value(name), wide) for name in self.learned}
+        return self.formula(wide, **values).to(x.dtype)
 
     def calibrate(self, x: Tensor) -> None:
         """Places what depends on the range of the data, such as bounds, from one input; most have nothing."""
@@ -141,6 +151,11 @@ class Activation(nn.Module):
         if point is None:
             raise FixedPointError(f"`{cls.__name__}` has no fixed point at `{plain}`; {_known_points(cls)}")
         values = {name: getattr(plain, v) if isinstance(v, str) else v for name, v in point.items()}
+        for name, value in values.items():
+            if cls.learned[name].positive and not (torch.as_tensor(value) > 0).all():
+                raise FixedPointError(
+                    f"`{cls.__name__}` equals `{plain}` at no parameter values: `{name}` would not be above 0"
+                )
         sizes = [value.numel() for value in values.values() if isinstance(value, Tensor)]
         channels = max([channels or 1, *sizes]) if channels or max(sizes, default=1) > 1 else None
         activation = cls(channels, channel_axis, **cls.options_from(plain) | options, **values)
@@ -188,6 +203,15 @@ def named_activations(model: nn.Module) -> dict[str, Activation]:
         if isinstance(module, Activation) and not inside:
             found[name] = module
     return found
+
+
+def _own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor]:
+    """`Activation.forward` as code of its own: torch.compile bounds the compiled forms of a code object."""
+    shared = Activation.forward
+    code = shared.__code__.replace(co_qualname=f"{cls.__qualname__}.forward")
+    own = types.FunctionType(code, shared.__globals__, shared.__name__)
+    own.__doc__, own.__annotations__ = shared.__doc__, shared.__annotations__
+    return own
 
 
 def _stored(name: str, parameter: Learned) -> str:

@@ -4,7 +4,11 @@ AdaptiveActError
 ├── SwapError            the model could not be given the activations that were asked for
 │   └── FixedPointError  the activation never equals the one it should replace
 ├── FactoryError         the code that builds a model is missing, unmarked or failed
-└── CheckpointError      the file is not a checkpoint that this version can read
+├── ExplainError         what was asked cannot be measured on this model and these data
+├── DivergedError        training diverged again and again, and was stopped at its last good state
+├── CheckpointError      the file is not a checkpoint that this version can read
+├── DataError            the data of a study are missing, damaged, foreign or too large
+└── StudyError           a study cannot be carried out as it was asked for
 """
 
 
@@ -26,3 +30,19 @@ class FactoryError(AdaptiveActError):
 
 class CheckpointError(AdaptiveActError):
     """The file is not a checkpoint that this version can read."""
+
+
+class DivergedError(AdaptiveActError):
+    """Training diverged again after every try to steady it; the model stands at its last good state."""
+
+
+class ExplainError(AdaptiveActError):
+    """What was asked cannot be measured on this model and these data."""
+
+
+class DataError(AdaptiveActError):
+    """The data of a study are missing, damaged, of another format, or ask for too much memory."""
+
+
+class StudyError(AdaptiveActError):
+    """A study cannot be carried out as it was asked for, or a run of it failed."""

@@ -1,9 +1,11 @@
 """A module's own forward as a graph: read to find activation calls, rewritten to call modules instead."""
 
+import copy
 import inspect
 import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx, nn
 
@@ -38,21 +40,52 @@ class _OwnForward(fx.Tracer):
         return True
 
 
+class _OwnForwardOfTraining(_OwnForward):
+    """The same with `self.training` as a value of the graph, which it may pass on but not branch on."""
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().create_args_for_root(*args, **kwargs)
+        self.root.training = self.create_proxy("get_attr", "training", (), {})  # type: ignore[assignment]
+        return made
+
+
 def trace(owner: nn.Module) -> Forward:
     """The forward of `owner` as a graph, with each call of a submodule as one node.
 
     Raises one of UNTRACEABLE where the forward cannot run on symbols.
     """
     training = owner.training
-    graphs = []
     try:
+        graphs = []
         for owner.training in (True, False):
             graphs.append(_OwnForward().trace(owner))
+        obstacle = None
+        if str(graphs[0]) != str(graphs[1]):
+            graphs[1], obstacle = _trace_of_training(owner, graphs[1])
     finally:
         owner.training = training
-    if str(graphs[0]) != str(graphs[1]):
-        return Forward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
-    return Forward(graphs[1], _optional_arguments(owner))
+    return Forward(graphs[1], obstacle or _optional_arguments(owner))
+
+
+def _trace_of_training(owner: nn.Module, otherwise: fx.Graph) -> tuple[fx.Graph, str | None]:
+    """The graph that hands `self.training` on, as to a dropout, or why there is none."""
+    try:
+        return _OwnForwardOfTraining().trace(owner), None
+    except UNTRACEABLE:
+        return otherwise, "its forward branches on `self.training`, and one graph cannot"
+
+
+def separate(owner: nn.Module) -> None:
+    """Gives each name in `owner` a module of its own where several share one that holds nothing.
+
+    A graph names a module by the first of its names, so that it could not tell them apart.
+    """
+    seen: set[nn.Module] = set()
+    for name, child in owner._modules.items():
+        if child in seen and not any(True for _ in child.children()) and not child.state_dict():
+            owner._modules[name] = copy.deepcopy(child)
+        elif child is not None:
+            seen.add(child)
 
 
 def _optional_arguments(owner: nn.Module) -> str | None:
@@ -72,8 +105,8 @@ def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
     not an identifier: names become code here, and they may come from a file.
     """
     for module in modules.values():
-        if not module.isidentifier() or keyword.iskeyword(module):
-            raise SwapError(f"expected an identifier as the name of a swapped call, got {module[:80]!r}")
+        require_identifier(module)
+    separate(owner)
     graph = trace(owner).graph
     nodes = {node.name: node for node in graph.nodes}
     for call, module in modules.items():
@@ -90,6 +123,12 @@ def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
     kind = type(owner)
     traced = {"forward": namespace["forward"], "__module__": kind.__module__, "__doc__": kind.__doc__}
     owner.__class__ = type(kind.__name__, (kind,), traced)
+
+
+def require_identifier(name: str) -> None:
+    """Raises SwapError where a name could be anything but that of an attribute in the code it goes into."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise SwapError(f"expected an identifier as the name of a swapped call, got {name[:80]!r}")
 
 
 def _redirect(node: fx.Node, module: str) -> None:

@@ -1,47 +1,71 @@
-"""Puts adaptive activations at their sites: after a search, or from a checkpoint's record."""
+"""Puts modules at activation sites: after a search, or from a checkpoint's record."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
 from adaptive_act.activation import Activation
 from adaptive_act.errors import SwapError
 from adaptive_act.forwards import call_modules
+from adaptive_act.held import held, hold
+from adaptive_act.rewrite import rewrite
 from adaptive_act.site import Site
+from adaptive_act.torchs import settle
 
 
 def install(model: nn.Module, activations: Sequence[Activation]) -> None:
-    """Puts each activation at its site in `model`, rewriting the forwards that call functions there.
+    """Puts each activation at its site in `model`, on the model's device, in its dtype and mode.
 
     Raises SwapError where the model has no such site.
     """
-    install_modules(model, activations)
-    owners: dict[str, dict[str, str]] = {}
-    for site in (site_of(activation) for activation in activations):
-        if site.call is not None:
-            inside = site.layer.removeprefix(f"{site.owner}.") if site.owner else site.layer
-            owners.setdefault(site.owner, {})[site.call] = inside
-    for owner, calls in owners.items():
-        call_modules(model.get_submodule(owner), calls)
-
-
-def install_modules(model: nn.Module, activations: Sequence[Activation]) -> None:
-    """Registers each activation under its layer's name, on the model's device, in its dtype and mode."""
     like = next((p for p in model.parameters() if p.is_floating_point()), None)
     for activation in activations:
-        site = site_of(activation)
-        parent_name, _, name = site.layer.rpartition(".")
-        try:
-            parent = model.get_submodule(parent_name)
-        except AttributeError as error:
-            raise SwapError(
-                f"expected a module `{parent_name}` in `{type(model).__name__}`: {error}"
-            ) from error
-        if site.call is None and name not in parent._modules:
-            raise SwapError(f"expected an activation `{site.layer}` in `{type(model).__name__}`, found none")
         if like is not None:
             activation.to(like.device, like.dtype)
-        parent.add_module(name, activation.train(model.training))
+    place(model, [(site_of(activation), activation) for activation in activations])
+
+
+def place(model: nn.Module, modules: Iterable[tuple[Site, nn.Module]]) -> None:
+    """Puts each module at its site in `model`, rewriting the forwards that call functions there.
+
+    Raises SwapError where the model has no such site.
+    """
+    sites: list[Site] = []
+    parents: list[nn.Module] = []
+    for site, module in modules:
+        sites.append(site)
+        parents.append(put(model, site, module))
+    settle(model, parents)
+    for owner in dict.fromkeys(site.owner for site in sites if site.call is not None):
+        _redirect_calls(model.get_submodule(owner), [site for site in sites if site.owner == owner])
+
+
+def _redirect_calls(owner: nn.Module, sites: Iterable[Site]) -> None:
+    """Makes the owner's code call the modules that stand for its calls: in its graph, or in its source."""
+    inside = [(site.call, site.layer.removeprefix(f"{site.owner}."), site.replaced) for site in sites]
+    nodes = {call: name for call, name, _ in inside if call is not None and ":" not in call}
+    places = {call: (name, replaced) for call, name, replaced in inside if call is not None and ":" in call}
+    if nodes:
+        call_modules(owner, nodes)
+    if places:
+        rewrite(owner, places)
+
+
+def put(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
+    """Registers `module` under the site's layer name; the module that holds it is returned."""
+    parent_name, _, name = site.layer.rpartition(".")
+    try:
+        parent = model.get_submodule(parent_name)
+    except AttributeError as error:
+        raise SwapError(f"expected a module `{parent_name}` in `{type(model).__name__}`: {error}") from error
+    module.train(model.training)
+    if site.call is None and name in held(parent):
+        hold(parent, name, module)
+    elif site.call is None and name not in parent._modules:
+        raise SwapError(f"expected an activation `{site.layer}` in `{type(model).__name__}`, found none")
+    else:
+        parent.add_module(name, module)
+    return parent
 
 
 def site_of(activation: Activation) -> Site:

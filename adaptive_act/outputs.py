@@ -1,5 +1,6 @@
 """What a model answers on an example, and how far two models' answers lie apart."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,21 @@ def largest_change(before: nn.Module, after: nn.Module, example: Example) -> flo
         same = (old == new) | (old.isnan() & new.isnan())
         changes.append(((old - new).abs().masked_fill(same, 0).max() / scale).item())
     return max(changes)
+
+
+def change_in_float64(before: nn.Module, after: nn.Module, example: Example) -> float | None:
+    """The same when both models compute in float64, which leaves rounding out; None where they cannot."""
+    try:
+        twins = copy.deepcopy(before).double(), copy.deepcopy(after).double()
+        return largest_change(*twins, _widened(example))
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        return None
+
+
+def _widened(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    return tuple(map(_widened, value)) if isinstance(value, tuple) else value
 
 
 def outputs(model: nn.Module, example: Example) -> list[Tensor]:

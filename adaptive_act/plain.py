@@ -1,12 +1,21 @@
-"""The plain torch activations: what defines each, and the ways in which models call them."""
+"""The plain activations: what defines each, and the ways in which models call them."""
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
+
+
+class QuickGELU(nn.Module):
+    """x · sigmoid(1.702x): the fast approximation of GELU that CLIP and its kin use, which torch lacks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape and dtype as x."""
+        return x * torch.sigmoid(1.702 * x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ _TABLE = (
     Plain(nn.SELU, (), (F.selu, F.selu_, torch.selu, torch.selu_)),
     Plain(nn.SiLU, (), (F.silu,)),
     Plain(nn.GELU, ("approximate",), (F.gelu,)),
+    Plain(QuickGELU),
     Plain(nn.Mish, (), (F.mish,)),
     Plain(nn.Softplus, ("beta", "threshold"), (F.softplus,)),
     Plain(nn.Softsign, (), (F.softsign,)),
@@ -80,6 +90,24 @@ def build(description: str | Description | type[nn.Module] | nn.Module) -> nn.Mo
     if plain is None or not set(arguments) <= set(plain.arguments):
         raise ValueError(_expected(description))
     return plain.module(**arguments)
+
+
+def from_repr(text: str) -> nn.Module | None:
+    """The plain activation whose `repr` this is, working out of place; None for anything else."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            return None
+        if text == repr(nn.Identity()):
+            return nn.Identity()
+        names = PLAIN[call.func.id].arguments
+        given = dict(zip(names, map(ast.literal_eval, call.args), strict=False))
+        given |= {
+            str(word.arg): ast.literal_eval(word.value) for word in call.keywords if word.arg != "inplace"
+        }
+        return build({"name": call.func.id} | given)
+    except (SyntaxError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _expected(got: object) -> str:

@@ -1,22 +1,33 @@
-"""Where a model applies plain activations: as modules, and as calls in a module's own forward."""
+"""Where a model applies plain activations: as modules, as calls in a forward, as functions that it holds."""
 
-import copy
+import itertools
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from adaptive_act.activation import Activation
-from adaptive_act.forwards import UNTRACEABLE, activated, trace
+from adaptive_act.forwards import UNTRACEABLE, Forward, activated, separate, trace
+from adaptive_act.held import held
 from adaptive_act.plain import FUNCTIONS, METHODS, Plain
+from adaptive_act.recognise import Kinds, Recogniser, is_torchs
+from adaptive_act.rewrite import plain_of
 from adaptive_act.site import Site, Skipped
-
-Kinds = Collection[type[nn.Module]]
+from adaptive_act.source import activation_calls
+from adaptive_act.torchs import inside_kernel, inside_script
 
 _PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
 
-Found = tuple[Site, nn.Module]
-"""A site, and the plain activation that stands there."""
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A site, the plain activation that stands there, and the one that was looked for."""
+
+    site: Site
+    plain: nn.Module
+    kind: type[nn.Module]
 
 
 def find(model: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
@@ -25,124 +36,190 @@ def find(model: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
     A module that several names or several calls in one forward use is a site for each of them; `model` is
     changed in that its names no longer share one activation module.
     """
-    _separate(model, kinds)
-    found: list[Found] = list(_module_sites(model, kinds))
-    skipped: list[Skipped] = []
-    for name, owner in _walk(model):
-        if _is_torchs(owner):
-            skipped += _held_functions(name, owner, kinds)
-        elif type(owner).forward is not nn.Module.forward:
-            calls, left_out = _calls(name, owner, kinds)
-            found += calls
-            skipped += left_out
-    left = {entry.layer for entry in skipped}
-    return [(site, plain) for site, plain in found if site.layer not in left], skipped
-
-
-def _walk(module: nn.Module, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, nn.Module]]:
-    """The modules outside adaptive activations, each once, by its first name."""
-    seen = set() if seen is None else seen
-    if id(module) in seen or isinstance(module, Activation):
-        return
-    seen.add(id(module))
-    yield name, module
-    for child_name, child in module._modules.items():
-        if child is not None:
-            yield from _walk(child, _join(name, child_name), seen)
-
-
-def _separate(model: nn.Module, kinds: Kinds) -> None:
-    """Gives each name an activation module of its own, so that a graph can tell them apart."""
-    seen: set[int] = set()
-    for _, parent in list(_walk(model)):
-        for child_name, child in parent._modules.items():
-            if type(child) in kinds and id(child) in seen:
-                parent._modules[child_name] = copy.deepcopy(child)
-            seen.add(id(child))
-
-
-def _module_sites(model: nn.Module, kinds: Kinds) -> Iterator[Found]:
-    for parent_name, parent in _walk(model):
-        for child_name, child in parent._modules.items():
-            if child is not None and type(child) in kinds:
-                yield Site(_join(parent_name, child_name), repr(child)), child
-
-
-def _is_torchs(owner: nn.Module) -> bool:
-    return type(owner).__module__.startswith("torch.nn.")
-
-
-def _held_functions(name: str, owner: nn.Module, kinds: Kinds) -> list[Skipped]:
-    """Activation functions that one of torch's own modules holds; its forward is not rewritten."""
-    held = [value for value in vars(owner).values() if callable(value) and not isinstance(value, nn.Module)]
-    plains = [FUNCTIONS[function] for function in held if function in FUNCTIONS]
-    reason = f"`torch.nn.{type(owner).__name__}` calls it as a function inside torch's own code"
-    return [Skipped(name, plain.name, reason) for plain in plains if plain.module in kinds]
-
-
-def _calls(name: str, owner: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
-    """The calls in `owner`'s forward that are sites of their own, and those that cannot be."""
-    try:
-        forward = trace(owner)
-    except UNTRACEABLE as error:
-        reason = f"its forward could not be traced ({_first_line(error)})"
-        return [], [Skipped(name, "activation calls in it, if any,", reason)]
+    recognise = Recogniser(kinds)
+    owners = list(_walk(model, recognise))
     found: list[Found] = []
     skipped: list[Skipped] = []
-    called: set[Any] = set()
-    nodes = list(forward.graph.nodes)
-    for position, node in enumerate(nodes):
-        plain = _plain_at(node, owner, kinds)
-        if plain is None:
+    for name, owner in owners:
+        search = _Search(name, owner, recognise)
+        if isinstance(owner, torch.jit.ScriptModule):
+            skipped += search.scripted(owner)
             continue
-        registered = node.op == "call_module" and node.target not in called  # a module site already
-        called.add(node.target)
-        layer = _join(name, str(node.target) if registered else _free_name(owner, node.name))
-        obstacle = _obstacle(node, plain, nodes[position + 1 :]) or (
-            forward.obstacle if not registered else None
-        )
-        if obstacle:
-            skipped.append(Skipped(layer, node.name if isinstance(plain, str) else repr(plain), obstacle))
-        elif not registered and isinstance(plain, nn.Module):
-            found.append((Site(layer, repr(plain), name, node.name), plain))
-    return found, skipped
+        separate(owner)
+        found += search.modules()
+        skipped += search.impostors()
+        calls, left_out = search.calls()
+        found += calls
+        skipped += left_out
+    left = {entry.layer for entry in skipped}
+    return [entry for entry in found if entry.site.layer not in left], skipped
 
 
-def _obstacle(node: fx.Node, plain: nn.Module | str, later: list[fx.Node]) -> str | None:
-    """Why the call cannot be swapped without changing what the model computes."""
-    if isinstance(plain, str):
-        return plain
-    if _works_in_place(node, plain) and any(user in later for user in activated(node).users):
-        return "it works in place on a value that is used again later, which a swap would change"
-    return None
+def _walk(
+    module: nn.Module, recognise: Recogniser, name: str = "", seen: set[nn.Module] | None = None
+) -> Iterator[tuple[str, nn.Module]]:
+    """The modules outside activations, each once, by its first name."""
+    seen = set() if seen is None else seen
+    if module in seen or isinstance(module, Activation) or (name and recognise(module)):
+        return
+    seen.add(module)
+    yield name, module
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    for child_name, child in module._modules.items():
+        if child is not None:
+            yield from _walk(child, recognise, _join(name, child_name), seen)
 
 
-def _plain_at(node: fx.Node, owner: nn.Module, kinds: Kinds) -> nn.Module | str | None:
-    """The plain activation that the node applies, or why it cannot be told, or None where it is none."""
-    if node.op == "call_module":
-        module = owner.get_submodule(str(node.target))
-        return module if type(module) in kinds else None
-    plain = _PLAIN_CALLS[node.op].get(node.target) if node.op in _PLAIN_CALLS else None
-    if plain is None or plain.module not in kinds:
-        return None
-    positional = dict(zip((*plain.arguments, "inplace"), node.args[1:], strict=False))
-    arguments = {k: v for k, v in (positional | dict(node.kwargs)).items() if k in plain.arguments}
-    if any(isinstance(value, fx.Node) for value in arguments.values()):
-        return "its arguments are computed while the model runs"
-    return plain.module(**arguments)
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search in one module's own names and own forward."""
+
+    name: str
+    owner: nn.Module
+    recognise: Recogniser
+
+    def modules(self) -> Iterator[Found]:
+        for name, child in self.owner._modules.items():
+            if child is None or isinstance(child, Activation):
+                continue
+            known = self.recognise(child)
+            if known is not None:
+                kind, plain = known
+                stands_there = repr(child if is_torchs(child) else plain)
+                yield Found(Site(_join(self.name, name), stands_there), plain, kind)
+
+    def impostors(self) -> Iterator[Skipped]:
+        """Subclasses of an activation that compute something else."""
+        for name, child in self.owner._modules.items():
+            if child is None or is_torchs(child) or self.recognise(child):
+                continue
+            for kind in self.recognise.kinds:
+                if isinstance(child, kind):
+                    reason = (
+                        f"`{type(child).__name__}` is a `{kind.__name__}` by its class, but not by its values"
+                    )
+                    yield Skipped(_join(self.name, name), repr(child), reason)
+
+    def scripted(self, owner: torch.jit.ScriptModule) -> Iterator[Skipped]:
+        for kind in inside_script(owner, self.recognise.kinds):
+            yield Skipped(self.name, kind.__name__, "TorchScript runs it, whose code cannot be changed")
+
+    def calls(self) -> tuple[list[Found], list[Skipped]]:
+        """The calls in the forward that are sites, and those that cannot be."""
+        if is_torchs(self.owner):
+            return list(self._held()), list(self._inside_kernel())
+        if type(self.owner).forward is nn.Module.forward:
+            return [], []
+        try:
+            forward = trace(self.owner)
+        except UNTRACEABLE as error:
+            return self._in_source(f"its forward could not be traced ({_first_line(error)})")
+        if forward.obstacle is None:
+            return self._traced(forward)
+        found, skipped = self._in_source(forward.obstacle)
+        own = {entry.site.layer for entry in self.modules()}
+        return found, skipped + [entry for entry in self._traced(forward)[1] if entry.layer in own]
+
+    def _held(self) -> Iterator[Found]:
+        for name, plain in held(self.owner).items():
+            if type(plain) in self.recognise.kinds:
+                yield Found(Site(_join(self.name, name), repr(plain)), plain, type(plain))
+
+    def _inside_kernel(self) -> Iterator[Skipped]:
+        reason = f"it is part of torch's own kernel of `torch.nn.{type(self.owner).__name__}`"
+        for kind in inside_kernel(self.owner):
+            if kind in self.recognise.kinds:
+                yield Skipped(self.name, kind.__name__, reason)
+
+    def _in_source(self, obstacle: str) -> tuple[list[Found], list[Skipped]]:
+        """The calls of a forward that has no graph: functions that it holds, and places in its source."""
+        calls = activation_calls(self.owner)
+        if calls is None:
+            return [], [Skipped(self.name, "activation calls in it, if any,", obstacle)]
+        wanted = [call for call in calls if call.plain.module in self.recognise.kinds]
+        with_more = {call.held for call in wanted if not call.one_argument}
+        found = [entry for entry in self._held() if entry.site.layer.rpartition(".")[2] not in with_more]
+        skipped: dict[str, Skipped] = {}
+        names = {entry.site.layer.rpartition(".")[2] for entry in found}
+        for call in (call for call in wanted if call.held not in names):
+            plain = plain_of(call, self.owner)
+            if isinstance(plain, str):
+                reason = f"{obstacle}, and in its source {plain}"
+                skipped[call.written] = Skipped(self.name, f"`{call.written}`", reason)
+            else:
+                name = _another_name(self.owner, call.written.rpartition(".")[2], names)
+                names.add(name)
+                site = Site(_join(self.name, name), repr(plain), self.name, call.place)
+                found.append(Found(site, plain, type(plain)))
+        return found, list(skipped.values())
+
+    def _traced(self, forward: Forward) -> tuple[list[Found], list[Skipped]]:
+        found: list[Found] = []
+        skipped: list[Skipped] = []
+        called: set[Any] = set()
+        nodes = list(forward.graph.nodes)
+        for position, node in enumerate(nodes):
+            entry = self._at(node)
+            if entry is None:
+                continue
+            registered = node.op == "call_module" and node.target not in called  # a module site already
+            called.add(node.target)
+            layer = _join(self.name, str(node.target) if registered else _free_name(self.owner, node.name))
+            if isinstance(entry, str):
+                skipped.append(Skipped(layer, node.name, entry))
+            elif _spoils(node, self.owner, nodes[position + 1 :]):
+                skipped.append(Skipped(layer, repr(entry[1]), _SPOILS))
+            elif not registered:
+                kind, plain = entry
+                found.append(Found(Site(layer, repr(plain), self.name, node.name), plain, kind))
+        return found, skipped
+
+    def _at(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
+        """The activation that the node applies, or why it cannot be told, or None where it is none."""
+        if node.op == "call_module":
+            module = self.owner.get_submodule(str(node.target))
+            return None if isinstance(module, Activation) else self.recognise(module)
+        plain = _PLAIN_CALLS[node.op].get(node.target) if node.op in _PLAIN_CALLS else None
+        if plain is None or plain.module not in self.recognise.kinds:
+            return None
+        positional = dict(zip((*plain.arguments, "inplace"), node.args[1:], strict=False))
+        arguments = {k: v for k, v in (positional | dict(node.kwargs)).items() if k in plain.arguments}
+        if any(isinstance(value, fx.Node) for value in arguments.values()):
+            return "its arguments are computed while the model runs"
+        return plain.module, plain.module(**arguments)
 
 
-def _works_in_place(node: fx.Node, plain: nn.Module) -> bool:
+_SPOILS = "it works in place on a value that is used again later, which a swap would change"
+
+
+def _spoils(node: fx.Node, owner: nn.Module, later: list[fx.Node]) -> bool:
+    """Whether the call works in place on a value that the forward uses again."""
+    in_place = _works_in_place(node, owner)
+    return in_place and any(user in later for user in activated(node).users)
+
+
+def _works_in_place(node: fx.Node, owner: nn.Module) -> bool:
     named = getattr(node.target, "__name__", str(node.target))
     positional = len(node.args) > 1 and node.args[-1] is True
-    in_place_module = node.op == "call_module" and bool(getattr(plain, "inplace", False))
-    return named.endswith("_") or bool(node.kwargs.get("inplace")) or positional or in_place_module
+    module = owner.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return (
+        named.endswith("_")
+        or bool(node.kwargs.get("inplace"))
+        or positional
+        or bool(getattr(module, "inplace", False))
+    )
 
 
 def _free_name(owner: nn.Module, wanted: str) -> str:
     while hasattr(owner, wanted):
         wanted += "_call"
     return wanted
+
+
+def _another_name(owner: nn.Module, wanted: str, taken: Collection[str]) -> str:
+    names = (wanted if number == 0 else f"{wanted}_{number}" for number in itertools.count())
+    return next(name for name in names if not hasattr(owner, name) and name not in taken)
 
 
 def _first_line(error: Exception) -> str:

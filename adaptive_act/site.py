@@ -12,8 +12,8 @@ class Site:
     """One place where a model applies an activation, and what stands there after the swap.
 
     `layer` is the activation's module name in the swapped model. Where it was a call in a forward, `owner`
-    is the module with that forward ("" is the model itself) and `call` the node's name in its graph; where
-    it was a module of its own, `call` is None.
+    is the module with that forward ("" is the model itself) and `call` the node's name in its graph, or
+    "method:number" in its source; where it was a module or a function of its own name, `call` is None.
     """
 
     layer: str

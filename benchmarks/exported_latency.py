@@ -23,9 +23,9 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, Activation, model_factory, named_activations, save, swap
 from benchmarks.results import publish
+from convert.latency import latency
 from convert.pipeline import convert
 from convert.quiet import quiet_torch
-from examples.digits.latency import latency
 from examples.digits.model import build as build_digits
 
 GRANULARITIES = ("shared", "per channel")
@@ -34,10 +34,11 @@ WIDTHS = (3, 32, 64, 64, 128, 128, 128)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network with ReLU and the shape [1, ...] of one example."""
+    """A network with ReLU, the shape [1, ...] of one example, and which parameters are measured in it."""
 
     factory: str
     shape: tuple[int, ...]
+    granularities: tuple[str, ...] = GRANULARITIES
 
     def build(self) -> nn.Module:
         """The network with new weights."""
@@ -45,7 +46,7 @@ class Network:
 
 
 NETWORKS = {
-    "digits": Network("examples.digits.model:build", (1, 1, 8, 8)),
+    "digits": Network("examples.digits.model:build", (1, 1, 8, 8), ("shared",)),
     "six convolutions": Network("benchmarks.exported_latency:build_convolutions", (1, 3, 32, 32)),
 }
 
@@ -106,7 +107,7 @@ def _measure(network: str, folder: Path, rounds: int) -> list[Row]:
     feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(NETWORKS[network].shape, np.float32)
     plain, _ = _files(network, NETWORKS[network].build(), folder / network / "relu")
     rows: list[Row] = []
-    for name, granularity in track([(n, g) for n in ACTIVATIONS for g in GRANULARITIES], description=network):
+    for name, granularity in track(_cases(network), description=network):
         model = _adaptive(network, name, per_channel=granularity == "per channel")
         ours, torchs = _files(network, model, folder / network / f"{name} {granularity}")
         times = latency(
@@ -119,6 +120,13 @@ def _measure(network: str, folder: Path, rounds: int) -> list[Row]:
         )
         rows.append(Row(network, name, granularity, *ratios))
     return [*rows, _summary("geometric mean", statistics.geometric_mean, rows), _summary("worst", max, rows)]
+
+
+def _cases(network: str) -> list[tuple[str, str]]:
+    """Every activation with each granularity that it has: what sees the whole input shares nothing."""
+    granularities = NETWORKS[network].granularities
+    pairs = [(name, granularity) for name in ACTIVATIONS for granularity in granularities]
+    return [(n, g) for n, g in pairs if ACTIVATIONS[n].elementwise or g == "per channel"]
 
 
 def _summary(name: str, of: Callable[[list[float]], float], rows: list[Row]) -> Row:

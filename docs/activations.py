@@ -1,47 +1,93 @@
 """Writes docs/activations.md, which lists every activation, from the classes themselves: `make docs`."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 from adaptive_act import ACTIVATIONS, Activation
+from adaptive_act.catalogue import Entry, catalogue
 
 PAGE = Path(__file__).with_suffix(".md")
+RESULTS = Path(__file__).parent / "results"
+MOST_NAMED = 10
 
 HEAD = """\
 # Activations
 
-Every activation learns its parameters with the weights, shared by a layer or one per channel
+{count} activations that learn their parameters with the weights, shared by a layer or one per channel
 (`PELU(channels=64, channel_axis=1)`). Many equal a plain activation at certain values: that is their *fixed
 point*, and `swap` starts them there, so that a trained model computes what it did before.
+`adaptive_act.catalogue()` gives this table in Python.
 
 This page is written by `make docs` from the classes; [CONTRIBUTING](../CONTRIBUTING.md) says how to add one.
 
-| activation | formula | learned, with start | equals | operators in the ONNX file |
-|---|---|---|---|---|
+![Each activation at five values of one parameter](images/activations.png)
+
+| activation | formula | learned, with start | equals | operators in the ONNX file | training | serving |
+|---|---|---|---|---|---|---|
 """
 
 TAIL = """
-*Learned*: > 0 marks a parameter that is kept positive by its logarithm. *Equals*: the plain torch activations
-at which it has a fixed point; all are exact but `Swish` at `SiLU` and `MPELU` at `ELU`, which differ from
-torch's kernel in the last place of float32. *Operators*: what `adaptact-export` writes for it alone, shared,
-float32, before neighbouring layers take over its scales and shifts; a test holds each class to this list.
+*Activation*: * marks one that looks at more than one place of its input and needs `channels`. *Learned*: > 0
+marks a parameter that is kept positive by its logarithm. *Equals*: the plain torch activations at which it
+has a fixed point; most are exact to the bit, the others differ from torch's kernel in the last place of
+float32. *Operators*: what `adaptact-export` writes for it alone, shared, float32, before neighbouring layers
+take over its scales and shifts; a test holds each class to this list. *Training*: the time of one training
+step of a small CNN, as a multiple of the plain activation that it replaces
+([results/training_cost.md](results/training_cost.md)). *Serving*: the time of one prediction of a CNN of six
+convolutions from the exported file, shared parameters, as a multiple of the same network with ReLU
+([results/exported_latency.md](results/exported_latency.md)).
 """
 
 
 def page() -> str:
     """The page's text."""
-    rows = [_row(name, kind) for name, kind in sorted(ACTIVATIONS.items(), key=lambda item: item[0].lower())]
-    return HEAD + "\n".join(rows) + "\n" + TAIL + "\n" + "\n".join(map(_section, ACTIVATIONS.values()))
+    training, serving = _training_costs(), _serving_costs()
+    rows = [_row(entry, training.get(entry.name), serving.get(entry.name)) for entry in catalogue()]
+    sections = [_section(ACTIVATIONS[entry.name]) for entry in catalogue()]
+    return HEAD.format(count=len(rows)) + "\n".join(rows) + "\n" + TAIL + "\n" + "\n".join(sections)
 
 
-def _row(name: str, kind: type[Activation]) -> str:
-    formula = (kind.__doc__ or "").splitlines()[0].partition(": ")[0]
+def _row(entry: Entry, training: float | None, serving: float | None) -> str:
     learned = ", ".join(
-        f"{parameter} = {spec.init:g}{' (> 0)' if spec.positive else ''}"
-        for parameter, spec in kind.learned.items()
+        f"{name} = {parameter.init:.4g}{' (> 0)' if parameter.positive else ''}"
+        for name, parameter in entry.learned.items()
     )
-    equals = ", ".join(plain.__name__ for plain in kind.fixed_points) or "none"
-    cells = (f"`{name}`", formula.replace("|", "\\|"), learned, equals, ", ".join(kind.onnx_ops))
+    cells = (
+        f"`{entry.name}`{'' if entry.elementwise else ' *'}",
+        entry.formula.replace("|", "\\|"),
+        learned or "a small network",
+        _equals(entry),
+        ", ".join(entry.operators),
+        *(f"{cost:.2f}" if cost else "" for cost in (training, serving)),
+    )
     return f"| {' | '.join(cells)} |"
+
+
+def _equals(entry: Entry) -> str:
+    if len(entry.equals) > MOST_NAMED:
+        return "any plain activation"
+    return ", ".join(entry.equals) or "none"
+
+
+def _training_costs() -> dict[str, float]:
+    """The measured step of each activation in the CNN, to that of the plain one."""
+    return {row["activation"]: row["ours"] for row in _rows("training_cost") if row["network"] == "CNN"}
+
+
+def _serving_costs() -> dict[str, float]:
+    """The measured prediction of each activation, shared parameters, to that of ReLU."""
+    return {
+        row["activation"]: row["ours"]
+        for row in _rows("exported_latency")
+        if row["network"] == "six convolutions" and row["parameters"] == "shared"
+    }
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    path = RESULTS / f"{name}.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    return rows
 
 
 def _section(kind: type[Activation]) -> str:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from adaptive_act.activation import Activation, Learned, Start
 from adaptive_act.activations.pelu import PELU
 from adaptive_act.activations.prelu import PReLU
+from adaptive_act.kernels import cube, cubic_right
 
 Side = Literal["positive", "both"]
 BASES: dict[str, type[nn.Module]] = {
@@ -36,6 +37,7 @@ class NEAAF(Activation):
     fixed_points = {
         plain: {"alpha": 1.0, "beta": 0.0} for plain in (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SiLU)
     }
+    in_float32 = True
     onnx_ops = ("Relu", "Mul", "Mul", "Mul", "Mul", "Add")
 
     def __init__(
@@ -57,8 +59,10 @@ class NEAAF(Activation):
         self.base = _base(base, channels, channel_axis)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        if self.side == "positive" and isinstance(self.base, nn.ReLU):
+            return cubic_right(x, alpha, self.gamma * beta)
         side = torch.relu(x) if self.side == "positive" else x.abs()
-        blend: Tensor = alpha * self.base(x) + self.gamma * beta * (side * side * side)
+        blend: Tensor = alpha * self.base(x) + self.gamma * beta * cube(side)
         return blend
 
     def options(self) -> dict[str, Any]:

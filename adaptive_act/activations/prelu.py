@@ -1,9 +1,9 @@
 """PReLU."""
 
-import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, Learned
+from adaptive_act.kernels import two_slopes
 
 
 class PReLU(Activation):
@@ -25,4 +25,4 @@ class PReLU(Activation):
     onnx_ops = ("LeakyRelu",)
 
     def formula(self, x: Tensor, a: Tensor) -> Tensor:
-        return torch.relu(x) + a * x.clamp(max=0)
+        return two_slopes(x, a)

@@ -1,5 +1,9 @@
 """Small models that apply activations in every way in which models do."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -104,6 +108,97 @@ class Masked(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         return F.relu(x if mask is None else x * mask)
+
+
+def rectified(x: Tensor) -> Tensor:
+    return F.relu(x)
+
+
+class Borrowing(nn.Module):
+    """A forward that depends on its data and leaves the activation to a function."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rectified(x) if x.sum() > 0 else x
+
+
+def logged(method: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    @functools.wraps(method)
+    def wrapper(self: Any, x: Tensor) -> Tensor:
+        return method(self, x)
+
+    return wrapper
+
+
+class Decorated(nn.Module):
+    """A forward that depends on its data and is wrapped by a decorator."""
+
+    @logged
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x) if x.sum() > 0 else x
+
+
+class Awkward(nn.Module):
+    """Calls in its source that cannot be swapped, each for a reason of its own, and one that can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.__slope = nn.Linear(4, 4), 0.3
+
+    def mangled(self, x: Tensor) -> Tensor:
+        return F.relu(x) * self.__slope
+
+    def forward(self, x: Tensor, slope: float = 0.2) -> Tensor:
+        y = self.linear(x)
+        z = torch.relu_(y)
+        y = F.leaky_relu(self.mangled(y), slope) + z
+        return torch.relu(self.linear(y))
+
+
+class Gated(nn.Module):
+    """A forward whose only activation stands in a part that this module was built without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate: nn.Module | None = None
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        if self.gate is not None:
+            x = x * self.gate(x).relu()
+        return x if mask is None else x * mask
+
+
+class Methods(nn.Module):
+    """Calls in a forward with an optional argument and in its methods, nested, inherited, with arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.sharpness = nn.Linear(4, 4), 0.5
+
+    def features(self, x: Tensor) -> Tensor:
+        return F.relu(F.elu(self.linear(x), alpha=self.sharpness))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, shift: float = 0.25) -> Tensor:
+        x = self.features(x).sub(shift).relu()
+        x = F.leaky_relu(self.linear(x), 0.3)
+        return x if mask is None else x * mask
+
+
+class Inheriting(Methods):
+    """A forward that hands on to that of its base class."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, *, shift: float = 0.25) -> Tensor:
+        return super().forward(torch.relu(x), mask, shift=shift)
+
+
+class Holding(nn.Module):
+    """A function that the module holds, in a forward that depends on its data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activation = functools.partial(F.gelu, approximate="tanh")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(x) if x.sum() > 0 else self.activation(-x)
 
 
 class InPlace(nn.Module):

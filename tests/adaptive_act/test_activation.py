@@ -71,6 +71,7 @@ def test_a_formula_that_does_not_match_its_declaration_is_refused_at_import() ->
     [
         (PELU, nn.ReLU(), "`PELU` has no fixed point at `ReLU\\(\\)`; it has one at `ELU`"),
         (PELU, nn.ELU(0.5), "equals `ELU\\(alpha=0.5\\)` at no parameter values"),
+        (ACTIVATIONS["SoftThreshold"], nn.Softshrink(0.0), "`tau` would not be above 0"),
         (ACTIVATIONS["Snake"], nn.ReLU(), "none at any plain torch activation"),
     ],
 )

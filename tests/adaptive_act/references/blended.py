@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from tests.adaptive_act.references.scalar import Reference, Values, elu, pelu, relu, sigmoid
+from tests.adaptive_act.references.scalar import Reference, Values, elu, pelu, relu, sigmoid, softplus
 
 
 def _blend(x: float, v: Values) -> float:
@@ -19,6 +19,10 @@ def _blend(x: float, v: Values) -> float:
 
 def _affine_tanh(x: float, v: Values) -> float:
     return v["alpha"] * math.tanh(v["beta"] * x + v["gamma"]) + v["delta"]
+
+
+def _dyn_activation(base: Callable[[float], float]) -> Callable[[float, Values], float]:
+    return lambda x, v: base(x) * (v["alpha"] - v["beta"]) + v["beta"] * x
 
 
 def _neaaf(base: Callable[[float, Values], float], side: str) -> Callable[[float, Values], float]:
@@ -40,6 +44,8 @@ _NEAAF_BASES: dict[str, Callable[[float, Values], float]] = {
 BLENDED = (
     Reference("ABU", _blend),
     Reference("Affine", _affine_tanh, {"base": "Tanh"}),
+    Reference("DynActivation", _dyn_activation(lambda x: x * math.tanh(softplus(x)))),
+    Reference("DynActivation", _dyn_activation(relu), {"base": "ReLU"}),
     *(
         Reference("NEAAF", _neaaf(base, side), {"base": name, "side": side})
         for name, base in _NEAAF_BASES.items()

@@ -1,0 +1,140 @@
+"""What reaches each activation site when a model runs on an example: in which order, and along which axis."""
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from adaptive_act.install import place
+from adaptive_act.outputs import Example, outputs
+from adaptive_act.search import Found
+
+
+@dataclass(slots=True)
+class _Met:
+    """The shapes that came to one site, each with the features of the layer that ran last before it."""
+
+    shapes: list[tuple[tuple[int, ...], "_Features | None"]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """How many features a layer puts out, and along which axis it does so."""
+
+    size: int
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels of a site's input and their axis; or, with `problem`, why they are not known."""
+
+    count: int = 0
+    axis: int = 1
+    problem: str | None = None
+
+
+def sharing_copy(model: nn.Module) -> nn.Module:
+    """A copy of `model` that has its own modules and buffers, and the same parameters."""
+    return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
+
+
+def observe(
+    model: nn.Module, found: Sequence[Found], example: Example, channel_axis: int | None = None
+) -> dict[str, Channels]:
+    """The channels at each site that runs on the example, by layer, in the order in which they first run.
+
+    They lie along `channel_axis`; where that is None, along the axis on which the last linear, convolution,
+    normalisation, recurrent or embedding layer before the site puts its features.
+    """
+    twin = sharing_copy(model)
+    place(twin, [(entry.site, copy.deepcopy(entry.plain)) for entry in found])
+    met: dict[str, _Met] = {}
+    last: list[_Features | None] = [None]
+    hooks = [
+        module.register_forward_pre_hook(functools.partial(_remember, last, features))
+        for module in twin.modules()
+        if (features := _features(module)) is not None
+    ]
+    for layer in (entry.site.layer for entry in found):
+        hooks.append(twin.get_submodule(layer).register_forward_pre_hook(_recording(layer, met, last)))
+    outputs(twin, example)
+    return {layer: _channels(seen, channel_axis) for layer, seen in met.items()}
+
+
+def _remember(last: list[_Features | None], features: _Features, *_: object) -> None:
+    last[0] = features
+
+
+def _recording(
+    layer: str, met: dict[str, _Met], last: list[_Features | None]
+) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def record(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        given = inputs[0]
+        assert isinstance(given, Tensor), "an activation acts on a tensor"
+        met.setdefault(layer, _Met()).shapes.append((tuple(given.shape), last[0]))
+
+    return record
+
+
+# The layers that put out features: how many, and along which axis.
+_LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], _Features]], ...] = (
+    ((nn.Linear, nn.Bilinear), lambda layer: _Features(layer.out_features, -1)),
+    ((_ConvNd,), lambda layer: _Features(layer.out_channels, -1 - len(layer.kernel_size))),
+    ((_NormBase,), lambda layer: _Features(layer.num_features, 1)),
+    ((nn.GroupNorm,), lambda layer: _Features(layer.num_channels, 1)),
+    ((nn.LayerNorm, nn.RMSNorm), lambda layer: _Features(layer.normalized_shape[-1], -1)),
+    ((nn.Embedding,), lambda layer: _Features(layer.embedding_dim, -1)),
+    ((nn.MultiheadAttention,), lambda layer: _Features(layer.embed_dim, -1)),
+    ((nn.RNNBase,), lambda layer: _Features(_width(layer), -1)),
+)
+
+
+def _features(module: nn.Module) -> _Features | None:
+    """What a layer with features puts out; None for all other modules."""
+    return next((features(module) for kinds, features in _LAYERS if isinstance(module, kinds)), None)
+
+
+def _width(layer: nn.RNNBase) -> int:
+    return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
+
+
+def _channels(met: _Met, channel_axis: int | None) -> Channels:
+    axes = {_axis(shape, last) if channel_axis is None else channel_axis for shape, last in met.shapes}
+    shapes = ", ".join(dict.fromkeys(str(list(shape)) for shape, _ in met.shapes))
+    if None in axes or len(axes) > 1:
+        return Channels(
+            problem=f"which axis of its input {shapes} holds the channels is not clear: say `channel_axis=`"
+        )
+    (axis,) = axes
+    assert axis is not None
+    if not all(-len(shape) <= axis < len(shape) for shape, _ in met.shapes):
+        return Channels(problem=f"its input {shapes} has no axis {axis}")
+    counts = {shape[axis] for shape, _ in met.shapes}
+    if len(counts) > 1:
+        return Channels(problem=f"its inputs {shapes} differ in their number of channels, along axis {axis}")
+    return Channels(counts.pop(), axis)
+
+
+def _axis(shape: tuple[int, ...], last: _Features | None) -> int | None:
+    """The axis of the features in a value of this shape; None where it cannot be told.
+
+    What stands between the layer and the site may join features of several layers, which keeps their axis
+    and makes it longer, or move the axis, which keeps its size.
+    """
+    usual = 1 if len(shape) > 1 else 0
+    if last is None or not -len(shape) <= last.axis < len(shape):
+        return usual
+    there = last.axis % len(shape)
+    axis = last.axis if last.axis in (-1, 1) or there != 1 else 1
+    if shape[there] == last.size:
+        return axis
+    moved = [place for place, size in enumerate(shape) if place not in (0, there) and size == last.size]
+    if not moved:
+        return axis
+    return moved[0] if len(moved) == 1 and shape[there] < last.size else None

@@ -1,0 +1,120 @@
+"""Reports as one HTML file that needs nothing else: no scripts, no network, no second file."""
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LARGEST_SVG = 400_000
+"""Bytes of a drawing beyond which it is shown as pixels: browsers and printers slow down on more."""
+_PIXELS_PER_INCH = 150
+_NUMBER = re.compile(r"[-+−±<>≤≥~]?\s*(\d|nan$|inf$)")
+_EMPTY = {"", "–", "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One paragraph."""
+
+    paragraph: str
+    kind: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under a header; a column in which every cell begins with a number is set to the right.
+
+    Raises ValueError where a row has more or fewer cells than the header.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str = ""
+    kind: ClassVar[str] = "table"
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(
+                    f"expected {len(self.header)} cells as in {list(self.header)}, got {list(row)}"
+                )
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """For each column whether it holds numbers."""
+        columns = [[str(row[place]) for row in self.rows] for place in range(len(self.header))]
+        return tuple(_all_numbers(cells) for cells in columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A matplotlib figure; its caption stands below it and is what a screen reader says of it."""
+
+    figure: "Figure"
+    caption: str
+    kind: ClassVar[str] = "picture"
+
+    @property
+    def source(self) -> str:
+        """The drawing as a data address: SVG, or PNG where that would be larger than LARGEST_SVG."""
+        drawing = _saved(self.figure, "svg")
+        if len(drawing) <= LARGEST_SVG:
+            return _address("image/svg+xml", drawing)
+        return _address("image/png", _saved(self.figure, "png"))
+
+
+Part = Text | Table | Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    parts: Sequence[Part]
+
+
+def page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+    """The report as HTML: equal content gives equal text, whatever the day and the machine.
+
+    All text is escaped. Drawings are images within the file, each on white in the light and the dark scheme.
+    """
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only reports need it
+
+    template = resources.files("adaptive_act").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(template).render(title=title, subtitle=subtitle, sections=sections)
+
+
+def _all_numbers(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if cell.strip() not in _EMPTY]
+    return bool(filled) and all(_NUMBER.match(cell.strip()) for cell in filled)
+
+
+def _saved(figure: "Figure", file_format: str) -> bytes:
+    import matplotlib  # noqa: PLC0415  # costs 0.5 s to import
+
+    # The salt makes the ids in the drawing follow from its content; the file names no date and no program.
+    metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[file_format]
+    written = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "adaptact", "svg.fonttype": "path"}):
+        figure.savefig(
+            written, format=file_format, dpi=_PIXELS_PER_INCH, metadata=metadata, facecolor="white"
+        )
+    return written.getvalue()
+
+
+def _address(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,113 @@
+"""The fast steps have the value and the gradient of the plain expressions that they stand for."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from adaptive_act.kernels import cube, cubic_right, elu_below, hinges, negative_part, two_lines, two_slopes
+
+POINTS = [-1e4, -30.0, -1.0, -1e-8, -0.0, 0.0, 1e-8, 0.3, 1.0, 30.0, 1e4]
+KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[float, ...]]] = {
+    "negative_part": (negative_part, lambda x: x.clamp(max=0), ()),
+    "two_slopes": (two_slopes, lambda x, a: torch.relu(x) + a * x.clamp(max=0), (-0.3,)),
+    "two_lines": (
+        two_lines,
+        lambda x, above, below: above * torch.relu(x) + below * x.clamp(max=0),
+        (1.4, -0.3),
+    ),
+    "elu_below": (
+        elu_below,
+        lambda x, depth, rate: torch.relu(x) + depth * torch.expm1(rate * x.clamp(max=0)),
+        (0.7, 1.3),
+    ),
+    "cube": (cube, lambda x: x * x * x, ()),
+    "cubic_right": (
+        cubic_right,
+        lambda x, linear, cubic: linear * torch.relu(x) + cubic * torch.relu(x) ** 3,
+        (0.7, -0.2),
+    ),
+    "hinges": (
+        lambda x, slope, *rest: hinges(x, slope, torch.stack(rest[:2]), torch.stack(rest[2:])),
+        lambda x, slope, a, b, s, t: slope * x + a * torch.relu(x - s) + b * torch.relu(x - t),
+        (0.3, 0.5, -0.6, -1.1, 0.4),
+    ),
+}
+
+every_kernel = pytest.mark.parametrize(("kernel", "plain", "values"), KERNELS.values(), ids=KERNELS.keys())
+
+
+def results(function: Callable[..., Tensor], x: Tensor, values: tuple[float, ...]) -> list[Tensor]:
+    """The value, and the gradients of x and the parameters for an uneven gradient of the value."""
+    arguments = [x.clone().requires_grad_()]
+    arguments += [torch.tensor(v, dtype=x.dtype, requires_grad=True) for v in values]
+    y = function(*arguments)
+    weights = torch.linspace(0.5, 2, x.numel(), dtype=x.dtype).reshape(x.shape)
+    return [y.detach(), *torch.autograd.grad(y, arguments, weights)]
+
+
+@every_kernel
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_value_and_gradient_are_those_of_the_plain_expression(
+    kernel: Callable[..., Tensor],
+    plain: Callable[..., Tensor],
+    values: tuple[float, ...],
+    dtype: torch.dtype,
+) -> None:
+    x = torch.tensor([p for p in POINTS if kernel not in (cube, cubic_right) or abs(p) < 100], dtype=dtype)
+    torch.testing.assert_close(results(kernel, x, values), results(plain, x, values))
+
+
+@every_kernel
+def test_a_transposed_input_has_the_same_gradient(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    x = torch.randn(5, 7, dtype=torch.float64).T
+    torch.testing.assert_close(results(kernel, x, values), results(plain, x, values))
+
+
+@every_kernel
+def test_it_can_be_differentiated_twice(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    x = torch.linspace(-2, 2.1, 8, dtype=torch.float64, requires_grad=True)
+    parameters = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values]
+    assert torch.autograd.gradgradcheck(lambda x, *p: kernel(x, *p) * x, (x, *parameters))
+
+
+@every_kernel
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
+def test_function_transforms_pass_through_it(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    parameters = [torch.tensor(v, dtype=torch.float64) for v in values]
+    x = torch.linspace(-2, 2.1, 8, dtype=torch.float64)
+    slopes = torch.func.vmap(torch.func.grad(lambda x: kernel(x, *parameters)))(x)
+    expected = torch.func.vmap(torch.func.grad(lambda x: plain(x, *parameters)))(x)
+    torch.testing.assert_close(slopes, expected)
+    tangent = torch.func.jvp(lambda x: kernel(x, *parameters), (x,), (torch.ones_like(x),))[1]
+    torch.testing.assert_close(tangent, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_the_negative_part_has_gradient_one_at_zero_and_none_just_above(dtype: torch.dtype) -> None:
+    least = torch.finfo(dtype).smallest_normal
+    x = torch.tensor([-least, 0.0, least], dtype=dtype, requires_grad=True)
+    torch.autograd.backward(negative_part(x).sum())
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 0]
+
+
+def test_a_shared_slope_keeps_only_its_input_for_the_backward_pass() -> None:
+    x = torch.randn(1000, requires_grad=True)
+    slope = torch.tensor(0.2, requires_grad=True)
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        two_slopes(x, slope)
+    assert [tensor.numel() for tensor in kept] == [1000, 1]

@@ -1,0 +1,48 @@
+"""The activations that look at more of their input than one place: what they export to."""
+
+import pytest
+import torch
+from torch import nn
+
+from adaptive_act import ACTIVATIONS, Activation
+from convert.inputs import parse_input
+from tests.convert.models import activation, comparisons, optimised_graph
+
+IMAGES = parse_input("x:float32[N,3,5,6]")
+NAMES = [name for name, kind in ACTIVATIONS.items() if not kind.elementwise]
+
+
+def trained(name: str, shape: tuple[int, ...], axis: int = 1) -> nn.Module:
+    """The activation away from its start, with running statistics of its own."""
+    made = activation(name, 3)
+    assert isinstance(made, Activation)
+    made.channel_axis = axis
+    for _ in range(5):
+        made.train()(torch.randn(shape))
+    return made.eval()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_exports_to_the_operators_that_it_promises_for_images(name: str) -> None:
+    model = nn.Sequential(trained(name, (4, 3, 5, 6)))
+    optimised = optimised_graph(model, IMAGES)
+    assert tuple(node.op_type for node in optimised.model.graph) == ACTIVATIONS[name].onnx_ops
+    assert all(comparison.passed for comparison in comparisons(model, optimised.model, IMAGES))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_keeps_its_values_between_convolutions(name: str) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), trained(name, (4, 3, 5, 6)), nn.Conv2d(3, 2, 3)).eval()
+    optimised = optimised_graph(model, IMAGES)
+    assert all(comparison.passed for comparison in comparisons(model, optimised.model, IMAGES))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "Funnel"])
+@pytest.mark.parametrize(("written", "shape", "axis"), [("N,3", (8, 3), 1), ("N,6,3", (4, 6, 3), -1)])
+def test_each_keeps_its_values_between_linear_layers(
+    name: str, written: str, shape: tuple[int, ...], axis: int
+) -> None:
+    inputs = parse_input(f"x:float32[{written}]")
+    model = nn.Sequential(nn.Linear(3, 3), trained(name, shape, axis), nn.Linear(3, 2)).eval()
+    optimised = optimised_graph(model, inputs)
+    assert all(comparison.passed for comparison in comparisons(model, optimised.model, inputs))

@@ -59,13 +59,17 @@ from adaptive_act.activations import (
     Swish,
     TanhLU,
 )
+from adaptive_act.catalogue import Entry, catalogue
 from adaptive_act.checkpoint import Checkpoint, load, save
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError, FixedPointError, SwapError
 from adaptive_act.factory import model_factory
+from adaptive_act.plain import QuickGELU
+from adaptive_act.report import Report, Swapped
 from adaptive_act.site import Site, Skipped
 from adaptive_act.spec import TensorSpec
-from adaptive_act.swap import Report, Swapped, swap
+from adaptive_act.swap import swap
 from adaptive_act.training import parameter_groups
+from adaptive_act.unswap import freeze, unfreeze, unswap
 
 __all__ = [
     "ABU",
@@ -105,6 +109,7 @@ __all__ = [
     "DYReLU",
     "Dice",
     "DynActivation",
+    "Entry",
     "ErfAct",
     "ErfReLU",
     "FactoryError",
@@ -118,6 +123,7 @@ __all__ = [
     "PSSiLU",
     "PiLU",
     "Pserf",
+    "QuickGELU",
     "RPReLU",
     "Report",
     "SReLU",
@@ -137,10 +143,14 @@ __all__ = [
     "Swish",
     "TanhLU",
     "TensorSpec",
+    "catalogue",
+    "freeze",
     "load",
     "model_factory",
     "named_activations",
     "parameter_groups",
     "save",
     "swap",
+    "unfreeze",
+    "unswap",
 ]

@@ -233,7 +233,7 @@ def _vector(start: Start, channels: int | None, where: str) -> Tensor:
 
 def _largest_difference(activation: Activation, plain: nn.Module) -> float:
     """The largest |activation - plain| on PROBE over all channels, in float64."""
-    points = PROBE.reshape(-1, 1).expand(-1, activation.channels or 1)
+    points = PROBE.reshape(-1, 1).repeat(1, activation.channels or 1)  # a copy: `plain` may work in place
     with torch.no_grad():
         expected = copy.deepcopy(plain).double()(points).T
     return float((activation.curve(PROBE) - expected).abs().max())

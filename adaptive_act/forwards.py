@@ -5,7 +5,6 @@ import inspect
 import keyword
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import fx, nn
 
@@ -40,39 +39,21 @@ class _OwnForward(fx.Tracer):
         return True
 
 
-class _OwnForwardOfTraining(_OwnForward):
-    """The same with `self.training` as a value of the graph, which it may pass on but not branch on."""
-
-    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
-        made = super().create_args_for_root(*args, **kwargs)
-        self.root.training = self.create_proxy("get_attr", "training", (), {})  # type: ignore[assignment]
-        return made
-
-
 def trace(owner: nn.Module) -> Forward:
     """The forward of `owner` as a graph, with each call of a submodule as one node.
 
     Raises one of UNTRACEABLE where the forward cannot run on symbols.
     """
     training = owner.training
+    graphs = []
     try:
-        graphs = []
         for owner.training in (True, False):
             graphs.append(_OwnForward().trace(owner))
-        obstacle = None
-        if str(graphs[0]) != str(graphs[1]):
-            graphs[1], obstacle = _trace_of_training(owner, graphs[1])
     finally:
         owner.training = training
-    return Forward(graphs[1], obstacle or _optional_arguments(owner))
-
-
-def _trace_of_training(owner: nn.Module, otherwise: fx.Graph) -> tuple[fx.Graph, str | None]:
-    """The graph that hands `self.training` on, as to a dropout, or why there is none."""
-    try:
-        return _OwnForwardOfTraining().trace(owner), None
-    except UNTRACEABLE:
-        return otherwise, "its forward branches on `self.training`, and one graph cannot"
+    if str(graphs[0]) != str(graphs[1]):
+        return Forward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
+    return Forward(graphs[1], _optional_arguments(owner))
 
 
 def separate(owner: nn.Module) -> None:

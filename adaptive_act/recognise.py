@@ -18,7 +18,7 @@ Kinds = Mapping[type[nn.Module], Any]
 
 # An activation acts on each place alone: it answers the same in whatever shape and company the places come.
 _SHAPES = ((-1,), (2, -1), (1, -1, 2), (1, 2, -1, 1))
-_PROBES = (*(PROBE.reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
+_PROBES = (*(PROBE.clone().reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
 
 
 def is_torchs(module: nn.Module) -> bool:
@@ -124,7 +124,9 @@ def _candidates(kind: type[nn.Module], module: nn.Module) -> Iterator[nn.Module]
     if kind in _PLAIN_KINDS:
         names = _PLAIN_KINDS[kind].arguments
         own = {name: getattr(module, name, None) for name in names}
-        with contextlib.suppress(AssertionError, TypeError, ValueError):  # their names may mean something else
+        with contextlib.suppress(
+            AssertionError, TypeError, ValueError
+        ):  # their names may mean something else
             yield kind(**{name: value for name, value in own.items() if isinstance(value, int | float | str)})
         yield kind()
     if kind is nn.GELU:

@@ -136,7 +136,7 @@ class _Search:
         """The calls of a forward that has no graph: functions that it holds, and places in its source."""
         calls = activation_calls(self.owner)
         if calls is None:
-            return [], [Skipped(self.name, "activation calls in it, if any,", obstacle)]
+            return list(self._held()), [Skipped(self.name, "activation calls in it, if any,", obstacle)]
         wanted = [call for call in calls if call.plain.module in self.recognise.kinds]
         with_more = {call.held for call in wanted if not call.one_argument}
         found = [entry for entry in self._held() if entry.site.layer.rpartition(".")[2] not in with_more]

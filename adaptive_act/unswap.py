@@ -181,6 +181,6 @@ def _curve_points(channels: int, axis: int) -> Tensor:
 
 
 def _map(channels: int, axis: int) -> Tensor:
-    """Random numbers of the same span: what looks around can equal a plain one on a constant map."""
+    """Random numbers of the same span: what looks around can equal a plain one on points that even out."""
     sizes = [channels if place == axis % 4 else 5 for place in range(4)]
     return 8 * torch.randn(sizes, dtype=PROBE.dtype, generator=torch.Generator().manual_seed(0))

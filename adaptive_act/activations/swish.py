@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, Learned
+from adaptive_act.plain import QuickGELU
 
 
 class Swish(Activation):
@@ -15,7 +16,7 @@ class Swish(Activation):
     """
 
     learned = {"beta": Learned(1.0)}
-    fixed_points = {nn.SiLU: {"beta": 1.0}}
+    fixed_points = {nn.SiLU: {"beta": 1.0}, QuickGELU: {"beta": 1.702}}
     onnx_ops = ("Mul", "Sigmoid", "Mul")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, Affine, FixedPointError, Learned, PReLU, Swish
-from adaptive_act.activation import named_activations
+from adaptive_act.activation import PROBE, named_activations
 
 
 def test_parameters_are_vectors() -> None:
@@ -105,3 +105,9 @@ def test_activations_are_listed_once_without_their_bases() -> None:
 
 def test_the_representation_shows_the_values() -> None:
     assert repr(PReLU(2, a=[0.1, 0.3])) == "PReLU(channels=2, axis=1, a=0.1..0.3)"
+
+
+def test_finding_the_fixed_point_of_one_that_works_in_place_changes_nothing_else() -> None:
+    probe = PROBE.clone()
+    assert torch.equal(PReLU.at_fixed_point(nn.ReLU(inplace=True), 3).values()["a"], torch.zeros(3))
+    assert torch.equal(probe, PROBE)

@@ -98,7 +98,9 @@ class Gated(nn.Module):
         return torch.relu(x) * gate
 
 
-@pytest.mark.parametrize("kind", [ReLU, Noisy, Turned, Deciding, Scaled, Gated, nn.Dropout, nn.Hardtanh, nn.Flatten])
+@pytest.mark.parametrize(
+    "kind", [ReLU, Noisy, Turned, Deciding, Scaled, Gated, nn.Dropout, nn.Hardtanh, nn.Flatten]
+)
 def test_what_computes_more_than_an_activation_is_none(kind: type[nn.Module]) -> None:
     assert Recogniser({nn.ReLU: None, nn.ReLU6: None, nn.Identity: None})(kind()) is None
 

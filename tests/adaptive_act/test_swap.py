@@ -197,7 +197,9 @@ def test_what_cannot_be_swapped_is_named_with_its_reason(
 
 def test_a_forward_that_names_no_wanted_activation_is_no_matter_for_the_report() -> None:
     model = nn.Sequential(nn.ReLU(), models.Gated(), models.Branching())
-    assert swap(model, {nn.ReLU: PReLU}).report.skipped == ()
+    report = swap(model, {nn.ReLU: PReLU}).report
+    assert [site.layer for site in report.changed] == ["0", "2.act", "2.relu"]
+    assert report.skipped == ()
     (entry,) = swap(
         nn.Sequential(nn.Tanh(), models.Borrowing()), {nn.Tanh: Affine, nn.ReLU: PReLU}
     ).report.skipped

@@ -61,7 +61,17 @@ from adaptive_act.activations import (
 )
 from adaptive_act.catalogue import Entry, catalogue
 from adaptive_act.checkpoint import Checkpoint, load, save
-from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError, FixedPointError, SwapError
+from adaptive_act.errors import (
+    AdaptiveActError,
+    CheckpointError,
+    DataError,
+    DivergedError,
+    ExplainError,
+    FactoryError,
+    FixedPointError,
+    StudyError,
+    SwapError,
+)
 from adaptive_act.factory import model_factory
 from adaptive_act.plain import QuickGELU
 from adaptive_act.report import Report, Swapped
@@ -107,11 +117,14 @@ __all__ = [
     "CosLU",
     "DPReLU",
     "DYReLU",
+    "DataError",
     "Dice",
+    "DivergedError",
     "DynActivation",
     "Entry",
     "ErfAct",
     "ErfReLU",
+    "ExplainError",
     "FactoryError",
     "FixedPointError",
     "Funnel",
@@ -138,6 +151,7 @@ __all__ = [
     "SquarePlus",
     "Stan",
     "StarReLU",
+    "StudyError",
     "SwapError",
     "Swapped",
     "Swish",

@@ -1,5 +1,33 @@
-"""Training with activations that learn: their own learning rate, no weight decay."""
+"""Training with activations that learn: at their own rate, watched, and brought back when they diverge."""
 
-from adaptive_act.training.groups import parameter_groups
+from adaptive_act.training.calibrate import calibrate
+from adaptive_act.training.divergence import Options
+from adaptive_act.training.groups import learned_parameters, parameter_groups
+from adaptive_act.training.guard import Event, Guard
+from adaptive_act.training.monitor import Monitor
+from adaptive_act.training.regularise import CurvatureBound, Pull, SlopeBound
+from adaptive_act.training.schedule import Freeze, GammaRamp, Schedule, Schedules, WarmUp
+from adaptive_act.training.stopping import EarlyStopping
+from adaptive_act.training.writers import CSVWriter, TensorBoardWriter, Writer
 
-__all__ = ["parameter_groups"]
+__all__ = [
+    "CSVWriter",
+    "CurvatureBound",
+    "EarlyStopping",
+    "Event",
+    "Freeze",
+    "GammaRamp",
+    "Guard",
+    "Monitor",
+    "Options",
+    "Pull",
+    "Schedule",
+    "Schedules",
+    "SlopeBound",
+    "TensorBoardWriter",
+    "WarmUp",
+    "Writer",
+    "calibrate",
+    "learned_parameters",
+    "parameter_groups",
+]

@@ -1,9 +1,12 @@
 """Activations train at their own rate, without weight decay."""
 
+import pytest
 import torch
 from torch import nn
 
-from adaptive_act import NEAAF, PELU, parameter_groups
+from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, parameter_groups
+from adaptive_act.training import learned_parameters
+from adaptive_act.training.groups import activation_groups
 
 
 def _model() -> nn.Module:
@@ -21,6 +24,16 @@ def test_every_parameter_is_in_one_group() -> None:
     assert (activations["lr"], activations["weight_decay"]) == (0.01, 0.0)
 
 
+@pytest.mark.parametrize("kind", ACTIVATIONS.values(), ids=lambda kind: kind.__name__)
+def test_what_decays_are_the_matrices_inside_an_activation(kind: type[Activation]) -> None:
+    model = nn.Sequential(kind(channels=4), nn.Linear(4, 4))
+    weights, activations = parameter_groups(model, lr=0.1)
+    inside = {name for name, p in model.named_parameters() if p.ndim < 2 and name.startswith("0.")}
+    assert set(learned_parameters(model)) == inside
+    assert len(activations["params"]) == len(inside)
+    assert len(weights["params"]) + len(inside) == len(list(model.parameters()))
+
+
 def test_the_rate_is_the_weights_unless_given() -> None:
     assert [group["lr"] for group in parameter_groups(_model(), lr=0.3)] == [0.3, 0.3]
 
@@ -34,3 +47,13 @@ def test_an_optimiser_leaves_undisturbed_activations_where_they_are() -> None:
     optimiser.step()
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert changed == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_the_activations_groups_are_found_by_name_then_by_content() -> None:
+    model = _model()
+    named = torch.optim.SGD(parameter_groups(model, lr=0.1))
+    learned = list(learned_parameters(model).values())
+    others = list(model.get_submodule("0").parameters())
+    unnamed = torch.optim.SGD([{"params": others, "lr": 0.1}, {"params": learned, "lr": 0.1}])
+    without = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    assert [activation_groups(model, each) for each in (named, unnamed, without)] == [[1], [1], []]

@@ -1,0 +1,85 @@
+"""Places what depends on the range of the data before training starts."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.training.taps import Taps
+
+Batch = Tensor | tuple[Any, ...] | Mapping[str, Any]
+"""What the model is called with: one tensor, the tuple of its arguments, or its arguments by name."""
+
+
+def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
+    """Calibrates each activation on what reached it while `model` ran on `batches`; gives their layers.
+
+    The model runs in evaluation mode without gradients; its mode is put back. Only activations that have
+    something to place are looked at, and all their inputs are held in memory: a few batches are enough.
+    Raises ValueError where there are no batches, or where the inputs of a layer differ in more than their
+    first dimension.
+    """
+    wanted = {layer: one for layer, one in named_activations(model).items() if _has_something_to_place(one)}
+    inputs: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
+
+    def keep(layer: str, x: Tensor, _: Tensor) -> None:
+        if layer in inputs:
+            inputs[layer].append(x)
+
+    taps = Taps(model, keep)
+    try:
+        ran = _run(model, batches)
+    finally:
+        taps.close()
+    if not ran:
+        raise ValueError("`calibrate` expects at least one batch, got none")
+    reached = {layer: _joined(layer, parts) for layer, parts in inputs.items() if parts}
+    with torch.no_grad():
+        for layer, x in reached.items():
+            wanted[layer].calibrate(x)
+    return tuple(reached)
+
+
+def _has_something_to_place(activation: Activation) -> bool:
+    return type(activation).calibrate is not Activation.calibrate
+
+
+def _run(model: nn.Module, batches: Iterable[Batch]) -> int:
+    """The number of batches that were run."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    count = 0
+    try:
+        with torch.no_grad():
+            for count, batch in enumerate(batches, 1):  # noqa: B007  # the count is the answer
+                _call(model, batch)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return count
+
+
+def _call(model: nn.Module, batch: Batch) -> None:
+    if isinstance(batch, Tensor):
+        model(batch)
+    elif isinstance(batch, tuple):
+        model(*batch)
+    elif isinstance(batch, Mapping):
+        model(**batch)
+    else:
+        raise TypeError(
+            f"expected a batch that is a tensor, a tuple of arguments or a mapping of named ones, got "
+            f"`{type(batch).__name__}`; leave out the labels: `(x for x, _ in loader)`"
+        )
+
+
+def _joined(layer: str, parts: list[Tensor]) -> Tensor:
+    shapes = {tuple(part.shape[1:]) for part in parts}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"layer `{layer}` met inputs of shapes {sorted(shapes)} after the first dimension, expected one; "
+            f"give batches that differ in their first dimension only"
+        )
+    return torch.cat(parts)

@@ -1,0 +1,142 @@
+"""The guard, schedules, the monitor and early stopping as callbacks of Lightning.
+
+Only this module needs the package `lightning`. What the callbacks know of a run is in Lightning's
+checkpoints, and back again after `Trainer.fit(..., ckpt_path=...)`. They are for automatic optimization with
+one optimizer. A `MonitorCallback` belongs before a `GuardCallback`, which takes unhealthy gradients away.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from adaptive_act.training.divergence import Options
+from adaptive_act.training.guard import Guard
+from adaptive_act.training.monitor import BOUND, Monitor
+from adaptive_act.training.parts import BuildSchedules, Holder
+from adaptive_act.training.schedule import Schedules
+from adaptive_act.training.stopping import EarlyStopping, Mode
+from adaptive_act.training.writers import Writer
+
+
+class GuardCallback(Holder[Guard], Callback):
+    """A `Guard` over `Trainer.fit`: unhealthy steps change nothing, and a run that diverges is rolled back.
+
+    `callback.part` is the guard. Lightning clips gradients after the guard has seen them.
+    """
+
+    def __init__(self, tries: int = 3, options: Options | None = None) -> None:
+        super().__init__()
+        self._tries, self._options = tries, options
+        self._losses: list[Tensor] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts to watch."""
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        optimizer = _optimizer(trainer)
+        self.start(Guard(pl_module, optimizer, tries=self._tries, options=self._options, scaler=scaler))
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Notes the loss of a part of the step."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Lets the step happen, or takes its gradients away; raises DivergedError after the last try."""
+        loss = sum(self._losses[1:], self._losses[0])
+        self._losses.clear()
+        self.part.check(loss)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the hooks out."""
+        self.part.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Takes the hooks out."""
+        if self.started:
+            self.part.close()
+
+
+class ScheduleCallback(Holder[Schedules], Callback):
+    """Schedules over `Trainer.fit`, which `build(model, optimizer)` makes when training starts."""
+
+    def __init__(self, build: BuildSchedules) -> None:
+        super().__init__()
+        self._build = build
+        self._counted = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Builds the schedules."""
+        self.start(self._build(pl_module, _optimizer(trainer)))
+        self._counted = trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Counts a step where this batch ended one."""
+        if trainer.global_step > self._counted:
+            self._counted = trainer.global_step
+            self.part.step()
+
+
+class MonitorCallback(Holder[Monitor], Callback):
+    """A `Monitor` over `Trainer.fit`; `callback.part` is the monitor."""
+
+    def __init__(self, writers: Sequence[Writer] = (), every: int = 100, bound: float = BOUND) -> None:
+        super().__init__()
+        self._writers, self._every, self._bound = writers, every, bound
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts to read."""
+        self.start(Monitor(pl_module, self._writers, every=self._every, bound=self._bound))
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        """Reads the activations and their gradients, as they are before the step."""
+        self.part.step()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the hooks out and closes the writers."""
+        self.part.close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Takes the hooks out and closes the writers."""
+        if self.started:
+            self.part.close()
+
+
+class StoppingCallback(Holder[EarlyStopping], Callback):
+    """`EarlyStopping` on the logged `metric` after each validation; the end of training restores the best.
+
+    Raises KeyError where the metric was not logged.
+    """
+
+    def __init__(self, metric: str, *, patience: int = 5, mode: Mode = "min", min_delta: float = 0.0) -> None:
+        super().__init__()
+        self._metric = metric
+        self._build = partial(EarlyStopping, patience=patience, mode=mode, min_delta=min_delta)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts to compare."""
+        self.start(self._build(pl_module))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the trainer where the metric no longer improves."""
+        if trainer.sanity_checking or not self.started:
+            return
+        if self._metric not in trainer.callback_metrics:
+            logged = sorted(trainer.callback_metrics)
+            raise KeyError(f"no metric `{self._metric}` was logged; there are {logged}")
+        if self.part.update(trainer.callback_metrics[self._metric]):
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restores the best."""
+        self.part.restore()
+
+
+def _optimizer(trainer: Trainer) -> Optimizer:
+    if len(trainer.optimizers) != 1:
+        raise ValueError(f"expected one optimiser, `configure_optimizers` gave {len(trainer.optimizers)}")
+    return trainer.optimizers[0]

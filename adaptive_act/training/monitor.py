@@ -1,0 +1,132 @@
+"""Shows what happens inside the activations while they train."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.training.taps import Taps
+from adaptive_act.training.writers import Writer
+
+Readings = dict[str, dict[str, float]]
+"""Layer -> quantity -> value."""
+
+BOUND = 6.0
+"""Where ReLU6 saturates; a normalised input is almost never beyond."""
+
+
+class Monitor:
+    """Reads every activation of `model` once in `every` steps, and hands what it read to the writers.
+
+    For each layer: `value/<parameter>`, its learned values (over the channels their `min`, `mean` and `max`);
+    `gradient/<parameter>`, the norm of their gradients; of what went through it in training mode,
+    `inputs_beyond`, the share with |x| > bound, `outputs_rms` and `outputs_max`, the root mean square and the
+    largest magnitude of the outputs that are finite, `inputs_not_finite` and `outputs_not_finite`, the
+    number of NaN and infinities. Inside a compiled model nothing of what goes through is read.
+
+    Use it in a `with` block, or call `close()`: it takes its hooks out of the model and closes the writers.
+    """
+
+    def __init__(
+        self, model: nn.Module, writers: Sequence[Writer] = (), *, every: int = 100, bound: float = BOUND
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"`Monitor` expects every of at least 1 step, got {every}")
+        self.every, self.bound = every, bound
+        self.steps = 0
+        self._model, self._writers = model, tuple(writers)
+        self._seen: dict[str, list[Tensor]] = {}
+        self._taps = Taps(model, self._read)
+
+    def step(self) -> Readings | None:
+        """What was read in this step, None in the steps between; call it once for each optimiser step.
+
+        Call it after `backward()` and before the gradients are cleared.
+        """
+        due = self._is_due()
+        readings = self._readings() if due else None
+        self._seen.clear()
+        if readings is not None:
+            for writer in self._writers:
+                writer.write(self.steps, readings)
+        self.steps += 1
+        return readings
+
+    def close(self) -> None:
+        """Takes its hooks out of the model and closes the writers."""
+        self._taps.close()
+        for writer in self._writers:
+            writer.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of steps so far."""
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on counting from where another one was."""
+        self.steps = state["steps"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _is_due(self) -> bool:
+        return self.steps % self.every == 0
+
+    def _read(self, layer: str, x: Tensor, output: Tensor) -> None:
+        if self._model.training and self._is_due():
+            self._seen.setdefault(layer, []).append(_passage(x, output, self.bound))
+
+    def _readings(self) -> Readings:
+        activations = named_activations(self._model)
+        readings: Readings = {layer: {} for layer in self._taps.layers}
+        for layer in self._taps.layers:
+            readings[layer] = _values(activations[layer]) | _gradients(activations[layer])
+            if layer in self._seen:
+                readings[layer] |= _summary(torch.stack(self._seen[layer]))
+        return readings
+
+
+def _passage(x: Tensor, output: Tensor, bound: float) -> Tensor:
+    """What one call of an activation showed, left on the device: see `_summary` for the order."""
+    finite = output.isfinite()
+    numbers = torch.where(finite, output, 0).float()
+    counts = [(x.abs() > bound).sum(), (~x.isfinite()).sum(), (~finite).sum(), finite.sum()]
+    sizes = [numbers.square().sum(), torch.linalg.vector_norm(numbers, math.inf)]
+    return torch.stack([part.double() for part in (*counts, *sizes)])
+
+
+def _summary(passages: Tensor) -> dict[str, float]:
+    """The quantities over all calls [n, 6] of a step."""
+    beyond, bad_inputs, bad_outputs, finite, squares, _ = passages.sum(0).tolist()
+    return {
+        "inputs_beyond": beyond / max(finite + bad_outputs, 1),
+        "inputs_not_finite": bad_inputs,
+        "outputs_not_finite": bad_outputs,
+        "outputs_rms": math.sqrt(squares / max(finite, 1)),
+        "outputs_max": passages[:, 5].max().item(),
+    }
+
+
+def _values(activation: Activation) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, value in activation.values().items():
+        if value.numel() == 1:
+            found[f"value/{name}"] = value.item()
+        else:
+            found[f"value/{name}/min"], found[f"value/{name}/max"] = value.min().item(), value.max().item()
+            found[f"value/{name}/mean"] = value.mean().item()
+    return found
+
+
+def _gradients(activation: Activation) -> dict[str, float]:
+    return {
+        f"gradient/{name}": torch.linalg.vector_norm(parameter.grad).item()
+        for name, parameter in activation.named_parameters()
+        if parameter.grad is not None
+    }

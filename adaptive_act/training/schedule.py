@@ -1,0 +1,164 @@
+"""When the activations may start to move, how fast, and how strongly."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from adaptive_act.training.gamma import cubic_activations, set_gamma
+from adaptive_act.training.groups import activation_groups, learned_parameters
+from adaptive_act.training.rate import Rate
+
+
+class Schedule(ABC):
+    """Changes how activations train over the first `steps` optimiser steps; call `step()` after each.
+
+    It acts from its construction, leaves the learning rates in the optimiser's groups alone, and can be used
+    together with other schedules and with any of torch's.
+    """
+
+    def __init__(self, steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"`{type(self).__name__}` expects at least 1 step, got {steps}")
+        self.steps = steps
+        self.done = 0
+        self._act()
+
+    def step(self) -> None:
+        """Counts one step of the optimiser."""
+        self.done += 1
+        if self.done <= self.steps:
+            self._act()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is."""
+        return {"done": self.done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where another one was."""
+        self.done = state["done"]
+        self._act()
+
+    @abstractmethod
+    def _act(self) -> None:
+        """Brings about what holds after `done` steps."""
+
+
+class Freeze(Schedule):
+    """Holds the learned parameters where they are for `steps` steps, then releases them.
+
+    Meanwhile they have no gradient, so that no optimiser moves or remembers anything of them. Only what would
+    train without it is released. A distributed wrapper settles at construction which parameters it
+    synchronises: build it first and this after, with `find_unused_parameters=True`; or use
+    `WarmUp(..., hold=steps)`, which needs nothing of the kind.
+
+    Source: Jin et al. 2016, https://arxiv.org/abs/1512.07030, freezes SReLU's parameters in its first epochs.
+    """
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        self._held = [
+            parameter for parameter in learned_parameters(model).values() if parameter.requires_grad
+        ]
+        super().__init__(steps)
+
+    def _act(self) -> None:
+        held = self.done < self.steps
+        for parameter in self._held:
+            parameter.requires_grad_(not held)
+            if held:
+                # A gradient that was left here would still be stepped along.
+                parameter.grad = None
+
+
+class WarmUp(Schedule):
+    """Raises the activations' learning rate from zero to its own value over `steps` steps.
+
+    The shape starts at its fixed point and departs from it slowly, while the weights adapt at full rate. The
+    first `hold` of the steps stay at zero. It is a factor on whatever rate the group has. Raises ValueError
+    where learned parameters share a group with weights, which would be slowed down as well.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, steps: int, hold: int = 0) -> None:
+        if not 0 <= hold < steps:
+            raise ValueError(f"`WarmUp` expects hold from 0 to {steps - 1}, got {hold}")
+        self.hold = hold
+        self._rate = Rate(optimizer, _own_groups(model, optimizer))
+        super().__init__(steps)
+
+    def close(self) -> None:
+        """Takes its factor off the optimiser."""
+        self._rate.close()
+
+    def _act(self) -> None:
+        self._rate.factor = min(max(self.done - self.hold, 0) / (self.steps - self.hold), 1.0)
+
+
+def _own_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
+    """The groups that hold learned parameters and nothing else."""
+    learned = {id(parameter) for parameter in learned_parameters(model).values()}
+    groups = activation_groups(model, optimizer)
+    mixed = [g for g in groups if any(id(p) not in learned for p in optimizer.param_groups[g]["params"])]
+    if mixed:
+        raise ValueError(
+            f"groups {mixed} of the optimiser hold more than learned parameters, which `WarmUp` would slow "
+            f"down as well; build the optimiser with `parameter_groups`"
+        )
+    return groups
+
+
+class GammaRamp(Schedule):
+    """Raises NEAAF's γ linearly from `start` to each activation's own value over `steps` steps.
+
+    γ multiplies both the cubic term and the gradient of its weight β, so a small γ keeps early steps close
+    to the base activation, where large ones diverge (Yevick 2024, https://arxiv.org/abs/2403.19896). As soon
+    as β is not zero, a step changes the function that the model computes. A compiled model is compiled once
+    more, for a γ that varies.
+
+    Raises ValueError where the model has no NEAAF.
+    """
+
+    def __init__(self, model: nn.Module, steps: int, start: float = 0.0) -> None:
+        self._activations = list(cubic_activations(model).values())
+        if not self._activations:
+            raise ValueError(f"`GammaRamp` found no NEAAF in `{type(model).__name__}`")
+        self.start = start
+        self.gammas = [activation.gamma for activation in self._activations]
+        super().__init__(steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far it is, and where each γ is going: a model saved half way holds the γ of that moment."""
+        return {**super().state_dict(), "gammas": self.gammas}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where another one was."""
+        self.gammas = list(state["gammas"])
+        super().load_state_dict(state)
+
+    def _act(self) -> None:
+        share = min(self.done / self.steps, 1.0)
+        for activation, gamma in zip(self._activations, self.gammas, strict=True):
+            # Written so that the end is the activation's own value to the bit.
+            set_gamma(activation, gamma - (1 - share) * (gamma - self.start))
+
+
+class Schedules:
+    """Several schedules, stepped as one."""
+
+    def __init__(self, *schedules: Schedule) -> None:
+        self.schedules = schedules
+
+    def step(self) -> None:
+        """Counts one step of the optimiser in each."""
+        for schedule in self.schedules:
+            schedule.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far each is."""
+        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where others were, of the same kinds in the same order."""
+        for schedule, one in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(one)

@@ -1,0 +1,60 @@
+"""Hooks that show what goes through the activations of a model."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.activation import named_activations
+
+Reader = Callable[[str, Tensor, Tensor], None]
+"""Is shown a layer's name, its input and its output."""
+
+
+class Tap:
+    """A forward hook that shows a module's inputs and output to a bound method, while its object lives.
+
+    A copy or a pickle of the model holds taps that show nothing: what watches the model does not watch its
+    copies, and does not travel with them.
+    """
+
+    def __init__(self, layer: str = "", reader: Callable[[str, Any, Any], None] | None = None) -> None:
+        self._layer = layer
+        self._reader = None if reader is None else weakref.WeakMethod(reader)
+
+    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        """Shows the call."""
+        # Inside a compiled graph a reader would break the graph at every module.
+        reader = None if self._reader is None or torch.compiler.is_compiling() else self._reader()
+        if reader is not None:
+            reader(self._layer, inputs, output)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[()]]:
+        return type(self), ()
+
+
+class Taps:
+    """A tap on each activation of `model`; a shared activation is shown under its first name."""
+
+    def __init__(self, model: nn.Module, reader: Reader) -> None:
+        self._reader = reader
+        first: dict[nn.Module, str] = {}
+        for layer, activation in named_activations(model).items():
+            first.setdefault(activation, layer)
+        self.layers = tuple(first.values())
+        self._handles = [
+            activation.register_forward_hook(Tap(layer, self._show)) for activation, layer in first.items()
+        ]
+
+    def close(self) -> None:
+        """Takes the taps out of the model."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _show(self, layer: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        self._reader(layer, inputs[0].detach(), output.detach())

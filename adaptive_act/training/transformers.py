@@ -1,0 +1,191 @@
+"""The guard, schedules, the monitor and early stopping as callbacks of the `Trainer` of transformers.
+
+Only this module needs the package `transformers`. What the callbacks know of a run is written beside each
+of the trainer's checkpoints, and read again after `Trainer.train(resume_from_checkpoint=True)`. A
+`MonitorCallback` belongs before a `GuardCallback`, which takes unhealthy gradients away.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.training_args import TrainingArguments
+
+from adaptive_act.archive import read, write
+from adaptive_act.errors import DivergedError
+from adaptive_act.training.divergence import Options
+from adaptive_act.training.guard import Guard
+from adaptive_act.training.monitor import BOUND, Monitor
+from adaptive_act.training.parts import BuildSchedules, Holder, P
+from adaptive_act.training.schedule import Schedules
+from adaptive_act.training.stopping import EarlyStopping, Mode
+from adaptive_act.training.taps import Tap
+from adaptive_act.training.writers import Writer
+
+logger = logging.getLogger(__name__)
+
+
+class _Saved(Holder[P], TrainerCallback):
+    """A holder whose state lies in the trainer's checkpoints."""
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Writes the state beside the checkpoint that was just saved."""
+        if state.is_world_process_zero:
+            write(self.state_dict(), self._file(args, state))
+
+    def _resume(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Lets the state of the checkpoint that is resumed wait for the start."""
+        if state.global_step == 0:
+            return
+        file = self._file(args, state)
+        if file.exists():
+            self.load_state_dict(read(file))
+        else:
+            logger.warning("no `%s` to resume from: `%s` starts anew", file, type(self).__name__)
+
+    def _file(self, args: TrainingArguments, state: TrainerState) -> Path:
+        folder = Path(str(args.output_dir)) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        return folder / f"adaptact-{type(self).__name__}.pt"
+
+
+class GuardCallback(_Saved[Guard]):
+    """A `Guard` over `Trainer.train`: unhealthy steps change nothing, and a run that diverges is rolled back.
+
+    `callback.part` is the guard. The loss is what the model itself returns as `loss`. The trainer clips
+    gradients before the guard sees them (`max_grad_norm`, 1.0 unless set), so that of an exploding gradient
+    only NaN and infinities are left to see; with `max_grad_norm=0` and `Options(clip_norm=1.0)` the guard
+    sees and then clips.
+    """
+
+    def __init__(self, tries: int = 3, options: Options | None = None) -> None:
+        super().__init__()
+        self._tries, self._options = tries, options
+        self._losses: list[Tensor] = []
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Starts to watch."""
+        model, wrapped = given["model"], given["optimizer"]
+        self._resume(args, state)
+        self._loss_tap = model.register_forward_hook(Tap(reader=self._read_loss))
+        scaler = getattr(wrapped, "scaler", None)
+        options = self._options
+        self.start(Guard(model, _inner(wrapped), tries=self._tries, options=options, scaler=scaler))
+
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """Lets the step happen, or takes its gradients away; raises DivergedError after the last try."""
+        loss = sum(self._losses[1:], self._losses[0]) if self._losses else None
+        self._losses.clear()
+        try:
+            self.part.check(loss)
+        except DivergedError:
+            self._close()
+            raise
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Takes the hooks out."""
+        self._close()
+
+    def _close(self) -> None:
+        self._loss_tap.remove()
+        self.part.close()
+
+    def _read_loss(self, _: str, __: tuple[Any, ...], output: Any) -> None:
+        loss = output.get("loss") if isinstance(output, Mapping) else None
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            self._losses.append(loss.detach())
+
+
+class ScheduleCallback(_Saved[Schedules]):
+    """Schedules over `Trainer.train`, which `build(model, optimizer)` makes when training starts."""
+
+    def __init__(self, build: BuildSchedules) -> None:
+        super().__init__()
+        self._build = build
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Builds the schedules."""
+        self._resume(args, state)
+        self.start(self._build(given["model"], _inner(given["optimizer"])))
+
+    def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """Counts a step."""
+        self.part.step()
+
+
+class MonitorCallback(_Saved[Monitor]):
+    """A `Monitor` over `Trainer.train`; `callback.part` is the monitor."""
+
+    def __init__(self, writers: Sequence[Writer] = (), every: int = 100, bound: float = BOUND) -> None:
+        super().__init__()
+        self._writers, self._every, self._bound = writers, every, bound
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Starts to read."""
+        self._resume(args, state)
+        self.start(Monitor(given["model"], self._writers, every=self._every, bound=self._bound))
+
+    def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+        """Reads the activations and their gradients, as they are before the step."""
+        self.part.step()
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Takes the hooks out and closes the writers."""
+        self.part.close()
+
+
+class StoppingCallback(_Saved[EarlyStopping]):
+    """`EarlyStopping` on `metric` of each evaluation; the end of training restores the best.
+
+    Raises KeyError where an evaluation does not give the metric.
+    """
+
+    def __init__(
+        self, metric: str = "eval_loss", *, patience: int = 5, mode: Mode = "min", min_delta: float = 0.0
+    ) -> None:
+        super().__init__()
+        self._metric = metric
+        self._build = partial(EarlyStopping, patience=patience, mode=mode, min_delta=min_delta)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Starts to compare."""
+        self._resume(args, state)
+        self.start(self._build(given["model"]))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
+        """Stops the trainer where the metric no longer improves."""
+        if not self.started:
+            return
+        if self._metric not in given["metrics"]:
+            raise KeyError(
+                f"no metric `{self._metric}` in the evaluation; there are {sorted(given['metrics'])}"
+            )
+        if self.part.update(given["metrics"][self._metric]):
+            control.should_training_stop = True
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Restores the best."""
+        self.part.restore()
+
+
+def _inner(optimizer: Any) -> Optimizer:
+    """The optimiser that steps inside accelerate's wrapper."""
+    inner: Optimizer = getattr(optimizer, "optimizer", optimizer)
+    return inner

@@ -1,0 +1,1 @@
+"""Fine-tuning on new classes with few examples, with and without activations that learn."""

@@ -225,7 +225,7 @@ def _constant(name: str) -> str:
 def _vector(start: Start, channels: int | None, where: str) -> Tensor:
     """The starting values in float64, [1] or [channels]."""
     size = channels or 1
-    given = torch.as_tensor(start, dtype=torch.float64).detach().clone().reshape(-1)
+    given = torch.as_tensor(start, dtype=torch.float64, device="cpu").detach().clone().reshape(-1)
     if given.numel() not in (1, size):
         raise ValueError(f"`{where}` starts with {given.numel()} values, expected 1 or {size}")
     return given.expand(size).clone()

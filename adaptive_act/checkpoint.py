@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
@@ -198,6 +199,8 @@ def _build(
     model = build_model(builder, kwargs)
     try:
         sites = tuple(Site.from_record(record) for record in document["swap"])
+        for site in sites:
+            _check_size(site, document["state_dict"])
         install(model, [_activation(site) for site in sites])
     except (SwapError, AssertionError, *BUILDING) as error:
         raise CheckpointError(
@@ -211,6 +214,21 @@ def _build(
     except RuntimeError as error:
         raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {error}") from error
     return model, sites
+
+
+def _check_size(site: Site, state: Mapping[str, Tensor]) -> None:
+    """Raises ValueError where an activation with layers inside would not hold the file's tensors.
+
+    Their sizes grow with the square of the channels, so this is asked before they take memory.
+    """
+    if site.activation not in ACTIVATIONS or ACTIVATIONS[site.activation].elementwise:
+        return
+    with torch.device("meta"):
+        expected = {name: list(tensor.shape) for name, tensor in _activation(site).state_dict().items()}
+    inside = f"{site.layer}."
+    found = {n.removeprefix(inside): list(t.shape) for n, t in state.items() if n.startswith(inside)}
+    if expected != found:
+        raise ValueError(f"`{site.layer}` should hold tensors of the shapes {expected}, the file has {found}")
 
 
 def _activation(site: Site) -> Activation:

@@ -1,20 +1,39 @@
-"""The learned curves, drawn against where they started."""
+"""The learned curves, drawn against where they started, over what reached them."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from adaptive_act.activation import Activation
+from adaptive_act.atomic import replacing
+from adaptive_act.explain.arrays import Numbers
+from adaptive_act.explain.layers import POINTS, Layer
+from adaptive_act.explain.panels import (
+    HISTOGRAM,
+    LEARNED,
+    MOST_LINES,
+    MOST_WORDS,
+    START,
+    family,
+    grid,
+    legend,
+    titled,
+    zero_lines,
+)
+from adaptive_act.explain.reach import Reach
+from adaptive_act.explain.shape import curve_at
+from adaptive_act.explain.words import share, span
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_COLUMNS = 4
-_LEARNED, _START = "#0072B2", "#7F7F7F"  # told apart by the colour-blind, and in grey print by the dashes
-_PANEL = 3.3, 3.0  # inches
+
+_CURVE, _STRIP = 2.0, 0.55  # inches
 
 
 def draw_curves(
@@ -26,44 +45,100 @@ def draw_curves(
     """Writes a picture to `path` with one panel a layer: its learned curve over its start, on common axes.
 
     Both mappings are by layer name. x runs from -span to span; a layer that learned per channel shows a thin
-    line for each channel.
+    line for each channel, and bands where there are more than 32.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    columns = min(_COLUMNS, len(activations))
-    rows = math.ceil(len(activations) / columns)
-    figure = Figure(figsize=(_PANEL[0] * columns, _PANEL[1] * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
-    for panel, (layer, activation) in zip(panels, activations.items(), strict=False):
-        _draw(panel, activation, starts[layer], span)
-        panel.set_title(f"{layer}\n{_named(activation)}", fontsize="medium")
-    for panel in panels[len(activations) :]:
-        panel.remove()
-    panels[0].legend(loc="upper left", frameon=False)
-    figure.supxlabel("input x")
-    figure.supylabel("output f(x)")
-    figure.savefig(path, dpi=120)
+    points = np.linspace(-span, span, POINTS)
+    made = grid(len(activations), [_CURVE])
+    panels = [panel for (panel,) in made.panels]
+    for panel, (layer, activation) in zip(panels, activations.items(), strict=True):
+        _curve(panel, points, curve_at(activation.curve, points), curve_at(starts[layer].curve, points))
+        titled(panel, layer, _named(type(activation).__name__, _values(activation)))
+    low, high = (bound(panel.get_ylim()[end] for panel in panels) for end, bound in ((0, min), (1, max)))
+    for panel in panels:
+        panel.set_ylim(low, high)
+        panel.set_xlabel("input x", fontsize=7.5)
+    _explain(made.figure, [len(a.curve(torch.zeros(1))) for a in activations.values()], reached=False)
+    with replacing(Path(path)) as file:
+        made.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
 
 
-def _draw(panel: "Axes", activation: Activation, start: Activation, span: float) -> None:
-    points = torch.linspace(-span, span, 401, dtype=torch.float64)
-    learned, started = activation.curve(points), start.curve(points)
-    width = 1.0 if len(learned) > 1 else 2.2
-    for index, values in enumerate(learned):
-        panel.plot(points, values, color=_LEARNED, linewidth=width, label=None if index else "learned")
-    panel.plot(points, started.mean(0), color=_START, linewidth=1.4, linestyle="--", label="start")
-    panel.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
-    panel.axvline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
+def curves_figure(layers: Sequence[Layer]) -> "Figure":
+    """One panel a layer: its curve over its start, and below it the histogram of what reached it.
+
+    Each panel has axes of its own, over the range that the data reached.
+    """
+    reached = any(layer.reach is not None for layer in layers)
+    made = grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
+    for (panel, *strips), layer in zip(made.panels, layers, strict=True):
+        _curve(panel, layer.points, layer.learned, layer.start)
+        kind = layer.kind if layer.elementwise else f"{layer.kind} on a constant map"
+        titled(panel, layer.name, _named(kind, layer.values))
+        for strip in strips:
+            _histogram(strip, layer.reach)
+        (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
+        panel.set_xlim(layer.points[0], layer.points[-1])
+    _explain(made.figure, [len(layer.learned) for layer in layers], reached)
+    return made.figure
 
 
-def _named(activation: Activation) -> str:
-    """The activation with its values, or their range over the channels."""
-    values = [
-        f"{name} = {value.min():.2g}" + (f" to {value.max():.2g}" if len(value) > 1 else "")
-        for name, value in activation.values().items()
-    ]
-    return (
-        f"{type(activation).__name__}, {', '.join(values)}" if len(values) <= 3 else type(activation).__name__
+def _curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers) -> None:
+    zero_lines(panel)
+    family(panel, points, learned, LEARNED)
+    middle = start if len(start) <= MOST_LINES else np.median(start, axis=0, keepdims=True)
+    panel.plot(points, middle.T, color=START, linewidth=1.4, linestyle="--")
+    panel.set_ylabel("output f(x)", fontsize=7.5, labelpad=2)
+
+
+def _histogram(strip: "Axes", seen: Reach | None) -> None:
+    if seen is None:
+        strip.text(
+            0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
+        )
+        strip.set_yticks([])
+        return
+    strip.stairs(100 * seen.shares, seen.edges, fill=True, color=HISTOGRAM)
+    strip.axvline(0, color="#888888", linewidth=0.7)
+    strip.set_ylabel("% of\ninputs", fontsize=7, labelpad=2)
+    strip.set_ylim(bottom=0)
+    strip.locator_params(axis="y", nbins=2)
+    strip.annotate(
+        f"{share(seen.share_below_zero)} of inputs below 0",
+        (1, 1),
+        (0, 2),
+        "axes fraction",
+        "offset points",
+        ha="right",
+        fontsize=6.5,
+        color="#444444",
     )
+
+
+def _explain(figure: "Figure", channels: Sequence[int], reached: bool) -> None:
+    """The legend, naming only what the figure shows."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415  # costs 0.5 s to import
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    entries: list[Artist] = []
+    if any(count == 1 for count in channels):
+        entries.append(Line2D([], [], color=LEARNED, linewidth=2, label="learned"))
+    if any(1 < count <= MOST_LINES for count in channels):
+        entries.append(Line2D([], [], color=LEARNED, linewidth=0.7, label="learned, each channel"))
+    if any(count > MOST_LINES for count in channels):
+        entries.append(Line2D([], [], color=LEARNED, linewidth=1.6, label="learned, median channel"))
+        entries.append(Patch(color=LEARNED, alpha=0.5, linewidth=0, label="half of the channels"))
+        entries.append(Patch(color=LEARNED, alpha=0.18, linewidth=0, label="all channels"))
+    entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label="start"))
+    if reached:
+        entries.append(Patch(color=HISTOGRAM, label="what reached it"))
+    legend(figure, entries)
+
+
+def _named(kind: str, values: Mapping[str, Numbers]) -> str:
+    """The activation with its values, or their range over the channels."""
+    said = [f"{name} = {span(value, '.2g')}" for name, value in values.items()]
+    whole = f"{kind}: {', '.join(said)}" if said else kind
+    return whole if len(whole) <= MOST_WORDS else f"{kind}, {len(said)} learned values"
+
+
+def _values(activation: Activation) -> dict[str, Numbers]:
+    return {name: value.double().cpu().numpy() for name, value in activation.values().items()}

@@ -13,9 +13,9 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, named_activations, swap
 from adaptive_act.explain import draw_curves
+from convert.latency import latency
 from examples.digits.data import Digits, digits
 from examples.digits.exported import INPUT, Exported, export
-from examples.digits.latency import latency
 from examples.digits.model import build
 from examples.digits.report import Variant, failures, table, verdict, write_markdown
 from examples.digits.served import Answers, predict, server

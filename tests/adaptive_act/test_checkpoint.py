@@ -137,6 +137,7 @@ def _saved(path: Path) -> dict[str, Any]:
 
 
 SITE = {"layer": "features.1", "replaced": "ReLU()", "activation": "PReLU"}
+SEEING = {"activation": "DYReLU", "options": {"reduction": 1}}
 TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"format": "adaptact/9"}, CheckpointError, "has format `adaptact/9`, this version reads `adaptact/1`"),
     ({"factory": "os:system", "factory_kwargs": {"command": "id"}}, FactoryError, "not run"),
@@ -156,6 +157,8 @@ TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"swap": [SITE | {"call": "relu", "layer": ""}]}, CheckpointError, "recorded swap"),
     ({"swap": [SITE | {"call": "relu", "owner": "nowhere"}]}, CheckpointError, "recorded swap"),
     ({"swap": [SITE | {"options": {"a": 10**400}}]}, CheckpointError, "recorded swap"),
+    ({"swap": [SITE | SEEING | {"channels": 2**20}]}, CheckpointError, "should hold tensors of the shapes"),
+    ({"swap": [SITE | SEEING | {"channels": -1}]}, CheckpointError, "at most"),
     ({"inputs": [{"name": "x"}]}, CheckpointError, "keys name, dtype and shape"),
     ({"inputs": [{"name": "x", "dtype": "f", "shape": []}]}, CheckpointError, "expected a dtype of"),
     ({"inputs": [{"name": "x", "dtype": "float32", "shape": 3}]}, CheckpointError, "a list as shape"),

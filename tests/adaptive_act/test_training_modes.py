@@ -1,4 +1,4 @@
-"""Every activation in the ways in which models are trained: mixed precision, checkpointing, DDP, and so on."""
+"""Every activation in the ways in which models are trained: mixed precision, checkpointing, DDP, export."""
 
 import copy
 import pickle
@@ -6,8 +6,8 @@ import socket
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
@@ -40,7 +40,7 @@ def test_it_trains_under_autocast(kind: type[Activation]) -> None:
         hidden = model[0](images())
         activated = model[1](hidden)
         loss = model[2](activated).float().square().mean()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     assert hidden.dtype is activated.dtype is torch.bfloat16
     assert all(gradient.isfinite().all() for gradient in gradients(model))
 
@@ -81,12 +81,12 @@ def test_the_optimisers_state_survives_a_pickle(kind: type[Activation]) -> None:
         assert torch.equal(a, b)
 
 
-def test_two_processes_learn_the_same_shapes_as_one(tmp_path: object) -> None:
+def test_two_processes_learn_the_same_shapes_as_one() -> None:
     """DistributedDataParallel over gloo: the averaged gradients are those of the whole batch."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.spawn(_half_of_the_batch, args=(port,), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(_half_of_the_batch, args=(port,), nprocs=2)  # type: ignore[no-untyped-call]
 
 
 def _chain() -> nn.Module:

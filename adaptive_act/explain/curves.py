@@ -10,7 +10,7 @@ import torch
 from adaptive_act.activation import Activation
 from adaptive_act.atomic import replacing
 from adaptive_act.explain.arrays import Numbers
-from adaptive_act.explain.layers import POINTS, Layer
+from adaptive_act.explain.layers import POINTS, Layer, learned_values
 from adaptive_act.explain.panels import (
     HISTOGRAM,
     LEARNED,
@@ -52,7 +52,7 @@ def draw_curves(
     panels = [panel for (panel,) in made.panels]
     for panel, (layer, activation) in zip(panels, activations.items(), strict=True):
         _curve(panel, points, curve_at(activation.curve, points), curve_at(starts[layer].curve, points))
-        titled(panel, layer, _named(type(activation).__name__, _values(activation)))
+        titled(panel, layer, _named(type(activation).__name__, learned_values(activation)))
     low, high = (bound(panel.get_ylim()[end] for panel in panels) for end, bound in ((0, min), (1, max)))
     for panel in panels:
         panel.set_ylim(low, high)
@@ -138,7 +138,3 @@ def _named(kind: str, values: Mapping[str, Numbers]) -> str:
     said = [f"{name} = {span(value, '.2g')}" for name, value in values.items()]
     whole = f"{kind}: {', '.join(said)}" if said else kind
     return whole if len(whole) <= MOST_WORDS else f"{kind}, {len(said)} learned values"
-
-
-def _values(activation: Activation) -> dict[str, Numbers]:
-    return {name: value.double().cpu().numpy() for name, value in activation.values().items()}

@@ -1,0 +1,88 @@
+"""Samples from a `.npz` file: an array for each input of the model, and `labels` where they are known."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adaptive_act.errors import ExplainError
+from adaptive_act.outputs import Example
+from adaptive_act.spec import TensorSpec
+
+LABELS = "labels"
+BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The samples in batches, as the model is called, and their labels [n] in the same batches."""
+
+    batches: tuple[Example, ...]
+    labels: tuple[Tensor, ...] | None
+
+    @property
+    def labelled(self) -> list[tuple[Example, Tensor]]:
+        """Each batch with its labels; none where there are no labels."""
+        return list(zip(self.batches, self.labels or (), strict=False))
+
+
+def read_data(path: Path, inputs: Sequence[TensorSpec], batch: int = BATCH) -> Data:
+    """The samples in `path`, in the inputs' order and dtypes.
+
+    Raises ExplainError where an array is missing, does not fit its input or has another number of samples
+    than the others. Arrays of Python objects are refused: reading them could run code.
+    """
+    arrays = _read(path, [*(spec.name for spec in inputs)])
+    for spec in inputs:
+        _check(arrays[spec.name], spec, path)
+    if LABELS in arrays and arrays[LABELS].ndim != 1:
+        shape = list(arrays[LABELS].shape)
+        raise ExplainError(f"`{path}`: array `{LABELS}` has the shape {shape}, expected one label a sample")
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) != 1 or not min(counts.values()):
+        raise ExplainError(f"`{path}` should hold equally many samples in each array, got {counts}")
+    tensors = [torch.from_numpy(arrays[spec.name]).to(getattr(torch, spec.dtype)) for spec in inputs]
+    labels = torch.from_numpy(arrays[LABELS]) if LABELS in arrays else None
+    return Data(
+        batches=tuple(zip(*(torch.split(tensor, batch) for tensor in tensors), strict=True)),
+        labels=None if labels is None else torch.split(labels, batch),
+    )
+
+
+def _read(path: Path, names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+    """The arrays of these names, and the labels if there are any."""
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is a single array, without a name")
+            return _named(archive, names, path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ExplainError(f"`{path}` cannot be read as a .npz file: {error}") from error
+
+
+def _named(archive: Mapping[str, NDArray[Any]], names: Sequence[str], path: Path) -> dict[str, NDArray[Any]]:
+    missing = [name for name in names if name not in archive]
+    if missing:
+        raise ExplainError(
+            f"`{path}` has no array `{missing[0]}`: expected one for each of the model's inputs "
+            f"({', '.join(names)}) and `{LABELS}` if known, got {', '.join(archive) or 'none'}"
+        )
+    return {name: archive[name] for name in (*names, LABELS) if name in archive}
+
+
+def _check(array: NDArray[Any], spec: TensorSpec, path: Path) -> None:
+    fits = array.ndim == len(spec.shape) and all(
+        size in (None, found) for size, found in zip(spec.shape[1:], array.shape[1:], strict=True)
+    )
+    if not fits or array.dtype.kind not in "fiub" or array.ndim == 0:
+        raise ExplainError(
+            f"`{path}`: array `{spec.name}` is {array.dtype} {list(array.shape)}, expected numbers of shape "
+            f"{[size or 'any' for size in spec.shape]}, samples first"
+        )

@@ -1,0 +1,152 @@
+"""How the learned values drift while a model trains."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from adaptive_act.errors import ExplainError
+from adaptive_act.explain.arrays import Numbers
+from adaptive_act.explain.panels import FAINT, SERIES, STYLES, grid, titled
+from adaptive_act.explain.start import distinct
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_RECORDS = 512
+"""Records that are kept; beyond, every second one goes, so that memory does not grow with the training."""
+MOST_NAMED = 6
+"""Learned parameters that get a line each; of more, only the distance from the first record is drawn."""
+
+_HEIGHT = 1.9  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One layer's learned values over the training: `values` holds [steps, 1 or C] for each parameter."""
+
+    layer: str
+    kind: str
+    steps: Sequence[int]
+    values: Mapping[str, Numbers]
+
+
+class Drift:
+    """Records the learned values of every activation of a model, at the steps at which it is asked to."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._activations = {names[0]: activation for activation, names in distinct(model).items()}
+        self._records: list[tuple[int, dict[str, dict[str, Numbers]]]] = []
+        self._every = 1
+        self._asked = 0
+
+    def record(self, step: int) -> None:
+        """Adds the values as they are now; once there are many, only every second, fourth, ... call does."""
+        due = self._asked % self._every == 0
+        self._asked += 1
+        if not due:
+            return
+        now = {
+            layer: {name: value.float().cpu().numpy() for name, value in activation.values().items()}
+            for layer, activation in self._activations.items()
+        }
+        self._records.append((step, now))
+        if len(self._records) > MOST_RECORDS:
+            self._records = self._records[::2]
+            self._every *= 2
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """What was recorded, layer by layer."""
+        steps = [step for step, _ in self._records]
+        return tuple(
+            Track(
+                layer,
+                type(activation).__name__,
+                steps,
+                {
+                    name: np.stack([values[layer][name] for _, values in self._records])
+                    for name in (self._records[0][1][layer] if self._records else {})
+                },
+            )
+            for layer, activation in self._activations.items()
+        )
+
+
+def read_tracks(path: Path) -> tuple[Track, ...]:
+    """The tracks in the CSV file of a training monitor, which has the lines `step,layer,quantity,value`.
+
+    Of values learned per channel it holds the least, the mean and the largest, which stand for the channels
+    here. Where a step was written twice, as by a run that was set back, the last line counts. Raises
+    ExplainError where the file is something else or holds no learned value.
+    """
+    found: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, restval=""):
+                what, _, rest = row["quantity"].partition("/")
+                name, _, part = rest.partition("/")
+                if what == "value":
+                    steps = found.setdefault(row["layer"], {}).setdefault(name, {})
+                    steps.setdefault(int(row["step"]), {})[part] = float(row["value"])
+    except (KeyError, ValueError, csv.Error) as error:
+        expected = "a monitor's CSV file (step,layer,quantity,value)"
+        raise ExplainError(f"expected {expected} in `{path}`, got {error!r}") from error
+    if not found:
+        raise ExplainError(
+            f"`{path}` holds no learned value: expected lines such as `100,features.1,value/a,0.25`"
+        )
+    return tuple(_read_track(layer, names) for layer, names in found.items())
+
+
+def _read_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]]]) -> Track:
+    steps = sorted(set.intersection(*(set(recorded) for recorded in names.values())))
+    values = {
+        name: np.array([[recorded[step][part] for part in sorted(recorded[step])] for step in steps])
+        for name, recorded in names.items()
+    }
+    return Track(layer, "", steps, values)
+
+
+def drift_figure(tracks: Sequence[Track]) -> "Figure":
+    """One panel a layer: a line for each parameter, or its median and its range over the channels."""
+    made = grid(len(tracks), [_HEIGHT])
+    for (panel,), track in zip(made.panels, tracks, strict=True):
+        titled(panel, track.layer, _second_line(track))
+        panel.set_xlabel("training step", fontsize=7.5, labelpad=2)
+        panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
+        if not track.values:
+            panel.set_title("it learns no value of its own", y=0.45, fontsize=7)
+        elif len(track.values) > MOST_NAMED:
+            _distance(panel, track)
+        else:
+            _values(panel, track)
+    return made.figure
+
+
+def _second_line(track: Track) -> str:
+    per_channel = any(values.shape[1] > 1 for values in track.values.values())
+    return ", ".join(filter(None, (track.kind, "middle and range over channels" if per_channel else "")))
+
+
+def _values(panel: "Axes", track: Track) -> None:
+    panel.set_ylabel("learned value", fontsize=7.5, labelpad=2)
+    for (name, values), colour, style in zip(track.values.items(), SERIES, cycle(STYLES), strict=False):
+        middle = np.median(values, axis=1)
+        panel.plot(track.steps, middle, color=colour, linestyle=style, linewidth=1.8, label=name)
+        if values.shape[1] > 1:
+            least, most = values.min(1), values.max(1)
+            panel.fill_between(track.steps, least, most, color=colour, alpha=0.15, linewidth=0)
+    panel.legend(fontsize=6.5, frameon=False, loc="best", handlelength=2.5)
+
+
+def _distance(panel: "Axes", track: Track) -> None:
+    together = np.concatenate([values - values[:1] for values in track.values.values()], axis=1)
+    panel.plot(track.steps, np.sqrt((together**2).mean(1)), color=SERIES[0], linewidth=1.8)
+    panel.set_ylabel(f"RMS change of {len(track.values)} values", fontsize=7.5, labelpad=2)

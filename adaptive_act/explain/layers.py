@@ -1,0 +1,91 @@
+"""What there is to say of each layer: its values, its curve, its shape, what reached it, where it started."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from adaptive_act.activation import Activation
+from adaptive_act.explain.arrays import Numbers
+from adaptive_act.explain.reach import Reach
+from adaptive_act.explain.shape import NEAR, Moved, Shape, curve_at, moved, shape_of
+from adaptive_act.explain.start import Place, places
+
+POINTS = 201
+"""Points at which a curve is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer's activation as it was found; a model and a file can both be the source of it.
+
+    `points` [n] cover what the data reached, `learned` [C, n] and `start` [1 or C, n] are the curves there.
+    `values` and `start_values` are [1] or [C] for each learned parameter.
+    """
+
+    name: str
+    also: tuple[str, ...]
+    """Other names under which the model holds the same activation."""
+    kind: str
+    replaced: str
+    """What stood there before the swap; empty where the record does not say."""
+    origin: str
+    """What the start is: a fixed point, or the initial values."""
+    elementwise: bool
+    values: Mapping[str, Numbers]
+    start_values: Mapping[str, Numbers]
+    points: Numbers
+    learned: Numbers
+    start: Numbers
+    shape: Shape
+    moved: Moved
+    reach: Reach | None
+
+
+def layers(
+    model: nn.Module,
+    reached: Mapping[str, Reach] | None = None,
+    starts: Mapping[str, Activation] | None = None,
+) -> tuple[Layer, ...]:
+    """Every activation of `model`, with what `reach` found of it where given; `starts` is as in `places`."""
+    seen = reached or {}
+    return tuple(_layer(place, seen.get(place.layer)) for place in places(model, starts))
+
+
+def _layer(place: Place, seen: Reach | None) -> Layer:
+    activation, start = place.activation, place.start.activation
+    points = drawn_points(seen)
+    return Layer(
+        name=place.layer,
+        also=place.also,
+        kind=type(activation).__name__,
+        replaced=activation.site.replaced if activation.site else "",
+        origin=place.start.origin,
+        elementwise=activation.elementwise,
+        values=learned_values(activation),
+        start_values=learned_values(start),
+        points=points,
+        learned=curve_at(activation.curve, points),
+        start=_as_one(curve_at(start.curve, points)),
+        shape=shape_of(activation.curve, seen),
+        moved=moved(activation.curve, start.curve, seen),
+        reach=seen,
+    )
+
+
+def drawn_points(seen: Reach | None) -> Numbers:
+    """Where a curve is drawn: the histogram's range and zero, or -NEAR to NEAR where nothing is known."""
+    low, high = (-NEAR, NEAR) if seen is None else (min(seen.edges[0], 0.0), max(seen.edges[-1], 0.0))
+    margin = 0.03 * (high - low)
+    return np.linspace(low - margin, high + margin, POINTS)
+
+
+def learned_values(activation: Activation) -> dict[str, Numbers]:
+    """The learned values by name, [1] or [C] each."""
+    return {name: value.double().cpu().numpy() for name, value in activation.values().items()}
+
+
+def _as_one(curves: Numbers) -> Numbers:
+    """One row where all channels start alike."""
+    return curves[:1] if (curves == curves[:1]).all() else curves

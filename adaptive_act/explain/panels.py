@@ -1,0 +1,152 @@
+"""Many small pictures of one size in a grid that grows downwards."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from adaptive_act.explain.arrays import Numbers, Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+# Okabe & Ito's colours are told apart by the colour-blind; the dashes tell them apart in grey print.
+LEARNED, START = "#0072B2", "#7F7F7F"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+FAINT = "#CCCCCC"
+HISTOGRAM = "#B8C4CE"
+
+COLUMNS = 4
+WIDTH = 3.3
+"""Inches of a panel with its margins."""
+MOST_WORDS = 48
+"""Letters that fit below a panel's name."""
+_NARROWEST = 2
+"""Columns that a legend needs."""
+MOST_LINES = 32
+"""Channels that are drawn as a line each; more become bands."""
+_LONGEST = 34
+_LEFT, _RIGHT, _TOP, _GAP, _BOTTOM, _HEAD = 0.62, 0.1, 0.45, 0.16, 0.42, 0.32
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A figure, and the parts of each panel, one above the other on one x axis."""
+
+    figure: "Figure"
+    panels: tuple[tuple["Axes", ...], ...]
+
+
+def grid(count: int, heights: Sequence[float], columns: int = COLUMNS) -> Grid:
+    """An empty grid of `count` panels with parts of these heights in inches, and room above for a legend.
+
+    Places are set in inches rather than found by matplotlib, which takes minutes for fifty layers.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    across = min(columns, count)
+    panel = _TOP + _BOTTOM + sum(heights) + _GAP * (len(heights) - 1)
+    size = WIDTH * max(across, _NARROWEST), panel * -(-count // across) + _HEAD
+    figure = Figure(figsize=size)
+    FigureCanvasAgg(figure)
+    places = [divmod(index, across) for index in range(count)]
+    return Grid(
+        figure,
+        tuple(
+            tuple(_parts(figure, WIDTH * column, size[1] - _HEAD - panel * row, heights))
+            for row, column in places
+        ),
+    )
+
+
+def _parts(figure: "Figure", left: float, top: float, heights: Sequence[float]) -> Iterator["Axes"]:
+    width, height = figure.get_size_inches()
+    first: Axes | None = None
+    top -= _TOP
+    for tall in heights:
+        top -= tall
+        place = (left + _LEFT) / width, top / height, (WIDTH - _LEFT - _RIGHT) / width, tall / height
+        axes = figure.add_axes(place, sharex=first)
+        axes.tick_params(labelsize=7, length=2)
+        axes.locator_params(axis="x", nbins=6)
+        axes.spines[["top", "right"]].set_visible(False)
+        if tall is not heights[-1]:
+            axes.tick_params(labelbottom=False)
+        first = first or axes
+        top -= _GAP
+        yield axes
+
+
+def family(panel: "Axes", points: Numbers, curves: Numbers, colour: str) -> None:
+    """One line; a thin line for each channel; or, for many channels, the median and the bands around it."""
+    if len(curves) == 1:
+        panel.plot(points, curves[0], color=colour, linewidth=2.0)
+    elif len(curves) <= MOST_LINES:
+        for curve in curves:
+            panel.plot(points, curve, color=colour, linewidth=0.7, alpha=0.7)
+    else:
+        least, low, middle, high, most = np.quantile(curves, (0, 0.25, 0.5, 0.75, 1), axis=0)
+        panel.fill_between(points, least, most, color=colour, alpha=0.18, linewidth=0)
+        panel.fill_between(points, low, high, color=colour, alpha=0.35, linewidth=0)
+        panel.plot(points, middle, color=colour, linewidth=1.6)
+
+
+def zero_lines(panel: "Axes") -> None:
+    """Where x and y are zero."""
+    panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
+    panel.axvline(0, color=FAINT, linewidth=0.7, zorder=0)
+
+
+def shortened(name: str, longest: int = _LONGEST) -> str:
+    """The name with its middle left out where it is too long for a panel."""
+    kept = (longest - 1) // 2
+    return name if len(name) <= longest else f"{name[:kept]}…{name[-kept:]}"
+
+
+def titled(panel: "Axes", name: str, second: str) -> None:
+    """The layer's name in bold over a line of its own."""
+    for text, points, size, weight in (
+        (shortened(name), 15, 8.5, "bold"),
+        (shortened(second, MOST_WORDS), 4, 7, "normal"),
+    ):
+        panel.annotate(
+            text, (0, 1), (0, points), "axes fraction", "offset points", fontsize=size, fontweight=weight
+        )
+
+
+def legend(figure: "Figure", entries: Sequence["Artist"]) -> None:
+    """One legend for the whole figure, at its top left."""
+    height = figure.get_size_inches()[1]
+    figure.legend(
+        handles=entries,
+        loc="upper left",
+        bbox_to_anchor=(0, 1 - 0.05 / height),
+        ncols=len(entries),
+        frameon=False,
+        fontsize=8,
+        handlelength=1.6,
+        columnspacing=1.4,
+    )
+
+
+def pixels(figure: "Figure", dpi: int = 120) -> Pixels:
+    """The figure as drawn, [height, width, 4]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
+
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's stubs leave these two out
+    return np.asarray(canvas.buffer_rgba()).copy()  # type: ignore[no-untyped-call]
+
+
+def stacked(drawn: Sequence[Pixels]) -> Pixels:
+    """The pictures one below the other, on white."""
+    width = max(picture.shape[1] for picture in drawn)
+    rows = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in drawn]
+    return np.concatenate(rows)

@@ -1,0 +1,156 @@
+"""The one page for an audit file: what the activations learned, from what, and what it decides."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from adaptive_act.atomic import replacing
+from adaptive_act.explain.arrays import Pixels
+from adaptive_act.explain.curves import curves_figure
+from adaptive_act.explain.decision_figures import classes_figure, decisions_figure
+from adaptive_act.explain.decisions import Decisions
+from adaptive_act.explain.drift import Track, drift_figure
+from adaptive_act.explain.layers import Layer
+from adaptive_act.explain.panels import pixels, stacked
+from adaptive_act.explain.shape import NEAR
+from adaptive_act.explain.start import INITIAL
+from adaptive_act.explain.table import DECISIONS, LAYERS, decision_rows, layer_row
+from adaptive_act.explain.words import explained, share
+from adaptive_act.page import Part, Picture, Section, Table, Text, page
+
+_ON_A_PICTURE = 12
+"""Layers on one picture of the page: as many as a printed sheet keeps legible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is known of a model's activations; `decisions` and `tracks` where they were measured."""
+
+    layers: Sequence[Layer]
+    decisions: Decisions | None = None
+    tracks: Sequence[Track] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What was looked at, by which versions: name and value of each fact."""
+
+
+def report(findings: Findings, title: str, subtitle: str = "") -> str:
+    """The findings as one HTML page; equal findings give equal text."""
+    sections = [Section("Layers", _layers(findings)), Section("Learned curves", _curves(findings.layers))]
+    if findings.decisions is not None:
+        sections.append(Section("What each layer decides", _decisions(findings.decisions)))
+    if findings.tracks:
+        sections.append(Section("Drift during training", _drift(findings.tracks)))
+    if findings.provenance:
+        facts = Table(("what", "value"), list(findings.provenance.items()))
+        sections.append(Section("What was looked at", [facts]))
+    sections.append(Section("How to read this page", [Text(text) for text in _reading(findings)]))
+    return page(title, sections, subtitle)
+
+
+def provenance(files: Mapping[str, Path | None]) -> dict[str, str]:
+    """The name and SHA-256 of each file, and the versions that read them."""
+    facts = {}
+    for what, path in files.items():
+        if path is not None:
+            with path.open("rb") as file:
+                facts[what] = f"{path.name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return facts | {package: version(package) for package in ("adaptact", "torch")}
+
+
+def write_pictures(findings: Findings, curves: Path, everything: Path) -> None:
+    """Writes the curves, and all pictures of the findings one below the other, as PNG files."""
+    drawn = [pixels(curves_figure(findings.layers))]
+    _write_pixels(drawn[0], curves)
+    if findings.decisions is not None:
+        drawn += [pixels(decisions_figure(findings.decisions)), pixels(classes_figure(findings.decisions))]
+    if findings.tracks:
+        drawn.append(pixels(drift_figure(findings.tracks)))
+    _write_pixels(stacked(drawn), everything)
+
+
+def _write_pixels(picture: Pixels, path: Path) -> None:
+    from matplotlib.image import imsave  # noqa: PLC0415  # costs 0.5 s to import
+
+    with replacing(path) as file:
+        imsave(file, picture, format="png", metadata={"Software": ""})
+
+
+def _layers(findings: Findings) -> list[Part]:
+    return [
+        Table(LAYERS, [layer_row(layer) for layer in findings.layers]),
+        Table(("layer", "in words"), [(layer.name, explained(layer)) for layer in findings.layers]),
+    ]
+
+
+def _curves(layers: Sequence[Layer]) -> list[Part]:
+    parts: list[Part] = []
+    for start in range(0, len(layers), _ON_A_PICTURE):
+        shown = layers[start : start + _ON_A_PICTURE]
+        where = "over the range that the data reached" if shown[0].reach else f"from −{NEAR:g} to {NEAR:g}"
+        names = _names([layer.name for layer in shown])
+        parts.append(Picture(curves_figure(shown), f"Learned curve over its start, {where}: {names}."))
+    return parts
+
+
+def _decisions(decisions: Decisions) -> list[Part]:
+    accuracy, loss = decisions.accuracy, decisions.loss
+    found = (
+        f"On {decisions.samples:,} labelled samples the model with its learned activations is right on "
+        f"{share(accuracy.value)} (95 % interval {share(accuracy.low)} to {share(accuracy.high)}), at a "
+        f"cross-entropy of {loss.value:.4f} nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is "
+        "put back to where it started while the others keep what they learned, and last all are."
+    )
+    read = "Put back less learned: an accuracy below 0 or a loss above 0 is what the learned shape brings."
+    interval = "What putting back a layer changes; filled where the 95 % interval leaves out 0."
+    by_class = (
+        "Each class's change of accuracy when a layer is put back; empty: no change, a dash: no samples."
+    )
+    return [
+        Text(found),
+        Table(DECISIONS, decision_rows(decisions), read),
+        Picture(decisions_figure(decisions), interval),
+        Picture(classes_figure(decisions), by_class),
+    ]
+
+
+def _drift(tracks: Sequence[Track]) -> list[Part]:
+    parts: list[Part] = []
+    for start in range(0, len(tracks), _ON_A_PICTURE):
+        shown = tracks[start : start + _ON_A_PICTURE]
+        names = _names([track.layer for track in shown])
+        parts.append(Picture(drift_figure(shown), f"Learned values over the training: {names}."))
+    return parts
+
+
+def _reading(findings: Findings) -> Iterator[str]:
+    if any(layer.reach for layer in findings.layers):
+        yield (
+            "“Moved” is the mean distance between the learned curve and its start, in units of the output, "
+            "over the inputs that reached the layer, and as a share of the start's mean size there."
+        )
+    else:
+        yield (
+            f"No data were given: curves and “moved” are from −{NEAR:g} to {NEAR:g}, each input counted "
+            "alike, whatever the layer sees in use."
+        )
+    yield "Ranges of values, starts and slopes are over the channels of a layer."
+    if any(layer.origin == INITIAL for layer in findings.layers):
+        yield (
+            f"A layer whose start is “{INITIAL}” has no fixed point on record: it was built by hand, swapped "
+            "without keeping the outputs, or took the place of weights that the record does not hold."
+        )
+    if findings.decisions is not None:
+        by_chance = 0.05 * len(findings.decisions.layers)
+        yield (
+            "Accuracy (pp, percentage points): Newcombe's interval for paired shares, and the exact p of "
+            "McNemar's test. Predictions, the share that changes: Wilson's interval. Loss: percentile "
+            "bootstrap over the samples. They speak of new samples of the same kind, not of another training "
+            f"run. Of {len(findings.decisions.layers)} layers up to {by_chance:.2g} would show p < 0.05 by "
+            "chance alone. Layers act together: their changes need not add up to that of all."
+        )
+
+
+def _names(layers: Sequence[str]) -> str:
+    return layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"

@@ -1,0 +1,98 @@
+"""Where an activation started: what `swap` put in place of the plain one, before any training."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.errors import ExplainError, FixedPointError
+from adaptive_act.plain import from_repr
+
+INITIAL = "its initial values"
+"""The origin of a start that no fixed point is known of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An activation at its starting values, on the learned one's device, and what these values are."""
+
+    activation: Activation
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One activation of a model, whatever the number of its names, and where it started."""
+
+    layer: str
+    also: tuple[str, ...]
+    activation: Activation
+    start: Start
+
+
+def places(model: nn.Module, starts: Mapping[str, Activation] | None = None) -> tuple[Place, ...]:
+    """Every adaptive activation in `model` once, under its first name, with its start.
+
+    `starts` gives the start of layers by name where the caller knows it, such as `named_activations` of a
+    copy made before training; the others' is what `start_of` finds.
+    """
+    given = starts or {}
+    return tuple(
+        Place(
+            layer=first,
+            also=tuple(others),
+            activation=activation,
+            start=Start(given[first], "its given start") if first in given else start_of(activation),
+        )
+        for activation, (first, *others) in distinct(model).items()
+    )
+
+
+def distinct(model: nn.Module) -> dict[Activation, list[str]]:
+    """Every adaptive activation in `model` once, with its names; raises ExplainError where there is none."""
+    names: dict[Activation, list[str]] = {}
+    for name, activation in named_activations(model).items():
+        names.setdefault(activation, []).append(name)
+    if not names:
+        raise ExplainError(f"`{type(model).__name__}` holds no adaptive activation: `swap` some in first")
+    return names
+
+
+def start_of(activation: Activation) -> Start:
+    """The fixed point at the plain activation that the swap replaced, else the class's initial values.
+
+    The record of a swap holds no weights, so that one in place of a torch PReLU started at values which are
+    not known any more: its initial values stand for them, and `origin` says so. Draws no random numbers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        plain = from_repr(activation.site.replaced) if activation.site else None
+        found = None if plain is None else _fixed_point(activation, plain)
+        started = found or _initial(activation)
+    origin = f"the fixed point at {plain}" if found else INITIAL
+    return Start(beside(started, activation), origin)
+
+
+def beside(started: Activation, activation: Activation) -> Activation:
+    """`started` on the activation's device, in its dtype, in evaluation mode."""
+    like = next((tensor for tensor in activation.state_dict().values() if tensor.is_floating_point()), None)
+    return started.eval() if like is None else started.to(like.device, like.dtype).eval()
+
+
+def _fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
+    kind = type(activation)
+    options = activation.options()
+    chosen = {name: value for name, value in options.items() if name not in kind.options_from(plain)}
+    try:
+        found = kind.at_fixed_point(plain, activation.channels, activation.channel_axis, **chosen)
+    except FixedPointError:
+        return None
+    return found if found.options() == options else None
+
+
+def _initial(activation: Activation) -> Activation:
+    started = type(activation)(activation.channels, activation.channel_axis, **activation.options())
+    for name, buffer in started.named_buffers():  # what calibration placed is no learned value
+        buffer.copy_(activation.get_buffer(name))
+    return started

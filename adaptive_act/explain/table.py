@@ -1,0 +1,150 @@
+"""The layers as rows: for a console, a report and a machine."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from adaptive_act.explain.arrays import Numbers
+from adaptive_act.explain.decisions import Change, Decisions
+from adaptive_act.explain.intervals import Interval
+from adaptive_act.explain.layers import Layer
+from adaptive_act.explain.reach import Reach
+from adaptive_act.explain.shape import Side
+from adaptive_act.explain.words import explained, percent, share, span
+
+Row = tuple[str, ...]
+
+LAYERS: Row = (
+    "layer",
+    "kind",
+    "replaced",
+    "channels",
+    "learned values",
+    "start",
+    "moved",
+    "slope at 0−",
+    "slope at 0+",
+)
+DECISIONS: Row = ("put back", "accuracy [pp]", "95 %", "loss [nats]", "95 %", "predictions", "95 %", "p")
+
+
+def layer_row(layer: Layer) -> Row:
+    """The cells under LAYERS; ranges are over the channels."""
+    moved = "–" if layer.moved.share is None else percent(layer.moved.share)
+    return (
+        layer.name + "".join(f" = {name}" for name in layer.also),
+        layer.kind,
+        layer.replaced or "–",
+        str(layer.shape.channels) if layer.shape.channels > 1 else "shared",
+        _values(layer.values),
+        _values(layer.start_values),
+        f"{layer.moved.mean:.2g} ({moved})" if layer.moved.most > 1e-6 else "0",
+        *(span(slopes, ".2f") for slopes in layer.shape.slopes),
+    )
+
+
+def decision_rows(decisions: Decisions) -> list[Row]:
+    """The cells under DECISIONS, a row for each layer and one for all."""
+    return [(row.layer, *_change(row.change)) for row in decisions.rows]
+
+
+def layer_record(layer: Layer) -> dict[str, Any]:
+    """The layer as JSON-able fields; arrays are over the channels."""
+    return {
+        "layer": layer.name,
+        "also": list(layer.also),
+        "kind": layer.kind,
+        "replaced": layer.replaced,
+        "start_is": layer.origin,
+        "elementwise": layer.elementwise,
+        "values": {name: _numbers(values) for name, values in layer.values.items()},
+        "start_values": {name: _numbers(values) for name, values in layer.start_values.items()},
+        "moved": asdict(layer.moved),
+        "slopes_at_zero": [_numbers(slopes) for slopes in layer.shape.slopes],
+        "left": _side(layer.shape.left),
+        "right": _side(layer.shape.right),
+        "never_falls": layer.shape.rising.tolist(),
+        "explained": explained(layer),
+        "reach": None if layer.reach is None else _reach(layer.reach),
+    }
+
+
+def decisions_record(decisions: Decisions) -> dict[str, Any]:
+    """What was decided as JSON-able fields."""
+    return {
+        "samples": decisions.samples,
+        "accuracy": _interval(decisions.accuracy),
+        "loss": _interval(decisions.loss),
+        "put_back": [
+            {
+                "layer": row.layer,
+                "to": row.origin,
+                **_change_record(row.change),
+                "by_class": {
+                    name: None if change is None else _change_record(change)
+                    for name, change in zip(decisions.classes, row.by_class, strict=True)
+                },
+            }
+            for row in decisions.rows
+        ],
+    }
+
+
+def _side(side: Side | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {"far": side.far, "patterns": list(side.patterns), "slope": _numbers(side.slope)}
+
+
+def _values(values: Mapping[str, Numbers]) -> str:
+    return ", ".join(f"{name} = {span(value)}" for name, value in values.items()) or "–"
+
+
+def _change(change: Change) -> Row:
+    return (
+        *_signed(change.accuracy, 100, ".2f"),
+        *_signed(change.loss, 1, ".4f"),
+        share(change.changed.value),
+        f"{share(change.changed.low)} to {share(change.changed.high)}",
+        "< 0.0001" if change.p < 1e-4 else f"{change.p:.4f}",
+    )
+
+
+def _signed(found: Interval, unit: float, form: str) -> tuple[str, str]:
+    numbers = (unit * number + 0.0 for number in (found.value, found.low, found.high))
+    value, low, high = (f"{number:+{form}}".replace("-", "−") for number in numbers)
+    return value, f"{low} to {high}"
+
+
+def _change_record(change: Change) -> dict[str, Any]:
+    return {
+        "samples": change.samples,
+        "accuracy": _interval(change.accuracy),
+        "loss": _interval(change.loss),
+        "changed": _interval(change.changed),
+        "p": change.p,
+    }
+
+
+def _interval(found: Interval) -> list[float | None]:
+    """Value, low, high; None for what is not finite, which JSON has no word for."""
+    return [number if np.isfinite(number) else None for number in (found.value, found.low, found.high)]
+
+
+def _reach(seen: Reach) -> dict[str, Any]:
+    return {
+        "total": int(seen.total.sum()),
+        "non_finite": int(seen.non_finite.sum()),
+        "minimum": float(seen.minimum.min()),
+        "maximum": float(seen.maximum.max()),
+        "quantiles": {f"{part:g}": seen.quantile(part) for part in (0.01, 0.25, 0.5, 0.75, 0.99)},
+        "share_below_zero": seen.share_below_zero,
+        "share_beyond": seen.share_beyond,
+        "limit": seen.limit,
+    }
+
+
+def _numbers(values: Numbers) -> list[float | None]:
+    return [float(f"{number:.9g}") if np.isfinite(number) else None for number in values.tolist()]

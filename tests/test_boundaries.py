@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptive_act", "convert", "serve")
 
 TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", "convert")
+DRAWING = ("matplotlib", "jinja2", "typer", "rich")
 WEB = ("fastapi", "starlette", "uvicorn", "pydantic")
 
 NOT_LOADED = [
@@ -21,7 +22,9 @@ NOT_LOADED = [
     ("serve.protocol.messages", (*TRAINER, *WEB)),
     ("serve.protocol.predict", (*TRAINER, *WEB)),
     ("serve.cli", TRAINER),
-    ("adaptive_act", ("onnx", "onnxscript", "onnx_ir", "onnxruntime", "fastapi", "convert", "serve")),
+    ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
+    ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),
+    ("adaptive_act", (*DRAWING, "scipy", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "fastapi", "convert", "serve")),
     ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
     ("convert.manifest", ("torch", "numpy", "onnx", "onnxruntime")),
 ]

@@ -1,0 +1,158 @@
+"""The networks of a study, sized from the data: our own, or one that a factory of the user's builds."""
+
+import itertools
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from adaptive_act.errors import FactoryError, StudyError
+from adaptive_act.factory import build_model, model_factory, resolve
+from adaptive_act.study.specs import Architecture
+from adaptive_act.study.syntax import Named
+from adaptive_act.study.variants import plain_activation, replace_plain
+
+Shape = Sequence[int]
+
+
+def mlp(shape: Shape, classes: int, activation: str, width: int = 128, depth: int = 1) -> nn.Module:
+    """`depth` hidden layers of `width` units each."""
+    widths = [math.prod(shape), *[width] * depth]
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths), start=1):
+        layers[f"linear{number}"] = nn.Linear(inputs, outputs)
+        layers[f"act{number}"] = plain_activation(activation)
+    layers["classify"] = nn.Linear(widths[-1], classes)
+    return nn.Sequential(layers)
+
+
+def cnn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
+    """Two 3x3 convolutions with stride 2, `width` and twice as many channels, and a linear layer."""
+    channels, height, columns = _image(shape, "cnn")
+    pixels = math.ceil(height / 4) * math.ceil(columns / 4)
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(channels, width, 3, stride=2, padding=1),
+            act1=plain_activation(activation),
+            conv2=nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            act2=plain_activation(activation),
+            flatten=nn.Flatten(),
+            classify=nn.Linear(2 * width * pixels, classes),
+        )
+    )
+
+
+def cnn_bn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
+    """Four 3x3 convolutions with batch normalisation, halved once, averaged at the end."""
+    channels, _, _ = _image(shape, "cnn_bn")
+    widths = (channels, width, width, 2 * width, 2 * width)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths), start=1):
+        if number == 3:
+            layers["halve"] = nn.MaxPool2d(2)
+        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
+        layers[f"act{number}"] = plain_activation(activation)
+    layers |= {"average": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    layers["classify"] = nn.Linear(2 * width, classes)
+    return nn.Sequential(layers)
+
+
+BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "cnn_bn": cnn_bn}
+
+
+@model_factory
+def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> nn.Module:
+    """One of our networks with a plain activation, such as `mlp(width=64)` with `ELU`."""
+    named = Named.parse(architecture)
+    if named.name not in BUILT_IN:
+        raise StudyError(
+            f"unknown architecture `{named.name}`; expected one of {', '.join(BUILT_IN)}, or your own by "
+            "`--factory package.module:callable`"
+        )
+    try:
+        return BUILT_IN[named.name](shape, classes, activation, **named.options)
+    except TypeError as error:
+        raise StudyError(f"architecture `{architecture}`: {error}") from error
+
+
+def of_factory(factory: str, kwargs: Mapping[str, Any], baseline: str, activation: str) -> nn.Module:
+    """The network that a factory of the user's builds, with `activation` in place of its `baseline`."""
+    model = build_model(resolve(factory, trusted=True), kwargs)
+    return model if activation == baseline else replace_plain(model, baseline, activation)
+
+
+def description(
+    architecture: Architecture, shape: Shape, classes: int, baseline: str, activation: str
+) -> tuple[str, dict[str, Any]]:
+    """The factory, as "package.module:callable", and its arguments for the network with `activation`."""
+    if architecture.built_in:
+        return f"{__name__}:built_in", {
+            "architecture": architecture.name,
+            "shape": list(shape),
+            "classes": classes,
+            "activation": activation,
+        }
+    return f"{__name__}:of_factory", {
+        "factory": architecture.name,
+        "kwargs": factory_kwargs(architecture),
+        "baseline": baseline,
+        "activation": activation,
+    }
+
+
+def factory_kwargs(architecture: Architecture) -> dict[str, Any]:
+    """The arguments of the user's factory; raises StudyError where they are no JSON object."""
+    try:
+        found = json.loads(architecture.factory_kwargs)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"`{architecture.factory_kwargs}` is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise StudyError(f"`{architecture.factory_kwargs}` is a `{type(found).__name__}`, expected an object")
+    return found
+
+
+def network(
+    architecture: Architecture, shape: Shape, classes: int, baseline: str, activation: str
+) -> nn.Module:
+    """A new network, whose weights follow from torch's seed.
+
+    Raises StudyError where there is no such network, and FactoryError where it does not fit the data.
+    """
+    _, kwargs = description(architecture, shape, classes, baseline, activation)
+    model = built_in(**kwargs) if architecture.built_in else of_factory(**kwargs)
+    _check_outputs(model, architecture, shape, classes)
+    return model
+
+
+def _check_outputs(model: nn.Module, architecture: Architecture, shape: Shape, classes: int) -> None:
+    training = model.training
+    try:
+        with torch.inference_mode():
+            outputs = model.eval()(torch.zeros(2, *shape))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise FactoryError(
+            f"architecture `{architecture.name}` does not take samples of shape {list(shape)}: {error}"
+        ) from error
+    finally:
+        model.train(training)
+    found = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    if found != [2, classes]:
+        raise FactoryError(
+            f"architecture `{architecture.name}`: expected outputs [n, {classes}], one for each class, got "
+            f"{found} for n = 2"
+        )
+
+
+def _image(shape: Shape, name: str) -> tuple[int, int, int]:
+    if len(shape) != 3 or min(shape[1:]) < 4:
+        raise StudyError(
+            f"architecture `{name}` takes images of at least 4x4 pixels, got samples of shape {list(shape)}; "
+            "`mlp` takes any"
+        )
+    channels, height, width = shape
+    return channels, height, width

@@ -1,0 +1,189 @@
+"""`adaptact-study`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+from adaptive_act.errors import AdaptiveActError, StudyError
+from adaptive_act.study import pipeline
+from adaptive_act.study.plan import Plan
+from adaptive_act.study.results import Results
+from adaptive_act.study.specs import Architecture, DataSpec, Training
+from adaptive_act.study.syntax import Named, split
+from adaptive_act.study.words import headline, setting
+
+FAILED, WRONG_USE = 1, 2
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
+    output: Annotated[
+        Path, typer.Option(help="Folder for the runs and the reports; go on there with the same.")
+    ],
+    activations: Annotated[
+        str, typer.Option(help='What is held against the baseline, as "PReLU,NEAAF(side=both) per channel".')
+    ] = "PReLU,PELU,Swish,ABU,NEAAF,NEAAF(side=both)",
+    data: Annotated[
+        str,
+        typer.Option(
+            help="`digits`, an .npz file, or a folder: IDX (as MNIST), CIFAR-10 (binary, pickled), images."
+        ),
+    ] = "digits",
+    architecture: Annotated[
+        str, typer.Option(help="Built-in network: mlp, cnn or cnn_bn; with options: mlp(width=256, depth=2).")
+    ] = "mlp",
+    factory: Annotated[
+        str | None,
+        typer.Option(help="Your own network instead: package.module:callable, with the baseline in it."),
+    ] = None,
+    factory_kwargs: Annotated[str, typer.Option(help="What to call it with, a JSON object.")] = "{}",
+    baseline: Annotated[str, typer.Option(help="Plain activation that the network has otherwise.")] = "ReLU",
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Runs of each activation, paired with the baseline's.")
+    ] = 10,
+    first_seed: Annotated[int, typer.Option(min=0)] = 0,
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    batch: Annotated[int, typer.Option(min=2)] = 128,
+    lr: Annotated[float, typer.Option(help="Learning rate of the weights.")] = 1e-3,
+    activation_lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate of the activations' parameters; the weights' if not given."),
+    ] = None,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Of the weights; activations have none.")] = 0.0,
+    optimizer: Annotated[str, typer.Option(help="adam, or sgd with momentum 0.9.")] = "adam",
+    schedule: Annotated[
+        str, typer.Option(help="Learning rate over the run: cosine to 0, or constant.")
+    ] = "cosine",
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation loss.")
+    ] = None,
+    guard_tries: Annotated[
+        int | None,
+        typer.Option(min=0, help="Roll a diverging run back so many times; only watch if not given."),
+    ] = None,
+    train_size: Annotated[
+        int | None, typer.Option(min=1, help="Train on so many samples, stratified.")
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of the training samples held out.")] = 0.1,
+    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the same for all runs.")] = 0,
+    resize: Annotated[
+        int | None, typer.Option(min=4, max=4096, help="Scale a folder's images to this side.")
+    ] = None,
+    ablations: Annotated[
+        bool,
+        typer.Option(
+            "--ablations", help="Also: no nonlinearity, frozen, per channel, strength of NEAAF's term."
+        ),
+    ] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also: noise, blur, contrast; wrong labels, rare classes.")
+    ] = False,
+    extra_seeds: Annotated[int, typer.Option(min=1, help="Seeds of ablations and robustness, at most.")] = 3,
+    cost: Annotated[bool, typer.Option(help="Measure training step and exported latency.")] = True,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once; one for each core if not given.")
+    ] = None,
+) -> None:
+    """Train activations that learn and a plain baseline with several seeds, and report whether they pay.
+
+    Writes results.json, report.md and report.html to the output folder.
+    Finished runs are kept there: the same command goes on where it was
+    interrupted, and gives the same numbers.
+
+    Exit status: 0 fine, 1 failed, 2 wrong use.
+    """
+    options = dict(locals())
+    if factory is not None:
+        sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
+    console = Console()
+    with Bars(Console(stderr=True)) as bars:
+        found = pipeline.study(_plan(options), output, jobs, bars)
+    _print(found, output, console)
+
+
+class Bars:
+    """A progress bar for each stage, with what is left of it and what was done last."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:21}"),
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn(
+                "{task.fields[last]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
+            expand=True,
+            console=console,
+            speed_estimate_period=600,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begins(self, stage: str, total: int) -> Callable[[str], None]:
+        """A stage begins; what is given back moves its bar on by one."""
+        task = self._progress.add_task(stage, total=total, last="", visible=total > 0)
+        return lambda last: self._progress.update(task, advance=1, last=last)
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    """The plan that the options describe; raises ValueError or StudyError where they cannot be meant."""
+
+    def chosen(kind: type[DataSpec | Training]) -> dict[str, Any]:
+        return {field.name: options[field.name] for field in fields(kind) if field.name in options}
+
+    own = options["factory"]
+    name = own if own is not None else str(Named.parse(options["architecture"]))
+    return Plan(
+        data=DataSpec(options["data"], **chosen(DataSpec)),
+        architecture=Architecture(name, options["factory_kwargs"]),
+        variants=tuple(split(options["activations"])),
+        baseline=options["baseline"],
+        seeds=tuple(range(options["first_seed"], options["first_seed"] + options["seeds"])),
+        training=Training(**chosen(Training)),
+        **{name: options[name] for name in ("ablations", "robustness", "cost", "extra_seeds")},
+    )
+
+
+def _print(found: Results, output: Path, console: Console) -> None:
+    for line in (setting(found), *headline(found)):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Report: {output / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command and end the process with its exit status; an error is one line."""
+    try:
+        app()
+    except (AdaptiveActError, ValueError, OSError) as error:
+        Console(stderr=True).print(
+            f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True
+        )
+        sys.exit(WRONG_USE if isinstance(error, StudyError | ValueError) else FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""A data set ready to train on: split, standardised, in memory as tensors."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptive_act.errors import DataError
+from adaptive_act.study import split
+from adaptive_act.study.formats import read
+from adaptive_act.study.formats.raw import Part, Raw, Samples
+from adaptive_act.study.specs import DataSpec
+from adaptive_act.study.threads import one_thread
+
+TEST_SHARE = 0.2
+"""Share of the samples that are kept apart for the test where the files keep none."""
+
+_FLAT = 1e-6  # a standard deviation below this is that of a constant
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Standardised samples [n, channels, height, width] or [n, features] in float32, and labels [n]."""
+
+    x: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Three disjoint sets of samples. The test samples are looked at once, after training."""
+
+    name: str
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    digest: str
+    """SHA-256 of all samples and labels as the files hold them."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return tuple(self.train.x.shape[1:])
+
+    @property
+    def chance(self) -> float:
+        """The accuracy on the test samples of always naming their most frequent class."""
+        return float(torch.bincount(self.test.labels).max()) / len(self.test)
+
+
+@functools.lru_cache(maxsize=1)
+def load(spec: DataSpec) -> Data:
+    """The data of a spec; equal specs of equal files give equal tensors.
+
+    Samples are shifted and scaled by the training samples' mean and standard deviation, of each channel or
+    feature. Label noise and imbalance touch the training samples only. Raises DataError.
+    """
+    raw, digest = _raw(spec.source, spec.resize)
+    with one_thread():
+        return _split(raw, digest, spec)
+
+
+def _split(raw: Raw, digest: str, spec: DataSpec) -> Data:
+    train, test = _with_test(raw, spec)
+    labels = train.labels
+    validation, rest = split.stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
+    kept = _kept(labels[rest], spec)
+    chosen = rest[kept]
+    learned = split.noisy(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
+    x = _floats(train.samples[chosen])
+    mean, std = _moments(x)
+    return Data(
+        name=raw.name,
+        train=Labelled(_standardised(x, mean, std), torch.from_numpy(learned)),
+        validation=_samples(train.samples[validation], labels[validation], mean, std),
+        test=_samples(test.samples, test.labels, mean, std),
+        classes=raw.classes,
+        mean=tuple(mean.flatten().tolist()),
+        std=tuple(std.flatten().tolist()),
+        digest=digest,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _raw(source: str, resize: int | None) -> tuple[Raw, str]:
+    raw = read(source, resize)
+    digest = hashlib.sha256(repr(raw.classes).encode())
+    for part in (raw.train, raw.test):
+        if part is not None:
+            digest.update(repr((part.samples.shape, part.samples.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(part.samples).data)
+            digest.update(np.ascontiguousarray(part.labels).data)
+    return raw, digest.hexdigest()
+
+
+def _with_test(raw: Raw, spec: DataSpec) -> tuple[Part, Part]:
+    """Training and test samples; where the files keep none apart, a fifth of each class is."""
+    if raw.test is not None:
+        return raw.train, raw.test
+    labels = raw.train.labels
+    test, train = split.stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
+    return (
+        Part(raw.train.samples[train], labels[train]),
+        Part(raw.train.samples[test], labels[test]),
+    )
+
+
+def _validation_size(raw: Raw, available: int, spec: DataSpec) -> int:
+    size = round(spec.validation * available)
+    if size < 1 or available - size < len(raw.classes):
+        raise DataError(
+            f"`{spec.source}` has {available} training samples, too few to hold out {spec.validation:.0%} "
+            f"of them for validation and train on {len(raw.classes)} classes"
+        )
+    return size
+
+
+def _kept(labels: split.Labels, spec: DataSpec) -> split.Indices:
+    """The training samples that `train_size` and `imbalance` leave."""
+    kept = np.arange(len(labels))
+    if spec.train_size is not None:
+        if not 0 < spec.train_size <= len(labels):
+            raise DataError(
+                f"`{spec.source}`: expected a training size from 1 to {len(labels)} (what validation and "
+                f"test leave), got {spec.train_size}"
+            )
+        kept, _ = split.stratified(labels, spec.train_size, spec.split_seed)
+    if spec.imbalance > 1:
+        kept = kept[split.long_tailed(labels[kept], spec.imbalance, spec.split_seed)]
+    return kept
+
+
+def _floats(samples: Samples) -> Tensor:
+    x = torch.tensor(samples, dtype=torch.float32)
+    return x.div_(255) if samples.dtype == np.uint8 else x
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, shaped to meet one sample: of each channel, or of each feature."""
+    dimensions = (0, 2, 3) if x.dim() == 4 else (0,)
+    std, mean = torch.std_mean(x, dimensions, correction=0, keepdim=True)
+    return mean[0], torch.where(std[0] > _FLAT, std[0], torch.ones_like(std[0]))
+
+
+def _standardised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    return (x - mean).div_(std)
+
+
+def _samples(samples: Samples, labels: split.Labels, mean: Tensor, std: Tensor) -> Labelled:
+    return Labelled(_standardised(_floats(samples), mean, std), torch.from_numpy(labels))

@@ -1,0 +1,54 @@
+"""Data sets on disk, each format in its own file, read within bounds and without running anything."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptive_act.errors import DataError
+from adaptive_act.study.formats import cifar_binary, cifar_pickle, digits, idx, images, npz
+from adaptive_act.study.formats.raw import Raw
+
+DIGITS = "digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a format is recognised, and read."""
+
+    holds: Callable[[Path], bool]
+    read: Callable[[Path], Raw]
+    expected: str
+
+
+FORMATS: Mapping[str, Format] = {
+    "npz": Format(npz.holds, npz.read, "an .npz file with x_train, y_train (and x_test, y_test) or x, y"),
+    "idx": Format(idx.holds, idx.read, f"a folder with {idx.TRAIN_IMAGES} and its companions, plain or .gz"),
+    "cifar-binary": Format(
+        cifar_binary.holds, cifar_binary.read, "a folder with data_batch_1.bin ... test_batch.bin"
+    ),
+    "cifar-pickle": Format(
+        cifar_pickle.holds, cifar_pickle.read, "a folder with data_batch_1 ... test_batch (pickled)"
+    ),
+}
+
+
+def read(source: str, resize: int | None = None) -> Raw:
+    """The data set at `source`, whose format its files tell; `resize` is for folders of images.
+
+    Raises DataError where nothing known is there, or a file is damaged, foreign or too large.
+    """
+    if source == DIGITS:
+        return digits.read()
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"there is no data at `{path}`; expected `{DIGITS}` or the path of {_expected()}")
+    for form in FORMATS.values():
+        if form.holds(path):
+            return form.read(path)
+    if images.holds(path):
+        return images.read(path, resize)
+    raise DataError(f"`{path}` holds no data set that is known here; expected {_expected()}")
+
+
+def _expected() -> str:
+    return "; ".join([*(form.expected for form in FORMATS.values()), images.EXPECTED])

@@ -1,0 +1,70 @@
+"""What every format gives, and the bounds that hold for all of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptive_act.errors import DataError
+
+LARGEST_BYTES = 2 * 2**30
+"""What one file may ask memory for."""
+MOST_CLASSES = 10_000
+
+Samples = NDArray[np.uint8] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Samples [n, channels, height, width] or [n, features], and labels [n] from 0."""
+
+    samples: Samples
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A data set as its files hold it; `test` is None where they keep no samples apart."""
+
+    name: str
+    train: Part
+    test: Part | None
+    classes: tuple[str, ...]
+
+
+def check_bytes(path: Path, asked: int, allowed: int = LARGEST_BYTES) -> None:
+    """Raises DataError where `path` asks for more memory than `allowed`, before any is spent."""
+    if asked > allowed:
+        raise DataError(f"`{path}` asks for {asked:,} bytes, expected at most {allowed:,}")
+
+
+def part(path: Path, samples: Samples, labels: NDArray[Any]) -> Part:
+    """Samples and labels that fit each other; raises DataError naming `path` where they do not."""
+    if len(samples) == 0:
+        raise DataError(f"`{path}` holds no samples, expected at least one")
+    if labels.shape != (len(samples),):
+        raise DataError(f"`{path}`: expected {len(samples)} labels, got an array of shape {labels.shape}")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"`{path}`: expected whole numbers as labels, got {labels.dtype}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MOST_CLASSES:
+        raise DataError(f"`{path}`: expected labels from 0 to {MOST_CLASSES - 1}, got {low} to {high}")
+    return Part(samples, labels.astype(np.int64))
+
+
+def raw(name: str, train: Part, test: Part | None, classes: tuple[str, ...] | None = None) -> Raw:
+    """The data set; classes that nobody named are called by their numbers.
+
+    Raises DataError where training and test samples differ in shape, or there is only one class.
+    """
+    if test is not None and test.samples.shape[1:] != train.samples.shape[1:]:
+        shapes = f"{list(train.samples.shape[1:])} in training, {list(test.samples.shape[1:])} in test"
+        raise DataError(f"`{name}`: expected samples of one shape, got {shapes}")
+    known = max(int(each.labels.max()) for each in (train, test) if each is not None) + 1
+    if classes is None:
+        classes = tuple(map(str, range(known)))
+    if len(classes) < 2 or known > len(classes):
+        raise DataError(f"`{name}`: expected at least 2 classes and labels below, got {known} of {classes}")
+    return Raw(name, train, test, classes)

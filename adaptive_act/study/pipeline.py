@@ -1,0 +1,90 @@
+"""The study from plan to report: the data flow, one line a stage."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from adaptive_act.study import report, results
+from adaptive_act.study.cost import ROUNDS, cost
+from adaptive_act.study.data import Data, load
+from adaptive_act.study.execute import execute
+from adaptive_act.study.learned import learned_curves
+from adaptive_act.study.plan import Plan, run_spec, run_specs
+from adaptive_act.study.results import Results, gather
+from adaptive_act.study.robustness import corrupted
+from adaptive_act.study.run import RunResult, start
+from adaptive_act.study.threads import one_thread
+
+RESULTS = "results.json"
+
+
+class Watcher(Protocol):
+    """Somebody who follows the study."""
+
+    def begins(self, stage: str, total: int) -> Callable[[str], None]:
+        """A stage of `total` steps begins; what is given back is called after each, with what was done."""
+
+
+class Nobody:
+    """A watcher who looks away."""
+
+    def begins(self, stage: str, total: int) -> Callable[[str], None]:
+        """Nothing is shown."""
+        return lambda _: None
+
+
+def study(plan: Plan, output: Path, jobs: int | None = None, watcher: Watcher | None = None) -> Results:
+    """The results of `plan`, also written to `output` as results.json, report.md and report.html.
+
+    Every finished run is kept in `output` and never repeated; the same plan gives the same numbers, measured
+    times aside. `jobs` processes train at once (None: one for each core); with more than one, a script that
+    calls this needs `if __name__ == "__main__":`. Raises DataError, StudyError, FactoryError or SwapError.
+    """
+    watcher = watcher or Nobody()
+    jobs = jobs or cores()
+    data = load(plan.data)
+    check(plan, data)
+    output.mkdir(parents=True, exist_ok=True)
+    specs = run_specs(plan, data.digest)
+    runs = execute(specs, output, jobs, _told(watcher.begins("train", len(specs))))
+    spoilt = len(plan.few_seeds) * len(plan.everyone) if plan.robustness else 0
+    accuracies = corrupted(plan, data, output, jobs, _ticked(watcher.begins("corrupt test samples", spoilt)))
+    costs = cost(plan, data, output, jobs, _ticked(watcher.begins("measure cost", (ROUNDS + 1) * plan.cost)))
+    found = gather(plan, data, runs, accuracies, costs)
+    results.write(found, output / RESULTS)
+    report.write(found, learned_curves(plan, data, output), output)
+    return found
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # which only Linux has
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+def check(plan: Plan, data: Data) -> None:
+    """Raises the error of any variant that cannot be built, before hours go by.
+
+    StudyError, FactoryError or SwapError say what is wrong.
+    """
+    specs = run_specs(plan, data.digest)
+    first = {spec.variant: spec for spec in specs if spec.data == plan.data}
+    with one_thread():
+        for spec in first.values():
+            start(spec, data)
+    for spoilt in {spec.data for spec in specs if spec.seed == plan.seeds[0]}:
+        load(spoilt)
+    load(run_spec(plan, data.digest, plan.baseline, plan.seeds[0]).data)
+
+
+def _told(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
+    def tick(result: RunResult, there: bool) -> None:
+        kept = ", was there" if there else ""
+        step(f"{result.variant}, seed {result.seed}: {result.accuracy:.2%}{kept}")
+
+    return tick
+
+
+def _ticked(step: Callable[[str], None]) -> Callable[[], None]:
+    return lambda: step("")

@@ -1,0 +1,148 @@
+"""What a study is asked to do, and the runs that it takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.errors import StudyError
+from adaptive_act.study.specs import Architecture, DataSpec, RunSpec, Training
+from adaptive_act.study.variants import LINEAR, Variant
+
+GAMMAS = (0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""The strengths of NEAAF's cubic term that an ablation goes through."""
+LABEL_NOISE = (0.1, 0.2, 0.4)
+IMBALANCE = (10.0, 50.0, 100.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A baseline, the variants that are held against it, and the seeds with which each is trained."""
+
+    data: DataSpec
+    architecture: Architecture
+    variants: tuple[str, ...]
+    baseline: str = "ReLU"
+    seeds: tuple[int, ...] = tuple(range(10))
+    training: Training = field(default_factory=Training)
+    ablations: bool = False
+    robustness: bool = False
+    cost: bool = True
+    extra_seeds: int = 3
+    """With how many of the seeds ablations and robustness are trained, at most."""
+
+    def __post_init__(self) -> None:
+        baseline = Variant.parse(self.baseline)
+        if baseline.learns:
+            raise StudyError(f"the baseline is a plain activation, got `{self.baseline}`, which learns")
+        named = dict.fromkeys(str(Variant.parse(text)) for text in self.variants)
+        named.pop(str(baseline), None)
+        if not named:
+            raise StudyError(f"name at least one activation to hold against the baseline `{self.baseline}`")
+        if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
+            raise StudyError(f"expected at least one seed, each once, got {list(self.seeds)}")
+        object.__setattr__(self, "baseline", str(baseline))
+        object.__setattr__(self, "variants", tuple(named))
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """The baseline and the variants."""
+        return (self.baseline, *self.variants)
+
+    @property
+    def few_seeds(self) -> tuple[int, ...]:
+        """The seeds of ablations and robustness."""
+        return self.seeds[: self.extra_seeds]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """One change to a variant, whose effect is the paired difference to the variant as it was."""
+
+    change: str
+    variant: str
+    against: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """Training data made worse in one way, at one severity."""
+
+    way: str
+    severity: float
+    data: DataSpec
+
+
+def run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None) -> RunSpec:
+    """The run of a variant with a seed, on the plan's data or on spoilt ones."""
+    return RunSpec(
+        plan.data if data is None else data,
+        digest,
+        plan.architecture,
+        plan.baseline,
+        variant,
+        seed,
+        plan.training,
+    )
+
+
+def run_specs(plan: Plan, digest: str) -> list[RunSpec]:
+    """Every run of the plan, each once, those of one seed together, the comparison itself first."""
+    return list(dict.fromkeys(_run_specs(plan, digest)))
+
+
+def ablations(plan: Plan) -> list[Ablation]:
+    """What the plan's ablations change; none where it has none.
+
+    No nonlinearity at all; and for each learned variant: parameters frozen where they start, and the other
+    of shared and per channel.
+    """
+    if not plan.ablations:
+        return []
+    found = [Ablation("nonlinearity off", LINEAR, plan.baseline)]
+    for text in plan.variants:
+        variant = Variant.parse(text)
+        if not variant.learns or variant.frozen:
+            continue
+        found.append(Ablation("parameters frozen", str(replace(variant, frozen=True)), text))
+        if ACTIVATIONS[variant.kind.name].elementwise:
+            other = replace(variant, per_channel=not variant.per_channel)
+            found.append(Ablation("per channel" if other.per_channel else "shared", str(other), text))
+    return found
+
+
+def gamma_sweep(plan: Plan) -> dict[str, list[tuple[float, str]]]:
+    """For each NEAAF of the plan the strengths of its cubic term and the variants that have them."""
+    if not plan.ablations:
+        return {}
+    cubic = [text for text in plan.variants if Variant.parse(text).kind.name == "NEAAF"]
+    return {text: [(gamma, _with_gamma(text, gamma)) for gamma in GAMMAS] for text in cubic}
+
+
+def spoilt_data(plan: Plan) -> list[Spoilt]:
+    """The training data that the plan's robustness takes; none where it has none."""
+    if not plan.robustness:
+        return []
+    noise = [Spoilt("label noise", share, replace(plan.data, label_noise=share)) for share in LABEL_NOISE]
+    return noise + [
+        Spoilt("class imbalance", ratio, replace(plan.data, imbalance=ratio)) for ratio in IMBALANCE
+    ]
+
+
+def _run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
+    for seed in plan.seeds:
+        for variant in plan.everyone:
+            yield run_spec(plan, digest, variant, seed)
+    swept = [variant for sweep in gamma_sweep(plan).values() for _, variant in sweep]
+    for seed in plan.few_seeds:
+        for variant in [*(ablation.variant for ablation in ablations(plan)), *swept]:
+            yield run_spec(plan, digest, variant, seed)
+    for spoilt in spoilt_data(plan):
+        for seed in plan.few_seeds:
+            for variant in plan.everyone:
+                yield run_spec(plan, digest, variant, seed, spoilt.data)
+
+
+def _with_gamma(text: str, gamma: float) -> str:
+    variant = Variant.parse(text)
+    options = {key: value for key, value in variant.kind.options.items() if key != "gamma"} | {"gamma": gamma}
+    return str(replace(variant, kind=replace(variant.kind, options=options)))

@@ -1,0 +1,259 @@
+"""The report of a study: one content, written as Markdown with pictures and as one HTML file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adaptive_act.atomic import replacing
+from adaptive_act.page import Part, Picture, Section, Table, Text, page
+from adaptive_act.study import figures, words
+from adaptive_act.study.calibration import BINS
+from adaptive_act.study.learned import LearnedCurve
+from adaptive_act.study.markdown import markdown
+from adaptive_act.study.results import Curve, Outcome, Results
+from adaptive_act.study.robustness import CORRUPTIONS
+
+MARKDOWN = "report.md"
+HTML = "report.html"
+TITLE = "Does an activation that learns pay?"
+
+_RESPECTS = {each.name: each.unit for each in CORRUPTIONS} | {
+    "label noise": "share of the training labels that are wrong",
+    "class imbalance": "times as many training samples of the first class as of the last",
+}
+
+_TIMES = (
+    "Training steps took turns in one process on one thread, and so did the exported files; a ratio is to "
+    "the baseline's turn of the same round, and their median is given. Latency is of one sample at a time."
+)
+
+
+def write(results: Results, curves: Sequence[LearnedCurve], folder: Path) -> None:
+    """Writes report.md with its figures, and report.html, which needs no other file."""
+    content = sections(results, curves)
+    for name, text in (
+        (MARKDOWN, markdown(TITLE, [Section("The study", [Text(words.setting(results))]), *content], folder)),
+        (HTML, page(TITLE, content, words.setting(results))),
+    ):
+        with replacing(folder / name) as file:
+            file.write_text(text, encoding="utf-8")
+
+
+def sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
+    """The report from the answer down to the details; what was not asked for is left out."""
+    found = [
+        Section("The answer", _answer(results)),
+        Section("Each seed", _seeds(results)),
+        Section("While learning", _learning(results, curves)),
+        Section("Ablations", _ablations(results)),
+        Section("How strong the cubic term", [part for each in results.gamma for part in _gamma(each)]),
+        Section("Worse data", _robustness(results)),
+        Section("How it was done", _methods(results)),
+    ]
+    return [section for section in found if section.parts]
+
+
+def _answer(results: Results) -> list[Part]:
+    header = ("activation", "accuracy", "difference, points", "p", "verdict", "diverged")
+    costs = words.cost_rows(results)
+    more = ("parameters added", "ECE") + (("training step, ratio", "latency, ratio") if costs else ())
+    rows = [
+        (
+            *_accuracy_cells(o),
+            f"{o.runs[0].parameters_added:,}",
+            words.percent(o.ece),
+            *costs.get(o.variant, ()),
+        )
+        for o in results.outcomes
+    ]
+    return [
+        *map(Text, words.headline(results)),
+        Picture(
+            figures.differences(results),
+            f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
+            "are the seeds. An interval that crosses the line leaves open which is better.",
+        ),
+        Table(
+            header + more,
+            rows,
+            "Means over the seeds, with 95 % intervals. p: sign-flip test on the paired differences, "
+            "corrected for all comparisons by Holm's method; the intervals are not corrected.",
+        ),
+    ]
+
+
+def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
+    diverged = f"{outcome.diverged} of {len(outcome.runs)}"
+    compared = outcome.against_baseline
+    if compared is None:
+        return outcome.variant, words.percent(outcome.accuracy), words.NONE, words.NONE, "baseline", diverged
+    return (
+        outcome.variant,
+        words.percent(outcome.accuracy),
+        words.points(compared.difference),
+        words.p_value(compared.p),
+        compared.verdict,
+        diverged,
+    )
+
+
+def _seeds(results: Results) -> list[Part]:
+    rows = [
+        (str(seed), *(_run_cell(outcome, place) for outcome in results.outcomes))
+        for place, seed in enumerate(results.plan.seeds)
+    ]
+    header = ("seed", *(outcome.variant for outcome in results.outcomes))
+    return [
+        Picture(
+            figures.accuracies(results),
+            "Accuracy on the test samples: a dot a seed, the mean, and its 95 % interval. Dots far "
+            "from the rest are arrows at the edge.",
+        ),
+        Table(header, rows, "Accuracy on the test samples, %. * marks a run that diverged."),
+        *map(Text, _divergences(results)),
+    ]
+
+
+def _run_cell(outcome: Outcome, place: int) -> str:
+    run = outcome.runs[place]
+    return f"{run.accuracy:.2%}".rstrip("%") + ("*" if run.diverged else "")
+
+
+def _divergences(results: Results) -> list[str]:
+    return [
+        f"{outcome.variant}, seed {run.seed}: {run.diverged}."
+        for outcome in results.outcomes
+        for run in outcome.runs
+        if run.diverged
+    ]
+
+
+def _learning(results: Results, curves: Sequence[LearnedCurve]) -> list[Part]:
+    parts: list[Part] = [
+        Picture(
+            figures.learning(results),
+            "Accuracy on the validation samples and loss on the training samples after each epoch: mean over "
+            "the seeds, and the band between the lowest and the highest.",
+        )
+    ]
+    if curves:
+        caption = f"The curves learned with seed {results.plan.seeds[0]}, a line a layer, over their start."
+        parts.append(Picture(figures.learned(curves), caption))
+    return parts
+
+
+def _ablations(results: Results) -> list[Part]:
+    if not results.ablations:
+        return []
+    rows = [
+        (
+            each.ablation.against,
+            each.ablation.change,
+            words.percent(each.accuracy),
+            words.points(each.difference),
+            words.p_value(each.difference.p),
+        )
+        for each in results.ablations
+    ]
+    count = words.count(len(results.plan.few_seeds), "seed")
+    caption = (
+        f"What each change made of the accuracy, on {count}; p is not corrected, and at best "
+        f"{results.ablations[0].difference.smallest_p:.2g} with so many."
+    )
+    return [Table(("activation", "change", "accuracy", "difference, points", "p"), rows, caption)]
+
+
+def _gamma(curve: Curve) -> list[Part]:
+    rows = [
+        (
+            f"{level.severity:g}",
+            words.percent(level.accuracy),
+            words.NONE if level.difference is None else words.points(level.difference),
+            f"{level.diverged} of {level.accuracy.n}",
+        )
+        for level in curve.levels
+    ]
+    caption = f"{curve.variant}: accuracy and share of diverged runs at each strength γ of its cubic term."
+    header = ("γ", "accuracy", "difference to the baseline, points", "diverged")
+    return [Picture(figures.gamma(curve), caption), Table(header, rows, "0 switches the cubic term off.")]
+
+
+def _robustness(results: Results) -> list[Part]:
+    parts: list[Part] = []
+    for respect in dict.fromkeys(curve.respect for curve in results.robustness):
+        curves = [curve for curve in results.robustness if curve.respect == respect]
+        unit = _RESPECTS[respect]
+        seeds = words.count(len(results.plan.few_seeds), "seed")
+        caption = f"Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval."
+        parts.append(Picture(figures.robustness(curves, unit), caption))
+        header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
+        rows = [
+            (curve.variant, *(f"{level.accuracy.mean:.2%}".rstrip("%") for level in curve.levels))
+            for curve in curves
+        ]
+        parts.append(Table(header, rows, f"Accuracy, %, by {respect}: {unit}."))
+    return parts
+
+
+def _methods(results: Results) -> list[Part]:
+    training, data = results.plan.training, results.data
+    away = [
+        o.variant for o in results.outcomes[1:] if o.runs[0].parameters_added and not o.runs[0].at_fixed_point
+    ]
+    not_measured = [
+        f"Latency of {name} was not measured: {cost.not_measured}."
+        for name, cost in results.cost.items()
+        if cost.not_measured
+    ]
+    texts = [
+        "With one seed every variant has the same initial weights and meets the same batches in the same "
+        "order; differences are taken seed by seed. The split of the data is one and the same for all runs.",
+        _starts(results, away),
+        f"A run diverged when its loss was no finite number, or its test accuracy is no better than always "
+        f"naming the most frequent class ({data.chance:.1%}) would give by luck. Diverged runs stay in every "
+        "mean and test as they ended, and are counted beside.",
+        f"The test samples are looked at once, after training. {_chosen(training.patience)}",
+        f"ECE: expected calibration error on the test samples, {BINS} bins. Intervals are Student's t over "
+        "the seeds; of times the median's, by order statistics.",
+        *([_TIMES] if results.cost else []),
+        *not_measured,
+    ]
+    return [*map(Text, texts), Table(("setting", "value"), _settings(results))]
+
+
+def _chosen(patience: int | None) -> str:
+    if patience is None:
+        return "Validation samples draw the learning curves only; nothing is chosen by them."
+    return (
+        f"Training stops after {words.count(patience, 'epoch')} without a better validation loss, and the "
+        "model of the best epoch is kept."
+    )
+
+
+def _starts(results: Results, away: Sequence[str]) -> str:
+    baseline = results.plan.baseline
+    if not away:
+        return f"Every learned activation starts as {baseline}, at its fixed point."
+    return (
+        f"Learned activations start as {baseline}, at their fixed point, except those that have none there "
+        f"and start at their own initial values: {', '.join(away)}."
+    )
+
+
+def _settings(results: Results) -> list[tuple[str, str]]:
+    plan, training = results.plan, results.plan.training
+    rate = training.lr if training.activation_lr is None else training.activation_lr
+    return [
+        ("data", f"{results.data.name}, digest {results.data.digest[:16]}"),
+        ("sample", " x ".join(map(str, results.data.shape))),
+        ("split seed", str(plan.data.split_seed)),
+        ("network", plan.architecture.name),
+        ("parameters with the baseline", f"{results.baseline.runs[0].parameters:,}"),
+        ("seeds", ", ".join(map(str, plan.seeds))),
+        ("epochs, batch", f"{training.epochs}, {training.batch}"),
+        (
+            "optimizer",
+            f"{training.optimizer}, {training.schedule} rate {training.lr:g}, of activations {rate:g}",
+        ),
+        ("weight decay", f"{training.weight_decay:g}"),
+        ("versions", ", ".join(f"{name} {number}" for name, number in results.versions.items())),
+    ]

@@ -1,0 +1,232 @@
+"""What a study found, as one value: from it follow results.json and every report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from adaptive_act.atomic import replacing
+from adaptive_act.study import statistics
+from adaptive_act.study.cost import Cost
+from adaptive_act.study.data import Data
+from adaptive_act.study.numbers import finite
+from adaptive_act.study.plan import Ablation, Plan, ablations, gamma_sweep, run_spec, spoilt_data
+from adaptive_act.study.robustness import Accuracies
+from adaptive_act.study.run import RunResult
+from adaptive_act.study.specs import DataSpec, versions
+from adaptive_act.study.statistics import Mean, Paired
+
+FORMAT = "adaptact-study/1"
+
+Runs = Mapping[str, RunResult]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """The data of a study in numbers."""
+
+    name: str
+    digest: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    train: int
+    validation: int
+    test: int
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A variant against the baseline on the same seeds; `p` is corrected for all comparisons (Holm)."""
+
+    difference: Paired
+    p: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A variant over all seeds; runs that diverged are in the means as they ended."""
+
+    variant: str
+    runs: tuple[RunResult, ...]
+    accuracy: Mean
+    ece: Mean
+    against_baseline: Comparison | None
+    """None for the baseline itself."""
+    diverged: int
+    """How many runs diverged."""
+
+
+@dataclass(frozen=True, slots=True)
+class AblationOutcome:
+    """What a change to a variant made of its accuracy."""
+
+    ablation: Ablation
+    accuracy: Mean
+    difference: Paired
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One point of a curve: how a variant fares at a severity, or at a strength of its cubic term."""
+
+    severity: float
+    accuracy: Mean
+    difference: Paired | None
+    """To the baseline at the same severity; None for the baseline."""
+    diverged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A variant's levels in one respect, from the least severe."""
+
+    respect: str
+    variant: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that a study found."""
+
+    plan: Plan
+    data: DataSummary
+    versions: Mapping[str, str]
+    outcomes: tuple[Outcome, ...]
+    """The baseline first."""
+    ablations: tuple[AblationOutcome, ...]
+    gamma: tuple[Curve, ...]
+    robustness: tuple[Curve, ...]
+    cost: Cost
+
+    @property
+    def baseline(self) -> Outcome:
+        """The baseline's outcome."""
+        return self.outcomes[0]
+
+
+def gather(plan: Plan, data: Data, runs: Runs, corrupted: Accuracies, cost: Cost) -> Results:
+    """The results of a plan from its runs by key, the accuracies on corrupted samples, and the cost."""
+    return Results(
+        plan=plan,
+        data=_summary(data),
+        versions=versions(),
+        outcomes=_outcomes(plan, data.digest, runs),
+        ablations=tuple(_ablation(plan, data.digest, runs, ablation) for ablation in ablations(plan)),
+        gamma=_gamma_curves(plan, data.digest, runs),
+        robustness=(*_corruption_curves(plan, corrupted), *_spoilt_curves(plan, data.digest, runs)),
+        cost=cost,
+    )
+
+
+def write(results: Results, path: Path) -> None:
+    """Writes the results as JSON; numbers that are none stand as null, and the data go by their name."""
+    # A report is shown to others, whom it does not concern where the data lie on this machine.
+    named = replace(results.plan, data=replace(results.plan.data, source=results.data.name))
+    content = {"format": FORMAT, **asdict(replace(results, plan=named))}
+    with replacing(path) as file:
+        file.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _summary(data: Data) -> DataSummary:
+    sizes = (len(data.train), len(data.validation), len(data.test))
+    return DataSummary(data.name, data.digest, data.shape, data.classes, *sizes, data.chance)
+
+
+def _outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
+    found = {
+        variant: [runs[run_spec(plan, digest, variant, seed).key] for seed in plan.seeds]
+        for variant in plan.everyone
+    }
+    comparisons = _comparisons(plan, {variant: _accuracies(each) for variant, each in found.items()})
+    return tuple(
+        Outcome(
+            variant,
+            tuple(each),
+            statistics.share(_accuracies(each)),
+            statistics.share([run.ece for run in each]),
+            comparisons.get(variant),
+            _diverged(each),
+        )
+        for variant, each in found.items()
+    )
+
+
+def _comparisons(plan: Plan, accuracies: Mapping[str, Sequence[float]]) -> dict[str, Comparison]:
+    differences = [
+        statistics.paired(accuracies[variant], accuracies[plan.baseline]) for variant in plan.variants
+    ]
+    corrected = statistics.holm([difference.p for difference in differences])
+    return {
+        variant: Comparison(difference, p, statistics.verdict(difference, p, len(differences)))
+        for variant, difference, p in zip(plan.variants, differences, corrected, strict=True)
+    }
+
+
+def _accuracies(runs: Sequence[RunResult]) -> list[float]:
+    return [run.accuracy for run in runs]
+
+
+def _few(plan: Plan, digest: str, runs: Runs, variant: str, data: DataSpec | None = None) -> list[RunResult]:
+    return [runs[run_spec(plan, digest, variant, seed, data).key] for seed in plan.few_seeds]
+
+
+def _ablation(plan: Plan, digest: str, runs: Runs, ablation: Ablation) -> AblationOutcome:
+    changed = _accuracies(_few(plan, digest, runs, ablation.variant))
+    before = _accuracies(_few(plan, digest, runs, ablation.against))
+    return AblationOutcome(ablation, statistics.share(changed), statistics.paired(changed, before))
+
+
+def _level(
+    severity: float, values: Sequence[float], baseline: Sequence[float] | None, diverged: int
+) -> Level:
+    difference = None if baseline is None else statistics.paired(values, baseline)
+    return Level(severity, statistics.share(values), difference, diverged)
+
+
+def _gamma_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
+    baseline = _accuracies(_few(plan, digest, runs, plan.baseline))
+    curves = []
+    for variant, sweep in gamma_sweep(plan).items():
+        levels = []
+        for gamma, swept in sweep:
+            found = _few(plan, digest, runs, swept)
+            levels.append(_level(gamma, _accuracies(found), baseline, _diverged(found)))
+        curves.append(Curve("gamma", variant, tuple(levels)))
+    return tuple(curves)
+
+
+def _spoilt_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
+    spoilt = spoilt_data(plan)
+    curves = []
+    for way in dict.fromkeys(each.way for each in spoilt):
+        steps = [(each.severity, each.data) for each in spoilt if each.way == way]
+        clean = 1.0 if way == "class imbalance" else 0.0
+        for variant in plan.everyone:
+            levels = []
+            for severity, data in [(clean, None), *steps]:
+                found = _few(plan, digest, runs, variant, data)
+                base = None
+                if variant != plan.baseline:
+                    base = _accuracies(_few(plan, digest, runs, plan.baseline, data))
+                levels.append(_level(severity, _accuracies(found), base, _diverged(found)))
+            curves.append(Curve(way, variant, tuple(levels)))
+    return tuple(curves)
+
+
+def _corruption_curves(plan: Plan, corrupted: Accuracies) -> tuple[Curve, ...]:
+    curves = []
+    for respect, by_variant in corrupted.items():
+        for variant, by_severity in by_variant.items():
+            levels = []
+            for severity, values in by_severity.items():
+                base = None if variant == plan.baseline else by_variant[plan.baseline][severity]
+                levels.append(_level(severity, values, base, 0))
+            curves.append(Curve(respect, variant, tuple(levels)))
+    return tuple(curves)
+
+
+def _diverged(runs: Sequence[RunResult]) -> int:
+    return sum(run.diverged is not None for run in runs)

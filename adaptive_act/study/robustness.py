@@ -1,0 +1,145 @@
+"""How trained models fare on test samples that are noisier, blurred, or paler than what they learned from.
+
+Severities are in units of the standardised samples, so they mean the same for every data set.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adaptive_act.atomic import replacing
+from adaptive_act.study.data import Data, Labelled, load
+from adaptive_act.study.execute import model_file, trained_model
+from adaptive_act.study.plan import Plan, run_spec
+from adaptive_act.study.processes import outcomes
+from adaptive_act.study.specs import RunSpec
+from adaptive_act.study.threads import one_thread
+from adaptive_act.study.train import scores
+
+FORMAT = "adaptact-study-corrupted/1"
+
+Accuracies = Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]
+"""Corruption -> variant -> severity -> accuracy of each seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """A way of making samples worse; severity `severities[0]` leaves them as they are."""
+
+    name: str
+    unit: str
+    severities: tuple[float, ...]
+    apply: Callable[[Tensor, float], Tensor]
+    images_only: bool = False
+
+
+def gaussian_noise(x: Tensor, severity: float) -> Tensor:
+    """x plus normal noise of standard deviation `severity`, the same for every call."""
+    generator = torch.Generator().manual_seed(0)
+    return x + severity * torch.randn(x.shape, generator=generator)
+
+
+def blur(x: Tensor, severity: float) -> Tensor:
+    """Images [n, channels, height, width] blurred by a Gaussian of `severity` pixels; edges are repeated."""
+    if severity == 0:
+        return x
+    reach = int(3 * severity + 0.5)
+    weights = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / severity) ** 2)
+    weights = (weights / weights.sum()).expand(x.shape[1], 1, 1, -1)
+    padded = F.pad(x, (reach, reach, reach, reach), mode="replicate")
+    rows = F.conv2d(padded, weights, groups=x.shape[1])
+    return F.conv2d(rows, weights.transpose(2, 3), groups=x.shape[1])
+
+
+def contrast(x: Tensor, severity: float) -> Tensor:
+    """Each sample pulled towards its own mean: 1 leaves it, 0 would leave the mean alone."""
+    middle = x.flatten(1).mean(1).reshape(-1, *(1,) * (x.dim() - 1))
+    return middle + severity * (x - middle)
+
+
+CORRUPTIONS = (
+    Corruption(
+        "Gaussian noise", "standard deviation, in those of the data", (0, 0.25, 0.5, 1, 2), gaussian_noise
+    ),
+    Corruption("blur", "pixels", (0, 0.5, 1, 1.5, 2), blur, images_only=True),
+    Corruption("contrast", "share of the contrast left", (1, 0.75, 0.5, 0.25, 0.1), contrast),
+)
+
+
+def corrupted(plan: Plan, data: Data, folder: Path, jobs: int, tick: Callable[[], None]) -> Accuracies:
+    """The accuracy of the plan's trained models on corrupted test samples; kept in `folder` as they come.
+
+    Nothing where the plan does not ask for robustness.
+    """
+    if not plan.robustness:
+        return {}
+    specs = [
+        run_spec(plan, data.digest, variant, seed) for seed in plan.few_seeds for variant in plan.everyone
+    ]
+    found: dict[str, dict[str, dict[float, float]]] = {}
+    for key, accuracies in outcomes(functools.partial(_measure, folder=folder), specs, jobs):
+        found[key] = accuracies
+        tick()
+    return {
+        each.name: {
+            variant: {
+                severity: [
+                    found[run_spec(plan, data.digest, variant, seed).key][each.name][severity]
+                    for seed in plan.few_seeds
+                ]
+                for severity in each.severities
+            }
+            for variant in plan.everyone
+        }
+        for each in fitting(data)
+    }
+
+
+def fitting(data: Data) -> list[Corruption]:
+    """The corruptions that the samples' shape allows."""
+    return [each for each in CORRUPTIONS if len(data.shape) == 3 or not each.images_only]
+
+
+def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, float]]]:
+    """The accuracy of one trained model by corruption and severity, from its file where it is there."""
+    path = model_file(folder, spec.key).with_suffix(".corrupted.json")
+    data = load(spec.data)
+    wanted = {each.name: list(map(float, each.severities)) for each in fitting(data)}
+    known = _known(path, wanted)
+    if known is not None:
+        return spec.key, known
+    model = trained_model(folder, spec, data.shape, len(data.classes))
+    with one_thread():
+        found = {
+            each.name: {
+                float(severity): scores(
+                    model, Labelled(each.apply(data.test.x, severity), data.test.labels)
+                ).accuracy
+                for severity in each.severities
+            }
+            for each in fitting(data)
+        }
+    values = {name: list(levels.values()) for name, levels in found.items()}
+    with replacing(path) as file:
+        text = json.dumps({"format": FORMAT, "severities": wanted, "accuracies": values})
+        file.write_text(text + "\n", encoding="utf-8")
+    return spec.key, found
+
+
+def _known(path: Path, wanted: Mapping[str, list[float]]) -> dict[str, dict[float, float]] | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["severities"] != wanted:
+            return None
+        return {
+            name: dict(zip(levels, document["accuracies"][name], strict=True))
+            for name, levels in wanted.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,100 @@
+"""One run: a network with one activation, trained with one seed and tested once."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binom
+from torch import nn
+
+from adaptive_act.errors import DataError
+from adaptive_act.study.architectures import network
+from adaptive_act.study.data import Data, load
+from adaptive_act.study.specs import RunSpec
+from adaptive_act.study.threads import one_thread
+from adaptive_act.study.train import Curves, scores, train
+from adaptive_act.study.variants import Placed, Variant, place
+
+BEYOND_CHANCE = 0.999
+"""A run is beyond chance when guessing would be less accurate with this probability."""
+
+_EXAMPLES = 64  # training samples on which a swap counts channels and compares outputs
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What one run showed. Equal specs give equal results."""
+
+    variant: str
+    seed: int
+    accuracy: float
+    loss: float
+    ece: float
+    """Expected calibration error on the test samples; NaN where the answers are."""
+    diverged: str | None
+    """How the run diverged; None where it did not."""
+    rollbacks: int
+    at_fixed_point: bool
+    parameters: int
+    parameters_added: int
+    curves: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The result of a run, the seconds it trained, the trained model and the data it was trained on."""
+
+    result: RunResult
+    seconds: float
+    model: nn.Module
+    data: Data
+
+
+def run(spec: RunSpec) -> Run:
+    """The run that `spec` describes; nothing but the spec decides its numbers.
+
+    Raises DataError where the data are no longer those that the spec was made for.
+    """
+    data = load(spec.data)
+    if data.digest != spec.data_digest:
+        raise DataError(
+            f"`{spec.data.source}` has changed: expected samples with digest {spec.data_digest[:12]}, got "
+            f"{data.digest[:12]}"
+        )
+    with one_thread(), torch.random.fork_rng(devices=[]):
+        started = time.perf_counter()
+        placed = start(spec, data)
+        trained = train(placed.model, data, spec.training, spec.seed)
+        seconds = time.perf_counter() - started
+        found = scores(placed.model, data.test)
+    at_chance = (
+        None if found.accuracy > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
+    )
+    result = RunResult(
+        variant=spec.variant,
+        seed=spec.seed,
+        accuracy=found.accuracy,
+        loss=found.loss,
+        ece=found.ece,
+        diverged=trained.diverged or at_chance,
+        rollbacks=trained.rollbacks,
+        at_fixed_point=placed.at_fixed_point,
+        parameters=sum(p.numel() for p in placed.model.parameters()),
+        parameters_added=placed.parameters_added,
+        curves=trained.curves,
+    )
+    return Run(result, seconds, placed.model.eval(), data)
+
+
+def start(spec: RunSpec, data: Data) -> Placed:
+    """The network before training: its weights follow from the seed, and are the same for every variant."""
+    variant = Variant.parse(spec.variant)
+    activation = spec.baseline if variant.learns else str(variant)
+    torch.manual_seed(spec.seed)
+    model = network(spec.architecture, data.shape, len(data.classes), spec.baseline, activation)
+    return place(model, spec.baseline, variant, data.train.x[:_EXAMPLES])
+
+
+def chance_bound(data: Data) -> float:
+    """The accuracy up to which a run has learned nothing that always naming one class would not give."""
+    return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)

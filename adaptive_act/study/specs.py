@@ -1,0 +1,112 @@
+"""What one run is made of: everything that decides its numbers, and nothing else."""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Literal, get_args
+
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["cosine", "constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """Where the data are, and how they are split, cut and spoilt before training."""
+
+    source: str
+    """`digits`, or the path of a file or folder."""
+    resize: int | None = None
+    """Side in pixels to which the images of a folder are scaled."""
+    train_size: int | None = None
+    """How many training samples are kept, each class in its share; None keeps all."""
+    validation: float = 0.1
+    """Share of the training samples that are held out for the learning curve and for early stopping."""
+    split_seed: int = 0
+    label_noise: float = 0.0
+    """Share of the training labels that are replaced by another class."""
+    imbalance: float = 1.0
+    """How many times more training samples the first class keeps than the last."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validation < 1:
+            raise ValueError(f"expected a share between 0 and 1 for validation, got {self.validation}")
+        if not 0 <= self.label_noise <= 1:
+            raise ValueError(f"expected a share from 0 to 1 as label noise, got {self.label_noise}")
+        if not self.imbalance >= 1:
+            raise ValueError(f"expected an imbalance of at least 1, got {self.imbalance}")
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A built-in network such as `mlp` or `cnn(width=32)`, or a factory of the user's own."""
+
+    name: str
+    """The built-in's name with its options, or "package.module:callable"."""
+    factory_kwargs: str = "{}"
+    """What a factory of the user's own is called with, a JSON object."""
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of ours."""
+        return ":" not in self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a model is trained; the same for every variant."""
+
+    epochs: int = 10
+    batch: int = 128
+    lr: float = 1e-3
+    activation_lr: float | None = None
+    """Learning rate of the activations' parameters; None: that of the weights."""
+    weight_decay: float = 0.0
+    optimizer: Optimizer = "adam"
+    schedule: Schedule = "cosine"
+    patience: int | None = None
+    """Epochs without a better validation loss after which training stops; None: never."""
+    guard_tries: int | None = None
+    """How often a diverging run is rolled back before it is given up; None: runs are only watched."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in known:
+                raise ValueError(f"expected `{name}` among {', '.join(known)}, got `{getattr(self, name)}`")
+        if self.epochs < 1 or self.batch < 2 or not self.lr > 0:
+            raise ValueError(
+                f"expected at least 1 epoch, a batch of at least 2 and a learning rate above 0, got {self}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """One run: the same spec gives the same numbers, bit for bit, on the same machine and versions."""
+
+    data: DataSpec
+    data_digest: str
+    architecture: Architecture
+    baseline: str
+    """The plain activation that the architecture has before a variant takes its place."""
+    variant: str
+    seed: int
+    training: Training = field(default_factory=Training)
+
+    @property
+    def key(self) -> str:
+        """Hexadecimal digest of the spec and of the versions that compute it; the run's file name.
+
+        Where the data lie does not matter, only what they are: `data_digest` stands for them.
+        """
+        content = asdict(self) | {"versions": versions()}
+        content["data"] = {name: value for name, value in content["data"].items() if name != "source"}
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides the numbers."""
+    return {name: version(name) for name in ("adaptact", "numpy", "torch")} | {
+        "python": platform.python_version()
+    }

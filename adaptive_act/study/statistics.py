@@ -1,0 +1,113 @@
+"""What n paired runs can say: means with intervals, paired differences, exact tests, and honest words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+"""Coverage of every interval."""
+ALPHA = 0.05
+"""A difference is called one when its p, corrected for all comparisons, is at most this."""
+MOST_RESAMPLES = 99_999
+"""Up to so many sign patterns are all counted; of more, so many are drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over seeds with its interval (Student's t); the interval is NaN where there is one seed."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The mean difference between two variants over the same seeds, and how surely it is not 0."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    p: float
+    """Two-sided p of the sign-flip permutation test."""
+    exact: bool
+    """Whether all sign patterns were counted; else MOST_RESAMPLES were drawn."""
+    smallest_p: float
+    """The p that the test would give if every seed favoured the same side; none can be smaller."""
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """The mean with its t-interval."""
+    n, middle = len(values), float(np.mean(values))
+    if n < 2:
+        return Mean(middle, math.nan, math.nan, n)
+    spread = float(np.std(values, ddof=1)) / math.sqrt(n)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread
+    return Mean(middle, middle - reach, middle + reach, n)
+
+
+def share(values: Sequence[float]) -> Mean:
+    """The mean of shares from 0 to 1 with its t-interval, of which only what lies there is left."""
+    found = mean(values)
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if found.n > 1 else found
+
+
+def paired(values: Sequence[float], baseline: Sequence[float]) -> Paired:
+    """The paired difference `values` - `baseline`, seed by seed; both in the same order of seeds.
+
+    Under the hypothesis that the variants are alike, each seed's difference is as likely with either sign;
+    p is the share of all sign patterns whose mean is at least as far from 0. NaN where there is one seed.
+    """
+    differences = np.asarray(values, float) - np.asarray(baseline, float)
+    spread = mean(differences.tolist())
+    exact = 2**spread.n <= MOST_RESAMPLES
+    smallest = 2.0 ** (1 - spread.n) if exact else 2 / (MOST_RESAMPLES + 1)
+    return Paired(spread.mean, spread.low, spread.high, spread.n, _sign_flip_p(differences), exact, smallest)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """The p-values corrected for being several, in the order given: Holm's step-down.
+
+    Source: Holm 1979, https://www.jstor.org/stable/4615733
+    """
+    corrected = [math.nan] * len(ps)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def median_interval(values: Sequence[float]) -> Mean:
+    """The median with its distribution-free interval, from order statistics; NaN where there are too few."""
+    interval: Any = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
+    return Mean(float(np.median(values)), float(interval.low), float(interval.high), len(values))
+
+
+def verdict(found: Paired, p: float, comparisons: int) -> str:
+    """What the runs say of a variant, in words that claim no more than they show; p is the corrected one."""
+    if found.smallest_p * comparisons > ALPHA:
+        return "too few seeds to show one"
+    if p > ALPHA:
+        return "no difference shown"
+    return "better" if found.mean > 0 else "worse"
+
+
+def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    if len(differences) < 2:
+        return 1.0
+    test = stats.permutation_test(
+        (differences,),
+        lambda sample, axis: np.mean(sample, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=MOST_RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(test.pvalue)

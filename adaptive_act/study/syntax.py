@@ -1,0 +1,60 @@
+"""The small language in which a study names things: `Name` or `Name(option=value, ...)`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+Value = bool | int | float | str
+
+_NAMED = re.compile(r"([A-Za-z_][\w.-]*)\s*(?:\(([^()]*)\))?")
+_OPTION = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([\w.+-]+)\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name with its options, such as `NEAAF(side=both, gamma=0.05)`; equal texts give equal values."""
+
+    name: str
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The name and options in `text`; raises ValueError where it is written any other way."""
+        found = _NAMED.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(f"expected `Name` or `Name(option=value, ...)`, got `{text}`")
+        parts = [part for part in (found[2] or "").split(",") if part.strip()]
+        return cls(found[1], dict(_option(part, text) for part in parts))
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.name
+        return f"{self.name}({', '.join(f'{key}={_written(value)}' for key, value in self.options.items())})"
+
+
+def split(text: str) -> list[str]:
+    """The entries of a list separated by commas, of which those inside parentheses do not count."""
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
+
+
+def _option(part: str, text: str) -> tuple[str, Value]:
+    found = _OPTION.fullmatch(part)
+    if found is None:
+        raise ValueError(f"expected `option=value` in `{text}`, got `{part.strip()}`")
+    return found[1], _value(found[2])
+
+
+def _value(word: str) -> Value:
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word
+
+
+def _written(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,157 @@
+"""Training and testing one model: the same steps for every variant, and nothing in them that is slow."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from adaptive_act.errors import DivergedError
+from adaptive_act.study.calibration import calibration_error
+from adaptive_act.study.data import Data, Labelled
+from adaptive_act.study.specs import Training
+from adaptive_act.training import EarlyStopping, Guard, parameter_groups
+
+MOMENTUM = 0.9
+
+_AT_ONCE = 2000  # samples of one forward pass where nothing is learned
+
+Step = Callable[[Tensor], bool]
+
+
+@dataclass(slots=True)
+class Curves:
+    """What was seen after each epoch; a loss that is not a finite number stands as NaN."""
+
+    training_loss: list[float] = field(default_factory=list)
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """How training went; `diverged` says how it ended early, None where it went to its end."""
+
+    curves: Curves
+    diverged: str | None
+    rollbacks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a model scores on samples: share of right answers, cross-entropy, calibration error."""
+
+    accuracy: float
+    loss: float
+    ece: float
+
+
+def train(model: nn.Module, data: Data, training: Training, seed: int) -> Trained:
+    """Trains `model` in place; the batches follow from `seed` alone, so that every variant meets the same.
+
+    A run whose loss is not finite ends with that epoch. With a patience, the model is left as it was in the
+    epoch with the least validation loss.
+    """
+    torch.manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    optimizer = optimizer_of(model, training)
+    curves = Curves()
+    stopping = None if training.patience is None else EarlyStopping(model, patience=training.patience)
+    with _guarded(model, optimizer, training) as (step, guard):
+        learn = _epochs(model, data.train, training, optimizer, step)
+        diverged = _run_epochs(learn, model, data, order, (training.epochs, curves, stopping))
+    if stopping is not None:
+        stopping.restore()
+    return Trained(curves, diverged, 0 if guard is None else guard.rollbacks)
+
+
+def scores(model: nn.Module, samples: Labelled) -> Scores:
+    """What the model scores in evaluation mode; one that answers NaN scores as its class 0 does."""
+    logits = predict(model, samples.x)
+    return Scores(
+        accuracy=float((logits.argmax(1) == samples.labels).double().mean()),
+        loss=float(F.cross_entropy(logits, samples.labels)),
+        ece=calibration_error(logits, samples.labels),
+    )
+
+
+def predict(model: nn.Module, x: Tensor) -> Tensor:
+    """The logits [n, classes] in evaluation mode."""
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat([model(part) for part in torch.split(x, _AT_ONCE)])
+
+
+def optimizer_of(model: nn.Module, training: Training) -> Optimizer:
+    """The optimizer with its two groups, in the kernels that are fastest on a CPU."""
+    groups = parameter_groups(model, training.lr, training.activation_lr, training.weight_decay)
+    if training.optimizer == "sgd":
+        return SGD(groups, momentum=MOMENTUM, fused=True)
+    return Adam(groups, fused=True)
+
+
+@contextlib.contextmanager
+def _guarded(
+    model: nn.Module, optimizer: Optimizer, training: Training
+) -> Iterator[tuple[Step, Guard | None]]:
+    """How the optimizer steps: always, or while a guard finds the run healthy."""
+    if training.guard_tries is None:
+        yield lambda _: optimizer.step() is None, None
+        return
+    with Guard(model, optimizer, tries=training.guard_tries) as guard:
+        yield guard.step, guard
+
+
+def _epochs(
+    model: nn.Module, samples: Labelled, training: Training, optimizer: Optimizer, step: Step
+) -> Callable[[Tensor], float]:
+    """A function that trains for one epoch in the order given, and gives the mean loss."""
+    batch = min(training.batch, len(samples))
+    steps = len(samples) // batch
+    cosine = CosineAnnealingLR(optimizer, steps * training.epochs) if training.schedule == "cosine" else None
+
+    def learn(order: Tensor) -> float:
+        model.train()
+        total = torch.zeros(())
+        # The last, smaller batch is left out: its few samples would weigh more than others.
+        for chosen in torch.split(order[: steps * batch], batch):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(samples.x[chosen]), samples.labels[chosen])
+            torch.autograd.backward(loss)
+            step(loss)
+            total += loss.detach()
+            if cosine is not None:
+                cosine.step()
+        return float(total) / steps
+
+    return learn
+
+
+def _run_epochs(
+    learn: Callable[[Tensor], float],
+    model: nn.Module,
+    data: Data,
+    order: torch.Generator,
+    course: tuple[int, Curves, EarlyStopping | None],
+) -> str | None:
+    """Trains to the end, or until the run diverged, and says how it did; fills the curves."""
+    epochs, curves, stopping = course
+    for epoch in range(1, epochs + 1):
+        try:
+            loss = learn(torch.randperm(len(data.train), generator=order))
+        except DivergedError as error:
+            return f"stopped by the guard in epoch {epoch}: {error}"
+        validation = scores(model, data.validation)
+        curves.training_loss.append(loss)
+        curves.validation_loss.append(validation.loss)
+        curves.validation_accuracy.append(validation.accuracy)
+        if not math.isfinite(loss):
+            return f"the loss was not finite in epoch {epoch}"
+        if stopping is not None and stopping.update(validation.loss):
+            return None
+    return None

@@ -1,0 +1,152 @@
+"""The activations that are compared: how they are written, and how one takes its place in a network."""
+
+import copy
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.errors import FixedPointError, StudyError
+from adaptive_act.plain import PLAIN, build
+from adaptive_act.report import Swapped
+from adaptive_act.search import find
+from adaptive_act.study.syntax import Named
+from adaptive_act.swap import swap
+from adaptive_act.training import calibrate
+
+LINEAR = "Identity"
+"""The plain activation that does nothing: what the network can do without one."""
+
+_VARIANT = re.compile(r"(.*?)(\s+per channel)?(\s+frozen)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One activation with its options; learned or plain, shared or per channel, trained or frozen.
+
+    Written `PReLU`, `NEAAF(side=both, gamma=0.05) per channel`, `PELU frozen`, `ELU`.
+    """
+
+    kind: Named
+    per_channel: bool = False
+    frozen: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The variant that `text` names; raises StudyError where it names none."""
+        found = _VARIANT.fullmatch(text.strip())
+        assert found is not None
+        try:
+            variant = cls(Named.parse(found[1]), bool(found[2]), bool(found[3]))
+        except ValueError as error:
+            raise StudyError(f"variant `{text}`: {error}") from error
+        variant._check(text)
+        return variant
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has learned parameters."""
+        return self.kind.name in ACTIVATIONS
+
+    def __str__(self) -> str:
+        return f"{self.kind}{' per channel' if self.per_channel else ''}{' frozen' if self.frozen else ''}"
+
+    def _check(self, text: str) -> None:
+        if not self.learns:
+            if self.per_channel or self.frozen:
+                raise StudyError(f"variant `{text}`: a plain activation has no parameters to share or freeze")
+            plain_activation(str(self.kind))
+            return
+        try:
+            self.kind_of_swap()()
+        except (TypeError, ValueError) as error:
+            if ACTIVATIONS[self.kind.name].elementwise:
+                raise StudyError(f"variant `{text}`: {error}") from error
+
+    def kind_of_swap(self) -> "functools.partial[Activation]":
+        """What `swap` is to put in."""
+        options: Mapping[str, Any] = self.kind.options
+        return functools.partial(ACTIVATIONS[self.kind.name], **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A network with a variant in it."""
+
+    model: nn.Module
+    parameters_added: int
+    at_fixed_point: bool
+    """Whether the network still computed what it did with the baseline when training began."""
+
+
+def plain_activation(text: str) -> nn.Module:
+    """The plain torch activation that `text` names, such as `LeakyReLU(negative_slope=0.1)`.
+
+    Raises StudyError where it is unknown or has no such options.
+    """
+    try:
+        named = Named.parse(text)
+        return nn.Identity() if text == LINEAR else build({"name": named.name, **named.options})
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f"unknown activation `{text}`; plain: {', '.join(PLAIN)}, {LINEAR}; learned: "
+            f"{', '.join(ACTIVATIONS)}"
+        ) from error
+
+
+def place(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> Placed:
+    """The network with `variant` in place of its plain baseline; for a plain variant the network as given.
+
+    A learned activation starts at its fixed point where it has one at the baseline, else at its own initial
+    values, and what depends on the range of the data is placed by the example. The weights stay the same.
+    `example` are training samples, by which channels are counted too. Raises StudyError where the variant
+    cannot stand in this network, and SwapError where the network has no baseline in it.
+    """
+    if not variant.learns:
+        return Placed(model, 0, at_fixed_point=str(variant) == baseline)
+    try:
+        swapped, preserved = _swapped(model, baseline, variant, example)
+    except ValueError as error:
+        raise StudyError(f"variant `{variant}` does not fit the network: {error}") from error
+    if variant.frozen:
+        for activation in named_activations(swapped.model).values():
+            activation.requires_grad_(False)
+    return Placed(swapped.model, swapped.report.parameters_added, preserved)
+
+
+def _swapped(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> tuple[Swapped, bool]:
+    """The network with the variant in it, and whether that is at its fixed point."""
+    swaps = {type(plain_activation(baseline)): variant.kind_of_swap()}
+    put_in = functools.partial(swap, model, swaps, per_channel=variant.per_channel, example=example)
+    try:
+        return put_in(preserve=True), True
+    except FixedPointError:
+        swapped = put_in(preserve=False)
+    calibrate(swapped.model, [example])
+    return swapped, False
+
+
+def replace_plain(model: nn.Module, baseline: str, activation: str) -> nn.Module:
+    """A copy of `model` with another plain activation in each module that is the baseline's.
+
+    Raises StudyError where the model has none, or calls it as a function, which cannot be exchanged.
+    """
+    kind = type(plain_activation(baseline))
+    sites, _ = find(copy.deepcopy(model), {kind: kind})
+    called = [found.site.layer for found in sites if found.site.call is not None]
+    if called or not sites:
+        raise StudyError(
+            f"`{activation}` cannot take the place of `{baseline}`: expected modules `nn.{kind.__name__}` in "
+            f"the network, got {f'calls of a function at {called}' if called else 'none'}"
+        )
+    changed = copy.deepcopy(model)
+    for module in list(changed.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is kind:
+                setattr(module, name, plain_activation(activation))
+    return changed

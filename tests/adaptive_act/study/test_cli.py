@@ -1,0 +1,97 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.adaptive_act.study import models
+
+QUICK = (
+    "--train-size",
+    "128",
+    "--architecture",
+    "mlp(width=8)",
+    "--epochs",
+    "1",
+    "--seeds",
+    "2",
+    "--no-cost",
+)
+
+
+def command(*arguments: str, cwd: Path = models.ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-m", "adaptive_act.study.cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
+
+
+def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
+    activations = "PReLU,NEAAF(side=both,gamma=0.05) per channel"
+    done = command("--output", str(tmp_path), "--activations", activations, "--jobs", "1", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert "Does it pay?" in done.stdout
+    assert "report.html" in done.stdout
+    assert "6/6" in done.stderr
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert [each["variant"] for each in found["outcomes"]] == [
+        "ReLU",
+        "PReLU",
+        "NEAAF(side=both, gamma=0.05) per channel",
+    ]
+    assert found["plan"]["training"]["epochs"] == 1
+    assert found["plan"]["data"]["train_size"] == 128
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--activations", "NoSuch"), 2, "unknown activation `NoSuch`"),
+        (("--activations", "ReLU"), 2, "at least one activation"),
+        (("--baseline", "PReLU"), 2, "baseline is a plain activation"),
+        (("--optimizer", "lbfgs"), 2, "adam, sgd"),
+        (("--architecture", "vgg"), 2, "mlp, cnn, cnn_bn"),
+        (("--epochs", "0"), 2, "epochs"),
+        (("--data", "nowhere"), 1, "there is no data at `nowhere`"),
+        (("--factory", "nowhere:f"), 1, "nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_fails_in_one_line(
+    arguments: tuple[str, ...], status: int, words: str, tmp_path: Path
+) -> None:
+    done = command("--output", str(tmp_path / "out"), *QUICK, *arguments)
+    assert done.returncode == status, done.stderr
+    assert words in re.sub(r"\s+", " ", done.stderr.replace("│", " "))
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_is_no_folder_fails_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    done = command("--output", str(tmp_path / "out"), *QUICK)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_network_of_the_users_own_is_found_in_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n"
+        "def net(width):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))\n"
+    )
+    own = ("--factory", "mine:net", "--factory-kwargs", '{"width": 5}', "--jobs", "2")
+    done = command("--output", "out", *QUICK, *own, "--activations", "PReLU,ELU", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
+
+
+def test_help_lists_the_options() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    assert "--robustness" in done.stdout

@@ -1,0 +1,51 @@
+import pytest
+
+from adaptive_act.errors import StudyError
+from adaptive_act.study.plan import GAMMAS, ablations, gamma_sweep, run_specs, spoilt_data
+from tests.adaptive_act.study.models import plan
+
+
+def test_runs_are_those_of_each_seed_together() -> None:
+    specs = run_specs(plan("PReLU", "ELU"), "0")
+    assert [(spec.seed, spec.variant) for spec in specs] == [
+        *((0, name) for name in ("ReLU", "PReLU", "ELU")),
+        *((1, name) for name in ("ReLU", "PReLU", "ELU")),
+    ]
+
+
+def test_names_are_written_in_one_way_and_the_baseline_is_not_held_against_itself() -> None:
+    asked = plan("NEAAF( side=both )", "NEAAF(side=both)", "ReLU")
+    assert asked.variants == ("NEAAF(side=both)",)
+
+
+@pytest.mark.parametrize("variants", [("ReLU",), ("NoSuch",)])
+def test_a_plan_that_compares_nothing_is_refused(variants: tuple[str, ...]) -> None:
+    with pytest.raises(StudyError):
+        plan(*variants)
+
+
+def test_ablations_freeze_share_and_switch_off() -> None:
+    found = ablations(plan("PReLU", "ELU", "Swish per channel", ablations=True))
+    assert [(each.change, each.variant, each.against) for each in found] == [
+        ("nonlinearity off", "Identity", "ReLU"),
+        ("parameters frozen", "PReLU frozen", "PReLU"),
+        ("per channel", "PReLU per channel", "PReLU"),
+        ("parameters frozen", "Swish per channel frozen", "Swish per channel"),
+        ("shared", "Swish", "Swish per channel"),
+    ]
+
+
+def test_the_cubic_terms_strength_is_swept_for_each_neaaf() -> None:
+    sweep = gamma_sweep(plan("PReLU", "NEAAF(side=both, gamma=0.2)", ablations=True))
+    assert list(sweep) == ["NEAAF(side=both, gamma=0.2)"]
+    (levels,) = sweep.values()
+    assert [gamma for gamma, _ in levels] == list(GAMMAS)
+    assert levels[1][1] == f"NEAAF(side=both, gamma={GAMMAS[1]})"
+
+
+def test_robustness_spoils_the_training_data_for_everyone() -> None:
+    asked = plan("PReLU", robustness=True)
+    assert {each.way for each in spoilt_data(asked)} == {"label noise", "class imbalance"}
+    specs = run_specs(asked, "0")
+    assert len(specs) == 2 * 2 * (1 + len(spoilt_data(asked)))
+    assert len({spec.key for spec in specs}) == len(specs)

@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from adaptive_act.errors import DataError
+from adaptive_act.study.data import load
+from adaptive_act.study.plan import run_spec
+from adaptive_act.study.run import chance_bound, run, start
+from adaptive_act.study.specs import RunSpec, Training
+from tests.adaptive_act.study.models import plan
+
+FAST = Training(epochs=2, batch=64, lr=1e-2)
+
+
+def spec(variant: str = "PReLU", seed: int = 0, training: Training = FAST) -> RunSpec:
+    asked = plan(variant, training=training) if variant != "ReLU" else plan(training=training)
+    return run_spec(asked, load(asked.data).digest, variant, seed)
+
+
+def test_the_same_spec_gives_the_same_numbers_and_weights_on_any_number_of_threads() -> None:
+    first = run(spec())
+    load.cache_clear()
+    torch.set_num_threads(2)
+    try:
+        torch.manual_seed(123)
+        second = run(spec())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert first.result == second.result
+    states = first.model.state_dict(), second.model.state_dict()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_it_leaves_the_callers_random_numbers_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(spec())
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_another_seed_is_another_run() -> None:
+    assert run(spec(seed=0)).result.curves != run(spec(seed=1)).result.curves
+
+
+def test_variants_are_paired_a_frozen_one_at_its_fixed_point_repeats_the_baseline() -> None:
+    plain, frozen = run(spec("ReLU")).result, run(spec("PReLU frozen")).result
+    assert frozen.at_fixed_point
+    assert (frozen.accuracy, frozen.curves) == (plain.accuracy, plain.curves)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_it_learns(optimizer: str, schedule: str) -> None:
+    training = Training(20, 32, 1e-2, optimizer=optimizer, schedule=schedule)  # type: ignore[arg-type]
+    result = run(spec("NEAAF", training=training)).result
+    assert result.accuracy > 0.85
+    assert result.diverged is None
+    assert len(result.curves.training_loss) == 20
+    assert result.parameters_added == 2
+
+
+def test_a_run_whose_loss_is_not_finite_ends_and_says_so() -> None:
+    result = run(spec("ELU", training=replace(FAST, lr=1e30, optimizer="sgd", epochs=5))).result
+    assert result.diverged is not None
+    assert "not finite" in result.diverged
+    assert len(result.curves.training_loss) < 5
+
+
+def test_a_run_that_only_guesses_counts_as_diverged() -> None:
+    result = run(spec(training=replace(FAST, lr=1e-12))).result
+    assert result.diverged is not None
+    assert "at chance" in result.diverged
+
+
+def test_what_luck_can_give_is_a_little_above_chance() -> None:
+    data = load(spec().data)
+    assert data.chance < chance_bound(data) < data.chance + 0.07
+
+
+def test_patience_keeps_the_best_epoch() -> None:
+    training = replace(FAST, epochs=60, lr=0.05, patience=2, schedule="constant")
+    done = run(spec(training=training))
+    losses = done.result.curves.validation_loss
+    assert len(losses) < 60
+    assert min(losses) == losses[-3]
+
+
+def test_a_guard_rolls_back_and_counts_it() -> None:
+    training = replace(FAST, epochs=3, lr=1e3, optimizer="sgd", guard_tries=1)
+    result = run(spec("NEAAF(gamma=1000)", training=training)).result
+    assert result.rollbacks == 1
+    assert result.diverged is not None
+
+
+def test_data_that_have_changed_since_are_refused() -> None:
+    with pytest.raises(DataError, match="has changed"):
+        run(replace(spec(), data_digest="0" * 64))
+
+
+def test_the_key_tells_all_that_decides_the_numbers_and_no_more() -> None:
+    one = spec()
+    others = [
+        replace(one, seed=1),
+        replace(one, variant="PELU"),
+        replace(one, data_digest="0"),
+        replace(one, training=replace(FAST, batch=32)),
+        replace(one, data=replace(one.data, label_noise=0.1)),
+    ]
+    assert len({each.key for each in [one, *others]}) == 6
+    assert replace(one, data=replace(one.data, source="/elsewhere")).key == one.key
+
+
+def test_what_starts_is_not_trained() -> None:
+    data = load(spec().data)
+    assert torch.equal(start(spec(), data).model(data.test.x), start(spec("ReLU"), data).model(data.test.x))

@@ -1,0 +1,220 @@
+"""The whole study, tiny: the same numbers again, resumed after kill -9, and told in words and pictures."""
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from adaptive_act import load
+from adaptive_act.errors import DataError, FactoryError, StudyError
+from adaptive_act.study import Architecture, DataSpec, Training, study
+from adaptive_act.study.execute import RUNS
+from tests.adaptive_act.study import models
+from tests.adaptive_act.study.models import ROOT, plan
+
+
+def read(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with everything but the cost."""
+    folder = tmp_path_factory.mktemp("study")
+    asked = plan("PReLU", "NEAAF(side=both)", "ELU", seeds=3, ablations=True, robustness=True)
+    study(replace(asked, extra_seeds=2), folder, jobs=1)
+    return folder
+
+
+def test_the_numbers_are_those_of_the_runs(done: Path) -> None:
+    outcomes = {outcome["variant"]: outcome for outcome in read(done)["outcomes"]}
+    accuracies = {name: [run["accuracy"] for run in each["runs"]] for name, each in outcomes.items()}
+    assert [len(each) for each in accuracies.values()] == [3] * 4
+    for name, values in accuracies.items():
+        assert outcomes[name]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+    compared = outcomes["ELU"]["against_baseline"]["difference"]
+    test = stats.ttest_rel(accuracies["ELU"], accuracies["ReLU"])
+    assert (compared["low"], compared["high"]) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert compared["smallest_p"] == 0.25
+    assert outcomes["ReLU"]["against_baseline"] is None
+
+
+def test_every_run_is_a_file_with_its_spec_and_a_model_that_loads(done: Path) -> None:
+    files = sorted((done / RUNS).glob("*[0-9a-f].json"))
+    files = [path for path in files if not path.name.endswith("corrupted.json")]
+    assert len(files) == 3 * 4 + 2 * (1 + 2 * 2 + 8) + 2 * 4 * 6
+    document = json.loads(files[0].read_text())
+    assert document["key"] == files[0].stem
+    assert document["versions"]["torch"]
+    assert load(files[0].with_suffix(".pt")).classes == tuple("0123456789")
+
+
+def test_ablations_and_robustness_are_reported(done: Path) -> None:
+    found = read(done)
+    assert [each["ablation"]["change"] for each in found["ablations"]].count("parameters frozen") == 2
+    assert [len(curve["levels"]) for curve in found["gamma"]] == [8]
+    assert {curve["respect"] for curve in found["robustness"]} == {
+        *("Gaussian noise", "blur", "contrast", "label noise", "class imbalance"),
+    }
+    for curve in found["robustness"]:
+        assert curve["levels"][0]["accuracy"]["mean"] > curve["levels"][-1]["accuracy"]["mean"] - 0.1
+    clean = {o["variant"]: np.mean([run["accuracy"] for run in o["runs"][:2]]) for o in found["outcomes"]}
+    for curve in found["robustness"]:
+        assert curve["levels"][0]["accuracy"]["mean"] == pytest.approx(clean[curve["variant"]])
+
+
+def test_the_page_needs_nothing_from_elsewhere(done: Path) -> None:
+    html = (done / "report.html").read_text()
+    without_drawings = re.sub(r"data:image/[^\"']*", "", html)
+    assert re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:|#|\s*[\"'])[^\"']+", without_drawings) == []
+    assert "<script" not in html
+    assert "http://" not in without_drawings
+    assert "https://" not in without_drawings
+    assert html.count("data:image/") >= 10
+
+
+def test_the_first_lines_say_whether_it_pays_how_sure_and_at_what_cost(done: Path) -> None:
+    text = (done / "report.md").read_text()
+    top = text[: text.index("## Each seed")]
+    assert "Does it pay? That cannot be shown with 3 seeds" in top
+    assert "How sure?" in top
+    assert "What does it cost? At most 2 parameters more" in top
+    assert "too few seeds" in top
+
+
+def test_no_report_says_where_the_data_lie(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((200, 6), np.float32)
+    np.savez(tmp_path / "own.npz", x=x, y=np.arange(200) % 2)
+    study(replace(plan(), data=DataSpec(str(tmp_path / "own.npz"))), tmp_path / "out", jobs=1)
+    for name in ("results.json", "report.md", "report.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "own" in text
+        assert str(tmp_path) not in text
+
+
+def test_every_picture_of_the_markdown_is_there(done: Path) -> None:
+    pictures = re.findall(r"\]\((figures/[^)]+)\)", (done / "report.md").read_text())
+    assert len(pictures) == len(set(pictures)) >= 10
+    assert all((done / picture).stat().st_size > 5000 for picture in pictures)
+
+
+def test_the_same_plan_gives_the_same_bytes_whatever_the_number_of_jobs(tmp_path: Path) -> None:
+    for name, jobs in (("one", 1), ("two", 2), ("again", 1)):
+        study(plan("PReLU", "PELU"), tmp_path / name, jobs=jobs)
+    texts = [(tmp_path / name / "results.json").read_text() for name in ("one", "two", "again")]
+    assert texts[0] == texts[1] == texts[2]
+
+
+def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
+    study(plan(), tmp_path, jobs=1)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / RUNS).iterdir()}
+    first = (tmp_path / "results.json").read_text()
+    damaged, missing = sorted((tmp_path / RUNS).glob("*.json"))[:2]
+    damaged.write_text(damaged.read_text()[:100])
+    missing.unlink()
+    study(plan(), tmp_path, jobs=1)
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / RUNS).iterdir()}
+    changed = {path.stem for path, when in after.items() if before.get(path) != when}
+    assert changed == {damaged.stem, missing.stem}
+    assert (tmp_path / "results.json").read_text() == first
+
+
+KILLED = """
+from pathlib import Path
+from adaptive_act.study import study, Training
+from tests.adaptive_act.study.models import plan
+if __name__ == "__main__":
+    import sys
+    training = Training(epochs=12, batch=16)
+    study(plan("PReLU", "PELU", seeds=5, training=training), Path(sys.argv[1]), jobs=int(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_kill_9_costs_only_the_runs_that_were_under_way(jobs: int, tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    folder = tmp_path / "out"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(folder), str(jobs)]
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
+    until(lambda: len(finished(folder)) >= 3)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until(lambda: not alive(process.pid))  # its workers end with it
+    before = finished(folder)
+    assert 3 <= len(before) < 15
+    asked = plan("PReLU", "PELU", seeds=5, training=Training(epochs=12, batch=16))
+    study(asked, folder, jobs=1)
+    after = finished(folder)
+    assert len(after) == 15
+    assert {name: after[name] for name in before} == before
+    study(asked, tmp_path / "undisturbed", jobs=1)
+    assert read(folder) == read(tmp_path / "undisturbed")
+
+
+def finished(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / RUNS).glob("[0-9a-f]*.json")}
+
+
+def until(condition: Any) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited for a minute"
+        time.sleep(0.02)
+
+
+def alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_factory_of_the_users_own_is_studied(tmp_path: Path) -> None:
+    asked = replace(plan("PReLU", "ELU"), architecture=Architecture(models.OWN, '{"width": 12}'))
+    found = study(asked, tmp_path, jobs=1)
+    assert found.baseline.runs[0].parameters == 64 * 12 + 12 + 12 * 10 + 10
+    assert found.outcomes[1].runs[0].parameters_added == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"architecture": Architecture("mlp(wide=1)")}, StudyError),
+        ({"architecture": Architecture("nowhere:f")}, FactoryError),
+        ({"variants": ("Funnel",)}, StudyError),
+        ({"data": DataSpec("/nowhere")}, DataError),
+        ({"data": DataSpec("digits", train_size=10**6)}, DataError),
+    ],
+)
+def test_what_cannot_be_carried_out_fails_before_anything_is_trained(
+    change: dict[str, Any], error: type[Exception], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        study(replace(plan(), **change), tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_diverged_runs_are_counted_and_stay_in_the_mean(tmp_path: Path) -> None:
+    training = Training(epochs=2, batch=64, lr=1e30, optimizer="sgd")
+    found = study(plan(training=training), tmp_path, jobs=1)
+    assert [outcome.diverged for outcome in found.outcomes] == [2, 2]
+    assert math.isnan(found.baseline.ece.mean)
+    assert read(tmp_path)["outcomes"][0]["ece"]["mean"] is None
+    assert "4 of 4 runs diverged" in (tmp_path / "report.md").read_text()
+    again = study(plan(training=training), tmp_path, jobs=1)
+    assert str(again.outcomes) == str(found.outcomes)

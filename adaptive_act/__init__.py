@@ -74,12 +74,12 @@ from adaptive_act.errors import (
 )
 from adaptive_act.factory import model_factory
 from adaptive_act.plain import QuickGELU
-from adaptive_act.report import Report, Swapped
 from adaptive_act.site import Site, Skipped
 from adaptive_act.spec import TensorSpec
-from adaptive_act.swap import swap
+from adaptive_act.swapping.report import Report, Swapped
+from adaptive_act.swapping.swap import swap
+from adaptive_act.swapping.unswap import freeze, unfreeze, unswap
 from adaptive_act.training import parameter_groups
-from adaptive_act.unswap import freeze, unfreeze, unswap
 
 __all__ = [
     "ABU",

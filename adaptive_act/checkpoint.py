@@ -15,9 +15,9 @@ from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.archive import read, write
 from adaptive_act.errors import CheckpointError, SwapError
 from adaptive_act.factory import BUILDING, Factory, build_model, is_marked, name_of, resolve
-from adaptive_act.install import install
 from adaptive_act.site import Site
 from adaptive_act.spec import TensorSpec
+from adaptive_act.swapping.install import install
 
 FORMAT = "adaptact/1"
 

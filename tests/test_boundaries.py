@@ -12,6 +12,7 @@ from onnx.parser import parse_model
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptive_act", "convert", "serve")
 
+EXPORTER = ("onnx", "onnxscript", "onnx_ir", "onnxruntime")
 TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", "convert")
 DRAWING = ("matplotlib", "jinja2", "typer", "rich")
 WEB = ("fastapi", "starlette", "uvicorn", "pydantic")
@@ -24,7 +25,7 @@ NOT_LOADED = [
     ("serve.cli", TRAINER),
     ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
     ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),
-    ("adaptive_act", (*DRAWING, "scipy", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "fastapi", "convert", "serve")),
+    ("adaptive_act", (*DRAWING, "scipy", *EXPORTER, "fastapi", "convert", "serve")),
     ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
     ("convert.manifest", ("torch", "numpy", "onnx", "onnxruntime")),
 ]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptive_act.errors import ExplainError
-from adaptive_act.outputs import Example
 from adaptive_act.spec import TensorSpec
+from adaptive_act.swapping.outputs import Example
 
 LABELS = "labels"
 BATCH = 256

@@ -17,7 +17,7 @@ from adaptive_act.explain.arrays import Counts, Flags, Numbers
 from adaptive_act.explain.intervals import Interval, mcnemar, means, paired_difference, wilson
 from adaptive_act.explain.reach import to_device
 from adaptive_act.explain.start import Place, beside, places
-from adaptive_act.outputs import Example, outputs
+from adaptive_act.swapping.outputs import Example, outputs
 
 Labelled = tuple[Example, Tensor]
 """What the model is called with, and the class of each sample, [n]."""

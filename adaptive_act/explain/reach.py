@@ -13,7 +13,7 @@ from adaptive_act.activation import Activation
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Counts, Numbers
 from adaptive_act.explain.start import distinct
-from adaptive_act.outputs import Example, outputs
+from adaptive_act.swapping.outputs import Example, outputs
 
 BINS = 128
 TAIL = 0.0005

@@ -13,10 +13,10 @@ from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, StudyError
 from adaptive_act.plain import PLAIN, build
-from adaptive_act.report import Swapped
-from adaptive_act.search import find
 from adaptive_act.study.syntax import Named
-from adaptive_act.swap import swap
+from adaptive_act.swapping.report import Swapped
+from adaptive_act.swapping.search import find
+from adaptive_act.swapping.swap import swap
 from adaptive_act.training import calibrate
 
 LINEAR = "Identity"

@@ -6,11 +6,11 @@ from torch import nn
 
 from adaptive_act.activation import Activation
 from adaptive_act.errors import SwapError
-from adaptive_act.forwards import call_modules
-from adaptive_act.held import held, hold
-from adaptive_act.rewrite import rewrite
 from adaptive_act.site import Site
-from adaptive_act.torchs import settle
+from adaptive_act.swapping.forwards import call_modules
+from adaptive_act.swapping.held import held, hold
+from adaptive_act.swapping.rewrite import rewrite
+from adaptive_act.swapping.torchs import settle
 
 
 def install(model: nn.Module, activations: Sequence[Activation]) -> None:

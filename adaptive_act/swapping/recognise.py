@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import PROBE, SAME
-from adaptive_act.forwards import UNTRACEABLE
 from adaptive_act.plain import PLAIN
+from adaptive_act.swapping.forwards import UNTRACEABLE
 
 Kinds = Mapping[type[nn.Module], Any]
 """The plain activations that are looked for; what they map to does not matter here."""

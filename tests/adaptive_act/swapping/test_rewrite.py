@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import MPELU, PReLU, ScaledGELU, SwapError, load, named_activations, save, swap
-from adaptive_act.rewrite import rewrite
+from adaptive_act.swapping.rewrite import rewrite
 from tests.adaptive_act import models
 
 VECTOR = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))

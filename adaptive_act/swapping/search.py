@@ -9,14 +9,14 @@ import torch
 from torch import fx, nn
 
 from adaptive_act.activation import Activation
-from adaptive_act.forwards import UNTRACEABLE, Forward, activated, separate, trace
-from adaptive_act.held import held
 from adaptive_act.plain import FUNCTIONS, METHODS, Plain
-from adaptive_act.recognise import Kinds, Recogniser, is_torchs
-from adaptive_act.rewrite import plain_of
 from adaptive_act.site import Site, Skipped
-from adaptive_act.source import activation_calls
-from adaptive_act.torchs import inside_kernel, inside_script
+from adaptive_act.swapping.forwards import UNTRACEABLE, Forward, activated, separate, trace
+from adaptive_act.swapping.held import held
+from adaptive_act.swapping.recognise import Kinds, Recogniser, is_torchs
+from adaptive_act.swapping.rewrite import plain_of
+from adaptive_act.swapping.source import activation_calls
+from adaptive_act.swapping.torchs import inside_kernel, inside_script
 
 _PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification
 
 from adaptive_act import model_factory
-from tests.adaptive_act.real_models.torchvision_stand_in import torchvision_stand_in
+from tests.adaptive_act.swapping.real_models.torchvision_stand_in import torchvision_stand_in
 
 with torchvision_stand_in():
     import timm

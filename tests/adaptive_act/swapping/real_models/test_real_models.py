@@ -22,11 +22,11 @@ from adaptive_act import (
     swap,
 )
 from adaptive_act.plain import PLAIN
-from adaptive_act.recognise import Recogniser
-from adaptive_act.unswap import unswap
+from adaptive_act.swapping.recognise import Recogniser
+from adaptive_act.swapping.unswap import unswap
 from convert.pipeline import convert
-from tests.adaptive_act.real_models import models
-from tests.adaptive_act.real_models.models import create_act
+from tests.adaptive_act.swapping.real_models import models
+from tests.adaptive_act.swapping.real_models.models import create_act
 
 WANTED: dict[type[nn.Module], Any] = {
     nn.ReLU: PReLU,

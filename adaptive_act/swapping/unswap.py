@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import PROBE, SAME, Activation, named_activations
 from adaptive_act.plain import PLAIN, from_repr
-from adaptive_act.torchs import settle
+from adaptive_act.swapping.torchs import settle
 
 
 @dataclass(frozen=True, slots=True)

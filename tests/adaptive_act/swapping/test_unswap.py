@@ -24,7 +24,7 @@ from adaptive_act import (
     save,
     swap,
 )
-from adaptive_act.unswap import freeze, unfreeze, unswap
+from adaptive_act.swapping.unswap import freeze, unfreeze, unswap
 from tests.adaptive_act import models
 
 IMAGE = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -12,13 +12,13 @@ from torch import nn
 from adaptive_act.activation import Activation
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, SwapError
-from adaptive_act.install import install, site_of
-from adaptive_act.observe import Channels, observe, sharing_copy
-from adaptive_act.outputs import Example, change_in_float64, largest_change
 from adaptive_act.plain import PLAIN
-from adaptive_act.report import Report, Swapped
-from adaptive_act.search import Found, find
 from adaptive_act.site import Skipped
+from adaptive_act.swapping.install import install, site_of
+from adaptive_act.swapping.observe import Channels, observe, sharing_copy
+from adaptive_act.swapping.outputs import Example, change_in_float64, largest_change
+from adaptive_act.swapping.report import Report, Swapped
+from adaptive_act.swapping.search import Found, find
 
 Kind = type[Activation] | Callable[..., Activation]
 """An activation class, or `functools.partial` of one with its options."""

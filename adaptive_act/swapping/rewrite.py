@@ -13,8 +13,8 @@ from typing import Any
 from torch import nn
 
 from adaptive_act.errors import SwapError
-from adaptive_act.forwards import require_identifier
-from adaptive_act.source import Call, activation_calls, calls, own_method, parsed
+from adaptive_act.swapping.forwards import require_identifier
+from adaptive_act.swapping.source import Call, activation_calls, calls, own_method, parsed
 
 
 def plain_of(call: Call, owner: nn.Module) -> nn.Module | str:

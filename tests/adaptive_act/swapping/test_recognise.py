@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from adaptive_act import Affine, PReLU, Swish, named_activations, swap
 from adaptive_act.plain import PLAIN, QuickGELU
-from adaptive_act.recognise import Recogniser
+from adaptive_act.swapping.recognise import Recogniser
 
 EVERYTHING = {**{plain.module: None for plain in PLAIN.values()}, nn.Identity: None}
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptive_act import Affine, PReLU, ScaledGELU, load, model_factory, named_activations, save, swap
-from adaptive_act.unswap import unswap
+from adaptive_act.swapping.unswap import unswap
 from tests.adaptive_act import models
 
 SEQUENCE = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0))

@@ -5,7 +5,7 @@ BIN := .venv/bin
 DONE := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fix bench docs serve image-test clean
+.PHONY: help install demo test lint fix bench study docs serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -46,6 +46,10 @@ bench: install  ## measure what README and docs quote, into docs/results (about 
 	$(BIN)/python -m benchmarks.export_time
 	$(BIN)/python -m benchmarks.exported_latency
 	$(BIN)/python -m benchmarks.training_cost
+	$(BIN)/python docs/readme.py
+
+study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; about an hour)
+	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 
 docs: install  ## write docs/activations.md and its picture from the classes, the measured tables into README.md

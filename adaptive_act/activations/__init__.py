@@ -57,71 +57,9 @@ from adaptive_act.activations.swish import Swish
 from adaptive_act.activations.tanh_lu import TanhLU
 from adaptive_act.activations.xielu import XIELU
 
-ACTIVATIONS: dict[str, type[Activation]] = {
-    activation.__name__: activation
-    for activation in (
-        ABU,
-        ACONC,
-        AdaptiveHardswish,
-        AdaptiveSoftplus,
-        Affine,
-        AHAF,
-        APL,
-        APReLU,
-        APTx,
-        AReLU,
-        BetaMish,
-        BLU,
-        CosLU,
-        Dice,
-        DPReLU,
-        DynActivation,
-        DYReLU,
-        ErfAct,
-        ErfReLU,
-        Funnel,
-        HermitePolynomial,
-        LAAF,
-        MeLU,
-        MetaACON,
-        MPELU,
-        NEAAF,
-        PACT,
-        PAU,
-        PELU,
-        PiLU,
-        PLU,
-        PReLU,
-        PREU,
-        PSELU,
-        Pserf,
-        PSSiLU,
-        PTELU,
-        PVLU,
-        PWLU,
-        RPReLU,
-        ScaledGELU,
-        ScaledSoftSign,
-        ShiLU,
-        SLAF,
-        SMU,
-        Snake,
-        SnakeBeta,
-        SoftThreshold,
-        SquarePlus,
-        SReLU,
-        Stan,
-        StarReLU,
-        Swish,
-        TanhLU,
-        XIELU,
-    )
-}
-
 __all__ = [
     "ABU",
     "ACONC",
-    "ACTIVATIONS",
     "AHAF",
     "APL",
     "BLU",
@@ -176,3 +114,5 @@ __all__ = [
     "Swish",
     "TanhLU",
 ]
+
+ACTIVATIONS: dict[str, type[Activation]] = {name: globals()[name] for name in __all__}

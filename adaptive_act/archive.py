@@ -1,6 +1,6 @@
 """Torch archives: read without running anything from them, written whole or not at all.
 
-The only `torch.load` of the project stands here.
+The only `torch.load` of the project stands here, but for pickled modules that `--allow-pickle` lets in.
 """
 
 import contextlib
@@ -58,8 +58,11 @@ def _check_archive(path: Path) -> None:
     """Bounds what loading may cost, from the archive's directory alone."""
     if not zipfile.is_zipfile(path):
         raise CheckpointError(_not_an_archive(path))
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (*_UNREADABLE, NotImplementedError) as error:
+        raise CheckpointError(_refusal(path, error)) from error
     names = {member.filename.split("/", 1)[-1] for member in members}
     if "constants.pkl" in names:
         raise CheckpointError(

@@ -26,29 +26,12 @@ from benchmarks.results import publish
 from convert.latency import latency
 from convert.pipeline import convert
 from convert.quiet import quiet_torch
-from examples.digits.model import build as build_digits
 
 GRANULARITIES = ("shared", "per channel")
 WIDTHS = (3, 32, 64, 64, 128, 128, 128)
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A network with ReLU, the shape [1, ...] of one example, and which parameters are measured in it."""
-
-    factory: str
-    shape: tuple[int, ...]
-    granularities: tuple[str, ...] = GRANULARITIES
-
-    def build(self) -> nn.Module:
-        """The network with new weights."""
-        return build_digits() if self.factory.startswith("examples") else build_convolutions()
-
-
-NETWORKS = {
-    "digits": Network("examples.digits.model:build", (1, 1, 8, 8), ("shared",)),
-    "six convolutions": Network("benchmarks.exported_latency:build_convolutions", (1, 3, 32, 32)),
-}
+NETWORK, FACTORY, SHAPE = "six convolutions", "benchmarks.exported_latency:build_convolutions", (1, 3, 32, 32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +56,10 @@ def build_convolutions() -> nn.Module:
 
 
 def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")] = 20) -> None:
-    """Measure every activation in both networks, shared and per channel."""
+    """Measure every activation shared and per channel."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for network in NETWORKS:
-            rows += _measure(network, Path(folder), rounds)
+        rows += _measure(Path(folder), rounds)
     table = Table(box=box.MARKDOWN)
     for column in (
         "network",
@@ -103,13 +85,13 @@ def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")
     publish("exported_latency", "Time of one prediction, one thread, as a ratio", table, numbers)
 
 
-def _measure(network: str, folder: Path, rounds: int) -> list[Row]:
-    feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(NETWORKS[network].shape, np.float32)
-    plain, _ = _files(network, NETWORKS[network].build(), folder / network / "relu")
+def _measure(folder: Path, rounds: int) -> list[Row]:
+    feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(SHAPE, np.float32)
+    plain, _ = _files(build_convolutions(), folder / "relu")
     rows: list[Row] = []
-    for name, granularity in track(_cases(network), description=network):
-        model = _adaptive(network, name, per_channel=granularity == "per channel")
-        ours, torchs = _files(network, model, folder / network / f"{name} {granularity}")
+    for name, granularity in track(_cases(), description=NETWORK):
+        model = _adaptive(name, per_channel=granularity == "per channel")
+        ours, torchs = _files(model, folder / f"{name} {granularity}")
         times = latency(
             {"plain": plain, "ours": ours, "torch": torchs}, {"x": feed}, rounds, lambda count: None
         )
@@ -118,14 +100,13 @@ def _measure(network: str, folder: Path, rounds: int) -> list[Row]:
             times["torch"] / times["plain"],
             times["ours"] / times["torch"],
         )
-        rows.append(Row(network, name, granularity, *ratios))
+        rows.append(Row(NETWORK, name, granularity, *ratios))
     return [*rows, _summary("geometric mean", statistics.geometric_mean, rows), _summary("worst", max, rows)]
 
 
-def _cases(network: str) -> list[tuple[str, str]]:
+def _cases() -> list[tuple[str, str]]:
     """Every activation with each granularity that it has: what sees the whole input shares nothing."""
-    granularities = NETWORKS[network].granularities
-    pairs = [(name, granularity) for name in ACTIVATIONS for granularity in granularities]
+    pairs = [(name, granularity) for name in ACTIVATIONS for granularity in GRANULARITIES]
     return [(n, g) for n, g in pairs if ACTIVATIONS[n].elementwise or g == "per channel"]
 
 
@@ -134,11 +115,11 @@ def _summary(name: str, of: Callable[[list[float]], float], rows: list[Row]) -> 
     return Row(rows[0].network, name, "", *map(of, columns))
 
 
-def _adaptive(network: str, name: str, per_channel: bool) -> nn.Module:
+def _adaptive(name: str, per_channel: bool) -> nn.Module:
     """The network with an activation away from its start, as after training."""
     torch.manual_seed(0)
-    example = torch.zeros(NETWORKS[network].shape)
-    plain = NETWORKS[network].build()
+    example = torch.zeros(SHAPE)
+    plain = build_convolutions()
     kinds: dict[type[nn.Module], type[Activation]] = {nn.ReLU: ACTIVATIONS[name]}
     model = swap(plain, kinds, preserve=False, per_channel=per_channel, example=example).model
     with torch.no_grad():
@@ -148,13 +129,13 @@ def _adaptive(network: str, name: str, per_channel: bool) -> nn.Module:
     return model.eval()
 
 
-def _files(network: str, model: nn.Module, folder: Path) -> tuple[Path, Path]:
+def _files(model: nn.Module, folder: Path) -> tuple[Path, Path]:
     """adaptact's file and torch's."""
     folder.mkdir(parents=True)
-    shape = NETWORKS[network].shape
+    shape = SHAPE
     spec = {"name": "x", "dtype": "float32", "shape": [None, *shape[1:]]}
-    save(model.eval(), folder / "model.pt", factory=NETWORKS[network].factory, inputs=[spec])
-    convert(folder / "model.pt", folder / "ours.onnx", factory=NETWORKS[network].factory)
+    save(model.eval(), folder / "model.pt", factory=FACTORY, inputs=[spec])
+    convert(folder / "model.pt", folder / "ours.onnx", factory=FACTORY)
     with quiet_torch():
         program = torch.onnx.export(
             model,

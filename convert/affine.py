@@ -8,7 +8,9 @@ from convert.linear import NotExactError
 
 
 def scale_of(node: ir.Node) -> tuple[ir.Value, Array] | None:
-    """(x, factor in float64) of x · factor, factor · x or x / divisor with a constant, else None."""
+    """(x, factor in float64) of x · factor, factor · x or x / divisor with a constant, or −x, else None."""
+    if node.op_type == "Neg" and not node.domain and node.inputs[0] is not None:
+        return node.inputs[0], np.full((), -1.0)
     found = _with_constant(node, commutes=node.op_type == "Mul")
     if found is None or node.op_type not in ("Mul", "Div"):
         return None

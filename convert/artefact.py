@@ -10,9 +10,8 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from adaptive_act.atomic import replacing
 from convert.errors import DestinationError, ExportError
+from convert.external import LARGEST, weights
 from convert.manifest import KEY, Manifest
-
-LARGEST = 1_500_000_000  # bytes; protobuf ends at 2 GiB, and checkers and runtimes copy
 
 
 def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
@@ -20,13 +19,12 @@ def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
 
     The same model and manifest give the same bytes. Raises ExportError where the file would be too large.
     """
-    size = sum(
-        value.const_value.nbytes
-        for value in model.graph.initializers.values()
-        if value.const_value is not None
-    )
+    size = weights(model)
     if size > LARGEST:
-        raise ExportError(f"the weights take {size} bytes, expected at most {LARGEST} in one file")
+        raise ExportError(
+            f"the weights take {size} bytes, expected at most {LARGEST} in one file",
+            hint="put them beside it: --external-data auto",
+        )
     clean = _stripped(model)
     clean.producer_name, clean.producer_version = "adaptact", version("adaptact")
     if manifest is not None:
@@ -69,16 +67,16 @@ def require_writable(destination: Path) -> None:
 
 
 def write(destination: Path, content: bytes) -> None:
-    """The file holds the content, or what it held before: never a part.
+    """The file holds the content, or what it held before: never a part. External data lie beside it already.
 
     Raises ExportError where the content is no valid ONNX model, DestinationError where it cannot be written.
     """
     try:
-        onnx.checker.check_model(content, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"the ONNX checker refuses the file: {str(error).splitlines()[0][:300]}") from error
-    try:
         with replacing(destination) as temporary:
             temporary.write_bytes(content)
+            # By its path, since only then does the checker look for external data.
+            onnx.checker.check_model(str(temporary), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the ONNX checker refuses the file: {str(error).splitlines()[0][:300]}") from error
     except OSError as error:
         raise DestinationError(f"cannot write `{destination}`: {error.strerror or error}") from error

@@ -1,6 +1,8 @@
 """The third stage: torch writes the folded model as an ONNX graph of standard operators."""
 
-from collections.abc import Sequence
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 import torch
@@ -13,6 +15,7 @@ from convert.opset import DEFAULT_OPSET, OPSETS
 from convert.outputs import named_outputs
 from convert.quiet import quiet_torch
 from convert.samples import example
+from convert.sources.torchscript import Scripted, written
 
 
 def export(
@@ -32,7 +35,11 @@ def export(
     clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
     if clash is not None:
         raise UsageError(f"`{clash}` names both an input and an output")
-    graph = _traced(model, arguments, inputs, names, opset)
+    with _flattened(model, names):
+        if isinstance(model, Scripted):
+            graph = _scripted(model, arguments, inputs, names, opset)
+        else:
+            graph = _traced(model, arguments, inputs, names, opset)
     _require_free_sizes(graph, inputs)
     _require_standard_operators(graph)
     return graph
@@ -58,6 +65,37 @@ def _run(model: nn.Module, arguments: tuple[torch.Tensor, ...], inputs: Sequence
         ) from error
 
 
+@contextlib.contextmanager
+def _flattened(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Within, the model returns a tuple of tensors: torch does not see through a stranger's dataclass."""
+
+    def flat(module: nn.Module, given: object, result: object) -> object:
+        return result if isinstance(result, torch.Tensor) else tuple(named_outputs(result, names).values())
+
+    handle = model.register_forward_hook(flat)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _scripted(
+    model: Scripted,
+    arguments: tuple[torch.Tensor, ...],
+    inputs: Sequence[InputSpec],
+    outputs: tuple[str, ...],
+    opset: int,
+) -> ir.Model:
+    try:
+        with quiet_torch():
+            return written(model, arguments, inputs, outputs, opset)
+    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        raise ExportError(
+            f"torch cannot write the TorchScript as ONNX: {_first_line(error)}",
+            hint="save the module itself with `adaptive_act.save`: torch has a newer exporter for it",
+        ) from error
+
+
 def _traced(
     model: nn.Module,
     arguments: tuple[torch.Tensor, ...],
@@ -65,10 +103,10 @@ def _traced(
     outputs: tuple[str, ...],
     opset: int,
 ) -> ir.Model:
-    free = tuple(
+    free = [
         {axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)} or None
         for spec in inputs
-    )
+    ]
     try:
         with quiet_torch():
             program = torch.onnx.export(
@@ -78,7 +116,7 @@ def _traced(
                 verbose=False,
                 input_names=[spec.name for spec in inputs],
                 output_names=outputs,
-                dynamic_shapes=free if any(free) else None,
+                dynamic_shapes=_by_parameter(model, free) if any(free) else None,
                 opset_version=opset,
             )
     except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
@@ -86,6 +124,17 @@ def _traced(
     if program is None:
         raise ExportError("torch wrote no ONNX graph")
     return program.model
+
+
+def _by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:
+    """One entry a parameter of `forward`; what its `*parameter` takes is one entry."""
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    single = next(
+        (place for place, one in enumerate(parameters) if one.kind is inspect.Parameter.VAR_POSITIONAL),
+        len(free),
+    )
+    rest = (tuple(free[single:]),) if len(free) > single else ()
+    return (*free[:single], *rest)
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from adaptive_act import TensorSpec
 from convert.errors import UsageError
 
@@ -14,8 +16,10 @@ LARGEST_INPUT = 2**28  # elements, with free sizes of FREE_SIZE
 FREE_SIZE = 32  # what a free size other than the batch is tried at: as small as image networks take
 LONGEST_NAME = 128
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]*"
-_WRITTEN = re.compile(rf"(?P<name>{_NAME}):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\[\]]*)\]")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:/\-]*"
+_WRITTEN = re.compile(
+    rf"(?P<name>{_NAME}):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\[\]]*)\](?:<(?P<below>[0-9]{{1,10}}))?"
+)
 _FREE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -26,11 +30,13 @@ class InputSpec:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    below: int | None = None
+    """Whole numbers that the model takes here stand from 0 to one below this; None where it is not known."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name) or len(self.name) > LONGEST_NAME:
             raise UsageError(
-                f"input name `{self.name[:LONGEST_NAME]}` is not one: expected letters, digits, `_.-`"
+                f"input name `{self.name[:LONGEST_NAME]}` is not one: expected letters, digits, `_.:/-`"
             )
         if self.dtype not in DTYPES:
             raise UsageError(
@@ -46,6 +52,17 @@ class InputSpec:
             raise UsageError(
                 f"input `{self.name}` has shape {self.written}, more than {LARGEST_INPUT} elements"
             )
+        if self.below is not None:
+            self._require_bound(self.below)
+
+    def _require_bound(self, below: int) -> None:
+        if self.dtype == "bool" or self.dtype.startswith("float"):
+            raise UsageError(
+                f"input `{self.name}` is {self.dtype}, only whole numbers have a bound `<{below}`"
+            )
+        largest = int(np.iinfo(self.dtype).max) + 1
+        if not 0 < below <= largest:
+            raise UsageError(f"input `{self.name}` has the bound `<{below}`, expected 1 to {largest}")
 
     @property
     def written(self) -> str:
@@ -70,6 +87,7 @@ def batch_of(inputs: Sequence[InputSpec], batch: int) -> dict[str, int]:
 def parse_input(text: str) -> InputSpec:
     """The input that `name:float32[N,3,32,32]` describes; a size that is a word (or `?`) is free.
 
+    `ids:int64[N,T]<30522` holds whole numbers from 0 to 30521.
     Raises UsageError where the text is not of this form.
     """
     found = _WRITTEN.fullmatch(text.strip())
@@ -77,7 +95,8 @@ def parse_input(text: str) -> InputSpec:
         raise UsageError(f"input `{text[:200]}` cannot be read, expected `name:float32[N,3,32,32]`")
     name, written = found["name"], found["shape"].strip()
     parts = [part.strip() for part in written.split(",")] if written else []
-    return InputSpec(name, found["dtype"], tuple(_size(name, axis, part) for axis, part in enumerate(parts)))
+    shape = tuple(_size(name, axis, part) for axis, part in enumerate(parts))
+    return InputSpec(name, found["dtype"], shape, int(found["below"]) if found["below"] else None)
 
 
 def inputs_of(specs: Sequence[TensorSpec]) -> tuple[InputSpec, ...]:
@@ -87,7 +106,7 @@ def inputs_of(specs: Sequence[TensorSpec]) -> tuple[InputSpec, ...]:
             spec.name,
             spec.dtype,
             tuple(
-                _free_name(spec.name, axis) if size is None else size for axis, size in enumerate(spec.shape)
+                free_name(spec.name, axis) if size is None else size for axis, size in enumerate(spec.shape)
             ),
         )
         for spec in specs
@@ -109,7 +128,7 @@ def distinct(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
 
 def _size(name: str, axis: int, part: str) -> int | str:
     if part in ("?", "None"):
-        return _free_name(name, axis)
+        return free_name(name, axis)
     if part.isascii() and part.isdigit() and len(part) < 12:
         return int(part)
     if _FREE.fullmatch(part) and len(part) <= LONGEST_NAME:
@@ -119,5 +138,6 @@ def _size(name: str, axis: int, part: str) -> int | str:
     )
 
 
-def _free_name(name: str, axis: int) -> str:
+def free_name(name: str, axis: int) -> str:
+    """What a free size is called that nobody named; a first one is the batch of all inputs."""
     return "batch" if axis == 0 else f"{re.sub('[^A-Za-z0-9_]', '_', name)}_{axis}"

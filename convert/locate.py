@@ -16,7 +16,7 @@ from convert.rewriting import Rule
 from convert.rules import RULES
 from convert.runtime import Session
 from convert.samples import Array, SampleSet
-from convert.verify import Original, run_set
+from convert.verify import Culprit, Original, run_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,19 @@ class Suspects:
     firings: tuple[Firing, ...]
     rules: Sequence[Rule] = RULES
 
-    def culprit(self, samples: SampleSet, output: str) -> str:
-        """One line that names what first differs on these samples."""
+    def culprit(self, samples: SampleSet, output: str) -> Culprit:
+        """What names what first differs on these samples."""
         if not self._passes(0, samples, output):
-            return _first_module(self, samples)
+            return Culprit(_first_module(self, samples))
         low, high = 0, len(self.firings)
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self._passes(middle, samples, output) else (low, middle)
         if high == 0 or self._passes(high, samples, output):
-            return "the difference does not show when these samples are run alone"
+            return Culprit("the difference does not show when these samples are run alone")
         firing = self.firings[high - 1]
-        return f"first differing after rule `{firing.rule}` at `{firing.layer}` ({self.kind(firing.layer)})"
+        where = f"`{firing.layer}` ({self.kind(firing.layer)})"
+        return Culprit(f"first differing after rule `{firing.rule}` at {where}", firing.rule)
 
     def _passes(self, firings: int, samples: SampleSet, output: str) -> bool:
         graph = optimise(self.exported, self.rules, limit=firings).model
@@ -65,8 +66,8 @@ def _first_module(suspects: Suspects, samples: SampleSet) -> str:
 
 def _agreement(suspects: Suspects, samples: SampleSet) -> list[tuple[str, bool]]:
     """Each module that the graph has a value of, in the order they ran, and whether that value agrees."""
-    wide = _module_outputs(suspects.original.float64, suspects.original.reference, samples.arrays)
-    own = _module_outputs(suspects.original.float32, suspects.original.own, samples.arrays)
+    wide = module_outputs(suspects.original.float64, suspects.original.reference, samples.arrays)
+    own = module_outputs(suspects.original.float32, suspects.original.own, samples.arrays)
     file = _graph_values(suspects.exported, set(own), samples.arrays)
     results = []
     for name, values in wide.items():
@@ -76,7 +77,7 @@ def _agreement(suspects: Suspects, samples: SampleSet) -> list[tuple[str, bool]]
     return results
 
 
-def _module_outputs(
+def module_outputs(
     model: nn.Module, run: Callable[[Sequence[Array]], object], arrays: Sequence[Array]
 ) -> dict[str, Array]:
     """What each innermost module returned, where that is one tensor, by name and in order."""

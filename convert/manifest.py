@@ -5,22 +5,16 @@ JSON in the model's `metadata_props`, under KEY. Standard library only: a server
 
 import dataclasses
 import json
-import types
-import typing
-from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+import re
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from convert.records import ManifestError, decode
 
 KEY = "adaptact.manifest"
-FORMAT = "adaptact-manifest/1"
+FORMAT = "adaptact-manifest/1.1"
+"""Every 1.x is read: what an older one lacks has a default, and what a newer one adds is left out."""
 LARGEST = 32 * 2**20  # characters
-MOST_ITEMS = 1_000_000  # of one list
-DEEPEST = 16
-
-_T = TypeVar("_T")
-
-
-class ManifestError(ValueError):
-    """The text is not a manifest that this version reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +36,27 @@ class CurveRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StartRecord:
+    """Where an activation started; `curve[i]` is the curve of the learned one's `channels[i]` then."""
+
+    origin: str
+    values: dict[str, tuple[float, ...]]
+    curve: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReachRecord:
+    """What reached an activation: `shares` of all inputs in equal bins from low to high."""
+
+    inputs: int
+    low: float
+    high: float
+    shares: tuple[float, ...]
+    below_zero: float
+    """The share of the inputs below 0."""
+
+
+@dataclass(frozen=True, slots=True)
 class ActivationRecord:
     """One learned activation; `values` has one number for the layer, or one a channel, by parameter."""
 
@@ -51,6 +66,12 @@ class ActivationRecord:
     options: dict[str, Any]
     values: dict[str, tuple[float, ...]]
     curve: CurveRecord
+    replaced: str = ""
+    """The plain activation that stood there before."""
+    words: str = ""
+    """What the learned shape does."""
+    start: StartRecord | None = None
+    reach: ReachRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,14 @@ class DeclinedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedRecord:
+    """A rewrite rule that was not used, since the file would have failed parity with it, and by how much."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetRecord:
     """One set of samples. `overflowed` outputs were not finite in the original float32 model either."""
 
@@ -81,6 +110,23 @@ class SetRecord:
     """Outputs that are NaN or Inf in the reference."""
     non_finite_lost: int
     """Those of them that the file gives another value than the original float32 model."""
+    non_finite_gained: int = 0
+    """Outputs that are NaN or Inf in the file alone."""
+    used: dict[str, float] = field(default_factory=dict)
+    """By output, the share of the allowance that the file's error takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRecord:
+    """How often the largest score of a sample stands in the same place as in the original in float64."""
+
+    samples: int
+    agreed: int
+    original_agreed: int
+    """The original float32 model's own."""
+    low: float
+    high: float
+    """The 95 % interval (Wilson's) of the file's share among samples of this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +144,20 @@ class OutputRecord:
     worst_set: str
     quantiles: dict[str, float]
     """Of the file's absolute errors on typical samples."""
+    original_quantiles: dict[str, float] = field(default_factory=dict)
+    """Of the original float32 model's."""
+    typical_scale: float = 0.0
+    """The largest magnitude on typical samples; 0 where it was not written down."""
+    ratio: float | None = None
+    """The file's error over the original float32 model's, root mean square on typical samples."""
+    top1: AgreementRecord | None = None
+    """None where the output is not rows of scores."""
+
+    def over_scale(self) -> dict[str, float]:
+        """The quantiles of the file's error as shares of the typical scale; empty where that is not known."""
+        if not self.typical_scale:
+            return {}
+        return {share: error / self.typical_scale for share, error in self.quantiles.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +167,15 @@ class ParityRecord:
     criterion: str
     outputs: tuple[OutputRecord, ...]
     sets: tuple[SetRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecord:
+    """The file beside the ONNX file that holds its larger weights."""
+
+    name: str
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +196,14 @@ class Manifest:
     fired: tuple[FiredRecord, ...]
     declined: tuple[DeclinedRecord, ...]
     parity: ParityRecord
+    source_kind: str = ""
+    """What that file was: checkpoint, state_dict, exported program, TorchScript, pickled module or ONNX."""
+    reference: str = "float64"
+    """The precision of the model that parity was judged against."""
+    data: DataRecord | None = None
+    """None where the ONNX file holds all its weights."""
+    dropped: tuple[DroppedRecord, ...] = ()
+    """The rewrite rules that the file was made without."""
 
     def to_json(self) -> str:
         """The manifest as compact JSON, the same for the same manifest."""
@@ -141,66 +218,24 @@ class Manifest:
             content = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"the manifest is not JSON: {error}") from error
-        found = content.get("format") if isinstance(content, dict) else None
-        if found != FORMAT:
-            raise ManifestError(f"the manifest's format is `{str(found)[:40]}`, expected `{FORMAT}`")
-        manifest: Self = _decode(cls, content, "manifest")
+        _require_readable(content.get("format") if isinstance(content, dict) else None)
+        manifest: Self = decode(cls, content, "manifest")
         return manifest
+
+
+def _require_readable(found: object) -> None:
+    """ManifestError unless the format is one of ours, of the major version that this reader knows."""
+    kind, _, ours = FORMAT.partition("/")
+    written = re.fullmatch(rf"{kind}/(\d{{1,6}})(\.\d{{1,6}})?", found) if isinstance(found, str) else None
+    if written is None:
+        raise ManifestError(f"the manifest's format is `{str(found)[:40]}`, expected `{FORMAT}`")
+    major = int(ours.partition(".")[0])
+    if int(written[1]) != major:
+        raise ManifestError(
+            f"the manifest's format is `{found}`, and this version of adaptact reads `{kind}/{major}.x`: "
+            "read the file with the version that wrote it, or a newer one"
+        )
 
 
 def _refuse_constant(name: str) -> float:
     raise ManifestError(f"the manifest holds `{name}`, which is not JSON")
-
-
-def _decode(kind: Any, content: Any, where: str) -> Any:  # Any: the type is read from the fields' annotations
-    """`content` as a value of the annotated type; ManifestError says where it is not."""
-    if kind is Any:
-        return _plain(content, where, 0)
-    if dataclasses.is_dataclass(kind):
-        return _decode_fields(kind, content, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return _decode_either(arguments, content, where)
-    if origin is tuple and isinstance(content, list) and len(content) <= MOST_ITEMS:
-        return tuple(_decode(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(content))
-    if origin is dict and isinstance(content, dict) and len(content) <= MOST_ITEMS:
-        return {key: _decode(arguments[1], item, f"{where}.{key[:40]}") for key, item in content.items()}
-    if origin is None and _is_plain(kind, content):
-        return float(content) if kind is float else content
-    raise ManifestError(f"`{where}` is `{type(content).__name__}`, expected `{kind}`")
-
-
-def _decode_fields(kind: Any, content: Any, where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    if not isinstance(content, dict) or set(content) != set(hints):
-        keys = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ManifestError(f"`{where}` has {str(keys)[:200]}, expected {sorted(hints)}")
-    return kind(**{name: _decode(hint, content[name], f"{where}.{name}") for name, hint in hints.items()})
-
-
-def _decode_either(kinds: tuple[Any, ...], content: Any, where: str) -> Any:
-    if content is None and types.NoneType in kinds:
-        return None
-    others = [kind for kind in kinds if kind is not types.NoneType]
-    if len(others) == 1:
-        return _decode(others[0], content, where)
-    if any(_is_plain(kind, content) for kind in others):
-        return content
-    raise ManifestError(f"`{where}` is `{type(content).__name__}`, expected one of {others}")
-
-
-def _is_plain(kind: Any, content: Any) -> bool:
-    if kind is float:
-        return isinstance(content, int | float) and not isinstance(content, bool) and abs(content) < 1e300
-    return isinstance(content, kind) and (kind is bool or not isinstance(content, bool))
-
-
-def _plain(content: Any, where: str, depth: int) -> Any:
-    """JSON of any shape, no deeper than DEEPEST."""
-    if depth > DEEPEST:
-        raise ManifestError(f"`{where}` is nested deeper than {DEEPEST}")
-    if isinstance(content, list):
-        return [_plain(item, where, depth + 1) for item in content]
-    if isinstance(content, dict):
-        return {key: _plain(item, where, depth + 1) for key, item in content.items()}
-    return content

@@ -16,7 +16,7 @@ from convert.rewriting import Declined, Fired, Rule
 from convert.rules import RULES
 
 # Every firing removes or finally lowers a node, so rules come to rest; this bounds a pair that would not.
-FIRINGS_PER_NODE = 20
+FIRINGS_PER_NODE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,22 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A rule that the graph was rewritten without, because it broke parity, and by how much."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Optimised:
     """The rewritten graph, every firing in order, and what was declined in the end."""
 
     model: ir.Model
     firings: tuple[Firing, ...]
     refusals: tuple[Refusal, ...]
+    dropped: tuple[Dropped, ...] = ()
+    """The rules that it had to do without."""
 
     def counts(self) -> dict[str, int]:
         """How often each rule fired, in the order of the rules."""
@@ -50,23 +60,34 @@ class Optimised:
         return {rule.name: fired[rule.name] for rule in RULES if fired[rule.name]}
 
 
+def kept(dropped: Sequence[Dropped]) -> tuple[Rule, ...]:
+    """RULES without those that were dropped."""
+    return tuple(rule for rule in RULES if rule.name not in {one.rule for one in dropped})
+
+
 def optimise(model: ir.Model, rules: Sequence[Rule] = RULES, limit: int | None = None) -> Optimised:
-    """The model with the rules applied, at most `limit` times where given; the input is left as it is."""
+    """The model with the rules applied, at most `limit` times where given; the input is left as it is.
+
+    A rule is tried only where all rules before it have come to rest, so a later one may count on that.
+    """
     optimised = model.clone()
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(optimised)
+    RemoveUnusedNodesPass()(optimised)  # or what nobody reads would count as a reader
     bound = FIRINGS_PER_NODE * (optimised.graph.num_nodes() + 1)
     firings: list[Firing] = []
     refusals: dict[Refusal, None] = {}
     resting = False
     while not resting:
         refusals.clear()
-        before = len(firings)
+        resting = True
         for rule in rules:
             room = min(bound, bound if limit is None else limit) - len(firings)
             fired, declined = _apply(rule, optimised.graph, room)
             firings += fired
             refusals |= dict.fromkeys(declined)
-        resting = len(firings) == before
+            if fired:
+                resting = False
+                break
     RemoveUnusedNodesPass()(optimised)
     NameFixPass()(optimised)
     return Optimised(optimised, tuple(firings), tuple(refusals))

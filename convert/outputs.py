@@ -1,44 +1,59 @@
-"""What comes out of a model: one tensor, several, or a dictionary of them, always read as named tensors."""
+"""What comes out of a model: tensors, in whatever they are wrapped, always read as named tensors."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from convert.errors import ExportError, UsageError
 
+DEEPEST = 8
+ALONE = "output"
+
 
 def named_outputs(result: object, names: Sequence[str] | None) -> dict[str, Tensor]:
-    """The tensors that a model returned, by name.
+    """The tensors that a model returned, by name, in order; what is None is left out.
 
-    `names` are the checkpoint's; without them, a dictionary's keys, `output`, or `output_0`, `output_1` ...
-    Raises ExportError where something else than tensors came back, and UsageError for a wrong count of names.
+    `names` are the checkpoint's. Without them the one tensor is `output`, those of a tuple `output_0`,
+    `output_1` ..., and those of a dictionary, dataclass or named tuple have its names; what is wrapped twice
+    has both, as `hidden_0`. Raises ExportError where something else than tensors came back, and UsageError
+    for a wrong count of names.
     """
-    tensors, own = _tensors(result)
-    given = list(names) if names is not None else own
-    if len(given) != len(tensors):
-        raise UsageError(f"the model returns {len(tensors)} outputs, expected {len(given)}: {given}")
+    found = list(_tensors("", result, 0))
+    if not found:
+        raise ExportError(f"the model returns no tensor, only a `{type(result).__name__}`")
+    given = list(names) if names is not None else [name for name, _ in found]
+    if len(given) != len(found):
+        raise UsageError(f"the model returns {len(found)} outputs, expected {len(given)}: {given}")
     if len(set(given)) != len(given):
         raise UsageError(f"the outputs' names are not distinct: {given}")
-    return dict(zip(given, tensors, strict=True))
+    return dict(zip(given, (tensor for _, tensor in found), strict=True))
 
 
-def _tensors(result: object) -> tuple[list[Tensor], list[str]]:
-    if isinstance(result, Tensor):
-        return [result], ["output"]
-    if isinstance(result, dict):
-        return _all_tensors(list(result.values())), [str(key) for key in result]
-    if isinstance(result, tuple | list) and result:
-        return _all_tensors(list(result)), [f"output_{index}" for index in range(len(result))]
-    raise ExportError(
-        f"the model returns `{type(result).__name__}`, expected tensors, or a list or dict of them"
-    )
+def _tensors(name: str, value: object, depth: int) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name or ALONE, value
+    elif value is not None:
+        members = _members(name, value) if depth < DEEPEST else None
+        if members is None:
+            where = f"at `{name}`" if name else "as its result"
+            raise ExportError(
+                f"the model returns a `{type(value).__name__}` {where}, expected tensors, or a tuple, dict "
+                "or dataclass of them",
+                hint="wrap it in a module whose forward returns the tensors alone",
+            )
+        for inner, member in members:
+            yield from _tensors(inner, member, depth + 1)
 
 
-def _all_tensors(values: list[object]) -> list[Tensor]:
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    if len(tensors) != len(values):
-        other = next(value for value in values if not isinstance(value, Tensor))
-        raise ExportError(
-            f"the model returns a `{type(other).__name__}` among its outputs, expected tensors only"
-        )
-    return tensors
+def _members(name: str, value: object) -> list[tuple[str, object]] | None:
+    """What a container holds, each under its own name; None where it is no container."""
+    if isinstance(value, Mapping):
+        return [(f"{name}_{key}" if name else str(key), member) for key, member in value.items()]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return _members(name, dict(zip(value._fields, value, strict=True)))
+    if isinstance(value, tuple | list):
+        return [(f"{name or ALONE}_{index}", member) for index, member in enumerate(value)]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _members(name, {one.name: getattr(value, one.name) for one in dataclasses.fields(value)})
+    return None

@@ -45,7 +45,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One output in one set. `errors` are the file's, of the numbers that are judged."""
+    """One output in one set. `errors` are the file's, of the numbers that are judged.
+
+    `original_errors` are those of the original in float32 on the very samples, of the same numbers.
+    """
 
     output: str
     run: str
@@ -59,7 +62,9 @@ class Comparison:
     overflowed: int
     non_finite: int
     non_finite_lost: int
+    non_finite_gained: int
     errors: Array
+    original_errors: Array
 
     @property
     def passed(self) -> bool:
@@ -70,6 +75,42 @@ class Comparison:
     def used(self) -> float:
         """The share of the allowance that the file's error takes."""
         return self.file_error / self.allowed if self.allowed else (0.0 if self.passed else np.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of `samples` rows of scores, those with the largest in the same place as in float64."""
+
+    samples: int
+    agreed: int
+    original_agreed: int
+    """The original float32 model's own."""
+
+
+def top1(runs: Sequence[Run], output: str) -> Agreement | None:
+    """The agreement on typical samples; None unless the output is rows [samples, classes] of real numbers."""
+    rows = [
+        (run.reference[output], run.originals[0][output], run.file[output]) for run in runs if run.typical
+    ]
+    if not rows or not all(_are_scores(reference, file) for reference, _, file in rows):
+        return None
+    reference, original, file = (np.concatenate(part) for part in zip(*rows, strict=True))
+    known = np.isfinite(reference).all(1)
+    places = reference.argmax(1)
+    return Agreement(
+        samples=int(known.sum()),
+        agreed=int((known & (file.argmax(1) == places)).sum()),
+        original_agreed=int((known & (original.argmax(1) == places)).sum()),
+    )
+
+
+def _are_scores(reference: Array, file: Array) -> bool:
+    return (
+        reference.ndim == 2
+        and reference.shape[1] > 1
+        and reference.dtype.kind == "f"
+        and file.shape == reference.shape
+    )
 
 
 def scales(runs: Sequence[Run]) -> dict[str, float]:
@@ -110,15 +151,30 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         overflowed=int((np.isfinite(reference) & ~np.isfinite(first)).sum()),
         non_finite=int((~np.isfinite(reference)).sum()),
         non_finite_lost=int((~np.isfinite(reference) & ~_same(file, first)).sum()),
+        non_finite_gained=int((judged & ~np.isfinite(file)).sum()),
         errors=errors[judged],
+        original_errors=_errors(first, reference, judged)[judged],
     )
 
 
 def _unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:
     """A comparison that fails because the file gives another type or shape of array."""
-    zero = np.zeros(0)
     return Comparison(
-        output, run.name, 0.0, 0.0, float("inf"), 0.0, file.shape, original.size, file.size, 0, 0, 0, zero
+        output=output,
+        run=run.name,
+        scale=0.0,
+        original_error=0.0,
+        file_error=float("inf"),
+        allowed=0.0,
+        worst=file.shape,
+        expected=original.size,
+        got=file.size,
+        overflowed=0,
+        non_finite=0,
+        non_finite_lost=0,
+        non_finite_gained=0,
+        errors=np.zeros(0),
+        original_errors=np.zeros(0),
     )
 
 

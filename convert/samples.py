@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
 LARGEST_RUN = 64  # samples at a time
 TYPICAL_NUMBERS = 2**19  # of the inputs in the largest generated batch: what keeps parity cheap for images
+SHOWN_NUMBERS = {"given": 2**22, "generated": 2**18}
+"""Of the inputs whose way through the activations is written down: their histograms cost more than parity."""
 # Where activations bend or saturate, and the float32 numbers just beside zero.
 BOUNDARY = (
     0.0,
@@ -51,6 +53,10 @@ class SampleSet:
     """Whether the outputs' usual scale is read off these samples."""
     finite: bool = True
     """False where the samples hold NaN or Inf, which are reported and not judged."""
+    given: bool = False
+    """Whether they are the user's own."""
+    fixed: bool = False
+    """Whether the model takes no other number of samples."""
 
 
 def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
@@ -63,7 +69,8 @@ def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
 
     def run(name: str, batch: int, numbers: str, **marks: bool) -> SampleSet:
         sizes = batch_of(inputs, batch)
-        return SampleSet(name, tuple(_array(spec, sizes, numbers, random) for spec in inputs), **marks)
+        arrays = tuple(_array(spec, sizes, numbers, random) for spec in inputs)
+        return SampleSet(name, arrays, fixed=not free, **marks)
 
     sets = [
         run(f"typical, batch {batch}" if free else f"typical, {batch}", batch, "normal", typical=True)
@@ -81,6 +88,36 @@ def _many(inputs: Sequence[InputSpec]) -> int:
     return min(max(TYPICAL_NUMBERS // max(numbers, 1), 3), LARGEST_RUN)
 
 
+def most_like_data(sets: Sequence[SampleSet]) -> tuple[SampleSet, ...]:
+    """The user's own samples, or else a typical set that was generated; as many as SHOWN_NUMBERS allow."""
+    given = [samples for samples in sets if samples.given]
+    left = SHOWN_NUMBERS["given" if given else "generated"]
+    shown: list[SampleSet] = []
+    for samples in given or [samples for samples in sets if samples.typical][-1:]:
+        size = sum(array.size for array in samples.arrays)
+        if size <= left or not shown:
+            shown.append(samples if size <= left else _first(samples, left / size))
+        left -= size
+    return tuple(shown)
+
+
+def _first(samples: SampleSet, share: float) -> SampleSet:
+    """The first samples, this share of them, but at least one; a batch that is fixed stays whole."""
+    counts = {array.shape[0] if array.ndim else 1 for array in samples.arrays}
+    if len(counts) != 1 or samples.fixed:
+        return samples
+    kept = max(int(counts.pop() * share), 1)
+    return replace(samples, arrays=tuple(array[:kept] for array in samples.arrays))
+
+
+def alone(samples: SampleSet, place: int) -> SampleSet:
+    """The set with this one of its samples, where they stand along the first axis and the batch is free."""
+    counts = {array.shape[0] if array.ndim else 1 for array in samples.arrays}
+    if samples.fixed or len(counts) != 1 or place >= counts.pop():
+        return samples
+    return replace(samples, arrays=tuple(array[place : place + 1] for array in samples.arrays))
+
+
 def example(inputs: Sequence[InputSpec]) -> tuple[Array, ...]:
     """One small batch of two, as the exporter traces it."""
     random = np.random.default_rng(7)
@@ -94,8 +131,8 @@ def _is_float(spec: InputSpec) -> bool:
 def _array(spec: InputSpec, sizes: dict[str, int], numbers: str, random: np.random.Generator) -> Array:
     shape = spec.sized(sizes)
     if not _is_float(spec):
-        # Integers may index a table of unknown length: 0 and 1 are the only ones that are always inside.
-        return random.integers(0, 2, shape).astype(spec.dtype)
+        # Integers may index a table; where its length is not known, 0 and 1 are the only ones always inside.
+        return random.integers(0, spec.below or 2, shape).astype(spec.dtype)
     return _floats(numbers, shape, random).astype(spec.dtype)
 
 
@@ -125,7 +162,13 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> tuple[SampleSet, ..
         raise UsageError(f"`{path}` holds {count} samples, expected a multiple of the fixed batch of {step}")
     starts = range(0, count, step)
     return tuple(
-        SampleSet(f"given, {start}", tuple(array[start : start + step] for array in arrays), typical=True)
+        SampleSet(
+            f"given, {start}",
+            tuple(array[start : start + step] for array in arrays),
+            typical=True,
+            given=True,
+            fixed=inputs[0].free_batch is None,
+        )
         for start in starts
     )
 

@@ -47,11 +47,29 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """Every comparison that was made, all passed."""
+    """Every comparison that was made."""
 
     comparisons: tuple[Comparison, ...]
     runs: tuple[Run, ...]
     tolerances: Mapping[str, float]
+
+    @property
+    def worst(self) -> Comparison:
+        """Where the file takes the largest share of its allowance."""
+        return max(self.comparisons, key=lambda comparison: (not comparison.passed, comparison.used))
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output passed in every set."""
+        return self.worst.passed
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """One line on what first differs, and the rewrite rule that made it differ, where one did."""
+
+    text: str
+    rule: str | None = None
 
 
 def verify(
@@ -59,13 +77,26 @@ def verify(
     session: Session,
     sets: Sequence[SampleSet],
     tolerances: Mapping[str, float],
-    culprit: Callable[[SampleSet, str], str],
+    culprit: Callable[[SampleSet, str], Culprit],
 ) -> Parity:
     """The comparisons of every output in every set, where all of them pass.
 
     Raises ParityError otherwise, naming the output, the worst number, and what `culprit` says of the set and
     output where the file misses its allowance most.
     """
+    parity = measure(original, session, sets, tolerances)
+    if not parity.passed:
+        worst = parity.worst
+        samples = next(samples for samples in sets if samples.name == worst.run)
+        found = culprit(samples, worst.output)
+        raise ParityError(failure(worst), hint=found.text, rule=found.rule)
+    return parity
+
+
+def measure(
+    original: Original, session: Session, sets: Sequence[SampleSet], tolerances: Mapping[str, float]
+) -> Parity:
+    """The comparisons of every output in every set, whether they pass or not."""
     runs = tuple(run_set(original, session, samples) for samples in sets)
     usual = scales(runs)
     comparisons = tuple(
@@ -73,18 +104,13 @@ def verify(
         for run in runs
         for output in original.outputs
     )
-    failed = [comparison for comparison in comparisons if not comparison.passed]
-    if failed:
-        worst = max(failed, key=lambda comparison: comparison.used)
-        samples = next(samples for samples in sets if samples.name == worst.run)
-        raise ParityError(_message(worst), hint=culprit(samples, worst.output))
     return Parity(comparisons, runs, tolerances)
 
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     """One set through the original, in float64 and in float32 several times, and through the graph."""
     arrays = samples.arrays
-    nudged = [original.own(_nudge(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
+    nudged = [original.own(beside(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
     return Run(
         name=samples.name,
         samples=arrays[0].shape[0] if arrays[0].ndim else 1,
@@ -96,13 +122,13 @@ def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     )
 
 
-def _nudge(arrays: Sequence[Array], seed: int) -> list[Array]:
+def beside(arrays: Sequence[Array], seed: int) -> list[Array]:
     """The arrays with each floating point number moved by one unit in the last place, up or down."""
     random = np.random.default_rng(seed)
-    return [_beside(array, random) if array.dtype.kind == "f" else array for array in arrays]
+    return [_moved(array, random) if array.dtype.kind == "f" else array for array in arrays]
 
 
-def _beside(array: Array, random: np.random.Generator) -> Array:
+def _moved(array: Array, random: np.random.Generator) -> Array:
     towards: Any = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
     moved = np.nextafter(array, towards)
     return np.where((array == 0) | ~np.isfinite(moved), array, moved)
@@ -112,7 +138,8 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
-def _message(worst: Comparison) -> str:
+def failure(worst: Comparison) -> str:
+    """What failed, in one line: the output, the samples, and the worst number against what was allowed."""
     if not worst.errors.size and not np.isfinite(worst.file_error):
         return (
             f"parity failed for output `{worst.output}` on samples `{worst.run}`: the file gives shape "

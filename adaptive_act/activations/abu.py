@@ -27,8 +27,8 @@ class ABU(Activation):
         nn.SiLU: _NOWHERE | {"w_silu": 1.0},
     }
     onnx_ops = (
-        *("Tanh", "Mul", "Elu", "Mul", "Add", "Sigmoid", "Mul", "Mul", "Add"),
-        *("Relu", "Mul", "Add", "Mul", "Add"),
+        *("Tanh", "Elu", "Sigmoid", "Relu", "Mul", "Add", "Mul"),
+        *("Mul", "Add", "Mul", "Add", "Mul", "Add"),
     )
 
     def formula(

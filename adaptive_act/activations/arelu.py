@@ -21,7 +21,7 @@ class AReLU(Activation):
     """
 
     learned = {"a": Learned(0.9), "b": Learned(2.0)}
-    onnx_ops = ("Relu", "Mul", "Min", "Mul", "Add")
+    onnx_ops = ("LeakyRelu", "Mul")
 
     def formula(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
         left = a.clamp(_LOWEST, _HIGHEST)

@@ -24,7 +24,7 @@ class DPReLU(Activation):
         nn.PReLU: {"p": 1.0, "n": "weight"},
         nn.Identity: {"p": 1.0, "n": 1.0},
     }
-    onnx_ops = ("Relu", "Mul", "Min", "Mul", "Add")
+    onnx_ops = ("LeakyRelu", "Mul")
 
     def formula(self, x: Tensor, p: Tensor, n: Tensor) -> Tensor:
         return two_lines(x, p, n)

@@ -21,7 +21,7 @@ class DynActivation(Activation):
     fixed_points = {plain.module: {"alpha": 1.0, "beta": 0.0} for plain in PLAIN.values()} | {
         nn.Identity: {"alpha": 1.0, "beta": 1.0}
     }
-    onnx_ops = ("Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul", "Mul", "Mul", "Add")
+    onnx_ops = ("Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul", "Add", "Mul")
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ class MetaACON(Activation):
     fixed_points = {nn.SiLU: {"p1": 1.0, "p2": 0.0}, nn.Identity: {"p1": 1.0, "p2": 1.0}}
     onnx_ops = (
         *("ReduceMean", "Gemm", "Gemm", "Sigmoid", "Reshape", "Mul"),
-        *("Mul", "Mul", "Sigmoid", "Mul", "Add", "Mul"),
+        *("Mul", "Sigmoid", "Mul", "Add", "Mul"),
     )
 
     def __init__(

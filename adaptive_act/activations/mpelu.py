@@ -21,7 +21,7 @@ class MPELU(Activation):
         nn.CELU: {"alpha": 1.0, "beta": 1.0},
         nn.ReLU: {"alpha": 0.0, "beta": 1.0},
     }
-    onnx_ops = ("Relu", "Min", "Mul", "Exp", "Sub", "Mul", "Add")
+    onnx_ops = ("Mul", "Elu", "Mul")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         return elu_below(x, alpha, beta)

@@ -38,7 +38,7 @@ class NEAAF(Activation):
         plain: {"alpha": 1.0, "beta": 0.0} for plain in (nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SiLU)
     }
     in_float32 = True
-    onnx_ops = ("Relu", "Mul", "Mul", "Mul", "Mul", "Add")
+    onnx_ops = ("Relu", "Mul", "Mul", "Add", "Mul")
 
     def __init__(
         self,

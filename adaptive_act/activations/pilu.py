@@ -23,7 +23,7 @@ class PiLU(Activation):
         nn.PReLU: {"a": 1.0, "b": "weight", "c": 0.0},
         nn.Identity: {"a": 1.0, "b": 1.0, "c": 0.0},
     }
-    onnx_ops = ("Sub", "Relu", "Mul", "Min", "Mul", "Add", "Add")
+    onnx_ops = ("Sub", "LeakyRelu", "Mul", "Add")
 
     def formula(self, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         return two_lines(x - c, a, b) + c

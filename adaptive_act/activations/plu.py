@@ -18,7 +18,7 @@ class PLU(Activation):
 
     learned = {"alpha": Learned(0.1), "c": Learned(1.0, positive=True)}
     fixed_points = {nn.Hardtanh: {"alpha": 0.0, "c": "max_val"}, nn.Identity: {"alpha": 1.0, "c": 1.0}}
-    onnx_ops = ("Clip", "Sub", "Mul", "Add")
+    onnx_ops = ("Clip", "Mul", "Mul", "Add")
 
     def formula(self, x: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
         middle = clip(x, -c, c)

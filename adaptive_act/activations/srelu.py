@@ -33,7 +33,7 @@ class SReLU(Activation):
         nn.ReLU6: {"tl": "min_val", "al": 0.0, "tr": "max_val", "ar": 0.0},
         nn.Hardtanh: {"tl": "min_val", "al": 0.0, "tr": "max_val", "ar": 0.0},
     }
-    onnx_ops = ("Clip", "Sub", "Relu", "Mul", "Min", "Mul", "Add", "Add")
+    onnx_ops = ("Clip", "Sub", "LeakyRelu", "Mul", "Add")
 
     def formula(self, x: Tensor, tl: Tensor, al: Tensor, tr: Tensor, ar: Tensor) -> Tensor:
         middle = clip(x, torch.minimum(tl, tr), tr)

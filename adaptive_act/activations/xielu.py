@@ -22,7 +22,7 @@ class XIELU(Activation):
     """
 
     learned = {"alpha_p": Learned(0.8, positive=True), "excess": Learned(0.3, positive=True)}
-    onnx_ops = ("Relu", "Mul", "Mul", "Elu", "Mul", "Add", "Mul", "Sub")
+    onnx_ops = ("Relu", "Mul", "Mul", "Elu", "Mul", "Add", "Mul", "Add")
 
     def __init__(
         self, channels: int | None = None, channel_axis: int = 1, beta: float = 0.5, **values: Start

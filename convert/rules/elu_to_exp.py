@@ -4,11 +4,13 @@
 Exact up to the rounding of Exp and Sub, 6e-8 · alpha. For x >= 0 the second term is alpha · 1 − alpha = 0.
 For x < 0, exp(x) − 1 >= x, hence with alpha in [0, 1] alpha · (exp(x) − 1) >= x too, and Max picks it.
 ONNX Runtime's Exp is vectorised and its Elu is not: 1.08 instead of 1.21 of a ReLU network's time.
+In a sum with Relu(x) it is always the second form, whose Relu(x) and constant merge with the sum's.
 Declined on rows [batch, features], where ONNX Runtime fuses Elu into the Gemm before it.
 """
 
 import onnx_ir as ir
 
+from convert.blend import sum_around
 from convert.graph import Edit, attribute, rank
 from convert.rewriting import FIRED, Declined, Outcome, Rule
 
@@ -24,11 +26,20 @@ def _rewrite(node: ir.Node) -> Outcome:
     edit = Edit(node)
     decay = edit.op("Exp", edit.op("Min", value, edit.constant(0.0, dtype, "zero")))
     depth = edit.constant(alpha, dtype, "alpha")
-    left = edit.op("Sub", decay if alpha == 1 else edit.op("Mul", decay, depth), depth)
-    edit.replace(
-        edit.op("Max", value, left) if 0 <= alpha <= 1 else edit.op("Add", edit.op("Relu", value), left)
-    )
+    decay = decay if alpha == 1 else edit.op("Mul", decay, depth)
+    if _beside_relu(node, value):
+        edit.replace(edit.op("Sub", edit.op("Add", edit.op("Relu", value), decay), depth))
+    elif 0 <= alpha <= 1:
+        edit.replace(edit.op("Max", value, edit.op("Sub", decay, depth)))
+    else:
+        edit.replace(edit.op("Add", edit.op("Relu", value), edit.op("Sub", decay, depth)))
     return FIRED
+
+
+def _beside_relu(node: ir.Node, value: ir.Value) -> bool:
+    blend = sum_around(node)
+    sources = [term.value.producer() for term in blend.terms] if blend is not None else []
+    return any(one is not None and one.op_type == "Relu" and one.inputs[0] is value for one in sources)
 
 
 RULE = Rule("elu_to_exp", ("Elu",), _rewrite)

@@ -1,4 +1,4 @@
-"""Mish(x) = x · tanh(log(1 + eˣ)) -> x · (q / (2 − q)), q = t · (2 − t), t = Sigmoid(x).
+"""Mish(x), x · Tanh(Softplus(x)) -> x · (q / (2 − q)), q = t · (2 − t), t = Sigmoid(x).
 
 Exact: with e = eˣ and t = e / (1 + e), tanh(log(1 + e)) = ((1 + e)² − 1) / ((1 + e)² + 1)
 = (1 − (1 − t)²) / (1 + (1 − t)²) = q / (2 − q). Nothing overflows (q lies in [0, 1]) and nothing cancels.
@@ -13,8 +13,10 @@ from convert.rewriting import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value = node.inputs[0]
-    if value is None or value.dtype is None:
+    value = node.inputs[0] if node.op_type == "Mish" else _written_out(node)
+    if value is None:
+        return None
+    if value.dtype is None:
         return Declined("the type of the input is not known")
     edit = Edit(node)
     two = edit.constant(2.0, value.dtype.numpy(), "two")
@@ -25,4 +27,16 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("mish_to_sigmoid", ("Mish",), _rewrite)
+def _written_out(product: ir.Node) -> ir.Value | None:
+    """x of x · Tanh(Softplus(x))."""
+    for value, gate in (product.inputs, tuple(reversed(product.inputs))):
+        tangent = gate.producer() if gate is not None else None
+        smooth = tangent.inputs[0] if tangent is not None and tangent.op_type == "Tanh" else None
+        inner = smooth.producer() if smooth is not None else None
+        softplus = inner is not None and inner.op_type == "Softplus"
+        if softplus and inner is not None and inner.inputs[0] is value:
+            return value
+    return None
+
+
+RULE = Rule("mish_to_sigmoid", ("Mish", "Mul"), _rewrite)

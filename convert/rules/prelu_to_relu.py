@@ -11,7 +11,7 @@ large that 1 − s and s cancel each other's digits.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph import Edit, constant
+from convert.graph import Array, Edit, constant
 from convert.rewriting import FIRED, Declined, Outcome, Rule
 
 # Rounding (1 − s) and s to float32 costs |s| · 6e-8 of x; beyond this PRelu, slower, is the more exact one.
@@ -24,12 +24,16 @@ def _rewrite(node: ir.Node) -> Outcome:
         return Declined("the slope is not constant")
     if not (np.abs(slope) <= LARGEST_SLOPE).all():
         return Declined(f"a slope beyond {LARGEST_SLOPE:g} would cancel digits")
-    exact = slope.astype(np.float64)
     edit = Edit(node)
-    right = edit.op("Mul", edit.op("Relu", value), edit.constant(1 - exact, slope.dtype, "right"))
-    left = edit.op("Mul", value, edit.constant(exact, slope.dtype, "left"))
-    edit.replace(edit.op("Add", right, left))
+    edit.replace(bent(edit, value, slope.astype(np.float64), slope.dtype))
     return FIRED
+
+
+def bent(edit: Edit, value: ir.Value, slope: Array, dtype: np.dtype[np.generic]) -> ir.Value:
+    """(1 − slope) · Relu(value) + slope · value, of slopes in float64."""
+    right = edit.op("Mul", edit.op("Relu", value), edit.constant(1 - slope, dtype, "right"))
+    left = edit.op("Mul", value, edit.constant(slope, dtype, "left"))
+    return edit.op("Add", right, left)
 
 
 RULE = Rule("prelu_to_relu", ("PRelu",), _rewrite)

@@ -1,57 +1,115 @@
-"""Relu(x) + a · Min(x, 0) -> PRelu(x, a), and the same with Clip(x, max=0).
+"""p · Relu(x) + n · Min(x, 0) -> p · PRelu(x, n / p): a slope on either side of zero.
 
-Exact: one of the two terms is always 0. The rules for PRelu then take it further.
-Declined where a is not constant.
+The left side may also be written Clip(x, max = 0), −Relu(−x) or (x − |x|) / 2. Exact: one of the two terms is
+always 0, and n / p is rounded once. The rules for PRelu and for scales then take it further. Declined where a
+slope is not constant, p is 0, or n / p would be so large that a scale and a slope lose digits.
 """
 
+from dataclasses import dataclass
+
+import numpy as np
 import onnx_ir as ir
 
-from convert.graph import Edit, constant, scalar
+from convert.affine import scale_of
+from convert.graph import Array, Edit, only_feeds, representable, scalar
 from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+LARGEST_RATIO = 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """slope · max(0, x), or slope · min(0, x); a slope of None is not constant."""
+
+    value: ir.Value
+    slope: Array | None
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    for relu, product in (node.inputs, tuple(reversed(node.inputs))):
-        value = _source(relu, "Relu")
-        factors = _factors(product)
-        if value is None or factors is None or _negative_part(factors[0]) is not value:
-            continue
-        array = constant(factors[1])
-        if array is None:
-            return Declined("the slope is not constant")
-        edit = Edit(node)
-        edit.replace(edit.op("PRelu", value, edit.constant(array, array.dtype, "slope")))
-        return FIRED
+    sign = -1.0 if node.op_type == "Sub" else 1.0
+    first, second = node.inputs
+    for right, left in ((_right(first), _left(second, sign)), (_right(second, sign), _left(first))):
+        if right is not None and left is not None and right.value is left.value:
+            return _joined(node, right, left)
     return None
 
 
-def _source(value: ir.Value | None, operator: str) -> ir.Value | None:
-    node = value.producer() if value is not None else None
-    return node.inputs[0] if node is not None and node.op_type == operator else None
+def _joined(node: ir.Node, right: _Side, left: _Side) -> Outcome:
+    value, dtype = right.value, right.value.dtype
+    if right.slope is None or left.slope is None or dtype is None:
+        return Declined("the slope is not constant")
+    if not right.slope.all() or (np.abs(left.slope / right.slope) > LARGEST_RATIO).any():
+        return Declined("the right slope is 0 or far below the left one")
+    slope = left.slope / right.slope
+    if not representable(slope, dtype.numpy()):
+        return Declined(f"the ratio of the slopes leaves the range of {dtype}")
+    edit = Edit(node)
+    bent = edit.op("PRelu", value, edit.constant(slope, dtype.numpy(), "slope"))
+    if (right.slope != 1).any():
+        bent = edit.op("Mul", bent, edit.constant(right.slope, dtype.numpy(), "scale"))
+    edit.replace(bent)
+    return FIRED
 
 
-def _factors(value: ir.Value | None) -> tuple[ir.Value, ir.Value] | None:
-    """(the negative part, the slope) of their product, in whichever order it is written."""
-    node = value.producer() if value is not None else None
-    if node is None or node.op_type != "Mul":
+def _right(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
+    """The term p · Relu(x)."""
+    factor, node = _scaled(value)
+    if node is None or node.op_type != "Relu" or node.inputs[0] is None:
         return None
-    first, second = node.inputs
-    if first is None or second is None:
+    return _Side(node.inputs[0], None if factor is None else factor * sign)
+
+
+def _left(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
+    """The term n · min(0, x)."""
+    factor, node = _scaled(value)
+    if node is None:
         return None
-    return (first, second) if _negative_part(first) is not None else (second, first)
+    for form, slope in ((_bounded, 1.0), (_mirrored, -1.0), (_halved, 2.0)):
+        source = form(node)
+        if source is not None:
+            return _Side(source, None if factor is None else factor * (slope * sign))
+    return None
 
 
-def _negative_part(value: ir.Value) -> ir.Value | None:
+def _scaled(value: ir.Value | None) -> tuple[Array | None, ir.Node | None]:
+    """(the factor, what it multiplies); the factor is None where it is computed."""
+    node = value.producer() if value is not None else None
+    found = scale_of(node) if node is not None else None
+    if found is not None and node is not None and node.op_type != "Neg":
+        inner = found[0].producer()
+        return (found[1], inner) if inner is not None else (np.ones(()), node)
+    if node is not None and node.op_type == "Mul":
+        sides = [each.producer() for each in node.inputs if each is not None]
+        known = [side for side in sides if side is not None and _bounded(side) is not None]
+        return (None, known[0]) if known else (np.ones(()), node)
+    return np.ones(()), node
+
+
+def _bounded(node: ir.Node) -> ir.Value | None:
     """x of Min(x, 0) or of Clip(x, none, 0)."""
-    node = value.producer()
-    if node is None or node.op_type not in ("Min", "Clip"):
-        return None
     if node.op_type == "Clip":
         unbounded = len(node.inputs) == 3 and node.inputs[1] is None
         return node.inputs[0] if unbounded and scalar(node.inputs[2]) == 0 else None
-    if len(node.inputs) != 2:
+    if node.op_type != "Min" or len(node.inputs) != 2:
         return None
     return next((x for x, bound in (node.inputs, tuple(reversed(node.inputs))) if scalar(bound) == 0), None)
 
 
-RULE = Rule("relu_min_to_prelu", ("Add",), _rewrite)
+def _mirrored(node: ir.Node) -> ir.Value | None:
+    """x of Relu(−x)."""
+    source = node.inputs[0].producer() if node.op_type == "Relu" and node.inputs[0] is not None else None
+    found = scale_of(source) if source is not None else None
+    return found[0] if found is not None and (found[1] == -1).all() and found[1].size == 1 else None
+
+
+def _halved(node: ir.Node) -> ir.Value | None:
+    """x of x − |x|, which is 2 · min(0, x)."""
+    if node.op_type != "Sub" or node.inputs[1] is None:
+        return None
+    magnitude = node.inputs[1].producer()
+    absolute = magnitude is not None and magnitude.op_type == "Abs" and only_feeds(node.inputs[1], node)
+    same = absolute and magnitude is not None and magnitude.inputs[0] is node.inputs[0]
+    return node.inputs[0] if same else None
+
+
+RULE = Rule("relu_min_to_prelu", ("Add", "Sub"), _rewrite)

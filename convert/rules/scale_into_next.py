@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from convert.affine import per_channel, scale_of
 from convert.graph import Edit, only_feeds
-from convert.linear import NotExactError, layer_reading
+from convert.layers import layer_reading
+from convert.linear import NotExactError
 from convert.rewriting import FIRED, Declined, Outcome, Rule
 
 
@@ -33,4 +34,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("scale_into_next", ("Mul", "Div"), _rewrite)
+RULE = Rule("scale_into_next", ("Mul", "Div", "Neg"), _rewrite)

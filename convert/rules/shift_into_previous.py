@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from convert.affine import per_channel, shift_of
 from convert.graph import Edit, only_feeds
-from convert.linear import NotExactError, layer_before
+from convert.layers import layer_before
+from convert.linear import NotExactError
 from convert.rewriting import FIRED, Declined, Outcome, Rule
 
 

@@ -10,14 +10,14 @@ from convert.affine import scale_of
 from convert.graph import Edit, constant, scalar
 from convert.rewriting import FIRED, Declined, Outcome, Rule
 
-_SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
+SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     test = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if test is None or test.op_type not in _SIDES or scalar(test.inputs[1]) != 0:
+    if test is None or test.op_type not in SIDES or scalar(test.inputs[1]) != 0:
         return None
-    right, left = (node.inputs[position] for position in _SIDES[test.op_type])
+    right, left = (node.inputs[position] for position in SIDES[test.op_type])
     value = test.inputs[0]
     product = left.producer() if left is not None else None
     if value is None or right is not value or product is None or product.op_type != "Mul":

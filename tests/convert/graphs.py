@@ -17,6 +17,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 IMAGE = "float[N,4,6,6]"
 ROWS = "float[N,4]"
+HALVED = "float[N,4,3,3]"
 # One rounding of a float32 number, as a share of it.
 ROUNDING = 1.2e-7
 # What the activations are tried on besides random numbers: their corners, saturation, and both ends.

@@ -11,9 +11,12 @@ from convert.errors import (
     DestinationError,
     ExportError,
     ParityError,
+    SignatureError,
     SourceError,
     UsageError,
 )
+from convert.signing import verify
+from tests.convert.keys import PASSWORD, keys
 from tests.convert.models import checkpoint, classifier
 
 STATUS: dict[type[ConversionError], int] = {
@@ -21,6 +24,7 @@ STATUS: dict[type[ConversionError], int] = {
     SourceError: FAILED,
     DestinationError: FAILED,
     ExportError: FAILED,
+    SignatureError: FAILED,
     ParityError: PARITY_FAILED,
 }
 
@@ -113,3 +117,28 @@ def test_failed_parity_ends_with_3(
     assert _run(monkeypatch, checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx") == PARITY_FAILED
     assert "parity failed for output `logits`" in capsys.readouterr().err
     assert not (tmp_path / "m.onnx").exists()
+
+
+def test_signature_report_and_configuration_are_written_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, file = keys(tmp_path), tmp_path / "m.onnx"
+    asked = ("--sign", pair.encrypted, "--report", tmp_path / "m.html", "--triton", tmp_path / "config.pbtxt")
+    monkeypatch.setenv("ADAPTACT_KEY_PASSWORD", PASSWORD)
+    assert _run(monkeypatch, checkpoint(tmp_path / "m.pt"), file, *asked) == FINE
+    assert verify(file.read_bytes(), pair.public)
+    assert "signed by key" in (tmp_path / "m.html").read_text()
+    assert 'name: "logits"' in (tmp_path / "config.pbtxt").read_text()
+
+
+def test_what_cannot_be_written_besides_is_refused_before_anything_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, file = checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx"
+    assert _run(monkeypatch, source, file, "--report", file) == WRONG_USE
+    assert (
+        _run(monkeypatch, source, file, "--report", tmp_path / "r", "--triton", tmp_path / "r") == WRONG_USE
+    )
+    assert _run(monkeypatch, source, file, "--report", tmp_path / "none" / "r.html") == FAILED
+    assert _run(monkeypatch, source, file, "--sign", source) == WRONG_USE
+    assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]

@@ -12,6 +12,8 @@ from convert.inputs import InputSpec, distinct, inputs_of, parse_input
         ("ids:int64[?, 7]", InputSpec("ids", "int64", ("batch", 7))),
         ("a.b:float64[2,?]", InputSpec("a.b", "float64", (2, "a_b_1"))),
         ("flag:bool[]", InputSpec("flag", "bool", ())),
+        ("ids:int64[N,T]<30522", InputSpec("ids", "int64", ("N", "T"), 30522)),
+        ("input/x:0:float32[2]", InputSpec("input/x:0", "float32", (2,))),
     ],
 )
 def test_an_input_is_read_as_it_is_written(text: str, expected: InputSpec) -> None:
@@ -31,6 +33,11 @@ def test_an_input_is_read_as_it_is_written(text: str, expected: InputSpec) -> No
         ("x:float32[1,1,1,1,1,1,1,1,1]", "has 9 axes"),
         ("x:float32[99999999,99]", "more than"),
         ("x" * 129 + ":float32[N]", "is not one"),
+        ("x:float32[N]<5", "have a bound"),
+        ("x:bool[N]<2", "have a bound"),
+        ("x:int8[N]<300", "expected 1 to 128"),
+        ("x:int64[N]<0", "expected 1 to"),
+        ("x:int64[N]<-1", "cannot be read"),
         ("x:float32[" + "9" * 400 + "]", "has size"),
     ],
 )

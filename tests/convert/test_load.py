@@ -1,5 +1,7 @@
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,9 @@ import torch
 from torch import nn
 
 from convert.errors import SourceError, UsageError
-from convert.inputs import InputSpec
+from convert.inputs import InputSpec, parse_input
 from convert.load import digest_of, load
+from convert.sources.pickled import PickleWarning
 from tests.convert.models import IMAGES, checkpoint, classifier
 
 FACTORY = "tests.convert.models:classifier"
@@ -115,9 +118,9 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: torch.save(Pickled(2, 2), path, _use_new_zipfile_serialization=False),
         "model.pt",
     ),
-    "TorchScript": (_torchscript, "a TorchScript archive"),
-    "pt2": (_exported_program, r"a torch.export archive \(.pt2\)"),
-    "ONNX": (lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch"), "an ONNX model already"),
+    "damaged TorchScript": (_torchscript, "truncated or damaged|a TorchScript archive"),
+    "damaged pt2": (_exported_program, r"truncated or damaged|a torch.export archive"),
+    "damaged ONNX": (lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch"), "an ONNX model and"),
     "safetensors": (lambda path: path.write_bytes(b"\x10" + b"\0" * 7 + b'{"a":1}'), "a safetensors file"),
     "HDF5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "an HDF5"),
     "NumPy": (_npy, "a NumPy array"),
@@ -144,3 +147,44 @@ def test_a_foreign_file_is_refused_in_one_line_that_says_what_it_is(tmp_path: Pa
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert digest_of(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
+    path = tmp_path / "whole.pt"
+    torch.save(nn.Sequential(nn.Linear(4, 2)), path)
+    with pytest.raises(SourceError) as refused:
+        load(path, inputs=[parse_input("x:float32[N,4]")])
+    assert "adaptact-export whole.pt model.onnx --allow-pickle --input 'x:float32[N,3,32,32]'" in str(
+        refused.value.hint
+    )
+    with pytest.warns(PickleWarning, match="runs code"):
+        source = load(path, inputs=[parse_input("x:float32[N,4]")], allow_pickle=True)
+    assert source.kind == "pickled module"
+
+
+def test_a_pickle_is_not_loaded_freely_where_the_safe_way_is_enough(tmp_path: Path) -> None:
+    source = load(checkpoint(tmp_path / "m.pt"), allow_pickle=True)
+    assert source.kind == "checkpoint"
+
+
+@pytest.mark.parametrize("content", [b"\x80\x04N.", b"\x80\x04cno_such_module\nThing\n."])
+def test_a_pickle_of_something_else_is_refused_though_it_is_allowed(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.pt").write_bytes(content)
+    with pytest.warns(PickleWarning), pytest.raises(SourceError, match=r"m\.pt"):
+        load(tmp_path / "m.pt", inputs=[IMAGES], allow_pickle=True)
+
+
+def test_each_kind_says_what_it_is(tmp_path: Path) -> None:
+    torch.save(classifier().state_dict(), tmp_path / "s.pt")
+    assert load(tmp_path / "s.pt", FACTORY, {}, [IMAGES]).kind == "state_dict"
+    assert load(checkpoint(tmp_path / "m.pt")).kind == "checkpoint"
+
+
+def test_a_state_dict_among_other_things_is_found_and_the_way_to_it_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"epoch": 3, "model": classifier().state_dict()}, path)
+    with pytest.raises(SourceError, match="a state_dict under `model`") as refused:
+        load(path, FACTORY, {}, [IMAGES])
+    command = str(refused.value.hint).partition("python -c ")[2].partition('", then')[0].strip('"')
+    subprocess.run([sys.executable, "-c", command], cwd=tmp_path, check=True)
+    assert load(tmp_path / "state.pt", FACTORY, {}, [IMAGES]).kind == "state_dict"

@@ -11,12 +11,12 @@ from convert.manifest import (
     DeclinedRecord,
     FiredRecord,
     Manifest,
-    ManifestError,
     OutputRecord,
     ParityRecord,
     SetRecord,
     TensorRecord,
 )
+from convert.records import ManifestError
 
 MANIFEST = Manifest(
     format=FORMAT,
@@ -76,11 +76,18 @@ def _with(path: str, value: object) -> str:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        ("format", "adaptact-manifest/99", "format is `adaptact-manifest/99`"),
+        ("format", "adaptact-manifest/99", "format is `adaptact-manifest/99`, and this version"),
         ("opset", "20", "`manifest.opset` is `str`"),
         ("opset", True, "`manifest.opset` is `bool`"),
         ("opset", None, "`manifest.opset` is `NoneType`"),
-        ("extra", 1, "`manifest` has"),
+        (
+            "format",
+            "adaptact-manifest/2.0",
+            r"`adaptact-manifest/2.0`, and this .* reads `adaptact-manifest/1.x`",
+        ),
+        ("format", "other/1.1", "format is `other/1.1`, expected"),
+        ("format", 1, "format is `1`, expected"),
+        ("format", "adaptact-manifest/1.1/../2", "expected `adaptact-manifest/1"),
         ("inputs", {}, "`manifest.inputs` is `dict`"),
         ("inputs.0.shape", [[]], r"`manifest.inputs\[0\].shape\[0\]` is `list`"),
         ("inputs.0.name", 5, r"`manifest.inputs\[0\].name` is `int`"),
@@ -94,6 +101,42 @@ def _with(path: str, value: object) -> str:
 def test_a_wrong_field_is_named(path: str, value: object, reason: str) -> None:
     with pytest.raises(ManifestError, match=reason):
         Manifest.from_json(_with(path, value))
+
+
+def test_what_a_newer_minor_version_adds_is_left_out() -> None:
+    newer = json.loads(_with("format", "adaptact-manifest/1.99")) | {"extra": 1}
+    newer["inputs"][0]["layout"] = "NCHW"
+    assert Manifest.from_json(json.dumps(newer)) == dataclasses.replace(
+        MANIFEST, format="adaptact-manifest/1.99"
+    )
+
+
+def test_a_manifest_of_the_first_version_is_read() -> None:
+    """As written before the format counted minor versions: without all that has a default now."""
+    first = json.loads(_with("format", "adaptact-manifest/1"))
+    for record, fields in (
+        (first["activations"][0], ("replaced", "words", "start", "reach")),
+        (first["parity"]["outputs"][0], ("original_quantiles", "typical_scale", "ratio", "top1")),
+        (first["parity"]["sets"][0], ("non_finite_gained", "used")),
+    ):
+        for name in fields:
+            del record[name]
+    found = Manifest.from_json(json.dumps(first))
+    assert found.parity.outputs[0].over_scale() == {}
+    assert found.activations[0].reach is None
+    assert found.parity.sets[0].used == {}
+
+
+def test_a_field_without_a_default_is_missed() -> None:
+    content = json.loads(MANIFEST.to_json())
+    del content["opset"]
+    with pytest.raises(ManifestError, match=r"`manifest` has .*, expected .*opset"):
+        Manifest.from_json(json.dumps(content))
+
+
+def test_errors_are_shown_as_shares_of_the_typical_scale() -> None:
+    record = dataclasses.replace(MANIFEST.parity.outputs[0], quantiles={"1": 4e-7}, typical_scale=8.0)
+    assert record.over_scale() == {"1": 5e-8}
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 from convert.artefact import serialise
 from convert.optimise import optimise
 from convert.rules import RULES
@@ -59,3 +62,23 @@ def test_every_rule_has_a_name_of_its_own_and_that_of_its_file() -> None:
     assert len(set(names)) == len(names)
     for rule in RULES:
         assert rule.rewrite.__module__ == f"convert.rules.{rule.name}"
+
+
+def test_every_rule_has_its_row_in_the_documentation() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "converting.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \| .+ \| .+ \|$", page, flags=re.MULTILINE)
+    assert [row for row in rows if row in {rule.name for rule in RULES}] == [rule.name for rule in RULES]
+
+
+def test_what_nobody_reads_is_no_reader() -> None:
+    text = graph("m = Mul(x, s) n = Relu(m) y = Conv(m, w)", constant("s"), constant("w", 4, 4, 1, 1))
+    assert operators(optimise(parsed(text))) == ["Conv"]
+
+
+def test_a_rule_waits_for_those_before_it_to_rest() -> None:
+    text = graph(
+        "c = Conv(x, w) m = Mul(c, s) r = Relu(m) n = Mul(r, s) a = Add(n, s) y = Conv(a, w)",
+        constant("s", values="{0.5}"),
+        constant("w", 4, 4, 1, 1),
+    )
+    assert operators(optimise(parsed(text))) == ["Conv", "Relu", "Conv"]

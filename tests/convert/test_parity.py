@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convert.parity import Array, Comparison, Run, compare, scales
+from convert.parity import Agreement, Array, Comparison, Run, compare, scales, top1
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -90,3 +90,40 @@ def test_a_tolerance_allows_a_share_of_the_scale() -> None:
     run = _run(np.ones(4), ONES, ONES * np.float32(1.009))
     assert not compare(run, "y", 1.0).passed
     assert compare(run, "y", 1.0, tolerance=0.01).passed
+
+
+def test_numbers_that_only_the_file_loses_are_counted() -> None:
+    file = np.array([np.nan, 1, np.inf, 1], np.float32)
+    found = _compared(ONES, ONES, file, finite=False)
+    assert found.passed
+    assert found.non_finite_gained == 2
+
+
+def test_the_originals_own_errors_are_those_on_the_very_samples() -> None:
+    own = np.array([1, 1, 1.25, 1], np.float32)
+    found = _compared(ONES, own, ONES)
+    assert found.original_errors.tolist() == [0, 0, 0.25, 0]
+
+
+SCORES = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
+
+
+def test_top1_counts_the_samples_whose_largest_score_stays_where_it_is() -> None:
+    turned = SCORES.copy()
+    turned[2] = turned[2, ::-1]
+    found = top1([_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
+    assert found == Agreement(samples=3, agreed=3, original_agreed=2)
+
+
+def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
+    unknown = SCORES.copy()
+    unknown[0, 0] = np.nan
+    single = SCORES.astype(np.float32)
+    assert top1([_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "values", [np.ones(4), np.ones((4, 1)), np.ones((2, 3, 4)), np.ones((4, 2), np.int64)]
+)
+def test_what_is_no_row_of_scores_has_no_top1(values: Array) -> None:
+    assert top1([_run(values, values, values)], "y") is None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
@@ -13,9 +14,12 @@ from torch import nn
 from adaptive_act import Activation
 from convert.errors import DestinationError, ParityError, SourceError, UsageError
 from convert.fold import fold
+from convert.graph import Edit, attribute
 from convert.load import digest_of
 from convert.manifest import KEY, Manifest
 from convert.pipeline import STAGES, convert
+from convert.rewriting import FIRED, Outcome, Rule
+from convert.rules import RULES
 from tests.convert.models import checkpoint, classifier
 
 
@@ -173,3 +177,23 @@ def test_the_source_is_never_overwritten(source: Path) -> None:
     with pytest.raises(UsageError, match="is the file to convert"):
         convert(source, source)
     assert source.read_bytes() == before
+
+
+def test_a_rule_that_breaks_parity_is_dropped_and_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off_by_a_little(node: ir.Node) -> Outcome:
+        if attribute(node, "alpha", 1) != 1:
+            return None
+        edit = Edit(node)
+        edit.replace(edit.op("Elu", *node.inputs, alpha=1.01))  # type: ignore[arg-type]
+        return FIRED
+
+    spoiled = Rule("off_by_a_little", ("Elu",), off_by_a_little)
+    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    manifest = convert(source, tmp_path / "m.onnx")
+    (dropped,) = manifest.dropped
+    assert dropped.rule == "off_by_a_little"
+    assert dropped.reason.startswith("parity failed for output `logits`")
+    assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "elu_to_exp"}
+    assert _manifest(tmp_path / "m.onnx").dropped == manifest.dropped

@@ -5,7 +5,7 @@ import pytest
 
 from convert.errors import UsageError
 from convert.inputs import parse_input
-from convert.samples import example, generated, read_samples
+from convert.samples import alone, example, generated, most_like_data, read_samples
 
 X = parse_input("x:float32[N,3]")
 IDS = parse_input("ids:int64[N,2]")
@@ -100,3 +100,32 @@ def test_inputs_with_different_numbers_of_samples_are_refused(tmp_path: Path) ->
     np.savez(tmp_path / "s.npz", x=np.zeros((2, 3), np.float32), ids=np.zeros((3, 2), np.int64))
     with pytest.raises(UsageError, match=r"different numbers of samples: \[2, 3\]"):
         read_samples(tmp_path / "s.npz", [X, IDS])
+
+
+def test_one_sample_is_taken_out_where_the_batch_is_free() -> None:
+    many = generated([X, IDS])[2]
+    one = alone(many, 5)
+    for whole, part in zip(many.arrays, one.arrays, strict=True):
+        np.testing.assert_array_equal(part, whole[5:6])
+    fixed = generated([parse_input("x:float32[4,3]")])[0]
+    assert alone(fixed, 2) is fixed
+    assert alone(many, 64) is many
+
+
+def test_what_is_most_like_data_is_the_users_own(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=np.ones((70, 3), np.float32))
+    given = read_samples(tmp_path / "s.npz", [X])
+    assert most_like_data((*generated([X]), *given)) == given
+    (typical,) = most_like_data(generated([X]))
+    assert typical.name == "typical, batch 64"
+
+
+def test_only_so_many_samples_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.samples.SHOWN_NUMBERS", {"given": 66 * 3, "generated": 10})
+    np.savez(tmp_path / "s.npz", x=np.ones((70, 3), np.float32))
+    given = read_samples(tmp_path / "s.npz", [X])
+    assert [one.arrays[0].shape[0] for one in most_like_data(given)] == [64]
+    assert [one.arrays[0].shape[0] for one in most_like_data(generated([X]))] == [3]
+    assert [one.arrays[0].shape[0] for one in most_like_data(generated([parse_input("x:float32[4,3]")]))] == [
+        4
+    ]

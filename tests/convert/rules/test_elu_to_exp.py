@@ -1,7 +1,17 @@
 import pytest
 
 from convert.rules.elu_to_exp import RULE
-from tests.convert.graphs import IMAGE, ROWS, applied, assert_same_values, graph, operators, reasons
+from tests.convert.graphs import (
+    IMAGE,
+    ROWS,
+    applied,
+    assert_same_values,
+    constant,
+    graph,
+    operators,
+    reasons,
+    samples,
+)
 
 ONE = ["Min", "Exp", "Sub", "Max"]
 SMALL = ["Min", "Exp", "Mul", "Sub", "Max"]
@@ -35,3 +45,10 @@ def test_it_declines_on_rows_where_it_fuses_into_a_gemm() -> None:
 def test_it_declines_an_unknown_rank() -> None:
     text = graph("s = Shape(x) r = Reshape(x, p) e = Elu(r) y = Reshape(e, s)", x=f"int64[K] p, {IMAGE}")
     assert reasons(applied(RULE, text)) == ["the type or rank of the input is not known"]
+
+
+def test_beside_a_relu_it_leaves_a_relu_and_a_constant_to_merge() -> None:
+    text = graph("e = Elu<alpha = 0.5>(x) m = Mul(e, w) r = Relu(x) y = Add(m, r)", constant("w", 4, 1, 1))
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Min", "Exp", "Mul", "Relu", "Add", "Sub", "Mul", "Relu", "Add"]
+    assert_same_values(optimised, text, samples().clip(-20, 20))

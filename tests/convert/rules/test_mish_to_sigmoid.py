@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from convert.rules.mish_to_sigmoid import RULE
 from tests.convert.graphs import applied, assert_same_values, graph, operators, run, samples
@@ -25,3 +26,15 @@ def test_nan_stays_nan() -> None:
     x = samples()
     x[0, 0, 0, 0] = np.nan
     assert np.isnan(run(applied(RULE, graph("y = Mish(x)")).model, {"x": x})["y"][0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("product", ["Mul(x, t)", "Mul(t, x)"])
+def test_mish_written_out_is_mish(product: str) -> None:
+    text = graph(f"s = Softplus(x) t = Tanh(s) y = {product}")
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul"]
+    assert_same_values(optimised, text, samples().clip(-80, 80))
+
+
+def test_another_gate_stays() -> None:
+    assert not applied(RULE, graph("r = Relu(x) s = Softplus(r) t = Tanh(s) y = Mul(x, t)")).firings

@@ -36,3 +36,31 @@ def test_other_sums_stay(body: str) -> None:
 def test_it_declines_a_slope_that_is_computed() -> None:
     text = graph("r = Relu(x) n = Min(x, zero) s = Sigmoid(x) m = Mul(s, n) y = Add(r, m)", ZERO)
     assert reasons(applied(RULE, text)) == ["the slope is not constant"]
+
+
+P, N = constant("p", 4, 1, 1, values="{2, 0.5, 1, 3}"), constant("n", 4, 1, 1)
+MINUS, HALF = constant("minus", values="{-1}"), constant("half", values="{0.5}")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "r = Relu(x) u = Mul(r, p) b = Min(x, zero) v = Mul(b, n) y = Add(u, v)",
+        "r = Relu(x) u = Mul(p, r) b = Clip(x, , zero) v = Mul(n, b) y = Sub(u, v)",
+        "r = Relu(x) u = Mul(r, p) b = Neg(x) q = Relu(b) v = Mul(q, n) y = Sub(u, v)",
+        "r = Relu(x) u = Mul(r, p) b = Mul(x, minus) q = Relu(b) v = Mul(q, n) y = Add(v, u)",
+        "r = Relu(x) u = Mul(r, p) b = Abs(x) d = Sub(x, b) v = Mul(d, n) y = Add(u, v)",
+    ],
+)
+def test_a_slope_on_either_side_is_a_prelu_and_a_scale(body: str) -> None:
+    text = graph(body, ZERO, P, N, MINUS, HALF)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["PRelu", "Mul"]
+    assert_same_values(optimised, text)
+
+
+@pytest.mark.parametrize("p", ["{0, 1, 1, 1}", "{1e-4, 1, 1, 1}"])
+def test_it_declines_a_right_slope_that_divides_badly(p: str) -> None:
+    body = "r = Relu(x) u = Mul(r, p) b = Min(x, zero) v = Mul(b, n) y = Add(u, v)"
+    optimised = applied(RULE, graph(body, ZERO, constant("p", 4, 1, 1, values=p), N))
+    assert reasons(optimised) == ["the right slope is 0 or far below the left one"]

@@ -17,6 +17,7 @@ LAYERS = {
     "Conv without bias": ("Conv<pads = [1,1,1,1]>(s, w)", (4, 4, 3, 3), (3, 4, 6, 6)),
     "grouped Conv": ("Conv<pads = [1,1,1,1], group = 2>(s, w, b)", (4, 2, 3, 3), (3, 4, 6, 6)),
     "depthwise Conv": ("Conv<pads = [1,1,1,1], group = 4>(s, w, b)", (4, 1, 3, 3), (3, 4, 6, 6)),
+    "ConvTranspose": ("ConvTranspose<pads = [1,1,1,1]>(s, w, b)", (4, 4, 3, 3), (3, 4, 6, 6)),
     "Gemm": ("Gemm(s, w, b)", (4, 4), (5, 4)),
     "transposed Gemm": ("Gemm<transB = 1, alpha = 0.5, beta = 2.0>(s, w, b)", (4, 4), (5, 4)),
     "MatMul": ("MatMul(s, w)", (4, 4), (2, 5, 4)),
@@ -66,6 +67,14 @@ def test_it_declines(body: str, shape: tuple[int, ...], reason: str) -> None:
     optimised = applied(RULE, graph(body, constant("w", 4, 4, 3, 3), constant("f", *shape)))
     assert not optimised.firings
     assert reasons(optimised) == [reason]
+
+
+def test_it_declines_before_a_normalization_by_the_deviation() -> None:
+    kind = "float[N,5,4]"
+    text = graph("s = Mul(x, f) y = LayerNormalization(s, f)", constant("f", 4), x=kind, y=kind)
+    assert reasons(applied(RULE, text)) == [
+        "`LayerNormalization` divides its input by its own deviation, and epsilon with it"
+    ]
 
 
 def test_it_declines_where_the_scaled_value_is_an_output() -> None:

@@ -30,6 +30,14 @@ LAYERS = {
         [(4, 4), (4,)],
         "float[N,4,6,6]",
     ),
+    "ConvTranspose": (
+        "l = ConvTranspose<pads = [1,1,1,1]>(x, w, b)",
+        [(4, 4, 3, 3), (4,)],
+        "float[N,4,6,6]",
+    ),
+    "InstanceNormalization": ("l = InstanceNormalization(x, b, b)", [(4, 4), (4,)], "float[N,4,6,6]"),
+    "LayerNormalization": ("l = LayerNormalization(x, b, b)", [(4, 4), (4,)], SEQUENCE),
+    "LayerNormalization without bias": ("l = LayerNormalization<axis = 2>(x, b)", [(4, 4), (4,)], SEQUENCE),
 }
 VARIANCE = constant("v", 4, values="{0.5, 1, 2, 3}")
 SHAPES = {"float[N,4,6,6]": (3, 4, 6, 6), ROWS: (5, 4), SEQUENCE: (2, 5, 4)}
@@ -77,6 +85,18 @@ def test_it_declines_weights_that_are_computed() -> None:
         "v = Exp(w) c = Conv<pads = [1,1,1,1]>(x, v) y = Mul(c, s)", constant("w", 4, 4, 3, 3), constant("s")
     )
     assert reasons(applied(RULE, text)) == ["the weights of `Conv` are not constant"]
+
+
+def test_it_declines_a_layer_normalization_over_several_axes() -> None:
+    text = graph(
+        "l = LayerNormalization<axis = 1>(x, w) y = Mul(l, s)",
+        *(constant("w", 5, 4), constant("s")),
+        x=SEQUENCE,
+        y=SEQUENCE,
+    )
+    assert reasons(applied(RULE, text)) == [
+        "`LayerNormalization` over several axes has a scale for each of their places"
+    ]
 
 
 def test_it_declines_a_scale_along_another_axis() -> None:

@@ -1,9 +1,18 @@
 import pytest
 
 from convert.rules.scale_past_pooling import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import (
+    HALVED,
+    applied,
+    assert_same_values,
+    constant,
+    graph,
+    operators,
+    reasons,
+    samples,
+)
 
-HALVED, ONE, FLAT = "float[N,4,3,3]", "float[N,4,1,1]", "float[N,144]"
+ONE, FLAT = "float[N,4,1,1]", "float[N,144]"
 AXES = "int64[2] a = {-1, -2}"
 POOLS = {
     "MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)": HALVED,
@@ -43,6 +52,23 @@ def test_an_average_takes_a_negative_scale_along() -> None:
     assert_same_values(optimised, text, samples().clip(-30, 30))
 
 
+@pytest.mark.parametrize(
+    ("call", "output"),
+    [
+        ("Flatten(s)", FLAT),
+        ("Reshape(s, d)", FLAT),
+        ("Transpose<perm = [0,2,3,1]>(s)", "float[N,6,6,4]"),
+        ("Identity(s)", "float[N,4,6,6]"),
+    ],
+)
+def test_a_scale_a_channel_follows_its_channels(call: str, output: str) -> None:
+    rows = "int64[2] d = {0, -1}"
+    text = graph(f"s = Mul(x, f) y = {call}", rows, constant("f", 4, 1, 1), y=output)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == [call.partition("<")[0].partition("(")[0], "Mul"]
+    assert_same_values(optimised, text)
+
+
 MAXIMUM = "`MaxPool` commutes with a scale above 0 only"
 CHANNELS = "`Flatten` moves the channels that the scale belongs to"
 MEAN = "`ReduceMean` averages over the channels that the scale belongs to, or drops the axes beside them"
@@ -54,7 +80,7 @@ MEAN = "`ReduceMean` averages over the channels that the scale belongs to, or dr
         ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", values="{-1}"), MAXIMUM),
         ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", 4, 1, 1), MAXIMUM),
         ("MaxPool<kernel_shape = [2,2], strides = [2,2]>(s)", HALVED, constant("f", values="{0}"), MAXIMUM),
-        ("Flatten(s)", FLAT, constant("f", 4, 1, 1), CHANNELS),
+        ("Flatten<axis = 2>(s)", "float[M,36]", constant("f", 4, 1, 1), CHANNELS),
         ("ReduceMean<keepdims = 0>(s, a)", "float[N,4]", constant("f", 4, 1, 1), MEAN),
         ("ReduceMean(s, c)", "float[N,1,6,6]", constant("f", 4, 1, 1), MEAN),
     ],

@@ -60,6 +60,13 @@ def test_it_declines(body: str, reason: str) -> None:
     assert reason in reasons(optimised)
 
 
+def test_it_declines_before_a_transposed_convolution() -> None:
+    text = graph("s = Add(x, t) y = ConvTranspose(s, w)", constant("w", 4, 4, 1, 1), constant("t"))
+    assert reasons(applied(RULE, text)) == [
+        "a shift before `ConvTranspose` reaches its outputs unequally often"
+    ]
+
+
 def test_it_declines_before_a_matmul() -> None:
     text = graph(
         "s = Add(x, t) y = MatMul(s, w)",

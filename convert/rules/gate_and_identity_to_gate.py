@@ -1,0 +1,56 @@
+"""a · (x · g(x)) + b · x -> x · (a · g(x) + b), for a sum that has more terms too.
+
+Exact up to rounding: the same products, added before x is multiplied in. SiLU and the identity in a blend so
+take one product with x instead of two. Declined where a or b leaves float32's range.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from convert.blend import Blend, Term, blend_of, written
+from convert.graph import Edit, constant, only_consumer
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    blend = blend_of(node)
+    found = _pair(blend) if blend is not None else None
+    if blend is None or found is None or node.outputs[0].dtype is None:
+        return None
+    gated, plain, gate = found
+    dtype = node.outputs[0].dtype.numpy()
+    if not blend.held_in(dtype):
+        return Declined(f"a coefficient leaves the range of {dtype}")
+    edit = Edit(node)
+    slope = gate if gated.plain else edit.op("Mul", gate, edit.constant(gated.coefficient, dtype, "gate"))
+    lifted = edit.op("Add", slope, edit.constant(plain.coefficient, dtype, "floor"))
+    joined = Term(np.ones(()), edit.op("Mul", plain.value, lifted))
+    others = [term for term in blend.terms if term is not gated and term is not plain]
+    edit.replace(written(Blend(node, (joined, *others), blend.shift, blend.shifts), edit))
+    return FIRED
+
+
+def _pair(blend: Blend) -> tuple[Term, Term, ir.Value] | None:
+    """(a · (x · g), b · x, g)."""
+    for gated in blend.terms:
+        product = gated.value.producer()
+        if (
+            product is None
+            or product.op_type != "Mul"
+            or product.domain
+            or only_consumer(gated.value) is None
+        ):
+            continue
+        for value, gate in (product.inputs, tuple(reversed(product.inputs))):
+            plain = next((term for term in blend.terms if term.value is value), None)
+            if plain is not None and gate is not None and _is_gate(gate, plain.value):
+                return gated, plain, gate
+    return None
+
+
+def _is_gate(gate: ir.Value, value: ir.Value) -> bool:
+    same_shape = gate.shape is not None and gate.shape == value.shape
+    return same_shape and gate is not value and constant(gate) is None
+
+
+RULE = Rule("gate_and_identity_to_gate", ("Add", "Sub"), _rewrite)

@@ -1,0 +1,30 @@
+"""x · a · b -> x · (a · b).
+
+Exact up to rounding: the constants are multiplied in float64 and rounded once.
+Declined where the product leaves float32's range, or the first scale is read elsewhere too.
+"""
+
+import onnx_ir as ir
+
+from convert.affine import scale_of
+from convert.graph import Edit, only_feeds, representable
+from convert.rewriting import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    outer = scale_of(node)
+    first = outer[0].producer() if outer is not None else None
+    inner = scale_of(first) if first is not None else None
+    if outer is None or inner is None or outer[0].dtype is None:
+        return None
+    if not only_feeds(outer[0], node):
+        return Declined("the first scale is read elsewhere too")
+    factor, dtype = inner[1] * outer[1], outer[0].dtype.numpy()
+    if not representable(factor, dtype):
+        return Declined(f"the product of the scales leaves the range of {dtype}")
+    edit = Edit(node)
+    edit.replace(edit.op("Mul", inner[0], edit.constant(factor, dtype, "scale")))
+    return FIRED
+
+
+RULE = Rule("scales_to_one", ("Mul", "Div", "Neg"), _rewrite)

@@ -1,0 +1,1 @@
+"""The kinds of file that a model comes from, a file each: what it holds becomes a `Source`."""

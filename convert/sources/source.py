@@ -1,0 +1,52 @@
+"""What loading gives, whatever kind of file it was, and what the user said of it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+from torch import nn
+
+from convert.inputs import InputSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A file to load, and what the user says of it."""
+
+    path: Path
+    factory: str | None = None
+    factory_kwargs: Mapping[str, Any] | None = None
+    inputs: Sequence[InputSpec] = ()
+    allow_pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model in evaluation mode, and what the file and the user say of it."""
+
+    model: nn.Module
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...] | None
+    classes: tuple[str, ...] | None
+    preprocessing: Mapping[str, Any] | None
+    digest: str
+    """SHA-256 of the file, in hexadecimal; of an ONNX file with external data, of all its files."""
+    kind: str = field(kw_only=True)
+    """What the file is, as the manifest says it."""
+    graph: ir.Model | None = field(default=None, kw_only=True)
+    """The ONNX graph, where the file holds one already."""
+    reference: str = field(default="float64", kw_only=True)
+    """The precision of the model that parity is judged against."""
+
+
+def digest_of(*paths: Path) -> str:
+    """SHA-256 of the files' bytes, one after the other, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,30 @@
+"""What the user allows an output beyond the criterion, by name, as a share of its scale."""
+
+from collections.abc import Mapping, Sequence
+
+from convert.errors import UsageError
+
+
+def tolerance_of(text: str) -> tuple[str, float]:
+    """The output and the share that `logits=1e-3` names. Raises UsageError where it is not of this form."""
+    output, separator, share = text.rpartition("=")
+    try:
+        return output, float(share) if separator else float("nan")
+    except ValueError as error:
+        raise UsageError(f"`--tolerance {text}` cannot be read, expected OUTPUT=SHARE") from error
+
+
+def require_shares(tolerances: Mapping[str, float]) -> None:
+    """Raises UsageError unless each is a share, above 0 to 1."""
+    for name, share in tolerances.items():
+        if not 0 < share <= 1:
+            raise UsageError(
+                f"tolerance for `{name}` is {share:g}, expected a share of its scale, above 0 to 1"
+            )
+
+
+def require_known(tolerances: Mapping[str, float], outputs: Sequence[str]) -> None:
+    """Raises UsageError where one names no output."""
+    unknown = next((name for name in tolerances if name not in outputs), None)
+    if unknown is not None:
+        raise UsageError(f"tolerance for `{unknown}`: the model's outputs are {list(outputs)}")

@@ -1,0 +1,68 @@
+import pytest
+
+from convert.rules.scale_out_of_blend import RULE
+from tests.convert.graphs import (
+    HALVED,
+    applied,
+    assert_same_values,
+    constant,
+    graph,
+    operators,
+    reasons,
+    samples,
+)
+
+WEIGHTS = constant("w", 4, 4, 1, 1)
+A, B = constant("a", 4, 1, 1), constant("b", 4, 1, 1)
+BLEND = "t = Tanh(x) g = Sigmoid(x) m = Mul(t, a) n = Mul(g, b) z = Add(m, n)"
+
+
+@pytest.mark.parametrize(
+    ("after", "output"),
+    [
+        ("y = Conv(z, w)", "float[N,4,6,6]"),
+        ("p = AveragePool<kernel_shape = [2,2], strides = [2,2]>(z) y = Conv(p, w)", HALVED),
+        ("y = Mul(z, b)", "float[N,4,6,6]"),
+    ],
+)
+def test_one_scale_goes_on_to_what_reads_the_sum(after: str, output: str) -> None:
+    text = graph(f"{BLEND} {after}", A, B, WEIGHTS, y=output)
+    optimised = applied(RULE, text)
+    assert operators(optimised)[:5] == ["Tanh", "Sigmoid", "Mul", "Add", "Mul"]
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=5e-6)
+
+
+def test_branches_of_the_same_scale_are_scaled_once_whoever_reads_them() -> None:
+    text = graph("t = Tanh(x) m = Mul(t, a) n = Mul(x, a) z = Add(m, n) y = Exp(z)", A)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", "Add", "Mul", "Exp"]
+    assert_same_values(optimised, text, samples().clip(-5, 5))
+
+
+def test_a_constant_in_the_sum_is_scaled_too() -> None:
+    text = graph(f"{BLEND} v = Add(z, a) y = Conv(v, w)", A, B, WEIGHTS)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", "Sigmoid", "Mul", "Add", "Add", "Mul", "Conv"]
+    assert_same_values(optimised, text, tolerance=5e-6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "t = Tanh(x) m = Mul(t, a) z = Add(m, x) y = Conv(z, w)",  # a term without a scale
+        f"{BLEND} y = Exp(z)",  # nothing takes the scale
+        f"{BLEND} v = Exp(w) y = Conv(z, v)",
+    ],
+)
+def test_it_leaves_a_sum_that_would_gain_nothing(body: str) -> None:
+    assert not applied(RULE, graph(body, A, B, WEIGHTS)).firings
+
+
+def test_it_declines_scales_of_which_none_divides_the_others() -> None:
+    gone = [
+        constant(name, 4, 1, 1, values=f"{{{values}}}")
+        for name, values in (("a", "0,1,1,1"), ("b", "1,0,1,1"))
+    ]
+    assert reasons(applied(RULE, graph(f"{BLEND} y = Conv(z, w)", *gone, WEIGHTS))) == [
+        "no scale divides the others"
+    ]

@@ -1,0 +1,29 @@
+import pytest
+
+from convert.rules.scale_past_product import RULE
+from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, samples
+
+WEIGHTS, SCALE = constant("w", 4, 4, 1, 1), constant("s", 4, 1, 1)
+
+
+@pytest.mark.parametrize("scale", ["m = Mul(t, s)", "m = Div(t, s)"])
+@pytest.mark.parametrize("product", ["p = Mul(m, x)", "p = Mul(x, m)"])
+def test_the_scale_leaves_the_product_for_the_layer_after_it(scale: str, product: str) -> None:
+    text = graph(f"t = Tanh(x) {scale} {product} y = Conv(p, w)", WEIGHTS, SCALE)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", "Mul", "Mul", "Conv"]
+    assert optimised.model.graph[2].inputs[1] is not None
+    assert optimised.model.graph[2].inputs[1].const_value is not None
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=5e-6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) y = Exp(p)",
+        "t = Tanh(x) m = Mul(t, s) p = Mul(m, m) y = Conv(p, w)",
+        "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) q = Add(p, m) y = Conv(q, w)",
+    ],
+)
+def test_it_stays_where_nothing_takes_it(body: str) -> None:
+    assert not applied(RULE, graph(body, WEIGHTS, SCALE)).firings

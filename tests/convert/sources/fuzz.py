@@ -1,0 +1,109 @@
+"""Loads damaged copies of a valid file of each kind; prints what came of them. A process of its own, bounded.
+
+Run as `python -m tests.convert.sources.fuzz FOLDER COUNT`. All but a model or a ConversionError ends it.
+"""
+
+import contextlib
+import json
+import random
+import resource
+import sys
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from convert.errors import ConversionError
+from convert.load import load
+from tests.convert.sources import files
+
+MEMORY = 16 * 2**30  # bytes of addresses: torch alone takes some five
+_WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0")
+
+
+def _flipped(content: bytearray, chance: random.Random) -> bytes:
+    for _ in range(chance.randint(1, 4)):
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    return bytes(content)
+
+
+def _truncated(content: bytearray, chance: random.Random) -> bytes:
+    return bytes(content[: chance.randrange(len(content))])
+
+
+def _lengths(content: bytearray, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    content[place : place + 4] = chance.choice(_WORDS)
+    return bytes(content)
+
+
+def _swapped(content: bytearray, chance: random.Random) -> bytes:
+    first, second = sorted(chance.randrange(len(content)) for _ in range(2))
+    size = chance.randint(1, 8)
+    return bytes(
+        content[:first]
+        + content[second : second + size]
+        + content[first + size : second]
+        + content[first : first + size]
+        + content[second + size :]
+    )
+
+
+def _repeated(content: bytearray, chance: random.Random) -> bytes:
+    place = chance.randrange(len(content))
+    return bytes(
+        content[:place] + content[max(place - 64, 0) : place] * chance.randint(1, 200) + content[place:]
+    )
+
+
+_DAMAGES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
+    _flipped,
+    _truncated,
+    _lengths,
+    _swapped,
+    _repeated,
+)
+
+
+def _damaged(source: Path, copy: Path, chance: random.Random) -> None:
+    """One damage to the file or, since archives hold sums of their members, to one before it is packed."""
+    damage = chance.choice(_DAMAGES)
+    content = source.read_bytes()
+    if not zipfile.is_zipfile(source) or chance.random() < 0.4:
+        copy.write_bytes(damage(bytearray(content), chance))
+        return
+    copy.write_bytes(content)
+    with zipfile.ZipFile(source) as archive:
+        filled = [entry.filename.partition("/")[2] for entry in archive.infolist() if entry.file_size]
+    chosen = chance.choice(filled)
+    files.rewritten(copy, lambda name, old: damage(bytearray(old), chance) if name == chosen else old)
+
+
+def _outcome(path: Path, kind: str) -> str:
+    factory = "tests.convert.sources.files:network" if kind == "state.pt" else None
+    try:
+        load(path, factory, inputs=files.KINDS[kind][1])
+    except ConversionError as error:
+        return type(error).__name__
+    return "loaded"
+
+
+def main(folder: Path, count: int) -> None:
+    """As many damaged copies of each kind."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    warnings.simplefilter("ignore")
+    outcomes: dict[str, Counter[str]] = {}
+    for kind, (write, _) in files.KINDS.items():
+        source, copy = write(folder / kind), folder / f"damaged.{kind}"
+        outcomes[kind] = Counter()
+        for seed in range(count):
+            with contextlib.suppress(FileNotFoundError):
+                copy.unlink()
+            _damaged(source, copy, random.Random(f"{kind} {seed}"))
+            outcomes[kind][_outcome(copy, kind)] += 1
+    sys.stdout.write(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,109 @@
+"""Every kind of file, from the file to the ONNX file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+from torch import nn
+
+from convert.inputs import InputSpec, parse_input
+from convert.load import digest_of
+from convert.manifest import Manifest
+from convert.pipeline import convert
+from convert.sources.pickled import PickleWarning
+from tests.convert.sources import files
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+X = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
+
+
+def _converted(source: Path, *inputs: InputSpec) -> tuple[Path, Manifest]:
+    destination = source.with_name("out.onnx")
+    return destination, convert(source, destination, inputs=inputs)
+
+
+def _run(path: Path, **arrays: Array) -> dict[str, Array]:
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_outputs()]
+    return dict(zip(names, session.run(None, arrays), strict=True))
+
+
+def _computes(path: Path, name: str, model: nn.Module) -> None:
+    (got,) = _run(path, **{name: X.numpy()}).values()
+    with torch.no_grad():
+        np.testing.assert_allclose(got, model.double()(X.double()).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_program_is_converted(tmp_path: Path) -> None:
+    source = files.program(tmp_path / "m.pt2")
+    path, manifest = _converted(source)
+    _computes(path, "input", files.network())
+    assert (manifest.source_kind, manifest.source_digest) == ("exported program", digest_of(source))
+    assert manifest.inputs[0].shape == ("batch", 4)
+
+
+def test_a_traced_torchscript_is_converted_in_spite_of_the_types_that_its_code_names(tmp_path: Path) -> None:
+    path, manifest = _converted(files.torchscript(tmp_path / "m.ts"), files.ROWS)
+    _computes(path, "x", files.network())
+    assert manifest.source_kind == "TorchScript"
+    assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "scale_into_next"}
+
+
+def test_a_compiled_torchscript_with_a_dictionary_of_outputs_is_converted(tmp_path: Path) -> None:
+    model = files.Twice()
+    path, manifest = _converted(files.torchscript(tmp_path / "m.ts", model, traced=False), files.ROWS)
+    assert [one.name for one in manifest.outputs] == ["a", "b"]
+    got = _run(path, x=X.numpy())
+    np.testing.assert_allclose(got["b"], got["a"] + 1, rtol=1e-6)
+    np.testing.assert_allclose(got["a"], model(X)["a"].detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_pickled_module_is_converted_where_the_user_allows_it(tmp_path: Path) -> None:
+    source = files.pickled(tmp_path / "m.pt")
+    with pytest.warns(PickleWarning, match="runs code of its own choice"):
+        manifest = convert(source, tmp_path / "m.onnx", inputs=[files.ROWS], allow_pickle=True)
+    assert manifest.source_kind == "pickled module"
+
+
+def test_an_onnx_file_is_optimised_and_verified_against_itself(tmp_path: Path) -> None:
+    source = files.graph(tmp_path / "m.onnx")
+    path, manifest = _converted(source)
+    values: Any = ReferenceEvaluator(onnx.load(source)).run(None, {"x": X.numpy()})
+    np.testing.assert_allclose(_run(path, x=X.numpy())["y"], values[0], rtol=1e-5, atol=1e-6)
+    assert (manifest.source_kind, manifest.reference) == ("ONNX", "float64")
+    assert manifest.opset == 20
+
+
+def test_inputs_of_any_type_and_outputs_in_any_container_have_names(tmp_path: Path) -> None:
+    path, manifest = _converted(files.tagger_program(tmp_path / "m.pt2"))
+    assert [(one.name, one.dtype, one.shape) for one in manifest.inputs] == [
+        ("ids", "int64", ("batch", "ids_1")),
+        ("mask", "bool", ("batch", "ids_1")),
+    ]
+    ids = np.array([[1, 49, 7]])
+    mask = np.array([[True, False, True]])
+    got = _run(path, ids=ids, mask=mask)
+    expected = files.Tagger()(torch.from_numpy(ids), torch.from_numpy(mask))
+    np.testing.assert_allclose(got["scores"], expected["scores"].detach().numpy(), rtol=1e-5, atol=1e-6)
+    assert got["hidden_0"].shape == (1, 3, 8)
+
+
+def test_the_classes_of_a_converted_file_are_kept_when_it_is_converted_again(tmp_path: Path) -> None:
+    proto = files.model()
+    first, manifest = _converted(files.graph(tmp_path / "m.onnx", proto))
+    told = Manifest.from_json(manifest.to_json().replace('"classes":null', '"classes":["a","b","c"]'))
+    again = onnx.load(first)
+    again.metadata_props[0].value = told.to_json()
+    _, second = _converted(files.graph(tmp_path / "again.onnx", again))
+    assert second.classes == ("a", "b", "c")
+
+
+def test_what_the_user_says_of_an_exported_programs_inputs_wins(tmp_path: Path) -> None:
+    _, manifest = _converted(files.program(tmp_path / "m.pt2"), parse_input("rows:float32[5,4]"))
+    assert [(one.name, one.shape) for one in manifest.inputs] == [("rows", (5, 4))]

@@ -1,0 +1,49 @@
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convert.inputs import InputSpec, parse_input
+from convert.samples import generated
+from convert.sources.ranges import with_ranges
+from tests.convert.sources.files import TOKENS, Tagger
+
+
+class Positions(nn.Module):
+    """One table by a module, a shorter one by a function; the second input indexes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.long = nn.Embedding(40, 2)
+        self.short = nn.Parameter(torch.ones(9, 2))
+
+    def forward(self, ids: Tensor, other: Tensor) -> Tensor:
+        """[N], [N] -> [N, 2]."""
+        result: Tensor = self.long(ids) + F.embedding(ids, self.short) + other.unsqueeze(-1)
+        return result
+
+
+INPUTS = (parse_input("ids:int64[N]"), parse_input("other:int64[N]"))
+
+
+def _bounds(inputs: tuple[InputSpec, ...]) -> list[int | None]:
+    return [spec.below for spec in inputs]
+
+
+def test_an_index_is_bounded_by_the_shortest_table_that_it_indexes() -> None:
+    assert _bounds(with_ranges(Positions(), INPUTS)) == [9, None]
+
+
+def test_what_the_user_says_stays() -> None:
+    told = (parse_input("ids:int64[N]<5"), parse_input("other:int64[N]"))
+    assert _bounds(with_ranges(Positions(), told)) == [5, None]
+
+
+def test_a_model_that_cannot_be_run_teaches_nothing() -> None:
+    assert with_ranges(nn.Linear(2, 2), INPUTS) == INPUTS
+
+
+def test_samples_then_reach_the_whole_table() -> None:
+    ids, _ = with_ranges(Tagger(12), TOKENS)
+    numbers = np.concatenate([samples.arrays[0].reshape(-1) for samples in generated([ids])])
+    assert set(numbers.tolist()) == set(range(12))

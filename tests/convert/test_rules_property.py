@@ -1,0 +1,109 @@
+"""Random small graphs: whatever the rules make of them computes the same, and is at rest."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
+
+from convert.artefact import serialise
+from convert.optimise import FIRINGS_PER_NODE, optimise
+from tests.convert.graphs import ROWS, constant, graph, parsed, run
+
+WIDE = "float[N,4,5,5]"
+# Few enough to meet again in one graph, so that terms, knots and scales agree, cancel and vanish.
+NUMBERS = ("0", "1", "-1", "0.5", "2", "-0.75", "1.5")
+UNARY = (
+    *("Relu({})", "Tanh({})", "Sigmoid({})", "Abs({})", "Neg({})", "Elu({})", "Elu<alpha = 1.5>({})"),
+    *("LeakyRelu<alpha = 0.25>({})", "Mish({})", "Softplus({})", "Sin({})", "Identity({})"),
+)
+CONSTANT = (
+    *("Mul({}, {k})", "Mul({k}, {})", "Add({}, {k})", "Sub({}, {k})", "Sub({k}, {})"),
+    "Min({}, {k})",
+    "Max({}, {k})",
+)
+BINARY = ("Add({}, {})", "Sub({}, {})", "Mul({}, {})")
+IMAGE = (
+    *("Conv<pads = [1,1,1,1]>({}, w3, b)", "Conv({}, w1, b)", "Conv<group = 4>({}, depth)"),
+    *("BatchNormalization({}, b, b, b, v)", "MaxPool<kernel_shape = [3,3], pads = [1,1,1,1]>({})"),
+    "AveragePool<kernel_shape = [3,3], pads = [1,1,1,1]>({})",
+)
+DENSE = ("Gemm({}, w2, b)", "MatMul({}, w2)")
+WEIGHTS = (
+    *(constant("w3", 4, 4, 3, 3), constant("w1", 4, 4, 1, 1), constant("depth", 4, 1, 1, 1)),
+    *(constant("w2", 4, 4), constant("b", 4), constant("v", 4, values="{1, 0.5, 2, 0.25}")),
+)
+
+
+@dataclass
+class _Drawn:
+    body: list[str] = field(default_factory=list)
+    constants: list[str] = field(default_factory=list)
+
+
+@st.composite
+def graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
+    """A graph of up to twelve operators, each of which reads values that came before it, as text."""
+    drawn, values = _Drawn(), ["x"]
+    for number in range(draw(st.integers(3, 12))):
+        form = draw(st.sampled_from((*UNARY, *CONSTANT, *CONSTANT, *BINARY, *BINARY, *linear, *linear)))
+        # What is recent is read more often, so that chains grow.
+        reads = [draw(st.sampled_from(values[-4:])) for _ in range(form.count("{}"))]
+        name = f"k{number}"
+        if "{k}" in form:
+            drawn.constants.append(draw(_constants(name, kind)))
+        drawn.body.append(f"v{number} = {form.format(*reads, k=name)}")
+        values.append(f"v{number}")
+    return graph(
+        " ".join([*drawn.body, f"y = Identity({values[-1]})"]), *WEIGHTS, *drawn.constants, x=kind, y=kind
+    )
+
+
+@st.composite
+def _constants(draw: st.DrawFn, name: str, kind: str) -> str:
+    shape = draw(st.sampled_from([(), (4,) if kind == ROWS else (4, 1, 1)]))
+    numbers = draw(
+        st.lists(st.sampled_from(NUMBERS), min_size=len(shape) * 3 + 1 if shape == () else 4, max_size=4)
+    )
+    return constant(name, *shape, values=f"{{{', '.join(numbers[: 4 if shape else 1])}}}")
+
+
+def _meant(text: str, x: np.ndarray) -> tuple[np.ndarray, float]:
+    """(y in float64, the largest magnitude of any value on the way)."""
+    model = onnx.parser.parse_model(text.replace("float[", "double[").replace("float ", "double "))
+    with np.errstate(all="ignore"):
+        found = ReferenceEvaluator(model).run(None, {"x": x.astype(np.float64)}, intermediate=True)
+    values: dict[str, np.ndarray] = dict(found)
+    sizes = [np.abs(value).max() for value in values.values() if value is not None and value.size]
+    return values["y"], float(max(sizes))
+
+
+@pytest.mark.parametrize(("linear", "kind", "shape"), [(IMAGE, WIDE, (2, 4, 5, 5)), (DENSE, ROWS, (6, 4))])
+def test_any_graph_computes_the_same_after_the_rules(
+    linear: tuple[str, ...], kind: str, shape: tuple[int, ...]
+) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+    @settings(max_examples=60, derandomize=True, deadline=None, database=None)
+    @given(graphs(linear, kind))
+    def check(text: str) -> None:
+        given_graph = parsed(text)
+        optimised = optimise(given_graph)
+        assert len(optimised.firings) < FIRINGS_PER_NODE * given_graph.graph.num_nodes()
+        onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised.model)))
+        meant, largest = _meant(text, x)
+        before, after = (run(model, {"x": x})["y"] for model in (given_graph, optimised.model))
+        own = float(np.abs(before - meant).max())
+        assert np.abs(after - meant).max() <= 16 * own + 3e-5 * max(largest, 1), text
+
+    check()
+
+
+@settings(max_examples=60, derandomize=True, deadline=None, database=None)
+@given(graphs(IMAGE, WIDE))
+def test_any_graph_is_at_rest_after_the_rules(text: str) -> None:
+    once = optimise(parsed(text))
+    assert not optimise(once.model).firings

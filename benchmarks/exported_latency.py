@@ -29,8 +29,6 @@ from convert.quiet import quiet_torch
 
 GRANULARITIES = ("shared", "per channel")
 WIDTHS = (3, 32, 64, 64, 128, 128, 128)
-
-
 NETWORK, FACTORY, SHAPE = "six convolutions", "benchmarks.exported_latency:build_convolutions", (1, 3, 32, 32)
 
 
@@ -55,11 +53,15 @@ def build_convolutions() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(WIDTHS[-1], 10))
 
 
-def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")] = 20) -> None:
-    """Measure every activation shared and per channel."""
-    rows: list[Row] = []
+def main(
+    rounds: Annotated[int, typer.Option(help="Turns that each file takes.")] = 20,
+    granularity: Annotated[
+        list[str] | None, typer.Option(help="`shared` or `per channel`; both if not given.")
+    ] = None,
+) -> None:
+    """Measure every activation, shared and per channel."""
     with tempfile.TemporaryDirectory() as folder:
-        rows += _measure(Path(folder), rounds)
+        rows = _measure(Path(folder), granularity or list(GRANULARITIES), rounds)
     table = Table(box=box.MARKDOWN)
     for column in (
         "network",
@@ -85,11 +87,11 @@ def main(rounds: Annotated[int, typer.Option(help="Turns that each file takes.")
     publish("exported_latency", "Time of one prediction, one thread, as a ratio", table, numbers)
 
 
-def _measure(folder: Path, rounds: int) -> list[Row]:
+def _measure(folder: Path, granularities: list[str], rounds: int) -> list[Row]:
     feed: NDArray[np.float32] = np.random.default_rng(0).standard_normal(SHAPE, np.float32)
     plain, _ = _files(build_convolutions(), folder / "relu")
     rows: list[Row] = []
-    for name, granularity in track(_cases(), description=NETWORK):
+    for name, granularity in track(_cases(granularities), description=NETWORK):
         model = _adaptive(name, per_channel=granularity == "per channel")
         ours, torchs = _files(model, folder / f"{name} {granularity}")
         times = latency(
@@ -104,9 +106,9 @@ def _measure(folder: Path, rounds: int) -> list[Row]:
     return [*rows, _summary("geometric mean", statistics.geometric_mean, rows), _summary("worst", max, rows)]
 
 
-def _cases() -> list[tuple[str, str]]:
+def _cases(granularities: list[str]) -> list[tuple[str, str]]:
     """Every activation with each granularity that it has: what sees the whole input shares nothing."""
-    pairs = [(name, granularity) for name in ACTIVATIONS for granularity in GRANULARITIES]
+    pairs = [(name, granularity) for name in ACTIVATIONS for granularity in granularities]
     return [(n, g) for n, g in pairs if ACTIVATIONS[n].elementwise or g == "per channel"]
 
 

@@ -92,7 +92,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_only_two_places_load_torch_files_and_one_of_them_freely() -> None:
     root = Path(__file__).parents[2]
-    found = {}
+    found: dict[str, list[str]] = {}
     for path in (path for package in PACKAGES for path in (root / package).rglob("*.py")):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         loads = [ast.unparse(call) for call in calls if ast.unparse(call.func) == "torch.load"]

@@ -17,7 +17,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
 LARGEST_RUN = 64  # samples at a time
 TYPICAL_NUMBERS = 2**19  # of the inputs in the largest generated batch: what keeps parity cheap for images
-SHOWN_NUMBERS = {"given": 2**22, "generated": 2**18}
+SHOWN_NUMBERS = {"given": 2**22, "generated": 2**16}
 """Of the inputs whose way through the activations is written down: their histograms cost more than parity."""
 # Where activations bend or saturate, and the float32 numbers just beside zero.
 BOUNDARY = (

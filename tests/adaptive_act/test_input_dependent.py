@@ -1,16 +1,16 @@
 """The activations that look at more of their input than one place, in every layout that they take."""
 
-import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from adaptive_act import ACTIVATIONS, Activation, Dice, DYReLU, Funnel, MetaACON, swap
+from tests.adaptive_act.processes import in_two_processes
 from tests.adaptive_act.references.input_dependent import PAPERS, Array
 
 CHANNELS = 3
@@ -224,27 +224,19 @@ def test_wrong_shapes_and_arguments_are_named(run: Callable[[], object], message
         run()
 
 
-def test_two_processes_keep_the_same_weights() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    spawn(_one_of_two, args=(port,), nprocs=2)  # type: ignore[no-untyped-call]
+def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
+    in_two_processes(_one_of_two, tmp_path)
 
 
-def _one_of_two(rank: int, port: int) -> None:
-    address = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    try:
-        model = DistributedDataParallel(nn.Sequential(*(built(kind) for kind in KINDS)))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for seed in range(3):
-            optimizer.zero_grad()
-            (model(given(seed=2 * seed + rank)) - 1).square().mean().backward()
-            optimizer.step()
-        for parameter in model.parameters():
-            both = [torch.empty_like(parameter) for _ in range(2)]
-            torch.distributed.all_gather(both, parameter.detach())
-            assert torch.equal(both[0], both[1])
-            assert both[0].isfinite().all()
-    finally:
-        torch.distributed.destroy_process_group()
+def _one_of_two(rank: int, _: Path) -> None:
+    model = DistributedDataParallel(nn.Sequential(*(built(kind) for kind in KINDS)))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for seed in range(3):
+        optimizer.zero_grad()
+        (model(given(seed=2 * seed + rank)) - 1).square().mean().backward()
+        optimizer.step()
+    for parameter in model.parameters():
+        both = [torch.empty_like(parameter) for _ in range(2)]
+        torch.distributed.all_gather(both, parameter.detach())
+        assert torch.equal(both[0], both[1])
+        assert both[0].isfinite().all()

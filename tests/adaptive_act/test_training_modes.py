@@ -2,16 +2,16 @@
 
 import copy
 import pickle
-import socket
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from adaptive_act import ACTIVATIONS, Activation, parameter_groups
+from tests.adaptive_act.processes import in_two_processes
 
 CHANNELS = 4
 SHAPE = (3, CHANNELS, 6, 6)
@@ -81,12 +81,9 @@ def test_the_optimisers_state_survives_a_pickle(kind: type[Activation]) -> None:
         assert torch.equal(a, b)
 
 
-def test_two_processes_learn_the_same_shapes_as_one() -> None:
+def test_two_processes_learn_the_same_shapes_as_one(tmp_path: Path) -> None:
     """DistributedDataParallel over gloo: the averaged gradients are those of the whole batch."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    spawn(_half_of_the_batch, args=(port,), nprocs=2)  # type: ignore[no-untyped-call]
+    in_two_processes(_half_of_the_batch, tmp_path)
 
 
 def _chain() -> nn.Module:
@@ -95,14 +92,9 @@ def _chain() -> nn.Module:
     return nn.Sequential(nn.Conv2d(2, CHANNELS, 3), *(kind(CHANNELS) for kind in kinds)).double()
 
 
-def _half_of_the_batch(rank: int, port: int) -> None:
-    address = f"tcp://127.0.0.1:{port}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    try:
-        whole, shared = _chain(), DistributedDataParallel(_chain())
-        batch = images()[:4].double() / 10
-        whole(batch).square().mean().backward()
-        shared(batch[2 * rank : 2 * rank + 2]).square().mean().backward()
-        torch.testing.assert_close(gradients(shared), gradients(whole), rtol=1e-9, atol=1e-12)
-    finally:
-        torch.distributed.destroy_process_group()
+def _half_of_the_batch(rank: int, _: Path) -> None:
+    whole, shared = _chain(), DistributedDataParallel(_chain())
+    batch = images()[:4].double() / 10
+    whole(batch).square().mean().backward()
+    shared(batch[2 * rank : 2 * rank + 2]).square().mean().backward()
+    torch.testing.assert_close(gradients(shared), gradients(whole), rtol=1e-9, atol=1e-12)

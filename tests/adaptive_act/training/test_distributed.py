@@ -3,19 +3,16 @@
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from adaptive_act.training import Freeze, Guard
+from tests.adaptive_act.processes import in_two_processes
 from tests.adaptive_act.training.runs import STEADY, backward, batches, network, optimizer_of
 
 
 def run(rank: int, folder: Path) -> None:
     """One of two processes; from the fifth step on, only the second one sees a loss that is too high."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     model: nn.Module = DistributedDataParallel(network(), find_unused_parameters=True)
     freeze = Freeze(model, 2)
     guard = Guard(model, optimizer_of(model), options=STEADY)
@@ -28,11 +25,10 @@ def run(rank: int, folder: Path) -> None:
     events = [(event.step, event.what) for event in guard.events]
     state = {name: p.detach() for name, p in model.named_parameters()}
     torch.save({"events": events, "state": state, "alphas": alphas}, folder / f"{rank}.pt")
-    dist.destroy_process_group()
 
 
 def test_one_process_that_diverges_rolls_all_of_them_back(tmp_path: Path) -> None:
-    spawn(run, (tmp_path,), nprocs=2)  # type: ignore[no-untyped-call]
+    in_two_processes(run, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["events"] == second["events"] == [(6, "suspected"), (7, "rolled back")]
     for name, value in first["state"].items():

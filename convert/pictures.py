@@ -12,11 +12,13 @@ from adaptive_act.explain.panels import (
     START,
     family,
     grid,
+    histogram,
     legend,
+    nothing_reached,
     titled,
     zero_lines,
 )
-from adaptive_act.explain.words import share, span
+from adaptive_act.explain.words import span
 from convert.manifest import ActivationRecord, ReachRecord
 
 if TYPE_CHECKING:
@@ -56,27 +58,10 @@ def _curves(panel: "Axes", one: ActivationRecord) -> None:
 
 def _histogram(strip: "Axes", reach: ReachRecord | None) -> None:
     if reach is None:
-        strip.text(
-            0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
-        )
-        strip.set_yticks([])
-        return
-    edges = np.linspace(reach.low, reach.high, len(reach.shares) + 1)
-    strip.stairs(100 * np.array(reach.shares), edges, fill=True, color=HISTOGRAM)
-    strip.axvline(0, color="#888888", linewidth=0.7)
-    strip.set_ylabel("% of\ninputs", fontsize=7, labelpad=2)
-    strip.set_ylim(bottom=0)
-    strip.locator_params(axis="y", nbins=2)
-    strip.annotate(
-        f"{share(reach.below_zero)} of inputs below 0",
-        (1, 1),
-        (0, 2),
-        "axes fraction",
-        "offset points",
-        ha="right",
-        fontsize=6.5,
-        color="#444444",
-    )
+        nothing_reached(strip)
+    else:
+        edges = np.linspace(reach.low, reach.high, len(reach.shares) + 1)
+        histogram(strip, edges, np.array(reach.shares), reach.below_zero)
 
 
 def _entries(activations: Sequence[ActivationRecord], reached: bool) -> "list[Artist]":

@@ -19,13 +19,15 @@ from adaptive_act.explain.panels import (
     START,
     family,
     grid,
+    histogram,
     legend,
+    nothing_reached,
     titled,
     zero_lines,
 )
 from adaptive_act.explain.reach import Reach
 from adaptive_act.explain.shape import curve_at
-from adaptive_act.explain.words import share, span
+from adaptive_act.explain.words import span
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -91,26 +93,9 @@ def _curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers) -> 
 
 def _histogram(strip: "Axes", seen: Reach | None) -> None:
     if seen is None:
-        strip.text(
-            0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
-        )
-        strip.set_yticks([])
-        return
-    strip.stairs(100 * seen.shares, seen.edges, fill=True, color=HISTOGRAM)
-    strip.axvline(0, color="#888888", linewidth=0.7)
-    strip.set_ylabel("% of\ninputs", fontsize=7, labelpad=2)
-    strip.set_ylim(bottom=0)
-    strip.locator_params(axis="y", nbins=2)
-    strip.annotate(
-        f"{share(seen.share_below_zero)} of inputs below 0",
-        (1, 1),
-        (0, 2),
-        "axes fraction",
-        "offset points",
-        ha="right",
-        fontsize=6.5,
-        color="#444444",
-    )
+        nothing_reached(strip)
+    else:
+        histogram(strip, seen.edges, seen.shares, seen.share_below_zero)
 
 
 def _explain(figure: "Figure", channels: Sequence[int], reached: bool) -> None:

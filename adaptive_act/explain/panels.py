@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adaptive_act.explain.arrays import Numbers, Pixels
+from adaptive_act.explain.words import share
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -118,6 +119,33 @@ def titled(panel: "Axes", name: str, second: str) -> None:
         panel.annotate(
             text, (0, 1), (0, points), "axes fraction", "offset points", fontsize=size, fontweight=weight
         )
+
+
+def histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: float) -> None:
+    """The share of the inputs [n] between the edges [n + 1], and in words the share below 0."""
+    strip.stairs(100 * shares, edges, fill=True, color=HISTOGRAM)
+    strip.axvline(0, color="#888888", linewidth=0.7)
+    strip.set_ylabel("% of\ninputs", fontsize=7, labelpad=2)
+    strip.set_ylim(bottom=0)
+    strip.locator_params(axis="y", nbins=2)
+    strip.annotate(
+        f"{share(below_zero)} of inputs below 0",
+        (1, 1),
+        (0, 2),
+        "axes fraction",
+        "offset points",
+        ha="right",
+        fontsize=6.5,
+        color="#444444",
+    )
+
+
+def nothing_reached(strip: "Axes") -> None:
+    """Says so where a histogram would be."""
+    strip.text(
+        0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
+    )
+    strip.set_yticks([])
 
 
 def legend(figure: "Figure", entries: Sequence["Artist"]) -> None:

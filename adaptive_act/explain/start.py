@@ -82,6 +82,8 @@ def beside(started: Activation, activation: Activation) -> Activation:
 
 def _fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
     kind = type(activation)
+    if type(plain) not in kind.fixed_points:
+        return None
     options = activation.options()
     chosen = {name: value for name, value in options.items() if name not in kind.options_from(plain)}
     try:

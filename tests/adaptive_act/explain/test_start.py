@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import ACTIVATIONS, NEAAF, PELU, Affine, PReLU, named_activations, swap
+from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, Affine, PReLU, named_activations, swap
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.start import INITIAL, places, start_of
 from adaptive_act.swapping.swap import Kind
@@ -33,6 +33,18 @@ def test_a_swapped_activation_started_as_what_it_replaced(plain: nn.Module, kind
     expected = plain.double()(POINTS.clone())
     torch.testing.assert_close(start.activation.curve(POINTS)[0], expected, rtol=0, atol=1e-6)
     assert start.origin.startswith(f"the fixed point at {type(plain).__name__}(")
+
+
+@pytest.mark.parametrize("kind", ACTIVATIONS.values(), ids=ACTIVATIONS.keys())
+@pytest.mark.parametrize("plain", [nn.ReLU(), nn.GELU(), nn.Hardtanh()], ids=repr)
+def test_every_activation_has_a_start_whatever_it_replaced(kind: type[Activation], plain: nn.Module) -> None:
+    image = torch.zeros(2, 3, 8, 8)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), plain)
+    model = swap(
+        network, {type(plain): kind}, preserve=False, per_channel=not kind.elementwise, example=image
+    ).model
+    start = start_of(named_activations(model)["1"])
+    assert (start.origin == INITIAL) == (type(plain) not in kind.fixed_points)
 
 
 def test_weights_that_the_record_does_not_hold_are_not_made_up() -> None:

@@ -37,7 +37,7 @@ fix: install  ## repair what the linter can
 serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for another folder)
 	$(BIN)/adaptact-serve --models $(or $(MODELS),models)
 
-bench: install  ## measure what README and docs quote, into docs/results (about 10 minutes)
+bench: install  ## measure what README and docs quote, into docs/results (an hour or more)
 	$(BIN)/python -m examples.digits
 	mkdir -p docs/results docs/images
 	cp build/digits/table.md docs/results/digits.md
@@ -48,7 +48,7 @@ bench: install  ## measure what README and docs quote, into docs/results (about 
 	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python docs/readme.py
 
-study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; about an hour)
+study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; an hour or more)
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 

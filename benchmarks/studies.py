@@ -1,7 +1,7 @@
 """Runs the committed studies on MNIST and Fashion-MNIST, and sums them up in one table: `make study`.
 
 Each study goes on where it was interrupted, in build/studies; its report and figures end in
-docs/results/studies/<name>, the summary in docs/results/studies.md. About an hour on two cores.
+docs/results/studies/<name>, the summary in docs/results/studies.md. An hour or more on two cores.
 """
 
 import json

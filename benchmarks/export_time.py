@@ -27,8 +27,8 @@ from benchmarks.results import publish
 
 BUDGET_SECONDS = 20.0
 ACTIVATIONS = {"PReLU": (nn.ReLU, PReLU), "PELU": (nn.ELU, PELU)}
-COMMAND = "import sys; from convert.cli import main; sys.argv[0] = 'adaptact-export'; main()"
-IMPORTS = "import convert.cli"
+COMMAND = "import sys; from convert.commands.export import main; sys.argv[0] = 'adaptact-export'; main()"
+IMPORTS = "import convert.commands.export"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from convert.errors import ExportError, UsageError
 from convert.inputs import InputSpec
 from convert.opset import DEFAULT_OPSET, OPSETS
 from convert.outputs import named_outputs
+from convert.parity.samples import example
 from convert.quiet import quiet_torch
-from convert.samples import example
 from convert.sources.torchscript import Scripted, written
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.inputs import InputSpec
-from convert.kind import Container, recognise
 from convert.sources import graph, program, state, torchscript
+from convert.sources.kind import Container, recognise
 from convert.sources.source import Request, Source, digest_of
 
 __all__ = ["Source", "digest_of", "load"]

@@ -11,8 +11,8 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
 )
 
-from convert.graph import layer_of
-from convert.rewriting import Declined, Fired, Rule
+from convert.rewriting.graph import layer_of
+from convert.rewriting.rule import Declined, Fired, Rule
 from convert.rules import RULES
 
 # Every firing removes or finally lowers a node, so rules come to rest; this bounds a pair that would not.

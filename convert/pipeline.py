@@ -8,24 +8,24 @@ from typing import Any
 import onnx_ir as ir
 from torch import nn
 
-from convert.artefact import require_writable, serialise, write
+from convert.artefact.external import LARGEST, Placed, placed, weights
+from convert.artefact.file import require_writable, serialise, write
+from convert.artefact.placement import Placement
+from convert.artefact.signing import signer_of
 from convert.errors import ParityError, UsageError
-from convert.evidence import evidence
+from convert.evidence.fields import evidence
 from convert.export import export
-from convert.external import LARGEST, Placed, placed, weights
 from convert.fold import fold
 from convert.inputs import InputSpec
 from convert.load import Source, load
-from convert.locate import Suspects
 from convert.manifest import Manifest
 from convert.opset import DEFAULT_OPSET
 from convert.optimise import Dropped, Optimised, kept, optimise
-from convert.placement import Placement
+from convert.parity.locate import Suspects
+from convert.parity.samples import SampleSet, generated, read_samples
+from convert.parity.tolerance import require_known, require_shares
 from convert.runtime import Session
-from convert.samples import SampleSet, generated, read_samples
-from convert.signing import signer_of
 from convert.sources.graph import ready
-from convert.tolerance import require_known, require_shares
 from convert.verify import Culprit, Original, Parity, verify
 
 STAGES = ("load", "fold", "export", "optimise", "verify", "write")

@@ -11,9 +11,9 @@ from torch import nn
 
 from convert.errors import ExportError, ParityError
 from convert.outputs import named_outputs
-from convert.parity import Comparison, Run, compare, scales
+from convert.parity.criterion import Comparison, Run, compare, scales
+from convert.parity.samples import Array, SampleSet
 from convert.runtime import Session
-from convert.samples import Array, SampleSet
 
 NUDGED_RUNS = 2
 

@@ -50,7 +50,7 @@ def _export(spec: RunSpec, data: Data, folder: Path, file: Path) -> str | None:
     """Writes the run's model to `file`; says what went wrong, or None."""
     factory, _ = description(spec.architecture, data.shape, len(data.classes), spec.baseline, spec.baseline)
     model = model_file(folder, spec.key)
-    done = _run("convert.cli", str(model), str(file), "--factory", factory, "--json")
+    done = _run("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
     return None if done.returncode == 0 else _reason(done)
 
 

@@ -1,6 +1,6 @@
 """RULES: every rewrite rule, in the order in which they are tried; a new one is a file and a line here."""
 
-from convert.rewriting import Rule
+from convert.rewriting.rule import Rule
 from convert.rules import (
     affine_to_batchnorm,
     blend_to_fewer_terms,

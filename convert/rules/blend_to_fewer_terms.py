@@ -9,9 +9,9 @@ Declined where an added coefficient would leave float32's range.
 import numpy as np
 import onnx_ir as ir
 
-from convert.blend import Blend, Term, blend_of, same, written
-from convert.graph import Edit
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.blend import Blend, Term, blend_of, same, written
+from convert.rewriting.graph import Edit
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -10,9 +10,9 @@ Declined on rows [batch, features], where ONNX Runtime fuses Elu into the Gemm b
 
 import onnx_ir as ir
 
-from convert.blend import sum_around
-from convert.graph import Edit, attribute, rank
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.blend import sum_around
+from convert.rewriting.graph import Edit, attribute, rank
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

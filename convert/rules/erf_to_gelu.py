@@ -10,9 +10,9 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from convert.affine import scale_of, shift_of
-from convert.graph import Array, Edit, constant, only_consumer, only_feeds
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of, shift_of
+from convert.rewriting.graph import Array, Edit, constant, only_consumer, only_feeds
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 GELU_OPSET = 20
 ROUNDING = 2.0**-22

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.affine import scale_of, shift_of
-from convert.graph import Array, Edit, rank, representable, scalar
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of, shift_of
+from convert.rewriting.graph import Array, Edit, rank, representable, scalar
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 from convert.rules.where_to_prelu import SIDES
 
 ROUNDING = 4e-7

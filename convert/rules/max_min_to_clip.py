@@ -10,9 +10,9 @@ and per channel where something else reads x: a difference to it would show the 
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph import Array, Edit, constant, only_consumer, representable
-from convert.layout import between_blocked
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.graph import Array, Edit, constant, only_consumer, representable
+from convert.rewriting.layout import between_blocked
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,9 +7,9 @@ joined along their channels; equal numbers pass whatever the axis. Declined wher
 import numpy as np
 import onnx_ir as ir
 
-from convert.affine import scale_of
-from convert.graph import Array, Edit, only_feeds, rank, spread
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of
+from convert.rewriting.graph import Array, Edit, only_feeds, rank, spread
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -10,11 +10,11 @@ scale per channel cannot be followed to another place.
 
 import onnx_ir as ir
 
-from convert.affine import scale_of
-from convert.commuting import POOLS, scale_after
-from convert.graph import Edit, only_consumer
-from convert.linear import NotExactError
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of
+from convert.rewriting.commuting import POOLS, scale_after
+from convert.rewriting.graph import Edit, only_consumer
+from convert.rewriting.linear import NotExactError
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

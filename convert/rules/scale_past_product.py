@@ -6,10 +6,10 @@ It applies also where both factors are scaled.
 
 import onnx_ir as ir
 
-from convert.absorbing import absorbed
-from convert.affine import scale_of
-from convert.graph import Edit, constant, only_consumer
-from convert.rewriting import FIRED, Outcome, Rule
+from convert.rewriting.absorbing import absorbed
+from convert.rewriting.affine import scale_of
+from convert.rewriting.graph import Edit, constant, only_consumer
+from convert.rewriting.rule import FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -6,11 +6,11 @@ Declined for a scale that is 0 or below it in a channel.
 
 import onnx_ir as ir
 
-from convert.affine import scale_of
-from convert.commuting import RAMPS, scale_after
-from convert.graph import Edit, only_consumer
-from convert.linear import NotExactError
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of
+from convert.rewriting.commuting import RAMPS, scale_after
+from convert.rewriting.graph import Edit, only_consumer
+from convert.rewriting.linear import NotExactError
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

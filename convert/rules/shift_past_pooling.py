@@ -10,12 +10,12 @@ and where the channels of a shift per channel cannot be followed to another plac
 
 import onnx_ir as ir
 
-from convert.affine import shift_of
-from convert.commuting import POOLS, shift_after
-from convert.graph import Edit, only_consumer
-from convert.layers import layer_before
-from convert.linear import NotExactError
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import shift_of
+from convert.rewriting.commuting import POOLS, shift_after
+from convert.rewriting.graph import Edit, only_consumer
+from convert.rewriting.layers import layer_before
+from convert.rewriting.linear import NotExactError
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

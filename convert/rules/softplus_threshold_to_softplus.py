@@ -7,9 +7,9 @@ Declined for a lower threshold.
 
 import onnx_ir as ir
 
-from convert.affine import scale_of
-from convert.graph import Edit, scalar
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of
+from convert.rewriting.graph import Edit, scalar
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

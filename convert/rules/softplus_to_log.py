@@ -7,8 +7,8 @@ ONNX Runtime's Softplus is not vectorised: 2.1 times a ReLU network's time after
 
 import onnx_ir as ir
 
-from convert.graph import Edit
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.graph import Edit
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

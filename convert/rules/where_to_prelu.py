@@ -6,9 +6,9 @@ Declined where a is not constant.
 
 import onnx_ir as ir
 
-from convert.affine import scale_of
-from convert.graph import Edit, constant, scalar
-from convert.rewriting import FIRED, Declined, Outcome, Rule
+from convert.rewriting.affine import scale_of
+from convert.rewriting.graph import Edit, constant, scalar
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
 

@@ -18,13 +18,13 @@ from onnx_ir.passes.common import InlinePass
 from torch import Tensor, nn
 
 from convert.errors import ConversionError, SourceError, UsageError
-from convert.graph import attribute
 from convert.inputs import InputSpec, distinct, free_name
 from convert.manifest import KEY, Manifest
 from convert.opset import DEFAULT_OPSET, OPSETS
+from convert.parity.samples import example
 from convert.records import ManifestError
+from convert.rewriting.graph import attribute
 from convert.runtime import Session
-from convert.samples import example
 from convert.sources.bounds import STANDARD, refused, require_bounded, require_small_values
 from convert.sources.constants import fold_constants
 from convert.sources.probe import first_elsewhere

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convert.inputs import InputSpec
-from convert.samples import example
+from convert.parity.samples import example
 
 
 def with_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:

@@ -9,7 +9,7 @@ from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from adaptive_act.factory import build_model, resolve
 from convert.errors import SourceError, UsageError
 from convert.inputs import distinct, inputs_of
-from convert.kind import EXPECTED
+from convert.sources.kind import EXPECTED
 from convert.sources.pickled import unpickled
 from convert.sources.ranges import with_ranges
 from convert.sources.records import saved

@@ -8,9 +8,9 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from convert.artefact import serialise
+from convert.artefact.file import serialise
 from convert.optimise import Optimised, optimise
-from convert.rewriting import Rule
+from convert.rewriting.rule import Rule
 from convert.runtime import Session
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import ACTIVATIONS, model_factory, save
-from convert.artefact import serialise
+from convert.artefact.file import serialise
 from convert.export import export
 from convert.fold import fold
 from convert.inputs import InputSpec, parse_input
 from convert.optimise import Optimised, optimise
-from convert.parity import Comparison, compare, scales
+from convert.parity.criterion import Comparison, compare, scales
+from convert.parity.samples import generated
 from convert.runtime import Session
-from convert.samples import generated
 from convert.verify import Original, run_set
 
 IMAGES = parse_input("image:float32[N,3,8,8]")

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from convert.artefact import serialise
+from convert.artefact.file import serialise
 from convert.optimise import optimise
 from convert.rules import RULES
 from tests.convert.graphs import assert_same_values, constant, graph, operators, parsed, samples

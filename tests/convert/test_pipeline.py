@@ -14,11 +14,11 @@ from torch import nn
 from adaptive_act import Activation
 from convert.errors import DestinationError, ParityError, SourceError, UsageError
 from convert.fold import fold
-from convert.graph import Edit, attribute
 from convert.load import digest_of
 from convert.manifest import KEY, Manifest
 from convert.pipeline import STAGES, convert
-from convert.rewriting import FIRED, Outcome, Rule
+from convert.rewriting.graph import Edit, attribute
+from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
 from tests.convert.models import checkpoint, classifier
 

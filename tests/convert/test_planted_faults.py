@@ -5,16 +5,16 @@ from collections.abc import Callable
 import onnx_ir as ir
 import pytest
 
-from convert.artefact import serialise
-from convert.divergence import first_difference
+from convert.artefact.file import serialise
 from convert.errors import ParityError
-from convert.graph import Edit, constant
-from convert.locate import Suspects
 from convert.optimise import optimise
-from convert.rewriting import FIRED, Outcome, Rule
+from convert.parity.divergence import first_difference
+from convert.parity.locate import Suspects
+from convert.parity.samples import SampleSet, generated
+from convert.rewriting.graph import Edit, constant
+from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
 from convert.runtime import Session
-from convert.samples import SampleSet, generated
 from convert.verify import Original, Parity, measure, verify
 from tests.convert.faults import FAULTS, Fault
 from tests.convert.models import IMAGES, exported

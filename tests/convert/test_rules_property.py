@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
-from convert.artefact import serialise
+from convert.artefact.file import serialise
 from convert.optimise import FIRINGS_PER_NODE, optimise
 from tests.convert.graphs import ROWS, constant, graph, parsed, run
 

@@ -4,16 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convert.artefact import serialise
+from convert.artefact.file import serialise
 from convert.errors import ExportError, ParityError
-from convert.graph import Edit
 from convert.inputs import parse_input
-from convert.locate import Suspects
 from convert.optimise import optimise
-from convert.rewriting import FIRED, Outcome, Rule
+from convert.parity.locate import Suspects
+from convert.parity.samples import generated
+from convert.rewriting.graph import Edit
+from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
 from convert.runtime import Session
-from convert.samples import generated
 from convert.verify import Original, verify
 from tests.convert.models import (
     IMAGES,

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convert.inputs import InputSpec, parse_input
-from convert.samples import generated
+from convert.parity.samples import generated
 from convert.sources.ranges import with_ranges
 from tests.convert.sources.files import TOKENS, Tagger
 

@@ -1,0 +1,177 @@
+"""`adaptact-verify`: a file against its model and its signature; arguments in, exit status out."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from convert.commands.console import console, table
+from convert.commands.export import PARITY_FAILED, Progress, json_object, require_beside, run, write_text
+from convert.errors import UsageError
+from convert.parity.tolerance import tolerance_of
+
+if TYPE_CHECKING:
+    from convert.evidence.inspection import Inspected
+    from convert.parity.recheck import Rechecked, Request
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="[MODEL] FILE", help="The trained model, and the ONNX file made from it."),
+    ],
+    samples: Annotated[Path | None, typer.Option(help="Your own samples: .npz, one array an input.")] = None,
+    factory: Annotated[
+        str | None, typer.Option(help="The code that builds the model: package.module:callable.")
+    ] = None,
+    factory_kwargs: Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="An input, as x:float32[N,3,32,32]; else the file's own. Repeatable."),
+    ] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="OUTPUT=SHARE: accept this error too, as a share of the output's scale. Repeatable."
+        ),
+    ] = None,
+    provider: Annotated[str, typer.Option(help="What ONNX Runtime runs the file on: cpu or cuda.")] = "cpu",
+    public_key: Annotated[
+        Path | None, typer.Option(help="An Ed25519 public key in PEM, which must have signed the file.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Unpickle the model file, which can run any code in it.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File for a report on what was found, as a page.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON, and no progress.")
+    ] = False,
+) -> None:
+    """Check an ONNX file: that it computes what the model computes, and that its signer's key is yours.
+
+    With the file alone only its signature is checked. Exit status: 0 fine, 1 failed (the signature too),
+    2 wrong use, 3 parity failed.
+    """
+    model, file = _pair(files, public_key)
+    require_beside(files, report)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as adaptact-export, which says why
+    from convert.artefact import signing  # noqa: PLC0415  # torch and onnx take two seconds, which --help need not wait
+    from convert.evidence.inspection import inspect, require_data  # noqa: PLC0415
+    from convert.inputs import parse_input  # noqa: PLC0415
+    from convert.parity.recheck import Request  # noqa: PLC0415
+
+    inspected = inspect(file)
+    require_data(inspected)
+    signed = None if public_key is None else signing.verify(inspected.content, public_key)
+    rechecked = None
+    if model is not None:
+        if factory is not None:
+            sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
+        request = Request(
+            factory=factory,
+            factory_kwargs=json_object(factory_kwargs),
+            inputs=[parse_input(text) for text in inputs or []],
+            samples=samples,
+            tolerances=dict(tolerance_of(text) for text in tolerance or []),
+            provider=provider,
+            allow_pickle=allow_pickle,
+        )
+        rechecked = _rechecked(model, inspected, request, Console(stderr=True, quiet=as_json))
+    if report is not None:
+        write_text(report, _page(inspected, rechecked))
+    if as_json:
+        sys.stdout.write(json.dumps(record(inspected, signed, rechecked), allow_nan=False) + "\n")
+    else:
+        _print(inspected, signed, rechecked)
+    if rechecked is not None and rechecked.failure is not None:
+        sys.exit(PARITY_FAILED)
+
+
+def _pair(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path]:
+    """The model, where one was named, and the file."""
+    if len(files) > 2:
+        raise UsageError(f"{len(files)} files were named, expected a model and the ONNX file made from it")
+    if len(files) == 1 and public_key is None:
+        raise UsageError(
+            f"nothing to check `{files[0]}` against",
+            hint="name the model before it, or the key that should have signed it: --public-key key.pem",
+        )
+    return (files[0] if len(files) == 2 else None), files[-1]
+
+
+def _rechecked(model: Path, file: "Inspected", request: "Request", errors: Console) -> "Rechecked":
+    from convert.parity.recheck import recheck  # noqa: PLC0415
+
+    progress = Progress(errors)
+    try:
+        return recheck(model, file, request, progress.started)
+    finally:
+        progress.finished()
+
+
+def _page(file: "Inspected", rechecked: "Rechecked | None") -> str:
+    from convert.evidence.measured import measured  # noqa: PLC0415
+    from convert.evidence.report import report  # noqa: PLC0415
+
+    return report(file, None if rechecked is None else measured(rechecked.parity))
+
+
+def record(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> dict[str, Any]:
+    """What `--json` prints; a number that is not finite, for which JSON has no word, is null."""
+    from convert.evidence.measured import measured  # noqa: PLC0415
+
+    said: dict[str, Any] = {"file": file.name, "digest": file.digest, "signed_by": signed}
+    if rechecked is not None:
+        said |= {
+            "passed": rechecked.failure is None,
+            "failure": rechecked.failure,
+            "culprit": rechecked.culprit,
+            "same_source": rechecked.same_source,
+            "parity": asdict(measured(rechecked.parity)),
+        }
+    return {name: _finite(value) for name, value in said.items()}
+
+
+def _finite(value: Any) -> Any:  # Any: JSON of any shape
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> None:
+    from convert.evidence.measured import measured  # noqa: PLC0415
+    from convert.evidence.tables import PARITY, SETS, parity_rows, set_rows  # noqa: PLC0415
+
+    shown = console()
+    if signed is not None:
+        shown.print(f"{file.name}: signed by key {signed}")
+    if rechecked is None:
+        return
+    found = measured(rechecked.parity)
+    verdict = "passed" if rechecked.failure is None else "FAILED"
+    shown.print(f"{file.name}: parity {verdict}; {found.criterion}")
+    shown.print(table(PARITY, parity_rows(found.outputs)))
+    shown.print(table(SETS, set_rows(found.sets)))
+    if rechecked.same_source is False:
+        shown.print("note: the file was made from another model file than this one")
+    if rechecked.failure is not None:
+        errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        errors.print(f"error: {rechecked.failure}", style="red")
+        errors.print(f"hint: {rechecked.culprit}")
+
+
+def main() -> None:
+    """Run the command and end the process with its exit status; an error is one line, and a hint below."""
+    run(app)

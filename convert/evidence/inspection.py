@@ -1,0 +1,142 @@
+"""What an ONNX file says of itself, and what it holds; nothing in it is run."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+
+from convert.artefact.signing import signer
+from convert.errors import SignatureError, SourceError
+from convert.manifest import KEY, Manifest
+from convert.records import ManifestError
+
+LARGEST = 2**31  # bytes: protobuf reads no more
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One ONNX file, read; its external data, where it has any, are not."""
+
+    path: Path
+    content: bytes
+    graph: ir.Model
+    manifest: Manifest | None
+    """None in a file that adaptact did not write."""
+
+    @property
+    def name(self) -> str:
+        """The file's, without its folders."""
+        return self.path.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def operators(self) -> Mapping[str, int]:
+        """How often each operator stands in the graph, the most frequent first."""
+        found = Counter(_operator(node) for node in self.graph.graph.all_nodes())
+        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
+
+    @property
+    def numbers(self) -> int:
+        """The weights and constants in the file."""
+        return sum(
+            value.const_value.size
+            for value in self.graph.graph.initializers.values()
+            if value.const_value is not None
+        )
+
+    def facts(self) -> dict[str, str]:
+        """What the file is, by name."""
+        graph = self.graph
+        opsets = graph.opset_imports.items()
+        data = None if self.manifest is None else self.manifest.data
+        beside = (
+            {} if data is None else {"data file": f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
+        )
+        return {
+            "file": self.name,
+            "bytes": f"{len(self.content):,}",
+            "SHA-256": self.digest,
+            **beside,
+            "signed by key, unchecked": signer(self.content) or "nobody",
+            "written by": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
+            "opset": ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),
+            "weights and constants": f"{self.numbers:,}",
+            "operators": ", ".join(f"{count} {name}" for name, count in self.operators.items()),
+        }
+
+
+def inspect(path: Path) -> Inspected:
+    """The file, read. Raises SourceError where it is no ONNX model, or its manifest is not readable."""
+    content = _content(path)
+    try:
+        proto = onnx.load_model_from_string(content)
+        graph = ir.from_proto(proto)
+    except (DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"`{path}` is not an ONNX model: {_first_line(error)}") from error
+    if not proto.HasField("graph") or not proto.graph.output:
+        raise SourceError(f"`{path}` is not an ONNX model: it has no graph with outputs")
+    text = next((entry.value for entry in proto.metadata_props if entry.key == KEY), None)
+    try:
+        manifest = None if text is None else Manifest.from_json(text)
+    except ManifestError as error:
+        raise SourceError(f"`{path}`: {error}") from error
+    return Inspected(path, content, graph, manifest)
+
+
+def require_data(file: Inspected) -> None:
+    """Raises SignatureError unless all weights beside the file are the ones that it was written with."""
+    record = None if file.manifest is None else file.manifest.data
+    foreign = sorted(_beside(file.graph) - ({record.name} if record else set()))
+    if foreign:
+        raise SignatureError(
+            f"`{file.name}` takes weights from `{foreign[0]}`, of which it holds no digest",
+            hint="write it anew: adaptact-export model.onnx other.onnx",
+        )
+    if record is None:
+        return
+    path = file.path.parent / Path(record.name).name
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"cannot read the weights in `{path}`: {error.strerror or error}") from error
+    if found != record.sha256:
+        raise SignatureError(f"the weights in `{path}` are not the ones that `{file.name}` was written with")
+
+
+def _beside(model: ir.Model) -> set[str]:
+    """The files that the model's tensors lie in, besides its own."""
+    tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
+    tensors += [
+        attribute.value
+        for node in model.graph.all_nodes()
+        for attribute in node.attributes.values()
+        if attribute.type == ir.AttributeType.TENSOR
+    ]
+    return {str(tensor.location) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise SourceError(f"`{path}` has more than {LARGEST} bytes, which no ONNX file has")
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read `{path}`: {error.strerror or error}") from error
+
+
+def _operator(node: ir.Node) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,115 @@
+"""Names the culprit when parity fails: the rewrite rule, or the first module whose values differ."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation
+from convert.artefact.file import serialise
+from convert.optimise import Firing, optimise
+from convert.parity.criterion import Run, compare, scales
+from convert.parity.samples import Array, SampleSet
+from convert.rewriting.graph import layer_of
+from convert.rewriting.rule import Rule
+from convert.rules import RULES
+from convert.runtime import Session
+from convert.verify import Culprit, Original, run_set
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """What `culprit` looks at: the model, the graph as exported, and the rules that fired on it."""
+
+    original: Original
+    exported: ir.Model
+    firings: tuple[Firing, ...]
+    rules: Sequence[Rule] = RULES
+
+    def culprit(self, samples: SampleSet, output: str) -> Culprit:
+        """What names what first differs on these samples."""
+        if not self._passes(0, samples, output):
+            return Culprit(_first_module(self, samples))
+        low, high = 0, len(self.firings)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._passes(middle, samples, output) else (low, middle)
+        if high == 0 or self._passes(high, samples, output):
+            return Culprit("the difference does not show when these samples are run alone")
+        firing = self.firings[high - 1]
+        where = f"`{firing.layer}` ({self.kind(firing.layer)})"
+        return Culprit(f"first differing after rule `{firing.rule}` at {where}", firing.rule)
+
+    def _passes(self, firings: int, samples: SampleSet, output: str) -> bool:
+        graph = optimise(self.exported, self.rules, limit=firings).model
+        session = Session(serialise(graph), [value.name or "" for value in graph.graph.inputs])
+        run = run_set(self.original, session, samples)
+        return compare(run, output, scales([run])[output]).passed
+
+    def kind(self, layer: str) -> str:
+        """The class of the module with this name."""
+        modules = dict(self.original.float32.named_modules())
+        return type(modules[layer]).__name__ if layer in modules else "no module of its own"
+
+
+def _first_module(suspects: Suspects, samples: SampleSet) -> str:
+    """The module after the last one that agrees: one fused with its successor does not agree on its own."""
+    agreed = _agreement(suspects, samples)
+    last = max((place for place, (_, same) in enumerate(agreed) if same), default=-1)
+    if last + 1 >= len(agreed):
+        return "no module differs on its own: the difference lies in what stands between the modules"
+    name = agreed[last + 1][0]
+    return f"first differing layer: `{name}` ({suspects.kind(name)})"
+
+
+def _agreement(suspects: Suspects, samples: SampleSet) -> list[tuple[str, bool]]:
+    """Each module that the graph has a value of, in the order they ran, and whether that value agrees."""
+    wide = module_outputs(suspects.original.float64, suspects.original.reference, samples.arrays)
+    own = module_outputs(suspects.original.float32, suspects.original.own, samples.arrays)
+    file = _graph_values(suspects.exported, set(own), samples.arrays)
+    results = []
+    for name, values in wide.items():
+        if name in file and file[name].shape == values.shape:
+            run = Run(name, 1, True, True, {name: values}, [{name: own[name]}], {name: file[name]})
+            results.append((name, compare(run, name, scales([run])[name]).passed))
+    return results
+
+
+def module_outputs(
+    model: nn.Module, run: Callable[[Sequence[Array]], object], arrays: Sequence[Array]
+) -> dict[str, Array]:
+    """What each innermost module returned, where that is one tensor, by name and in order."""
+    outputs: dict[str, Array] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, given: object, result: object) -> None:
+            if isinstance(result, Tensor):
+                outputs[name] = result.detach().numpy().copy()
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(keep(name))
+        for name, module in model.named_modules()
+        if isinstance(module, Activation) or not list(module.children())
+    ]
+    try:
+        with torch.no_grad():
+            run(arrays)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return outputs
+
+
+def _graph_values(exported: ir.Model, modules: set[str], arrays: Sequence[Array]) -> dict[str, Array]:
+    """The graph's last value of each module, by the module's name."""
+    watched = exported.clone()
+    last = {layer_of(node): node.outputs[0] for node in watched.graph if layer_of(node) in modules}
+    results = [value for value in watched.graph.outputs]
+    watched.graph.outputs.extend(value for value in last.values() if value not in results)
+    session = Session(serialise(watched), [value.name or "" for value in watched.graph.inputs])
+    found = session.run(arrays)
+    return {module: found[value.name] for module, value in last.items() if value.name in found}

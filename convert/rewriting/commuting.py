@@ -1,0 +1,85 @@
+"""Operators that a scale or a shift may pass: what they compute of the scaled value is scaled in turn."""
+
+import numpy as np
+import onnx_ir as ir
+
+from convert.rewriting.graph import Array, attribute, constant, rank
+from convert.rewriting.linear import NotExactError
+
+_MAXIMA = ("MaxPool", "GlobalMaxPool")
+_AVERAGES = ("AveragePool", "GlobalAveragePool")
+_MOVES = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
+_NAMES = ("Identity", "Dropout")
+_RAMPS = ("Relu", "LeakyRelu")
+POOLS = (*_MAXIMA, *_AVERAGES, "ReduceMean", *_MOVES, "Transpose", *_NAMES)
+RAMPS = _RAMPS
+
+
+def scale_after(node: ir.Node, factor: Array) -> Array:
+    """The factor that stands after the operator for one before it. NotExactError where there is none."""
+    if node.op_type in (*_MAXIMA, *_RAMPS) and not (factor > 0).all():
+        raise NotExactError(f"`{node.op_type}` commutes with a scale above 0 only")
+    return _moved(node, factor)
+
+
+def shift_after(node: ir.Node, addend: Array) -> Array:
+    """The addend that stands after the operator for one before it. NotExactError where there is none."""
+    if node.op_type in _RAMPS:
+        raise NotExactError(f"`{node.op_type}` bends at 0, which a shift would move")
+    padded = any(node.attributes.get_ints("pads", ())) or node.attributes.get_string("auto_pad", "") != ""
+    if node.op_type == "AveragePool" and padded and attribute(node, "count_include_pad", 0):
+        raise NotExactError("a padded `AveragePool` counts zeros that are not shifted")
+    return _moved(node, addend)
+
+
+def _moved(node: ir.Node, array: Array) -> Array:
+    """The constant, laid out as the operator lays out the channels that its numbers belong to."""
+    if sum(bool(list(value.uses())) or value.is_graph_output() for value in node.outputs) > 1:
+        raise NotExactError(f"`{node.op_type}` also gives other results than its values")
+    if array.size == 1:
+        return array.reshape(())
+    if node.op_type in _MOVES:
+        return _flattened(node, array)
+    if node.op_type == "Transpose":
+        axes = rank(node.outputs[0])
+        order = node.attributes.get_ints("perm", tuple(reversed(range(axes or 0))))
+        return _aligned(array, len(order)).transpose(order)
+    if node.op_type == "ReduceMean" and not _leaves_channels(node, array):
+        raise NotExactError(
+            "`ReduceMean` averages over the channels that the scale belongs to, or drops the axes beside them"
+        )
+    return array
+
+
+def _aligned(array: Array, axes: int) -> Array:
+    return array.reshape((1,) * (axes - array.ndim) + array.shape)
+
+
+def _flattened(node: ir.Node, array: Array) -> Array:
+    """The constant of [N, C, ...] for the rows [N, C · ...] that its numbers become."""
+    before, after = (
+        value.shape if value is not None else None for value in (node.inputs[0], node.outputs[0])
+    )
+    lost = NotExactError(f"`{node.op_type}` moves the channels that the scale belongs to")
+    if (
+        before is None
+        or after is None
+        or len(after) != 2
+        or before[0] != after[0]
+        or array.ndim > len(before)
+    ):
+        raise lost
+    sizes = [size for size in before[1:] if isinstance(size, int)]
+    aligned = _aligned(array, len(before))
+    if len(sizes) < len(before) - 1 or after[1] != int(np.prod(sizes)) or aligned.shape[0] != 1:
+        raise lost
+    return np.broadcast_to(aligned[0], sizes).reshape(-1)
+
+
+def _leaves_channels(reduce: ir.Node, array: Array) -> bool:
+    """True where every averaged axis is one along which the numbers do not differ, and the rank stays."""
+    axes = constant(reduce.inputs[1]) if len(reduce.inputs) > 1 else None
+    rank_before = rank(reduce.outputs[0])
+    if axes is None or rank_before is None or not attribute(reduce, "keepdims", 1):
+        return False
+    return all(_aligned(array, rank_before).shape[int(axis)] == 1 for axis in axes.reshape(-1))

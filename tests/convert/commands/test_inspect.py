@@ -1,0 +1,140 @@
+"""`adaptact-inspect` on ONNX files, and what it hands on."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from convert.commands.export import FAILED, FINE, WRONG_USE
+from convert.commands.inspect import main
+from convert.pipeline import convert
+from tests.convert.models import checkpoint
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture(scope="module")
+def file(source: Path) -> Path:
+    np.savez(source.with_suffix(".npz"), image=np.random.default_rng(0).random((70, 3, 8, 8), np.float32))
+    convert(source, source.with_suffix(".onnx"), samples=source.with_suffix(".npz"))
+    return source.with_suffix(".onnx")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["adaptact-inspect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_everything_that_the_file_carries_is_printed(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, file) == FINE
+    out, err = capsys.readouterr()
+    assert err == ""
+    for part in ("PELU", "a = 1.22", "elu_to_exp", "on rows `Elu` fuses", "logits", "given, 64", "Conv"):
+        assert part in out
+
+
+def test_the_json_has_operators_and_the_manifest(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--json", file) == FINE
+    said = json.loads(capsys.readouterr().out)
+    operators = [node.op_type for node in onnx.load(file).graph.node]
+    assert said["operators"] == {kind: operators.count(kind) for kind in operators}
+    assert [one["layer"] for one in said["manifest"]["activations"]] == ["2", "5", "9"]
+    assert said["bytes"] == file.stat().st_size
+
+
+def test_page_and_picture_are_written_and_need_nothing_else(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, file, "--html", tmp_path / "m.html", "--graph", tmp_path / "m.svg") == FINE
+    page = (tmp_path / "m.html").read_text()
+    assert "The model in model.onnx" in page
+    assert "data:image/svg+xml;base64," in page
+    assert not any(
+        word in page for word in ("<script", "http://", "https://", str(tmp_path), str(file.parent))
+    )
+    assert (tmp_path / "m.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_a_second_run_writes_the_same_bytes(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    for name in ("first", "second"):
+        html, graph = tmp_path / f"{name}.html", tmp_path / f"{name}.svg"
+        assert run(monkeypatch, file, "--html", html, "--graph", graph) == FINE
+        written.append((html.read_bytes(), graph.read_bytes()))
+    assert written[0] == written[1]
+
+
+def test_a_file_of_another_program_is_shown_without_evidence(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(file)
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "bare.onnx")
+    assert run(monkeypatch, tmp_path / "bare.onnx", "--html", tmp_path / "m.html") == FINE
+    assert "no manifest: adaptact did not write this file" in capsys.readouterr().out
+    assert "it carries none" in (tmp_path / "m.html").read_text()
+
+
+def test_a_checkpoint_goes_to_the_explainer(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, source, "--json") == FINE
+    assert [layer["layer"] for layer in json.loads(capsys.readouterr().out)["layers"]] == ["2", "5", "9"]
+
+
+def test_the_help_names_both_kinds_of_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--help") == FINE
+    assert "adaptact-inspect model.onnx --help" in capsys.readouterr().out
+    assert run(monkeypatch, "model.onnx", "--help") == FINE
+    assert "--graph" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"words", b"\x08\x08", b"PK\x03\x04"])
+def test_what_is_no_onnx_model_ends_with_1(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    assert run(monkeypatch, tmp_path / "m.onnx") == FAILED
+    assert "is not an ONNX model" in capsys.readouterr().err
+
+
+def test_a_newer_manifest_is_refused_with_what_to_do(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(file)
+    (entry,) = proto.metadata_props
+    entry.value = entry.value.replace("adaptact-manifest/1.", "adaptact-manifest/2.")
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert run(monkeypatch, tmp_path / "m.onnx") == FAILED
+    assert "read the file with the version that wrote it, or a newer one" in capsys.readouterr().err
+
+
+def test_wrong_use_ends_with_2(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch, file, "--graph", tmp_path / "m.txt") == WRONG_USE
+    assert run(monkeypatch, file, "--html", file) == WRONG_USE
+    assert run(monkeypatch, file, "--html", tmp_path / "none" / "m.html") == FAILED
+
+
+def test_without_the_converters_libraries_it_says_what_to_install(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "convert.evidence.inspection", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    assert run(monkeypatch, file) == FAILED
+    assert "pip install 'adaptact[convert]'" in capsys.readouterr().err

@@ -1,0 +1,180 @@
+"""`adaptact-verify`."""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from convert.artefact.signing import sign
+from convert.commands.export import FAILED, FINE, PARITY_FAILED, WRONG_USE
+from convert.commands.verify import main
+from convert.pipeline import convert
+from tests.convert.keys import keys
+from tests.convert.models import checkpoint, classifier
+
+
+@dataclass(frozen=True)
+class Files:
+    model: Path
+    file: Path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    model = checkpoint(tmp_path_factory.mktemp("files") / "model.pt")
+    convert(model, model.with_suffix(".onnx"))
+    return Files(model, model.with_suffix(".onnx"))
+
+
+@pytest.fixture
+def faulty(files: Files, tmp_path: Path) -> Path:
+    """The file with one weight of its head a hundredth off."""
+    proto = onnx.load(files.file)
+    (tensor,) = (one for one in proto.graph.initializer if one.name == "10.weight")
+    numbers = onnx.numpy_helper.to_array(tensor).copy()
+    numbers.reshape(-1)[np.abs(numbers).argmax()] *= 1.01
+    tensor.CopyFrom(onnx.numpy_helper.from_array(numbers, tensor.name))
+    onnx.save(proto, tmp_path / "faulty.onnx")
+    return tmp_path / "faulty.onnx"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["adaptact-verify", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def test_a_good_file_passes(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, files.model, files.file) == FINE
+    out, err = capsys.readouterr()
+    assert "model.onnx: parity passed" in out
+    assert all(word in out for word in ("logits", "top-1 agreement", "boundary", "NaN and Inf kept"))
+    assert [line.split()[0] for line in err.splitlines()] == ["load", "run"]
+
+
+def test_a_faulty_file_fails_with_3_and_its_layer(
+    files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, files.model, faulty) == PARITY_FAILED
+    out, err = capsys.readouterr()
+    assert "faulty.onnx: parity FAILED" in out
+    assert "error: parity failed for output `logits`" in err
+    assert "hint: first differing layer: `10` (Linear); not the model's in the file: `10.weight`" in err
+
+
+def test_as_json_it_says_all_of_it(
+    files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, files.model, faulty, "--json") == PARITY_FAILED
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert err == ""
+    assert (said["passed"], said["same_source"], said["signed_by"]) == (False, True, None)
+    assert said["culprit"].startswith("first differing layer: `10`")
+    assert said["parity"]["outputs"][0]["file_error"] > said["parity"]["outputs"][0]["allowed"]
+
+
+def test_a_file_that_gives_nan_fails_and_its_json_is_json(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(files.file)
+    (tensor,) = (one for one in proto.graph.initializer if one.name == "10.bias")
+    tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(4, np.nan, np.float32), tensor.name))
+    onnx.save(proto, tmp_path / "nan.onnx")
+    assert run(monkeypatch, files.model, tmp_path / "nan.onnx", "--json") == PARITY_FAILED
+    output = json.loads(capsys.readouterr().out)["parity"]["outputs"][0]
+    assert output["file_error"] is None
+
+
+def test_a_faulty_file_passes_where_the_user_allows_it(
+    files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, files.model, faulty, "--tolerance", "logits=0.1") == FINE
+
+
+def test_own_samples_are_compared_too(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
+    assert run(monkeypatch, files.model, files.file, "--samples", tmp_path / "s.npz", "--json") == FINE
+    sets = json.loads(capsys.readouterr().out)["parity"]["sets"]
+    assert [one["name"] for one in sets][-2:] == ["given, 0", "given, 64"]
+
+
+def test_another_models_file_fails_and_says_that_it_is_another(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = checkpoint(tmp_path / "other.pt", "Swish")
+    assert run(monkeypatch, other, files.file, "--json") == PARITY_FAILED
+    assert json.loads(capsys.readouterr().out)["same_source"] is False
+
+
+def test_a_state_dict_takes_its_inputs_from_the_file(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save(classifier().state_dict(), tmp_path / "s.pt")
+    assert run(monkeypatch, tmp_path / "s.pt", files.file) == WRONG_USE
+    factory = ("--factory", "tests.convert.models:classifier")
+    assert run(monkeypatch, tmp_path / "s.pt", files.file, *factory) == FINE
+
+
+def test_a_files_signature_is_checked_alone_and_with_its_model(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair, signed = keys(tmp_path), tmp_path / "signed.onnx"
+    signed.write_bytes(sign(files.file.read_bytes(), pair.private))
+    assert run(monkeypatch, signed, "--public-key", pair.public) == FINE
+    assert "signed.onnx: signed by key " in capsys.readouterr().out
+    assert run(monkeypatch, files.model, signed, "--public-key", pair.public) == FINE
+    assert run(monkeypatch, files.model, signed, "--public-key", keys(tmp_path, 2).public) == FAILED
+    assert run(monkeypatch, files.file, "--public-key", pair.public) == FAILED
+
+
+def test_weights_beside_the_file_are_checked(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = convert(files.model, tmp_path / "m.onnx", external_data="always")
+    assert manifest.data is not None
+    assert run(monkeypatch, files.model, tmp_path / "m.onnx") == FINE
+    data = tmp_path / manifest.data.name
+    content = bytearray(data.read_bytes())
+    content[100] ^= 1
+    data.write_bytes(content)
+    assert run(monkeypatch, files.model, tmp_path / "m.onnx") == FAILED
+    assert "are not the ones that" in capsys.readouterr().err
+    data.unlink()
+    assert run(monkeypatch, files.model, tmp_path / "m.onnx") == FAILED
+
+
+def test_wrong_use_ends_with_2(files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(monkeypatch) == WRONG_USE
+    assert run(monkeypatch, files.file) == WRONG_USE
+    assert run(monkeypatch, files.model, files.file, files.file) == WRONG_USE
+    assert run(monkeypatch, files.model, files.file, "--provider", "tpu") == WRONG_USE
+    assert run(monkeypatch, files.model, files.file, "--tolerance", "other=0.1") == WRONG_USE
+    assert run(monkeypatch, files.model, files.file, "--input", "picture:float32[N,3,8,8]") == WRONG_USE
+
+
+def test_what_is_no_onnx_file_ends_with_1(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(files.model, tmp_path / "m.onnx")
+    assert run(monkeypatch, files.model, tmp_path / "m.onnx") == FAILED
+    assert run(monkeypatch, files.model, tmp_path / "none.onnx") == FAILED
+
+
+def test_a_provider_that_this_build_lacks_is_never_replaced(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert run(monkeypatch, files.model, files.file, "--provider", "cuda") == WRONG_USE
+    assert "built without it" in capsys.readouterr().err

@@ -1,0 +1,81 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from convert.artefact.file import serialise
+from convert.evidence.inspection import Inspected, inspect
+from convert.evidence.report import passed, report
+from convert.manifest import AgreementRecord, DroppedRecord, Manifest, ReachRecord, StartRecord
+from tests.convert.graphs import constant, graph, parsed
+from tests.convert.test_manifest import MANIFEST
+
+
+def _full() -> Manifest:
+    """A manifest with everything that a page can show."""
+    activation = dataclasses.replace(
+        MANIFEST.activations[0],
+        words="It bends.",
+        replaced="ELU(alpha=1.0)",
+        start=StartRecord("the fixed point", {"a": (1.0,), "b": (1.0,)}, ((-0.6, 0.0, 1.0),)),
+        reach=ReachRecord(100, -1.0, 1.0, (0.25, 0.75), 0.25),
+    )
+    output = dataclasses.replace(
+        MANIFEST.parity.outputs[0], typical_scale=1.0, ratio=1.5, top1=AgreementRecord(9, 8, 9, 0.5, 0.98)
+    )
+    return dataclasses.replace(
+        MANIFEST,
+        activations=(activation, dataclasses.replace(MANIFEST.activations[0], layer="2")),
+        dropped=(DroppedRecord("broken_rule", "too far off"),),
+        parity=dataclasses.replace(MANIFEST.parity, outputs=(output,)),
+    )
+
+
+def _file(tmp_path: Path, manifest: Manifest | None) -> Inspected:
+    model = parsed(graph("r = Relu(x) y = Mul(r, s)", constant("s", 4, 1, 1)))
+    (tmp_path / "m.onnx").write_bytes(serialise(model, manifest))
+    return inspect(tmp_path / "m.onnx")
+
+
+def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
+    text = report(_file(tmp_path, _full()))
+    for said in (
+        "parity passed in 1 sets",
+        "It bends.",
+        "ELU(alpha=1.0)",
+        "broken_rule",
+        "read elsewhere too",
+    ):
+        assert said in text
+    for said in (
+        "elu_to_exp",
+        "cat, dog",
+        "resize",
+        "89 % of 9 (50 % to 98 %; float32&#39;s 100 %)",
+        "ab" * 32,
+    ):
+        assert said in text
+
+
+def test_a_comparison_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=float("inf"))
+    anew = dataclasses.replace(MANIFEST.parity, outputs=(output,))
+    text = report(_file(tmp_path, MANIFEST), anew)
+    assert "Compared anew, parity FAILED" in text
+    assert "parity passed" not in text
+
+
+@pytest.mark.parametrize("error", [float("nan"), float("inf"), 1e-3])
+def test_an_error_beyond_what_is_allowed_has_not_passed(error: float) -> None:
+    output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=error)
+    assert passed(MANIFEST.parity)
+    assert not passed(dataclasses.replace(MANIFEST.parity, outputs=(output,)))
+
+
+def test_names_in_the_file_are_text_and_never_markup(tmp_path: Path) -> None:
+    hostile = dataclasses.replace(MANIFEST, classes=("<script>alert(1)</script>", "dog"))
+    assert "<script" not in report(_file(tmp_path, hostile))
+
+
+def test_a_file_without_a_manifest_has_a_page(tmp_path: Path) -> None:
+    assert "adaptact did not write this file" in report(_file(tmp_path, None))

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from convert.parity.criterion import Agreement, Array, Comparison, Run, compare, scales, top1
+
+EPS = float(np.finfo(np.float32).eps)
+
+
+def _run(reference: Array, original: Array, file: Array, finite: bool = True) -> Run:
+    return Run("set", 1, True, finite, {"y": reference}, [{"y": original}], {"y": file})
+
+
+def _compared(reference: Array, original: Array, file: Array, finite: bool = True) -> Comparison:
+    run = _run(np.asarray(reference, np.float64), original, file, finite)
+    return compare(run, "y", scales([run])["y"])
+
+
+ONES = np.ones(4, np.float32)
+
+
+def test_an_equal_file_passes() -> None:
+    assert _compared(ONES, ONES, ONES).passed
+
+
+def test_what_is_allowed_follows_the_originals_own_error() -> None:
+    exact = np.ones(4)
+    own = (exact + 1e-4).astype(np.float32)
+    assert _compared(exact, own, (exact + 3.9e-4).astype(np.float32)).passed
+    assert not _compared(exact, own, (exact + 4.2e-4).astype(np.float32)).passed
+
+
+def test_the_floor_follows_the_scale() -> None:
+    assert _compared(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 3 * EPS))).passed
+    assert not _compared(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 6 * EPS))).passed
+
+
+def test_the_worst_number_is_named() -> None:
+    file = ONES.copy()
+    file[2] = 1.5
+    failed = _compared(ONES, ONES, file)
+    assert (failed.worst, failed.expected, failed.got) == ((2,), 1.0, 1.5)
+    assert not failed.passed
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_file_that_alone_is_not_finite_fails(wrong: float) -> None:
+    file = ONES.copy()
+    file[1] = wrong
+    assert not _compared(ONES, ONES, file).passed
+
+
+@pytest.mark.parametrize("overflowed", [np.nan, np.inf])
+def test_nothing_is_demanded_where_the_original_overflows(overflowed: float) -> None:
+    original = ONES.copy()
+    original[0] = overflowed
+    found = _compared(np.array([1e300, 1, 1, 1]), original, np.array([7, 1, 1, 1], np.float32))
+    assert found.passed
+    assert found.overflowed == 1
+
+
+def test_the_rest_is_judged_where_one_number_overflows() -> None:
+    original = np.array([np.inf, 1, 1, 1], np.float32)
+    assert not _compared(
+        np.array([1e300, 1, 1, 1]), original, np.array([np.inf, 1, 1, 1.01], np.float32)
+    ).passed
+
+
+def test_lost_nans_are_counted_and_not_judged() -> None:
+    original = np.array([np.nan, np.inf, 1, 1], np.float32)
+    found = _compared(
+        original.astype(np.float64), original, np.array([0, np.inf, 1, 2], np.float32), finite=False
+    )
+    assert found.passed
+    assert (found.non_finite, found.non_finite_lost) == (2, 1)
+
+
+def test_another_shape_or_type_fails() -> None:
+    assert not _compared(ONES, ONES, np.ones(3, np.float32)).passed
+    assert not _compared(ONES, ONES, np.ones(4, np.float64)).passed
+
+
+def test_whole_numbers_must_be_equal_where_the_original_is_sure() -> None:
+    exact = np.array([1, 2, 3])
+    assert _compared(exact, exact, exact).passed
+    assert not _compared(exact, exact, np.array([1, 2, 4])).passed
+    assert _compared(exact, np.array([1, 2, 5]), np.array([1, 2, 4])).passed
+
+
+def test_a_tolerance_allows_a_share_of_the_scale() -> None:
+    run = _run(np.ones(4), ONES, ONES * np.float32(1.009))
+    assert not compare(run, "y", 1.0).passed
+    assert compare(run, "y", 1.0, tolerance=0.01).passed
+
+
+def test_numbers_that_only_the_file_loses_are_counted() -> None:
+    file = np.array([np.nan, 1, np.inf, 1], np.float32)
+    found = _compared(ONES, ONES, file, finite=False)
+    assert found.passed
+    assert found.non_finite_gained == 2
+
+
+def test_the_originals_own_errors_are_those_on_the_very_samples() -> None:
+    own = np.array([1, 1, 1.25, 1], np.float32)
+    found = _compared(ONES, own, ONES)
+    assert found.original_errors.tolist() == [0, 0, 0.25, 0]
+
+
+SCORES = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
+
+
+def test_top1_counts_the_samples_whose_largest_score_stays_where_it_is() -> None:
+    turned = SCORES.copy()
+    turned[2] = turned[2, ::-1]
+    found = top1([_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
+    assert found == Agreement(samples=3, agreed=3, original_agreed=2)
+
+
+def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
+    unknown = SCORES.copy()
+    unknown[0, 0] = np.nan
+    single = SCORES.astype(np.float32)
+    assert top1([_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "values", [np.ones(4), np.ones((4, 1)), np.ones((2, 3, 4)), np.ones((4, 2), np.int64)]
+)
+def test_what_is_no_row_of_scores_has_no_top1(values: Array) -> None:
+    assert top1([_run(values, values, values)], "y") is None

@@ -1,0 +1,118 @@
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+
+from convert.artefact.file import serialise
+from convert.errors import UsageError
+from convert.evidence.inspection import Inspected, inspect
+from convert.inputs import InputSpec
+from convert.parity.recheck import Request, inputs_of, recheck
+from convert.pipeline import convert
+from convert.runtime import Array, Session
+from tests.convert.graphs import graph, parsed
+from tests.convert.models import checkpoint, exported, scale_one_weight
+from tests.convert.network import network
+
+ROOT = "tests.convert.network:network"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture(scope="module")
+def file(source: Path) -> Inspected:
+    convert(source, source.with_suffix(".onnx"))
+    return inspect(source.with_suffix(".onnx"))
+
+
+def _saved(model: ir.Model, path: Path) -> Inspected:
+    path.write_bytes(serialise(model))
+    return inspect(path)
+
+
+def _renamed(model: ir.Model) -> ir.Model:
+    """The graph with no name of a value left but those of its inputs and outputs."""
+    renamed = model.clone()
+    kept = {*renamed.graph.inputs, *renamed.graph.outputs}
+    values = [value for node in renamed.graph for value in node.outputs if value not in kept]
+    for number, value in enumerate([*renamed.graph.initializers.values(), *values]):
+        value.name = f"t{number}"
+    return renamed
+
+
+def test_a_file_with_other_names_is_compared_by_its_numbers(tmp_path: Path) -> None:
+    torch.save(network().state_dict(), tmp_path / "s.pt")
+    wrong = scale_one_weight(exported(network()), "wide.weight", 1.5)
+    found = recheck(tmp_path / "s.pt", _saved(_renamed(wrong), tmp_path / "f.onnx"), Request(factory=ROOT))
+    assert found.failure is not None
+    assert found.same_source is None
+    assert found.culprit == "first differing layer: `wide` (Conv2d)"
+
+
+def test_an_onnx_file_is_checked_against_the_onnx_file_it_was_made_from(
+    file: Inspected, tmp_path: Path
+) -> None:
+    convert(file.path, tmp_path / "again.onnx")
+    found = recheck(file.path, inspect(tmp_path / "again.onnx"), Request())
+    assert found.failure is None
+    assert found.same_source
+
+
+def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
+    source: Path, file: Inspected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that computes otherwise: every run of the file but the one on the CPU is off."""
+
+    class Elsewhere(Session):
+        def __init__(
+            self, content: bytes, names: Sequence[str], provider: str = "cpu", *, folder: Path | None = None
+        ) -> None:
+            super().__init__(content, names, folder=folder)
+            self.off = provider != "cpu"
+
+        def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
+            return {name: value * (1 + 1e-3 * self.off) for name, value in super().run(arrays).items()}
+
+    monkeypatch.setattr("convert.parity.recheck.Session", Elsewhere)
+    found = recheck(source, file, Request(provider="cuda"))
+    assert found.failure is not None
+    assert str(found.culprit).startswith("on the CPU the file passes")
+
+
+def test_what_a_file_says_of_its_tolerance_is_said_and_not_trusted(
+    source: Path, file: Inspected, tmp_path: Path
+) -> None:
+    convert(source, tmp_path / "m.onnx", tolerances={"logits": 0.5})
+    generous = inspect(tmp_path / "m.onnx")
+    wrong = _saved(scale_one_weight(generous.graph, "10.weight", 1.1), tmp_path / "w.onnx")
+    found = recheck(source, dataclasses.replace(wrong, manifest=generous.manifest), Request())
+    assert str(found.culprit).endswith("; the file was written with --tolerance logits=0.5")
+    assert recheck(source, wrong, Request(tolerances={"logits": 0.5})).failure is None
+    with pytest.raises(UsageError, match="expected a share of its scale"):
+        recheck(source, file, Request(tolerances={"logits": 2.0}))
+
+
+def test_a_files_inputs_are_those_that_are_fed(tmp_path: Path) -> None:
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N, 2] x, float[2] w) => (float[N, 2] y)'
+        "<float[2] w = {1.0, 2.0}> { y = Mul(x, w) }"
+    )
+    assert inputs_of(ir.from_proto(proto)) == (InputSpec("x", "float32", ("N", 2)),)
+    (unknown := parsed(graph("y = Relu(x)"))).graph.inputs[0].shape = None
+    with pytest.raises(UsageError, match="does not say what its input `x` is"):
+        inputs_of(unknown)
+
+
+def test_other_outputs_cannot_be_compared(source: Path, file: Inspected, tmp_path: Path) -> None:
+    proto = onnx.load(file.path)
+    proto.graph.output[0].name = proto.graph.node[-1].output[0] = "scores"
+    onnx.save(proto, tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match=r"outputs are \['logits'\], and the file's are \['scores'\]"):
+        recheck(source, inspect(tmp_path / "m.onnx"), Request())

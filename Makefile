@@ -5,7 +5,7 @@ BIN := .venv/bin
 DONE := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fix bench study docs serve image-test clean
+.PHONY: help install demo test lint fix bench bench-serving peers fuzz large study docs serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,8 +45,33 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.server_footprint
 	$(BIN)/python -m benchmarks.export_time
 	$(BIN)/python -m benchmarks.exported_latency
+	$(BIN)/python -m benchmarks.real_models
+	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python docs/readme.py
+
+PEERS := build/peers
+
+peers: install  ## build the environments of the servers that ours is compared with
+	for peer in mlserver==1.7.1 litserve==0.2.19 nvidia-pytriton==0.7.0; do \
+	  folder=$(PEERS)/$$(echo $$peer | sed -E 's/nvidia-//; s/=.*//'); \
+	  $(PYTHON) -m venv $$folder && $$folder/bin/pip install --quiet $$peer onnxruntime || exit 1; \
+	done
+	@# MLServer's workers do not start under a newer one.
+	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
+
+bench-serving: install  ## measure the server beside others, under overload and for ten minutes (wrk; peers; 40 minutes)
+	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
+	$(BIN)/python -m benchmarks.grpc_cost
+	$(BIN)/python -m benchmarks.overload
+	$(BIN)/python -m benchmarks.soak
+
+fuzz: install  ## damage files and requests of every kind, for longer than the tests do (COUNT requests of each)
+	ADAPTACT_FUZZ=5000 $(BIN)/python -m pytest tests/convert/sources/test_fuzz.py
+	$(BIN)/python -m tests.serve.fuzz $(or $(COUNT),300000)
+
+large: install  ## convert a model of more than 2 GiB (16 GB of memory, 10 minutes)
+	ADAPTACT_LARGE=1 $(BIN)/python -m pytest -s tests/convert/test_large.py
 
 study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; an hour or more)
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)

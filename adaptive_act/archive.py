@@ -17,6 +17,10 @@ from adaptive_act.errors import CheckpointError
 # The pickle inside describes the tensors; their data lie beside it, so even thousands need less than this.
 _LARGEST_PICKLE = 64 * 2**20  # bytes
 
+# A pickle of a few bytes can name one list in another so often that nobody could write it out.
+_MOST_VALUES = 2**20
+_DEEPEST = 100
+
 # What torch.load raises on content that was damaged or made up.
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -43,9 +47,11 @@ def read(path: Path) -> Any:
         raise CheckpointError(f"no file `{path}`" + (", it is a folder" if path.is_dir() else ""))
     _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise CheckpointError(_refusal(path, error)) from error
+    _check_values(content, path)
+    return content
 
 
 def write(content: Any, path: Path) -> None:
@@ -75,6 +81,25 @@ def _check_archive(path: Path) -> None:
     pickles = sum(member.file_size for member in members if member.filename.endswith(".pkl"))
     if sum(member.file_size for member in members) > path.stat().st_size or pickles > _LARGEST_PICKLE:
         raise CheckpointError(f"`{path}` would unpack to more than it holds, which torch.save never writes")
+
+
+def _check_values(content: Any, path: Path) -> None:
+    """Bounds what walking through the content may cost: each value counts as often as it stands somewhere."""
+    pending, count = [(content, 0)], 1
+    while pending:
+        value, depth = pending.pop()
+        members: Any = ()
+        if isinstance(value, dict):
+            members = (*value.keys(), *value.values())
+        elif isinstance(value, (list, tuple, set, frozenset)):
+            members = value
+        count += len(members)
+        if count > _MOST_VALUES or depth > _DEEPEST:
+            raise CheckpointError(
+                f"`{path}` holds more than {_MOST_VALUES} values, or more than {_DEEPEST} within each other; "
+                "expected a state_dict or what `adaptive_act.save` writes"
+            )
+        pending += [(member, depth + 1) for member in members]
 
 
 def _not_an_archive(path: Path) -> str:

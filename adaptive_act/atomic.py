@@ -1,10 +1,16 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+_SHOWN = 50  # characters of the name: with the rest they stay under the 255 bytes that a file's name may have
+# A folder that cannot be opened, or a file system that syncs files alone; the exchange itself has been made.
+_UNSYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 
 @contextlib.contextmanager
@@ -12,9 +18,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A new file in `path`'s folder that takes its place once the block ends without an error.
 
     Its content is on the disk before it does, and the exchange itself after. After an error the new file is
-    removed and whatever was at `path` stays. Raises OSError where the folder is missing or not writable.
+    removed and whatever was at `path` stays; a process that is killed leaves it, under a name that begins
+    with a dot. Raises OSError where the folder is missing or not writable, or where something else than a
+    file, or a link, which the new file replaces, stands at `path`.
     """
-    temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(8)}"
+    _require_replaceable(path)
+    temporary = path.parent / f".{path.name[:_SHOWN]}.{secrets.token_hex(8)}"
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
         yield temporary
@@ -22,7 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    try:
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raises OSError where a device, a pipe or a folder stands at `path`: root could replace even those."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise OSError(errno.EEXIST, "what stands there is no file", str(path))
 
 
 def _sync(path: Path) -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,35 @@ from rich.table import Table
 RESULTS = Path("docs/results")
 
 
-def publish(name: str, title: str, table: Table, numbers: Mapping[str, Any]) -> None:
-    """Prints the table; writes it to docs/results/`name`.md, and the numbers to `name`.json beside it."""
-    console = Console()
-    console.print(title, table)
+def publish(
+    name: str, title: str, tables: Table | Sequence[Table], numbers: Mapping[str, Any], notes: str = ""
+) -> None:
+    """Prints the tables; writes them to docs/results/`name`.md, and the numbers to `name.json` beside it.
+
+    A table's title is its heading there; `notes` say above the tables what they hold.
+    """
+    tables = [tables] if isinstance(tables, Table) else tables
+    show(title, tables, notes)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / f"{name}.md").open("w", encoding="utf-8") as file:
-        file.write(f"# {title}\n\n{_markdown(table)}\n\n{_machine()}\n")
+        shown = "\n\n".join([*([notes] if notes else []), *map(_markdown, tables)])
+        file.write(f"# {title}\n\n{shown}\n\n{_machine()}\n")
     text = json.dumps({"machine": _machine(), **numbers}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def show(title: str, tables: Sequence[Table], notes: str = "") -> None:
+    """Prints the tables."""
+    Console().print(title, *tables, notes, sep="\n")
+
+
 def _markdown(table: Table) -> str:
     text = io.StringIO()
+    heading, table.title = table.title, None
     Console(file=text, width=200).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+    table.title = heading
+    rows = "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+    return f"## {heading}\n\n{rows}" if heading else rows
 
 
 def _machine() -> str:

@@ -7,15 +7,24 @@ ConversionError
 ├── ExportError          the model cannot be written as, or run as, an ONNX graph
 ├── SignatureError       the file is not signed, or by another key, or was changed since
 └── ParityError          the ONNX file does not compute what the model computes
+    └── PrecisionError   it loses more in fewer bits than it may
 """
+
+LONGEST_MESSAGE = 2000  # characters
 
 
 class ConversionError(Exception):
-    """The root of this package's errors."""
+    """The root of this package's errors; what it says fits on a terminal, whatever a file put into it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(printable(message))
+        self.hint = hint if hint is None else printable(hint)
+
+
+def printable(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    """The text, cut, with a mark for each character that would move a terminal's cursor or its colours."""
+    cut = text if len(text) <= longest else f"{text[:longest]}…"
+    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in cut)
 
 
 class UsageError(ConversionError):
@@ -45,3 +54,7 @@ class ParityError(ConversionError):
         super().__init__(message, hint)
         self.rule = rule
         """The rewrite rule that broke it, where one did."""
+
+
+class PrecisionError(ParityError):
+    """The ONNX file loses more in fewer bits than it may; nothing was written."""

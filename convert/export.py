@@ -11,7 +11,7 @@ from torch import nn
 
 from convert.errors import ExportError, UsageError
 from convert.inputs import InputSpec
-from convert.opset import DEFAULT_OPSET, OPSETS
+from convert.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, carried_down
 from convert.outputs import named_outputs
 from convert.parity.samples import example
 from convert.quiet import quiet_torch
@@ -31,10 +31,7 @@ def export(
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
     arguments = tuple(torch.from_numpy(array) for array in example(inputs))
-    names = tuple(named_outputs(_run(model, arguments, inputs), outputs))
-    clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
-    if clash is not None:
-        raise UsageError(f"`{clash}` names both an input and an output")
+    names = output_names(model, inputs, outputs)
     with _flattened(model, names):
         if isinstance(model, Scripted):
             graph = _scripted(model, arguments, inputs, names, opset)
@@ -42,7 +39,23 @@ def export(
             graph = _traced(model, arguments, inputs, names, opset)
     _require_free_sizes(graph, inputs)
     _require_standard_operators(graph)
-    return graph
+    return carried_down(graph, opset)
+
+
+def output_names(
+    model: nn.Module, inputs: Sequence[InputSpec], outputs: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """The names of what the model returns, those given where there are any.
+
+    Raises ExportError where the model cannot be run on inputs of this description, UsageError where the names
+    are not those of so many outputs, or one of them is an input's.
+    """
+    arguments = tuple(torch.from_numpy(array) for array in example(inputs))
+    names = tuple(named_outputs(_run(model, arguments, inputs), outputs))
+    clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
+    if clash is not None:
+        raise UsageError(f"`{clash}` names both an input and an output")
+    return names
 
 
 def _run(model: nn.Module, arguments: tuple[torch.Tensor, ...], inputs: Sequence[InputSpec]) -> object:
@@ -117,7 +130,7 @@ def _traced(
                 input_names=[spec.name for spec in inputs],
                 output_names=outputs,
                 dynamic_shapes=_by_parameter(model, free) if any(free) else None,
-                opset_version=opset,
+                opset_version=max(opset, OLDEST_WRITTEN),
             )
     except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
         raise ExportError(f"torch cannot write the model as ONNX: {_first_line(_origin(error))}") from error

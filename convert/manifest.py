@@ -9,10 +9,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from convert.precision.fields import RoundingRecord
 from convert.records import ManifestError, decode
+from convert.tuning.fields import TuningRecord
 
 KEY = "adaptact.manifest"
-FORMAT = "adaptact-manifest/1.1"
+FORMAT = "adaptact-manifest/1.2"
 """Every 1.x is read: what an older one lacks has a default, and what a newer one adds is left out."""
 LARGEST = 32 * 2**20  # characters
 
@@ -204,6 +206,12 @@ class Manifest:
     """None where the ONNX file holds all its weights."""
     dropped: tuple[DroppedRecord, ...] = ()
     """The rewrite rules that the file was made without."""
+    provider: str = "cpu"
+    """Of ONNX Runtime, for which the forms were chosen and on which parity was judged."""
+    tuning: TuningRecord | None = None
+    """None where a table of the provider chose them."""
+    rounding: RoundingRecord | None = None
+    """None in float32; else parity is of the graph before it was rounded, and this is the file's own gate."""
 
     def to_json(self) -> str:
         """The manifest as compact JSON, the same for the same manifest."""

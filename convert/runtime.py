@@ -20,17 +20,25 @@ _PROVIDER_OPTIONS: Mapping[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
 
 
 class Session:
-    """One graph, loaded on one of PROVIDERS with every optimisation that ONNX Runtime has.
+    """One graph, its bytes or its file, loaded on one of PROVIDERS with all of ONNX Runtime's optimisations.
 
-    External data lie in `folder`. Raises ExportError where ONNX Runtime refuses the graph, UsageError where
-    it cannot use the provider.
+    The external data of bytes lie in `folder`. `threads` share an operator's work; for 0 ONNX Runtime chooses
+    how many.
+    Raises ExportError where ONNX Runtime refuses the graph, UsageError where it cannot use the provider.
     """
 
     def __init__(
-        self, graph: bytes, names: Sequence[str], provider: str = "cpu", *, folder: Path | None = None
+        self,
+        graph: bytes | Path,
+        names: Sequence[str],
+        provider: str = "cpu",
+        *,
+        folder: Path | None = None,
+        threads: int = 0,
     ) -> None:
-        wanted = _available(provider)
+        wanted = available(provider)
         options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
         # Its threads would go on turning while torch's, which take turns with them here, need the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -62,7 +70,7 @@ class Session:
         return dict(zip(self.outputs, values, strict=True))
 
 
-def _available(provider: str) -> str:
+def available(provider: str) -> str:
     """ONNX Runtime's name of the provider; UsageError where this build has none of that name."""
     wanted = PROVIDERS.get(provider)
     if wanted is None:

@@ -18,13 +18,58 @@ from convert.runtime import Session
 NUDGED_RUNS = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the model computes on one set."""
+
+    reference: Mapping[str, Array]
+    """In float64."""
+    originals: tuple[Mapping[str, Array], ...]
+    """In its own precision; then, where the samples are finite, on numbers just beside them."""
+
+
 class Original:
     """The model as it was trained, in float32 and in float64; the given module is left as it is."""
 
     def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
         self.outputs = tuple(outputs)
         self.float32 = model
-        self.float64 = copy.deepcopy(model).eval().requires_grad_(False).double()
+        self._wide: nn.Module | None = None
+        self._known: Sequence[tuple[SampleSet, Answers]] = ()
+
+    @property
+    def float64(self) -> nn.Module:
+        """The model in float64, made when it is first asked for."""
+        if self._wide is None:
+            self._wide = copy.deepcopy(self.float32).eval().requires_grad_(False).double()
+        return self._wide
+
+    def learn(self, sets: Sequence[SampleSet]) -> None:
+        """From here on what the model computes on these sets is known, whatever becomes of its weights.
+
+        The float64 model, which takes twice the memory, is gone until it is asked for again.
+        """
+        self._known = [(samples, self._computed(samples)) for samples in sets]
+        self._wide = None
+
+    def answers(self, samples: SampleSet) -> Answers:
+        """What the model computes on a set, computed now unless that is known."""
+        return self._found(samples) or self._computed(samples)
+
+    def both(self, samples: SampleSet) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """What the model computes on a set in float64 and in its own precision, now unless that is known."""
+        known = self._found(samples)
+        if known is not None:
+            return known.reference, known.originals[0]
+        return self.reference(samples.arrays), self.own(samples.arrays)
+
+    def _found(self, samples: SampleSet) -> Answers | None:
+        return next((answers for one, answers in self._known if one is samples), None)
+
+    def _computed(self, samples: SampleSet) -> Answers:
+        arrays = samples.arrays
+        nudged = [self.own(beside(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
+        return Answers(self.reference(arrays), (self.own(arrays), *nudged))
 
     def reference(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """What the model computes in float64. ExportError where its code cannot run in float64."""
@@ -108,16 +153,16 @@ def measure(
 
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
-    """One set through the original, in float64 and in float32 several times, and through the graph."""
+    """What the original says of one set, in float64 and in float32 several times, and what the graph says."""
     arrays = samples.arrays
-    nudged = [original.own(beside(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
+    answers = original.answers(samples)
     return Run(
         name=samples.name,
         samples=arrays[0].shape[0] if arrays[0].ndim else 1,
         typical=samples.typical,
         finite=samples.finite,
-        reference=original.reference(arrays),
-        originals=[original.own(arrays), *nudged],
+        reference=answers.reference,
+        originals=answers.originals,
         file=session.run(arrays),
     )
 

@@ -23,11 +23,14 @@ NOT_LOADED = [
     ("serve.protocol.messages", (*TRAINER, *WEB)),
     ("serve.protocol.predict", (*TRAINER, *WEB)),
     ("serve.cli", TRAINER),
+    ("serve.client", (*TRAINER, *WEB, "onnxruntime", "orjson", "simdjson", "grpc")),
+    ("serve.workers.supervisor", (*TRAINER, *WEB, "onnxruntime", "numpy", "grpc")),
     ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
     ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),
     ("adaptive_act", (*DRAWING, "scipy", *EXPORTER, "fastapi", "convert", "serve")),
     ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
     ("convert.manifest", ("torch", "numpy", "onnx", "onnxruntime")),
+    ("convert.signature", ("torch", "numpy", "onnx", "onnxruntime", "cryptography")),
 ]
 
 

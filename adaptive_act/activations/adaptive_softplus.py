@@ -21,7 +21,7 @@ class AdaptiveSoftplus(Activation):
 
     learned = {"beta": Learned(1.0, positive=True)}
     fixed_points = {nn.Softplus: {"beta": "beta"}}
-    onnx_ops = ("Mul", "Abs", "Neg", "Exp", "Relu", "Add", "Log", "Add", "Mul")
+    onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:
         return F.softplus(beta * x, threshold=THRESHOLD) / beta

@@ -17,7 +17,7 @@ class Pserf(Activation):
     """
 
     learned = {"gamma": Learned(1.25), "delta": Learned(0.85)}
-    onnx_ops = ("Mul", "Abs", "Neg", "Exp", "Relu", "Add", "Log", "Add", "Mul", "Erf", "Mul")
+    onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul", "Erf", "Mul")
 
     def formula(self, x: Tensor, gamma: Tensor, delta: Tensor) -> Tensor:
         return x * torch.erf(gamma * F.softplus(delta * x))

@@ -6,15 +6,17 @@ it takes its place. So no ONNX file ever stands without its data: until then the
 
 import contextlib
 import hashlib
+import mmap
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-import onnx
+import numpy as np
 import onnx_ir as ir
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from adaptive_act.atomic import replacing
 from convert.artefact.placement import Placement
@@ -56,19 +58,20 @@ def placed(model: ir.Model, destination: Path, mode: Placement = "auto") -> Iter
     """
     if mode not in get_args(Placement):
         raise UsageError(f"external data `{mode}` is not one of: {', '.join(get_args(Placement))}")
+    before = _data_of(destination)
     split = model.clone()
     pieces = list(_pieces(split)) if mode == "always" or (mode == "auto" and weights(model) > LARGEST) else []
-    if not pieces:
+    if pieces:
+        record = _record(destination, pieces)
+        with _written(destination.parent, record, pieces):
+            for piece in pieces:
+                piece.value.const_value = _reference(piece, record.name, destination.parent)
+            yield Placed(split, destination.parent, record)
+    else:
         yield Placed(model, destination.parent)
-        return
-    before = _data_of(destination)
-    record = _record(destination, pieces)
-    with _written(destination.parent / record.name, pieces):
-        for piece in pieces:
-            piece.value.const_value = _reference(piece, record.name, destination.parent)
-        yield Placed(split, destination.parent, record)
-    for name in before - {record.name}:
-        (destination.parent / name).unlink(missing_ok=True)
+    for name in before - _data_of(destination):
+        with contextlib.suppress(OSError):  # the new pair stands, whatever becomes of the old one
+            (destination.parent / name).unlink()
 
 
 def weights(model: ir.Model) -> int:
@@ -90,28 +93,40 @@ def _pieces(model: ir.Model) -> Iterator[_Piece]:
 def _record(destination: Path, pieces: Sequence[_Piece]) -> DataRecord:
     digest = hashlib.sha256()
     for piece in pieces:
-        digest.update(b"\0" * piece.gap + piece.tensor.tobytes())
+        digest.update(b"\0" * piece.gap)
+        digest.update(_bytes(piece.tensor))
     name = f"{destination.name}.{digest.hexdigest()[:16]}.data"
     return DataRecord(name, pieces[-1].offset + pieces[-1].tensor.nbytes, digest.hexdigest())
 
 
 @contextlib.contextmanager
-def _written(file: Path, pieces: Sequence[_Piece]) -> Iterator[None]:
+def _written(folder: Path, record: DataRecord, pieces: Sequence[_Piece]) -> Iterator[None]:
     """The file holds the pieces; after an error in the block it is gone, unless it was there before."""
+    file = folder / record.name
     existed = file.exists()
     try:
         with replacing(file) as temporary, temporary.open("wb") as stream:
             for piece in pieces:
                 stream.write(b"\0" * piece.gap)
-                stream.write(piece.tensor.tobytes())
+                stream.write(_bytes(piece.tensor))
     except OSError as error:
-        raise DestinationError(f"cannot write `{file}`: {error.strerror or error}") from error
+        raise DestinationError(
+            f"cannot write `{file}`, the weights: {error.strerror or error}",
+            hint=f"they take {record.bytes:,} bytes there",
+        ) from error
     try:
         yield
     except BaseException:
         if not existed:
             file.unlink(missing_ok=True)
         raise
+
+
+def _bytes(tensor: ir.TensorProtocol) -> memoryview | bytes:
+    """The tensor's bytes as ONNX lays them out; not a copy of them where memory holds them so already."""
+    numbers = tensor.numpy()
+    plain = numbers.nbytes == tensor.nbytes and numbers.flags.c_contiguous and sys.byteorder == "little"
+    return numbers.reshape(-1).view(np.uint8).data if plain else tensor.tobytes()
 
 
 def _reference(piece: _Piece, name: str, folder: Path) -> ir.ExternalTensor:
@@ -128,10 +143,9 @@ def _reference(piece: _Piece, name: str, folder: Path) -> ir.ExternalTensor:
 
 def _data_of(destination: Path) -> set[str]:
     """The data files of this module's making that the ONNX file there names; none where there is no file."""
-    made = re.compile(rf"{re.escape(destination.name)}\.[0-9a-f]{{16}}\.data")
+    made = re.compile(rb"%b\.[0-9a-f]{16}\.data" % re.escape(os.fsencode(destination.name)))
     try:
-        model = onnx.load(destination, load_external_data=False)
-    except (OSError, DecodeError):
+        with destination.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as content:
+            return {os.fsdecode(name) for name in made.findall(content)}
+    except (OSError, ValueError):  # ValueError: it is empty
         return set()
-    named = {entry.value for tensor in model.graph.initializer for entry in tensor.external_data}
-    return {name for name in named if made.fullmatch(name)}

@@ -26,10 +26,24 @@ def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
             hint="put them beside it: --external-data auto",
         )
     clean = _stripped(model)
+    clean.ir_version = _format_of(clean.opset_imports[""])
     clean.producer_name, clean.producer_version = "adaptact", version("adaptact")
-    if manifest is not None:
-        clean.metadata_props[KEY] = manifest.to_json()
-    return bytes(ir.to_proto(clean).SerializeToString(deterministic=True))
+    content = bytes(ir.to_proto(clean).SerializeToString(deterministic=True))
+    return content if manifest is None else with_manifest(content, manifest)
+
+
+def with_manifest(content: bytes, manifest: Manifest) -> bytes:
+    """The bytes that `serialise` gave of a graph alone, and the manifest behind them.
+
+    Protobuf reads two messages on end as one, so the graph's bytes are those that were looked at without it.
+    """
+    entry = onnx.StringStringEntryProto(key=KEY, value=manifest.to_json())
+    return content + bytes(onnx.ModelProto(metadata_props=[entry]).SerializeToString(deterministic=True))
+
+
+def _format_of(opset: int) -> int:
+    """The version of ONNX's format that came with the opset: a runtime of its time reads no newer one."""
+    return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]))
 
 
 def _stripped(model: ir.Model) -> ir.Model:
@@ -51,19 +65,41 @@ def _stripped(model: ir.Model) -> ir.Model:
 
 
 def require_writable(destination: Path) -> None:
-    """Raises DestinationError unless a file can be put there; nothing is left behind."""
-    if destination.is_dir():
-        raise DestinationError(
-            f"`{destination}` is a folder, expected the name of a file such as `model.onnx`"
-        )
-    if not destination.parent.is_dir():
-        raise DestinationError(f"the folder `{destination.parent}` does not exist", hint="make it first")
+    """Raises DestinationError unless a file can be put there; nothing is left behind.
+
+    What is no plain file is never replaced, though root could: `/dev/null` would be a file afterwards.
+    """
     try:
+        _require_replaceable(destination)
         tempfile.TemporaryFile(dir=destination.parent).close()
     except OSError as error:
         raise DestinationError(
-            f"cannot write in `{destination.parent}`: {error.strerror or error}"
+            f"cannot write `{destination}`: {error.strerror or error}",
+            hint="name another file, in a folder that you may write to",
         ) from error
+
+
+def _require_replaceable(destination: Path) -> None:
+    if destination.is_symlink():
+        raise DestinationError(
+            f"`{destination}` is a link to `{destination.readlink()}`, expected a file, or nothing yet",
+            hint="name the file that it leads to, or remove the link",
+        )
+    if destination.is_dir():
+        raise DestinationError(
+            f"`{destination}` is a folder, expected the name of a file",
+            hint=f"name a file in it: {destination / 'model.onnx'}",
+        )
+    if destination.exists() and not destination.is_file():
+        raise DestinationError(
+            f"`{destination}` is a device, a pipe or a socket, expected a file, or nothing yet",
+            hint="write to a file and pass that on",
+        )
+    if not destination.parent.is_dir():
+        raise DestinationError(
+            f"the folder `{destination.parent}` of `{destination.name}` does not exist",
+            hint=f"make it first: mkdir -p '{destination.parent}'",
+        )
 
 
 def write(destination: Path, content: bytes) -> None:
@@ -79,4 +115,7 @@ def write(destination: Path, content: bytes) -> None:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the ONNX checker refuses the file: {str(error).splitlines()[0][:300]}") from error
     except OSError as error:
-        raise DestinationError(f"cannot write `{destination}`: {error.strerror or error}") from error
+        raise DestinationError(
+            f"cannot write `{destination}`: {error.strerror or error}",
+            hint=f"it takes {len(content):,} bytes there",
+        ) from error

@@ -1,11 +1,17 @@
 """Tables of text on the terminal."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+
+from convert.errors import printable
+
+if TYPE_CHECKING:
+    from convert.precision.fields import RoundingRecord
 
 PIPED_WIDTH = 200  # characters, where there is no terminal to ask
 
@@ -18,8 +24,18 @@ def console() -> Console:
     return found
 
 
+def print_rounding(shown: Console, precision: str, record: "RoundingRecord", verdict: str = "passed") -> None:
+    """What fewer bits cost, on the console."""
+    from convert.evidence import rounding  # noqa: PLC0415  # it loads torch
+
+    shown.print(f"gate {verdict}: {rounding.rounding_words(precision, record)}")
+    shown.print(table(rounding.LOSSES, rounding.loss_rows(record)))
+    if record.kept:
+        shown.print(table(rounding.KEPT, rounding.kept_rows(record)))
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:
-    """The rows under their header; nothing in them is read as markup."""
+    """The rows under their header; nothing in them is read as markup, or moves the cursor."""
     made = Table(
         *(Column(Text(name), overflow="fold") for name in header),
         box=SIMPLE_HEAD,
@@ -28,5 +44,5 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "")
         title_justify="left",
     )
     for row in rows:
-        made.add_row(*map(Text, row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     return made

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +12,35 @@ import typer
 from rich.console import Console
 
 from convert.artefact.placement import Placement
-from convert.commands.console import console, table
+from convert.commands import options
+from convert.commands.console import console, print_rounding, table
+from convert.commands.options import (
+    AllowPickle,
+    AsJson,
+    Batch,
+    Bits,
+    Calibration,
+    Factory,
+    FactoryKwargs,
+    Inputs,
+    MaxAccuracyDrop,
+    MaxError,
+    MinAgreement,
+    NoTuneCache,
+    Provider,
+    Report,
+    Samples,
+    Threads,
+    Tolerances,
+    Tune,
+    TuneSeconds,
+)
+from convert.commands.progress import Progress
 from convert.errors import ConversionError, DestinationError, ParityError, UsageError
 from convert.manifest import Manifest
 from convert.opset import DEFAULT_OPSET, OPSETS
 from convert.parity.tolerance import tolerance_of
+from convert.precision.budgets import Asked
 
 FINE, FAILED, WRONG_USE, PARITY_FAILED = 0, 1, 2, 3
 
@@ -31,47 +54,40 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         typer.Argument(help="A checkpoint of adaptive_act.save, a state_dict, .pt2, TorchScript, or .onnx."),
     ],
     destination: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
-    factory: Annotated[
-        str | None, typer.Option(help="The code that builds the model: package.module:callable.")
-    ] = None,
-    factory_kwargs: Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            help="An input, as x:float32[N,3,32,32] or ids:int64[N,T]<30522; words are free sizes.",
-        ),
-    ] = None,
-    samples: Annotated[Path | None, typer.Option(help="Your own samples: .npz, one array an input.")] = None,
+    factory: Factory = None,
+    factory_kwargs: FactoryKwargs = None,
+    inputs: Inputs = None,
+    samples: Samples = None,
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1])] = DEFAULT_OPSET,
-    tolerance: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="OUTPUT=SHARE: accept this error too, as a share of the output's scale. Repeatable."
-        ),
-    ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load a pickled module too, which runs code that it chose.")
-    ] = False,
+    tolerance: Tolerances = None,
+    allow_pickle: AllowPickle = False,
     external_data: Annotated[
         Placement, typer.Option(help="Weights beside the file: if it would be too large, always, never.")
     ] = "auto",
+    provider: Provider = "cpu",
+    tune: Tune = False,
+    threads: Threads = None,
+    batch: Batch = None,
+    tune_seconds: TuneSeconds = None,
+    no_tune_cache: NoTuneCache = False,
+    precision: Bits = "fp32",
+    calibration: Calibration = None,
+    max_error: MaxError = None,
+    min_agreement: MinAgreement = None,
+    max_accuracy_drop: MaxAccuracyDrop = None,
     sign: Annotated[
         Path | None, typer.Option(help="Sign the file with this Ed25519 private key, in PEM.")
     ] = None,
-    report: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for a report on the file, as a page.")
-    ] = None,
+    report: Report = None,
     triton: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for Triton's config.pbtxt of the model.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, and no progress.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write a trained PyTorch model as an ONNX file that computes the same, and prove it.
 
-    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity failed. Nothing is written unless it is 0.
+    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity, or the gate of fewer bits, failed. Nothing is
+    written unless it is 0.
     """
     # OpenMP's threads wait for each other by turning, which on cores that others use too makes parity six
     # times as slow (ResNet-18: 28 s instead of 4.5 s, two exports on two cores). Torch reads it as it loads.
@@ -79,27 +95,41 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from convert.artefact.signing import PASSWORD  # noqa: PLC0415
     from convert.inputs import parse_input  # noqa: PLC0415
+    from convert.memory import give_back  # noqa: PLC0415
     from convert.pipeline import convert  # noqa: PLC0415
 
     if factory is not None or allow_pickle:
         sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
     require_beside([source, destination], report, triton)
-    progress = Progress(Console(stderr=True, quiet=as_json))
+    tuning = options.tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
+    progress = Progress(Console(stderr=True, quiet=as_json), tuning.seconds if tuning is not None else 0.0)
+
+    def started(stage: str) -> None:
+        progress.started(stage)
+        if stage == "fold":  # the model has run: from here on large blocks are weights, copied stage by stage
+            give_back()
+
     try:
         manifest = convert(
             source,
             destination,
             factory=factory,
-            factory_kwargs=json_object(factory_kwargs),
+            factory_kwargs=options.json_object(factory_kwargs),
             inputs=[parse_input(text) for text in inputs or []],
             samples=samples,
             allow_pickle=allow_pickle,
             external_data=external_data,
             opset=opset,
             tolerances=dict(tolerance_of(text) for text in tolerance or []),
+            provider=provider,
+            tuning=tuning,
+            precision=precision,
+            calibration=calibration,
+            budgets=Asked(max_error, min_agreement, max_accuracy_drop),
             sign=sign,
             password=os.environ.get(PASSWORD),
-            started=progress.started,
+            started=started,
+            told=progress.told,
         )
     finally:
         progress.finished()
@@ -147,35 +177,6 @@ def write_text(path: Path, text: str) -> None:
         raise DestinationError(f"cannot write `{path}`: {error.strerror or error}") from error
 
 
-class Progress:
-    """One line a stage on the console: its name while it runs, and the seconds it took."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._status = console.status("")
-        self._stage: str | None = None
-        self._since = 0.0
-
-    def started(self, stage: str) -> None:
-        """The stage before has ended and this one begins."""
-        self._end()
-        self._stage, self._since = stage, time.perf_counter()
-        self._status.update(f"{stage} ...")
-        self._status.start()
-
-    def finished(self) -> None:
-        """No stage runs any more."""
-        self._end()
-        self._status.stop()
-
-    def _end(self) -> None:
-        if self._stage is not None:
-            self._console.print(
-                f"{self._stage:<9} {time.perf_counter() - self._since:6.2f} s", highlight=False
-            )
-        self._stage = None
-
-
 def summary(manifest: Manifest, destination: Path) -> dict[str, Any]:
     """What `--json` prints: the manifest without the curves and learned values."""
     content = asdict(manifest)
@@ -184,26 +185,18 @@ def summary(manifest: Manifest, destination: Path) -> dict[str, Any]:
 
 
 def _print(manifest: Manifest, destination: Path) -> None:
-    from convert.evidence.tables import PARITY, parity_rows  # noqa: PLC0415  # it loads torch
+    from convert.evidence.tables import PARITY, parity_rows, tuned  # noqa: PLC0415  # it loads torch
 
     shown = console()
-    shown.print(f"{destination}: {destination.stat().st_size} bytes, parity passed")
+    of = "" if manifest.rounding is None else " before it was rounded"
+    shown.print(f"{destination}: {destination.stat().st_size} bytes, parity{of} passed")
     shown.print(table(PARITY, parity_rows(manifest.parity.outputs)))
+    if manifest.rounding is not None:
+        print_rounding(shown, manifest.precision, manifest.rounding)
     for record in manifest.fired:
         shown.print(f"{record.rule} x {record.times}")
-
-
-def json_object(text: str | None) -> dict[str, Any] | None:
-    """What `--factory-kwargs` holds. Raises UsageError where it is no JSON object."""
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"`--factory-kwargs` is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"`--factory-kwargs` is a `{type(found).__name__}`, expected a JSON object")
-    return found
+    if manifest.tuning is not None:
+        shown.print(f"tuned: {tuned(manifest.tuning)}")
 
 
 def status_of(error: ConversionError) -> int:

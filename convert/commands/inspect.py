@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.console import console, table
+from convert.commands.console import console, print_rounding, table
 from convert.commands.export import require_beside, run, write_text
 from convert.errors import SourceError
+from convert.signature import signer
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import Inspected
@@ -56,8 +57,6 @@ def _read(source: Path) -> "Inspected":
 
 def record(file: "Inspected") -> dict[str, Any]:
     """What `--json` prints."""
-    from convert.artefact.signing import signer  # noqa: PLC0415  # it loads onnx
-
     return {
         "file": file.name,
         "bytes": len(file.content),
@@ -97,9 +96,19 @@ def _print(file: "Inspected") -> None:
         (tables.PARITY, tables.parity_rows(manifest.parity.outputs)),
         (tables.SETS, tables.set_rows(manifest.parity.sets)),
     ]
+    if manifest.rounding is not None:
+        print_rounding(shown, manifest.precision, manifest.rounding)
+    if manifest.tuning is not None:
+        parts += [
+            (tables.SPEEDS, tables.speed_rows(manifest.tuning)),
+            (tables.CHOSEN, tables.chosen_rows(manifest.tuning)),
+            (tables.TRIALS, tables.trial_rows(manifest.tuning)),
+        ]
     for header, rows in parts:
         if rows:
             shown.print(table(header, rows))
+    if manifest.tuning is not None:
+        shown.print(f"tuned for {tables.tuned(manifest.tuning)}")
 
 
 def main() -> None:

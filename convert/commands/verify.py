@@ -10,10 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.console import console, table
-from convert.commands.export import PARITY_FAILED, Progress, json_object, require_beside, run, write_text
+from convert import signature
+from convert.commands.console import console, print_rounding, table
+from convert.commands.export import PARITY_FAILED, require_beside, run, write_text
+from convert.commands.options import (
+    AllowPickle,
+    AsJson,
+    Factory,
+    FactoryKwargs,
+    Inputs,
+    MaxAccuracyDrop,
+    MaxError,
+    MinAgreement,
+    Provider,
+    Report,
+    Samples,
+    Tolerances,
+    json_object,
+)
+from convert.commands.progress import Progress
 from convert.errors import UsageError
 from convert.parity.tolerance import tolerance_of
+from convert.precision.budgets import Asked
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import Inspected
@@ -28,51 +46,37 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         list[Path],
         typer.Argument(metavar="[MODEL] FILE", help="The trained model, and the ONNX file made from it."),
     ],
-    samples: Annotated[Path | None, typer.Option(help="Your own samples: .npz, one array an input.")] = None,
-    factory: Annotated[
-        str | None, typer.Option(help="The code that builds the model: package.module:callable.")
-    ] = None,
-    factory_kwargs: Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")] = None,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", help="An input, as x:float32[N,3,32,32]; else the file's own. Repeatable."),
-    ] = None,
-    tolerance: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="OUTPUT=SHARE: accept this error too, as a share of the output's scale. Repeatable."
-        ),
-    ] = None,
-    provider: Annotated[str, typer.Option(help="What ONNX Runtime runs the file on: cpu or cuda.")] = "cpu",
+    samples: Samples = None,
+    factory: Factory = None,
+    factory_kwargs: FactoryKwargs = None,
+    inputs: Inputs = None,
+    tolerance: Tolerances = None,
+    provider: Provider = "cpu",
+    max_error: MaxError = None,
+    min_agreement: MinAgreement = None,
+    max_accuracy_drop: MaxAccuracyDrop = None,
     public_key: Annotated[
         Path | None, typer.Option(help="An Ed25519 public key in PEM, which must have signed the file.")
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Unpickle the model file, which can run any code in it.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for a report on what was found, as a page.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, and no progress.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
+    report: Report = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check an ONNX file: that it computes what the model computes, and that its signer's key is yours.
 
-    With the file alone only its signature is checked. Exit status: 0 fine, 1 failed (the signature too),
-    2 wrong use, 3 parity failed.
+    With the file alone only its signature is checked. Inputs that are not described are the file's own.
+    Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
     model, file = _pair(files, public_key)
     require_beside(files, report)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as adaptact-export, which says why
-    from convert.artefact import signing  # noqa: PLC0415  # torch and onnx take two seconds, which --help need not wait
-    from convert.evidence.inspection import inspect, require_data  # noqa: PLC0415
+    from convert.evidence.inspection import inspect, require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
     from convert.inputs import parse_input  # noqa: PLC0415
     from convert.parity.recheck import Request  # noqa: PLC0415
 
     inspected = inspect(file)
     require_data(inspected)
-    signed = None if public_key is None else signing.verify(inspected.content, public_key)
+    signed = None if public_key is None else signature.verify(inspected.content, public_key)
     rechecked = None
     if model is not None:
         if factory is not None:
@@ -84,6 +88,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             samples=samples,
             tolerances=dict(tolerance_of(text) for text in tolerance or []),
             provider=provider,
+            budgets=Asked(max_error, min_agreement, max_accuracy_drop),
             allow_pickle=allow_pickle,
         )
         rechecked = _rechecked(model, inspected, request, Console(stderr=True, quiet=as_json))
@@ -123,7 +128,10 @@ def _page(file: "Inspected", rechecked: "Rechecked | None") -> str:
     from convert.evidence.measured import measured  # noqa: PLC0415
     from convert.evidence.report import report  # noqa: PLC0415
 
-    return report(file, None if rechecked is None else measured(rechecked.parity))
+    if rechecked is None:
+        return report(file)
+    anew = None if rechecked.parity is None else measured(rechecked.parity)
+    return report(file, anew, None if rechecked.gate is None else rechecked.gate.record)
 
 
 def record(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> dict[str, Any]:
@@ -137,7 +145,8 @@ def record(file: "Inspected", signed: str | None, rechecked: "Rechecked | None")
             "failure": rechecked.failure,
             "culprit": rechecked.culprit,
             "same_source": rechecked.same_source,
-            "parity": asdict(measured(rechecked.parity)),
+            "parity": None if rechecked.parity is None else asdict(measured(rechecked.parity)),
+            "gate": None if rechecked.gate is None else asdict(rechecked.gate.record),
         }
     return {name: _finite(value) for name, value in said.items()}
 
@@ -159,11 +168,15 @@ def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None")
         shown.print(f"{file.name}: signed by key {signed}")
     if rechecked is None:
         return
-    found = measured(rechecked.parity)
     verdict = "passed" if rechecked.failure is None else "FAILED"
-    shown.print(f"{file.name}: parity {verdict}; {found.criterion}")
-    shown.print(table(PARITY, parity_rows(found.outputs)))
-    shown.print(table(SETS, set_rows(found.sets)))
+    if rechecked.gate is not None:
+        shown.print(f"{file.name}: judged by its own gate, not by parity")
+        print_rounding(shown, rechecked.gate.precision, rechecked.gate.record, verdict)
+    if rechecked.parity is not None:
+        found = measured(rechecked.parity)
+        shown.print(f"{file.name}: parity {verdict}; {found.criterion}")
+        shown.print(table(PARITY, parity_rows(found.outputs)))
+        shown.print(table(SETS, set_rows(found.sets)))
     if rechecked.same_source is False:
         shown.print("note: the file was made from another model file than this one")
     if rechecked.failure is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import onnx_ir as ir
+import onnxruntime
 
 from convert import manifest
 from convert.evidence.learned import learned
@@ -13,7 +14,7 @@ from convert.optimise import Optimised
 from convert.parity.samples import SampleSet, most_like_data
 from convert.verify import Parity
 
-RECORDED = ("adaptact", "torch", "onnx", "onnxruntime")
+RECORDED = ("adaptact", "torch", "onnx")
 
 
 def evidence(
@@ -24,7 +25,8 @@ def evidence(
     return manifest.Manifest(
         format=manifest.FORMAT,
         source_digest=source.digest,
-        versions={name: version(name) for name in RECORDED},
+        # ONNX Runtime's own word: the distribution for a GPU has another name.
+        versions={name: version(name) for name in RECORDED} | {"onnxruntime": onnxruntime.__version__},
         opset=optimised.model.opset_imports[""],
         precision="fp32",
         inputs=tuple(_tensor(value) for value in graph.inputs),

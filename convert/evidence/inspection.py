@@ -8,12 +8,13 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
+from google.protobuf.message import DecodeError
 
-from convert.artefact.signing import signer
-from convert.errors import SignatureError, SourceError
+from convert import signature
+from convert.errors import SourceError
 from convert.manifest import KEY, Manifest
 from convert.records import ManifestError
+from convert.sources.bounds import require_small_tensors
 
 LARGEST = 2**31  # bytes: protobuf reads no more
 
@@ -66,7 +67,7 @@ class Inspected:
             "bytes": f"{len(self.content):,}",
             "SHA-256": self.digest,
             **beside,
-            "signed by key, unchecked": signer(self.content) or "nobody",
+            "signed by key, unchecked": signature.signer(self.content) or "nobody",
             "written by": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
             "opset": ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),
             "weights and constants": f"{self.numbers:,}",
@@ -79,6 +80,7 @@ def inspect(path: Path) -> Inspected:
     content = _content(path)
     try:
         proto = onnx.load_model_from_string(content)
+        require_small_tensors(proto, path)
         graph = ir.from_proto(proto)
     except (DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"`{path}` is not an ONNX model: {_first_line(error)}") from error
@@ -95,22 +97,21 @@ def inspect(path: Path) -> Inspected:
 def require_data(file: Inspected) -> None:
     """Raises SignatureError unless all weights beside the file are the ones that it was written with."""
     record = None if file.manifest is None else file.manifest.data
-    foreign = sorted(_beside(file.graph) - ({record.name} if record else set()))
-    if foreign:
-        raise SignatureError(
-            f"`{file.name}` takes weights from `{foreign[0]}`, of which it holds no digest",
-            hint="write it anew: adaptact-export model.onnx other.onnx",
-        )
-    if record is None:
-        return
-    path = file.path.parent / Path(record.name).name
+    own = set() if record is None else {Path(record.name).name}
+    named = {name: "" for name in _beside(file.graph)}
+    digests = named | {name: _digest(file.path.parent / name) for name in own}
+    signature.require_data(record, digests, f"`{file.name}`")
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file of weights. Raises SourceError where there is none, or a link, a pipe or a device."""
     try:
+        if path.is_symlink() or not path.is_file():
+            raise SourceError(f"there is no file `{path}`, which holds the model's weights")
         with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise SourceError(f"cannot read the weights in `{path}`: {error.strerror or error}") from error
-    if found != record.sha256:
-        raise SignatureError(f"the weights in `{path}` are not the ones that `{file.name}` was written with")
 
 
 def _beside(model: ir.Model) -> set[str]:
@@ -127,6 +128,8 @@ def _beside(model: ir.Model) -> set[str]:
 
 def _content(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise SourceError(f"`{path}` is not an ONNX model: it is a folder, a pipe or a device")
         if path.stat().st_size > LARGEST:
             raise SourceError(f"`{path}` has more than {LARGEST} bytes, which no ONNX file has")
         return path.read_bytes()

@@ -1,36 +1,50 @@
 """The page about one ONNX file: what it is, how exact, what its activations learned, what was done to it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adaptive_act.page import Part, Picture, Section, Table, Text, page
 from convert.evidence.inspection import Inspected
 from convert.evidence.pictures import curves_picture
+from convert.evidence.rounding import KEPT, LOSSES, kept_rows, kept_within, loss_rows, rounding_words
 from convert.evidence.tables import (
     ACTIVATIONS,
+    CHOSEN,
     DECLINED,
     DROPPED,
     FIRED,
     PARITY,
     SETS,
+    SPEEDS,
     TENSORS,
+    TRIALS,
     activation_rows,
+    chosen_rows,
     declined_rows,
     dropped_rows,
     fired_rows,
     parity_rows,
     set_rows,
+    speed_rows,
     tensor_rows,
+    trial_rows,
+    tuned,
 )
 from convert.manifest import ActivationRecord, Manifest, ParityRecord
+from convert.precision.fields import RoundingRecord
+from convert.tuning.fields import TuningRecord
 
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""
 
 
-def report(file: Inspected, rechecked: ParityRecord | None = None) -> str:
+def report(
+    file: Inspected, rechecked: ParityRecord | None = None, rejudged: RoundingRecord | None = None
+) -> str:
     """The page as HTML; equal files give equal text.
 
-    `rechecked` is a comparison made anew, which takes the place of the one that the file carries.
+    `rechecked` is a comparison made anew, which takes the place of the one that the file carries; `rejudged`
+    is that of a file of fewer bits.
     """
     manifest = file.manifest
     sections = [Section("The file", [Table(("what", "value"), list(file.facts().items()))])]
@@ -40,7 +54,7 @@ def report(file: Inspected, rechecked: ParityRecord | None = None) -> str:
     if manifest is None:
         sections.append(Section("Evidence", [Text("adaptact did not write this file: it carries none.")]))
     else:
-        sections += _evidence(manifest)
+        sections += _evidence(manifest if rejudged is None else replace(manifest, rounding=rejudged))
     return page(f"The model in {file.name}", sections)
 
 
@@ -48,7 +62,12 @@ def _evidence(manifest: Manifest) -> list[Section]:
     sections = [Section("Inputs and outputs", _tensors(manifest))]
     if manifest.activations:
         sections.append(Section("Learned activations", _activations(manifest.activations)))
-    return [*sections, Section("Rules", _rules(manifest)), Section("What it was made from", _made(manifest))]
+    if manifest.rounding is not None:
+        sections.append(Section("Precision", _rounding(manifest.precision, manifest.rounding)))
+    sections.append(Section("Rules", _rules(manifest)))
+    if manifest.tuning is not None:
+        sections.append(Section("Tuning", _tuning(manifest.tuning)))
+    return [*sections, Section("What it was made from", _made(manifest))]
 
 
 def passed(parity: ParityRecord) -> bool:
@@ -106,12 +125,47 @@ def _rules(manifest: Manifest) -> list[Part]:
     return parts
 
 
+def _rounding(precision: str, record: RoundingRecord) -> list[Part]:
+    parts: list[Part] = [
+        Text(f"{'Passed' if kept_within(record) else 'FAILED'}: {rounding_words(precision, record)}."),
+        Table(LOSSES, loss_rows(record)),
+    ]
+    if record.kept:
+        parts.append(Table(KEPT, kept_rows(record)))
+    parts.append(
+        Text(
+            "Errors are of this file against the model in float64, as shares of the output's scale; parity "
+            "is that of the graph in float32 before it was rounded. Agreement has Wilson's 95 % interval."
+        )
+    )
+    return parts
+
+
+def _tuning(record: TuningRecord) -> list[Part]:
+    tables = (
+        (SPEEDS, speed_rows(record)),
+        (CHOSEN, chosen_rows(record)),
+        (TRIALS, trial_rows(record)),
+    )
+    parts: list[Part] = [Text(f"Measured on {tuned(record)}.")]
+    parts += [Table(header, rows) for header, rows in tables if rows]
+    parts.append(
+        Text(
+            "A ratio is the time of the whole model with the form over that without it; below 1 is faster. "
+            "A form is taken if all that the noise leaves open is below 1, and no batch is slower. "
+            "The noise is how far the untuned graph, loaded twice, differs from itself."
+        )
+    )
+    return parts
+
+
 def _made(manifest: Manifest) -> list[Part]:
     facts = {
         "SHA-256 of the model file": manifest.source_digest,
         "kind of file": manifest.source_kind or "checkpoint",
         "reference of parity": manifest.reference,
         "precision": manifest.precision,
+        "provider": manifest.provider,
         "opset": str(manifest.opset),
         "manifest": manifest.format,
     }

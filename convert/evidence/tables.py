@@ -6,6 +6,7 @@ import numpy as np
 
 from adaptive_act.explain.words import share, span
 from convert.manifest import ActivationRecord, AgreementRecord, Manifest, OutputRecord, SetRecord
+from convert.tuning.fields import TrialRecord, TuningRecord
 
 Row = tuple[str, ...]
 
@@ -35,6 +36,9 @@ ACTIVATIONS: Row = ("layer", "kind", "replaced", "learned values", "started at",
 FIRED: Row = ("rule", "times")
 DECLINED: Row = ("rule", "layer", "why it left it alone")
 DROPPED: Row = ("rule", "why it was not used")
+SPEEDS: Row = ("batch", "table's forms, µs", "chosen forms, µs", "ratio", "noise leaves open")
+CHOSEN: Row = ("kind", "layer", "value", "form")
+TRIALS: Row = ("kind", "places", "where", "form", "instead of", "ratio", "noise leaves open", "rounds", "")
 TENSORS: Row = ("", "name", "type", "shape")
 
 
@@ -86,6 +90,44 @@ def declined_rows(manifest: Manifest) -> list[Row]:
 def dropped_rows(manifest: Manifest) -> list[Row]:
     """The cells under DROPPED."""
     return [(record.rule, record.reason) for record in manifest.dropped]
+
+
+def tuned(record: TuningRecord) -> str:
+    """What was tuned for and decided, in a line."""
+    batches = ", ".join(map(str, record.batches))
+    threads = "1 thread" if record.threads == 1 else f"{record.threads} threads"
+    return (
+        f"{record.provider}, {threads}, batch {batches}, {record.processor}: {record.verdict} "
+        f"({len(record.trials)} trials in {record.spent:.3g} s; noise {record.noise:.2%})"
+    )
+
+
+def speed_rows(record: TuningRecord) -> list[Row]:
+    """The cells under SPEEDS."""
+    return [
+        (str(one.batch), f"{one.untuned:g}", f"{one.tuned:g}", f"{one.ratio:.3f}", _open(one.low, one.high))
+        for one in record.speeds
+    ]
+
+
+def chosen_rows(record: TuningRecord) -> list[Row]:
+    """The cells under CHOSEN."""
+    return [(one.kind, one.layer, one.value, one.form) for one in record.chosen]
+
+
+def trial_rows(record: TuningRecord) -> list[Row]:
+    """The cells under TRIALS."""
+    return [_trial_row(one) for one in record.trials]
+
+
+def _trial_row(one: TrialRecord) -> Row:
+    what = (one.kind, str(one.places), one.where, one.form, one.instead_of)
+    taken = "taken" if one.taken else NOTHING
+    return (*what, f"{one.ratio:.3f}", _open(one.low, one.high), str(one.rounds), taken)
+
+
+def _open(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}"
 
 
 def tensor_rows(manifest: Manifest) -> list[Row]:

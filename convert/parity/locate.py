@@ -16,6 +16,7 @@ from convert.rewriting.graph import layer_of
 from convert.rewriting.rule import Rule
 from convert.rules import RULES
 from convert.runtime import Session
+from convert.tuning.plan import Plan
 from convert.verify import Culprit, Original, run_set
 
 
@@ -27,6 +28,7 @@ class Suspects:
     exported: ir.Model
     firings: tuple[Firing, ...]
     rules: Sequence[Rule] = RULES
+    plan: Plan | None = None
 
     def culprit(self, samples: SampleSet, output: str) -> Culprit:
         """What names what first differs on these samples."""
@@ -43,7 +45,7 @@ class Suspects:
         return Culprit(f"first differing after rule `{firing.rule}` at {where}", firing.rule)
 
     def _passes(self, firings: int, samples: SampleSet, output: str) -> bool:
-        graph = optimise(self.exported, self.rules, limit=firings).model
+        graph = optimise(self.exported, self.rules, firings, self.plan).model
         session = Session(serialise(graph), [value.name or "" for value in graph.graph.inputs])
         run = run_set(self.original, session, samples)
         return compare(run, output, scales([run])[output]).passed

@@ -1,7 +1,8 @@
 """A finished file against its model once more: on another machine, provider or day, or with other samples."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,20 @@ from convert.evidence.inspection import Inspected
 from convert.fold import fold
 from convert.inputs import InputSpec, distinct
 from convert.load import Source, load
-from convert.optimise import optimise
+from convert.optimise import Dropped, kept, optimise
 from convert.parity.divergence import first_difference
 from convert.parity.locate import Suspects
 from convert.parity.samples import SampleSet, alone, generated, read_samples
 from convert.parity.tolerance import require_known, require_shares
+from convert.parity.work import rows
 from convert.pipeline import graph_of
-from convert.runtime import Session
+from convert.precision.budgets import Asked
+from convert.precision.budgets import budgets as allowances
+from convert.precision.recheck import Rejudged, asked_of, rejudged, rounded_to
+from convert.runtime import PROVIDERS, Session, available
+from convert.tuning.plan import Plan, table
+from convert.tuning.record import plan_of
+from convert.tuning.sites import groups
 from convert.verify import Original, Parity, failure, measure
 
 _ELSEWHERE = (
@@ -39,6 +47,8 @@ class Request:
     samples: Path | None = None
     tolerances: Mapping[str, float] | None = None
     provider: str = "cpu"
+    budgets: Asked = field(default_factory=Asked)
+    """Of a file of fewer bits."""
     allow_pickle: bool = False
 
 
@@ -46,13 +56,15 @@ class Request:
 class Rechecked:
     """What was found, whether it passed or not."""
 
-    parity: Parity
+    parity: Parity | None
+    """None for a file of fewer bits, which `gate` judges."""
     failure: str | None
     """What failed, in one line; None where all passed."""
     culprit: str | None
     """What differs first; None where all passed."""
     same_source: bool | None
     """Whether the file was made from this very model file; None where it does not say."""
+    gate: Rejudged | None = None
 
 
 def recheck(
@@ -65,18 +77,28 @@ def recheck(
 
     Raises UsageError or SourceError where the two cannot be compared, since their inputs or outputs differ.
     """
+    available(request.provider)
     started("load")
     given = request.inputs or inputs_of(file.graph)
     source = load(model, request.factory, request.factory_kwargs, given, allow_pickle=request.allow_pickle)
     original = Original(source.model, _outputs(source, file.graph))
     inputs = _in_order(source, file.graph)
-    session = Session(file.content, inputs, request.provider, folder=file.path.parent)
+    opened = partial(Session, file.content, inputs, request.provider, folder=file.path.parent)
     own = read_samples(request.samples, source.inputs) if request.samples is not None else ()
-    sets = (*generated(source.inputs), *own)
-    started("run")
-    parity = measure(original, session, sets, _tolerances(request, original))
+    sets = (*generated(source.inputs, rows(original, source)), *own)
     manifest = file.manifest
     same = None if manifest is None else manifest.source_digest == source.digest
+    precision = rounded_to(manifest)
+    started("run")
+    if precision is not None and manifest is not None and manifest.rounding is not None:
+        _require_no_tolerance(request, precision)
+        wanted = asked_of(precision, request.samples, request.budgets, source.inputs, own)
+        gate = rejudged(original, opened(), sets, manifest.rounding, wanted)
+        return Rechecked(None, gate.failure, gate.advice, same, gate)
+    allowances("fp32", request.budgets)
+    tolerances = _tolerances(request, original)
+    original.learn(sets)  # first, so that its float64 model is gone when the session is there
+    parity = measure(original, opened(), sets, tolerances)
     if parity.passed:
         return Rechecked(parity, None, None, same)
     started("locate")
@@ -121,6 +143,14 @@ def _outputs(source: Source, graph: ir.Model) -> list[str]:
     return theirs
 
 
+def _require_no_tolerance(request: Request, precision: str) -> None:
+    if request.tolerances:
+        raise UsageError(
+            f"`--tolerance` is of parity, and the file is {precision}, which has a gate of its own",
+            hint="allow it more by --max-error",
+        )
+
+
 def _tolerances(request: Request, original: Original) -> Mapping[str, float]:
     """What the user allows: what the file says of its tolerances is no reason to trust it."""
     tolerances = request.tolerances or {}
@@ -153,15 +183,34 @@ def _culprit(source: Source, original: Original, file: Inspected, samples: Sampl
     try:
         named = replace(source, outputs=original.outputs)
         exported = graph_of(named, fold(source.model), file.graph.opset_imports[""])
-        optimised = optimise(exported)
+        rules, plan = kept(_dropped(file)), _plan(file, exported)
+        optimised = optimise(exported, rules, plan=plan)
         again = measure(original, Session(serialise(optimised.model), inputs), [samples], {})
         if not again.passed:
-            suspects = Suspects(original, exported, optimised.firings)
+            suspects = Suspects(original, exported, optimised.firings, rules, plan)
             return suspects.culprit(samples, again.worst.output).text
         good = optimised.model
     except ConversionError:
         pass  # what the file was made by is not here: it is compared by its numbers alone
     return first_difference(original, _whole(file), good, samples)
+
+
+def _dropped(file: Inspected) -> list[Dropped]:
+    """The rules that the file was made without."""
+    records = () if file.manifest is None else file.manifest.dropped
+    return [Dropped(one.rule, one.reason) for one in records]
+
+
+def _plan(file: Inspected, exported: ir.Model) -> Plan:
+    """The forms that the file was made with: those of its provider's table, and those that were measured."""
+    manifest = file.manifest
+    provider = manifest.provider if manifest is not None and manifest.provider in PROVIDERS else "cpu"
+    untuned = Plan(table(provider))
+    if manifest is None or manifest.tuning is None:
+        return untuned
+    found = groups(exported, kept(_dropped(file)), untuned.forms)
+    known = {site.place for group in found for site in group.sites}
+    return plan_of(manifest.tuning.chosen, untuned.forms, known) or untuned
 
 
 def _whole(file: Inspected) -> ir.Model:

@@ -1,6 +1,9 @@
 """What a model is compared on: generated samples, extremes, and the user's own."""
 
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -16,6 +19,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
 LARGEST_RUN = 64  # samples at a time
+FEWEST_MANY = 3  # samples in the largest generated batch, however much work they are
 TYPICAL_NUMBERS = 2**19  # of the inputs in the largest generated batch: what keeps parity cheap for images
 SHOWN_NUMBERS = {"given": 2**22, "generated": 2**16}
 """Of the inputs whose way through the activations is written down: their histograms cost more than parity."""
@@ -39,6 +43,12 @@ BOUNDARY = (
     -1e-30,
 )
 
+# What NumPy and zipfile raise on archives that were damaged or made up.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, MemoryError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
 FACTORS = {"normal": 1.0, "large": 1e4, "tiny": 1e-6, "zero": 0.0}
 NON_FINITE = {"nan": (np.nan,), "inf": (np.inf, -np.inf)}
 
@@ -59,10 +69,11 @@ class SampleSet:
     """Whether the model takes no other number of samples."""
 
 
-def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
+def generated(inputs: Sequence[InputSpec], rows: int = LARGEST_RUN) -> tuple[SampleSet, ...]:
     """The sets that every model is compared on; the same on every call.
 
-    Typical numbers in batches of one, two and many (or three of the fixed size), then extremes.
+    Typical numbers in batches of one, two and many (or three of the fixed size), then extremes. Many are at
+    least FEWEST_MANY, and at most `rows`.
     """
     free = inputs[0].free_batch is not None
     random = np.random.default_rng(20240329)
@@ -74,7 +85,7 @@ def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
 
     sets = [
         run(f"typical, batch {batch}" if free else f"typical, {batch}", batch, "normal", typical=True)
-        for batch in (1, 2, _many(inputs))
+        for batch in (1, 2, _many(inputs, rows))
     ]
     if any(_is_float(spec) for spec in inputs):
         sets += [run(name, 1, name) for name in ("large", "tiny", "zero", "boundary")]
@@ -82,10 +93,10 @@ def generated(inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
     return tuple(sets)
 
 
-def _many(inputs: Sequence[InputSpec]) -> int:
-    """The largest batch, 3 to LARGEST_RUN: as many samples as TYPICAL_NUMBERS allow."""
+def _many(inputs: Sequence[InputSpec], rows: int) -> int:
+    """The largest batch, from FEWEST_MANY to `rows`: as many samples as TYPICAL_NUMBERS allow."""
     numbers = sum(prod(spec.sized(batch_of(inputs, 1))) for spec in inputs)
-    return min(max(TYPICAL_NUMBERS // max(numbers, 1), 3), LARGEST_RUN)
+    return max(min(TYPICAL_NUMBERS // max(numbers, 1), rows, LARGEST_RUN), FEWEST_MANY)
 
 
 def most_like_data(sets: Sequence[SampleSet]) -> tuple[SampleSet, ...]:
@@ -118,10 +129,10 @@ def alone(samples: SampleSet, place: int) -> SampleSet:
     return replace(samples, arrays=tuple(array[place : place + 1] for array in samples.arrays))
 
 
-def example(inputs: Sequence[InputSpec]) -> tuple[Array, ...]:
-    """One small batch of two, as the exporter traces it."""
+def example(inputs: Sequence[InputSpec], batch: int = 2) -> tuple[Array, ...]:
+    """One batch of typical numbers; of two, it is what the exporter traces."""
     random = np.random.default_rng(7)
-    return tuple(_array(spec, batch_of(inputs, 2), "normal", random) for spec in inputs)
+    return tuple(_array(spec, batch_of(inputs, batch), "normal", random) for spec in inputs)
 
 
 def _is_float(spec: InputSpec) -> bool:
@@ -175,15 +186,18 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> tuple[SampleSet, ..
 
 def _arrays(path: Path, inputs: Sequence[InputSpec]) -> list[Array]:
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"samples `{path}` are no file but a folder, a pipe or a device")
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST_SAMPLES_FILE:
             raise UsageError(f"`{path}` unpacks to {size} bytes, expected at most {LARGEST_SAMPLES_FILE}")
         with np.load(path, allow_pickle=False) as archive:
             return [_checked(archive, spec, path) for spec in inputs]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise UsageError(
-            f"samples `{path}` cannot be read: {error}", hint="write them with numpy.savez"
+            f"samples `{path}` cannot be read: {str(error) or type(error).__name__}",
+            hint="write them with numpy.savez",
         ) from error
 
 
@@ -191,6 +205,8 @@ def _checked(archive: Any, spec: InputSpec, path: Path) -> Array:
     if spec.name not in archive.files:
         raise UsageError(f"`{path}` has no array `{spec.name}`; it holds {archive.files[:10]}")
     array: Array = archive[spec.name]
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"`{spec.name}` in `{path}` is no array", hint="write them with numpy.savez")
     shape = (None, *spec.shape[1:]) if spec.shape else ()
     fits = array.ndim == len(shape) and all(
         not isinstance(want, int) or want == got for want, got in zip(shape, array.shape, strict=True)

@@ -76,9 +76,17 @@ def _flattened(node: ir.Node, array: Array) -> Array:
     return np.broadcast_to(aligned[0], sizes).reshape(-1)
 
 
+def _axes(reduce: ir.Node) -> Array | None:
+    """The averaged axes, which opsets below 18 give as an attribute; None where they are not said."""
+    said = reduce.attributes.get_ints("axes", ())
+    if said:
+        return np.array(said)
+    return constant(reduce.inputs[1]) if len(reduce.inputs) > 1 else None
+
+
 def _leaves_channels(reduce: ir.Node, array: Array) -> bool:
     """True where every averaged axis is one along which the numbers do not differ, and the rank stays."""
-    axes = constant(reduce.inputs[1]) if len(reduce.inputs) > 1 else None
+    axes = _axes(reduce)
     rank_before = rank(reduce.outputs[0])
     if axes is None or rank_before is None or not attribute(reduce, "keepdims", 1):
         return False

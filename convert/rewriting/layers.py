@@ -5,6 +5,7 @@ import onnx_ir as ir
 
 from convert.rewriting.graph import Array, attribute, constant, only_feeds, rank, representable, set_constant
 from convert.rewriting.linear import Linear, NotExactError
+from convert.rewriting.normalizations import BatchNormalization, InstanceNormalization, LayerNormalization
 
 
 def _column(vector: Array, axes: int, axis: int) -> Array:
@@ -145,38 +146,6 @@ class _MatMul(Linear):
             set_constant(self.add, self._bias_position(), bias, dtype, "bias")
 
 
-class _BatchNormalization(Linear):
-    """gamma · (x − mean) / sqrt(var + epsilon) + beta with constant statistics, channels along axis 1."""
-
-    channel_axis = 1
-
-    @property
-    def outputs(self) -> int:
-        return int(self.weights(1).size)
-
-    @property
-    def inputs(self) -> int:
-        return self.outputs
-
-    def transform_output(self, scale: Array, shift: Array) -> None:
-        gamma, beta = self.weights(1), self.weights(2)
-        self._inference_only()
-        self.store({1: gamma * scale, 2: beta * scale + shift}, gamma.dtype)
-
-    def transform_input(self, scale: Array, shift: Array) -> None:
-        gamma, beta = self.weights(1), self.weights(2).astype(np.float64)
-        mean, variance = (self.weights(position).astype(np.float64) for position in (3, 4))
-        self._inference_only()
-        slope = gamma / np.sqrt(variance + attribute(self.node, "epsilon", 1e-5))
-        # slope · (scale · x + shift − mean) + beta, written again with the mean that stands in the graph
-        moved = beta + slope * (shift + (scale - 1) * mean)
-        self.store({1: gamma * scale, 2: moved}, gamma.dtype)
-
-    def _inference_only(self) -> None:
-        if attribute(self.node, "training_mode", 0):
-            raise NotExactError("`BatchNormalization` is in training mode")
-
-
 class _ConvTranspose(Linear):
     """Transposed convolution; weight [inputs, outputs / groups, kernel ...], channels along axis 1."""
 
@@ -209,55 +178,14 @@ class _ConvTranspose(Linear):
         self.store({1: weight * scale.reshape((-1,) + (1,) * (weight.ndim - 1))}, weight.dtype)
 
 
-class _Normalization(Linear):
-    """gamma · (x − mean) / deviation + beta, of statistics of the input itself, [channels] each."""
-
-    @property
-    def outputs(self) -> int:
-        return int(self.weights(1).size)
-
-    @property
-    def inputs(self) -> int:
-        raise NotExactError(
-            f"`{self.node.op_type}` divides its input by its own deviation, and epsilon with it"
-        )
-
-    def transform_output(self, scale: Array, shift: Array) -> None:
-        gamma = self.weights(1)
-        bias = self.bias(2, self.outputs) * scale + shift
-        self.store({1: gamma.reshape(-1) * scale, 2: bias}, gamma.dtype)
-
-    def transform_input(self, scale: Array, shift: Array) -> None:
-        raise NotExactError(f"{self.inputs} inputs")
-
-
-class _InstanceNormalization(_Normalization):
-    """Statistics of each channel of each example, channels along axis 1."""
-
-    channel_axis = 1
-
-
-class _LayerNormalization(_Normalization):
-    """Statistics over the last axis, which holds the channels."""
-
-    channel_axis = -1
-
-    @property
-    def outputs(self) -> int:
-        axes, axis = rank(self.node.outputs[0]), int(attribute(self.node, "axis", -1))
-        if axis != -1 and (axes is None or axis != axes - 1):
-            raise NotExactError("`LayerNormalization` over several axes has a scale for each of their places")
-        return super().outputs
-
-
 _LAYERS: dict[str, type[Linear]] = {
     "Conv": _Conv,
     "Gemm": _Gemm,
     "MatMul": _MatMul,
-    "BatchNormalization": _BatchNormalization,
+    "BatchNormalization": BatchNormalization,
     "ConvTranspose": _ConvTranspose,
-    "InstanceNormalization": _InstanceNormalization,
-    "LayerNormalization": _LayerNormalization,
+    "InstanceNormalization": InstanceNormalization,
+    "LayerNormalization": LayerNormalization,
 }
 
 

@@ -98,18 +98,21 @@ def _decay(value: ir.Value | None, bounded: bool) -> _Decay | None:
     exponent = _peeled(power.inputs[0])
     if exponent is None or np.any(shifted[1] + inner[0]):
         return None
-    source = _bounded(exponent[1]) if bounded else exponent[1]
-    return _Decay(source, outer[0] * inner[0], exponent[0]) if source is not None else None
+    found = _bounded(*exponent) if bounded else exponent
+    return _Decay(found[1], outer[0] * inner[0], found[0]) if found is not None else None
 
 
-def _bounded(value: ir.Value) -> ir.Value | None:
-    """x of Min(x, 0)."""
+def _bounded(factor: Array, value: ir.Value) -> tuple[Array, ir.Value] | None:
+    """(b, x) of b · Min(x, 0), which is also −b · Relu(−x)."""
     node = value.producer()
-    if node is None or node.op_type not in ("Min", "Clip") or len(node.inputs) < 2:
+    if node is not None and node.op_type == "Relu":
+        mirrored = _peeled(node.inputs[0])
+        turned = mirrored is not None and mirrored[0].size == 1 and (mirrored[0] == -1).all()
+        return (-factor, mirrored[1]) if mirrored is not None and turned else None
+    if node is None or node.op_type != "Min" or len(node.inputs) != 2:
         return None
-    if node.op_type == "Clip":
-        return node.inputs[0] if node.inputs[1] is None and scalar(node.inputs[-1]) == 0 else None
-    return next((x for x, bound in (node.inputs, tuple(reversed(node.inputs))) if scalar(bound) == 0), None)
+    sides = (node.inputs, tuple(reversed(node.inputs)))
+    return next(((factor, x) for x, bound in sides if x is not None and scalar(bound) == 0), None)
 
 
 def _peeled(value: ir.Value | None) -> tuple[Array, ir.Value] | None:

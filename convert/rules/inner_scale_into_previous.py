@@ -21,7 +21,7 @@ from convert.rewriting.linear import NotExactError
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 # What reads s · x for good: a scale does not pass these, so this rule does not meet it again.
-_BENT = ("Sin", "Cos", "Tanh", "Sigmoid", "Exp", "Erf", "Gelu", "Softplus", "Elu")
+_BENT = ("Sin", "Cos", "Tanh", "Sigmoid", "Exp", "Erf", "Gelu", "Softplus", "Elu", "Clip")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Mish(x), x · Tanh(Softplus(x)) -> x · (q / (2 − q)), q = t · (2 − t), t = Sigmoid(x).
+"""Mish(x) -> x · (q / (2 − q)), Tanh(Softplus(x)) -> q / (2 − q), q = t · (2 − t), t = Sigmoid(x).
 
 Exact: with e = eˣ and t = e / (1 + e), tanh(log(1 + e)) = ((1 + e)² − 1) / ((1 + e)² + 1)
 = (1 − (1 − t)²) / (1 + (1 − t)²) = q / (2 − q). Nothing overflows (q lies in [0, 1]) and nothing cancels.
@@ -13,7 +13,7 @@ from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value = node.inputs[0] if node.op_type == "Mish" else _written_out(node)
+    value = node.inputs[0] if node.op_type == "Mish" else _of_softplus(node)
     if value is None:
         return None
     if value.dtype is None:
@@ -23,20 +23,14 @@ def _rewrite(node: ir.Node) -> Outcome:
     gate = edit.op("Sigmoid", value)
     numerator = edit.op("Mul", gate, edit.op("Sub", two, gate))
     ratio = edit.op("Div", numerator, edit.op("Sub", two, numerator))
-    edit.replace(edit.op("Mul", value, ratio))
+    edit.replace(edit.op("Mul", value, ratio) if node.op_type == "Mish" else ratio)
     return FIRED
 
 
-def _written_out(product: ir.Node) -> ir.Value | None:
-    """x of x · Tanh(Softplus(x))."""
-    for value, gate in (product.inputs, tuple(reversed(product.inputs))):
-        tangent = gate.producer() if gate is not None else None
-        smooth = tangent.inputs[0] if tangent is not None and tangent.op_type == "Tanh" else None
-        inner = smooth.producer() if smooth is not None else None
-        softplus = inner is not None and inner.op_type == "Softplus"
-        if softplus and inner is not None and inner.inputs[0] is value:
-            return value
-    return None
+def _of_softplus(tangent: ir.Node) -> ir.Value | None:
+    """x of Tanh(Softplus(x))."""
+    smooth = tangent.inputs[0].producer() if tangent.inputs[0] is not None else None
+    return smooth.inputs[0] if smooth is not None and smooth.op_type == "Softplus" else None
 
 
-RULE = Rule("mish_to_sigmoid", ("Mish", "Mul"), _rewrite)
+RULE = Rule("mish_to_sigmoid", ("Mish", "Tanh"), _rewrite)

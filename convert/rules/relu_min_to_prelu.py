@@ -1,6 +1,6 @@
 """p · Relu(x) + n · Min(x, 0) -> p · PRelu(x, n / p): a slope on either side of zero.
 
-The left side may also be written Clip(x, max = 0), −Relu(−x) or (x − |x|) / 2. Exact: one of the two terms is
+The left side may also be written −Relu(−x) or (x − |x|) / 2. Exact: one of the two terms is
 always 0, and n / p is rounded once. The rules for PRelu and for scales then take it further. Declined where a
 slope is not constant, p is 0, or n / p would be so large that a scale and a slope lose digits.
 """
@@ -86,10 +86,7 @@ def _scaled(value: ir.Value | None) -> tuple[Array | None, ir.Node | None]:
 
 
 def _bounded(node: ir.Node) -> ir.Value | None:
-    """x of Min(x, 0) or of Clip(x, none, 0)."""
-    if node.op_type == "Clip":
-        unbounded = len(node.inputs) == 3 and node.inputs[1] is None
-        return node.inputs[0] if unbounded and scalar(node.inputs[2]) == 0 else None
+    """x of Min(x, 0)."""
     if node.op_type != "Min" or len(node.inputs) != 2:
         return None
     return next((x for x, bound in (node.inputs, tuple(reversed(node.inputs))) if scalar(bound) == 0), None)

@@ -8,27 +8,14 @@ import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of
 from convert.rewriting.commuting import RAMPS, scale_after
-from convert.rewriting.graph import Edit, only_consumer
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.rewriting.passing import Passing
+from convert.rewriting.rule import Outcome, Rule
+
+_PASSING = Passing("Mul", "scale", RAMPS, scale_after)
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = scale_of(node)
-    consumer = only_consumer(node.outputs[0])
-    if found is None or consumer is None or consumer.domain or consumer.op_type not in RAMPS:
-        return None
-    value, factor = found
-    if node.outputs[0].dtype is None:
-        return Declined("the type of the scaled value is not known")
-    try:
-        passed = scale_after(consumer, factor)
-    except NotExactError as reason:
-        return Declined(str(reason))
-    edit = Edit(consumer)
-    number = edit.constant(passed, node.outputs[0].dtype.numpy(), "scale")
-    edit.replace(edit.op("Mul", edit.again(value), number))
-    return FIRED
+    return _PASSING.move(node, scale_of(node))
 
 
 RULE = Rule("scale_past_relu", ("Mul", "Div"), _rewrite)

@@ -5,7 +5,7 @@ data are plain files beside the model, that functions do not unfold without end,
 operators are needed. It is told from the description; no external data are read.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from math import prod
 from pathlib import Path
@@ -16,8 +16,10 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from convert.errors import SourceError
 
 LARGEST_VALUE = 2**31  # elements of one tensor
-LARGEST_EXPANSION = 1_000_000  # nodes, once every function stands where it is called
+MOST_AXES = 64
+LARGEST_EXPANSION = 100_000  # nodes, once every function stands where it is called
 STANDARD = ("", "ai.onnx")
+_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
 
 _BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
@@ -32,19 +34,21 @@ _Key = tuple[str, str]
 
 def require_bounded(model: ModelProto, path: Path) -> tuple[Path, ...]:
     """The files of external data that the model at `path` names, all of them sound. Raises SourceError."""
+    _require_finite(model, path)
     functions = {(one.domain, one.name): one for one in model.functions}
     files: dict[Path, None] = {}
     nodes = list(_nodes((*model.graph.node, *(node for one in model.functions for node in one.node))))
     for node in nodes:
         if node.domain not in STANDARD and (node.domain, node.op_type) not in functions:
             raise refused(
-                path, f"needs `{node.domain}::{node.op_type}`, an operator outside the ONNX standard"
+                path,
+                f"needs `{node.domain[:100]}::{node.op_type[:100]}`, an operator outside the ONNX standard",
+                "export the model again, with operators of the domain `ai.onnx` only",
             )
     for tensor in _tensors(model, nodes):
         file = _require_sound(tensor, path)
         if file is not None:
             files[file] = None
-    _require_finite(model, path)
     return tuple(files)
 
 
@@ -53,15 +57,36 @@ def require_small_values(model: ModelProto, path: Path) -> None:
     graph = model.graph
     for value in (*graph.input, *graph.value_info, *graph.output):
         sizes = [one.dim_value for one in value.type.tensor_type.shape.dim if one.HasField("dim_value")]
-        if min(sizes, default=0) < 0 or prod(size or 1 for size in sizes) > LARGEST_VALUE:
+        if not _is_small([size or 1 for size in sizes]):
             raise refused(
                 path,
                 f"has the value `{value.name[:100]}` of sizes {sizes[:8]}, expected at most {LARGEST_VALUE} "
-                "elements",
+                f"elements along at most {MOST_AXES} axes",
             )
 
 
-def refused(path: Path, what: str, hint: str | None = None) -> SourceError:
+def require_small_tensors(model: ModelProto, path: Path) -> None:
+    """Raises SourceError where a tensor says that it has too many elements, whatever it holds."""
+    nodes = list(_nodes((*model.graph.node, *(node for one in model.functions for node in one.node))))
+    for tensor in _tensors(model, nodes):
+        _require_small(tensor, path)
+
+
+def _require_small(tensor: TensorProto, path: Path) -> None:
+    if not _is_small(tensor.dims):
+        raise refused(
+            path,
+            f"has the tensor `{tensor.name[:100]}` of sizes {list(tensor.dims)[:8]}, expected at most "
+            f"{LARGEST_VALUE} elements along at most {MOST_AXES} axes",
+        )
+
+
+def _is_small(sizes: Sequence[int]) -> bool:
+    """Whether no size is negative, and the elements are not too many; their axes are counted first."""
+    return len(sizes) <= MOST_AXES and min(sizes, default=0) >= 0 and prod(sizes) <= LARGEST_VALUE
+
+
+def refused(path: Path, what: str, hint: str = _AGAIN) -> SourceError:
     """The error that says what the ONNX file is or does."""
     return SourceError(f"`{path}` is an ONNX model and {what}", hint)
 
@@ -110,13 +135,8 @@ def _of_attribute(attribute: AttributeProto) -> Iterator[TensorProto]:
 
 def _require_sound(tensor: TensorProto, path: Path) -> Path | None:
     """The file of external data that holds the tensor, None where the model does. Raises SourceError."""
+    _require_small(tensor, path)
     count = prod(tensor.dims)
-    if min(tensor.dims, default=0) < 0 or count > LARGEST_VALUE:
-        raise refused(
-            path,
-            f"has the tensor `{tensor.name[:100]}` of sizes {list(tensor.dims)[:8]}, expected at most "
-            f"{LARGEST_VALUE} elements",
-        )
     if tensor.data_type == TensorProto.STRING:
         _require_amount(tensor, len(tensor.string_data), count, path)
         return None
@@ -176,6 +196,9 @@ def _number(text: str) -> int | None:
 
 def _require_finite(model: ModelProto, path: Path) -> None:
     """Raises SourceError where a function calls itself, or all of them written out are too many nodes."""
+    written = sum(len(one.node) for one in (model.graph, *model.functions))
+    if written > LARGEST_EXPANSION:
+        raise refused(path, f"has {written} nodes, expected at most {LARGEST_EXPANSION}")
     functions = {(one.domain, one.name): list(_nodes(one.node)) for one in model.functions}
     calls = {
         key: {(node.domain, node.op_type) for node in nodes} & set(functions)

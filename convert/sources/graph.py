@@ -4,7 +4,7 @@ The file is data, read within bounds: by protobuf and the ONNX checker, in C++, 
 Converting runs the graph in ONNX Runtime, standard operators only; a loop in it can take any time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,14 +13,14 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass
 from torch import Tensor, nn
 
 from convert.errors import ConversionError, SourceError, UsageError
 from convert.inputs import InputSpec, distinct, free_name
 from convert.manifest import KEY, Manifest
-from convert.opset import DEFAULT_OPSET, OPSETS
+from convert.opset import DEFAULT_OPSET, OPSETS, carried_down
 from convert.parity.samples import example
 from convert.records import ManifestError
 from convert.rewriting.graph import attribute
@@ -37,35 +37,41 @@ MEMORY = 2**30  # bytes that reading may take beyond eight times the file
 SECONDS = 120.0
 LARGEST_WIDE = 2**29  # bytes of weights, which float64 doubles and its evaluators copy
 FAR = 1e-2  # of the scale: where float64 is as far as this from float32, it computes something else
-_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
 
 
 class Graph(nn.Module):
-    """An ONNX graph behind the methods of a torch module; its weights are its own, not parameters."""
+    """An ONNX graph behind the methods of a torch module; its weights are its own, not parameters.
 
-    def __init__(self, own: Session, wide: Wide | None, inputs: Sequence[InputSpec]) -> None:
+    `widen` makes it in float64, where it can be: when it is asked for, since that takes several times the
+    weights, and so that a copy which is no longer needed gives them back.
+    """
+
+    def __init__(
+        self, own: Session, inputs: Sequence[InputSpec], widen: Callable[[], Wide] | None = None
+    ) -> None:
         super().__init__()
-        self._own, self._wide, self._inputs = own, wide, tuple(inputs)
-        self._is_wide = False
+        self._own, self._inputs, self._widen = own, tuple(inputs), widen
+        self._wide: Wide | None = None
         self.eval()
 
     def forward(self, *arguments: Tensor) -> dict[str, Tensor]:
         """The outputs by name, of arguments in the order of the inputs, rounded to the graph's own types."""
         arrays = [
-            array if self._is_wide and array.dtype == np.float64 else array.astype(spec.dtype, copy=False)
+            array if self._wide and array.dtype == np.float64 else array.astype(spec.dtype, copy=False)
             for spec, array in zip(self._inputs, (one.numpy() for one in arguments), strict=True)
         ]
-        values = self._wide.run(arrays) if self._is_wide and self._wide is not None else self._own.run(arrays)
+        values = (self._wide or self._own).run(arrays)
         return {name: torch.from_numpy(value) for name, value in values.items()}
 
     def double(self) -> Self:
         """The graph in float64, where that is known to be what it computes."""
-        self._is_wide = self._wide is not None
+        if self._wide is None and self._widen is not None:
+            self._wide = self._widen()
         return self
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Graph":
-        copied = Graph(self._own, self._wide, self._inputs)
-        copied._is_wide = self._is_wide
+        copied = Graph(self._own, self._inputs, self._widen)
+        copied._wide = self._wide
         return copied
 
 
@@ -75,7 +81,9 @@ def read(request: Request) -> Source:
     proto, files = _bounded(path)
     carried = {entry.key: entry.value for entry in proto.metadata_props}.get(KEY)
     graph = _graph(proto, path)
+    written = [tuple(value.shape) if value.shape is not None else () for value in graph.graph.inputs]
     inputs = distinct([_input(value, request.inputs, path) for value in graph.graph.inputs])
+    _rename_sizes(graph, written, inputs)
     _require_known(request.inputs, inputs)
     model, reference = _model(graph, path, inputs)
     classes, preprocessing = _told(carried)
@@ -93,30 +101,30 @@ def read(request: Request) -> Source:
 
 
 def ready(graph: ir.Model, opset: int) -> ir.Model:
-    """The graph as the rules read it: its constants folded, at its own opset if they know that, else `opset`.
+    """The graph as the rules read it: its constants folded, at its own opset, or at `opset` if that is older.
 
-    Raises SourceError where ONNX's converter cannot carry it there.
+    A graph older than all of OPSETS is carried to `opset`. Raises SourceError where ONNX's converter cannot
+    carry it there, and ExportError where an operator has no form as old as `opset`.
     """
     own = graph.opset_imports[""]
     try:
         carried = graph.clone()
         if own not in OPSETS:
             carried = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), opset))
-        return fold_constants(carried)
+        folded = fold_constants(carried)
     except EVALUATING as error:
         raise SourceError(
             f"the graph's operators of opset {own} cannot be carried to {opset}: {_first_line(error)}",
             hint=f"export the model again at opset {DEFAULT_OPSET}",
         ) from error
+    return carried_down(folded, opset)
 
 
 def _bounded(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
     """The model that the file describes, and its files of external data: read, checked and within bounds."""
     size = path.stat().st_size
     if size > LARGEST_FILE:
-        raise refused(
-            path, f"has {size} bytes, expected at most {LARGEST_FILE} besides external data", _AGAIN
-        )
+        raise refused(path, f"has {size} bytes, expected at most {LARGEST_FILE} besides external data")
 
     def checked() -> tuple[onnx.ModelProto, tuple[Path, ...]]:
         model = onnx.ModelProto()
@@ -132,7 +140,7 @@ def _bounded(path: Path) -> tuple[onnx.ModelProto, tuple[Path, ...]]:
         *(DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError),
         *(RuntimeError, ValueError, TypeError, OSError, MemoryError, RecursionError),
     ) as error:
-        raise refused(path, f"is damaged, or none after all: {_first_line(error)}", _AGAIN) from error
+        raise refused(path, f"is damaged, or none after all: {_first_line(error)}") from error
 
 
 def _graph(proto: onnx.ModelProto, path: Path) -> ir.Model:
@@ -142,14 +150,14 @@ def _graph(proto: onnx.ModelProto, path: Path) -> ir.Model:
             one.domain = STANDARD[0]
     opset = next((one.version for one in proto.opset_import if not one.domain), 0)
     if not OLDEST_OPSET <= opset <= OPSETS[-1]:
-        raise refused(path, f"is of opset {opset}, expected {OLDEST_OPSET} to {OPSETS[-1]}", _AGAIN)
+        raise refused(path, f"is of opset {opset}, expected {OLDEST_OPSET} to {OPSETS[-1]}")
     try:
         model = ir.from_proto(proto)
         ir.external_data.set_base_dir(model.graph, path.parent)
         ir.external_data.load_to_model(model)
         InlinePass()(model)
     except (*EVALUATING, OSError) as error:
-        raise refused(path, f"cannot be read: {_first_line(error)}", _AGAIN) from error
+        raise refused(path, f"cannot be read: {_first_line(error)}") from error
     graph = model.graph
     # Before IR version 4 every weight was an input too, one that a caller could replace.
     fed = [value for value in graph.inputs if value.name not in graph.initializers]
@@ -184,6 +192,22 @@ def _input(value: ir.Value, given: Sequence[InputSpec], path: Path) -> InputSpec
         raise refused(path, f"cannot be fed: {error}") from error
     value.shape = ir.Shape(shape)
     return spec if spec.below is not None else replace(spec, below=_table(value))
+
+
+def _rename_sizes(
+    graph: ir.Model, written: Sequence[tuple[object, ...]], inputs: Sequence[InputSpec]
+) -> None:
+    """What an input's free size is called now, or was fixed to, it is called everywhere in the graph."""
+    sizes: dict[str, int | str] = {}
+    for before, spec in zip(written, inputs, strict=True):
+        for old, new in zip(before, spec.shape, strict=False):
+            name = getattr(old, "value", None)
+            if name is not None:
+                sizes.setdefault(str(name), new)
+    values = [*graph.graph.outputs, *(value for node in graph.graph for value in node.outputs)]
+    for value in dict.fromkeys(values):
+        if value.shape is not None:
+            value.shape = ir.Shape([sizes.get(str(getattr(one, "value", "")), one) for one in value.shape])
 
 
 def _size(name: str, axis: int, own: object, said: int | str | None) -> int | str:
@@ -223,18 +247,20 @@ def _model(graph: ir.Model, path: Path, inputs: Sequence[InputSpec]) -> tuple[Gr
     """The file's graph to be run, and the precision of its reference."""
     names = [spec.name for spec in inputs]
     try:
-        own = Session(path.read_bytes(), names, folder=path.parent)
-        wide = _wide(graph, own, inputs)
+        own = Session(path, names)
+        wide = _is_wide(graph, own, inputs)
     except ConversionError as error:
-        raise refused(path, f"does not run: {error}", _AGAIN) from error
-    return Graph(own, wide, inputs), "float64" if wide is not None else "float32"
+        raise refused(path, f"does not run: {error}") from error
+    if not wide:
+        return Graph(own, inputs), "float32"
+    return Graph(own, inputs, lambda: Wide(ir.to_proto(graph), names)), "float64"
 
 
-def _wide(graph: ir.Model, own: Session, inputs: Sequence[InputSpec]) -> Wide | None:
-    """The graph in float64, None where it cannot be run or gives something else than the graph itself."""
+def _is_wide(graph: ir.Model, own: Session, inputs: Sequence[InputSpec]) -> bool:
+    """Whether the graph can be run in float64, and then gives what the graph itself gives, about."""
     weights = sum(one.const_value.nbytes for one in graph.graph.initializers.values() if one.const_value)
     if weights > LARGEST_WIDE:
-        return None
+        return False
     arrays = example(inputs)
     expected = own.run(arrays)
     try:
@@ -243,8 +269,8 @@ def _wide(graph: ir.Model, own: Session, inputs: Sequence[InputSpec]) -> Wide | 
             [array.astype(np.float64) if array.dtype == np.float32 else array for array in arrays]
         )
     except (*EVALUATING, ConversionError):
-        return None
-    return wide if all(_near(found[name], value) for name, value in expected.items()) else None
+        return False
+    return all(_near(found[name], value) for name, value in expected.items())
 
 
 def _near(wide: Any, own: Any) -> bool:

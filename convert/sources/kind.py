@@ -40,10 +40,18 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 def recognise(path: Path) -> Container:
     """How the file is packed. Raises SourceError, with what it is and what to do, where nobody reads that."""
     try:
+        # A pipe or a device would have no end, or none to begin with.
+        if path.exists() and not path.is_file():
+            raise SourceError(
+                f"cannot read `{path}`: it is a folder, a pipe or a device; {EXPECTED}", hint="name a file"
+            )
         with path.open("rb") as stream:
             head = stream.read(64)
     except OSError as error:
-        raise SourceError(f"cannot read `{path}`: {error.strerror or error}") from error
+        raise SourceError(
+            f"cannot read `{path}`: {error.strerror or error}; {EXPECTED}",
+            hint="name a file that is there and that you may read",
+        ) from error
     if not head:
         raise SourceError(f"`{path}` is empty; {EXPECTED}")
     if head.startswith(b"PK"):

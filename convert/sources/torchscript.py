@@ -30,6 +30,7 @@ LARGEST_CODE = 16 * 2**20  # bytes of one file
 MEMORY = 2 * 2**30  # bytes that opening may take beyond four times the file
 LARGEST_PICKLE = 64 * 2**20  # bytes; the tensors' data lie beside it
 OPENING_SECONDS = 120.0
+NEWEST_WRITTEN = 20  # the opset that torch's older exporter writes at most
 _FLOAT32, _FLOAT64 = 6, 7  # as TorchScript writes them
 
 _Refusal = tuple[re.Pattern[bytes], str]
@@ -103,9 +104,25 @@ def written(
             spec.name: {axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)}
             for spec in inputs
         },
-        opset_version=opset,
+        opset_version=min(opset, NEWEST_WRITTEN),
     )
-    return fold_constants(ir.from_proto(onnx.load_model_from_string(file.getvalue())))
+    graph = onnx.load_model_from_string(file.getvalue())
+    if opset > NEWEST_WRITTEN:
+        graph = onnx.version_converter.convert_version(graph, opset)
+    return fold_constants(ir.from_proto(_sized(graph)))
+
+
+def _sized(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with sizes that follow from its inputs: the exporter gives each a name of its own."""
+    outputs = [onnx.ValueInfoProto.FromString(one.SerializeToString()) for one in graph.graph.output]
+    del graph.graph.value_info[:]
+    for output in graph.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(graph, data_prop=True)
+    for output, own in zip(inferred.graph.output, outputs, strict=True):
+        if not output.type.tensor_type.HasField("shape"):
+            output.CopyFrom(own)
+    return inferred
 
 
 def _widen(graph: Any) -> None:

@@ -1,7 +1,7 @@
 """An ONNX graph in float64: what parity of a graph that came as ONNX is judged against."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops import op_conv_transpose as onnx_conv_transpose
 from onnx.reference.ops import op_max_pool as onnx_max_pool
 from torch.nn import functional as F
 
@@ -40,6 +41,35 @@ class Conv(OpRun):
         weight = torch.from_numpy(w.copy())
         y = convolve(padded, weight, bias, strides, 0, dilations, options.get("group") or 1)
         return (y.numpy(),)
+
+
+class ConvTranspose(OpRun):
+    """The transposed convolution of torch in float64, where pads are numbers; else onnx's, far slower."""
+
+    def _run(self, x: Array, w: Array, b: Array | None = None, **options: Any) -> tuple[Array, ...]:
+        """[N, C, ...], [C, K / group, ...] -> [N, K, ...]."""
+        axes = x.ndim - 2
+        strides = list(options.get("strides") or [1] * axes)
+        dilations = list(options.get("dilations") or [1] * axes)
+        added = list(options.get("output_padding") or [0] * axes)
+        reach = zip(added, strides, dilations, strict=True)
+        if (
+            options.get("output_shape")
+            or (options.get("auto_pad") or "NOTSET") != "NOTSET"
+            or any(more >= max(stride, dilation) for more, stride, dilation in reach)  # torch refuses these
+        ):
+            plain: Any = onnx_conv_transpose.ConvTranspose(self.onnx_node, self.run_params)
+            return tuple(plain._run(x, w, b, **options))
+        convolve: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
+        bias = None if b is None else torch.from_numpy(b.copy())
+        given = (torch.from_numpy(x.copy()), torch.from_numpy(w.copy()), bias)
+        whole: Array = convolve(*given, strides, 0, added, options.get("group") or 1, dilations).numpy()
+        pads = options.get("pads") or [0] * (2 * axes)
+        inside = (
+            slice(start, size - end)
+            for start, end, size in zip(pads[:axes], pads[axes:], whole.shape[2:], strict=True)
+        )
+        return (whole[(slice(None), slice(None), *inside)],)
 
 
 class MaxPool(OpRun):
@@ -106,17 +136,24 @@ class Wide:
         self._names = tuple(names)
         self._outputs = [value.name for value in wide.graph.output]
         self._session: Session | None = None
+        self._weights: Mapping[str, Array] = {}
         try:
             self._session = Session(wide.SerializeToString(), names)
         except (ExportError, ValueError):  # ValueError: more than protobuf holds, in float64
-            self._evaluator = ReferenceEvaluator(wide, new_ops=[Conv, MaxPool, GatherElements])
+            # The evaluator would keep the weights twice, in the graph and as arrays: so it is fed them.
+            self._weights = {one.name: numpy_helper.to_array(one) for one in wide.graph.initializer}
+            del wide.graph.initializer[:]
+            bare = ModelProto()
+            bare.CopyFrom(wide)  # protobuf frees what was taken out of a message only with the message
+            self._evaluator = ReferenceEvaluator(bare, new_ops=[Conv, ConvTranspose, MaxPool, GatherElements])
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs by name. Raises what onnx's evaluator raises, or ExportError."""
         if self._session is not None:
             return self._session.run(arrays)
         with np.errstate(all="ignore"):
-            values = self._evaluator.run(None, dict(zip(self._names, arrays, strict=True)))
+            given = dict(zip(self._names, arrays, strict=True))
+            values = self._evaluator.run(None, {**self._weights, **given})
         return {name: np.array(value) for name, value in zip(self._outputs, values, strict=True)}
 
 

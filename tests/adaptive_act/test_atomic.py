@@ -1,7 +1,9 @@
 """A file is replaced whole or not at all."""
 
+import contextlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,21 @@ def test_a_new_file_has_ordinary_permissions(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "missing" / "file"):
         pass
+
+
+@pytest.mark.parametrize("made", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_stays_and_a_link_is_replaced(tmp_path: Path, made: Callable[[Path], object]) -> None:
+    path = tmp_path / "file"
+    made(path)
+    linked = path.is_symlink()
+    with contextlib.suppress(FileExistsError), replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.is_file() == linked
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_name_as_long_as_can_be_is_written(tmp_path: Path) -> None:
+    path = tmp_path / ("\N{MATHEMATICAL BOLD SMALL X}" * 63)  # 252 bytes of the 255 that a name may have
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"

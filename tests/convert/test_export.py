@@ -99,7 +99,7 @@ def test_an_operator_that_torch_cannot_export_is_refused_in_one_line() -> None:
 
 
 def test_an_opset_out_of_range_is_wrong_use() -> None:
-    with pytest.raises(UsageError, match="expected 18 to 23"):
+    with pytest.raises(UsageError, match="expected 17 to 23"):
         export(nn.Linear(4, 2), [ROWS], opset=7)
 
 

@@ -17,6 +17,24 @@ from convert.manifest import (
     TensorRecord,
 )
 from convert.records import ManifestError
+from convert.tuning.fields import ChosenRecord, SpeedRecord, TrialRecord, TuningRecord
+
+TUNING = TuningRecord(
+    provider="cpu",
+    threads=2,
+    batches=(1, 16),
+    processor="a CPU",
+    seconds=60.0,
+    spent=12.5,
+    noise=0.01,
+    trials=(
+        TrialRecord("Elu", "image after Conv", 3, "kept", "elu_to_exp", 0.9, 0.88, 0.92, 9, taken=True),
+        TrialRecord("Elu", "image after Conv", 3, "elu_as_sum", "kept", 1.1, 1.08, 1.12, 5, taken=False),
+    ),
+    chosen=(ChosenRecord("Elu", "elu_1", "features.1", "kept"),),
+    speeds=(SpeedRecord(1, 100.0, 90.0, 0.9, 0.88, 0.92),),
+    verdict="the chosen forms are faster",
+)
 
 MANIFEST = Manifest(
     format=FORMAT,
@@ -50,6 +68,18 @@ MANIFEST = Manifest(
 
 def test_a_manifest_comes_back_from_its_json() -> None:
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def test_tuning_comes_back_too() -> None:
+    tuned = dataclasses.replace(MANIFEST, tuning=TUNING, provider="cuda")
+    assert Manifest.from_json(tuned.to_json()) == tuned
+
+
+def test_a_manifest_from_before_tuning_is_read() -> None:
+    content = json.loads(_with("format", "adaptact-manifest/1.1"))
+    del content["tuning"], content["provider"]
+    found = Manifest.from_json(json.dumps(content))
+    assert (found.tuning, found.provider) == (None, "cpu")
 
 
 def test_what_is_not_given_comes_back_as_nothing() -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,18 @@ import torch
 from torch import nn
 
 from adaptive_act import Activation
-from convert.errors import DestinationError, ParityError, SourceError, UsageError
+from convert.errors import DestinationError, ExportError, ParityError, SourceError, UsageError
 from convert.fold import fold
+from convert.inputs import parse_input
 from convert.load import digest_of
 from convert.manifest import KEY, Manifest
 from convert.pipeline import STAGES, convert
 from convert.rewriting.graph import Edit, attribute
 from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
+from convert.runtime import PROVIDERS, Array
+from convert.tune import Tuning
+from convert.verify import Original
 from tests.convert.models import checkpoint, classifier
 
 
@@ -104,10 +109,15 @@ def test_a_second_run_in_another_process_gives_the_same_bytes(
     assert (tmp_path / "m").read_bytes() == converted.read_bytes()
 
 
+def test_the_manifest_behind_the_graph_makes_one_message_as_protobuf_writes_it(converted: Path) -> None:
+    content = converted.read_bytes()
+    assert onnx.load_from_string(content).SerializeToString(deterministic=True) == content
+
+
 def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
     begun: list[str] = []
     convert(source, tmp_path / "m.onnx", started=begun.append)
-    assert tuple(begun) == STAGES
+    assert begun == [stage for stage in STAGES if stage != "tune"]
 
 
 def test_given_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
@@ -124,8 +134,9 @@ def _spoil(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def spoiled(model: nn.Module) -> nn.Module:
         folded = fold(model)
-        with torch.no_grad():
-            folded.get_parameter("8.weight").view(-1)[3] *= 1.05
+        weight = folded.get_parameter("8.weight").clone()
+        weight.view(-1)[3] *= 1.05
+        folded.get_submodule("8").weight = nn.Parameter(weight, requires_grad=False)
         return folded
 
     monkeypatch.setattr("convert.pipeline.fold", spoiled)
@@ -139,6 +150,59 @@ def test_nothing_is_written_where_parity_fails(
         convert(source, tmp_path / "m.onnx")
     assert failed.value.hint == "first differing layer: `8` (Linear)"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_that_writes_into_the_weights_is_found_though_the_original_has_them_too(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_into(model: nn.Module) -> nn.Module:
+        folded = fold(model)
+        folded.get_parameter("8.weight").view(-1)[3] *= 1.05
+        return folded
+
+    monkeypatch.setattr("convert.pipeline.fold", written_into)
+    with pytest.raises(ParityError, match="parity failed for output `logits`"):
+        convert(source, tmp_path / "m.onnx")
+
+
+def test_the_model_is_run_once_on_each_set_and_before_the_export_takes_its_memory(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    runs: list[str] = []
+
+    def counted(original: Original, arrays: Sequence[Array]) -> dict[str, Array]:
+        runs.append(begun[-1])
+        return reference(original, arrays)
+
+    reference = Original.reference
+    monkeypatch.setattr(Original, "reference", counted)
+    manifest = convert(source, tmp_path / "m.onnx", started=begun.append)
+    assert runs == ["reference"] * len(manifest.parity.sets)
+
+
+def test_a_model_that_cannot_run_on_one_sample_is_refused_by_the_export_which_says_why(
+    tmp_path: Path,
+) -> None:
+    torch.save(Pairs().state_dict(), tmp_path / "s.pt")
+    with pytest.raises(ExportError, match="torch cannot write the model as ONNX"):
+        convert(
+            tmp_path / "s.pt",
+            tmp_path / "m.onnx",
+            factory=f"{__name__}:Pairs",
+            inputs=[parse_input("x:float32[N,3]")],
+        )
+
+
+class Pairs(nn.Module):
+    """One that takes two samples at a time, though its input is said to be free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(2, 3) * self.scale
 
 
 def test_a_tolerance_lets_it_pass_and_the_manifest_says_so(
@@ -197,3 +261,11 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
     assert dropped.reason.startswith("parity failed for output `logits`")
     assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "elu_to_exp"}
     assert _manifest(tmp_path / "m.onnx").dropped == manifest.dropped
+
+
+@pytest.mark.skipif(PROVIDERS["cuda"] in ort.get_available_providers(), reason="this machine may have it")
+def test_a_provider_that_is_missing_is_wrong_use_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="provider `cuda` was asked for"):
+        convert(tmp_path / "missing.pt", tmp_path / "m.onnx", provider="cuda")
+    with pytest.raises(UsageError, match="provider `cuda` was asked for"):
+        convert(tmp_path / "missing.pt", tmp_path / "m.onnx", tuning=Tuning(provider="cuda"))

@@ -19,23 +19,30 @@ NUMBERS = ("0", "1", "-1", "0.5", "2", "-0.75", "1.5")
 UNARY = (
     *("Relu({})", "Tanh({})", "Sigmoid({})", "Abs({})", "Neg({})", "Elu({})", "Elu<alpha = 1.5>({})"),
     *("LeakyRelu<alpha = 0.25>({})", "Mish({})", "Softplus({})", "Sin({})", "Identity({})"),
+    *("Erf({})", "Clip({}, lo)", "Clip({}, , lo)", "Clip({}, lo, hi)", "Selu({})", "Celu<alpha = 0.5>({})"),
+    *("HardSigmoid({})", "HardSwish({})", "Pow({}, hi)", "PRelu({}, slope)"),
 )
 CONSTANT = (
     *("Mul({}, {k})", "Mul({k}, {})", "Add({}, {k})", "Sub({}, {k})", "Sub({k}, {})"),
-    "Min({}, {k})",
-    "Max({}, {k})",
+    *("Min({}, {k})", "Max({}, {k})", "Max({k}, {})"),
 )
-BINARY = ("Add({}, {})", "Sub({}, {})", "Mul({}, {})")
+BINARY = ("Add({}, {})", "Sub({}, {})", "Mul({}, {})", "Max({}, {})", "Min({}, {})")
 IMAGE = (
     *("Conv<pads = [1,1,1,1]>({}, w3, b)", "Conv({}, w1, b)", "Conv<group = 4>({}, depth)"),
     *("BatchNormalization({}, b, b, b, v)", "MaxPool<kernel_shape = [3,3], pads = [1,1,1,1]>({})"),
     "AveragePool<kernel_shape = [3,3], pads = [1,1,1,1]>({})",
+    *("ConvTranspose<pads = [1,1,1,1]>({}, w3, b)", "InstanceNormalization({}, b, b)"),
 )
-DENSE = ("Gemm({}, w2, b)", "MatMul({}, w2)")
+DENSE = (
+    *("Gemm({}, w2, b)", "Gemm<transB = 1, alpha = 0.5>({}, w2)", "MatMul({}, w2)"),
+    *("BatchNormalization({}, b, b, b, v)", "LayerNormalization({}, b, b)"),
+)
 WEIGHTS = (
     *(constant("w3", 4, 4, 3, 3), constant("w1", 4, 4, 1, 1), constant("depth", 4, 1, 1, 1)),
     *(constant("w2", 4, 4), constant("b", 4), constant("v", 4, values="{1, 0.5, 2, 0.25}")),
+    *(constant("lo", values="{-0.5}"), constant("hi", values="{2}")),
 )
+SLOPES = {kind: constant("slope", *shape) for kind, shape in ((ROWS, (4,)), (WIDE, (4, 1, 1)))}
 
 
 @dataclass
@@ -58,7 +65,12 @@ def graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
         drawn.body.append(f"v{number} = {form.format(*reads, k=name)}")
         values.append(f"v{number}")
     return graph(
-        " ".join([*drawn.body, f"y = Identity({values[-1]})"]), *WEIGHTS, *drawn.constants, x=kind, y=kind
+        " ".join([*drawn.body, f"y = Identity({values[-1]})"]),
+        *WEIGHTS,
+        SLOPES[kind],
+        *drawn.constants,
+        x=kind,
+        y=kind,
     )
 
 
@@ -100,6 +112,38 @@ def test_any_graph_computes_the_same_after_the_rules(
         assert np.abs(after - meant).max() <= 16 * own + 3e-5 * max(largest, 1), text
 
     check()
+
+
+LINES = (
+    *("Relu({})", "Abs({})", "Neg({})", "LeakyRelu<alpha = 0.25>({})", "PRelu({}, slope)"),
+    *("Clip({}, lo, hi)", "Clip({}, , hi)", *CONSTANT, "Add({}, {})", "Sub({}, {})", "Max({}, {})"),
+)
+
+
+@st.composite
+def functions(draw: st.DrawFn) -> str:
+    """A piecewise linear function of the image between two convolutions, as text."""
+    drawn, values = _Drawn(), ["c"]
+    for number in range(draw(st.integers(2, 9))):
+        form = draw(st.sampled_from(LINES))
+        if "{k}" in form:
+            drawn.constants.append(draw(_constants(f"k{number}", WIDE)))
+        reads = [draw(st.sampled_from((*values[-3:], "c"))) for _ in range(form.count("{}"))]
+        drawn.body.append(f"v{number} = {form.format(*reads, k=f'k{number}')}")
+        values.append(f"v{number}")
+    body = f"c = Conv(x, w1, b) {' '.join(drawn.body)} y = Conv({values[-1]}, w1, b)"
+    return graph(body, *WEIGHTS, SLOPES[WIDE], *drawn.constants, x=WIDE, y=WIDE)
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None)
+@given(functions())
+def test_any_piecewise_linear_function_computes_the_same(text: str) -> None:
+    x = np.random.default_rng(3).standard_normal((2, 4, 5, 5)).astype(np.float32)
+    optimised = optimise(parsed(text))
+    meant, largest = _meant(text, x)
+    after = run(optimised.model, {"x": x})["y"]
+    assert np.abs(after - meant).max() <= 3e-5 * max(largest, 1), text
+    assert not optimise(optimised.model).firings
 
 
 @settings(max_examples=60, derandomize=True, deadline=None, database=None)

@@ -1,3 +1,6 @@
+import gc
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -7,6 +10,7 @@ from torch import Tensor, nn
 from convert.artefact.file import serialise
 from convert.errors import ExportError, ParityError
 from convert.inputs import parse_input
+from convert.load import load
 from convert.optimise import optimise
 from convert.parity.locate import Suspects
 from convert.parity.samples import generated
@@ -14,6 +18,7 @@ from convert.rewriting.graph import Edit
 from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
 from convert.runtime import Session
+from convert.sources.wide import Wide
 from convert.verify import Original, verify
 from tests.convert.models import (
     IMAGES,
@@ -135,3 +140,33 @@ def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
     assert not all(
         found.passed for found in comparisons(model, scale_one_weight(graph, "0.weight", 1.01), rows)
     )
+
+
+def _wide_graphs() -> int:
+    gc.collect()
+    return sum(type(one) is Wide for one in gc.get_objects())
+
+
+def test_once_the_answers_are_known_nothing_in_float64_is_held(tmp_path: Path) -> None:
+    before = _wide_graphs()
+    (tmp_path / "m.onnx").write_bytes(serialise(exported(classifier("PELU"))))
+    source = load(tmp_path / "m.onnx")
+    original = Original(source.model, ["y"])
+    sets = generated(source.inputs)
+    original.reference(sets[0].arrays)
+    assert _wide_graphs() == before + 1
+    original.learn(sets)
+    assert source.reference == "float64"
+    assert _wide_graphs() == before
+
+
+def test_known_answers_are_those_from_before_the_weights_changed() -> None:
+    model = nn.Linear(3, 2)
+    original = Original(model, ["y"])
+    (samples, *_) = sets = generated([parse_input("x:float32[N,3]")])
+    original.learn(sets)
+    before = original.answers(samples)
+    nn.init.zeros_(model.weight)
+    assert original.answers(samples) is before
+    assert original.both(samples) == (before.reference, before.originals[0])
+    assert not np.array_equal(original.own(samples.arrays)["y"], before.originals[0]["y"])

@@ -1,4 +1,5 @@
 import hashlib
+import sys
 from pathlib import Path
 
 import onnx
@@ -14,8 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from convert.artefact.file import serialise
-from convert.artefact.signing import KEY, fingerprint, sign, signer, split, verify
+from convert.artefact.signing import sign
 from convert.errors import SignatureError, UsageError
+from convert.manifest import DataRecord
+from convert.signature import KEY, fingerprint, require_data, signer, split, verify
 from tests.convert.graphs import constant, graph, parsed
 from tests.convert.keys import PASSWORD, Keys, keys
 
@@ -95,6 +98,37 @@ def test_a_signature_of_the_bare_digest_made_for_another_purpose_does_not_pass(m
     assert signer(forged) is not None
     with pytest.raises(SignatureError, match="was changed since"):
         verify(forged, made.public)
+
+
+DATA = DataRecord("m.onnx.0.data", 3, "ab")
+
+
+def test_the_weights_beside_are_those_of_the_manifest_and_no_others() -> None:
+    require_data(None, {})
+    require_data(DATA, {DATA.name: "ab"})
+
+
+@pytest.mark.parametrize(
+    ("record", "digests", "reason"),
+    [
+        (DATA, {DATA.name: "cd"}, "are not the ones that the file was written with: .* ab, found cd"),
+        (DATA, {}, "found no such file"),
+        (DATA, {DATA.name: "ab", "other.data": "ab"}, "takes weights from `other.data`"),
+        (None, {"other.data": "ab"}, "of which it holds no digest"),
+    ],
+)
+def test_other_weights_beside_are_refused(
+    record: DataRecord | None, digests: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(SignatureError, match=reason):
+        require_data(record, digests)
+
+
+def test_without_the_library_it_says_what_to_install(made: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    with pytest.raises(UsageError, match=r"needs `cryptography.*not installed") as refused:
+        verify(CONTENT, made.public)
+    assert refused.value.hint == "pip install cryptography"
 
 
 def test_an_encrypted_key_needs_its_password(made: Keys) -> None:

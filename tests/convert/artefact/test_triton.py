@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tritonclient
-from google.protobuf import text_format  # type: ignore[import-untyped]
+from google.protobuf import text_format
 
 from convert.artefact.triton import config_pbtxt
 from convert.errors import UsageError

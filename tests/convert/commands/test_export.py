@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from convert.artefact.signing import verify
 from convert.commands.export import FAILED, FINE, PARITY_FAILED, WRONG_USE, main, status_of
 from convert.errors import (
     ConversionError,
@@ -16,6 +15,8 @@ from convert.errors import (
     SourceError,
     UsageError,
 )
+from convert.evidence.inspection import inspect
+from convert.signature import verify
 from tests.convert.keys import PASSWORD, keys
 from tests.convert.models import checkpoint, classifier
 
@@ -48,6 +49,7 @@ def test_a_checkpoint_is_converted_and_progress_goes_to_stderr(
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in err.splitlines()] == [
         "load",
+        "reference",
         "fold",
         "export",
         "optimise",
@@ -76,6 +78,25 @@ def test_json_is_all_that_is_printed(
     assert said["activations"][0] == {"layer": "2", "kind": "Swish"}
 
 
+def test_a_tuned_file_says_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tune = ("--tune", "--tune-seconds", 3, "--batch", "1,4", "--threads", 1)
+    assert _run(monkeypatch, checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx", *tune) == FINE
+    out, err = capsys.readouterr()
+    assert "tuned: cpu, 1 thread, batch 1, 4, " in out
+    assert "tune " in err
+    found = inspect(tmp_path / "m.onnx").manifest
+    assert found is not None
+    assert found.tuning is not None
+    assert found.tuning.batches == (1, 4)
+    assert found.tuning.seconds == 3.0
+    assert len(list(tmp_path.glob("cache/adaptact/tuning/*.json"))) == 1
+    assert _run(monkeypatch, tmp_path / "m.pt", tmp_path / "again.onnx", *tune) == FINE
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
+
+
 WRONG = {
     "a shape": ("--input", "image"),
     "JSON": ("--factory-kwargs", "{"),
@@ -83,7 +104,13 @@ WRONG = {
     "a tolerance": ("--tolerance", "logits"),
     "a tolerance's number": ("--tolerance", "logits=x"),
     "an opset": ("--opset", "99"),
-    "an option": ("--tune",),
+    "an option": ("--tuned",),
+    "how to tune, without --tune": ("--batch", "1"),
+    "a batch": ("--tune", "--batch", "1,x"),
+    "a batch of none": ("--tune", "--batch", "0"),
+    "threads": ("--tune", "--threads", 0),
+    "a time": ("--tune", "--tune-seconds", "nan"),
+    "a provider": ("--provider", "tpu"),
     "samples": ("--samples", "nothing.npz"),
 }
 

@@ -1,5 +1,6 @@
 """`adaptact-inspect` on ONNX files, and what it hands on."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from convert.commands.export import FAILED, FINE, WRONG_USE
 from convert.commands.inspect import main
+from convert.manifest import Manifest
 from convert.pipeline import convert
 from tests.convert.models import checkpoint
+from tests.convert.test_manifest import TUNING
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,22 @@ def test_everything_that_the_file_carries_is_printed(
     assert err == ""
     for part in ("PELU", "a = 1.22", "elu_to_exp", "on rows `Elu` fuses", "logits", "given, 64", "Conv"):
         assert part in out
+
+
+def test_tuning_is_printed_and_in_the_json(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(file)
+    (entry,) = proto.metadata_props
+    entry.value = dataclasses.replace(Manifest.from_json(entry.value), tuning=TUNING).to_json()
+    onnx.save(proto, tmp_path / "tuned.onnx")
+    assert run(monkeypatch, tmp_path / "tuned.onnx") == FINE
+    out = capsys.readouterr().out
+    for part in ("tuned for cpu, 2 threads", "features.1", "elu_as_sum", "0.880 to 0.920", "taken"):
+        assert part in out
+    assert run(monkeypatch, "--json", tmp_path / "tuned.onnx") == FINE
+    said = json.loads(capsys.readouterr().out)["manifest"]["tuning"]
+    assert said["chosen"] == [{"kind": "Elu", "value": "elu_1", "layer": "features.1", "form": "kept"}]
 
 
 def test_the_json_has_operators_and_the_manifest(

@@ -8,7 +8,7 @@ from convert.evidence.inspection import Inspected, inspect
 from convert.evidence.report import passed, report
 from convert.manifest import AgreementRecord, DroppedRecord, Manifest, ReachRecord, StartRecord
 from tests.convert.graphs import constant, graph, parsed
-from tests.convert.test_manifest import MANIFEST
+from tests.convert.test_manifest import MANIFEST, TUNING
 
 
 def _full() -> Manifest:
@@ -55,6 +55,19 @@ def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
         "ab" * 32,
     ):
         assert said in text
+
+
+def test_the_page_shows_what_was_tuned(tmp_path: Path) -> None:
+    text = report(_file(tmp_path, dataclasses.replace(MANIFEST, tuning=TUNING)))
+    for said in (
+        "Measured on cpu, 2 threads, batch 1, 16, a CPU: the chosen forms are faster",
+        "(2 trials in 12.5 s; noise 1.00%)",
+        "features.1",
+        "0.880 to 0.920",
+        "elu_as_sum",
+    ):
+        assert said in text
+    assert "Measured on" not in report(_file(tmp_path, MANIFEST))
 
 
 def test_a_comparison_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

@@ -13,10 +13,16 @@ from convert.evidence.inspection import Inspected, inspect
 from convert.inputs import InputSpec
 from convert.parity.recheck import Request, inputs_of, recheck
 from convert.pipeline import convert
+from convert.rewriting.graph import Edit, attribute
+from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.rules import RULES
 from convert.runtime import Array, Session
+from convert.tune import Tuning
+from convert.tuning.forms import ALTERNATIVES
 from tests.convert.graphs import graph, parsed
 from tests.convert.models import checkpoint, exported, scale_one_weight
 from tests.convert.network import network
+from tests.convert.tuning.machine import Planted
 
 ROOT = "tests.convert.network:network"
 
@@ -80,6 +86,7 @@ def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
         def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
             return {name: value * (1 + 1e-3 * self.off) for name, value in super().run(arrays).items()}
 
+    monkeypatch.setattr("convert.parity.recheck.available", lambda provider: provider)
     monkeypatch.setattr("convert.parity.recheck.Session", Elsewhere)
     found = recheck(source, file, Request(provider="cuda"))
     assert found.failure is not None
@@ -97,6 +104,59 @@ def test_what_a_file_says_of_its_tolerance_is_said_and_not_trusted(
     assert recheck(source, wrong, Request(tolerances={"logits": 0.5})).failure is None
     with pytest.raises(UsageError, match="expected a share of its scale"):
         recheck(source, file, Request(tolerances={"logits": 2.0}))
+
+
+def test_a_rule_that_the_file_was_made_without_is_not_blamed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def off(node: ir.Node) -> Outcome:
+        if attribute(node, "alpha", 1) != 1:
+            return None
+        edit = Edit(node)
+        edit.replace(edit.op("Elu", *node.inputs, alpha=1.01))  # type: ignore[arg-type]  # it has its input
+        return FIRED
+
+    monkeypatch.setattr("convert.optimise.RULES", (Rule("off", ("Elu",), off), *RULES))
+    convert(source, tmp_path / "m.onnx")
+    made = inspect(tmp_path / "m.onnx")
+    assert made.manifest is not None
+    assert [one.rule for one in made.manifest.dropped] == ["off"]
+    wrong = _saved(scale_one_weight(made.graph, "10.weight", 1.1), tmp_path / "w.onnx")
+    found = recheck(source, dataclasses.replace(wrong, manifest=made.manifest), Request())
+    assert str(found.culprit).startswith("first differing layer: `10` (Linear)")
+
+
+def test_a_tuned_file_is_made_again_of_its_own_forms_when_a_rule_is_to_blame(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_shallow(node: ir.Node) -> Outcome:
+        edit = Edit(node)
+        edit.replace(edit.op("Neg", edit.op("Relu", *node.inputs)))  # type: ignore[arg-type]  # it has its input
+        return FIRED
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("convert.pipeline.Target", lambda *given: Planted([{"Max": 0.01, "Elu": 0.01}]))
+    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning())
+    assert manifest.tuning is not None
+    assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
+    tuned = inspect(tmp_path / "m.onnx")
+    assert recheck(source, tuned, Request()).failure is None
+    others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
+    spoiled = Rule("elu_as_sum", ("Elu",), too_shallow)
+    monkeypatch.setattr("convert.tuning.plan.ALTERNATIVES", (*others, spoiled))
+    wrong = _saved(scale_one_weight(tuned.graph, "10.weight", 1.5), tmp_path / "w.onnx")
+    found = recheck(source, dataclasses.replace(wrong, manifest=manifest), Request())
+    assert str(found.culprit).startswith("first differing after rule `elu_as_sum` at ")
+
+
+def test_the_generated_samples_are_those_that_the_file_was_made_with(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.parity.work.OPERATIONS", 1.0)
+    manifest = convert(source, tmp_path / "m.onnx")
+    found = recheck(source, inspect(tmp_path / "m.onnx"), Request())
+    assert found.parity is not None
+    assert [one.samples for one in found.parity.runs] == [one.samples for one in manifest.parity.sets]
 
 
 def test_a_files_inputs_are_those_that_are_fed(tmp_path: Path) -> None:

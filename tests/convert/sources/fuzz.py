@@ -1,4 +1,4 @@
-"""Loads damaged copies of a valid file of each kind; prints what came of them. A process of its own, bounded.
+"""Reads damaged copies of a valid file of each kind; prints what came of them. A process of its own, bounded.
 
 Run as `python -m tests.convert.sources.fuzz FOLDER COUNT`. All but a model or a ConversionError ends it.
 """
@@ -11,12 +11,21 @@ import sys
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from convert.artefact.signing import sign
 from convert.errors import ConversionError
+from convert.evidence.inspection import inspect, require_data
 from convert.load import load
+from convert.manifest import KEY
+from convert.parity.samples import read_samples
+from convert.signature import load_public_key, verify
+from tests.convert.keys import keys
 from tests.convert.sources import files
+from tests.convert.test_manifest import MANIFEST
 
 MEMORY = 16 * 2**30  # bytes of addresses: torch alone takes some five
 _WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0")
@@ -80,27 +89,74 @@ def _damaged(source: Path, copy: Path, chance: random.Random) -> None:
     files.rewritten(copy, lambda name, old: damage(bytearray(old), chance) if name == chosen else old)
 
 
-def _outcome(path: Path, kind: str) -> str:
+def _load(path: Path, kind: str) -> object:
     factory = "tests.convert.sources.files:network" if kind == "state.pt" else None
+    return load(path, factory, inputs=files.KINDS[kind][1])
+
+
+def _inspected(path: Path, kind: str) -> object:
+    file = inspect(path)
+    require_data(file)
+    return file.facts()
+
+
+def _told(path: Path) -> Path:
+    """A file with a manifest, small beside it, so that most damages meet the manifest."""
+    proto = files.model()
+    proto.metadata_props.add(key=KEY, value=MANIFEST.to_json())
+    return files.graph(path, proto)
+
+
+def _samples(path: Path) -> Path:
+    np.savez(path, x=np.ones((3, 4), np.float32))
+    return path
+
+
+def _signed(path: Path) -> Path:
+    pair = keys(path.parent)
+    path.write_bytes(sign(files.graph(path).read_bytes(), pair.private))
+    return path
+
+
+def _verified(path: Path, kind: str) -> object:
+    return verify(path.read_bytes(), path.parent / "1.pub")
+
+
+def _key(path: Path) -> Path:
+    path.write_bytes(keys(path.parent).public.read_bytes())
+    return path
+
+
+READERS: Mapping[str, tuple[Callable[[Path], Path], Callable[[Path, str], object]]] = {
+    **{kind: (write, _load) for kind, (write, _) in files.KINDS.items()},
+    "told.onnx": (_told, _inspected),
+    "samples.npz": (_samples, lambda path, kind: read_samples(path, [files.ROWS])),
+    "signed.onnx": (_signed, _verified),
+    "key.pem": (_key, lambda path, kind: load_public_key(path)),
+}
+"""How a sound file of each kind is written, and what reads a damaged one."""
+
+
+def _outcome(path: Path, kind: str) -> str:
     try:
-        load(path, factory, inputs=files.KINDS[kind][1])
+        READERS[kind][1](path, kind)
     except ConversionError as error:
         return type(error).__name__
-    return "loaded"
+    return "read"
 
 
 def main(folder: Path, count: int) -> None:
-    """As many damaged copies of each kind."""
+    """As many damaged copies of each kind; the same ones for the same count."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     warnings.simplefilter("ignore")
     outcomes: dict[str, Counter[str]] = {}
-    for kind, (write, _) in files.KINDS.items():
+    for kind, (write, _) in READERS.items():
         source, copy = write(folder / kind), folder / f"damaged.{kind}"
         outcomes[kind] = Counter()
         for seed in range(count):
             with contextlib.suppress(FileNotFoundError):
                 copy.unlink()
-            _damaged(source, copy, random.Random(f"{kind} {seed}"))
+            _damaged(source, copy, random.Random(f"{kind} {seed} of {count}"))
             outcomes[kind][_outcome(copy, kind)] += 1
     sys.stdout.write(json.dumps(outcomes))
 

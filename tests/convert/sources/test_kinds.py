@@ -77,7 +77,7 @@ def test_an_onnx_file_is_optimised_and_verified_against_itself(tmp_path: Path) -
     values: Any = ReferenceEvaluator(onnx.load(source)).run(None, {"x": X.numpy()})
     np.testing.assert_allclose(_run(path, x=X.numpy())["y"], values[0], rtol=1e-5, atol=1e-6)
     assert (manifest.source_kind, manifest.reference) == ("ONNX", "float64")
-    assert manifest.opset == 20
+    assert manifest.opset == 17
 
 
 def test_inputs_of_any_type_and_outputs_in_any_container_have_names(tmp_path: Path) -> None:
@@ -107,3 +107,48 @@ def test_the_classes_of_a_converted_file_are_kept_when_it_is_converted_again(tmp
 def test_what_the_user_says_of_an_exported_programs_inputs_wins(tmp_path: Path) -> None:
     _, manifest = _converted(files.program(tmp_path / "m.pt2"), parse_input("rows:float32[5,4]"))
     assert [(one.name, one.shape) for one in manifest.inputs] == [("rows", (5, 4))]
+
+
+def test_a_state_dict_is_converted_with_the_code_that_builds_its_model(tmp_path: Path) -> None:
+    source = files.state(tmp_path / "s.pt")
+    factory = "tests.convert.sources.files:network"
+    manifest = convert(source, tmp_path / "m.onnx", factory=factory, inputs=[files.ROWS])
+    _computes(tmp_path / "m.onnx", "x", files.network())
+    assert manifest.source_kind == "state_dict"
+
+
+def test_what_the_user_calls_a_free_size_is_its_name_at_the_outputs_too(tmp_path: Path) -> None:
+    proto = files.model()
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "unk__0"
+    path, manifest = _converted(files.graph(tmp_path / "m.onnx", proto), parse_input("x:float32[rows,4]"))
+    assert manifest.outputs[0].shape == ("rows", 3)
+    (output,) = onnx.load(path).graph.output
+    assert output.type.tensor_type.shape.dim[0].dim_param == "rows"
+
+
+def test_a_size_that_the_user_fixes_is_fixed_at_the_outputs_too(tmp_path: Path) -> None:
+    _, manifest = _converted(files.graph(tmp_path / "m.onnx"), parse_input("x:float32[5,4]"))
+    assert manifest.outputs[0].shape == (5, 3)
+
+
+def test_the_free_sizes_of_a_torchscript_have_their_names_at_the_outputs(tmp_path: Path) -> None:
+    _, manifest = _converted(files.torchscript(tmp_path / "m.ts"), files.ROWS)
+    assert manifest.outputs[0].shape == ("N", 3)
+
+
+@pytest.mark.parametrize("opset", [17, 23])
+def test_a_torchscript_is_written_at_the_oldest_and_newest_opset(tmp_path: Path, opset: int) -> None:
+    source = files.torchscript(tmp_path / "m.ts")
+    manifest = convert(source, tmp_path / "m.onnx", inputs=[files.ROWS], opset=opset)
+    assert manifest.opset == opset
+    _computes(tmp_path / "m.onnx", "x", files.network())
+
+
+def test_a_newer_onnx_file_is_carried_down_to_the_opset_asked_for(tmp_path: Path) -> None:
+    proto = files.model()
+    proto.opset_import[0].version = 21
+    proto.ir_version = 10
+    source = files.graph(tmp_path / "m.onnx", proto)
+    assert convert(source, tmp_path / "a.onnx", opset=17).opset == 17
+    assert convert(source, tmp_path / "b.onnx", opset=22).opset == 21

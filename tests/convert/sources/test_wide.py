@@ -10,6 +10,7 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 from torch.nn import functional as F
 
+from convert.runtime import Session
 from convert.sources.wide import MaxPool, Wide, widened
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,6 +55,28 @@ def test_a_convolution_is_torchs_in_float64(options: str, padding: tuple[int, ..
         dilations,
     )
     np.testing.assert_allclose(Wide(proto, ["x"]).run([x])["y"], expected.numpy(), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "strides = [3, 2], pads = [1, 0, 2, 1], output_padding = [2, 1]",
+        "dilations = [2, 1], group = 2",
+        'auto_pad = "SAME_UPPER", strides = [2, 2]',
+        "",
+    ],
+)
+def test_a_transposed_convolution_is_onnx_runtimes(options: str) -> None:
+    numbers = np.random.default_rng(1)
+    outputs = 4 if "group" in options else 2
+    w, b = numbers.standard_normal((6, 2, 3, 3)).astype(np.float32), np.ones(outputs, np.float32)
+    body = f"y = ConvTranspose <{options}> (x, w, b)".replace(" <>", "")
+    proto = _with_weights(body, "float[N,6,5,5]", f"float[N,{outputs},H,W]", w=w, b=b)
+    x = numbers.standard_normal((2, 6, 5, 5)).astype(np.float32)
+    expected = Session(proto.SerializeToString(), ["x"]).run([x])["y"]
+    found = Wide(proto, ["x"]).run([x.astype(np.float64)])["y"]
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", ["pads = [1, 0, 1, 1]", "ceil_mode = 1", "dilations = [2, 1]", ""])

@@ -1,0 +1,148 @@
+"""What an exported activation costs in ONNX Runtime: against ReLU, and against what other tools write for it.
+
+Each cell is one network at one batch with one activation in place of its ReLU, as five files or six: torch's
+own export of the same module, what onnxslim makes of that, torch's export of the activation as people write
+it from its paper, ours, and ours tuned. Prints tables and writes docs/results/activation_cost.{md,json}.
+Every file and every cell is kept under build/benchmarks, so a run that was interrupted goes on.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from typing import Annotated
+
+import torch
+import typer
+from rich.progress import track
+
+from adaptive_act import ACTIVATIONS
+from benchmarks.activation_files import Files, Subject, write_files, write_plain, write_tuned
+from benchmarks.activation_page import Row, publish_rows, show_rows
+from benchmarks.cells import Cell, Cells
+from benchmarks.networks import NETWORKS
+from benchmarks.turns import Times, ratio, session, take_turns
+
+OWN = ("activation_cost", "activation_files", "networks", "rivals", "textbook", "turns")
+NAMED = ("PReLU", "PELU", "ABU", "NEAAF", "Swish", "Snake", "BetaMish", "PAU")
+"""What is measured per channel, with two threads, and tuned as well; all would take hours."""
+ROUNDS, FEWER_ROUNDS, AGAIN = 12, 6, 3
+WORTH_AGAIN = {"plain": 1.30, "torch": 1.02}
+"""A cell whose file of ours costs more than this beside another is measured again, AGAIN times as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a subject is timed."""
+
+    subject: Subject
+    batch: int
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """The cell's name."""
+        return f"{self.subject.key}-{self.batch}-{self.threads}"
+
+
+def main(
+    families: Annotated[
+        str | None, typer.Option(help="Activations, separated by commas; all if not given.")
+    ] = None,
+    quick: Annotated[bool, typer.Option(help="Half the rounds, one thread, shared parameters.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes that write files at the same time.")] = 2,
+) -> None:
+    """Measure every activation in every network; a run of some, or a quick one, is only printed."""
+    chosen = families.split(",") if families else list(ACTIVATIONS)
+    unknown = set(chosen) - set(ACTIVATIONS)
+    if unknown:
+        raise typer.BadParameter(f"not an activation: {', '.join(sorted(unknown))}")
+    cells = Cells("activation_cost", OWN, quick=quick)
+    places = list(places_of(chosen, quick))
+    written = _written(cells, list(dict.fromkeys(place.subject for place in places)), workers)
+    tuned = [subject for subject in written if subject.tuned and written[subject].reason is None]
+    failures = {subject: _tuned(cells, subject) for subject in track(tuned, description="tuning")}
+    standing = [place for place in places if written[place.subject].reason is None]
+    rows = [
+        row_of(
+            place,
+            written[place.subject].failed | failures.get(place.subject, {}),
+            cells.measured(place.key, partial(_timed, cells, place, quick)),
+        )
+        for place in track(standing, description="timing")
+    ]
+    left_out = {subject.key: files.reason for subject, files in written.items() if files.reason is not None}
+    if families or quick:
+        show_rows(rows)
+    else:
+        publish_rows(rows, left_out, NAMED)
+
+
+def places_of(families: Sequence[str], quick: bool) -> Iterator[Place]:
+    """The cells: every family shared on one thread, the NAMED ones per channel and on two threads too."""
+    for network, described in NETWORKS.items():
+        for family in families:
+            elementwise = ACTIVATIONS[family].elementwise
+            named = family in NAMED and not quick
+            subject = Subject(network, family, per_channel=not elementwise, tuned=named)
+            yield from (Place(subject, batch, 1) for batch in described.batches)
+            if named:
+                yield from (Place(subject, batch, 2) for batch in described.batches)
+                channels = Subject(network, family, per_channel=True, tuned=False)
+                yield from (Place(channels, batch, 1) for batch in described.batches)
+
+
+def _written(cells: Cells, subjects: Sequence[Subject], workers: int) -> dict[Subject, Files]:
+    """The files of every subject; several are written at once, which takes most of a run's time."""
+    for network in {subject.network for subject in subjects}:
+        write_plain(network, cells.folder)
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting = {pool.submit(write_files, subject, cells.folder): subject for subject in subjects}
+        done = track(as_completed(waiting), total=len(waiting), description="writing files")
+        return {waiting[future]: future.result() for future in done}
+
+
+def _tuned(cells: Cells, subject: Subject) -> dict[str, str]:
+    """The tuned file stands beside the others; or what is to be said in its place."""
+    path = cells.folder / subject.key / "tuned.onnx"
+    reason: str | None = None if path.exists() else write_tuned(subject, cells.folder)
+    return {} if reason is None else {"tuned": reason}
+
+
+def _timed(cells: Cells, place: Place, quick: bool) -> Cell:
+    described = NETWORKS[place.subject.network]
+    feed = {"x": described.example(place.batch).numpy()}
+    files = place.subject.files(cells.folder)
+    rounds = FEWER_ROUNDS if quick else ROUNDS
+    runs = {
+        name: session(path, feed, place.threads)
+        for name, path in files.items()
+        if name != "tuned" or place.threads == 1  # which it was tuned for
+    }
+    times = take_turns(runs, rounds)
+    if any(ratio(times, "ours", to) > most for to, most in WORTH_AGAIN.items() if to in times):
+        times = take_turns(runs, AGAIN * rounds)
+    return {"seconds": times}
+
+
+def row_of(place: Place, failed: Mapping[str, str], cell: Cell) -> Row:
+    """The cell as ratios to the network with ReLU."""
+    times: Times = cell["seconds"]
+    return Row(
+        network=place.subject.network,
+        batch=place.batch,
+        threads=place.threads,
+        activation=place.subject.family,
+        per_channel=place.subject.per_channel,
+        plain_us=statistics.median(times["plain"]) * 1e6,
+        to_plain={name: ratio(times, name, "plain") for name in times if name != "plain"},
+        ours_to={name: ratio(times, "ours", name) for name in times if name not in ("ours", "plain")},
+        failed=dict(failed),
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

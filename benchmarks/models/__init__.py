@@ -1,0 +1,1 @@
+"""Networks that people serve, from their papers, with random weights."""

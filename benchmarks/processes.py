@@ -1,0 +1,50 @@
+"""Runs Python in a process of its own, and says how long it took and how much memory."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+EXPORT = "import sys; from convert.commands.export import main; sys.argv[0] = 'adaptact-export'; main()"
+"""What the command adaptact-export runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that ended: `said` is what it wrote to stdout, `progress` what to stderr."""
+
+    seconds: float
+    peak_bytes: int
+    status: int
+    said: str
+    progress: str
+
+    def required(self) -> "Ended":
+        """Itself; SystemExit where the process failed."""
+        if self.status:
+            raise SystemExit(f"a process ended with exit status {self.status}: {self.progress[-2000:]}")
+        return self
+
+    @property
+    def last_line(self) -> str:
+        """The last thing that it wrote to stderr, which says what went wrong where something did."""
+        lines = [line.strip() for line in self.progress.splitlines() if line.strip()]
+        return next((line for line in lines if line.startswith("error:")), lines[-1] if lines else "")[:200]
+
+
+def run(code: str, *arguments: str) -> Ended:
+    """The code has run with these arguments, whether it failed or not."""
+    began = time.perf_counter()
+    command = [sys.executable, "-c", code, *arguments]
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+        subprocess.Popen(command, stdout=said, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        progress = process.stderr.read() if process.stderr is not None else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return Ended(seconds, usage.ru_maxrss * 1024, process.returncode, said.read(), progress)

@@ -1,0 +1,105 @@
+"""Real models from a checkpoint, and from the file that torch.onnx.export wrote of it, against torch itself.
+
+For each model: the seconds and memory of its export, the size of the file, its error as a share of float32's
+own, and the time of one prediction against torch.onnx.export's file, torch and torch.compile. Each step runs
+in a process of its own. Prints tables and writes docs/results/real_models.{md,json}. What was measured is
+kept under build/benchmarks, so a run that was interrupted goes on.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import onnx
+import typer
+from rich.progress import track
+
+from benchmarks.cells import Cell, Cells
+from benchmarks.processes import EXPORT, Ended, run
+from benchmarks.real_page import publish_models, show_models
+from benchmarks.real_steps import FILES
+from benchmarks.real_subjects import SUBJECTS
+from convert.manifest import KEY, Manifest
+
+OWN = (
+    *("real_models", "real_steps", "real_subjects", "rivals", "turns", "processes"),
+    *(f"models/{name}" for name in ("bigvgan", "darknet", "fsrcnn", "iresnet")),
+)
+STEP = "import sys; from benchmarks.real_steps import main; main(*sys.argv[1:])"
+SOURCES = {"ours": "model.pt", "again": FILES["torch"]}
+"""What each file of ours is made of."""
+ROUNDS, FEWER_ROUNDS = 12, 3
+COMPILE_SECONDS, FEWER_COMPILE_SECONDS = 90, 30
+
+
+def main(
+    models: Annotated[str | None, typer.Option(help="Models, separated by commas; all if not given.")] = None,
+    quick: Annotated[bool, typer.Option(help="Few rounds, and not long for torch.compile.")] = False,
+) -> None:
+    """Measure every model; the numbers of a run of some, or a quick one, are only printed."""
+    chosen = models.split(",") if models else list(SUBJECTS)
+    unknown = set(chosen) - set(SUBJECTS)
+    if unknown:
+        raise typer.BadParameter(
+            f"not a model: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}"
+        )
+    cells = measure(chosen, quick)
+    if quick or models:
+        show_models(cells)
+    else:
+        publish_models(cells)
+
+
+def measure(chosen: Sequence[str], quick: bool) -> dict[str, Cell]:
+    """What was measured of each model, now or before."""
+    cells = Cells("real_models", OWN, quick=quick)
+    return {
+        name: cells.measured(name, partial(_measured, name, cells.folder, quick))
+        for name in track(chosen, description="models")
+    }
+
+
+def _measured(name: str, folder: Path, quick: bool) -> Cell:
+    own = folder / f"{name}.files"
+    own.mkdir(exist_ok=True)
+    run(STEP, "checkpoint", name, str(own)).required()
+    ended = {"torch": run(STEP, "torch", name, str(own))}
+    for file, source in SOURCES.items():
+        ended[file] = run(EXPORT, str(own / source), str(own / FILES[file]))
+    rounds = FEWER_ROUNDS if quick else ROUNDS
+    seconds = FEWER_COMPILE_SECONDS if quick else COMPILE_SECONDS
+    timed = run(STEP, "latencies", name, str(own), str(rounds), str(seconds)).required()
+    cell: Cell = json.loads(timed.said.splitlines()[-1])
+    cell["exports"] = {file: _export(one, own / FILES[file]) for file, one in ended.items()}
+    for file in (*FILES.values(), "model.pt"):
+        (own / file).unlink(missing_ok=True)
+    return cell
+
+
+def _export(ended: Ended, path: Path) -> Cell:
+    """What one way to a file took, or why it failed."""
+    if ended.status:
+        return {"failed": ended.last_line}
+    content = onnx.load(path)
+    size, carried = path.stat().st_size, {entry.key: entry.value for entry in content.metadata_props}
+    numbers: Cell = {"seconds": ended.seconds, "peak_bytes": ended.peak_bytes, "file_bytes": size}
+    if KEY in carried:
+        numbers |= _parity(Manifest.from_json(carried[KEY]))
+    return numbers
+
+
+def _parity(manifest: Manifest) -> Cell:
+    """How exact the file is, at the output that is worst."""
+    outputs = manifest.parity.outputs
+    return {
+        "error_to_float32": max((one.ratio for one in outputs if one.ratio is not None), default=None),
+        "error_of_scale": max(one.file_error / one.scale for one in outputs if one.scale),
+        "reference": manifest.reference,
+        "fired": sum(fired.times for fired in manifest.fired),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)

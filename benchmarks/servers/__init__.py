@@ -1,0 +1,1 @@
+"""The servers that `benchmarks.serving` compares, how each is started, and the load that they get."""

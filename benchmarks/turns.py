@@ -1,0 +1,57 @@
+"""Times things against each other, in turns, so that what else the machine does strikes all alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+Run = Callable[[], object]
+Times = dict[str, list[float]]
+"""For each by name the seconds of one run, a median a round."""
+
+WARM_UP_SECONDS = 0.1
+TURN_SECONDS = 0.02
+
+
+def take_turns(runs: Mapping[str, Run], rounds: int, turn_seconds: float = TURN_SECONDS) -> Times:
+    """The median seconds of one run of each in each round; the ratios within a round say more than these."""
+    for run in runs.values():
+        _turn(run, WARM_UP_SECONDS)
+    times: Times = {name: [] for name in runs}
+    for number in range(rounds):
+        # Back and forth, so that whatever drifts during a round favours nobody.
+        for name in runs if number % 2 == 0 else reversed(list(runs)):
+            times[name].append(statistics.median(_turn(runs[name], turn_seconds)))
+    return times
+
+
+def ratio(times: Mapping[str, list[float]], name: str, to: str) -> float:
+    """The median over the rounds of how many times longer `name` took than `to` in the same round."""
+    return statistics.median(mine / other for mine, other in zip(times[name], times[to], strict=True))
+
+
+def _turn(run: Run, seconds: float) -> list[float]:
+    """The seconds of each run, one after another until the time is over."""
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def session(path: Path, feed: Mapping[str, NDArray[np.generic]], threads: int) -> Run:
+    """One prediction of the file in ONNX Runtime, on the CPU with so many threads."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Or the threads of the one that ran last would still turn, waiting for work, while the next is timed.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    loaded = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = dict(feed)
+    return lambda: loaded.run(None, given)

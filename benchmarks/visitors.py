@@ -1,0 +1,222 @@
+"""Clients of every kind, honest and hostile: each asks, and says whether it was answered as it should."""
+
+import gzip
+import http.client
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+import orjson
+
+from benchmarks.servers.load import binary_body, json_body
+from benchmarks.servers.models import INPUT, SHAPES
+from serve.grpc.wire import message_class
+
+MODEL, SPARE = "mlp", "spare"
+INFER = f"/v2/models/{MODEL}/infer"
+GRPC_INFER = "/inference.GRPCInferenceService/ModelInfer"
+SECONDS = 30
+DEEP = 100_000
+BOMB = gzip.compress(bytes(64 * 2**20))
+KEPT_FAILURES = 20
+Request = message_class("inference.ModelInferRequest")
+Response = message_class("inference.ModelInferResponse")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the server is."""
+
+    port: int
+    grpc_address: str
+
+
+class UnexpectedError(Exception):
+    """An answer that should have been another."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many requests there were of each kind, and those that were not answered as they should."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    said: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, kind: str, error: Exception | None) -> None:
+        """Count one request."""
+        with self.lock:
+            self.requests[kind] += 1
+            if error is not None:
+                self.failures[kind] += 1
+                if len(self.said) < KEPT_FAILURES:
+                    self.said.append(f"{kind}: {type(error).__name__}: {error}"[:300])
+
+
+def ask_without_end(kind: str, place: Place, tally: Tally, ended: threading.Event) -> None:
+    """Ask until the event is set."""
+    asking: Callable[[], None] | None = None
+    while not ended.is_set():
+        error: Exception | None = None
+        try:
+            asking = asking or VISITORS[kind](place)
+            asking()
+        except (UnexpectedError, OSError, http.client.HTTPException, grpc.RpcError, ValueError) as raised:
+            error, asking = raised, None
+        tally.count(kind, error)
+
+
+class _Http:
+    """One connection that is kept."""
+
+    def __init__(self, place: Place) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=SECONDS)
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        self._connection.request(method, path, body, dict(headers or {}))
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def expect(self, status: int, *asked: Any) -> bytes:
+        got, text = self.ask(*asked)
+        if got != status:
+            raise UnexpectedError(f"{asked[0]} {asked[1]}: expected {status}, got {got}: {text[:100]!r}")
+        return text
+
+
+def _json(place: Place) -> Callable[[], None]:
+    connection, body, expected = _Http(place), json_body(MODEL), _expected(place)
+
+    def ask() -> None:
+        message = orjson.loads(connection.expect(200, "POST", INFER, body.content, body.headers))
+        _check(np.array(message["outputs"][0]["data"], np.float32), expected)
+
+    return ask
+
+
+def _binary(place: Place) -> Callable[[], None]:
+    connection, body, expected = _Http(place), binary_body(MODEL), _expected(place)
+
+    def ask() -> None:
+        answer = connection.expect(200, "POST", INFER, body.content, body.headers)
+        _check(np.frombuffer(answer[-expected.nbytes :], np.float32), expected)
+
+    return ask
+
+
+def _grpc(place: Place) -> Callable[[], None]:
+    channel = grpc.insecure_channel(place.grpc_address)
+    call, expected = channel.unary_unary(GRPC_INFER), _expected(place)
+    request = Request(model_name=MODEL)
+    request.inputs.add(name=INPUT, datatype="FP32", shape=[1, *SHAPES[MODEL]])
+    body = binary_body(MODEL).content
+    request.raw_input_contents.append(body[-4 * SHAPES[MODEL][0] :])
+    data = request.SerializeToString()
+
+    def ask() -> None:
+        answer = Response.FromString(call(data, timeout=SECONDS))
+        _check(np.frombuffer(answer.raw_output_contents[0], np.float32), expected)
+
+    return ask
+
+
+def _expected(place: Place) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What one sample is answered, which never changes: every version that is loaded is the same file."""
+    body = binary_body(MODEL)
+    answer = _Http(place).expect(200, "POST", INFER, body.content, body.headers)
+    return np.frombuffer(answer[-40:], np.float32)
+
+
+def _check(got: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:
+    if got.tobytes() != expected.tobytes():
+        raise UnexpectedError("the answer is another than the first one")
+
+
+def _errors(place: Place) -> Callable[[], None]:
+    connection = _Http(place)
+    asked = [
+        (404, "POST", "/v2/models/nope/infer", b"{}"),
+        (404, "GET", "/nope", b""),
+        (405, "PUT", INFER, b""),
+        (400, "POST", INFER, b"{}"),
+        (400, "POST", INFER, b'{"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}'),
+        (400, "POST", f"/v1/models/{MODEL}:predict", b'{"instances": [[1]]}'),
+        (501, "POST", "/v2/systemsharedmemory/region/r/register", b"{}"),
+    ]
+
+    def ask() -> None:
+        connection.expect(*random.choice(asked))
+
+    return ask
+
+
+def _hostile(place: Place) -> Callable[[], None]:
+    asked: list[tuple[Any, ...]] = [
+        (400, "POST", INFER, b"[" * DEEP),
+        (400, "POST", INFER, b'{"a":' * DEEP + b"1" + b"}" * DEEP),
+        (413, "POST", INFER, BOMB, {"Content-Encoding": "gzip"}),
+        (400, "POST", INFER, b"\x00" * 2**20),
+        (400, "POST", INFER, b'{"inputs":[' + b"[]," * 2**18 + b"1]}"),
+        (400, "POST", INFER, b"{}", {"Inference-Header-Content-Length": "9" * 17}),
+        (200, "GET", "/v2/health/live", b"", {"X-Long": "x" * 60_000}),
+    ]
+
+    def ask() -> None:
+        _Http(place).expect(*random.choice(asked))
+
+    return ask
+
+
+def _broken(place: Place) -> Callable[[], None]:
+    """Connections that end in the middle, in every way there is; no answer is expected."""
+    head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n".encode()
+    body = json_body(MODEL).content
+    whole = head.replace(b"5000", b"%d" % len(body)) + body
+
+    def ask() -> None:
+        sent = random.choice([b"", b"POST /", head, head + b"{", whole, b"\x16\x03\x01\x02\x00" * 20])
+        with socket.create_connection(("127.0.0.1", place.port), timeout=SECONDS) as connection:
+            connection.sendall(sent)
+            if random.random() < 0.5:
+                connection.shutdown(socket.SHUT_WR)
+            time.sleep(0.02)
+
+    return ask
+
+
+def _reload(place: Place) -> Callable[[], None]:
+    """Loads the model anew with other settings while the others ask it; the spare comes and goes."""
+    connection = _Http(place)
+    rows = 8
+
+    def ask() -> None:
+        nonlocal rows
+        rows = 24 - rows
+        config = orjson.dumps({"parameters": {"config": f'{{"batch_rows": {rows}}}'}})
+        connection.expect(200, "POST", f"/v2/repository/models/{MODEL}/load", config)
+        connection.expect(200, "POST", f"/v2/repository/models/{SPARE}/unload")
+        connection.expect(200, "POST", f"/v2/repository/models/{SPARE}/load")
+        connection.expect(200, "GET", "/v2/health/ready")
+
+    return ask
+
+
+VISITORS: dict[str, Callable[[Place], Callable[[], None]]] = {
+    "JSON": _json,
+    "binary": _binary,
+    "gRPC": _grpc,
+    "refused": _errors,
+    "hostile": _hostile,
+    "broken off": _broken,
+    "reload": _reload,
+}

@@ -1,0 +1,69 @@
+"""What a file of fewer bits may lose: strict unless the user says otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from convert.errors import UsageError
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Three losses, all of which must stay within: see docs/precision.md."""
+
+    max_error: float
+    """The largest error of a number, as a share of its output's scale."""
+    min_agreement: float
+    """The share of samples whose largest score stands where it does in the original."""
+    max_accuracy_drop: float
+    """The share of labelled samples that the file may get right less often than the original."""
+
+
+STRICT: Mapping[Precision, Budgets] = {
+    "fp16": Budgets(max_error=0.01, min_agreement=0.99, max_accuracy_drop=0.005),
+    "int8": Budgets(max_error=0.05, min_agreement=0.98, max_accuracy_drop=0.005),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The budgets that the user names; None for the strict one."""
+
+    max_error: float | None = None
+    min_agreement: float | None = None
+    max_accuracy_drop: float | None = None
+
+    def named(self) -> dict[str, float]:
+        """Those that are named, by their option."""
+        found = {
+            "--max-error": self.max_error,
+            "--min-agreement": self.min_agreement,
+            "--max-accuracy-drop": self.max_accuracy_drop,
+        }
+        return {option: value for option, value in found.items() if value is not None}
+
+
+def budgets(precision: Precision, asked: Asked) -> Budgets:
+    """The budgets of the precision with the user's in place of the strict ones.
+
+    Raises UsageError where one is no share from 0 to 1, or where fp32, which parity judges, is given one.
+    """
+    named = asked.named()
+    wrong = next((option for option, value in named.items() if not 0 <= value <= 1), None)
+    if wrong is not None:
+        raise UsageError(f"`{wrong} {named[wrong]:g}` is no share, expected 0 to 1")
+    if precision == "fp32":
+        if named:
+            raise UsageError(
+                f"`{next(iter(named))}` is a budget of fewer bits, and fp32 is judged by parity",
+                hint="name one of them too, --precision fp16 or int8; or allow an output more: --tolerance",
+            )
+        return Budgets(0, 1, 0)
+    strict = STRICT[precision]
+    return Budgets(
+        strict.max_error if asked.max_error is None else asked.max_error,
+        strict.min_agreement if asked.min_agreement is None else asked.min_agreement,
+        strict.max_accuracy_drop if asked.max_accuracy_drop is None else asked.max_accuracy_drop,
+    )

@@ -1,0 +1,217 @@
+"""The gate of a file of fewer bits: what it loses against the original model, and whether that is too much.
+
+The reference is the original model in float64, as it is for parity. What is judged, on typical samples only:
+
+* of every output of real numbers, the largest |file − float64| as a share of the output's scale, its largest
+  magnitude on these samples;
+* of rows of scores, how often the largest stands where it does in float64, of whole numbers, how many are
+  equal;
+* where samples have labels, how many fewer of them the file gets right than the original.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convert.errors import PrecisionError, UsageError
+from convert.parity.samples import Array, SampleSet
+from convert.precision.budgets import Budgets
+from convert.runtime import Session
+from convert.verify import Original
+
+RANKED_SAMPLES = 256
+"""What the sites are ranked on: enough to order them, and each of them is a run of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What one output lost; shares of its scale. Whole numbers have no error, only agreement."""
+
+    output: str
+    scale: float
+    largest: float
+    mean_square: float
+    agreed: int | None
+    """None where the output is neither rows of scores nor whole numbers."""
+    compared: int
+
+    @property
+    def agreement(self) -> float | None:
+        """The share that agreed."""
+        return None if self.agreed is None or not self.compared else self.agreed / self.compared
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How many of the labelled samples each gets right."""
+
+    output: str
+    samples: int
+    original: int
+    file: int
+
+    @property
+    def drop(self) -> float:
+        """The share that only the original gets right, less that which only the file does."""
+        return (self.original - self.file) / self.samples
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a file lost on these samples."""
+
+    samples: int
+    losses: tuple[Loss, ...]
+    accuracy: Accuracy | None
+
+    @property
+    def mean_square(self) -> float:
+        """Of all outputs: what sites are ranked by."""
+        return sum(loss.mean_square for loss in self.losses)
+
+    def overspent(self, budgets: Budgets) -> list[str]:
+        """A line for each budget that is not kept: which, where, what was measured, what is allowed."""
+        lines = [line for loss in self.losses for line in _overspent(loss, budgets)]
+        drop = 0.0 if self.accuracy is None else self.accuracy.drop
+        if self.accuracy is not None and drop > budgets.max_accuracy_drop:
+            lines.append(
+                f"accuracy of `{self.accuracy.output}` drops by {drop:.2%}, from {self.accuracy.original} to "
+                f"{self.accuracy.file} right of {self.accuracy.samples}, allowed "
+                f"{budgets.max_accuracy_drop:.2%} (--max-accuracy-drop)"
+            )
+        return lines
+
+
+def _overspent(loss: Loss, budgets: Budgets) -> list[str]:
+    lines = []
+    if not loss.largest <= budgets.max_error:
+        lines.append(
+            f"output `{loss.output}` is off by {loss.largest:.2%} of its scale, allowed "
+            f"{budgets.max_error:.2%} (--max-error)"
+        )
+    if loss.agreement is not None and loss.agreement < budgets.min_agreement:
+        lines.append(
+            f"output `{loss.output}` agrees on {loss.agreed} of {loss.compared}, {loss.agreement:.2%}, "
+            f"expected at least {budgets.min_agreement:.2%} (--min-agreement)"
+        )
+    return lines
+
+
+class Judge:
+    """The original's answers to the samples, once; files are held against them."""
+
+    def __init__(
+        self,
+        original: Original,
+        sets: Sequence[SampleSet],
+        labels: Array | None = None,
+        provider: str = "cpu",
+    ) -> None:
+        self.sets = tuple(sets)
+        self.labels = labels
+        self.provider = provider
+        self._original = original
+        answers = [original.both(samples) for samples in self.sets]
+        self._reference = _joined([reference for reference, _ in answers])
+        self._own = _joined([own for _, own in answers])
+        self._scored = None if labels is None else _scored(self._reference, labels)
+
+    @property
+    def samples(self) -> int:
+        """How many there are."""
+        return count(self.sets)
+
+    def judge(self, session: Session) -> Judged:
+        """What the file in the session lost."""
+        file = _joined([session.run(samples.arrays) for samples in self.sets])
+        losses = tuple(self._loss(output, file[output]) for output in self._reference)
+        return Judged(self.samples, losses, self._accuracy(file))
+
+    def ranking(self) -> "Judge":
+        """A judge on the first samples alone, RANKED_SAMPLES or a batch more, and without labels."""
+        places = np.cumsum([count([samples]) for samples in self.sets])
+        sets = int(np.searchsorted(places, RANKED_SAMPLES)) + 1
+        return Judge(self._original, self.sets[:sets], None, self.provider)
+
+    def _loss(self, output: str, file: Array) -> Loss:
+        reference, own = self._reference[output], self._own[output]
+        if file.shape != reference.shape:
+            return Loss(output, 0.0, np.inf, np.inf, None, 0)
+        if own.dtype.kind != "f":
+            return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size)
+        judged = np.isfinite(reference) & np.isfinite(own)
+        scale = float(np.abs(np.where(judged, reference, 0)).max(initial=0)) or 1.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = np.abs(file.astype(np.float64) - reference)[judged] / scale
+        errors = np.where(np.isfinite(errors), errors, np.inf)
+        agreed, compared = _agreement(reference, file)
+        return Loss(
+            output,
+            scale,
+            float(errors.max(initial=0)),
+            float(np.square(errors).mean()) if errors.size else 0.0,
+            agreed,
+            compared,
+        )
+
+    def _accuracy(self, file: Mapping[str, Array]) -> Accuracy | None:
+        if self.labels is None or self._scored is None:
+            return None
+        right = (self._own[self._scored].argmax(1) == self.labels).sum()
+        files = (file[self._scored].argmax(1) == self.labels).sum()
+        return Accuracy(self._scored, len(self.labels), int(right), int(files))
+
+
+def require_passed(precision: str, judged: Judged, budgets: Budgets, also: str = "") -> None:
+    """Raises PrecisionError, with every budget that is not kept, unless all are."""
+    lines = judged.overspent(budgets)
+    if lines:
+        raise PrecisionError(f"{precision} failed its gate{also}: {'; '.join(lines)}", hint=_WHAT_TO_DO)
+
+
+_WHAT_TO_DO = (
+    "allow more by the option in brackets, if that is what the model can lose; for int8 give more data like "
+    "those it will meet (--calibration, --samples); or take --precision fp16 or fp32"
+)
+
+
+def _agreement(reference: Array, file: Array) -> tuple[int | None, int]:
+    if reference.ndim != 2 or reference.shape[1] < 2:
+        return None, 0
+    known = np.isfinite(reference).all(1)
+    same = np.isfinite(file).all(1) & (file.argmax(1) == reference.argmax(1))
+    return int((known & same).sum()), int(known.sum())
+
+
+def _scored(reference: Mapping[str, Array], labels: Array) -> str:
+    """The output that the labels are of: the only one that has a score for each."""
+    classes = int(labels.max(initial=0)) + 1
+    scores = [
+        name
+        for name, values in reference.items()
+        if values.ndim == 2 and values.dtype.kind == "f" and values.shape[1] >= max(classes, 2)
+    ]
+    if len(scores) != 1:
+        raise UsageError(
+            f"the labels go up to {classes - 1}, and {len(scores)} outputs are rows with a score for each: "
+            f"{scores or list(reference)}; expected one",
+            hint="leave the array `labels` out, and judge by --max-error and --min-agreement",
+        )
+    return scores[0]
+
+
+def _joined(runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Each output of all runs, one after the other, as far as their shapes allow."""
+    return {name: _stacked([run[name] for run in runs]) for name in runs[0]}
+
+
+def _stacked(parts: Sequence[Array]) -> Array:
+    if all(part.ndim and part.shape[1:] == parts[0].shape[1:] for part in parts):
+        return np.concatenate(parts)
+    return np.concatenate([part.reshape(-1) for part in parts])
+
+
+def count(sets: Sequence[SampleSet]) -> int:
+    """The samples of all sets."""
+    return sum(samples.arrays[0].shape[0] if samples.arrays[0].ndim else 1 for samples in sets)

@@ -1,0 +1,37 @@
+"""BatchNormalization(Conv(x)) -> Conv'(x), g · (y − m) / √(v + ε) + b in weights and bias.
+
+Also after ConvTranspose, Gemm, MatMul (+ Add), and the other normalisations.
+
+Exact up to rounding: with constant statistics it is one scale and one shift a channel, worked out in float64
+and rounded once with the weights. Declined where the layer's output is read elsewhere too, where something of
+either is not constant, and where the weights would leave float32's range.
+"""
+
+import onnx_ir as ir
+
+from convert.rewriting.graph import Edit, only_feeds
+from convert.rewriting.layers import layer_before
+from convert.rewriting.linear import NotExactError
+from convert.rewriting.normalizations import normalization
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    value = node.inputs[0]
+    layer = layer_before(value) if value is not None else None
+    if value is None or layer is None:
+        return None
+    if not only_feeds(value, node):
+        return Declined(f"the output of `{layer.node.op_type}` is read elsewhere too")
+    try:
+        scale, shift = normalization(node)
+        if scale.size != layer.outputs:
+            return Declined(f"{scale.size} statistics for {layer.outputs} channels")
+        layer.transform_output(scale, shift)
+    except NotExactError as reason:
+        return Declined(str(reason))
+    Edit(node).replace(value)
+    return FIRED
+
+
+RULE = Rule("batchnorm_into_previous", ("BatchNormalization",), _rewrite)

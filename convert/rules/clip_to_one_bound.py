@@ -1,0 +1,31 @@
+"""Clip(x, none, b) -> Min(x, b), Clip(x, a, none) -> Max(x, a), so that one bound has one name.
+
+Exact: it is the definition. torch's older exporter writes `clamp(max=0)` so, its newer one a Min, which the
+rules for ELU and PReLU read. Left where it alone reads a convolution, since ONNX Runtime takes a Clip over
+into that. Declined where a bound is not one constant number.
+"""
+
+import onnx_ir as ir
+
+from convert.rewriting.graph import Edit, only_feeds, scalar
+from convert.rewriting.layout import blocked
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    value, *bounds = node.inputs
+    given = [bound for bound in bounds if bound is not None]
+    if value is None or value.dtype is None or len(given) != 1:
+        return None
+    if only_feeds(value, node) and blocked(value):
+        return None
+    number = scalar(given[0])
+    if number is None:
+        return Declined("the bound is not one constant number")
+    edit = Edit(node)
+    bound = edit.constant(number, value.dtype.numpy(), "bound")
+    edit.replace(edit.op("Max" if given[0] is bounds[0] else "Min", value, bound))
+    return FIRED
+
+
+RULE = Rule("clip_to_one_bound", ("Clip",), _rewrite)

@@ -1,0 +1,69 @@
+"""Max(x, Expand(c, Shape(x))) -> Max(x, c) for one number c; also ConstantOfShape, and any operator of two.
+
+Exact: the operator itself repeats one number over the shape of the other side. `zeros_like(x)` is exported
+so, and fills an image on every call. Declined where the other side is not known to have that shape.
+"""
+
+import numpy as np
+import onnx_ir as ir
+
+from convert.rewriting.graph import Edit, attribute, remove, scalar
+from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+
+_BINARY = (
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Max",
+    "Min",
+    "Pow",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+)
+
+
+def _rewrite(node: ir.Node) -> Outcome:
+    if len(node.inputs) != 2:
+        return None
+    for place, value in enumerate(node.inputs):
+        other = node.inputs[1 - place]
+        found = _filled(value)
+        if value is None or found is None or other is None:
+            continue
+        number, sizes = found
+        if other is not sizes and (other.shape is None or other.shape != sizes.shape):
+            return Declined("the other side is not known to have the shape that is filled")
+        if value.dtype is None:
+            return Declined("the type of the numbers is not known")
+        constant = Edit(node).constant(number, value.dtype.numpy(), "filled")
+        node.replace_input_with(place, constant)
+        node.outputs[0].shape = other.shape
+        filling = value.producer()
+        if filling is not None and not list(value.uses()) and not value.is_graph_output():
+            remove(filling)
+        return FIRED
+    return None
+
+
+def _filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
+    """(the number, what has the shape that it is repeated over)."""
+    node = value.producer() if value is not None else None
+    if node is None or node.domain or node.op_type not in ("Expand", "ConstantOfShape"):
+        return None
+    shape = node.inputs[-1].producer() if node.inputs[-1] is not None else None
+    cut = shape is None or "end" in shape.attributes or attribute(shape, "start", 0) != 0
+    whole = shape is not None and shape.op_type == "Shape" and not cut
+    if shape is None or not whole or shape.inputs[0] is None:
+        return None
+    if node.op_type == "Expand":
+        number = scalar(node.inputs[0])
+    else:
+        tensor = node.attributes.get("value")
+        number = 0.0 if tensor is None else float(np.asarray(tensor.value.numpy()).reshape(()))
+    return None if number is None else (number, shape.inputs[0])
+
+
+RULE = Rule("filled_to_scalar", _BINARY, _rewrite)

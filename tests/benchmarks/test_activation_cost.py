@@ -1,0 +1,97 @@
+"""One cell of the benchmark, and what its page says of numbers that are known."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adaptive_act import ACTIVATIONS
+from benchmarks import activation_cost, cells
+from benchmarks.activation_cost import NAMED, Place, places_of, row_of
+from benchmarks.activation_files import Subject, adaptive, write_files, write_plain, write_tuned
+from benchmarks.activation_page import Row, budgets, tables, verdicts_of
+from benchmarks.cells import Cells
+from benchmarks.networks import NETWORKS
+from benchmarks.rivals import ONNXSLIM, textbook
+from benchmarks.turns import session
+
+SMALLEST = Place(Subject("MLP", "PELU", per_channel=False, tuned=True), batch=1, threads=1)
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cells:
+    monkeypatch.setattr(cells, "BUILD", tmp_path)
+    monkeypatch.setattr("benchmarks.activation_files.TUNING_SECONDS", 0.5)
+    monkeypatch.setattr("benchmarks.turns.WARM_UP_SECONDS", 0.0)
+    return Cells("activation_cost", activation_cost.OWN)
+
+
+def test_a_cell_compares_every_tool(build: Cells) -> None:
+    subject = SMALLEST.subject
+    write_plain(subject.network, build.folder)
+    files = write_files(subject, build.folder)
+    assert files.failed == {}
+    assert write_tuned(subject, build.folder) is None
+    row = row_of(SMALLEST, {}, activation_cost._timed(build, SMALLEST, quick=True))
+    slim = {"slim"} if ONNXSLIM else set()
+    assert set(row.to_plain) == {"ours", "tuned", "torch", "textbook"} | slim
+    assert row.plain_us > 0
+    assert len(tables([row])) == 3
+
+
+def test_the_files_of_a_cell_compute_the_same(build: Cells) -> None:
+    subject = Subject("MLP", "PELU", per_channel=True, tuned=False)
+    write_files(subject, build.folder)
+    example = NETWORKS["MLP"].example(2)
+    expected = adaptive(subject)(example).detach().numpy()
+    files = {key: path for key, path in subject.files(build.folder).items() if key != "plain"}
+    assert {"ours", "torch", "textbook"} <= set(files)
+    for path in files.values():
+        found: Any = session(path, {"x": example.numpy()}, threads=1)()
+        np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", sorted(ACTIVATIONS))
+def test_the_textbook_form_computes_what_the_activation_does(family: str) -> None:
+    model = adaptive(Subject("CNN", family, per_channel=True, tuned=False))
+    written = textbook(model)
+    if written is None:
+        pytest.skip("it has no textbook form")
+    x = NETWORKS["CNN"].example(2)
+    torch.testing.assert_close(written(x), model(x), rtol=1e-3, atol=1e-4)
+
+
+def test_what_cannot_stand_in_a_network_is_left_out_with_its_reason(build: Cells) -> None:
+    files = write_files(Subject("MLP", "Funnel", per_channel=True, tuned=False), build.folder)
+    assert files.reason is not None
+    assert "images" in files.reason
+
+
+def test_every_family_is_measured_in_every_network() -> None:
+    places = list(places_of(list(ACTIVATIONS), quick=False))
+    assert len({place.key for place in places}) == len(places)
+    for network, described in NETWORKS.items():
+        one_thread = [place for place in places if place.subject.network == network and place.threads == 1]
+        assert {place.subject.family for place in one_thread} == set(ACTIVATIONS)
+        assert {place.batch for place in one_thread} == set(described.batches)
+    assert {place.subject.family for place in places if place.threads == 2} == set(NAMED)
+
+
+def row(ours: float, torchs: float) -> Row:
+    return Row(
+        "CNN", 1, 1, "PELU", False, 10.0, {"ours": ours, "torch": ours / torchs}, {"torch": torchs}, {}
+    )
+
+
+def test_a_budget_is_met_or_not_by_what_is_printed() -> None:
+    rows = [row(1.0, 0.5), row(1.304, 1.03)]
+    met = {verdict.what: verdict.met for verdict in verdicts_of(rows)}
+    assert met == {
+        "adaptact / ReLU, geometric mean": False,  # √1.304 = 1.14
+        "adaptact / ReLU, worst": True,
+        "adaptact / torch, geometric mean": True,  # √0.515 = 0.72
+        "adaptact / torch, worst": False,
+    }
+    assert list(budgets(rows).columns[3].cells) == ["**not met**", "met", "met", "**not met**"]

@@ -1,0 +1,148 @@
+"""What `adaptact-inspect` shows of a file, promise by promise, and that it is of the opset asked for."""
+
+import dataclasses
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from convert.artefact.file import serialise
+from convert.commands.inspect import main
+from convert.evidence.inspection import inspect
+from convert.evidence.report import report
+from convert.manifest import Manifest
+from convert.opset import OPSETS
+from convert.pipeline import convert
+from tests.convert.graphs import constant, graph, parsed
+from tests.convert.keys import keys
+from tests.convert.models import checkpoint, classifier
+from tests.convert.test_manifest import MANIFEST
+
+# The version of the format that each release of ONNX with a new opset brought.
+# Source: ONNX, Versioning, https://github.com/onnx/onnx/blob/main/docs/Versioning.md#released-versions
+FORMATS = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture(scope="module")
+def file(source: Path) -> Path:
+    destination = source.with_suffix(".onnx")
+    convert(source, destination, external_data="always", sign=keys(source.parent).private)
+    return destination
+
+
+def _shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    monkeypatch.setattr(sys, "argv", ["adaptact-inspect", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    return capsys.readouterr().out
+
+
+def _plain(numbers: tuple[float, ...]) -> str:
+    return f"{numbers[0]:.3g}"
+
+
+def test_layers_kinds_learned_values_operators_rules_and_parity_are_in_the_tables(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _shown(monkeypatch, capsys, file)
+    proto = onnx.load(file, load_external_data=False)
+    manifest = inspect(file).manifest
+    assert manifest is not None
+    rows = [line.split() for line in said.splitlines()]
+    for one in manifest.activations:
+        (row,) = (row for row in rows if row[:2] == [one.layer, one.kind])
+        assert all(name in row for name in one.values)
+        assert any(word.startswith(_plain(one.values["a"])) for word in row)
+    operators = [node.op_type for node in proto.graph.node]
+    for kind in operators:
+        assert f"{operators.count(kind)} {kind}" in said
+    for fired in manifest.fired:
+        assert [fired.rule, str(fired.times)] in rows
+    for declined in manifest.declined:
+        assert declined.reason in said
+    for output in manifest.parity.outputs:
+        assert f"{output.allowed:g}" in said
+    for samples in manifest.parity.sets:
+        assert samples.name in said
+    assert manifest.data is not None
+    assert manifest.data.sha256 in said
+    assert "signed by key, unchecked" in said
+
+
+def test_the_json_is_all_of_the_manifest(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = json.loads(_shown(monkeypatch, capsys, file, "--json"))
+    entries = {one.key: one.value for one in onnx.load(file, load_external_data=False).metadata_props}
+    assert said["manifest"] == json.loads(entries["adaptact.manifest"])
+    assert said["signed_by_unchecked"] == entries["adaptact.signature"].split(":")[1]
+
+
+def test_the_page_needs_no_network_and_draws_curves_and_histograms(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _shown(monkeypatch, capsys, file, "--html", tmp_path / "m.html")
+    page = (tmp_path / "m.html").read_text()
+    assert re.findall(r"https?:|//[a-z]|<script|<link|@import|<iframe", page) == []
+    sources = re.findall(r"""(?:src|href)=["']?([^"'>]{0,30})""", page)
+    assert [one for one in sources if not one.startswith(("data:image/", "#"))] == []
+    assert "data:image/svg+xml;base64," in page
+
+
+@pytest.mark.parametrize(("suffix", "begin"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_the_graph_is_a_picture(
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+    begin: bytes,
+) -> None:
+    _shown(monkeypatch, capsys, file, "--graph", tmp_path / f"m.{suffix}")
+    assert (tmp_path / f"m.{suffix}").read_bytes().startswith(begin)
+
+
+def _named(path: Path, layer: str) -> Path:
+    """A file whose manifest gives a layer this name."""
+    first = dataclasses.replace(MANIFEST.activations[0], layer=layer)
+    told: Manifest = dataclasses.replace(MANIFEST, activations=(first,))
+    path.write_bytes(serialise(parsed(graph("y = Mul(x, s)", constant("s", 4, 1, 1))), told))
+    return path
+
+
+def test_names_that_are_code_stay_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "\x1b" not in _shown(monkeypatch, capsys, _named(tmp_path / "m.onnx", "\x1b[2J"))
+    page = report(inspect(_named(tmp_path / "m.onnx", "<script>alert(1)</script>")))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_the_file_is_of_the_opset_asked_for_and_of_no_newer_format(
+    source: Path, tmp_path: Path, opset: int
+) -> None:
+    convert(source, tmp_path / "m.onnx", opset=opset)
+    proto = onnx.load(tmp_path / "m.onnx")
+    assert [(one.domain, one.version) for one in proto.opset_import] == [("", opset)]
+    assert proto.ir_version == FORMATS[opset]
+    onnx.checker.check_model(proto, full_check=True)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(opset))
+    session = ort.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    got: Any = session.run(["logits"], {"image": x.numpy()})[0]
+    expected = classifier().double()(x.double()).detach().numpy()
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,90 @@
+"""Small networks that the tests of precision round, as far as the stages before bring them."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from convert.export import export
+from convert.fold import fold
+from convert.inputs import InputSpec, parse_input
+from convert.optimise import optimise
+from convert.parity.samples import Array, SampleSet
+from convert.precision.calibration import Calibration
+from convert.verify import Original
+from tests.convert.models import IMAGES, activation, classifier, optimised_graph
+
+ROWS = parse_input("row:float32[N,16]")
+
+
+class Cube(nn.Module):
+    """x³, whose few large numbers leave 8 bits none for the many small ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...] -> [...]."""
+        return x * x * x
+
+
+def rows(*middle: nn.Module, steep: float = 1.0) -> nn.Sequential:
+    """Linear layers of 16 to 32 and back to 4 scores, around the modules given; weights times `steep`."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = [nn.Linear(16, 32)]
+    for module in middle:
+        layers += [module, nn.Linear(32, 32)]
+    for layer in layers:
+        for parameter in layer.parameters() if isinstance(layer, nn.Linear) else ():
+            parameter.data.mul_(steep)
+    return nn.Sequential(*layers[:-1], nn.Linear(32, 4)).eval()
+
+
+NETWORKS = ("images", "rows")
+
+
+@cache
+def network(name: str) -> tuple[nn.Module, InputSpec, ir.Model]:
+    """The named network of adaptive activations, its input, and its graph as it passed parity."""
+    if name == "images":
+        model: nn.Module = classifier("Swish", per_channel=True)
+        return model, IMAGES, optimised_graph(model).model
+    made = {
+        "rows": rows(activation("PELU"), activation("PELU", 32)),
+        "cube": rows(activation("PELU"), Cube(), activation("PELU"), steep=2.5),
+        "relu": rows(nn.ReLU(), nn.ReLU6(), steep=6),
+    }[name]
+    return made, ROWS, optimised_graph(made, ROWS).model
+
+
+@cache
+def at_opset(opset: int) -> ir.Model:
+    """The network of images, written at this opset."""
+    model, spec, _ = network("images")
+    return optimise(export(fold(model), [spec], ["y"], opset)).model
+
+
+def data(spec: InputSpec, count: int = 128, seed: int = 3) -> Array:
+    """Samples of the input, [count, ...]."""
+    shape = (count, *spec.shape[1:])
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)  # type: ignore[arg-type]
+
+
+def given(array: Array) -> tuple[SampleSet, ...]:
+    """The samples as the user's own."""
+    return (SampleSet("given, 0", (array,), typical=True, given=True),)
+
+
+def calibration(array: Array) -> Calibration:
+    """The samples as calibration data."""
+    return Calibration((SampleSet("calibration, 0", (array,)),), len(array))
+
+
+def original(name: str) -> Original:
+    """What the named network is held against."""
+    return Original(network(name)[0], ["y"])
+
+
+def operators(model: ir.Model) -> Sequence[str]:
+    """The operators of the graph, in order."""
+    return [node.op_type for node in model.graph]

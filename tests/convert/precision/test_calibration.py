@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert.errors import UsageError
+from convert.parity.samples import Array
+from convert.precision import calibration
+from convert.precision.calibration import read_calibration
+from convert.precision.labels import labels_of
+from tests.convert.precision.networks import ROWS, data, given, network
+
+
+def _saved(folder: Path, **arrays: Array) -> Path:
+    np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
+    return folder / "data.npz"
+
+
+def test_ranges_are_those_of_the_values(tmp_path: Path) -> None:
+    model, spec, graph = network("rows")
+    x = data(spec)
+    found = calibration.ranges(graph, given(x))
+    assert found["row"] == (float(x.min()), float(x.max()))
+    with torch.no_grad():
+        y = model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found["y"], (y.min(), y.max()), rtol=1e-4)
+
+
+def test_batches_are_counted(tmp_path: Path) -> None:
+    _, spec, graph = network("rows")
+    read = read_calibration(_saved(tmp_path, row=data(spec, 150)), [spec])
+    counted: list[int] = []
+    calibration.ranges(graph, read.sets, counted.append)
+    assert counted == [1, 2, 3]
+    assert (read.used, read.given) == (150, 150)
+
+
+def test_more_than_enough_is_thinned_out_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "MOST_SAMPLES", 128)
+    read = read_calibration(_saved(tmp_path, row=data(ROWS, 640)), [ROWS])
+    assert (read.used, read.given) == (128, 640)
+    assert [one.name for one in read.sets] == ["calibration, 0", "calibration, 320"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"other": np.zeros((4, 16), np.float32)}, "has no array `row`"),
+        ({"row": np.zeros((4, 15), np.float32)}, r"expected float32\[N,16\]"),
+        ({"row": np.zeros((4, 16), np.float64)}, "is float64"),
+        ({"row": np.zeros((0, 16), np.float32)}, "holds 0 samples"),
+        ({"row": np.full((4, 16), np.nan, np.float32)}, "holds NaN or Inf"),
+    ],
+)
+def test_data_that_are_not_the_models_are_refused(
+    tmp_path: Path, arrays: dict[str, Array], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        read_calibration(_saved(tmp_path, **arrays), [ROWS])
+
+
+def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
+    path = _saved(tmp_path, row=data(ROWS, 3), labels=np.array([0, 2, 1], np.uint8))
+    labels = labels_of(path, [ROWS], 3)
+    assert labels is not None
+    assert labels.tolist() == [0, 2, 1]
+    assert labels_of(_saved(tmp_path, row=data(ROWS, 3)), [ROWS], 3) is None
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0, 1]), np.array([0.0, 1.0, 2.0]), np.array([0, -1, 2]), np.zeros((3, 1), int)]
+)
+def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array) -> None:
+    path = _saved(tmp_path, row=data(ROWS, 3), labels=labels)
+    with pytest.raises(UsageError, match="one for each of 3 samples"):
+        labels_of(path, [ROWS], 3)

@@ -1,0 +1,112 @@
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convert.artefact.file import serialise
+from convert.inputs import parse_input
+from convert.precision.half import LARGEST_HALF, Half
+from convert.precision.scheme import Ranges
+from convert.precision.sites import sites
+from tests.convert.models import exported, optimised_graph
+from tests.convert.precision.networks import data, network
+
+ROW = parse_input("row:float32[N,4]")
+
+
+def _half(graph: ir.Model, ranges: Ranges | None = None) -> Half:
+    return Half(graph, sites(graph, {}), ranges or {}, {})
+
+
+def _types(graph: ir.Model) -> set[ir.DataType | None]:
+    return {value.dtype for value in (*graph.graph.inputs, *graph.graph.outputs)}
+
+
+@pytest.mark.parametrize("name", ["images", "rows", "cube"])
+def test_everything_between_the_inputs_and_outputs_is_half(name: str) -> None:
+    _, _, graph = network(name)
+    half = _half(graph)
+    rounded = half.rounded(())
+    assert half.outside == ()
+    assert _types(rounded) == {ir.DataType.FLOAT}
+    assert [node.op_type for node in rounded.graph].count("Cast") == 2
+    floats = [value for value in rounded.graph.initializers.values() if value.dtype == ir.DataType.FLOAT]
+    assert floats == []
+
+
+def test_the_given_graph_is_left_as_it_is() -> None:
+    _, _, graph = network("rows")
+    before = serialise(graph)
+    _half(graph).rounded(())
+    assert serialise(graph) == before
+
+
+def test_values_that_leave_the_range_on_the_samples_stay_in_float_and_are_named() -> None:
+    _, _, graph = network("images")
+    value = next(node for node in graph.graph if node.op_type == "Sigmoid").inputs[0]
+    assert value is not None
+    half = _half(graph, {value.name or "": (-0.6 * LARGEST_HALF, 3.0)})
+    assert [one.layer for one in half.outside] == ["1", "2"]  # what gives it, and what reads it
+    assert "numbers up to 3.93e+04 on the samples" in half.outside[0].reason
+    kept = next(node for node in half.rounded(()).graph if node.op_type == "Sigmoid")
+    assert kept.inputs[0] is not None
+    assert kept.inputs[0].dtype == ir.DataType.FLOAT
+
+
+class Scaled(nn.Module):
+    """A product with one number, which half may not hold, between two linear layers."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 4] -> [N, 2]."""
+        result: Tensor = self.last(torch.sin(torch.sigmoid(self.first(x)) * self.factor) / self.factor)
+        return result
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e6, "half ends at 65504"), (3e-8, "which half rounds by")])
+def test_constants_that_half_cannot_hold_stay_in_float_and_are_named(factor: float, said: str) -> None:
+    graph = optimised_graph(Scaled(factor).eval(), ROW).model
+    half = _half(graph)
+    assert said in " ".join(one.reason for one in half.outside)
+    session = ort.InferenceSession(serialise(half.rounded(())), providers=["CPUExecutionProvider"])
+    x = data(ROW, 8)
+    expected = ort.InferenceSession(serialise(graph), providers=["CPUExecutionProvider"]).run(
+        None, {"row": x}
+    )
+    np.testing.assert_allclose(session.run(None, {"row": x})[0], expected[0], atol=5e-3)
+
+
+def test_a_kept_activation_computes_in_float_and_its_neighbours_in_half() -> None:
+    _, _, graph = network("rows")
+    half = _half(graph)
+    site = next(site for site in half.sites if site.has_activation)
+    rounded = half.rounded((site,))
+    nodes = {node.name: node for node in rounded.graph}
+    for name in site.between:
+        assert nodes[name].outputs[0].dtype == ir.DataType.FLOAT
+    for name in site.readers:
+        assert nodes[name].outputs[0].dtype == ir.DataType.FLOAT16
+
+
+def test_an_output_that_others_read_keeps_its_name_and_type() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            """[N, 4] -> [N, 4] twice."""
+            inner = self.linear(x)
+            return inner, torch.tanh(inner)
+
+    rounded = _half(exported(Two().eval(), ROW, ("inner", "outer"))).rounded(())
+    assert [value.name for value in rounded.graph.outputs] == ["inner", "outer"]
+    session = ort.InferenceSession(serialise(rounded), providers=["CPUExecutionProvider"])
+    inner, outer = session.run(None, {"row": data(ROW, 3)})
+    np.testing.assert_allclose(np.tanh(inner), outer, atol=2e-3)

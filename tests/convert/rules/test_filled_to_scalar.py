@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from convert.rules.filled_to_scalar import RULE
+from tests.convert.graphs import (
+    applied,
+    assert_same_values,
+    constant,
+    graph,
+    operators,
+    reasons,
+    run,
+    samples,
+)
+
+C = constant("c", values="{0.75}")
+FILLS = ("s = Shape(x) f = Expand(c, s)", "s = Shape(x) f = ConstantOfShape<value = float[1] {0.75}>(s)")
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("last", ["y = Max(x, f)", "y = Sub(f, x)", "r = Relu(x) y = Mul(r, f)"])
+def test_an_image_of_one_number_is_the_number(fill: str, last: str) -> None:
+    text = graph(f"{fill} {last}", C)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == [one.partition("(")[0].split()[-1] for one in last.split(")") if one]
+    assert_same_values(optimised, text, tolerance=0)
+
+
+def test_without_a_value_it_is_zeros() -> None:
+    text = graph("s = Shape(x) f = ConstantOfShape(s) y = Min(x, f)")
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Min"]
+    x = samples()
+    np.testing.assert_array_equal(run(optimised.model, {"x": x})["y"], np.minimum(x, 0))
+
+
+def test_it_declines_what_the_filled_shape_widens() -> None:
+    text = graph("s = Shape(x) f = Expand(c, s) p = GlobalMaxPool(x) y = Add(p, f)", C)
+    assert reasons(applied(RULE, text)) == ["the other side is not known to have the shape that is filled"]
+
+
+def test_a_part_of_a_shape_is_another_shape() -> None:
+    text = graph("s = Shape<start = 2>(x) f = Expand(c, s) y = Add(x, f)", C)
+    assert "Expand" in operators(applied(RULE, text))

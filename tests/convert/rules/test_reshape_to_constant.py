@@ -1,0 +1,46 @@
+import pytest
+
+from convert.rules.reshape_to_constant import RULE
+from tests.convert.graphs import applied, assert_same_values, graph, operators, reasons
+
+INTS = (
+    "int64[1] c = {144}",
+    "int64 zero = {0}",
+    "int64 one = {1}",
+    "int64[1] at = {0}",
+    "int64[1] none = {0}",
+)
+SIZE = "s = Shape(x) {n} = Gather(s, {place}) {n}1 = Unsqueeze({n}, at)"
+BATCH, CHANNELS = (
+    SIZE.format(n="b", place="zero"),
+    SIZE.format(n="k", place="one").replace("s = Shape(x) ", ""),
+)
+REST = ("int64[1] m = {-1}", "int64[1] rest = {36}")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape"),
+    [
+        (f"{BATCH} d = Concat<axis = 0>(b1, c)", "float[M,144]"),
+        (f"{BATCH} {CHANNELS} d = Concat<axis = 0>(b1, k1, rest)", "float[M,4,36]"),
+        (f"{BATCH} {CHANNELS} d = Concat<axis = 0>(m, k1, k1)", "float[M,4,4]"),
+    ],
+)
+def test_sizes_that_follow_from_the_others_are_constant(sizes: str, shape: str) -> None:
+    text = graph(f"{sizes} y = Reshape(x, d)", *INTS, *REST, y=shape)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Reshape"]
+    assert_same_values(optimised, text, tolerance=0)
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("d = Concat<axis = 0>(b1, m) y = Reshape(x, d)", "two sizes are not known, or one is 0"),
+        ("d = Concat<axis = 0>(b1, none) y = Reshape(x, d)", "two sizes are not known, or one is 0"),
+        ("d = Concat<axis = 0>(b1, c) y = Reshape<allowzero = 1>(x, d)", "a size of 0 means 0 there"),
+    ],
+)
+def test_it_declines(call: str, reason: str) -> None:
+    text = graph(f"{BATCH} {call}", *INTS, *REST, y="float[M,K]")
+    assert reasons(applied(RULE, text)) == [reason]

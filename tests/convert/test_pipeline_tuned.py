@@ -1,0 +1,80 @@
+"""The pipeline where the forms are measured."""
+
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+from convert.evidence.inspection import inspect
+from convert.pipeline import STAGES, UNROUNDED, convert
+from convert.precision.budgets import Asked, Precision
+from convert.rewriting.graph import Edit
+from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.tune import FASTER, NOT_EXACT, Tuning
+from convert.tuning.forms import ALTERNATIVES
+from tests.convert.models import checkpoint
+from tests.convert.tuning.machine import Planted
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Elu is fastest as a sum."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    costs = {"Max": 0.01, "Elu": 0.01}
+    monkeypatch.setattr("convert.pipeline.Target", lambda *given: Planted([costs]))
+
+
+def _elus(path: Path) -> list[str]:
+    return [node.op_type for node in onnx.load(path).graph.node if node.op_type in ("Elu", "Max", "Exp")]
+
+
+@pytest.mark.usefixtures("planted")
+def test_the_file_takes_the_forms_that_were_measured_to_be_faster(source: Path, tmp_path: Path) -> None:
+    begun: list[str] = []
+    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning(), started=begun.append)
+    assert tuple(begun) == STAGES
+    assert _elus(tmp_path / "m.onnx") == ["Exp"] * 3
+    assert manifest.tuning is not None
+    assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
+    assert {one.layer for one in manifest.tuning.chosen} == {"2", "5", "9"}
+    assert {one.rule for one in manifest.fired} >= {"elu_as_sum", "scale_into_previous"}
+    assert inspect(tmp_path / "m.onnx").manifest == manifest
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_deep(node: ir.Node) -> Outcome:
+        edit = Edit(node)
+        edit.replace(edit.op("Neg", edit.op("Neg", edit.op("Relu", *node.inputs))))  # type: ignore[arg-type]
+        return FIRED
+
+    spoiled = Rule("elu_as_sum", ("Elu",), too_deep)
+    others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
+    monkeypatch.setattr("convert.tuning.plan.ALTERNATIVES", (*others, spoiled))
+    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning())
+    assert [one.rule for one in manifest.dropped] == ["elu_as_sum"]
+    assert manifest.tuning is not None
+    assert manifest.tuning.verdict == NOT_EXACT
+    assert not manifest.tuning.chosen
+    convert(source, tmp_path / "untuned.onnx")
+    assert _elus(tmp_path / "m.onnx") == _elus(tmp_path / "untuned.onnx")
+
+
+@pytest.mark.usefixtures("planted")
+def test_tuning_of_a_file_of_fewer_bits_says_that_float32_was_timed(source: Path, tmp_path: Path) -> None:
+    budgets = Asked(max_error=0.5, min_agreement=0.0)
+    both: tuple[Precision, ...] = ("int8", "fp32")
+    for precision in both:
+        allowed = budgets if precision == "int8" else None
+        found = convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=allowed)
+        assert found.tuning is not None
+        assert (found.tuning.verdict == f"{FASTER}; {UNROUNDED}") is (precision == "int8")
+        assert found.tuning.verdict.startswith(FASTER)

@@ -1,0 +1,83 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from convert.tuning.timing import (
+    FEWEST_ROUNDS,
+    HOPELESS_ROUNDS,
+    LEAST_NOISE,
+    MOST_ROUNDS,
+    Limits,
+    Target,
+    compare,
+    noise_of,
+)
+from tests.convert.graphs import graph, parsed
+from tests.convert.models import IMAGES
+from tests.convert.tuning.machine import BASE_SECONDS, Planted
+
+RELU, TANH = parsed(graph("y = Relu(x)")), parsed(graph("y = Tanh(x)"))
+
+
+def planted(difference: float, noise: float = 0.0, batches: int = 1) -> Planted:
+    """A Tanh takes so much of the whole time more than a Relu."""
+    return Planted([{"Tanh": BASE_SECONDS * difference}] * batches, noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("difference", "wins"), [(-0.05, True), (-0.001, False), (0.0, False), (0.05, False)]
+)
+def test_only_what_is_faster_beyond_the_noise_wins(difference: float, wins: bool) -> None:
+    machine = planted(difference)
+    found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+    assert found.wins == wins
+    assert found.overall.middle == pytest.approx(math.log(1 + difference))
+    assert found.base_seconds == (BASE_SECONDS,)
+
+
+def test_a_clear_case_ends_early_and_an_open_one_with_all_rounds() -> None:
+    for difference, rounds in ((-0.1, FEWEST_ROUNDS), (0.1, HOPELESS_ROUNDS), (0.0, MOST_ROUNDS)):
+        machine = planted(difference)
+        found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+        assert found.rounds == rounds
+
+
+def test_equal_files_hardly_ever_win_however_noisy_the_machine() -> None:
+    won = 0
+    machine = planted(0.0, noise=0.05)
+    for _ in range(200):
+        won += compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits()).wins
+    assert won <= 10
+
+
+def test_what_is_slower_for_one_batch_does_not_win_by_the_others() -> None:
+    machine = Planted([{"Tanh": -0.004}, {"Tanh": 0.001}])
+    found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+    assert found.overall.faster
+    assert not found.wins
+
+
+def test_it_stops_at_its_time_and_too_few_rounds_never_win() -> None:
+    machine = planted(-0.5)
+    base, candidate = machine.load(RELU), machine.load(TANH)
+    until = machine.now() + 3 * 1.5 * BASE_SECONDS
+    found = compare(machine, base, candidate, LEAST_NOISE, Limits(until=until))
+    assert found.rounds == 3 < FEWEST_ROUNDS
+    assert not found.wins
+    assert machine.now() < until + 2 * BASE_SECONDS
+    assert not compare(machine, base, candidate, LEAST_NOISE, Limits(until=until)).rounds
+
+
+def test_a_noisy_machine_has_more_noise() -> None:
+    quiet, _ = noise_of(planted(0.0), RELU, math.inf)
+    loud, found = noise_of(planted(0.0, noise=0.1), RELU, math.inf)
+    assert quiet == LEAST_NOISE
+    assert loud > 0.02
+    assert found.rounds == MOST_ROUNDS
+
+
+def test_this_machine_times_every_batch() -> None:
+    target = Target([replace(IMAGES, name="x")], "cpu", 1, (1, 64))
+    one, many = target.load(parsed(graph("y = Softplus(x)", x="float[N,3,8,8]", y="float[N,3,8,8]")))()
+    assert 0 < one < many

@@ -1,7 +1,9 @@
 """`adaptact-serve`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
+import asyncio
 import inspect
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Annotated, Any, Optional
 
@@ -38,27 +40,51 @@ def serve(**options: Any) -> None:
 
 def _run(settings: Settings) -> None:
     # Imported here so that --help and a wrong argument answer at once.
-    from prometheus_client import CollectorRegistry, ProcessCollector  # noqa: PLC0415
+    from serve.rest.listener import listen  # noqa: PLC0415
 
-    from serve.engine import EngineOptions, Metrics, open_engine  # noqa: PLC0415
-    from serve.rest.app import create_app  # noqa: PLC0415
-    from serve.rest.server import listen, run, stop_cleanly_on_signals, url  # noqa: PLC0415
+    with listen(settings.host, settings.port) as listener:
+        if settings.workers > 1:
+            _run_workers(settings, listener)
+        else:
+            _run_alone(settings, listener)
+
+
+def _run_alone(settings: Settings, listener: socket.socket) -> None:
+    from serve.process import opened  # noqa: PLC0415
+    from serve.rest.server import run, stop_cleanly_on_signals  # noqa: PLC0415
+    from serve.workers.colleagues import Colleagues  # noqa: PLC0415
 
     stop_cleanly_on_signals()
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    options = EngineOptions(
-        settings.provider, settings.run_threads, settings.run_concurrency, settings.model_limit_bytes
-    )
-    with listen(settings.host, settings.port) as listener:
-        engine = open_engine(settings.models, options, Metrics(registry))
+    with opened(settings, Colleagues()) as process:
+        engine = process.engine
         models = ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
-        try:
-            app = create_app(engine, settings)
-            typer.echo(f"adaptact-serve: {url(listener)} serves {models} on {settings.provider}")
-            run(app, listener, settings.stop_grace_seconds, settings.log_level)
-        finally:
-            engine.close()
+        _announce(settings, listener, models)
+        run(
+            process.app,
+            listener,
+            engine.drain,
+            settings,
+            process.tls,
+            process.beside,
+        )
+
+
+def _run_workers(settings: Settings, listener: socket.socket) -> None:
+    from serve.workers.supervisor import Supervisor  # noqa: PLC0415
+
+    supervisor = Supervisor(
+        listener, settings.workers, settings.model_dump_json(), settings.stop_grace_seconds
+    )
+    text = f"`{settings.models}` with {settings.workers} workers"
+    asyncio.run(supervisor.run(lambda: _announce(settings, listener, text)))
+
+
+def _announce(settings: Settings, listener: socket.socket, models: str) -> None:
+    from serve.rest.listener import url  # noqa: PLC0415
+
+    scheme = "https" if settings.tls_certificate else "http"
+    doors = url(listener, scheme) + (f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else "")
+    typer.echo(f"adaptact-serve: {doors} serves {models} on {settings.provider}")
 
 
 def _problems(error: Exception) -> Iterator[str]:
@@ -75,13 +101,18 @@ def _problems(error: Exception) -> Iterator[str]:
             yield f"`{FILE}` has an unknown setting `{name}`"
 
 
+def default_of(field: FieldInfo) -> str:
+    """The setting's default as a person reads it."""
+    return "none" if field.default in ("", None) else str(field.default)
+
+
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """The command's option for a setting: same name, type, default and description."""
-    default = "required" if field.is_required() else str(field.default)
+    default = "required" if field.is_required() else default_of(field)
     option = typer.Option(
         _option(name), help=field.description, envvar=f"{PREFIX}{name.upper()}", show_default=default
     )

@@ -1,7 +1,7 @@
 """Every setting of the server: what it means, its default, and where it is read from."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from pydantic_settings import (
@@ -11,11 +11,20 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from serve.engine.config import RANGES, VERSIONS, Batching, ModelConfig
 from serve.engine.machine import available_cores
 
 MEBIBYTE = 2**20
 PREFIX = "ADAPTACT_"
 FILE = "adaptact.toml"
+# What a model without a `config.toml` is served by, unless a setting says otherwise.
+MODEL = ModelConfig()
+
+
+def _within(name: str, description: str) -> Any:
+    """A setting with the range that the same key has in a model's `config.toml`."""
+    low, high = RANGES[name]
+    return Field(ge=low, le=high, description=description)
 
 
 class Settings(BaseSettings):
@@ -26,6 +35,11 @@ class Settings(BaseSettings):
     models: Annotated[Path, Field(description="Folder of models.")]
     host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")] = 8000
+    grpc_port: Annotated[int, Field(ge=0, le=65535, description="Port for gRPC; 0 for none.")] = 0
+    workers: Annotated[
+        int,
+        Field(ge=1, le=256, description="Processes that answer on the same port; each loads every model."),
+    ] = 1
     provider: Annotated[
         Literal["cpu", "cuda"], Field(description="What models run on; never replaced by the other.")
     ] = "cpu"
@@ -40,9 +54,98 @@ class Settings(BaseSettings):
         64
     )
     model_limit_mib: Annotated[int, Field(ge=1, description="Largest model file, in MiB.")] = 2048
+    poll_seconds: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="Seconds between looks at the folder for changes; 0: none."),
+    ] = 0.0
+    start_empty: Annotated[bool, Field(description="Start although no model can be served yet.")] = False
+    versions: Annotated[
+        str,
+        Field(
+            pattern=f"^({VERSIONS.pattern})$",
+            description="Versions of each model that are served: all, or latest:n for the n highest.",
+        ),
+    ] = MODEL.versions
+    batching: Annotated[
+        Batching, Field(description="Join requests that wait: where that was measured to pay, always, never.")
+    ] = MODEL.batching
+    batch_rows: Annotated[int, _within("batch_rows", "Rows that joined requests have together at most.")] = (
+        MODEL.batch_rows
+    )
+    request_rows: Annotated[int, _within("request_rows", "Rows of one request at most; 0 for no limit.")] = (
+        MODEL.request_rows
+    )
+    queue_length: Annotated[int, _within("queue_length", "Requests that wait for a model at most.")] = (
+        MODEL.queue_length
+    )
+    queue_seconds: Annotated[
+        float, _within("queue_seconds", "Seconds that a request waits at most; it may ask for less.")
+    ] = MODEL.queue_seconds
+    require_parity: Annotated[
+        bool, Field(description="Serve only files whose manifest says that they passed parity.")
+    ] = False
+    require_signature: Annotated[
+        Path | None, Field(description="Serve only files signed for this public key, a PEM file.")
+    ] = None
+    state: Annotated[
+        Path | None, Field(description="Folder where aliases are kept; else they last as long as the server.")
+    ] = None
+    drain_seconds: Annotated[
+        float,
+        Field(ge=0, le=86_400, description="How long a replaced version may finish what it has, in seconds."),
+    ] = 30.0
+    cuda_device: Annotated[int, Field(ge=0, le=1024, description="Number of the GPU.")] = 0
+    cuda_memory_limit_mib: Annotated[
+        int, Field(ge=0, description="GPU memory of each version at most, in MiB; 0 for no limit.")
+    ] = 0
+    cuda_tf32: Annotated[bool, Field(description="Let the GPU multiply with 10 bits of mantissa.")] = False
+    cuda_graph_rows: Annotated[
+        str,
+        Field(
+            pattern=r"^([1-9][0-9]{0,4}(,[1-9][0-9]{0,4}){0,15})?$",
+            description="Batch sizes to record as CUDA graphs, such as 1,8,32; none without.",
+        ),
+    ] = ""
     stop_grace_seconds: Annotated[
         int, Field(ge=0, description="How long a stop waits for what is running, in seconds.")
     ] = 30
+    triton_metrics: Annotated[
+        bool, Field(description="Show what is counted under Triton's names, `nv_inference_*`, too.")
+    ] = False
+    access_log: Annotated[
+        Path | None, Field(description="File for a line of JSON about each request; - for standard output.")
+    ] = None
+    otlp_endpoint: Annotated[
+        str,
+        Field(
+            pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$",
+            description="Address of an OpenTelemetry collector, OTLP over HTTP; it gets a span per request.",
+        ),
+    ] = ""
+    keys: Annotated[
+        Path | None, Field(description="File of API keys, made with adaptact-key; else nobody needs one.")
+    ] = None
+    client_requests_per_second: Annotated[
+        float,
+        Field(ge=0, le=1e6, description="Requests a second of one key or address at most; 0 for no limit."),
+    ] = 0.0
+    audit_log: Annotated[
+        Path | None, Field(description="File of what administrators did; else it goes to the server's log.")
+    ] = None
+    tls_certificate: Annotated[
+        Path | None, Field(description="PEM file of the server's certificate; with it HTTPS only.")
+    ] = None
+    tls_key: Annotated[Path | None, Field(description="PEM file of the certificate's private key.")] = None
+    tls_client_ca: Annotated[
+        Path | None, Field(description="PEM file of the CA that every client's certificate must come from.")
+    ] = None
+    connections: Annotated[
+        int, Field(ge=1, le=100_000, description="Connections at once of one process; more get 503.")
+    ] = 1000
+    stall_seconds: Annotated[
+        float,
+        Field(ge=0.1, le=3600, description="Seconds for a request's head, and for a body that stalls."),
+    ] = 20.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least serious message to log.")
     ] = "info"
@@ -62,12 +165,12 @@ class Settings(BaseSettings):
         """Cores that one run may use."""
         # Half, so that even the smallest machine runs two requests at once: that is worth more than one
         # faster run, and a small model is slower on two cores than on one.
-        return self.threads or max(1, min(4, available_cores() // 2))
+        return self.threads or max(1, min(4, available_cores() // max(2, self.workers)))
 
     @property
     def run_concurrency(self) -> int:
-        """Long runs at once."""
-        return self.concurrency or max(1, available_cores() // self.run_threads)
+        """Long runs at once in one process."""
+        return self.concurrency or max(1, available_cores() // (self.run_threads * self.workers))
 
     @classmethod
     def settings_customise_sources(

@@ -59,7 +59,16 @@ def test_every_block_of_the_readme_runs(
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environment |= {"ADAPTACT_PORT": str(port)}
     blocks = readme_blocks()
-    assert [block.language for block in blocks] == ["python", "python", "sh", "sh", "sh", "sh", "python"]
+    assert [block.language for block in blocks] == [
+        "python",
+        "python",
+        "sh",
+        "sh",
+        "sh",
+        "sh",
+        "python",
+        "sh",
+    ]
     for block in blocks:
         code = block.code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
         if name := re.match(r"# (\w+\.py)\n", code):

@@ -2,17 +2,24 @@
 
 EngineError
 ├── UnknownModelError            no such model, or no such version of it
-├── ModelUnavailableError        the model is there but did not load
+├── ModelUnavailableError        the model is there but did not load, or was unloaded
+├── QueueFullError               as many requests wait for the model as may wait
+├── DeadlineExceededError        the request waited longer than it may
+├── DrainingError                the engine takes no new requests, since it is about to end
+├── AliasError                   an alias, or what it is to stand for, that cannot be
 ├── InvalidInputError            names, datatypes, shapes or values that the model does not take
 ├── MalformedRequestError        a message that cannot be read
 ├── NotExpressibleError          an answer that JSON cannot carry
 ├── UnsupportedError             a feature of the protocol that this server does not have
 ├── RunFailedError               the model failed while running; the log has the details
-└── StartupError            the server cannot start
-    ├── RepositoryError     the models folder
-    ├── ProviderError       the execution provider
-    ├── ListenError         the address to listen on
+└── StartupError                 the server cannot start
+    ├── RepositoryError          the models folder
+    ├── StateError               the folder of what outlives the process
+    ├── ProviderError            the execution provider
+    ├── ListenError              the address to listen on
     └── ModelRefusedError        one model's file
+        ├── PolicyError          a file without the parity or the signature that the operator requires
+        └── ConfigError          a model's `config.toml`
 """
 
 import reprlib
@@ -30,6 +37,26 @@ class UnknownModelError(EngineError):
 
 class ModelUnavailableError(EngineError):
     """A model or version that is in the repository but did not load."""
+
+
+class QueueFullError(EngineError):
+    """A request turned away, since the model's queue is full; it may succeed in `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceededError(EngineError):
+    """A request whose time was over before its turn came; nothing was run for it."""
+
+
+class DrainingError(EngineError):
+    """A request that came after the engine was told to end."""
+
+
+class AliasError(EngineError):
+    """An alias that cannot be: its name, or the version it is to stand for."""
 
 
 class InvalidInputError(EngineError):
@@ -60,6 +87,10 @@ class RepositoryError(StartupError):
     """A models folder that is missing, empty or unreadable."""
 
 
+class StateError(StartupError):
+    """A state folder that cannot be read or written, or holds what is not ours."""
+
+
 class ProviderError(StartupError):
     """An execution provider that was asked for and is not there."""
 
@@ -74,6 +105,14 @@ class ModelRefusedError(StartupError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
         self.detail = detail
+
+
+class PolicyError(ModelRefusedError):
+    """A file that lacks what the operator requires of every model: parity, or a signature."""
+
+
+class ConfigError(ModelRefusedError):
+    """A model's `config.toml` that cannot be read, or says what cannot be."""
 
 
 def quoted(text: object) -> str:

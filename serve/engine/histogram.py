@@ -49,7 +49,8 @@ class Histogram(Collector):
         """The family as the client library writes it: cumulative counts, and their sum."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
         ends = [*map(str, map(float, self._bounds)), "+Inf"]
-        for values, series in self._series.items():
+        # A copy, since a thread that loads a model may add its series meanwhile.
+        for values, series in list(self._series.items()):
             cumulative = list(accumulate(series.counts))
             family.add_metric(values, list(zip(ends, cumulative, strict=True)), series.total)
         yield family

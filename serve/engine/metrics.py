@@ -1,12 +1,23 @@
 """What the server counts, on a registry that is passed in."""
 
+from collections.abc import Sequence
+from time import perf_counter, time
+from typing import Literal, TypeAlias, get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from serve.engine.histogram import Histogram
+from serve.engine.histogram import Histogram, Series
+from serve.engine.states import BatchStatistics, Duration, ModelStatistics
 
 # From a small model on one row to a large one on a full batch.
 SECONDS = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+# Clients choose how many rows a request has; runs of further numbers of rows are counted together only.
+MOST_BATCHES = 256
+Reason: TypeAlias = Literal[
+    "queue_full", "deadline", "stopping", "unavailable", "client_limit", "key", "role"
+]
+"""Why a request was turned away."""
 
 
 class Metrics:
@@ -35,17 +46,37 @@ class Metrics:
             ROWS,
             registry,
         )
+        self.rejected = Counter(
+            "adaptact_requests_rejected",
+            "Requests turned away, by what for.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in get_args(Reason):
+            self.rejected.labels(reason)  # from zero, so that the first one is an increase
         self.ready = Gauge(
             "adaptact_model_ready",
             "Whether the model is loaded and can answer: 1 or 0.",
             ["model", "version"],
             registry=registry,
         )
+        # Each worker says that it is one, and their series are added up.
+        Gauge("adaptact_workers", "Processes that answer.", registry=registry).set(1)
         self.unknown = ModelMetrics(self, "", "")
+        self._of: dict[tuple[str, str], ModelMetrics] = {}
+
+    def of(self, name: str, version: str) -> "ModelMetrics":
+        """The version's own series, which go on where it is loaded again."""
+        if (name, version) not in self._of:
+            self._of[name, version] = ModelMetrics(self, name, version)
+        return self._of[name, version]
 
 
 class ModelMetrics:
-    """One version's own series, looked up once: a look-up costs as much as the counting."""
+    """One version's own series, looked up once: a look-up costs as much as the counting.
+
+    Everything is counted from one thread, the event loop's.
+    """
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         """Find or make the series of this version."""
@@ -59,6 +90,10 @@ class ModelMetrics:
             for stage in ("input", "queue", "compute", "output")
         )
         self.batch_size = metrics.batch_size.labels(model, version)
+        self._joining = self._parting = self._failing = 0.0
+        self._failed = 0
+        self._last: float | None = None
+        self._batches: dict[int, list[float]] = {}
 
     def count_request(self, code: int) -> None:
         """One more request answered with this status code."""
@@ -66,3 +101,76 @@ class ModelMetrics:
         if counter is None:
             counter = self._by_code[code] = self._requests.labels(*self._labels, code)
         counter.inc()
+
+    def count_alone(self, rows: int, seconds: float, ended: float) -> None:
+        """One more request that ran at once and by itself; as `count_run`."""
+        self.queue.observe(0.0)
+        self.compute.observe(seconds)
+        self.count_run(rows, seconds, ended)
+
+    def count_run(self, rows: int, seconds: float, ended: float) -> None:
+        """One more run: its rows, how long it took, and when by `perf_counter` it ended."""
+        self.batch_size.observe(rows)
+        self._last = ended
+        batch = self._batches.get(rows)
+        if batch is not None:
+            batch[0] += 1
+            batch[1] += seconds
+        elif len(self._batches) < MOST_BATCHES:
+            self._batches[rows] = [1, seconds, 0.0, 0.0]
+
+    def count_joining(self, rows: int, joining: float, parting: float, requests: int) -> None:
+        """How long joining so many requests, and parting their answers, took for a run of so many rows."""
+        self._joining += joining * requests
+        self._parting += parting * requests
+        if rows in self._batches:
+            self._batches[rows][2] += joining
+            self._batches[rows][3] += parting
+
+    def count_failure(self, seconds: float) -> None:
+        """One more request that the engine answered with an error, after so many seconds."""
+        self._failed += 1
+        self._failing += seconds
+
+    @property
+    def run_seconds(self) -> float:
+        """The mean of how long a request ran; 0 where none has."""
+        return self.compute.total / (sum(self.compute.counts) or 1)
+
+    def statistics(self, waiting: int) -> ModelStatistics:
+        """All of it by the protocol's names, and how many requests wait for their turn."""
+        queue, infer = _duration(self.queue), _duration(self.compute)
+        joining, parting = (Duration(infer.count, _ns(each)) for each in (self._joining, self._parting))
+        name, version = self._labels
+        return ModelStatistics(
+            name=name,
+            version=version,
+            last_inference=self._last_milliseconds(),
+            inference_count=int(self.batch_size.total),
+            execution_count=sum(self.batch_size.counts),
+            success=Duration(infer.count, queue.ns + joining.ns + infer.ns + parting.ns),
+            fail=Duration(self._failed, _ns(self._failing)),
+            queue=queue,
+            compute_input=joining,
+            compute_infer=infer,
+            compute_output=parting,
+            waiting=waiting,
+            batch_stats=tuple(_batch(rows, batch) for rows, batch in sorted(self._batches.items())),
+        )
+
+    def _last_milliseconds(self) -> int:
+        return 0 if self._last is None else int(1000 * (time() - perf_counter() + self._last))
+
+
+def _duration(series: Series) -> Duration:
+    return Duration(sum(series.counts), _ns(series.total))
+
+
+def _batch(rows: int, batch: Sequence[float]) -> BatchStatistics:
+    runs = int(batch[0])
+    infer, joining, parting = (Duration(runs, _ns(seconds)) for seconds in batch[1:])
+    return BatchStatistics(rows, joining, infer, parting)
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)

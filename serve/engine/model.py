@@ -5,10 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 
+import onnxruntime as ort
+
+from serve.engine.config import ModelConfig
 from serve.engine.cost import Cost
 from serve.engine.errors import InvalidInputError, RunFailedError, quoted
+from serve.engine.joining import has_rows, try_joining
 from serve.engine.manifest import Json, class_names, read_manifest
-from serve.engine.metrics import Metrics, ModelMetrics
+from serve.engine.metrics import ModelMetrics
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
 from serve.engine.signature import Array, Signature, elements
 
@@ -21,39 +25,49 @@ STATUS_MESSAGE = re.compile(r"Status Message: ([^/\n]*)$")
 
 
 class ServedModel:
-    """A model that can run; `cost` tells whether a run is short."""
+    """A model that can run; `cost` tells whether a run is short, `joins` whether requests share one."""
 
-    def __init__(self, name: str, version: str, session: Session, metrics: Metrics) -> None:
-        """Read the manifest, and time the model on zeros."""
+    def __init__(
+        self, name: str, version: str, session: Session, metrics: ModelMetrics, config: ModelConfig
+    ) -> None:
+        """Read the manifest, time the model on zeros, and see whether its requests can be joined.
+
+        Raises `ConfigError` where the configuration asks for joining that would change answers.
+        """
         self.name = name
         self.version = version
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = read_manifest(session.metadata)
         self.classes = class_names(self.manifest)
-        self.metrics = ModelMetrics(metrics, name, version)
+        self.metrics = metrics
+        self.config = config
         self._session = session
-        self.cost = Cost(self._warm_up())
+        seconds = self._warm_up()
+        self.cost = Cost(seconds / elements(self.signature.zeros()))
+        self.joins = self._joins(seconds)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        options: ort.RunOptions | None = None,
+    ) -> list[Array]:
         """The named outputs; raises `InvalidInputError` for values it refuses, else `RunFailedError`."""
         try:
-            return self._session.run(inputs, outputs)
+            return self._session.run(inputs, outputs, options)
         except INPUT_ERROR as error:
-            raise InvalidInputError(f"{self._called} cannot run on these values{_reason(error)}") from error
+            raise InvalidInputError(f"{self.called} cannot run on these values{_reason(error)}") from error
         except ORT_ERRORS as error:
-            log.error("%s failed while running: %s", self._called, error)
-            raise RunFailedError(f"{self._called} failed while running; the server's log says why") from error
-
-    def stop(self) -> None:
-        """Make the runs in progress fail."""
-        self._session.stop()
+            log.error("%s failed while running: %s", self.called, error)
+            raise RunFailedError(f"{self.called} failed while running; the server's log says why") from error
 
     @property
-    def _called(self) -> str:
+    def called(self) -> str:
+        """The model's name and version, for a message."""
         return f"model {quoted(self.name)} version {quoted(self.version)}"
 
     def _warm_up(self) -> float:
-        """Seconds that a run takes for each element of its input: the shortest of a few."""
+        """Seconds that a run on zeros takes: the shortest of a few."""
         inputs = self.signature.zeros()
         outputs = self.signature.choose_outputs(None)
         seconds = []
@@ -63,11 +77,21 @@ class ServedModel:
                 self._session.run(inputs, outputs)
             except ORT_ERRORS:
                 # Not every model takes zeros, or sizes of 1; requests will tell what it costs.
-                return LONG_SECONDS
+                return LONG_SECONDS * elements(inputs)
             seconds.append(perf_counter() - start)
             if seconds[-1] > SLOW_SECONDS:
                 break
-        return min(seconds) / elements(inputs)
+        return min(seconds)
+
+    def _joins(self, seconds: float) -> bool:
+        if self.config.batching == "off" or self.config.batch_rows == 1 or not has_rows(self.signature):
+            return False
+        try:
+            joined = try_joining(self._session.run, self.signature, seconds, self.config.batch_rows)
+        except ORT_ERRORS:
+            # Numbers that mean nothing to the model: without having seen it, nothing is joined unasked.
+            return self.config.batching == "on"
+        return joined.allows(self.config.batching)
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """What ONNX Runtime runs on: chosen by the operator, never replaced in silence."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import onnxruntime as ort
@@ -10,6 +12,39 @@ Provider: TypeAlias = Literal["cpu", "cuda"]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+
+
+@dataclass(frozen=True, slots=True)
+class CudaOptions:
+    """How a GPU is used."""
+
+    device: int = 0
+    memory_limit_bytes: int = 0
+    """What ONNX Runtime's arena may take of each session; 0 for all there is."""
+    tf32: bool = False
+    """Whether matrices may be multiplied with 10 bits of mantissa: faster, and beyond what parity allows."""
+    graph_rows: tuple[int, ...] = ()
+    """Batch sizes that a CUDA graph is recorded for; smaller ones are padded to the next of them."""
+
+    def native(self) -> dict[str, str]:
+        """The options by ONNX Runtime's names.
+
+        Source: ONNX Runtime, CUDA Execution Provider,
+        https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html
+        """
+        options = {
+            "device_id": str(self.device),
+            # By powers of two, as it grows otherwise, the arena may take twice what is needed.
+            "arena_extend_strategy": "kSameAsRequested",
+            # An exhaustive search runs again for every new batch size, and takes seconds.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "use_tf32": "1" if self.tf32 else "0",
+        }
+        if self.memory_limit_bytes:
+            options["gpu_mem_limit"] = str(self.memory_limit_bytes)
+        if self.graph_rows:
+            options["enable_cuda_graph"] = "1"
+        return options
 
 
 def choose_providers(provider: Provider) -> list[str]:
@@ -23,6 +58,11 @@ def choose_providers(provider: Provider) -> list[str]:
         )
     ort.preload_dlls()
     return [CUDA, CPU]
+
+
+def native_options(providers: tuple[str, ...], cuda: CudaOptions) -> list[Mapping[str, str]]:
+    """The options of each provider, in the providers' order."""
+    return [cuda.native() if name == CUDA else {} for name in providers]
 
 
 def check_providers(wanted: list[str], got: list[str]) -> None:

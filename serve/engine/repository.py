@@ -3,6 +3,7 @@
 `<name>/<version>/model.onnx` is version `<version>` of `<name>`; `<name>.onnx` is version 1.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,26 +25,23 @@ class ModelFile:
     version: str
     path: Path
     problem: str = ""
+    bare: bool = False
+    """Whether it is `<name>.onnx`, without a folder of its own."""
 
 
 def find_models(folder: Path) -> list[ModelFile]:
-    """Every version in the folder, by name and then by version; raises `RepositoryError` if there is none."""
+    """Every version in the folder, by name and then by version; raises `RepositoryError` without a folder."""
     if not folder.is_dir():
         raise RepositoryError(f"models folder `{folder}` does not exist or is not a folder")
     try:
         found = [entry for path in sorted(folder.iterdir()) for entry in _entries(path)]
     except OSError as error:
         raise RepositoryError(f"models folder `{folder}` cannot be read: {error.strerror}") from error
-    if not found:
-        raise RepositoryError(
-            f"models folder `{folder}` holds no model; "
-            f"expected `<name>/<version>/{MODEL_FILE}` or `<name>{SUFFIX}`"
-        )
     return sorted(_without_doubles(found), key=lambda entry: (entry.name, int(entry.version)))
 
 
-def check_loadable(folder: Path, entry: ModelFile, limit_bytes: int) -> None:
-    """Raise `ModelRefusedError` unless the entry is a file inside the folder and within the limit."""
+def check_loadable(folder: Path, entry: ModelFile) -> None:
+    """Raise `ModelRefusedError` unless the entry is a file inside the folder."""
     if entry.problem:
         raise ModelRefusedError(entry.problem)
     path = entry.path
@@ -52,23 +50,22 @@ def check_loadable(folder: Path, entry: ModelFile, limit_bytes: int) -> None:
         raise ModelRefusedError(f"`{path.name}` is a link that leads out of the models folder")
     if not path.is_file():
         raise ModelRefusedError(f"there is no file `{path.name}`")
-    size = path.stat().st_size
-    if size > limit_bytes:
-        raise ModelRefusedError(f"`{path.name}` has {size} bytes; the limit is {limit_bytes}")
 
 
 def _entries(path: Path) -> Iterator[ModelFile]:
     if path.name.startswith("."):
         return
     if path.suffix == SUFFIX and not path.is_dir():
-        yield ModelFile(path.stem, "1", path, _name_problem(path.stem))
+        yield ModelFile(path.stem, "1", path, _name_problem(path.stem), bare=True)
     elif path.is_dir():
         yield from _versions(path)
 
 
 def _versions(path: Path) -> Iterator[ModelFile]:
     problem = _name_problem(path.name)
-    versions = [member for member in path.iterdir() if member.is_dir() and VERSION.fullmatch(member.name)]
+    versions = [
+        Path(member) for member in os.scandir(path) if VERSION.fullmatch(member.name) and member.is_dir()
+    ]
     for version in versions:
         yield ModelFile(path.name, version.name, version / MODEL_FILE, problem)
     if not versions and any(path.glob(f"**/*{SUFFIX}")):

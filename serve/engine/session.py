@@ -1,21 +1,23 @@
-"""One ONNX Runtime session: a file in, arrays in and out."""
+"""One ONNX Runtime session: a file's bytes in, arrays in and out."""
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import ModelRefusedError, quoted
-from serve.engine.providers import check_providers
+from serve.engine.files import ModelBytes
+from serve.engine.providers import CUDA, CudaOptions, check_providers, native_options
+from serve.engine.run_options import SILENT, run_options
 from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
-SILENT = 4  # only fatal messages: what goes wrong arrives as an exception and is logged by us
+WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 # They share no base class of their own.
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -43,16 +45,22 @@ class SessionOptions:
 
     threads: int
     providers: tuple[str, ...]
+    cuda: CudaOptions = field(default_factory=CudaOptions)
 
 
 class Session:
     """A loaded model: its signature, its metadata, and `run`."""
 
-    def __init__(self, path: Path, options: SessionOptions) -> None:
-        """Load the file; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
+    def __init__(self, files: ModelBytes, options: SessionOptions) -> None:
+        """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
         try:
             self._session = ort.InferenceSession(
-                str(path), _native_options(options), providers=list(options.providers)
+                files.model,
+                _native_options(files, options),
+                providers=list(options.providers),
+                provider_options=native_options(options.providers, options.cuda),
+                # It would start anew on another provider after an error, with no more than a printed word.
+                enable_fallback=0,
             )
             self.signature = Signature(
                 inputs=tuple(_spec("input", value) for value in self._session.get_inputs()),
@@ -62,32 +70,48 @@ class Session:
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())
-        self._run_options = ort.RunOptions()
-        self._run_options.log_severity_level = SILENT
+        # What it keeps to start anew is as large as the weights.
+        self._session._model_bytes = None
+        self._run_options = run_options()
         self._has_bfloat16 = any(
             spec.datatype.dtype == BFLOAT16 for spec in self.signature.inputs + self.signature.outputs
         )
+        self._graphs: CudaGraphs | None = None
+        if options.cuda.graph_rows and options.providers[0] == CUDA:
+            self._graphs = self._recorded(options.cuda)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        options: ort.RunOptions | None = None,
+    ) -> list[Array]:
         """The named outputs for inputs that fit the signature; raises one of `ORT_ERRORS`."""
+        options = options or self._run_options
         if self._has_bfloat16:
-            return self._run_as_ort_values(inputs, outputs)
-        arrays: list[Array] = self._session.run(outputs, inputs, self._run_options)
+            return self._run_as_ort_values(inputs, outputs, options)
+        if self._graphs is not None:
+            return self._graphs.run(inputs, outputs, options)
+        arrays: list[Array] = self._session.run(outputs, inputs, options)
         return arrays
 
-    def stop(self) -> None:
-        """Make the runs in progress, and all later ones, fail at their next operator."""
-        self._run_options.terminate = True
+    def _recorded(self, cuda: CudaOptions) -> CudaGraphs:
+        try:
+            graphs = CudaGraphs(self._session, self.signature, cuda)
+            graphs.record()
+        except ORT_ERRORS as error:
+            raise ModelRefusedError("CUDA graphs of it cannot be recorded", detail=str(error)) from error
+        return graphs
 
-    def _run_as_ort_values(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def _run_as_ort_values(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions
+    ) -> list[Array]:
         # `run` turns arrays into tensors by their numpy type, and numpy has none for bfloat16.
         feeds = {name: _ort_value(array) for name, array in inputs.items()}
-        return [
-            _array(value) for value in self._session.run_with_ort_values(outputs, feeds, self._run_options)
-        ]
+        return [_array(value) for value in self._session.run_with_ort_values(outputs, feeds, options)]
 
 
-def _native_options(options: SessionOptions) -> ort.SessionOptions:
+def _native_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOptions:
     made = ort.SessionOptions()
     made.log_severity_level = SILENT
     made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -95,9 +119,15 @@ def _native_options(options: SessionOptions) -> ort.SessionOptions:
     made.inter_op_num_threads = 1
     # Memory patterns are kept for every input shape ever seen, and clients choose the batch size.
     made.enable_mem_pattern = False
-    # Spinning threads of idle models would take the cores from the busy ones.
+    # Spinning threads of idle models would take the cores from the busy ones. The one pool that sessions may
+    # share instead of having their own cannot be told so from Python (ONNX Runtime 1.32).
     made.add_session_config_entry("session.intra_op.allow_spinning", "0")
     made.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A model without a path has no folder that its weights could be in, unless it is told of one.
+    made.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))
+    if files.beside:
+        names, contents = list(files.beside), list(files.beside.values())
+        made.add_external_initializers_from_files_in_memory(names, contents, list(map(len, contents)))
     return made
 
 

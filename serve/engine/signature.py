@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import TypeAlias
 
 import numpy as np
@@ -108,4 +107,7 @@ def _check_shape(spec: TensorSpec, shape: tuple[int, ...], symbols: dict[str, in
 
 def elements(arrays: Mapping[str, Array]) -> int:
     """How many values all the arrays hold together, at least one."""
-    return max(1, sum(prod(array.shape) for array in arrays.values()))
+    total = 0
+    for array in arrays.values():
+        total += array.size
+    return total or 1

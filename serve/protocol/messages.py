@@ -1,15 +1,16 @@
-"""Inference messages of the Open Inference Protocol v2: read a request, write a reply."""
+"""Inference requests of the Open Inference Protocol v2, read from JSON with binary tensors behind it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
-
-import orjson
+from typing import NamedTuple
 
 from serve.engine.datatypes import BY_NAME, Datatype
-from serve.engine.errors import MalformedRequestError, UnsupportedError, listed, quoted
-from serve.engine.signature import Array, Signature
-from serve.protocol.tensors import check_finite, datatype_name, from_binary, from_json, to_binary, to_json
+from serve.engine.errors import MalformedRequestError, listed, quoted
+from serve.engine.signature import Array
+from serve.protocol.binary import from_binary
+from serve.protocol.parameters import check_reserved, flag, read_parameters, timeout_seconds, whole_number
+from serve.protocol.tensors import from_json
 from serve.protocol.text import Value, items, members, parse_json, plain
 
 MAX_RANK = 32
@@ -17,29 +18,30 @@ MAX_SIZE = 2**63 - 1
 # Data bound a tensor's size, except when one dimension is 0; then this bounds the others.
 MAX_EMPTY_ELEMENTS = 2**26
 BINARY_SIZE = "binary_data_size"
-UNSUPPORTED = ("shared_memory_region", "classification")
+NO_OUTPUTS: Mapping[str, "RequestedOutput"] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class InferRequest:
-    """What a client asks: its inputs by name, and which outputs it wants, binary or not."""
+class RequestedOutput:
+    """How a client wants an output: in binary or not; itself, or its so many highest scores."""
+
+    binary: bool
+    classification: int = 0
+
+
+class InferRequest(NamedTuple):
+    """What a client asks: its inputs by name, which outputs it wants and how, and how long it waits."""
 
     inputs: Mapping[str, Array]
-    outputs: Mapping[str, bool] = field(default_factory=dict)
+    outputs: Mapping[str, RequestedOutput] = NO_OUTPUTS
     binary_by_default: bool = False
     id: str | None = None
+    timeout_seconds: float | None = None
 
     def wants_binary(self, output: str) -> bool:
         """Whether this output is to be answered as a binary tensor."""
-        return self.outputs.get(output, self.binary_by_default)
-
-
-@dataclass(frozen=True, slots=True)
-class InferReply:
-    """The body of a reply, and how many of its bytes are JSON if binary tensors follow them."""
-
-    body: bytes
-    json_bytes: int | None
+        requested = self.outputs.get(output)
+        return self.binary_by_default if requested is None else requested.binary
 
 
 class _Tail:
@@ -81,64 +83,19 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
     inputs = _read_inputs(message.get("inputs"), tail)
     tail.check_used_up()
     outputs = plain(message.get("outputs"))
-    parameters = _parameters("request", "", plain(message.get("parameters")))
-    binary = _flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
-    return InferRequest(inputs, _read_outputs(outputs, binary), binary, _identity(message.get("id")))
-
-
-def read_raw_request(body: bytes | bytearray, signature: Signature) -> InferRequest:
-    """The request that is nothing but its only input's bytes; every output is to be binary."""
-    if len(signature.inputs) != 1:
-        raise MalformedRequestError(
-            "a raw binary body needs a model with one input; "
-            f"this one has {listed([spec.name for spec in signature.inputs])}"
-        )
-    spec = signature.inputs[0]
-    shape = spec.dims
-    if spec.datatype.name == "BYTES":
-        # The body is one string, with nothing before it.
-        data = memoryview(len(body).to_bytes(4, "little") + bytes(body))
-        return InferRequest(
-            {spec.name: from_binary(spec.name, data, spec.datatype, [max(dim, 1) for dim in shape])},
-            binary_by_default=True,
-        )
-    if shape.count(-1) > 1:
-        raise MalformedRequestError(
-            f"a raw binary body needs an input with at most one size that varies; "
-            f"input {quoted(spec.name)} has `{shape}`"
-        )
-    row = prod(dim for dim in shape if dim != -1) * spec.datatype.dtype.itemsize
-    shape = [len(body) // row if row and dim == -1 else dim for dim in shape]
+    parameters = read_parameters("request", "", plain(message.get("parameters")))
+    timeout = None
+    if parameters:
+        check_reserved(parameters)
+        timeout = timeout_seconds(parameters)
+    binary = flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
     return InferRequest(
-        {spec.name: from_binary(spec.name, memoryview(body), spec.datatype, [max(dim, 0) for dim in shape])},
-        binary_by_default=True,
+        inputs,
+        _read_outputs(outputs, binary),
+        binary,
+        _identity(message.get("id")),
+        timeout,
     )
-
-
-def write_reply(model: str, version: str, request: InferRequest, outputs: Mapping[str, Array]) -> InferReply:
-    """The answer to the request; raises `NotExpressibleError` for values that JSON cannot carry."""
-    described: list[dict[str, object]] = []
-    message: dict[str, object] = {"model_name": model, "model_version": version, "outputs": described}
-    if request.id is not None:
-        message["id"] = request.id
-    tensors: list[bytes] = []
-    for name, array in outputs.items():
-        entry: dict[str, object] = {"name": name, "datatype": datatype_name(array), "shape": array.shape}
-        if request.wants_binary(name):
-            tensors.append(to_binary(array))
-            entry["parameters"] = {BINARY_SIZE: len(tensors[-1])}
-        else:
-            entry["data"] = to_json(name, array)
-        described.append(entry)
-    text = orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
-    # orjson writes null for NaN and infinities: looking for it is quicker than looking at every number.
-    if b"null" in text:
-        for name in outputs:
-            if not request.wants_binary(name):
-                check_finite(name, outputs[name])
-    if not tensors:
-        return InferReply(text, None)
-    return InferReply(b"".join((text, *tensors)), len(text))
 
 
 def _read_inputs(entries: object, tail: _Tail) -> dict[str, Array]:
@@ -158,9 +115,9 @@ def _read_inputs(entries: object, tail: _Tail) -> dict[str, Array]:
 
 
 def _read_tensor(name: str, entry: Mapping[str, object], tail: _Tail) -> Array:
-    shape = _shape(name, plain(entry.get("shape")))
-    datatype = _datatype(name, entry.get("datatype"))
-    parameters = _parameters("input", name, plain(entry.get("parameters")))
+    shape = read_shape(name, plain(entry.get("shape")))
+    datatype = read_datatype(name, entry.get("datatype"))
+    parameters = read_parameters("input", name, plain(entry.get("parameters")))
     data = entry.get("data")
     if BINARY_SIZE not in parameters:
         if data is None:
@@ -171,16 +128,20 @@ def _read_tensor(name: str, entry: Mapping[str, object], tail: _Tail) -> Array:
     return from_binary(name, tail.take(name, parameters[BINARY_SIZE]), datatype, shape)
 
 
-def _shape(name: str, shape: Value) -> list[int]:
-    if not isinstance(shape, list) or any(type(dim) is not int or not 0 <= dim <= MAX_SIZE for dim in shape):
+def read_shape(name: str, shape: Value) -> list[int]:
+    """The input's shape; raises `MalformedRequestError` for what no tensor has."""
+    # A loop, since a generator would cost more than all it looks at.
+    sizes: list[int] = []
+    for dim in shape if isinstance(shape, list) else [None]:
+        if type(dim) is not int or not 0 <= dim <= MAX_SIZE:
+            raise MalformedRequestError(
+                f"input {quoted(name)}: `shape` is not a list of sizes, got {quoted(shape)}"
+            )
+        sizes.append(dim)
+    if len(sizes) > MAX_RANK:
         raise MalformedRequestError(
-            f"input {quoted(name)}: `shape` is not a list of sizes, got {quoted(shape)}"
+            f"input {quoted(name)}: `shape` has `{len(sizes)}` dimensions, at most `{MAX_RANK}`"
         )
-    if len(shape) > MAX_RANK:
-        raise MalformedRequestError(
-            f"input {quoted(name)}: `shape` has `{len(shape)}` dimensions, at most `{MAX_RANK}`"
-        )
-    sizes = [dim for dim in shape if isinstance(dim, int)]
     if 0 in sizes and prod(size for size in sizes if size) > MAX_EMPTY_ELEMENTS:
         raise MalformedRequestError(
             f"input {quoted(name)}: `shape` {quoted(sizes)} is too large for an empty tensor"
@@ -188,7 +149,8 @@ def _shape(name: str, shape: Value) -> list[int]:
     return sizes
 
 
-def _datatype(name: str, datatype: object) -> Datatype:
+def read_datatype(name: str, datatype: object) -> Datatype:
+    """The input's datatype; raises `MalformedRequestError` for one that the protocol does not have."""
     if isinstance(datatype, str) and datatype in BY_NAME:
         return BY_NAME[datatype]
     raise MalformedRequestError(
@@ -196,46 +158,28 @@ def _datatype(name: str, datatype: object) -> Datatype:
     )
 
 
-def _read_outputs(entries: Value, binary_by_default: bool) -> dict[str, bool]:
+def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, RequestedOutput]:
     if entries is None:
-        return {}
+        return NO_OUTPUTS
     if not isinstance(entries, list):
         raise MalformedRequestError("`outputs` is not a list")
-    outputs: dict[str, bool] = {}
+    outputs: dict[str, RequestedOutput] = {}
     for position, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(name, str):
             raise MalformedRequestError(f"`outputs[{position}]` has no `name`")
         if name in outputs:
             raise MalformedRequestError(f"output {quoted(name)} already exists in the request")
-        parameters = _parameters("output", name, entry.get("parameters"))
-        outputs[name] = _flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data")
+        outputs[name] = _read_output(name, entry.get("parameters"), binary_by_default)
     return outputs
 
 
-def _parameters(kind: str, name: str, parameters: Value) -> dict[str, Value]:
-    if parameters is None:
-        return {}
-    if not isinstance(parameters, dict):
-        raise MalformedRequestError(f"{_where(kind, name)}: `parameters` is not an object")
-    for parameter in UNSUPPORTED:
-        if parameter in parameters:
-            raise UnsupportedError(
-                f"{_where(kind, name)}: parameter `{parameter}` is not supported by this server"
-            )
-    return parameters
-
-
-def _flag(kind: str, name: str, value: Value, parameter: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise MalformedRequestError(
-        f"{_where(kind, name)}: `{parameter}` is not true or false, got {quoted(value)}"
+def _read_output(name: str, given: Value, binary_by_default: bool) -> RequestedOutput:
+    parameters = read_parameters("output", name, given)
+    return RequestedOutput(
+        flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data"),
+        whole_number("output", name, parameters.get("classification", 0), "classification"),
     )
-
-
-def _where(kind: str, name: str) -> str:
-    return f"{kind} {quoted(name)}" if name else f"the {kind}"
 
 
 def _identity(identity: object) -> str | None:

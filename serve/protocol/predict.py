@@ -6,23 +6,35 @@ import numpy as np
 import orjson
 
 from serve.engine.errors import MalformedRequestError, NotExpressibleError, listed, quoted
-from serve.engine.signature import Array, Signature
+from serve.engine.manifest import Json
+from serve.engine.signature import Array, Signature, TensorSpec
+from serve.protocol.images import is_image, read_images
 from serve.protocol.tensors import check_finite, check_has_json, from_nested
 from serve.protocol.text import Value, members, parse_json, plain
 
 
-def read_instances(body: bytes | bytearray, signature: Signature) -> dict[str, Array]:
-    """The model's inputs, each with one row for each instance; raises `MalformedRequestError`."""
+def read_instances(
+    body: bytes | bytearray, signature: Signature, manifest: Mapping[str, Json] | None = None
+) -> dict[str, Array]:
+    """The model's inputs, each with one row for each instance; images as the manifest says.
+
+    Raises `MalformedRequestError`, or `UnsupportedError` for images that the model cannot take.
+    """
     message = members(parse_json(body)) or {}
     instances = plain(message.get("instances"))
     if not isinstance(instances, list) or not instances:
         raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
     names = [spec.name for spec in signature.inputs]
-    if len(names) > 1 or isinstance(instances[0], dict):
+    if len(names) > 1 or (isinstance(instances[0], dict) and not is_image(instances[0])):
         columns = _columns(instances, names)
     else:
         columns = {name: instances for name in names}
-    return {spec.name: from_nested(spec.name, columns[spec.name], spec.datatype) for spec in signature.inputs}
+    return {spec.name: _tensor(spec, columns[spec.name], manifest) for spec in signature.inputs}
+
+
+def may_hold_images(body: bytes | bytearray) -> bool:
+    """Whether images may be among the instances: to decode them takes long."""
+    return b'"b64"' in body
 
 
 def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Sequence[str]) -> bytes:
@@ -43,6 +55,12 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
     if labels:
         message["labels"] = labels
     return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _tensor(spec: TensorSpec, column: list[Value], manifest: Mapping[str, Json] | None) -> Array:
+    if is_image(column[0]):
+        return read_images(spec, column, manifest)
+    return from_nested(spec.name, column, spec.datatype)
 
 
 def _columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:

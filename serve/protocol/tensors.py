@@ -1,21 +1,19 @@
-"""Tensors of the protocol, in JSON and in binary, to and from numpy arrays."""
+"""Tensors of the protocol in JSON, to and from numpy arrays."""
 
-import struct
 from collections.abc import Sequence
 from itertools import chain
-from math import prod
 from typing import Any, Literal
 
 import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from serve.engine.datatypes import BFLOAT16, BY_DTYPE, Datatype
+from serve.engine.datatypes import BFLOAT16, Datatype
 from serve.engine.errors import MalformedRequestError, NotExpressibleError, quoted
 from serve.engine.signature import Array
+from serve.protocol.binary import shaped
 from serve.protocol.text import MAX_DEPTH, Value
 
-LENGTH = struct.Struct("<I")
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
 WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
     "f": ("d", np.dtype(np.float64)),
@@ -41,7 +39,7 @@ def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int])
         raise MalformedRequestError(
             f"input {quoted(name)}: `data` holds a value that is not a `{datatype.name}`"
         ) from error
-    return _shaped(name, flat, shape)
+    return shaped(name, flat, shape)
 
 
 def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
@@ -57,36 +55,11 @@ def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
     return flat.reshape(shape)
 
 
-def from_binary(name: str, data: memoryview, datatype: Datatype, shape: Sequence[int]) -> Array:
-    """The tensor whose little-endian, row-major bytes these are; raises `MalformedRequestError`."""
-    if datatype.name == "BYTES":
-        return _shaped(name, _strings(name, data, prod(shape)), shape)
-    expected = prod(shape) * datatype.dtype.itemsize
-    if len(data) != expected:
-        raise MalformedRequestError(
-            f"input {quoted(name)}: shape `{list(shape)}` of `{datatype.name}` takes `{expected}` bytes, "
-            f"got `{len(data)}`"
-        )
-    flat = np.frombuffer(data, datatype.dtype)
-    if datatype.name == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
-        raise MalformedRequestError(f"input {quoted(name)}: a BOOL is a byte `0` or `1`")
-    # A header of odd length leaves the numbers behind it unaligned, which kernels need not bear.
-    return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
-
-
 def to_json(name: str, array: Array) -> object:
     """The tensor as what orjson writes as one flat list; raises `NotExpressibleError` for BF16."""
     check_has_json(name, array)
     flat = np.ascontiguousarray(array).reshape(-1)
     return flat.tolist() if array.dtype == np.object_ else flat
-
-
-def to_binary(array: Array) -> bytes:
-    """The tensor's little-endian, row-major bytes; strings with their length before them."""
-    if array.dtype != np.object_:
-        return array.tobytes()
-    encoded = [str(element).encode() for element in array.flat]
-    return b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in encoded))
 
 
 def check_has_json(name: str, array: Array) -> None:
@@ -134,44 +107,3 @@ def _flat_array(data: list[Value], datatype: Datatype) -> tuple[Array, list[int]
         raise TypeError
     wide = WIDEST[kind][1] if kind in WIDEST else datatype.dtype
     return _narrowed(np.array(data, wide), datatype), shape
-
-
-def _strings(name: str, data: memoryview, count: int) -> Array:
-    texts: list[str] = []
-    position = 0
-    while position < len(data):
-        start = position + LENGTH.size
-        if start > len(data):
-            raise MalformedRequestError(f"input {quoted(name)}: a string's length is cut off")
-        (length,) = LENGTH.unpack_from(data, position)
-        position = start + length
-        if position > len(data):
-            raise MalformedRequestError(
-                f"input {quoted(name)}: a string of `{length}` bytes reaches beyond its tensor"
-            )
-        texts.append(_decoded(name, data[start:position]))
-    if len(texts) != count:
-        raise MalformedRequestError(f"input {quoted(name)}: expected `{count}` strings, got `{len(texts)}`")
-    return np.array(texts, np.object_)
-
-
-def _decoded(name: str, text: memoryview) -> str:
-    try:
-        return str(text, "utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedRequestError(
-            f"input {quoted(name)}: a string is not UTF-8, the encoding of the model's strings"
-        ) from error
-
-
-def _shaped(name: str, flat: Array, shape: Sequence[int]) -> Array:
-    if flat.size != prod(shape):
-        raise MalformedRequestError(
-            f"input {quoted(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"
-        )
-    return flat.reshape(shape)
-
-
-def datatype_name(array: Array) -> str:
-    """The protocol's name for the array's dtype."""
-    return BY_DTYPE[array.dtype].name

@@ -42,6 +42,14 @@ def parse_json(text: bytes | bytearray | memoryview) -> object:
         raise MalformedRequestError(f"the body is not valid JSON: {_first_sentence(error)}") from error
 
 
+def parse_object(text: bytes | bytearray) -> dict[str, Value]:
+    """The JSON object; an empty one for no text at all; raises `MalformedRequestError` for anything else."""
+    value = plain(parse_json(text)) if text else {}
+    if not isinstance(value, dict):
+        raise MalformedRequestError("the body is not a JSON object")
+    return value
+
+
 def members(value: object) -> dict[str, object] | None:
     """A JSON object's values by name, each as it was parsed; None if the value is not an object."""
     if isinstance(value, simdjson.Object):

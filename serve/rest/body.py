@@ -1,23 +1,54 @@
-"""Reading a request's body within a limit: the only place that reads one."""
+"""Reading a request's body within limits: the only place that reads one."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from serve.engine.errors import MalformedRequestError, quoted
+from serve.protocol.compression import Coding, accepted_coding, decompress, read_coding
+from serve.protocol.text import Value, parse_object
 from serve.rest.errors import BodyTooLarge, UnsupportedEncoding
 
 JSON_BYTES = b"inference-header-content-length"
 DIGITS = 18  # of a size that anybody can mean
+# What a request may send that asks no model anything: settings, a model's configuration.
+SMALL_BYTES = 2**20
+# From here on zlib takes longer than handing the work to another thread and back.
+THREAD_BYTES = 64 * 2**10
 
 
-async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes | bytearray:
-    """The whole body, whatever its content type says.
+class Head(NamedTuple):
+    """What a request's headers say of its body, and of the answer's."""
 
-    Raises `BodyTooLarge` as soon as the announced or the received bytes exceed the limit.
+    announced: bytes
+    json_bytes: int | None
+    """How many bytes of the body, uncompressed, the client says are JSON; None if it says nothing."""
+    coding: Coding | None
+    accepted: Coding | None
+
+
+def read_head(scope: Scope) -> Head:
+    """The head; raises `UnsupportedEncoding`, or `MalformedRequestError` for a number that is none."""
+    # A server gives names in lower case.
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    coding, accepted = headers.get(b"content-encoding"), headers.get(b"accept-encoding")
+    return Head(
+        headers.get(b"content-length", b""),
+        _json_bytes(headers.get(JSON_BYTES)),
+        None if coding is None or coding in (b"", b"identity") else _coding(coding),
+        None if accepted is None else accepted_coding(accepted.decode("latin-1")),
+    )
+
+
+async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes | bytearray:
+    """The whole body, decompressed, whatever its content type says.
+
+    Raises `BodyTooLarge` as soon as the announced, the received or the decompressed bytes exceed the limit.
     """
-    if _header(scope, b"content-encoding") not in (b"", b"identity"):
-        raise UnsupportedEncoding
-    announced = _header(scope, b"content-length")
+    announced = head.announced
     if announced.isdigit() and (len(announced) > DIGITS or int(announced) > limit_bytes):
         raise BodyTooLarge(limit_bytes)
     message = await receive()
@@ -32,12 +63,29 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes |
         raise ClientDisconnect
     if len(whole) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
-    return whole
+    return whole if head.coding is None else await _decompressed(whole, head.coding, limit_bytes)
 
 
-def json_bytes(scope: Scope) -> int | None:
-    """How many bytes of the body the client says are JSON; None if it says nothing."""
-    text = _header(scope, JSON_BYTES)
+async def read_small_object(scope: Scope, receive: Receive) -> dict[str, Value]:
+    """The JSON object that a request sends; an empty one for an empty body."""
+    return parse_object(await read_body(read_head(scope), receive, SMALL_BYTES))
+
+
+async def _decompressed(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> bytes:
+    # Some kilobytes grow to megabytes, so only what is really short stays on the event loop.
+    if len(body) * 16 < THREAD_BYTES:
+        return decompress(body, coding, limit_bytes)
+    return await asyncio.to_thread(decompress, body, coding, limit_bytes)
+
+
+def _coding(text: bytes) -> Coding:
+    coding = read_coding(text.decode("latin-1"))
+    if coding is None:
+        raise UnsupportedEncoding(text.decode("latin-1"))
+    return coding
+
+
+def _json_bytes(text: bytes | None) -> int | None:
     if not text:
         return None
     if not text.isdigit() or len(text) > DIGITS:
@@ -45,11 +93,3 @@ def json_bytes(scope: Scope) -> int | None:
             f"`Inference-Header-Content-Length` is not a number of bytes: {quoted(text.decode('latin-1'))}"
         )
     return int(text)
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    """A header's value, or nothing; a server gives names in lower case."""
-    for found, value in scope["headers"]:
-        if found == name:
-            return bytes(value)
-    return b""

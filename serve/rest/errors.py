@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from fastapi import Request, Response
@@ -10,30 +11,55 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
+from serve.access.errors import AccessError, ClientLimitError, KeyRequiredError, RoleRequiredError
 from serve.engine.errors import (
+    AliasError,
+    ConfigError,
+    DeadlineExceededError,
+    DrainingError,
     EngineError,
     InvalidInputError,
     MalformedRequestError,
+    ModelRefusedError,
     ModelUnavailableError,
     NotExpressibleError,
+    QueueFullError,
     RunFailedError,
     StartupError,
     UnknownModelError,
     UnsupportedError,
+    quoted,
 )
+from serve.protocol.compression import TooLargeUncompressedError
+from serve.workers.channel import ChannelClosedError
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 log = logging.getLogger("adaptact")
 
 STATUS: dict[type[EngineError], HTTPStatus] = {
     UnknownModelError: HTTPStatus.NOT_FOUND,
     ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    QueueFullError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DrainingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ChannelClosedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineExceededError: HTTPStatus.GATEWAY_TIMEOUT,
+    AliasError: HTTPStatus.BAD_REQUEST,
+    ConfigError: HTTPStatus.BAD_REQUEST,
+    ModelRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidInputError: HTTPStatus.BAD_REQUEST,
     MalformedRequestError: HTTPStatus.BAD_REQUEST,
+    TooLargeUncompressedError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     NotExpressibleError: HTTPStatus.BAD_REQUEST,
     UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
     RunFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     StartupError: HTTPStatus.SERVICE_UNAVAILABLE,
+    KeyRequiredError: HTTPStatus.UNAUTHORIZED,
+    RoleRequiredError: HTTPStatus.FORBIDDEN,
+    ClientLimitError: HTTPStatus.TOO_MANY_REQUESTS,
+    AccessError: HTTPStatus.FORBIDDEN,
 }
 
 
@@ -47,13 +73,13 @@ class BodyTooLarge(HTTPException):
 
 
 class UnsupportedEncoding(HTTPException):
-    """A compressed body, which is not read."""
+    """A body in a coding that is not read."""
 
-    def __init__(self) -> None:
+    def __init__(self, coding: str) -> None:
         super().__init__(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "a body with `Content-Encoding` is not read; send it uncompressed",
-            headers={"Accept-Encoding": "identity"},
+            f"`Content-Encoding` {quoted(coding)} is not read; send `gzip`, `deflate`, or uncompressed",
+            headers={"Accept-Encoding": "gzip, deflate"},
         )
 
 
@@ -72,6 +98,10 @@ def answer(error: Exception) -> JSONResponse:
     message, headers = str(error), None
     if isinstance(error, HTTPException):
         message, headers = error.detail, error.headers
+    elif isinstance(error, KeyRequiredError):
+        headers = {"WWW-Authenticate": "Bearer"}
+    elif isinstance(error, QueueFullError | ClientLimitError):
+        headers = {"Retry-After": str(max(1, ceil(error.retry_after_seconds)))}
     return JSONResponse({"error": message}, status_of(error), headers)
 
 
@@ -91,7 +121,20 @@ async def _answer_unroutable(request: Request, error: Any) -> JSONResponse:
         return answer(error)
     # The framework's own 404 and 405 say nothing but their status.
     message = f"{request.method} {request.url.path[:200]}: {error.detail}; see `/docs` for what there is"
-    return JSONResponse({"error": message}, error.status_code, error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": ", ".join(_methods(request))}
+    return JSONResponse({"error": message}, error.status_code, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path takes; the framework names only those of the first route that it finds."""
+    routes = request.app.routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _answer_invalid(request: Request, error: Any) -> JSONResponse:

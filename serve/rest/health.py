@@ -40,13 +40,9 @@ def health_routes(engine: Engine) -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> Ready:
-        """Answers 200 if every model of the repository is loaded; else 503, naming those that are not."""
-        if engine.failures:
-            failed = "; ".join(
-                f"{quoted(each.name)} version {quoted(each.version)}: {each.reason}"
-                for each in engine.failures
-            )
-            raise ModelUnavailableError(f"not ready: {failed}")
+        """Answers 200 if every model that should answer does; else 503, naming those that do not."""
+        if not engine.ready:
+            raise ModelUnavailableError(f"not ready: {_reasons(engine)}")
         return Ready()
 
     @router.get("/models/{model}/ready")
@@ -60,3 +56,12 @@ def health_routes(engine: Engine) -> APIRouter:
         return ModelReady(name=engine.model(model, version).name)
 
     return router
+
+
+def _reasons(engine: Engine) -> str:
+    failed = [
+        f"{quoted(each.name)} version {quoted(each.version)}: {each.reason or each.state}"
+        for each in engine.index()
+        if each.state != "READY"
+    ]
+    return "; ".join(failed) or "no model is loaded, or the server is about to end"

@@ -1,13 +1,23 @@
 """`GET /metrics`, and the counting of inference requests by what was answered."""
 
+from http import HTTPStatus
 from types import TracebackType
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
+from serve.rejections import count_rejection
 from serve.rest.errors import status_of
+from serve.rest.http import GONE
+from serve.rest.schemas import ERRORS
+from serve.workers.colleagues import Colleagues
+from serve.workers.metrics import exposition
+
+CLIENT_CLOSED_REQUEST = 499
+"""What logs write of a request that nobody waits for any more; nginx's number, which HTTP does not have."""
 
 
 class Counting:
@@ -18,6 +28,7 @@ class Counting:
 
     def __init__(self, engine: Engine, name: str, version: str | None) -> None:
         """Count for this model."""
+        self._all = engine.metrics
         try:
             self._metrics = engine.model(name, version).metrics
         except EngineError:
@@ -31,17 +42,27 @@ class Counting:
     ) -> None:
         if error is None:
             self._metrics.count_request(200)
-        elif isinstance(error, Exception):
-            self._metrics.count_request(status_of(error))
+            return
+        self._metrics.count_request(_code(error))
+        count_rejection(self._all, error)
 
 
-def metrics_routes(engine: Engine) -> APIRouter:
+def _code(error: BaseException) -> int:
+    """The status that answers the error; where nobody is there to be answered, that of a closed request."""
+    if isinstance(error, ClientDisconnect):
+        return CLIENT_CLOSED_REQUEST
+    if isinstance(error, Exception):
+        return status_of(error)
+    return CLIENT_CLOSED_REQUEST if error.args == (GONE,) else HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def metrics_routes(colleagues: Colleagues) -> APIRouter:
     """The route that Prometheus reads."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], responses=ERRORS)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """The server's counters, in Prometheus' text format."""
-        return Response(generate_latest(engine.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await exposition(colleagues), media_type=CONTENT_TYPE_LATEST)
 
     return router

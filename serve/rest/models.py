@@ -12,9 +12,20 @@ from serve.engine.errors import quoted
 from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
 from serve.engine.signature import TensorSpec
+from serve.protocol.modelconfig import PLATFORM, ModelConfiguration, write_configuration
 from serve.rest.schemas import ERRORS, ModelName, VersionName
 
-PLATFORM = "onnxruntime_onnx"
+# Of the protocol's extensions, those that work here.
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "parameters",
+    "statistics",
+)
 
 
 class ServerMetadata(BaseModel):
@@ -22,7 +33,7 @@ class ServerMetadata(BaseModel):
 
     name: str = "adaptact"
     version: str = installed_version("adaptact")
-    extensions: list[str] = ["binary_tensor_data"]
+    extensions: list[str] = list(EXTENSIONS)
 
 
 class TensorMetadata(BaseModel):
@@ -74,7 +85,21 @@ def model_routes(engine: Engine) -> APIRouter:
         """The evidence in this version's file: source, activations, rules, parity."""
         return dict(_manifest(engine.model(model, version)))
 
+    @router.get("/models/{model}/config", response_model_exclude_none=True)
+    async def model_configuration(model: ModelName) -> ModelConfiguration:
+        """How the model is served, by the protocol's names."""
+        return _configuration(engine.model(model))
+
+    @router.get("/models/{model}/versions/{version}/config", response_model_exclude_none=True)
+    async def version_configuration(model: ModelName, version: VersionName) -> ModelConfiguration:
+        """How this version of the model is served, by the protocol's names."""
+        return _configuration(engine.model(model, version))
+
     return router
+
+
+def _configuration(model: ServedModel) -> ModelConfiguration:
+    return write_configuration(model.name, model.signature, model.config, model.joins)
 
 
 def _describe(engine: Engine, model: ServedModel) -> ModelMetadata:

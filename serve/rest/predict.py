@@ -1,44 +1,106 @@
-"""`POST /v1/models/{model}[/versions/{version}]:predict`: instances in, predictions out."""
+"""KServe's and TensorFlow Serving's older API: `:predict`, and what models there are."""
 
+import asyncio
 from time import perf_counter
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
-from serve.protocol.predict import read_instances, write_predictions
-from serve.rest.body import read_body
+from serve.protocol.predict import may_hold_images, read_instances, write_predictions
+from serve.rest.answers import Answer, encoded
+from serve.rest.body import read_body, read_head
 from serve.rest.metrics import Counting
-from serve.rest.schemas import ERRORS, PREDICT, in_version
+from serve.rest.notes import NOTES, Notes
+from serve.rest.schemas import ERRORS, PREDICT, ModelName, in_version
 
 PATH = "/v1/models/{model}:predict"
 VERSION_PATH = "/v1/models/{model}/versions/{version}:predict"
 
 
-def predict_routes(engine: Engine, body_limit_bytes: int) -> APIRouter:
-    """The routes of predictions, with and without a version."""
+class NoColon(StringConvertor):
+    """A part of a path that is not one of the other routes', which end in a colon and what to do."""
+
+    regex = "[^/:]+"
+
+
+class ModelNames(BaseModel):
+    """The models that can answer."""
+
+    models: list[str]
+
+
+class ModelReady(BaseModel):
+    """One model can answer."""
+
+    name: str
+    ready: bool = True
+
+
+class Prediction:
+    """Answers instances with predictions."""
+
+    def __init__(self, engine: Engine, body_limit_bytes: int) -> None:
+        """Answer for this engine, with bodies up to the limit."""
+        self._engine = engine
+        self._body_limit_bytes = body_limit_bytes
+
+    async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
+        """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
+        with Counting(self._engine, name, version):
+            head = read_head(scope)
+            body = await read_body(head, receive, self._body_limit_bytes)
+            return await encoded(
+                Answer(await self._predict(body, name, version, scope.get(NOTES))), head.accepted
+            )
+
+    async def _predict(
+        self, body: bytes | bytearray, name: str, version: str | None, notes: Notes | None
+    ) -> bytes:
+        start = perf_counter()
+        model = self._engine.model(name, version)
+        if notes is not None:
+            notes.model = model
+        if may_hold_images(body):
+            inputs = await asyncio.to_thread(read_instances, body, model.signature, model.manifest)
+        else:
+            inputs = read_instances(body, model.signature)
+        instances = len(next(iter(inputs.values())))
+        read = perf_counter()
+        outputs = await self._engine.run(model, inputs)
+        ran = perf_counter()
+        text = write_predictions(outputs, instances, model.classes)
+        model.metrics.input.observe(read - start)
+        model.metrics.output.observe(perf_counter() - ran)
+        if notes is not None:
+            notes.answered(inputs, start, read, ran)
+        return text
+
+
+def predict_routes(engine: Engine, prediction: Prediction) -> APIRouter:
+    """The routes of predictions, with and without a version, and of the models there are."""
+    register_url_convertor("no_colon", NoColon())
     router = APIRouter(tags=["inference"])
 
     async def predict(request: Request) -> Response:
         """Run a model on a list of instances, in JSON."""
-        name, version = request.path_params["model"], request.path_params.get("version")
-        with Counting(engine, name, version):
-            body = await read_body(request.scope, request.receive, body_limit_bytes)
-            return Response(await _predict(engine, body, name, version), media_type="application/json")
+        path = request.path_params
+        answer = await prediction.answer(request.scope, request.receive, path["model"], path.get("version"))
+        return answer.response()
 
     for path, extra in ((PATH, PREDICT), (VERSION_PATH, in_version(PREDICT))):
         router.add_api_route(path, predict, methods=["POST"], responses=ERRORS, openapi_extra=extra)
+
+    @router.get("/v1/models", responses=ERRORS)
+    async def models() -> ModelNames:
+        """The models that can answer."""
+        return ModelNames(models=engine.names())
+
+    @router.get("/v1/models/{model:no_colon}", responses=ERRORS)
+    async def model_ready(model: ModelName) -> ModelReady:
+        """Answers 200 if the model can answer."""
+        return ModelReady(name=engine.model(model).name)
+
     return router
-
-
-async def _predict(engine: Engine, body: bytes | bytearray, name: str, version: str | None) -> bytes:
-    start = perf_counter()
-    model = engine.model(name, version)
-    inputs = read_instances(body, model.signature)
-    instances = len(next(iter(inputs.values())))
-    read = perf_counter()
-    outputs = await engine.infer(model.name, model.version, inputs)
-    ran = perf_counter()
-    text = write_predictions(outputs, instances, model.classes)
-    model.metrics.input.observe(read - start)
-    model.metrics.output.observe(perf_counter() - ran)
-    return text

@@ -7,11 +7,14 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from serve.engine.datatypes import BY_NAME
+from serve.protocol.parameters import MAX_NUMBER
+from serve.rest.body import DIGITS
 
 ModelName = Annotated[str, Path(description="The model's name.")]
 VersionName = Annotated[str, Path(description="The model's version; the highest one answers without it.")]
 
 Schema = dict[str, Any]
+MAX_VERBOSE = 2**31 - 1
 
 
 class ErrorReply(BaseModel):
@@ -20,15 +23,41 @@ class ErrorReply(BaseModel):
     error: str
 
 
+RETRY_AFTER: Schema = {
+    "description": "Seconds after which the client may come again.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorReply, "description": "The request does not fit the protocol or the model."},
+    401: {
+        "model": ErrorReply,
+        "description": "No key where one is needed, or one that is not the server's.",
+        "headers": {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"const": "Bearer"}}},
+    },
+    403: {"model": ErrorReply, "description": "A key without the role, or a page of another site."},
     404: {"model": ErrorReply, "description": "Request for unknown model."},
+    408: {"model": ErrorReply, "description": "The request stalled while it was sent."},
     413: {"model": ErrorReply, "description": "The body is larger than the limit."},
-    415: {"model": ErrorReply, "description": "The body is compressed."},
+    415: {"model": ErrorReply, "description": "The body is in a coding that is not read."},
+    422: {"model": ErrorReply, "description": "The model's file will not be served; the message says why."},
+    429: {
+        "model": ErrorReply,
+        "description": "The client is over its own limit.",
+        "headers": {"Retry-After": RETRY_AFTER},
+    },
     500: {"model": ErrorReply, "description": "The model or the server failed; the log says why."},
     501: {"model": ErrorReply, "description": "A part of the protocol that this server does not offer."},
-    503: {"model": ErrorReply, "description": "The model is there, but did not load."},
+    503: {
+        "model": ErrorReply,
+        "description": "The model did not load, its queue is full, or the server is about to end.",
+        "headers": {"Retry-After": RETRY_AFTER},
+    },
+    504: {"model": ErrorReply, "description": "The request waited longer than it may; nothing was run."},
 }
+
+
+CLOSED: Schema = {"additionalProperties": False}
 
 
 def _object(required: list[str], **properties: Schema) -> Schema:
@@ -45,6 +74,14 @@ DATATYPE: Schema = {"type": "string", "enum": list(BY_NAME)}
 DATA = _list({}, description="The values in row-major order, flat or nested.")
 SIZE: Schema = {"type": "integer", "minimum": 0, "description": "Bytes of this tensor after the JSON."}
 FLAG: Schema = {"type": "boolean"}
+PARAMETER: Schema = {"type": ["string", "number", "boolean"]}
+WHOLE: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_NUMBER}
+TIMEOUT: Schema = WHOLE | {
+    "description": "Microseconds that the request may wait for its turn; 0 for as long as the model's own.",
+}
+CLASSIFICATION: Schema = WHOLE | {
+    "description": "So many of the highest scores as `value:index:class`, in place of the output.",
+}
 
 INPUT = _object(
     ["name", "shape", "datatype"],
@@ -60,12 +97,18 @@ INPUT = _object(
         {"required": ["parameters"], "properties": {"parameters": {"required": ["binary_data_size"]}}},
     ],
 }
+REQUESTED = _object(
+    ["name"],
+    name=STRING,
+    parameters=_object([], binary_data=FLAG, classification=CLASSIFICATION)
+    | {"additionalProperties": PARAMETER},
+)
 REQUEST = _object(
     ["inputs"],
     id=STRING,
-    parameters=_object([], binary_data_output=FLAG),
+    parameters=_object([], binary_data_output=FLAG, timeout=TIMEOUT) | {"additionalProperties": PARAMETER},
     inputs=_list(INPUT),
-    outputs=_list(_object(["name"], name=STRING, parameters=_object([], binary_data=FLAG))),
+    outputs=_list(REQUESTED),
 )
 OUTPUT = _object(
     ["name", "shape", "datatype"],
@@ -90,7 +133,7 @@ BINARY: Schema = {
 LENGTH_HEADER: Schema = {
     "description": "How many bytes of the body are JSON, when binary tensors follow them; "
     "0 in a request whose body is nothing but its only input.",
-    "schema": {"type": "integer", "minimum": 0},
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**DIGITS - 1},
 }
 
 
@@ -125,9 +168,10 @@ INFER: Schema = {
 INSTANCES = _object(
     ["instances"],
     instances=_list(
-        {},
+        {"type": ["array", "number", "string", "boolean", "object"]},
         minItems=1,
-        description="For a model with one input its tensors; with several, objects by the inputs' names.",
+        description="For a model with one input its tensors; with several, objects by the inputs' names. "
+        'An image stands for a tensor as `{"b64": "..."}`, a PNG or JPEG file in base64.',
     ),
 )
 PREDICTIONS = _object(
@@ -147,6 +191,55 @@ PREDICT: Schema = {
         }
     },
 }
+
+
+def _optional(schema: Schema) -> Schema:
+    """A body that may be left out."""
+    return {"requestBody": {"required": False, "content": {"application/json": {"schema": schema}}}}
+
+
+INDEX = _optional(_object([], ready=FLAG))
+LOAD = _optional(
+    _object(
+        [],
+        parameters=_object(
+            [],
+            config={
+                "type": "string",
+                "description": "A configuration as JSON in a text, by the names of the reply of `/config` "
+                "or by those of `config.toml`.",
+            },
+        )
+        | {"additionalProperties": PARAMETER},
+    )
+)
+UNLOAD = _optional(
+    _object([], parameters=_object([], unload_dependents=FLAG) | {"additionalProperties": PARAMETER})
+)
+ALIAS: Schema = {"requestBody": _body({"application/json": {"schema": _object(["version"], version=STRING)}})}
+LOGGING = _optional(
+    _object(
+        [],
+        log_file={"const": ""},
+        log_info=FLAG,
+        log_warning=FLAG,
+        log_error=FLAG,
+        log_verbose_level=WHOLE | {"maximum": MAX_VERBOSE},
+        log_format={"const": "default"},
+    )
+    | CLOSED
+)
+TRACE = _optional(
+    _object(
+        [],
+        trace_level={"enum": [["OFF"], None]},
+        trace_rate={"enum": ["1000", None]},
+        trace_count={"enum": ["-1", None]},
+        log_frequency={"enum": ["0", None]},
+        trace_file={"enum": ["", None]},
+    )
+    | CLOSED
+)
 
 
 def in_version(operation: Schema) -> Schema:

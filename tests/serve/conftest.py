@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,10 +10,13 @@ from serve.engine.datatypes import DATATYPES
 from serve.rest.app import create_app
 from serve.settings import Settings
 from tests.serve import models
-from tests.serve.client import Client
+from tests.serve.in_process import Client
 from tests.serve.process import ServerProcess
 
-OPTIONS = EngineOptions(provider="cpu", threads=1, concurrency=2, model_limit_bytes=2**31)
+
+def options(folder: Path, **changes: Any) -> EngineOptions:
+    """Options for a folder of models: one core a run, two runs at once."""
+    return EngineOptions(**{"folder": folder, "threads": 1, "concurrency": 2, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +45,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="session")
 def engine(repository: Path) -> Iterator[Engine]:
-    opened = open_engine(repository, OPTIONS, Metrics(CollectorRegistry()))
+    opened = open_engine(options(repository), Metrics(CollectorRegistry()))
     yield opened
     opened.close()
 

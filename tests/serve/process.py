@@ -31,7 +31,7 @@ class ServerProcess:
         )
         # The line is printed once the port answers, and its end is the end of the process.
         self.first_line = self._output.readline()
-        found = re.search(r"http://\S+", self.first_line)
+        found = re.search(r"https?://\S+", self.first_line)
         if found is None:
             self._process.kill()
             raise AssertionError(f"the server did not start: {self.first_line!r}")
@@ -45,8 +45,12 @@ class ServerProcess:
         self._process.send_signal(number)
         return self._process.wait(STOP_SECONDS)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def resident_bytes(self) -> int:
-        return int(psutil.Process(self._process.pid).memory_info().rss)
+        return int(psutil.Process(self.pid).memory_info().rss)
 
     @property
     def _output(self) -> IO[str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.rest.server import listen
+from serve.cli import default_of
+from serve.rest.listener import listen
 from serve.settings import Settings
 from tests.serve import models
 from tests.serve.process import COMMAND, ServerProcess
@@ -32,7 +33,7 @@ def test_help_lists_every_setting_with_its_variable_default_and_meaning(tmp_path
         assert f"--{name.replace('_', '-')} " in text
         assert f"ADAPTACT_{name.upper()}" in text
         assert str(field.description) in text
-        assert f"[default: ({'required' if field.is_required() else field.default})]" in text
+        assert f"[default: ({'required' if field.is_required() else default_of(field)})]" in text
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,25 @@ def test_a_taken_port_is_a_failure(tmp_path: Path) -> None:
 def test_cuda_without_a_gpu_is_a_failure_and_never_a_run_on_the_cpu(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
     assert "provider `cuda` was asked for" in _failure(tmp_path, "--port", "0", "--provider", "cuda")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--keys", "none.toml"), "error: the keys file `none.toml` cannot be read: No such file"),
+        (("--audit-log", "none/audit"), "error: the audit log `none/audit` cannot be written: No such file"),
+        (("--tls-certificate", "a.pem"), "error: TLS needs both `--tls-certificate` and `--tls-key`"),
+        (
+            ("--tls-certificate", "a.pem", "--tls-key", "a.key"),
+            "error: the certificate `a.pem` cannot be read: No such file",
+        ),
+    ],
+)
+def test_a_file_of_keys_or_certificates_that_cannot_be_used_is_a_failure(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
+    assert message in _failure(tmp_path, "--port", "0", *arguments)
 
 
 def test_the_first_line_says_where_and_what(server: ServerProcess) -> None:

@@ -43,6 +43,15 @@ def test_an_unknown_setting_in_the_file_is_refused() -> None:
         ("body_limit_mib", 0),
         ("log_level", "loud"),
         ("threads", -1),
+        ("versions", "latest:0"),
+        ("versions", "all, please"),
+        ("batching", "sometimes"),
+        ("batch_rows", 0),
+        ("queue_length", 0),
+        ("queue_seconds", 0),
+        ("poll_seconds", -1),
+        ("cuda_graph_rows", "1,,2"),
+        ("cuda_graph_rows", "0"),
     ],
 )
 def test_values_out_of_range_are_refused(name: str, value: object) -> None:

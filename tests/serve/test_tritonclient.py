@@ -121,12 +121,6 @@ def test_the_client_reads_our_errors(client: Any, model: str, version: str, mess
         client.infer(model, row, version)
 
 
-@pytest.mark.parametrize("method", ["get_model_repository_index", "get_log_settings"])
-def test_the_client_reads_the_frameworks_errors(client: Any, method: str) -> None:
-    with pytest.raises(InferenceServerException, match=r"\[404\] .* Not Found"):
-        getattr(client, method)()
-
-
 def test_many_requests_in_flight(server: ServerProcess) -> None:
     client = triton.InferenceServerClient(server.address, concurrency=8)
     row = [_input("x", np.ones((1, 3), np.float32), binary=True)]
@@ -163,3 +157,68 @@ def test_a_string_whose_length_lies_is_an_error_and_the_next_call_works(client: 
     assert (
         client.infer("identity-BYTES", [_input("x", _values("BYTES"), binary=True)]).as_numpy("y").size == 2
     )
+
+
+CODINGS = [None, "gzip", "deflate"]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("request_coding", CODINGS)
+@pytest.mark.parametrize("reply_coding", CODINGS)
+def test_requests_and_replies_are_compressed_as_the_client_asks(
+    server: ServerProcess,
+    client: Any,
+    asynchronous: bool,
+    binary: bool,
+    request_coding: str | None,
+    reply_coding: str | None,
+) -> None:
+    left, right = np.tile(LEFT, (500, 1)), np.tile(RIGHT, (500, 1))
+    inputs = [_input("INPUT0", left, binary=binary), _input("INPUT1", right, binary=True)]
+    options = {
+        "outputs": [triton.InferRequestedOutput("OUTPUT0", binary_data=binary)],
+        "request_compression_algorithm": request_coding,
+        "response_compression_algorithm": reply_coding,
+    }
+
+    async def talk() -> Any:
+        async with triton_aio.InferenceServerClient(server.address) as connected:
+            return await connected.infer("add_sub", inputs, **options)
+
+    result = asyncio.run(talk()) if asynchronous else client.infer("add_sub", inputs, **options)
+    assert np.array_equal(result.as_numpy("OUTPUT0"), left + right)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_the_highest_scores_are_told_with_their_classes(client: Any, binary: bool) -> None:
+    scores = np.array([[1, 5, 3], [9, 0, 0]], np.float32)
+    outputs = [triton.InferRequestedOutput("y", binary_data=binary, class_count=2)]
+    got = client.infer("classifier", [_input("x", scores, binary=True)], outputs=outputs).as_numpy("y")
+    assert [[_text(value) for value in row] for row in got] == [
+        ["10.0:1:one", "6.0:2:two"],
+        ["18.0:0:zero", "0.0:1:one"],
+    ]
+
+
+def test_the_parameters_of_a_request_are_taken(client: Any) -> None:
+    row = [_input("x", np.ones((1, 3), np.float32), binary=True)]
+    options = {"timeout": 5_000_000, "priority": 1, "parameters": {"mine": "x"}}
+    assert client.infer("double", row, **options).as_numpy("y").tolist() == [[2.0] * 3]
+    with pytest.raises(InferenceServerException, match=r"\[501\] the request: parameter `sequence_id`"):
+        client.infer("double", row, sequence_id=7, sequence_start=True)
+
+
+def test_numbers_without_a_json_form_are_refused_with_the_way_out(client: Any) -> None:
+    given = [_input("x", np.array([-1], np.float32), binary=True)]
+    with pytest.raises(InferenceServerException, match=r"\[400\] .* ask for binary output"):
+        client.infer("log", given, outputs=[triton.InferRequestedOutput("y", binary_data=False)])
+    half = [_input("x", _values("BF16"), binary=True, datatype="BF16")]
+    with pytest.raises(InferenceServerException, match="BF16 has no JSON form; ask for binary output"):
+        client.infer("identity-BF16", half, outputs=[triton.InferRequestedOutput("y", binary_data=False)])
+
+
+def test_an_alias_that_is_none_is_an_unknown_version(client: Any) -> None:
+    row = [_input("x", np.ones((1, 3), np.float32), binary=True)]
+    with pytest.raises(InferenceServerException, match=r"\[404\] Request for unknown model: `double`"):
+        client.infer("double", row, "candidate")

@@ -1,14 +1,16 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pytest
+from onnxruntime import RunOptions
 
 from serve.engine import Engine, Metrics, open_engine
+from serve.engine.config import ModelConfig
 from serve.engine.cost import Cost
 from serve.engine.errors import (
     EngineError,
@@ -21,7 +23,7 @@ from serve.engine.errors import (
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from tests.serve import models
-from tests.serve.conftest import OPTIONS
+from tests.serve.conftest import options
 
 ROW = np.array([[1, 2, 3]], np.float32)
 
@@ -99,7 +101,7 @@ def test_why_a_run_failed_is_logged_and_not_told(
 ) -> None:
     # The symbols differ, so only the operator itself can see that the sizes do not fit.
     models.put(tmp_path, "m", models.model("m (float[N] a, float[M] b) => (float[K] y) { y = Add(a, b) }"))
-    engine = open_engine(tmp_path, OPTIONS, metrics)
+    engine = open_engine(options(tmp_path), metrics)
     with pytest.raises(RunFailedError) as error:
         _infer(engine, "m", a=np.zeros(3, np.float32), b=np.zeros(2, np.float32))
     assert str(error.value) == "model `m` version `1` failed while running; the server's log says why"
@@ -123,9 +125,9 @@ def test_a_short_model_runs_on_the_event_loop_itself(engine: Engine, monkeypatch
     threads: list[threading.Thread] = []
     run = model.run
 
-    def watched(inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def watched(inputs: Mapping[str, Array], outputs: Sequence[str], *options: RunOptions) -> list[Array]:
         threads.append(threading.current_thread())
-        return run(inputs, outputs)
+        return run(inputs, outputs, *options)
 
     monkeypatch.setattr(model, "run", watched)
     for seconds_per_element in (1e-7, 1.0):
@@ -139,17 +141,17 @@ def test_no_more_long_runs_than_allowed_go_on_at_once(
     tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=30_000))
-    engine = open_engine(tmp_path, OPTIONS, metrics)
+    engine = open_engine(options(tmp_path, defaults=ModelConfig(batching="off")), metrics)
     model, running, most = engine.model("slow"), 0, 0
     lock, run = threading.Lock(), model.run
 
-    def watched(inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def watched(inputs: Mapping[str, Array], outputs: Sequence[str], *options: RunOptions) -> list[Array]:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
         try:
-            return run(inputs, outputs)
+            return run(inputs, outputs, *options)
         finally:
             with lock:
                 running -= 1
@@ -161,19 +163,23 @@ def test_no_more_long_runs_than_allowed_go_on_at_once(
     monkeypatch.setattr(model, "run", watched)
     asyncio.run(five())
     engine.close()
-    assert most == OPTIONS.concurrency
+    assert most == options(tmp_path).concurrency
 
 
 @pytest.fixture
-def half_broken(tmp_path: Path, metrics: Metrics) -> Engine:
+def half_broken(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
     models.put(tmp_path, "good", models.model(models.DOUBLE))
     models.put(tmp_path, "good", b"rubbish", "2")
     models.put(tmp_path, "bad", b"rubbish")
-    return open_engine(tmp_path, OPTIONS, metrics)
+    opened = open_engine(options(tmp_path), metrics)
+    yield opened
+    opened.close()
 
 
 def test_a_broken_model_is_named_and_the_others_serve(half_broken: Engine) -> None:
-    assert [(failed.name, failed.version) for failed in half_broken.failures] == [("bad", "1"), ("good", "2")]
+    broken = [(each.name, each.version) for each in half_broken.index() if each.state == "UNAVAILABLE"]
+    assert broken == [("bad", "1"), ("good", "2")]
+    assert not half_broken.ready
     assert _infer(half_broken, "good", x=ROW)["y"].tolist() == [[2, 4, 6]]
 
 
@@ -203,7 +209,7 @@ def test_why_a_model_is_broken_is_logged(
         caplog.at_level(logging.ERROR),
         pytest.raises(RepositoryError, match=r"no model in .* can be served"),
     ):
-        open_engine(tmp_path, OPTIONS, metrics)
+        open_engine(options(tmp_path), metrics)
     assert "No Op registered for Nonsense" in caplog.text
 
 
@@ -229,4 +235,5 @@ def test_closing_ends_the_runs_in_progress(tmp_path: Path, metrics: Metrics) -> 
 def _open_without_warm_up(folder: Path, metrics: Metrics) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ServedModel, "_warm_up", lambda _: 1.0)
-        return open_engine(folder, OPTIONS, metrics)
+        patch.setattr(ServedModel, "_joins", lambda *_: False)
+        return open_engine(options(folder), metrics)

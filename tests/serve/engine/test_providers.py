@@ -1,8 +1,16 @@
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
 import onnxruntime as ort
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.errors import ProviderError
-from serve.engine.providers import CPU, CUDA, check_providers, choose_providers
+from serve.engine.providers import CPU, CUDA, CudaOptions, check_providers, choose_providers, native_options
+from serve.engine.session import ORT_ERRORS
+from tests.serve import models
+from tests.serve.engine.loaded import loaded
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -29,3 +37,36 @@ def test_a_silent_fall_back_to_the_cpu_is_an_error() -> None:
     check_providers([CUDA, CPU], [CUDA, CPU])
     with pytest.raises(ProviderError, match="started only CPUExecutionProvider"):
         check_providers([CUDA, CPU], [CPU])
+
+
+def test_a_gpu_is_used_as_it_was_asked_for() -> None:
+    options = CudaOptions(device=1, memory_limit_bytes=2**30, tf32=True, graph_rows=(1, 8)).native()
+    assert options["device_id"] == "1"
+    assert options["gpu_mem_limit"] == str(2**30)
+    assert options["use_tf32"] == "1"
+    assert options["enable_cuda_graph"] == "1"
+
+
+def test_a_gpu_computes_in_full_precision_unless_told_otherwise() -> None:
+    options = CudaOptions().native()
+    assert options["use_tf32"] == "0"
+    assert "enable_cuda_graph" not in options
+    assert "gpu_mem_limit" not in options
+
+
+def test_only_cuda_has_options() -> None:
+    assert native_options((CUDA, CPU), CudaOptions(device=3))[0]["device_id"] == "3"
+    assert native_options((CUDA, CPU), CudaOptions())[1] == {}
+
+
+def test_a_session_that_loses_its_gpu_does_not_go_on_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime's own wheel would print a line, start anew on the CPU, and answer from there."""
+    session = loaded(models.put(tmp_path, "m", models.model(models.DOUBLE)))
+
+    broken = Mock(**{"run.side_effect": native.EPFail("the device is gone")})
+    broken.is_webgpu_graph_capture_enabled.return_value = False
+    monkeypatch.setattr(session._session, "_sess", broken)
+    with pytest.raises(ORT_ERRORS, match="the device is gone"):
+        session.run({"x": np.ones((1, 3), np.float32)}, ["y"])

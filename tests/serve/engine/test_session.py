@@ -3,14 +3,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from serve.engine.run_options import run_options
 
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
 from serve.engine.errors import ModelRefusedError
-from serve.engine.session import ORT_ERRORS, Session, SessionOptions
+from serve.engine.session import ORT_ERRORS, Session
 from serve.engine.signature import Array
 from tests.serve import models
+from tests.serve.engine.loaded import loaded
 
-OPTIONS = SessionOptions(threads=1, providers=("CPUExecutionProvider",))
 VALUES: dict[str, Array] = {
     "BOOL": np.array([[True, False]]),
     "BYTES": np.array([["", "naïve\0text"]], np.object_),
@@ -20,7 +21,7 @@ VALUES: dict[str, Array] = {
 
 
 def _session(folder: Path, made: onnx.ModelProto | bytes) -> Session:
-    return Session(models.put(folder, "m", made), OPTIONS)
+    return loaded(models.put(folder, "m", made))
 
 
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda datatype: datatype.name)
@@ -81,7 +82,7 @@ def test_a_tensor_of_a_type_outside_the_protocol_is_refused(tmp_path: Path) -> N
 def test_external_data_beside_the_model_are_loaded(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", models.with_external_data("w.bin"))
     path.with_name("w.bin").write_bytes(np.array([5, 6], np.float32).tobytes())
-    [got] = Session(path, OPTIONS).run({"x": np.zeros(2, np.float32)}, ["y"])
+    [got] = loaded(path).run({"x": np.zeros(2, np.float32)}, ["y"])
     assert got.tolist() == [5, 6]
 
 
@@ -95,12 +96,14 @@ def test_external_data_outside_the_models_own_folder_are_refused(tmp_path: Path,
     path.with_name("link").symlink_to(secret)
     path.with_name("inner").symlink_to(secret.parent)
     with pytest.raises(ModelRefusedError) as refused:
-        Session(path, OPTIONS)
+        loaded(path)
     assert str(tmp_path) not in str(refused.value)
 
 
-def test_a_stopped_session_ends_its_runs(tmp_path: Path) -> None:
+def test_a_run_ends_at_the_next_operator_once_it_is_told_to(tmp_path: Path) -> None:
     session = _session(tmp_path, models.slow_model(turns=1000))
-    session.stop()
+    options = run_options()
+    options.terminate = True
     with pytest.raises(ORT_ERRORS, match="terminate flag"):
-        session.run({"x": np.zeros(1, np.float32)}, ["y"])
+        session.run({"x": np.zeros(1, np.float32)}, ["y"], options)
+    assert session.run({"x": np.zeros(1, np.float32)}, ["y"])

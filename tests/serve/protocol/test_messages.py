@@ -4,10 +4,8 @@ import numpy as np
 import orjson
 import pytest
 
-from serve.engine.datatypes import BY_NAME
-from serve.engine.errors import EngineError, MalformedRequestError, NotExpressibleError, UnsupportedError
-from serve.engine.signature import Array, Signature, TensorSpec
-from serve.protocol.messages import InferRequest, read_raw_request, read_request, write_reply
+from serve.engine.errors import MalformedRequestError, UnsupportedError
+from serve.protocol.messages import RequestedOutput, read_request
 from serve.protocol.text import SHORT_BYTES
 
 FLOATS = np.array([[1.5, -2]], np.float32)
@@ -126,11 +124,24 @@ def test_a_message_that_is_not_one_is_refused_with_its_place(
     assert problem in str(error.value)
 
 
-@pytest.mark.parametrize("parameter", ["shared_memory_region", "classification"])
-def test_what_is_not_supported_says_so(parameter: str) -> None:
-    message = _message(outputs=[{"name": "y", "parameters": {parameter: 3}}])
-    with pytest.raises(UnsupportedError, match=f"output `y`: parameter `{parameter}` is not supported"):
+def test_shared_memory_is_not_supported_and_says_so() -> None:
+    message = _message(outputs=[{"name": "y", "parameters": {"shared_memory_region": "r"}}])
+    with pytest.raises(UnsupportedError, match="output `y`: parameter `shared_memory_region` is not supp"):
         read_request(orjson.dumps(message))
+
+
+@PADDINGS
+def test_what_is_asked_beside_the_tensors_is_read(padding: bytes) -> None:
+    outputs = [{"name": "y", "parameters": {"classification": 3, "binary_data": True}}, {"name": "z"}]
+    request = read_request(orjson.dumps(_message(outputs=outputs, parameters={"timeout": 1500})) + padding)
+    assert request.outputs == {"y": RequestedOutput(True, 3), "z": RequestedOutput(False)}
+    assert request.timeout_seconds == 0.0015
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "3", None])
+def test_a_number_of_classes_that_is_none_is_refused(value: object) -> None:
+    with pytest.raises(MalformedRequestError, match="output `y`: "):
+        read_request(orjson.dumps(_message(outputs=[{"name": "y", "parameters": {"classification": value}}])))
 
 
 def test_unknown_members_and_parameters_are_ignored() -> None:
@@ -173,84 +184,3 @@ def test_a_length_that_cuts_the_json_is_refused() -> None:
 def test_binary_data_without_a_length_of_json_are_refused() -> None:
     with pytest.raises(MalformedRequestError):
         read_request(orjson.dumps({"inputs": [BINARY_INPUT]}) + FLOATS.tobytes())
-
-
-def _signature(datatype: str, *shapes: tuple[int | str | None, ...]) -> Signature:
-    specs = tuple(TensorSpec(f"x{index}", BY_NAME[datatype], shape) for index, shape in enumerate(shapes))
-    return Signature(specs, ())
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"), [(("N", 2), (2, 2)), ((2, 2), (2, 2)), ((2, 2, None), (2, 2, 1)), ((4,), (4,))]
-)
-def test_a_raw_body_is_the_only_input(shape: tuple[int | str | None, ...], expected: tuple[int, ...]) -> None:
-    request = read_raw_request(np.arange(4, dtype=np.int32).tobytes(), _signature("INT32", shape))
-    assert request.inputs["x0"].shape == expected
-    assert request.inputs["x0"].ravel().tolist() == [0, 1, 2, 3]
-    assert request.wants_binary("y")
-
-
-def test_a_raw_body_is_one_string_as_it_is() -> None:
-    request = read_raw_request("naïve".encode(), _signature("BYTES", ("N", 1)))
-    assert request.inputs["x0"].tolist() == [["naïve"]]
-
-
-@pytest.mark.parametrize(
-    ("signature", "problem"),
-    [
-        (_signature("INT32", (1,), (1,)), "needs a model with one input; this one has `x0`, `x1`"),
-        (_signature("INT32", ("N", "M")), "at most one size that varies; input `x0` has `[-1, -1]`"),
-        (_signature("INT32", ("N", 2)), "takes `8` bytes, got `12`"),
-        (_signature("INT32", ("N", 0)), "takes `0` bytes, got `12`"),
-    ],
-)
-def test_a_raw_body_that_cannot_be_the_input_is_refused(signature: Signature, problem: str) -> None:
-    with pytest.raises(EngineError) as error:
-        read_raw_request(bytes(12), signature)
-    assert problem in str(error.value)
-
-
-def test_a_reply_in_json_is_flat_and_echoes_the_id() -> None:
-    reply = write_reply("m", "2", InferRequest({}, id="7"), {"y": FLOATS, "z": np.array([[True]])})
-    assert reply.json_bytes is None
-    assert orjson.loads(reply.body) == {
-        "model_name": "m",
-        "model_version": "2",
-        "id": "7",
-        "outputs": [
-            {"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [1.5, -2.0]},
-            {"name": "z", "datatype": "BOOL", "shape": [1, 1], "data": [True]},
-        ],
-    }
-
-
-def test_a_reply_mixes_json_and_binary_in_the_order_of_the_outputs() -> None:
-    request = InferRequest({}, outputs={"a": True, "b": False, "c": True})
-    twice = FLOATS * 2
-    reply = write_reply("m", "1", request, {"a": FLOATS, "b": FLOATS, "c": twice})
-    assert reply.json_bytes is not None
-    message = orjson.loads(reply.body[: reply.json_bytes])
-    assert "id" not in message
-    assert [entry.get("parameters") for entry in message["outputs"]] == [
-        {"binary_data_size": 8},
-        None,
-        {"binary_data_size": 8},
-    ]
-    assert [entry.get("data") for entry in message["outputs"]] == [None, [1.5, -2.0], None]
-    assert reply.body[reply.json_bytes :] == FLOATS.tobytes() + twice.tobytes()
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_only_a_binary_reply_carries_nan_and_infinities(value: float, dtype: type) -> None:
-    array: Array = np.array([1, value], dtype)
-    with pytest.raises(NotExpressibleError, match="output `y` holds NaN or an infinity"):
-        write_reply("m", "1", InferRequest({}), {"y": array})
-    binary = InferRequest({}, binary_by_default=True)
-    assert write_reply("m", "1", binary, {"y": array}).body.endswith(array.tobytes())
-
-
-def test_the_word_null_in_a_reply_is_no_missing_number() -> None:
-    outputs = {"null": np.array([1.5]), "text": np.array(["null"], np.object_)}
-    reply = write_reply("m", "1", InferRequest({}, id="null"), outputs)
-    assert [entry["data"] for entry in orjson.loads(reply.body)["outputs"]] == [[1.5], ["null"]]

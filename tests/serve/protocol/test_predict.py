@@ -1,13 +1,16 @@
+import base64
+import io
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from PIL import Image
 
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.engine.signature import Array, Signature, TensorSpec
-from serve.protocol.predict import read_instances, write_predictions
+from serve.protocol.predict import may_hold_images, read_instances, write_predictions
 
 ONE = Signature((TensorSpec("x", BY_NAME["FP32"], ("N", 2)),), ())
 TWO = Signature((*ONE.inputs, TensorSpec("note", BY_NAME["BYTES"], ("N",))), ())
@@ -90,3 +93,22 @@ def test_outputs_that_are_not_one_score_a_class_have_no_labels(outputs: dict[str
 def test_an_output_without_a_number_for_each_instance_is_refused(output: Array) -> None:
     with pytest.raises(NotExpressibleError, match="output `y`"):
         write_predictions({"y": output}, 2, ())
+
+
+def test_images_are_instances_too_alone_or_by_the_inputs_name() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.full((2, 2), 255, np.uint8)).save(stream, "PNG")
+    image = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    gray = TensorSpec("x", BY_NAME["FP32"], ("N", 1, 2, 2))
+    assert _read(Signature((gray,), ()), [image, image]) == {"x": [[[[1.0, 1.0], [1.0, 1.0]]]] * 2}
+    assert _read(Signature((gray, TWO.inputs[1]), ()), [{"x": image, "note": "a"}]) == {
+        "x": [[[[1.0, 1.0], [1.0, 1.0]]]],
+        "note": ["a"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "may"), [(b'{"instances":[{"b64":""}]}', True), (b'{"instances":[1]}', False)]
+)
+def test_a_body_that_may_hold_images_is_told_by_its_text(body: bytes, may: bool) -> None:
+    assert may_hold_images(body) == may

@@ -1,34 +1,16 @@
-import struct
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import orjson
 import pytest
-from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from serve.engine.datatypes import BFLOAT16, BY_NAME, DATATYPES, Datatype
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
-from serve.protocol.tensors import check_finite, from_binary, from_json, from_nested, to_binary, to_json
+from serve.protocol.tensors import check_finite, from_json, from_nested, to_json
 from serve.protocol.text import SHORT_BYTES, parse_json
+from tests.serve.protocol.values import VALUES
 
-VALUES: dict[str, list[Any]] = {
-    "BOOL": [True, False],
-    "BYTES": ["", "naïve\0text"],
-    "UINT8": [0, 255],
-    "UINT16": [0, 65535],
-    "UINT32": [0, 2**32 - 1],
-    "UINT64": [0, 2**64 - 1],
-    "INT8": [-128, 127],
-    "INT16": [-32768, 32767],
-    "INT32": [-(2**31), 2**31 - 1],
-    "INT64": [-(2**63), 2**63 - 1],
-    "FP16": [-2.5, 65504.0],
-    "FP32": [-2.5, 1 / 3],
-    "FP64": [1e300, 1 / 3],
-}
 JSON_DATATYPES = [each for each in DATATYPES if each.name != "BF16"]
-FIXED_SIZE = [each for each in DATATYPES if each.name not in ("BF16", "BYTES")]
 
 
 def _parsed(data: object, *, long: bool) -> object:
@@ -128,67 +110,6 @@ def test_values_that_json_lacks_ask_for_binary_output(value: float, dtype: type)
 @pytest.mark.parametrize("datatype", JSON_DATATYPES, ids=lambda datatype: datatype.name)
 def test_all_other_values_are_finite(datatype: Datatype) -> None:
     check_finite("y", np.array([VALUES[datatype.name]], datatype.dtype))
-
-
-@pytest.mark.parametrize("datatype", FIXED_SIZE, ids=lambda datatype: datatype.name)
-def test_binary_carries_every_datatype_there_and_back(datatype: Datatype) -> None:
-    array = np.array([VALUES[datatype.name]] * 3, datatype.dtype)
-    written = to_binary(array)
-    assert len(written) == array.nbytes
-    assert from_binary("x", memoryview(written), datatype, [3, 2]).tolist() == array.tolist()
-
-
-def test_bytes_are_written_as_the_client_writes_them() -> None:
-    texts = np.array([["", "naïve"], ["a\0b", "x" * 1000]], np.object_)
-    theirs = serialize_byte_tensor(texts).item()
-    assert to_binary(texts) == theirs
-    assert from_binary("x", memoryview(theirs), BY_NAME["BYTES"], [2, 2]).tolist() == texts.tolist()
-    assert [each.decode() for each in deserialize_bytes_tensor(theirs)] == texts.ravel().tolist()
-
-
-def test_bfloat16_keeps_its_bits() -> None:
-    theirs = np.array([[1.0, -2.0, 0.5]], ml_dtypes.bfloat16).tobytes()
-    array = from_binary("x", memoryview(theirs), BY_NAME["BF16"], [1, 3])
-    assert array.dtype == BFLOAT16
-    assert to_binary(array) == theirs
-
-
-@pytest.mark.parametrize("size", [0, 7, 9, 16])
-def test_binary_data_must_fill_the_shape(size: int) -> None:
-    with pytest.raises(MalformedRequestError, match=r"shape `\[2\]` of `FP32` takes `8` bytes, got"):
-        from_binary("x", memoryview(bytes(size)), BY_NAME["FP32"], [2])
-
-
-def test_a_shape_whose_size_overflows_is_refused() -> None:
-    with pytest.raises(MalformedRequestError, match="takes"):
-        from_binary("x", memoryview(bytes(8)), BY_NAME["FP32"], [2**40, 2**60])
-
-
-def test_binary_data_at_an_odd_place_are_aligned() -> None:
-    odd = memoryview(b"x" + np.array([1, 2], np.float64).tobytes())[1:]
-    got = from_binary("x", odd, BY_NAME["FP64"], [2])
-    assert got.flags.aligned
-    assert got.tolist() == [1, 2]
-
-
-def test_a_bool_is_one_or_zero() -> None:
-    with pytest.raises(MalformedRequestError, match="a BOOL is a byte `0` or `1`"):
-        from_binary("x", memoryview(b"\x02"), BY_NAME["BOOL"], [1])
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"\x01", "a string's length is cut off"),
-        (struct.pack("<I", 2**32 - 1) + b"ab", "a string of `4294967295` bytes reaches beyond its tensor"),
-        (struct.pack("<I", 0) * 3, "expected `1` strings, got `3`"),
-        (b"", "expected `1` strings, got `0`"),
-        (struct.pack("<I", 1) + b"\xff", "a string is not UTF-8"),
-    ],
-)
-def test_strings_whose_lengths_lie_are_refused(data: bytes, message: str) -> None:
-    with pytest.raises(MalformedRequestError, match=message):
-        from_binary("x", memoryview(data), BY_NAME["BYTES"], [1])
 
 
 def test_nested_lists_give_the_shape() -> None:

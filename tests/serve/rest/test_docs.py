@@ -4,7 +4,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.serve.client import Client
+from tests.serve.in_process import Client
 
 
 @pytest.fixture(scope="module")

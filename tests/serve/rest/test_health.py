@@ -7,8 +7,8 @@ from serve.engine import Metrics, open_engine
 from serve.rest.app import create_app
 from serve.settings import Settings
 from tests.serve import models
-from tests.serve.client import Client
-from tests.serve.conftest import OPTIONS
+from tests.serve.conftest import options
+from tests.serve.in_process import Client
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def half_broken(tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
     models.put(tmp_path, "good", models.model(models.DOUBLE))
     models.put(tmp_path, "good", b"rubbish", "2")
     models.put(tmp_path, "bad", b"rubbish")
-    engine = open_engine(tmp_path, OPTIONS, metrics)
+    engine = open_engine(options(tmp_path), metrics)
     yield Client(create_app(engine, Settings(models=tmp_path)))
     engine.close()
 

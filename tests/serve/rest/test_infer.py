@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from serve.engine.signature import Array
-from tests.serve.client import Client
+from tests.serve.in_process import Client
 
 JSON_BYTES = "Inference-Header-Content-Length"
 ONES = {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 1, 1]}
@@ -149,3 +149,29 @@ def test_hostile_requests_get_one_clear_400_and_the_next_is_answered(
     assert len(response.json()["error"]) < 500
     assert "Traceback" not in response.text
     assert client.post(path, {"inputs": [ONES]}).status_code == 200
+
+
+def test_the_highest_scores_are_told_with_their_classes(client: Client) -> None:
+    outputs = [{"name": "y", "parameters": {"classification": 1}}]
+    scores = ONES | {"data": [1, 4, 2]}
+    response = client.post("/v2/models/classifier/infer", {"inputs": [scores], "outputs": outputs})
+    assert response.json()["outputs"] == [
+        {"name": "y", "datatype": "BYTES", "shape": [1, 1], "data": ["8.0:1:one"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "message"),
+    [
+        ({"timeout": "soon"}, 400, "`timeout` is `soon`, expected a whole number"),
+        ({"triton_what": 1}, 400, "`triton_what` is not known"),
+        ({"sequence_id": 1}, 501, "`sequence_id` is not supported"),
+        ({"mine": None}, 400, "parameter `mine` is"),
+    ],
+)
+def test_parameters_that_cannot_be_honoured_are_refused(
+    client: Client, parameters: dict[str, object], status: int, message: str
+) -> None:
+    response = client.post("/v2/models/double/infer", {"inputs": [ONES], "parameters": parameters})
+    assert response.status_code == status
+    assert message in response.json()["error"]

@@ -4,12 +4,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serve.access.keys import entry
 from serve.engine import Metrics, open_engine
 from serve.rest.app import create_app
 from serve.settings import Settings
 from tests.serve import models
-from tests.serve.client import Client
-from tests.serve.conftest import OPTIONS
+from tests.serve.conftest import options
+from tests.serve.in_process import Client
 
 LABELS = ("model", "version", "stage", "code")
 
@@ -17,7 +18,7 @@ LABELS = ("model", "version", "stage", "code")
 @pytest.fixture
 def fresh(tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
     models.put(tmp_path, "double", models.model(models.DOUBLE), "3")
-    engine = open_engine(tmp_path, OPTIONS, metrics)
+    engine = open_engine(options(tmp_path), metrics)
     yield Client(create_app(engine, Settings(models=tmp_path)))
     engine.close()
 
@@ -55,3 +56,21 @@ def test_stages_and_rows_are_measured(fresh: Client) -> None:
         assert samples["adaptact_inference_duration_seconds_count", "double", "3", stage, ""] == 1
     assert samples["adaptact_batch_size_sum", "double", "3", "", ""] == 4
     assert samples["adaptact_model_ready", "double", "3", "", ""] == 1
+
+
+def test_those_whom_the_gate_turns_away_are_counted_by_why(tmp_path: Path, metrics: Metrics) -> None:
+    models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
+    keys = tmp_path / "keys.toml"
+    keys.write_text(entry("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
+    engine = open_engine(options(tmp_path / "models"), metrics)
+    client = Client(create_app(engine, Settings(models=tmp_path / "models", keys=keys)))
+    own = {"authorization": "Bearer 0123456789abcdef0123456789abcdef"}
+    assert client.post("/v1/models/double:predict", {"instances": [[1, 2, 3]]}, own).status_code == 200
+    assert client.post("/v1/models/double:predict").status_code == 401
+    assert client.request("GET", "/metrics", headers=own).status_code == 403
+    engine.close()
+    found = {
+        reason: metrics.registry.get_sample_value("adaptact_requests_rejected_total", {"reason": reason})
+        for reason in ("key", "role", "queue_full")
+    }
+    assert found == {"key": 1, "role": 1, "queue_full": 0}

@@ -2,7 +2,7 @@ from importlib.metadata import version
 
 import pytest
 
-from tests.serve.client import Client
+from tests.serve.in_process import Client
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/", "/v2?test=1"])
@@ -12,7 +12,16 @@ def test_the_server_says_what_it_is_with_and_without_a_slash(client: Client, pat
     assert response.json() == {
         "name": "adaptact",
         "version": version("adaptact"),
-        "extensions": ["binary_tensor_data"],
+        "extensions": [
+            "binary_tensor_data",
+            "classification",
+            "logging",
+            "model_configuration",
+            "model_repository",
+            "model_repository(unload_dependents)",
+            "parameters",
+            "statistics",
+        ],
     }
 
 
@@ -41,7 +50,7 @@ def test_a_model_without_a_manifest_says_so(client: Client, path: str) -> None:
     assert "has no manifest" in response.json()["error"]
 
 
-@pytest.mark.parametrize("end", ["", "/manifest", "/ready"])
+@pytest.mark.parametrize("end", ["", "/manifest", "/ready", "/config", "/stats"])
 @pytest.mark.parametrize(
     "path", ["/v2/models/nope", "/v2/models/double/versions/9", "/v2/models/..%2fdouble"]
 )
@@ -49,3 +58,12 @@ def test_an_unknown_model_is_not_found(client: Client, path: str, end: str) -> N
     response = client.get(path + end)
     assert response.status_code == 404
     assert list(response.json()) == ["error"]
+
+
+@pytest.mark.parametrize("path", ["/v2/models/add_sub/config", "/v2/models/add_sub/versions/1/config"])
+def test_a_model_says_how_it_is_served(client: Client, path: str) -> None:
+    told = client.get(path).json()
+    tensors = [{"name": f"INPUT{number}", "data_type": "TYPE_INT32", "dims": [4]} for number in (0, 1)]
+    assert told["input"] == tensors
+    assert [each["name"] for each in told["output"]] == ["OUTPUT0", "OUTPUT1"]
+    assert (told["max_batch_size"], told["version_policy"]) == (32, {"all": {}})

@@ -1,6 +1,17 @@
-import pytest
+import base64
+import io
+from pathlib import Path
 
-from tests.serve.client import Client
+import numpy as np
+import pytest
+from PIL import Image
+
+from serve.engine import Metrics, open_engine
+from serve.rest.app import create_app
+from serve.settings import Settings
+from tests.serve import models
+from tests.serve.conftest import options
+from tests.serve.in_process import Client
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d sends
 
@@ -51,3 +62,33 @@ def test_anything_else_is_refused(client: Client, path: str, body: object, statu
     response = client.post(path, body)
     assert response.status_code == status
     assert response.json()["error"].startswith(message)
+
+
+def test_the_models_are_listed(client: Client) -> None:
+    names = client.get("/v1/models").json()["models"]
+    assert {"double", "classifier", "log"} <= set(names)
+    assert client.get("/v1/models/double").json() == {"name": "double", "ready": True}
+    assert client.get("/v1/models/nope").status_code == 404
+
+
+def test_images_are_sent_as_they_are(tmp_path: Path, metrics: Metrics) -> None:
+    text = "flat (float[N, 3, 2, 2] x) => (float[N, 12] y) { y = Flatten(x) }"
+    manifest = {
+        "preprocessing": {"mean": [0.5, 0.0, 0.0], "std": 0.5},
+        "classes": [str(n) for n in range(12)],
+    }
+    models.put(tmp_path, "flat", models.with_manifest(models.model(text), manifest))
+    engine = open_engine(options(tmp_path), metrics)
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    pixels[0, 1] = (255, 51, 0)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    image = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    client = Client(create_app(engine, Settings(models=tmp_path)))
+    answer = client.post("/v1/models/flat:predict", {"instances": [image, image]}).json()
+    expected = [-1, 1, -1, -1, 0, 0.4, 0, 0, 0, 0, 0, 0]
+    assert np.allclose(answer["predictions"], [expected] * 2, atol=1e-6)
+    assert answer["labels"] == ["1", "1"]
+    broken = client.post("/v1/models/flat:predict", {"instances": [image, {"b64": "x"}]})
+    assert (broken.status_code, "`instances[1]`" in broken.json()["error"]) == (400, True)
+    engine.close()

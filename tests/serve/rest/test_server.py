@@ -14,13 +14,14 @@ import pytest
 
 from serve.engine.errors import ListenError
 from serve.protocol.text import MAX_VALUES
-from serve.rest.server import listen, url
+from serve.rest.listener import listen, url
 from tests.serve import models
 from tests.serve.process import ServerProcess
 
 MEBIBYTE = 2**20
 ONES = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 1, 1]}]})
 SLOW = "/v1/models/slow:predict"
+ALONE = ("--batching", "off")  # so that it is not seen at the start whether joining runs pays
 INFER = "/v2/models/double/infer"
 
 
@@ -170,12 +171,12 @@ def _answer_when_stopped(server: ServerProcess, number: signal.Signals) -> tuple
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
-    with ServerProcess("--models", str(slow)) as server:
+    with ServerProcess("--models", str(slow), *ALONE) as server:
         assert _answer_when_stopped(server, number)[0] == 200
 
 
 def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
-    with ServerProcess("--models", str(slow), "--stop-grace-seconds", "0") as server:
+    with ServerProcess("--models", str(slow), *ALONE, "--stop-grace-seconds", "0") as server:
         answer = _answer_when_stopped(server, signal.SIGTERM)
     assert answer == (503, b'{"error":"the server stopped before the answer was ready"}')
 
@@ -184,3 +185,55 @@ def test_a_stopped_server_takes_no_new_connections(small: ServerProcess) -> None
     assert small.stop() == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((small.host, small.port), timeout=10)
+
+
+def _request(version: str, path: str = INFER) -> bytes:
+    head = f"POST {path} HTTP/{version}\r\nHost: x\r\nContent-Length: {len(ONES)}\r\n\r\n"
+    return head.encode() + ONES
+
+
+def test_head_and_body_of_an_answer_come_in_one_piece(server: ServerProcess) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        for _ in range(50):
+            connection.sendall(_request("1.1"))
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\ndate: ")
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert b"content-length: %d" % len(body) in head
+            assert b"connection: close" not in head
+
+
+def test_a_client_that_wants_no_more_is_answered_and_left(server: ServerProcess) -> None:
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(_request("1.0"))
+        whole = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b"\r\nconnection: close\r\n" in whole
+    assert whole.endswith(b"}")
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_told(server: ServerProcess) -> None:
+    head, body = _request("1.1").split(b"\r\n\r\n")
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_long_answer_arrives_whole(server: ServerProcess) -> None:
+    rows = 300_000
+    entry = {
+        "name": "x",
+        "shape": [rows, 3],
+        "datatype": "FP32",
+        "parameters": {"binary_data_size": rows * 12},
+    }
+    text = orjson.dumps({"inputs": [entry], "parameters": {"binary_data_output": True}})
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    headers = {"Inference-Header-Content-Length": str(len(text))}
+    connection.request("POST", INFER, text + bytes(rows * 12), headers)
+    time.sleep(0.2)  # the server's buffer is full by then
+    response = connection.getresponse()
+    whole = response.read()
+    assert whole[int(response.headers["Inference-Header-Content-Length"]) :] == bytes(rows * 12)
+    connection.close()

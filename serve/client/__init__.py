@@ -1,0 +1,61 @@
+"""A client of the server, or of any other that speaks the Open Inference Protocol v2: numpy in, numpy out."""
+
+from serve.client.asynchronous import AsyncClient
+from serve.client.errors import (
+    ClientError,
+    InvalidAddressError,
+    InvalidFileError,
+    InvalidInputError,
+    InvalidReplyError,
+    OverloadedError,
+    ServerFailedError,
+    TimedOutError,
+    UnauthorizedError,
+    UnavailableError,
+    UnknownModelError,
+    UnreachableError,
+    UnsupportedError,
+)
+from serve.client.replies import (
+    Duration,
+    InferResult,
+    ModelMetadata,
+    ModelState,
+    ModelStatistics,
+    Predictions,
+    ServerMetadata,
+    TensorMetadata,
+)
+from serve.client.retry import Retry
+from serve.client.synchronous import Client
+from serve.client.transport import Transport
+from serve.engine.datatypes import BFLOAT16
+
+__all__ = [
+    "BFLOAT16",
+    "AsyncClient",
+    "Client",
+    "ClientError",
+    "Duration",
+    "InferResult",
+    "InvalidAddressError",
+    "InvalidFileError",
+    "InvalidInputError",
+    "InvalidReplyError",
+    "ModelMetadata",
+    "ModelState",
+    "ModelStatistics",
+    "OverloadedError",
+    "Predictions",
+    "Retry",
+    "ServerFailedError",
+    "ServerMetadata",
+    "TensorMetadata",
+    "TimedOutError",
+    "Transport",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnknownModelError",
+    "UnreachableError",
+    "UnsupportedError",
+]

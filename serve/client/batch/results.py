@@ -1,0 +1,72 @@
+"""The file of all answers, which appears whole or not at all."""
+
+import contextlib
+import csv
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from serve.client.batch.columns import columns_of, texts_of
+from serve.client.errors import InvalidFileError
+from serve.engine.datatypes import BFLOAT16
+from serve.engine.signature import Array
+
+
+def write_results(path: Path, table: Mapping[str, Array]) -> None:
+    """The answers in the form that the file's name says, .npz or .csv; raises `InvalidFileError`."""
+    write = write_csv if path.suffix.lower() == ".csv" else write_npz
+    try:
+        with _replacing(path) as temporary:
+            write(temporary, {name: _plain(array) for name, array in table.items()})
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
+
+
+def write_npz(path: Path, table: Mapping[str, Array]) -> None:
+    """An array for each output. numpy's own writer cannot name one `file`, and notes the time."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in table.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+
+
+def write_csv(path: Path, table: Mapping[str, Array]) -> None:
+    """A line for each row; an output of several values a row has a column for each."""
+    header = [column for name, array in table.items() for column in columns_of(name, array.shape[1:])]
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        for parts in zip(*(texts_of(array) for array in table.values()), strict=True):
+            writer.writerow([text for part in parts for text in part])
+
+
+def _plain(array: Array) -> Array:
+    """The array in a dtype that numpy can write without code: BF16 as the float32 of the same value."""
+    if array.dtype == BFLOAT16:
+        return (np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.str_) if array.dtype.kind == "O" else array
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A new file that takes the path's place once the block ends without an error, on the disk by then."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.fchmod(descriptor, 0o666 & ~_umask())
+        os.fsync(descriptor)
+        temporary.replace(path)
+    finally:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

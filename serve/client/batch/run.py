@@ -1,0 +1,187 @@
+"""A whole file asked about, batch by batch, from where an earlier run ended."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from serve.client.batch.image_rows import ImageRows, read_image_rows
+from serve.client.batch.journal import Job, Journal
+from serve.client.batch.plan import Plan, make_plan
+from serve.client.batch.results import write_results
+from serve.client.batch.tensor_rows import TensorRows, read_tensor_rows
+from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
+from serve.client.replies import ModelMetadata
+from serve.client.synchronous import Client
+from serve.engine.signature import Array
+
+SUFFIXES = (".npz", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is asked for."""
+
+    model: str
+    version: str | None
+    source: Path
+    target: Path
+    outputs: tuple[str, ...] = ()
+    batch: int = 32
+    parallel: int = 2
+    restart: bool = False
+
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Told how many of how many rows are answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How many rows the result has, and how many of them an earlier run had asked about."""
+
+    rows: int
+    kept: int
+    version: str
+
+
+def predict_file(client: Client, request: Request, progress: Progress) -> Done:
+    """The result file is there, with the model's answer for every row; raises `ClientError`.
+
+    The answers that came before an error stay in the journal beside it, for the next run.
+    """
+    _check_names(request)
+    with Journal(partial(request.target)) as journal:
+        version = _version(client, request, journal)
+        model = client.model_metadata(request.model, version or None)
+        rows = _rows(request, model)
+        plan = make_plan(len(rows), request.batch, model)
+        _open(journal, Job(request.model, version, rows.fingerprint, plan.batch, request.outputs), request)
+        kept = _ask_all(client, rows, plan, journal, request.parallel, progress)
+        write_results(request.target, _joined(journal, plan))
+        journal.remove()
+    return Done(plan.rows, kept, version)
+
+
+def partial(target: Path) -> Path:
+    """Where the answers are kept until all are there."""
+    return target.with_name(f"{target.name}.partial")
+
+
+def _check_names(request: Request) -> None:
+    source, target = request.source, request.target
+    if target.suffix.lower() not in SUFFIXES:
+        raise InvalidFileError(f"`{target}` ends in neither {' nor '.join(SUFFIXES)}: the form of the result")
+    if not source.is_dir() and source.suffix.lower() not in SUFFIXES:
+        raise InvalidFileError(
+            f"`{source}` is neither a folder of images nor a file that ends in {' or '.join(SUFFIXES)}"
+        )
+    if source.is_dir() and request.outputs:
+        raise InvalidFileError("outputs cannot be chosen for images: all are in the result")
+
+
+def _version(client: Client, request: Request, journal: Journal) -> str:
+    """The one version that answers everything; empty for a server that tells of none.
+
+    Without a wish it is the earlier run's, or the one that answers now: what is deployed while a run goes on
+    must not answer a part of it.
+    """
+    if request.version is not None:
+        return request.version
+    if journal.job is not None and not request.restart:
+        return journal.job.version
+    versions = client.model_metadata(request.model).versions
+    try:
+        stable = client.model_aliases(request.model).get("stable")
+    except (UnknownModelError, UnsupportedError):  # another server of the protocol
+        stable = None
+    return stable or max((each for each in versions if each.isdecimal()), key=int, default="")
+
+
+def _rows(request: Request, model: ModelMetadata) -> TensorRows | ImageRows:
+    if request.source.is_dir():
+        return read_image_rows(request.source, model)
+    return read_tensor_rows(request.source, model, request.outputs)
+
+
+def _open(journal: Journal, job: Job, request: Request) -> None:
+    """Go on with the journal if it is the job's; begin it if there is none, or a new start is wanted."""
+    if journal.job is None or request.restart:
+        journal.begin(job)
+    elif journal.job != job:
+        raise InvalidFileError(
+            f"`{journal.path}` holds answers to something else: {journal.job}, now {job}; "
+            "ask the same again to go on with it, or begin anew with `--restart`"
+        )
+
+
+def _ask_all(
+    client: Client,
+    rows: TensorRows | ImageRows,
+    plan: Plan,
+    journal: Journal,
+    parallel: int,
+    progress: Progress,
+) -> int:
+    """Every batch is in the journal; returns how many rows were there before."""
+    left = [(start, stop) for start, stop in plan.batches() if start not in journal]
+    kept = done = plan.rows - sum(stop - start for start, stop in left)
+    progress(done, plan.rows)
+    assert journal.job is not None
+    version = journal.job.version or None
+    with ThreadPoolExecutor(parallel, thread_name_prefix="adaptact-predict") as pool:
+        try:
+            for start, stop, answers in _in_flight(
+                pool, left, parallel, lambda start, stop: rows.ask(client, version, start, stop)
+            ):
+                _check_rows(answers, stop - start)
+                journal.add(start, answers)
+                done += stop - start
+                progress(done, plan.rows)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return kept
+
+
+def _in_flight(
+    pool: ThreadPoolExecutor,
+    batches: Sequence[tuple[int, int]],
+    parallel: int,
+    ask: Callable[[int, int], dict[str, Array]],
+) -> Iterator[tuple[int, int, dict[str, Array]]]:
+    """Each batch with its answers, as they come; of the rest only so many are asked about at once."""
+    waiting: dict[Future[dict[str, Array]], tuple[int, int]] = {}
+    coming = iter(batches)
+    while True:
+        for batch in coming:
+            waiting[pool.submit(ask, *batch)] = batch
+            if len(waiting) >= parallel:
+                break
+        if not waiting:
+            return
+        ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in ended:
+            start, stop = waiting.pop(future)
+            yield start, stop, future.result()
+
+
+def _check_rows(answers: dict[str, Array], rows: int) -> None:
+    for name, array in answers.items():
+        if not array.ndim or len(array) != rows:
+            raise InvalidReplyError(
+                f"output `{name}` has the shape `{list(array.shape)}` for `{rows}` rows: "
+                "it has no answer for each; choose other outputs"
+            )
+
+
+def _joined(journal: Journal, plan: Plan) -> dict[str, Array]:
+    parts = [journal.answers(start) for start, _ in plan.batches()]
+    try:
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    except (KeyError, ValueError) as error:
+        raise InvalidReplyError(
+            f"the batches' answers cannot be one table, since their shapes differ: {error}"
+        ) from error

@@ -1,0 +1,94 @@
+"""The rows of an .npz or .csv file as a model's inputs."""
+
+import csv
+import hashlib
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve.client.batch.columns import places_of
+from serve.client.batch.fit import fitted, from_texts
+from serve.client.errors import InvalidFileError
+from serve.client.replies import ModelMetadata
+from serve.client.synchronous import Client
+from serve.engine.signature import Array
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRows:
+    """The rows of arrays, one array an input; `fingerprint` is another for another file."""
+
+    model: ModelMetadata
+    arrays: Mapping[str, Array]
+    outputs: Sequence[str]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def ask(self, client: Client, version: str | None, start: int, stop: int) -> dict[str, Array]:
+        """The model's outputs for these rows."""
+        batch = {name: array[start:stop] for name, array in self.arrays.items()}
+        return dict(client.infer(self.model.name, batch, version=version, outputs=self.outputs).outputs)
+
+
+def read_tensor_rows(path: Path, model: ModelMetadata, outputs: Sequence[str]) -> TensorRows:
+    """The rows of the file, of which there is one at least; raises `InvalidFileError`."""
+    if not model.inputs:
+        raise InvalidFileError(f"model `{model.name}` has no inputs, so there is nothing to send")
+    arrays = read_csv(path, model) if path.suffix.lower() == ".csv" else read_npz(path, model)
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1 or not all(lengths.values()):
+        raise InvalidFileError(f"`{path}` has no row, or not as many for each input: {lengths}")
+    with path.open("rb") as stream:
+        fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
+    return TensorRows(model, arrays, outputs, fingerprint)
+
+
+def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
+    """An array for each input by its name; one array alone is that of a model with one input."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            found: dict[str, Array] = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise InvalidFileError(f"`{path}` cannot be read as an .npz file: {error}") from error
+    names = [spec.name for spec in model.inputs]
+    if len(found) == len(names) == 1:
+        found = {names[0]: next(iter(found.values()))}
+    if set(found) != set(names):
+        raise InvalidFileError(
+            f"`{path}` holds the arrays `{sorted(found)}`, model `{model.name}` takes `{names}`"
+        )
+    return {spec.name: fitted(spec, found[spec.name]) for spec in model.inputs}
+
+
+def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
+    """The columns of each input; the first line names them."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header, *rows = (row for row in csv.reader(stream) if row)
+    except (OSError, ValueError, csv.Error) as error:
+        raise InvalidFileError(f"`{path}` cannot be read as a table with a header: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise InvalidFileError(f"`{path}`: row {number} has {len(row)} values, the header {len(header)}")
+    if all(map(_is_number, header)):
+        raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
+    if not rows:
+        raise InvalidFileError(f"`{path}` has no row below its header")
+    places = places_of(header, model)
+    return {
+        spec.name: from_texts(spec, [[row[place] for place in places[spec.name]] for row in rows])
+        for spec in model.inputs
+    }
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

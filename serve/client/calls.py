@@ -1,0 +1,233 @@
+"""Each question a server can be asked: what is sent, and how the answer is read; without a connection."""
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Generic, TypeAlias, TypeVar
+from urllib.parse import quote
+
+import numpy as np
+
+from serve.client import replies
+from serve.client.errors import InvalidInputError, InvalidReplyError
+from serve.client.fields import Fields, Json, parse
+from serve.client.replies import (
+    InferResult,
+    ModelMetadata,
+    ModelState,
+    ModelStatistics,
+    Predictions,
+    ServerMetadata,
+)
+from serve.client.tensors import Encoding, described, message, read
+from serve.engine.signature import Array
+
+JSON_BYTES = "inference-header-content-length"
+OK = frozenset({int(HTTPStatus.OK)})
+# What servers of the protocol answer when they are not ready: Triton 400, others 503.
+READY_OR_NOT = OK | {int(HTTPStatus.BAD_REQUEST), int(HTTPStatus.SERVICE_UNAVAILABLE)}
+THERE_OR_NOT = READY_OR_NOT | {int(HTTPStatus.NOT_FOUND)}
+
+T = TypeVar("T")
+Instance: TypeAlias = "Array | bytes | Mapping[str, Array | bytes | Json] | Json"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request carries: its bytes, and how many of them are JSON if others follow."""
+
+    content: bytes = b""
+    json_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came, with its headers by their names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A question. `write` is told how many seconds are left for the answer, None for any number.
+
+    One that is `repeatable` may be asked again although it may have been answered already.
+    """
+
+    method: str
+    path: str
+    read: Callable[[Reply], T]
+    write: Callable[[float | None], Body] = lambda _: Body()
+    repeatable: bool = True
+    answers: frozenset[int] = OK
+
+
+def live() -> Call[bool]:
+    """Whether the server runs."""
+    return Call("GET", "/v2/health/live", _is_ok, answers=READY_OR_NOT)
+
+
+def ready(model: str | None, version: str | None) -> Call[bool]:
+    """Whether the server, or the model, can answer."""
+    if model is None:
+        return Call("GET", "/v2/health/ready", _is_ok, answers=READY_OR_NOT)
+    return Call("GET", f"{_v2(model, version)}/ready", _is_ok, answers=THERE_OR_NOT)
+
+
+def server() -> Call[ServerMetadata]:
+    """What the server is."""
+    return Call("GET", "/v2", lambda reply: replies.server_metadata(_fields(reply)))
+
+
+def model(name: str, version: str | None) -> Call[ModelMetadata]:
+    """What the model takes and gives."""
+    return Call("GET", _v2(name, version), lambda reply: replies.model_metadata(_fields(reply)))
+
+
+def manifest(name: str, version: str | None) -> Call[dict[str, Json]]:
+    """The evidence in the model's file."""
+    return Call("GET", f"{_v2(name, version)}/manifest", lambda reply: _fields(reply).plain())
+
+
+def config(name: str, version: str | None) -> Call[dict[str, Json]]:
+    """How the server runs the model."""
+    return Call("GET", f"{_v2(name, version)}/config", lambda reply: _fields(reply).plain())
+
+
+def aliases(name: str) -> Call[dict[str, str]]:
+    """The model's aliases."""
+    return Call("GET", f"/adaptact/v1/models/{_name(name)}/aliases", lambda reply: _aliases(_fields(reply)))
+
+
+def index() -> Call[tuple[ModelState, ...]]:
+    """Every model of the repository, and its state."""
+    return Call("POST", "/v2/repository/index", lambda reply: _each(parse(reply.body), replies.model_state))
+
+
+def load(name: str) -> Call[None]:
+    """Load the model, or load it again."""
+    return Call("POST", f"/v2/repository/models/{_name(name)}/load", _nothing, repeatable=False)
+
+
+def unload(name: str) -> Call[None]:
+    """Unload the model."""
+    return Call("POST", f"/v2/repository/models/{_name(name)}/unload", _nothing, repeatable=False)
+
+
+def statistics(name: str | None, version: str | None) -> Call[tuple[ModelStatistics, ...]]:
+    """What the models, or one of them, have done."""
+    path = "/v2/models/stats" if name is None else f"{_v2(name, version)}/stats"
+    return Call("GET", path, lambda reply: tuple(_statistics(_fields(reply))))
+
+
+def infer(  # noqa: PLR0913  # each argument is a field of the message
+    name: str,
+    inputs: Mapping[str, Array],
+    *,
+    version: str | None,
+    outputs: Sequence[str],
+    encoding: Encoding,
+    request_id: str | None,
+    parameters: Mapping[str, str | int | float | bool],
+) -> Call[InferResult]:
+    """The model's outputs for these inputs."""
+    tensors = described(inputs, encoding)
+    head: dict[str, Json] = {"inputs": list(tensors.described)}
+    if request_id is not None:
+        head["id"] = request_id
+    if outputs:
+        head["outputs"] = [{"name": each} for each in outputs]
+    asked: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
+
+    def write(left_seconds: float | None) -> Body:
+        timeout = {} if left_seconds is None else {"timeout": max(1, int(left_seconds * 1e6))}
+        content, size = message({**head, "parameters": {**timeout, **asked}}, tensors)
+        return Body(content, size if tensors.tail else None)
+
+    return Call("POST", f"{_v2(name, version)}/infer", infer_result, write)
+
+
+def predict(name: str, instances: Sequence[Instance], version: str | None) -> Call[Predictions]:
+    """A prediction for each instance."""
+    try:
+        content = json.dumps({"instances": [_instance(each) for each in instances]}).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"an instance is not made of numbers, texts, arrays, bytes, lists and objects: {error}"
+        ) from error
+    path = "/v1/models/" + _name(name) + ("" if version is None else f"/versions/{_name(version)}")
+    return Call(
+        "POST",
+        f"{path}:predict",
+        lambda reply: replies.predictions(_fields(reply)),
+        lambda _: Body(content, None),
+    )
+
+
+def infer_result(reply: Reply) -> InferResult:
+    """The outputs that a reply holds."""
+    size = reply.headers.get(JSON_BYTES)
+    whole = memoryview(reply.body)
+    if size is None:
+        size = str(len(whole))
+    if not (size.isascii() and size.isdigit() and len(size) < 19 and int(size) <= len(whole)):
+        raise InvalidReplyError(f"the reply of {len(whole)} bytes says that `{size[:40]}` of them are JSON")
+    said = Fields(parse(whole[: int(size)]), "reply")
+    return InferResult(
+        read(said.objects("outputs"), whole[int(size) :], "output"),
+        said.text("model_name", ""),
+        said.text("model_version", ""),
+        said.text("id", ""),
+        said.object("parameters").plain(),
+    )
+
+
+def _instance(value: Instance) -> Json:
+    """The instance as JSON; bytes, such as an image's, as an object with their base64."""
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode()}
+    if isinstance(value, np.ndarray | np.generic):
+        plain: Json = value.tolist()
+        return plain
+    if isinstance(value, Mapping):
+        return {name: _instance(each) for name, each in value.items()}
+    return [_instance(each) for each in value] if isinstance(value, list) else value
+
+
+def _aliases(said: Fields) -> dict[str, str]:
+    return {each.text("alias"): each.text("version") for each in said.objects("aliases")}
+
+
+def _statistics(said: Fields) -> list[ModelStatistics]:
+    return [replies.model_statistics(each) for each in said.objects("model_stats")]
+
+
+def _each(value: Json, make: Callable[[Fields], T]) -> tuple[T, ...]:
+    return tuple(make(each) for each in Fields({"index": value}, "reply").objects("index"))
+
+
+def _fields(reply: Reply) -> Fields:
+    return Fields(parse(reply.body), "reply")
+
+
+def _is_ok(reply: Reply) -> bool:
+    return reply.status == HTTPStatus.OK
+
+
+def _nothing(_: Reply) -> None:
+    return None
+
+
+def _v2(name: str, version: str | None) -> str:
+    return f"/v2/models/{_name(name)}" + ("" if version is None else f"/versions/{_name(version)}")
+
+
+def _name(text: str) -> str:
+    """The name as one part of a path."""
+    if text in ("", ".", ".."):
+        raise InvalidInputError(f"`{text}` cannot be the name of a model or version")
+    return quote(text, safe="")

@@ -1,0 +1,178 @@
+"""The client that waits for each answer."""
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from serve.client import calls, transport
+from serve.client.calls import Call, Instance, Reply
+from serve.client.conversation import Failure, Pause, Send, conversation
+from serve.client.fields import Json
+from serve.client.replies import (
+    InferResult,
+    ModelMetadata,
+    ModelState,
+    ModelStatistics,
+    Predictions,
+    ServerMetadata,
+)
+from serve.client.retry import Retry
+from serve.client.tensors import Encoding
+from serve.client.transport import WORLD, Collected, Transport, base_url
+from serve.engine.signature import Array
+
+T = TypeVar("T")
+
+
+class Client:
+    """Asks one server, over connections that it keeps open. It may be shared between threads.
+
+    Every method raises `ClientError`, and takes `timeout_seconds` at most, with all its pauses and repeats;
+    None for any time. A request is sent again as `retry` says where that is safe: `load` and `unload` only if
+    no connection was made.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeout_seconds: float | None = 60.0,
+        retry: Retry = Retry(),  # noqa: B008  # frozen
+        transport: Transport = Transport(),  # noqa: B008  # frozen
+    ) -> None:
+        self.url = base_url(url)
+        self._timeout_seconds = timeout_seconds
+        self._retry = retry
+        self._limit_bytes = transport.reply_limit_bytes
+        self._http = httpx.Client(
+            headers=transport.all_headers(api_key),
+            verify=transport.verify(self.url),
+            limits=transport.limits,
+            follow_redirects=False,
+        )
+
+    def is_live(self) -> bool:
+        """Whether the server runs; one that cannot be reached raises `UnreachableError`."""
+        return self._ask(calls.live())
+
+    def is_ready(self) -> bool:
+        """Whether the server says that it can answer."""
+        return self._ask(calls.ready(None, None))
+
+    def is_model_ready(self, model: str, version: str | None = None) -> bool:
+        """Whether the model, or this version of it, can answer; False too where there is none."""
+        return self._ask(calls.ready(model, version))
+
+    def server_metadata(self) -> ServerMetadata:
+        """What the server is."""
+        return self._ask(calls.server())
+
+    def model_metadata(self, model: str, version: str | None = None) -> ModelMetadata:
+        """What the model takes and gives."""
+        return self._ask(calls.model(model, version))
+
+    def model_manifest(self, model: str, version: str | None = None) -> dict[str, Json]:
+        """The evidence in the model's file."""
+        return self._ask(calls.manifest(model, version))
+
+    def model_config(self, model: str, version: str | None = None) -> dict[str, Json]:
+        """How the server runs the model."""
+        return self._ask(calls.config(model, version))
+
+    def model_aliases(self, model: str) -> dict[str, str]:
+        """The model's aliases and the version that each means; adaptact's own, not of the protocol."""
+        return self._ask(calls.aliases(model))
+
+    def model_statistics(
+        self, model: str | None = None, version: str | None = None
+    ) -> tuple[ModelStatistics, ...]:
+        """What the versions of the model, or of all models, have done."""
+        return self._ask(calls.statistics(model, version))
+
+    def index(self) -> tuple[ModelState, ...]:
+        """Every version in the server's repository, and its state."""
+        return self._ask(calls.index())
+
+    def load(self, model: str) -> None:
+        """Load the model, or load it anew."""
+        self._ask(calls.load(model))
+
+    def unload(self, model: str) -> None:
+        """Unload the model."""
+        self._ask(calls.unload(model))
+
+    def infer(  # noqa: PLR0913  # each argument is a field of the message
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str | None = None,
+        outputs: Sequence[str] = (),
+        encoding: Encoding = "binary",
+        request_id: str | None = None,
+        parameters: Mapping[str, str | int | float | bool] | None = None,
+    ) -> InferResult:
+        """The outputs asked for, or all, for these inputs; in binary bit for bit what the model gave."""
+        return self._ask(
+            calls.infer(
+                model,
+                inputs,
+                version=version,
+                outputs=outputs,
+                encoding=encoding,
+                request_id=request_id,
+                parameters=parameters or {},
+            )
+        )
+
+    def predict(self, model: str, instances: Sequence[Instance], version: str | None = None) -> Predictions:
+        """A prediction for each instance, and its label where the model names its classes.
+
+        An instance is nested lists or an array, the bytes of an image file, or a mapping of those by input.
+        """
+        return self._ask(calls.predict(model, instances, version))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, call: Call[T]) -> T:
+        steps = conversation(call, self.url, self._timeout_seconds, self._retry, WORLD)
+        came: Reply | Failure | None = None
+        try:
+            while True:
+                step = steps.send(came)
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    came = None
+                else:
+                    came = self._send(step)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+
+    def _send(self, step: Send) -> Reply | Failure:
+        request = transport.request(self._http, self.url, step)
+        body = Collected(self._limit_bytes, step.left_seconds)
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                for piece in response.iter_bytes():
+                    body.add(piece)
+            finally:
+                response.close()
+        except httpx.RequestError as error:
+            return transport.failure(error)
+        return transport.reply(response, body.body)

@@ -1,0 +1,124 @@
+"""Messages of named tensors, in binary and in JSON, to and from numpy arrays."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from serve.client.errors import InvalidInputError, InvalidReplyError
+from serve.client.fields import Fields, Json
+from serve.engine.datatypes import BFLOAT16, BY_DTYPE, BY_NAME, DATATYPES, Datatype
+from serve.engine.errors import MalformedRequestError, listed, quoted
+from serve.engine.signature import Array
+from serve.protocol.binary import from_binary, shaped, to_binary
+
+Encoding = Literal["binary", "json"]
+MAX_RANK = 32
+SIZE = "binary_data_size"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """Tensors described for the JSON of a message, and the bytes that follow it."""
+
+    described: list[dict[str, Json]]
+    tail: list[bytes]
+
+
+def described(arrays: Mapping[str, Array], encoding: Encoding) -> Tensors:
+    """The arrays for a message; raises `InvalidInputError` for a dtype that the protocol does not have."""
+    entries: list[dict[str, Json]] = []
+    tail: list[bytes] = []
+    for name, array in arrays.items():
+        plain = canonical(name, array)
+        entry: dict[str, Json] = {
+            "name": name,
+            "shape": list(plain.shape),
+            "datatype": BY_DTYPE[plain.dtype].name,
+        }
+        if encoding == "binary":
+            tail.append(to_binary(plain))
+            entry["parameters"] = {SIZE: len(tail[-1])}
+        else:
+            entry["data"] = _json_values(name, plain)
+        entries.append(entry)
+    return Tensors(entries, tail)
+
+
+def canonical(name: str, array: Array) -> Array:
+    """The array in a dtype of the protocol's table, with the same values; raises `InvalidInputError`."""
+    array = np.asarray(array)
+    if array.dtype.kind in "US":
+        return array.astype(np.object_)
+    # The dtype of the ml_dtypes package, which torch and JAX use too; its bits are those of ours.
+    if array.dtype.name == "bfloat16":
+        return np.ascontiguousarray(array).view(BFLOAT16).reshape(array.shape)
+    if array.dtype.byteorder == ">":
+        array = array.astype(array.dtype.newbyteorder("<"))
+    if array.dtype not in BY_DTYPE:
+        raise InvalidInputError(
+            f"input {quoted(name)} has dtype `{array.dtype}`, which the protocol does not have; "
+            f"it has {listed([each.name for each in DATATYPES])}"
+        )
+    return array
+
+
+def read(entries: Iterator[Fields], tail: memoryview, kind: str) -> dict[str, Array]:
+    """The arrays that a message describes, by name; raises `InvalidReplyError`."""
+    arrays: dict[str, Array] = {}
+    for entry in entries:
+        name = entry.text("name")
+        datatype, shape = _datatype(name, entry.text("datatype")), entry.wholes("shape")
+        if len(shape) > MAX_RANK or any(size < 0 for size in shape):
+            raise InvalidReplyError(
+                f"{kind} {quoted(name)} has no possible shape: `{list(shape)[:MAX_RANK]}`"
+            )
+        try:
+            if "data" in entry:
+                values = _values(entry.values("data"), datatype)
+                arrays[name] = shaped(name, values, shape, kind)
+            else:
+                size = entry.object("parameters").whole(SIZE)
+                if not 0 <= size <= len(tail):
+                    raise InvalidReplyError(
+                        f"{kind} {quoted(name)} has `{size}` bytes, but `{len(tail)}` are left in the reply"
+                    )
+                arrays[name] = from_binary(name, tail[:size], datatype, shape, kind)
+                tail = tail[size:]
+        except (MalformedRequestError, ValueError, TypeError, OverflowError) as error:
+            raise InvalidReplyError(f"the reply cannot be read: {error}") from error
+    if len(tail):
+        raise InvalidReplyError(f"`{len(tail)}` bytes of the reply belong to no {kind}")
+    return arrays
+
+
+def message(head: Mapping[str, Json], tensors: Tensors) -> tuple[bytes, int]:
+    """The message's body, and how many of its bytes are JSON."""
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return b"".join((text, *tensors.tail)), len(text)
+
+
+def _json_values(name: str, array: Array) -> list[Json]:
+    if array.dtype == BFLOAT16:
+        raise InvalidInputError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
+    values: list[Json] = array.reshape(-1).tolist()
+    if any(isinstance(value, bytes) for value in values):
+        raise InvalidInputError(
+            f"input {quoted(name)} holds bytes, which JSON cannot carry; send it in binary"
+        )
+    return values
+
+
+def _values(data: list[Json], datatype: Datatype) -> Array:
+    """JSON data, flat or nested, as one flat array."""
+    if datatype.dtype == BFLOAT16:
+        raise MalformedRequestError("BF16 has no JSON form")
+    return np.array(data, datatype.dtype).reshape(-1)
+
+
+def _datatype(name: str, given: str) -> Datatype:
+    if given not in BY_NAME:
+        raise InvalidReplyError(f"tensor {quoted(name)} has an unknown datatype {quoted(given)}")
+    return BY_NAME[given]

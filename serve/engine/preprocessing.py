@@ -1,0 +1,122 @@
+"""What a model's manifest says of the images it was trained on, and images made so.
+
+The manifest's `preprocessing` holds, all of them optional: `size` as [height, width], `color` as RGB, BGR or
+L, `scale` for each byte (1/255 if it is not given), then `mean` and `std`, one number a channel or one for
+all, and `layout` as NCHW or NHWC.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve.engine.errors import InvalidInputError, quoted
+from serve.engine.manifest import Json
+from serve.engine.signature import Array, TensorSpec
+
+Color: TypeAlias = Literal["RGB", "BGR", "L"]
+COLORS: Mapping[str, Color] = {"RGB": "RGB", "BGR": "BGR", "L": "L"}
+LARGEST_SIDE = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image's bytes become a model's input."""
+
+    size: tuple[int, int] | None = None
+    """Height and width; None where the model's own input tells."""
+    color: Color = "RGB"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    channels_first: bool = True
+
+    def size_for(self, spec: TensorSpec) -> tuple[int, int] | None:
+        """The height and width that an image must have for the input; None for any."""
+        if self.size is not None or len(spec.shape) != 4:
+            return self.size
+        height, width = spec.shape[2:] if self.channels_first else spec.shape[1:3]
+        return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+    def prepared(self, image: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Array:
+        """One row of a model's input: [1, channels, height, width], or [1, height, width, channels].
+
+        The image is [height, width, 3] in red, green, blue, or [height, width, 1] where the color is L; for a
+        dtype of bytes its values stay as they are. Raises `InvalidInputError` for another number of channels.
+        """
+        channels = 1 if self.color == "L" else 3
+        if image.ndim != 3 or image.shape[2] != channels:
+            raise InvalidInputError(f"an image of shape `{list(image.shape)}`, expected {channels} channels")
+        ordered = image[:, :, ::-1] if self.color == "BGR" else image
+        values: Array = ordered
+        if dtype != np.uint8:
+            mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+            scaled = (ordered.astype(np.float32) * np.float32(self.scale) - mean) / std
+            values = scaled.astype(dtype)
+        if self.channels_first:
+            values = values.transpose(2, 0, 1)
+        return np.ascontiguousarray(values[np.newaxis])
+
+
+def read_preprocessing(manifest: Mapping[str, Json] | None) -> Preprocessing | None:
+    """What the manifest says; None where it says nothing, or anything that is not understood."""
+    found = (manifest or {}).get("preprocessing")
+    if not isinstance(found, dict):
+        return None
+    try:
+        return _read(found)
+    except ValueError:
+        # Half of it would make other inputs than the model was trained on.
+        return None
+
+
+def _read(found: Mapping[str, Json]) -> Preprocessing:
+    unknown = set(found) - {"size", "color", "scale", "mean", "std", "layout"}
+    if unknown:
+        raise ValueError(f"unknown {quoted(sorted(unknown)[0])}")
+    default = Preprocessing()
+    color, layout = found.get("color", default.color), found.get("layout", "NCHW")
+    if not isinstance(color, str) or color not in COLORS or layout not in ("NCHW", "NHWC"):
+        raise ValueError("color or layout")
+    channels = 1 if color == "L" else 3
+    std = _numbers(found.get("std", 1.0), channels)
+    if not all(std):
+        raise ValueError("std of zero")
+    return Preprocessing(
+        size=_size(found.get("size")),
+        color=COLORS[color],
+        scale=_numbers(found.get("scale", default.scale), 1)[0],
+        mean=_numbers(found.get("mean", 0.0), channels),
+        std=std,
+        channels_first=layout == "NCHW",
+    )
+
+
+def _size(found: Json) -> tuple[int, int] | None:
+    if found is None:
+        return None
+    if isinstance(found, list) and len(found) == 2:
+        height, width = found
+        if _is_side(height) and _is_side(width):
+            return height, width
+    raise ValueError("size")
+
+
+def _is_side(found: Json) -> TypeGuard[int]:
+    return type(found) is int and 1 <= found <= LARGEST_SIDE
+
+
+def _numbers(found: Json, channels: int) -> tuple[float, ...]:
+    """One finite number, or one for each channel."""
+    numbers = found if isinstance(found, list) else [found]
+    if len(numbers) not in (1, channels):
+        raise ValueError("number of channels")
+    kept = tuple(
+        float(each) for each in numbers if isinstance(each, int | float) and not isinstance(each, bool)
+    )
+    if len(kept) != len(numbers) or not all(map(math.isfinite, kept)):
+        raise ValueError("not numbers")
+    return kept

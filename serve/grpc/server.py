@@ -1,0 +1,89 @@
+"""The gRPC server: its beginning and its end."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from serve.access.audit import AuditLog
+from serve.access.gate import Gate
+from serve.access.tls import Tls
+from serve.engine.engine import Engine
+from serve.engine.errors import ListenError
+from serve.grpc.handlers import Entrance, Handlers
+from serve.rest.observed import Watchers
+from serve.workers.colleagues import Colleagues
+
+CALLS_AT_ONCE = 1024
+IDLE_MS, ANSWER_MS = 60_000, 20_000  # a connection that is silent is asked, and closed without an answer
+METADATA_BYTES = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcOptions:
+    """Where the server listens, and what it takes; port 0 picks a free one."""
+
+    host: str
+    port: int
+    message_limit_bytes: int
+    gate: Gate = field(default_factory=Gate)
+    audit: AuditLog = field(default_factory=AuditLog)
+    watchers: Watchers = field(default_factory=Watchers)
+    credentials: grpc.ServerCredentials | None = None
+    colleagues: Colleagues = field(default_factory=Colleagues)
+    shares_port: bool = False
+
+
+class GrpcServer:
+    """Answers the protocol's verbs for one engine, on the event loop that the engine belongs to."""
+
+    def __init__(self, engine: Engine, options: GrpcOptions) -> None:
+        """Nothing is listened on yet."""
+        self._engine = engine
+        self._options = options
+        self._server: Any = None
+        self.port = options.port
+
+    async def start(self) -> None:
+        """Take calls from now on, on `port`; raises `ListenError`."""
+        options = self._options
+        server = grpc.aio.server(maximum_concurrent_rpcs=CALLS_AT_ONCE, options=_channel_options(options))
+        entrance = Entrance(options.gate, options.audit, options.watchers)
+        handlers = Handlers(self._engine, entrance, options.colleagues)
+        server.add_generic_rpc_handlers((handlers,))
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        address = f"{host}:{options.port}"
+        try:
+            if options.credentials is None:
+                self.port = server.add_insecure_port(address)
+            else:
+                self.port = server.add_secure_port(address, options.credentials)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen for gRPC on `{options.host}` port `{options.port}`") from error
+        await server.start()
+        self._server = server
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, and end those that are not answered after so many seconds."""
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+
+
+def credentials(tls: Tls) -> grpc.ServerCredentials:
+    """What encrypts calls, with the same files as over HTTP; gRPC takes no TLS older than 1.2."""
+    pair = tls.key.read_bytes(), tls.certificate.read_bytes()
+    authority = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+
+
+def _channel_options(options: GrpcOptions) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", options.message_limit_bytes),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES),
+        ("grpc.keepalive_time_ms", IDLE_MS),
+        ("grpc.keepalive_timeout_ms", ANSWER_MS),
+        ("grpc.so_reuseport", int(options.shares_port)),
+    ]

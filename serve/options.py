@@ -1,0 +1,52 @@
+"""What the settings mean to the engine, and to its doors."""
+
+from serve.access.entrance import Entrance, open_entrance
+from serve.access.tls import Tls, open_tls
+from serve.engine.config import ModelConfig
+from serve.engine.options import EngineOptions
+from serve.engine.policies import Policies
+from serve.engine.providers import CudaOptions
+from serve.settings import MEBIBYTE, Settings
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """The engine that the settings ask for."""
+    return EngineOptions(
+        folder=settings.models,
+        provider=settings.provider,
+        threads=settings.run_threads,
+        concurrency=settings.run_concurrency,
+        model_limit_bytes=settings.model_limit_bytes,
+        poll_seconds=settings.poll_seconds,
+        may_start_empty=settings.start_empty,
+        defaults=ModelConfig(
+            versions=settings.versions,
+            batching=settings.batching,
+            batch_rows=settings.batch_rows,
+            request_rows=settings.request_rows,
+            queue_length=settings.queue_length,
+            queue_seconds=settings.queue_seconds,
+        ),
+        policies=Policies(
+            require_parity=settings.require_parity, require_signature=settings.require_signature
+        ),
+        cuda=CudaOptions(
+            device=settings.cuda_device,
+            memory_limit_bytes=settings.cuda_memory_limit_mib * MEBIBYTE,
+            tf32=settings.cuda_tf32,
+            graph_rows=tuple(int(rows) for rows in settings.cuda_graph_rows.split(",") if rows),
+        ),
+        state_folder=settings.state,
+        triton_names=settings.triton_metrics,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def entrance_of(settings: Settings) -> Entrance:
+    """The entrance that the settings ask for; raises `StartupError`."""
+    return open_entrance(settings.keys, settings.client_requests_per_second, settings.audit_log)
+
+
+def tls_of(settings: Settings) -> Tls | None:
+    """How connections are encrypted, None where they are not; raises `TlsError`."""
+    return open_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

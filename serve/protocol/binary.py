@@ -1,0 +1,96 @@
+"""Tensors of the protocol in binary, to and from numpy arrays; the client reads and writes them here too.
+
+It may import nothing but numpy and what does the same.
+"""
+
+import struct
+from collections.abc import Sequence
+from itertools import chain
+from math import prod
+
+import numpy as np
+
+from serve.engine.datatypes import BY_DTYPE, Datatype
+from serve.engine.errors import MalformedRequestError, quoted
+from serve.engine.signature import Array
+
+LENGTH = struct.Struct("<I")
+# A string costs some 60 bytes of memory beside what it says, and four of a body.
+MAX_STRINGS = 4 * 2**20
+
+
+def from_binary(
+    name: str, data: memoryview, datatype: Datatype, shape: Sequence[int], kind: str = "input"
+) -> Array:
+    """The tensor whose little-endian, row-major bytes these are; raises `MalformedRequestError`."""
+    if datatype.name == "BYTES":
+        return shaped(name, _strings(name, data, prod(shape), kind), shape, kind)
+    expected = prod(shape) * datatype.dtype.itemsize
+    if len(data) != expected:
+        raise MalformedRequestError(
+            f"{kind} {quoted(name)}: shape `{list(shape)}` of `{datatype.name}` takes `{expected}` bytes, "
+            f"got `{len(data)}`"
+        )
+    flat = np.frombuffer(data, datatype.dtype)
+    if datatype.name == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
+        raise MalformedRequestError(f"{kind} {quoted(name)}: a BOOL is a byte `0` or `1`")
+    # A header of odd length leaves the numbers behind it unaligned, which kernels need not bear.
+    return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
+
+
+def to_binary(array: Array) -> bytes:
+    """The tensor's little-endian, row-major bytes; strings, as UTF-8, with their length before them."""
+    if array.dtype != np.object_:
+        return array.tobytes()
+    encoded = [each if isinstance(each, bytes) else str(each).encode() for each in array.flat]
+    return b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in encoded))
+
+
+def datatype_name(array: Array) -> str:
+    """The protocol's name for the array's dtype."""
+    return BY_DTYPE[array.dtype].name
+
+
+def shaped(name: str, flat: Array, shape: Sequence[int], kind: str = "input") -> Array:
+    """The values in this shape; raises `MalformedRequestError` if they are more or fewer than it takes."""
+    if flat.size != prod(shape):
+        raise MalformedRequestError(
+            f"{kind} {quoted(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"
+        )
+    return flat.reshape(shape)
+
+
+def _strings(name: str, data: memoryview, count: int, kind: str) -> Array:
+    if count > MAX_STRINGS:
+        raise MalformedRequestError(f"{kind} {quoted(name)} has `{count}`, at most `{MAX_STRINGS}` strings")
+    if count * LENGTH.size > len(data):
+        raise MalformedRequestError(
+            f"{kind} {quoted(name)}: expected `{count}` strings, got `{len(data)}` bytes, which hold fewer"
+        )
+    texts: list[str] = []
+    position = 0
+    while position < len(data):
+        if len(texts) == count:
+            raise MalformedRequestError(f"{kind} {quoted(name)}: expected `{count}` strings, got more")
+        start = position + LENGTH.size
+        if start > len(data):
+            raise MalformedRequestError(f"{kind} {quoted(name)}: a string's length is cut off")
+        (length,) = LENGTH.unpack_from(data, position)
+        position = start + length
+        if position > len(data):
+            raise MalformedRequestError(
+                f"{kind} {quoted(name)}: a string of `{length}` bytes reaches beyond its tensor"
+            )
+        texts.append(_decoded(name, data[start:position], kind))
+    if len(texts) != count:
+        raise MalformedRequestError(f"{kind} {quoted(name)}: expected `{count}` strings, got `{len(texts)}`")
+    return np.array(texts, np.object_)
+
+
+def _decoded(name: str, text: memoryview, kind: str) -> str:
+    try:
+        return str(text, "utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequestError(
+            f"{kind} {quoted(name)}: a string is not UTF-8, the encoding of the model's strings"
+        ) from error

@@ -1,0 +1,91 @@
+"""Compressed bodies, within bounds that hold before memory is spent."""
+
+import zlib
+from typing import Literal, TypeAlias
+
+from serve.engine.errors import MalformedRequestError, quoted
+
+Coding: TypeAlias = Literal["gzip", "deflate"]
+
+# What zlib calls the two formats: RFC 1952, and RFC 1950, which HTTP names deflate.
+WINDOW_BITS: dict[Coding, int] = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+ALIASES: dict[str, Coding] = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+
+# Zeros shrink a thousandfold, so a ratio alone would refuse honest tensors: a body may always grow to
+# FREE_BYTES, and beyond that to RATIO times what was sent.
+FREE_BYTES = 8 * 2**20
+RATIO = 100
+
+LEVEL = 1  # on a local network the processor is slower than the wire
+# A shorter reply fits in one packet anyway.
+WORTH_BYTES = 1024
+# Floats hardly shrink: what the first of them give tells whether the rest is worth the time.
+PROBE_BYTES = 16 * 2**10
+WORTH_RATIO = 0.9
+
+
+class TooLargeUncompressedError(MalformedRequestError):
+    """A compressed body that would grow beyond the limit."""
+
+
+def read_coding(text: str) -> Coding | None:
+    """The coding that a `Content-Encoding` names; None if it is not one of ours."""
+    return ALIASES.get(text.strip().lower())
+
+
+def accepted_coding(text: str) -> Coding | None:
+    """The coding that an `Accept-Encoding` likes best among ours; None if it takes none."""
+    best: Coding | None = None
+    liked = 0.0
+    for entry in text.lower().split(","):
+        name, _, parameter = entry.partition(";")
+        coding = ALIASES.get(name.strip())
+        weight = _weight(parameter)
+        if coding is not None and weight > liked:
+            best, liked = coding, weight
+    return best
+
+
+def decompress(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> bytes:
+    """What the body holds; raises `MalformedRequestError`, before it has grown beyond what is allowed."""
+    allowed = min(limit_bytes, max(FREE_BYTES, RATIO * len(body)))
+    reader = zlib.decompressobj(WINDOW_BITS[coding])
+    try:
+        # One byte more than allowed, so that the end of a body of just the allowed size is seen.
+        whole = reader.decompress(body, allowed + 1)
+    except zlib.error as error:
+        raise MalformedRequestError(f"the body is not in the coding {quoted(coding)}: {error}") from error
+    if len(whole) > allowed:
+        raise TooLargeUncompressedError(
+            f"the body grows beyond `{allowed}` bytes when decompressed; the limit is `{limit_bytes}`, "
+            f"and `{RATIO}` times what was sent beyond the first `{FREE_BYTES}`"
+        )
+    if not reader.eof:
+        raise MalformedRequestError(f"the body ends before its {quoted(coding)} stream does")
+    if reader.unused_data:
+        raise MalformedRequestError(
+            f"`{len(reader.unused_data)}` bytes follow the body's {quoted(coding)} stream; expected only one"
+        )
+    return whole
+
+
+def compress(body: bytes, coding: Coding) -> bytes | None:
+    """The body in the coding; None if that is not worth it."""
+    if len(body) < WORTH_BYTES:
+        return None
+    probe = body[:PROBE_BYTES]
+    if len(zlib.compress(probe, LEVEL)) > WORTH_RATIO * len(probe):
+        return None
+    return zlib.compress(body, LEVEL, WINDOW_BITS[coding])
+
+
+def _weight(parameter: str) -> float:
+    """How much a coding is liked: its `q`, or 1; 0 for what is no weight."""
+    name, _, value = parameter.partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        weight = float(value)
+    except ValueError:
+        return 0.0
+    return weight if 0.0 <= weight <= 1.0 else 0.0

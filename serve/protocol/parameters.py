@@ -1,0 +1,87 @@
+"""Parameters of the protocol: those that mean something here, and those that cannot be honoured."""
+
+from collections.abc import Mapping
+
+from serve.engine.errors import MalformedRequestError, UnsupportedError, quoted
+from serve.protocol.text import Value
+
+MICROSECONDS = 1_000_000
+MAX_NUMBER = 2**64 - 1
+RESERVED_PREFIX = "triton_"
+# Every answer here is one reply, which is also the final one: asking for a mark on it changes nothing.
+TAKEN = ("triton_enable_empty_final_response",)
+NONE: Mapping[str, Value] = {}
+
+
+def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Value]:
+    """The parameters of a request, an input or an output; raises for what cannot be one.
+
+    Raises `MalformedRequestError`, or `UnsupportedError` for tensors in shared memory.
+    """
+    if parameters is None:
+        return NONE
+    if not isinstance(parameters, dict):
+        raise MalformedRequestError(f"{where(kind, name)}: `parameters` is not an object")
+    for key, value in parameters.items():
+        if not isinstance(value, (str, int, float)):
+            raise MalformedRequestError(
+                f"{where(kind, name)}: parameter {quoted(key)} is {quoted(value)}, "
+                "expected a text, a number, true or false"
+            )
+    if "shared_memory_region" in parameters:
+        raise UnsupportedError(
+            f"{where(kind, name)}: parameter `shared_memory_region` is not supported by this server; "
+            "send the tensor in binary"
+        )
+    return parameters
+
+
+def check_reserved(parameters: Mapping[str, Value]) -> None:
+    """Raise for a request's reserved parameters that have a wrong value, or that cannot be honoured.
+
+    Raises `UnsupportedError` for a sequence: no model here remembers the request before.
+    """
+    if parameters.get("sequence_id") not in (None, 0, ""):
+        raise UnsupportedError(
+            "the request: parameter `sequence_id` is not supported by this server: "
+            "its models keep no state between requests"
+        )
+    whole_number("request", "", parameters.get("priority", 0), "priority")
+    for key in parameters:
+        if key.startswith(RESERVED_PREFIX) and key not in TAKEN:
+            raise MalformedRequestError(
+                f"the request: parameter {quoted(key)} is not known, and names that begin with "
+                f"`{RESERVED_PREFIX}` are reserved"
+            )
+
+
+def timeout_seconds(parameters: Mapping[str, Value]) -> float | None:
+    """How long the request may wait, which it says in microseconds; None for as long as the model's."""
+    microseconds = whole_number("request", "", parameters.get("timeout", 0), "timeout")
+    return microseconds / MICROSECONDS or None
+
+
+def whole_number(kind: str, name: str, value: object, parameter: str, most: int = MAX_NUMBER) -> int:
+    """The parameter's value; raises `MalformedRequestError` unless it is a whole number up to the most."""
+    if type(value) is int and 0 <= value <= most:
+        return value
+    # To JSON 2.0 is the same number as 2.
+    if isinstance(value, float) and value.is_integer() and 0 <= value <= most:
+        return int(value)
+    raise MalformedRequestError(
+        f"{where(kind, name)}: `{parameter}` is {quoted(value)}, expected a whole number from 0 to `{most}`"
+    )
+
+
+def flag(kind: str, name: str, value: object, parameter: str) -> bool:
+    """The parameter's value; raises `MalformedRequestError` unless it is true or false."""
+    if isinstance(value, bool):
+        return value
+    raise MalformedRequestError(
+        f"{where(kind, name)}: `{parameter}` is not true or false, got {quoted(value)}"
+    )
+
+
+def where(kind: str, name: str) -> str:
+    """What a message is about: a named input or output, or the request itself."""
+    return f"{kind} {quoted(name)}" if name else f"the {kind}"

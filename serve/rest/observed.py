@@ -1,0 +1,112 @@
+"""Around the door: each request gets its id, and the access log and the traces are told what became of it."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.rest.access import CALLER, IDENTITY
+from serve.rest.access_log import REQUEST_ID, AccessLog, identify
+from serve.rest.http import CYCLE, name_answer
+from serve.rest.metrics import CLIENT_CLOSED_REQUEST
+from serve.rest.notes import NOTES, Notes
+from serve.settings import Settings
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    from serve.rest.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Watchers:
+    """Those who are told of requests; none, unless they are asked for."""
+
+    log: AccessLog | None = None
+    telemetry: "Telemetry | None" = None
+
+    def close(self) -> None:
+        """Write and send what is left."""
+        if self.telemetry is not None:
+            self.telemetry.close()
+        if self.log is not None:
+            self.log.close()
+
+
+def open_watchers(settings: Settings) -> Watchers:
+    """Those that the settings ask for; raises `StartupError`."""
+    telemetry = None
+    if settings.otlp_endpoint:
+        # Imported only where it is wanted, since its packages are an extra.
+        from serve.rest.telemetry import open_telemetry  # noqa: PLC0415
+
+        telemetry = open_telemetry(settings.otlp_endpoint)
+    log = None if settings.access_log is None else AccessLog(settings.access_log)
+    return Watchers(log, telemetry)
+
+
+class Observed:
+    """An application whose every answer carries the request's id, and is told of."""
+
+    def __init__(self, app: ASGIApp, watchers: Watchers) -> None:
+        """Tell them."""
+        self._app = app
+        self._log = watchers.log
+        self._telemetry = watchers.telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer, then tell."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began = perf_counter()
+        identity = scope[IDENTITY] = identify(scope)
+        notes = Notes()
+        if self._telemetry is not None:
+            scope[NOTES] = notes
+        reply = _Reply(scope.get(CYCLE), identity.request_id.encode(), send)
+        try:
+            await self._app(scope, receive, reply.send)
+        finally:
+            ended = perf_counter()
+            if self._telemetry is not None:
+                identity = self._telemetry.record(scope, identity, reply.status, notes, (began, ended))
+            if self._log is not None:
+                self._log.record(scope, identity, _caller(scope), reply.status, ended - began)
+
+
+class _Reply:
+    """What is sent back: with the request's id, and known by its status."""
+
+    def __init__(self, cycle: "RequestResponseCycle | None", request_id: bytes, send: Send) -> None:
+        """The web server's `cycle` adds the id to its answer; without one it is added here."""
+        self._cycle = cycle
+        self._send = send
+        self._extra = [] if cycle is not None else [(REQUEST_ID, request_id)]
+        self._sent: int | None = None
+        if cycle is not None:
+            name_answer(cycle, request_id)
+
+    async def send(self, message: Message) -> None:
+        """Send on; what is sent when the client is gone was not its answer."""
+        gone = self._cycle is not None and self._cycle.disconnected
+        if message["type"] == "http.response.start" and not gone:
+            self._sent = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
+        await self._send(message)
+
+    @property
+    def status(self) -> int:
+        """What the client was answered."""
+        if self._sent is not None:
+            return self._sent
+        # What is written in one piece does not pass here, and is always a success.
+        in_one = self._cycle is not None and self._cycle.response_started
+        return HTTPStatus.OK if in_one else CLIENT_CLOSED_REQUEST
+
+
+def _caller(scope: Scope) -> str:
+    """Who asked: the caller whom the gate found, else the address."""
+    client = scope.get("client")
+    return str(scope.get(CALLER) or (client[0] if client else ""))

@@ -1,0 +1,1 @@
+"""Several processes on one port: connections are dealt out, and what one worker is told reaches all."""

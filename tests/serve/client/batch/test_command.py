@@ -1,0 +1,115 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from serve.client.batch.command import app
+from tests.serve import models
+from tests.serve.client.scripted import Answer, said, scripted
+from tests.serve.process import ServerProcess
+
+RUN = [sys.executable, "-c", "from serve.client.batch.command import main; main()"]
+GIVEN = np.random.default_rng(3).normal(size=(2000, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    np.savez(tmp_path / "in.npz", x=GIVEN)
+    return tmp_path / "in.npz"
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*RUN, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> None:
+    target = source.with_name("out.npz")
+    done = command(server.url, "double", source, "-o", target, "--batch", 256, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 2000
+    assert done.stderr == ""
+    with np.load(target) as found:
+        assert found["y"].tobytes() == (GIVEN + GIVEN).tobytes()
+    assert sorted(path.name for path in source.parent.iterdir()) == ["in.npz", "out.npz"]
+
+
+def test_a_run_that_was_killed_goes_on_and_loses_nothing(server: ServerProcess, source: Path) -> None:
+    target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
+    arguments = [server.url, "double", source, "-o", target, "--batch", 8, "--parallel", 1]
+    with subprocess.Popen([*RUN, *map(str, arguments)], stdout=subprocess.DEVNULL) as running:
+        while not (kept.exists() and kept.stat().st_size > 5000):
+            time.sleep(0.005)
+        os.kill(running.pid, signal.SIGKILL)
+    assert not target.exists()
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert ", 0 of them" not in done.stdout
+    assert "of them in an earlier run" in done.stdout
+    found = np.loadtxt(target, np.float32, delimiter=",", skiprows=1)
+    assert found.tobytes() == (GIVEN + GIVEN).tobytes()
+    assert not kept.exists()
+
+
+def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    manifest = {"format": 1, "classes": ["red", "green", "blue"]}
+    brightest = models.model(
+        "colours (float[N, 3, 2, 2] x) => (float[N, 3] y) {\n"
+        "axes = Constant<value = int64[2] {2, 3}>()\n y = ReduceMax<keepdims = 0>(x, axes) }"
+    )
+    models.put(tmp_path / "models", "colours", models.with_manifest(brightest, manifest))
+    (tmp_path / "images").mkdir()
+    for name, colour in {"a.png": (0, 0, 255), "b.png": (255, 0, 0), "c.png": (0, 255, 0)}.items():
+        image.new("RGB", (2, 2), colour).save(tmp_path / "images" / name)
+    with ServerProcess("--models", str(tmp_path / "models")) as server:
+        done = command(server.url, "colours", tmp_path / "images", "-o", tmp_path / "o.csv", "--batch", 2)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o.csv").read_text().splitlines() == [
+        "file,label,y[0],y[1],y[2]",
+        "a.png,blue,0.0,0.0,1.0",
+        "b.png,red,1.0,0.0,0.0",
+        "c.png,green,0.0,1.0,0.0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["localhost", "m", "in.npz", "-o", "out.npz"], "is not the address of a server"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.txt"], "ends in neither"),
+        (["http://127.0.0.1:1", "m", "nothing.npz", "-o", "out.npz"], "does not exist"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--batch", "0"], "Invalid value"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "nowhere/out.npz"], "cannot be written"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--ca", "in.npz"], "no certificates"),
+    ],
+)
+def test_wrong_use_is_status_2(
+    source: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(source.parent)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert message in " ".join(done.output.split())
+
+
+def test_a_server_that_is_away_is_status_1_and_says_how_to_go_on(source: Path) -> None:
+    tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
+    model = said({"name": "m", "versions": ["1"], "inputs": [tensor], "outputs": [tensor | {"name": "y"}]})
+    answer = {"name": "y", "datatype": "FP32", "shape": [1000, 3], "data": [0.0] * 3000}
+    replies = (model, said({}, 404), model, said({"outputs": [answer]}), Answer(503, b'{"error": "away"}'))
+    with scripted(*replies) as server:
+        done = command(
+            server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000, "--attempts", 2,
+            "--parallel", 1, "--api-key", "k",
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == ("error: away\nhint: the same command goes on with the answers that are kept\n")
+    assert [asked.headers["authorization"] for asked in server.asked] == ["Bearer k"] * 6
+    assert source.with_name("out.npz.partial").exists()

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.client import BFLOAT16, InvalidFileError
+from serve.client.batch.journal import Job, Journal
+from serve.engine.signature import Array
+
+JOB = Job("m", "2", "f", 32, ("y",))
+
+
+def answers(start: int) -> dict[str, Array]:
+    return {
+        "y": np.full((2, 3), start, np.float32),
+        "text": np.array(["", "é"], np.object_),
+        "half": np.full(2, start, "<u2").view(BFLOAT16),
+    }
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "out.npz.partial"
+    with Journal(path) as journal:
+        assert journal.job is None
+        journal.begin(JOB)
+        for start in (2, 0, 4):
+            journal.add(start, answers(start))
+    return path
+
+
+def check(journal: Journal, start: int) -> None:
+    found = journal.answers(start)
+    for name, array in answers(start).items():
+        assert found[name].dtype == array.dtype
+        assert found[name].tolist() == array.tolist()
+
+
+def test_answers_are_found_by_their_rows_now_and_in_the_next_run(written: Path) -> None:
+    with Journal(written) as journal:
+        assert journal.job == JOB
+        assert 6 not in journal
+        journal.add(6, answers(6))
+        for start in (0, 2, 4, 6):
+            check(journal, start)
+
+
+def test_after_an_end_at_any_byte_whole_answers_remain_and_more_can_be_added(written: Path) -> None:
+    content = written.read_bytes()
+    ends = set()
+    for length in range(0, len(content), 7):
+        written.write_bytes(content[:length])
+        with Journal(written) as journal:
+            whole = [start for start in (2, 0, 4) if start in journal]
+            assert whole == [2, 0, 4][: len(whole)]
+            ends.add(len(whole) if journal.job else -1)
+            if journal.job is None:
+                journal.begin(JOB)
+            journal.add(8, answers(8))
+        with Journal(written) as journal:
+            for start in (*whole, 8):
+                check(journal, start)
+    assert ends == {-1, 0, 1, 2}
+
+
+def test_a_byte_that_changed_ends_the_journal_before_it(written: Path) -> None:
+    content = bytearray(written.read_bytes())
+    content[-1] ^= 1
+    written.write_bytes(content)
+    with Journal(written) as journal:
+        assert [start in journal for start in (2, 0, 4)] == [True, True, False]
+
+
+def test_a_journal_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "a.partial") as journal:
+        journal.begin(JOB)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_is_for_one_run_at_a_time(written: Path) -> None:
+    with Journal(written), pytest.raises(InvalidFileError, match="is in use"):
+        Journal(written)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFileError, match="No such file or directory"):
+        Journal(tmp_path / "nowhere" / "a.partial")
+
+
+def test_a_new_start_forgets_what_was_there(written: Path) -> None:
+    with Journal(written) as journal:
+        journal.begin(Job("other", "1", "f", 1, ()))
+        assert 0 not in journal
+        journal.add(0, answers(1))
+    with Journal(written) as journal:
+        assert journal.job is not None
+        assert journal.job.model == "other"

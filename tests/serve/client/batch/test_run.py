@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.client import InvalidFileError, InvalidReplyError, Predictions, TensorMetadata, UnavailableError
+from serve.client.batch.run import Request, partial, predict_file
+from tests.serve.client.batch.doubling import Doubling, metadata
+
+GIVEN = np.arange(300, dtype=np.float32).reshape(100, 3)
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    np.savez(tmp_path / "in.npz", x=GIVEN)
+    return Request("double", None, tmp_path / "in.npz", tmp_path / "out.npz", batch=8, parallel=3)
+
+
+def quiet(done: int, rows: int) -> None:
+    pass
+
+
+def test_the_result_has_every_row_in_order_and_nothing_else_is_left(request_: Request) -> None:
+    seen: list[tuple[int, int]] = []
+    done = predict_file(Doubling(), request_, lambda *now: seen.append(now))
+    assert (done.rows, done.kept, done.version) == (100, 0, "10")
+    with np.load(request_.target) as found:
+        assert np.array_equal(found["y"], 2 * GIVEN)
+        assert found["length"].tolist() == [3] * 100
+    assert (seen[0], seen[-1]) == ((0, 100), (100, 100))
+    assert not partial(request_.target).exists()
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_a_run_goes_on_where_the_last_one_failed(request_: Request, parallel: int) -> None:
+    request = Request("double", None, request_.source, request_.target, batch=8, parallel=parallel)
+    with pytest.raises(UnavailableError):
+        predict_file(Doubling(fails_after=5), request, quiet)
+    assert not request.target.exists()
+    client = Doubling()
+    done = predict_file(client, request, quiet)
+    # Up to `parallel - 1` answers were under way when the first failure came, and are asked for again.
+    assert 8 * (5 - (parallel - 1)) <= done.kept <= 8 * 5
+    assert sum(rows for _, rows in client.asked) == 100 - done.kept
+    with np.load(request.target) as found:
+        assert np.array_equal(found["y"], 2 * GIVEN)
+
+
+def test_a_version_that_comes_meanwhile_answers_no_part_of_it(request_: Request) -> None:
+    with pytest.raises(UnavailableError):
+        predict_file(Doubling(fails_after=5), request_, quiet)
+    client = Doubling()
+    client.model = metadata()
+    object.__setattr__(client.model, "versions", ("10", "11"))
+    assert predict_file(client, request_, quiet).version == "10"
+    assert {version for version, _ in client.asked} == {"10"}
+
+
+def test_the_version_is_the_one_that_answers_now(request_: Request) -> None:
+    client = Doubling()
+    client.aliases = {"stable": "9", "candidate": "10"}
+    assert predict_file(client, request_, quiet).version == "9"
+    assert {version for version, _ in client.asked} == {"9"}
+
+
+def test_answers_to_something_else_are_not_mixed_in(request_: Request) -> None:
+    with pytest.raises(UnavailableError):
+        predict_file(Doubling(fails_after=5), request_, quiet)
+    np.savez(request_.source, x=GIVEN + 1)
+    with pytest.raises(InvalidFileError, match="holds answers to something else"):
+        predict_file(Doubling(), request_, quiet)
+    anew = Request("double", None, request_.source, request_.target, batch=8, restart=True)
+    assert predict_file(Doubling(), anew, quiet).kept == 0
+    with np.load(request_.target) as found:
+        assert np.array_equal(found["y"], 2 * GIVEN + 2)
+
+
+def test_only_the_outputs_asked_for_are_in_the_result(request_: Request, tmp_path: Path) -> None:
+    request = Request("double", "1", request_.source, tmp_path / "out.csv", ("length",))
+    predict_file(Doubling(), request, quiet)
+    assert request.target.read_text().splitlines()[:2] == ["length", "3"]
+
+
+def test_an_output_without_a_row_for_each_is_refused(request_: Request) -> None:
+    class Total(Doubling):
+        def infer(self, model: str, inputs: object, **options: object) -> object:  # type: ignore[override]
+            class Result:
+                outputs = {"total": np.float32(3)}  # noqa: RUF012  # nobody changes it
+
+            return Result()
+
+    with pytest.raises(InvalidReplyError, match="it has no answer for each"):
+        predict_file(Total(), request_, quiet)
+
+
+def test_the_images_of_a_folder_are_sent_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, content in {"b.PNG": b"second", "a.jpg": b"first", "note.txt": b"no image"}.items():
+        (folder / name).write_bytes(content)
+
+    class Looking(Doubling):
+        def predict(self, model: str, instances: object, version: str | None = None) -> Predictions:
+            assert instances == [b"first", b"second"]
+            return Predictions([{"y": [1.5], "length": 7}, {"y": [2.5], "length": 8}], ("cat", "dog"))
+
+    request = Request("double", None, folder, tmp_path / "out.csv")
+    predict_file(Looking(), request, quiet)
+    assert request.target.read_text().splitlines() == [
+        "file,label,y[0],length",
+        "a.jpg,cat,1.5,7",
+        "b.PNG,dog,2.5,8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [("in.npz", "out.txt"), ("in.json", "out.npz"), ("in.npz", "out"), (".", "out.npz")]
+)
+def test_names_of_other_forms_are_refused(tmp_path: Path, source: str, target: str) -> None:
+    with pytest.raises(InvalidFileError):
+        predict_file(Doubling(), Request("double", None, tmp_path / source, tmp_path / target), quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_whose_first_sizes_differ_takes_no_rows(request_: Request) -> None:
+    model = metadata(x=TensorMetadata("x", "FP32", (2, 3)), z=TensorMetadata("z", "FP32", (4, 3)))
+    np.savez(request_.source, x=np.ones((8, 3)), z=np.ones((8, 3)))
+    with pytest.raises(InvalidFileError, match="does not take rows"):
+        predict_file(Doubling(model), request_, quiet)

@@ -1,0 +1,50 @@
+"""A models folder whose versions tell themselves apart: each multiplies by a number of its own."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import onnx
+
+from serve.engine import Engine
+from tests.serve import models
+
+ROW = np.array([[1, 2, 3]], np.float32)
+
+
+def times(factor: float) -> onnx.ModelProto:
+    return models.model(
+        f"m (float[N, 3] x) => (float[N, 3] y) {{ k = Constant<value = float {{{factor}}}>() y = Mul(x, k) }}"
+    )
+
+
+def put_times(folder: Path, factor: float, version: str = "1", name: str = "m") -> Path:
+    """Write the model whole, beside its place, and move it there: as an operator should."""
+    path = folder / name / version / "model.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(".new")
+    new.write_bytes(times(factor).SerializeToString())
+    new.replace(path)
+    return path
+
+
+def answer(engine: Engine, version: str | None = None, name: str = "m") -> float:
+    return float(asyncio.run(engine.infer(name, version, {"x": ROW}))["y"][0, 0])
+
+
+def states(engine: Engine) -> dict[tuple[str, str], str]:
+    return {(each.name, each.version): each.state for each in engine.index()}
+
+
+def load(engine: Engine, name: str = "m", config: dict[str, Any] | None = None) -> None:
+    asyncio.run(engine.load(name, config))
+
+
+def until(seen: Callable[[], bool]) -> None:
+    end = monotonic() + 10
+    while not seen():
+        assert monotonic() < end
+        asyncio.run(asyncio.sleep(0.005))

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from serve.engine.config import FILE, ModelConfig, checked, read_config
+from serve.engine.errors import ConfigError
+
+
+def _read(folder: Path, text: str) -> ModelConfig:
+    (folder / FILE).write_text(text)
+    return read_config(folder / FILE, ModelConfig())
+
+
+def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
+    defaults = ModelConfig(batch_rows=7)
+    assert read_config(tmp_path / FILE, defaults) is defaults
+
+
+def test_a_file_says_what_differs_from_the_defaults(tmp_path: Path) -> None:
+    read = _read(tmp_path, 'versions = "latest:2"\nbatching = "on"\nqueue_seconds = 1\nrequest_rows = 4\n')
+    assert read == ModelConfig(versions="latest:2", batching="on", queue_seconds=1, request_rows=4)
+    assert read.latest == 2
+    assert ModelConfig().latest is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("batch_rows = 0", "`batch_rows` is `0`, expected a whole number from 1 to 65536"),
+        ("batch_rows = 1.5", "expected a whole number"),
+        ("batch_rows = true", "expected a whole number"),
+        ('queue_seconds = "1"', "expected a number from 0.001 to 86400.0"),
+        ("queue_seconds = nan", "expected a number"),
+        ('batching = "maybe"', "expected one of: `auto`, `on`, `off`"),
+        ("batching = [1]", "expected one of"),
+        ('versions = "latest:0"', "expected `all` or `latest:n`"),
+        ("versions = 3", "expected `all` or `latest:n`"),
+        ("batch_size = 4", "unknown key `batch_size`; known: `versions`, `batching`"),
+        ("batch_rows =", "is not TOML"),
+        ("x = " + "[" * 5000, "is not TOML"),
+        ("#" + "x" * 70_000, "is larger than 65536 bytes"),
+    ],
+)
+def test_what_cannot_be_is_named(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        _read(tmp_path, text)
+    assert reason in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        read_config(tmp_path / FILE, ModelConfig())
+
+
+def test_the_configuration_of_a_request_is_checked_alike() -> None:
+    assert checked({"batch_rows": 3}, ModelConfig(request_rows=9)) == ModelConfig(
+        batch_rows=3, request_rows=9
+    )
+    with pytest.raises(ConfigError, match="unknown key"):
+        checked({"nope": 1}, ModelConfig())

@@ -1,0 +1,164 @@
+"""Triton's own words for each series stand in its page on metrics; what is counted here is held to them."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serve.engine import Engine, Metrics
+from serve.engine.exposition import COUNTS, expose
+from serve.engine.states import ModelStatistics
+from serve.workers.metrics import summed
+from tests.serve import models
+from tests.serve.engine.asking import ROW, asked, behind, put, settled
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.gate import Gate
+
+# The names, as a dashboard for Triton asks for them.
+NAMES = {
+    "nv_inference_request_success",
+    "nv_inference_request_failure",
+    "nv_inference_count",
+    "nv_inference_exec_count",
+    "nv_inference_pending_request_count",
+    "nv_inference_request_duration_us",
+    "nv_inference_queue_duration_us",
+    "nv_inference_compute_input_duration_us",
+    "nv_inference_compute_infer_duration_us",
+    "nv_inference_compute_output_duration_us",
+}
+
+
+def series(metrics: Metrics, prefix: str) -> dict[str, Any]:
+    """By name: the value, or where there are reasons the values by reason."""
+    found: dict[str, Any] = {}
+    for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
+        for sample in family.samples:
+            if sample.name.startswith(prefix):
+                reason = sample.labels.get("reason")
+                if reason is None:
+                    found[sample.name] = sample.value
+                else:
+                    found.setdefault(sample.name, {})[reason] = sample.value
+    return found
+
+
+def triton(engine: Engine) -> dict[str, Any]:
+    return series(engine.metrics, "nv_")
+
+
+def test_the_names_are_tritons_and_there_only_where_they_are_asked_for(
+    tmp_path: Path, opened: Opened
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    assert (
+        set(triton(opened(triton_names=True)))
+        == NAMES
+        == set(COUNTS)
+        | {
+            "nv_inference_request_success",
+            "nv_inference_request_failure",
+        }
+    )
+    assert triton(opened()) == {}
+
+
+def test_rows_runs_and_times_are_those_of_joined_requests(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1, triton_names=True)
+    gate = Gate(engine.model("double"), monkeypatch)
+    asyncio.run(behind(engine, gate, "double", ROW, ROW, np.tile(ROW, (5, 1))))
+    found = triton(engine)
+    assert (found["nv_inference_count"], found["nv_inference_exec_count"]) == (7, 2)
+    spent = sum(
+        found[f"nv_inference_{stage}_duration_us"]
+        for stage in ("queue", "compute_input", "compute_infer", "compute_output")
+    )
+    assert found["nv_inference_request_duration_us"] == pytest.approx(spent, abs=4)
+    assert found["nv_inference_queue_duration_us"] > 0
+
+
+def test_what_waits_is_counted_and_what_runs_is_not(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1, triton_names=True)
+    gate = Gate(engine.model("double"), monkeypatch)
+
+    def depths() -> tuple[float, float]:
+        own = series(engine.metrics, "adaptact_queue_depth")["adaptact_queue_depth"]
+        return own, triton(engine)["nv_inference_pending_request_count"]
+
+    async def watched() -> list[tuple[float, float]]:
+        seen = [depths()]
+        tasks = asked(engine, "double", ROW)
+        await asyncio.to_thread(gate.wait_for_a_run)
+        seen.append(depths())
+        tasks += asked(engine, "double", ROW, ROW)
+        await asyncio.sleep(0)
+        seen.append(depths())
+        gate.open()
+        await settled(tasks)
+        return [*seen, depths()]
+
+    assert asyncio.run(watched()) == [(0, 0), (0, 0), (2, 2), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("codes", "reason"),
+    [
+        ((429, 503, 504, 4, 8, 14), "REJECTED"),
+        ((499, 1), "CANCELED"),
+        ((500, 13), "BACKEND"),
+        ((400, 404, 413, 415, 3, 5, 12), "OTHER"),
+    ],
+)
+def test_failures_are_told_apart_by_what_they_came_of(
+    metrics: Metrics, codes: tuple[int, ...], reason: str
+) -> None:
+    expose(metrics, list, triton_names=True)
+    for code in (*codes, 200, 0):
+        metrics.of("m", "1").count_request(code)
+    found = series(metrics, "nv_")
+    failures = found["nv_inference_request_failure"]
+    assert {each: count for each, count in failures.items() if count} == {reason: len(codes)}
+    assert found["nv_inference_request_success"] == 2
+
+
+def test_requests_for_unknown_models_are_no_models_failures(metrics: Metrics) -> None:
+    expose(metrics, list, triton_names=True)
+    metrics.unknown.count_request(404)
+    assert series(metrics, "nv_").keys() & {"nv_inference_request_failure"} == set()
+
+
+def test_a_version_that_nobody_asked_has_every_series_at_zero(metrics: Metrics) -> None:
+    nothing: list[ModelStatistics] = [metrics.of("m", "1").statistics(waiting=0)]
+    expose(metrics, lambda: nothing, triton_names=True)
+    found = series(metrics, "nv_")
+    assert found.pop("nv_inference_request_failure") == dict.fromkeys(
+        ("REJECTED", "CANCELED", "BACKEND", "OTHER"), 0
+    )
+    assert set(found.values()) == {0}
+
+
+def test_the_names_stay_when_workers_are_added_up(metrics: Metrics) -> None:
+    nothing: list[ModelStatistics] = [metrics.of("m", "1").statistics(waiting=3)]
+    expose(metrics, lambda: nothing, triton_names=True)
+    metrics.of("m", "1").count_request(200)
+    text = generate_latest(metrics.registry).decode()
+    both = [
+        sample
+        for family in text_string_to_metric_families(summed([text, text]).decode())
+        for sample in family.samples
+        if sample.name.startswith("nv_")
+    ]
+    assert {sample.name for sample in both} == NAMES
+    values = {sample.name: sample.value for sample in both}
+    assert values["nv_inference_request_success"] == 2
+    assert values["nv_inference_pending_request_count"] == 6

@@ -1,0 +1,229 @@
+import asyncio
+import gc
+import weakref
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serve.engine import Engine
+from serve.engine.config import ModelConfig
+from serve.engine.cost import Cost
+from serve.engine.errors import (
+    DeadlineExceededError,
+    DrainingError,
+    EngineError,
+    ModelUnavailableError,
+    QueueFullError,
+    RunFailedError,
+)
+from serve.engine.signature import Array
+from tests.serve import models
+from tests.serve.engine.asking import ROW, asked, behind, put, settled
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.gate import Gate
+
+LONG_TURNS = 30_000_000  # far longer than any test
+
+
+def test_a_full_queue_turns_requests_away_and_says_when_to_come_again(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1, defaults=ModelConfig(queue_length=2))
+    gate = Gate(engine.model("double"), monkeypatch, joins=False)
+    got = asyncio.run(behind(engine, gate, "double", *[ROW] * 5))
+    assert [type(each) for each in got] == [dict, dict, dict, QueueFullError, QueueFullError]
+    assert str(got[3]).startswith("model `double` version `1` has 2 requests waiting, which is its limit")
+    assert got[3].retry_after_seconds >= 1
+
+
+@pytest.mark.parametrize(
+    ("config", "timeout", "message"),
+    [
+        (ModelConfig(queue_seconds=0.05), None, "waited 0.05 s, which is its limit"),
+        (ModelConfig(), 0.05, "the request's 0.05 s were over while it was waiting"),
+        (ModelConfig(), 0.0, "the request's time was over when it came"),
+    ],
+)
+def test_a_request_waits_no_longer_than_it_may_and_is_not_run(
+    tmp_path: Path,
+    opened: Opened,
+    monkeypatch: pytest.MonkeyPatch,
+    config: ModelConfig,
+    timeout: float | None,
+    message: str,
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1, defaults=config)
+    gate = Gate(engine.model("double"), monkeypatch)
+
+    async def too_late() -> list[Any]:
+        front = asked(engine, "double", ROW)
+        await asyncio.to_thread(gate.wait_for_a_run)
+        late = await settled(asked(engine, "double", ROW, timeout_seconds=timeout))
+        gate.open()
+        return late + await settled(front)
+
+    late, front = asyncio.run(too_late())
+    assert isinstance(late, DeadlineExceededError)
+    assert message in str(late)
+    assert front["y"].tolist() == [[2, 4, 6]]
+    assert gate.rows == [1]
+
+
+def _slow(folder: Path, opened: Opened, patch: pytest.MonkeyPatch, **changes: Any) -> Engine:
+    """An engine with one model that runs for very long, and one thread."""
+    patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
+    patch.setattr("serve.engine.model.ServedModel._joins", lambda *_: False)
+    models.put(folder, "slow", models.slow_model(turns=LONG_TURNS))
+    return opened(concurrency=1, **changes)
+
+
+async def _until_free(engine: Engine) -> float:
+    """The seconds until nothing waits or runs."""
+    start = perf_counter()
+    while engine.pending():
+        assert perf_counter() - start < 10
+        await asyncio.sleep(0.005)
+    return perf_counter() - start
+
+
+def test_a_run_ends_when_its_requests_time_is_over(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _slow(tmp_path, opened, monkeypatch)
+
+    async def late() -> list[Any]:
+        got = await settled(asked(engine, "slow", ROW[0], timeout_seconds=0.1))
+        await _until_free(engine)
+        return got
+
+    [error] = asyncio.run(late())
+    assert isinstance(error, DeadlineExceededError)
+    assert "were over while it was running" in str(error)
+
+
+def test_a_run_ends_when_its_client_goes_away(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _slow(tmp_path, opened, monkeypatch)
+
+    async def gone() -> int:
+        running, waiting = asked(engine, "slow", ROW[0], ROW[0])
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await settled([waiting])
+        left = engine.pending()
+        running.cancel()
+        await settled([running])
+        await _until_free(engine)
+        return left
+
+    assert asyncio.run(gone()) == 1
+
+
+def test_the_model_whose_request_came_first_runs_first(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE, models.LOG)
+    engine = opened(concurrency=1)
+    order: list[str] = []
+    gates = {name: Gate(engine.model(name), monkeypatch, joins=False) for name in ("double", "log")}
+
+    async def turns() -> None:
+        front = asked(engine, "double", ROW)
+        await asyncio.to_thread(gates["double"].wait_for_a_run)
+        rest = []
+        for name in ("log", "double", "log"):
+            [begun] = asked(engine, name, ROW if name == "double" else ROW[0])
+            begun.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
+            rest.append(begun)
+            await asyncio.sleep(0)
+        for gate in gates.values():
+            gate.open()
+        await settled(front + rest)
+
+    asyncio.run(turns())
+    assert order == ["log", "double", "log"]
+
+
+def test_draining_answers_what_has_begun_and_takes_nothing_new(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE, models.LOG)
+    engine = opened(concurrency=1)
+    gate = Gate(engine.model("double"), monkeypatch)
+
+    async def drained() -> list[Any]:
+        begun = asked(engine, "double", ROW, ROW)
+        await asyncio.to_thread(gate.wait_for_a_run)
+        draining = asyncio.ensure_future(engine.drain(10))
+        await asyncio.sleep(0.05)
+        refused = await settled(asked(engine, "double", ROW) + asked(engine, "log", ROW[0]))
+        assert not engine.ready
+        assert not draining.done()
+        gate.open()
+        await draining
+        return await settled(begun) + refused
+
+    got = asyncio.run(drained())
+    assert [type(each) for each in got] == [dict, dict, DrainingError, DrainingError]
+
+
+def test_draining_ends_what_takes_too_long(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = _slow(tmp_path, opened, monkeypatch)
+
+    async def drained() -> list[Any]:
+        begun = asked(engine, "slow", ROW[0], ROW[0])
+        await asyncio.sleep(0.1)
+        await engine.drain(0.1)
+        return await settled(begun)
+
+    assert [type(each) for each in asyncio.run(drained())] == [RunFailedError, ModelUnavailableError]
+
+
+def test_an_unforeseen_error_is_answered_and_the_thread_goes_on(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1)
+    model = engine.model("double")
+    run = model.run
+    monkeypatch.setattr(model, "cost", Cost(1.0))
+
+    def broken(*_: Any) -> list[Array]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(model, "run", broken)
+    with pytest.raises(EngineError, match="the server's log says why"):
+        asyncio.run(engine.infer("double", None, {"x": ROW}))
+    monkeypatch.setattr(model, "run", run)
+    assert asyncio.run(engine.infer("double", None, {"x": ROW}))["y"].tolist() == [[2, 4, 6]]
+
+
+def test_what_was_answered_is_freed_without_the_garbage_collector(tmp_path: Path, opened: Opened) -> None:
+    models.put(tmp_path, "slow", models.slow_model(turns=20_000))
+    engine = opened()
+
+    async def freed() -> bool:
+        sent = np.full(2, 0.5, np.float32)
+        found = weakref.ref(sent)
+        await engine.run(engine.model("slow"), {"x": sent})
+        del sent
+        for _ in range(1000):  # the thread that ran it lets go of it soon
+            if found() is None:
+                return True
+            await asyncio.sleep(0.001)
+        return False
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(freed())
+    finally:
+        gc.enable()

@@ -1,0 +1,13 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serve.grpc.running import Running, running
+
+
+@pytest.fixture(scope="session")
+def door(repository: Path) -> Iterator[Running]:
+    """The server on one of every kind of model."""
+    with running(repository) as found:
+        yield found

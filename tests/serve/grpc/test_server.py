@@ -1,0 +1,248 @@
+"""The door as any client sees it, without the protocol's own client in between."""
+
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from serve.access.audit import AuditLog
+from serve.access.gate import Gate
+from serve.access.keys import entry
+from serve.engine.errors import ListenError
+from serve.grpc.wire import Message, message_class
+from tests.serve import models
+from tests.serve.grpc.running import LIMIT_BYTES, Running, running
+from tests.serve.process import ServerProcess
+
+PROTOCOL = "inference.GRPCInferenceService"
+HEALTH = "grpc.health.v1.Health"
+Request = message_class("inference.ModelInferRequest")
+
+
+def call(where: Running, verb: str, data: bytes, service: str = PROTOCOL, **options: Any) -> bytes:
+    with grpc.insecure_channel(where.address) as channel:
+        answer: bytes = channel.unary_unary(f"/{service}/{verb}")(
+            data, timeout=options.pop("timeout", 20), **options
+        )
+    return answer
+
+
+def request(model: str = "double", rows: int = 1, **fields: Any) -> Message:
+    made = Request(model_name=model, **fields)
+    made.inputs.add(name="x", datatype="FP32", shape=[rows, 3] if model == "double" else [rows])
+    made.raw_input_contents.append(np.ones(made.inputs[0].shape, np.float32).tobytes())
+    return made
+
+
+def answer(where: Running, message: Message, **options: Any) -> Message:
+    return message_class("inference.ModelInferResponse").FromString(
+        call(where, "ModelInfer", message.SerializeToString(), **options)
+    )
+
+
+@pytest.fixture
+def alive(door: Running) -> Iterator[Running]:
+    """The server; whatever was sent, it answers right after."""
+    yield door
+    found = np.frombuffer(answer(door, request()).raw_output_contents[0], np.float32)
+    assert found.tolist() == [2, 2, 2]
+
+
+def code(raised: Any) -> grpc.StatusCode:
+    return raised.value.code()
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\x0a\xff", 2**18 * b"\x2a\x00", b"\x0a\x02\xff\xfe"])
+def test_bytes_that_are_no_message_are_refused(alive: Running, data: bytes) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        call(alive, "ModelInfer", data)
+    assert code(raised) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_message_beyond_the_limit_is_refused(alive: Running) -> None:
+    with pytest.raises(grpc.RpcError) as raised:
+        answer(alive, request(rows=LIMIT_BYTES // 12 + 1))
+    assert code(raised) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_message_that_grows_beyond_the_limit_is_refused(alive: Running) -> None:
+    data = request().SerializeToString() + bytes(20 * LIMIT_BYTES)
+    assert len(gzip.compress(data, 1)) < LIMIT_BYTES
+    with pytest.raises(grpc.RpcError) as raised:
+        call(alive, "ModelInfer", data, compression=grpc.Compression.Gzip)
+    assert code(raised) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_verb_or_service_that_is_not_there_is_unimplemented(alive: Running) -> None:
+    for verb, service in (
+        ("Nope", PROTOCOL),
+        ("CudaSharedMemoryStatus", PROTOCOL),
+        ("Infer", "other.Service"),
+    ):
+        with pytest.raises(grpc.RpcError) as raised:
+            call(alive, verb, b"", service)
+        assert code(raised) is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_the_calls_own_deadline_is_kept(alive: Running) -> None:
+    began = time.monotonic()
+    with pytest.raises(grpc.RpcError) as raised:
+        answer(alive, request("slow"), timeout=0.02)
+    assert code(raised) is grpc.StatusCode.DEADLINE_EXCEEDED
+    wait_until(lambda: alive.engine.pending() == 0)
+    assert time.monotonic() - began < 10
+
+
+def test_a_call_that_is_given_up_ends_its_run(alive: Running) -> None:
+    with grpc.insecure_channel(alive.address) as channel:
+        under_way = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(
+            request("slow", rows=200).SerializeToString()
+        )
+        wait_until(lambda: alive.engine.pending() > 0)
+        under_way.cancel()
+    wait_until(lambda: alive.engine.pending() == 0)
+
+
+def wait_until(true: Any, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
+    path = models.put(tmp_path, "slow", models.slow_model(turns=300_000))
+    (path.parents[1] / "config.toml").write_text('queue_length = 1\nbatching = "off"\n')
+    with running(tmp_path, engine_concurrency=1) as where:
+        with grpc.insecure_channel(where.address) as channel:
+            ask = channel.unary_unary(f"/{PROTOCOL}/ModelInfer")
+            calls = [ask.future(request("slow").SerializeToString(), timeout=20) for _ in range(12)]
+            errors = [each.exception() for each in calls]
+        refused = [each for each in errors if each is not None]
+        assert 0 < len(refused) < 12
+        assert {each.code() for each in refused} == {grpc.StatusCode.UNAVAILABLE}
+        trailing = dict(refused[0].trailing_metadata())
+        assert int(trailing["grpc-retry-pushback-ms"]) > 0
+
+
+def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    asked, told = message_class(f"{HEALTH}CheckRequest"), message_class(f"{HEALTH}CheckResponse")
+    with running(tmp_path) as where:
+        for name, status in (("", 1), (PROTOCOL, 1), ("double", 1)):
+            found = call(where, "Check", asked(service=name).SerializeToString(), HEALTH)
+            assert told.FromString(found).status == status
+        with pytest.raises(grpc.RpcError) as raised:
+            call(where, "Check", asked(service="nope").SerializeToString(), HEALTH)
+        assert code(raised) is grpc.StatusCode.NOT_FOUND
+        with grpc.insecure_channel(where.address) as channel:
+            watched = channel.unary_stream(f"/{HEALTH}/Watch")(
+                asked(service="double").SerializeToString(), timeout=20
+            )
+            assert told.FromString(next(watched)).status == 1
+            where.on_loop(where.engine.unload("double"))
+            assert told.FromString(next(watched)).status == 2
+            watched.cancel()
+
+
+def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp_path: Path) -> None:
+    models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
+    keys = tmp_path / "keys.toml"
+    keys.write_text(
+        entry("line", "k", frozenset({"infer"}), 3) + "\n" + entry("ops", "a", frozenset({"admin"}))
+    )
+    audit = AuditLog(tmp_path / "audit.log")
+    unload = message_class("inference.RepositoryModelUnloadRequest")(model_name="double").SerializeToString()
+    data = request().SerializeToString()
+    line, ops = ([("authorization", f"Bearer {key}")] for key in ("k", "a"))
+    unauthenticated = grpc.StatusCode.UNAUTHENTICATED
+    with running(tmp_path / "models", gate=Gate(keys), audit=audit) as where:
+        call(where, "ServerLive", b"")
+        assert refused(where, "ModelInfer", data) is grpc.StatusCode.UNAUTHENTICATED
+        assert refused(where, "ModelInfer", data, metadata=ops) is grpc.StatusCode.PERMISSION_DENIED
+        assert (
+            refused(where, "RepositoryModelUnload", unload, metadata=line)
+            is grpc.StatusCode.PERMISSION_DENIED
+        )
+        call(where, "ModelInfer", data, metadata=line)
+        codes = {refused(where, "ModelInfer", data, metadata=line) for _ in range(20)}
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
+        call(where, "RepositoryModelUnload", unload, metadata=ops)
+        assert where.engine.names() == []
+        refused(where, "RepositoryModelUnload", unload.replace(b"double", b"absent"), metadata=ops)
+        wrong = [("authorization", "Bearer wrong")]
+        assert refused(where, "RepositoryModelUnload", unload, metadata=wrong) is unauthenticated
+    lines = [json.loads(text) for text in (tmp_path / "audit.log").read_text().splitlines()]
+    assert [(each["caller"], each["action"], each["status"]) for each in lines] == [
+        ("line", "gRPC RepositoryModelUnload double", 7),
+        ("ops", "gRPC RepositoryModelUnload double", 0),
+        ("ops", "gRPC RepositoryModelUnload absent", 5),
+        ("127.0.0.1", "gRPC RepositoryModelUnload double", 16),
+    ]
+    audit.close()
+
+
+def refused(where: Running, *arguments: Any, **options: Any) -> grpc.StatusCode:
+    """The status code of a call, be it refused or not."""
+    try:
+        call(where, *arguments, **options)
+    except grpc.RpcError as error:
+        found: grpc.StatusCode = error.code()
+        return found
+    return grpc.StatusCode.OK
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match=f"port `{port}`"), running(tmp_path, port=port):
+            pass
+
+
+def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
+    models.put(tmp_path, "slow", models.slow_model(turns=300_000))
+    with running(tmp_path) as where, grpc.insecure_channel(where.address) as channel:
+        under_way = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(request("slow").SerializeToString())
+        wait_until(lambda: where.engine.pending() > 0)
+        stopping = threading.Thread(target=lambda: where.on_loop(where.server.stop(20)))
+        stopping.start()
+        assert len(under_way.result(20)) > 0
+        stopping.join()
+
+
+def test_calls_are_counted_by_their_codes(tmp_path: Path) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    with running(tmp_path) as where:
+        for message in (request(), request(), request(rows=0, id="a" * 100)):
+            answer(where, message)
+        for wrong in (request("nope"), request(model_version="7")):
+            with pytest.raises(grpc.RpcError):
+                answer(where, wrong)
+        registry = where.engine.metrics.registry
+        labels = {"model": "double", "version": "1", "code": "0"}
+        assert registry.get_sample_value("adaptact_inference_requests_total", labels) == 3
+        unknown = {"model": "", "version": "", "code": "5"}
+        assert registry.get_sample_value("adaptact_inference_requests_total", unknown) == 2
+
+
+def test_the_command_opens_both_doors_and_closes_them(repository: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with ServerProcess("--models", str(repository), "--grpc-port", str(port)) as process:
+        assert f"gRPC on port {port} serves" in process.first_line
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(20)
+            data = request().SerializeToString()
+            assert channel.unary_unary(f"/{PROTOCOL}/ModelInfer")(data, timeout=20)
+        assert httpx.get(f"{process.url}/v2/models/double/ready").status_code == 200
+        assert process.stop() == 0

@@ -1,0 +1,179 @@
+import base64
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from serve.engine.datatypes import BY_NAME
+from serve.engine.errors import MalformedRequestError, UnsupportedError
+from serve.engine.manifest import Json
+from serve.engine.signature import TensorSpec
+from serve.protocol import images
+from serve.protocol.images import IMAGE_PIXELS, is_image, read_images
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+GRAY = PIXELS[:, :, 0]
+
+
+def _b64(pixels: NDArray[np.uint8], form: str = "PNG", **options: Any) -> dict[str, str]:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **options)
+    return {"b64": base64.b64encode(stream.getvalue()).decode()}
+
+
+def _spec(*shape: int | str | None, datatype: str = "FP32") -> TensorSpec:
+    return TensorSpec("x", BY_NAME[datatype], ("N", *shape))
+
+
+def _read(spec: TensorSpec, image: object, **preprocessing: Json) -> NDArray[Any]:
+    manifest: dict[str, Json] | None = {"preprocessing": preprocessing} if preprocessing else None
+    row: NDArray[Any] = read_images(spec, [image], manifest)[0]
+    return row
+
+
+def test_pixels_become_numbers_from_0_to_1_with_the_colours_first() -> None:
+    expected = PIXELS.transpose(2, 0, 1) / 255
+    assert np.allclose(_read(_spec(3, 4, 6), _b64(PIXELS)), expected, atol=1e-6)
+
+
+def test_the_manifest_says_what_a_pixel_becomes() -> None:
+    got = _read(_spec(3, 4, 6), _b64(PIXELS), mean=[0.1, 0.2, 0.3], std=[0.5, 0.25, 2.0], scale=0.01)
+    expected = (PIXELS * 0.01 - [0.1, 0.2, 0.3]) / [0.5, 0.25, 2.0]
+    assert np.allclose(got, expected.transpose(2, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((4, 6, 3), PIXELS / 255),
+        (("h", "w", 3), PIXELS / 255),
+        ((3, "h", "w"), PIXELS.transpose(2, 0, 1) / 255),
+    ],
+)
+def test_the_inputs_shape_says_where_the_colours_are(
+    shape: tuple[int | str, ...], expected: NDArray[Any]
+) -> None:
+    assert np.allclose(_read(_spec(*shape), _b64(PIXELS)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 6), (4, 6, 1), (4, 6), ("h", "w")])
+def test_an_input_without_colours_takes_gray_images(shape: tuple[int | str, ...]) -> None:
+    got = _read(_spec(*shape), _b64(GRAY))
+    assert np.allclose(got.ravel(), GRAY.ravel() / 255, atol=1e-6)
+    assert got.ndim == len(shape)
+
+
+def test_a_flat_input_takes_square_images_row_by_row() -> None:
+    square = PIXELS[:4, :4]
+    assert np.allclose(_read(_spec(16), _b64(square[:, :, 0])), square[:, :, 0].ravel() / 255, atol=1e-6)
+    assert np.allclose(_read(_spec(48), _b64(square)), square.transpose(2, 0, 1).ravel() / 255, atol=1e-6)
+
+
+def test_an_input_of_bytes_takes_pixels_as_they_are() -> None:
+    got = _read(_spec(4, 6, 3, datatype="UINT8"), _b64(PIXELS))
+    assert got.dtype == np.uint8
+    assert np.array_equal(got, PIXELS)
+
+
+def test_an_image_of_another_size_is_brought_to_the_models() -> None:
+    even = np.full((50, 70, 3), 200, np.uint8)
+    got = _read(_spec(3, 4, 6), _b64(even))
+    assert got.shape == (3, 4, 6)
+    assert np.allclose(got, 200 / 255, atol=1e-6)
+
+
+def test_a_size_that_the_shape_leaves_open_stands_in_the_manifest() -> None:
+    assert _read(_spec(3, "h", "w"), _b64(PIXELS), size=[2, 5]).shape == (3, 2, 5)
+
+
+def test_jpeg_and_transparent_and_paletted_images_are_read() -> None:
+    even = np.full((4, 6, 3), 100, np.uint8)
+    transparent = np.dstack([even, np.full((4, 6), 255, np.uint8)])
+    palette = io.BytesIO()
+    Image.fromarray(even).convert("P", palette=Image.Palette.ADAPTIVE).save(palette, "PNG")
+    paletted = {"b64": base64.b64encode(palette.getvalue()).decode()}
+    for image in (_b64(even, "JPEG", quality=95), _b64(transparent), paletted):
+        assert np.allclose(_read(_spec(3, 4, 6), image), 100 / 255, atol=0.02)
+
+
+def _png(width: int, height: int, bits: int = 8, data: bytes = b"") -> dict[str, str]:
+    """A gray PNG whose head says what it likes."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return {"b64": base64.b64encode(whole).decode()}
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ({"b64": "!!!"}, "is not in base64"),
+        ({"b64": "YWJj"}, "is neither a PNG nor a JPEG image"),
+        ({"b64": ""}, "is neither a PNG nor a JPEG image"),
+        ({"b64": 7}, "is not an image"),
+        ([1, 2], "is not an image"),
+        (_b64(PIXELS, "GIF"), "is neither a PNG nor a JPEG image"),
+        (_png(4, 4, data=b"rubbish"), "is a broken image"),
+        (_png(4, 4, data=zlib.compress(b"")), "is a broken image"),
+        (_png(2**20, 2**20), f"has `{2**20} × {2**20}` pixels, at most `{IMAGE_PIXELS}`"),
+        (_png(4, 4, bits=16, data=zlib.compress(bytes(36))), "has more than 8 bits a colour"),
+    ],
+)
+def test_what_is_no_image_that_can_be_read_is_refused(image: object, message: str) -> None:
+    with pytest.raises(MalformedRequestError) as error:
+        read_images(_spec(1, 4, 4), [image], None)
+    assert f"`instances[0]` {message}" in str(error.value)
+
+
+@pytest.mark.parametrize(("bound", "what"), [("REQUEST_PIXELS", "pixels"), ("REQUEST_VALUES", "values")])
+def test_the_images_of_a_request_are_bounded_together(
+    monkeypatch: pytest.MonkeyPatch, bound: str, what: str
+) -> None:
+    monkeypatch.setattr(images, bound, GRAY.size)
+    read_images(_spec(1, 4, 6), [_b64(GRAY)], None)
+    with pytest.raises(MalformedRequestError, match=rf"the images up to `instances\[1\]` have `48` {what}"):
+        read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, None)
+
+
+def test_images_of_a_free_size_are_of_one_size_in_a_request() -> None:
+    with pytest.raises(MalformedRequestError, match="images of one size in a request"):
+        read_images(_spec(1, "h", "w"), [_b64(GRAY), _b64(GRAY[:2])], None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "preprocessing", "message"),
+    [
+        (_spec(3, 4, 6), {"crop": 3}, "cannot be followed here; send tensors, not images"),
+        (_spec(3, 4, 6, datatype="BYTES"), {}, "is of `BYTES`, which takes no images"),
+        (_spec(3, 4, 6, datatype="BOOL"), {}, "is of `BOOL`, which takes no images"),
+        (_spec(1, 3, 4, 6), {}, "takes no images; send tensors"),
+    ],
+)
+def test_an_input_that_takes_no_images_says_so(
+    spec: TensorSpec, preprocessing: dict[str, Json], message: str
+) -> None:
+    with pytest.raises(UnsupportedError, match=message):
+        _read(spec, _b64(PIXELS), **preprocessing)
+
+
+def test_an_image_is_an_object_with_nothing_but_its_text() -> None:
+    assert is_image({"b64": "x"})
+    assert not is_image({"b64": "x", "y": 1})
+    assert not is_image([1])
+
+
+def test_pillow_is_loaded_with_the_first_image_only() -> None:
+    code = "import sys, serve.protocol.predict; raise SystemExit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

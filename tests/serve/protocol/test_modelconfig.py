@@ -1,0 +1,121 @@
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from serve.engine.config import ModelConfig, checked
+from serve.engine.datatypes import BY_NAME
+from serve.engine.errors import ConfigError, EngineError, MalformedRequestError, UnsupportedError
+from serve.engine.signature import Signature, TensorSpec
+from serve.protocol.modelconfig import check_unload, read_configuration, read_load, write_configuration
+
+ROWS = Signature(
+    (TensorSpec("x", BY_NAME["FP32"], ("N", 3)),), (TensorSpec("y", BY_NAME["BYTES"], (None, None, 2)),)
+)
+FIXED = Signature((TensorSpec("x", BY_NAME["BF16"], (1, "M")),), ())
+
+
+def test_the_batch_is_told_apart_from_the_other_sizes() -> None:
+    written = write_configuration("m", ROWS, ModelConfig(), joins=True)
+    assert written.max_batch_size == 32
+    assert dataclasses.asdict(written.input[0]) == {"name": "x", "data_type": "TYPE_FP32", "dims": [3]}
+    assert dataclasses.asdict(written.output[0]) == {"name": "y", "data_type": "TYPE_STRING", "dims": [-1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("signature", "config"), [(FIXED, ModelConfig()), (ROWS, ModelConfig(batching="off"))]
+)
+def test_without_batches_the_sizes_are_whole(signature: Signature, config: ModelConfig) -> None:
+    written = write_configuration("m", signature, config, joins=False)
+    assert written.max_batch_size == 0
+    assert written.input[0].dims == signature.inputs[0].dims
+    assert written.dynamic_batching is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(),
+        ModelConfig("latest:2", "on", 8, 8, 7, 1.5),
+        ModelConfig(queue_length=1, queue_seconds=0.25),
+    ],
+)
+def test_what_is_written_is_read_as_the_same(config: ModelConfig) -> None:
+    written = write_configuration("m", ROWS, config, joins=True)
+    told = {
+        key: value for key, value in dataclasses.asdict(written).items() if key not in ("input", "output")
+    }
+    got = checked(read_configuration("m", json.loads(json.dumps(told))), ModelConfig())
+    assert (got.versions, got.batch_rows, got.queue_length, got.queue_seconds) == (
+        config.versions,
+        config.batch_rows,
+        config.queue_length,
+        config.queue_seconds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"max_batch_size": 4}, {"batch_rows": 4, "request_rows": 4}),
+        ({"max_batch_size": "4"}, {"batch_rows": 4, "request_rows": 4}),
+        ({"max_batch_size": 0}, {"batching": "off"}),
+        ({"name": "m", "platform": "onnxruntime_onnx", "backend": "onnxruntime"}, {}),
+        ({"version_policy": {"latest": {}}}, {"versions": "latest:1"}),
+        ({"dynamic_batching": {}}, {"batching": "on"}),
+        ({"queue_seconds": 3}, {"queue_seconds": 3}),
+    ],
+)
+def test_the_protocols_names_are_the_engines(given: dict[str, Any], read: dict[str, Any]) -> None:
+    assert read_configuration("m", given) == read
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"platform": "tensorrt_plan"}, "`platform` is `tensorrt_plan`, expected `onnxruntime_onnx`"),
+        ({"name": "other"}, "`name` is `other`, expected `m`"),
+        ({"instance_group": []}, "`instance_group` cannot be configured; known: "),
+        ({"max_batch_size": -1}, "`max_batch_size` is `-1`"),
+        ({"max_batch_size": "x"}, "`max_batch_size` is `x`"),
+        ({"max_batch_size": True}, "`max_batch_size` is `True`"),
+        ({"version_policy": {"specific": {"versions": [1]}}}, "`version_policy` is"),
+        ({"dynamic_batching": 3}, "`dynamic_batching` is `3`"),
+        ({"dynamic_batching": {"default_queue_policy": []}}, "`dynamic_batching` is"),
+        (
+            {"dynamic_batching": {"default_queue_policy": {"default_timeout_microseconds": "x"}}},
+            "`default_timeout_microseconds` is `x`",
+        ),
+    ],
+)
+def test_what_cannot_be_configured_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_configuration("m", given)
+    assert message in str(error.value)
+
+
+def test_a_request_to_load_may_say_nothing_or_give_a_configuration_as_text() -> None:
+    assert read_load("m", {}) is None
+    assert read_load("m", {"parameters": {}}) is None
+    check_unload({})
+    check_unload({"parameters": {"unload_dependents": True}})
+    assert read_load("m", {"parameters": {"config": '{"max_batch_size": 2}'}}) == {
+        "batch_rows": 2,
+        "request_rows": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ({"file:1/model.onnx": "AAAA"}, UnsupportedError),
+        ({"config": {}}, MalformedRequestError),
+        ({"config": "["}, ConfigError),
+        ({"config": "[]"}, ConfigError),
+        ("x", MalformedRequestError),
+    ],
+)
+def test_a_request_to_load_anything_else_is_refused(parameters: Any, kind: type[EngineError]) -> None:
+    with pytest.raises(kind):
+        read_load("m", {"parameters": parameters})

@@ -1,0 +1,260 @@
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.types import ASGIApp, Scope
+
+from serve.access.entrance import Entrance, open_entrance
+from serve.access.errors import KeyRequiredError, RoleRequiredError
+from serve.access.gate import Gate
+from serve.access.keys import ROLES, Role, entry
+from serve.engine import Engine
+from serve.rest.access import CALLER, Forbidden, admit, is_administration, right_for
+from serve.rest.app import create_app
+from serve.settings import Settings
+from tests.serve.in_process import Client
+
+LOAD = "/v2/repository/models/double/load"
+INFER = "/v2/models/double/infer"
+PREDICT = "/v1/models/double:predict"
+INSTANCES = b'{"instances": [[1, 2, 3]]}'
+AWAY = "192.0.2.1"
+NO_HEADERS: Mapping[str, str] = {}
+SECRETS: dict[Role, str] = {role: f"secret-of-{role}" for role in ROLES}
+
+
+def _scope(method: str, path: str, peer: str | None = AWAY, **headers: str) -> Scope:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "client": None if peer is None else (peer, 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2"),
+        ("GET", "/v2/logging"),
+        ("HEAD", "/anything"),
+        ("POST", INFER),
+        ("POST", "/v2/models/double/versions/1/infer"),
+        ("POST", PREDICT),
+        ("POST", "/v1/models/double/versions/stable:predict"),
+        ("POST", "/v2/repository/index"),
+        ("GET", "/v2/health/live/more"),
+        ("GET", "/v2/models/a/b/ready"),
+        ("OPTIONS", INFER),
+    ],
+)
+def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, path: str) -> None:
+    assert not is_administration(method, path)
+    assert right_for(method, path) == "infer"
+    admit(Gate(), right_for(method, path), _scope(method, path))
+    with pytest.raises(KeyRequiredError):
+        admit(Gate(keys), right_for(method, path), _scope(method, path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/double/ready",
+        "/v2/models/double/versions/1/ready",
+        "/v1/models/double",
+        "/docs",
+        "/docs/favicon.png",
+        "/openapi.json",
+    ],
+)
+def test_what_load_balancers_ask_and_the_docs_need_no_key(keys: Path, path: str) -> None:
+    assert right_for("GET", path) == "free"
+    admit(Gate(keys), "free", _scope("GET", path))
+    assert right_for("POST", path) == "admin"
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics\n", "/metrics/"])
+def test_metrics_have_a_role_of_their_own(path: str) -> None:
+    assert right_for("GET", path) == "metrics"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", LOAD),
+        ("POST", "/v2/repository/models/double/unload"),
+        ("POST", "/v2/logging"),
+        ("POST", "/v2/trace/setting"),
+        ("PUT", "/adaptact/v1/models/double/aliases/stable"),
+        ("DELETE", "/adaptact/v1/models/double/aliases/stable"),
+        ("POST", "/what/is/not/known"),
+        ("POST", "/v2/models/a/b/infer"),
+    ],
+)
+@pytest.mark.parametrize("peer", [AWAY, "::ffff:192.0.2.1", "10.0.0.1", "name"])
+def test_whatever_else_changes_something_is_for_this_machine_or_a_key(
+    keys: Path, method: str, path: str, peer: str
+) -> None:
+    assert right_for(method, path) == "admin"
+    for gate in (Gate(), Gate(keys)):
+        with pytest.raises(KeyRequiredError):
+            admit(gate, "admin", _scope(method, path, peer))
+        for own in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", None):
+            admit(gate, "admin", _scope(method, path, own))
+    with pytest.raises(RoleRequiredError):
+        admit(Gate(keys), "admin", _scope(method, path, peer, authorization="Bearer secret-of-infer"))
+    scope = _scope(method, path, peer, authorization="Bearer secret-of-admin")
+    admit(Gate(keys), "admin", scope)
+    assert scope[CALLER] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://example.org", "127.0.0.1:8000"),
+        ("null", "127.0.0.1:8000"),
+        ("http://127.0.0.1:9000", "127.0.0.1:8000"),
+        ("http://[", "127.0.0.1:8000"),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(keys: Path, origin: str, host: str) -> None:
+    for key in ("", "Bearer secret-of-admin"):
+        scope = _scope("POST", LOAD, "127.0.0.1", origin=origin, host=host, **_authorized(key))
+        with pytest.raises(Forbidden, match="a page of another site"):
+            admit(Gate(keys), "admin", scope)
+
+
+def _authorized(key: str) -> dict[str, str]:
+    return {"authorization": key} if key else {}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
+def test_a_page_of_this_server_may(host: str) -> None:
+    admit(Gate(), "admin", _scope("POST", LOAD, "127.0.0.1", origin=f"http://{host}", host=host))
+
+
+def test_a_name_that_was_made_to_point_here_needs_a_key_that_no_page_has(keys: Path) -> None:
+    named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
+    for gate, headers in ((Gate(), _authorized("Bearer secret-of-admin")), (Gate(keys), {})):
+        with pytest.raises(Forbidden):
+            admit(gate, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
+    admit(Gate(keys), "admin", _scope("POST", LOAD, AWAY, **named, authorization="Bearer secret-of-admin"))
+
+
+def test_what_is_forbidden_is_answered_in_json(client: Client) -> None:
+    response = client.post(LOAD, b"", {"Origin": "https://example.org"})
+    assert response.status_code == 403
+    assert response.json() == {"error": "models and settings cannot be changed by a page of another site"}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "keys.toml"
+    made = [entry(role, secret, frozenset({role})) for role, secret in SECRETS.items()]
+    path.write_text("".join(made) + entry("once", "secret-of-once", frozenset({"infer"}), 0.001))
+    return path
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+@pytest.fixture
+def entrance(keys: Path, audit: Path) -> Iterator[Entrance]:
+    opened = open_entrance(keys, 0, audit)
+    yield opened
+    opened.audit.close()
+
+
+@pytest.fixture
+def app(fresh_engine: Engine, changing: Path, entrance: Entrance) -> ASGIApp:
+    return create_app(fresh_engine, Settings(models=changing), entrance=entrance)
+
+
+def _ask(
+    app: ASGIApp,
+    method: str,
+    path: str,
+    key: str = "",
+    content: bytes = b"",
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> httpx.Response:
+    """The answer to a client on another machine."""
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(AWAY, 1))
+        given = {"Authorization": f"Bearer {key}"} if key else {}
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.request(method, path, content=content, headers=given | dict(headers))
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("path", [PREDICT, INFER, "/v1/models/double/versions/1:predict"])
+def test_without_the_key_that_it_takes_nothing_is_inferred(app: ASGIApp, path: str) -> None:
+    refused = _ask(app, "POST", path, "", INSTANCES)
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert _ask(app, "POST", path, "wrong", INSTANCES).status_code == 401
+    assert _ask(app, "POST", path, "secret-of-admin", INSTANCES).status_code == 403
+    assert _ask(app, "POST", path, "secret-of-infer", INSTANCES).status_code == (
+        400 if path == INFER else 200
+    )
+
+
+def test_each_key_reads_what_is_its_own(app: ASGIApp) -> None:
+    for path, role in (("/metrics", "metrics"), ("/v2/models/double", "infer"), ("/v2", "infer")):
+        for each, secret in SECRETS.items():
+            assert _ask(app, "GET", path, secret).status_code == (200 if each == role else 403)
+        assert _ask(app, "GET", path).status_code == 401
+    assert _ask(app, "GET", "/v2/health/ready").status_code == 200
+
+
+def test_a_client_over_its_limit_is_told_when_to_come_again(app: ASGIApp) -> None:
+    assert _ask(app, "POST", PREDICT, "secret-of-once", INSTANCES).status_code == 200
+    refused = _ask(app, "POST", PREDICT, "secret-of-once", INSTANCES)
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 1000
+
+
+def test_every_administrative_request_is_written_down_and_no_secret_is(app: ASGIApp, audit: Path) -> None:
+    named = {"X-Request-Id": "r-1"}
+    foreign = named | {"Origin": "https://example.org"}
+    _ask(app, "POST", LOAD, "secret-of-admin", headers=named)
+    _ask(app, "POST", LOAD, "secret-of-infer", headers=named | {"Cookie": "secret"})
+    _ask(app, "POST", LOAD, "wrong", headers=named)
+    _ask(app, "POST", LOAD, "secret-of-admin", headers=foreign)
+    _ask(app, "POST", "/v2/repository/models/nope/load", "secret-of-admin", headers=named)
+    _ask(app, "DELETE", "/x" * 1000, headers=named)
+    _ask(app, "POST", PREDICT, "secret-of-infer", INSTANCES, named)  # nothing that an administrator does
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert [(each["caller"], each["action"], each["status"], each["request_id"]) for each in lines] == [
+        ("admin", f"POST {LOAD}", 200, "r-1"),
+        ("infer", f"POST {LOAD}", 403, "r-1"),
+        (AWAY, f"POST {LOAD}", 401, "r-1"),
+        ("admin", f"POST {LOAD}", 403, "r-1"),
+        ("admin", "POST /v2/repository/models/nope/load", 404, "r-1"),
+        (AWAY, "DELETE " + ("/x" * 1000)[:512], 401, "r-1"),
+    ]
+    assert "secret" not in audit.read_text()
+
+
+def test_the_settings_say_which_keys_there_are(fresh_engine: Engine, changing: Path, keys: Path) -> None:
+    closed = create_app(fresh_engine, Settings(models=changing, keys=keys))
+    assert _ask(closed, "POST", PREDICT, "", INSTANCES).status_code == 401
+    limited = create_app(fresh_engine, Settings(models=changing, client_requests_per_second=0.001))
+    assert [_ask(limited, "POST", PREDICT, "", INSTANCES).status_code for _ in range(2)] == [200, 429]
+
+
+def test_no_other_site_is_told_that_it_may_read(app: ASGIApp) -> None:
+    asking = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    for method, path in (("OPTIONS", INFER), ("OPTIONS", LOAD), ("POST", INFER), ("GET", "/v2/health/live")):
+        answered = _ask(app, method, path, "secret-of-infer", headers=asking)
+        assert [name for name in answered.headers if name.startswith("access-control-")] == []
+        assert answered.status_code == (405 if method == "OPTIONS" else answered.status_code)

@@ -1,0 +1,63 @@
+import dataclasses
+from pathlib import Path
+
+from serve.engine.config import ModelConfig
+from serve.engine.options import EngineOptions
+from serve.engine.policies import Policies
+from serve.engine.providers import CudaOptions
+from serve.options import engine_options
+from serve.settings import Settings
+
+
+def test_every_option_of_the_engine_is_a_setting() -> None:
+    settings = Settings(
+        models=Path("m"),
+        provider="cuda",
+        threads=3,
+        concurrency=5,
+        model_limit_mib=7,
+        poll_seconds=2.5,
+        start_empty=True,
+        versions="latest:3",
+        batching="on",
+        batch_rows=9,
+        request_rows=11,
+        queue_length=13,
+        queue_seconds=1.5,
+        require_parity=True,
+        require_signature=Path("key.pem"),
+        cuda_device=1,
+        cuda_memory_limit_mib=2,
+        cuda_tf32=True,
+        cuda_graph_rows="1,8,32",
+        state=Path("s"),
+        drain_seconds=4.5,
+        triton_metrics=True,
+    )
+    made = engine_options(settings)
+    assert made == EngineOptions(
+        folder=Path("m"),
+        provider="cuda",
+        threads=3,
+        concurrency=5,
+        model_limit_bytes=7 * 2**20,
+        poll_seconds=2.5,
+        may_start_empty=True,
+        defaults=ModelConfig("latest:3", "on", 9, 11, 13, 1.5),
+        policies=Policies(require_parity=True, require_signature=Path("key.pem")),
+        cuda=CudaOptions(device=1, memory_limit_bytes=2 * 2**20, tf32=True, graph_rows=(1, 8, 32)),
+        state_folder=Path("s"),
+        drain_seconds=4.5,
+        triton_names=True,
+    )
+    # Each differs from its default, so none was left out.
+    default = EngineOptions(folder=Path("other"))
+    for part, standard in ((made, default), (made.defaults, ModelConfig()), (made.cuda, CudaOptions())):
+        for field in dataclasses.fields(part):
+            assert getattr(part, field.name) != getattr(standard, field.name), field.name
+
+
+def test_the_defaults_of_both_are_the_same_but_for_the_cores() -> None:
+    made = engine_options(Settings(models=Path("m")))
+    default = EngineOptions(folder=Path("m"), threads=made.threads, concurrency=made.concurrency)
+    assert made == default

@@ -74,14 +74,17 @@ class Door:
                 admit(self._gate, "infer", scope)
             ready = await handler(scope, receive, *model)
         except (EngineError, HTTPException) as error:
-            await answer(error)(scope, receive, send)
+            refused = answer(error)
+            # At a full queue most answers are refusals, and what they cost is missing where it is needed.
+            if not write_in_one(scope, refused.status_code, refused.raw_headers, bytes(refused.body)):
+                await refused(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is there to read an answer
         except Exception as error:  # noqa: BLE001  an outermost door: whatever it is, the client gets an answer
             await answer_unexpected(error)(scope, receive, send)
         else:
             headers = ready.all_headers()
-            if not write_in_one(scope, headers, ready.body):
+            if not write_in_one(scope, 200, headers, ready.body):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 await send({"type": "http.response.body", "body": ready.body})
         finally:

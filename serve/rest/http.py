@@ -18,6 +18,7 @@ HEAD_BYTES = 64 * 2**10
 # A header of a few bytes takes some 150 once read.
 MOST_HEADERS = 256
 # Beyond this, to copy head and body together takes longer than to write twice.
+STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 JOINED_BYTES = 64 * 2**10
 # So many connections beyond the limit are told why they are not answered; any other is cut off.
 TOLD_CONNECTIONS = 64
@@ -166,8 +167,8 @@ def name_answer(cycle: RequestResponseCycle, request_id: bytes) -> None:
     cycle.default_headers = [*others, (REQUEST_ID, request_id)]
 
 
-def write_in_one(scope: Scope, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Whether a 200 with these headers and body was written at once; if not, it is to be sent as usual.
+def write_in_one(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    """Whether an answer of this status, headers and body was written at once; else it is to be sent as usual.
 
     The web server writes head and body apart, which costs a packet and a system call more. `headers` name
     the length of the body.
@@ -175,7 +176,7 @@ def write_in_one(scope: Scope, headers: Iterable[tuple[bytes, bytes]], body: byt
     cycle: RequestResponseCycle | None = scope.pop(CYCLE, None)
     if cycle is None or cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
         return False
-    lines = [b"HTTP/1.1 200 OK\r\n"]
+    lines = [STATUS_LINES[status]]
     for name, value in (*cycle.default_headers, *headers):
         lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")

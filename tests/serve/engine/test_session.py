@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from serve.engine.run_options import run_options
 
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
 from serve.engine.errors import ModelRefusedError
+from serve.engine.run_options import run_options
 from serve.engine.session import ORT_ERRORS, Session
 from serve.engine.signature import Array
 from tests.serve import models

@@ -24,6 +24,7 @@ JOINED_BYTES = 64 * 2**10
 TOLD_CONNECTIONS = 64
 CYCLE = "adaptact.cycle"
 TASK = "adaptact.task"
+WRITTEN = "adaptact.written"  # the status of an answer that was written in one piece
 # Why a request is cancelled, if it is because its client went away.
 GONE = "the client went away"
 JSON = (b"content-type", b"application/json")
@@ -181,6 +182,7 @@ def write_in_one(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes
         lines += (name, b": ", value, b"\r\n")
     lines.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
     cycle.response_started = cycle.response_complete = True
+    scope[WRITTEN] = status
     cycle.waiting_for_100_continue = False
     if len(body) > JOINED_BYTES:
         cycle.transport.write(b"".join(lines))

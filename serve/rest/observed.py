@@ -1,7 +1,6 @@
 """Around the door: each request gets its id, and the access log and the traces are told what became of it."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.rest.access import CALLER, IDENTITY
 from serve.rest.access_log import REQUEST_ID, AccessLog, identify
-from serve.rest.http import CYCLE, name_answer
+from serve.rest.http import CYCLE, WRITTEN, name_answer
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
 from serve.rest.notes import NOTES, Notes
 from serve.settings import Settings
@@ -65,7 +64,7 @@ class Observed:
         notes = Notes()
         if self._telemetry is not None:
             scope[NOTES] = notes
-        reply = _Reply(scope.get(CYCLE), identity.request_id.encode(), send)
+        reply = _Reply(scope, identity.request_id.encode(), send)
         try:
             await self._app(scope, receive, reply.send)
         finally:
@@ -79,8 +78,10 @@ class Observed:
 class _Reply:
     """What is sent back: with the request's id, and known by its status."""
 
-    def __init__(self, cycle: "RequestResponseCycle | None", request_id: bytes, send: Send) -> None:
-        """The web server's `cycle` adds the id to its answer; without one it is added here."""
+    def __init__(self, scope: Scope, request_id: bytes, send: Send) -> None:
+        """The web server's cycle adds the id to its answer; without one it is added here."""
+        cycle: RequestResponseCycle | None = scope.get(CYCLE)
+        self._scope = scope
         self._cycle = cycle
         self._send = send
         self._extra = [] if cycle is not None else [(REQUEST_ID, request_id)]
@@ -101,9 +102,9 @@ class _Reply:
         """What the client was answered."""
         if self._sent is not None:
             return self._sent
-        # What is written in one piece does not pass here, and is always a success.
-        in_one = self._cycle is not None and self._cycle.response_started
-        return HTTPStatus.OK if in_one else CLIENT_CLOSED_REQUEST
+        # What is written in one piece does not pass here.
+        status: int = self._scope.get(WRITTEN, CLIENT_CLOSED_REQUEST)
+        return status
 
 
 def _caller(scope: Scope) -> str:

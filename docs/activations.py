@@ -36,7 +36,7 @@ take over its scales and shifts; a test holds each class to this list. *Training
 step of a small CNN, as a multiple of the plain activation that it replaces
 ([results/training_cost.md](results/training_cost.md)). *Serving*: the time of one prediction of a CNN of six
 convolutions from the exported file, shared parameters, as a multiple of the same network with ReLU
-([results/exported_latency.md](results/exported_latency.md)).
+([results/activation_cost.md](results/activation_cost.md)).
 """
 
 
@@ -78,9 +78,10 @@ def _training_costs() -> dict[str, float]:
 def _serving_costs() -> dict[str, float]:
     """The measured prediction of each activation, shared parameters, to that of ReLU."""
     return {
-        row["activation"]: row["ours"]
-        for row in _rows("exported_latency")
-        if row["network"] == "six convolutions" and row["parameters"] == "shared"
+        row["activation"]: row["to_plain"]["ours"]
+        for row in _rows("activation_cost")
+        if (row["network"], row["batch"], row["threads"]) == ("CNN", 1, 1)
+        if not (row["per_channel"] and ACTIVATIONS[row["activation"]].elementwise)
     }
 
 

@@ -1,6 +1,7 @@
 """Puts the measured tables into README.md, between the marks that name their files: `make docs`."""
 
 import re
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -14,7 +15,10 @@ def with_tables(text: str) -> str:
 
 
 def _table(path: Path) -> str:
-    return "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|"))
+    """The page's first table."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    table = dropwhile(lambda line: not line.startswith("|"), lines)
+    return "\n".join(takewhile(lambda line: line.startswith("|"), table))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,12 +35,15 @@ class Process:
 @contextmanager
 def opened(settings: Settings, colleagues: Colleagues) -> Iterator[Process]:
     """The process's parts, with every model loaded; closed after the block. Raises `StartupError`."""
-    entrance, tls, watchers = entrance_of(settings), tls_of(settings), open_watchers(settings)
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    made = partial(SharedEngine, colleagues=colleagues)
-    engine = open_engine(engine_options(settings), Metrics(registry), made)
-    try:
+    with ExitStack() as closing:
+        entrance, tls, watchers = entrance_of(settings), tls_of(settings), open_watchers(settings)
+        closing.callback(entrance.audit.close)
+        closing.callback(watchers.close)
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        made = partial(SharedEngine, colleagues=colleagues)
+        engine = open_engine(engine_options(settings), Metrics(registry), made)
+        closing.callback(engine.close)
         app = create_app(engine, settings, colleagues, entrance, watchers)
         beside = (
             (_grpc_door(engine, settings, colleagues, entrance, tls, watchers),) if settings.grpc_port else ()
@@ -49,10 +52,6 @@ def opened(settings: Settings, colleagues: Colleagues) -> Iterator[Process]:
         gc.collect()
         gc.freeze()
         yield Process(engine, app, beside, tls)
-    finally:
-        engine.close()
-        entrance.audit.close()
-        watchers.close()
 
 
 def _grpc_door(

@@ -169,7 +169,10 @@ class Supervisor:
         async with self._changing:
             answers = await self._ask_all(verb, arguments)
             kind, about = CHANGES[verb]
-            self._changes[kind, *arguments[:about]] = verb, arguments
+            subject = (kind, *arguments[:about])
+            # To the end: what it needs, such as a version that was loaded for an alias, stands before it.
+            self._changes.pop(subject, None)
+            self._changes[subject] = verb, arguments
             return answers
 
     async def _ask_all(self, verb: str, arguments: list[Json]) -> list[Json]:

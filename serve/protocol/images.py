@@ -1,18 +1,20 @@
 """Images in requests, PNG or JPEG in base64, made into the tensors that a model takes."""
 
 import base64
-import binascii
 import io
+import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from math import isqrt, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serve.engine.errors import MalformedRequestError, UnsupportedError, listed, quoted
+from serve.engine.errors import MalformedRequestError, UnsupportedError, quoted
 from serve.engine.manifest import Json
-from serve.engine.preprocessing import Preprocessing, read_preprocessing
+from serve.engine.preprocessing import Preprocessing, layout_of, read_preprocessing
 from serve.engine.signature import Array, TensorSpec
 
 if TYPE_CHECKING:
@@ -22,9 +24,12 @@ KEY = "b64"
 FORMATS = ("PNG", "JPEG")
 # A file of some kilobytes may hold any number of pixels, and a request any number of files.
 IMAGE_PIXELS = 2**25
+REQUEST_IMAGES = 4096
 REQUEST_PIXELS = 2**26
 REQUEST_VALUES = 2**25
 BILINEAR = 2  # Pillow's number
+# What Pillow raises for a file that is broken, or no image: for that it has no class of its own.
+BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -36,25 +41,20 @@ def is_image(value: object) -> bool:
 def read_images(spec: TensorSpec, images: Sequence[object], manifest: Mapping[str, Json] | None) -> Array:
     """The input's tensor, a row for each image, each brought to the size and the numbers the manifest says.
 
-    Raises `MalformedRequestError` for what is no image or too large, `UnsupportedError` for an input that
-    takes no images.
+    Nothing is decoded until all that the files' heads say is within bounds. Raises `MalformedRequestError`
+    for what is no image or too large, `UnsupportedError` for an input that takes no images.
     """
     preprocessing = preprocessing_of(spec, manifest)
+    channels = 1 if preprocessing.color == "L" else 3
     size = preprocessing.size_for(spec)
-    rows: list[Array] = []
-    pixels = 0
-    for position, image in enumerate(images):
-        opened = _opened(position, image)
-        pixels += prod(opened.size)
-        _check(position, "pixels", pixels, REQUEST_PIXELS)
-        rows.append(_row(position, opened, spec, preprocessing, size))
-        _check(position, "values", len(rows) * rows[-1].size, REQUEST_VALUES)
-    shapes = sorted({str(list(row.shape[1:])) for row in rows})
-    if len(shapes) > 1:
-        raise MalformedRequestError(
-            f"input {quoted(spec.name)} takes images of one size in a request, got {listed(shapes)}"
-        )
-    return np.concatenate(rows)
+    _check_takes_images(spec, size, channels)
+    opened = _opened(spec, images, size, channels)
+    first = _row(spec, 0, opened[0], preprocessing)
+    rows = np.empty((len(opened), *first.shape), first.dtype)
+    rows[0] = first
+    for position in range(1, len(opened)):
+        rows[position] = _row(spec, position, opened[position], preprocessing)
+    return rows
 
 
 def preprocessing_of(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> Preprocessing:
@@ -71,8 +71,8 @@ def preprocessing_of(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> P
     named = told if isinstance(told, dict) else {}
     found = read or Preprocessing()
     dims = spec.dims[1:]
-    if "layout" not in named and len(dims) == 3 and dims[0] not in (1, 3):
-        found = replace(found, channels_first=dims[2] not in (1, 3))
+    if "layout" not in named and len(dims) == 3:
+        found = replace(found, channels_first=layout_of(dims) != "NHWC")
     if "color" not in named and _channels(dims, found) == 1:
         found = replace(found, color="L")
     if found.size is None and len(dims) == 2 and min(dims) > 0:
@@ -93,65 +93,106 @@ def _channels(dims: Sequence[int], found: Preprocessing) -> int:
     return 1
 
 
-def _check(position: int, what: str, count: int, most: int) -> None:
-    if count > most:
-        raise MalformedRequestError(
-            f"the images up to `instances[{position}]` have `{count}` {what} together, at most `{most}`; "
-            "send them in several requests"
+def _check_takes_images(spec: TensorSpec, size: tuple[int, int] | None, channels: int) -> None:
+    # Rows of [channels, height, width] or the like, of [height, width], or of as many values.
+    ranks = (2, 3, 4) if channels == 1 else (2, 4)
+    holds_one = len(spec.shape) in ranks and (size is None or min(size) > 0)
+    if not holds_one or spec.datatype.dtype.kind not in "iuf":
+        raise UnsupportedError(
+            f"input {quoted(spec.name)} of `{spec.datatype.name}` and shape `{spec.dims}` takes no images; "
+            "send tensors"
         )
 
 
-def _opened(position: int, image: object) -> "Image":
-    """The image with its head read and nothing decoded, within the bound on its pixels."""
-    pillow = _pillow()
-    text = image.get(KEY) if isinstance(image, dict) else None
-    if not isinstance(text, str):
-        raise MalformedRequestError(f'`instances[{position}]` is not an image, `{{"{KEY}": "..."}}`')
-    try:
-        opened: Image = pillow.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=FORMATS)
-    except binascii.Error as error:
-        raise MalformedRequestError(f"`instances[{position}]` is not in base64: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MalformedRequestError(f"`instances[{position}]` is neither a PNG nor a JPEG image") from error
-    if prod(opened.size) > IMAGE_PIXELS:
-        width, height = opened.size
+def _opened(
+    spec: TensorSpec, images: Sequence[object], size: tuple[int, int] | None, channels: int
+) -> "list[Image]":
+    """The images with their heads read and nothing decoded, within the bounds."""
+    if len(images) > REQUEST_IMAGES:
         raise MalformedRequestError(
-            f"`instances[{position}]` has `{width} × {height}` pixels, at most `{IMAGE_PIXELS}`"
+            f"input {quoted(spec.name)}: the request has `{len(images)}` images, at most `{REQUEST_IMAGES}`"
         )
-    if opened.mode not in EIGHT_BITS:
-        raise MalformedRequestError(f"`instances[{position}]` has more than 8 bits a colour; send it with 8")
+    opened: list[Image] = []
+    pixels = values = 0
+    for position, image in enumerate(images):
+        opened.append(_head(_place(spec, position), image))
+        pixels += prod(opened[-1].size)
+        values += prod(size or opened[-1].size) * channels
+        _check(spec, position, "pixels", pixels, REQUEST_PIXELS)
+        _check(spec, position, "values", values, REQUEST_VALUES)
+        if size is None and opened[-1].size != opened[0].size:
+            raise MalformedRequestError(
+                f"{_place(spec, position)} has `{_sides(opened[-1])}` pixels, expected "
+                f"`{_sides(opened[0])}`, as the first: all images in a request must be of one size"
+            )
     return opened
 
 
-def _row(
-    position: int,
-    opened: "Image",
-    spec: TensorSpec,
-    preprocessing: Preprocessing,
-    size: tuple[int, int] | None,
-) -> Array:
+def _check(spec: TensorSpec, position: int, what: str, count: int, most: int) -> None:
+    if count > most:
+        raise MalformedRequestError(
+            f"{_place(spec, position)}: the images up to here have `{count}` {what}, at most `{most}` in a "
+            "request; send fewer or smaller ones"
+        )
+
+
+def _place(spec: TensorSpec, position: int) -> str:
+    return f"input {quoted(spec.name)}: `instances[{position}]`"
+
+
+def _sides(image: "Image") -> str:
+    return "{} × {}".format(*image.size)
+
+
+def _head(place: str, image: object) -> "Image":
+    """The image with its head read; raises `MalformedRequestError` for none, or one that is too large."""
+    text = image.get(KEY) if isinstance(image, dict) else None
+    if not isinstance(text, str):
+        raise MalformedRequestError(f'{place} is {quoted(image)}, expected an image, `{{"{KEY}": "..."}}`')
     try:
-        image = opened.convert("L" if preprocessing.color == "L" else "RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MalformedRequestError(f"`instances[{position}]` is a broken image") from error
+        file = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise MalformedRequestError(
+            f"{place} is not in base64, without line breaks and without `data:` before it: {error}"
+        ) from error
+    try:
+        opened: Image = _pillow().open(io.BytesIO(file), formats=FORMATS)
+    except BROKEN as error:
+        raise MalformedRequestError(
+            f"{place} is not a PNG or JPEG image that can be read: its `{len(file)}` bytes begin with "
+            f"{quoted(file[:8].decode('latin-1'))}"
+        ) from error
+    if prod(opened.size) > IMAGE_PIXELS:
+        raise MalformedRequestError(
+            f"{place} has `{_sides(opened)}` pixels, at most `{IMAGE_PIXELS}` in all; send a smaller image"
+        )
+    if opened.mode not in EIGHT_BITS:
+        raise MalformedRequestError(f"{place} has more than 8 bits a colour; send it with 8")
+    return opened
+
+
+def _row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Preprocessing) -> Array:
+    """The image's row of the tensor; the image can not be asked again, since its pixels are given back."""
+    mode = "L" if preprocessing.color == "L" else "RGB"
+    try:
+        opened.load()
+        image = opened if opened.mode == mode else opened.convert(mode)
+    except BROKEN as error:
+        raise MalformedRequestError(
+            f"{_place(spec, position)} is a broken {opened.format} image: {quoted(str(error))}"
+        ) from error
+    size = preprocessing.size_for(spec)
     if size is not None and image.size != size[::-1]:
         image = image.resize(size[::-1], BILINEAR)
     pixels = np.asarray(image, np.uint8).reshape(*image.size[::-1], -1)
-    if spec.datatype.dtype.kind not in "iuf":
-        raise UnsupportedError(
-            f"input {quoted(spec.name)} is of `{spec.datatype.name}`, which takes no images; send tensors"
-        )
-    row = preprocessing.prepared(pixels, spec.datatype.dtype)
+    opened.close()
+    row: Array = preprocessing.prepared(pixels, spec.datatype.dtype)[0]
     if len(spec.shape) == 4:
         return row
-    shape = [1, *(row.shape[2:] if len(spec.shape) == 3 and row.shape[1] == 1 else [row.size])]
-    if len(shape) != len(spec.shape):
-        raise UnsupportedError(
-            f"input {quoted(spec.name)} of shape `{spec.dims}` takes no images; send tensors"
-        )
-    return row.reshape(shape)
+    return row.reshape(image.size[::-1] if len(spec.shape) == 3 else -1)
 
 
+@cache
 def _pillow() -> Any:
     """Pillow's module of images, loaded when the first image comes."""
     try:
@@ -162,4 +203,6 @@ def _pillow() -> Any:
         ) from error
     # Our own bound is lower, and Pillow's would be a warning in the middle of a request.
     Image.MAX_IMAGE_PIXELS = None
+    # What it has to say of a file, a client would write into the log, in as many words as it likes.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image

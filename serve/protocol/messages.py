@@ -1,6 +1,6 @@
 """Inference requests of the Open Inference Protocol v2, read from JSON with binary tensors behind it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -13,6 +13,8 @@ from serve.protocol.parameters import check_reserved, flag, read_parameters, tim
 from serve.protocol.tensors import from_json
 from serve.protocol.text import Value, items, members, parse_json, plain
 
+# Each costs microseconds before the model can say that it has no such tensor.
+MAX_TENSORS = 1024
 MAX_RANK = 32
 MAX_SIZE = 2**63 - 1
 # Data bound a tensor's size, except when one dimension is 0; then this bounds the others.
@@ -102,6 +104,7 @@ def _read_inputs(entries: object, tail: _Tail) -> dict[str, Array]:
     found = items(entries)
     if found is None:
         raise MalformedRequestError("`inputs` is missing or is not a list")
+    _check_count("inputs", found)
     inputs: dict[str, Array] = {}
     for position, value in enumerate(found):
         entry = members(value) or {}
@@ -112,6 +115,11 @@ def _read_inputs(entries: object, tail: _Tail) -> dict[str, Array]:
             raise MalformedRequestError(f"input {quoted(name)} already exists in the request")
         inputs[name] = _read_tensor(name, entry, tail)
     return inputs
+
+
+def _check_count(kind: str, entries: Sized) -> None:
+    if len(entries) > MAX_TENSORS:
+        raise MalformedRequestError(f"`{kind}` has `{len(entries)}` entries, at most `{MAX_TENSORS}`")
 
 
 def _read_tensor(name: str, entry: Mapping[str, object], tail: _Tail) -> Array:
@@ -154,7 +162,8 @@ def read_datatype(name: str, datatype: object) -> Datatype:
     if isinstance(datatype, str) and datatype in BY_NAME:
         return BY_NAME[datatype]
     raise MalformedRequestError(
-        f"input {quoted(name)}: {quoted(datatype)} is not a `datatype`; expected: {listed(list(BY_NAME))}"
+        f"input {quoted(name)}: {quoted(plain(datatype))} is not a `datatype`; "
+        f"expected: {listed(list(BY_NAME))}"
     )
 
 
@@ -163,6 +172,7 @@ def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, Reque
         return NO_OUTPUTS
     if not isinstance(entries, list):
         raise MalformedRequestError("`outputs` is not a list")
+    _check_count("outputs", entries)
     outputs: dict[str, RequestedOutput] = {}
     for position, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
@@ -185,4 +195,4 @@ def _read_output(name: str, given: Value, binary_by_default: bool) -> RequestedO
 def _identity(identity: object) -> str | None:
     if identity is None or isinstance(identity, str):
         return identity
-    raise MalformedRequestError(f"`id` is not a string, got {quoted(identity)}")
+    raise MalformedRequestError(f"`id` is not a string, got {quoted(plain(identity))}")

@@ -1,12 +1,13 @@
 """A model's configuration in the protocol's words, to and from the engine's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from serve.engine.config import ModelConfig
+from serve.engine.config import RANGES, ModelConfig
 from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedError, listed, quoted
 from serve.engine.joining import has_rows
+from serve.engine.preprocessing import layout_of
 from serve.engine.signature import Signature, TensorSpec
 from serve.protocol.parameters import MICROSECONDS, flag, read_parameters
 from serve.protocol.text import Value, parse_object
@@ -16,16 +17,21 @@ BACKEND = "onnxruntime"
 # Of the protocol's keys, those that say nothing that could be otherwise here.
 FIXED: Mapping[str, Value] = {"platform": PLATFORM, "backend": BACKEND}
 TRANSLATED = ("name", "max_batch_size", "version_policy", "dynamic_batching")
+DIGITS = 18  # of a number that anybody can mean
 KNOWN = [*FIXED, *TRANSLATED, *ModelConfig.__dataclass_fields__]
 
 
 @dataclass(frozen=True, slots=True)
 class TensorConfig:
-    """An input or output; without the batch where `max_batch_size` is not 0."""
+    """An input or output; without the batch where `max_batch_size` is not 0.
+
+    `format` is how images lie in an input, as far as its sizes tell; outputs have none.
+    """
 
     name: str
     data_type: str
     dims: list[int]
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ def write_configuration(
         platform=PLATFORM,
         backend=BACKEND,
         max_batch_size=rows,
-        input=[_tensor(spec, batched=batched) for spec in signature.inputs],
+        input=[_input(spec, batched=batched) for spec in signature.inputs],
         output=[_tensor(spec, batched=batched) for spec in signature.outputs],
         version_policy={"all": {}} if config.latest is None else {"latest": {"num_versions": config.latest}},
         dynamic_batching=DynamicBatching(0, policy) if joins else None,
@@ -100,7 +106,9 @@ def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | No
     try:
         given = parse_object(config.encode())
     except MalformedRequestError as error:
-        raise ConfigError("the text in parameter `config` is not a JSON object") from error
+        raise ConfigError(
+            f"failed to load {quoted(model)}: the text in parameter `config` is not a JSON object"
+        ) from error
     return read_configuration(model, given)
 
 
@@ -138,12 +146,19 @@ def _tensor(spec: TensorSpec, *, batched: bool) -> TensorConfig:
     )
 
 
+def _input(spec: TensorSpec, *, batched: bool) -> TensorConfig:
+    tensor = _tensor(spec, batched=batched)
+    return replace(tensor, format=f"FORMAT_{layout_of(tensor.dims) or 'NONE'}")
+
+
 def _rows(value: Value) -> dict[str, Value]:
+    most = int(RANGES["batch_rows"][1])
     # Clients write the number as a text too.
     text = str(value)
-    if isinstance(value, bool) or not text.isascii() or not text.isdigit():
-        raise ConfigError(f"`max_batch_size` is {quoted(value)}, expected a whole number from 0")
-    rows = int(text[:10])
+    digits = text.isascii() and text.isdigit() and len(text) <= DIGITS
+    if isinstance(value, bool) or not digits or int(text) > most:
+        raise ConfigError(f"`max_batch_size` is {quoted(value)}, expected a whole number from 0 to `{most}`")
+    rows = int(text)
     return {"batch_rows": rows, "request_rows": rows} if rows else {"batching": "off"}
 
 

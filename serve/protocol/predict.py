@@ -13,28 +13,38 @@ from serve.protocol.tensors import check_finite, check_has_json, from_nested
 from serve.protocol.text import Value, members, parse_json, plain
 
 
+def parse_instances(body: bytes | bytearray) -> list[Value]:
+    """The instances, at least one; raises `MalformedRequestError` for any other body."""
+    message = members(parse_json(body)) or {}
+    instances = plain(message.get("instances"))
+    if not isinstance(instances, list) or not instances:
+        raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
+    return instances
+
+
+def holds_images(instances: Sequence[Value]) -> bool:
+    """Whether there are images to decode, which takes long: the first instance is one, or has one."""
+    first = instances[0]
+    return is_image(first) or (isinstance(first, dict) and any(map(is_image, first.values())))
+
+
 def read_instances(
-    body: bytes | bytearray, signature: Signature, manifest: Mapping[str, Json] | None = None
+    instances: list[Value], signature: Signature, manifest: Mapping[str, Json] | None = None
 ) -> dict[str, Array]:
     """The model's inputs, each with one row for each instance; images as the manifest says.
 
     Raises `MalformedRequestError`, or `UnsupportedError` for images that the model cannot take.
     """
-    message = members(parse_json(body)) or {}
-    instances = plain(message.get("instances"))
-    if not isinstance(instances, list) or not instances:
-        raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
     names = [spec.name for spec in signature.inputs]
+    if not names:
+        raise MalformedRequestError(
+            "the model has no inputs, and so no instances; ask it by `/v2/models/.../infer`"
+        )
     if len(names) > 1 or (isinstance(instances[0], dict) and not is_image(instances[0])):
         columns = _columns(instances, names)
     else:
         columns = {name: instances for name in names}
     return {spec.name: _tensor(spec, columns[spec.name], manifest) for spec in signature.inputs}
-
-
-def may_hold_images(body: bytes | bytearray) -> bool:
-    """Whether images may be among the instances: to decode them takes long."""
-    return b'"b64"' in body
 
 
 def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Sequence[str]) -> bytes:

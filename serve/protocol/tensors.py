@@ -1,6 +1,6 @@
 """Tensors of the protocol in JSON, to and from numpy arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Literal
 
@@ -24,15 +24,15 @@ PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int},
 
 
 def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int]) -> Array:
-    """The tensor that flat or nested JSON data hold; raises `MalformedRequestError`."""
+    """The tensor whose values flat or nested JSON data hold, in order; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16:
         raise MalformedRequestError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
     kind = datatype.dtype.kind
     try:
         if isinstance(data, simdjson.Array):
-            flat = _numbers(data, datatype) if kind in WIDEST else _flat_array(data.as_list(), datatype)[0]
+            flat = _numbers(data, datatype) if kind in WIDEST else _flattened(data.as_list(), datatype)
         elif isinstance(data, list):
-            flat = _flat_array(data, datatype)[0]
+            flat = _flattened(data, datatype)
         else:
             raise MalformedRequestError(f"input {quoted(name)}: `data` is not a list")
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
@@ -47,12 +47,13 @@ def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
     if datatype.dtype == BFLOAT16 or not isinstance(data, list):
         raise MalformedRequestError(f"input {quoted(name)}: `{datatype.name}` expects nested lists of values")
     try:
-        flat, shape = _flat_array(data, datatype)
+        flat, shape = _rows(data)
+        array = _array(flat, datatype)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise MalformedRequestError(
             f"input {quoted(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
         ) from error
-    return flat.reshape(shape)
+    return array.reshape(shape)
 
 
 def to_json(name: str, array: Array) -> object:
@@ -81,6 +82,7 @@ def _numbers(data: simdjson.Array, datatype: Datatype) -> Array:
     return _narrowed(np.frombuffer(data.as_buffer(of_type=letter), dtype), datatype)
 
 
+@np.errstate(over="raise")
 def _narrowed(wide: NDArray[Any], datatype: Datatype) -> Array:
     """The numbers in the datatype; raises `OverflowError` or `FloatingPointError` for one too large."""
     if wide.dtype == datatype.dtype:
@@ -89,11 +91,30 @@ def _narrowed(wide: NDArray[Any], datatype: Datatype) -> Array:
         limits = np.iinfo(datatype.dtype.type)  # type: ignore[type-var]  # its kind says it is an integer
         if wide.min() < limits.min or wide.max() > limits.max:
             raise OverflowError
-    with np.errstate(over="raise"):
-        return wide.astype(datatype.dtype)
+    return wide.astype(datatype.dtype)
 
 
-def _flat_array(data: list[Value], datatype: Datatype) -> tuple[Array, list[int]]:
+def _flattened(data: list[Value], datatype: Datatype) -> Array:
+    """All values in order, whatever their nesting, as simdjson's buffers hold them."""
+    try:
+        return _array(data, datatype)
+    except TypeError:
+        return _array(list(_flat(data)), datatype)
+
+
+def _flat(data: list[Value]) -> Iterator[Value]:
+    nested = [iter(data)]
+    while nested:
+        for value in nested[-1]:
+            if isinstance(value, list):
+                nested.append(iter(value))
+                break
+            yield value
+        else:
+            nested.pop()
+
+
+def _rows(data: list[Value]) -> tuple[list[Value], list[int]]:
     """All values in order, and the shape of their nesting; raises `ValueError` for ragged nesting."""
     shape: list[int] = [len(data)]
     while data and isinstance(data[0], list):
@@ -102,8 +123,13 @@ def _flat_array(data: list[Value], datatype: Datatype) -> tuple[Array, list[int]
             raise ValueError
         shape += sizes
         data = list(chain.from_iterable(data))  # type: ignore[arg-type]  # every row is a list: checked above
+    return data, shape
+
+
+def _array(values: list[Value], datatype: Datatype) -> Array:
+    """The values in the datatype; raises `TypeError` for one of another kind."""
     kind = datatype.dtype.kind
-    if not set(map(type, data)) <= PYTHON_TYPES[kind]:
+    if not set(map(type, values)) <= PYTHON_TYPES[kind]:
         raise TypeError
     wide = WIDEST[kind][1] if kind in WIDEST else datatype.dtype
-    return _narrowed(np.array(data, wide), datatype), shape
+    return _narrowed(np.array(values, wide), datatype)

@@ -1,11 +1,10 @@
 """JSON text in: fast, bounded, and with the NaN and Infinity that clients of the protocol write."""
 
 import json
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Collection, Mapping
+from math import isinf
 from typing import TypeAlias
 
-import orjson
 import simdjson
 
 from serve.engine.errors import MalformedRequestError
@@ -14,7 +13,9 @@ from serve.engine.errors import MalformedRequestError
 MAX_VALUES = 4 * 2**20
 MAX_DEPTH = 64
 # Below this, making Python objects at once is quicker than asking simdjson's for each value.
-SHORT_BYTES = 1024
+SHORT_BYTES = 512
+# simdjson goes through an object from its start for each name that it is asked for.
+MAX_LOOKED_UP = 32
 
 # A parser takes some twenty times the text's size in memory, so keeping one saves asking for it again,
 # and a large one is not kept.
@@ -26,20 +27,14 @@ Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | 
 
 def parse_json(text: bytes | bytearray | memoryview) -> object:
     """The JSON value, plain or as simdjson's `Object` or `Array`; raises `MalformedRequestError`."""
-    if len(text) < SHORT_BYTES:
-        try:
-            return orjson.loads(text)
-        except ValueError:
-            pass  # simdjson says what is wrong, or it is a NaN
     text = bytes(text) if isinstance(text, memoryview) else text
     _check_size(text)
     try:
         return _simdjson(text)
-    except (ValueError, RuntimeError) as error:
-        # simdjson follows the standard, which has no NaN; the protocol's own client writes it.
-        if b"NaN" in text or b"Infinity" in text:
-            return _parse_with_nan(text)
-        raise MalformedRequestError(f"the body is not valid JSON: {_first_sentence(error)}") from error
+    except (ValueError, RuntimeError):
+        # The standard has no NaN, but the protocol's own client writes it; and a whole number may be larger
+        # than simdjson's widest, as JavaScript's 1e20 is.
+        return _python(text)
 
 
 def parse_object(text: bytes | bytearray) -> dict[str, Value]:
@@ -50,15 +45,25 @@ def parse_object(text: bytes | bytearray) -> dict[str, Value]:
     return value
 
 
-def members(value: object) -> dict[str, object] | None:
-    """A JSON object's values by name, each as it was parsed; None if the value is not an object."""
-    if isinstance(value, simdjson.Object):
+def members(value: object) -> Mapping[str, object] | None:
+    """A JSON object's values by name, each as it was parsed if they are few; None if it is not an object.
+
+    Of values by the same name the last counts.
+    """
+    if not isinstance(value, simdjson.Object):
+        return value if isinstance(value, dict) else None
+    if len(value) > MAX_LOOKED_UP:
+        return value.as_dict()
+    try:
         # Its own `get` takes microseconds for a name that is not there, and `items` copies every list.
-        return {name: value[name] for name in value}
-    return value if isinstance(value, dict) else None
+        found = {name: value[name] for name in value}
+    except KeyError:
+        # A name with a NUL in it, where the name that is looked up ends.
+        return value.as_dict()
+    return found if len(found) == len(value) else value.as_dict()
 
 
-def items(value: object) -> Iterable[object] | None:
+def items(value: object) -> Collection[object] | None:
     """A JSON list's values, each as it was parsed; None if the value is not a list."""
     return value if isinstance(value, (list, simdjson.Array)) else None
 
@@ -73,12 +78,16 @@ def plain(value: object) -> Value:
 
 
 def _simdjson(text: bytes | bytearray) -> object:
-    """What simdjson reads; raises `ValueError`, or `RuntimeError` for nesting that is too deep."""
-    if len(text) <= KEPT_BYTES:
+    """What simdjson reads; raises `ValueError`, or `RuntimeError` for numbers or nesting beyond its own."""
+    try:
+        return _parsed(text, KEPT_PARSER if len(text) <= KEPT_BYTES else simdjson.Parser())
+    except RuntimeError:
         # It refuses as long as a value of an earlier text lives, as in the traceback of an error.
-        with suppress(RuntimeError):
-            return KEPT_PARSER.parse(text)
-    return simdjson.Parser().parse(text)
+        return _parsed(text, simdjson.Parser())
+
+
+def _parsed(text: bytes | bytearray, parser: simdjson.Parser) -> object:
+    return parser.parse(text, recursive=True) if len(text) < SHORT_BYTES else parser.parse(text)
 
 
 def _check_size(text: bytes | bytearray) -> None:
@@ -91,16 +100,20 @@ def _check_size(text: bytes | bytearray) -> None:
         )
 
 
-def _parse_with_nan(text: bytes | bytearray) -> object:
+def _python(text: bytes | bytearray) -> object:
+    """What Python reads: the standard, NaN, infinities, and whole numbers of any size."""
     try:
-        value = json.loads(text)
+        value = json.loads(str(text, "utf-8-sig"), parse_float=_finite)
         if b"\\u" in text:
             # Python takes half of a surrogate pair for a character, which nothing can write again.
-            orjson.dumps(value)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise MalformedRequestError(f"the body is not valid JSON: {_first_sentence(error)}") from error
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise MalformedRequestError(f"the body is not valid JSON: {error}") from error
     return value
 
 
-def _first_sentence(error: Exception) -> str:
-    return str(error).split("\n", maxsplit=1)[0].split(". ", maxsplit=1)[0].strip().rstrip(".")
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise ValueError("a number is too large for 64 bits")
+    return number

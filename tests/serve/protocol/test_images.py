@@ -3,20 +3,23 @@ import io
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import MalformedRequestError, UnsupportedError
 from serve.engine.manifest import Json
 from serve.engine.signature import TensorSpec
 from serve.protocol import images
-from serve.protocol.images import IMAGE_PIXELS, is_image, read_images
+from serve.protocol.images import IMAGE_PIXELS, REQUEST_IMAGES, REQUEST_VALUES, is_image, read_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 GRAY = PIXELS[:, :, 0]
@@ -103,7 +106,7 @@ def test_jpeg_and_transparent_and_paletted_images_are_read() -> None:
         assert np.allclose(_read(_spec(3, 4, 6), image), 100 / 255, atol=0.02)
 
 
-def _png(width: int, height: int, bits: int = 8, data: bytes = b"") -> dict[str, str]:
+def _png(width: int, height: int, bits: int = 8, data: bytes = b"", last: bytes = b"IEND") -> dict[str, str]:
     """A gray PNG whose head says what it likes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
@@ -112,21 +115,25 @@ def _png(width: int, height: int, bits: int = 8, data: bytes = b"") -> dict[str,
         )
 
     head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
-    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(last, b"")
     return {"b64": base64.b64encode(whole).decode()}
 
 
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        ({"b64": "!!!"}, "is not in base64"),
-        ({"b64": "YWJj"}, "is neither a PNG nor a JPEG image"),
-        ({"b64": ""}, "is neither a PNG nor a JPEG image"),
-        ({"b64": 7}, "is not an image"),
-        ([1, 2], "is not an image"),
-        (_b64(PIXELS, "GIF"), "is neither a PNG nor a JPEG image"),
-        (_png(4, 4, data=b"rubbish"), "is a broken image"),
-        (_png(4, 4, data=zlib.compress(b"")), "is a broken image"),
+        ({"b64": "!!!"}, "is not in base64, without line breaks"),
+        ({"b64": "ü"}, "is not in base64, without line breaks"),
+        ({"b64": "data:image/png;base64,YWJj"}, "is not in base64, without line breaks and without `data:`"),
+        ({"b64": "YWJj"}, "is not a PNG or JPEG image that can be read: its `3` bytes begin with `abc`"),
+        ({"b64": ""}, "is not a PNG or JPEG image that can be read: its `0` bytes begin with ``"),
+        ({"b64": 7}, 'is `{\'b64\': 7}`, expected an image, `{"b64": "..."}`'),
+        ([1, 2], "is `[1, 2]`, expected an image"),
+        (_b64(PIXELS, "GIF"), "is not a PNG or JPEG image that can be read: its"),
+        (_png(4, 4, data=b"rubbish"), "is a broken PNG image: `"),
+        (_png(4, 4, data=zlib.compress(b"")), "is a broken PNG image: `"),
+        (_png(4, 4, data=zlib.compress(bytes(20)), last=b"iCCP"), "is a broken PNG image: `"),
+        ({"b64": _b64(PIXELS, "JPEG")["b64"][:-40]}, "is a broken JPEG image: `"),
         (_png(2**20, 2**20), f"has `{2**20} × {2**20}` pixels, at most `{IMAGE_PIXELS}`"),
         (_png(4, 4, bits=16, data=zlib.compress(bytes(36))), "has more than 8 bits a colour"),
     ],
@@ -134,7 +141,7 @@ def _png(width: int, height: int, bits: int = 8, data: bytes = b"") -> dict[str,
 def test_what_is_no_image_that_can_be_read_is_refused(image: object, message: str) -> None:
     with pytest.raises(MalformedRequestError) as error:
         read_images(_spec(1, 4, 4), [image], None)
-    assert f"`instances[0]` {message}" in str(error.value)
+    assert str(error.value).startswith(f"input `x`: `instances[0]` {message}")
 
 
 @pytest.mark.parametrize(("bound", "what"), [("REQUEST_PIXELS", "pixels"), ("REQUEST_VALUES", "values")])
@@ -143,22 +150,71 @@ def test_the_images_of_a_request_are_bounded_together(
 ) -> None:
     monkeypatch.setattr(images, bound, GRAY.size)
     read_images(_spec(1, 4, 6), [_b64(GRAY)], None)
-    with pytest.raises(MalformedRequestError, match=rf"the images up to `instances\[1\]` have `48` {what}"):
+    with pytest.raises(MalformedRequestError) as error:
         read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, None)
+    assert f"`instances[1]`: the images up to here have `48` {what}, at most `24`" in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"size": [16_384, 16_384]}], ids=["its own size", "the manifest's"])
+def test_a_tensor_that_would_be_too_large_is_refused_before_anything_is_decoded(
+    options: dict[str, Json],
+) -> None:
+    # What is not there cannot be decoded: that would be another message.
+    side = 16_384 if options else 5792
+    message = f"`{3 * side**2}` values, at most `{REQUEST_VALUES}`"
+    with pytest.raises(MalformedRequestError, match=message):
+        _read(_spec(3, "h", "w"), _png(5792, 5792), **options)
+
+
+def test_images_are_counted_before_the_first_is_opened() -> None:
+    with pytest.raises(MalformedRequestError, match=f"`4097` images, at most `{REQUEST_IMAGES}`"):
+        read_images(_spec(1, 4, 6), [{"b64": ""}] * (REQUEST_IMAGES + 1), None)
+
+
+def test_the_pixels_of_an_image_are_given_back_before_the_next_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events: list[str] = []
+
+    def recorded(name: str) -> Callable[[PngImageFile], None]:
+        method = getattr(PngImageFile, name)
+
+        def call(image: PngImageFile) -> None:
+            events.append(name)
+            method(image)
+
+        return call
+
+    for name in ("load_end", "close"):
+        monkeypatch.setattr(PngImageFile, name, recorded(name))
+    read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, None)
+    assert events == ["load_end", "close"] * 2
 
 
 def test_images_of_a_free_size_are_of_one_size_in_a_request() -> None:
-    with pytest.raises(MalformedRequestError, match="images of one size in a request"):
+    with pytest.raises(MalformedRequestError) as error:
         read_images(_spec(1, "h", "w"), [_b64(GRAY), _b64(GRAY[:2])], None)
+    assert "`instances[1]` has `6 × 2` pixels, expected `6 × 4`, as the first" in str(error.value)
+
+
+def test_images_of_several_sizes_are_brought_to_the_models() -> None:
+    even = [np.full((side, side, 3), 10 * side, np.uint8) for side in (5, 7, 9)]
+    got = read_images(_spec(3, 4, 6), [_b64(each) for each in even], None)
+    assert got.shape == (3, 3, 4, 6)
+    assert np.allclose(got[:, 0, 0, 0], np.array([50, 70, 90]) / 255)
 
 
 @pytest.mark.parametrize(
     ("spec", "preprocessing", "message"),
     [
         (_spec(3, 4, 6), {"crop": 3}, "cannot be followed here; send tensors, not images"),
-        (_spec(3, 4, 6, datatype="BYTES"), {}, "is of `BYTES`, which takes no images"),
-        (_spec(3, 4, 6, datatype="BOOL"), {}, "is of `BOOL`, which takes no images"),
+        (_spec(3, 4, 6, datatype="BYTES"), {}, r"of `BYTES` and shape `\[-1, 3, 4, 6\]` takes no images"),
+        (_spec(3, 4, 6, datatype="BOOL"), {}, "of `BOOL` and shape .* takes no images; send tensors"),
         (_spec(1, 3, 4, 6), {}, "takes no images; send tensors"),
+        (_spec(), {}, "takes no images; send tensors"),
+        (_spec(2), {}, "takes no images; send tensors"),
+        (_spec(3, 0, 0), {}, "takes no images; send tensors"),
+        (_spec(4, 6), {"color": "RGB"}, "takes no images; send tensors"),
     ],
 )
 def test_an_input_that_takes_no_images_says_so(
@@ -177,3 +233,12 @@ def test_an_image_is_an_object_with_nothing_but_its_text() -> None:
 def test_pillow_is_loaded_with_the_first_image_only() -> None:
     code = "import sys, serve.protocol.predict; raise SystemExit('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_pillow_finds_odd_in_a_file_is_not_written_into_the_log() -> None:
+    image = _b64(PIXELS, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05")
+    images._pillow.cache_clear()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _read(_spec(3, 4, 6), image)
+    assert not said

@@ -5,13 +5,13 @@ import orjson
 import pytest
 
 from serve.engine.errors import MalformedRequestError, UnsupportedError
-from serve.protocol.messages import RequestedOutput, read_request
+from serve.protocol.messages import MAX_TENSORS, RequestedOutput, read_request
 from serve.protocol.text import SHORT_BYTES
 
 FLOATS = np.array([[1.5, -2]], np.float32)
 JSON_INPUT = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.5, -2]}
 BINARY_INPUT = {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
-# Both parsers must agree, and the text's length picks one.
+# What is short is read as Python's own values at once.
 PADDINGS = pytest.mark.parametrize("padding", [b"", b" " * SHORT_BYTES], ids=["short", "long"])
 
 
@@ -94,14 +94,20 @@ def test_each_output_says_whether_it_is_binary_else_the_request_does(
             {"inputs": [JSON_INPUT | {"datatype": "FP8"}]},
             "input `x`: `FP8` is not a `datatype`; expected: `BOOL`",
         ),
-        ({"inputs": [JSON_INPUT | {"datatype": ["FP32"]}]}, "is not a `datatype`"),
+        ({"inputs": [JSON_INPUT | {"datatype": ["FP32"]}]}, "input `x`: `['FP32']` is not a `datatype`"),
         ({"inputs": [JSON_INPUT | {"data": None}]}, "input `x` has neither `data` nor `binary_data_size`"),
         ({"inputs": [JSON_INPUT | {"parameters": 1}]}, "input `x`: `parameters` is not an object"),
         (
             {"inputs": [JSON_INPUT | {"parameters": {"binary_data_size": 8}}]},
             "input `x` has both `data` and `binary_data_size`",
         ),
+        ({"inputs": [{}] * (MAX_TENSORS + 1)}, f"`inputs` has `1025` entries, at most `{MAX_TENSORS}`"),
+        (
+            _message(outputs=[{}] * (MAX_TENSORS + 1)),
+            f"`outputs` has `1025` entries, at most `{MAX_TENSORS}`",
+        ),
         (_message(id=7), "`id` is not a string, got `7`"),
+        (_message(id={"a": 7}), "`id` is not a string, got `{'a': 7}`"),
         (_message(outputs=7), "`outputs` is not a list"),
         (_message(outputs=[{}]), "`outputs[0]` has no `name`"),
         (_message(outputs=[{"name": "y"}] * 2), "output `y` already exists in the request"),
@@ -144,8 +150,17 @@ def test_a_number_of_classes_that_is_none_is_refused(value: object) -> None:
         read_request(orjson.dumps(_message(outputs=[{"name": "y", "parameters": {"classification": value}}])))
 
 
-def test_unknown_members_and_parameters_are_ignored() -> None:
-    read_request(orjson.dumps(_message(extra=[1], parameters={"priority": 1, "custom": "x"})))
+@PADDINGS
+def test_unknown_members_and_parameters_are_ignored(padding: bytes) -> None:
+    extra = {"extra": [1], "a\0b": 1, "parameters": {"priority": 1, "custom": "x", "c\0d": 1}}
+    assert read_request(orjson.dumps(_message(**extra)) + padding).inputs["x"].tolist() == FLOATS.tolist()
+
+
+@PADDINGS
+def test_a_request_with_more_members_than_are_looked_up_is_read(padding: bytes) -> None:
+    extra = {f"extra {position}": [position] for position in range(100)}
+    message = _message(**extra) | {"inputs": [JSON_INPUT | extra]}
+    assert read_request(orjson.dumps(message) + padding).inputs["x"].tolist() == FLOATS.tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ from serve.engine.config import ModelConfig, checked
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import ConfigError, EngineError, MalformedRequestError, UnsupportedError
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.modelconfig import check_unload, read_configuration, read_load, write_configuration
+from serve.protocol.modelconfig import (
+    TensorConfig,
+    check_unload,
+    read_configuration,
+    read_load,
+    write_configuration,
+)
 
 ROWS = Signature(
     (TensorSpec("x", BY_NAME["FP32"], ("N", 3)),), (TensorSpec("y", BY_NAME["BYTES"], (None, None, 2)),)
@@ -19,8 +25,29 @@ FIXED = Signature((TensorSpec("x", BY_NAME["BF16"], (1, "M")),), ())
 def test_the_batch_is_told_apart_from_the_other_sizes() -> None:
     written = write_configuration("m", ROWS, ModelConfig(), joins=True)
     assert written.max_batch_size == 32
-    assert dataclasses.asdict(written.input[0]) == {"name": "x", "data_type": "TYPE_FP32", "dims": [3]}
-    assert dataclasses.asdict(written.output[0]) == {"name": "y", "data_type": "TYPE_STRING", "dims": [-1, 2]}
+    assert written.input[0] == TensorConfig("x", "TYPE_FP32", [3], "FORMAT_NONE")
+    assert written.output[0] == TensorConfig("y", "TYPE_STRING", [-1, 2])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (("N", 3, 224, 224), "FORMAT_NCHW"),
+        (("N", 1, None, None), "FORMAT_NCHW"),
+        (("N", 224, 224, 3), "FORMAT_NHWC"),
+        ((3, 224, 224), "FORMAT_NCHW"),
+        (("N", 64, 8, 8), "FORMAT_NONE"),
+        (("N", 3), "FORMAT_NONE"),
+    ],
+)
+def test_an_input_of_images_says_where_their_channels_are(
+    shape: tuple[int | str | None, ...], expected: str
+) -> None:
+    signature = Signature(
+        (TensorSpec("x", BY_NAME["FP32"], shape),), (TensorSpec("y", BY_NAME["FP32"], shape[:1]),)
+    )
+    written = write_configuration("m", signature, ModelConfig(), joins=False)
+    assert written.input[0].format == expected
 
 
 @pytest.mark.parametrize(
@@ -60,6 +87,7 @@ def test_what_is_written_is_read_as_the_same(config: ModelConfig) -> None:
     [
         ({"max_batch_size": 4}, {"batch_rows": 4, "request_rows": 4}),
         ({"max_batch_size": "4"}, {"batch_rows": 4, "request_rows": 4}),
+        ({"max_batch_size": "000000000012"}, {"batch_rows": 12, "request_rows": 12}),
         ({"max_batch_size": 0}, {"batching": "off"}),
         ({"name": "m", "platform": "onnxruntime_onnx", "backend": "onnxruntime"}, {}),
         ({"version_policy": {"latest": {}}}, {"versions": "latest:1"}),
@@ -79,6 +107,11 @@ def test_the_protocols_names_are_the_engines(given: dict[str, Any], read: dict[s
         ({"instance_group": []}, "`instance_group` cannot be configured; known: "),
         ({"max_batch_size": -1}, "`max_batch_size` is `-1`"),
         ({"max_batch_size": "x"}, "`max_batch_size` is `x`"),
+        (
+            {"max_batch_size": 2**40},
+            "`max_batch_size` is `1099511627776`, expected a whole number from 0 to `65536`",
+        ),
+        ({"max_batch_size": "9" * 5000}, "`max_batch_size` is `999999"),
         ({"max_batch_size": True}, "`max_batch_size` is `True`"),
         ({"version_policy": {"specific": {"versions": [1]}}}, "`version_policy` is"),
         ({"dynamic_batching": 3}, "`dynamic_batching` is `3`"),

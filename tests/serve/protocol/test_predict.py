@@ -10,14 +10,14 @@ from PIL import Image
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.engine.signature import Array, Signature, TensorSpec
-from serve.protocol.predict import may_hold_images, read_instances, write_predictions
+from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
 
 ONE = Signature((TensorSpec("x", BY_NAME["FP32"], ("N", 2)),), ())
 TWO = Signature((*ONE.inputs, TensorSpec("note", BY_NAME["BYTES"], ("N",))), ())
 
 
 def _read(signature: Signature, instances: object) -> dict[str, list[Any]]:
-    inputs = read_instances(orjson.dumps({"instances": instances}), signature)
+    inputs = read_instances(parse_instances(orjson.dumps({"instances": instances})), signature)
     return {name: array.tolist() for name, array in inputs.items()}
 
 
@@ -54,11 +54,12 @@ def test_instances_of_several_inputs_are_objects_by_name() -> None:
             "`instances[0]` is not an object with exactly the model's inputs: `x`, `note`",
         ),
         (TWO, {"instances": [{"x": [1, 2], "note": "a"}, {"x": [1, 2]}]}, "`instances[1]` is not an object"),
+        (Signature((), ()), {"instances": [1]}, "the model has no inputs"),
     ],
 )
 def test_anything_else_is_refused(signature: Signature, message: object, problem: str) -> None:
     with pytest.raises(MalformedRequestError) as error:
-        read_instances(orjson.dumps(message), signature)
+        read_instances(parse_instances(orjson.dumps(message)), signature)
     assert problem in str(error.value)
 
 
@@ -108,7 +109,15 @@ def test_images_are_instances_too_alone_or_by_the_inputs_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "may"), [(b'{"instances":[{"b64":""}]}', True), (b'{"instances":[1]}', False)]
+    ("body", "holds"),
+    [
+        (b'{"instances":[{"b64":""}]}', True),
+        (b'{"instances":[{"\\u0062\\u0036\\u0034":""}]}', True),
+        (b'{"instances":[{"note":"a","x":{"b64":""}}]}', True),
+        (b'{"instances":[{"note":"b64"}]}', False),
+        (b'{"instances":["b64"]}', False),
+        (b'{"instances":[[1]]}', False),
+    ],
 )
-def test_a_body_that_may_hold_images_is_told_by_its_text(body: bytes, may: bool) -> None:
-    assert may_hold_images(body) == may
+def test_images_are_told_by_the_first_instance(body: bytes, holds: bool) -> None:
+    assert holds_images(parse_instances(body)) == holds

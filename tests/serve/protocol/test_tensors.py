@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ JSON_DATATYPES = [each for each in DATATYPES if each.name != "BF16"]
 
 
 def _parsed(data: object, *, long: bool) -> object:
-    """The data as one parser or the other gives them."""
+    """The data as lists, or as simdjson's own array."""
     return parse_json(orjson.dumps(data) + b" " * (SHORT_BYTES if long else 0))
 
 
@@ -80,9 +81,49 @@ def test_json_data_must_fill_the_shape(shape: list[int], long: bool) -> None:
         from_json("x", _parsed([1, 2], long=long), BY_NAME["FP32"], shape)
 
 
-def test_ragged_json_strings_are_refused() -> None:
-    with pytest.raises(MalformedRequestError):
-        from_json("x", [["a", "b"], ["c"]], BY_NAME["BYTES"], [3])
+def _outcome(data: object, datatype: str, shape: list[int]) -> object:
+    try:
+        return from_json("x", data, BY_NAME[datatype], shape).tolist()
+    except MalformedRequestError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("shape", [[2, 2], [3]])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "[1, 2, 3, 4]",
+        "[[1, 2, 3], [4]]",
+        "[1, 2, [3, 4]]",
+        "[[[]], 1, [[2], 3], [], 4]",
+        "[" * 200 + "1, 2, 3, 4" + "]" * 200,
+        "[1, 2, 3]",
+        "[1, 2, 3, null]",
+        "[1, 2, 3, [{}]]",
+        "[1.0, 2, 3, 4]",
+        "[0, 0, 0, 18446744073709551615]",
+        "[0, 0, 0, 18446744073709551616]",
+        "[0.5, 0, 0, 123456789012345678901234567890]",
+        "[0, 0, 0, 1" + "0" * 400 + "]",
+        "[[true, false, true], false]",
+        '["a", ["b", ["c"]], "d"]',
+    ],
+)
+@pytest.mark.parametrize("datatype", ["FP32", "FP64", "INT64", "UINT64", "INT8", "BOOL", "BYTES"])
+def test_data_mean_the_same_however_they_were_parsed(datatype: str, written: str, shape: list[int]) -> None:
+    short, long = (parse_json(b"[%s%s]" % (written.encode(), b" " * padding)) for padding in (0, SHORT_BYTES))
+    expected = _outcome([json.loads(written)], datatype, shape)
+    assert _outcome(short, datatype, shape) == expected
+    assert _outcome(long, datatype, shape) == expected
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("datatype", ["FP32", "BOOL", "BYTES"])
+def test_of_nested_data_the_order_counts_and_the_shape_is_what_shape_says(datatype: str, long: bool) -> None:
+    values: list[Any] = (VALUES[datatype] * 2)[:4]
+    data = _parsed([values[:3], [[values[3]]]], long=long)
+    got = from_json("x", data, BY_NAME[datatype], [2, 2])
+    assert got.ravel().tolist() == np.array(values, got.dtype).tolist()
 
 
 @pytest.mark.parametrize("data", [1.5, "a", {}])

@@ -21,7 +21,7 @@ from serve.client.replies import (
 )
 from serve.client.retry import Retry
 from serve.client.tensors import Encoding
-from serve.client.transport import WORLD, Collected, Transport, base_url
+from serve.client.transport import WORLD, Collected, Transport, base_url, basic_auth
 from serve.engine.signature import Array
 
 T = TypeVar("T")
@@ -45,6 +45,7 @@ class AsyncClient:
         self._limit_bytes = transport.reply_limit_bytes
         self._http = httpx.AsyncClient(
             headers=transport.all_headers(api_key),
+            auth=basic_auth(url),
             verify=transport.verify(self.url),
             limits=transport.limits,
             follow_redirects=False,
@@ -164,12 +165,15 @@ class AsyncClient:
         request = transport.request(self._http, self.url, step)
         body = Collected(self._limit_bytes, step.left_seconds)
         try:
-            response = await self._http.send(request, stream=True)
-            try:
-                async for piece in response.aiter_bytes():
-                    body.add(piece)
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(step.left_seconds):
+                response = await self._http.send(request, stream=True)
+                try:
+                    async for piece in response.aiter_bytes():
+                        body.add(piece)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            return transport.failure(httpx.ReadTimeout(transport.TOO_SLOW))
         except httpx.RequestError as error:
             return transport.failure(error)
         return transport.reply(response, body.body)

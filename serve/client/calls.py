@@ -2,10 +2,11 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar, get_args
 from urllib.parse import quote
 
 import numpy as np
@@ -135,17 +136,21 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
     parameters: Mapping[str, str | int | float | bool],
 ) -> Call[InferResult]:
     """The model's outputs for these inputs."""
-    tensors = described(inputs, encoding)
+    if encoding not in get_args(Encoding):
+        raise InvalidInputError(f"encoding `{encoding}` is none of `binary` and `json`")
+    with _writing():
+        tensors = described(inputs, encoding)
+        asked: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
     head: dict[str, Json] = {"inputs": list(tensors.described)}
     if request_id is not None:
         head["id"] = request_id
     if outputs:
         head["outputs"] = [{"name": each} for each in outputs]
-    asked: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
 
     def write(left_seconds: float | None) -> Body:
         timeout = {} if left_seconds is None else {"timeout": max(1, int(left_seconds * 1e6))}
-        content, size = message({**head, "parameters": {**timeout, **asked}}, tensors)
+        with _writing():
+            content, size = message({**head, "parameters": {**timeout, **asked}}, tensors)
         return Body(content, size if tensors.tail else None)
 
     return Call("POST", f"{_v2(name, version)}/infer", infer_result, write)
@@ -153,12 +158,8 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
 
 def predict(name: str, instances: Sequence[Instance], version: str | None) -> Call[Predictions]:
     """A prediction for each instance."""
-    try:
+    with _writing():
         content = json.dumps({"instances": [_instance(each) for each in instances]}).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"an instance is not made of numbers, texts, arrays, bytes, lists and objects: {error}"
-        ) from error
     path = "/v1/models/" + _name(name) + ("" if version is None else f"/versions/{_name(version)}")
     return Call(
         "POST",
@@ -230,4 +231,14 @@ def _name(text: str) -> str:
     """The name as one part of a path."""
     if text in ("", ".", ".."):
         raise InvalidInputError(f"`{text}` cannot be the name of a model or version")
-    return quote(text, safe="")
+    with _writing():
+        return quote(text, safe="")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What cannot be written, such as half of a surrogate pair, raises `InvalidInputError`."""
+    try:
+        yield
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"the request cannot be written: {error}") from error

@@ -23,6 +23,8 @@ from serve.client.retry import Retry
 
 T = TypeVar("T")
 SHOWN_BYTES = 500
+# Eleven days; a socket cannot wait for more than twenty-four.
+LONGEST_SECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ def conversation(
     end = None if timeout_seconds is None else world.clock() + timeout_seconds
     failed = 0
     while True:
-        left = None if end is None else end - world.clock()
-        if left is not None and left <= 0:
+        left = None if end is None else min(end - world.clock(), LONGEST_SECONDS)
+        if left is not None and not left > 0:  # not a number is no time either
             raise TimedOutError(f"`{url}` did not answer within {timeout_seconds:g} s")
         came = yield Send(call.method, call.path, call.write(left), left)
         if isinstance(came, Reply) and came.status in call.answers:

@@ -2,6 +2,7 @@
 
 ClientError
 ├── InvalidAddressError     what is no address of a server
+├── InvalidHeaderError      a key or header that cannot be sent
 ├── InvalidInputError       the request does not fit the protocol or the model, or is too large
 ├── InvalidFileError        a file that cannot be read or written, or that does not fit the model
 ├── InvalidReplyError       what came back is not an answer of the protocol
@@ -32,6 +33,10 @@ class ClientError(Exception):
 
 class InvalidAddressError(ClientError):
     """What is not the address of a server."""
+
+
+class InvalidHeaderError(ClientError):
+    """A key or header that cannot be sent; it is not quoted, since it may be a secret."""
 
 
 class InvalidInputError(ClientError):

@@ -21,7 +21,7 @@ from serve.client.replies import (
 )
 from serve.client.retry import Retry
 from serve.client.tensors import Encoding
-from serve.client.transport import WORLD, Collected, Transport, base_url
+from serve.client.transport import WORLD, Collected, Transport, base_url, basic_auth
 from serve.engine.signature import Array
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Client:
         self._limit_bytes = transport.reply_limit_bytes
         self._http = httpx.Client(
             headers=transport.all_headers(api_key),
+            auth=basic_auth(url),
             verify=transport.verify(self.url),
             limits=transport.limits,
             follow_redirects=False,

@@ -16,6 +16,8 @@ from serve.protocol.binary import from_binary, shaped, to_binary
 
 Encoding = Literal["binary", "json"]
 MAX_RANK = 32
+# By the kind of a dtype, what JSON's values are in Python: `true` is no 1, and 1.5 no whole number.
+JSON_TYPES: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}, "O": {str}}
 SIZE = "binary_data_size"
 
 
@@ -52,6 +54,8 @@ def canonical(name: str, array: Array) -> Array:
     array = np.asarray(array)
     if array.dtype.kind in "US":
         return array.astype(np.object_)
+    if array.dtype.kind == "O" and not all(isinstance(each, str | bytes) for each in array.flat):
+        raise InvalidInputError(f"input {quoted(name)} has dtype `object` and holds other than texts")
     # The dtype of the ml_dtypes package, which torch and JAX use too; its bits are those of ours.
     if array.dtype.name == "bfloat16":
         return np.ascontiguousarray(array).view(BFLOAT16).reshape(array.shape)
@@ -77,8 +81,8 @@ def read(entries: Iterator[Fields], tail: memoryview, kind: str) -> dict[str, Ar
             )
         try:
             if "data" in entry:
-                values = _values(entry.values("data"), datatype)
-                arrays[name] = shaped(name, values, shape, kind)
+                values = from_json(entry.values("data"), datatype)
+                arrays[name] = shaped(name, values.reshape(-1), shape, kind)
             else:
                 size = entry.object("parameters").whole(SIZE)
                 if not 0 <= size <= len(tail):
@@ -87,11 +91,26 @@ def read(entries: Iterator[Fields], tail: memoryview, kind: str) -> dict[str, Ar
                     )
                 arrays[name] = from_binary(name, tail[:size], datatype, shape, kind)
                 tail = tail[size:]
-        except (MalformedRequestError, ValueError, TypeError, OverflowError) as error:
+        except (MalformedRequestError, ValueError, OverflowError) as error:
             raise InvalidReplyError(f"the reply cannot be read: {error}") from error
     if len(tail):
         raise InvalidReplyError(f"`{len(tail)}` bytes of the reply belong to no {kind}")
     return arrays
+
+
+def from_json(data: list[Json], datatype: Datatype) -> Array:
+    """JSON data, flat or nested, with the same values; raises `MalformedRequestError`."""
+    if datatype.dtype == BFLOAT16:
+        raise MalformedRequestError("BF16 has no JSON form")
+    values = np.array(data, np.object_)
+    wrong = [each for each in values.flat if type(each) not in JSON_TYPES[datatype.dtype.kind]]
+    if wrong:
+        raise MalformedRequestError(f"`{json.dumps(wrong[0])[:40]}` is no value of {datatype.name}")
+    try:
+        with np.errstate(over="raise"):
+            return values.astype(datatype.dtype)
+    except (OverflowError, FloatingPointError) as error:
+        raise MalformedRequestError(f"a number is too large for {datatype.name}") from error
 
 
 def message(head: Mapping[str, Json], tensors: Tensors) -> tuple[bytes, int]:
@@ -109,13 +128,6 @@ def _json_values(name: str, array: Array) -> list[Json]:
             f"input {quoted(name)} holds bytes, which JSON cannot carry; send it in binary"
         )
     return values
-
-
-def _values(data: list[Json], datatype: Datatype) -> Array:
-    """JSON data, flat or nested, as one flat array."""
-    if datatype.dtype == BFLOAT16:
-        raise MalformedRequestError("BF16 has no JSON form")
-    return np.array(data, datatype.dtype).reshape(-1)
 
 
 def _datatype(name: str, given: str) -> Datatype:

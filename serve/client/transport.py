@@ -1,6 +1,7 @@
 """What both clients hand to httpx, and what they make of its answers and errors."""
 
 import random
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -10,10 +11,21 @@ import httpx
 
 from serve.client.calls import JSON_BYTES, Reply
 from serve.client.conversation import Failure, Send, Surroundings
-from serve.client.errors import InvalidAddressError, InvalidReplyError
+from serve.client.errors import (
+    InvalidAddressError,
+    InvalidHeaderError,
+    InvalidInputError,
+    InvalidReplyError,
+    UnreachableError,
+)
 
 WORLD = Surroundings(time.monotonic, time.time, random.random)
 REPLY_LIMIT_BYTES = 2**31
+USER = re.compile(r"(?<=://)[^/?#]*@")
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
+MOST_PORTS = 65_535
+TOO_SLOW = "the reply came too slowly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +52,14 @@ class Transport:
         return url.lower().startswith("https:") and (self.tls or True)
 
     def all_headers(self, api_key: str | None) -> dict[str, str]:
-        """The headers of every request."""
+        """The headers of every request; raises `InvalidHeaderError` for what cannot be one."""
         said = {"accept-encoding": "gzip, deflate" if self.gzip_replies else "identity"}
         if api_key is not None:
-            said["authorization"] = f"Bearer {api_key}"
+            # A key that was read from a file has a line's end behind it.
+            said["authorization"] = f"Bearer {api_key.strip()}"
+            _check_header("the API key", "authorization", said["authorization"])
+        for name, text in self.headers.items():
+            _check_header(f"header {name!r}", name, text)
         return {**said, **self.headers}
 
 
@@ -62,24 +78,34 @@ class Collected:
             raise InvalidReplyError(f"the reply is larger than the limit of {self._limit_bytes} bytes")
         # httpx counts the time of each read, and a server may send a byte a second.
         if self._end is not None and WORLD.clock() > self._end:
-            raise httpx.ReadTimeout("the reply came too slowly")
+            raise httpx.ReadTimeout(TOO_SLOW)
 
 
 def base_url(url: str) -> str:
-    """The server's address; raises `InvalidAddressError` for anything else."""
+    """The server's address, without a user and password; raises `InvalidAddressError` for anything else."""
+    address = USER.sub("", url)
     try:
         parts = httpx.URL(url)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):
         parts = httpx.URL()
-    if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment:
+    fits = parts.scheme in ("http", "https") and parts.host and (parts.port or 0) <= MOST_PORTS
+    if not fits or "?" in url or "#" in url:
         raise InvalidAddressError(
-            f"`{url}` is not the address of a server; expected one like `http://localhost:8000`"
+            f"`{address}` is not the address of a server; expected one like `http://localhost:8000`"
         )
-    return url.rstrip("/")
+    return address.rstrip("/")
+
+
+def basic_auth(url: str) -> tuple[str, str] | None:
+    """The user and the password that the URL names, which are told to the server and to nobody else."""
+    parts = httpx.URL(url)
+    return (parts.username, parts.password) if parts.userinfo else None
 
 
 def request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> httpx.Request:
-    """The step as httpx's request."""
+    """The step as httpx's request; raises `ClientError` where there can be none."""
+    if client.is_closed:
+        raise UnreachableError(f"`{url}` cannot be reached: this client is closed")
     headers = {"content-type": "application/json"}
     if step.body.json_bytes is not None:
         headers = {
@@ -89,9 +115,12 @@ def request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> h
     if step.method == "GET":
         headers = {}
     timeout = httpx.Timeout(step.left_seconds)
-    return client.build_request(
-        step.method, url + step.path, content=step.body.content, headers=headers, timeout=timeout
-    )
+    try:
+        return client.build_request(
+            step.method, url + step.path, content=step.body.content, headers=headers, timeout=timeout
+        )
+    except httpx.InvalidURL as error:
+        raise InvalidInputError(f"the model's name or version makes no URL: {error}") from error
 
 
 def reply(response: httpx.Response, body: bytearray) -> Reply:
@@ -104,3 +133,8 @@ def failure(error: httpx.RequestError) -> Failure:
     reason = str(error) or type(error).__name__
     connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return Failure(reason, connected, isinstance(error, httpx.TimeoutException))
+
+
+def _check_header(what: str, name: str, text: str) -> None:
+    if not (HEADER_NAME.fullmatch(name) and HEADER_TEXT.fullmatch(text)):
+        raise InvalidHeaderError(f"{what} cannot be sent: expected printable ASCII characters in one line")

@@ -12,7 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from serve.client.batch.run import Done, Request, partial, predict_file
-from serve.client.errors import ClientError, InvalidAddressError, InvalidFileError
+from serve.client.errors import (
+    ClientError,
+    InvalidAddressError,
+    InvalidFileError,
+    InvalidHeaderError,
+    UnknownModelError,
+)
 from serve.client.retry import Retry
 from serve.client.synchronous import Client
 from serve.client.transport import Transport
@@ -76,18 +82,15 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     request = Request(model, version, source, output, tuple(only or ()), batch, parallel, restart)
     began = time.monotonic()
     try:
-        tls = None if ca is None else ssl.create_default_context(cafile=ca)
-        transport = Transport(tls=tls, connections=parallel)
+        transport = Transport(tls=_trust(ca), connections=parallel)
         with Client(
             url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
         ) as client:
             done = _predict(client, request, quiet=as_json)
-    except ssl.SSLError as error:
-        _fail(f"`{ca}` holds no certificates in PEM: {error.reason}", "", WRONG_USE)
-    except (InvalidFileError, InvalidAddressError) as error:
+    except (InvalidFileError, InvalidAddressError, InvalidHeaderError) as error:
         _fail(str(error), "`adaptact-predict --help` explains each argument", WRONG_USE)
     except ClientError as error:
-        _fail(str(error), _way_on(output), FAILED)
+        _fail(str(error), _way_on(output, error), FAILED)
     except KeyboardInterrupt:
         _fail("interrupted", _way_on(output), FAILED)
     _report(done, output, time.monotonic() - began, as_json=as_json)
@@ -111,8 +114,21 @@ def _report(done: Done, output: Path, seconds: float, *, as_json: bool) -> None:
     typer.echo(f"{output}: {done.rows} rows answered{by} in {seconds:.1f} s{kept}")
 
 
-def _way_on(output: Path) -> str:
-    return "the same command goes on with the answers that are kept" if partial(output).exists() else ""
+def _trust(ca: Path | None) -> ssl.SSLContext | None:
+    try:
+        return None if ca is None else ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise InvalidFileError(f"`{ca}` holds no certificates in PEM: {error.reason}") from error
+    except OSError as error:
+        raise InvalidFileError(f"`{ca}` cannot be read: {error.strerror}") from error
+
+
+def _way_on(output: Path, error: ClientError | None = None) -> str:
+    if not partial(output).exists():
+        return ""
+    if isinstance(error, UnknownModelError):
+        return "the answers that are kept are that version's: serve it again, or begin anew with `--restart`"
+    return "the same command goes on with the answers that are kept"
 
 
 def _fail(message: str, hint: str, status: int) -> Never:

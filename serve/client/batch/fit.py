@@ -1,10 +1,13 @@
 """Values from a file in the datatype and the shape that a model's input has."""
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import isinf, prod
+from typing import Any
 
 import numpy as np
 
+from serve.client.batch.columns import fits
 from serve.client.errors import InvalidFileError
 from serve.client.replies import TensorMetadata
 from serve.engine.datatypes import BFLOAT16, BY_NAME
@@ -20,7 +23,7 @@ def fitted(spec: TensorMetadata, array: Array) -> Array:
         raise InvalidFileError(
             f"input `{spec.name}` is of `{spec.datatype}`, which this client does not know"
         )
-    if not array.ndim or len(array.shape) != len(spec.shape) or not _fits(array.shape[1:], spec.shape[1:]):
+    if not array.ndim or not spec.shape or not fits(array.shape[1:], spec.shape[1:]):
         raise InvalidFileError(
             f"array `{spec.name}` has the shape `{list(array.shape)}`, the input takes `{list(spec.shape)}`"
         )
@@ -35,8 +38,8 @@ def fitted(spec: TensorMetadata, array: Array) -> Array:
             cast = array.astype(known.dtype)
     except FloatingPointError as error:
         raise InvalidFileError(f"array `{spec.name}` has values too large for `{spec.datatype}`") from error
-    if known.dtype.kind in "iu" and not np.array_equal(cast, array):
-        raise InvalidFileError(f"array `{spec.name}` has values that are no `{spec.datatype}`")
+    if array.dtype.kind in "iu" and not _same_wholes(array, cast):
+        raise InvalidFileError(f"array `{spec.name}` has whole numbers that `{spec.datatype}` cannot hold")
     return cast
 
 
@@ -47,23 +50,74 @@ def from_texts(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
     dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
     if dtype == BFLOAT16:
         raise InvalidFileError(f"input `{spec.name}` is of `{spec.datatype}`, which a table cannot hold")
-    try:
-        flat = np.array([[_value(text, dtype) for text in row] for row in rows], dtype)
-    except (ValueError, OverflowError) as error:
-        raise InvalidFileError(
-            f"the columns of input `{spec.name}` hold a value that is no `{spec.datatype}`: {error}"
-        ) from error
-    return flat.reshape(len(rows), *shape)
+    read = _reader(dtype)
+    values: list[list[object]] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            values.append([read(text) for text in row])
+        except ValueError as error:
+            raise InvalidFileError(
+                f"row {number}: the columns of input `{spec.name}` hold a value that is no "
+                f"`{spec.datatype}`: {error}"
+            ) from error
+    return np.array(values, dtype).reshape(len(rows), *shape)
 
 
-def _value(text: str, dtype: np.dtype[np.generic]) -> object:
+def _reader(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
+    """What reads a value of the dtype; it raises `ValueError` for a text that is none."""
     if dtype.kind == "b":
-        if text.strip().lower() not in TRUTHS:
-            raise ValueError(f"`{text[:40]}`")
-        return TRUTHS[text.strip().lower()]
+        return _truth
     if dtype.kind in "iu":
-        return int(text)
-    return float(text) if dtype.kind == "f" else text
+        return partial(_whole, np.iinfo(dtype.name))
+    return partial(_float, dtype, _exact_below(dtype)) if dtype.kind == "f" else str
+
+
+def _truth(text: str) -> bool:
+    if text.strip().lower() not in TRUTHS:
+        raise ValueError(f"`{text[:40]}`")
+    return TRUTHS[text.strip().lower()]
+
+
+def _whole(limits: np.iinfo[np.integer[Any]], text: str) -> int:
+    value = int(_number(text))
+    if not limits.min <= value <= limits.max:
+        raise ValueError(f"`{text[:40]}` is out of range")
+    return value
+
+
+def _float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
+    value = float(_number(text))
+    if -exact < value < exact:
+        return value
+    with np.errstate(over="ignore"):
+        held = float(dtype.type(value))
+    if isinf(held) and "inf" not in text.lower():
+        raise ValueError(f"`{text[:40]}` is out of range")
+    if text.strip().lstrip("+-").isdecimal() and int(text) != held:
+        raise ValueError(f"`{text[:40]}` is a whole number that it cannot hold")
+    return value
+
+
+def _number(text: str) -> str:
+    """The text; Python alone takes `1_0` for ten."""
+    if "_" in text:
+        raise ValueError(f"`{text[:40]}`")
+    return text
+
+
+def _exact_below(dtype: np.dtype[np.generic]) -> int:
+    """The floats below it, and above its negative, hold every whole number."""
+    return int(2 ** (np.finfo(dtype.name).nmant + 1))
+
+
+def _same_wholes(array: Array, cast: Array) -> bool:
+    """Whether the cast changed no whole number."""
+    if cast.dtype.kind != "f":
+        return np.array_equal(cast, array)
+    exact = _exact_below(cast.dtype)
+    large = np.greater_equal(array, exact) | np.less_equal(array, -exact)
+    # Python compares a float with a whole number as they are, numpy after it has rounded the one.
+    return bool(cast[large].tolist() == array[large].tolist())
 
 
 def _row_shape(spec: TensorMetadata, width: int) -> list[int]:
@@ -77,10 +131,6 @@ def _row_shape(spec: TensorMetadata, width: int) -> list[int]:
             f"input `{spec.name}` takes rows of the shape `{inner}`, which `{width}` columns cannot be"
         )
     return [width // known if size == -1 else size for size in inner]
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    return all(want in (-1, size) for size, want in zip(shape, wanted, strict=True))
 
 
 def _as_it_is(spec: TensorMetadata, array: Array) -> Array:

@@ -1,20 +1,24 @@
 """The images of a folder as a model's input; the server decodes them by what the model's file says."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from serve.client.errors import InvalidFileError, InvalidReplyError
+from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
 from serve.client.fields import Json
 from serve.client.replies import ModelMetadata, TensorMetadata
 from serve.client.synchronous import Client
+from serve.client.tensors import from_json
 from serve.engine.datatypes import BFLOAT16, BY_NAME
+from serve.engine.errors import MalformedRequestError
 from serve.engine.signature import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,10 @@ class ImageRows:
     def ask(self, client: Client, version: str | None, start: int, stop: int) -> dict[str, Array]:
         """The outputs for these images, after `file`, and `label` where the model names its classes."""
         paths = self.paths[start:stop]
-        said = client.predict(self.model.name, [_read(path) for path in paths], version)
+        try:
+            said = client.predict(self.model.name, [_read(path) for path in paths], version)
+        except InvalidInputError as error:
+            raise _with_files(error, paths) from None
         answers: dict[str, Array] = {"file": _texts([path.name for path in paths])}
         if said.labels:
             answers["label"] = _texts(said.labels)
@@ -43,12 +50,37 @@ class ImageRows:
 
 def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
     """The images in the folder, of which there is one at least; raises `InvalidFileError`."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InvalidFileError(f"`{folder}` cannot be read: {error.strerror}") from error
     if not paths:
         raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(SUFFIXES)}")
-    marks = [(path.name, path.stat()) for path in paths]
-    text = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in marks)
+    text = "\n".join(map(_mark, paths))
     return ImageRows(model, paths, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _mark(path: Path) -> str:
+    """What is another for another file of the name."""
+    try:
+        path.name.encode()
+        stat = path.stat()
+    except UnicodeError as error:
+        raise InvalidFileError(f"the name of {str(path)!r} is not UTF-8, as a result needs it") from error
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _with_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
+    """The server's words with the files' names in place of `instances[0]` and the like."""
+
+    def file(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return f"`{paths[place]}`" if place < len(paths) else found[0]
+
+    words, named = INSTANCE.subn(file, str(error))
+    return InvalidFileError(words, error.status) if named else error
 
 
 def _read(path: Path) -> bytes:
@@ -64,8 +96,8 @@ def _output(spec: TensorMetadata, predictions: Sequence[Json], alone: bool) -> A
         raise InvalidReplyError(f"output `{spec.name}` is of `{spec.datatype}`, which JSON cannot carry")
     values = [each if alone or not isinstance(each, dict) else each.get(spec.name) for each in predictions]
     try:
-        return np.array(values, datatype.dtype)
-    except (ValueError, TypeError, OverflowError) as error:
+        return from_json(values, datatype)
+    except MalformedRequestError as error:
         raise InvalidReplyError(f"output `{spec.name}` of the reply is no array: {error}") from error
 
 

@@ -1,8 +1,8 @@
 """The answers so far, beside the file that they will become: what was added is there after any end.
 
-A journal is the job, then the answers of batches in the order they came, each as
+A journal is `MAGIC`, the job, then the answers of batches in the order they came, each of them as
 `length, CRC-32, payload`. A record that a killed process or a lost machine left unfinished is at the end,
-fails its check, and is cut off by the next run.
+fails its check, and is cut off by the next run. A file that begins with anything else is left as it is.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -22,35 +22,33 @@ from serve.client.fields import Fields, parse
 from serve.client.tensors import described, message, read
 from serve.engine.signature import Array
 
+MAGIC = b"adaptact-predict 1\n"
 HEAD = struct.Struct("<QI")
 JSON_BYTES = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What was asked; answers are only put together with those to the same."""
+    """What was asked; answers are only put together with those to the same.
+
+    `asked_version` is what named the version, such as an alias, which may mean another one by now.
+    """
 
     model: str
     version: str
     fingerprint: str
     batch: int
     outputs: tuple[str, ...]
+    asked_version: str | None = field(default=None, compare=False)
 
 
 class Journal:
     """A job's answers by the first row of their batch; for one process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open the journal, or begin one; raises `InvalidFileError` if it is in use or cannot be."""
+        """Open the journal, or begin one; raises `InvalidFileError` if that cannot be."""
         self.path = path
-        try:
-            self._file: IO[bytes] = path.open("a+b")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise InvalidFileError(f"`{path}` is in use: the same run is going on") from error
-        except OSError as error:
-            raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
+        self._file = _opened(path)
         self._places: dict[int, int] = {}
         self.job = self._read()
 
@@ -58,6 +56,7 @@ class Journal:
         """Make this an empty journal of the job."""
         self._file.truncate(0)
         self._places.clear()
+        self._file.write(MAGIC)
         self._add(json.dumps(asdict(job)).encode())
         self.job = job
 
@@ -87,7 +86,7 @@ class Journal:
 
     def _read(self) -> Job | None:
         """Note where each batch's answers are, and cut off what is unfinished."""
-        self._file.seek(0)
+        self._file.seek(len(MAGIC))
         job, end = None, 0
         with contextlib.suppress(ClientError, TypeError, struct.error):
             for payload in iter(self._payload, None):
@@ -128,10 +127,40 @@ class Journal:
     ) -> None:
         if not self._places:
             self.remove()  # nothing to go on with
-        self._file.close()
+        # What a full disk did not take is tried once more, and was told already.
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The file to be read and added to: new, or a journal that nobody else has open."""
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
+    try:
+        _take(file, path)
+    except InvalidFileError:
+        file.close()
+        raise
+    return file
+
+
+def _take(file: IO[bytes], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InvalidFileError(f"`{path}` is in use: the same run is going on") from error
+    file.seek(0)
+    # A lost machine may have left a part of it.
+    if not MAGIC.startswith(file.read(len(MAGIC))):
+        raise InvalidFileError(
+            f"`{path}` is the place for answers, but holds something else and is left as it is; move it away"
+        )
 
 
 def _job(payload: bytes) -> Job:
     said = Fields(parse(payload), "job")
     model, version, fingerprint = (said.text(name) for name in ("model", "version", "fingerprint"))
-    return Job(model, version, fingerprint, said.whole("batch"), said.texts("outputs"))
+    asked = said.text("asked_version", "") or None
+    return Job(model, version, fingerprint, said.whole("batch"), said.texts("outputs"), asked)

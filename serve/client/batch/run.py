@@ -1,9 +1,10 @@
 """A whole file asked about, batch by batch, from where an earlier run ended."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from threading import Thread
 from typing import TypeAlias
 
 import numpy as np
@@ -55,15 +56,22 @@ def predict_file(client: Client, request: Request, progress: Progress) -> Done:
     """
     _check_names(request)
     with Journal(partial(request.target)) as journal:
-        version = _version(client, request, journal)
+        kept = None if request.restart else journal.job
+        if kept is not None:
+            _check_same(journal, replace(kept, model=request.model, outputs=request.outputs))
+        version = _version(client, request, kept)
         model = client.model_metadata(request.model, version or None)
         rows = _rows(request, model)
         plan = make_plan(len(rows), request.batch, model)
-        _open(journal, Job(request.model, version, rows.fingerprint, plan.batch, request.outputs), request)
-        kept = _ask_all(client, rows, plan, journal, request.parallel, progress)
+        job = Job(request.model, version, rows.fingerprint, plan.batch, request.outputs, request.version)
+        if kept is None:
+            journal.begin(job)
+        else:
+            _check_same(journal, job)
+        found = _ask_all(client, rows, plan, journal, request.parallel, progress)
         write_results(request.target, _joined(journal, plan))
         journal.remove()
-    return Done(plan.rows, kept, version)
+    return Done(plan.rows, found, version)
 
 
 def partial(target: Path) -> Path:
@@ -79,26 +87,31 @@ def _check_names(request: Request) -> None:
         raise InvalidFileError(
             f"`{source}` is neither a folder of images nor a file that ends in {' or '.join(SUFFIXES)}"
         )
+    if source.exists() and target.exists() and source.samefile(target):
+        raise InvalidFileError(f"`{target}` is the input; name another file for the result")
     if source.is_dir() and request.outputs:
         raise InvalidFileError("outputs cannot be chosen for images: all are in the result")
 
 
-def _version(client: Client, request: Request, journal: Journal) -> str:
-    """The one version that answers everything; empty for a server that tells of none.
+def _version(client: Client, request: Request, kept: Job | None) -> str:
+    """The number of the one version that answers everything; empty for a server that tells of none.
 
-    Without a wish it is the earlier run's, or the one that answers now: what is deployed while a run goes on
-    must not answer a part of it.
+    For the same wish, or none, it is the earlier run's; else what the wish means now. What is deployed while
+    a run goes on must not answer a part of it.
     """
+    if kept is not None and request.version in (None, kept.asked_version):
+        return kept.version
     if request.version is not None:
-        return request.version
-    if journal.job is not None and not request.restart:
-        return journal.job.version
-    versions = client.model_metadata(request.model).versions
+        return _aliases(client, request.model).get(request.version, request.version)
+    numbers = [each for each in client.model_metadata(request.model).versions if each.isdecimal()]
+    return _aliases(client, request.model).get("stable") or max(numbers, key=int, default="")
+
+
+def _aliases(client: Client, model: str) -> dict[str, str]:
     try:
-        stable = client.model_aliases(request.model).get("stable")
+        return client.model_aliases(model)
     except (UnknownModelError, UnsupportedError):  # another server of the protocol
-        stable = None
-    return stable or max((each for each in versions if each.isdecimal()), key=int, default="")
+        return {}
 
 
 def _rows(request: Request, model: ModelMetadata) -> TensorRows | ImageRows:
@@ -107,15 +120,17 @@ def _rows(request: Request, model: ModelMetadata) -> TensorRows | ImageRows:
     return read_tensor_rows(request.source, model, request.outputs)
 
 
-def _open(journal: Journal, job: Job, request: Request) -> None:
-    """Go on with the journal if it is the job's; begin it if there is none, or a new start is wanted."""
-    if journal.job is None or request.restart:
-        journal.begin(job)
-    elif journal.job != job:
-        raise InvalidFileError(
-            f"`{journal.path}` holds answers to something else: {journal.job}, now {job}; "
-            "ask the same again to go on with it, or begin anew with `--restart`"
-        )
+def _check_same(journal: Journal, job: Job) -> None:
+    """The journal is the job's; raises `InvalidFileError` that says what is another."""
+    if journal.job == job:
+        return
+    names = [each.name for each in fields(Job) if each.compare]
+    pairs = [(name, getattr(journal.job, name), getattr(job, name)) for name in names]
+    changed = [f"{name} `{before}`, now `{now}`" for name, before, now in pairs if before != now]
+    raise InvalidFileError(
+        f"`{journal.path}` holds answers to something else: {'; '.join(changed)}; "
+        "ask the same again to go on with it, or begin anew with `--restart`"
+    )
 
 
 def _ask_all(
@@ -132,22 +147,17 @@ def _ask_all(
     progress(done, plan.rows)
     assert journal.job is not None
     version = journal.job.version or None
-    with ThreadPoolExecutor(parallel, thread_name_prefix="adaptact-predict") as pool:
-        try:
-            for start, stop, answers in _in_flight(
-                pool, left, parallel, lambda start, stop: rows.ask(client, version, start, stop)
-            ):
-                _check_rows(answers, stop - start)
-                journal.add(start, answers)
-                done += stop - start
-                progress(done, plan.rows)
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for start, stop, answers in _in_flight(
+        left, parallel, lambda start, stop: rows.ask(client, version, start, stop)
+    ):
+        _check_rows(answers, stop - start)
+        journal.add(start, answers)
+        done += stop - start
+        progress(done, plan.rows)
     return kept
 
 
 def _in_flight(
-    pool: ThreadPoolExecutor,
     batches: Sequence[tuple[int, int]],
     parallel: int,
     ask: Callable[[int, int], dict[str, Array]],
@@ -157,7 +167,7 @@ def _in_flight(
     coming = iter(batches)
     while True:
         for batch in coming:
-            waiting[pool.submit(ask, *batch)] = batch
+            waiting[_begun(ask, *batch)] = batch
             if len(waiting) >= parallel:
                 break
         if not waiting:
@@ -166,6 +176,20 @@ def _in_flight(
         for future in ended:
             start, stop = waiting.pop(future)
             yield start, stop, future.result()
+
+
+def _begun(ask: Callable[[int, int], dict[str, Array]], start: int, stop: int) -> Future[dict[str, Array]]:
+    """The answers to come, in a thread that ends with the command: Ctrl-C does not wait for a server."""
+    answers: Future[dict[str, Array]] = Future()
+
+    def run() -> None:
+        try:
+            answers.set_result(ask(start, stop))
+        except BaseException as error:  # noqa: BLE001  # whatever it is, the waiting thread raises it
+            answers.set_exception(error)
+
+    Thread(target=run, name="adaptact-predict", daemon=True).start()
+    return answers
 
 
 def _check_rows(answers: dict[str, Array], rows: int) -> None:

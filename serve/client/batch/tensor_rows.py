@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from serve.client.errors import InvalidFileError
 from serve.client.replies import ModelMetadata
 from serve.client.synchronous import Client
 from serve.engine.signature import Array
+
+# A broken archive is said in many ways: a member may be encrypted, or packed as nobody here can unpack.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             found: dict[str, Array] = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise InvalidFileError(f"`{path}` cannot be read as an .npz file: {error}") from error
     names = [spec.name for spec in model.inputs]
     if len(found) == len(names) == 1:
@@ -69,12 +73,14 @@ def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
     """The columns of each input; the first line names them."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            header, *rows = (row for row in csv.reader(stream) if row)
+            header, *rows = [row for row in csv.reader(stream) if row] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidFileError(f"`{path}` cannot be read as a table with a header: {error}") from error
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise InvalidFileError(f"`{path}`: row {number} has {len(row)} values, the header {len(header)}")
+    if not header:
+        raise InvalidFileError(f"`{path}` is empty, expected the names of the columns in its first line")
     if all(map(_is_number, header)):
         raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
     if not rows:

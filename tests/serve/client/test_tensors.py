@@ -77,6 +77,11 @@ def test_texts_of_numpy_and_bfloat16_of_others_are_taken() -> None:
     assert canonical("x", theirs).tobytes() == theirs.tobytes()
 
 
+def test_objects_that_are_no_texts_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="input `x` has dtype `object` and holds other than texts"):
+        canonical("x", np.array(["a", None], np.object_))
+
+
 @pytest.mark.parametrize("dtype", [np.complex64, np.dtype("datetime64[s]"), np.dtype([("a", "<f4")])])
 def test_other_dtypes_are_refused(dtype: np.dtype[np.generic]) -> None:
     with pytest.raises(InvalidInputError, match="which the protocol does not have"):
@@ -106,7 +111,14 @@ def output(**changes: object) -> dict[str, object]:
         (output(parameters={"binary_data_size": -1}), bytes(4), "`4` are left"),
         (output(), bytes(5), "`1` bytes of the reply belong to no output"),
         (output(parameters={}, data=[1, 2]), b"", "takes `1` values"),
-        (output(parameters={}, data=["a"]), b"", "cannot be read"),
+        (output(parameters={}, data=["1.5"]), b"", '`"1.5"` is no value of FP32'),
+        (output(parameters={}, data=[None]), b"", "`null` is no value of FP32"),
+        (output(parameters={}, data=[1e39]), b"", "too large for FP32"),
+        (output(parameters={}, data=[True]), b"", "`true` is no value of FP32"),
+        (output(parameters={}, data=[1.7], datatype="INT64"), b"", "`1.7` is no value of INT64"),
+        (output(parameters={}, data=[300], datatype="INT8"), b"", "too large for INT8"),
+        (output(parameters={}, data=[7], datatype="BOOL"), b"", "`7` is no value of BOOL"),
+        (output(parameters={}, data=[None], datatype="BYTES"), b"", "`null` is no value of BYTES"),
         (output(parameters={}, data=[[1], [1, 2]]), b"", "cannot be read"),
         (output(datatype="BYTES"), struct.pack("<I", 9), "reaches beyond"),
         (output(name=None), bytes(4), "not a string"),

@@ -1,5 +1,4 @@
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +14,20 @@ from tests.serve import models
 from tests.serve.client.scripted import Answer, said, scripted
 from tests.serve.process import ServerProcess
 
+KEPT = 5
 RUN = [sys.executable, "-c", "from serve.client.batch.command import main; main()"]
+KILLED = f"""
+import itertools, os, signal
+from serve.client import Client
+from serve.client.batch.command import main
+ask, asked = Client.infer, itertools.count(1)
+def infer(*given, **named):
+    if next(asked) > {KEPT}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return ask(*given, **named)
+Client.infer = infer
+main()
+"""
 GIVEN = np.random.default_rng(3).normal(size=(2000, 3)).astype(np.float32)
 
 
@@ -42,16 +54,16 @@ def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> N
 
 def test_a_run_that_was_killed_goes_on_and_loses_nothing(server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
-    arguments = [server.url, "double", source, "-o", target, "--batch", 8, "--parallel", 1]
-    with subprocess.Popen([*RUN, *map(str, arguments)], stdout=subprocess.DEVNULL) as running:
-        while not (kept.exists() and kept.stat().st_size > 5000):
-            time.sleep(0.005)
-        os.kill(running.pid, signal.SIGKILL)
+    arguments = [server.url, "double", source, "-o", target, "--batch", 100, "--parallel", 1]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert kept.exists()
     assert not target.exists()
     done = command(*arguments)
     assert done.returncode == 0, done.stderr
-    assert ", 0 of them" not in done.stdout
-    assert "of them in an earlier run" in done.stdout
+    assert f", {100 * KEPT} of them in an earlier run" in done.stdout
+    assert command(*arguments[:4], source.with_name("whole.csv")).returncode == 0
+    assert target.read_bytes() == source.with_name("whole.csv").read_bytes()
     found = np.loadtxt(target, np.float32, delimiter=",", skiprows=1)
     assert found.tobytes() == (GIVEN + GIVEN).tobytes()
     assert not kept.exists()
@@ -99,11 +111,13 @@ def test_wrong_use_is_status_2(
     assert message in " ".join(done.output.split())
 
 
+TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
+MODEL = said({"name": "m", "versions": ["1"], "inputs": [TENSOR], "outputs": [TENSOR | {"name": "y"}]})
+ANSWER = said({"outputs": [{"name": "y", "datatype": "FP32", "shape": [1000, 3], "data": [0.0] * 3000}]})
+
+
 def test_a_server_that_is_away_is_status_1_and_says_how_to_go_on(source: Path) -> None:
-    tensor = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
-    model = said({"name": "m", "versions": ["1"], "inputs": [tensor], "outputs": [tensor | {"name": "y"}]})
-    answer = {"name": "y", "datatype": "FP32", "shape": [1000, 3], "data": [0.0] * 3000}
-    replies = (model, said({}, 404), model, said({"outputs": [answer]}), Answer(503, b'{"error": "away"}'))
+    replies = (MODEL, said({}, 404), MODEL, ANSWER, Answer(503, b'{"error": "away"}'))
     with scripted(*replies) as server:
         done = command(
             server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000, "--attempts", 2,
@@ -113,3 +127,51 @@ def test_a_server_that_is_away_is_status_1_and_says_how_to_go_on(source: Path) -
     assert done.stderr == ("error: away\nhint: the same command goes on with the answers that are kept\n")
     assert [asked.headers["authorization"] for asked in server.asked] == ["Bearer k"] * 6
     assert source.with_name("out.npz.partial").exists()
+
+
+def test_a_version_that_is_gone_is_told_with_the_two_ways_on(source: Path) -> None:
+    gone = said({"error": "version `1` is not found"}, 404)
+    with scripted(MODEL, said({}, 404), MODEL, ANSWER, gone) as server:
+        arguments = [server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000]
+        for _ in range(2):
+            done = command(*arguments, "--parallel", 1)
+            assert done.returncode == 1
+            assert done.stderr == (
+                "error: version `1` is not found\n"
+                "hint: the answers that are kept are that version's: "
+                "serve it again, or begin anew with `--restart`\n"
+            )
+    assert server.asked[-1].path == "/v2/models/m/versions/1"
+
+
+def test_ctrl_c_does_not_wait_for_the_server(source: Path) -> None:
+    with scripted(MODEL, said({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:
+        arguments = [server.url, "m", source, "-o", source.with_name("out.npz")]
+        with subprocess.Popen([*RUN, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as running:
+            while len(server.asked) < 4:
+                time.sleep(0.01)
+            running.send_signal(signal.SIGINT)
+            try:
+                assert running.communicate(timeout=60)[1] == "error: interrupted\n"
+            finally:
+                running.kill()
+    assert running.returncode == 1
+
+
+def test_a_key_with_a_lines_end_is_sent_without_it(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTACT_API_KEY", "a-secret\n")
+    with scripted(said({"error": "no"}, 403)) as server:
+        done = command(server.url, "m", source, "-o", source.with_name("out.npz"))
+    assert done.returncode == 1
+    assert server.asked[0].headers["authorization"] == "Bearer a-secret"
+
+
+@pytest.mark.parametrize("key", ["a-secret\nmore", "a-secret-schlüssel€", " \n"])
+def test_a_key_that_cannot_be_sent_is_wrong_use_and_never_shown(
+    source: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("ADAPTACT_API_KEY", key)
+    done = command("http://127.0.0.1:1", "m", source, "-o", source.with_name("out.npz"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the API key cannot be sent: expected printable ASCII characters")
+    assert "a-secret" not in done.stderr

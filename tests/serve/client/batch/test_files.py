@@ -1,6 +1,7 @@
 """What is read from files, and what is written to them."""
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,34 @@ def test_columns_find_the_inputs_that_they_are_named_for(tmp_path: Path) -> None
     assert rows.arrays["b"].tolist() == [[True, False], [True, False]]
 
 
+def test_columns_are_put_in_the_order_of_their_indices(tmp_path: Path) -> None:
+    rows = read_tensor_rows(table(tmp_path / "a.csv", "x[2],x[0],x[1]\n3,1,2\n"), metadata(), ())
+    assert rows.arrays["x"].tolist() == [[1, 2, 3]]
+    text = '"x[1,0]","x[0,1]","x[0,0]","x[1,1]"\n3,2,1,4\n'
+    rows = read_tensor_rows(table(tmp_path / "b.csv", text), metadata((-1, 2, -1)), ())
+    assert rows.arrays["x"].tolist() == [[[1, 2], [3, 4]]]
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("x[0],x[0],x[7]", r"the column `x\[0\]` is there 2 times"),
+        ("x[1],x[01],x[0]", r"the column `x\[1\]` is there 2 times"),
+        ("x[0],x[1],x[3]", r"`3` columns, .* the shape `\[4\]`: some are missing"),
+        ("x[1],x[2],x[3]", r"the shape `\[4\]`: some are missing"),
+        ("x[0],x[1],x[999999999]", r"the shape `\[1000000000\]`: some are missing"),
+        ("x,x[0],x[1]", "indices of different lengths"),
+        ('"x[0,0]","x[1,0]","x[2,0]"', r"rows of the shape `\[3, 1\]`, it takes `\[3\]`"),
+        (f"x[0],x[1],x[{'9' * 5000}]", "no input for"),
+    ],
+)
+def test_columns_that_are_missing_or_there_twice_are_refused(
+    tmp_path: Path, header: str, message: str
+) -> None:
+    with pytest.raises(InvalidFileError, match=message):
+        read_tensor_rows(table(tmp_path / "a.csv", f"{header}\n1,2,3\n"), metadata(), ())
+
+
 def test_a_size_that_varies_is_told_by_the_columns(tmp_path: Path) -> None:
     rows = read_tensor_rows(table(tmp_path / "a.csv", "a,b,c,d\n1,2,3,4\n"), metadata((-1, 2, -1)), ())
     assert rows.arrays["x"].tolist() == [[[1, 2], [3, 4]]]
@@ -44,12 +73,13 @@ def test_a_size_that_varies_is_told_by_the_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "cannot be read as a table"),
+        ("", "is empty, expected the names of the columns"),
+        ("\n\n", "is empty, expected the names of the columns"),
         ("a,b,c\n", "no row below its header"),
         ("1,2,3\n4,5,6\n", "expected the names of the columns"),
         ("a,b,c\n1,2\n", "row 1 has 2 values, the header 3"),
         ("a,b\n1,2\n", r"rows of the shape `\[3\]`, which `2` columns cannot be"),
-        ("a,b,c\n1,2,three\n", "a value that is no `FP32`.*three"),
+        ("a,b,c\n1,2,3\n1,2,three\n", "row 2: .* a value that is no `FP32`.*three"),
         ('a,b,c\n1,2,"' + "x" * 200_000 + '"\n', "cannot be read as a table"),
     ],
 )
@@ -100,11 +130,27 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
         read_tensor_rows(tmp_path / "a.npz", metadata(), ())
 
 
+def test_an_archive_with_any_byte_changed_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.arange(300, dtype=np.float32).reshape(100, 3))
+    content = path.read_bytes()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        with suppress(InvalidFileError):
+            read_tensor_rows(path, metadata(), ())
+
+
 @pytest.mark.parametrize(
     ("array", "datatype", "refused"),
     [
         (np.array([1.0, 1e300]), "FP32", "too large"),
-        (np.array([1, 2**40]), "INT32", "no `INT32`"),
+        (np.array([1, 2**40]), "INT32", "whole numbers that `INT32` cannot hold"),
+        (np.array([1, 2049]), "FP16", "whole numbers that `FP16` cannot hold"),
+        (np.array([2**24 + 1, 1]), "FP32", "whole numbers that `FP32` cannot hold"),
+        (np.array([1, -(2**24) - 1]), "FP32", "whole numbers that `FP32` cannot hold"),
+        (np.array([2**53 + 1]), "FP64", "whole numbers that `FP64` cannot hold"),
+        (np.array([2**63 - 1]), "FP32", "whole numbers that `FP32` cannot hold"),
+        (np.array([2**64 - 1], np.uint64), "FP64", "whole numbers that `FP64` cannot hold"),
         (np.array([-1]), "UINT8", "cannot become"),
         (np.array([1.0]), "INT32", "cannot become"),
         (np.array(["a"]), "FP32", "cannot become"),
@@ -116,6 +162,51 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_values_that_would_change_are_refused(array: Array, datatype: str, refused: str) -> None:
     with pytest.raises(InvalidFileError, match=refused):
         fitted(TensorMetadata("x", datatype, (-1,)), array)
+
+
+@pytest.mark.parametrize("whole", [2**24, -(2**24), 2**24 + 2, 2**62, -(2**63)])
+def test_large_whole_numbers_that_a_float_holds_are_taken(whole: int) -> None:
+    array = fitted(TensorMetadata("x", "FP32", (-1,)), np.array([whole]))
+    assert array.dtype == np.float32
+    assert int(array[0]) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "datatype", "reason"),
+    [
+        ("1e39", "FP32", "`1e39` is out of range"),
+        ("-1e400", "FP64", "`-1e400` is out of range"),
+        ("70000", "FP16", "`70000` is out of range"),
+        ("1_0", "FP32", "`1_0`"),
+        ("1_0", "INT32", "`1_0`"),
+        ("16777217", "FP32", "a whole number that it cannot hold"),
+        ("-9007199254740993", "FP64", "a whole number that it cannot hold"),
+        ("300", "INT8", "`300` is out of range"),
+        ("-1", "UINT64", "`-1` is out of range"),
+    ],
+)
+def test_texts_that_would_become_another_number_are_refused(
+    tmp_path: Path, text: str, datatype: str, reason: str
+) -> None:
+    path = table(tmp_path / "a.csv", f"x\n{text}\n")
+    with pytest.raises(InvalidFileError, match=f"row 1: .*{reason}"):
+        read_tensor_rows(path, metadata((-1,), datatype), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("16777216", 2.0**24),
+        (" -inf ", -np.inf),
+        ("Infinity", np.inf),
+        ("3.4028235e38", np.finfo(np.float32).max),
+        ("16777217.0", 2.0**24),
+        ("1e-60", 0.0),
+    ],
+)
+def test_texts_of_large_and_rounded_floats_are_taken(tmp_path: Path, text: str, value: float) -> None:
+    rows = read_tensor_rows(table(tmp_path / "a.csv", f"x\n{text}\n"), metadata((-1,)), ())
+    assert rows.arrays["x"].tolist() == [value]
 
 
 RESULTS: dict[str, Array] = {

@@ -1,3 +1,5 @@
+import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,39 @@ def test_a_journal_of_nothing_leaves_no_file(tmp_path: Path) -> None:
 def test_a_journal_is_for_one_run_at_a_time(written: Path) -> None:
     with Journal(written), pytest.raises(InvalidFileError, match="is in use"):
         Journal(written)
+
+
+@pytest.mark.parametrize("content", [b"my only copy", b"adaptact-predict 2\n", b"\0" * 100])
+def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "out.npz.partial"
+    path.write_bytes(content)
+    with pytest.raises(InvalidFileError, match="holds something else and is left as it is"):
+        Journal(path)
+    assert path.read_bytes() == content
+
+
+def test_a_full_disk_is_told_and_what_was_kept_remains(written: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A file that may not grow is what a full disk looks like.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (written.stat().st_size + 10, hard))
+    try:
+        with pytest.raises(InvalidFileError, match="File too large"), Journal(written) as journal:
+            journal.add(6, answers(6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with Journal(written) as journal:
+        assert [start in journal for start in (2, 0, 4, 6)] == [True, True, True, False]
+
+
+def test_what_named_the_version_is_kept_but_makes_no_other_job(written: Path) -> None:
+    named = replace(JOB, asked_version="stable")
+    assert named == JOB
+    with Journal(written) as journal:
+        journal.begin(named)
+        journal.add(0, answers(0))
+    with Journal(written) as journal:
+        assert journal.job is not None
+        assert journal.job.asked_version == "stable"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from serve.client import InvalidFileError, InvalidReplyError, Predictions, TensorMetadata, UnavailableError
+from serve.client import (
+    Client,
+    InvalidFileError,
+    InvalidInputError,
+    InvalidReplyError,
+    Predictions,
+    TensorMetadata,
+    UnavailableError,
+)
 from serve.client.batch.run import Request, partial, predict_file
 from tests.serve.client.batch.doubling import Doubling, metadata
 
@@ -63,6 +72,50 @@ def test_the_version_is_the_one_that_answers_now(request_: Request) -> None:
     assert {version for version, _ in client.asked} == {"9"}
 
 
+def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: Request) -> None:
+    request = replace(request_, version="blue")
+    before, after = Doubling(fails_after=5), Doubling()
+    before.aliases, after.aliases = {"blue": "9"}, {"blue": "10"}
+    with pytest.raises(UnavailableError):
+        predict_file(before, request, quiet)
+    assert predict_file(after, request, quiet).version == "9"
+    assert {version for version, _ in [*before.asked, *after.asked]} == {"9"}
+
+
+def test_another_alias_of_another_version_is_something_else(request_: Request) -> None:
+    client = Doubling(fails_after=5)
+    client.aliases = {"blue": "9", "green": "10", "nine": "9"}
+    with pytest.raises(UnavailableError):
+        predict_file(client, replace(request_, version="blue"), quiet)
+    with pytest.raises(InvalidFileError, match="something else: version `9`, now `10`;"):
+        predict_file(client, replace(request_, version="green"), quiet)
+    client.fails_after = None
+    assert predict_file(client, replace(request_, version="nine"), quiet).kept
+
+
+def test_answers_of_another_model_are_told_before_the_server_is_asked(request_: Request) -> None:
+    with pytest.raises(UnavailableError):
+        predict_file(Doubling(fails_after=5), request_, quiet)
+    with (
+        Client("http://127.0.0.1:1") as nobody,
+        pytest.raises(InvalidFileError, match="something else: model `double`, now `mul`; ask"),
+    ):
+        predict_file(nobody, replace(request_, model="mul"), quiet)
+
+
+def test_a_file_that_is_no_journal_survives_a_run_that_fails(request_: Request) -> None:
+    partial(request_.target).write_bytes(b"my only copy")
+    for restart in (False, True):
+        with pytest.raises(InvalidFileError, match="is left as it is"):
+            predict_file(Doubling(), replace(request_, restart=restart), quiet)
+    assert partial(request_.target).read_bytes() == b"my only copy"
+
+
+def test_the_result_never_takes_the_inputs_place(request_: Request) -> None:
+    with pytest.raises(InvalidFileError, match="is the input"):
+        predict_file(Doubling(), replace(request_, target=request_.source), quiet)
+
+
 def test_answers_to_something_else_are_not_mixed_in(request_: Request) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
@@ -111,6 +164,43 @@ def test_the_images_of_a_folder_are_sent_as_they_are(tmp_path: Path) -> None:
         "a.jpg,cat,1.5,7",
         "b.PNG,dog,2.5,8",
     ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / "images" / name).write_bytes(b"an image")
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize(("place", "said"), [(0, r"/c\.png`"), (7, r"`instances\[7\]`")])
+def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, said: str) -> None:
+    class Refusing(Doubling):
+        def predict(self, model: str, instances: object, version: str | None = None) -> Predictions:
+            if len(instances) == 2:  # type: ignore[arg-type]
+                return Predictions([{"y": [1.5], "length": 7}] * 2, ())
+            raise InvalidInputError(f"`instances[{place}]` is neither a PNG nor a JPEG image", 400)
+
+    request = Request("double", None, folder, folder / "out.csv", batch=2, parallel=1)
+    with pytest.raises(InvalidFileError, match=f"{said} is neither"):
+        predict_file(Refusing(), request, quiet)
+
+
+def test_a_prediction_without_an_output_is_refused(folder: Path) -> None:
+    class Lacking(Doubling):
+        def predict(self, model: str, instances: object, version: str | None = None) -> Predictions:
+            return Predictions([{"y": [1.5]}] * 3, ())
+
+    with pytest.raises(InvalidReplyError, match="output `length` of the reply is no array: `null`"):
+        predict_file(Lacking(), Request("double", None, folder, folder / "out.csv"), quiet)
+
+
+@pytest.mark.parametrize(("name", "message"), [("d.png", "No such file"), ("\udcff.png", "is not UTF-8")])
+def test_an_image_without_a_file_or_a_name_is_told(folder: Path, name: str, message: str) -> None:
+    (folder / name).symlink_to("nowhere")
+    with pytest.raises(InvalidFileError, match=message):
+        predict_file(Doubling(), Request("double", None, folder, folder / "out.csv"), quiet)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def _beside(path: Path) -> Iterator[Path]:
             folders.clear()
         for name in names:
             each = Path(folder) / name
-            if each.is_symlink() and each != path:
+            # To open a pipe would wait for whoever writes to it.
+            if each != path and (each.is_symlink() or not each.is_file()):
                 continue
             found += 1
             if found > MOST_FILES:

@@ -9,8 +9,8 @@ import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
 from serve.engine.cost import Cost
-from serve.engine.errors import InvalidInputError, RunFailedError, quoted
-from serve.engine.joining import has_rows, try_joining
+from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quoted
+from serve.engine.joining import MOST_SECONDS, has_rows, try_joining
 from serve.engine.manifest import Json, class_names, read_manifest
 from serve.engine.metrics import ModelMetrics
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
@@ -22,6 +22,8 @@ WARM_UP_RUNS = 3
 SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
 LONG_SECONDS = 1.0  # what a run is taken to cost while nobody knows
 STATUS_MESSAGE = re.compile(r"Status Message: ([^/\n]*)$")
+# A text that is no number: ONNX Runtime names the function of C++ that could not read it.
+UNREADABLE_TEXT = re.compile(r"while running Cast node\..* Status Message: sto[a-z]+$")
 
 
 class ServedModel:
@@ -52,12 +54,20 @@ class ServedModel:
         outputs: Sequence[str],
         options: ort.RunOptions | None = None,
     ) -> list[Array]:
-        """The named outputs; raises `InvalidInputError` for values it refuses, else `RunFailedError`."""
+        """The named outputs.
+
+        Raises `InvalidInputError` for values it refuses, `ModelUnavailableError` once `options` end the run,
+        else `RunFailedError`.
+        """
         try:
             return self._session.run(inputs, outputs, options)
         except INPUT_ERROR as error:
             raise InvalidInputError(f"{self.called} cannot run on these values{_reason(error)}") from error
         except ORT_ERRORS as error:
+            if options is not None and options.terminate:
+                raise ModelUnavailableError(f"{self.called} was stopped while the request ran") from error
+            if UNREADABLE_TEXT.search(str(error)):
+                raise InvalidInputError(f"{self.called} cannot read a text as the number it needs") from error
             log.error("%s failed while running: %s", self.called, error)
             raise RunFailedError(f"{self.called} failed while running; the server's log says why") from error
 
@@ -86,6 +96,8 @@ class ServedModel:
     def _joins(self, seconds: float) -> bool:
         if self.config.batching == "off" or self.config.batch_rows == 1 or not has_rows(self.signature):
             return False
+        if self.config.batching == "auto" and seconds > MOST_SECONDS:
+            return False  # to see whether it pays would take a dozen runs
         try:
             joined = try_joining(self._session.run, self.signature, seconds, self.config.batch_rows)
         except ORT_ERRORS:

@@ -6,7 +6,7 @@ all, and `layout` as NCHW or NHWC.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeGuard
 
@@ -18,6 +18,7 @@ from serve.engine.manifest import Json
 from serve.engine.signature import Array, TensorSpec
 
 Color: TypeAlias = Literal["RGB", "BGR", "L"]
+Layout: TypeAlias = Literal["NCHW", "NHWC"]
 COLORS: Mapping[str, Color] = {"RGB": "RGB", "BGR": "BGR", "L": "L"}
 LARGEST_SIDE = 16_384
 
@@ -59,6 +60,15 @@ class Preprocessing:
         if self.channels_first:
             values = values.transpose(2, 0, 1)
         return np.ascontiguousarray(values[np.newaxis])
+
+
+def layout_of(dims: Sequence[int]) -> Layout | None:
+    """How images of one or three channels lie in an input of these sizes; None if the sizes do not tell."""
+    if len(dims) != 3:
+        return None
+    if dims[0] in (1, 3):
+        return "NCHW"
+    return "NHWC" if dims[2] in (1, 3) else None
 
 
 def read_preprocessing(manifest: Mapping[str, Json] | None) -> Preprocessing | None:

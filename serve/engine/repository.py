@@ -63,9 +63,16 @@ def _entries(path: Path) -> Iterator[ModelFile]:
 
 def _versions(path: Path) -> Iterator[ModelFile]:
     problem = _name_problem(path.name)
-    versions = [
-        Path(member) for member in os.scandir(path) if VERSION.fullmatch(member.name) and member.is_dir()
-    ]
+    try:
+        versions = [
+            Path(member) for member in os.scandir(path) if VERSION.fullmatch(member.name) and member.is_dir()
+        ]
+    except OSError as error:
+        # A disk's own `lost+found`, for one, is nobody's model.
+        if not problem:
+            problem = f"its folder cannot be read: {error.strerror}"
+            yield ModelFile(path.name, "1", path / "1" / MODEL_FILE, problem)
+        return
     for version in versions:
         yield ModelFile(path.name, version.name, version / MODEL_FILE, problem)
     if not versions and any(path.glob(f"**/*{SUFFIX}")):

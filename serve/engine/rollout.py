@@ -55,13 +55,14 @@ class Rollout:
         with self._lock:
             found = self._found()
             if name not in found:
-                known = listed(list(found))
                 raise UnknownModelError(
-                    f"Request for unknown model: {quoted(name)} is not found; models: {known}"
+                    f"failed to load {quoted(name)}: the models folder holds no such model; "
+                    f"models: {listed(list(found))}"
                 )
-            self._configs.pop(name, None)
             if config is not None:
                 self._configs[name] = checked(config, self._options.defaults)
+            else:
+                self._configs.pop(name, None)
             self._unloaded.discard(name)
             refusals = self._bring(name, found[name])
         for version, refused in refusals.items():

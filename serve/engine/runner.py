@@ -203,9 +203,9 @@ def _settle(ran: list[Ran]) -> None:
             for request in answered:
                 metrics.queue.observe(each.started - request.arrived)
                 metrics.compute.observe(each.running)
-            # What joined rows cost says nothing of a request on the event loop, which runs alone.
-            if len(each.requests) == 1:
-                each.model.cost.observe(elements(each.requests[0].inputs), each.running)
+            cost = each.model.cost
+            observe = cost.observe if len(each.requests) == 1 else cost.observe_joined
+            observe(elements(each.requests[0].inputs), each.running)
         for request, answer in zip(each.requests, each.answers, strict=True):
             if isinstance(answer, EngineError):
                 _fail(request, answer)

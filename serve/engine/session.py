@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
-from serve.engine.errors import ModelRefusedError, quoted
+from serve.engine.errors import InvalidInputError, ModelRefusedError, quoted
 from serve.engine.files import ModelBytes
 from serve.engine.providers import CUDA, CudaOptions, check_providers, native_options
 from serve.engine.run_options import SILENT, run_options
@@ -18,6 +18,10 @@ from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
+# Operators that end the whole process on a tensor without elements (ONNX Runtime 1.32), each as the bytes
+# that name it in a file: the field, the length, the name. Bytes that only look so cost but empty tensors.
+ABORTING_ON_EMPTY = (b"\x22\x04LSTM", b"\x22\x03GRU", b"\x22\x13DynamicQuantizeLSTM")
 
 # They share no base class of their own.
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -70,6 +74,7 @@ class Session:
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())
+        self._aborts_on_empty = any(named in files.model for named in ABORTING_ON_EMPTY)
         # What it keeps to start anew is as large as the weights.
         self._session._model_bytes = None
         self._run_options = run_options()
@@ -86,8 +91,13 @@ class Session:
         outputs: Sequence[str],
         options: ort.RunOptions | None = None,
     ) -> list[Array]:
-        """The named outputs for inputs that fit the signature; raises one of `ORT_ERRORS`."""
+        """The named outputs for inputs that fit the signature.
+
+        Raises one of `ORT_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive.
+        """
         options = options or self._run_options
+        if self._aborts_on_empty:
+            _check_filled(inputs)
         if self._has_bfloat16:
             return self._run_as_ort_values(inputs, outputs, options)
         if self._graphs is not None:
@@ -129,6 +139,15 @@ def _native_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOp
         names, contents = list(files.beside), list(files.beside.values())
         made.add_external_initializers_from_files_in_memory(names, contents, list(map(len, contents)))
     return made
+
+
+def _check_filled(inputs: Mapping[str, Array]) -> None:
+    for name, array in inputs.items():
+        if not array.size:
+            raise InvalidInputError(
+                f"input {quoted(name)} of shape `{list(array.shape)}` has no elements, "
+                "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
+            )
 
 
 def _spec(kind: str, value: ort.NodeArg) -> TensorSpec:

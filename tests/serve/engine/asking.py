@@ -11,6 +11,7 @@ from serve.engine import Engine
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.gate import Gate
+from tests.waiting import until
 
 ROW = np.array([[1, 2, 3]], np.float32)
 Answer = dict[str, Array]
@@ -32,6 +33,15 @@ def asked(engine: Engine, name: str, *rows: Array, **more: Any) -> list["asyncio
 
 async def settled(tasks: list["asyncio.Task[Answer]"]) -> list[Any]:
     return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_runs(engine: Engine, waiting: int = 0) -> None:
+    """Wait until all that was asked of the engine's only model runs, but for so many that wait."""
+
+    def runs() -> bool:
+        return engine.own_statistics()[0].waiting == waiting and engine.pending() > waiting
+
+    await asyncio.to_thread(until, runs)
 
 
 async def behind(engine: Engine, gate: Gate, name: str, *rows: Array, **more: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from serve.engine.joining import rows_of
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 
-SECONDS = 10.0
+SECONDS = 120.0
 
 
 class Gate:

@@ -1,9 +1,7 @@
 """A models folder whose versions tell themselves apart: each multiplies by a number of its own."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -41,10 +39,3 @@ def states(engine: Engine) -> dict[tuple[str, str], str]:
 
 def load(engine: Engine, name: str = "m", config: dict[str, Any] | None = None) -> None:
     asyncio.run(engine.load(name, config))
-
-
-def until(seen: Callable[[], bool]) -> None:
-    end = monotonic() + 10
-    while not seen():
-        assert monotonic() < end
-        asyncio.run(asyncio.sleep(0.005))

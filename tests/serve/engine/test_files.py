@@ -59,6 +59,12 @@ def test_a_folder_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: py
             look()
 
 
+def test_a_pipe_beside_the_model_is_not_waited_for(tmp_path: Path) -> None:
+    path = models.put(tmp_path, "m", models.with_external_data("weights.bin"))
+    os.mkfifo(path.with_name("weights.bin"))
+    assert read_files(_entry(path), 2**20).beside == {}
+
+
 def test_a_fingerprint_changes_with_any_file_of_the_version(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", b"model")
     weights, config = path.with_name("w.bin"), path.parents[1] / "config.toml"

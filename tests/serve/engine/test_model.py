@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import serve.engine.model as model_module
+from serve.engine.errors import InvalidInputError
 from serve.engine.metrics import Metrics
 from tests.serve import models
 from tests.serve.engine.loaded import served
@@ -47,3 +49,21 @@ def test_strings_are_warmed_up_with_empty_ones(tmp_path: Path, metrics: Metrics)
     model = served(tmp_path, models.identity_model("BYTES"), metrics)
     [got] = model.run({"x": np.array([["a", "b"]], np.object_)}, ["y"])
     assert got.tolist() == [["a", "b"]]
+
+
+def test_a_model_that_takes_long_is_not_run_a_dozen_times_to_see_whether_joining_pays(
+    tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = models.model(models.DOUBLE)
+    monkeypatch.setattr(model_module, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(model_module, "try_joining", None)
+    assert not served(tmp_path, made, metrics).joins
+
+
+def test_a_text_that_is_no_number_is_the_requests_fault(tmp_path: Path, metrics: Metrics) -> None:
+    text = "m (string[N] x) => (float[N] y) { y = Cast<to = 1>(x) }"
+    model = served(tmp_path, models.model(text), metrics)
+    [got] = model.run({"x": np.array(["1.5"], np.object_)}, ["y"])
+    assert got.tolist() == [1.5]
+    with pytest.raises(InvalidInputError, match="cannot read a text as the number it needs"):
+        model.run({"x": np.array(["one and a half"], np.object_)}, ["y"])

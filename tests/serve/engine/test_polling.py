@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.serve.engine.conftest import Opened
-from tests.serve.engine.repositories import answer, put_times, states, times, until
+from tests.serve.engine.repositories import answer, put_times, states, times
+from tests.waiting import until
 
 POLL = 0.02
 
@@ -31,7 +32,8 @@ def test_polling_tries_a_broken_file_once_and_serves_on(
 ) -> None:
     path = put_times(tmp_path, 2)
     engine = opened(poll_seconds=POLL)
-    path.write_bytes(b"rubbish")
+    (tmp_path / "rubbish").write_bytes(b"rubbish")
+    (tmp_path / "rubbish").replace(path)
     until(lambda: engine.index()[0].reason != "")
     asyncio.run(asyncio.sleep(5 * POLL))
     assert caplog.text.count("model `m` version `1` is refused") == 1
@@ -39,16 +41,18 @@ def test_polling_tries_a_broken_file_once_and_serves_on(
 
 
 def test_polling_waits_until_a_file_has_stopped_growing(tmp_path: Path, opened: Opened) -> None:
-    engine = opened(poll_seconds=4 * POLL)
+    engine = opened(may_start_empty=True)
+    look = engine._rollout.follow  # at a time of the test's own, and not of a clock's
     content = times(7).SerializeToString()
     path = tmp_path / "m" / "1" / "model.onnx"
     path.parent.mkdir(parents=True)
     with path.open("wb", buffering=0) as stream:
         for byte in range(len(content)):
             stream.write(content[byte : byte + 1])
-            asyncio.run(asyncio.sleep(POLL / 10))
-            assert all(each.state != "UNAVAILABLE" for each in engine.index())
-    until(lambda: engine.names() == ["m"])
+            look()
+            assert engine.index() == []
+    look()
+    assert engine.names() == ["m"]
     assert answer(engine) == 7
 
 

@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,24 @@ def test_two_files_for_one_version_are_a_problem_of_that_version_alone(tmp_path:
     put(tmp_path, "a", b"", "2")
     (tmp_path / "a.onnx").touch()
     assert _found(tmp_path) == [("a", "1", False), ("a", "2", True)]
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem_of_its_own_model_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "lost+found"):
+        (tmp_path / name / "1").mkdir(parents=True)
+    scandir = os.scandir
+
+    def guarded(path: Path) -> Iterator[os.DirEntry[str]]:
+        if path.name in ("a", "lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    [closed, open_one] = find_models(tmp_path)
+    assert (closed.name, closed.problem) == ("a", "its folder cannot be read: Permission denied")
+    assert (open_one.name, open_one.problem) == ("b", "")
 
 
 def test_a_missing_folder_is_an_error_and_an_empty_one_is_empty(tmp_path: Path) -> None:

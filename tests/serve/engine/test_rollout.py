@@ -18,14 +18,15 @@ from serve.engine.errors import (
     ModelUnavailableError,
     ProviderError,
     RepositoryError,
-    RunFailedError,
     UnknownModelError,
 )
 from serve.engine.memory import give_back
 from tests.serve import models
+from tests.serve.engine.asking import until_runs
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
 from tests.serve.engine.repositories import ROW, answer, load, put_times, states
+from tests.waiting import until
 
 MEBIBYTE = 2**20
 POLL = 0.02
@@ -98,16 +99,16 @@ def test_an_old_version_that_does_not_finish_is_ended(
     with monkeypatch.context() as patch:
         patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
         patch.setattr("serve.engine.model.ServedModel._joins", lambda *_: False)
-        models.put(tmp_path, "slow", models.slow_model(turns=30_000_000))
+        models.put(tmp_path, "slow", models.slow_model(turns=10**12))
         engine = opened(drain_seconds=0.1)
 
     async def unloaded() -> None:
         begun = asyncio.ensure_future(engine.infer("slow", None, {"x": ROW[0]}))
-        await asyncio.sleep(0.05)
+        await until_runs(engine)
         await engine.unload("slow")
         await begun
 
-    with pytest.raises(RunFailedError):
+    with pytest.raises(ModelUnavailableError):
         asyncio.run(unloaded())
 
 
@@ -166,10 +167,16 @@ def test_unloading_frees_the_name_until_it_is_loaded_again(tmp_path: Path, opene
     assert answer(engine) == 3
 
 
-@pytest.mark.parametrize("ask", ["load", "unload"])
-def test_a_name_that_is_not_there_is_unknown(tmp_path: Path, opened: Opened, ask: str) -> None:
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        ("load", "failed to load `nope`: the models folder holds no such model"),
+        ("unload", "Request for unknown model: `nope` is not found"),
+    ],
+)
+def test_a_name_that_is_not_there_is_unknown(opened: Opened, ask: str, message: str) -> None:
     engine = opened(may_start_empty=True)
-    with pytest.raises(UnknownModelError, match="Request for unknown model: `nope` is not found"):
+    with pytest.raises(UnknownModelError, match=message):
         asyncio.run(getattr(engine, ask)("nope"))
 
 
@@ -239,6 +246,17 @@ def test_a_wrong_configuration_is_named_and_changes_nothing(tmp_path: Path, open
     assert answer(engine) == 2
     with pytest.raises(ConfigError, match="unknown key `nope`"):
         load(engine, config={"nope": 1})
+
+
+def test_a_wrong_configuration_leaves_the_one_that_was_loaded_before(tmp_path: Path, opened: Opened) -> None:
+    put_times(tmp_path, 2)
+    engine = opened(poll_seconds=0.05)
+    load(engine, config={"batch_rows": 7})
+    with pytest.raises(ConfigError):
+        load(engine, config={"nope": 1})
+    put_times(tmp_path, 3)
+    until(lambda: answer(engine) == 3)
+    assert engine.model("m").config.batch_rows == 7
 
 
 def test_joining_that_would_change_answers_is_refused(tmp_path: Path, opened: Opened) -> None:

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
-from serve.engine.errors import ModelRefusedError
+from serve.engine.errors import InvalidInputError, ModelRefusedError
 from serve.engine.run_options import run_options
 from serve.engine.session import ORT_ERRORS, Session
 from serve.engine.signature import Array
@@ -107,3 +107,20 @@ def test_a_run_ends_at_the_next_operator_once_it_is_told_to(tmp_path: Path) -> N
     with pytest.raises(ORT_ERRORS, match="terminate flag"):
         session.run({"x": np.zeros(1, np.float32)}, ["y"], options)
     assert session.run({"x": np.zeros(1, np.float32)}, ["y"])
+
+
+@pytest.mark.parametrize("layer", ["LSTM", "GRU"])
+@pytest.mark.parametrize("shape", [(0, 2, 3), (2, 0, 3)])
+def test_an_empty_tensor_does_not_reach_a_recurrent_layer(
+    tmp_path: Path, layer: str, shape: tuple[int, ...]
+) -> None:
+    gates = {"LSTM": 4, "GRU": 3}[layer]
+    text = f"""recurrent (float[T, N, 3] x) => (float[T, D, N, 1] y) {{
+        w = Constant<value = float[1, {gates}, 3] {{{", ".join(["0.5"] * gates * 3)}}}>()
+        r = Constant<value = float[1, {gates}, 1] {{{", ".join(["0.5"] * gates)}}}>()
+        y = {layer}<hidden_size = 1>(x, w, r)
+    }}"""
+    session = _session(tmp_path, models.model(text))
+    assert session.run({"x": np.ones((2, 2, 3), np.float32)}, ["y"])[0].shape == (2, 1, 2, 1)
+    with pytest.raises(InvalidInputError, match="no elements"):
+        session.run({"x": np.zeros(shape, np.float32)}, ["y"])

@@ -16,12 +16,25 @@ from serve.settings import FILE, PREFIX, Settings
 
 FAILED = 1
 WRONG_USE = 2
+# By the first setting of each, in the order of the settings.
+PANELS = {
+    "models": "What is served, and where",
+    "provider": "How models run",
+    "model_limit_mib": "Which models are taken",
+    "batching": "Requests that wait",
+    "require_parity": "What models must have, and how they are replaced",
+    "cuda_device": "CUDA",
+    "triton_metrics": "Metrics, logs, traces",
+    "keys": "Who may ask",
+    "body_limit_mib": "Bounds of a request and of connections",
+}
 
 
 def serve(**options: Any) -> None:
-    """Serve a folder of ONNX models over HTTP.
+    """Serve a folder of ONNX models over HTTP and gRPC.
 
-    Every option may also be an environment variable, or a line of `adaptact.toml` in the working folder.
+    Every option may also be an environment variable, such as ADAPTACT_GRPC_PORT for --grpc-port, or a line of
+    adaptact.toml in the working folder, such as: grpc_port = 8001. The first of these that gives it wins.
     """
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
@@ -40,8 +53,10 @@ def serve(**options: Any) -> None:
 
 def _run(settings: Settings) -> None:
     # Imported here so that --help and a wrong argument answer at once.
+    from serve.descriptors import allow_connections  # noqa: PLC0415
     from serve.rest.listener import listen  # noqa: PLC0415
 
+    allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
         if settings.workers > 1:
             _run_workers(settings, listener)
@@ -72,9 +87,7 @@ def _run_alone(settings: Settings, listener: socket.socket) -> None:
 def _run_workers(settings: Settings, listener: socket.socket) -> None:
     from serve.workers.supervisor import Supervisor  # noqa: PLC0415
 
-    supervisor = Supervisor(
-        listener, settings.workers, settings.model_dump_json(), settings.stop_grace_seconds
-    )
+    supervisor = Supervisor(listener, settings)
     text = f"`{settings.models}` with {settings.workers} workers"
     asyncio.run(supervisor.run(lambda: _announce(settings, listener, text)))
 
@@ -110,11 +123,22 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+def described(field: FieldInfo) -> str:
+    """What the setting means, and its default where it has one."""
+    if field.is_required():
+        return f"{field.description} Required."
+    without = field.default in ("", None, False)
+    return str(field.description) if without else f"{field.description} Default: {default_of(field)}."
+
+
+def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     """The command's option for a setting: same name, type, default and description."""
-    default = "required" if field.is_required() else default_of(field)
     option = typer.Option(
-        _option(name), help=field.description, envvar=f"{PREFIX}{name.upper()}", show_default=default
+        _option(name),
+        help=described(field),
+        envvar=f"{PREFIX}{name.upper()}",
+        show_envvar=False,
+        rich_help_panel=panel,
     )
     # None means not given, so that the environment, the file and the default can speak.
     annotation: Any = Annotated[Optional[field.annotation], option]  # noqa: UP045  a value, not an annotation
@@ -123,7 +147,10 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _with_options_of_settings() -> None:
     """Give `serve` the signature that Typer reads, from the settings: they stand in one place."""
-    parameters = [_parameter(name, field) for name, field in Settings.model_fields.items()]
+    parameters, panel = [], ""
+    for name, field in Settings.model_fields.items():
+        panel = PANELS.get(name, panel)
+        parameters.append(_parameter(name, field, panel))
     serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
     serve.__annotations__ = {each.name: each.annotation for each in parameters}
 

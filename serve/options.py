@@ -1,6 +1,7 @@
 """What the settings mean to the engine, and to its doors."""
 
 from serve.access.entrance import Entrance, open_entrance
+from serve.access.limits import ClientLimits
 from serve.access.tls import Tls, open_tls
 from serve.engine.config import ModelConfig
 from serve.engine.options import EngineOptions
@@ -42,9 +43,9 @@ def engine_options(settings: Settings) -> EngineOptions:
     )
 
 
-def entrance_of(settings: Settings) -> Entrance:
-    """The entrance that the settings ask for; raises `StartupError`."""
-    return open_entrance(settings.keys, settings.client_requests_per_second, settings.audit_log)
+def entrance_of(settings: Settings, limits: ClientLimits | None = None) -> Entrance:
+    """The entrance that the settings ask for; raises `StartupError`. Without `limits` it counts alone."""
+    return open_entrance(settings.keys, settings.client_requests_per_second, settings.audit_log, limits)
 
 
 def tls_of(settings: Settings) -> Tls | None:

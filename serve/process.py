@@ -10,14 +10,15 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
 from serve.access.entrance import Entrance
+from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
 from serve.engine.engine import Engine, open_engine
 from serve.engine.metrics import Metrics
 from serve.options import engine_options, entrance_of, tls_of
 from serve.rest.app import create_app
-from serve.rest.observed import Watchers, open_watchers
 from serve.rest.server import Beside
 from serve.settings import Settings
+from serve.watch.watchers import Watchers, open_watchers
 from serve.workers.colleagues import Colleagues
 from serve.workers.engine import SharedEngine
 
@@ -33,11 +34,17 @@ class Process:
 
 
 @contextmanager
-def opened(settings: Settings, colleagues: Colleagues) -> Iterator[Process]:
-    """The process's parts, with every model loaded; closed after the block. Raises `StartupError`."""
+def opened(
+    settings: Settings, colleagues: Colleagues, limits: ClientLimits | None = None
+) -> Iterator[Process]:
+    """The process's parts, with every model loaded; closed after the block. Raises `StartupError`.
+
+    `limits` are those that it counts together with its colleagues.
+    """
     with ExitStack() as closing:
-        entrance, tls, watchers = entrance_of(settings), tls_of(settings), open_watchers(settings)
+        entrance = entrance_of(settings, limits)
         closing.callback(entrance.audit.close)
+        tls, watchers = tls_of(settings), open_watchers(settings.access_log, settings.otlp_endpoint)
         closing.callback(watchers.close)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)

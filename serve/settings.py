@@ -1,9 +1,13 @@
 """Every setting of the server: what it means, its default, and where it is read from."""
 
+import os
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +21,9 @@ from serve.engine.machine import available_cores
 MEBIBYTE = 2**20
 PREFIX = "ADAPTACT_"
 FILE = "adaptact.toml"
+# From here on a name counts as another one misspelt: WORKER and PROT do, but not SERVICE_PORT, which
+# Kubernetes sets where a service has the prefix's name.
+ALMOST = 0.7
 # What a model without a `config.toml` is served by, unless a setting says otherwise.
 MODEL = ModelConfig()
 
@@ -30,7 +37,9 @@ def _within(name: str, description: str) -> Any:
 class Settings(BaseSettings):
     """The settings, from arguments, else environment variables, else `adaptact.toml`, else defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=FILE, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, toml_file=FILE, extra="forbid", frozen=True
+    )
 
     models: Annotated[Path, Field(description="Folder of models.")]
     host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1"
@@ -40,6 +49,9 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, le=256, description="Processes that answer on the same port; each loads every model."),
     ] = 1
+    stop_grace_seconds: Annotated[
+        int, Field(ge=0, description="How long a stop waits for what is running, in seconds.")
+    ] = 30
     provider: Annotated[
         Literal["cpu", "cuda"], Field(description="What models run on; never replaced by the other.")
     ] = "cpu"
@@ -50,9 +62,6 @@ class Settings(BaseSettings):
     concurrency: Annotated[
         int, Field(ge=0, le=1024, description="Long runs at once; 0 chooses: the cores over the threads.")
     ] = 0
-    body_limit_mib: Annotated[int, Field(ge=1, le=2048, description="Largest body of a request, in MiB.")] = (
-        64
-    )
     model_limit_mib: Annotated[int, Field(ge=1, description="Largest model file, in MiB.")] = 2048
     poll_seconds: Annotated[
         float,
@@ -106,9 +115,6 @@ class Settings(BaseSettings):
             description="Batch sizes to record as CUDA graphs, such as 1,8,32; none without.",
         ),
     ] = ""
-    stop_grace_seconds: Annotated[
-        int, Field(ge=0, description="How long a stop waits for what is running, in seconds.")
-    ] = 30
     triton_metrics: Annotated[
         bool, Field(description="Show what is counted under Triton's names, `nv_inference_*`, too.")
     ] = False
@@ -122,6 +128,9 @@ class Settings(BaseSettings):
             description="Address of an OpenTelemetry collector, OTLP over HTTP; it gets a span per request.",
         ),
     ] = ""
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least serious message to log.")
+    ] = "info"
     keys: Annotated[
         Path | None, Field(description="File of API keys, made with adaptact-key; else nobody needs one.")
     ] = None
@@ -139,16 +148,17 @@ class Settings(BaseSettings):
     tls_client_ca: Annotated[
         Path | None, Field(description="PEM file of the CA that every client's certificate must come from.")
     ] = None
+    body_limit_mib: Annotated[int, Field(ge=1, le=2048, description="Largest body of a request, in MiB.")] = (
+        64
+    )
     connections: Annotated[
-        int, Field(ge=1, le=100_000, description="Connections at once of one process; more get 503.")
+        int,
+        Field(ge=1, le=100_000, description="Connections at once, of all workers together; more get 503."),
     ] = 1000
     stall_seconds: Annotated[
         float,
         Field(ge=0.1, le=3600, description="Seconds for a request's head, and for a body that stalls."),
     ] = 20.0
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least serious message to log.")
-    ] = "info"
 
     @property
     def body_limit_bytes(self) -> int:
@@ -181,5 +191,20 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments before the environment before the file."""
+        """Arguments before the environment before the file; a variable that is empty counts as not there."""
+        _refuse_misspelt(os.environ, list(settings_cls.model_fields))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _refuse_misspelt(variables: Mapping[str, str], settings: Sequence[str]) -> None:
+    """Raise `ValidationError` for a variable whose name is almost a setting's, and would mean nothing."""
+    prefix = PREFIX.lower()
+    for variable, value in variables.items():
+        name = variable.lower().removeprefix(prefix)
+        if not value or name in settings or not variable.lower().startswith(prefix):
+            continue
+        for meant in get_close_matches(name, settings, 1, ALMOST):
+            message = f"`{variable}` is no setting, expected `{PREFIX}{meant.upper()}`"
+            error = PydanticCustomError("misspelt", "{message}", {"message": message})
+            details = InitErrorDetails(type=error, loc=(meant,), input=value)
+            raise ValidationError.from_exception_data("Settings", [details])

@@ -3,6 +3,7 @@
 import json
 import logging
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 
 from serve.engine.errors import StartupError
@@ -11,14 +12,17 @@ log = logging.getLogger("adaptact.audit")
 
 
 class AuditLog:
-    """Lines appended to a file, or without one to the server's own log."""
+    """Lines appended to a file, or without one to the server's own log.
+
+    Where the file was moved away a new one is begun; a line that cannot be written is in the server's log.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the file; raises `StartupError` where that cannot be."""
         self._handler: logging.Handler | None = None
         if path is not None:
             try:
-                self._handler = logging.FileHandler(path, encoding="utf-8")
+                self._handler = WatchedFileHandler(path, encoding="utf-8")
             except OSError as error:
                 raise StartupError(f"the audit log `{path}` cannot be written: {error.strerror}") from error
 
@@ -40,5 +44,8 @@ class AuditLog:
         )
         if self._handler is None:
             log.info("%s", line)
-        else:
+            return
+        try:
             self._handler.handle(logging.makeLogRecord({"msg": line}))
+        except OSError as error:
+            log.error("the audit log cannot be written (%s): %s", error.strerror, line)

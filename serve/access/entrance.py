@@ -5,6 +5,7 @@ from pathlib import Path
 
 from serve.access.audit import AuditLog
 from serve.access.gate import Gate
+from serve.access.limits import ClientLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class Entrance:
     audit: AuditLog = field(default_factory=AuditLog)
 
 
-def open_entrance(keys: Path | None, requests_per_second: float, audit_log: Path | None) -> Entrance:
+def open_entrance(
+    keys: Path | None,
+    requests_per_second: float,
+    audit_log: Path | None,
+    limits: ClientLimits | None = None,
+) -> Entrance:
     """The entrance with these keys, limit and log; raises `StartupError` where a file cannot be."""
-    return Entrance(Gate(keys, requests_per_second), AuditLog(audit_log))
+    return Entrance(Gate(keys, requests_per_second, limits), AuditLog(audit_log))

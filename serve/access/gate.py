@@ -30,11 +30,16 @@ class Gate:
     every request needs a key with the role, but for administration from this machine, as before.
     """
 
-    def __init__(self, keys: Path | None = None, requests_per_second: float = 0.0) -> None:
-        """Read the keys, if there are to be any; raises `KeysFileError`."""
+    def __init__(
+        self,
+        keys: Path | None = None,
+        requests_per_second: float = 0.0,
+        limits: ClientLimits | None = None,
+    ) -> None:
+        """Read the keys, if there are to be any; raises `KeysFileError`. Without `limits` it counts alone."""
         self._keys = KeysFile(keys) if keys is not None else None
         self._requests_per_second = requests_per_second
-        self._limits = ClientLimits()
+        self._limits = limits or ClientLimits()
         self.on_refusal: Callable[[AccessError], None] = _nothing
 
     @property

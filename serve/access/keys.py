@@ -19,10 +19,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Literal, TypeAlias, get_args
 
 from serve.access.errors import KeysFileError
+from serve.access.watched import Watched
 from serve.engine.errors import listed, quoted
 
 log = logging.getLogger("adaptact")
@@ -37,7 +37,6 @@ MOST_KEYS = 1000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FIELDS = ("name", "sha256", "roles", "requests_per_second")
-LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,8 @@ class KeysFile:
     def __init__(self, path: Path) -> None:
         """Read the file; raises `KeysFileError`."""
         self._path = path
-        self._stamp = _stamp(path)
+        self._watched = Watched(path)
         self._keys = read_keys(path)
-        self._looked = monotonic()
 
     def find(self, secret: str) -> Key | None:
         """The key that this is, or None; as long for one that nobody has as for any other."""
@@ -71,14 +69,8 @@ class KeysFile:
         return found
 
     def _look(self) -> None:
-        now = monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if not self._watched.changed():
             return
-        self._looked = now
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
         try:
             self._keys = read_keys(self._path)
         except KeysFileError as error:
@@ -153,11 +145,3 @@ def _key(path: Path, number: int, entry: object) -> Key:
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= 1e6:
         raise KeysFileError(f"{where}: `requests_per_second` is {quoted(limit)}, expected 0 to 1000000")
     return Key(name, digest, frozenset(roles), float(limit))
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,41 +1,103 @@
 """What encrypts connections: the server's certificate, its key, and whose clients' certificates it takes."""
 
+import logging
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from serve.access.errors import TlsError
+from serve.access.watched import Watched
+
+log = logging.getLogger("adaptact")
 
 LARGEST_FILE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM files' contents are checked; with `client_ca` every client must show a certificate signed by it."""
+class Encryption:
+    """What a connection begins with: the files' contents, and what Python's own TLS makes of them."""
 
-    certificate: Path
-    key: Path
-    client_ca: Path | None
     context: ssl.SSLContext
+    certificate: bytes
+    key: bytes
+    client_ca: bytes | None
+
+
+class Tls:
+    """PEM files, read again when they change; if they then cannot be used the old contents stay in use.
+
+    With `client_ca` every client must show a certificate signed by it. Connections keep what they began with.
+    """
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
+        """Read the files; raises `TlsError` for those that do not belong together."""
+        self.certificate, self.key, self.client_ca = certificate, key, client_ca
+        self._watched = Watched(*(path for path in (certificate, key, client_ca) if path is not None))
+        self._newest = self._read()
+        self._looking = threading.Lock()  # gRPC asks on threads of its own
+        self.context: ssl.SSLContext = _Newest(self)
+
+    def newest(self) -> Encryption:
+        """What a connection is to begin with; the same object as before where nothing has changed."""
+        with self._looking:
+            if self._watched.changed():
+                self._renew()
+            return self._newest
+
+    def _renew(self) -> None:
+        try:
+            self._newest = self._read()
+        except TlsError as error:
+            log.error("%s; what was read before stays in use", error)
+        else:
+            log.info("the certificate was read again from `%s`", self.certificate.name)
+
+    def _read(self) -> Encryption:
+        certificate = _content("certificate", self.certificate)
+        key = _content("key", self.key)
+        client_ca = None if self.client_ca is None else _content("clients' CA", self.client_ca)
+        context = _context(self.certificate, self.key, self.client_ca)
+        return Encryption(context, certificate, key, client_ca)
+
+
+class _Newest(ssl.SSLContext):
+    """The context for a server that takes one for good: each new connection begins with the newest."""
+
+    def __new__(cls, tls: Tls) -> "_Newest":
+        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        context = self._tls.newest().context
+        return context.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
 def open_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
     """What the files say, None without any; raises `TlsError` for those that do not belong together."""
-    if certificate is None or key is None:
-        if certificate is key is client_ca is None:
-            return None
-        raise TlsError(
-            "TLS needs both `--tls-certificate` and `--tls-key`; only one of them, or none, is given"
-        )
+    if certificate is not None and key is not None:
+        return Tls(certificate, key, client_ca)
+    if certificate is key is client_ca is None:
+        return None
+    raise TlsError("TLS needs both `--tls-certificate` and `--tls-key`; only one of them, or none, is given")
+
+
+def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for what, path in (("certificate", certificate), ("key", key), ("clients' CA", client_ca)):
-        if path is not None:
-            _check_readable(what, path)
     try:
         # A password that is never asked for: nobody sits at a server's terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise TlsError(
             f"the certificate `{certificate}` and the key `{key}` cannot be used: expected two PEM files "
             f"that belong together, the key without a password; {_reason(error)}"
@@ -43,15 +105,15 @@ def open_tls(certificate: Path | None, key: Path | None, client_ca: Path | None)
     if client_ca is not None:
         try:
             context.load_verify_locations(client_ca)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise TlsError(
                 f"the clients' CA `{client_ca}` is not a PEM file of certificates; {_reason(error)}"
             ) from error
         context.verify_mode = ssl.CERT_REQUIRED
-    return Tls(certificate, key, client_ca, context)
+    return context
 
 
-def _check_readable(what: str, path: Path) -> None:
+def _content(what: str, path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -59,6 +121,7 @@ def _check_readable(what: str, path: Path) -> None:
         raise TlsError(f"the {what} `{path}` cannot be read: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
         raise TlsError(f"the {what} `{path}` is larger than {LARGEST_FILE} bytes")
+    return content
 
 
 def _reason(error: Exception) -> str:

@@ -45,7 +45,7 @@ class Channel:
         number = next(self._numbers)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send([number, "ask", verb, arguments])
+            self._send(orjson.dumps([number, "ask", verb, arguments]))
             return await self._waiting[number]
         finally:
             del self._waiting[number]
@@ -84,16 +84,16 @@ class Channel:
 
     async def _reply(self, number: int, verb: str, arguments: list[Json]) -> None:
         try:
-            message = [number, "done", await self._answer(verb, arguments)]
+            content = orjson.dumps([number, "done", await self._answer(verb, arguments)])
         except EngineError as error:
-            message = [number, "failed", type(error).__name__, str(error)]
+            content = orjson.dumps([number, "failed", type(error).__name__, str(error)])
         except Exception as error:  # a door: whoever asks must be answered
             log.exception("`%s` failed", verb)
-            message = [number, "failed", "EngineError", f"`{verb}` failed: {type(error).__name__}"]
-        self._send(message)
+            told = f"`{verb}` failed: {type(error).__name__}"
+            content = orjson.dumps([number, "failed", "EngineError", told])
+        self._send(content)
 
-    def _send(self, message: list[Json]) -> None:
-        content = orjson.dumps(message)
+    def _send(self, content: bytes) -> None:
         if not self._closed:
             self._writer.write(LENGTH.pack(len(content)) + content)
 

@@ -7,7 +7,8 @@ from serve.engine.errors import UnsupportedError
 from serve.workers.channel import Channel, Json
 
 Deed: TypeAlias = Callable[..., Awaitable[Json]]
-EVERYBODY = "everybody"
+# What a worker asks of its supervisor: to ask all of them; to be told what they were; and for connections.
+EVERYBODY, CATCH_UP, READY = "everybody", "catch up", "ready"
 
 
 class Colleagues:
@@ -30,7 +31,8 @@ class Colleagues:
     async def everybody(self, verb: str, *arguments: Json) -> list[Json]:
         """The answer of every worker, in no order; raises what the first that failed has raised.
 
-        Where workers are several, they are asked one verb after another, in the same order.
+        Where workers are several, they are asked one verb after another, in the same order. What changes them
+        is done by all or by none; where it was not, the error says what became of it.
         """
         return [await self.own(verb, list(arguments))]
 

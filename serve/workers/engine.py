@@ -21,10 +21,10 @@ class SharedEngine(Engine):
         """Offer the colleagues what this engine does when one of them is told."""
         super().__init__(options, metrics)
         self._colleagues = colleagues
-        colleagues.offer("load", super().load)
+        colleagues.offer("load", self._own_load)
         colleagues.offer("unload", super().unload)
-        colleagues.offer("set_alias", super().set_alias)
-        colleagues.offer("remove_alias", super().remove_alias)
+        colleagues.offer("set_alias", self._own_set_alias)
+        colleagues.offer("remove_alias", self._own_remove_alias)
         colleagues.offer("statistics", self._own_statistics)
 
     async def load(self, name: str, config: Mapping[str, object] | None = None) -> None:
@@ -50,6 +50,27 @@ class SharedEngine(Engine):
         for each in (each for answer in answers for each in answer):
             found[each["name"], each["version"]].append(each)
         return [_together(each) for each in found.values()]
+
+    # What changes this engine is answered with what undoes it, or None where nothing does.
+
+    async def _own_load(self, name: str, config: Mapping[str, object] | None) -> Json:
+        served = name in self.names()
+        await super().load(name, config)
+        return None if served else ["unload", name]  # what served before may have been another file
+
+    async def _own_set_alias(self, name: str, alias: str, version: str) -> Json:
+        undo = self._alias_again(name, alias)
+        await super().set_alias(name, alias, version)
+        return undo
+
+    async def _own_remove_alias(self, name: str, alias: str) -> Json:
+        undo = self._alias_again(name, alias)
+        await super().remove_alias(name, alias)
+        return undo
+
+    def _alias_again(self, name: str, alias: str) -> list[str]:
+        meant = self.aliases(name).get(alias)
+        return ["remove_alias", name, alias] if meant is None else ["set_alias", name, alias, meant]
 
     async def _own_statistics(self, name: str | None, version: str | None) -> Json:
         return [asdict(each) for each in self.own_statistics(name, version)]

@@ -1,30 +1,31 @@
 """One of several processes: it answers the connections that the supervisor deals to it.
 
-`python -m serve.workers.worker DEALING TALKING`: the descriptors of two sockets to the supervisor, which
-writes the settings to standard input.
+`python -m serve.workers.worker DEALING TALKING FINISHED LIMITS`: the descriptors of two sockets to the
+supervisor and of what it shares with it; the supervisor writes the settings to standard input.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import typer
-import uvicorn
 
 from serve.engine.errors import StartupError
-from serve.process import opened
-from serve.rest.server import Beside, Drain, Server, configured, stop_cleanly_on_signals
+from serve.process import Process, opened
+from serve.rest.http import BoundedHttp, Limits
+from serve.rest.server import Server, configured, limits_of, stop_cleanly_on_signals
 from serve.settings import Settings
-from serve.workers.channel import Channel
-from serve.workers.colleagues import ManyColleagues
-from serve.workers.supervisor import READY
+from serve.workers.channel import Channel, ChannelClosedError
+from serve.workers.colleagues import CATCH_UP, READY, ManyColleagues
+from serve.workers.dealing import SURPLUS
+from serve.workers.shared import Count, shared_limits
 
-MOST_DESCRIPTORS = 16
-"""Connections in one message: the supervisor sends one."""
+log = logging.getLogger("adaptact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +34,120 @@ class Line:
 
     dealing: socket.socket
     talking: socket.socket
+    finished: Count
     colleagues: ManyColleagues
+
+
+class DealtHttp(BoundedHttp):
+    """A connection that the supervisor counts until it ends."""
+
+    def __init__(self, *, limits: Limits, surplus: int, finished: Callable[[], None], **named: Any) -> None:
+        """It is by `surplus` beyond the limit; `finished` is called when it ends."""
+        super().__init__(limits=limits, **named)
+        self._surplus = surplus
+        self._finished = finished
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """As any, but for the limit: the supervisor has counted the connections of all workers."""
+        own = len(self.connections) + 1
+        self._limits = replace(self._limits, connections=own - self._surplus)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say so."""
+        super().connection_lost(exc)
+        self._finished()
+
+
+class Dealt:
+    """The door through which the supervisor's connections come; `take` is called when there are some."""
+
+    def __init__(self, dealing: socket.socket, take: Callable[[], None]) -> None:
+        """It is closed."""
+        self.open = False
+        self._dealing = dealing
+        self._take = take
+
+    async def start(self) -> None:
+        """Take them from now on."""
+        self.open = True
+        self._dealing.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._dealing, self._take)
+
+    async def stop(self, grace_seconds: float) -> None:
+        """From now on what comes is closed at once: nobody else takes it."""
+        self.open = False
 
 
 class DealtServer(Server):
     """A web server without a port of its own."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        drain: Drain,
-        grace_seconds: int,
-        beside: Sequence[Beside],
-        supervisor: "Line",
-    ) -> None:
+    def __init__(self, process: Process, settings: Settings, supervisor: Line) -> None:
         """The supervisor gives it connections, and asks what its colleagues are asked."""
-        super().__init__(config, drain, grace_seconds, beside)
+        config = configured(process.app, settings, process.tls)
+        self._dealt = Dealt(supervisor.dealing, self._take)
+        # Closed first: what stayed open would hold up the end until the grace is over.
+        beside = [self._dealt, *process.beside]
+        super().__init__(config, process.engine.drain, settings.stop_grace_seconds, beside)
+        self._limits = limits_of(settings)
         self._supervisor = supervisor
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Be ready for connections, and say so."""
-        await super().startup([])
-        reader, writer = await asyncio.open_connection(sock=self._supervisor.talking)
-        colleagues = self._supervisor.colleagues
-        channel = colleagues.channel = Channel(reader, writer, colleagues.own)
+        """Be ready for connections, and say so; no door opens before what others were told is done."""
+        supervisor = self._supervisor
+        reader, writer = await asyncio.open_connection(sock=supervisor.talking)
+        channel = supervisor.colleagues.channel = Channel(reader, writer, supervisor.colleagues.own)
         self._keep(channel.listen()).add_done_callback(self._supervisor_is_gone)
-        self._supervisor.dealing.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._supervisor.dealing, self._take)
-        await channel.ask(READY)
+        try:
+            await channel.ask(CATCH_UP)
+            await super().startup([])
+            await channel.ask(READY)
+        except ChannelClosedError:
+            self.should_exit = True
 
     def _take(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             while True:
-                content, descriptors, _, _ = socket.recv_fds(self._supervisor.dealing, 1, MOST_DESCRIPTORS)
-                for each in descriptors:
-                    self._keep(self._answer(socket.socket(fileno=each)))
+                content, descriptors, _, _ = socket.recv_fds(
+                    self._supervisor.dealing, SURPLUS.size, 1, socket.MSG_CMSG_CLOEXEC
+                )
                 if not content:
-                    asyncio.get_running_loop().remove_reader(self._supervisor.dealing)
-                    return
+                    break
+                if descriptors:
+                    (surplus,) = SURPLUS.unpack(content)
+                    self._keep(self._answer(socket.socket(fileno=descriptors[0]), surplus))
+                else:
+                    log.error("a connection is cut off: this process has no descriptor left for it")
+                    self._supervisor.finished.increase()
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass
+        asyncio.get_running_loop().remove_reader(self._supervisor.dealing)
 
-    async def _answer(self, connection: socket.socket) -> None:
+    async def _answer(self, connection: socket.socket, surplus: int) -> None:
         connection.setblocking(False)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, connection, ssl=self.config.ssl
+            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
+                partial(self._protocol, surplus), connection, ssl=self.config.ssl
             )
-        except OSError:  # it is gone already, or is not TLS
+        except OSError:  # it is gone already, or is not TLS: then the protocol was told of no connection
             connection.close()
+            self._supervisor.finished.increase()
+        else:
+            if not self._dealt.open:
+                protocol.shutdown()
 
-    def _protocol(self) -> asyncio.Protocol:
-        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+    def _protocol(self, surplus: int) -> DealtHttp:
+        return DealtHttp(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            limits=self._limits,
+            surplus=surplus,
+            finished=self._supervisor.finished.increase,
         )
-        return made
 
     def _keep(self, work: Awaitable[object]) -> asyncio.Task[object]:
         task = asyncio.ensure_future(work)
@@ -101,18 +162,17 @@ class DealtServer(Server):
 
 def main() -> None:
     """Answer until the supervisor says to end, or is gone; raises SystemExit with 1 where it cannot start."""
+    stop_cleanly_on_signals()
     settings = Settings.model_validate_json(sys.stdin.read())
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
     )
-    stop_cleanly_on_signals()
-    dealing, talking = (socket.socket(fileno=int(each)) for each in sys.argv[1:3])
-    line = Line(dealing, talking, ManyColleagues())
+    dealing, talking, finished, limits = map(int, sys.argv[1:5])
+    colleagues = ManyColleagues()
+    line = Line(socket.socket(fileno=dealing), socket.socket(fileno=talking), Count(finished), colleagues)
     try:
-        with opened(settings, line.colleagues) as process:
-            grace = settings.stop_grace_seconds
-            config = configured(process.app, settings, process.tls)
-            DealtServer(config, process.engine.drain, grace, process.beside, line).run()
+        with opened(settings, colleagues, shared_limits(limits)) as process:
+            DealtServer(process, settings, line).run()
     except StartupError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from error

@@ -31,6 +31,7 @@ class Certificates:
 
 def write_certificates(folder: Path) -> Certificates:
     """An authority, certificates of it for `server` and `client`, and one for `stranger` by itself."""
+    folder.mkdir(exist_ok=True)
     made = Certificates(folder)
     key = _key(folder, "authority")
     authority = _certificate("authority", key, None, key)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.cli import default_of
+from serve.cli import PANELS, described
 from serve.rest.listener import listen
 from serve.settings import Settings
 from tests.serve import models
@@ -25,15 +25,24 @@ def _run(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     )
 
 
-def test_help_lists_every_setting_with_its_variable_default_and_meaning(tmp_path: Path) -> None:
+def test_help_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -> None:
     ran = _run(tmp_path, "--help")
     assert ran.returncode == 0
     text = re.sub(r"[│\s]+", " ", ran.stdout)
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in text
-        assert f"ADAPTACT_{name.upper()}" in text
-        assert str(field.description) in text
-        assert f"[default: ({'required' if field.is_required() else default_of(field)})]" in text
+        assert described(field) in text
+    assert "--port <int> Port to listen on; 0 picks a free one. Default: 8000." in text
+    assert "--models <path> Folder of models. Required." in text
+    for heading in PANELS.values():
+        assert heading in text
+
+
+@pytest.mark.parametrize("name", ["stall_seconds", "port"])
+def test_every_setting_is_an_environment_variable_too(tmp_path: Path, name: str) -> None:
+    ran = _run(tmp_path, "--models", "m", **{f"ADAPTACT_{name.upper()}": "-1"})
+    assert ran.returncode == 2
+    assert f"`--{name.replace('_', '-')}` has a wrong value `-1" in ran.stderr
 
 
 @pytest.mark.parametrize(

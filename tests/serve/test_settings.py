@@ -77,3 +77,39 @@ def test_runs_at_once_share_the_cores(
     monkeypatch.setattr(settings, "available_cores", lambda: cores)
     made = Settings(models=Path("m"), threads=threads, concurrency=concurrency)
     assert (made.run_threads, made.run_concurrency) == expected
+
+
+@pytest.mark.parametrize(
+    "variable", ["ADAPTACT_QUEUE_LENGHT", "adaptact_Queue_length_", "ADAPTACT_QUEUELENGTH"]
+)
+def test_a_variable_that_is_almost_a_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "3")
+    with pytest.raises(ValidationError) as error:
+        Settings(models=Path("m"))
+    (problem,) = error.value.errors()
+    assert (problem["loc"], problem["input"]) == (("queue_length",), "3")
+    assert problem["msg"] == f"`{variable}` is no setting, expected `ADAPTACT_QUEUE_LENGTH`"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ADAPTACT_API_KEY",
+        "ADAPTACT_KEY_PASSWORD",
+        "ADAPTACT_SERVICE_PORT",
+        "ADAPTACT_PORT_8000_TCP",
+        "QUEUE_LENGHT",
+    ],
+)
+def test_a_variable_that_others_read_is_left_alone(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "x")
+    Settings(models=Path("m"))
+
+
+def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEYS", "GRPC_PORT", "HOST", "QUEUE_LENGHT"):
+        monkeypatch.setenv(f"ADAPTACT_{name}", "")
+    made = Settings(models=Path("m"))
+    assert (made.keys, made.grpc_port, made.host) == (None, 0, "127.0.0.1")

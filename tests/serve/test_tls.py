@@ -1,5 +1,6 @@
 """The real process behind TLS, over HTTP and gRPC, with certificates of an authority of our own."""
 
+import shutil
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,8 +12,10 @@ import pytest
 
 from tests.serve import models
 from tests.serve.certificates import Certificates, write_certificates
-from tests.serve.process import ServerProcess
+from tests.serve.process import ServerProcess, free_port
+from tests.waiting import until
 
+WORKERS = 2
 LIVE = "/inference.GRPCInferenceService/ServerLive"
 
 
@@ -28,15 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def _port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def _asked(server: ServerProcess, context: ssl.SSLContext) -> int:
     with httpx.Client(verify=context) as client:
         body = {"instances": [[1, 2, 3]]}
-        return client.post(f"{server.url}/v1/models/double:predict", json=body, timeout=20).status_code
+        return client.post(f"{server.url}/v1/models/double:predict", json=body, timeout=60).status_code
 
 
 def _trusting(files: Certificates, client: str | None = None) -> ssl.SSLContext:
@@ -52,13 +50,13 @@ def _call(port: int, files: Certificates, client: str | None = None) -> bytes:
         chain, key = (path.read_bytes() for path in files.pair(client))
     credentials = grpc.ssl_channel_credentials(files.authority.read_bytes(), key, chain)
     with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
-        answer: bytes = channel.unary_unary(LIVE)(b"", timeout=10)
+        answer: bytes = channel.unary_unary(LIVE)(b"", timeout=60)
     return answer
 
 
 @pytest.fixture(scope="module")
 def encrypted(files: Certificates, folder: Path) -> Iterator[tuple[ServerProcess, int]]:
-    port = _port()
+    port = free_port()
     with ServerProcess("--models", str(folder), *files.settings(), "--grpc-port", str(port)) as server:
         yield server, port
 
@@ -75,7 +73,7 @@ def test_the_first_line_says_https_and_it_answers(
 def test_nothing_is_answered_that_is_not_encrypted(encrypted: tuple[ServerProcess, int]) -> None:
     server, port = encrypted
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"http://{server.address}/v2/health/live", timeout=10)
+        httpx.get(f"http://{server.address}/v2/health/live", timeout=60)
     with grpc.insecure_channel(f"localhost:{port}") as channel, pytest.raises(grpc.RpcError):
         channel.unary_unary(LIVE)(b"", timeout=5)
 
@@ -90,17 +88,23 @@ def test_tls_before_1_2_is_refused(encrypted: tuple[ServerProcess, int], files: 
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     assert _asked(server, _trusting(files)) == 200
     with (
-        socket.create_connection((server.host, server.port), timeout=10) as connection,
+        socket.create_connection((server.host, server.port), timeout=60) as connection,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(connection, server_hostname="localhost")
 
 
-@pytest.fixture(scope="module")
-def mutual(files: Certificates, folder: Path) -> Iterator[tuple[ServerProcess, int]]:
-    port = _port()
-    tls = (*files.settings(), "--tls-client-ca", str(files.authority))
-    with ServerProcess("--models", str(folder), *tls, "--grpc-port", str(port)) as server:
+def _mutual(files: Certificates) -> tuple[str, ...]:
+    return *files.settings(), "--tls-client-ca", str(files.authority)
+
+
+@pytest.fixture(scope="module", params=[1, WORKERS])
+def mutual(
+    files: Certificates, folder: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[ServerProcess, int]]:
+    port, workers = free_port(), ("--workers", str(request.param))
+    options = (*_mutual(files), "--grpc-port", str(port), *workers)
+    with ServerProcess("--models", str(folder), *options) as server:
         yield server, port
 
 
@@ -108,8 +112,9 @@ def test_a_client_with_a_certificate_of_the_authority_is_answered(
     mutual: tuple[ServerProcess, int], files: Certificates
 ) -> None:
     server, port = mutual
-    assert _asked(server, _trusting(files, "client")) == 200
-    assert _call(port, files, "client") == b"\x08\x01"
+    for _ in range(WORKERS):  # each connection is another worker's
+        assert _asked(server, _trusting(files, "client")) == 200
+        assert _call(port, files, "client") == b"\x08\x01"
 
 
 @pytest.mark.parametrize("client", [None, "stranger"])
@@ -117,8 +122,47 @@ def test_any_other_client_is_refused(
     mutual: tuple[ServerProcess, int], files: Certificates, client: str | None
 ) -> None:
     server, port = mutual
-    with pytest.raises((httpx.HTTPError, ssl.SSLError)):
-        _asked(server, _trusting(files, client))
-    with pytest.raises(grpc.RpcError):
-        _call(port, files, client)
+    for _ in range(WORKERS):
+        with pytest.raises((httpx.HTTPError, ssl.SSLError)):
+            _asked(server, _trusting(files, client))
+        with pytest.raises(grpc.RpcError):
+            _call(port, files, client)
     assert _asked(server, _trusting(files, "client")) == 200
+
+
+def _answers(server: ServerProcess, files: Certificates) -> bool:
+    try:
+        return _asked(server, _trusting(files, "client")) == 200
+    except (httpx.HTTPError, ssl.SSLError):
+        return False
+
+
+def _is_called(port: int, files: Certificates) -> bool:
+    try:
+        return _call(port, files, "client") == b"\x08\x01"
+    except grpc.RpcError:
+        return False
+
+
+def test_new_files_are_for_new_connections_of_every_worker(
+    files: Certificates, folder: Path, tmp_path: Path
+) -> None:
+    used = write_certificates(tmp_path / "used")
+    before = Certificates(Path(shutil.copytree(used.folder, tmp_path / "before")))
+    port = free_port()
+    options = (*_mutual(used), "--workers", str(WORKERS), "--grpc-port", str(port))
+    with (
+        ServerProcess("--models", str(folder), *options) as server,
+        httpx.Client(verify=_trusting(before, "client"), base_url=server.url) as kept,
+    ):
+        assert kept.get("/v2/health/live").status_code == 200
+        for each in files.folder.iterdir():
+            shutil.copy(each, used.folder)
+        until(lambda: all(_answers(server, files) for _ in range(2 * WORKERS)))
+        # Over gRPC the system chooses the worker, so only many connections have met them all.
+        until(lambda: all(_is_called(port, files) for _ in range(10)))
+        until(lambda: not any(_is_called(port, before) for _ in range(10)))
+        assert not any(_answers(server, before) for _ in range(2 * WORKERS))
+        assert kept.get("/v2/health/live").status_code == 200
+        used.pair("server")[1].write_text("rubbish")
+        assert all(_answers(server, files) for _ in range(2 * WORKERS))

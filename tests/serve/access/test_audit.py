@@ -32,3 +32,26 @@ def test_without_a_file_the_servers_log_has_the_line(caplog: pytest.LogCaptureFi
 def test_a_file_that_cannot_be_written_is_named_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="No such file"):
         AuditLog(tmp_path / "missing" / "audit.jsonl")
+
+
+def test_a_new_file_is_begun_where_the_old_was_moved_away(tmp_path: Path) -> None:
+    path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    audit = AuditLog(path)
+    audit.record("ops", "one", 200, "r-1")
+    path.rename(moved)
+    audit.record("ops", "two", 200, "r-2")
+    audit.close()
+    assert [json.loads(each.read_text())["action"] for each in (moved, path)] == ["one", "two"]
+
+
+def test_a_line_that_cannot_be_written_is_in_the_servers_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    audit = AuditLog(folder / "audit.jsonl")
+    folder.rename(tmp_path / "moved")
+    audit.record("ops", "one", 200, "r-1")
+    audit.close()
+    assert "the audit log cannot be written (No such file or directory)" in caplog.text
+    assert '"action": "one"' in caplog.text

@@ -63,18 +63,20 @@ def test_a_wrong_key_is_refused_wherever_it_comes_from(keys: Path, given: str, a
 
 
 def test_a_client_over_its_own_limit_is_told_when_to_come_again(keys: Path) -> None:
-    keys.write_text(entry("slow", "s", frozenset({"infer"}), 1) + entry("fast", "f", frozenset({"infer"})))
+    keys.write_text(
+        entry("slow", "s", frozenset({"infer"}), 0.001) + entry("fast", "f", frozenset({"infer"}))
+    )
     gate = Gate(keys)
     gate.admit("infer", "Bearer s", AWAY)
     with pytest.raises(ClientLimitError) as refused:
         gate.admit("infer", "Bearer s", "192.0.2.8")  # a key counts wherever it is used from
-    assert 0 < refused.value.retry_after_seconds <= 1
+    assert 0 < refused.value.retry_after_seconds <= 1000
     for _ in range(100):
         gate.admit("infer", "Bearer f", AWAY)
 
 
 def test_the_limit_for_everybody_is_counted_by_address_without_keys() -> None:
-    gate = Gate(requests_per_second=1)
+    gate = Gate(requests_per_second=0.001)
     gate.admit("infer", None, AWAY)
     with pytest.raises(ClientLimitError):
         gate.admit("infer", None, AWAY)

@@ -6,6 +6,7 @@ from typing import get_type_hints
 
 from serve.access.audit import AuditLog
 from serve.access.keys import ROLES
+from serve.access.limits import MOST_CLIENTS
 from serve.grpc.parse import MAX_FIELDS
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
@@ -38,6 +39,7 @@ def test_the_bounds_are_as_stated() -> None:
         f"{FREE_BYTES // 2**20} MiB, and beyond that {RATIO} times",
         f"{MAX_DEPTH} levels, {MAX_VALUES} values",
         f"| {MAX_STRINGS} | 400 |",
+        f"room for {MOST_CLIENTS} clients",
         f"{MAX_FIELDS} fields",
     ):
         assert stated in TEXT

@@ -1,11 +1,15 @@
+import os
+import shutil
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from serve.access import watched
 from serve.access.errors import TlsError
-from serve.access.tls import open_tls
+from serve.access.tls import Tls, open_tls
 from tests.serve.certificates import Certificates, write_certificates
 
 
@@ -70,8 +74,71 @@ def test_a_file_that_is_none_is_named(
 def test_nothing_older_than_tls_1_2_is_spoken(files: Certificates) -> None:
     tls = open_tls(*files.pair("server"), None)
     assert tls is not None
-    assert tls.context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert tls.context.verify_mode is ssl.CERT_NONE
+    assert tls.newest().context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls.newest().context.verify_mode is ssl.CERT_NONE
     mutual = open_tls(*files.pair("server"), files.authority)
     assert mutual is not None
-    assert mutual.context.verify_mode is ssl.CERT_REQUIRED
+    assert mutual.newest().context.verify_mode is ssl.CERT_REQUIRED
+
+
+def shown(tls: Tls, authority: Path) -> bool:
+    """Whether a client that trusts the authority takes the certificate that a new connection is given."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.create_default_context(cafile=str(authority))
+    server = tls.context.wrap_bio(to_server, to_client, server_side=True)
+    client = trusting.wrap_bio(to_client, to_server, server_hostname="localhost")
+    try:
+        for end in (client, server, client):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    except ssl.SSLCertVerificationError:
+        return False
+    assert client.version() == "TLSv1.3"
+    return True
+
+
+@pytest.fixture
+def changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
+    monkeypatch.setattr(watched, "LOOK_SECONDS", 0)
+    made = write_certificates(tmp_path)
+    for each in tmp_path.iterdir():
+        os.utime(each, (1, 1))  # a new file may be written within what the file system takes for one moment
+    return made
+
+
+def test_new_files_are_for_new_connections(files: Certificates, changing: Certificates) -> None:
+    old = Path(shutil.copy(changing.authority, changing.folder / "old.pem"))
+    tls = open_tls(*changing.pair("server"), changing.authority)
+    assert tls is not None
+    first = tls.newest()
+    assert shown(tls, old)
+    assert tls.newest() is first
+    for each in files.folder.iterdir():
+        shutil.copy(each, changing.folder)
+    assert shown(tls, files.authority)
+    assert not shown(tls, old)
+    newest = tls.newest()
+    assert newest.certificate == files.pair("server")[0].read_bytes()
+    assert newest.client_ca == files.authority.read_bytes()
+    assert newest.context.verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("broken", ["server.pem", "server.key", "authority.pem"])
+def test_a_new_file_that_cannot_be_used_is_named_and_the_old_ones_stay(
+    changing: Certificates, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    authority = Path(shutil.copy(changing.authority, changing.folder / "copy.pem"))
+    tls = open_tls(*changing.pair("server"), changing.authority)
+    assert tls is not None
+    before, path = tls.newest(), changing.folder / broken
+    content = path.read_bytes()
+    for wrong in ("rubbish", None):
+        path.unlink()
+        if wrong is not None:
+            path.write_text(wrong)
+        assert tls.newest() is before
+        assert f"`{path}`" in caplog.messages[-1]
+        assert "what was read before stays in use" in caplog.messages[-1]
+    assert shown(tls, authority)
+    path.write_bytes(content)
+    assert tls.newest() is not before

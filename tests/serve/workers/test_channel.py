@@ -7,6 +7,7 @@ import pytest
 
 from serve.engine.errors import EngineError, QueueFullError, UnknownModelError
 from serve.workers.channel import LARGEST_MESSAGE, LENGTH, Channel, ChannelClosedError, Json
+from tests.waiting import SECONDS
 
 Answer = Callable[[str, list[Json]], Awaitable[Json]]
 
@@ -83,6 +84,18 @@ def test_a_fault_arrives_without_its_text_which_only_the_log_has(caplog: pytest.
     assert "a secret" in caplog.text
 
 
+def test_an_answer_that_cannot_be_sent_is_a_fault_and_not_silence() -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        return object()
+
+    async def run() -> None:
+        async with pair(answer) as (asking, _):
+            with pytest.raises(EngineError, match="`fail` failed"):
+                await asyncio.wait_for(asking.ask("fail"), SECONDS)
+
+    asyncio.run(run())
+
+
 def test_whoever_waits_learns_that_the_other_process_is_gone() -> None:
     async def run() -> None:
         one, two = socket.socketpair()
@@ -105,7 +118,7 @@ def test_a_message_beyond_the_limit_ends_the_channel_before_it_is_read() -> None
         one, two = socket.socketpair()
         listening = await channel(one, nothing)
         two.send(LENGTH.pack(LARGEST_MESSAGE + 1))
-        await asyncio.wait_for(listening.listen(), 5)
+        await asyncio.wait_for(listening.listen(), SECONDS)
         two.close()
 
     asyncio.run(run())

@@ -1,13 +1,12 @@
 import http.client
-import json
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -15,16 +14,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.serve import models
 from tests.serve.process import COMMAND, ServerProcess
+from tests.serve.workers.running import (
+    BODY,
+    WORKERS,
+    Connection,
+    children,
+    connection_counts,
+    connections,
+    workers,
+)
+from tests.waiting import SECONDS, until
 
-WORKERS = 2
-WAIT_SECONDS = 30
-BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1.0, 2.0, 3.0]}]})
-
-
-@contextmanager
-def workers(folder: Path, *arguments: str) -> Iterator[ServerProcess]:
-    with ServerProcess("--models", str(folder), "--workers", str(WORKERS), *arguments) as server:
-        yield server
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+INFER = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -42,54 +44,17 @@ def server(folder: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-class Connection:
-    """One connection, which is one worker's."""
-
-    def __init__(self, server: ServerProcess) -> None:
-        self._connection = http.client.HTTPConnection(server.host, server.port, timeout=WAIT_SECONDS)
-
-    def ask(self, path: str, body: str | None = None, method: str = "") -> tuple[int, Any]:
-        self._connection.request(method or ("GET" if body is None else "POST"), path, body)
-        answer = self._connection.getresponse()
-        text = answer.read().decode()
-        return answer.status, json.loads(text) if text.startswith(("{", "[")) else text
-
-    def infer(self, version: str = "") -> tuple[int, Any]:
-        return self.ask(f"/v2/models/double{version and f'/versions/{version}'}/infer", BODY)
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@contextmanager
-def connections(server: ServerProcess, count: int = 2 * WORKERS) -> Iterator[list[Connection]]:
-    """So many connections, which are dealt out to all workers in turn."""
-    with ExitStack() as closing:
-        made = [Connection(server) for _ in range(count)]
-        for each in made:
-            closing.callback(each.close)
-            assert each.ask("/v2/health/live")[0] == 200
-        yield made
-
-
-def children(server: ServerProcess) -> list[psutil.Process]:
-    return psutil.Process(server.pid).children()
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def test_every_worker_gets_as_many_connections_as_the_others(server: ServerProcess) -> None:
     with connections(server, 4 * WORKERS):
-        counts = [
-            sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == server.port for each in found)
-            for found in (child.net_connections("tcp") for child in children(server))
-        ]
-    assert counts == [4] * WORKERS
+        assert connection_counts(server) == [4] * WORKERS
+    until(lambda: connection_counts(server) == [0] * WORKERS)
+    # Those of one worker end; it gets the next.
+    with connections(server, 2 * WORKERS) as made:
+        for each in made[::WORKERS]:
+            each.close()
+        until(lambda: sorted(connection_counts(server)) == [0, 2])
+        with connections(server, 2):
+            assert connection_counts(server) == [2] * WORKERS
 
 
 def test_what_one_worker_is_told_reaches_all(server: ServerProcess) -> None:
@@ -116,7 +81,7 @@ def test_what_cannot_be_done_is_refused_as_one_worker_would(server: ServerProces
         for each in asked:
             status, answer = each.ask("/v2/repository/models/missing/load", "{}")
             assert status == 404
-            assert answer["error"].startswith("Request for unknown model: `missing`")
+            assert answer["error"].startswith("failed to load `missing`")
 
 
 def test_metrics_and_statistics_are_of_all_workers_together(server: ServerProcess) -> None:
@@ -183,17 +148,101 @@ def test_sigterm_ends_all_with_status_0(folder: Path) -> None:
         assert not any(each.is_running() for each in found)
 
 
+def test_a_connection_that_is_kept_open_does_not_hold_up_the_end(folder: Path) -> None:
+    grace = 40
+    with workers(folder, "--stop-grace-seconds", str(grace)) as server, ExitStack() as closing:
+        begun = [
+            closing.enter_context(socket.create_connection((server.host, server.port))) for _ in range(2)
+        ]
+        body = BODY.encode()
+        for each in begun:
+            each.sendall(INFER % len(body) + body[:5])
+        os.kill(server.pid, signal.SIGTERM)
+        for _ in range(10):
+            late = closing.enter_context(socket.create_connection((server.host, server.port)))
+            with suppress(ConnectionError):
+                late.sendall(LIVE)
+                assert late.recv(1000)[:13] in (b"HTTP/1.1 200 ", b"")
+            time.sleep(0.1)
+        for each in begun:
+            each.sendall(body[5:])
+            assert each.recv(1000).startswith(b"HTTP/1.1 ")
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < grace / 2
+
+
 def test_workers_do_not_outlive_a_supervisor_that_is_killed(folder: Path) -> None:
     with workers(folder) as server:
         found = children(server)
         os.kill(server.pid, signal.SIGKILL)
-        _, alive = psutil.wait_procs(found, WAIT_SECONDS)
+        _, alive = psutil.wait_procs(found, SECONDS)
         assert not alive
 
 
 def test_a_server_whose_workers_cannot_start_says_why_and_ends(tmp_path: Path) -> None:
     command = [str(COMMAND), "--models", str(tmp_path), "--port", "0", "--workers", str(WORKERS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert done.returncode == 1
     assert "holds no model" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_sigterm_while_models_load_ends_all_with_status_0(tmp_path: Path) -> None:
+    models.put(tmp_path, "slow", models.slow_model(turns=10**12))  # its first run, on zeros, takes days
+    command = [str(COMMAND), "--models", str(tmp_path), "--port", "0", "--workers", str(WORKERS)]
+    command += ["--stop-grace-seconds", "3600"]  # for those who wait for an answer; here nobody does
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            loading = psutil.Process(process.pid)
+            until(lambda: len(loading.children()) == WORKERS)
+            found = loading.children()
+            until(lambda: all(each.cpu_times().user > 5 for each in found))  # they are well into that run
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+    _, alive = psutil.wait_procs(found, SECONDS)
+    assert not alive
+
+
+def test_the_limit_of_a_client_holds_for_all_workers_together(folder: Path) -> None:
+    with workers(folder, "--client-requests-per-second", "0.0001") as server, connections(server) as asked:
+        answers = [each.infer() for each in 2 * asked]
+    assert [status for status, _ in answers] == [200] + [429] * (len(answers) - 1)
+    assert "which is this client's limit" in answers[1][1]["error"]
+
+
+def test_the_limit_of_connections_holds_for_all_workers_together(folder: Path) -> None:
+    limit = 2 * WORKERS
+    with workers(folder, "--connections", str(limit)) as server, connections(server, limit) as made:
+        for _ in range(3):
+            one_more = Connection(server)
+            status, answer = one_more.infer()
+            one_more.close()
+            assert status == 503
+            assert "as many connections as it takes" in answer["error"]
+        assert [each.infer()[0] for each in made] == [200] * limit
+
+        def there_is_room() -> bool:
+            another = Connection(server)
+            status, _ = another.infer()
+            another.close()
+            return status == 200
+
+        made[0].close()
+        until(there_is_room)
+
+
+def test_connections_of_a_worker_that_died_and_those_that_say_nothing_leave_room(folder: Path) -> None:
+    limit = 2 * WORKERS
+    with workers(folder, "--connections", str(limit)) as server:
+        for _ in range(3 * limit):
+            socket.create_connection((server.host, server.port)).close()
+        until(lambda: connection_counts(server) == [0] * WORKERS)
+        with connections(server, limit):
+            victim = children(server)[0]
+            victim.kill()
+            until(lambda: len(children(server)) == WORKERS and victim not in children(server))
+            with connections(server, limit // WORKERS):
+                pass

@@ -1,17 +1,16 @@
 """Who may make which call: the gate of every door, told what gRPC knows of a caller."""
 
-import ipaddress
-from urllib.parse import unquote
-
-from grpc.aio import ServicerContext
-
-from serve.access.gate import Caller, Gate, Right
+from serve.access.entrance import Entrance
+from serve.access.gate import Gate, Right
+from serve.grpc.call import Call, Verb
+from serve.grpc.errors import number_of
 from serve.grpc.wire import Message
 
 # What load balancers ask, who have no key.
 FREE = ("ServerLive", "ServerReady", "ModelReady", "HealthCheck")
 ADMINISTERING = ("RepositoryModelLoad", "RepositoryModelUnload")
 SETTING = ("TraceSetting", "LogSettings")
+LONGEST_NAME = 512
 
 
 def right_for(verb: str, asked: Message) -> Right:
@@ -22,34 +21,24 @@ def right_for(verb: str, asked: Message) -> Right:
     return "admin" if changes else "infer"
 
 
-def admit(gate: Gate, right: Right, context: "ServicerContext[bytes, bytes]") -> Caller | None:
-    """Who calls, if that had to be asked; raises `AccessError`."""
+def admit(gate: Gate, right: Right, call: Call) -> None:
+    """Let the call pass; raises `AccessError`."""
     if right == "free" or (right == "infer" and gate.is_open):
-        return None
-    return gate.admit(right, *sender_of(context))
+        return
+    gate.admit(right, *call.sender)
 
 
-def sender_of(context: "ServicerContext[bytes, bytes]") -> tuple[str | None, str | None]:
-    """The call's `Authorization` and where it comes from; no address on a socket of this machine."""
-    authorization = dict(context.invocation_metadata() or ()).get("authorization")
-    return authorization if isinstance(authorization, str) else None, address_of(context.peer())
-
-
-def address_of(peer: str) -> str | None:
-    """The address in what gRPC calls the peer: `ipv4:127.0.0.1:80` or `ipv6:%5B::1%5D:80`.
-
-    None for a socket of this machine, `unix:...`; of any other kind what it is, which is nobody's address.
-    """
-    kind, _, rest = unquote(peer).partition(":")
-    if kind == "unix":
-        return None
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    text = rest.rpartition(":")[0].strip("[]").partition("%")[0]
+async def administer(verb: Verb, name: str, asked: Message, call: Call, entrance: Entrance) -> Message:
+    """The verb's answer, for those who may; the audit log says who asked, and what for."""
+    gate = entrance.gate
+    error: BaseException | None = None
     try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return peer
-    # A socket for both families names a client of the older one so.
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+        admit(gate, "admin", call)
+        return await verb(asked, call)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        caller = gate.named(*call.sender).name
+        action = f"gRPC {name} {getattr(asked, 'model_name', '')[:LONGEST_NAME]}".strip()
+        entrance.audit.record(caller, action, number_of(error), call.identity.request_id)

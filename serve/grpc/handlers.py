@@ -1,159 +1,180 @@
 """From a call's bytes to a verb and back: what gRPC is given to call."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
 
 import grpc
+import grpc.aio
 
-from serve.access.audit import AuditLog
-from serve.access.gate import Gate
+from serve.access.entrance import Entrance
 from serve.engine.engine import Engine
-from serve.engine.errors import EngineError, UnsupportedError
-from serve.grpc.access import admit, right_for, sender_of
-from serve.grpc.errors import number_of, refuse
-from serve.grpc.health import PROTOCOL, check, watch
-from serve.grpc.infer import Inference
-from serve.grpc.logged import CallLog, Context, Streaming, Unary
+from serve.engine.errors import DrainingError, EngineError, UnsupportedError
+from serve.grpc.access import administer, admit, right_for
+from serve.grpc.call import Answer, Call, Context, Verb
+from serve.grpc.errors import refuse
+from serve.grpc.health import check, watch
+from serve.grpc.infer import Inference, Request
+from serve.grpc.logged import logged
 from serve.grpc.parse import parse
-from serve.grpc.traced import INFER, traced
-from serve.grpc.verbs import Verb, stream_infer, verbs
-from serve.grpc.wire import Message, message_class, service
-from serve.rest.observed import Watchers
+from serve.grpc.stream import Stream
+from serve.grpc.traced import traced
+from serve.grpc.verbs import verbs
+from serve.grpc.wire import HEALTH, PROTOCOL, Message, message_class, service
+from serve.rejections import message_of
+from serve.watch.watchers import Watchers
 from serve.workers.colleagues import Colleagues
 
-HEALTH = "grpc.health.v1.Health"
-LONGEST_NAME = 512
-STREAM, CHECK = f"/{PROTOCOL}/ModelStreamInfer", f"/{HEALTH}/Check"
-
-
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """What every call passes, where those that administer are written down, and who is told of all."""
-
-    gate: Gate
-    audit: AuditLog
-    watchers: Watchers = field(default_factory=Watchers)
+INFER, STREAM = "ModelInfer", "ModelStreamInfer"
+StreamReply = message_class("inference.ModelStreamInferResponse")
+Write: TypeAlias = Callable[[Message], bytes]
 
 
 class Handlers:
     """The protocol's verbs and the health service, by the path of the call."""
 
-    def __init__(self, engine: Engine, entrance: Entrance, colleagues: Colleagues) -> None:
-        """Answer for this engine."""
-        inference = Inference(engine)
-        protocol, health = service(PROTOCOL).methods_by_name, service(HEALTH).methods_by_name
+    def __init__(
+        self,
+        engine: Engine,
+        entrance: Entrance,
+        watchers: Watchers,
+        colleagues: Colleagues,
+        largest_bytes: int,
+    ) -> None:
+        """Answer for this engine; no message is larger than that."""
+        self._engine = engine
+        self._entrance = entrance
+        self._watchers = watchers
+        self._ending = asyncio.Event()
+        self._found = self._handlers(colleagues, largest_bytes)
 
-        async def check_health(asked: Message, left_seconds: float | None) -> Message:
-            return check(engine, asked.service)
-
-        calls = CallLog(entrance.watchers.log, entrance.gate)
-
-        def unary(path: str, verb: Verb, asked_type: Any) -> Any:
-            return _unary(calls.unary(path, _answering(verb, asked_type, entrance)))
-
-        found = {
-            path: unary(path, verb, protocol[name].input_type)
-            for name, verb in verbs(engine, inference, colleagues).items()
-            for path in (f"/{PROTOCOL}/{name}",)
-        }
-        streaming = _streaming(inference, protocol["ModelStreamInfer"].input_type, entrance.gate)
-        found[STREAM] = grpc.stream_stream_rpc_method_handler(calls.streaming(STREAM, streaming))
-        found[CHECK] = unary(CHECK, check_health, health["Check"].input_type)
-        found[f"/{HEALTH}/Watch"] = grpc.unary_stream_rpc_method_handler(
-            _watching(engine, health["Watch"].input_type)
-        )
-        self._found = found
-        self._absent = _unary(_not_here)
+    def end(self) -> None:
+        """End the calls that last until the client has enough, once what was asked in them is answered."""
+        self._ending.set()
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
         """What answers the call; None for a service that is not here."""
         found = self._found.get(details.method)
         if found is None and details.method.startswith(f"/{PROTOCOL}/"):
-            return self._absent
+            return _unary(self._logged(_not_here, details.method))
         return found
 
+    def _handlers(self, colleagues: Colleagues, largest_bytes: int) -> dict[str, Any]:
+        protocol, health = service(PROTOCOL).methods_by_name, service(HEALTH).methods_by_name
 
-def _unary(answer: Unary) -> Any:
-    return grpc.unary_unary_rpc_method_handler(answer)
+        async def check_health(asked: Message, call: Call) -> Message:
+            return check(self._engine, asked.service)
+
+        found = {
+            f"/{PROTOCOL}/{name}": _answering(verb, protocol[name].input_type, self._entrance)
+            for name, verb in verbs(self._engine, colleagues).items()
+        }
+        found[f"/{HEALTH}/Check"] = _answering(check_health, health["Check"].input_type, self._entrance)
+        found[f"/{PROTOCOL}/{INFER}"] = self._inferring(INFER, _plain)
+        stream, watching = f"/{PROTOCOL}/{STREAM}", f"/{HEALTH}/Watch"
+        streaming = self._logged(self._inferring(STREAM, _in_stream), stream)
+        return {
+            **{path: _unary(self._logged(answer, path)) for path, answer in found.items()},
+            stream: _streaming(streaming, self._ending, largest_bytes),
+            watching: _watching(self._engine, health["Watch"].input_type, self._ending),
+        }
+
+    def _logged(self, answer: Answer, path: str) -> Answer:
+        return logged(answer, path, self._watchers.log, self._entrance.gate)
+
+    def _inferring(self, name: str, write: Write) -> Answer:
+        inference = Inference(self._engine)
+        verb = traced(inference.answer, name, self._watchers.telemetry)
+        gate = self._entrance.gate
+
+        async def answer(data: bytes, call: Call) -> bytes:
+            admit(gate, "infer", call)
+            return write(await verb(inference.read(data), call))
+
+        return answer
 
 
-def _answering(verb: Verb, asked_type: Any, entrance: Entrance) -> Unary:
+def _plain(reply: Message) -> bytes:
+    written: bytes = reply.SerializeToString()
+    return written
+
+
+def _in_stream(reply: Message) -> bytes:
+    return _plain(StreamReply(infer_response=reply))
+
+
+def _in_words(data: bytes, error: Exception) -> bytes:
+    """The answer to a stream's message that failed, with the message's id where it has one."""
+    failed = StreamReply(error_message=message_of(error))
+    try:
+        failed.infer_response.id = parse(Request, data).id
+    except EngineError:
+        failed.infer_response.SetInParent()
+    return _plain(failed)
+
+
+def _answering(verb: Verb, asked_type: Any, entrance: Entrance) -> Answer:
     name = asked_type.name.removesuffix("Request")
     kind = message_class(asked_type.full_name)
 
-    async def answer(data: bytes, context: Context) -> bytes:
+    async def answer(data: bytes, call: Call) -> bytes:
+        asked = parse(kind, data)
+        right = right_for(name, asked)
+        if right == "admin":
+            return _plain(await administer(verb, name, asked, call, entrance))
+        admit(entrance.gate, right, call)
+        return _plain(await verb(asked, call))
+
+    return answer
+
+
+def _unary(answer: Answer) -> Any:
+    async def door(data: bytes, context: Context) -> bytes:
         try:
-            message = parse(kind, data)
-            right = right_for(name, message)
-            answered = verb
-            if right == "admin":
-                answered = _administering(verb, name, entrance, context)
-            else:
-                admit(entrance.gate, right, context)
-            if name == INFER and entrance.watchers.telemetry is not None:
-                answered = traced(verb, entrance.watchers.telemetry, context)
-            reply = await answered(message, context.time_remaining())
-            written: bytes = reply.SerializeToString()
+            return await answer(data, Call(context))
         except Exception as error:  # noqa: BLE001  an outermost door: whatever it is, the client gets an answer
             await refuse(context, error)
-        return written
 
-    return answer
-
-
-def _administering(verb: Verb, name: str, entrance: Entrance, context: Context) -> Verb:
-    """The verb for those who may, and a line about whoever asked in the audit log."""
-
-    async def answer(asked: Message, left_seconds: float | None) -> Message:
-        error: BaseException | None = None
-        try:
-            admit(entrance.gate, "admin", context)
-            return await verb(asked, left_seconds)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            caller = entrance.gate.named(*sender_of(context)).name
-            action = f"gRPC {name} {getattr(asked, 'model_name', '')[:LONGEST_NAME]}".strip()
-            entrance.audit.record(caller, action, number_of(error), "")
-
-    return answer
+    return grpc.unary_unary_rpc_method_handler(door)
 
 
-def _streaming(inference: Inference, asked_type: Any, gate: Gate) -> Streaming:
+def _streaming(answer: Answer, ending: asyncio.Event, largest_bytes: int) -> Any:
+    async def door(coming: AsyncIterator[bytes], context: Context) -> None:
+        call, whole = Call(context), asyncio.current_task()
+
+        async def send(data: bytes) -> None:
+            try:
+                await context.write(data)
+            except grpc.aio.InternalError:
+                # Nobody is there any more, which gRPC mostly tells by cancelling the call itself.
+                assert whole is not None
+                whole.cancel()
+
+        async def answered(data: bytes) -> bytes:
+            try:
+                return await answer(data, call)
+            except Exception as error:  # noqa: BLE001  the other messages are answered all the same
+                return _in_words(data, error)
+
+        if not await Stream(answered, send, largest_bytes).run(coming, ending):
+            await refuse(context, DrainingError("the server is about to end, and takes no new requests"))
+
+    return grpc.stream_stream_rpc_method_handler(door)
+
+
+def _watching(engine: Engine, asked_type: Any, ending: asyncio.Event) -> Any:
     kind = message_class(asked_type.full_name)
 
-    async def stream(coming: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        async def messages() -> AsyncIterator[Message]:
-            async for data in coming:
-                admit(gate, "infer", context)  # each message counts as a request
-                yield parse(kind, data)
-
-        try:
-            async for reply in stream_infer(inference, messages(), context.time_remaining):
-                yield reply.SerializeToString()
-        except Exception as error:  # noqa: BLE001  an outermost door
-            await refuse(context, error)
-
-    return stream
-
-
-def _watching(engine: Engine, asked_type: Any) -> Any:
-    kind = message_class(asked_type.full_name)
-
-    async def stream(data: bytes, context: Context) -> AsyncIterator[bytes]:
+    async def door(data: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
             asked = parse(kind, data)
         except EngineError as error:
             await refuse(context, error)
-        async for found in watch(engine, asked.service):
-            yield found.SerializeToString()
+        async for found in watch(engine, asked.service, ending):
+            yield _plain(found)
 
-    return stream
+    return grpc.unary_stream_rpc_method_handler(door)
 
 
-async def _not_here(data: bytes, context: Context) -> bytes:
-    await refuse(
-        context, UnsupportedError("this server does not have this verb; send tensors in the messages")
-    )
+async def _not_here(data: bytes, call: Call) -> bytes:
+    raise UnsupportedError("this server does not have this verb; send tensors in the messages")

@@ -2,34 +2,35 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError, quoted
-from serve.grpc.wire import Message, message_class
+from serve.grpc.wire import PROTOCOL, Message, message_class
 
-PROTOCOL = "inference.GRPCInferenceService"
 LOOK_SECONDS = 1.0
 
 Response = message_class("grpc.health.v1.HealthCheckResponse")
+NOT_SERVING = Response(status="NOT_SERVING")
 
 
 def check(engine: Engine, name: str) -> Message:
     """Whether it serves: all of it by no name or the protocol's, else a model; raises `UnknownModelError`."""
     if name in ("", PROTOCOL):
-        return Response(status="SERVING" if engine.ready else "NOT_SERVING")
+        return Response(status="SERVING") if engine.ready else NOT_SERVING
     try:
         engine.model(name)
     except UnknownModelError as error:
         raise UnknownModelError(f"there is no service and no model {quoted(name)}") from error
     except EngineError:
-        return Response(status="NOT_SERVING")
+        return NOT_SERVING
     return Response(status="SERVING")
 
 
-async def watch(engine: Engine, name: str) -> AsyncIterator[Message]:
-    """What `check` says, now and whenever it is another."""
+async def watch(engine: Engine, name: str, ending: asyncio.Event) -> AsyncIterator[Message]:
+    """What `check` says, now and whenever it is another, until the server ends."""
     told = None
-    while True:
+    while not ending.is_set():
         try:
             found = check(engine, name)
         except UnknownModelError:
@@ -37,4 +38,7 @@ async def watch(engine: Engine, name: str) -> AsyncIterator[Message]:
         if found != told:
             told = found
             yield found
-        await asyncio.sleep(LOOK_SECONDS)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), LOOK_SECONDS)
+    if told != NOT_SERVING:
+        yield NOT_SERVING

@@ -1,13 +1,18 @@
-"""`ModelInfer` and `ModelStreamInfer`: the hot path."""
+"""`ModelInfer` and the messages of `ModelStreamInfer`: the hot path."""
 
 from asyncio import CancelledError
 from time import perf_counter
 
 from serve.engine.engine import Engine
-from serve.grpc.errors import number_of
+from serve.engine.errors import EngineError
+from serve.grpc.call import Call
+from serve.grpc.errors import OK, number_of
+from serve.grpc.parse import parse
 from serve.grpc.tensors import read_infer, write_infer
-from serve.grpc.wire import Message
+from serve.grpc.wire import Message, message_class
 from serve.rejections import count_rejection
+
+Request = message_class("inference.ModelInferRequest")
 
 
 class Inference:
@@ -17,8 +22,16 @@ class Inference:
         """Answer for this engine."""
         self._engine = engine
 
-    async def answer(self, message: Message, left_seconds: float | None) -> Message:
-        """The answer to a `ModelInferRequest` whose caller waits for so long; raises `EngineError`."""
+    def read(self, data: bytes) -> Message:
+        """The message; raises `MalformedRequestError` for bytes that are none, which count as a request."""
+        try:
+            return parse(Request, data)
+        except EngineError as error:
+            self._engine.metrics.unknown.count_request(number_of(error))
+            raise
+
+    async def answer(self, message: Message, call: Call) -> Message:
+        """The answer to a `ModelInferRequest`; raises `EngineError`."""
         metrics = self._engine.metrics.unknown
         try:
             start = perf_counter()
@@ -30,7 +43,7 @@ class Inference:
                 model,
                 request.inputs,
                 tuple(request.outputs),
-                timeout_seconds=_sooner(request.timeout_seconds, left_seconds),
+                timeout_seconds=_sooner(request.timeout_seconds, call.left_seconds),
             )
             ran = perf_counter()
             reply = write_infer(model.name, model.version, request, outputs, model.classes)
@@ -40,7 +53,7 @@ class Inference:
             metrics.count_request(number_of(error))
             count_rejection(self._engine.metrics, error)
             raise
-        metrics.count_request(number_of(None))
+        metrics.count_request(OK)
         return reply
 
 

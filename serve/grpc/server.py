@@ -7,12 +7,13 @@ import grpc
 import grpc.aio
 
 from serve.access.audit import AuditLog
+from serve.access.entrance import Entrance
 from serve.access.gate import Gate
-from serve.access.tls import Tls
+from serve.access.tls import Encryption, Tls
 from serve.engine.engine import Engine
 from serve.engine.errors import ListenError
-from serve.grpc.handlers import Entrance, Handlers
-from serve.rest.observed import Watchers
+from serve.grpc.handlers import Handlers
+from serve.watch.watchers import Watchers
 from serve.workers.colleagues import Colleagues
 
 CALLS_AT_ONCE = 1024
@@ -49,9 +50,14 @@ class GrpcServer:
         """Take calls from now on, on `port`; raises `ListenError`."""
         options = self._options
         server = grpc.aio.server(maximum_concurrent_rpcs=CALLS_AT_ONCE, options=_channel_options(options))
-        entrance = Entrance(options.gate, options.audit, options.watchers)
-        handlers = Handlers(self._engine, entrance, options.colleagues)
-        server.add_generic_rpc_handlers((handlers,))
+        self._handlers = Handlers(
+            self._engine,
+            Entrance(options.gate, options.audit),
+            options.watchers,
+            options.colleagues,
+            options.message_limit_bytes,
+        )
+        server.add_generic_rpc_handlers((self._handlers,))
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = f"{host}:{options.port}"
         try:
@@ -67,14 +73,30 @@ class GrpcServer:
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and end those that are not answered after so many seconds."""
         if self._server is not None:
+            self._handlers.end()
             await self._server.stop(grace_seconds)
 
 
 def credentials(tls: Tls) -> grpc.ServerCredentials:
-    """What encrypts calls, with the same files as over HTTP; gRPC takes no TLS older than 1.2."""
-    pair = tls.key.read_bytes(), tls.certificate.read_bytes()
-    authority = None if tls.client_ca is None else tls.client_ca.read_bytes()
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+    """What encrypts calls: the newest of the same files as over HTTP; gRPC takes no TLS older than 1.2."""
+    used = tls.newest()
+
+    def renewed() -> Any:
+        """What new connections begin with; None for what they began with before."""
+        nonlocal used
+        newest = tls.newest()
+        if newest is used:
+            return None
+        used = newest
+        return _configuration(newest)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(used), renewed, require_client_authentication=used.client_ca is not None
+    )
+
+
+def _configuration(files: Encryption) -> Any:
+    return grpc.ssl_server_certificate_configuration([(files.key, files.certificate)], files.client_ca)
 
 
 def _channel_options(options: GrpcOptions) -> list[tuple[str, int]]:

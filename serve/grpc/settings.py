@@ -1,45 +1,50 @@
-"""The server's settings over gRPC: which messages are logged, and traces, which there are none of."""
+"""The server's settings over gRPC: which messages are logged, and that nothing is traced to a file."""
 
-from typing import Any
+from dataclasses import asdict
 
 from serve.engine.engine import Engine
-from serve.engine.errors import UnsupportedError
 from serve.grpc.wire import Message, message_class
-from serve.rest.absent import OFF
-from serve.rest.log_settings import VERB, read_changes
+from serve.log_settings import change_log
+from serve.protocol.text import Value
+from serve.protocol.traces import change_traces
 from serve.workers.colleagues import Colleagues
 
 LogResponse = message_class("inference.LogSettingsResponse")
 TraceResponse = message_class("inference.TraceSettingResponse")
 
 
-async def change_log_settings(colleagues: Colleagues, asked: Message) -> Message:
+async def log_settings(colleagues: Colleagues, asked: Message) -> Message:
     """The settings, after every worker has changed those given; raises `MalformedRequestError`."""
-    given = {name: _value(each) for name, each in asked.settings.items()}
-    settings, *_ = await colleagues.everybody(VERB, read_changes(given))
+    given = {name: _given(each) for name, each in asked.settings.items()}
     reply = LogResponse()
-    for name, value in settings.items():
+    for name, value in asdict(await change_log(colleagues, given)).items():
         setattr(reply.settings[name], _place(value), value)
     return reply
 
 
 def trace_settings(engine: Engine, asked: Message) -> Message:
-    """That nothing is traced to a file; raises `UnsupportedError` where something should be."""
+    """That nothing is traced to a file; raises `EngineError` where something should be."""
     if asked.model_name:
         engine.model(asked.model_name)
-    wanted = {name: list(each.value) for name, each in asked.settings.items()}
-    told = {name: value if isinstance(value, list) else [str(value)] for name, value in OFF.items()}
-    if any(value not in ([], told.get(name)) for name, value in wanted.items()):
-        raise UnsupportedError("nothing is traced to a file by this server")
     reply = TraceResponse()
-    for name, values in told.items():
-        reply.settings[name].value.extend(map(str, values))
+    for name, value in asdict(change_traces(_wanted(asked))).items():
+        reply.settings[name].value.extend(value if isinstance(value, list) else [value])
     return reply
 
 
-def _value(setting: Message) -> Any:
+def _wanted(asked: Message) -> dict[str, Value]:
+    """The settings by name; without a value they are put back, and only the levels are several."""
+    given = {name: list(each.value) for name, each in asked.settings.items()}
+    return {
+        name: values or None if name == "trace_level" or len(values) != 1 else values[0]
+        for name, values in given.items()
+    }
+
+
+def _given(setting: Message) -> Value:
     choice = setting.WhichOneof("parameter_choice")
-    return None if choice is None else getattr(setting, choice)
+    value: Value = None if choice is None else getattr(setting, choice)
+    return value
 
 
 def _place(value: object) -> str:

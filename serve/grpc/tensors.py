@@ -8,7 +8,7 @@ from serve.engine.datatypes import Datatype
 from serve.engine.errors import MalformedRequestError, listed, quoted
 from serve.engine.signature import Array
 from serve.grpc.wire import Message, message_class
-from serve.protocol.binary import datatype_name, from_binary, shaped, to_binary
+from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, shaped, to_binary
 from serve.protocol.messages import InferRequest, RequestedOutput, read_datatype, read_shape
 from serve.protocol.parameters import check_reserved, read_parameters, timeout_seconds, whole_number
 from serve.protocol.replies import classified
@@ -35,22 +35,25 @@ CONTENTS = {
 
 def read_infer(message: Message) -> InferRequest:
     """The request in a `ModelInferRequest`; may raise `MalformedRequestError` or `UnsupportedError`."""
-    raw = message.raw_input_contents
-    if raw and len(raw) != len(message.inputs):
+    # Slices, here and below: they are lists at once, while iteration asks for one element after the other.
+    entries, raw = message.inputs[:], message.raw_input_contents[:]
+    if raw and len(raw) != len(entries):
         raise MalformedRequestError(
-            f"`raw_input_contents` holds `{len(raw)}` tensors for `{len(message.inputs)}` inputs; "
+            f"`raw_input_contents` holds `{len(raw)}` tensors for `{len(entries)}` inputs; "
             "expected one for each, in the same order, or none"
         )
     inputs: dict[str, Array] = {}
-    for position, entry in enumerate(message.inputs):
+    for position, entry in enumerate(entries):
         name = entry.name
         if name in inputs:
             raise MalformedRequestError(f"input {quoted(name)} already exists in the request")
         inputs[name] = _read_input(entry, raw[position] if raw else None)
+    outputs = _read_outputs(message.outputs[:])
+    if not message.parameters:
+        return InferRequest(inputs, outputs, True, message.id)
     parameters = read_parameters("request", "", _plain(message.parameters))
-    if parameters:
-        check_reserved(parameters)
-    return InferRequest(inputs, _read_outputs(message.outputs), True, message.id, timeout_seconds(parameters))
+    check_reserved(parameters)
+    return InferRequest(inputs, outputs, True, message.id, timeout_seconds(parameters))
 
 
 def write_infer(
@@ -71,12 +74,13 @@ def write_infer(
 
 def _read_input(entry: Message, raw: bytes | None) -> Array:
     name = entry.name
-    datatype, shape = read_datatype(name, entry.datatype), read_shape(name, list(entry.shape))
+    datatype, shape = read_datatype(name, entry.datatype), read_shape(name, entry.shape[:])
     if entry.parameters:
         read_parameters("input", name, _plain(entry.parameters))
     if raw is None:
         return shaped(name, _read_contents(name, entry.contents, datatype), shape)
-    if entry.HasField("contents"):
+    # Some clients send `contents` with nothing in it beside the bytes.
+    if entry.HasField("contents") and entry.contents.ListFields():
         raise MalformedRequestError(f"input {quoted(name)} has both `contents` and `raw_input_contents`")
     return from_binary(name, memoryview(raw), datatype, shape)
 
@@ -109,6 +113,10 @@ def _read_contents(name: str, contents: Message, datatype: Datatype) -> Array:
 
 
 def _texts(name: str, values: Sequence[bytes]) -> Array:
+    if len(values) > MAX_STRINGS:
+        raise MalformedRequestError(
+            f"input {quoted(name)} has `{len(values)}`, at most `{MAX_STRINGS}` strings"
+        )
     try:
         texts = [value.decode() for value in values]
     except UnicodeDecodeError as error:
@@ -134,7 +142,5 @@ def _read_outputs(entries: Sequence[Message]) -> Mapping[str, RequestedOutput]:
 
 def _plain(parameters: Mapping[str, Message]) -> dict[str, Value]:
     """The parameters by name; one that was given no value counts as not given."""
-    if not parameters:
-        return {}
     chosen = ((name, each, each.WhichOneof("parameter_choice")) for name, each in parameters.items())
     return {name: getattr(each, choice) for name, each, choice in chosen if choice}

@@ -1,4 +1,4 @@
-"""Calls as spans: what a model was asked over gRPC, by OpenTelemetry's conventions.
+"""Messages as spans: what a model was asked over gRPC, by OpenTelemetry's conventions.
 
 Source: OpenTelemetry, Semantic conventions for gRPC, https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 """
@@ -7,17 +7,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from grpc import StatusCode
-from grpc.aio import ServicerContext
 
+from serve.grpc.call import Call, Verb
 from serve.grpc.errors import number_of
-from serve.grpc.health import PROTOCOL
-from serve.grpc.verbs import Verb
-from serve.grpc.wire import Message
+from serve.grpc.wire import PROTOCOL, Message
 
 if TYPE_CHECKING:
-    from serve.rest.telemetry import Telemetry
+    from serve.watch.telemetry import Telemetry
 
-INFER = "ModelInfer"
 # Those that the conventions call the server's errors.
 SERVERS: tuple[int, ...] = tuple(
     code.value[0]
@@ -32,19 +29,18 @@ SERVERS: tuple[int, ...] = tuple(
 )
 
 
-def traced(verb: Verb, telemetry: "Telemetry", context: "ServicerContext[bytes, bytes]") -> Verb:
-    """`ModelInfer`, and a span about the call."""
+def traced(verb: Verb, name: str, telemetry: "Telemetry | None") -> Verb:
+    """The inference verb of this name, and a span about each message; without telemetry the verb alone."""
+    if telemetry is None:
+        return verb
+    fixed = {"rpc.system": "grpc", "rpc.service": PROTOCOL, "rpc.method": name}
 
-    async def answer(asked: Message, left_seconds: float | None) -> Message:
+    async def told(asked: Message, call: Call) -> Message:
         began = perf_counter()
-        about: dict[str, str | int] = {
-            "rpc.system": "grpc",
-            "rpc.service": PROTOCOL,
-            "rpc.method": INFER,
-        }
+        about: dict[str, str | int] = {**fixed}
         error: BaseException | None = None
         try:
-            reply = await verb(asked, left_seconds)
+            reply = await verb(asked, call)
             about |= {"adaptact.model": reply.model_name, "adaptact.version": reply.model_version}
             about["adaptact.rows"] = next(iter(asked.inputs[0].shape), 1) if asked.inputs else 1
             return reply
@@ -53,10 +49,7 @@ def traced(verb: Verb, telemetry: "Telemetry", context: "ServicerContext[bytes, 
             raise
         finally:
             number = about["rpc.grpc.status_code"] = number_of(error)
-            carried = {
-                name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)
-            }
             spent = began, perf_counter()
-            telemetry.span(f"{PROTOCOL}/{INFER}", carried, about, number in SERVERS, spent)
+            telemetry.span(f"{PROTOCOL}/{name}", call.headers, about, number in SERVERS, spent)
 
-    return answer
+    return told

@@ -1,84 +1,63 @@
 """Each verb of the protocol: what is asked of the engine, and how its answer is written."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any
 
 from google.protobuf.json_format import ParseDict
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnsupportedError
-from serve.engine.signature import TensorSpec
-from serve.grpc.errors import message_of
-from serve.grpc.infer import Inference
-from serve.grpc.settings import change_log_settings, trace_settings
+from serve.grpc.call import Call, Verb
+from serve.grpc.settings import log_settings, trace_settings
 from serve.grpc.wire import Message, message_class
-from serve.protocol.modelconfig import PLATFORM, read_load, write_configuration
+from serve.protocol.metadata import ServerMetadata, write_metadata
+from serve.protocol.modelconfig import read_load, write_configuration
 from serve.protocol.text import Value
-from serve.rest.models import ServerMetadata
 from serve.workers.colleagues import Colleagues
 
-Verb: TypeAlias = Callable[[Message, float | None], Awaitable[Message]]
-"""The answer to a message whose caller waits for so many seconds; raises `EngineError`."""
 
-
-def verbs(engine: Engine, inference: Inference, colleagues: Colleagues) -> Mapping[str, Verb]:
-    """The verbs that answer one message with one, by name."""
+def verbs(engine: Engine, colleagues: Colleagues) -> Mapping[str, Verb]:
+    """The verbs beside inference, by name."""
     reading = {
         "ServerLive": lambda _: _new("ServerLiveResponse", live=True),
         "ServerReady": lambda _: _new("ServerReadyResponse", ready=engine.ready),
         "ModelReady": lambda asked: _new("ModelReadyResponse", ready=_is_ready(engine, asked)),
-        "ServerMetadata": lambda _: _new("ServerMetadataResponse", **ServerMetadata().model_dump()),
+        "ServerMetadata": lambda _: _new("ServerMetadataResponse", **asdict(ServerMetadata())),
         "ModelMetadata": lambda asked: _metadata(engine, asked),
         "ModelConfig": lambda asked: _config(engine, asked),
         "RepositoryIndex": lambda asked: _index(engine, asked),
         "TraceSetting": lambda asked: trace_settings(engine, asked),
     }
 
-    async def load(asked: Message, left_seconds: float | None) -> Message:
+    async def load(asked: Message, call: Call) -> Message:
         given: dict[str, Value] = {name: _value(each) for name, each in asked.parameters.items()}
         await engine.load(asked.model_name, read_load(asked.model_name, {"parameters": given}))
         return _new("RepositoryModelLoadResponse")
 
-    async def unload(asked: Message, left_seconds: float | None) -> Message:
+    async def unload(asked: Message, call: Call) -> Message:
         await engine.unload(asked.model_name)
         return _new("RepositoryModelUnloadResponse")
 
-    async def statistics(asked: Message, left_seconds: float | None) -> Message:
+    async def statistics(asked: Message, call: Call) -> Message:
         found = await engine.statistics(asked.name or None, asked.version or None)
         told = [{**asdict(each), "inference_stats": asdict(each)} for each in found]
         return _filled("ModelStatisticsResponse", {"model_stats": told})
 
-    async def log_settings(asked: Message, left_seconds: float | None) -> Message:
-        return await change_log_settings(colleagues, asked)
+    async def change_log_settings(asked: Message, call: Call) -> Message:
+        return await log_settings(colleagues, asked)
 
     return {
         **{name: _at_once(answer) for name, answer in reading.items()},
-        "LogSettings": log_settings,
-        "ModelInfer": inference.answer,
+        "LogSettings": change_log_settings,
         "ModelStatistics": statistics,
         "RepositoryModelLoad": load,
         "RepositoryModelUnload": unload,
     }
 
 
-async def stream_infer(
-    inference: Inference, messages: AsyncIterator[Message], left_seconds: Callable[[], float | None]
-) -> AsyncIterator[Message]:
-    """An answer for each message, in their order; one that fails is answered in words."""
-    async for message in messages:
-        try:
-            yield _new(
-                "ModelStreamInferResponse", infer_response=await inference.answer(message, left_seconds())
-            )
-        except EngineError as error:
-            failed = _new("ModelStreamInferResponse", error_message=message_of(error))
-            failed.infer_response.id = message.id
-            yield failed
-
-
 def _at_once(answer: Callable[[Message], Message]) -> Verb:
-    async def verb(asked: Message, left_seconds: float | None) -> Message:
+    async def verb(asked: Message, call: Call) -> Message:
         return answer(asked)
 
     return verb
@@ -94,18 +73,8 @@ def _is_ready(engine: Engine, asked: Message) -> bool:
 
 def _metadata(engine: Engine, asked: Message) -> Message:
     model = engine.model(asked.name, asked.version or None)
-    return _new(
-        "ModelMetadataResponse",
-        name=model.name,
-        versions=engine.versions(model.name),
-        platform=PLATFORM,
-        inputs=[_tensor(spec) for spec in model.signature.inputs],
-        outputs=[_tensor(spec) for spec in model.signature.outputs],
-    )
-
-
-def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype.name, "shape": spec.dims}
+    told = asdict(write_metadata(model.name, engine.versions(model.name), model.signature))
+    return _new("ModelMetadataResponse", **told)
 
 
 def _config(engine: Engine, asked: Message) -> Message:

@@ -17,6 +17,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 Message: TypeAlias = Any
 """A message; its fields are those of the .proto file."""
 
+PROTOCOL = "inference.GRPCInferenceService"
+HEALTH = "grpc.health.v1.Health"
+
 POOL = descriptor_pool.DescriptorPool()
 for _file in descriptor_pb2.FileDescriptorSet.FromString(
     (files("serve.grpc") / "protocol.binpb").read_bytes()

@@ -3,9 +3,13 @@ from typing import get_args
 import pytest
 
 from serve.access.errors import AccessError, ClientLimitError, KeyRequiredError, RoleRequiredError
-from serve.engine.errors import InvalidInputError, QueueFullError
+from serve.engine.errors import EngineError, InvalidInputError, QueueFullError
 from serve.engine.metrics import Metrics, Reason
-from serve.rejections import REASONS, count_rejection
+from serve.rejections import FAULTS, REASONS, UNEXPECTED, Fault, count_rejection, fault_of, message_of
+
+
+def below(kind: type[EngineError]) -> list[type[EngineError]]:
+    return [each for child in kind.__subclasses__() for each in (child, *below(child))]
 
 
 def counted(metrics: Metrics) -> dict[str, float]:
@@ -14,6 +18,25 @@ def counted(metrics: Metrics) -> dict[str, float]:
         for reason in get_args(Reason)
     }
     return {reason: value for reason, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("kind", below(EngineError), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_engine_has_its_word(kind: type[EngineError]) -> None:
+    assert any(each in FAULTS for each in kind.__mro__)
+    assert fault_of(kind.__new__(kind)) in get_args(Fault)
+
+
+def test_every_word_is_some_errors() -> None:
+    assert set(FAULTS.values()) == set(get_args(Fault))
+
+
+def test_an_error_that_nobody_foresaw_is_the_servers_and_stays_in_its_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert fault_of(KeyError("secret")) == "failed"
+    assert message_of(KeyError("secret")) == UNEXPECTED
+    assert "secret" in caplog.text
+    assert message_of(InvalidInputError("why")) == "why"
 
 
 def test_every_reason_is_there_from_the_start_and_has_an_error(metrics: Metrics) -> None:

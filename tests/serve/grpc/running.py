@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from serve.engine import Engine, Metrics, open_engine
 from serve.grpc.server import GrpcOptions, GrpcServer
-from serve.rest.log_settings import log_filter
+from serve.log_settings import log_filter
 from serve.workers.colleagues import Colleagues
 from tests.serve.conftest import options
 

@@ -1,10 +1,14 @@
+from asyncio import CancelledError
+from typing import get_args
+
 import pytest
 from grpc import StatusCode
 
 from serve.access.errors import KeyRequiredError
 from serve.engine import errors
 from serve.engine.errors import EngineError
-from serve.grpc.errors import CODE, UNEXPECTED, code_of, message_of
+from serve.grpc.errors import CODE, code_of, number_of
+from serve.rejections import Fault
 
 
 def kinds(kind: type[EngineError] = EngineError) -> list[type[EngineError]]:
@@ -13,7 +17,6 @@ def kinds(kind: type[EngineError] = EngineError) -> list[type[EngineError]]:
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
 def test_every_error_of_the_engine_has_a_code(kind: type[EngineError]) -> None:
-    assert any(each in CODE for each in kind.__mro__)
     assert code_of(kind.__new__(kind)) not in (StatusCode.OK, StatusCode.UNKNOWN)
 
 
@@ -25,7 +28,10 @@ def test_what_is_the_clients_own_fault_is_told_apart_from_what_is_not() -> None:
     assert code_of(KeyError("")) is StatusCode.INTERNAL
 
 
-def test_an_error_that_nobody_foresaw_stays_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    assert message_of(KeyError("secret")) == UNEXPECTED
-    assert "secret" in caplog.text
-    assert message_of(errors.InvalidInputError("why")) == "why"
+def test_every_fault_has_a_code() -> None:
+    assert set(CODE) == set(get_args(Fault))
+
+
+def test_a_caller_who_went_away_is_no_error_of_the_servers() -> None:
+    assert code_of(CancelledError()) is StatusCode.CANCELLED
+    assert (number_of(None), number_of(CancelledError())) == (0, 1)

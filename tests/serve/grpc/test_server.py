@@ -19,9 +19,11 @@ from serve.access.gate import Gate
 from serve.access.keys import entry
 from serve.engine.errors import ListenError
 from serve.grpc.wire import Message, message_class
+from serve.watch.access_log import SAFE_ID, AccessLog
+from serve.watch.watchers import Watchers
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
-from tests.serve.process import ServerProcess
+from tests.serve.process import ServerProcess, free_port
 
 PROTOCOL = "inference.GRPCInferenceService"
 HEALTH = "grpc.health.v1.Health"
@@ -191,6 +193,24 @@ def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp
     audit.close()
 
 
+def test_an_administrators_line_and_the_access_logs_have_the_same_id(tmp_path: Path) -> None:
+    models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
+    audit, log = AuditLog(tmp_path / "audit.log"), AccessLog(tmp_path / "access.log")
+    asked = message_class("inference.RepositoryModelLoadRequest")(model_name="double").SerializeToString()
+    with running(tmp_path / "models", audit=audit, watchers=Watchers(log)) as where:
+        call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "job-71")])
+        call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "not safe")])
+    audit.close()
+    log.close()
+    audited, logged = (
+        [json.loads(line)["request_id"] for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("audit.log", "access.log")
+    )
+    assert audited == logged
+    assert audited[0] == "job-71"
+    assert SAFE_ID.fullmatch(audited[1].encode())
+
+
 def refused(where: Running, *arguments: Any, **options: Any) -> grpc.StatusCode:
     """The status code of a call, be it refused or not."""
     try:
@@ -236,8 +256,7 @@ def test_calls_are_counted_by_their_codes(tmp_path: Path) -> None:
 
 
 def test_the_command_opens_both_doors_and_closes_them(repository: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with ServerProcess("--models", str(repository), "--grpc-port", str(port)) as process:
         assert f"gRPC on port {port} serves" in process.first_line
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -47,6 +47,19 @@ def test_values_keep_their_bits() -> None:
     assert read_infer(request([1], "INT64", int64_contents=[-(2**63)])).inputs["x"][0] == -(2**63)
 
 
+def test_strings_in_contents_are_as_many_as_elsewhere_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.grpc.tensors.MAX_STRINGS", 2)
+    assert read_infer(request([2], "BYTES", bytes_contents=[b"", b""])).inputs["x"].size == 2
+    with pytest.raises(MalformedRequestError, match="has `3`, at most `2` strings"):
+        read_infer(request([3], "BYTES", bytes_contents=[b"", b"", b""]))
+
+
+def test_contents_that_hold_nothing_may_stand_beside_the_bytes() -> None:
+    made = request([1], "INT8", b"\7")
+    made.inputs[0].contents.SetInParent()
+    assert read_infer(made).inputs["x"].tolist() == [7]
+
+
 def two_inputs(*raw: bytes) -> Message:
     made = request([1], "INT8")
     made.inputs.add(name="z", shape=[1], datatype="INT8")

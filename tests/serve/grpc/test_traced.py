@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from serve.rest.observed import Watchers
-from serve.rest.telemetry import Telemetry
+from serve.watch.telemetry import Telemetry
+from serve.watch.watchers import Watchers
 from tests.serve import models
 from tests.serve.grpc.running import Running, running
 from tests.serve.grpc.test_server import answer, call, request

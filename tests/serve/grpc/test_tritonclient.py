@@ -53,6 +53,8 @@ def test_health_and_metadata(client: Any) -> None:
 def test_configuration_statistics_and_settings(client: Any) -> None:
     config = client.get_model_config("add_sub").config
     assert (config.name, config.backend, config.input[0].data_type) == ("add_sub", "onnxruntime", 8)
+    photos = client.get_model_config("photos", as_json=True)["config"]
+    assert photos["input"][0]["format"] == "FORMAT_NCHW"
     client.infer("add_sub", [tensor("INPUT0", LEFT), tensor("INPUT1", RIGHT)])
     (found,) = client.get_inference_statistics("add_sub").model_stats
     assert found.inference_count >= 2
@@ -65,7 +67,7 @@ def test_configuration_statistics_and_settings(client: Any) -> None:
         client.update_log_settings({"log_verbose_level": 1}).settings["log_verbose_level"].uint32_param == 1
     )
     assert client.update_log_settings({"log_verbose_level": 0}).settings["log_error"].bool_param
-    with pytest.raises(InferenceServerException, match=r"UNIMPLEMENTED.* nothing is traced"):
+    with pytest.raises(InferenceServerException, match=r"UNIMPLEMENTED.* `trace_level` cannot be"):
         client.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]})
     with pytest.raises(InferenceServerException, match=r"INVALID_ARGUMENT.* no setting of the log"):
         client.update_log_settings({"nope": 1})

@@ -1,31 +1,12 @@
 """Parts of the protocol that this server does not have, which say so: shared memory, and traces to a file."""
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 
 from serve.engine.engine import Engine
-from serve.engine.errors import MalformedRequestError, UnsupportedError, listed, quoted
-from serve.protocol.text import Value
+from serve.engine.errors import UnsupportedError
+from serve.protocol.traces import TraceSettings, change_traces
 from serve.rest.body import read_small_object
 from serve.rest.schemas import ERRORS, TRACE, ModelName
-
-OFF: dict[str, Value] = {
-    "trace_level": ["OFF"],
-    "trace_rate": "1000",
-    "trace_count": "-1",
-    "log_frequency": "0",
-    "trace_file": "",
-}
-
-
-class TraceSettings(BaseModel):
-    """Nothing is traced to a file."""
-
-    trace_level: list[str] = ["OFF"]
-    trace_rate: str = "1000"
-    trace_count: str = "-1"
-    log_frequency: str = "0"
-    trace_file: str = ""
 
 
 def trace_routes(engine: Engine) -> APIRouter:
@@ -46,13 +27,13 @@ def trace_routes(engine: Engine) -> APIRouter:
     @router.post("/trace/setting", openapi_extra=TRACE)
     async def change_trace_settings(request: Request) -> TraceSettings:
         """Takes what leaves it so, and refuses anything else."""
-        return _changed(await read_small_object(request.scope, request.receive))
+        return change_traces(await read_small_object(request.scope, request.receive))
 
     @router.post("/models/{model}/trace/setting", openapi_extra=TRACE)
     async def change_model_trace_settings(model: ModelName, request: Request) -> TraceSettings:
         """Takes what leaves it so, and refuses anything else."""
         engine.model(model)
-        return _changed(await read_small_object(request.scope, request.receive))
+        return change_traces(await read_small_object(request.scope, request.receive))
 
     return router
 
@@ -69,15 +50,3 @@ def shared_memory_routes() -> APIRouter:
 
 async def _refuse(request: Request) -> None:
     raise UnsupportedError("shared memory is not supported by this server; send tensors in binary")
-
-
-def _changed(given: dict[str, Value]) -> TraceSettings:
-    for key, value in given.items():
-        if key not in OFF:
-            raise MalformedRequestError(f"{quoted(key)} is no setting of traces; known: {listed(list(OFF))}")
-        # null puts a setting back to what it is anyway.
-        if value is not None and value != OFF[key]:
-            raise UnsupportedError(
-                f"traces to a file are not supported by this server; {quoted(key)} cannot be {quoted(value)}"
-            )
-    return TraceSettings()

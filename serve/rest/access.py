@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.access.entrance import Entrance
 from serve.access.errors import AccessError
 from serve.access.gate import Caller, Gate, Right
-from serve.rest.access_log import identify
 from serve.rest.errors import answer
+from serve.watch.access_log import identify
 
 READING = ("GET", "HEAD", "OPTIONS")
 # What changes nothing although it is no GET; whatever is not listed here is for administrators.
@@ -105,7 +105,7 @@ async def administer(entrance: Entrance, app: ASGIApp, scope: Scope, receive: Re
     finally:
         caller = scope.get(CALLER) or entrance.gate.named(*_sender(scope)).name
         action = f"{scope['method']} {scope['path'][:LONGEST_PATH]}"
-        identity = scope.get(IDENTITY) or identify(scope)
+        identity = scope.get(IDENTITY) or identify(scope["headers"])
         entrance.audit.record(caller, action, status, identity.request_id)
 
 

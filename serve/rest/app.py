@@ -8,7 +8,9 @@ from starlette.types import ASGIApp
 
 from serve.access.entrance import Entrance
 from serve.engine.engine import Engine
+from serve.log_settings import log_filter
 from serve.options import entrance_of
+from serve.protocol.metadata import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.absent import shared_memory_routes, trace_routes
 from serve.rest.access import with_keys
@@ -18,14 +20,15 @@ from serve.rest.door import Door
 from serve.rest.errors import HANDLERS
 from serve.rest.health import health_routes
 from serve.rest.infer import Inference, infer_routes
-from serve.rest.log_settings import log_filter, log_settings_routes
+from serve.rest.log_settings import log_settings_routes
 from serve.rest.metrics import metrics_routes
-from serve.rest.models import ServerMetadata, model_routes
-from serve.rest.observed import Observed, Watchers
+from serve.rest.models import model_routes
+from serve.rest.observed import Observed
 from serve.rest.predict import Prediction, predict_routes
 from serve.rest.repository import repository_routes
 from serve.rest.statistics import statistics_routes
 from serve.settings import Settings
+from serve.watch.watchers import Watchers
 from serve.workers.colleagues import Colleagues
 from serve.workers.metrics import offer_metrics
 

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from serve.engine.errors import MalformedRequestError, quoted
 from serve.protocol.compression import Coding, accepted_coding, decompress, read_coding
 from serve.protocol.text import Value, parse_object
+from serve.rest.cycle import CUT
 from serve.rest.errors import BodyTooLarge, UnsupportedEncoding
 
 JSON_BYTES = b"inference-header-content-length"
@@ -38,15 +39,16 @@ def read_head(scope: Scope) -> Head:
     return Head(
         headers.get(b"content-length", b""),
         _json_bytes(headers.get(JSON_BYTES)),
-        None if coding is None or coding in (b"", b"identity") else _coding(coding),
+        None if coding is None or coding.lower() in (b"", b"identity") else _coding(coding),
         None if accepted is None else accepted_coding(accepted.decode("latin-1")),
     )
 
 
-async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes | bytearray:
+async def read_body(scope: Scope, head: Head, receive: Receive, limit_bytes: int) -> bytes | bytearray:
     """The whole body, decompressed, whatever its content type says.
 
-    Raises `BodyTooLarge` as soon as the announced, the received or the decompressed bytes exceed the limit.
+    Raises `BodyTooLarge` as soon as the announced, the received or the decompressed bytes exceed the limit,
+    and the web server's own error where that does not read on.
     """
     announced = head.announced
     if announced.isdigit() and (len(announced) > DIGITS or int(announced) > limit_bytes):
@@ -54,6 +56,8 @@ async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes | b
     message = await receive()
     whole: bytes | bytearray = message.get("body", b"")
     while message.get("more_body"):
+        if CUT in scope:
+            raise scope[CUT]
         if len(whole) > limit_bytes:
             raise BodyTooLarge(limit_bytes)
         message = await receive()
@@ -68,7 +72,7 @@ async def read_body(head: Head, receive: Receive, limit_bytes: int) -> bytes | b
 
 async def read_small_object(scope: Scope, receive: Receive) -> dict[str, Value]:
     """The JSON object that a request sends; an empty one for an empty body."""
-    return parse_object(await read_body(read_head(scope), receive, SMALL_BYTES))
+    return parse_object(await read_body(scope, read_head(scope), receive, SMALL_BYTES))
 
 
 async def _decompressed(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> bytes:

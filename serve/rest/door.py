@@ -13,8 +13,8 @@ from serve.access.errors import AccessError
 from serve.engine.errors import EngineError
 from serve.rest.access import administer, admit, right_for
 from serve.rest.answers import Answer
+from serve.rest.cycle import CYCLE, TASK, write_in_one
 from serve.rest.errors import answer, answer_unexpected
-from serve.rest.http import CYCLE, TASK, write_in_one
 
 # By the path: what answers it, given the model's name and the version, if one is named.
 Handler = Callable[[Scope, Receive, str, str | None], Awaitable[Answer]]
@@ -62,6 +62,8 @@ class Door:
         if right == "admin":
             return await administer(self._entrance, self._app, scope, receive, send)
         admit(self._entrance.gate, right, scope)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the web server leaves out the body
         return await self._app(scope, receive, send)
 
     async def _answer_model(

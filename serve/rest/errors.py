@@ -1,6 +1,5 @@
-"""What each error means over HTTP: the only table of statuses, and the one form of an error's body."""
+"""What each error is over HTTP: the only table of statuses, and the one form of an error's body."""
 
-import logging
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from math import ceil
@@ -13,53 +12,24 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from serve.access.errors import AccessError, ClientLimitError, KeyRequiredError, RoleRequiredError
-from serve.engine.errors import (
-    AliasError,
-    ConfigError,
-    DeadlineExceededError,
-    DrainingError,
-    EngineError,
-    InvalidInputError,
-    MalformedRequestError,
-    ModelRefusedError,
-    ModelUnavailableError,
-    NotExpressibleError,
-    QueueFullError,
-    RunFailedError,
-    StartupError,
-    UnknownModelError,
-    UnsupportedError,
-    quoted,
-)
-from serve.protocol.compression import TooLargeUncompressedError
-from serve.workers.channel import ChannelClosedError
+from serve.access.errors import KeyRequiredError
+from serve.engine.errors import EngineError, quoted
+from serve.rejections import Fault, fault_of, message_of, retry_after_seconds
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-log = logging.getLogger("adaptact")
-
-STATUS: dict[type[EngineError], HTTPStatus] = {
-    UnknownModelError: HTTPStatus.NOT_FOUND,
-    ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
-    QueueFullError: HTTPStatus.SERVICE_UNAVAILABLE,
-    DrainingError: HTTPStatus.SERVICE_UNAVAILABLE,
-    ChannelClosedError: HTTPStatus.SERVICE_UNAVAILABLE,
-    DeadlineExceededError: HTTPStatus.GATEWAY_TIMEOUT,
-    AliasError: HTTPStatus.BAD_REQUEST,
-    ConfigError: HTTPStatus.BAD_REQUEST,
-    ModelRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
-    InvalidInputError: HTTPStatus.BAD_REQUEST,
-    MalformedRequestError: HTTPStatus.BAD_REQUEST,
-    TooLargeUncompressedError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    NotExpressibleError: HTTPStatus.BAD_REQUEST,
-    UnsupportedError: HTTPStatus.NOT_IMPLEMENTED,
-    RunFailedError: HTTPStatus.INTERNAL_SERVER_ERROR,
-    StartupError: HTTPStatus.SERVICE_UNAVAILABLE,
-    KeyRequiredError: HTTPStatus.UNAUTHORIZED,
-    RoleRequiredError: HTTPStatus.FORBIDDEN,
-    ClientLimitError: HTTPStatus.TOO_MANY_REQUESTS,
-    AccessError: HTTPStatus.FORBIDDEN,
+STATUS: dict[Fault, HTTPStatus] = {
+    "unknown": HTTPStatus.NOT_FOUND,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "late": HTTPStatus.GATEWAY_TIMEOUT,
+    "invalid": HTTPStatus.BAD_REQUEST,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "refused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "unsupported": HTTPStatus.NOT_IMPLEMENTED,
+    "failed": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "key": HTTPStatus.UNAUTHORIZED,
+    "role": HTTPStatus.FORBIDDEN,
+    "too_often": HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 
@@ -84,13 +54,8 @@ class UnsupportedEncoding(HTTPException):
 
 
 def status_of(error: Exception) -> int:
-    """The status that answers this error: the nearest of its classes that has one, else 500."""
-    if isinstance(error, HTTPException):
-        return error.status_code
-    for kind in type(error).__mro__:
-        if kind in STATUS:
-            return STATUS[kind]
-    return HTTPStatus.INTERNAL_SERVER_ERROR
+    """The status that answers this error."""
+    return error.status_code if isinstance(error, HTTPException) else STATUS[fault_of(error)]
 
 
 def answer(error: Exception) -> JSONResponse:
@@ -100,16 +65,14 @@ def answer(error: Exception) -> JSONResponse:
         message, headers = error.detail, error.headers
     elif isinstance(error, KeyRequiredError):
         headers = {"WWW-Authenticate": "Bearer"}
-    elif isinstance(error, QueueFullError | ClientLimitError):
-        headers = {"Retry-After": str(max(1, ceil(error.retry_after_seconds)))}
+    elif (seconds := retry_after_seconds(error)) is not None:
+        headers = {"Retry-After": str(max(1, ceil(seconds)))}
     return JSONResponse({"error": message}, status_of(error), headers)
 
 
 def answer_unexpected(error: Exception) -> JSONResponse:
     """The reply to an error that nobody foresaw: it goes to the log, not to the client."""
-    log.error("unexpected error", exc_info=error)
-    message = "something went wrong in the server; its log says what"
-    return JSONResponse({"error": message}, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return JSONResponse({"error": message_of(error)}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _answer_error(request: Request, error: Any) -> JSONResponse:
@@ -129,12 +92,13 @@ async def _answer_unroutable(request: Request, error: Any) -> JSONResponse:
 
 def _methods(request: Request) -> list[str]:
     """The methods that the path takes; the framework names only those of the first route that it finds."""
-    routes = request.app.routes
-    return [
-        method
-        for method in METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    ]
+
+    def takes(method: str) -> bool:
+        # The door asks for the one where the other is asked.
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if takes(method)]
 
 
 async def _answer_invalid(request: Request, error: Any) -> JSONResponse:

@@ -32,7 +32,7 @@ class Inference:
         engine = self._engine
         with Counting(engine, name, version):
             head = read_head(scope)
-            body = await read_body(head, receive, self._body_limit_bytes)
+            body = await read_body(scope, head, receive, self._body_limit_bytes)
             start = perf_counter()
             model = engine.model(name, version)
             notes: Notes | None = scope.get(NOTES)

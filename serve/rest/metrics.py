@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.rejections import count_rejection
+from serve.rest.connection import GONE
 from serve.rest.errors import status_of
-from serve.rest.http import GONE
 from serve.rest.schemas import ERRORS
 from serve.workers.colleagues import Colleagues
 from serve.workers.metrics import exposition

@@ -1,57 +1,15 @@
 """What the server is, what its models take and give, and the evidence they carry."""
 
-from collections.abc import Sequence
-from importlib.metadata import version as installed_version
-
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from serve.engine.engine import Engine
 from serve.engine.errors import quoted
 from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
-from serve.engine.signature import TensorSpec
-from serve.protocol.modelconfig import PLATFORM, ModelConfiguration, write_configuration
+from serve.protocol.metadata import ModelMetadata, ServerMetadata, write_metadata
+from serve.protocol.modelconfig import ModelConfiguration, write_configuration
 from serve.rest.schemas import ERRORS, ModelName, VersionName
-
-# Of the protocol's extensions, those that work here.
-EXTENSIONS = (
-    "binary_tensor_data",
-    "classification",
-    "logging",
-    "model_configuration",
-    "model_repository",
-    "model_repository(unload_dependents)",
-    "parameters",
-    "statistics",
-)
-
-
-class ServerMetadata(BaseModel):
-    """The server's name, version, and the extensions of the protocol it has."""
-
-    name: str = "adaptact"
-    version: str = installed_version("adaptact")
-    extensions: list[str] = list(EXTENSIONS)
-
-
-class TensorMetadata(BaseModel):
-    """An input or output; -1 in its shape is a size that may vary."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-class ModelMetadata(BaseModel):
-    """A model's versions that can answer, lowest first, and its inputs and outputs."""
-
-    name: str
-    versions: list[str]
-    platform: str = PLATFORM
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
 
 
 def model_routes(engine: Engine) -> APIRouter:
@@ -103,16 +61,7 @@ def _configuration(model: ServedModel) -> ModelConfiguration:
 
 
 def _describe(engine: Engine, model: ServedModel) -> ModelMetadata:
-    return ModelMetadata(
-        name=model.name,
-        versions=engine.versions(model.name),
-        inputs=_tensors(model.signature.inputs),
-        outputs=_tensors(model.signature.outputs),
-    )
-
-
-def _tensors(specs: Sequence[TensorSpec]) -> list[TensorMetadata]:
-    return [TensorMetadata(name=spec.name, datatype=spec.datatype.name, shape=spec.dims) for spec in specs]
+    return write_metadata(model.name, engine.versions(model.name), model.signature)
 
 
 def _manifest(model: ServedModel) -> dict[str, Json]:

@@ -1,49 +1,20 @@
 """Around the door: each request gets its id, and the access log and the traces are told what became of it."""
 
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.rest.access import CALLER, IDENTITY
-from serve.rest.access_log import REQUEST_ID, AccessLog, identify
-from serve.rest.http import CYCLE, WRITTEN, name_answer
+from serve.rest.cycle import CYCLE, WRITTEN, name_answer
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
 from serve.rest.notes import NOTES, Notes
-from serve.settings import Settings
+from serve.rest.traced import Tracing
+from serve.watch.access_log import REQUEST_ID, identify
+from serve.watch.watchers import Watchers
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-    from serve.rest.telemetry import Telemetry
-
-
-@dataclass(frozen=True, slots=True)
-class Watchers:
-    """Those who are told of requests; none, unless they are asked for."""
-
-    log: AccessLog | None = None
-    telemetry: "Telemetry | None" = None
-
-    def close(self) -> None:
-        """Write and send what is left."""
-        if self.telemetry is not None:
-            self.telemetry.close()
-        if self.log is not None:
-            self.log.close()
-
-
-def open_watchers(settings: Settings) -> Watchers:
-    """Those that the settings ask for; raises `StartupError`."""
-    telemetry = None
-    if settings.otlp_endpoint:
-        # Imported only where it is wanted, since its packages are an extra.
-        from serve.rest.telemetry import open_telemetry  # noqa: PLC0415
-
-        telemetry = open_telemetry(settings.otlp_endpoint)
-    log = None if settings.access_log is None else AccessLog(settings.access_log)
-    return Watchers(log, telemetry)
 
 
 class Observed:
@@ -53,26 +24,27 @@ class Observed:
         """Tell them."""
         self._app = app
         self._log = watchers.log
-        self._telemetry = watchers.telemetry
+        self._tracing = None if watchers.telemetry is None else Tracing(watchers.telemetry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer, then tell."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began = perf_counter()
-        identity = scope[IDENTITY] = identify(scope)
+        identity = scope[IDENTITY] = identify(scope["headers"])
         notes = Notes()
-        if self._telemetry is not None:
+        if self._tracing is not None:
             scope[NOTES] = notes
         reply = _Reply(scope, identity.request_id.encode(), send)
         try:
             await self._app(scope, receive, reply.send)
         finally:
             ended = perf_counter()
-            if self._telemetry is not None:
-                identity = self._telemetry.record(scope, identity, reply.status, notes, (began, ended))
+            if self._tracing is not None:
+                identity = self._tracing.record(scope, identity, reply.status, notes, (began, ended))
             if self._log is not None:
-                self._log.record(scope, identity, _caller(scope), reply.status, ended - began)
+                asked = scope["method"], scope["path"]
+                self._log.record(asked, identity, _caller(scope), reply.status, ended - began)
 
 
 class _Reply:

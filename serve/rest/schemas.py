@@ -7,6 +7,7 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from serve.engine.datatypes import BY_NAME
+from serve.log_settings import MAX_VERBOSE
 from serve.protocol.parameters import MAX_NUMBER
 from serve.rest.body import DIGITS
 
@@ -14,7 +15,6 @@ ModelName = Annotated[str, Path(description="The model's name.")]
 VersionName = Annotated[str, Path(description="The model's version; the highest one answers without it.")]
 
 Schema = dict[str, Any]
-MAX_VERBOSE = 2**31 - 1
 
 
 class ErrorReply(BaseModel):

@@ -1,5 +1,6 @@
 """The web server around the application, and its graceful end."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,12 +14,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serve.access.tls import Tls
-from serve.rest.http import BoundedHttp, Limits
+from serve.rest.http import Bodies, BoundedHttp, Limits
 from serve.settings import Settings
 
 # Clients keep connections open between requests; one that is closed under them costs a failed request.
 KEEP_ALIVE_SECONDS = 75
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
+# All large bodies together may be as large as so many of the largest.
+LARGEST_BODIES = 16
 
 Drain = Callable[[float], Awaitable[None]]
 
@@ -43,7 +46,7 @@ def stop_cleanly_on_signals() -> None:
 
 
 class Server(uvicorn.Server):
-    """The web server, which at a signal first lets what was asked be answered."""
+    """The web server, which at a signal first lets what was asked be answered, and at the second ends."""
 
     def __init__(
         self, config: uvicorn.Config, drain: Drain, grace_seconds: int, beside: Sequence[Beside]
@@ -76,11 +79,26 @@ class Server(uvicorn.Server):
         """
         end = monotonic() + self._grace_seconds
         if self._grace_seconds:
-            await self._drain(self._grace_seconds)
+            await self._within_grace(self._drain, end)
         for door in self._beside:
-            await door.stop(max(0.0, end - monotonic()))
-        self.config.timeout_graceful_shutdown = max(0, ceil(end - monotonic()))
+            await self._within_grace(door.stop, end)
+        left = 0 if self.force_exit else max(0, ceil(end - monotonic()))
+        self.config.timeout_graceful_shutdown = left
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end; the second signal, whichever it is, ends the grace."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
+
+    async def _within_grace(self, stop: Drain, end: float) -> None:
+        stopping = asyncio.ensure_future(stop(max(0.0, end - monotonic())))
+        while not stopping.done() and not self.force_exit:
+            await asyncio.wait((stopping,), timeout=1 / TICKS_PER_SECOND)
+        if stopping.done():
+            return stopping.result()
+        stopping.cancel()
+        return await stop(0.0)
 
 
 def run(
@@ -98,7 +116,7 @@ def run(
 
 def configured(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Config:
     """How the web server serves the application."""
-    limits = Limits(settings.connections, settings.stall_seconds)
+    limits = limits_of(settings)
     return uvicorn.Config(
         app,
         http=partial(BoundedHttp, limits=limits),  # type: ignore[arg-type]  # it only calls what it takes here
@@ -113,6 +131,12 @@ def configured(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Con
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.stop_grace_seconds,
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds that the settings give."""
+    bodies = Bodies(LARGEST_BODIES * settings.body_limit_bytes)
+    return Limits(settings.connections, settings.stall_seconds, bodies)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 # Slower than any line that is worth serving, and fast enough that nobody keeps a connection for hours.
 BYTES_PER_SECOND = 500
 
-Waiting: TypeAlias = Literal["head", "body", "rest", "reader"]
+Waiting: TypeAlias = Literal["head", "body", "rest", "reader", "next"]
 """For what a connection waits: for a request's head or body, for the rest of a body that is answered already,
-or for the client to read its answer."""
+for the client to read its answer, or for the next request."""
 
 
 @dataclass(slots=True)
@@ -27,9 +27,10 @@ class _Watch:
 class StallWatch:
     """What one connection waits for, and since when."""
 
-    def __init__(self, stall_seconds: float) -> None:
-        """Nothing has been looked at."""
+    def __init__(self, stall_seconds: float, next_seconds: float) -> None:
+        """Nothing has been looked at; the next request may be waited for longer than anything else."""
         self._stall_seconds = stall_seconds
+        self._next_seconds = next_seconds
         self._watch: _Watch | None = None
 
     def stalled(
@@ -46,7 +47,7 @@ class StallWatch:
         if watch is None or watch.waiting != waiting or watch.request is not request:
             self._watch = _Watch(waiting, request, now, moved())
             return None
-        if now - watch.since < self._stall_seconds:
+        if now - watch.since < (self._next_seconds if waiting == "next" else self._stall_seconds):
             return None
         if waiting in ("body", "reader"):
             came, watch.moved = moved() - watch.moved, moved()

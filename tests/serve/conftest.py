@@ -28,6 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models.put(folder, "double", models.model(models.DOUBLE), "10")
     models.put(folder, "add_sub", models.model(models.ADD_SUB))
     models.put(folder, "total", models.model(models.TOTAL))
+    models.put(folder, "photos", models.model(models.PHOTOS))
     models.put(folder, "lookup", models.model(models.LOOKUP))
     manifest = {"format": 1, "classes": ["zero", "one", "two"]}
     models.put(folder, "classifier", models.with_manifest(models.model(models.DOUBLE), manifest))

@@ -22,6 +22,7 @@ LOOKUP = """lookup (int64[N] index) => (float[N] y) {
     table = Constant<value = float[3] {1.0, 2.0, 3.0}>()
     y = Gather(table, index)
 }"""
+PHOTOS = "photos (float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) { y = Identity(x) }"
 UNKNOWN_OPERATOR = "unknown (float[N] x) => (float[N] y) { y = Nonsense(x) }"
 # Each turn takes some 0.8 microseconds, which no optimiser removes.
 LOOP = """slow (float[N] x) => (float[N] y) {{

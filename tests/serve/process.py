@@ -1,10 +1,13 @@
 """The real server as a process."""
 
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -13,8 +16,16 @@ from urllib.parse import urlsplit
 import psutil
 
 COMMAND = Path(sys.executable).with_name("adaptact-serve")
-START_SECONDS = 30
-STOP_SECONDS = 30
+STOP_SECONDS = 120
+UNASKED_PORTS = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """A free port that the system gives to nobody who asks for any, so that it is free a moment later too."""
+    for port in random.sample(UNASKED_PORTS, 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"no port of {UNASKED_PORTS} is free")
 
 
 class ServerProcess:
@@ -48,6 +59,11 @@ class ServerProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def processor_seconds(self) -> float:
+        """What it has used so far, and its workers."""
+        process = psutil.Process(self.pid)
+        return float(sum(each.cpu_times().user for each in (process, *process.children())))
 
     def resident_bytes(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)

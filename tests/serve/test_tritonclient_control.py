@@ -60,6 +60,7 @@ class Caller:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("control")
+    models.put(made, "photos", models.model(models.PHOTOS))
     for name in ("double", "other"):
         models.put(made, name, models.model(models.DOUBLE))
         models.put(made, name, models.model(models.DOUBLE), "2")
@@ -89,7 +90,8 @@ def _doubled(call: Caller, version: str = "") -> Any:
 def test_the_index_has_every_version(call: Caller) -> None:
     index = call("get_model_repository_index")
     assert [(each["name"], each["version"], each["state"]) for each in index] == [
-        (name, version, "READY") for name in ("double", "other") for version in ("1", "2")
+        *((name, version, "READY") for name in ("double", "other") for version in ("1", "2")),
+        ("photos", "1", "READY"),
     ]
 
 
@@ -113,13 +115,19 @@ def test_a_model_is_loaded_with_another_configuration(call: Caller) -> None:
     assert call("get_model_config", "other") == before
 
 
+def test_an_image_client_learns_how_images_lie_in_an_input(call: Caller) -> None:
+    assert call("get_model_config", "photos")["input"] == [
+        {"name": "x", "data_type": "TYPE_FP32", "dims": [3, 4, 4], "format": "FORMAT_NCHW"}
+    ]
+
+
 @pytest.mark.parametrize(
     ("method", "arguments", "options", "message"),
     [
-        ("load_model", ["nope"], {}, r"\[404\] Request for unknown model: `nope` is not found"),
+        ("load_model", ["nope"], {}, r"\[404\] failed to load `nope`: the models folder holds no such model"),
         ("unload_model", ["nope"], {}, r"\[404\] Request for unknown model: `nope` is not found"),
         ("load_model", ["other"], {"config": '{"x": 1}'}, r"\[400\] `x` cannot be configured"),
-        ("load_model", ["other"], {"config": "{"}, r"\[400\] the text in parameter `config` is not"),
+        ("load_model", ["other"], {"config": "{"}, r"\[400\] failed to load `other`: the text in"),
         ("get_model_config", ["nope"], {}, r"\[404\] Request for unknown model"),
         ("get_inference_statistics", ["nope"], {}, r"\[404\] Request for unknown model"),
         ("get_inference_statistics", ["double", "9"], {}, r"\[404\] Request for unknown model"),
@@ -154,7 +162,7 @@ def test_statistics_count_what_was_asked(call: Caller) -> None:
     _doubled(call, "1")
     assert count() == before + 1
     everything = call("get_inference_statistics")["model_stats"]
-    assert {each["name"] for each in everything} == {"double", "other"}
+    assert {each["name"] for each in everything} == {"double", "other", "photos"}
 
 
 def test_the_logs_settings_are_read_and_changed(call: Caller) -> None:

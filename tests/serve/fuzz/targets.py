@@ -16,14 +16,14 @@ from serve.engine.signature import Signature, TensorSpec
 from serve.grpc.parse import parse
 from serve.grpc.tensors import read_infer
 from serve.grpc.wire import message_class
+from serve.log_settings import read_changes
 from serve.protocol.binary import from_binary
 from serve.protocol.compression import decompress
 from serve.protocol.messages import read_request
 from serve.protocol.modelconfig import check_unload, read_load
-from serve.protocol.predict import read_instances
+from serve.protocol.predict import parse_instances, read_instances
 from serve.protocol.raw import read_raw_request
 from serve.protocol.text import parse_object
-from serve.rest.log_settings import read_changes
 
 LIMIT_BYTES = 2**16
 Request = message_class("inference.ModelInferRequest")
@@ -68,11 +68,11 @@ def _tensor(data: bytes) -> None:
 
 def _instances(data: bytes) -> None:
     signature, body = _chosen(data, FLAT | {"two": TWO})
-    read_instances(body, signature)
+    read_instances(parse_instances(body), signature)
 
 
 def _images(data: bytes) -> None:
-    read_instances(data, PHOTO, IMAGE)
+    read_instances(parse_instances(data), PHOTO, IMAGE)
 
 
 def _gzip(data: bytes) -> None:

@@ -48,9 +48,9 @@ def test_unknown_paths_and_methods_are_errors_in_json(
     ("method", "path", "allowed"),
     [
         ("GET", "/v2/models/double/infer", "POST"),
-        ("DELETE", "/v2/logging", "GET, POST"),
+        ("DELETE", "/v2/logging", "GET, HEAD, POST"),
         ("GET", "/v1/models/double:predict", "POST"),
-        ("POST", "/adaptact/v1/models/double/aliases/stable", "GET, PUT, DELETE"),
+        ("POST", "/adaptact/v1/models/double/aliases/stable", "GET, HEAD, PUT, DELETE"),
     ],
 )
 def test_a_wrong_method_names_the_right_ones(client: Client, method: str, path: str, allowed: str) -> None:

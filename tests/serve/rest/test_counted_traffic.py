@@ -1,7 +1,6 @@
 """Known traffic, over both doors, against what the real server says of it in each place where it counts."""
 
 import json
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve.grpc.wire import message_class
 from tests.serve import models
-from tests.serve.process import ServerProcess
-from tests.serve.rest.test_load import ENDLESS, LONG, SHORT, TURNS, _ask, _body
+from tests.serve.process import ServerProcess, free_port
+from tests.serve.turns import ENDLESS, TURNS, ask, endless, until_it_runs
+from tests.serve.turns import INFER as TURNS_INFER
+from tests.waiting import until
 
 INFER = "/v2/models/double/infer"
-WARM = 20
+WAITED_SECONDS = 0.1
 GRPC = "/inference.GRPCInferenceService/ModelInfer"
+
+Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 def rows(count: int) -> dict[str, Any]:
@@ -35,17 +38,17 @@ class Busy:
 
     server: ServerProcess
     log: Path
-    samples: dict[tuple[str, frozenset[tuple[str, str]]], float]
+    samples: dict[Key, float]
 
     def value(self, name: str, **labels: str) -> float | None:
-        return self.samples.get((name, frozenset(labels.items())))
+        return self.samples.get(key(name, **labels))
 
 
 def call(channel: grpc.Channel, rows: int, model: str = "double") -> None:
     made = message_class("inference.ModelInferRequest")(model_name=model)
     made.inputs.add(name="x", datatype="FP32", shape=[rows, 3])
     made.raw_input_contents.append(np.ones((rows, 3), np.float32).tobytes())
-    channel.unary_unary(GRPC)(made.SerializeToString(), timeout=20, metadata=(("x-request-id", "call-7"),))
+    channel.unary_unary(GRPC)(made.SerializeToString(), timeout=60, metadata=(("x-request-id", "call-7"),))
 
 
 def turns(count: int) -> bytes:
@@ -56,17 +59,8 @@ def turns(count: int) -> bytes:
     return written
 
 
-def give_up(server: ServerProcess) -> None:
-    """Ask for what never ends, and go away while it runs."""
-    body = _body(ENDLESS, 0)
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
-        head = b"POST /v2/models/turns/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
-        connection.sendall(head + body)
-        time.sleep(0.3)
-
-
 def ask_both_doors(server: ServerProcess, channel: grpc.Channel) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
         for count in (2, 2, 5):
             assert client.post(INFER, json=rows(count)).status_code == 200
         instances = {"instances": [[1, 2, 3]] * 4}
@@ -85,38 +79,51 @@ def ask_both_doors(server: ServerProcess, channel: grpc.Channel) -> None:
 
 def overload(server: ServerProcess, channel: grpc.Channel) -> None:
     """Those who go away, have no time, or find the queue full; and those who are in their way."""
-    for _ in range(WARM):  # until it is known to be too slow for the event loop
-        assert _ask(server, SHORT)[0] == 200
-    give_up(server)
+    with endless(server):
+        pass
+    used = server.processor_seconds()
     under_way = channel.unary_unary(GRPC).future(turns(ENDLESS))
-    time.sleep(0.3)
+    until_it_runs(server, used)
     under_way.cancel()
-    with ThreadPoolExecutor(3) as pool:
-        running = [pool.submit(_ask, server, 4 * LONG)]
-        time.sleep(0.3)
-        assert _ask(server, LONG, timeout=1000)[0] == 504
-        running.append(pool.submit(_ask, server, LONG))
-        time.sleep(0.2)
-        assert _ask(server, LONG)[0] == 503
-        assert [each.result()[0] for each in running] == [200, 200]
+    until(lambda: count(server, CANCELED) == 2)
+    with ThreadPoolExecutor(1) as pool:
+        with endless(server):
+            assert ask(server, 0, timeout=1000)[0] == 504
+            second = pool.submit(ask, server, 0)
+            until(lambda: count(server, WAITING) == 1)
+            assert ask(server, 0)[0] == 503
+            time.sleep(WAITED_SECONDS)
+        assert second.result()[0] == 200
 
 
 def line_of(log: Path, request_id: str) -> dict[str, Any]:
     """The request's line, which is written once the answer is."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        for line in log.read_text().splitlines() if log.exists() else ():
-            found: dict[str, Any] = json.loads(line)
-            if found["request_id"] == request_id:
-                return found
-        time.sleep(0.01)
-    raise AssertionError(f"no line for {request_id}")
+
+    def found() -> list[dict[str, Any]]:
+        lines = map(json.loads, log.read_text().splitlines() if log.exists() else ())
+        return [line for line in lines if line["request_id"] == request_id]
+
+    until(found)
+    return found()[0]
 
 
-def samples(server: ServerProcess) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    text = httpx.get(server.url + "/metrics").text
+def key(name: str, **labels: str) -> Key:
+    return name, frozenset(labels.items())
+
+
+TURNS_OF = {"model": "turns", "version": "1"}
+CANCELED = key("nv_inference_request_failure", **TURNS_OF, reason="CANCELED")
+WAITING = key("nv_inference_pending_request_count", **TURNS_OF)
+
+
+def count(server: ServerProcess, of: Key) -> float:
+    return samples(server).get(of, 0)
+
+
+def samples(server: ServerProcess) -> dict[Key, float]:
+    text = httpx.get(server.url + "/metrics", timeout=60).text
     return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
+        key(sample.name, **sample.labels): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -127,8 +134,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
     folder = tmp_path_factory.mktemp("counted")
     models.put(folder / "models", "double", models.model(models.DOUBLE))
     models.put(folder / "models", "turns", models.model(TURNS))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / "access.jsonl"
     options = ("--concurrency", "1", "--queue-length", "1", "--batching", "off", "--triton-metrics")
     doors = ("--grpc-port", str(port), "--access-log", str(log))
@@ -152,8 +158,8 @@ def test_requests_are_one_each_by_model_version_and_code(busy: Busy) -> None:
         ("double", "0"): 2,
         ("", "404"): 1,
         ("", "5"): 1,
-        ("turns", "200"): WARM + 2,
-        ("turns", "499"): 1,
+        ("turns", "200"): 1,
+        ("turns", "499"): 2,
         ("turns", "1"): 1,
         ("turns", "503"): 1,
         ("turns", "504"): 1,
@@ -166,11 +172,10 @@ def test_tritons_names_count_requests_rows_and_runs_as_triton_does(busy: Busy) -
     assert busy.value("nv_inference_request_failure", **of, reason="OTHER") == 2
     assert busy.value("nv_inference_count", **of) == 2 + 2 + 5 + 4 + 3 + 0
     assert busy.value("nv_inference_exec_count", **of) == 6
-    of = {"model": "turns", "version": "1"}
-    assert busy.value("nv_inference_request_success", **of) == WARM + 2
-    assert busy.value("nv_inference_request_failure", **of, reason="CANCELED") == 2
-    assert busy.value("nv_inference_request_failure", **of, reason="REJECTED") == 2
-    assert busy.value("nv_inference_pending_request_count", **of) == 0
+    assert busy.value("nv_inference_request_success", **TURNS_OF) == 1
+    assert busy.value("nv_inference_request_failure", **TURNS_OF, reason="REJECTED") == 2
+    assert busy.samples[CANCELED] == 3
+    assert busy.samples[WAITING] == 0
 
 
 def test_what_was_turned_away_is_counted_by_what_for(busy: Busy) -> None:
@@ -196,8 +201,8 @@ def test_statistics_say_the_same(busy: Busy) -> None:
     sizes = {each["batch_size"]: each["compute_infer"]["count"] for each in double["batch_stats"]}
     assert sizes == {0: 1, 2: 2, 3: 1, 4: 1, 5: 1}
     stats = slow["inference_stats"]
-    assert (stats["success"]["count"], stats["fail"]["count"]) == (WARM + 2, 4)
-    assert stats["queue"]["ns"] > 50e6  # the second waited for the first
+    assert (stats["success"]["count"], stats["fail"]["count"]) == (1, 5)
+    assert stats["queue"]["ns"] >= WAITED_SECONDS * 1e9
     assert stats["success"]["ns"] == pytest.approx(
         stats["queue"]["ns"] + stats["compute_infer"]["ns"], rel=0.01
     )
@@ -212,13 +217,8 @@ def test_every_request_of_both_doors_is_a_line_of_the_log(busy: Busy) -> None:
         *[("POST", INFER, 400)] * 2,
         ("POST", "/v2/models/secret-name/infer", 404),
     ]
-    assert sorted(status for _, path, status in asked if path == "/v2/models/turns/infer") == [200] * (
-        WARM + 2
-    ) + [
-        499,
-        503,
-        504,
-    ]
+    of_turns = sorted(status for _, path, status in asked if path == TURNS_INFER)
+    assert of_turns == [200, 499, 499, 503, 504]
     called = [line for line in lines if line["method"] == "gRPC"]
     assert [(line["path"], line["status"]) for line in called] == [(GRPC, 0), (GRPC, 0), (GRPC, 5), (GRPC, 1)]
     assert [line["request_id"] for line in called[:3]] == ["call-7"] * 3
@@ -227,7 +227,9 @@ def test_every_request_of_both_doors_is_a_line_of_the_log(busy: Busy) -> None:
 
 def test_an_answer_carries_the_id_of_its_line(busy: Busy) -> None:
     for path, body in ((INFER, rows(1)), (INFER, {}), ("/v2/models/nope", None)):
-        answer = httpx.request("GET" if body is None else "POST", busy.server.url + path, json=body)
+        answer = httpx.request(
+            "GET" if body is None else "POST", busy.server.url + path, json=body, timeout=60
+        )
         [own] = answer.headers.get_list("x-request-id")
         line = line_of(busy.log, own)
         assert (line["path"], line["status"]) == (path, answer.status_code)

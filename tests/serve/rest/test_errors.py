@@ -1,9 +1,11 @@
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import get_args
 
 import pytest
 
 from serve.engine.errors import EngineError
+from serve.rejections import Fault
 from serve.rest.errors import STATUS, answer, status_of
 
 
@@ -15,8 +17,11 @@ def _below(kind: type[EngineError]) -> Iterator[type[EngineError]]:
 
 @pytest.mark.parametrize("kind", list(_below(EngineError)), ids=lambda kind: kind.__name__)
 def test_every_error_of_the_engine_has_a_status(kind: type[EngineError]) -> None:
-    assert any(ancestor in STATUS for ancestor in kind.__mro__)
     assert 400 <= status_of(kind("what")) <= 599
+
+
+def test_every_fault_has_a_status() -> None:
+    assert set(STATUS) == set(get_args(Fault))
 
 
 def test_an_error_that_nobody_foresaw_is_the_servers() -> None:

@@ -28,7 +28,7 @@ DEEP = 200_000
 def _post(
     server: ServerProcess, path: str, body: bytes, headers: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     try:
         connection.request("POST", path, body, dict(headers or {}))
         response = connection.getresponse()
@@ -43,7 +43,7 @@ def _the_server_is_alive_and_right_after(server: ServerProcess) -> Iterator[None
     status, text = _post(server, INFER, orjson.dumps(GOOD))
     assert status == 200
     assert orjson.loads(text)["outputs"][0]["data"] == [0, 2, 4, 6]
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     connection.request("GET", "/v2/health/live")
     assert connection.getresponse().status == 200
     connection.close()
@@ -142,7 +142,7 @@ def test_binary_tensors_of_another_size_are_refused(server: ServerProcess, size:
 
 
 def test_a_body_in_chunks_is_read(server: ServerProcess) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     text = orjson.dumps(GOOD)
     connection.request("POST", INFER, iter([text[:7], text[7:50], text[50:]]), encode_chunked=True)
     response = connection.getresponse()
@@ -165,9 +165,14 @@ def test_a_body_that_is_not_in_its_coding_is_refused(server: ServerProcess, codi
     assert "the body" in _refused(_post(server, INFER, orjson.dumps(GOOD), {"Content-Encoding": coding}))
 
 
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "IDENTITY"])
+def test_identity_is_no_coding(server: ServerProcess, coding: str) -> None:
+    assert _post(server, INFER, orjson.dumps(GOOD), {"Content-Encoding": coding})[0] == 200
+
+
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, deflate", "identity;q=0"])
 def test_a_coding_that_is_not_read_is_refused_with_those_that_are(server: ServerProcess, coding: str) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     connection.request("POST", INFER, b"x", {"Content-Encoding": coding})
     response = connection.getresponse()
     assert (response.status, response.headers["Accept-Encoding"]) == (415, "gzip, deflate")
@@ -189,7 +194,7 @@ def test_a_coding_that_is_not_read_is_refused_with_those_that_are(server: Server
     ids=["two lengths", "length and chunks", "unknown transfer coding", "version", "TLS"],
 )
 def test_what_is_not_http_is_refused(server: ServerProcess, sent: bytes) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(sent)
         answer = connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -204,7 +209,7 @@ def test_requests_that_are_sent_at_once_are_answered_in_their_order(server: Serv
             body,
         )
 
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(b"".join(request(number) for number in range(20)))
         got = b""
         while got.count(b'"id":') < 20:
@@ -266,12 +271,12 @@ def test_a_body_in_chunks_without_end_is_refused_at_the_limit(server: ServerProc
     before = server.resident_bytes()
     chunk = b"100000\r\n" + bytes(MEBIBYTE) + b"\r\n"
     sent = 0
-    with socket.create_connection((server.host, server.port), timeout=30) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         connection.settimeout(0.001)
         answer = b""
         while sent < 200 and not answer:
-            connection.settimeout(30)
+            connection.settimeout(60)
             connection.sendall(chunk)
             sent += 1
             connection.settimeout(0.001)
@@ -287,18 +292,9 @@ def test_many_heads_that_do_not_end_cost_little(server: ServerProcess) -> None:
     with contextlib.ExitStack() as opened:
         for number in range(200):
             connection = opened.enter_context(
-                socket.create_connection((server.host, server.port), timeout=30)
+                socket.create_connection((server.host, server.port), timeout=60)
             )
             many = b"x: y\r\n" * (10_000 if number % 2 else 250)
             connection.sendall(b"GET /v2 HTTP/1.1\r\n" + many)
         assert _post(server, INFER, orjson.dumps(GOOD))[0] == 200
         assert server.resident_bytes() < before + MAX_GROWTH
-
-
-@pytest.mark.parametrize("upgrade", ["websocket", "h2c", "nonsense"])
-def test_another_protocol_is_not_spoken(server: ServerProcess, upgrade: str) -> None:
-    headers = {"Connection": "Upgrade", "Upgrade": upgrade, "HTTP2-Settings": "AAMAAABkAAQAAP__"}
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
-    connection.request("GET", "/v2/health/live", headers=headers)
-    assert connection.getresponse().status == 200
-    connection.close()

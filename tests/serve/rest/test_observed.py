@@ -14,8 +14,9 @@ from serve.access.keys import entry
 from serve.engine import Engine
 from serve.rest.app import create_app
 from serve.rest.door import Door
-from serve.rest.observed import Observed, Watchers, open_watchers
+from serve.rest.observed import Observed
 from serve.settings import Settings
+from serve.watch.watchers import Watchers, open_watchers
 from tests.serve.in_process import Client
 from tests.serve.process import ServerProcess
 
@@ -35,7 +36,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def watchers(log: Path, changing: Path) -> Iterator[Watchers]:
-    found = open_watchers(Settings(models=changing, access_log=log))
+    found = open_watchers(log, "")
     yield found
     found.close()
 

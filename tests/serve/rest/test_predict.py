@@ -1,13 +1,21 @@
+import asyncio
 import base64
 import io
+import threading
+import time
 from pathlib import Path
 
+import httpx
 import numpy as np
+import orjson
 import pytest
 from PIL import Image
 
-from serve.engine import Metrics, open_engine
+from serve.engine import Engine, Metrics, open_engine
+from serve.engine.signature import Array
+from serve.protocol.text import Value
 from serve.rest.app import create_app
+from serve.rest.predict import DECODING_REQUESTS
 from serve.settings import Settings
 from tests.serve import models
 from tests.serve.conftest import options
@@ -89,6 +97,50 @@ def test_images_are_sent_as_they_are(tmp_path: Path, metrics: Metrics) -> None:
     expected = [-1, 1, -1, -1, 0, 0.4, 0, 0, 0, 0, 0, 0]
     assert np.allclose(answer["predictions"], [expected] * 2, atol=1e-6)
     assert answer["labels"] == ["1", "1"]
+    escaped = b'{"instances": [{"\\u0062\\u0036\\u0034": "%s"}]}' % image["b64"].encode()
+    answer = client.post("/v1/models/flat:predict", escaped).json()
+    assert np.allclose(answer["predictions"], [expected], atol=1e-6)
     broken = client.post("/v1/models/flat:predict", {"instances": [image, {"b64": "x"}]})
     assert (broken.status_code, "`instances[1]`" in broken.json()["error"]) == (400, True)
     engine.close()
+
+
+def test_a_model_without_inputs_has_no_instances(tmp_path: Path, metrics: Metrics) -> None:
+    models.put(
+        tmp_path, "constant", models.model("g () => (float[2] y) { y = Constant<value_floats=[1.0, 2.0]>() }")
+    )
+    engine = open_engine(options(tmp_path), metrics)
+    answer = Client(create_app(engine, Settings(models=tmp_path))).post(
+        "/v1/models/constant:predict", {"instances": [1]}
+    )
+    engine.close()
+    assert (answer.status_code, answer.json()["error"].partition(",")[0]) == (400, "the model has no inputs")
+
+
+def test_the_images_of_few_requests_are_decoded_at_once_and_beside_the_event_loop(
+    engine: Engine, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding: set[int] = set()
+    most = 0
+
+    def slowly(instances: list[Value], *_: object) -> dict[str, Array]:
+        nonlocal most
+        decoding.add(threading.get_ident())
+        most = max(most, len(decoding))
+        time.sleep(0.02)
+        decoding.remove(threading.get_ident())
+        assert threading.current_thread() is not threading.main_thread()
+        return {"x": np.zeros((len(instances), 3), np.float32)}
+
+    monkeypatch.setattr("serve.rest.predict.read_instances", slowly)
+    app = create_app(engine, Settings(models=repository))
+    body = orjson.dumps({"instances": [{"b64": ""}]})
+
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as asker:
+            asked = (asker.post("/v1/models/double:predict", content=body) for _ in range(8))
+            return await asyncio.gather(*asked)
+
+    assert {answer.status_code for answer in asyncio.run(ask())} == {200}
+    assert most == DECODING_REQUESTS

@@ -80,7 +80,7 @@ def test_what_dependents_there_are_is_of_no_matter(fresh: Client) -> None:
         (UNLOAD, {"parameters": {"x": []}}, 400, "parameter `x` is"),
         (LOAD, {"parameters": 3}, 400, "`parameters` is not an object"),
         (LOAD, {"parameters": {"file:1/model.onnx": "AA"}}, 501, "files are not taken over the network"),
-        ("/v2/repository/models/nope/load", {}, 404, "Request for unknown model: `nope`"),
+        ("/v2/repository/models/nope/load", {}, 404, "failed to load `nope`: the models folder holds"),
         ("/v2/repository/models/nope/unload", {}, 404, "Request for unknown model: `nope`"),
     ],
 )

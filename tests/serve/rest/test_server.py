@@ -1,6 +1,7 @@
 """The real process: hostile connections, and how it ends."""
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -17,11 +18,12 @@ from serve.protocol.text import MAX_VALUES
 from serve.rest.listener import listen, url
 from tests.serve import models
 from tests.serve.process import ServerProcess
+from tests.serve.turns import TURNS, ask, endless, until_it_runs
+from tests.waiting import until
 
 MEBIBYTE = 2**20
 ONES = orjson.dumps({"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 1, 1]}]})
-SLOW = "/v1/models/slow:predict"
-ALONE = ("--batching", "off")  # so that it is not seen at the start whether joining runs pays
+SOME_TURNS = 600_000  # enough that its beginning is seen
 INFER = "/v2/models/double/infer"
 
 
@@ -58,7 +60,7 @@ def test_the_url_is_one_that_a_browser_takes() -> None:
 
 
 def test_an_announced_body_over_the_limit_is_refused_before_it_is_sent(server: ServerProcess) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(
             b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n" % INFER.encode()
         )
@@ -85,7 +87,7 @@ def test_a_body_somewhat_over_the_limit_is_answered_to_a_client_that_sends_it_al
     ids=["nonsense", "cut off", "negative length", "bad chunk"],
 )
 def test_broken_connections_harm_nobody_else(server: ServerProcess, sent: bytes) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
     assert _still_answers(server)
@@ -94,7 +96,7 @@ def test_broken_connections_harm_nobody_else(server: ServerProcess, sent: bytes)
 @pytest.mark.parametrize("start", [b"GET /", b"GET /v2 HTTP/1.1\r\nx: ", b"GET /v2 HTTP/1.1\r\n"])
 def test_headers_without_end_are_refused(server: ServerProcess, start: bytes) -> None:
     endless = b"x: y\r\n" * 20_000 if start.endswith(b"\n") else b"y" * 120_000
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(start + endless)
         answer = connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -103,7 +105,7 @@ def test_headers_without_end_are_refused(server: ServerProcess, start: bytes) ->
 
 
 def test_requests_on_one_connection_have_a_head_each(server: ServerProcess) -> None:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     for _ in range(4):
         connection.request("POST", INFER, ONES, {"X-Long": "x" * 50_000})
         response = connection.getresponse()
@@ -112,7 +114,7 @@ def test_requests_on_one_connection_have_a_head_each(server: ServerProcess) -> N
 
 
 def test_what_is_not_http_is_answered_in_json(server: ServerProcess) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         answer = connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request")
@@ -155,36 +157,67 @@ def test_a_hostile_body_costs_a_few_times_its_size_and_gets_one_short_answer(
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A repository whose only model takes long: more than a second."""
-    models.put(tmp_path, "slow", models.slow_model(turns=1_500_000))
+    """A repository whose only model runs as long as it is asked to."""
+    models.put(tmp_path, "turns", models.model(TURNS))
     return tmp_path
-
-
-def _answer_when_stopped(server: ServerProcess, number: signal.Signals) -> tuple[int, bytes]:
-    """What a request is answered that runs when the server is told to stop, which must end it with 0."""
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(_post, server, SLOW, orjson.dumps({"instances": [0.5]}))
-        time.sleep(0.3)  # enough to send the request, and far less than it runs
-        assert server.stop(number) == 0
-        return answer.result()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
-    with ServerProcess("--models", str(slow), *ALONE) as server:
-        assert _answer_when_stopped(server, number)[0] == 200
+    with ServerProcess("--models", str(slow)) as server, ThreadPoolExecutor(1) as pool:
+        used = server.processor_seconds()
+        answer = pool.submit(ask, server, SOME_TURNS)
+        until_it_runs(server, used)
+        assert server.stop(number) == 0
+        assert answer.result()[0] == 200
 
 
 def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
-    with ServerProcess("--models", str(slow), *ALONE, "--stop-grace-seconds", "0") as server:
-        answer = _answer_when_stopped(server, signal.SIGTERM)
-    assert answer == (503, b'{"error":"the server stopped before the answer was ready"}')
+    arguments = ("--models", str(slow), "--stop-grace-seconds", "0")
+    with ServerProcess(*arguments) as server, endless(server) as connection:
+        assert server.stop() == 0
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert answer.endswith(b'{"error":"the server stopped before the answer was ready"}')
 
 
-def test_a_stopped_server_takes_no_new_connections(small: ServerProcess) -> None:
-    assert small.stop() == 0
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((small.host, small.port), timeout=10)
+@pytest.mark.parametrize(
+    ("first", "second", "workers"),
+    [
+        (signal.SIGTERM, signal.SIGTERM, 1),
+        (signal.SIGINT, signal.SIGINT, 1),
+        (signal.SIGINT, signal.SIGTERM, 1),
+        (signal.SIGTERM, signal.SIGINT, 2),
+    ],
+)
+def test_a_second_signal_ends_the_grace(
+    slow: Path, first: signal.Signals, second: signal.Signals, workers: int
+) -> None:
+    arguments = ("--models", str(slow), "--stop-grace-seconds", "600", "--workers", str(workers))
+    with ServerProcess(*arguments) as server, endless(server) as connection:
+        os.kill(server.pid, first)
+        until(lambda: _get(server, "/v2/health/ready")[0] == 503)
+        assert server.stop(second) == 0
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+
+
+def _get(server: ServerProcess, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    connection.request(method, path)
+    response = connection.getresponse()
+    answer = response.status, dict(response.getheaders()), response.read()
+    connection.close()
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2", "/v2/models/double", "/metrics", "/nowhere"])
+def test_head_is_answered_as_get_is_without_the_body(server: ServerProcess, path: str) -> None:
+    status, headers, body = _get(server, path)
+    assert body
+    assert _get(server, path, "HEAD")[::2] == (status, b"")
+    assert _get(server, path, "HEAD")[1].keys() == headers.keys()
+    assert _get(server, INFER, "HEAD")[0] == 405
 
 
 def _request(version: str, path: str = INFER) -> bytes:
@@ -193,7 +226,7 @@ def _request(version: str, path: str = INFER) -> bytes:
 
 
 def test_head_and_body_of_an_answer_come_in_one_piece(server: ServerProcess) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         for _ in range(50):
             connection.sendall(_request("1.1"))
             answer = connection.recv(65536)
@@ -204,7 +237,7 @@ def test_head_and_body_of_an_answer_come_in_one_piece(server: ServerProcess) -> 
 
 
 def test_a_client_that_wants_no_more_is_answered_and_left(server: ServerProcess) -> None:
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(_request("1.0"))
         whole = b"".join(iter(lambda: connection.recv(65536), b""))
     assert b"\r\nconnection: close\r\n" in whole
@@ -213,7 +246,7 @@ def test_a_client_that_wants_no_more_is_answered_and_left(server: ServerProcess)
 
 def test_a_client_that_waits_to_be_told_to_go_on_is_told(server: ServerProcess) -> None:
     head, body = _request("1.1").split(b"\r\n\r\n")
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(body)

@@ -1,0 +1,14 @@
+"""Waiting for what will be so, however busy the machine is."""
+
+from collections.abc import Callable
+from time import monotonic, sleep
+
+SECONDS = 120.0
+
+
+def until(seen: Callable[[], object]) -> None:
+    """Return once it is so; what is not so after two minutes never will be."""
+    end = monotonic() + SECONDS
+    while not seen():
+        assert monotonic() < end, f"it is not so after {SECONDS:g} s"
+        sleep(0.005)

@@ -2,14 +2,20 @@
 
 import http.client
 import os
+import ssl
 import sys
+from collections.abc import Mapping
 
 TIMEOUT_SECONDS = 2.5  # under the image's `--timeout=3s`, so that the reason is recorded
 
 
-def readiness(port: int) -> str | None:
-    """The reason why the server on this machine's `port` is not ready; None if it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+def readiness(settings: Mapping[str, str]) -> str | None:
+    """The reason why the server that has these settings is not ready; None if it is."""
+    port = int(settings["ADAPTACT_PORT"])
+    try:
+        connection = connection_to(port, settings)
+    except OSError as error:
+        return f"the certificate or its key cannot be read: {error!r}"
     try:
         connection.request("GET", "/v2/health/ready")
         status = connection.getresponse().status
@@ -20,5 +26,19 @@ def readiness(port: int) -> str | None:
     return None if status == http.HTTPStatus.OK else f"expected status `200` on port `{port}`, got `{status}`"
 
 
+def connection_to(port: int, settings: Mapping[str, str]) -> http.client.HTTPConnection:
+    """A connection to this machine's `port`, over TLS where the server has a certificate."""
+    certificate = settings.get("ADAPTACT_TLS_CERTIFICATE")
+    if not certificate:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # The certificate names the server as its clients call it, and the server is on this machine.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if settings.get("ADAPTACT_TLS_CLIENT_CA"):
+        context.load_cert_chain(certificate, settings["ADAPTACT_TLS_KEY"])
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS, context=context)
+
+
 if __name__ == "__main__":
-    sys.exit(readiness(int(os.environ["ADAPTACT_PORT"])))
+    sys.exit(readiness(os.environ))

@@ -7,11 +7,17 @@ from typing import Any
 import yaml
 
 VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+REQUIRED = re.compile(r"\$\{(\w+):\?[^}]*\}")
 
 
 def variables(path: Path) -> dict[str, str]:
     """Each variable that the file at `path` reads, and its default."""
     return dict(VARIABLE.findall(path.read_text(encoding="utf-8")))
+
+
+def required(path: Path) -> set[str]:
+    """The variables without which the file at `path` is refused."""
+    return set(REQUIRED.findall(path.read_text(encoding="utf-8")))
 
 
 def with_defaults(path: Path) -> str:

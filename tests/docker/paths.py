@@ -8,6 +8,8 @@ ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE = DOCKER / "compose.yaml"
+GRPC = DOCKER / "grpc.yaml"
+SECURED = DOCKER / "secured.yaml"
 GUIDE = ROOT / "docs" / "docker.md"
 
 

@@ -5,22 +5,28 @@ import re
 import pytest
 
 from serve.settings import PREFIX, Settings
-from tests.docker.compose import services, variables
-from tests.docker.paths import COMPOSE, GUIDE, ROOT
+from tests.docker.compose import required, services, variables
+from tests.docker.paths import COMPOSE, GRPC, GUIDE, ROOT, SECURED
 
 TEXT = GUIDE.read_text(encoding="utf-8")
+DEFAULTS = variables(COMPOSE) | variables(GRPC) | variables(SECURED)
 WRITTEN_BY_THE_READER = {"docker/.env", "docker/server.env"}
 
 
-@pytest.mark.parametrize(("name", "default"), variables(COMPOSE).items())
-def test_every_variable_of_the_compose_file_stands_with_its_default(name: str, default: str) -> None:
+@pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
+def test_every_variable_of_the_compose_files_stands_with_its_default(name: str, default: str) -> None:
     assert f"| `{name}` | `{default}` |" in TEXT
+
+
+@pytest.mark.parametrize("name", sorted(required(SECURED)))
+def test_a_variable_that_must_be_given_stands_as_required(name: str) -> None:
+    assert f"| `{name}` | required |" in TEXT
 
 
 def test_every_variable_that_is_spoken_of_exists() -> None:
     spoken_of = set(re.findall(rf"{PREFIX}\w+", TEXT))
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    assert spoken_of <= settings | variables(COMPOSE).keys()
+    assert spoken_of <= settings | DEFAULTS.keys() | required(SECURED)
 
 
 def test_every_file_that_is_spoken_of_exists() -> None:

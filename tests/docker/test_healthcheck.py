@@ -7,10 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
+from serve.settings import PREFIX
 from tests.docker.paths import DOCKER
+from tests.serve import models
+from tests.serve.certificates import Certificates, write_certificates
+from tests.serve.process import ServerProcess
 
 
 class Answering(HTTPServer):
@@ -46,8 +51,9 @@ def answering(status: int) -> Iterator[Answering]:
             thread.join()
 
 
-def check(port: int) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "ADAPTACT_PORT": str(port)}
+def check(port: int, **settings: object) -> subprocess.CompletedProcess[str]:
+    ours = {f"{PREFIX}{name}": str(value) for name, value in {"PORT": port, **settings}.items()}
+    environment = {**os.environ, **ours}
     command = (sys.executable, DOCKER / "healthcheck.py")
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -73,4 +79,35 @@ def test_no_server_is_unhealthy() -> None:
     checked = check(port)
     assert checked.returncode == 1
     assert f"no answer on port `{port}`" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return write_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.mark.parametrize("client_ca", [False, True])
+def test_a_server_that_speaks_tls_is_asked_over_tls(
+    certificates: Certificates, tmp_path: Path, client_ca: bool
+) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    certificate, key = certificates.pair("server")
+    given = {"TLS_CERTIFICATE": certificate, "TLS_KEY": key}
+    options = list(certificates.settings())
+    if client_ca:
+        given["TLS_CLIENT_CA"] = certificates.authority
+        options += ["--tls-client-ca", str(certificates.authority)]
+    with ServerProcess("--models", str(tmp_path), *options) as server:
+        checked = check(server.port, **given)
+        unencrypted = check(server.port)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert unencrypted.returncode == 1
+
+
+def test_a_certificate_that_is_not_there_is_said(certificates: Certificates, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.pem"
+    checked = check(1, TLS_CERTIFICATE=gone, TLS_KEY=gone, TLS_CLIENT_CA=certificates.authority)
+    assert checked.returncode == 1
+    assert "the certificate or its key cannot be read" in checked.stderr
     assert "Traceback" not in checked.stderr

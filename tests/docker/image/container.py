@@ -1,6 +1,7 @@
 """One container, run by crun as docker/compose.yaml asks: ordinary user, no capability, read-only root."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -96,6 +97,11 @@ class Container:
         """The values of `field` in the kernel's status of the server."""
         lines = Path(f"/proc/{self.process_id}/status").read_text(encoding="ascii").splitlines()
         return next(line.split()[1:] for line in lines if line.startswith(f"{field}:"))
+
+    def processor_seconds(self) -> float:
+        """How long processors worked for the server, in its own code and in the kernel."""
+        fields = Path(f"/proc/{self.process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)
 
     def stop(self, timeout_seconds: float) -> tuple[int, float]:
         """Its exit code and the seconds from SIGTERM to it; an error if `timeout_seconds` pass first."""

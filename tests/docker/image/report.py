@@ -5,20 +5,33 @@ from pathlib import Path
 
 MEGABYTE = 10**6
 ABOVE_BASE_BUDGET_BYTES = 350 * MEGABYTE
+STARTS = 5
+START_BUDGET_SECONDS = 1.0
 STOP_BUDGET_SECONDS = 10.0  # Docker sends SIGKILL after that, unless told otherwise
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lifetime:
+    """One container from start to end; the one that took the least processor time is the least.
+
+    `processor_seconds` are the server's until its first answer; a busy machine hardly changes them.
+    """
+
+    processor_seconds: float
+    ready_seconds: float
+    memory_bytes: int
+    stop_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The facts of one run that passed; sizes in bytes."""
+    """The facts of a run that passed; sizes in bytes."""
 
     base: str
     base_bytes: int
     image_bytes: int
     largest_packages: tuple[tuple[str, int], ...]
-    ready_seconds: float
-    memory_bytes: int
-    stop_seconds: float
+    least: Lifetime
     tools: str
 
     @property
@@ -28,12 +41,18 @@ class Report:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """What was measured, the value, its budget."""
+        least = self.least
         return [
             ("files above the base", megabytes(self.above_base_bytes), megabytes(ABOVE_BASE_BUDGET_BYTES)),
             ("files of the base", megabytes(self.base_bytes), ""),
-            ("from start to ready", f"{self.ready_seconds:.2f} s", ""),
-            ("memory of the server after one request", megabytes(self.memory_bytes), ""),
-            ("from SIGTERM to exit code 0", f"{self.stop_seconds:.2f} s", f"{STOP_BUDGET_SECONDS:.0f} s"),
+            ("from start to ready", seconds(least.ready_seconds), ""),
+            (
+                "processor time until the first answer",
+                seconds(least.processor_seconds),
+                seconds(START_BUDGET_SECONDS),
+            ),
+            ("memory of the server after one request", megabytes(least.memory_bytes), ""),
+            ("from SIGTERM to exit code 0", seconds(least.stop_seconds), seconds(STOP_BUDGET_SECONDS)),
         ]
 
     def write(self, path: Path) -> None:
@@ -41,13 +60,18 @@ class Report:
         table = "\n".join(f"| {' | '.join(row)} |" for row in self.rows())
         packages = "\n".join(f"| {name} | {megabytes(size)} |" for name, size in self.largest_packages)
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = PAGE.format(base=self.base, tools=self.tools, table=table, packages=packages)
+        text = PAGE.format(base=self.base, tools=self.tools, starts=STARTS, table=table, packages=packages)
         path.write_text(text, encoding="utf-8")
 
 
 def megabytes(size: int) -> str:
     """`size` in bytes, for people."""
     return f"{size / MEGABYTE:.0f} MB"
+
+
+def seconds(time: float) -> str:
+    """`time` in seconds, for people."""
+    return f"{time:.2f} s"
 
 
 PAGE = """\
@@ -58,7 +82,8 @@ Written by `make image-test`, which built `docker/cpu.Dockerfile` and ran the im
 no new privileges. It passed: the health check succeeded, a prediction over HTTP equalled numpy's, the image
 adds neither torch nor onnx nor pip nor a cache to its base, and SIGTERM ended the server with exit code 0.
 
-Base: {base}. Tools: {tools}. 1 MB is 10⁶ bytes.
+Base: {base}. Tools: {tools}. 1 MB is 10⁶ bytes. Times and memory are those
+of the start, of {starts}, that took the least processor time.
 
 | what | measured | budget |
 |---|---|---|

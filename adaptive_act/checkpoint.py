@@ -5,18 +5,19 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.allocation import Bounded, bytes_of
 from adaptive_act.archive import read, write
 from adaptive_act.errors import CheckpointError, SwapError
 from adaptive_act.factory import BUILDING, Factory, build_model, is_marked, name_of, resolve
 from adaptive_act.site import Site
 from adaptive_act.spec import TensorSpec
+from adaptive_act.state import fill, is_state, kind, saved_state
 from adaptive_act.swapping.install import install
 
 FORMAT = "adaptact/1"
@@ -32,7 +33,10 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
     "classes": (list, type(None)),
     "preprocessing": (dict, type(None)),
 }
-_MOST_SITES = 100_000
+# What building may take for tensors at once: so many times the file's own, since a factory may copy what it
+# builds, and bytes beyond that for what a state_dict leaves out, such as masks.
+_TIMES = 4
+_BEYOND = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
     with name, dtype and shape (None = free size). Raises CheckpointError where the model cannot be built
     again from this description, and ValueError where the description itself is wrong.
     """
+    state = saved_state(model)
     kwargs = dict(factory_kwargs or {})
     name = name_of(factory)
     builder = resolve(name, trusted=True)
@@ -76,10 +81,10 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         )
     document: dict[str, Any] = {
         "format": FORMAT,
-        "state_dict": model.state_dict(),
+        "state_dict": state,
         "factory": name,
         "factory_kwargs": kwargs,
-        "swap": [a.site.record() for a in named_activations(model).values() if a.site is not None],
+        "swap": [site.record() for site in _sites(model)],
         "inputs": [asdict(s if isinstance(s, TensorSpec) else TensorSpec.of(s)) for s in inputs],
         "outputs": None if outputs is None else list(outputs),
         "classes": None if classes is None else list(classes),
@@ -90,8 +95,20 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         json.dumps(described, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
-    _build(document, builder, kwargs, str(path))
+    built, _ = _build(document, builder, kwargs, str(path))
+    _require_precision(built, state)
     write(document, Path(path))
+
+
+def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError where a tensor comes back in another precision, which loses some of it."""
+    again = saved_state(built)
+    name = next((name for name, tensor in state.items() if again[name].dtype != tensor.dtype), None)
+    if name is not None:
+        raise CheckpointError(
+            f"`{name}` is {state[name].dtype} and comes back as {again[name].dtype}, since the model calls "
+            "it otherwise than its state_dict does; let the factory give it this dtype"
+        )
 
 
 def load(
@@ -141,20 +158,11 @@ def is_checkpoint(content: object) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def state_of(content: object, where: str) -> dict[str, Tensor]:
-    """The tensors of a bare state_dict, by name; raises CheckpointError where the content is none."""
-    if not _is_state(content):
-        raise CheckpointError(
-            f"expected a state_dict (names and tensors) in `{where}`, found {_kind(content)}"
-        )
-    return content
-
-
 def _description(content: object, where: str) -> dict[str, Any]:
     """The file's content, with every field present and of its type."""
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
-            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found {_kind(content)}; a "
+            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found {kind(content)}; a "
             "bare state_dict needs its architecture named as well (`--factory`)"
         )
     if content["format"] != FORMAT:
@@ -172,71 +180,69 @@ def _check_fields(content: Mapping[str, Any], where: str) -> None:
     for name in ("outputs", "classes"):
         if not all(isinstance(entry, str) for entry in content[name] or ()):
             raise CheckpointError(f"`{where}`: field `{name}` should hold names")
-    if not _is_state(content["state_dict"]):
+    if not is_state(content["state_dict"]):
         raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
-    if len(content["swap"]) > _MOST_SITES:
-        raise CheckpointError(
-            f"`{where}` records {len(content['swap'])} swaps, at most {_MOST_SITES} are read"
-        )
 
 
-def _is_state(state: object) -> TypeGuard[dict[str, Tensor]]:
-    return (
-        isinstance(state, dict)
-        and bool(state)
-        and all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items())
-    )
-
-
-def _kind(content: object) -> str:
-    return "a bare state_dict" if _is_state(content) else f"a `{type(content).__name__}`"
+def _sites(model: nn.Module) -> list[Site]:
+    """Where `swap` put the model's activations, each once, under however many names it stands."""
+    sites = {a.site.layer: a.site for a in named_activations(model).values() if a.site is not None}
+    return list(sites.values())
 
 
 def _build(
     document: Mapping[str, Any], builder: Factory, kwargs: Mapping[str, Any], where: str
 ) -> tuple[nn.Module, tuple[Site, ...]]:
     """The architecture from the factory, with the recorded activations and the saved tensors in it."""
-    model = build_model(builder, kwargs)
+    state = document["state_dict"]
+    with _bounded(state, where):
+        model = build_model(builder, kwargs)
+        try:
+            sites = _recorded(document["swap"], state)
+            install(model, [_activation(site) for site in sites])
+        except (SwapError, AssertionError, *BUILDING) as error:
+            raise CheckpointError(
+                f"`{where}`: the recorded swap does not fit the architecture: {error}"
+            ) from error
     try:
-        sites = tuple(Site.from_record(record) for record in document["swap"])
-        for site in sites:
-            _check_size(site, document["state_dict"])
-        install(model, [_activation(site) for site in sites])
-    except (SwapError, AssertionError, *BUILDING) as error:
-        raise CheckpointError(
-            f"`{where}`: the recorded swap does not fit the architecture: {error}"
-        ) from error
-    dtypes = {tensor.dtype for tensor in document["state_dict"].values() if tensor.is_floating_point()}
-    if len(dtypes) == 1:
-        model.to(dtypes.pop())
-    try:
-        model.load_state_dict(document["state_dict"])
-    except RuntimeError as error:
-        raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {error}") from error
+        fill(model, state)
+    except BUILDING as error:
+        reason = " ".join(str(error).split())  # torch's has a line for each tensor
+        raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {reason}") from error
     return model, sites
 
 
-def _check_size(site: Site, state: Mapping[str, Tensor]) -> None:
-    """Raises ValueError where an activation with layers inside would not hold the file's tensors.
+def _bounded(state: Mapping[str, Tensor], where: str) -> Bounded:
+    """Within, no more memory is taken than the model of these tensors can need while it is built."""
+    most = _TIMES * bytes_of(state.values()) + _BEYOND
+    return Bounded(
+        most,
+        CheckpointError(
+            f"`{where}`: the model that it describes takes more than {most} bytes while it is built, "
+            f"{_TIMES} times the tensors in the file and {_BEYOND} more; are the factory and its arguments "
+            "those that it was saved with?"
+        ),
+    )
 
-    Their sizes grow with the square of the channels, so this is asked before they take memory.
-    """
-    if site.activation not in ACTIVATIONS or ACTIVATIONS[site.activation].elementwise:
-        return
-    with torch.device("meta"):
-        expected = {name: list(tensor.shape) for name, tensor in _activation(site).state_dict().items()}
-    inside = f"{site.layer}."
-    found = {n.removeprefix(inside): list(t.shape) for n, t in state.items() if n.startswith(inside)}
-    if expected != found:
-        raise ValueError(f"`{site.layer}` should hold tensors of the shapes {expected}, the file has {found}")
+
+def _recorded(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Site, ...]:
+    """The sites of the records. Raises ValueError where they are more than the file has tensors for."""
+    sites: dict[str, Site] = {}
+    for record in records:
+        site = Site.from_record(record)
+        if sites.setdefault(site.layer, site) != site:
+            raise ValueError(f"`{site.layer}` is recorded twice, in different ways")
+    if len(sites) > len(state):
+        raise ValueError(f"{len(sites)} activations are recorded, for {len(state)} tensors")
+    return tuple(sites.values())
 
 
 def _activation(site: Site) -> Activation:
-    kind = ACTIVATIONS.get(site.activation)
-    if kind is None:
+    found = ACTIVATIONS.get(site.activation)
+    if found is None:
         raise ValueError(
             f"unknown activation `{site.activation}`; this version knows {', '.join(ACTIVATIONS)}"
         )
-    activation = kind(site.channels, site.channel_axis, **site.options)
+    activation = found(site.channels, site.channel_axis, **site.options)
     activation.site = site
     return activation

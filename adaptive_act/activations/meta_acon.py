@@ -25,7 +25,7 @@ class MetaACON(Activation):
     learned = {"p1": Learned(1.0), "p2": Learned(0.0)}
     fixed_points = {nn.SiLU: {"p1": 1.0, "p2": 0.0}, nn.Identity: {"p1": 1.0, "p2": 1.0}}
     onnx_ops = (
-        *("ReduceMean", "Gemm", "Gemm", "Sigmoid", "Reshape", "Mul"),
+        *("ReduceMean", "Gemm", "Gemm", "Exp", "Add", "Reciprocal", "Reshape", "Mul"),
         *("Mul", "Sigmoid", "Mul", "Add", "Mul"),
     )
 

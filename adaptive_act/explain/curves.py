@@ -1,6 +1,7 @@
 """The learned curves, drawn against where they started, over what reached them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from adaptive_act.explain.panels import (
     titled,
     zero_lines,
 )
-from adaptive_act.explain.reach import Reach
 from adaptive_act.explain.shape import curve_at
 from adaptive_act.explain.words import span
 
@@ -36,6 +36,28 @@ if TYPE_CHECKING:
 
 
 _CURVE, _STRIP = 2.0, 0.55  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What reached a layer: the share of its inputs [n] between the edges [n + 1], and that below 0."""
+
+    edges: Numbers
+    shares: Numbers
+    below_zero: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One layer as it is drawn: curves [C, n] at the points [n]; no start where none is known."""
+
+    name: str
+    kind: str
+    values: Mapping[str, Numbers]
+    points: Numbers
+    learned: Numbers
+    start: Numbers | None
+    reached: Reached | None
 
 
 def draw_curves(
@@ -59,7 +81,8 @@ def draw_curves(
     for panel in panels:
         panel.set_ylim(low, high)
         panel.set_xlabel("input x", fontsize=7.5)
-    _explain(made.figure, [len(a.curve(torch.zeros(1))) for a in activations.values()], reached=False)
+    channels = [len(activation.curve(torch.zeros(1))) for activation in activations.values()]
+    _explain(made.figure, channels, started=True, reached=False)
     with replacing(Path(path)) as file:
         made.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
 
@@ -69,36 +92,55 @@ def curves_figure(layers: Sequence[Layer]) -> "Figure":
 
     Each panel has axes of its own, over the range that the data reached.
     """
-    reached = any(layer.reach is not None for layer in layers)
+    return drawn([_drawn(layer) for layer in layers])
+
+
+def _drawn(layer: Layer) -> Drawn:
+    seen = layer.reach
+    return Drawn(
+        name=layer.name,
+        kind=layer.kind if layer.elementwise else f"{layer.kind} on a constant map",
+        values=layer.values,
+        points=layer.points,
+        learned=layer.learned,
+        start=layer.start,
+        reached=None if seen is None else Reached(seen.edges, seen.shares, seen.share_below_zero),
+    )
+
+
+def drawn(layers: Sequence[Drawn]) -> "Figure":
+    """One panel a layer, with strips for histograms where anything reached any of them."""
+    reached = any(layer.reached is not None for layer in layers)
     made = grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
     for (panel, *strips), layer in zip(made.panels, layers, strict=True):
         _curve(panel, layer.points, layer.learned, layer.start)
-        kind = layer.kind if layer.elementwise else f"{layer.kind} on a constant map"
-        titled(panel, layer.name, _named(kind, layer.values))
+        titled(panel, _plain(layer.name), _plain(_named(layer.kind, layer.values)))
         for strip in strips:
-            _histogram(strip, layer.reach)
+            _histogram(strip, layer.reached)
         (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
         panel.set_xlim(layer.points[0], layer.points[-1])
-    _explain(made.figure, [len(layer.learned) for layer in layers], reached)
+    started = any(layer.start is not None for layer in layers)
+    _explain(made.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
     return made.figure
 
 
-def _curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers) -> None:
+def _curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers | None) -> None:
     zero_lines(panel)
     family(panel, points, learned, LEARNED)
-    middle = start if len(start) <= MOST_LINES else np.median(start, axis=0, keepdims=True)
-    panel.plot(points, middle.T, color=START, linewidth=1.4, linestyle="--")
+    if start is not None:
+        middle = start if len(start) <= MOST_LINES else np.median(start, axis=0, keepdims=True)
+        panel.plot(points, middle.T, color=START, linewidth=1.4, linestyle="--")
     panel.set_ylabel("output f(x)", fontsize=7.5, labelpad=2)
 
 
-def _histogram(strip: "Axes", seen: Reach | None) -> None:
+def _histogram(strip: "Axes", seen: Reached | None) -> None:
     if seen is None:
         nothing_reached(strip)
     else:
-        histogram(strip, seen.edges, seen.shares, seen.share_below_zero)
+        histogram(strip, seen.edges, seen.shares, seen.below_zero)
 
 
-def _explain(figure: "Figure", channels: Sequence[int], reached: bool) -> None:
+def _explain(figure: "Figure", channels: Sequence[int], *, started: bool, reached: bool) -> None:
     """The legend, naming only what the figure shows."""
     from matplotlib.lines import Line2D  # noqa: PLC0415  # costs 0.5 s to import
     from matplotlib.patches import Patch  # noqa: PLC0415
@@ -107,15 +149,21 @@ def _explain(figure: "Figure", channels: Sequence[int], reached: bool) -> None:
     if any(count == 1 for count in channels):
         entries.append(Line2D([], [], color=LEARNED, linewidth=2, label="learned"))
     if any(1 < count <= MOST_LINES for count in channels):
-        entries.append(Line2D([], [], color=LEARNED, linewidth=0.7, label="learned, each channel"))
+        entries.append(Line2D([], [], color=LEARNED, linewidth=0.7, label="learned, one channel"))
     if any(count > MOST_LINES for count in channels):
         entries.append(Line2D([], [], color=LEARNED, linewidth=1.6, label="learned, median channel"))
         entries.append(Patch(color=LEARNED, alpha=0.5, linewidth=0, label="half of the channels"))
         entries.append(Patch(color=LEARNED, alpha=0.18, linewidth=0, label="all channels"))
-    entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label="start"))
+    if started:
+        entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label="start"))
     if reached:
         entries.append(Patch(color=HISTOGRAM, label="what reached it"))
     legend(figure, entries)
+
+
+def _plain(text: str) -> str:
+    """The text to matplotlib, which takes what stands between two dollars for a formula."""
+    return text.replace("$", r"\$")
 
 
 def _named(kind: str, values: Mapping[str, Numbers]) -> str:

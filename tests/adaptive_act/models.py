@@ -1,6 +1,7 @@
 """Small models that apply activations in every way in which models do."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -226,3 +227,58 @@ def unmarked() -> nn.Module:
 @model_factory
 def not_a_model() -> nn.Module:
     return 3  # type: ignore[return-value]  # what the caller must find out
+
+
+class Plain(nn.Module):
+    """No parameters at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
+class Twice(nn.Module):
+    """One block under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+        self.again = self.block
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.again(self.block(x))  # type: ignore[no-any-return]  # Module calls are Any
+
+
+class Renaming(nn.Linear):
+    """Its state_dict calls the weight otherwise than the module does."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+        self.register_state_dict_post_hook(self._renamed)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(self._named_again)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _renamed(module: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
+        state[f"{prefix}w"] = state.pop(f"{prefix}weight")
+
+    @staticmethod
+    def _named_again(module: nn.Module, state: dict[str, Any], prefix: str, *rest: object) -> None:
+        state[f"{prefix}weight"] = state.pop(f"{prefix}w")
+
+
+class Remembering(Plain):
+    """Its state is more than tensors."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"step": 3}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state == {"step": 3}
+
+
+@model_factory
+def quantised() -> nn.Module:
+    """Torch's own int8, which keeps its weights packed."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch is about to leave it to torchao
+        return torch.ao.quantization.quantize_dynamic(model, {nn.Linear})  # type: ignore[no-any-return, no-untyped-call]

@@ -1,5 +1,6 @@
 """What `save` writes, `load` gives back; anything else is refused with one clear message."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from adaptive_act import (
     swap,
 )
 from adaptive_act.archive import read
-from adaptive_act.checkpoint import is_checkpoint, state_of
+from adaptive_act.checkpoint import is_checkpoint
+from adaptive_act.state import state_of
 from tests.adaptive_act import models
 
 IMAGE = torch.randn(2, 3, 8, 8)
@@ -83,6 +85,55 @@ def test_a_model_of_another_precision_comes_back(tmp_path: Path) -> None:
     model = _moved(models.Modules().double())
     save(model, tmp_path / "model.pt", factory=FACTORY, inputs=INPUTS)
     assert torch.equal(load(tmp_path / "model.pt").model(IMAGE.double()), model(IMAGE.double()))
+
+
+def test_each_tensor_comes_back_in_its_own_precision(tmp_path: Path) -> None:
+    model = _moved(models.Modules())
+    model.features.half()
+    save(model, tmp_path / "model.pt", factory=FACTORY, inputs=INPUTS)
+    loaded = load(tmp_path / "model.pt").model.state_dict()
+    assert {name: tensor.dtype for name, tensor in loaded.items()} == {
+        name: tensor.dtype for name, tensor in model.state_dict().items()
+    }
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_model_without_parameters_comes_back(tmp_path: Path) -> None:
+    save(models.Plain(), tmp_path / "model.pt", factory=models.Plain, inputs=INPUTS)
+    assert torch.equal(load(tmp_path / "model.pt").model(IMAGE), IMAGE.relu())
+
+
+def test_an_activation_of_a_shared_block_is_recorded_once_and_comes_back(tmp_path: Path) -> None:
+    vector = torch.randn(3, 4)
+    model = _moved(swap(models.Twice(), {nn.ReLU: PReLU}, example=vector).model)
+    path = tmp_path / "model.pt"
+    save(model, path, factory=models.Twice, inputs=[{"name": "x", "dtype": "float32", "shape": [None, 4]}])
+    content = read(path)
+    assert len(content["swap"]) == 1
+    assert torch.equal(load(path).model(vector), model(vector))
+    torch.save(content | {"swap": content["swap"] * 2}, path)  # as it was written before
+    assert torch.equal(load(path).model(vector), model(vector))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [(models.Remembering, "_extra_state"), (models.quantised, "0._packed_params.dtype")]
+)
+def test_a_state_that_is_more_than_tensors_is_not_saved(
+    model: Callable[[], nn.Module], name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=f"`{name}` in the state_dict .* expected a dense tensor"):
+        save(model(), tmp_path / "model.pt", factory=model, inputs=INPUTS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_whose_tensors_would_come_back_less_exact_is_not_saved(tmp_path: Path) -> None:
+    model = models.Renaming()
+    save(model.double(), tmp_path / "model.pt", factory=models.Renaming, inputs=INPUTS)
+    assert load(tmp_path / "model.pt").model.weight.dtype == torch.float64
+    model.bias.data = model.bias.data.float()
+    with pytest.raises(CheckpointError, match=r"`w` is torch.float64 and comes back as torch.float32"):
+        save(model, tmp_path / "m.pt", factory=models.Renaming, inputs=INPUTS)
+    assert not (tmp_path / "m.pt").exists()
 
 
 def test_a_bare_state_dict_is_read(tmp_path: Path) -> None:
@@ -157,7 +208,12 @@ TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"swap": [SITE | {"call": "relu", "layer": ""}]}, CheckpointError, "recorded swap"),
     ({"swap": [SITE | {"call": "relu", "owner": "nowhere"}]}, CheckpointError, "recorded swap"),
     ({"swap": [SITE | {"options": {"a": 10**400}}]}, CheckpointError, "recorded swap"),
-    ({"swap": [SITE | SEEING | {"channels": 2**20}]}, CheckpointError, "should hold tensors of the shapes"),
+    ({"swap": [SITE | SEEING | {"channels": 2**20}]}, CheckpointError, "bytes while it is built"),
+    ({"swap": [SITE, SITE | {"activation": "PELU"}]}, CheckpointError, r"`features.1` is recorded twice"),
+    ({"swap": [SITE | {"layer": str(n)} for n in range(99)]}, CheckpointError, "99 activations are recorded"),
+    ({"factory_kwargs": {"width": 10**7}}, CheckpointError, "bytes while it is built"),
+    ({"state_dict": {"a": torch.empty(10**12, device="meta")}}, CheckpointError, "should map names to"),
+    ({"state_dict": {"a": torch.eye(3).to_sparse()}}, CheckpointError, "should map names to tensors"),
     ({"swap": [SITE | SEEING | {"channels": -1}]}, CheckpointError, "at most"),
     ({"inputs": [{"name": "x"}]}, CheckpointError, "keys name, dtype and shape"),
     ({"inputs": [{"name": "x", "dtype": "f", "shape": []}]}, CheckpointError, "expected a dtype of"),

@@ -83,7 +83,7 @@ def test_many_channels_become_bands(channels: int | None, thin: int, bands: int)
 def test_the_legend_names_only_what_is_shown() -> None:
     for channels, with_data, expected in (
         (None, False, ["learned", "start"]),
-        (4, True, ["learned, each channel", "start", "what reached it"]),
+        (4, True, ["learned, one channel", "start", "what reached it"]),
         (40, False, ["learned, median channel", "half of the channels", "all channels", "start"]),
     ):
         (legend,) = figure_of(channels, with_data).legends

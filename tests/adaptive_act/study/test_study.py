@@ -1,5 +1,6 @@
 """The whole study, tiny: the same numbers again, resumed after kill -9, and told in words and pictures."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from scipy import stats
 
@@ -22,6 +23,7 @@ from adaptive_act.study import Architecture, DataSpec, Training, study
 from adaptive_act.study.execute import RUNS
 from tests.adaptive_act.study import models
 from tests.adaptive_act.study.models import ROOT, plan
+from tests.waiting import until
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -169,19 +171,13 @@ def finished(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (folder / RUNS).glob("[0-9a-f]*.json")}
 
 
-def until(condition: Any) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "waited for a minute"
-        time.sleep(0.02)
-
-
 def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of the group runs; one that has ended may wait long for somebody to take note."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 def test_a_factory_of_the_users_own_is_studied(tmp_path: Path) -> None:

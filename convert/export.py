@@ -10,12 +10,17 @@ from onnx_ir.passes.common import InlinePass
 from torch import nn
 
 from convert.errors import ExportError, UsageError
+from convert.forward import forward, tensors
 from convert.inputs import InputSpec
 from convert.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, carried_down
 from convert.outputs import named_outputs
 from convert.parity.samples import example
 from convert.quiet import quiet_torch
+from convert.rewriting.graph import layer_of
+from convert.sizes import require_every_size, require_free_sizes
 from convert.sources.torchscript import Scripted, written
+
+_INPUTS = "check the inputs' order, types and shapes, and how large numbers may be: 'ids:int64[N,T]<50'"
 
 
 def export(
@@ -30,15 +35,16 @@ def export(
     """
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
-    arguments = tuple(torch.from_numpy(array) for array in example(inputs))
+    arguments = tensors(example(inputs))
     names = output_names(model, inputs, outputs)
     with _flattened(model, names):
         if isinstance(model, Scripted):
             graph = _scripted(model, arguments, inputs, names, opset)
         else:
             graph = _traced(model, arguments, inputs, names, opset)
-    _require_free_sizes(graph, inputs)
+    require_free_sizes(graph, inputs)
     _require_standard_operators(graph)
+    _require_types(graph)
     return carried_down(graph, opset)
 
 
@@ -50,32 +56,13 @@ def output_names(
     Raises ExportError where the model cannot be run on inputs of this description, UsageError where the names
     are not those of so many outputs, or one of them is an input's.
     """
-    arguments = tuple(torch.from_numpy(array) for array in example(inputs))
-    names = tuple(named_outputs(_run(model, arguments, inputs), outputs))
+    given = ", ".join(f"{spec.name}:{spec.dtype}{spec.written}" for spec in inputs)
+    result = forward(model, example(inputs), _INPUTS, given)
+    names = tuple(named_outputs(result, outputs))
     clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
     if clash is not None:
         raise UsageError(f"`{clash}` names both an input and an output")
     return names
-
-
-def _run(model: nn.Module, arguments: tuple[torch.Tensor, ...], inputs: Sequence[InputSpec]) -> object:
-    try:
-        with torch.no_grad():
-            return model(*arguments)
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-        IndexError,
-        AttributeError,
-        KeyError,
-        NotImplementedError,
-    ) as error:
-        shapes = ", ".join(f"{spec.name}:{spec.dtype}{spec.written}" for spec in inputs)
-        raise ExportError(
-            f"the model cannot be run on {shapes}: {_first_line(error)}",
-            hint="check the inputs' order, types and shapes",
-        ) from error
 
 
 @contextlib.contextmanager
@@ -133,9 +120,12 @@ def _traced(
                 opset_version=max(opset, OLDEST_WRITTEN),
             )
     except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        raise ExportError(f"torch cannot write the model as ONNX: {_first_line(_origin(error))}") from error
+        said = _first_line(_origin(error))
+        raise ExportError(f"torch cannot write the model as ONNX: {said}", _advice(said)) from error
     if program is None:
         raise ExportError("torch wrote no ONNX graph")
+    if program.exported_program is not None:
+        require_every_size(program.exported_program, model, inputs)
     return program.model
 
 
@@ -162,14 +152,24 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
 
 
-def _require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
-    for spec, value in zip(inputs, model.graph.inputs, strict=True):
-        shape = value.shape or ()
-        for axis, (wanted, got) in enumerate(zip(spec.shape, shape, strict=True)):
-            if isinstance(wanted, str) and isinstance(got, int):
+def _advice(said: str) -> str:
+    if "data-dependent" in said:
+        return (
+            "the code branches on numbers that it computes: choose by `torch.where(condition, a, b)`, which "
+            "computes both, or by `torch.cond`"
+        )
+    return "rewrite what is named here with operators that torch.onnx.export knows, and try again"
+
+
+def _require_types(model: ir.Model) -> None:
+    """Raises ExportError where the graph computes in a type that ONNX Runtime has hardly an operator for."""
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value.dtype is ir.DataType.BFLOAT16:
                 raise ExportError(
-                    f"the model fixes size `{wanted}` (axis {axis} of input `{spec.name}`) to {got}",
-                    hint=f"give the size as a number, or rewrite the code that reads shape[{axis}] as one",
+                    f"the model computes in bfloat16 at `{layer_of(node)}` ({node.op_type}), for which ONNX "
+                    "Runtime has hardly an operator; expected float32",
+                    hint="save the model after `model.float()`; `--precision fp16` rounds the file again",
                 )
 
 

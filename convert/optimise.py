@@ -1,7 +1,8 @@
 """Applies the rewrite rules until none fires: the same numbers, computed more cheaply."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -41,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A rule that the graph was rewritten without, because it broke parity, and by how much."""
+    """A rule that the graph was rewritten without, and why: what went wrong with it."""
 
     rule: str
     reason: str
@@ -66,6 +67,15 @@ class Optimised:
 def kept(dropped: Sequence[Dropped]) -> tuple[Rule, ...]:
     """RULES without those that were dropped."""
     return tuple(rule for rule in RULES if rule.name not in {one.rule for one in dropped})
+
+
+def first_breaking(firings: Sequence[Firing], stands: Callable[[int], bool]) -> Firing | None:
+    """The firing from which on the graph stands no longer; None where it does with all of them.
+
+    `stands` says whether it does with the first so many of them, as it does with none.
+    """
+    count = bisect_left(range(len(firings) + 1), True, lo=1, key=lambda some: not stands(some))
+    return firings[count - 1] if count <= len(firings) else None
 
 
 def optimise(

@@ -3,11 +3,22 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from convert.errors import ExportError, UsageError
 
 DEEPEST = 8
+# What both ONNX Runtime and NumPy have; torch has more.
+_TYPES = (
+    *(torch.float32, torch.float64, torch.float16, torch.bool),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+)
+_TODO = {
+    torch.bfloat16: "end the forward with `.float()`",
+    torch.complex64: "return `torch.view_as_real(y)`: real and imaginary parts along a last axis",
+    torch.complex128: "return `torch.view_as_real(y)`: real and imaginary parts along a last axis",
+}
 ALONE = "output"
 
 
@@ -16,8 +27,8 @@ def named_outputs(result: object, names: Sequence[str] | None) -> dict[str, Tens
 
     `names` are the checkpoint's. Without them the one tensor is `output`, those of a tuple `output_0`,
     `output_1` ..., and those of a dictionary, dataclass or named tuple have its names; what is wrapped twice
-    has both, as `hidden_0`. Raises ExportError where something else than tensors came back, and UsageError
-    for a wrong count of names.
+    has both, as `hidden_0`. Raises ExportError where something else came back than dense tensors of types
+    that ONNX Runtime has too, and UsageError for a wrong count of names.
     """
     found = list(_tensors("", result, 0))
     if not found:
@@ -27,7 +38,25 @@ def named_outputs(result: object, names: Sequence[str] | None) -> dict[str, Tens
         raise UsageError(f"the model returns {len(found)} outputs, expected {len(given)}: {given}")
     if len(set(given)) != len(given):
         raise UsageError(f"the outputs' names are not distinct: {given}")
-    return dict(zip(given, (tensor for _, tensor in found), strict=True))
+    named = dict(zip(given, (tensor for _, tensor in found), strict=True))
+    for name, tensor in named.items():
+        _require_plain(name, tensor)
+    return named
+
+
+def _require_plain(name: str, tensor: Tensor) -> None:
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout is not torch.strided:
+        raise ExportError(
+            f"output `{name}` is a sparse tensor, expected a dense one",
+            hint="end the forward with `.to_dense()`",
+        )
+    if tensor.dtype not in _TYPES:
+        expected = ", ".join(str(one).removeprefix("torch.") for one in _TYPES)
+        raise ExportError(
+            f"output `{name}` is {kind}, expected one of: {expected}",
+            hint=_TODO.get(tensor.dtype, "convert it at the end of the forward"),
+        )
 
 
 def _tensors(name: str, value: object, depth: int) -> Iterator[tuple[str, Tensor]]:

@@ -31,7 +31,8 @@ from convert.parity.tolerance import require_known, require_shares
 from convert.parity.work import rows
 from convert.precision.budgets import Asked, Precision
 from convert.precision.record import recorded
-from convert.quantise import Request, Wanted, quantise
+from convert.quantise import Request, Wanted, quantise, rounded_everywhere
+from convert.refused import refused
 from convert.runtime import Session, available
 from convert.sources.graph import ready
 from convert.tune import Tuned, Tuning, not_exact, tune, without
@@ -47,8 +48,6 @@ QUANTISE = "quantise"
 """Before `write`, where fewer bits than float32 are asked for."""
 TUNING = "tuning"
 """Named as dropped where the chosen forms broke parity together, and no rule of them alone."""
-UNROUNDED = "timed in float32, before it was rounded"
-"""What the record of tuning says besides where fewer bits are asked for: their kernels may rank otherwise."""
 
 
 def convert(  # noqa: PLR0913  # each argument is an option of the command
@@ -151,32 +150,56 @@ class _Conversion:
     wanted: _Wanted
 
     def written(self, destination: Path, signed: Callable[[bytes], bytes]) -> Manifest:
-        """The manifest of the file, which is made again without it for each rule that breaks parity."""
+        """The manifest of the file, which is made again without it for each rule that breaks it."""
         dropped: tuple[Dropped, ...] = ()
         tuned: Tuned | None = None
         while True:
-            tuned = self._tuned(tuned, dropped)
-            plan = Plan(table(self.wanted.provider)) if tuned is None else tuned.plan
-            self.wanted.started("optimise")
-            optimised = replace(optimise(self.exported, kept(dropped), plan=plan), dropped=dropped)
-            self.wanted.started("verify")
-            record = tuned.record if tuned is not None else None
             try:
-                if self.wanted.rounding.precision != "fp32":
-                    return self._rounded(optimised, plan, record, destination, signed)
-                with (
-                    placed(optimised.model, destination, self.wanted.external_data) as file,
-                    _laid_down(file) as graph,
-                ):
-                    manifest = self._evidence(optimised, plan, graph, file.folder)
-                    manifest = replace(manifest, data=file.data, tuning=record)
-                    self.wanted.started("write")
-                    write(destination, signed(with_manifest(_content(graph), manifest)))
-                return manifest
+                tuned = self._tuned(tuned, dropped)
+                return self._tried(dropped, tuned, destination, signed)
             except PrecisionError:
                 raise
-            except ParityError as error:
-                dropped = (*dropped, _dropped(error, tuned))
+            except (ParityError, ExportError) as error:
+                dropped = (*dropped, self._dropped(error, dropped, tuned))
+
+    def _tried(
+        self,
+        dropped: tuple[Dropped, ...],
+        tuned: Tuned | None,
+        destination: Path,
+        signed: Callable[[bytes], bytes],
+    ) -> Manifest:
+        """The manifest of the file as it is made without these rules."""
+        plan, record = self._plan(tuned), tuned.record if tuned is not None else None
+        self.wanted.started("optimise")
+        optimised = replace(optimise(self.exported, kept(dropped), plan=plan), dropped=dropped)
+        self.wanted.started("verify")
+        if self.wanted.rounding.precision != "fp32":
+            return self._rounded(optimised, plan, record, destination, signed)
+        with (
+            placed(optimised.model, destination, self.wanted.external_data) as file,
+            _laid_down(file) as graph,
+        ):
+            manifest = self._evidence(optimised, plan, graph, file.folder)
+            manifest = replace(manifest, data=file.data, tuning=record)
+            self.wanted.started("write")
+            write(destination, signed(with_manifest(_content(graph), manifest)))
+        return manifest
+
+    def _plan(self, tuned: Tuned | None) -> Plan:
+        return Plan(table(self.wanted.provider)) if tuned is None else tuned.plan
+
+    def _dropped(
+        self, error: ParityError | ExportError, dropped: Sequence[Dropped], tuned: Tuned | None
+    ) -> Dropped:
+        """What the next try does without. Raises the error where nothing is left to do without."""
+        if isinstance(error, ParityError):
+            rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
+        else:
+            rule = refused(self.exported, kept(dropped), self._plan(tuned), self.sets, self.wanted.provider)
+        if rule is None:
+            raise error
+        return Dropped(rule, str(error))
 
     def _rounded(
         self,
@@ -202,7 +225,7 @@ class _Conversion:
             manifest = replace(
                 manifest,
                 data=file.data,
-                tuning=None if record is None else replace(record, verdict=f"{record.verdict}; {UNROUNDED}"),
+                tuning=record,
                 precision=rounded.precision,
                 rounding=recorded(rounded),
             )
@@ -219,8 +242,12 @@ class _Conversion:
             return not_exact(before)
         self.wanted.started("tune")
         machine = Target(self.source.inputs, asked.provider, asked.threads, asked.batches)
-        task = Task(self.exported, kept(dropped), machine, self.wanted.told)
+        task = Task(self.exported, kept(dropped), machine, self.wanted.told, self._written)
         return tune(task, asked) if before is None else without(task, before, dropped[-1].rule)
+
+    def _written(self, graph: ir.Model) -> ir.Model:
+        """The graph in the precision of the file, as far as that is known before the gate."""
+        return rounded_everywhere(graph, self.original, self.sets, self.wanted.rounding)
 
     def _evidence(
         self, optimised: Optimised, plan: Plan, graph: bytes | Path, folder: Path | None = None
@@ -261,15 +288,6 @@ def _laid_down(file: Placed) -> Iterator[bytes | Path]:
 
 def _content(graph: bytes | Path) -> bytes:
     return graph if isinstance(graph, bytes) else graph.read_bytes()
-
-
-def _dropped(error: ParityError, tuned: Tuned | None) -> Dropped:
-    """What the next try does without. Raises the error where nothing is left to do without."""
-    if error.rule is not None:
-        return Dropped(error.rule, str(error))
-    if tuned is not None and tuned.plan.chosen:
-        return Dropped(TUNING, str(error))
-    raise error
 
 
 def _not_looked_for(samples: SampleSet, output: str) -> Culprit:

@@ -87,6 +87,10 @@ class Rounded:
     calibration: Calibration | None
 
 
+def _unsaid(what: str, done: int, of: int) -> None:
+    """Nobody hears it."""
+
+
 def quantise(  # each argument is what a stage before found
     model: ir.Model,
     original: Original,
@@ -94,7 +98,7 @@ def quantise(  # each argument is what a stage before found
     wanted: Wanted,
     *,
     provider: str = "cpu",
-    said: Said = lambda what, done, of: None,
+    said: Said = _unsaid,
 ) -> Rounded:
     """The graph in the precision that is wanted, which passed its gate; the one given is left as it is.
 
@@ -102,15 +106,13 @@ def quantise(  # each argument is what a stage before found
     the typical ones of those that were generated. Raises PrecisionError where it loses too much even with
     everything in float that can be, and UsageError where the samples are not what the budgets need.
     """
-    if weights(model) > LARGEST:
-        raise ExportError(
-            f"the weights take {weights(model)} bytes, expected at most {LARGEST} for {wanted.precision}",
-            hint="take --precision fp32, which may have them beside the file",
-        )
+    _require_small(model, wanted.precision)
     data = wanted.calibration
     judged_on, chosen = _judged_on(sets, data)
-    judge = Judge(original, chosen, wanted.labels if judged_on == "given" else None, provider)
-    allowed = allowances(wanted.precision, wanted.budgets, judged_on)
+    labels = wanted.labels if judged_on == "given" else None
+    scores = scores_judged(judged_on, wanted.budgets)
+    judge = Judge(original, chosen, labels, provider, scores=scores)
+    allowed = budgets(wanted.precision, wanted.budgets)
     scheme, method, outside = _scheme(model, original, chosen, wanted, said)
     if not scheme.rounds(()):
         raise PrecisionError(
@@ -134,12 +136,34 @@ def quantise(  # each argument is what a stage before found
     )
 
 
-def allowances(precision: Precision, asked: Asked, judged_on: str) -> Budgets:
-    """The budgets; of generated noise, whose scores nearly tie, only the user asks for agreement."""
-    found = budgets(precision, asked)
-    if judged_on == "generated" and asked.min_agreement is None:
-        return replace(found, min_agreement=0.0)
-    return found
+def _require_small(model: ir.Model, precision: Precision) -> None:
+    if weights(model) > LARGEST:
+        raise ExportError(
+            f"the weights take {weights(model)} bytes, expected at most {LARGEST} for {precision}",
+            hint="take --precision fp32, which may have them beside the file",
+        )
+
+
+def rounded_everywhere(
+    model: ir.Model, original: Original, sets: Sequence[SampleSet], wanted: Wanted
+) -> ir.Model:
+    """The graph in the precision that is wanted, with nothing kept in float and judged by nobody.
+
+    It is there to be timed: ranges are those of the first batch alone. Where nothing can be rounded, or
+    float32 is wanted, it is the graph that was given.
+    """
+    if wanted.precision == "fp32":
+        return model
+    data = wanted.calibration
+    first = None if data is None else replace(data, sets=data.sets[:1])
+    _, chosen = _judged_on(sets, first)
+    scheme, _, _ = _scheme(model, original, chosen[:1], replace(wanted, calibration=first), _unsaid)
+    return scheme.rounded(()) if scheme.rounds(()) else model
+
+
+def scores_judged(judged_on: str, asked: Asked) -> bool:
+    """Whether the agreement of scores is: those of generated noise nearly tie, so only if the user asks."""
+    return judged_on != "generated" or asked.min_agreement is not None
 
 
 def require_agreement(judged: Judged, asked: Asked) -> None:

@@ -50,7 +50,10 @@ class Session:
                 graph, options, providers=[(wanted, _PROVIDER_OPTIONS.get(provider, {}))]
             )
         except _REFUSALS as error:
-            raise ExportError(f"ONNX Runtime refuses the graph: {_first_line(error)}") from error
+            raise ExportError(
+                f"ONNX Runtime refuses the graph: {_first_line(error)}",
+                hint=_NO_KERNEL if isinstance(error, _NOT_IMPLEMENTED) else None,
+            ) from error
         if wanted not in self._session.get_providers():
             raise UsageError(
                 f"provider `{provider}` was asked for, but ONNX Runtime could not start it",
@@ -85,12 +88,14 @@ def available(provider: str) -> str:
     return wanted
 
 
+_NOT_IMPLEMENTED = ort.capi.onnxruntime_pybind11_state.NotImplemented
+_NO_KERNEL = "it may have the operator for float32 only: convert the model in that, with `model.float()`"
 _REFUSALS = (
     ort.capi.onnxruntime_pybind11_state.Fail,
     ort.capi.onnxruntime_pybind11_state.InvalidArgument,
     ort.capi.onnxruntime_pybind11_state.InvalidGraph,
     ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-    ort.capi.onnxruntime_pybind11_state.NotImplemented,
+    _NOT_IMPLEMENTED,
     ort.capi.onnxruntime_pybind11_state.RuntimeException,
 )
 

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from convert.errors import ExportError, ParityError
+from convert.errors import ExportError, ParityError, SourceError
+from convert.forward import forward, in_float64
 from convert.outputs import named_outputs
 from convert.parity.criterion import Comparison, Run, compare, scales
 from convert.parity.samples import Array, SampleSet
 from convert.runtime import Session
 
 NUDGED_RUNS = 2
+_FUNCTIONAL = "no module is; a function must be told: F.dropout(x, p, self.training)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Original:
         self.outputs = tuple(outputs)
         self.float32 = model
         self._wide: nn.Module | None = None
-        self._known: Sequence[tuple[SampleSet, Answers]] = ()
+        self._known: Sequence[tuple[SampleSet, Answers | None]] = ()
 
     @property
     def float64(self) -> nn.Module:
@@ -47,10 +48,48 @@ class Original:
     def learn(self, sets: Sequence[SampleSet]) -> None:
         """From here on what the model computes on these sets is known, whatever becomes of its weights.
 
-        The float64 model, which takes twice the memory, is gone until it is asked for again.
+        The float64 model, which takes twice the memory, is gone until it is asked for again. Raises
+        SourceError where the model does not answer the same twice.
         """
-        self._known = [(samples, self._computed(samples)) for samples in sets]
+        self.require_repeatable(sets[0])
+        self._known = [(samples, self._tried(samples)) for samples in sets]
         self._wide = None
+
+    def taken(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
+        """The sets without those, among the optional ones, that the model refuses."""
+        return [samples for samples in sets if self._takes(samples)]
+
+    def _takes(self, samples: SampleSet) -> bool:
+        if not samples.optional:
+            return True
+        known = next((answers is not None for one, answers in self._known if one is samples), None)
+        return self._tried(samples) is not None if known is None else known
+
+    def _tried(self, samples: SampleSet) -> Answers | None:
+        """What the model computes on a set, None where it refuses one that is optional."""
+        try:
+            return self._computed(samples)
+        except ExportError:
+            if samples.optional:
+                return None
+            raise
+
+    def require_repeatable(self, samples: SampleSet) -> None:
+        """Raises SourceError where the model gives other answers to the same samples when it is asked again.
+
+        What is random, or changes with each call, would be taken for the rounding that parity allows.
+        """
+        first, second = self.own(samples.arrays), self.own(samples.arrays)
+        output = next((name for name, value in first.items() if not _same(value, second[name])), None)
+        if output is None:
+            return
+        training = [f"`{name or 'the model'}`" for name, one in self.float32.named_modules() if one.training]
+        raise SourceError(
+            f"the model gives other numbers at output `{output}` when it is asked the same again (samples "
+            f"`{samples.name}`): it is random, or keeps state from call to call",
+            hint="is a dropout left in training mode? "
+            + (f"these modules are: {', '.join(training[:5])}" if training else _FUNCTIONAL),
+        )
 
     def answers(self, samples: SampleSet) -> Answers:
         """What the model computes on a set, computed now unless that is known."""
@@ -74,20 +113,25 @@ class Original:
     def reference(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """What the model computes in float64. ExportError where its code cannot run in float64."""
         wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
-        return self._run(self.float64, wide, "let its code follow the dtype of its inputs and weights")
+        model = self.float64  # made as it is, not with what the code asks for exchanged
+        with in_float64():
+            return self._run(model, wide, "let its code follow the dtype of its inputs and weights")
 
     def own(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """What the model computes in its own precision. ExportError where it fails on these shapes."""
         return self._run(self.float32, arrays, "the code must take any size that the inputs leave free")
 
     def _run(self, model: nn.Module, arrays: Sequence[Array], hint: str) -> dict[str, Array]:
-        try:
-            with torch.no_grad():
-                result = model(*(torch.from_numpy(array) for array in arrays))
-        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
-            given = ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in arrays)
-            raise ExportError(f"the model cannot run on {given}: {_first_line(error)}", hint) from error
-        return {name: value.numpy() for name, value in named_outputs(result, self.outputs).items()}
+        outputs = named_outputs(forward(model, arrays, hint), self.outputs)
+        return {name: value.detach().cpu().numpy().copy() for name, value in outputs.items()}
+
+
+def _same(first: Array, second: Array) -> bool:
+    """Whether two runs agree; floating point numbers up to one unit in the last place of the largest."""
+    if first.shape != second.shape or first.dtype.kind != "f":
+        return np.array_equal(first, second)
+    scale = np.abs(np.where(np.isfinite(first), first, 0)).max(initial=0.0)
+    return np.allclose(first, second, rtol=0, atol=float(np.finfo(first.dtype).eps * scale), equal_nan=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +186,7 @@ def measure(
     original: Original, session: Session, sets: Sequence[SampleSet], tolerances: Mapping[str, float]
 ) -> Parity:
     """The comparisons of every output in every set, whether they pass or not."""
-    runs = tuple(run_set(original, session, samples) for samples in sets)
+    runs = tuple(run_set(original, session, samples) for samples in original.taken(sets))
     usual = scales(runs)
     comparisons = tuple(
         compare(run, output, usual[output], tolerances.get(output, 0.0))
@@ -177,10 +221,6 @@ def _moved(array: Array, random: np.random.Generator) -> Array:
     towards: Any = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
     moved = np.nextafter(array, towards)
     return np.where((array == 0) | ~np.isfinite(moved), array, moved)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def failure(worst: Comparison) -> str:

@@ -1,6 +1,5 @@
 """`adaptact-inspect`: a checkpoint through `adaptive_act.explain`, an ONNX file by what it carries."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.console import console, print_rounding, table
-from convert.commands.export import require_beside, run, write_text
+from convert.commands.beside import require_beside, write_text
+from convert.commands.console import console, print_json, print_rounding, table
+from convert.commands.ending import run
 from convert.errors import SourceError
 from convert.signature import signer
 
@@ -37,9 +37,10 @@ def inspect(
     require_beside([source], html, graph)
     _write(file, html, graph)
     if as_json:
-        sys.stdout.write(json.dumps(record(file), allow_nan=False) + "\n")
+        print_json(record(file))
     else:
-        _print(file)
+        with console() as shown:
+            _print(file, shown)
     for path in filter(None, (html, graph)):
         Console(stderr=True).print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
 
@@ -78,10 +79,9 @@ def _write(file: "Inspected", html: Path | None, graph: Path | None) -> None:
         write_text(html, report(file))
 
 
-def _print(file: "Inspected") -> None:
+def _print(file: "Inspected", shown: Console) -> None:
     from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
-    shown = console()
     shown.print(table(("what", "value"), list(file.facts().items())))
     manifest = file.manifest
     if manifest is None:

@@ -1,12 +1,14 @@
 """The options that several commands have, said once, and what is made of their words."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convert.errors import UsageError
+from convert.parity.tolerance import tolerance_of
 from convert.precision.budgets import Precision
 
 if TYPE_CHECKING:
@@ -79,6 +81,16 @@ def json_object(text: str | None) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise UsageError(f"`--factory-kwargs` is a `{type(found).__name__}`, expected a JSON object")
     return found
+
+
+def tolerances(texts: Sequence[str] | None) -> dict[str, float]:
+    """What `--tolerance` allows, by output. Raises UsageError where one is no share, or named twice."""
+    pairs = [tolerance_of(text) for text in texts or []]
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"`--tolerance` names output `{twice}` twice")
+    return dict(pairs)
 
 
 def tuning(

@@ -1,7 +1,5 @@
 """`adaptact-verify`: a file against its model and its signature; arguments in, exit status out."""
 
-import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +9,9 @@ import typer
 from rich.console import Console
 
 from convert import signature
-from convert.commands.console import console, print_rounding, table
-from convert.commands.export import PARITY_FAILED, require_beside, run, write_text
+from convert.commands.beside import require_beside, write_text
+from convert.commands.console import console, print_json, print_rounding, table
+from convert.commands.ending import PARITY_FAILED, print_error, run
 from convert.commands.options import (
     AllowPickle,
     AsJson,
@@ -27,10 +26,11 @@ from convert.commands.options import (
     Samples,
     Tolerances,
     json_object,
+    tolerances,
 )
 from convert.commands.progress import Progress
-from convert.errors import UsageError
-from convert.parity.tolerance import tolerance_of
+from convert.commands.surroundings import prepare
+from convert.errors import SourceError, UsageError
 from convert.precision.budgets import Asked
 
 if TYPE_CHECKING:
@@ -67,37 +67,41 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     With the file alone only its signature is checked. Inputs that are not described are the file's own.
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
+    prepare(factory, allow_pickle)
     model, file = _pair(files, public_key)
     require_beside(files, report)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as adaptact-export, which says why
-    from convert.evidence.inspection import inspect, require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
+    from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
     from convert.inputs import parse_input  # noqa: PLC0415
     from convert.parity.recheck import Request  # noqa: PLC0415
 
-    inspected = inspect(file)
+    request = Request(
+        factory=factory,
+        factory_kwargs=json_object(factory_kwargs),
+        inputs=[parse_input(text) for text in inputs or []],
+        samples=samples,
+        tolerances=tolerances(tolerance),
+        provider=provider,
+        budgets=Asked(max_error, min_agreement, max_accuracy_drop),
+        allow_pickle=allow_pickle,
+    )
+    if model is None and request != Request(inputs=[], tolerances={}):
+        raise UsageError(
+            "an option says how to compare the file, and there is no model to compare it with",
+            hint="name the model before the file, or leave the option out",
+        )
+    inspected = _inspected(file, model)
     require_data(inspected)
     signed = None if public_key is None else signature.verify(inspected.content, public_key)
     rechecked = None
     if model is not None:
-        if factory is not None:
-            sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
-        request = Request(
-            factory=factory,
-            factory_kwargs=json_object(factory_kwargs),
-            inputs=[parse_input(text) for text in inputs or []],
-            samples=samples,
-            tolerances=dict(tolerance_of(text) for text in tolerance or []),
-            provider=provider,
-            budgets=Asked(max_error, min_agreement, max_accuracy_drop),
-            allow_pickle=allow_pickle,
-        )
         rechecked = _rechecked(model, inspected, request, Console(stderr=True, quiet=as_json))
     if report is not None:
         write_text(report, _page(inspected, rechecked))
     if as_json:
-        sys.stdout.write(json.dumps(record(inspected, signed, rechecked), allow_nan=False) + "\n")
+        print_json(record(inspected, signed, rechecked))
     else:
-        _print(inspected, signed, rechecked)
+        with console() as shown:
+            _print(inspected, signed, rechecked, shown)
     if rechecked is not None and rechecked.failure is not None:
         sys.exit(PARITY_FAILED)
 
@@ -112,6 +116,17 @@ def _pair(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path
             hint="name the model before it, or the key that should have signed it: --public-key key.pem",
         )
     return (files[0] if len(files) == 2 else None), files[-1]
+
+
+def _inspected(file: Path, model: Path | None) -> "Inspected":
+    from convert.evidence.inspection import inspect  # noqa: PLC0415
+
+    try:
+        return inspect(file)
+    except SourceError as error:
+        if model is None or model.suffix != ".onnx":
+            raise
+        raise SourceError(str(error), hint=f"name the model first: {file} {model}") from error
 
 
 def _rechecked(model: Path, file: "Inspected", request: "Request", errors: Console) -> "Rechecked":
@@ -159,11 +174,10 @@ def _finite(value: Any) -> Any:  # Any: JSON of any shape
     return None if isinstance(value, float) and value - value != 0 else value
 
 
-def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> None:
+def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None", shown: Console) -> None:
     from convert.evidence.measured import measured  # noqa: PLC0415
     from convert.evidence.tables import PARITY, SETS, parity_rows, set_rows  # noqa: PLC0415
 
-    shown = console()
     if signed is not None:
         shown.print(f"{file.name}: signed by key {signed}")
     if rechecked is None:
@@ -180,9 +194,7 @@ def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None")
     if rechecked.same_source is False:
         shown.print("note: the file was made from another model file than this one")
     if rechecked.failure is not None:
-        errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        errors.print(f"error: {rechecked.failure}", style="red")
-        errors.print(f"hint: {rechecked.culprit}")
+        print_error(rechecked.failure, rechecked.culprit)
 
 
 def main() -> None:

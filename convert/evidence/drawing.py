@@ -150,7 +150,7 @@ def _draw(axes: "Axes", boxes: Sequence[Box], places: Sequence[tuple[int, int]])
         axes.add_patch(
             FancyBboxPatch(corner, width, height, style, facecolor=box.colour, edgecolor=_EDGE, zorder=2)
         )
-        axes.text(column, row, box.label, fontsize=7, ha="center", va="center", zorder=3)
+        axes.text(column, row, box.label, fontsize=7, ha="center", va="center", zorder=3, parse_math=False)
 
 
 def _arrow(axes: "Axes", start: tuple[int, int], end: tuple[int, int]) -> None:

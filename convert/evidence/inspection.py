@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from convert import signature
 from convert.errors import SourceError
+from convert.evidence.consistent import require_consistent
 from convert.manifest import KEY, Manifest
 from convert.records import ManifestError
 from convert.sources.bounds import require_small_tensors
@@ -89,6 +90,8 @@ def inspect(path: Path) -> Inspected:
     text = next((entry.value for entry in proto.metadata_props if entry.key == KEY), None)
     try:
         manifest = None if text is None else Manifest.from_json(text)
+        if manifest is not None:
+            require_consistent(manifest)
     except ManifestError as error:
         raise SourceError(f"`{path}`: {error}") from error
     return Inspected(path, content, graph, manifest)

@@ -34,7 +34,8 @@ def learned(model: nn.Module, samples: Sequence[SampleSet]) -> tuple[manifest.Ac
 
 
 def _reached(model: nn.Module, samples: Sequence[SampleSet]) -> Mapping[str, Reach]:
-    batches = [tuple(torch.from_numpy(array) for array in one.arrays) for one in samples]
+    # Copies, since a model may write into what it is given.
+    batches = [tuple(torch.tensor(array) for array in one.arrays) for one in samples]
     try:
         return reach(model, batches, bins=BINS)
     except ExplainError:  # nothing finite reached any of them

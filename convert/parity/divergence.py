@@ -26,10 +26,11 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What one module gave: in float64, and in float32 on the samples and beside them."""
+    """What one module gave: in float64, and in float32 on the samples and beside them; are those typical?"""
 
     reference: Array
     originals: tuple[Array, ...]
+    typical: bool
 
 
 def first_difference(original: Original, file: ir.Model, good: ir.Model | None, samples: SampleSet) -> str:
@@ -120,7 +121,7 @@ def _computed(original: Original, samples: SampleSet) -> dict[str, Computed]:
     runs = [samples.arrays, *(beside(samples.arrays, seed) for seed in range(2))]
     own = [module_outputs(original.float32, original.own, arrays) for arrays in runs]
     return {
-        name: Computed(values, tuple(found[name] for found in own))
+        name: Computed(values, tuple(found[name] for found in own), samples.typical)
         for name, values in wide.items()
         if name and values.size and values.dtype.kind == "f" and all(name in found for found in own)
     }
@@ -139,7 +140,9 @@ def _held(computed: Mapping[str, Computed], file: ir.Model, samples: SampleSet) 
 
 
 def _agrees(one: Computed, value: Array) -> bool:
-    run = Run("", 1, True, True, {"": one.reference}, [{"": own} for own in one.originals], {"": value})
+    run = Run(
+        "", 1, one.typical, True, {"": one.reference}, [{"": own} for own in one.originals], {"": value}
+    )
     return compare(run, "", scales([run])[""]).passed
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
 from convert.artefact.file import serialise
-from convert.optimise import Firing, optimise
+from convert.optimise import Firing, first_breaking, optimise
 from convert.parity.criterion import Run, compare, scales
 from convert.parity.samples import Array, SampleSet
 from convert.rewriting.graph import layer_of
@@ -34,13 +34,9 @@ class Suspects:
         """What names what first differs on these samples."""
         if not self._passes(0, samples, output):
             return Culprit(_first_module(self, samples))
-        low, high = 0, len(self.firings)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self._passes(middle, samples, output) else (low, middle)
-        if high == 0 or self._passes(high, samples, output):
+        firing = first_breaking(self.firings, lambda count: self._passes(count, samples, output))
+        if firing is None:
             return Culprit("the difference does not show when these samples are run alone")
-        firing = self.firings[high - 1]
         where = f"`{firing.layer}` ({self.kind(firing.layer)})"
         return Culprit(f"first differing after rule `{firing.rule}` at {where}", firing.rule)
 
@@ -74,7 +70,7 @@ def _agreement(suspects: Suspects, samples: SampleSet) -> list[tuple[str, bool]]
     results = []
     for name, values in wide.items():
         if name in file and file[name].shape == values.shape:
-            run = Run(name, 1, True, True, {name: values}, [{name: own[name]}], {name: file[name]})
+            run = Run(name, 1, samples.typical, True, {name: values}, [{name: own[name]}], {name: file[name]})
             results.append((name, compare(run, name, scales([run])[name]).passed))
     return results
 

@@ -92,6 +92,7 @@ def recheck(
     started("run")
     if precision is not None and manifest is not None and manifest.rounding is not None:
         _require_no_tolerance(request, precision)
+        original.require_repeatable(sets[0])
         wanted = asked_of(precision, request.samples, request.budgets, source.inputs, own)
         gate = rejudged(original, opened(), sets, manifest.rounding, wanted)
         return Rechecked(None, gate.failure, gate.advice, same, gate)
@@ -166,19 +167,23 @@ def _written_with(file: Inspected) -> str:
     return f"; the file was written with {' '.join(options)}" if options else ""
 
 
-def _hardest(parity: Parity, sets: Sequence[SampleSet]) -> SampleSet:
-    """The one sample at which the file fails most."""
+def _hardest(parity: Parity, sets: Sequence[SampleSet]) -> tuple[SampleSet, SampleSet]:
+    """The one sample at which the file fails most, and all of its set: a channel may fail by them alone."""
     worst = parity.worst
     samples = next(samples for samples in sets if samples.name == worst.run)
-    return alone(samples, worst.worst[0] if worst.worst else 0)
+    return alone(samples, worst.worst[0] if worst.worst else 0), samples
 
 
-def _culprit(source: Source, original: Original, file: Inspected, samples: SampleSet) -> str:
+def _culprit(
+    source: Source, original: Original, file: Inspected, hardest: tuple[SampleSet, SampleSet]
+) -> str:
     """What differs first, as far as this machine's CPU can tell."""
     inputs = [spec.name for spec in source.inputs]
     here = Session(file.content, inputs, folder=file.path.parent)
-    if measure(original, here, [samples], {}).passed:
+    failing = [samples for samples in hardest if not measure(original, here, [samples], {}).passed]
+    if not failing:
         return _ELSEWHERE
+    samples = failing[0]
     good = None
     try:
         named = replace(source, outputs=original.outputs)

@@ -4,7 +4,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from convert.errors import UsageError
-from convert.inputs import InputSpec, batch_of
+from convert.inputs import FREE_SIZE, InputSpec, batch_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -67,13 +67,16 @@ class SampleSet:
     """Whether they are the user's own."""
     fixed: bool = False
     """Whether the model takes no other number of samples."""
+    optional: bool = False
+    """Whether the model may refuse the samples: they are of other sizes than those that it must take."""
 
 
 def generated(inputs: Sequence[InputSpec], rows: int = LARGEST_RUN) -> tuple[SampleSet, ...]:
     """The sets that every model is compared on; the same on every call.
 
-    Typical numbers in batches of one, two and many (or three of the fixed size), then extremes. Many are at
-    least FEWEST_MANY, and at most `rows`.
+    Typical numbers in batches of one, two and many (or three of the fixed size), then extremes, then other
+    sizes than FREE_SIZE where there are free ones besides the batch. Many are at least FEWEST_MANY, and at
+    most `rows`.
     """
     free = inputs[0].free_batch is not None
     random = np.random.default_rng(20240329)
@@ -90,7 +93,20 @@ def generated(inputs: Sequence[InputSpec], rows: int = LARGEST_RUN) -> tuple[Sam
     if any(_is_float(spec) for spec in inputs):
         sets += [run(name, 1, name) for name in ("large", "tiny", "zero", "boundary")]
         sets += [run(name, 1, name, finite=False) for name in NON_FINITE]
+    for name, sizes in _other_sizes(inputs):
+        arrays = tuple(_array(spec, sizes, "normal", random) for spec in inputs)
+        sets.append(SampleSet(name, arrays, fixed=not free, optional=True))
     return tuple(sets)
+
+
+def _other_sizes(inputs: Sequence[InputSpec]) -> Iterator[tuple[str, dict[str, int]]]:
+    """Sizes of one sample: a different one for each free size, and one that halves often for all of them."""
+    batch = batch_of(inputs, 1)
+    names = [size for spec in inputs for size in spec.shape if isinstance(size, str) and size not in batch]
+    different = {name: FREE_SIZE + 1 + place for place, name in enumerate(dict.fromkeys(names))}
+    for sizes in (different, dict.fromkeys(different, 2 * FREE_SIZE)) if names else ():
+        if sum(prod(spec.sized(batch | sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
+            yield f"other sizes, {', '.join(f'{name} {size}' for name, size in sizes.items())}", batch | sizes
 
 
 def _many(inputs: Sequence[InputSpec], rows: int) -> int:
@@ -142,28 +158,37 @@ def _is_float(spec: InputSpec) -> bool:
 def _array(spec: InputSpec, sizes: dict[str, int], numbers: str, random: np.random.Generator) -> Array:
     shape = spec.sized(sizes)
     if not _is_float(spec):
-        # Integers may index a table; where its length is not known, 0 and 1 are the only ones always inside.
-        return random.integers(0, spec.below or 2, shape).astype(spec.dtype)
-    return _floats(numbers, shape, random).astype(spec.dtype)
+        return np.asarray(random.integers(*_whole(spec), shape), spec.dtype)
+    return np.asarray(_floats(numbers, shape, random), spec.dtype)  # without axes NumPy gives plain numbers
+
+
+def _whole(spec: InputSpec) -> tuple[int, int]:
+    """The smallest number that is tried, and one above the largest."""
+    if spec.below is not None:
+        return 0, spec.below
+    if spec.dtype in ("uint8", "int8"):  # too short for an index: pictures, and what was quantised
+        kind = np.iinfo(spec.dtype)
+        return int(kind.min), int(kind.max) + 1
+    return 0, 2  # it may index a table, and in one of unknown length only these are always inside
 
 
 def _floats(numbers: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    normal: Array = random.standard_normal(shape)
+    normal: Array = np.asarray(random.standard_normal(shape))
     if numbers in FACTORS:
         return normal * FACTORS[numbers]
     if numbers == "boundary":
         return random.choice(BOUNDARY, shape)
-    chosen = random.random(shape) < 0.02
+    chosen = np.asarray(random.random(shape) < 0.02)
     chosen.reshape(-1)[:1] = True
     return np.where(chosen, random.choice(NON_FINITE[numbers], shape), normal)
 
 
-def read_samples(path: Path, inputs: Sequence[InputSpec]) -> tuple[SampleSet, ...]:
+def read_samples(path: Path, inputs: Sequence[InputSpec], what: str = "samples") -> tuple[SampleSet, ...]:
     """The user's own samples: an .npz file with one array an input, by name, samples along the first axis.
 
     Raises UsageError where the file is not that, or an array has another type or shape than its input.
     """
-    arrays = _arrays(path, inputs)
+    arrays = _arrays(path, inputs, what)
     step = inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else LARGEST_RUN
     counts = {array.shape[0] if array.ndim else 1 for array in arrays}
     if len(counts) != 1:
@@ -184,10 +209,10 @@ def read_samples(path: Path, inputs: Sequence[InputSpec]) -> tuple[SampleSet, ..
     )
 
 
-def _arrays(path: Path, inputs: Sequence[InputSpec]) -> list[Array]:
+def _arrays(path: Path, inputs: Sequence[InputSpec], what: str) -> list[Array]:
     try:
         if path.exists() and not path.is_file():
-            raise UsageError(f"samples `{path}` are no file but a folder, a pipe or a device")
+            raise UsageError(f"{what} `{path}` are no file but a folder, a pipe or a device")
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST_SAMPLES_FILE:
@@ -196,7 +221,7 @@ def _arrays(path: Path, inputs: Sequence[InputSpec]) -> list[Array]:
             return [_checked(archive, spec, path) for spec in inputs]
     except _UNREADABLE as error:
         raise UsageError(
-            f"samples `{path}` cannot be read: {str(error) or type(error).__name__}",
+            f"{what} `{path}` cannot be read: {str(error) or type(error).__name__}",
             hint="write them with numpy.savez",
         ) from error
 

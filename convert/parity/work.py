@@ -45,8 +45,9 @@ class Work:
 def rows(original: Original, source: Source) -> int:
     """How many samples the largest generated batch may have, as far as their work goes: 1 to LARGEST_RUN.
 
-    Every extreme is one sample, and is not left out however much that is. A loop in an ONNX file is not
-    counted, nor what depends on its numbers. Raises ExportError where the model cannot be run.
+    Every extreme is one sample, and is not left out however much that is. What stands within a loop is
+    not counted, nor, in an ONNX file, what depends on its numbers. Raises ExportError where the model cannot
+    be run.
     """
     if source.inputs[0].free_batch is None:
         return LARGEST_RUN  # its size is fixed, so none is chosen
@@ -66,7 +67,12 @@ def work_of(original: Original, source: Source) -> Work:
 
 
 class _Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
-    """Adds up the numbers of every tensor that an operator writes, not of those that it only views."""
+    """Adds up the numbers of every tensor that an operator writes, not of those that it only views.
+
+    Of a `torch.cond` or a loop it counts what comes out, not what is computed within.
+    """
+
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -75,7 +81,7 @@ class _Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         values = result if isinstance(result, tuple | list) else (result,)
-        for value in () if func.is_view else values:
+        for value in () if getattr(func, "is_view", False) else values:
             if isinstance(value, torch.Tensor):
                 self.numbers += value.numel()
                 self.largest = max(self.largest, value.numel())

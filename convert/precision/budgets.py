@@ -58,7 +58,7 @@ def budgets(precision: Precision, asked: Asked) -> Budgets:
         if named:
             raise UsageError(
                 f"`{next(iter(named))}` is a budget of fewer bits, and fp32 is judged by parity",
-                hint="name one of them too, --precision fp16 or int8; or allow an output more: --tolerance",
+                hint="budgets are for --precision fp16 or int8; parity allows an output more by --tolerance",
             )
         return Budgets(0, 1, 0)
     strict = STRICT[precision]

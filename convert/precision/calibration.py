@@ -40,7 +40,7 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
     Of more than MOST_SAMPLES, batches evenly spread over the file are taken. Raises UsageError where the file
     is not that, or holds numbers that are not finite, of which no range can be taken.
     """
-    sets = read_samples(path, inputs)
+    sets = read_samples(path, inputs, "calibration data")
     for samples in sets:
         for spec, array in zip(inputs, samples.arrays, strict=True):
             if array.dtype.kind == "f" and not np.isfinite(array).all():

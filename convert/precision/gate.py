@@ -33,13 +33,20 @@ class Loss:
     largest: float
     mean_square: float
     agreed: int | None
-    """None where the output is neither rows of scores nor whole numbers."""
+    """None where the output is neither rows of scores, or these are not judged, nor whole numbers."""
     compared: int
+    whole: bool = False
+    """Whether the output is whole numbers."""
 
     @property
     def agreement(self) -> float | None:
         """The share that agreed."""
         return None if self.agreed is None or not self.compared else self.agreed / self.compared
+
+    @property
+    def strayed(self) -> float:
+        """The mean squared error, where a whole number that differs is off by 1."""
+        return 1 - self.agreement if self.whole and self.agreement is not None else self.mean_square
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,8 @@ class Judged:
 
     @property
     def mean_square(self) -> float:
-        """Of all outputs: what sites are ranked by."""
-        return sum(loss.mean_square for loss in self.losses)
+        """Of all outputs, as far as they strayed: what sites are ranked by."""
+        return sum(loss.strayed for loss in self.losses)
 
     def overspent(self, budgets: Budgets) -> list[str]:
         """A line for each budget that is not kept: which, where, what was measured, what is allowed."""
@@ -98,8 +105,15 @@ def _overspent(loss: Loss, budgets: Budgets) -> list[str]:
     return lines
 
 
+Both = tuple[Mapping[str, Array], Mapping[str, Array]]
+"""What the original says of one set, in float64 and in its own precision."""
+
+
 class Judge:
-    """The original's answers to the samples, once; files are held against them."""
+    """The original's answers to the samples, once; files are held against them.
+
+    `answers` are those to each set, where they are known; `scores` says whether their agreement is judged.
+    """
 
     def __init__(
         self,
@@ -107,14 +121,18 @@ class Judge:
         sets: Sequence[SampleSet],
         labels: Array | None = None,
         provider: str = "cpu",
+        answers: Sequence[Both] | None = None,
+        *,
+        scores: bool = True,
     ) -> None:
         self.sets = tuple(sets)
         self.labels = labels
         self.provider = provider
+        self.scores = scores
         self._original = original
-        answers = [original.both(samples) for samples in self.sets]
-        self._reference = _joined([reference for reference, _ in answers])
-        self._own = _joined([own for _, own in answers])
+        self._answers = [original.both(samples) for samples in self.sets] if answers is None else answers
+        self._reference = _joined([reference for reference, _ in self._answers])
+        self._own = _joined([own for _, own in self._answers])
         self._scored = None if labels is None else _scored(self._reference, labels)
 
     @property
@@ -132,20 +150,21 @@ class Judge:
         """A judge on the first samples alone, RANKED_SAMPLES or a batch more, and without labels."""
         places = np.cumsum([count([samples]) for samples in self.sets])
         sets = int(np.searchsorted(places, RANKED_SAMPLES)) + 1
-        return Judge(self._original, self.sets[:sets], None, self.provider)
+        first = self._answers[:sets]
+        return Judge(self._original, self.sets[:sets], None, self.provider, first, scores=self.scores)
 
     def _loss(self, output: str, file: Array) -> Loss:
         reference, own = self._reference[output], self._own[output]
         if file.shape != reference.shape:
             return Loss(output, 0.0, np.inf, np.inf, None, 0)
         if own.dtype.kind != "f":
-            return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size)
+            return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, whole=True)
         judged = np.isfinite(reference) & np.isfinite(own)
         scale = float(np.abs(np.where(judged, reference, 0)).max(initial=0)) or 1.0
         with np.errstate(over="ignore", invalid="ignore"):
             errors = np.abs(file.astype(np.float64) - reference)[judged] / scale
         errors = np.where(np.isfinite(errors), errors, np.inf)
-        agreed, compared = _agreement(reference, file)
+        agreed, compared = _agreement(reference, file) if self.scores else (None, 0)
         return Loss(
             output,
             scale,

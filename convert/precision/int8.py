@@ -45,7 +45,7 @@ class Dynamic:
 
     def __init__(self, model: ir.Model, sites: Sequence[Site]) -> None:
         self.sites = sites
-        self._model = model
+        self._graph = _proto(model)
 
     def rounds(self, kept: Collection[Site]) -> bool:
         """Whether anything is rounded with these sites in float."""
@@ -57,10 +57,9 @@ class Dynamic:
     def rounded(self, kept: Collection[Site]) -> ir.Model:
         """The rounded graph; the one given is left as it is."""
         readers = self._readers(kept)
-        proto = _proto(self._model)
         with _quiet():
             quantiser = ONNXQuantizer(
-                proto,
+                _copy(self._graph),
                 per_channel=True,
                 reduce_range=True,
                 mode=QuantizationMode.IntegerOps,
@@ -87,7 +86,7 @@ class Static:
 
     def __init__(self, model: ir.Model, sites: Sequence[Site], ranges: Ranges) -> None:
         self.sites = sites
-        self._model = model
+        self._graph = _proto(model)
         # What rounding takes over from a Clip ends where the Clip does.
         ends = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
         self._ranges = {name: pair if name in ends else _wider(pair) for name, pair in ranges.items()}
@@ -113,7 +112,7 @@ class Static:
         carried = {name for site in left for name in site.between} & self._carried
         with _quiet():
             quantiser = QDQQuantizer(
-                _proto(self._model),
+                _copy(self._graph),
                 per_channel=True,
                 reduce_range=True,
                 weight_qType=QuantType.QInt8,
@@ -133,6 +132,13 @@ class Static:
 def _proto(model: ir.Model) -> onnx.ModelProto:
     """The graph with every value's shape, as the library wants it."""
     return onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
+
+
+def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph once more: the library rewrites the one that it is given."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(proto)
+    return copied
 
 
 def _wider(limits: tuple[float, float]) -> tuple[float, float]:

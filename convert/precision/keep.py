@@ -41,7 +41,7 @@ def fewest_kept(scheme: Scheme, judge: Judge, budgets: Budgets, said: Said) -> F
     found = _tried(scheme, judge, ())
     if not found.judged.overspent(budgets):
         return found
-    ranked = _ranked(scheme, judge.ranking(), said)
+    ranked = _ranked(scheme, found.model, judge.ranking(), said)
     most = len(ranked)
     while most and not scheme.rounds([one.site for one in ranked[:most]]):
         most -= 1
@@ -61,18 +61,22 @@ def fewest_kept(scheme: Scheme, judge: Judge, budgets: Budgets, said: Said) -> F
     return best
 
 
-def _ranked(scheme: Scheme, judge: Judge, said: Said) -> tuple[Kept, ...]:
-    """All sites, the one first without whose rounding the error is least."""
-    whole = _tried(scheme, judge, ()).judged.mean_square
+def _ranked(scheme: Scheme, whole: ir.Model, judge: Judge, said: Said) -> tuple[Kept, ...]:
+    """All sites, the one first without whose rounding the error is least; in `whole` all are rounded."""
+    error = _judged(whole, judge).mean_square
     found = []
     for count, site in enumerate(scheme.sites, 1):
         said("rank", count, len(scheme.sites))
-        left = _tried(scheme, judge, (Kept(site, 0),)).judged.mean_square
-        found.append(Kept(site, 1 - left / whole if 0 < whole < float("inf") else float(left < whole)))
+        left = _judged(scheme.rounded([site]), judge).mean_square
+        found.append(Kept(site, 1 - left / error if 0 < error < float("inf") else float(left < error)))
     return tuple(sorted(found, key=lambda one: -one.share))
 
 
 def _tried(scheme: Scheme, judge: Judge, kept: Sequence[Kept]) -> Found:
     graph = scheme.rounded([one.site for one in kept])
+    return Found(graph, _judged(graph, judge), tuple(kept))
+
+
+def _judged(graph: ir.Model, judge: Judge) -> Judged:
     names = [value.name or "" for value in graph.graph.inputs]
-    return Found(graph, judge.judge(Session(serialise(graph), names, judge.provider)), tuple(kept))
+    return judge.judge(Session(serialise(graph), names, judge.provider))

@@ -8,11 +8,11 @@ from convert.errors import UsageError
 from convert.inputs import InputSpec
 from convert.manifest import Manifest
 from convert.parity.samples import SampleSet
-from convert.precision.budgets import STRICT, Asked, Budgets, Precision
+from convert.precision.budgets import STRICT, Asked, Budgets, Precision, budgets
 from convert.precision.fields import RoundingRecord
 from convert.precision.gate import Judge, count
 from convert.precision.record import accuracy, losses
-from convert.quantise import Request, Wanted, allowances, require_agreement
+from convert.quantise import Request, Wanted, require_agreement, scores_judged
 from convert.runtime import Session
 from convert.verify import Original
 
@@ -66,8 +66,9 @@ def rejudged(
         )
     chosen = given or [one for one in sets if one.typical]
     judged_on = "given" if given else "generated"
-    allowed = allowances(precision, asked, judged_on)
-    judged = Judge(original, chosen, wanted.labels).judge(session)
+    allowed = budgets(precision, asked)
+    scores = scores_judged(judged_on, asked)
+    judged = Judge(original, chosen, wanted.labels, scores=scores).judge(session)
     require_agreement(judged, asked)
     record = replace(
         written,

@@ -1,9 +1,12 @@
-"""A multiplication or addition of a constant, read as one scale or shift a channel."""
+"""A multiplication or addition of a constant, read as one scale or shift a channel.
+
+A constant that would change the shape of what it meets, as three numbers do that of one channel, is neither.
+"""
 
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Array, constant, spread
+from convert.rewriting.graph import Array, constant, fits, spread
 from convert.rewriting.linear import NotExactError
 
 
@@ -47,6 +50,7 @@ def _with_constant(node: ir.Node, commutes: bool) -> tuple[ir.Value, Array] | No
         pairs.append((node.inputs[1], node.inputs[0]))
     for value, other in pairs:
         array = constant(other)
-        if value is not None and array is not None and constant(value) is None and array.dtype.kind == "f":
-            return value, array.astype(np.float64)
+        if value is None or array is None or constant(value) is not None or array.dtype.kind != "f":
+            continue
+        return (value, array.astype(np.float64)) if fits(array, value) else None
     return None

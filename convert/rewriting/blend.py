@@ -7,7 +7,15 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Array, Edit, constant, only_consumer, only_feeds, representable
+from convert.rewriting.graph import (
+    Array,
+    Edit,
+    constant,
+    only_consumer,
+    only_feeds,
+    representable,
+    same_shape,
+)
 from convert.rewriting.layout import blocked
 
 ROUNDING = 2.0**-22
@@ -79,7 +87,9 @@ def _complete(node: ir.Node, terms: Sequence[Term], shifts: Sequence[Array]) -> 
     dtype = node.outputs[0].dtype
     if not terms or shape is None or dtype is None or not dtype.is_floating_point():
         return None
-    if any(term.value.shape != shape or term.coefficient.ndim > len(shape) for term in terms):
+    if not all(same_shape(term.value, node.outputs[0]) for term in terms):
+        return None
+    if any(term.coefficient.ndim > len(shape) for term in terms):
         return None
     shift: Array = sum(shifts, NOTHING)
     return Blend(node, tuple(terms), shift, len(shifts)) if shift.ndim <= len(shape) else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Array, constant, only_consumer
+from convert.rewriting.graph import Array, constant, fits, only_consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def between(node: ir.Node) -> Between | None:
 
 
 def _bounded(node: ir.Node) -> tuple[ir.Value, Array] | None:
-    """(x, the bound) of Max or Min of x and a constant."""
+    """(x, the bound) of Max or Min of x and a constant that leaves x its shape."""
     if node.op_type == "Relu" and not node.domain and node.inputs[0] is not None:
         dtype = node.inputs[0].dtype
         return (node.inputs[0], np.zeros((), dtype.numpy())) if dtype is not None else None
@@ -39,6 +39,7 @@ def _bounded(node: ir.Node) -> tuple[ir.Value, Array] | None:
         return None
     for value, bound in (node.inputs, tuple(reversed(node.inputs))):
         array = constant(bound)
-        if value is not None and array is not None and constant(value) is None and array.dtype.kind == "f":
-            return value, array
+        if value is None or array is None or constant(value) is not None or array.dtype.kind != "f":
+            continue
+        return (value, array) if fits(array, value) else None
     return None

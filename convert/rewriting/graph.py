@@ -17,15 +17,38 @@ def constant(value: ir.Value | None) -> Array | None:
     return value.const_value.numpy()
 
 
-def scalar(value: ir.Value | None) -> float | None:
-    """The number of a constant of one element, whatever its rank, else None."""
+def scalar(value: ir.Value | None, beside: ir.Value | None = None) -> float | None:
+    """The number of a constant of one element, with no more axes than `beside` surely has, else None."""
     array = constant(value)
-    return float(array.reshape(())) if array is not None and array.size == 1 else None
+    if array is None or array.size != 1 or (beside is not None and not fits(array, beside)):
+        return None
+    return float(array.reshape(()))
 
 
 def rank(value: ir.Value) -> int | None:
     """The number of axes, None where the graph does not say."""
     return None if value.shape is None else len(value.shape)
+
+
+def fits(array: Array, value: ir.Value) -> bool:
+    """True where what is computed of a constant and the value has the value's own shape, for certain."""
+    if not array.ndim:
+        return True
+    if value.shape is None or array.ndim > len(value.shape):
+        return False
+    sizes = tuple(value.shape)[len(value.shape) - array.ndim :]
+    return all(own in (1, size) for own, size in zip(array.shape, sizes, strict=True))
+
+
+def same_shape(one: ir.Value | None, other: ir.Value | None) -> bool:
+    """True where two values have one shape for certain: sizes that the graph does not name may differ."""
+    if one is None or other is None or one.shape is None or other.shape is None:
+        return one is other and one is not None
+    return one is other or (one.shape == other.shape and not any(_nameless(size) for size in one.shape))
+
+
+def _nameless(size: int | ir.SymbolicDim) -> bool:
+    return isinstance(size, ir.SymbolicDim) and size.value is None
 
 
 def only_feeds(value: ir.Value, node: ir.Node) -> bool:
@@ -85,6 +108,7 @@ def set_constant(node: ir.Node, position: int, numbers: Array, dtype: Any, role:
     old = node.inputs[position] if position < len(node.inputs) else None
     if old is not None and len(list(old.uses())) == 1 and not old.is_graph_output():
         old.const_value = ir.tensor(np.asarray(numbers, dtype=dtype), name=old.name)
+        old.shape = ir.Shape(np.shape(numbers))
         return
     if position >= len(node.inputs):
         node.resize_inputs(position + 1)
@@ -113,7 +137,7 @@ class Edit:
         self.graph.register_initializer(value)
         return value
 
-    def op(self, operator: str, *inputs: ir.Value, **attributes: float) -> ir.Value:
+    def op(self, operator: str, *inputs: ir.Value, **attributes: float | str) -> ir.Value:
         """The output of a new node, of the shape and type of the output that is being replaced."""
         return self._insert(ir.node(operator, inputs, attributes or None))
 

@@ -3,7 +3,16 @@
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Array, attribute, constant, only_feeds, rank, representable, set_constant
+from convert.rewriting.graph import (
+    Array,
+    attribute,
+    constant,
+    only_consumer,
+    only_feeds,
+    rank,
+    representable,
+    set_constant,
+)
 from convert.rewriting.linear import Linear, NotExactError
 from convert.rewriting.normalizations import BatchNormalization, InstanceNormalization, LayerNormalization
 
@@ -117,18 +126,25 @@ class _MatMul(Linear):
     def transform_output(self, scale: Array, shift: Array) -> None:
         matrix = self._matrix
         bias = self._added() * scale + shift
-        if self.add is None and shift.any():
-            raise NotExactError("`MatMul` has no bias that a shift could go into")
-        if not representable(bias, matrix.dtype):
-            raise NotExactError(f"the shifted bias of `MatMul` leaves the range of {matrix.dtype}")
+        self._require_place(bias)
         self.store({1: matrix * scale}, matrix.dtype)
         self._store_bias(bias, matrix.dtype)
 
     def transform_input(self, scale: Array, shift: Array) -> None:
         matrix = self._matrix
-        if shift.any():
-            raise NotExactError("a shift before `MatMul` is left to the Add after it")
+        bias = self._added() + shift @ matrix.astype(np.float64) if shift.any() else None
+        self._require_place(bias)
         self.store({1: matrix * scale.reshape(-1, 1)}, matrix.dtype)
+        self._store_bias(bias, matrix.dtype)
+
+    def _require_place(self, bias: Array | None) -> None:
+        """NotExactError where the Add after it is missing, or its type too narrow."""
+        if bias is None:
+            return
+        if self.add is None and bias.any():
+            raise NotExactError("`MatMul` has no bias that a shift could go into")
+        if not representable(bias, self._matrix.dtype):
+            raise NotExactError(f"the shifted bias of `MatMul` leaves the range of {self._matrix.dtype}")
 
     def _bias_position(self) -> int:
         return 1 if self.add is not None and constant(self.add.inputs[1]) is not None else 0
@@ -141,8 +157,8 @@ class _MatMul(Linear):
             raise NotExactError("what is added after `MatMul` is not a bias, one number a channel")
         return np.broadcast_to(found.reshape(-1).astype(np.float64), (self.outputs,))
 
-    def _store_bias(self, bias: Array, dtype: np.dtype[np.generic]) -> None:
-        if self.add is not None:
+    def _store_bias(self, bias: Array | None, dtype: np.dtype[np.generic]) -> None:
+        if self.add is not None and bias is not None:
             set_constant(self.add, self._bias_position(), bias, dtype, "bias")
 
 
@@ -192,8 +208,8 @@ _LAYERS: dict[str, type[Linear]] = {
 def layer_before(value: ir.Value) -> Linear | None:
     """The linear layer whose output `value` is, None where it is something else's."""
     node = value.producer()
-    if node is None or node.domain:
-        return None
+    if node is None or node.domain or value is not node.outputs[0]:
+        return None  # a second output holds statistics, or a mask
     if node.op_type == "Add":
         return _biased_matmul(node)
     return _LAYERS[node.op_type](node) if node.op_type in _LAYERS else None
@@ -203,8 +219,15 @@ def layer_reading(value: ir.Value) -> Linear | None:
     """The first linear layer that reads `value` as its data (not as its weights), else None."""
     for node in value.consumers():
         if not node.domain and node.op_type in _LAYERS and node.inputs[0] is value:
-            return _LAYERS[node.op_type](node)
+            return _matmul_reading(node) if node.op_type == "MatMul" else _LAYERS[node.op_type](node)
     return None
+
+
+def _matmul_reading(node: ir.Node) -> Linear:
+    add = only_consumer(node.outputs[0])
+    biased = add is not None and not add.domain and add.op_type == "Add"
+    constants = add is not None and any(constant(value) is not None for value in add.inputs)
+    return _MatMul(node, add if biased and constants else None)
 
 
 def _biased_matmul(add: ir.Node) -> Linear | None:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.rewriting.affine import per_channel, scale_of, shift_of
-from convert.rewriting.graph import Array, attribute, constant
+from convert.rewriting.graph import Array, attribute, constant, same_shape
 from convert.rewriting.linear import NotExactError
 from convert.rewriting.piecewise import IDENTITY, Piecewise
 
@@ -78,7 +78,7 @@ class _Reader:
             return [IDENTITY] * self.channels
         if value not in self.known:
             node = value.producer()
-            if node is None or value.shape is None or value.shape != self.variable.shape:
+            if node is None or not same_shape(value, self.variable):
                 raise NotExactError("a constant may widen the shape of what it meets")
             self.known[value] = self._computed(node)
         return self.known[value]

@@ -39,8 +39,7 @@ def _rewrite(node: ir.Node) -> Outcome:
 
 
 def _pays(node: ir.Node, found: Between) -> bool:
-    same_shape = found.value.shape == node.outputs[0].shape
-    return same_shape and layer_before(found.value) is not None and between_blocked(node, found.value)
+    return layer_before(found.value) is not None and between_blocked(node, found.value)
 
 
 RULE = Rule("bounds_to_clip", ("Max", "Min", "Relu"), _rewrite)

@@ -22,7 +22,7 @@ def _rewrite(node: ir.Node) -> Outcome:
     reader = only_consumer(node.outputs[0])
     if reader is not None and scale_of(reader) is not None:
         return None  # the scale belongs to the product
-    constants, values = _factors(node)
+    constants, values = factors(node)
     if len(values) != 2:
         return None
     for value, gate in (values, values[::-1]):
@@ -53,7 +53,7 @@ def _gelu(node: ir.Node, value: ir.Value, steepness: float, factor: Array) -> Ou
     return FIRED
 
 
-def _factors(node: ir.Node) -> tuple[Array, list[ir.Value]]:
+def factors(node: ir.Node) -> tuple[Array, list[ir.Value]]:
     """The product as a constant and what is not constant, through products and scales that only it reads."""
     factor: Array = np.ones(())
     values: list[ir.Value] = []

@@ -13,8 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Array, Edit, rank, representable, scalar
+from convert.rewriting.graph import Array, Edit, representable, scalar
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.rules.elu_to_exp import fuses
 from convert.rules.where_to_prelu import SIDES
 
 ROUNDING = 4e-7
@@ -45,9 +46,9 @@ def _rewrite(node: ir.Node) -> Outcome:
         node.op_type == "Add"
         and (outer == 1).all()
         and (decay.steepness == 1).all()
-        and rank(decay.value) != 2
+        and not fuses(decay.value)
     ):
-        return None  # an image's Elu ends in this very form
+        return None  # an Elu that does not stay ends in this very form
     if not (representable(outer, dtype.numpy()) and representable(decay.steepness, dtype.numpy())):
         return Declined(f"a scale leaves the range of {dtype}")
     alpha = 1.0 if abs(ratio[0] - 1) <= ROUNDING else float(ratio[0])
@@ -65,7 +66,7 @@ def _rewrite(node: ir.Node) -> Outcome:
 def _chosen(node: ir.Node) -> tuple[Array, _Decay] | None:
     """(p, the left side) of Where."""
     test = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if test is None or test.op_type not in SIDES or scalar(test.inputs[1]) != 0:
+    if test is None or test.op_type not in SIDES or scalar(test.inputs[1], beside=test.inputs[0]) != 0:
         return None
     right, left = (node.inputs[position] for position in SIDES[test.op_type])
     decay = _decay(left, bounded=False)
@@ -112,7 +113,7 @@ def _bounded(factor: Array, value: ir.Value) -> tuple[Array, ir.Value] | None:
     if node is None or node.op_type != "Min" or len(node.inputs) != 2:
         return None
     sides = (node.inputs, tuple(reversed(node.inputs)))
-    return next(((factor, x) for x, bound in sides if x is not None and scalar(bound) == 0), None)
+    return next(((factor, x) for x, bound in sides if x is not None and scalar(bound, beside=x) == 0), None)
 
 
 def _peeled(value: ir.Value | None) -> tuple[Array, ir.Value] | None:

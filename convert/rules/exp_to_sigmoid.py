@@ -2,14 +2,16 @@
 
 Exact: it is the definition of Sigmoid; where Exp(−u) overflows, both are 0 for a finite n. A numerator of 1
 takes no product. ONNX Runtime keeps Sigmoid in the blocked layout of a convolution, and takes
-x · Sigmoid(b · x) as one operator. Declined where the addend, or a constant n, may widen the shape.
+x · Sigmoid(b · x) as one operator. Declined where the addend, or a constant n, may widen the shape, and where
+it sets how steep another curve is, which `sigmoid_to_exp` tells more of.
 """
 
 import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Edit, constant
+from convert.rewriting.graph import Edit, constant, same_shape
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.rewriting.steepness import is_steepness
 
 
 def _rewrite(node: ir.Node) -> Outcome:
@@ -19,8 +21,10 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     decay, exponent = found
     value, dtype = decay.inputs[0], node.outputs[0].dtype
-    if value is None or dtype is None or value.shape is None or value.shape != node.outputs[0].shape:
+    if value is None or dtype is None or not same_shape(value, node.outputs[0]):
         return Declined("what is added or divided may widen the shape of the exponent")
+    if is_steepness(node.outputs[0], exponent or value):
+        return Declined("it sets how steep another curve is, and ONNX Runtime's Sigmoid loses its tail")
     edit = Edit(node)
     gate = edit.op("Sigmoid", exponent or edit.op("Neg", value))
     numbers = constant(numerator)

@@ -7,7 +7,7 @@ so, and fills an image on every call. Declined where the other side is not known
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, attribute, remove, scalar
+from convert.rewriting.graph import Edit, attribute, remove, same_shape, scalar
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 _BINARY = (
@@ -30,11 +30,11 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     for place, value in enumerate(node.inputs):
         other = node.inputs[1 - place]
-        found = _filled(value)
+        found = filled(value)
         if value is None or found is None or other is None:
             continue
         number, sizes = found
-        if other is not sizes and (other.shape is None or other.shape != sizes.shape):
+        if not same_shape(other, sizes):
             return Declined("the other side is not known to have the shape that is filled")
         if value.dtype is None:
             return Declined("the type of the numbers is not known")
@@ -48,8 +48,8 @@ def _rewrite(node: ir.Node) -> Outcome:
     return None
 
 
-def _filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
-    """(the number, what has the shape that it is repeated over)."""
+def filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
+    """(the number, what has the shape that it is repeated over) of a value that is one number everywhere."""
     node = value.producer() if value is not None else None
     if node is None or node.domain or node.op_type not in ("Expand", "ConstantOfShape"):
         return None
@@ -59,7 +59,7 @@ def _filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
     if shape is None or not whole or shape.inputs[0] is None:
         return None
     if node.op_type == "Expand":
-        number = scalar(node.inputs[0])
+        number = scalar(node.inputs[0], beside=shape.inputs[0])
     else:
         tensor = node.attributes.get("value")
         number = 0.0 if tensor is None else float(np.asarray(tensor.value.numpy()).reshape(()))

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.rewriting.blend import Blend, Term, blend_of, written
-from convert.rewriting.graph import Edit, constant, only_consumer
+from convert.rewriting.graph import Edit, constant, only_consumer, same_shape
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
@@ -49,8 +49,7 @@ def _pair(blend: Blend) -> tuple[Term, Term, ir.Value] | None:
 
 
 def _is_gate(gate: ir.Value, value: ir.Value) -> bool:
-    same_shape = gate.shape is not None and gate.shape == value.shape
-    return same_shape and gate is not value and constant(gate) is None
+    return same_shape(gate, value) and gate is not value and constant(gate) is None
 
 
 RULE = Rule("gate_and_identity_to_gate", ("Add", "Sub"), _rewrite)

@@ -68,7 +68,7 @@ def _reading(node: ir.Node, source: ir.Value) -> _Reading | None:
     clipped = source.producer()
     if clipped is not None and clipped.op_type == "Min" and only_consumer(source) is node:
         value = next((x for x in clipped.inputs if x is not None and constant(x) is None), None)
-        bounds = [scalar(bound) for bound in clipped.inputs if bound is not value]
+        bounds = [scalar(bound, beside=value) for bound in clipped.inputs if bound is not value]
         if value is None or bounds != [0.0]:
             return None
         first: ir.Node | None = clipped

@@ -16,7 +16,7 @@ def _rewrite(node: ir.Node) -> Outcome:
         return Declined("the type of the input is not known")
     if exponent not in (2, 3) or not value.dtype.is_floating_point():
         return Declined("only the square and the cube of floating point numbers are products of two or three")
-    if value.shape is None or value.shape != node.outputs[0].shape:
+    if scalar(node.inputs[1], beside=value) is None:
         return Declined("the exponent may widen the shape of what it meets")
     edit = Edit(node)
     square = edit.op("Mul", value, value)

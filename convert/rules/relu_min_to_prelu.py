@@ -89,7 +89,8 @@ def _bounded(node: ir.Node) -> ir.Value | None:
     """x of Min(x, 0)."""
     if node.op_type != "Min" or len(node.inputs) != 2:
         return None
-    return next((x for x, bound in (node.inputs, tuple(reversed(node.inputs))) if scalar(bound) == 0), None)
+    sides = (node.inputs, tuple(reversed(node.inputs)))
+    return next((x for x, bound in sides if scalar(bound, beside=x) == 0), None)
 
 
 def _mirrored(node: ir.Node) -> ir.Value | None:

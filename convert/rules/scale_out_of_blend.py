@@ -2,7 +2,8 @@
 
 Exact up to rounding: the quotients are worked out in float64 and rounded once, and a sum scales with its
 terms, sign and all. It pays where no term stands without a scale, or all stand with the same, and a linear
-layer or a scale reads the sum, also past pooling. So a residual sum of two scaled branches is scaled once.
+layer or a scale reads the sum, also past pooling or a product. So a residual sum of two scaled branches is
+scaled once, and x · (a · g(x) + t) becomes a · (x · (g(x) + t / a)).
 Declined where no scale divides the others: one that is 0 in a channel, or more than 1000 times smaller.
 """
 
@@ -20,12 +21,15 @@ LARGEST_RATIO = 1e3
 
 def _rewrite(node: ir.Node) -> Outcome:
     blend = blend_of(node)
-    if blend is None or len(blend.terms) < 2 or any(term.plain for term in blend.terms):
+    if blend is None or any(term.plain for term in blend.terms):
+        return None
+    several = len(blend.terms) > 1
+    if not several and not blend.shift.any():
         return None
     # A value outside the layout of a convolution is the dearest to scale.
     order = sorted(blend.terms, key=lambda term: blocked(term.value))
     factors = [term.coefficient for term in order if _divides(term.coefficient, blend)]
-    alike = bool(factors) and all(term.plain for term in blend.divided(factors[0]).terms)
+    alike = several and bool(factors) and all(term.plain for term in blend.divided(factors[0]).terms)
     taken = [factor for factor in factors if alike or absorbed(node.outputs[0], factor)]
     if not taken:
         return Declined("no scale divides the others") if not factors else None

@@ -1,4 +1,4 @@
-"""(f(x) · s) · g(x) -> (f(x) · g(x)) · s, where the layer after, or a scale, takes the scale over.
+"""(f(x) · s) · g(x) -> (f(x) · g(x)) · s, where the layer after, a scale or a sum of scaled terms takes it.
 
 Exact up to rounding: a product of three numbers in another order, half a unit in the last place.
 It applies also where both factors are scaled.
@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from convert.rewriting.absorbing import absorbed
 from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, constant, only_consumer
+from convert.rewriting.graph import Edit, constant, only_consumer, same_shape
 from convert.rewriting.rule import FIRED, Outcome, Rule
 
 
@@ -21,7 +21,7 @@ def _rewrite(node: ir.Node) -> Outcome:
     other = next(each for each in product.inputs if each is not node.outputs[0])
     if other is None or constant(other) is not None or node.outputs[0].dtype is None:
         return None
-    if other.shape != value.shape or value.shape is None or not absorbed(product.outputs[0], factor):
+    if not same_shape(other, value) or not absorbed(product.outputs[0], factor):
         return None
     edit = Edit(product)
     number = edit.constant(factor, node.outputs[0].dtype.numpy(), "scale")

@@ -1,4 +1,5 @@
-"""Conv(x + t) -> Conv'(x) with W · t in the bias, without padding; also before Gemm and BatchNormalization.
+"""Conv(x + t) -> Conv'(x) with W · t in the bias, without padding; also before Gemm and BatchNormalization,
+and MatMul with the Add of a bias after it.
 
 Exact for any t, one number or one a channel, where every output sees every input shifted. A padded Conv pads
 with zeros that were not shifted, so its border would differ (by 0.72 of the scale, measured): declined, as

@@ -5,10 +5,11 @@ a hundredth of a float32 unit in the last place of u >= 20, so both branches rou
 Declined for a lower threshold.
 """
 
+import numpy as np
 import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, scalar
+from convert.rewriting.graph import Array, Edit, scalar
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 
@@ -18,14 +19,15 @@ def _rewrite(node: ir.Node) -> Outcome:
     )
     if test is None or smooth is None or test.op_type != "Greater":
         return None
-    threshold, straight, argument = scalar(test.inputs[1]), node.inputs[1], test.inputs[0]
+    straight, argument = node.inputs[1], test.inputs[0]
+    threshold = scalar(test.inputs[1], beside=argument)
     scaled = scale_of(smooth)
     inner = scaled[0].producer() if scaled is not None else smooth
     if inner is None or inner.op_type != "Softplus" or inner.inputs[0] is not argument or threshold is None:
         return None
     if threshold < 20:
         return Declined(f"a threshold of {threshold:g} is too low for both branches to round alike")
-    if not _same_line(straight, argument, 1.0 if scaled is None else float(scaled[1].reshape(-1)[0])):
+    if not _same_line(straight, argument, np.ones(()) if scaled is None else scaled[1]):
         return Declined("the straight branch is not the line that Softplus tends to")
     if node.inputs[2] is None or node.inputs[2].is_graph_output():
         return Declined("the smooth branch is an output of its own")
@@ -33,15 +35,15 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def _same_line(straight: ir.Value | None, argument: ir.Value | None, factor: float) -> bool:
+def _same_line(straight: ir.Value | None, argument: ir.Value | None, factor: Array) -> bool:
     """True where argument · factor = straight: the line that Softplus(argument) · factor tends to."""
     if straight is argument:
-        return factor == 1
+        return bool((factor == 1).all())
     source = argument.producer() if argument is not None else None
     scaled = scale_of(source) if source is not None else None
-    if scaled is None or scaled[0] is not straight or scaled[1].size != 1:
+    if scaled is None or scaled[0] is not straight:
         return False
-    return abs(float(scaled[1].reshape(())) * factor - 1) < 1e-6
+    return bool((np.abs(scaled[1] * factor - 1) < 1e-6).all())
 
 
 RULE = Rule("softplus_threshold_to_softplus", ("Where",), _rewrite)

@@ -1,13 +1,13 @@
 """Where(x > 0, x, a · x) -> PRelu(x, a), also with x >= 0, and with x < 0 and x <= 0 the other way round.
 
 Exact: it is the definition of PRelu; at x = 0 both sides are 0. The rules for PRelu then take it further.
-Declined where a is not constant.
+Declined where a is not constant, or would widen x.
 """
 
 import onnx_ir as ir
 
 from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, constant, scalar
+from convert.rewriting.graph import Edit, scalar
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
 
 SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
@@ -15,7 +15,7 @@ SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqu
 
 def _rewrite(node: ir.Node) -> Outcome:
     test = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if test is None or test.op_type not in SIDES or scalar(test.inputs[1]) != 0:
+    if test is None or test.op_type not in SIDES or scalar(test.inputs[1], beside=test.inputs[0]) != 0:
         return None
     right, left = (node.inputs[position] for position in SIDES[test.op_type])
     value = test.inputs[0]
@@ -24,14 +24,11 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     if value not in product.inputs:
         return None
-    if scale_of(product) is None:
-        return Declined("the slope is not constant")
-    slope = next(other for other in product.inputs if other is not value)
-    array = constant(slope)
-    if array is None or slope is None:
-        return Declined("the slope is not constant")
+    scaled = scale_of(product)
+    if scaled is None or value.dtype is None:
+        return Declined("the slope is not constant, or would widen x")
     edit = Edit(node)
-    edit.replace(edit.op("PRelu", value, edit.constant(array, array.dtype, "slope")))
+    edit.replace(edit.op("PRelu", value, edit.constant(scaled[1], value.dtype.numpy(), "slope")))
     return FIRED
 
 

@@ -36,6 +36,7 @@ OLDEST_OPSET = 7  # what ONNX's converter raises well
 MEMORY = 2**30  # bytes that reading may take beyond eight times the file
 SECONDS = 120.0
 LARGEST_WIDE = 2**29  # bytes of weights, which float64 doubles and its evaluators copy
+_FEEDABLE = "export it again: inputs of float32, called by letters and digits, as input_names=['x']"
 FAR = 1e-2  # of the scale: where float64 is as far as this from float32, it computes something else
 
 
@@ -189,7 +190,7 @@ def _input(value: ir.Value, given: Sequence[InputSpec], path: Path) -> InputSpec
     try:
         spec = InputSpec(name, _dtype(value), shape, said.below if said is not None else None)
     except UsageError as error:
-        raise refused(path, f"cannot be fed: {error}") from error
+        raise refused(path, f"cannot be fed: {error}", _FEEDABLE) from error
     value.shape = ir.Shape(shape)
     return spec if spec.below is not None else replace(spec, below=_table(value))
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convert.forward import tensors
 from convert.inputs import InputSpec
 from convert.parity.samples import example
 
@@ -19,12 +20,12 @@ def with_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpe
     """
     if not any(_may_index(spec) for spec in inputs):
         return tuple(inputs)
-    arguments = [torch.from_numpy(array) for array in example(inputs)]
+    arguments = tensors(example(inputs))
     watch = _Lookups()
     try:
         with torch.no_grad(), watch:
             model(*arguments)
-    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError):
+    except Exception:  # noqa: BLE001  # a stranger's code may raise anything; the export says what
         return tuple(inputs)
     return tuple(
         replace(spec, below=watch.lengths.get(argument.data_ptr()) or None) if _may_index(spec) else spec
@@ -38,6 +39,8 @@ def _may_index(spec: InputSpec) -> bool:
 
 class _Lookups(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes the shortest table that each tensor, by the address of its numbers, looks things up in."""
+
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

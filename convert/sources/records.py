@@ -27,7 +27,8 @@ class Records:
         try:
             self._reader: Any = torch._C.PyTorchFileReader(str(path))
             self.names: tuple[str, ...] = tuple(self._reader.get_all_records())
-            if len(self.names) > MOST or len(set(self.names)) != len(self.names):
+            # The reader finds a member whether its name is asked for in upper or in lower case.
+            if len(self.names) > MOST or len({name.lower() for name in self.names}) != len(self.names):
                 raise SourceError(
                     f"`{path}` holds more than {MOST} members, or one twice; torch writes neither"
                 )

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from adaptive_act.checkpoint import Checkpoint, is_checkpoint, restore, state_of
+from adaptive_act.checkpoint import Checkpoint, is_checkpoint, restore
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
-from adaptive_act.factory import build_model, resolve
+from adaptive_act.factory import BUILDING, build_model, resolve
+from adaptive_act.state import state_of
 from convert.errors import SourceError, UsageError
 from convert.inputs import distinct, inputs_of
 from convert.sources.kind import EXPECTED
@@ -108,20 +109,13 @@ def _from_state(state: Mapping[str, Tensor], request: Request) -> Source:
         )
     described = distinct(request.inputs)
     model = build_model(resolve(request.factory, trusted=True), request.factory_kwargs or {})
-    missing, unexpected = _mismatch(model, state)
-    if missing or unexpected:
+    try:
+        model.load_state_dict(state)
+    except BUILDING as error:  # which the model's own code may raise, where it has extra state
+        reason = " ".join(str(error).split())
         raise SourceError(
-            f"`{request.path}` does not fit the model of `{request.factory}`: {len(missing)} missing "
-            f"{missing[:3]}, {len(unexpected)} unexpected or of another shape {unexpected[:3]}",
+            f"`{request.path}` does not fit the model of `{request.factory}`: {reason}",
             hint="name another factory, or its arguments: --factory-kwargs '{\"classes\": 10}'",
-        )
-    model.load_state_dict(state)
+        ) from error
     inputs = with_ranges(model.eval(), described)
     return Source(model, inputs, None, None, None, digest_of(request.path), kind="state_dict")
-
-
-def _mismatch(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    expected = {name: value.shape for name, value in model.state_dict().items()}
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name, value in state.items() if expected.get(name) != value.shape]
-    return missing, unexpected

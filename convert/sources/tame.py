@@ -13,14 +13,20 @@ LONGEST_EXPRESSION = 1000
 
 _NAME = re.compile(r"[\w.]*", re.ASCII)
 _OPERATOR = re.compile(
-    r"torch\.ops\.(?:aten|prims|torchvision)\.\w+\.\w+"
+    r"torch\.ops\.(?:aten|prims|torchvision)\.(?P<name>\w+)\.\w+"
     r"|torch\.ops\.higher_order\.(?:cond|wrap_with_set_grad_enabled|wrap_with_autocast)"
     r"|torch\.sym_(?:float|int|max|min|ite|not|sum|sqrt)"
     r"|_operator\.(?:add|sub|mul|floordiv|truediv|mod|neg|pow|getitem|ge|gt|le|lt|eq|ne|and_|or_)"
     r"|math\.(?:ceil|floor|trunc|sqrt)",
     re.ASCII,
 )
-_TOUCHES_FILES = "torch.ops.aten.from_file."
+BEYOND_TENSORS = frozenset(
+    (
+        *("from_file", "save", "_sparse_coo_tensor_unsafe", "_sparse_compressed_tensor_unsafe"),
+        *(f"_sparse_{layout}_tensor_unsafe" for layout in ("bsc", "bsr", "csc", "csr")),
+    )
+)
+"""torch's own operators (`aten`) on files, and those that take indices unchecked, and so reach any memory."""
 _ARITHMETIC = re.compile(r"(?:[\w\s+\-/%(),=.'<>]|\*(?!\*))*", re.ASCII)
 _SYMBOL = re.compile(r"[suz][a-z]{0,2}\d{1,9}|\d{1,18}", re.ASCII)
 _WORD = re.compile(r"\w+", re.ASCII)
@@ -62,8 +68,10 @@ def _reason(key: str, text: str) -> str | None:
     if key in _LITERAL:
         return None
     if key == "target" and text.startswith(("torch", "_operator", "math", "#")):
-        known = _OPERATOR.fullmatch(text) and not text.startswith(_TOUCHES_FILES)
-        return None if known else f"the function `{text[:100]}`, which is no operator on tensors"
+        known = _OPERATOR.fullmatch(text)
+        if known is not None and known["name"] not in BEYOND_TENSORS:
+            return None
+        return f"the function `{text[:100]}`, which is no operator on tensors"
     if key == "expr_str":
         return (
             None if _is_arithmetic(text) else f"the expression `{text[:100]}`, which is no plain arithmetic"

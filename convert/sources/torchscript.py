@@ -1,16 +1,15 @@
 """TorchScript files: code and weights in one archive.
 
-TorchScript is a language of its own, without imports, processes or sockets, and opening a file runs none of
-it but `__setstate__`, which is refused here. Converting runs the code: it can take any time and memory, and
-could write files by two operators, which are refused by name. torch's reader of such files is C++ that a
-damaged one can crash, so a process of its own opens the file first.
+TorchScript is a language of its own, without imports, processes or sockets. What would run as the file is
+opened is refused before it is, and what does more than compute before any of it is run; converting then runs
+the code, which can take any time and memory. torch's reader of such files is C++ that a damaged one can
+crash, so a process of its own reads and opens the file first.
 """
 
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -24,6 +23,7 @@ from convert.sources.constants import fold_constants
 from convert.sources.probe import first_elsewhere
 from convert.sources.ranges import with_ranges
 from convert.sources.records import Records
+from convert.sources.script import beyond_tensors, needs_extension, run_on_opening
 from convert.sources.source import Request, Source, digest_of
 
 LARGEST_CODE = 16 * 2**20  # bytes of one file
@@ -31,15 +31,8 @@ MEMORY = 2 * 2**30  # bytes that opening may take beyond four times the file
 LARGEST_PICKLE = 64 * 2**20  # bytes; the tensors' data lie beside it
 OPENING_SECONDS = 120.0
 NEWEST_WRITTEN = 20  # the opset that torch's older exporter writes at most
-_FLOAT32, _FLOAT64 = 6, 7  # as TorchScript writes them
-
-_Refusal = tuple[re.Pattern[bytes], str]
-_REFUSED: tuple[_Refusal, ...] = (
-    (re.compile(rb"\b__setstate__\b"), "code that runs as the file is opened (`__setstate__`)"),
-    (re.compile(rb"\b(?:from_file|save)\s*\("), "an operator that reads or writes files"),
-    (re.compile(rb"\btorch\s*\.\s*classes\b"), "a class of a C++ extension (`torch.classes`)"),
-    (re.compile(rb"\bops\s*\.\s*(?!(?:aten|prim|prims)\b)\w+"), "an operator of an extension"),
-)
+_PICKLES = ("data.pkl", "constants.pkl")
+_OLDER = "model.json"  # in archives of before 2020, whose code lies wherever this says
 
 
 class Scripted(nn.Module):
@@ -53,25 +46,10 @@ class Scripted(nn.Module):
         """What the script returns."""
         return self.script(*arguments)
 
-    def double(self) -> Self:
-        """The script in float64, the types that its code names included; earlier copies stay as they are."""
-        # A copy shares its code with what it was copied from; one that was written and read has its own.
-        with quiet_torch():
-            self.script = torch.jit.load(  # type: ignore[no-untyped-call]
-                io.BytesIO(self.script.save_to_buffer())
-            )
-        widened = super().double()
-        for module in self.script.modules():
-            code: Any = module._c
-            for name in code._method_names():
-                _widen(code._get_method(name).graph)
-        return widened
-
 
 def read(request: Request) -> Source:
     """The module in a TorchScript file; the inputs are the user's to name. Raises SourceError."""
     inputs = distinct(request.inputs)
-    _require_tame(request)
     script = _opened(request.path)
     for parameter in script.parameters():
         # A copy of a parameter that is trained is no longer one that can be frozen.
@@ -125,26 +103,11 @@ def _sized(graph: onnx.ModelProto) -> onnx.ModelProto:
     return inferred
 
 
-def _widen(graph: Any) -> None:
-    """Where the code asks for float32 by its number, it asks for float64."""
-    for node in graph.findAllNodes("prim::Constant"):
-        for use in node.output().uses() if node.output().toIValue() == _FLOAT32 else ():
-            asking = use.user
-            if asking.kind().startswith("aten::") and _parameters(asking)[use.offset] == "dtype":
-                wide = graph.insertConstant(_FLOAT64)
-                wide.node().moveBefore(asking)
-                asking.replaceInput(use.offset, wide)
-
-
-def _parameters(node: Any) -> list[str]:
-    return [argument.name for argument in torch._C.parse_schema(node.schema()).arguments]
-
-
 def _opened(path: Path) -> torch.jit.ScriptModule:
     def opened() -> torch.jit.ScriptModule:
         with quiet_torch():
-            module: torch.jit.ScriptModule = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
-        return module
+            _require_nothing_runs(path)
+            return _compiled(path)
 
     try:
         return first_elsewhere(opened, MEMORY + 4 * path.stat().st_size, OPENING_SECONDS)
@@ -156,21 +119,36 @@ def _opened(path: Path) -> torch.jit.ScriptModule:
         ) from error
 
 
-def _require_tame(request: Request) -> None:
-    """Raises SourceError unless the archive is within bounds, and its code names nothing that is refused."""
-    records = Records(request.path)
+def _require_nothing_runs(path: Path) -> None:
+    """Raises SourceError unless the archive is within bounds, and opening it runs nothing of it."""
+    records = Records(path)
     for name in records.names:
-        if name.startswith("code/") and name.endswith(".py"):
-            _require_tame_code(request.path, name, records.read(name, LARGEST_CODE), _REFUSED)
-        elif name in ("data.pkl", "constants.pkl"):
-            # No Python pickle: torch's own reader knows tensors, plain values, and the classes of the code.
-            _require_tame_code(request.path, name, records.read(name, LARGEST_PICKLE), _REFUSED[2:3])
+        member = name.lower()  # torch's reader takes upper case for lower
+        if member == _OLDER:
+            raise _refused(path, name, "an archive of before 2020")
+        if member.startswith("code/") and member.endswith(".py"):
+            reason = run_on_opening(records.read(name, LARGEST_CODE))
+            if reason is not None:
+                raise _refused(path, name, reason)
+        # No Python pickle: torch's own reader knows tensors, plain values, and the classes of the code.
+        elif member in _PICKLES and needs_extension(records.read(name, LARGEST_PICKLE)):
+            raise _refused(path, name, "an object of a C++ extension (`torch.classes`)")
 
 
-def _require_tame_code(path: Path, name: str, code: bytes, refused: Sequence[_Refusal]) -> None:
-    for pattern, what in refused:
-        if pattern.search(code):
-            raise SourceError(
-                f"`{path}` is a TorchScript archive whose `{name}` holds {what}, which is not run here",
-                hint="load the module where it was written, and save it with `adaptive_act.save`",
-            )
+def _compiled(path: Path) -> torch.jit.ScriptModule:
+    """The module, none of whose functions has run. Raises SourceError where one does more than compute."""
+    unit: Any = torch._C.CompilationUnit()
+    read: Any = torch._C.import_ir_module
+    module = read(unit, str(path), torch.device("cpu"), {}, False)
+    found = beyond_tensors(unit.get_functions())
+    if found is not None:
+        raise _refused(path, *found)
+    script: torch.jit.ScriptModule = torch.jit._recursive.wrap_cpp_module(module)  # type: ignore[no-untyped-call]
+    return script
+
+
+def _refused(path: Path, where: str, what: str) -> SourceError:
+    return SourceError(
+        f"`{path}` is a TorchScript archive whose `{where}` holds {what}, which is not run here",
+        hint="load the module where it was written, and save it with `adaptive_act.save`",
+    )

@@ -29,10 +29,16 @@ class Task:
     machine: Machine
     told: Callable[[str], None] = lambda what: None
     """Hears what is tried next."""
+    written: Callable[[ir.Model], ir.Model] = lambda graph: graph
+    """What the file will hold of a graph: itself, or the same in fewer bits."""
 
     def graph(self, plan: Plan) -> ir.Model:
         """The graph with the forms of the plan."""
         return optimise(self.exported, self.rules, plan=plan).model
+
+    def file(self, plan: Plan) -> ir.Model:
+        """What is timed of the plan."""
+        return self.written(self.graph(plan))
 
 
 class Search:
@@ -46,7 +52,7 @@ class Search:
         self.trials: list[TrialRecord] = []
         self._task, self._noise, self._until = task, noise, until
         graph = task.graph(plan)
-        self._turn: Turn = task.machine.load(graph)
+        self._turn: Turn = task.machine.load(task.written(graph))
         self._known = {_digest(graph)}
 
     def over(self, groups: Sequence[Group]) -> None:
@@ -73,9 +79,9 @@ class Search:
         self._known.add(digest)
         self._task.told(f"{group.kind.name}, {len(group.sites)} x: {form}")
         try:
-            turn = self._task.machine.load(graph)
+            turn = self._task.machine.load(self._task.written(graph))
         except ExportError:
-            return  # the provider has no such operator, so the form is no candidate
+            return  # the provider has no such operator, or it cannot be rounded: the form is no candidate
         limits = Limits(until=self._until)
         found = compare(self._task.machine, self._turn, turn, self._noise, limits)
         if found.rounds >= HOPELESS_ROUNDS:  # or the time ended before it said anything

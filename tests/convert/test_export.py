@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from convert.errors import ExportError, UsageError
 from convert.export import export
@@ -106,3 +107,29 @@ def test_an_opset_out_of_range_is_wrong_use() -> None:
 def test_torch_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     export(nn.Linear(4, 2), [ROWS])
     assert capfd.readouterr() == ("", "")
+
+
+class Branches(nn.Module):
+    """Code that computes in bfloat16, or branches on a number of its own."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 4] -> [N, 2]."""
+        if self.kind == "bfloat16":
+            return F.linear(x.bfloat16(), self.linear.weight.bfloat16()).float()
+        y: Tensor = self.linear(x)
+        return y * 2 if y.sum().item() > 0 else y
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "advice"),
+    [("bfloat16", "computes in bfloat16", "model.float()"), ("item", "data-dependent", "torch.where")],
+)
+def test_a_refusal_says_what_to_do(kind: str, reason: str, advice: str) -> None:
+    with pytest.raises(ExportError, match=reason) as refused:
+        export(Branches(kind), [ROWS])
+    assert advice in str(refused.value.hint)

@@ -106,6 +106,33 @@ def _huge_inputs(path: Path) -> None:
     torch.save(document, path)
 
 
+def _described(**change: object) -> Callable[[Path], None]:
+    """A checkpoint of one number that describes something else, unless it is changed as well."""
+
+    def made(path: Path) -> None:
+        document = torch.load(checkpoint(path), weights_only=True)
+        torch.save(document | {"state_dict": {"weight": torch.zeros(1)}} | change, path)
+
+    return made
+
+
+SITE: dict[str, object] = {
+    "layer": "activation",
+    "replaced": "ReLU()",
+    "activation": "PAU",
+    "channels": 2**14,
+}
+SITES = [SITE | {"layer": str(place)} for place in range(2000)]
+ENCODER: dict[str, object] = {
+    "factory": "torch.nn.modules.transformer:TransformerEncoderLayer",
+    "factory_kwargs": {"d_model": 2, "nhead": 1, "dim_feedforward": 2},
+}
+LINEAR: dict[str, object] = {
+    "factory": "torch.nn.modules.linear:Linear",
+    "factory_kwargs": {"in_features": 20_000, "out_features": 20_000},
+}
+
+
 def _model(change: Callable[[onnx.ModelProto], object]) -> Callable[[Path], None]:
     def made(path: Path) -> None:
         proto = files.model()
@@ -193,6 +220,30 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Read, str]] = {
     "a tensor of sizes without end": ("m.pt", _wide, _load, "does not fit the model"),
     "a name without end": ("m.pt", _named, _load, "does not fit the model"),
     "inputs of sizes without end": ("m.pt", _huge_inputs, _checkpoint, "more than 268435456 elements"),
+    "a layer of torch's own without end": (
+        "m.pt",
+        _described(**LINEAR, swap=[]),
+        _checkpoint,
+        "bytes while it is built",
+    ),
+    "one activation without end": (
+        "m.pt",
+        _described(**ENCODER, swap=[SITE] * 2000),
+        _checkpoint,
+        "do not fit the architecture",
+    ),
+    "activations without end": (
+        "m.pt",
+        _described(**ENCODER, swap=SITES),
+        _checkpoint,
+        "2000 activations are recorded, for 1 tensors",
+    ),
+    "activations of channels without end": (
+        "m.pt",
+        _described(**ENCODER, swap=SITES, state_dict={str(place): torch.zeros(1) for place in range(2000)}),
+        _checkpoint,
+        "bytes while it is built",
+    ),
     "a pipe": ("m.pt", os.mkfifo, _load, "a pipe or a device"),
     "a device": ("m.onnx", lambda path: path.symlink_to("/dev/zero"), _load, "a pipe or a device"),
     "graphs that lie too deep": ("m.onnx", _deep_graph, _load, "Depth|depth"),

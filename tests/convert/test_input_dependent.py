@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import ACTIVATIONS, Activation
+from adaptive_act import ACTIVATIONS, Activation, MetaACON
 from convert.inputs import parse_input
-from tests.convert.models import activation, comparisons, optimised_graph
+from convert.optimise import Dropped, kept, optimise
+from tests.convert.models import activation, comparisons, exported, optimised_graph
 
 IMAGES = parse_input("x:float32[N,3,5,6]")
 NAMES = [name for name, kind in ACTIVATIONS.items() if not kind.elementwise]
@@ -46,3 +47,18 @@ def test_each_keeps_its_values_between_linear_layers(
     model = nn.Sequential(nn.Linear(3, 3), trained(name, shape, axis), nn.Linear(3, 2)).eval()
     optimised = optimised_graph(model, inputs)
     assert all(comparison.passed for comparison in comparisons(model, optimised.model, inputs))
+
+
+def test_a_sharpness_that_is_nearly_zero_keeps_its_digits_for_large_inputs() -> None:
+    """ONNX Runtime's Sigmoid has none left there, and x lifts what is missing into the next curve."""
+    sharp = trained("MetaACON", (8, 3))
+    assert isinstance(sharp, MetaACON)
+    nn.init.zeros_(sharp.excite.weight)
+    nn.init.constant_(sharp.excite.bias, -12)
+    inputs = parse_input("x:float32[N,3]")
+    model = nn.Sequential(nn.Linear(3, 3), sharp, nn.Linear(3, 2)).eval()
+    optimised = optimised_graph(model, inputs)
+    assert all(comparison.passed for comparison in comparisons(model, optimised.model, inputs))
+    without = optimise(exported(model, inputs), kept([Dropped("sigmoid_to_exp", "")])).model
+    large = next(one for one in comparisons(model, without, inputs) if one.run == "large")
+    assert not large.passed

@@ -1,8 +1,10 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from convert.artefact.file import serialise
-from convert.optimise import optimise
+from convert.optimise import Firing, first_breaking, optimise
 from convert.rules import RULES
 from tests.convert.graphs import assert_same_values, constant, graph, operators, parsed, samples
 
@@ -32,6 +34,18 @@ def test_it_stops_after_as_many_firings_as_it_may() -> None:
     all_of_them = optimise(parsed(CHAIN)).firings
     for limit in range(len(all_of_them) + 1):
         assert optimise(parsed(CHAIN), limit=limit).firings == all_of_them[:limit]
+
+
+@pytest.mark.parametrize("broken", range(1, 8))
+def test_the_firing_that_breaks_the_graph_is_found(broken: int) -> None:
+    firings = [Firing(f"rule_{place}", "") for place in range(1, 8)]
+    assert first_breaking(firings, lambda count: count < broken) == firings[broken - 1]
+
+
+def test_no_firing_breaks_a_graph_that_stands() -> None:
+    firings = [Firing(f"rule_{place}", "") for place in range(1, 8)]
+    assert first_breaking(firings, lambda count: True) is None
+    assert first_breaking([], lambda count: True) is None
 
 
 def test_constants_inside_the_graph_are_constants_to_the_rules() -> None:

@@ -63,3 +63,17 @@ def test_a_container_without_end_is_refused() -> None:
 def test_two_outputs_of_a_name_are_wrong_use() -> None:
     with pytest.raises(UsageError, match="not distinct"):
         named_outputs({"a_b": A, "a": {"b": B}}, None)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "advice"),
+    [
+        (torch.ones(2, dtype=torch.bfloat16), "`y` is bfloat16, expected one of: float32", ".float()"),
+        (torch.ones(2, dtype=torch.complex64), "`y` is complex64, expected one of: float32", "view_as_real"),
+        (torch.ones(2).to_sparse(), "`y` is a sparse tensor", ".to_dense()"),
+    ],
+)
+def test_a_tensor_that_onnx_runtime_has_not_is_refused(result: Tensor, reason: str, advice: str) -> None:
+    with pytest.raises(ExportError, match=reason) as refused:
+        named_outputs(result, ["y"])
+    assert advice in str(refused.value.hint)

@@ -19,6 +19,7 @@ from convert.inputs import parse_input
 from convert.load import digest_of
 from convert.manifest import KEY, Manifest
 from convert.pipeline import STAGES, convert
+from convert.precision.budgets import Precision
 from convert.rewriting.graph import Edit, attribute
 from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
@@ -261,6 +262,48 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
     assert dropped.reason.startswith("parity failed for output `logits`")
     assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "elu_to_exp"}
     assert _manifest(tmp_path / "m.onnx").dropped == manifest.dropped
+
+
+def _no_kernel(node: ir.Node) -> Outcome:
+    """ONNX Runtime has none of Elu for float64."""
+    edit = Edit(node)
+    wide = edit.op("Cast", *node.inputs, to=ir.DataType.DOUBLE)  # type: ignore[arg-type]
+    edit.replace(edit.op("Cast", edit.op("Elu", wide), to=ir.DataType.FLOAT))
+    return FIRED
+
+
+def _no_such_sizes(node: ir.Node) -> Outcome:
+    """Two samples cannot be one."""
+    value = node.inputs[0]
+    if value is None or value.shape is None or len(value.shape) != 2:
+        return None
+    edit = Edit(node)
+    shape = edit.constant(np.array([1, value.shape[1]]), np.dtype(np.int64), "shape")
+    edit.replace(edit.op("Relu", edit.op("Reshape", value, shape)))
+    return FIRED
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_rule_whose_operators_cannot_be_run_is_dropped_and_named(
+    precision: Precision, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled = Rule("no_kernel", ("Elu",), _no_kernel)
+    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    manifest = convert(source, tmp_path / "m.onnx", precision=precision)
+    (dropped,) = manifest.dropped
+    assert dropped.rule == "no_kernel"
+    assert dropped.reason.startswith("ONNX Runtime refuses the graph")
+    assert "elu_to_exp" in {one.rule for one in manifest.fired}
+
+
+def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoiled = Rule("no_such_sizes", ("Elu",), _no_such_sizes)
+    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    (dropped,) = convert(source, tmp_path / "m.onnx").dropped
+    assert dropped.rule == "no_such_sizes"
+    assert dropped.reason.startswith("ONNX Runtime cannot run the graph")
 
 
 @pytest.mark.skipif(PROVIDERS["cuda"] in ort.get_available_providers(), reason="this machine may have it")

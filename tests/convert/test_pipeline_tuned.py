@@ -7,11 +7,12 @@ import onnx_ir as ir
 import pytest
 
 from convert.evidence.inspection import inspect
-from convert.pipeline import STAGES, UNROUNDED, convert
+from convert.pipeline import STAGES, convert
 from convert.precision.budgets import Asked, Precision
 from convert.rewriting.graph import Edit
 from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.tune import FASTER, NOT_EXACT, Tuning
+from convert.tuning import cache
 from convert.tuning.forms import ALTERNATIVES
 from tests.convert.models import checkpoint
 from tests.convert.tuning.machine import Planted
@@ -68,13 +69,29 @@ def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
     assert _elus(tmp_path / "m.onnx") == _elus(tmp_path / "untuned.onnx")
 
 
+@pytest.mark.parametrize(
+    ("precision", "shows"), [("fp32", ""), ("fp16", "Cast"), ("int8", "DynamicQuantizeLinear")]
+)
+def test_forms_are_timed_in_the_precision_of_the_file(
+    precision: Precision, shows: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    machine = Planted([{"Max": 0.01, "Elu": 0.01}])
+    monkeypatch.setattr("convert.pipeline.Target", lambda *given: machine)
+    allowed = None if precision == "fp32" else Asked(max_error=0.5, min_agreement=0.0)
+    found = convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=allowed)
+    assert found.tuning is not None
+    assert found.tuning.verdict == FASTER
+    rounded = {bool(loaded["Cast"] + loaded["DynamicQuantizeLinear"]) for loaded in machine.loaded}
+    assert rounded == {bool(shows)}
+    assert not shows or all(loaded[shows] for loaded in machine.loaded)
+
+
 @pytest.mark.usefixtures("planted")
-def test_tuning_of_a_file_of_fewer_bits_says_that_float32_was_timed(source: Path, tmp_path: Path) -> None:
-    budgets = Asked(max_error=0.5, min_agreement=0.0)
-    both: tuple[Precision, ...] = ("int8", "fp32")
-    for precision in both:
-        allowed = budgets if precision == "int8" else None
-        found = convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=allowed)
-        assert found.tuning is not None
-        assert (found.tuning.verdict == f"{FASTER}; {UNROUNDED}") is (precision == "int8")
-        assert found.tuning.verdict.startswith(FASTER)
+def test_an_answer_for_another_precision_is_none_for_this_one(source: Path, tmp_path: Path) -> None:
+    allowed = Asked(max_error=0.5, min_agreement=0.0)
+    asked: tuple[Precision, ...] = ("fp32", "int8", "fp16", "int8")
+    for count, precision in enumerate(asked, 1):
+        budgets = None if precision == "fp32" else allowed
+        convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=budgets)
+        assert len(list(cache.folder().iterdir())) == min(count, 3)

@@ -6,13 +6,16 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 import torch
+from torch import Tensor, nn
 
 from convert.artefact.external import weights
 from convert.artefact.file import serialise
 from convert.errors import PrecisionError, UsageError
 from convert.parity.samples import generated
 from convert.precision.budgets import Asked
-from convert.quantise import Request, Rounded, Wanted, quantise
+from convert.quantise import Request, Rounded, Wanted, quantise, rounded_everywhere
+from convert.verify import Original
+from tests.convert.models import activation, optimised_graph
 from tests.convert.precision.networks import (
     NETWORKS,
     ROWS,
@@ -23,6 +26,7 @@ from tests.convert.precision.networks import (
     network,
     operators,
     original,
+    rows,
 )
 
 METHODS = ("fp16", "dynamic", "static")
@@ -209,7 +213,35 @@ def test_without_samples_the_calibration_data_or_generated_ones_are_judged() -> 
     static = quantise(graph, original("rows"), sets, _wanted("static", "rows", Asked(min_agreement=0)))
     assert (static.judged_on, static.judged.samples) == ("calibration", 1024)
     dynamic = quantise(graph, original("rows"), sets, Wanted("int8", Asked()))
-    assert (dynamic.judged_on, dynamic.budgets.min_agreement) == ("generated", 0.0)
+    assert (dynamic.judged_on, dynamic.judged.losses[0].agreed) == ("generated", None)
+    asked = quantise(graph, original("rows"), sets, Wanted("int8", Asked(min_agreement=0.1)))
+    assert asked.judged.losses[0].compared == asked.judged.samples
+
+
+class Class(nn.Module):
+    """Which of the scores is the largest, a whole number."""
+
+    def __init__(self, scores: nn.Module) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, row: Tensor) -> Tensor:
+        """[N, 16] -> [N]."""
+        found: Tensor = self.scores(row)
+        return found.argmax(1)
+
+
+def test_whole_numbers_have_to_be_equal_on_generated_samples_too() -> None:
+    scores = rows(activation("PELU"), activation("PELU"), steep=4)
+    scores[-1] = nn.Linear(32, 500)
+    model = Class(scores).eval()
+    graph, sets = optimised_graph(model, ROWS).model, generated([ROWS])
+    whole = quantise(graph, Original(model, ["y"]), sets, Wanted("int8", Asked(min_agreement=0)))
+    assert whole.judged.losses[0].agreement < 0.98  # type: ignore[operator]  # whole numbers have one
+    strict = quantise(graph, Original(model, ["y"]), sets, Wanted("int8", Asked()))
+    assert strict.judged.losses[0].agreement >= 0.98  # type: ignore[operator]
+    assert not whole.kept
+    assert strict.kept[0].share > 0
 
 
 @pytest.mark.parametrize(
@@ -238,3 +270,18 @@ def test_progress_is_told() -> None:
             said=lambda *what: told.append(what),
         )
     assert told == [("calibrate", 1, 1), ("rank", 1, 3), ("rank", 2, 3), ("rank", 3, 3)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_timed_is_rounded_everywhere(method: str) -> None:
+    _, spec, graph = network("rows")
+    sets, wanted = given(data(spec, 100, 8)), _wanted(method, "rows", NOTHING)
+    timed = rounded_everywhere(graph, original("rows"), sets, wanted)
+    rounded = _rounded("rows", method)
+    assert not rounded.kept
+    assert operators(timed) == operators(rounded.model)
+
+
+def test_what_is_timed_in_float32_is_the_graph_itself() -> None:
+    _, spec, graph = network("rows")
+    assert rounded_everywhere(graph, original("rows"), given(data(spec)), Wanted("fp32", Asked())) is graph

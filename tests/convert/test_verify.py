@@ -6,9 +6,10 @@ import onnx_ir as ir
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from convert.artefact.file import serialise
-from convert.errors import ExportError, ParityError
+from convert.errors import ParityError, SourceError
 from convert.inputs import parse_input
 from convert.load import load
 from convert.optimise import optimise
@@ -108,18 +109,140 @@ def test_the_first_of_two_wrong_layers_is_named(model: nn.Module, whole: ir.Mode
     assert failed.value.hint == "first differing layer: `1` (BatchNorm2d)"
 
 
-def test_a_model_that_insists_on_float32_is_refused_with_the_reason() -> None:
-    class Insists(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(3, 2)
+class Insists(nn.Module):
+    """Code that asks for float32, by name and by default."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            result: Tensor = self.linear(x.float())
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 2]."""
+        result: Tensor = self.linear(x.float() / 255 + torch.ones(3) + torch.zeros(3, dtype=torch.float32))
+        return result
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_model_that_insists_on_float32_is_judged_in_float64(kind: str) -> None:
+    model, x = Insists().eval(), np.arange(6).reshape(2, 3)
+    expected = (x / 255 + 1) @ model.linear.weight.double().numpy(force=True).T
+    found = Original(model, ["y"]).reference([x.astype(kind)])["y"]
+    np.testing.assert_allclose(found, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
+    assert torch.get_default_dtype() == torch.float32
+
+
+class Doubles(nn.Module):
+    """Writes into what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 3]."""
+        return x.mul_(2)
+
+
+def test_a_model_that_writes_into_its_input_leaves_the_samples_as_they_are() -> None:
+    (samples, *_) = generated([parse_input("x:float32[N,3]")])
+    before = samples.arrays[0].copy()
+    original = Original(Doubles(), ["y"])
+    original.learn([samples])
+    assert np.array_equal(samples.arrays[0], before)
+    assert np.array_equal(original.both(samples)[1]["y"], 2 * before)
+
+
+class Noisy(nn.Module):
+    """Random, or with a state that is seen, or with one that is not."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.dropout = nn.Dropout()
+        self.steps: Tensor
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 3]."""
+        self.steps += 1
+        if self.kind == "noise":
+            return x + torch.randn_like(x)
+        if self.kind == "dropout":
+            result: Tensor = self.dropout(x)
             return result
+        return x * self.steps if self.kind == "state" else x * 2
 
-    with pytest.raises(ExportError, match=r"cannot run on float64\[1, 3\]"):
-        Original(Insists().eval(), ["y"]).reference([np.ones((1, 3), np.float32)])
+
+@pytest.mark.parametrize(
+    ("kind", "training", "hint"),
+    [
+        ("noise", False, "F.dropout"),
+        ("dropout", True, "these modules are: `the model`, `dropout`"),
+        ("state", False, "F.dropout"),
+    ],
+)
+def test_a_model_that_is_random_or_keeps_state_is_refused(kind: str, training: bool, hint: str) -> None:
+    torch.manual_seed(0)
+    original = Original(Noisy(kind).train(training), ["y"])
+    with pytest.raises(SourceError, match="it is random, or keeps state") as refused:
+        original.learn(generated([parse_input("x:float32[N,3]")]))
+    assert hint in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(("kind", "training"), [("dropout", False), ("counter", False)])
+def test_state_that_no_output_shows_is_no_reason_to_refuse(kind: str, training: bool) -> None:
+    Original(Noisy(kind).train(training), ["y"]).learn(generated([parse_input("x:float32[N,3]")]))
+
+
+class Halves(nn.Module):
+    """Takes lengths of whole pairs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 2 T] -> [N, T]."""
+        return x.view(x.shape[0], -1, 2).sum(2)
+
+
+@pytest.mark.parametrize("learnt", [True, False])
+def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> None:
+    sets = generated([parse_input("x:float32[N,T]")])
+    original = Original(Halves(), ["y"])
+    if learnt:
+        original.learn(sets)
+    assert [samples.name for samples in sets if samples.optional] == [
+        "other sizes, T 33",
+        "other sizes, T 64",
+    ]
+    assert [samples.name for samples in original.taken(sets) if samples.optional] == ["other sizes, T 64"]
+
+
+def test_a_file_that_fails_at_another_size_is_found() -> None:
+    class Pads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.pad(x, (0, x.shape[1] % 2))
+
+    class Forgets(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 0
+
+    rows = parse_input("image:float32[N,T]")
+    found = comparisons(Pads(), exported(Forgets(), rows), rows)
+    assert {one.run for one in found if not one.passed} == {"other sizes, T 33"}
+
+
+def test_an_input_without_axes_is_compared() -> None:
+    scalar = parse_input("image:float32[]")
+    found = comparisons(nn.PReLU(), exported(Plus(), scalar), scalar)
+    assert not all(one.passed for one in found)
+    assert all(one.passed for one in comparisons(Plus(), exported(Plus(), scalar), scalar))
+
+
+class Plus(nn.Module):
+    """A parameter more, which is returned too, with its gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[] -> [3]."""
+        with torch.enable_grad():
+            return x + self.more
 
 
 def test_the_original_is_left_in_float32() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from convert.commands.export import FAILED, FINE, PARITY_FAILED, WRONG_USE, main, status_of
+from convert.commands.ending import FAILED, FINE, PARITY_FAILED, WRONG_USE, status_of
+from convert.commands.export import main
 from convert.errors import (
     ConversionError,
     DestinationError,

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.commands.export import FAILED, FINE, WRONG_USE
+from convert.commands.ending import FAILED, FINE, WRONG_USE
 from convert.commands.inspect import main
 from convert.manifest import Manifest
 from convert.pipeline import convert
@@ -142,6 +142,33 @@ def test_a_newer_manifest_is_refused_with_what_to_do(
     onnx.save(proto, tmp_path / "m.onnx")
     assert run(monkeypatch, tmp_path / "m.onnx") == FAILED
     assert "read the file with the version that wrote it, or a newer one" in capsys.readouterr().err
+
+
+def test_a_manifest_that_contradicts_itself_is_refused(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(file)
+    (entry,) = proto.metadata_props
+    content = json.loads(entry.value)
+    content["activations"][0]["curve"]["points"].pop()
+    entry.value = json.dumps(content)
+    onnx.save(proto, tmp_path / "m.onnx")
+    assert run(monkeypatch, tmp_path / "m.onnx", "--html", tmp_path / "m.html") == FAILED
+    assert "do not fit their 32 points" in capsys.readouterr().err
+
+
+def test_names_are_drawn_as_they_are_and_not_as_formulas(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proto = onnx.load(file)
+    (entry,) = proto.metadata_props
+    content = json.loads(entry.value)
+    content["activations"][0]["layer"] = "$\\frac{$"
+    entry.value = json.dumps(content)
+    proto.graph.output[0].name = proto.graph.node[-1].output[0] = "$\\frac{$"
+    onnx.save(proto, tmp_path / "m.onnx")
+    written = ("--html", tmp_path / "m.html", "--graph", tmp_path / "m.svg")
+    assert run(monkeypatch, tmp_path / "m.onnx", *written) == FINE
 
 
 def test_wrong_use_ends_with_2(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

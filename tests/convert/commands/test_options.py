@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from convert.commands.options import json_object, tuning
+from convert.commands.options import json_object, tolerances, tuning
 from convert.commands.progress import Progress
 from convert.errors import UsageError
 from convert.tune import SECONDS, Tuning
@@ -44,6 +44,13 @@ def test_arguments_of_a_factory_are_a_json_object() -> None:
     assert json_object(None) is None
     with pytest.raises(UsageError, match="`list`"):
         json_object("[]")
+
+
+def test_a_tolerance_is_named_once() -> None:
+    assert tolerances(["a=0.1", "b=0.2"]) == {"a": 0.1, "b": 0.2}
+    assert tolerances(None) == {}
+    with pytest.raises(UsageError, match="`a` twice"):
+        tolerances(["a=0.1", "b=0.2", "a=0.3"])
 
 
 def test_every_stage_leaves_its_line_and_tuning_has_a_bar() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from convert.artefact.signing import sign
-from convert.commands.export import FAILED, FINE, PARITY_FAILED, WRONG_USE
+from convert.commands.ending import FAILED, FINE, PARITY_FAILED, WRONG_USE
 from convert.commands.verify import main
 from convert.pipeline import convert
 from tests.convert.keys import keys
@@ -162,6 +162,27 @@ def test_wrong_use_ends_with_2(files: Files, tmp_path: Path, monkeypatch: pytest
     assert run(monkeypatch, files.model, files.file, "--provider", "tpu") == WRONG_USE
     assert run(monkeypatch, files.model, files.file, "--tolerance", "other=0.1") == WRONG_USE
     assert run(monkeypatch, files.model, files.file, "--input", "picture:float32[N,3,8,8]") == WRONG_USE
+
+
+def test_how_to_compare_without_a_model_is_wrong_use(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = ("--public-key", keys(tmp_path).public)
+    for option in (
+        ("--tolerance", "logits=0.1"),
+        ("--samples", "x.npz"),
+        ("--max-error", 1),
+        ("--allow-pickle",),
+    ):
+        assert run(monkeypatch, files.file, *key, *option) == WRONG_USE
+        assert "no model to compare it with" in capsys.readouterr().err
+
+
+def test_a_model_in_the_files_place_is_told_so(
+    files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, files.file, files.model) == FAILED
+    assert f"hint: name the model first: {files.model} {files.file}" in capsys.readouterr().err
 
 
 def test_what_is_no_onnx_file_ends_with_1(

@@ -127,3 +127,82 @@ def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
 )
 def test_what_is_no_row_of_scores_has_no_top1(values: Array) -> None:
     assert top1([_run(values, values, values)], "y") is None
+
+
+LARGE = 1e7
+RANDOM = np.random.default_rng(0)
+
+
+def _beside_large(scores: Array) -> Array:
+    """Boxes of LARGE pixels, and then the scores, [rows, 2 ...]."""
+    return np.stack([np.linspace(-LARGE, LARGE, scores.size).reshape(scores.shape), scores], 1)
+
+
+SMALL = RANDOM.random(64)
+
+
+@pytest.mark.parametrize("axis", [1, -1], ids=["axis 1", "the last"])
+def test_a_wrong_channel_does_not_hide_beside_a_large_one(axis: int) -> None:
+    exact = np.moveaxis(_beside_large(SMALL.reshape(8, 8)), 1, axis)
+    wrong = np.moveaxis(_beside_large(np.full((8, 8), 0.5)), 1, axis).astype(np.float32)
+    failed = _compared(exact, exact.astype(np.float32), wrong)
+    assert not failed.passed
+    assert failed.scale == 1.0
+    assert failed.worst[axis] == 1
+    assert (failed.expected, failed.got) == (exact[failed.worst], 0.5)
+    assert failed.file_error == abs(failed.got - failed.expected)
+
+
+def test_what_a_channel_may_be_off_follows_its_own_error() -> None:
+    exact = _beside_large(SMALL)
+    noise = RANDOM.standard_normal(64) * 1e-3
+    own = _beside_large(SMALL + noise).astype(np.float32)
+    assert _compared(exact, own, _beside_large(SMALL + 3 * noise[::-1]).astype(np.float32)).passed
+    assert not _compared(exact, own, _beside_large(SMALL + 0.25).astype(np.float32)).passed
+
+
+def test_a_channel_that_is_zero_or_constant_may_round() -> None:
+    for value in (0.0, 1.0):
+        exact = _beside_large(np.full(64, value))
+        file = _beside_large(np.full(64, value + EPS)).astype(np.float32)
+        assert _compared(exact, exact.astype(np.float32), file).passed
+
+
+def test_single_numbers_of_a_channel_may_stray_where_the_problem_is_ill_conditioned() -> None:
+    exact = _beside_large(SMALL)
+    scores = SMALL.copy()
+    scores[:4] += 0.01
+    assert _compared(exact, exact.astype(np.float32), _beside_large(scores).astype(np.float32)).passed
+    scores[4] += 0.01
+    assert not _compared(exact, exact.astype(np.float32), _beside_large(scores).astype(np.float32)).passed
+
+
+@pytest.mark.parametrize(("rows", "typical"), [(2, True), (64, False)])
+def test_two_numbers_or_an_extreme_tell_nothing_of_a_channel(rows: int, typical: bool) -> None:
+    exact = _beside_large(SMALL[:rows])
+    file = _beside_large(SMALL[:rows] + 0.1).astype(np.float32)
+    run = Run("set", rows, typical, True, {"y": exact}, [{"y": exact.astype(np.float32)}], {"y": file})
+    assert compare(run, "y", LARGE).passed
+
+
+def test_a_tolerance_is_of_the_whole_scale_in_each_channel_too() -> None:
+    exact = _beside_large(SMALL)
+    run = _run(exact, exact.astype(np.float32), _beside_large(SMALL + 0.1).astype(np.float32))
+    assert not compare(run, "y", LARGE).passed
+    assert compare(run, "y", LARGE, tolerance=1e-6).passed
+
+
+def test_float32_sums_of_large_terms_pass_whatever_is_left_of_them() -> None:
+    """Correct programs that add up the same in another order, in channels of which one in two cancels."""
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        terms = random.standard_normal((3, 50, 32)) * 1e4
+        terms[:, ::2, 16:] = -terms[:, ::2, :16] + random.standard_normal((3, 25, 16)) * 1e-2
+        own = [
+            {"y": np.cumsum(random.permuted(terms, axis=2).astype(np.float32), axis=2)[..., -1]}
+            for _ in range(3)
+        ]
+        file = np.cumsum(terms[..., ::-1].astype(np.float32), axis=2)[..., -1]
+        exact = terms.astype(np.float32).astype(np.float64).sum(2)
+        run = Run("set", 3, True, True, {"y": exact}, own, {"y": file})
+        assert compare(run, "y", scales([run])["y"]).passed

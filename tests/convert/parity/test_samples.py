@@ -129,3 +129,35 @@ def test_only_so_many_samples_are_shown(tmp_path: Path, monkeypatch: pytest.Monk
     assert [one.arrays[0].shape[0] for one in most_like_data(generated([parse_input("x:float32[4,3]")]))] == [
         4
     ]
+
+
+def test_other_free_sizes_are_tried_each_a_different_one() -> None:
+    sets = generated([parse_input("x:float32[N,3,H,W]"), parse_input("m:bool[N,H]")])
+    others = [[array.shape for array in samples.arrays] for samples in sets if samples.optional]
+    assert others == [[(1, 3, 33, 34), (1, 33)], [(1, 3, 64, 64), (1, 64)]]
+    assert not any(samples.typical for samples in sets if samples.optional)
+
+
+def test_other_sizes_that_are_much_work_are_left_out() -> None:
+    sets = generated([parse_input("x:float32[N,3,512,T]")])
+    assert [samples.name for samples in sets if samples.optional] == [
+        "other sizes, T 33",
+        "other sizes, T 64",
+    ]
+    assert not any(samples.optional for samples in generated([parse_input("x:float32[N,64,512,T]")]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"), [("uint8", 0, 255), ("int8", -128, 127), ("int32", 0, 1)]
+)
+def test_whole_numbers_of_eight_bits_are_tried_in_their_whole_range(
+    dtype: str, least: int, most: int
+) -> None:
+    sets = generated([parse_input(f"x:{dtype}[N,1000]")])
+    assert min(int(samples.arrays[0].min()) for samples in sets) == least
+    assert max(int(samples.arrays[0].max()) for samples in sets) == most
+
+
+def test_an_input_without_axes_has_arrays_too() -> None:
+    for samples in generated([parse_input("x:float32[]"), parse_input("n:int64[]")]):
+        assert [(type(array), array.shape) for array in samples.arrays] == [(np.ndarray, ())] * 2

@@ -2,7 +2,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from convert.artefact.file import serialise
 from convert.export import export
@@ -77,3 +78,26 @@ def test_a_model_that_is_much_work_is_compared_on_few_samples_and_on_every_extre
     assert [one.samples for one in sets] == [len(one.arrays[0]) for one in known]
     assert max(one.samples for one in sets) == FEWEST_MANY
     assert {one.name for one in sets} >= {"large", "tiny", "zero", "boundary", "nan", "inf"}
+
+
+class _Branch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.above, self.below = nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 8] -> [N, 4]."""
+        result: Tensor = torch.cond(
+            x.sum() > 0, lambda y: self.above(y) * 2, lambda y: self.below(y) + 1, (x,)
+        )
+        return result
+
+
+def test_a_model_that_branches_is_counted_and_runs_afterwards_in_every_precision() -> None:
+    inputs = parse_input("x:float32[N,8]")
+    source = Source(_Branch().eval(), (inputs,), ("y",), None, None, "", kind="module")
+    original = Original(source.model, ["y"])
+    assert rows(original, source) == LARGEST_RUN
+    for samples in generated([inputs]):
+        own, wide = original.own(samples.arrays), original.reference(samples.arrays)
+        assert own["y"].shape == wide["y"].shape == (len(samples.arrays[0]), 4)

@@ -60,6 +60,13 @@ def test_data_that_are_not_the_models_are_refused(
         read_calibration(_saved(tmp_path, **arrays), [ROWS])
 
 
+def test_a_file_that_is_missing_is_called_what_it_was_given_as(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"calibration data `.*gone.npz` cannot be read"):
+        read_calibration(tmp_path / "gone.npz", [ROWS])
+    with pytest.raises(UsageError, match=r"calibration data `.*` are no file but a folder"):
+        read_calibration(tmp_path, [ROWS])
+
+
 def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
     path = _saved(tmp_path, row=data(ROWS, 3), labels=np.array([0, 2, 1], np.uint8))
     labels = labels_of(path, [ROWS], 3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from convert.commands import export, inspect, verify
-from convert.commands.export import FINE, PARITY_FAILED, WRONG_USE
+from convert.commands.ending import FINE, PARITY_FAILED, WRONG_USE
 from convert.manifest import KEY, Manifest
 from tests.convert.models import checkpoint, classifier
 

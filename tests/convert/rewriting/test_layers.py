@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from convert.rewriting.layers import layer_before
 from convert.rewriting.rule import Rule
 from convert.rules import scale_into_next, scale_into_previous, shift_into_previous
 from tests.convert.graphs import applied, constant, graph, parsed, run, samples
@@ -22,3 +23,17 @@ def test_each_group_of_a_transposed_convolution_takes_its_own_channels(rule: Rul
     optimised, feeds = applied(rule, text), {"x": samples().clip(-3, 3)}
     assert [node.op_type for node in optimised.model.graph] == ["ConvTranspose"]
     np.testing.assert_allclose(run(optimised.model, feeds)["y"], run(parsed(text), feeds)["y"], atol=1e-5)
+
+
+def test_the_second_output_of_a_layer_is_no_layers() -> None:
+    made = parsed(
+        graph(
+            "y, m = LayerNormalization(x, g, b) z = Mul(m, s)",
+            constant("g", 6),
+            constant("b", 6),
+            constant("s", values="{3}"),
+        )
+    )
+    normed, statistics = made.graph[0].outputs
+    assert layer_before(normed) is not None
+    assert layer_before(statistics) is None

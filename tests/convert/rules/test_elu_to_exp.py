@@ -1,5 +1,6 @@
 import pytest
 
+from convert.optimise import optimise
 from convert.rules.elu_to_exp import RULE
 from tests.convert.graphs import (
     IMAGE,
@@ -9,6 +10,7 @@ from tests.convert.graphs import (
     constant,
     graph,
     operators,
+    parsed,
     reasons,
     samples,
 )
@@ -36,10 +38,22 @@ def test_alpha_is_one_where_nothing_is_said() -> None:
     assert_same_values(optimised, text)
 
 
-def test_it_declines_on_rows_where_it_fuses_into_a_gemm() -> None:
-    optimised = applied(RULE, graph("y = Elu(x)", x=ROWS, y=ROWS))
+@pytest.mark.parametrize("rows", [ROWS, "float[N,2047]", "float[15,128]"])
+def test_it_declines_on_few_rows_where_it_fuses_into_a_gemm(rows: str) -> None:
+    optimised = applied(RULE, graph("y = Elu(x)", x=rows, y=rows))
     assert operators(optimised) == ["Elu"]
     assert reasons(optimised) == ["on rows `Elu` fuses into the Gemm before it"]
+
+
+@pytest.mark.parametrize(("rows", "shape"), [("float[N,2048]", (2, 2048)), ("float[16,128]", (16, 128))])
+@pytest.mark.parametrize("alpha", ["1.0", "1.5"])
+def test_on_many_rows_it_becomes_its_exponential_and_stays_so(
+    rows: str, shape: tuple[int, ...], alpha: str
+) -> None:
+    text = graph(f"y = Elu<alpha = {alpha}>(x)", x=rows, y=rows)
+    optimised = optimise(parsed(text))
+    assert "Exp" in operators(optimised)
+    assert_same_values(optimised, text, samples(shape))
 
 
 def test_it_declines_an_unknown_rank() -> None:

@@ -34,3 +34,9 @@ def test_it_declines_a_numerator_that_widens() -> None:
     text = graph("e = Exp(x) d = Add(e, one) y = Div(w, d)", ONE, wide, y="float[2,N,4,6,6]")
     reason = "what is added or divided may widen the shape of the exponent"
     assert reasons(applied(RULE, text)) == [reason]
+
+
+def test_it_declines_where_the_curve_sets_how_steep_another_is() -> None:
+    text = graph("t = Tanh(x) e = Exp(t) d = Add(e, one) g = Div(one, d) p = Mul(g, x) y = Sigmoid(p)", ONE)
+    reason = "it sets how steep another curve is, and ONNX Runtime's Sigmoid loses its tail"
+    assert reasons(applied(RULE, text)) == [reason]

@@ -42,3 +42,13 @@ def test_it_declines_what_the_filled_shape_widens() -> None:
 def test_a_part_of_a_shape_is_another_shape() -> None:
     text = graph("s = Shape<start = 2>(x) f = Expand(c, s) y = Add(x, f)", C)
     assert "Expand" in operators(applied(RULE, text))
+
+
+def test_what_is_filled_with_more_axes_than_the_other_side_stays() -> None:
+    text = graph(
+        "s = Shape(x) e = Expand(c, s) y = Max(x, e)",
+        constant("c", 1, 1, 1, values="{0}"),
+        x="float[N,4]",
+        y="float[1,N,4]",
+    )
+    assert operators(applied(RULE, text)) == ["Shape", "Expand", "Max"]

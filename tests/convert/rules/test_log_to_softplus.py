@@ -1,7 +1,7 @@
 import pytest
 
 from convert.rules.log_to_softplus import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, samples
 
 ONE = constant("one", values="{1}")
 
@@ -26,10 +26,26 @@ def test_other_logarithms_stay(body: str) -> None:
     assert operators(applied(RULE, graph(body, ONE)))[-1] == "Log"
 
 
-def test_it_declines_an_addend_that_widens() -> None:
+def test_an_addend_that_widens_stays() -> None:
     text = graph(
         "e = Exp(x) t = Add(e, one) y = Log(t)",
         constant("one", 2, 1, 1, 1, 1, values="{1, 1}"),
         y="float[2,N,4,6,6]",
     )
-    assert reasons(applied(RULE, text)) == ["the addend may widen the shape of what it meets"]
+    assert operators(applied(RULE, text)) == ["Exp", "Add", "Log"]
+
+
+FILLED = "s = Shape(x) z = Expand(c, s) e = Exp(x) f = Exp(z)"
+
+
+@pytest.mark.parametrize("total", ["Add(e, f)", "Add(f, e)"])
+def test_the_logarithm_of_an_added_exponential_is_softplus(total: str) -> None:
+    text = graph(f"{FILLED} t = {total} y = Log(t)", constant("c", values="{0}"))
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Softplus"]
+    assert_same_values(optimised, text, samples().clip(-80, 80))
+
+
+def test_beside_another_exponential_the_logarithm_stays() -> None:
+    text = graph(f"{FILLED} t = Add(e, f) y = Log(t)", constant("c", values="{1}"))
+    assert operators(applied(RULE, text))[-1] == "Log"

@@ -47,8 +47,33 @@ def test_a_constant_in_the_sum_is_scaled_too() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("t = Tanh(x) m = Mul(t, a) z = Add(m, b) y = Conv(z, w)", ["Tanh", "Add", "Mul", "Conv"]),
+        (
+            "t = Tanh(x) m = Mul(t, a) z = Add(m, b) p = Mul(x, z) y = Conv(p, w)",
+            ["Tanh", "Add", "Mul", "Mul", "Conv"],
+        ),
+        (
+            "t = Tanh(x) m = Mul(t, a) z = Add(m, b) p = Mul(x, z) e = Elu(x) n = Mul(e, b) s = Add(p, n) "
+            "y = Conv(s, w)",
+            ["Tanh", "Add", "Mul", "Mul", "Elu", "Mul", "Add", "Conv"],
+        ),
+    ],
+)
+def test_one_term_and_a_constant_are_scaled_together(body: str, expected: list[str]) -> None:
+    text = graph(body, A, B, WEIGHTS)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == expected
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
     "body",
     [
+        "t = Tanh(x) m = Mul(t, a) z = Add(m, b) y = Exp(z)",
+        "t = Tanh(x) m = Mul(t, a) z = Add(m, b) p = Mul(x, z) y = Exp(p)",
+        "t = Tanh(x) m = Mul(t, a) z = Add(m, b) p = Mul(x, z) s = Add(p, x) y = Conv(s, w)",
         "t = Tanh(x) m = Mul(t, a) z = Add(m, x) y = Conv(z, w)",  # a term without a scale
         f"{BLEND} y = Exp(z)",  # nothing takes the scale
         f"{BLEND} v = Exp(w) y = Conv(z, v)",

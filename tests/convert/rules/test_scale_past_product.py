@@ -17,12 +17,23 @@ def test_the_scale_leaves_the_product_for_the_layer_after_it(scale: str, product
     assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=5e-6)
 
 
+def test_the_scale_leaves_the_product_for_a_sum_of_scaled_terms() -> None:
+    text = graph(
+        "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) e = Elu(x) n = Mul(e, s) q = Add(p, n) y = Conv(q, w)",
+        *(WEIGHTS, SCALE),
+    )
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", "Mul", "Mul", "Elu", "Mul", "Add", "Conv"]
+    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=5e-6)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) y = Exp(p)",
         "t = Tanh(x) m = Mul(t, s) p = Mul(m, m) y = Conv(p, w)",
         "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) q = Add(p, m) y = Conv(q, w)",
+        "t = Tanh(x) m = Mul(t, s) p = Mul(m, x) q = Add(p, x) y = Conv(q, w)",
     ],
 )
 def test_it_stays_where_nothing_takes_it(body: str) -> None:

@@ -67,12 +67,34 @@ def test_it_declines_before_a_transposed_convolution() -> None:
     ]
 
 
-def test_it_declines_before_a_matmul() -> None:
-    text = graph(
-        "s = Add(x, t) y = MatMul(s, w)",
-        constant("w", 4, 4),
-        constant("t"),
-        x="float[N,5,4]",
-        y="float[N,5,4]",
-    )
-    assert reasons(applied(RULE, text)) == ["a shift before `MatMul` is left to the Add after it"]
+THREE = "float[N,5,4]"
+
+
+@pytest.mark.parametrize("bias", ["Add(m, b)", "Add(b, m)"])
+@pytest.mark.parametrize("addend", [(), (4,)])
+def test_the_shift_goes_into_the_bias_that_is_added_after_a_matmul(
+    bias: str, addend: tuple[int, ...]
+) -> None:
+    constants = constant("w", 4, 4), constant("t", *addend), constant("b", 4)
+    text = graph(f"r = Tanh(x) s = Add(r, t) m = MatMul(s, w) y = {bias}", *constants, x=THREE, y=THREE)
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Tanh", "MatMul", "Add"]
+    assert_same_values(optimised, text, samples((2, 5, 4)))
+
+
+@pytest.mark.parametrize(
+    ("after", "bias", "reason"),
+    [
+        ("y = MatMul(s, w)", (4,), "`MatMul` has no bias that a shift could go into"),
+        ("m = MatMul(s, w) y = Add(m, x)", (4,), "`MatMul` has no bias that a shift could go into"),
+        (
+            "m = MatMul(s, w) y = Add(m, b)",
+            (5, 4),
+            "what is added after `MatMul` is not a bias, one number a channel",
+        ),
+    ],
+)
+def test_it_declines_before_a_matmul_without_a_bias(after: str, bias: tuple[int, ...], reason: str) -> None:
+    constants = constant("w", 4, 4), constant("t"), constant("b", *bias)
+    text = graph(f"r = Tanh(x) s = Add(r, t) {after}", *constants, x=THREE, y=THREE)
+    assert reasons(applied(RULE, text)) == [reason]

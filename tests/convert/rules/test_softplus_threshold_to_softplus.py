@@ -46,3 +46,23 @@ def test_it_declines_another_scale_inside_than_outside() -> None:
         constant("c", values="{2}"),
     )
     assert reasons(applied(RULE, text)) == ["the straight branch is not the line that Softplus tends to"]
+
+
+def test_it_declines_scales_of_which_only_the_first_is_the_line() -> None:
+    text = graph(
+        "s = Softplus(x) d = Mul(s, c) g = Greater(x, t) y = Where(g, x, d)",
+        T20,
+        constant("c", 4, 1, 1, values="{1, 2, 3, 4}"),
+    )
+    assert reasons(applied(RULE, text)) == ["the straight branch is not the line that Softplus tends to"]
+
+
+def test_the_threshold_goes_from_a_softplus_with_a_scale_a_channel() -> None:
+    text = graph(
+        "u = Mul(x, b) s = Softplus(u) d = Div(s, b) g = Greater(u, t) y = Where(g, x, d)",
+        T20,
+        constant("b", 4, 1, 1, values="{0.5, 1, 2, 4}"),
+    )
+    optimised = applied(RULE, text)
+    assert operators(optimised) == ["Mul", "Softplus", "Div"]
+    assert_same_values(optimised, text, tolerance=1e-6)

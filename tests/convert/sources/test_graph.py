@@ -184,3 +184,20 @@ def test_bytes_that_are_no_graph_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"\x08\x08\x12\x07pytorch" + b"\xff" * 50)
     with pytest.raises(SourceError, match="is damaged, or none after all"):
         load(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "hint"),
+    [("an image", onnx.TensorProto.FLOAT, "input_names"), ("x", onnx.TensorProto.FLOAT16, "float32")],
+)
+def test_an_input_that_nobody_can_give_is_refused_with_what_to_do(
+    tmp_path: Path, name: str, kind: int, hint: str
+) -> None:
+    value, result = (onnx.helper.make_tensor_value_info(one, kind, ["N", 4]) for one in (name, "y"))
+    node = onnx.helper.make_node("Relu", [name], ["y"])
+    proto = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [result]))
+    proto.ir_version = 10
+    proto.opset_import[0].version = 20
+    with pytest.raises(SourceError, match="cannot be fed") as refused:
+        load(files.graph(tmp_path / "m.onnx", proto))
+    assert hint in str(refused.value.hint)

@@ -1,0 +1,18 @@
+import pytest
+
+from convert.artefact.file import serialise
+from convert.precision.gate import RANKED_SAMPLES, Judge
+from convert.runtime import Session
+from tests.convert.precision.networks import ROWS, data, given, network, original
+
+
+def test_sites_are_ranked_by_answers_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = original("rows")
+    sets = [given(data(ROWS, RANKED_SAMPLES // 2, seed))[0] for seed in range(4)]
+    judge = Judge(model, sets)
+    monkeypatch.setattr(model, "both", None)
+    ranking = judge.ranking()
+    assert ranking.samples == RANKED_SAMPLES
+    session = Session(serialise(network("rows")[2]), ["row"])
+    monkeypatch.undo()
+    assert ranking.judge(session) == Judge(model, sets[:2]).judge(session)

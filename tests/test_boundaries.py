@@ -18,10 +18,13 @@ DRAWING = ("matplotlib", "jinja2", "typer", "rich")
 WEB = ("fastapi", "starlette", "uvicorn", "pydantic")
 
 NOT_LOADED = [
-    ("serve.rest.app", (*TRAINER, "rich", "typer")),
-    ("serve.engine", (*TRAINER, *WEB)),
+    ("serve.rest.app", (*TRAINER, "rich", "typer", "grpc", "serve.grpc")),
+    ("serve.engine", (*TRAINER, *WEB, "serve.rest", "serve.grpc")),
     ("serve.protocol.messages", (*TRAINER, *WEB)),
+    ("serve.protocol.metadata", (*TRAINER, *WEB)),
     ("serve.protocol.predict", (*TRAINER, *WEB)),
+    ("serve.grpc.server", (*TRAINER, *WEB, "serve.rest")),
+    ("serve.watch.watchers", (*TRAINER, *WEB, "opentelemetry", "serve.rest")),
     ("serve.cli", TRAINER),
     ("serve.client", (*TRAINER, *WEB, "onnxruntime", "orjson", "simdjson", "grpc")),
     ("serve.workers.supervisor", (*TRAINER, *WEB, "onnxruntime", "numpy", "grpc")),

@@ -20,7 +20,7 @@ from rich.progress import track
 
 from adaptive_act import ACTIVATIONS
 from benchmarks.activation_files import Files, Subject, write_files, write_plain, write_tuned
-from benchmarks.activation_page import Row, publish_rows, show_rows
+from benchmarks.activation_page import Measured, Row, publish_rows, published, show_rows
 from benchmarks.cells import Cell, Cells
 from benchmarks.networks import NETWORKS
 from benchmarks.turns import Times, ratio, session, take_turns
@@ -51,10 +51,13 @@ def main(
     families: Annotated[
         str | None, typer.Option(help="Activations, separated by commas; all if not given.")
     ] = None,
+    again: Annotated[bool, typer.Option(help="Put what some cost now into the page of all.")] = False,
     quick: Annotated[bool, typer.Option(help="Half the rounds, one thread, shared parameters.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that write files at the same time.")] = 2,
 ) -> None:
-    """Measure every activation in every network; a run of some, or a quick one, is only printed."""
+    """Measure every activation in every network; of some, or quickly, it is only printed, unless `again`."""
+    if again and (quick or not families):
+        raise typer.BadParameter("`--again` is for some `--families`, and not for quick runs")
     chosen = families.split(",") if families else list(ACTIVATIONS)
     unknown = set(chosen) - set(ACTIVATIONS)
     if unknown:
@@ -74,10 +77,13 @@ def main(
         for place in track(standing, description="timing")
     ]
     left_out = {subject.key: files.reason for subject, files in written.items() if files.reason is not None}
-    if families or quick:
+    measured = Measured(rows, left_out)
+    if again:
+        publish_rows(published().renewed(measured, chosen), NAMED)
+    elif families or quick:
         show_rows(rows)
     else:
-        publish_rows(rows, left_out, NAMED)
+        publish_rows(measured, NAMED)
 
 
 def places_of(families: Sequence[str], quick: bool) -> Iterator[Place]:

@@ -1,5 +1,6 @@
 """The pages of benchmarks/activation_cost.py: whether the budgets are met, and every cell."""
 
+import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,12 +9,13 @@ from rich import box
 from rich.table import Table
 
 from benchmarks.activation_files import TUNING_SECONDS
-from benchmarks.results import publish, show
+from benchmarks.results import RESULTS, publish, show
 from benchmarks.rivals import ONNXSLIM
 
 TOOLS = {"ours": "adaptact", "tuned": "tuned", "torch": "torch", "slim": "onnxslim", "textbook": "textbook"}
 MEAN_TO_RELU, WORST_TO_RELU, MEAN_TO_TORCH, WORST_TO_TORCH = 1.08, 1.30, 0.75, 1.02
 
+NAME = "activation_cost"
 TITLE = "What an exported activation costs"
 NOTES = """\
 The time of one prediction in ONNX Runtime on the CPU, as a multiple of the same network with ReLU:
@@ -53,11 +55,34 @@ class Row:
         return f"{self.network}, batch {self.batch}, {threads}"
 
 
-def publish_rows(rows: Sequence[Row], left_out: Mapping[str, str], named: Sequence[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a page shows: cells, why files are missing, and the activations that were measured later."""
+
+    rows: Sequence[Row]
+    left_out: Mapping[str, str]
+    again: Sequence[str] = ()
+
+    def renewed(self, later: "Measured", families: Sequence[str]) -> "Measured":
+        """These, where those families' are the later ones."""
+        rows = [row for row in self.rows if row.activation not in families]
+        left_out = {key: why for key, why in self.left_out.items() if key.split("-")[1] not in families}
+        again = sorted({*self.again, *families})
+        return Measured([*rows, *later.rows], {**left_out, **later.left_out}, again)
+
+
+def published() -> Measured:
+    """What the page shows now."""
+    found = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
+    return Measured([Row(**row) for row in found["rows"]], found["left_out"], found.get("again", ()))
+
+
+def publish_rows(measured: Measured, named: Sequence[str]) -> None:
     """Writes the tables and the numbers, and prints them."""
+    rows = measured.rows
     verdicts = [asdict(verdict) for verdict in verdicts_of(rows)]
-    numbers = {"verdicts": verdicts, "rows": [asdict(row) for row in rows], "left_out": dict(left_out)}
-    publish("activation_cost", TITLE, tables(rows), numbers, notes(left_out, named))
+    numbers = {"verdicts": verdicts} | asdict(measured)
+    publish(NAME, TITLE, tables(rows), numbers, notes(measured, named))
 
 
 def show_rows(rows: Sequence[Row]) -> None:
@@ -71,11 +96,16 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     return [budgets(rows), _summary(groups), *(_cells(group, own) for group, own in groups.items())]
 
 
-def notes(left_out: Mapping[str, str], named: Sequence[str]) -> str:
+def notes(measured: Measured, named: Sequence[str]) -> str:
     """What the tables hold, and what was not measured."""
     missing = "" if ONNXSLIM else " onnxslim is not installed here, so its column is missing."
-    if left_out:
-        absent = "; ".join(f"{key}: {reason}" for key, reason in sorted(left_out.items()))
+    if measured.again:
+        families = ", ".join(measured.again)
+        missing += (
+            f"\n\nMeasured again, once their files had changed, on a later day than the rest: {families}."
+        )
+    if measured.left_out:
+        absent = "; ".join(f"{key}: {reason}" for key, reason in sorted(measured.left_out.items()))
         missing += f"\n\nNot measured: {absent}."
     return NOTES.format(
         relu=WORST_TO_RELU,

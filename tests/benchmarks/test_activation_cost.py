@@ -1,5 +1,6 @@
 """One cell of the benchmark, and what its page says of numbers that are known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from adaptive_act import ACTIVATIONS
 from benchmarks import activation_cost, cells
 from benchmarks.activation_cost import NAMED, Place, places_of, row_of
 from benchmarks.activation_files import Subject, adaptive, write_files, write_plain, write_tuned
-from benchmarks.activation_page import Row, budgets, tables, verdicts_of
+from benchmarks.activation_page import Measured, Row, budgets, publish_rows, published, tables, verdicts_of
 from benchmarks.cells import Cells
 from benchmarks.networks import NETWORKS
 from benchmarks.rivals import ONNXSLIM, textbook
@@ -95,3 +96,23 @@ def test_a_budget_is_met_or_not_by_what_is_printed() -> None:
         "adaptact / torch, worst": False,
     }
     assert list(budgets(rows).columns[3].cells) == ["**not met**", "met", "met", "**not met**"]
+
+
+def test_activations_that_are_measured_again_replace_their_cells_alone() -> None:
+    kept, old, new = row(1.0, 1.0), replace(row(1.1, 1.0), activation="BLU"), row(1.2, 1.0)
+    before = Measured(
+        [kept, old], {"CNN-MetaACON-channels": "parity failed", "MLP-Funnel-channels": "images"}
+    )
+    after = before.renewed(Measured([replace(new, activation="BLU")], {}), ["MetaACON", "BLU"])
+    assert after.rows == [kept, replace(new, activation="BLU")]
+    assert after.left_out == {"MLP-Funnel-channels": "images"}
+    assert after.again == ["BLU", "MetaACON"]
+
+
+def test_the_page_shows_what_its_numbers_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.results.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.activation_page.RESULTS", tmp_path)
+    measured = Measured([row(1.0, 0.5)], {}, ["PELU"])
+    publish_rows(measured, ["PReLU"])
+    assert published() == measured
+    assert "on a later day than the rest: PELU." in (tmp_path / "activation_cost.md").read_text()

@@ -23,6 +23,7 @@ from benchmarks.activation_files import Files, Subject, write_files, write_plain
 from benchmarks.activation_page import Measured, Row, publish_rows, published, show_rows
 from benchmarks.cells import Cell, Cells
 from benchmarks.networks import NETWORKS
+from benchmarks.results import machine
 from benchmarks.turns import Times, ratio, session, take_turns
 
 OWN = ("activation_cost", "activation_files", "networks", "rivals", "textbook", "turns")
@@ -77,7 +78,7 @@ def main(
         for place in track(standing, description="timing")
     ]
     left_out = {subject.key: files.reason for subject, files in written.items() if files.reason is not None}
-    measured = Measured(rows, left_out)
+    measured = Measured(rows, left_out, machine())
     if again:
         publish_rows(published().renewed(measured, chosen), NAMED)
     elif families or quick:

@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from rich import box
 from rich.table import Table
@@ -61,20 +61,23 @@ class Measured:
 
     rows: Sequence[Row]
     left_out: Mapping[str, str]
-    again: Sequence[str] = ()
+    machine: str
+    again: Mapping[str, str] = field(default_factory=dict)
+    """By activation, the machine."""
 
     def renewed(self, later: "Measured", families: Sequence[str]) -> "Measured":
         """These, where those families' are the later ones."""
         rows = [row for row in self.rows if row.activation not in families]
         left_out = {key: why for key, why in self.left_out.items() if key.split("-")[1] not in families}
-        again = sorted({*self.again, *families})
-        return Measured([*rows, *later.rows], {**left_out, **later.left_out}, again)
+        again = {**self.again, **dict.fromkeys(families, later.machine)}
+        return Measured([*rows, *later.rows], {**left_out, **later.left_out}, self.machine, again)
 
 
 def published() -> Measured:
     """What the page shows now."""
     found = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
-    return Measured([Row(**row) for row in found["rows"]], found["left_out"], found.get("again", ()))
+    rows = [Row(**row) for row in found["rows"]]
+    return Measured(rows, found["left_out"], found["machine"], found.get("again", {}))
 
 
 def publish_rows(measured: Measured, named: Sequence[str]) -> None:
@@ -82,7 +85,7 @@ def publish_rows(measured: Measured, named: Sequence[str]) -> None:
     rows = measured.rows
     verdicts = [asdict(verdict) for verdict in verdicts_of(rows)]
     numbers = {"verdicts": verdicts} | asdict(measured)
-    publish(NAME, TITLE, tables(rows), numbers, notes(measured, named))
+    publish(NAME, TITLE, tables(rows), numbers, notes(measured, named), measured.machine)
 
 
 def show_rows(rows: Sequence[Row]) -> None:
@@ -99,11 +102,9 @@ def tables(rows: Sequence[Row]) -> list[Table]:
 def notes(measured: Measured, named: Sequence[str]) -> str:
     """What the tables hold, and what was not measured."""
     missing = "" if ONNXSLIM else " onnxslim is not installed here, so its column is missing."
-    if measured.again:
-        families = ", ".join(measured.again)
-        missing += (
-            f"\n\nMeasured again, once their files had changed, on a later day than the rest: {families}."
-        )
+    for machine in dict.fromkeys(measured.again.values()):
+        families = ", ".join(name for name, on in measured.again.items() if on == machine)
+        missing += f"\n\nMeasured later than the rest, once their files had changed: {families}. {machine}"
     if measured.left_out:
         absent = "; ".join(f"{key}: {reason}" for key, reason in sorted(measured.left_out.items()))
         missing += f"\n\nNot measured: {absent}."

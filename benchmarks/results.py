@@ -15,19 +15,26 @@ RESULTS = Path("docs/results")
 
 
 def publish(
-    name: str, title: str, tables: Table | Sequence[Table], numbers: Mapping[str, Any], notes: str = ""
+    name: str,
+    title: str,
+    tables: Table | Sequence[Table],
+    numbers: Mapping[str, Any],
+    notes: str = "",
+    measured_on: str = "",
 ) -> None:
     """Prints the tables; writes them to docs/results/`name`.md, and the numbers to `name.json` beside it.
 
-    A table's title is its heading there; `notes` say above the tables what they hold.
+    A table's title is its heading there; `notes` say above the tables what they hold; `measured_on` is the
+    machine, if it is not this one.
     """
+    measured_on = measured_on or machine()
     tables = [tables] if isinstance(tables, Table) else tables
     show(title, tables, notes)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / f"{name}.md").open("w", encoding="utf-8") as file:
         shown = "\n\n".join([*([notes] if notes else []), *map(_markdown, tables)])
-        file.write(f"# {title}\n\n{shown}\n\n{_machine()}\n")
-    text = json.dumps({"machine": _machine(), **numbers}, indent=1)
+        file.write(f"# {title}\n\n{shown}\n\n{measured_on}\n")
+    text = json.dumps({"machine": measured_on, **numbers}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
@@ -45,7 +52,8 @@ def _markdown(table: Table) -> str:
     return f"## {heading}\n\n{rows}" if heading else rows
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What it was measured on, in a sentence."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy"))
     return f"Measured on {_processor()}, Python {platform.python_version()}, {packages}."
 

@@ -100,19 +100,21 @@ def test_a_budget_is_met_or_not_by_what_is_printed() -> None:
 
 def test_activations_that_are_measured_again_replace_their_cells_alone() -> None:
     kept, old, new = row(1.0, 1.0), replace(row(1.1, 1.0), activation="BLU"), row(1.2, 1.0)
-    before = Measured(
-        [kept, old], {"CNN-MetaACON-channels": "parity failed", "MLP-Funnel-channels": "images"}
-    )
-    after = before.renewed(Measured([replace(new, activation="BLU")], {}), ["MetaACON", "BLU"])
+    left_out = {"CNN-MetaACON-channels": "parity failed", "MLP-Funnel-channels": "images"}
+    before = Measured([kept, old], left_out, "an old one", {"PAU": "an old one"})
+    after = before.renewed(Measured([replace(new, activation="BLU")], {}, "a new one"), ["MetaACON", "BLU"])
     assert after.rows == [kept, replace(new, activation="BLU")]
     assert after.left_out == {"MLP-Funnel-channels": "images"}
-    assert after.again == ["BLU", "MetaACON"]
+    assert after.machine == "an old one"
+    assert after.again == {"PAU": "an old one", "MetaACON": "a new one", "BLU": "a new one"}
 
 
 def test_the_page_shows_what_its_numbers_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.results.RESULTS", tmp_path)
     monkeypatch.setattr("benchmarks.activation_page.RESULTS", tmp_path)
-    measured = Measured([row(1.0, 0.5)], {}, ["PELU"])
+    measured = Measured([row(1.0, 0.5)], {}, "Measured on this.", {"PELU": "Measured on that."})
     publish_rows(measured, ["PReLU"])
     assert published() == measured
-    assert "on a later day than the rest: PELU." in (tmp_path / "activation_cost.md").read_text()
+    page = (tmp_path / "activation_cost.md").read_text()
+    assert "later than the rest, once their files had changed: PELU. Measured on that." in page
+    assert page.endswith("Measured on this.\n")

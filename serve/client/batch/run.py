@@ -20,6 +20,7 @@ from serve.client.synchronous import Client
 from serve.engine.signature import Array
 
 SUFFIXES = (".npz", ".csv")
+LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,10 @@ def _in_flight(
                 break
         if not waiting:
             return
-        ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+        ended: set[Future[dict[str, Array]]] = set()
+        while not ended:
+            # A Ctrl-C that comes just before Python waits is heard only after it (CPython 3.11).
+            ended, _ = wait(waiting, LOOK_SECONDS, FIRST_COMPLETED)
         for future in ended:
             start, stop = waiting.pop(future)
             yield start, stop, future.result()

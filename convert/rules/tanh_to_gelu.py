@@ -10,48 +10,31 @@ import numpy as np
 import onnx_ir as ir
 from numpy.polynomial import Polynomial
 
-from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Array, Edit, only_consumer, scalar
+from convert.rewriting.gelu import argument_of, gated, has_gelu, write_gelu
+from convert.rewriting.graph import Edit, scalar
 from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
-from convert.rules.erf_to_gelu import GELU_OPSET, ROUNDING, factors
 
 CUBIC = math.sqrt(2 / math.pi) * np.array([0, 1, 0, 0.044715])
 DEEPEST = 8  # operators between x and Tanh
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    reader = only_consumer(node.outputs[0])
-    if reader is not None and scale_of(reader) is not None:
-        return None  # the scale belongs to the product
-    factor, values = factors(node)
-    if len(values) != 2:
+    found = gated(node)
+    if found is None:
         return None
-    for value, gate in (values, values[::-1]):
+    factor, pairs = found
+    for value, gate in pairs:
         if value.dtype is not None and _is_gate(gate, value):
-            imports = node.graph.opset_imports if isinstance(node.graph, ir.Graph) else {}
-            if imports.get("", 0) < GELU_OPSET:
+            if not has_gelu(node):
                 return Declined("the graph's opset has no Gelu")
-            return _gelu(node, value, 2 * factor, value.dtype.numpy())
+            write_gelu(Edit(node), value, 2 * factor, value.dtype.numpy(), "tanh")
+            return FIRED
     return None
-
-
-def _gelu(node: ir.Node, value: ir.Value, factor: Array, dtype: np.dtype[np.generic]) -> Outcome:
-    edit = Edit(node)
-    bent = edit.op("Gelu", value, approximate="tanh")
-    if (np.abs(factor - 1) > ROUNDING).any():
-        bent = edit.op("Mul", bent, edit.constant(factor, dtype, "scale"))
-    edit.replace(bent)
-    return FIRED
 
 
 def _is_gate(gate: ir.Value, value: ir.Value) -> bool:
     """True for 1 + Tanh(the cubic of x)."""
-    total = gate.producer()
-    shifted = shift_of(total) if total is not None else None
-    bent = shifted[0].producer() if shifted is not None and (shifted[1] == 1).all() else None
-    if bent is None or bent.op_type != "Tanh" or bent.domain:
-        return False
-    cubic = _polynomial(bent.inputs[0], value, DEEPEST)
+    cubic = _polynomial(argument_of(gate, "Tanh"), value, DEEPEST)
     return (
         cubic is not None
         and len(cubic.coef) == len(CUBIC)

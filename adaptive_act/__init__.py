@@ -4,8 +4,9 @@ from adaptive_act import activations
 from adaptive_act.activation import Activation, Learned, named_activations
 from adaptive_act.activations import *  # noqa: F403  # its list is part of ours
 from adaptive_act.activations import ACTIVATIONS
-from adaptive_act.catalogue import Entry, catalogue
-from adaptive_act.checkpoint import Checkpoint, load, save
+from adaptive_act.activations.catalogue import Entry, catalogue
+from adaptive_act.checkpoint.checkpoint import Checkpoint, TensorSpec, load, save
+from adaptive_act.checkpoint.factory import model_factory
 from adaptive_act.errors import (
     AdaptiveActError,
     CheckpointError,
@@ -17,13 +18,11 @@ from adaptive_act.errors import (
     StudyError,
     SwapError,
 )
-from adaptive_act.factory import model_factory
 from adaptive_act.plain import QuickGELU
 from adaptive_act.site import Site, Skipped
-from adaptive_act.spec import TensorSpec
+from adaptive_act.swapping.replace import swap
 from adaptive_act.swapping.report import Report, Swapped
-from adaptive_act.swapping.swap import swap
-from adaptive_act.swapping.unswap import freeze, unfreeze, unswap
+from adaptive_act.swapping.undo import freeze, unfreeze, unswap
 from adaptive_act.training import parameter_groups
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Reports as one HTML file that needs nothing else: no scripts, no network, no second file."""
+"""Reports as one HTML file that needs nothing else, or as Markdown with pictures beside it."""
 
 import base64
 import io
@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from adaptact.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,3 +121,48 @@ def _saved(figure: "Figure", file_format: str) -> bytes:
 
 def _address(media_type: str, content: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+FIGURES = "figures"
+_MARKDOWN_PIXELS_PER_INCH = 130
+
+
+def markdown(title: str, sections: Sequence[Section], folder: Path) -> str:
+    """The report as Markdown; its pictures are written to `folder`/figures and named relative to `folder`."""
+    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
+    blocks = [f"# {title}"]
+    for section in sections:
+        blocks.append(f"## {section.title}")
+        blocks += [
+            _block(part, f"{_slug(section.title)}-{place}", folder)
+            for place, part in enumerate(section.parts)
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _block(part: Part, name: str, folder: Path) -> str:
+    if isinstance(part, Table):
+        return _table(part)
+    if isinstance(part, Picture):
+        relative = f"{FIGURES}/{name}.png"
+        with replace_file(folder / relative) as file:
+            part.figure.savefig(
+                file, format="png", dpi=_MARKDOWN_PIXELS_PER_INCH, metadata={"Software": None}
+            )
+        return f"![{_escaped(part.caption)}]({relative})\n\n{_escaped(part.caption)}"
+    return _escaped(part.paragraph)
+
+
+def _table(table: Table) -> str:
+    marks = ["---:" if numeric else "---" for numeric in table.numeric]
+    rows = [table.header, marks, *([_escaped(str(cell)) for cell in row] for row in table.rows)]
+    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{lines}\n\n{_escaped(table.caption)}" if table.caption else lines
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", text)
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"\W+", "-", title.lower()).strip("-")

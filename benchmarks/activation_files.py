@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from adaptact.files import replace_file
 from adaptive_act import ACTIVATIONS, Activation, named_activations, save, swap
-from adaptive_act.atomic import replacing
 from adaptive_act.errors import AdaptiveActError
 from benchmarks.networks import NETWORKS
 from benchmarks.rivals import ONNXSLIM, attempted, slimmed, textbook, torchs
 from convert.pipeline import convert
-from convert.tune import Tuning
+from convert.tuning.tune import Tuning
 
 INPUT = "x"
 TRACED = 2  # samples; a batch of one would be taken for a fixed size
@@ -68,7 +68,7 @@ def write_files(subject: Subject, folder: Path) -> Files:
     if not record.exists():
         own.mkdir(exist_ok=True)
         files = _written(subject, own)
-        with replacing(record) as temporary:
+        with replace_file(record) as temporary:
             temporary.write_text(json.dumps(asdict(files)), encoding="utf-8")
     return Files(**json.loads(record.read_text(encoding="utf-8")))
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 
 ROOT = Path(__file__).parents[1]
 BUILD = Path("build/benchmarks")
@@ -30,7 +30,7 @@ class Cells:
         path = self.folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', key)}.json"
         if not path.exists():
             content = json.dumps(measure())
-            with replacing(path) as temporary:
+            with replace_file(path) as temporary:
                 temporary.write_text(content, encoding="utf-8")
         cell: Cell = json.loads(path.read_text(encoding="utf-8"))
         return cell

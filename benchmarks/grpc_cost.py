@@ -29,7 +29,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.results import publish
-from serve.grpc.wire import message_class
+from serve.grpc.messages import message_class
 
 MODEL = '<ir_version: 10, opset_import: ["": 20]> double (float[N, 3] x) => (float[N, 3] y) { y = Add(x, x) }'
 ROW = np.ones((1, 3), np.float32)

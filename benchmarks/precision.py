@@ -23,18 +23,18 @@ from adaptive_act import ACTIVATIONS, swap
 from benchmarks.results import publish
 from convert.artefact.file import serialise
 from convert.errors import PrecisionError
-from convert.export import export
-from convert.fold import fold
-from convert.inputs import parse_input
 from convert.latency import latency
-from convert.optimise import optimise
-from convert.parity.samples import SampleSet
+from convert.model_io.inputs import parse_input
+from convert.model_io.runtime import Session
+from convert.model_io.samples import SampleSet
+from convert.parity.verify import Original
 from convert.precision.budgets import Asked, Precision
 from convert.precision.calibration import Calibration
 from convert.precision.gate import Judge, Judged
-from convert.quantise import Wanted, quantise
-from convert.runtime import Session
-from convert.verify import Original
+from convert.precision.quantise import Wanted, quantise
+from convert.rewriting.optimise import optimise
+from convert.sources.export import export
+from convert.sources.fold import fold
 from examples.digits.data import Digits, digits
 from examples.digits.model import build
 from examples.digits.train import train

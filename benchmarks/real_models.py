@@ -21,7 +21,7 @@ from benchmarks.processes import EXPORT, Ended, run
 from benchmarks.real_page import publish_models, show_models
 from benchmarks.real_steps import FILES
 from benchmarks.real_subjects import SUBJECTS
-from convert.manifest import KEY, Manifest
+from convert.manifest.manifest import KEY, Manifest
 
 OWN = (
     *("real_models", "real_steps", "real_subjects", "rivals", "turns", "processes"),

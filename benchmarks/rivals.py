@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from adaptive_act import Activation, named_activations
 from benchmarks.textbook import TEXTBOOK, Textbook
-from convert.opset import DEFAULT_OPSET
-from convert.quiet import quiet_torch
+from convert.sources.opset import DEFAULT_OPSET
+from convert.sources.torch_output import quiet_torch
 
 ONNXSLIM = find_spec("onnxslim") is not None
 """Whether onnxslim is installed, which nothing here needs."""

@@ -17,7 +17,7 @@ import orjson
 
 from benchmarks.servers.load import binary_body, json_body
 from benchmarks.servers.models import INPUT, SHAPES
-from serve.grpc.wire import message_class
+from serve.grpc.messages import message_class
 
 MODEL, SPARE = "mlp", "spare"
 INFER = f"/v2/models/{MODEL}/infer"

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convert.errors import ConversionError, SourceError, UsageError
-from convert.runtime import Array
+from convert.model_io.runtime import Array
 
 FAILED, WRONG_USE = 1, 2
 

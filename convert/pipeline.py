@@ -10,37 +10,35 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
-from torch import nn
 
 from convert.artefact.external import LARGEST, Placed, placed, weights
 from convert.artefact.file import require_writable, serialise, with_manifest, write
 from convert.artefact.placement import Placement
 from convert.artefact.signing import signer_of
 from convert.errors import ExportError, ParityError, PrecisionError, UsageError
-from convert.evidence.fields import evidence
-from convert.export import export, output_names
-from convert.fold import fold
-from convert.inputs import InputSpec
-from convert.load import Source, load
-from convert.manifest import Manifest
-from convert.opset import DEFAULT_OPSET
-from convert.optimise import Dropped, Optimised, kept, optimise
-from convert.parity.locate import Suspects
-from convert.parity.samples import SampleSet, generated, read_samples
+from convert.evidence.collect import evidence
+from convert.manifest.fields import TuningRecord
+from convert.manifest.manifest import Manifest
+from convert.model_io.inputs import InputSpec
+from convert.model_io.runtime import Session, available
+from convert.model_io.samples import SampleSet, generated, read_samples
+from convert.parity.locate import Suspects, refused
 from convert.parity.tolerance import require_known, require_shares
-from convert.parity.work import rows
+from convert.parity.verify import Culprit, Original, Parity, verify
+from convert.parity.workload import rows
 from convert.precision.budgets import Asked, Precision
+from convert.precision.quantise import Request, Wanted, quantise, rounded_everywhere
 from convert.precision.record import recorded
-from convert.quantise import Request, Wanted, quantise, rounded_everywhere
-from convert.refused import refused
-from convert.runtime import Session, available
-from convert.sources.graph import ready
-from convert.tune import Tuned, Tuning, not_exact, tune, without
-from convert.tuning.fields import TuningRecord
-from convert.tuning.plan import Plan, table
+from convert.rewriting.optimise import Dropped, Optimised, kept, optimise
+from convert.rewriting.plan import Plan, table
+from convert.sources.export import graph_of, output_names
+from convert.sources.fold import fold
+from convert.sources.load import load
+from convert.sources.opset import DEFAULT_OPSET
+from convert.sources.source import Source
 from convert.tuning.search import Task
 from convert.tuning.timing import Target
-from convert.verify import Culprit, Original, Parity, verify
+from convert.tuning.tune import Tuned, Tuning, not_exact, tune, without
 
 STAGES = ("load", "reference", "fold", "export", "tune", "optimise", "verify", "write")
 """In order; `tune` only where it is asked for."""
@@ -117,13 +115,6 @@ def _original(source: Source, tolerances: Mapping[str, float]) -> Original:
         names = list(output_names(source.model, source.inputs, source.outputs))
     require_known(tolerances, names)
     return Original(source.model, names)
-
-
-def graph_of(source: Source, folded: nn.Module, opset: int) -> ir.Model:
-    """The graph that the file holds already, or that torch writes of the folded model."""
-    if source.graph is not None:
-        return ready(source.graph, opset)
-    return export(folded, source.inputs, source.outputs, opset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptive_act import ACTIVATIONS, Activation
-from adaptive_act.catalogue import Entry, catalogue
+from adaptive_act.activations.catalogue import Entry, catalogue
 
 PAGE = Path(__file__).with_suffix(".md")
 RESULTS = Path(__file__).parent / "results"

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 from typing import Annotated, Any, Optional
@@ -53,8 +54,7 @@ def serve(**options: Any) -> None:
 
 def _run(settings: Settings) -> None:
     # Imported here so that --help and a wrong argument answer at once.
-    from serve.descriptors import allow_connections  # noqa: PLC0415
-    from serve.rest.listener import listen  # noqa: PLC0415
+    from serve.rest.server import listen  # noqa: PLC0415
 
     allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
@@ -65,9 +65,9 @@ def _run(settings: Settings) -> None:
 
 
 def _run_alone(settings: Settings, listener: socket.socket) -> None:
-    from serve.process import opened  # noqa: PLC0415
     from serve.rest.server import run, stop_cleanly_on_signals  # noqa: PLC0415
-    from serve.workers.colleagues import Colleagues  # noqa: PLC0415
+    from serve.shared.worker_group import Colleagues  # noqa: PLC0415
+    from serve.workers.server_process import opened  # noqa: PLC0415
 
     stop_cleanly_on_signals()
     with opened(settings, Colleagues()) as process:
@@ -93,7 +93,7 @@ def _run_workers(settings: Settings, listener: socket.socket) -> None:
 
 
 def _announce(settings: Settings, listener: socket.socket, models: str) -> None:
-    from serve.rest.listener import url  # noqa: PLC0415
+    from serve.rest.server import url  # noqa: PLC0415
 
     scheme = "https" if settings.tls_certificate else "http"
     doors = url(listener, scheme) + (f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else "")
@@ -161,3 +161,30 @@ def main() -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(serve)
     app()
+
+
+log = logging.getLogger("adaptact")
+OWN_DESCRIPTORS = 256
+"""What a process has beside its connections over HTTP: those of gRPC, those it refuses, files, sockets."""
+
+
+def allow_connections(connections: int) -> None:
+    """Raise this process's limit, and so that of those it starts, to what so many connections need.
+
+    Where the system does not allow that many, the limit is as high as it allows and the log says so.
+    """
+    needed = connections + OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _is_enough(soft, needed):
+        return
+    if not _is_enough(hard, needed):
+        log.warning(
+            "`--connections %d` needs %d descriptors and the system allows %d: some connections would not be "
+            "answered; raise the hard limit (`ulimit -Hn`), or allow %d connections",
+            *(connections, needed, hard, max(1, hard - OWN_DESCRIPTORS)),
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed if _is_enough(hard, needed) else hard, hard))
+
+
+def _is_enough(limit: int, needed: int) -> bool:
+    return limit == resource.RLIM_INFINITY or limit >= needed

@@ -1,11 +1,10 @@
 """What the settings mean to the engine, and to its doors."""
 
-from serve.access.entrance import Entrance, open_entrance
+from serve.access.control import Entrance, open_entrance
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls, open_tls
 from serve.engine.config import ModelConfig
-from serve.engine.options import EngineOptions
-from serve.engine.policies import Policies
+from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
 from serve.settings import MEBIBYTE, Settings
 

@@ -23,7 +23,7 @@ from serve.engine.errors import (
 )
 from serve.engine.metrics import Metrics, Reason
 from serve.protocol.compression import TooLargeUncompressedError
-from serve.workers.channel import ChannelClosedError
+from serve.shared.channel import ChannelClosedError
 
 log = logging.getLogger("adaptact")
 

@@ -12,8 +12,8 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from adaptive_act.atomic import replacing
-from adaptive_act.checkpoint import Checkpoint, load
+from adaptact.files import replace_file
+from adaptive_act.checkpoint.checkpoint import Checkpoint, load
 from adaptive_act.errors import AdaptiveActError
 from adaptive_act.explain.data import read_data
 from adaptive_act.explain.decisions import decide
@@ -30,7 +30,7 @@ from adaptive_act.explain.table import (
     layer_record,
     layer_row,
 )
-from adaptive_act.explain.words import explained
+from adaptive_act.explain.wording import explained
 
 FAILED = 1
 
@@ -141,7 +141,7 @@ def _write(findings: Findings, name: str, output: Path | None, html: Path | None
         pages.append(output / "report.html")
     text = report(findings, f"Activations of {name}") if pages else ""
     for path in pages:
-        with replacing(path) as file:
+        with replace_file(path) as file:
             file.write_text(text, encoding="utf-8")
     return written + pages
 

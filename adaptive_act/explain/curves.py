@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from adaptact.files import replace_file
 from adaptive_act.activation import Activation
-from adaptive_act.atomic import replacing
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.layers import POINTS, Layer, learned_values
 from adaptive_act.explain.panels import (
@@ -27,7 +27,7 @@ from adaptive_act.explain.panels import (
     zero_lines,
 )
 from adaptive_act.explain.shape import curve_at
-from adaptive_act.explain.words import span
+from adaptive_act.explain.wording import span
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -83,7 +83,7 @@ def draw_curves(
         panel.set_xlabel("input x", fontsize=7.5)
     channels = [len(activation.curve(torch.zeros(1))) for activation in activations.values()]
     _explain(made.figure, channels, started=True, reached=False)
-    with replacing(Path(path)) as file:
+    with replace_file(Path(path)) as file:
         made.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adaptive_act.checkpoint.checkpoint import TensorSpec
 from adaptive_act.errors import ExplainError
-from adaptive_act.spec import TensorSpec
 from adaptive_act.swapping.outputs import Example
 
 LABELS = "labels"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adaptive_act.explain.arrays import Numbers, Pixels
-from adaptive_act.explain.words import share
+from adaptive_act.explain.wording import share
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 from adaptive_act.explain.arrays import Pixels
 from adaptive_act.explain.curves import curves_figure
 from adaptive_act.explain.decision_figures import classes_figure, decisions_figure
@@ -17,7 +17,7 @@ from adaptive_act.explain.panels import pixels, stacked
 from adaptive_act.explain.shape import NEAR
 from adaptive_act.explain.start import INITIAL
 from adaptive_act.explain.table import DECISIONS, LAYERS, decision_rows, layer_row
-from adaptive_act.explain.words import explained, share
+from adaptive_act.explain.wording import explained, share
 from adaptive_act.page import Part, Picture, Section, Table, Text, page
 
 _ON_A_PICTURE = 12
@@ -73,7 +73,7 @@ def write_pictures(findings: Findings, curves: Path, everything: Path) -> None:
 def _write_pixels(picture: Pixels, path: Path) -> None:
     from matplotlib.image import imsave  # noqa: PLC0415  # costs 0.5 s to import
 
-    with replacing(path) as file:
+    with replace_file(path) as file:
         imsave(file, picture, format="png", metadata={"Software": ""})
 
 

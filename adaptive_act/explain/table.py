@@ -12,7 +12,7 @@ from adaptive_act.explain.intervals import Interval
 from adaptive_act.explain.layers import Layer
 from adaptive_act.explain.reach import Reach
 from adaptive_act.explain.shape import Side
-from adaptive_act.explain.words import explained, percent, share, span
+from adaptive_act.explain.wording import explained, percent, share, span
 
 Row = tuple[str, ...]
 

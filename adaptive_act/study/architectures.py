@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from adaptive_act.checkpoint.factory import build_model, model_factory, resolve
 from adaptive_act.errors import FactoryError, StudyError
-from adaptive_act.factory import build_model, model_factory, resolve
 from adaptive_act.study.specs import Architecture
 from adaptive_act.study.syntax import Named
 from adaptive_act.study.variants import plain_activation, replace_plain

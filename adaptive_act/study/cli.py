@@ -24,7 +24,7 @@ from adaptive_act.study.plan import Plan
 from adaptive_act.study.results import Results
 from adaptive_act.study.specs import Architecture, DataSpec, Training
 from adaptive_act.study.syntax import Named, split
-from adaptive_act.study.words import headline, setting
+from adaptive_act.study.wording import headline, setting
 
 FAILED, WRONG_USE = 1, 2
 

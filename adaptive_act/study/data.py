@@ -1,4 +1,4 @@
-"""A data set ready to train on: split, standardised, in memory as tensors."""
+"""A data set ready to train on: read, split, standardised, in memory as tensors."""
 
 import functools
 import hashlib
@@ -6,18 +6,67 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptive_act.errors import DataError
-from adaptive_act.study import split
 from adaptive_act.study.formats import read
 from adaptive_act.study.formats.raw import Part, Raw, Samples
+from adaptive_act.study.parallel import one_thread
 from adaptive_act.study.specs import DataSpec
-from adaptive_act.study.threads import one_thread
+
+Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+
+def stratified(labels: Labels, size: int, seed: int) -> tuple[Indices, Indices]:
+    """`size` indices with each class in its share, and the remaining ones; both ascending."""
+    generator = np.random.default_rng(seed)
+    counts = np.bincount(labels)
+    chosen = [
+        generator.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in enumerate(_shares(counts, size))
+    ]
+    kept = np.sort(np.concatenate(chosen))
+    return kept, np.setdiff1d(np.arange(len(labels)), kept)
+
+
+def long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
+    """Ascending indices that keep the first class whole and `imbalance` times fewer of the last one.
+
+    In between the share falls geometrically from class to class; each keeps at least one sample.
+    Source: Cui et al. 2019, https://arxiv.org/abs/1901.05555
+    """
+    generator = np.random.default_rng(seed)
+    last = max(int(labels.max()), 1)
+    chosen = []
+    for label in range(last + 1):
+        found = generator.permutation(np.flatnonzero(labels == label))
+        share = imbalance ** (-label / last)
+        chosen.append(found[: max(1, round(len(found) * share))])
+    return np.sort(np.concatenate(chosen))
+
+
+def noisy(labels: Labels, share: float, classes: int, seed: int) -> Labels:
+    """The labels, of which `share` are replaced by another class, each other one equally likely."""
+    generator = np.random.default_rng(seed)
+    spoilt = generator.permutation(len(labels))[: round(share * len(labels))]
+    changed = labels.copy()
+    changed[spoilt] = (labels[spoilt] + generator.integers(1, classes, len(spoilt))) % classes
+    return changed
+
+
+def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """`size` divided as `counts` are, the largest remainders rounded up."""
+    exact = counts * (size / counts.sum())
+    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    upwards = np.argsort(-(exact - shares), kind="stable")[: size - int(shares.sum())]
+    shares[upwards] += 1
+    return shares
+
 
 TEST_SHARE = 0.2
 """Share of the samples that are kept apart for the test where the files keep none."""
-
 _FLAT = 1e-6  # a standard deviation below this is that of a constant
 
 
@@ -72,10 +121,10 @@ def load(spec: DataSpec) -> Data:
 def _split(raw: Raw, digest: str, spec: DataSpec) -> Data:
     train, test = _with_test(raw, spec)
     labels = train.labels
-    validation, rest = split.stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
+    validation, rest = stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
     kept = _kept(labels[rest], spec)
     chosen = rest[kept]
-    learned = split.noisy(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
+    learned = noisy(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
     x = _floats(train.samples[chosen])
     mean, std = _moments(x)
     return Data(
@@ -107,7 +156,7 @@ def _with_test(raw: Raw, spec: DataSpec) -> tuple[Part, Part]:
     if raw.test is not None:
         return raw.train, raw.test
     labels = raw.train.labels
-    test, train = split.stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
+    test, train = stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
     return (
         Part(raw.train.samples[train], labels[train]),
         Part(raw.train.samples[test], labels[test]),
@@ -124,7 +173,7 @@ def _validation_size(raw: Raw, available: int, spec: DataSpec) -> int:
     return size
 
 
-def _kept(labels: split.Labels, spec: DataSpec) -> split.Indices:
+def _kept(labels: Labels, spec: DataSpec) -> Indices:
     """The training samples that `train_size` and `imbalance` leave."""
     kept = np.arange(len(labels))
     if spec.train_size is not None:
@@ -133,9 +182,9 @@ def _kept(labels: split.Labels, spec: DataSpec) -> split.Indices:
                 f"`{spec.source}`: expected a training size from 1 to {len(labels)} (what validation and "
                 f"test leave), got {spec.train_size}"
             )
-        kept, _ = split.stratified(labels, spec.train_size, spec.split_seed)
+        kept, _ = stratified(labels, spec.train_size, spec.split_seed)
     if spec.imbalance > 1:
-        kept = kept[split.long_tailed(labels[kept], spec.imbalance, spec.split_seed)]
+        kept = kept[long_tailed(labels[kept], spec.imbalance, spec.split_seed)]
     return kept
 
 
@@ -155,5 +204,5 @@ def _standardised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (x - mean).div_(std)
 
 
-def _samples(samples: Samples, labels: split.Labels, mean: Tensor, std: Tensor) -> Labelled:
+def _samples(samples: Samples, labels: Labels, mean: Tensor, std: Tensor) -> Labelled:
     return Labelled(_standardised(_floats(samples), mean, std), torch.from_numpy(labels))

@@ -15,14 +15,14 @@ from typing import Any
 
 from torch import nn
 
-from adaptive_act.atomic import replacing
-from adaptive_act.checkpoint import load as load_checkpoint
-from adaptive_act.checkpoint import save
+from adaptact.files import replace_file
+from adaptive_act.checkpoint.checkpoint import load as load_checkpoint
+from adaptive_act.checkpoint.checkpoint import save
 from adaptive_act.study.architectures import description
-from adaptive_act.study.numbers import finite
-from adaptive_act.study.processes import outcomes
+from adaptive_act.study.parallel import outcomes
 from adaptive_act.study.run import Run, RunResult, run
 from adaptive_act.study.specs import RunSpec, versions
+from adaptive_act.study.statistics import finite
 from adaptive_act.study.train import Curves
 from adaptive_act.study.variants import Variant
 
@@ -63,7 +63,7 @@ def carry_out(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
         "seconds": round(done.seconds, 3),
         "result": finite(asdict(done.result)),
     }
-    with replacing(_result_file(folder, spec.key)) as path:
+    with replace_file(_result_file(folder, spec.key)) as path:
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return spec.key, done.result
 

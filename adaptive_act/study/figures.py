@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptive_act.study.learned import LearnedCurve, Numbers
+from adaptive_act.study.learned_curves import LearnedCurve, Numbers
 from adaptive_act.study.results import Curve, Results
 from adaptive_act.study.statistics import Mean, Paired
 

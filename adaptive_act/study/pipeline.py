@@ -9,12 +9,12 @@ from adaptive_act.study import report, results
 from adaptive_act.study.cost import ROUNDS, cost
 from adaptive_act.study.data import Data, load
 from adaptive_act.study.execute import execute
-from adaptive_act.study.learned import learned_curves
+from adaptive_act.study.learned_curves import learned_curves
+from adaptive_act.study.parallel import one_thread
 from adaptive_act.study.plan import Plan, run_spec, run_specs
 from adaptive_act.study.results import Results, gather
 from adaptive_act.study.robustness import corrupted
 from adaptive_act.study.run import RunResult, start
-from adaptive_act.study.threads import one_thread
 
 RESULTS = "results.json"
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptive_act.atomic import replacing
-from adaptive_act.page import Part, Picture, Section, Table, Text, page
-from adaptive_act.study import figures, words
-from adaptive_act.study.calibration import BINS
-from adaptive_act.study.learned import LearnedCurve
-from adaptive_act.study.markdown import markdown
+from adaptact.files import replace_file
+from adaptive_act.page import Part, Picture, Section, Table, Text, markdown, page
+from adaptive_act.study import figures, wording
+from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.results import Curve, Outcome, Results
 from adaptive_act.study.robustness import CORRUPTIONS
+from adaptive_act.study.statistics import BINS
 
 MARKDOWN = "report.md"
 HTML = "report.html"
@@ -31,10 +30,13 @@ def write(results: Results, curves: Sequence[LearnedCurve], folder: Path) -> Non
     """Writes report.md with its figures, and report.html, which needs no other file."""
     content = sections(results, curves)
     for name, text in (
-        (MARKDOWN, markdown(TITLE, [Section("The study", [Text(words.setting(results))]), *content], folder)),
-        (HTML, page(TITLE, content, words.setting(results))),
+        (
+            MARKDOWN,
+            markdown(TITLE, [Section("The study", [Text(wording.setting(results))]), *content], folder),
+        ),
+        (HTML, page(TITLE, content, wording.setting(results))),
     ):
-        with replacing(folder / name) as file:
+        with replace_file(folder / name) as file:
             file.write_text(text, encoding="utf-8")
 
 
@@ -54,19 +56,19 @@ def sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
 
 def _answer(results: Results) -> list[Part]:
     header = ("activation", "accuracy", "difference, points", "p", "verdict", "diverged")
-    costs = words.cost_rows(results)
+    costs = wording.cost_rows(results)
     more = ("parameters added", "ECE") + (("training step, ratio", "latency, ratio") if costs else ())
     rows = [
         (
             *_accuracy_cells(o),
             f"{o.runs[0].parameters_added:,}",
-            words.percent(o.ece),
+            wording.percent(o.ece),
             *costs.get(o.variant, ()),
         )
         for o in results.outcomes
     ]
     return [
-        *map(Text, words.headline(results)),
+        *map(Text, wording.headline(results)),
         Picture(
             figures.differences(results),
             f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
@@ -85,12 +87,19 @@ def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
     diverged = f"{outcome.diverged} of {len(outcome.runs)}"
     compared = outcome.against_baseline
     if compared is None:
-        return outcome.variant, words.percent(outcome.accuracy), words.NONE, words.NONE, "baseline", diverged
+        return (
+            outcome.variant,
+            wording.percent(outcome.accuracy),
+            wording.NONE,
+            wording.NONE,
+            "baseline",
+            diverged,
+        )
     return (
         outcome.variant,
-        words.percent(outcome.accuracy),
-        words.points(compared.difference),
-        words.p_value(compared.p),
+        wording.percent(outcome.accuracy),
+        wording.points(compared.difference),
+        wording.p_value(compared.p),
         compared.verdict,
         diverged,
     )
@@ -148,13 +157,13 @@ def _ablations(results: Results) -> list[Part]:
         (
             each.ablation.against,
             each.ablation.change,
-            words.percent(each.accuracy),
-            words.points(each.difference),
-            words.p_value(each.difference.p),
+            wording.percent(each.accuracy),
+            wording.points(each.difference),
+            wording.p_value(each.difference.p),
         )
         for each in results.ablations
     ]
-    count = words.count(len(results.plan.few_seeds), "seed")
+    count = wording.count(len(results.plan.few_seeds), "seed")
     caption = (
         f"What each change made of the accuracy, on {count}; p is not corrected, and at best "
         f"{results.ablations[0].difference.smallest_p:.2g} with so many."
@@ -166,8 +175,8 @@ def _gamma(curve: Curve) -> list[Part]:
     rows = [
         (
             f"{level.severity:g}",
-            words.percent(level.accuracy),
-            words.NONE if level.difference is None else words.points(level.difference),
+            wording.percent(level.accuracy),
+            wording.NONE if level.difference is None else wording.points(level.difference),
             f"{level.diverged} of {level.accuracy.n}",
         )
         for level in curve.levels
@@ -182,7 +191,7 @@ def _robustness(results: Results) -> list[Part]:
     for respect in dict.fromkeys(curve.respect for curve in results.robustness):
         curves = [curve for curve in results.robustness if curve.respect == respect]
         unit = _RESPECTS[respect]
-        seeds = words.count(len(results.plan.few_seeds), "seed")
+        seeds = wording.count(len(results.plan.few_seeds), "seed")
         caption = f"Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval."
         parts.append(Picture(figures.robustness(curves, unit), caption))
         header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
@@ -224,7 +233,7 @@ def _chosen(patience: int | None) -> str:
     if patience is None:
         return "Validation samples draw the learning curves only; nothing is chosen by them."
     return (
-        f"Training stops after {words.count(patience, 'epoch')} without a better validation loss, and the "
+        f"Training stops after {wording.count(patience, 'epoch')} without a better validation loss, and the "
         "model of the best epoch is kept."
     )
 

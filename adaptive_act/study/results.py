@@ -5,16 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 from adaptive_act.study import statistics
 from adaptive_act.study.cost import Cost
 from adaptive_act.study.data import Data
-from adaptive_act.study.numbers import finite
 from adaptive_act.study.plan import Ablation, Plan, ablations, gamma_sweep, run_spec, spoilt_data
 from adaptive_act.study.robustness import Accuracies
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.specs import DataSpec, versions
-from adaptive_act.study.statistics import Mean, Paired
+from adaptive_act.study.statistics import Mean, Paired, finite
 
 FORMAT = "adaptact-study/1"
 
@@ -126,7 +125,7 @@ def write(results: Results, path: Path) -> None:
     # A report is shown to others, whom it does not concern where the data lie on this machine.
     named = replace(results.plan, data=replace(results.plan.data, source=results.data.name))
     content = {"format": FORMAT, **asdict(replace(results, plan=named))}
-    with replacing(path) as file:
+    with replace_file(path) as file:
         file.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -13,13 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 from adaptive_act.study.data import Data, Labelled, load
 from adaptive_act.study.execute import model_file, trained_model
+from adaptive_act.study.parallel import one_thread, outcomes
 from adaptive_act.study.plan import Plan, run_spec
-from adaptive_act.study.processes import outcomes
 from adaptive_act.study.specs import RunSpec
-from adaptive_act.study.threads import one_thread
 from adaptive_act.study.train import scores
 
 FORMAT = "adaptact-study-corrupted/1"
@@ -126,7 +125,7 @@ def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, fl
             for each in fitting(data)
         }
     values = {name: list(levels.values()) for name, levels in found.items()}
-    with replacing(path) as file:
+    with replace_file(path) as file:
         text = json.dumps({"format": FORMAT, "severities": wanted, "accuracies": values})
         file.write_text(text + "\n", encoding="utf-8")
     return spec.key, found

@@ -10,8 +10,8 @@ from torch import nn
 from adaptive_act.errors import DataError
 from adaptive_act.study.architectures import network
 from adaptive_act.study.data import Data, load
+from adaptive_act.study.parallel import one_thread
 from adaptive_act.study.specs import RunSpec
-from adaptive_act.study.threads import one_thread
 from adaptive_act.study.train import Curves, scores, train
 from adaptive_act.study.variants import Placed, Variant, place
 

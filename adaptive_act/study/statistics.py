@@ -1,12 +1,14 @@
-"""What n paired runs can say: means with intervals, paired differences, exact tests, and honest words."""
+"""What n paired runs can say: means with intervals, paired differences, exact tests, calibration."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import stats
+from torch import Tensor
 
 LEVEL = 0.95
 """Coverage of every interval."""
@@ -111,3 +113,31 @@ def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> f
         rng=np.random.default_rng(0),
     )
     return float(test.pvalue)
+
+
+BINS = 15
+
+
+def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
+    """The expected calibration error of logits [n, classes] on labels [n]: 0 is calibrated, 1 the worst.
+
+    The mean, over bins of equal width of the confidence in the answer, of the gap between confidence and
+    accuracy, weighted by the bin's samples. A bin holds its upper edge.
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599
+    """
+    confidence, answer = logits.double().softmax(1).max(1)
+    if not confidence.isfinite().all():
+        return float("nan")
+    right = (answer == labels).double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    gaps = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, right - confidence)
+    return float(gaps.abs().sum() / len(labels))
+
+
+def finite(value: Any) -> Any:
+    """The value with None in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

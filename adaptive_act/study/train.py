@@ -12,9 +12,9 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_act.errors import DivergedError
-from adaptive_act.study.calibration import calibration_error
 from adaptive_act.study.data import Data, Labelled
 from adaptive_act.study.specs import Training
+from adaptive_act.study.statistics import calibration_error
 from adaptive_act.training import EarlyStopping, Guard, parameter_groups
 
 MOMENTUM = 0.9

@@ -14,9 +14,9 @@ from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, StudyError
 from adaptive_act.plain import PLAIN, build
 from adaptive_act.study.syntax import Named
+from adaptive_act.swapping.find import find
+from adaptive_act.swapping.replace import swap
 from adaptive_act.swapping.report import Swapped
-from adaptive_act.swapping.search import find
-from adaptive_act.swapping.swap import swap
 from adaptive_act.training import calibrate
 
 LINEAR = "Identity"

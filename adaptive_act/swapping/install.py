@@ -8,9 +8,8 @@ from adaptive_act.activation import Activation
 from adaptive_act.errors import SwapError
 from adaptive_act.site import Site
 from adaptive_act.swapping.forwards import call_modules
-from adaptive_act.swapping.held import held, hold
+from adaptive_act.swapping.library_modules import held, hold, settle
 from adaptive_act.swapping.rewrite import rewrite
-from adaptive_act.swapping.torchs import settle
 
 
 def install(model: nn.Module, activations: Sequence[Activation]) -> None:

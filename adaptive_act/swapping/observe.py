@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from adaptive_act.swapping.find import Found
 from adaptive_act.swapping.install import place
 from adaptive_act.swapping.outputs import Example, outputs
-from adaptive_act.swapping.search import Found
 
 
 @dataclass(slots=True)

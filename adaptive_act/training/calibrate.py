@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
-from adaptive_act.training.taps import Taps
+from adaptive_act.training.hooks import Taps
 
 Batch = Tensor | tuple[Any, ...] | Mapping[str, Any]
 """What the model is called with: one tensor, the tuple of its arguments, or its arguments by name."""

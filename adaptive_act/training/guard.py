@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from adaptive_act.errors import DivergedError
 from adaptive_act.training.divergence import GRADIENT, LOSS, Alarm, Options, Watch, worst_of_all_processes
 from adaptive_act.training.groups import activation_groups
-from adaptive_act.training.rate import Rate
+from adaptive_act.training.hooks import Taps
+from adaptive_act.training.schedule import Rate
 from adaptive_act.training.snapshot import Snapshot
-from adaptive_act.training.taps import Taps
 
 logger = logging.getLogger(__name__)
 

@@ -13,13 +13,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from adaptive_act.training.callbacks import BuildSchedules, Holder
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
-from adaptive_act.training.monitor import BOUND, Monitor
-from adaptive_act.training.parts import BuildSchedules, Holder
+from adaptive_act.training.monitor import BOUND, Monitor, Writer
 from adaptive_act.training.schedule import Schedules
 from adaptive_act.training.stopping import EarlyStopping, Mode
-from adaptive_act.training.writers import Writer
 
 
 class GuardCallback(Holder[Guard], Callback):

@@ -1,15 +1,68 @@
-"""When the activations may start to move, how fast, and how strongly."""
+"""When the activations start to move, how fast, and how strongly."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
-from adaptive_act.training.gamma import cubic_activations, set_gamma
+from adaptive_act.activation import named_activations
+from adaptive_act.activations.blended import NEAAF
 from adaptive_act.training.groups import activation_groups, learned_parameters
-from adaptive_act.training.rate import Rate
+
+
+def cubic_activations(model: nn.Module) -> dict[str, NEAAF]:
+    """The activations of `model` that have a γ, by layer name."""
+    return {name: one for name, one in named_activations(model).items() if isinstance(one, NEAAF)}
+
+
+def set_gamma(activation: NEAAF, gamma: float) -> None:
+    """Gives the activation another γ, in its record as well, so that a checkpoint holds the one in force."""
+    activation.gamma = gamma
+    if activation.site is not None:
+        activation.site = replace(activation.site, options=activation.options())
+
+
+SCHEDULED = "scheduled_lr"
+"""Where a group keeps its own rate while it steps at another."""
+
+
+class Rate:
+    """A factor on the learning rate of some groups, in force only while `optimizer` steps.
+
+    Between steps the groups show the rates that were given to them, so a scheduler that recomputes rates
+    from where they began neither undoes the factor nor compounds it. Several factors on one group multiply.
+    """
+
+    def __init__(self, optimizer: Optimizer, groups: Sequence[int]) -> None:
+        self.factor = 1.0
+        self._optimizer, self._groups = optimizer, groups
+        self._handles = [
+            optimizer.register_step_pre_hook(self._apply),
+            optimizer.register_step_post_hook(self._restore),
+        ]
+
+    def close(self) -> None:
+        """Ends the factor's effect, also in a step that an error broke off."""
+        for handle in self._handles:
+            handle.remove()
+        self._restore(self._optimizer)
+
+    def _apply(self, optimizer: Optimizer, *_: Any) -> None:
+        for group in self._chosen(optimizer):
+            group.setdefault(SCHEDULED, group["lr"])
+            group["lr"] = group["lr"] * self.factor
+
+    def _restore(self, optimizer: Optimizer, *_: Any) -> None:
+        for group in self._chosen(optimizer):
+            # Whichever factor's turn comes first puts back the rate from before them all.
+            if SCHEDULED in group:
+                group["lr"] = group.pop(SCHEDULED)
+
+    def _chosen(self, optimizer: Optimizer) -> list[dict[str, Any]]:
+        return [optimizer.param_groups[index] for index in self._groups]
 
 
 class Schedule(ABC):

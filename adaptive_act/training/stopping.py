@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.training.gamma import cubic_activations, set_gamma
+from adaptive_act.training.schedule import cubic_activations, set_gamma
 from adaptive_act.training.snapshot import Snapshot
 
 Mode = Literal["min", "max"]

@@ -17,16 +17,15 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.training_args import TrainingArguments
 
-from adaptive_act.archive import read, write
+from adaptive_act.checkpoint.archive import read, write
 from adaptive_act.errors import DivergedError
+from adaptive_act.training.callbacks import BuildSchedules, Holder, P
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
-from adaptive_act.training.monitor import BOUND, Monitor
-from adaptive_act.training.parts import BuildSchedules, Holder, P
+from adaptive_act.training.hooks import Tap
+from adaptive_act.training.monitor import BOUND, Monitor, Writer
 from adaptive_act.training.schedule import Schedules
 from adaptive_act.training.stopping import EarlyStopping, Mode
-from adaptive_act.training.taps import Tap
-from adaptive_act.training.writers import Writer
 
 logger = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from typing import get_args
 import numpy as np
 import onnx_ir as ir
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 from convert.artefact.placement import Placement
 from convert.errors import DestinationError, UsageError
-from convert.manifest import DataRecord
+from convert.manifest.manifest import DataRecord
 
 LARGEST = 1_500_000_000  # bytes; protobuf ends at 2 GiB, and checkers and runtimes copy
 SMALLEST = 1024  # bytes of a tensor that goes beside the file: what shapes are computed from stays inside
@@ -105,7 +105,7 @@ def _written(folder: Path, record: DataRecord, pieces: Sequence[_Piece]) -> Iter
     file = folder / record.name
     existed = file.exists()
     try:
-        with replacing(file) as temporary, temporary.open("wb") as stream:
+        with replace_file(file) as temporary, temporary.open("wb") as stream:
             for piece in pieces:
                 stream.write(b"\0" * piece.gap)
                 stream.write(_bytes(piece.tensor))

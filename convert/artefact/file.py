@@ -8,10 +8,10 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-from adaptive_act.atomic import replacing
+from adaptact.files import replace_file
 from convert.artefact.external import LARGEST, weights
 from convert.errors import DestinationError, ExportError
-from convert.manifest import KEY, Manifest
+from convert.manifest.manifest import KEY, Manifest
 
 
 def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
@@ -108,7 +108,7 @@ def write(destination: Path, content: bytes) -> None:
     Raises ExportError where the content is no valid ONNX model, DestinationError where it cannot be written.
     """
     try:
-        with replacing(destination) as temporary:
+        with replace_file(destination) as temporary:
             temporary.write_bytes(content)
             # By its path, since only then does the checker look for external data.
             onnx.checker.check_model(str(temporary), full_check=True)

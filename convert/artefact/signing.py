@@ -1,6 +1,6 @@
 """Who vouches for a file: an Ed25519 signature of all its bytes, which it carries as its last metadata entry.
 
-`convert.signature` says what is signed and checks it, for a server too.
+`convert.manifest.signature` says what is signed and checks it, for a server too.
 
 Source: Josefsson & Liusvaara 2017, RFC 8032, https://www.rfc-editor.org/rfc/rfc8032
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import UsageError
-from convert.signature import entry, fingerprint, message, read_pem, split
+from convert.manifest.signature import entry, fingerprint, message, read_pem, split
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

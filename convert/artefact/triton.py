@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from convert.errors import UsageError
-from convert.manifest import Manifest, TensorRecord
+from convert.manifest.manifest import Manifest, TensorRecord
 
 _TYPES: Mapping[str, str] = {
     "bool": "TYPE_BOOL",

@@ -15,7 +15,7 @@ from rich.text import Text
 from convert.errors import DestinationError, printable
 
 if TYPE_CHECKING:
-    from convert.precision.fields import RoundingRecord
+    from convert.manifest.fields import RoundingRecord
 
 PIPED_WIDTH = 200  # characters, where there is no terminal to ask
 
@@ -53,12 +53,12 @@ def _written() -> Iterator[None]:
 
 def print_rounding(shown: Console, precision: str, record: "RoundingRecord", verdict: str = "passed") -> None:
     """What fewer bits cost, on the console."""
-    from convert.evidence import rounding  # noqa: PLC0415  # it loads torch
+    from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
-    shown.print(f"gate {verdict}: {rounding.rounding_words(precision, record)}")
-    shown.print(table(rounding.LOSSES, rounding.loss_rows(record)))
+    shown.print(f"gate {verdict}: {tables.rounding_words(precision, record)}")
+    shown.print(table(tables.LOSSES, tables.loss_rows(record)))
     if record.kept:
-        shown.print(table(rounding.KEPT, rounding.kept_rows(record)))
+        shown.print(table(tables.KEPT, tables.kept_rows(record)))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> Table:

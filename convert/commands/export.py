@@ -10,9 +10,9 @@ from rich.console import Console
 
 from convert.artefact.placement import Placement
 from convert.commands import options
-from convert.commands.beside import require_beside, write_text
 from convert.commands.console import console, print_json, print_rounding, table
 from convert.commands.ending import run
+from convert.commands.environment import prepare
 from convert.commands.options import (
     AllowPickle,
     AsJson,
@@ -35,11 +35,11 @@ from convert.commands.options import (
     TuneSeconds,
 )
 from convert.commands.progress import Progress
-from convert.commands.surroundings import prepare
+from convert.commands.sidecar_files import require_beside, write_text
 from convert.errors import DestinationError
-from convert.manifest import Manifest
-from convert.opset import DEFAULT_OPSET, OPSETS
+from convert.manifest.manifest import Manifest
 from convert.precision.budgets import Asked
+from convert.sources.opset import DEFAULT_OPSET, OPSETS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -89,8 +89,8 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     prepare(factory, allow_pickle)
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from convert.artefact.signing import PASSWORD  # noqa: PLC0415
-    from convert.inputs import parse_input  # noqa: PLC0415
-    from convert.memory import give_back  # noqa: PLC0415
+    from convert.commands.environment import give_back  # noqa: PLC0415
+    from convert.model_io.inputs import parse_input  # noqa: PLC0415
     from convert.pipeline import convert  # noqa: PLC0415
 
     require_beside([source, destination], report, triton)

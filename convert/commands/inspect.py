@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.beside import require_beside, write_text
 from convert.commands.console import console, print_json, print_rounding, table
 from convert.commands.ending import run
+from convert.commands.sidecar_files import require_beside, write_text
 from convert.errors import SourceError
-from convert.signature import signer
+from convert.manifest.signature import signer
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import Inspected
@@ -70,7 +70,7 @@ def record(file: "Inspected") -> dict[str, Any]:
 
 
 def _write(file: "Inspected", html: Path | None, graph: Path | None) -> None:
-    from convert.evidence.drawing import write_graph  # noqa: PLC0415  # it loads torch
+    from convert.evidence.graph_picture import write_graph  # noqa: PLC0415  # it loads torch
     from convert.evidence.report import report  # noqa: PLC0415
 
     if graph is not None:

@@ -12,7 +12,7 @@ from convert.parity.tolerance import tolerance_of
 from convert.precision.budgets import Precision
 
 if TYPE_CHECKING:
-    from convert.tune import Tuning
+    from convert.tuning.tune import Tuning
 
 Factory = Annotated[str | None, typer.Option(help="The code that builds the model: package.module:callable.")]
 FactoryKwargs = Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")]
@@ -110,7 +110,7 @@ def tuning(
         if idle:
             raise UsageError(f"`{idle[0]}` says how to tune, and nothing is tuned", hint="add --tune")
         return None
-    from convert.tune import SECONDS, Tuning  # noqa: PLC0415  # it loads torch
+    from convert.tuning.tune import SECONDS, Tuning  # noqa: PLC0415  # it loads torch
 
     return Tuning(
         provider=provider,

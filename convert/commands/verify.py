@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert import signature
-from convert.commands.beside import require_beside, write_text
 from convert.commands.console import console, print_json, print_rounding, table
 from convert.commands.ending import PARITY_FAILED, print_error, run
+from convert.commands.environment import prepare
 from convert.commands.options import (
     AllowPickle,
     AsJson,
@@ -29,13 +28,14 @@ from convert.commands.options import (
     tolerances,
 )
 from convert.commands.progress import Progress
-from convert.commands.surroundings import prepare
+from convert.commands.sidecar_files import require_beside, write_text
 from convert.errors import SourceError, UsageError
+from convert.manifest import signature
 from convert.precision.budgets import Asked
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import Inspected
-    from convert.parity.recheck import Rechecked, Request
+    from convert.recheck import Rechecked, Request
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,8 +71,8 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     model, file = _pair(files, public_key)
     require_beside(files, report)
     from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
-    from convert.inputs import parse_input  # noqa: PLC0415
-    from convert.parity.recheck import Request  # noqa: PLC0415
+    from convert.model_io.inputs import parse_input  # noqa: PLC0415
+    from convert.recheck import Request  # noqa: PLC0415
 
     request = Request(
         factory=factory,
@@ -130,7 +130,7 @@ def _inspected(file: Path, model: Path | None) -> "Inspected":
 
 
 def _rechecked(model: Path, file: "Inspected", request: "Request", errors: Console) -> "Rechecked":
-    from convert.parity.recheck import recheck  # noqa: PLC0415
+    from convert.recheck import recheck  # noqa: PLC0415
 
     progress = Progress(errors)
     try:
@@ -140,7 +140,7 @@ def _rechecked(model: Path, file: "Inspected", request: "Request", errors: Conso
 
 
 def _page(file: "Inspected", rechecked: "Rechecked | None") -> str:
-    from convert.evidence.measured import measured  # noqa: PLC0415
+    from convert.evidence.collect import measured  # noqa: PLC0415
     from convert.evidence.report import report  # noqa: PLC0415
 
     if rechecked is None:
@@ -151,7 +151,7 @@ def _page(file: "Inspected", rechecked: "Rechecked | None") -> str:
 
 def record(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> dict[str, Any]:
     """What `--json` prints; a number that is not finite, for which JSON has no word, is null."""
-    from convert.evidence.measured import measured  # noqa: PLC0415
+    from convert.evidence.collect import measured  # noqa: PLC0415
 
     said: dict[str, Any] = {"file": file.name, "digest": file.digest, "signed_by": signed}
     if rechecked is not None:
@@ -175,7 +175,7 @@ def _finite(value: Any) -> Any:  # Any: JSON of any shape
 
 
 def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None", shown: Console) -> None:
-    from convert.evidence.measured import measured  # noqa: PLC0415
+    from convert.evidence.collect import measured  # noqa: PLC0415
     from convert.evidence.tables import PARITY, SETS, parity_rows, set_rows  # noqa: PLC0415
 
     if signed is not None:

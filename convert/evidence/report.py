@@ -1,18 +1,22 @@
-"""The page about one ONNX file: what it is, how exact, what its activations learned, what was done to it."""
+"""The report of one ONNX file as a page: what it is, how exact, what its activations learned."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from adaptive_act.explain.curves import Drawn, Reached, drawn
 from adaptive_act.page import Part, Picture, Section, Table, Text, page
 from convert.evidence.inspection import Inspected
-from convert.evidence.pictures import curves_picture
-from convert.evidence.rounding import KEPT, LOSSES, kept_rows, kept_within, loss_rows, rounding_words
 from convert.evidence.tables import (
     ACTIVATIONS,
     CHOSEN,
     DECLINED,
     DROPPED,
     FIRED,
+    KEPT,
+    LOSSES,
     PARITY,
     SETS,
     SPEEDS,
@@ -23,16 +27,45 @@ from convert.evidence.tables import (
     declined_rows,
     dropped_rows,
     fired_rows,
+    kept_rows,
+    kept_within,
+    loss_rows,
     parity_rows,
+    rounding_words,
     set_rows,
     speed_rows,
     tensor_rows,
     trial_rows,
     tuned,
 )
-from convert.manifest import ActivationRecord, Manifest, ParityRecord
-from convert.precision.fields import RoundingRecord
-from convert.tuning.fields import TuningRecord
+from convert.manifest.fields import RoundingRecord, TuningRecord
+from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def curves_picture(activations: Sequence[ActivationRecord]) -> "Figure":
+    """One panel a layer: its learned curve over its start, and below it the histogram of what reached it."""
+    return drawn([_drawn(one) for one in activations])
+
+
+def _drawn(one: ActivationRecord) -> Drawn:
+    return Drawn(
+        name=one.layer,
+        kind=one.kind,
+        values={name: np.array(numbers) for name, numbers in one.values.items()},
+        points=np.array(one.curve.points),
+        learned=np.array(one.curve.values),
+        start=None if one.start is None else np.array(one.start.curve),
+        reached=None if one.reach is None else _reached(one.reach),
+    )
+
+
+def _reached(reach: ReachRecord) -> Reached:
+    edges = np.linspace(reach.low, reach.high, len(reach.shares) + 1)
+    return Reached(edges, np.array(reach.shares), reach.below_zero)
+
 
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""

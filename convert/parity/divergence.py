@@ -14,12 +14,12 @@ import onnx_ir as ir
 
 from convert.artefact.file import serialise
 from convert.errors import ExportError
+from convert.graph.nodes import layer_of
+from convert.model_io.runtime import Array, Session
+from convert.model_io.samples import SampleSet
 from convert.parity.criterion import Run, compare, scales
 from convert.parity.locate import module_outputs
-from convert.parity.samples import SampleSet
-from convert.rewriting.graph import layer_of
-from convert.runtime import Array, Session
-from convert.verify import Original, beside
+from convert.parity.verify import Original, beside
 
 MOST_NAMED = 3
 

@@ -1,23 +1,27 @@
-"""Names the culprit when parity fails: the rewrite rule, or the first module whose values differ."""
+"""The culprit when a file fails: the rewrite rule, or the first module whose values differ."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
-from convert.artefact.file import serialise
-from convert.optimise import Firing, first_breaking, optimise
+from convert.artefact.external import LARGEST, weights
+from convert.artefact.file import serialise, write
+from convert.errors import ExportError
+from convert.graph.nodes import layer_of
+from convert.graph.rule import Rule
+from convert.model_io.runtime import Session
+from convert.model_io.samples import Array, SampleSet
 from convert.parity.criterion import Run, compare, scales
-from convert.parity.samples import Array, SampleSet
-from convert.rewriting.graph import layer_of
-from convert.rewriting.rule import Rule
+from convert.parity.verify import Culprit, Original, run_set
+from convert.rewriting.optimise import Firing, first_breaking, optimise
+from convert.rewriting.plan import Plan
 from convert.rules import RULES
-from convert.runtime import Session
-from convert.tuning.plan import Plan
-from convert.verify import Culprit, Original, run_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +115,34 @@ def _graph_values(exported: ir.Model, modules: set[str], arrays: Sequence[Array]
     session = Session(serialise(watched), [value.name or "" for value in watched.graph.inputs])
     found = session.run(arrays)
     return {module: found[value.name] for module, value in last.items() if value.name in found}
+
+
+def refused(
+    exported: ir.Model, rules: Sequence[Rule], plan: Plan, sets: Sequence[SampleSet], provider: str
+) -> str | None:
+    """The rule after which the graph can be run on these samples no longer, such as for want of a kernel.
+
+    None where it cannot even without the rules, or can with them all, or is too large to be tried.
+    """
+    if weights(exported) > LARGEST:
+        return None
+
+    def stands(count: int) -> bool:
+        return _runs(optimise(exported, rules, count, plan).model, sets, provider)
+
+    firings = optimise(exported, rules, plan=plan).firings
+    firing = first_breaking(firings, stands) if stands(0) else None
+    return None if firing is None else firing.rule
+
+
+def _runs(graph: ir.Model, sets: Sequence[SampleSet], provider: str) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.onnx"
+        try:
+            write(file, serialise(graph))
+            session = Session(file, [value.name or "" for value in graph.graph.inputs], provider)
+            for samples in sets:
+                session.run(samples.arrays)
+        except ExportError:
+            return False
+    return True

@@ -1,6 +1,7 @@
-"""What range each value of a graph takes on calibration data."""
+"""The user's data for fewer bits: the range of each value of a graph, and the right classes of samples."""
 
 import tempfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,10 @@ from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
 from convert.artefact.file import serialise
 from convert.errors import UsageError
-from convert.inputs import InputSpec
-from convert.parity.samples import Array, SampleSet, read_samples
+from convert.model_io.inputs import InputSpec
+from convert.model_io.samples import Array, SampleSet, read_samples
 from convert.precision.gate import count
-from convert.precision.scheme import Ranges
+from convert.precision.sites import Ranges
 
 MOST_SAMPLES = 2048
 """Of the calibration data: the range of a value has long come to rest by then."""
@@ -96,3 +97,29 @@ class _Batches:
         self._count += 1
         self._done(self._count)
         return dict(zip(self._names, samples.arrays, strict=True))
+
+
+NAME = "labels"
+
+
+def labels_of(path: Path, inputs: Sequence[InputSpec], samples: int) -> Array | None:
+    """The array `labels`, [samples] of whole numbers from 0; None where there is none.
+
+    The file was read for its samples before, so that it is known to be bounded. Raises UsageError where the
+    array is another than that.
+    """
+    if NAME in {spec.name for spec in inputs}:
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if NAME not in archive.files:
+                return None
+            found: Array = archive[NAME]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"`{NAME}` in `{path}` cannot be read: {error}") from error
+    if found.shape != (samples,) or found.dtype.kind not in "iu" or found.min(initial=0) < 0:
+        raise UsageError(
+            f"`{NAME}` in `{path}` is {found.dtype.name}{list(found.shape)}, expected whole numbers from 0, "
+            f"one for each of {samples} samples"
+        )
+    return found.astype(np.int64)

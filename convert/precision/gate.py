@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from convert.errors import PrecisionError, UsageError
-from convert.parity.samples import Array, SampleSet
+from convert.model_io.runtime import Session
+from convert.model_io.samples import Array, SampleSet
+from convert.parity.verify import Original
 from convert.precision.budgets import Budgets
-from convert.runtime import Session
-from convert.verify import Original
 
 RANKED_SAMPLES = 256
 """What the sites are ranked on: enough to order them, and each of them is a run of its own."""

@@ -11,9 +11,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from convert.precision.scheme import Ranges
-from convert.precision.sites import Site
-from convert.rewriting.graph import Array, constant, layer_of
+from convert.graph.nodes import Array, constant, layer_of
+from convert.precision.sites import Ranges, Site
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 MARGIN = 0.5

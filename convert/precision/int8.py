@@ -24,9 +24,8 @@ from onnxruntime.quantization.quant_utils import QuantizationMode
 
 from convert.artefact.file import serialise
 from convert.errors import ExportError
-from convert.precision.scheme import Ranges
-from convert.precision.sites import LINEAR, Site, is_linear
-from convert.rewriting.graph import constant, only_feeds
+from convert.graph.nodes import constant, only_feeds
+from convert.precision.sites import LINEAR, Ranges, Site, is_linear
 
 CARRIED = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
 """What ONNX Runtime computes on 8 bits as well as on floats, between an activation and its readers."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from convert.artefact.file import serialise
+from convert.model_io.runtime import Session
 from convert.precision.budgets import Budgets
 from convert.precision.gate import Judge, Judged
-from convert.precision.scheme import Scheme
-from convert.precision.sites import Site
-from convert.runtime import Session
+from convert.precision.sites import Scheme, Site
 
 Said = Callable[[str, int, int], None]
 """Hears what is being done, how many of it are done, and of how many."""

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert.errors import UsageError
-from convert.inputs import InputSpec
-from convert.manifest import Manifest
-from convert.parity.samples import SampleSet
+from convert.manifest.fields import RoundingRecord
+from convert.manifest.manifest import Manifest
+from convert.model_io.inputs import InputSpec
+from convert.model_io.runtime import Session
+from convert.model_io.samples import SampleSet
+from convert.parity.verify import Original
 from convert.precision.budgets import STRICT, Asked, Budgets, Precision, budgets
-from convert.precision.fields import RoundingRecord
 from convert.precision.gate import Judge, count
+from convert.precision.quantise import Request, Wanted, require_agreement, scores_judged
 from convert.precision.record import accuracy, losses
-from convert.quantise import Request, Wanted, require_agreement, scores_judged
-from convert.runtime import Session
-from convert.verify import Original
 
 
 @dataclass(frozen=True, slots=True)

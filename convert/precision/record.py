@@ -1,9 +1,9 @@
 """What was rounded and lost, as the manifest's fields."""
 
 from adaptive_act.explain.intervals import wilson
-from convert.precision.fields import AccuracyRecord, KeptRecord, LossRecord, RoundingRecord
+from convert.manifest.fields import AccuracyRecord, KeptRecord, LossRecord, RoundingRecord
 from convert.precision.gate import Judged, Loss
-from convert.quantise import Rounded
+from convert.precision.quantise import Rounded
 
 
 def recorded(rounded: Rounded) -> RoundingRecord:

@@ -1,16 +1,13 @@
-"""Where a graph is rounded: each activation with the linear layers that read it.
+"""Where a graph is rounded, and what every way of rounding offers."""
 
-A site is what is kept in float together. Between two linear layers everything belongs to the site of the
-layers that read it, so that each layer and each activation belongs to one site at most.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import constant, layer_of
+from convert.graph.nodes import constant, layer_of
 
 LINEAR = frozenset({"Conv", "Gemm", "MatMul"})
 PASSING = frozenset(
@@ -21,8 +18,6 @@ PASSING = frozenset(
     }
 )
 """What carries an activation to its readers, or stands before it, and gives a site no name."""
-
-
 _ARITHMETIC = frozenset({"Mul", "Div", "Sub", "Neg"})
 
 
@@ -108,3 +103,21 @@ def _writers(between: Sequence[ir.Node]) -> list[ir.Node]:
 
 def _names(nodes: Sequence[ir.Node]) -> tuple[str, ...]:
     return tuple(node.name or "" for node in nodes)
+
+
+Ranges = Mapping[str, tuple[float, float]]
+"""The least and largest number that each value of a graph took, by its name."""
+
+
+class Scheme(Protocol):
+    """One way of rounding one graph."""
+
+    @property
+    def sites(self) -> Sequence[Site]:
+        """Where it rounds."""
+
+    def rounds(self, kept: Collection[Site]) -> bool:
+        """Whether anything is rounded at all with these sites in float."""
+
+    def rounded(self, kept: Collection[Site]) -> ir.Model:
+        """The rounded graph, with these sites in float; inputs and outputs are those of the float graph."""

@@ -1,6 +1,6 @@
 """RULES: every rewrite rule, in the order in which they are tried; a new one is a file and a line here."""
 
-from convert.rewriting.rule import Rule
+from convert.graph.rule import Rule
 from convert.rules import (
     affine_to_batchnorm,
     batchnorm_into_next,

@@ -9,11 +9,11 @@ time). An activation after it becomes a part of it.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import per_channel, scale_of, shift_of
-from convert.rewriting.graph import Array, Edit, constant, only_feeds, representable
-from convert.rewriting.layout import between_blocked
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import per_channel, scale_of, shift_of
+from convert.graph.layout import between_blocked
+from convert.graph.linear import NotExactError
+from convert.graph.nodes import Array, Edit, constant, only_feeds, representable
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

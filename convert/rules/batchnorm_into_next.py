@@ -7,11 +7,10 @@ border would differ: declined, as where the normalised value is read elsewhere t
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, only_feeds, rank
-from convert.rewriting.layers import layer_reading
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.normalizations import normalization
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.layers import layer_reading
+from convert.graph.linear import NotExactError, normalization
+from convert.graph.nodes import Edit, only_feeds, rank
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -9,11 +9,10 @@ either is not constant, and where the weights would leave float32's range.
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, only_feeds
-from convert.rewriting.layers import layer_before
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.normalizations import normalization
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.layers import layer_before
+from convert.graph.linear import NotExactError, normalization
+from convert.graph.nodes import Edit, only_feeds
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

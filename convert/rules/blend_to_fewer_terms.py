@@ -9,9 +9,9 @@ Declined where an added coefficient would leave float32's range.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.blend import Blend, Term, blend_of, same, written
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import Blend, Term, blend_of, same, written
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

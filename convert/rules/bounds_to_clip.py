@@ -10,11 +10,11 @@ between channels in another way, and where what computes x takes no scale.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.bounds import Between, between
-from convert.rewriting.graph import Edit, representable
-from convert.rewriting.layers import layer_before
-from convert.rewriting.layout import between_blocked
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.bounds import Between, between
+from convert.graph.layers import layer_before
+from convert.graph.layout import between_blocked
+from convert.graph.nodes import Edit, representable
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,9 +7,9 @@ into that. Declined where a bound is not one constant number.
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, only_feeds, scalar
-from convert.rewriting.layout import blocked
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.layout import blocked
+from convert.graph.nodes import Edit, only_feeds, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

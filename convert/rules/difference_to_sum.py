@@ -7,10 +7,10 @@ where it can, and leaves it to subtract.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, constant, only_feeds
-from convert.rewriting.layout import between_blocked, blocked
-from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.layout import between_blocked, blocked
+from convert.graph.nodes import Edit, constant, only_feeds
+from convert.graph.rule import FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

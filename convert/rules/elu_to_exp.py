@@ -14,9 +14,9 @@ from math import prod
 
 import onnx_ir as ir
 
-from convert.rewriting.blend import sum_around
-from convert.rewriting.graph import Edit, attribute, rank
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import sum_around
+from convert.graph.nodes import Edit, attribute, rank
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 FEWEST_NUMBERS = 2048
 

@@ -9,10 +9,10 @@ import math
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.gelu import ROUNDING, argument_of, gated, has_gelu, write_gelu
-from convert.rewriting.graph import Array, Edit, constant
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.gelu import ROUNDING, argument_of, gated, has_gelu, write_gelu
+from convert.graph.nodes import Array, Edit, constant
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

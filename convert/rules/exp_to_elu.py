@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Array, Edit, representable, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of, shift_of
+from convert.graph.nodes import Array, Edit, representable, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.rules.elu_to_exp import fuses
 from convert.rules.where_to_prelu import SIDES
 

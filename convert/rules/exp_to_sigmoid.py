@@ -8,10 +8,10 @@ it sets how steep another curve is, which `sigmoid_to_exp` tells more of.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Edit, constant, same_shape
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
-from convert.rewriting.steepness import is_steepness
+from convert.graph.affine import scale_of, shift_of
+from convert.graph.nodes import Edit, constant, same_shape
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.steepness import is_steepness
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,8 +7,8 @@ so, and fills an image on every call. Declined where the other side is not known
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, attribute, remove, same_shape, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, attribute, remove, same_shape, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 _BINARY = (
     "Add",

@@ -7,9 +7,9 @@ take one product with x instead of two. Declined where a or b leaves float32's r
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.blend import Blend, Term, blend_of, written
-from convert.rewriting.graph import Edit, constant, only_consumer, same_shape
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import Blend, Term, blend_of, written
+from convert.graph.nodes import Edit, constant, only_consumer, same_shape
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

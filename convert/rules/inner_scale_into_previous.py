@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.absorbing import absorbed
-from convert.rewriting.affine import per_channel, scale_of
-from convert.rewriting.graph import Array, Edit, constant, only_consumer, representable, scalar
-from convert.rewriting.layers import layer_before
-from convert.rewriting.layout import blocked
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import per_channel, scale_of
+from convert.graph.commuting import absorbed
+from convert.graph.layers import layer_before
+from convert.graph.layout import blocked
+from convert.graph.linear import NotExactError
+from convert.graph.nodes import Array, Edit, constant, only_consumer, representable, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 # What reads s · x for good: a scale does not pass these, so this rule does not meet it again.
 _BENT = ("Sin", "Cos", "Tanh", "Sigmoid", "Exp", "Erf", "Gelu", "Softplus", "Elu", "Clip")

@@ -8,9 +8,9 @@ convolution, which becomes a part of it and stays. Declined where 1 − a and a 
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, attribute
-from convert.rewriting.layout import between_blocked, blocked
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.layout import between_blocked, blocked
+from convert.graph.nodes import Edit, attribute
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.rules.prelu_to_relu import LARGEST_SLOPE, bent
 
 

@@ -7,9 +7,9 @@ left.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Edit, same_shape
-from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.graph.affine import scale_of, shift_of
+from convert.graph.nodes import Edit, same_shape
+from convert.graph.rule import FIRED, Outcome, Rule
 from convert.rules.filled_to_scalar import filled
 
 

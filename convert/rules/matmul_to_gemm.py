@@ -6,8 +6,8 @@ exporter writes a linear layer without one as a MatMul. Declined where x is not 
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, constant, only_consumer, rank
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, constant, only_consumer, rank
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,9 +7,9 @@ Declined where the bounds cross; bounds that differ between channels have a rule
 
 import onnx_ir as ir
 
-from convert.rewriting.bounds import between
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.bounds import between
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

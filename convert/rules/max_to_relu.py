@@ -6,8 +6,8 @@ the layer before it, and the rules for PReLU and ELU read it. Declined where the
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Array, Edit, constant, fits
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Array, Edit, constant, fits
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

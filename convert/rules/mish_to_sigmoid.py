@@ -8,8 +8,8 @@ ONNX Runtime has no Mish kernel and runs Softplus, Tanh, Mul: 2.2 times a ReLU n
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,9 +7,9 @@ Declined where x and the result are names that the graph gives or takes.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of, shift_of
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of, shift_of
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

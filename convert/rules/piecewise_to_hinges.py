@@ -15,13 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.blend import Blend, Term, written
-from convert.rewriting.graph import Array, Edit, only_consumer
-from convert.rewriting.layout import between_blocked
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.piecewise import Piecewise
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
-from convert.rewriting.single_variable import Channels, Region, channels_of, region_of
+from convert.graph.blend import Blend, Term, written
+from convert.graph.layout import between_blocked
+from convert.graph.linear import NotExactError
+from convert.graph.nodes import Array, Edit, only_consumer
+from convert.graph.piecewise import Channels, Piecewise, Region, channels_of, region_of
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 # Far out, the sum of what is added up, over what comes of it on this side and on the steeper one.
 LARGEST_RATIO, LARGEST_GROWTH = 64.0, 8.0

@@ -6,8 +6,8 @@ and leaves it for Pow (1.05 instead of 1.09 of a ReLU network's time for a cubic
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,8 +7,8 @@ network's time, measured). Declined where the slope is not constant or differs b
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, constant, rank
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, constant, rank
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -11,8 +11,8 @@ large that 1 − s and s cancel each other's digits.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Array, Edit, constant
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Array, Edit, constant
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 # Rounding (1 − s) and s to float32 costs |s| · 6e-8 of x; beyond this PRelu, slower, is the more exact one.
 LARGEST_SLOPE = 8.0

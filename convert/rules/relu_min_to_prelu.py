@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Array, Edit, only_feeds, representable, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.nodes import Array, Edit, only_feeds, representable, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 LARGEST_RATIO = 1e3
 

@@ -8,8 +8,8 @@ chain of Shape, Gather, Unsqueeze and Concat. Declined where two sizes are unkno
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, attribute, constant, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, attribute, constant, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 UNKNOWN = -1
 

@@ -8,11 +8,11 @@ are not constant or would leave float32's range.
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import per_channel, scale_of
-from convert.rewriting.graph import Edit, only_feeds
-from convert.rewriting.layers import layer_reading
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import per_channel, scale_of
+from convert.graph.layers import layer_reading
+from convert.graph.linear import NotExactError
+from convert.graph.nodes import Edit, only_feeds
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

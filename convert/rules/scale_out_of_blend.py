@@ -10,11 +10,11 @@ Declined where no scale divides the others: one that is 0 in a channel, or more 
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.absorbing import absorbed
-from convert.rewriting.blend import Blend, blend_of, written
-from convert.rewriting.graph import Array, Edit
-from convert.rewriting.layout import blocked
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import Blend, blend_of, written
+from convert.graph.commuting import absorbed
+from convert.graph.layout import blocked
+from convert.graph.nodes import Array, Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 LARGEST_RATIO = 1e3
 

@@ -7,9 +7,9 @@ joined along their channels; equal numbers pass whatever the axis. Declined wher
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Array, Edit, only_feeds, rank, spread
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.nodes import Array, Edit, only_feeds, rank, spread
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

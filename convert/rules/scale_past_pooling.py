@@ -10,10 +10,9 @@ scale per channel cannot be followed to another place.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.commuting import POOLS, scale_after
-from convert.rewriting.passing import Passing
-from convert.rewriting.rule import Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.commuting import POOLS, Passing, scale_after
+from convert.graph.rule import Outcome, Rule
 
 _PASSING = Passing("Mul", "scale", POOLS, scale_after)
 

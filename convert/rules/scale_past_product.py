@@ -6,10 +6,10 @@ It applies also where both factors are scaled.
 
 import onnx_ir as ir
 
-from convert.rewriting.absorbing import absorbed
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, constant, only_consumer, same_shape
-from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.commuting import absorbed
+from convert.graph.nodes import Edit, constant, only_consumer, same_shape
+from convert.graph.rule import FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

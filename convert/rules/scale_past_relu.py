@@ -6,10 +6,9 @@ Declined for a scale that is 0 or below it in a channel.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.commuting import RAMPS, scale_after
-from convert.rewriting.passing import Passing
-from convert.rewriting.rule import Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.commuting import RAMPS, Passing, scale_after
+from convert.graph.rule import Outcome, Rule
 
 _PASSING = Passing("Mul", "scale", RAMPS, scale_after)
 

@@ -8,10 +8,10 @@ time. Declined where the scale is the steepness of a gate, x · Sigmoid(s · x),
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, only_consumer
-from convert.rewriting.layout import between_blocked
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.layout import between_blocked
+from convert.graph.nodes import Edit, only_consumer
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -7,8 +7,8 @@ negative alpha of Celu.
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit, attribute, rank
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit, attribute, rank
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 # ONNX gives float32 numbers as Selu's defaults.
 ALPHA, GAMMA = 1.67326319217681884765625, 1.05070102214813232421875

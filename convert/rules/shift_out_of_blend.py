@@ -11,13 +11,13 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.affine import per_channel, shift_of
-from convert.rewriting.blend import NOTHING, Blend, blend_of, written
-from convert.rewriting.commuting import POOLS, shift_after
-from convert.rewriting.graph import Array, Edit, only_consumer, only_feeds
-from convert.rewriting.layers import layer_reading
-from convert.rewriting.linear import NotExactError
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import per_channel, shift_of
+from convert.graph.blend import NOTHING, Blend, blend_of, written
+from convert.graph.commuting import POOLS, shift_after
+from convert.graph.layers import layer_reading
+from convert.graph.linear import NotExactError
+from convert.graph.nodes import Array, Edit, only_consumer, only_feeds
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 LARGEST_SHIFT = 1.0
 

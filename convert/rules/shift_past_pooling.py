@@ -10,11 +10,10 @@ and where the channels of a shift per channel cannot be followed to another plac
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import shift_of
-from convert.rewriting.commuting import POOLS, shift_after
-from convert.rewriting.layers import layer_before
-from convert.rewriting.passing import Passing
-from convert.rewriting.rule import Outcome, Rule
+from convert.graph.affine import shift_of
+from convert.graph.commuting import POOLS, Passing, shift_after
+from convert.graph.layers import layer_before
+from convert.graph.rule import Outcome, Rule
 
 _PASSING = Passing("Add", "shift", POOLS, shift_after)
 

@@ -6,9 +6,9 @@ and Inf Inf. Seven operators become two: 17 µs instead of 261 for [1, 32, 32, 3
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.nodes import Edit, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

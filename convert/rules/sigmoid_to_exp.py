@@ -9,9 +9,9 @@ keeps them all.
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
-from convert.rewriting.steepness import is_steepness
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.steepness import is_steepness
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -9,8 +9,8 @@ ReLU network's time at batch 1 and 3.6 at 32, this form 1.20 and 1.51.
 
 import onnx_ir as ir
 
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

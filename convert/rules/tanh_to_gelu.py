@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 from numpy.polynomial import Polynomial
 
-from convert.rewriting.gelu import argument_of, gated, has_gelu, write_gelu
-from convert.rewriting.graph import Edit, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.gelu import argument_of, gated, has_gelu, write_gelu
+from convert.graph.nodes import Edit, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 CUBIC = math.sqrt(2 / math.pi) * np.array([0, 1, 0, 0.044715])
 DEEPEST = 8  # operators between x and Tanh

@@ -6,9 +6,9 @@ Declined where a is not constant, or would widen x.
 
 import onnx_ir as ir
 
-from convert.rewriting.affine import scale_of
-from convert.rewriting.graph import Edit, scalar
-from convert.rewriting.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import scale_of
+from convert.graph.nodes import Edit, scalar
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 SIDES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
 

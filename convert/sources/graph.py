@@ -18,18 +18,18 @@ from onnx_ir.passes.common import InlinePass
 from torch import Tensor, nn
 
 from convert.errors import ConversionError, SourceError, UsageError
-from convert.inputs import InputSpec, distinct, free_name
-from convert.manifest import KEY, Manifest
-from convert.opset import DEFAULT_OPSET, OPSETS, carried_down
-from convert.parity.samples import example
-from convert.records import ManifestError
-from convert.rewriting.graph import attribute
-from convert.runtime import Session
+from convert.graph.nodes import attribute
+from convert.manifest.decode import ManifestError
+from convert.manifest.manifest import KEY, Manifest
+from convert.model_io.inputs import InputSpec, distinct, free_name
+from convert.model_io.runtime import Session
+from convert.model_io.samples import example
 from convert.sources.bounds import STANDARD, refused, require_bounded, require_small_values
 from convert.sources.constants import fold_constants
+from convert.sources.float64_reference import EVALUATING, Wide
+from convert.sources.opset import DEFAULT_OPSET, OPSETS, carried_down
 from convert.sources.probe import first_elsewhere
 from convert.sources.source import Request, Source, digest_of
-from convert.sources.wide import EVALUATING, Wide
 
 LARGEST_FILE = 2**31 - 1  # bytes, protobuf's own limit; weights beyond it are external data
 OLDEST_OPSET = 7  # what ONNX's converter raises well

@@ -23,11 +23,11 @@ from torch.utils._pytree import TreeSpec, tree_unflatten
 
 from adaptive_act.errors import CheckpointError
 from convert.errors import SourceError, UsageError
-from convert.inputs import InputSpec, distinct
+from convert.model_io.inputs import InputSpec, distinct
+from convert.sources.program_check import untamed
 from convert.sources.ranges import with_ranges
-from convert.sources.records import SLACK, Records, saved
 from convert.sources.source import Request, Source, digest_of
-from convert.sources.tame import untamed
+from convert.sources.torch_archive import SLACK, Records, saved
 
 LARGEST_DESCRIPTION = 256 * 2**20  # bytes
 LARGEST_SAMPLE = 2**30  # bytes

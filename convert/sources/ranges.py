@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convert.forward import tensors
-from convert.inputs import InputSpec
-from convert.parity.samples import example
+from convert.model_io.forward import tensors
+from convert.model_io.inputs import InputSpec
+from convert.model_io.samples import example
 
 
 def with_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import onnx_ir as ir
 from torch import nn
 
-from convert.inputs import InputSpec
+from convert.model_io.inputs import InputSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,54 @@
-"""Files of `torch.save`: an adaptact checkpoint, a bare state_dict, or a whole module in a pickle."""
+"""Files of `torch.save`: an adaptact checkpoint, a bare state_dict, or a pickled module."""
 
+import pickle
+import warnings
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
-from adaptive_act.checkpoint import Checkpoint, is_checkpoint, restore
+from adaptive_act.checkpoint.checkpoint import Checkpoint, is_checkpoint, restore
+from adaptive_act.checkpoint.factory import BUILDING, build_model, resolve
+from adaptive_act.checkpoint.state import state_of
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
-from adaptive_act.factory import BUILDING, build_model, resolve
-from adaptive_act.state import state_of
 from convert.errors import SourceError, UsageError
-from convert.inputs import distinct, inputs_of
+from convert.model_io.inputs import distinct, inputs_of
 from convert.sources.kind import EXPECTED
-from convert.sources.pickled import unpickled
 from convert.sources.ranges import with_ranges
-from convert.sources.records import saved
 from convert.sources.source import Request, Source, digest_of
+from convert.sources.torch_archive import saved
+
+# What unpickling a stranger's classes raises where they are missing, changed, or the bytes damaged.
+_UNREADABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, MemoryError, pickle.UnpicklingError, zipfile.BadZipFile),
+)
+
+
+class PickleWarning(UserWarning):
+    """Code that a file chose is about to run."""
+
+
+def unpickled(path: Path) -> object:
+    """What the pickle holds, with its tensors on the CPU; code that the file chose has run.
+
+    Raises SourceError where it cannot be unpickled here.
+    """
+    warnings.warn(
+        f"`{path}` is a pickle and runs code of its own choice as it is loaded", PickleWarning, stacklevel=2
+    )
+    try:
+        content: object = torch.load(path, map_location="cpu", weights_only=False)
+    except _UNREADABLE as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise SourceError(
+            f"`{path}` cannot be unpickled: {type(error).__name__}: {reason[:300]}",
+            hint="run the command in the folder, and with the packages, in which the model was saved",
+        ) from error
+    return content
+
 
 _INPUT = "--input 'x:float32[N,3,32,32]'"
 

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from convert.errors import SourceError
-from convert.inputs import InputSpec, distinct
-from convert.quiet import quiet_torch
+from convert.model_io.inputs import InputSpec, distinct
 from convert.sources.constants import fold_constants
 from convert.sources.probe import first_elsewhere
 from convert.sources.ranges import with_ranges
-from convert.sources.records import Records
-from convert.sources.script import beyond_tensors, needs_extension, run_on_opening
+from convert.sources.script_check import beyond_tensors, needs_extension, run_on_opening
 from convert.sources.source import Request, Source, digest_of
+from convert.sources.torch_archive import Records
+from convert.sources.torch_output import quiet_torch
 
 LARGEST_CODE = 16 * 2**20  # bytes of one file
 MEMORY = 2 * 2**30  # bytes that opening may take beyond four times the file

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 import onnxruntime
 
-from adaptive_act.atomic import replacing
-from convert.records import decode
-from convert.tuning.fields import TuningRecord
+from adaptact.files import replace_file
+from convert.manifest.decode import decode
+from convert.manifest.fields import TuningRecord
 
 LARGEST = 4 * 2**20  # bytes of a file that is read
 FORMAT = "adaptact-tuning/1"
@@ -87,7 +87,7 @@ def write(key: Key, tuning: TuningRecord) -> None:
     content = json.dumps(asdict(_Stored(FORMAT, dict(key), tuning)), allow_nan=False)
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
-        with replacing(_path(key)) as temporary:
+        with replace_file(_path(key)) as temporary:
             temporary.write_text(content, encoding="utf-8")
     except OSError:
         pass  # it is measured again next time

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Collection, Mapping
 
-from convert.tuning.fields import ChosenRecord, SpeedRecord
-from convert.tuning.plan import KINDS, Place, Plan
+from convert.manifest.fields import ChosenRecord, SpeedRecord
+from convert.rewriting.plan import KINDS, Place, Plan
 from convert.tuning.timing import Compared, Ratio
 
 

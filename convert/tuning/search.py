@@ -8,10 +8,10 @@ import onnx_ir as ir
 
 from convert.artefact.file import serialise
 from convert.errors import ExportError
-from convert.optimise import optimise
-from convert.rewriting.rule import Rule
-from convert.tuning.fields import TrialRecord
-from convert.tuning.plan import Plan
+from convert.graph.rule import Rule
+from convert.manifest.fields import TrialRecord
+from convert.rewriting.optimise import optimise
+from convert.rewriting.plan import Plan
 from convert.tuning.record import ratios
 from convert.tuning.sites import Group
 from convert.tuning.timing import HOPELESS_ROUNDS, Compared, Limits, Machine, Turn, compare

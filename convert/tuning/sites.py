@@ -6,10 +6,10 @@ from math import prod
 
 import onnx_ir as ir
 
-from convert.optimise import Firing, optimise
-from convert.rewriting.graph import layer_of
-from convert.rewriting.rule import Rule
-from convert.tuning.plan import KEPT, KINDS, Kind, Place, Plan
+from convert.graph.nodes import layer_of
+from convert.graph.rule import Rule
+from convert.rewriting.optimise import Firing, optimise
+from convert.rewriting.plan import KEPT, KINDS, Kind, Place, Plan
 
 
 @dataclass(frozen=True, slots=True)

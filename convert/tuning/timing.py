@@ -10,9 +10,9 @@ from typing import Protocol
 import onnx_ir as ir
 
 from convert.artefact.file import serialise
-from convert.inputs import InputSpec
-from convert.parity.samples import example
-from convert.runtime import Array, Session
+from convert.model_io.inputs import InputSpec
+from convert.model_io.runtime import Array, Session
+from convert.model_io.samples import example
 
 TURN_SECONDS = 0.02
 FEWEST_ROUNDS, MOST_ROUNDS, GUARD_ROUNDS = 9, 21, 31

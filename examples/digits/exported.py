@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from adaptive_act import save
-from convert.manifest import Manifest
+from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
-from convert.quiet import quiet_torch
+from convert.sources.torch_output import quiet_torch
 from examples.digits.data import CLASSES
 from examples.digits.model import build
 

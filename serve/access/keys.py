@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from serve.access.errors import KeysFileError
-from serve.access.watched import Watched
+from serve.access.reloaded_file import Watched
 from serve.engine.errors import listed, quoted
 
 log = logging.getLogger("adaptact")

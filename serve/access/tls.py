@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.access.errors import TlsError
-from serve.access.watched import Watched
+from serve.access.reloaded_file import Watched
 
 log = logging.getLogger("adaptact")
 

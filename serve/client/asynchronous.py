@@ -9,17 +9,16 @@ import httpx
 
 from serve.client import calls, transport
 from serve.client.calls import Call, Instance, Reply
-from serve.client.conversation import Failure, Pause, Send, conversation
-from serve.client.fields import Json
 from serve.client.replies import (
     InferResult,
+    Json,
     ModelMetadata,
     ModelState,
     ModelStatistics,
     Predictions,
     ServerMetadata,
 )
-from serve.client.retry import Retry
+from serve.client.retry import Failure, Pause, Retry, Send, conversation
 from serve.client.tensors import Encoding
 from serve.client.transport import WORLD, Collected, Transport, base_url, basic_auth
 from serve.engine.signature import Array

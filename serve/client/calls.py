@@ -13,14 +13,16 @@ import numpy as np
 
 from serve.client import replies
 from serve.client.errors import InvalidInputError, InvalidReplyError
-from serve.client.fields import Fields, Json, parse
 from serve.client.replies import (
+    Fields,
     InferResult,
+    Json,
     ModelMetadata,
     ModelState,
     ModelStatistics,
     Predictions,
     ServerMetadata,
+    parse,
 )
 from serve.client.tensors import Encoding, described, message, read
 from serve.engine.signature import Array

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from serve.client.errors import InvalidInputError, InvalidReplyError
-from serve.client.fields import Fields, Json
+from serve.client.replies import Fields, Json
 from serve.engine.datatypes import BFLOAT16, BY_DTYPE, BY_NAME, DATATYPES, Datatype
 from serve.engine.errors import MalformedRequestError, listed, quoted
 from serve.engine.signature import Array

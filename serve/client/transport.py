@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import httpx
 
 from serve.client.calls import JSON_BYTES, Reply
-from serve.client.conversation import Failure, Send, Surroundings
 from serve.client.errors import (
     InvalidAddressError,
     InvalidHeaderError,
@@ -18,6 +17,7 @@ from serve.client.errors import (
     InvalidReplyError,
     UnreachableError,
 )
+from serve.client.retry import Failure, Send, Surroundings
 
 WORLD = Surroundings(time.monotonic, time.time, random.random)
 REPLY_LIMIT_BYTES = 2**31

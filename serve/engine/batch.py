@@ -12,7 +12,7 @@ import onnxruntime as ort
 from serve.engine.errors import EngineError, RunFailedError
 from serve.engine.joining import join, part
 from serve.engine.model import ServedModel
-from serve.engine.run_options import run_options
+from serve.engine.providers import run_options
 from serve.engine.signature import Array
 
 log = logging.getLogger("adaptact")

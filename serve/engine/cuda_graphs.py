@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from serve.engine.providers import CudaOptions
-from serve.engine.run_options import run_options
+from serve.engine.providers import CudaOptions, run_options
 from serve.engine.signature import Array, Signature, TensorSpec
 
 GRAPH = "gpu_graph_id"

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, perf_counter, sleep
 
-from serve.engine.aliases import Aliases
-from serve.engine.catalogue import Catalogue
+from serve.engine.catalogue import Aliases, Catalogue
 from serve.engine.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -19,10 +18,9 @@ from serve.engine.errors import (
 )
 from serve.engine.exposition import expose
 from serve.engine.joining import rows_of
-from serve.engine.loading import Loader
 from serve.engine.memory import give_back
 from serve.engine.metrics import Metrics
-from serve.engine.model import ServedModel
+from serve.engine.model import Loader, ServedModel
 from serve.engine.options import EngineOptions
 from serve.engine.repository import MODEL_FILE, SUFFIX
 from serve.engine.rollout import Rollout

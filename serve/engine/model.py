@@ -1,23 +1,62 @@
-"""One version of one model, loaded and measured."""
+"""One version of one model: loaded, warmed up and measured."""
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
-from serve.engine.cost import Cost
 from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quoted
 from serve.engine.joining import MOST_SECONDS, has_rows, try_joining
 from serve.engine.manifest import Json, class_names, read_manifest
-from serve.engine.metrics import ModelMetrics
-from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
+from serve.engine.metrics import Metrics, ModelMetrics
+from serve.engine.options import EngineOptions
+from serve.engine.providers import choose_providers
+from serve.engine.repository import ModelFile, check_loadable, read_files
+from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array, Signature, elements
 
-log = logging.getLogger("adaptact")
+# Handing a run to another thread and back costs 50 to 80 microseconds: a run that takes
+# less is cheaper, and delays the others less, on the event loop itself.
+HOP_SECONDS = 60e-6
+WEIGHT = 0.1
+# A busy machine may interrupt any run for milliseconds; one such run says nothing about the model.
+SURPRISE = 4
+# Nor may it prove nothing: a run that stood still for so long held up everybody.
+BLOCKING_SECONDS = 0.05
 
+
+@dataclass(slots=True)
+class Cost:
+    """A running mean of the seconds that one run takes for each element of its input.
+
+    Runs that prove slow, or one that holds up everybody, raise the mean, so that the next ones leave the
+    event loop; they come back once they prove short again.
+    """
+
+    seconds_per_element: float
+
+    def is_short(self, elements: int) -> bool:
+        """Whether a run over so many elements is expected to take less than a hop to a thread."""
+        return self.seconds_per_element * elements < HOP_SECONDS
+
+    def observe(self, elements: int, seconds: float) -> None:
+        """Take a measured run into the mean."""
+        measured = seconds / elements
+        if seconds < BLOCKING_SECONDS:
+            measured = min(measured, SURPRISE * self.seconds_per_element)
+        self.seconds_per_element += WEIGHT * (measured - self.seconds_per_element)
+
+    def observe_joined(self, elements: int, seconds: float) -> None:
+        """Take a run that others shared into the mean: alone, these elements would have taken no longer."""
+        if seconds < self.seconds_per_element * elements:
+            self.observe(elements, seconds)
+
+
+log = logging.getLogger("adaptact")
 WARM_UP_RUNS = 3
 SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
 LONG_SECONDS = 1.0  # what a run is taken to cost while nobody knows
@@ -110,3 +149,26 @@ def _reason(error: Exception) -> str:
     """ONNX Runtime's own sentence, if it is about the values; never a path of its build machine."""
     found = STATUS_MESSAGE.search(str(error))
     return f": {found[1].strip()}" if found else ""
+
+
+class Loader:
+    """Loads one version after the other, each by the same rules."""
+
+    def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
+        """Choose the provider; raises `ProviderError` if it is not there."""
+        self._options = options
+        self._metrics = metrics
+        self._session_options = SessionOptions(
+            options.threads, tuple(choose_providers(options.provider)), options.cuda
+        )
+
+    def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
+        """The version, warm; raises `ModelRefusedError` where it will not be served, or `ProviderError`."""
+        check_loadable(self._options.folder, entry)
+        files = read_files(entry, self._options.model_limit_bytes)
+        policies = self._options.policies
+        policies.check_signature(files)
+        session = Session(files, self._session_options)
+        policies.check_evidence(files, session.metadata)
+        metrics = self._metrics.of(entry.name, entry.version)
+        return ServedModel(entry.name, entry.version, session, metrics, config)

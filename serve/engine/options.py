@@ -1,11 +1,76 @@
-"""How an engine is opened: everything that it is told, in one place."""
+"""How an engine is opened, and what an operator requires of every model's file."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serve.engine.config import ModelConfig
-from serve.engine.policies import Policies
+from serve.engine.errors import PolicyError
+from serve.engine.manifest import KEY
 from serve.engine.providers import CudaOptions, Provider
+from serve.engine.repository import ModelBytes
+
+if TYPE_CHECKING:
+    from convert.manifest.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """What a file must carry to be served; nothing unless it is asked for."""
+
+    require_parity: bool = False
+    """A manifest that says what was compared, and that every output passed."""
+    require_signature: Path | None = None
+    """The PEM file of the Ed25519 public key that must have signed it."""
+
+    def check_signature(self, files: ModelBytes) -> None:
+        """Raise `PolicyError` unless the key, where one is required, has signed the file's bytes."""
+        if self.require_signature is None:
+            return
+        from convert.errors import SignatureError, UsageError  # noqa: PLC0415  only where it is asked
+        from convert.manifest.signature import verify  # noqa: PLC0415
+
+        try:
+            verify(files.model, self.require_signature)
+        except SignatureError as error:
+            raise PolicyError(f"a signature is required, and {error}") from error
+        except UsageError as error:
+            raise PolicyError("a signature is required, and cannot be checked", str(error)) from error
+
+    def check_evidence(self, files: ModelBytes, metadata: Mapping[str, str]) -> None:
+        """Raise `PolicyError` unless the manifest, and the weights beside the file, are as required."""
+        if not (self.require_parity or self.require_signature):
+            return
+        from convert.errors import SignatureError  # noqa: PLC0415  a server without policies does not need them
+        from convert.manifest.decode import ManifestError  # noqa: PLC0415
+        from convert.manifest.manifest import Manifest  # noqa: PLC0415
+        from convert.manifest.signature import require_data  # noqa: PLC0415
+
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.beside.items()}
+        try:
+            manifest = Manifest.from_json(metadata[KEY]) if KEY in metadata else None
+            require_data(manifest.data if manifest else None, digests)
+        except ManifestError as error:
+            raise PolicyError("its manifest cannot be read", str(error)) from error
+        except SignatureError as error:
+            raise PolicyError(str(error)) from error
+        if self.require_parity:
+            _check_parity(manifest)
+
+
+def _check_parity(manifest: "Manifest | None") -> None:
+    if manifest is None or not manifest.parity.outputs:
+        raise PolicyError(
+            "parity is required, and the file's manifest shows none; convert it with `adaptact-export`"
+        )
+    for output in manifest.parity.outputs:
+        if not output.file_error <= output.allowed:
+            raise PolicyError(
+                f"parity is required, and output `{output.name}` has error {output.file_error:.3g}, "
+                f"allowed {output.allowed:.3g}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

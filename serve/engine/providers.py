@@ -9,7 +9,6 @@ import onnxruntime as ort
 from serve.engine.errors import ProviderError
 
 Provider: TypeAlias = Literal["cpu", "cuda"]
-
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
@@ -72,3 +71,13 @@ def check_providers(wanted: list[str], got: list[str]) -> None:
             f"provider `{wanted[0]}` was asked for, but ONNX Runtime started only {', '.join(got)}; "
             "check the driver, the CUDA and cuDNN libraries, and that a GPU is visible"
         )
+
+
+SILENT = 4  # only fatal messages: what goes wrong arrives as an exception and is logged by us
+
+
+def run_options() -> ort.RunOptions:
+    """Options of a run of its own: `terminate` ends it at its next operator."""
+    options = ort.RunOptions()
+    options.log_severity_level = SILENT
+    return options

@@ -8,11 +8,9 @@ from typing import TypeAlias
 from serve.engine.catalogue import Catalogue
 from serve.engine.config import FILE, ModelConfig, checked, read_config
 from serve.engine.errors import ModelRefusedError, ProviderError, UnknownModelError, listed, quoted
-from serve.engine.files import Fingerprint, fingerprint
-from serve.engine.loading import Loader
-from serve.engine.model import ServedModel
+from serve.engine.model import Loader, ServedModel
 from serve.engine.options import EngineOptions
-from serve.engine.repository import ModelFile, find_models
+from serve.engine.repository import Fingerprint, ModelFile, find_models, fingerprint
 from serve.engine.states import ModelState
 
 log = logging.getLogger("adaptact")

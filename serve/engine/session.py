@@ -11,9 +11,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quoted
-from serve.engine.files import ModelBytes
-from serve.engine.providers import CUDA, CudaOptions, check_providers, native_options
-from serve.engine.run_options import SILENT, run_options
+from serve.engine.providers import CUDA, SILENT, CudaOptions, check_providers, native_options, run_options
+from serve.engine.repository import ModelBytes
 from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16

@@ -7,23 +7,19 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
-from serve.access.entrance import Entrance
+from serve.access.control import Entrance
 from serve.engine.engine import Engine
 from serve.engine.errors import DrainingError, EngineError, UnsupportedError
-from serve.grpc.access import administer, admit, right_for
-from serve.grpc.call import Answer, Call, Context, Verb
+from serve.grpc.calls import Answer, Call, Context, Verb, administer, admit, right_for
 from serve.grpc.errors import refuse
 from serve.grpc.health import check, watch
-from serve.grpc.infer import Inference, Request
-from serve.grpc.logged import logged
-from serve.grpc.parse import parse
-from serve.grpc.stream import Stream
-from serve.grpc.traced import traced
+from serve.grpc.infer import Inference, Request, Stream
+from serve.grpc.messages import HEALTH, PROTOCOL, Message, message_class, parse, service
+from serve.grpc.observed import logged, traced
 from serve.grpc.verbs import verbs
-from serve.grpc.wire import HEALTH, PROTOCOL, Message, message_class, service
+from serve.observe.observers import Watchers
 from serve.rejections import message_of
-from serve.watch.watchers import Watchers
-from serve.workers.colleagues import Colleagues
+from serve.shared.worker_group import Colleagues
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
 StreamReply = message_class("inference.ModelStreamInferResponse")

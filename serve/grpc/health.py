@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError, quoted
-from serve.grpc.wire import PROTOCOL, Message, message_class
+from serve.grpc.messages import PROTOCOL, Message, message_class
 
 LOOK_SECONDS = 1.0
 

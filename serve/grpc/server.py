@@ -6,15 +6,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serve.access.audit import AuditLog
-from serve.access.entrance import Entrance
-from serve.access.gate import Gate
+from serve.access.control import AuditLog, Entrance, Gate
 from serve.access.tls import Encryption, Tls
 from serve.engine.engine import Engine
 from serve.engine.errors import ListenError
 from serve.grpc.handlers import Handlers
-from serve.watch.watchers import Watchers
-from serve.workers.colleagues import Colleagues
+from serve.observe.observers import Watchers
+from serve.shared.worker_group import Colleagues
 
 CALLS_AT_ONCE = 1024
 IDLE_MS, ANSWER_MS = 60_000, 20_000  # a connection that is silent is asked, and closed without an answer

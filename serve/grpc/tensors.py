@@ -7,12 +7,12 @@ import numpy as np
 from serve.engine.datatypes import Datatype
 from serve.engine.errors import MalformedRequestError, listed, quoted
 from serve.engine.signature import Array
-from serve.grpc.wire import Message, message_class
+from serve.grpc.messages import Message, message_class
 from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, shaped, to_binary
+from serve.protocol.json_text import Value
 from serve.protocol.messages import InferRequest, RequestedOutput, read_datatype, read_shape
 from serve.protocol.parameters import check_reserved, read_parameters, timeout_seconds, whole_number
 from serve.protocol.replies import classified
-from serve.protocol.text import Value
 
 InferResponse = message_class("inference.ModelInferResponse")
 

@@ -1,4 +1,4 @@
-"""Each verb of the protocol: what is asked of the engine, and how its answer is written."""
+"""The protocol's methods other than inference: what they ask of the engine, and how answers are written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -8,13 +8,56 @@ from google.protobuf.json_format import ParseDict
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnsupportedError
-from serve.grpc.call import Call, Verb
-from serve.grpc.settings import log_settings, trace_settings
-from serve.grpc.wire import Message, message_class
-from serve.protocol.metadata import ServerMetadata, write_metadata
-from serve.protocol.modelconfig import read_load, write_configuration
-from serve.protocol.text import Value
-from serve.workers.colleagues import Colleagues
+from serve.grpc.calls import Call, Verb
+from serve.grpc.messages import Message, message_class
+from serve.observe.log_settings import change_log
+from serve.protocol.json_text import Value
+from serve.protocol.metadata import ServerMetadata, read_load, write_configuration, write_metadata
+from serve.protocol.trace_settings import change_traces
+from serve.shared.worker_group import Colleagues
+
+LogResponse = message_class("inference.LogSettingsResponse")
+TraceResponse = message_class("inference.TraceSettingResponse")
+
+
+async def log_settings(colleagues: Colleagues, asked: Message) -> Message:
+    """The settings, after every worker has changed those given; raises `MalformedRequestError`."""
+    given = {name: _given(each) for name, each in asked.settings.items()}
+    reply = LogResponse()
+    for name, value in asdict(await change_log(colleagues, given)).items():
+        setattr(reply.settings[name], _place(value), value)
+    return reply
+
+
+def trace_settings(engine: Engine, asked: Message) -> Message:
+    """That nothing is traced to a file; raises `EngineError` where something should be."""
+    if asked.model_name:
+        engine.model(asked.model_name)
+    reply = TraceResponse()
+    for name, value in asdict(change_traces(_wanted(asked))).items():
+        reply.settings[name].value.extend(value if isinstance(value, list) else [value])
+    return reply
+
+
+def _wanted(asked: Message) -> dict[str, Value]:
+    """The settings by name; without a value they are put back, and only the levels are several."""
+    given = {name: list(each.value) for name, each in asked.settings.items()}
+    return {
+        name: values or None if name == "trace_level" or len(values) != 1 else values[0]
+        for name, values in given.items()
+    }
+
+
+def _given(setting: Message) -> Value:
+    choice = setting.WhichOneof("parameter_choice")
+    value: Value = None if choice is None else getattr(setting, choice)
+    return value
+
+
+def _place(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool_param"
+    return "uint32_param" if isinstance(value, int) else "string_param"
 
 
 def verbs(engine: Engine, colleagues: Colleagues) -> Mapping[str, Verb]:

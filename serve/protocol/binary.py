@@ -1,7 +1,4 @@
-"""Tensors of the protocol in binary, to and from numpy arrays; the client reads and writes them here too.
-
-It may import nothing but numpy and what does the same.
-"""
+"""Tensors of the protocol in binary, to and from numpy arrays; the client reads and writes them too."""
 
 import struct
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Inference requests of the Open Inference Protocol v2, read from JSON with binary tensors behind it."""
+"""Inference requests of the Open Inference Protocol v2: JSON and binary tensors, or one raw tensor."""
 
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from serve.engine.datatypes import BY_NAME, Datatype
 from serve.engine.errors import MalformedRequestError, listed, quoted
-from serve.engine.signature import Array
-from serve.protocol.binary import from_binary
+from serve.engine.signature import Array, Signature
+from serve.protocol.binary import LENGTH, from_binary
+from serve.protocol.json_text import Value, items, members, parse_json, plain
 from serve.protocol.parameters import check_reserved, flag, read_parameters, timeout_seconds, whole_number
 from serve.protocol.tensors import from_json
-from serve.protocol.text import Value, items, members, parse_json, plain
 
 # Each costs microseconds before the model can say that it has no such tensor.
 MAX_TENSORS = 1024
@@ -196,3 +196,32 @@ def _identity(identity: object) -> str | None:
     if identity is None or isinstance(identity, str):
         return identity
     raise MalformedRequestError(f"`id` is not a string, got {quoted(plain(identity))}")
+
+
+def read_raw_request(body: bytes | bytearray, signature: Signature) -> InferRequest:
+    """The request that is nothing but its only input's bytes; every output is to be binary."""
+    if len(signature.inputs) != 1:
+        raise MalformedRequestError(
+            "a raw binary body needs a model with one input; "
+            f"this one has {listed([spec.name for spec in signature.inputs])}"
+        )
+    spec = signature.inputs[0]
+    shape = spec.dims
+    if spec.datatype.name == "BYTES":
+        # The body is one string, with nothing before it.
+        data = memoryview(LENGTH.pack(len(body)) + bytes(body))
+        return InferRequest(
+            {spec.name: from_binary(spec.name, data, spec.datatype, [max(dim, 1) for dim in shape])},
+            binary_by_default=True,
+        )
+    if shape.count(-1) > 1:
+        raise MalformedRequestError(
+            f"a raw binary body needs an input with at most one size that varies; "
+            f"input {quoted(spec.name)} has `{shape}`"
+        )
+    row = prod(dim for dim in shape if dim != -1) * spec.datatype.dtype.itemsize
+    shape = [len(body) // row if row and dim == -1 else dim for dim in shape]
+    return InferRequest(
+        {spec.name: from_binary(spec.name, memoryview(body), spec.datatype, [max(dim, 0) for dim in shape])},
+        binary_by_default=True,
+    )

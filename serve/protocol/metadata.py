@@ -1,11 +1,194 @@
-"""What a server and its models say of themselves, by the protocol's names."""
+"""What a server and its models say of themselves, and a model's configuration, by the protocol's names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
+from typing import Literal
 
+from serve.engine.config import RANGES, ModelConfig
+from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedError, listed, quoted
+from serve.engine.joining import has_rows
+from serve.engine.preprocessing import layout_of
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.modelconfig import PLATFORM
+from serve.protocol.json_text import Value, parse_object
+from serve.protocol.parameters import MICROSECONDS, flag, read_parameters
+
+PLATFORM = "onnxruntime_onnx"
+BACKEND = "onnxruntime"
+# Of the protocol's keys, those that say nothing that could be otherwise here.
+FIXED: Mapping[str, Value] = {"platform": PLATFORM, "backend": BACKEND}
+TRANSLATED = ("name", "max_batch_size", "version_policy", "dynamic_batching")
+DIGITS = 18  # of a number that anybody can mean
+KNOWN = [*FIXED, *TRANSLATED, *ModelConfig.__dataclass_fields__]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorConfig:
+    """An input or output; without the batch where `max_batch_size` is not 0.
+
+    `format` is how images lie in an input, as far as its sizes tell; outputs have none.
+    """
+
+    name: str
+    data_type: str
+    dims: list[int]
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePolicy:
+    """How many requests may wait, and for how long."""
+
+    max_queue_size: int
+    default_timeout_microseconds: int
+    timeout_action: Literal["REJECT"]
+    allow_timeout_override: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicBatching:
+    """How requests are joined."""
+
+    max_queue_delay_microseconds: int
+    default_queue_policy: QueuePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfiguration:
+    """A model's configuration by the protocol's names; `dynamic_batching` only where requests are joined."""
+
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int
+    input: list[TensorConfig]
+    output: list[TensorConfig]
+    version_policy: dict[str, dict[str, int]]
+    dynamic_batching: DynamicBatching | None = None
+
+
+def write_configuration(
+    name: str, signature: Signature, config: ModelConfig, joins: bool
+) -> ModelConfiguration:
+    """What a client may expect of the model."""
+    batched = has_rows(signature) and config.batching != "off"
+    rows = (config.request_rows or config.batch_rows) if batched else 0
+    policy = QueuePolicy(
+        max_queue_size=config.queue_length,
+        default_timeout_microseconds=int(config.queue_seconds * MICROSECONDS),
+        timeout_action="REJECT",
+        allow_timeout_override=True,
+    )
+    return ModelConfiguration(
+        name=name,
+        platform=PLATFORM,
+        backend=BACKEND,
+        max_batch_size=rows,
+        input=[_input(spec, batched=batched) for spec in signature.inputs],
+        output=[_tensor(spec, batched=batched) for spec in signature.outputs],
+        version_policy={"all": {}} if config.latest is None else {"latest": {"num_versions": config.latest}},
+        dynamic_batching=DynamicBatching(0, policy) if joins else None,
+    )
+
+
+def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | None:
+    """The configuration, by the engine's names, that a request to load gives; None for the model's own.
+
+    Raises `UnsupportedError` for files, `ConfigError` for a configuration that cannot be.
+    """
+    parameters = read_parameters("request", "", request.get("parameters"))
+    if any(key.startswith("file:") for key in parameters):
+        raise UnsupportedError("files are not taken over the network; put them into the models folder")
+    config = parameters.get("config")
+    if config is None:
+        return None
+    if not isinstance(config, str):
+        raise MalformedRequestError("the request: parameter `config` is not a text that holds JSON")
+    try:
+        given = parse_object(config.encode())
+    except MalformedRequestError as error:
+        raise ConfigError(
+            f"failed to load {quoted(model)}: the text in parameter `config` is not a JSON object"
+        ) from error
+    return read_configuration(model, given)
+
+
+def check_unload(request: Mapping[str, Value]) -> None:
+    """Raise `MalformedRequestError` unless the request to unload is one; no model here has dependents."""
+    parameters = read_parameters("request", "", request.get("parameters"))
+    flag("request", "", parameters.get("unload_dependents", False), "unload_dependents")
+
+
+def read_configuration(model: str, given: Mapping[str, Value]) -> dict[str, Value]:
+    """The engine's names and values for those of the protocol, and the engine's own as they are."""
+    read: dict[str, Value] = {}
+    for key, value in given.items():
+        if key in FIXED or key == "name":
+            expected = FIXED.get(key, model)
+            if value not in (expected, ""):
+                raise ConfigError(f"`{key}` is {quoted(value)}, expected {quoted(expected)}")
+        elif key == "max_batch_size":
+            read |= _rows(value)
+        elif key == "version_policy":
+            read["versions"] = _versions(value)
+        elif key == "dynamic_batching":
+            read |= {"batching": "on"} | _queue(value)
+        elif key in ModelConfig.__dataclass_fields__:
+            read[key] = value
+        else:
+            raise ConfigError(f"{quoted(key)} cannot be configured; known: {listed(KNOWN)}")
+    return read
+
+
+def _tensor(spec: TensorSpec, *, batched: bool) -> TensorConfig:
+    name = "STRING" if spec.datatype.name == "BYTES" else spec.datatype.name
+    return TensorConfig(
+        name=spec.name, data_type=f"TYPE_{name}", dims=spec.dims[1:] if batched else spec.dims
+    )
+
+
+def _input(spec: TensorSpec, *, batched: bool) -> TensorConfig:
+    tensor = _tensor(spec, batched=batched)
+    return replace(tensor, format=f"FORMAT_{layout_of(tensor.dims) or 'NONE'}")
+
+
+def _rows(value: Value) -> dict[str, Value]:
+    most = int(RANGES["batch_rows"][1])
+    # Clients write the number as a text too.
+    text = str(value)
+    digits = text.isascii() and text.isdigit() and len(text) <= DIGITS
+    if isinstance(value, bool) or not digits or int(text) > most:
+        raise ConfigError(f"`max_batch_size` is {quoted(value)}, expected a whole number from 0 to `{most}`")
+    rows = int(text)
+    return {"batch_rows": rows, "request_rows": rows} if rows else {"batching": "off"}
+
+
+def _versions(value: Value) -> str:
+    if value == {"all": {}}:
+        return "all"
+    if isinstance(value, dict) and list(value) == ["latest"] and isinstance(value["latest"], dict):
+        return f"latest:{value['latest'].get('num_versions', 1)}"
+    raise ConfigError(
+        f'`version_policy` is {quoted(value)}, expected `{{"all": {{}}}}` or '
+        '`{"latest": {"num_versions": n}}`'
+    )
+
+
+def _queue(value: Value) -> dict[str, Value]:
+    """What `dynamic_batching` says of the queue; what it says of waiting for more requests is not needed."""
+    policy = value.get("default_queue_policy", {}) if isinstance(value, dict) else None
+    if not isinstance(policy, dict):
+        raise ConfigError(f"`dynamic_batching` is {quoted(value)}, expected an object")
+    read: dict[str, Value] = {}
+    if policy.get("max_queue_size"):
+        read["queue_length"] = policy["max_queue_size"]
+    waiting = policy.get("default_timeout_microseconds")
+    if waiting:
+        if isinstance(waiting, bool) or not isinstance(waiting, int):
+            raise ConfigError(f"`default_timeout_microseconds` is {quoted(waiting)}, expected a whole number")
+        read["queue_seconds"] = waiting / MICROSECONDS
+    return read
+
 
 # Of the protocol's extensions, those that work here.
 EXTENSIONS = (

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from serve.engine.errors import MalformedRequestError, UnsupportedError, quoted
-from serve.protocol.text import Value
+from serve.protocol.json_text import Value
 
 MICROSECONDS = 1_000_000
 MAX_NUMBER = 2**64 - 1

@@ -9,8 +9,8 @@ from serve.engine.errors import MalformedRequestError, NotExpressibleError, list
 from serve.engine.manifest import Json
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.images import is_image, read_images
+from serve.protocol.json_text import Value, members, parse_json, plain
 from serve.protocol.tensors import check_finite, check_has_json, from_nested
-from serve.protocol.text import Value, members, parse_json, plain
 
 
 def parse_instances(body: bytes | bytearray) -> list[Value]:

@@ -1,15 +1,75 @@
-"""Inference replies of the Open Inference Protocol v2: JSON, and binary tensors behind it."""
+"""Inference replies of the Open Inference Protocol v2: JSON, binary tensors, classifications."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from math import prod
+from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
+from serve.engine.datatypes import BFLOAT16
+from serve.engine.errors import MalformedRequestError, quoted
 from serve.engine.signature import Array
 from serve.protocol.binary import datatype_name, to_binary
-from serve.protocol.classification import classify
 from serve.protocol.messages import BINARY_SIZE, InferRequest
 from serve.protocol.tensors import check_finite, to_json
+
+Places: TypeAlias = NDArray[np.intp]
+MAX_ENTRIES = 2**18  # a text takes some hundred bytes while the reply is made
+
+
+def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) -> Array:
+    """The `count` highest scores of each row as `value:index` or `value:index:class`, highest first.
+
+    Shape `[batch, count]`, or `[count]` for an output of one dimension; fewer than `count` if a row has
+    fewer. Equal scores keep their order, and NaN comes last. Raises `MalformedRequestError` for an output
+    that is not of numbers, and for more texts than a reply may hold.
+    """
+    height, width = (scores.shape[0], prod(scores.shape[1:])) if scores.ndim > 1 else (1, scores.size)
+    rows = _numbers(name, scores).reshape(height, width)
+    count = min(count, width)
+    if height * count > MAX_ENTRIES:
+        raise MalformedRequestError(
+            f"output {quoted(name)}: `classification` of `{height}` rows would give "
+            f"`{height * count}` texts, at most `{MAX_ENTRIES}`; ask for fewer, or for the output itself"
+        )
+    # Negated integers could overflow, so the order is taken from the back: of equal ones the last comes
+    # first there, which is the first here.
+    order: Places = width - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
+    if rows.dtype.kind == "f":
+        order = _with_nan_last(rows, order)
+    names = classes if len(classes) == width else ()
+    entries = [
+        [_entry(row[index], int(index), names) for index in best]
+        for row, best in zip(rows, order[:, :count], strict=True)
+    ]
+    found = np.empty(height * count, np.object_)
+    found[:] = [entry for row in entries for entry in row]
+    return found.reshape((height, count) if scores.ndim > 1 else (count,))
+
+
+def _numbers(name: str, scores: Array) -> Array:
+    if scores.dtype == BFLOAT16:
+        # The upper half of a float32.
+        return (np.ascontiguousarray(scores).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if scores.dtype.kind not in "iuf":
+        raise MalformedRequestError(
+            f"output {quoted(name)}: `classification` needs an output of numbers, "
+            f"this one is `{datatype_name(scores)}`"
+        )
+    return scores
+
+
+def _with_nan_last(rows: Array, order: Places) -> Places:
+    """The same order, but for NaN, which numpy takes for the highest number."""
+    nan = np.isnan(np.take_along_axis(rows, order, axis=1))
+    return np.take_along_axis(order, np.argsort(nan, axis=1, kind="stable"), axis=1)
+
+
+def _entry(value: np.generic, index: int, names: Sequence[str]) -> str:
+    text = f"{value!s}:{index}"
+    return f"{text}:{names[index]}" if names else text
 
 
 class InferReply(NamedTuple):

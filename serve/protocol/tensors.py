@@ -12,7 +12,7 @@ from serve.engine.datatypes import BFLOAT16, Datatype
 from serve.engine.errors import MalformedRequestError, NotExpressibleError, quoted
 from serve.engine.signature import Array
 from serve.protocol.binary import shaped
-from serve.protocol.text import MAX_DEPTH, Value
+from serve.protocol.json_text import MAX_DEPTH, Value
 
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
 WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {

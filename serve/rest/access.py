@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.access.entrance import Entrance
+from serve.access.control import Caller, Entrance, Gate, Right
 from serve.access.errors import AccessError
-from serve.access.gate import Caller, Gate, Right
+from serve.observe.access_log import identify
 from serve.rest.errors import answer
-from serve.watch.access_log import identify
 
 READING = ("GET", "HEAD", "OPTIONS")
 # What changes nothing although it is no GET; whatever is not listed here is for administrators.

@@ -1,36 +1,63 @@
-"""The web application: the door, the routers behind it, and error handlers."""
+"""The web application: middleware, routers, error handlers, and the interactive page of the API."""
 
 import logging
 from functools import partial
+from importlib.resources import files
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from serve.access.entrance import Entrance
+from serve.access.control import Entrance
 from serve.engine.engine import Engine
-from serve.log_settings import log_filter
+from serve.observe.log_settings import log_filter
+from serve.observe.observers import Watchers
 from serve.options import entrance_of
 from serve.protocol.metadata import ServerMetadata
 from serve.rejections import count_rejection
-from serve.rest.absent import shared_memory_routes, trace_routes
 from serve.rest.access import with_keys
-from serve.rest.aliases import alias_routes
-from serve.rest.docs import docs_routes
-from serve.rest.door import Door
 from serve.rest.errors import HANDLERS
+from serve.rest.extensions import log_settings_routes, shared_memory_routes, trace_routes
 from serve.rest.health import health_routes
 from serve.rest.infer import Inference, infer_routes
-from serve.rest.log_settings import log_settings_routes
-from serve.rest.metrics import metrics_routes
-from serve.rest.models import model_routes
-from serve.rest.observed import Observed
+from serve.rest.metrics import metrics_routes, statistics_routes
+from serve.rest.middleware import Door, Observed
+from serve.rest.models import alias_routes, model_routes, repository_routes
 from serve.rest.predict import Prediction, predict_routes
-from serve.rest.repository import repository_routes
-from serve.rest.statistics import statistics_routes
 from serve.settings import Settings
-from serve.watch.watchers import Watchers
-from serve.workers.colleagues import Colleagues
-from serve.workers.metrics import offer_metrics
+from serve.shared.metrics import offer_metrics
+from serve.shared.worker_group import Colleagues
+
+ASSETS = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon.png": "image/png",
+}
+
+
+def docs_routes(title: str) -> APIRouter:
+    """The page and the files it is made of."""
+    router = APIRouter(prefix="/docs", include_in_schema=False)
+
+    @router.get("")
+    async def page() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=title,
+            swagger_js_url="/docs/swagger-ui-bundle.js",
+            swagger_css_url="/docs/swagger-ui.css",
+            swagger_favicon_url="/docs/favicon.png",
+        )
+
+    @router.get("/{name}")
+    async def asset(name: str) -> Response:
+        if name not in ASSETS:
+            raise HTTPException(404)
+        return Response((files("fastapi_offline") / "static" / name).read_bytes(), media_type=ASSETS[name])
+
+    return router
+
 
 TITLE = "adaptact"
 NOBODY = Watchers()

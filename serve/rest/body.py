@@ -1,16 +1,17 @@
-"""Reading a request's body within limits: the only place that reads one."""
+"""Bodies: read within limits, and answered, compressed where the client asks for it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from serve.engine.errors import MalformedRequestError, quoted
-from serve.protocol.compression import Coding, accepted_coding, decompress, read_coding
-from serve.protocol.text import Value, parse_object
-from serve.rest.cycle import CUT
+from serve.protocol.compression import WORTH_BYTES, Coding, accepted_coding, compress, decompress, read_coding
+from serve.protocol.json_text import Value, parse_object
+from serve.rest.connection import CUT
 from serve.rest.errors import BodyTooLarge, UnsupportedEncoding
 
 JSON_BYTES = b"inference-header-content-length"
@@ -97,3 +98,40 @@ def _json_bytes(text: bytes | None) -> int | None:
             f"`Inference-Header-Content-Length` is not a number of bytes: {quoted(text.decode('latin-1'))}"
         )
     return int(text)
+
+
+Headers = list[tuple[bytes, bytes]]
+JSON = (b"content-type", b"application/json")
+BINARY = (b"content-type", b"application/octet-stream")
+# From here on zlib takes longer than handing the work to another thread and back.
+ENCODE_IN_THREAD_BYTES = 16 * 2**10
+
+
+class Answer(NamedTuple):
+    """A body and its headers, all but its length."""
+
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]] = (JSON,)
+
+    def all_headers(self) -> Headers:
+        """The headers, with the body's length."""
+        return [*self.headers, (b"content-length", b"%d" % len(self.body))]
+
+    def response(self) -> Response:
+        """The answer as the framework gives it."""
+        response = Response(self.body)
+        response.raw_headers = self.all_headers()
+        return response
+
+
+async def encoded(answer: Answer, coding: Coding | None) -> Answer:
+    """The answer in the coding that the client likes best, or as it is where that is not worth it."""
+    if coding is None or len(answer.body) < WORTH_BYTES:
+        return answer
+    if len(answer.body) < ENCODE_IN_THREAD_BYTES:
+        shorter = compress(answer.body, coding)
+    else:
+        shorter = await asyncio.to_thread(compress, answer.body, coding)
+    if shorter is None:
+        return answer
+    return Answer(shorter, [*answer.headers, (b"content-encoding", coding.encode())])

@@ -1,18 +1,65 @@
-"""The web server's bounds: on what a connection sends, how long it takes, and on all of them together."""
+"""The web server's bounds: on what a connection sends, how long it takes, and on all of them."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve.rest.connection import Connection
-from serve.rest.cycle import CUT, CYCLE, name_answer
-from serve.rest.stalls import StallWatch, Waiting
-from serve.watch.access_log import REQUEST_ID, SAFE_ID
+from serve.observe.access_log import REQUEST_ID, SAFE_ID
+from serve.rest.connection import CUT, CYCLE, Connection, name_answer
+
+# Slower than any line that is worth serving, and fast enough that nobody keeps a connection for hours.
+BYTES_PER_SECOND = 500
+Waiting: TypeAlias = Literal["head", "body", "rest", "reader", "next"]
+"""For what a connection waits: for a request's head or body, for the rest of a body that is answered already,
+for the client to read its answer, or for the next request."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    waiting: Waiting
+    request: object
+    since: float
+    moved: int
+
+
+class StallWatch:
+    """What one connection waits for, and since when."""
+
+    def __init__(self, stall_seconds: float, next_seconds: float) -> None:
+        """Nothing has been looked at; the next request may be waited for longer than anything else."""
+        self._stall_seconds = stall_seconds
+        self._next_seconds = next_seconds
+        self._watch: _Watch | None = None
+
+    def stalled(
+        self, waiting: Waiting | None, request: object, moved: Callable[[], int], now: float
+    ) -> Waiting | None:
+        """What it has waited for too long; None if it waits for nothing, for something new, or it goes on.
+
+        `moved` counts bytes of the body that came, or of the answer that went.
+        """
+        watch = self._watch
+        if waiting is None:
+            self._watch = None
+            return None
+        if watch is None or watch.waiting != waiting or watch.request is not request:
+            self._watch = _Watch(waiting, request, now, moved())
+            return None
+        if now - watch.since < (self._next_seconds if waiting == "next" else self._stall_seconds):
+            return None
+        if waiting in ("body", "reader"):
+            came, watch.moved = moved() - watch.moved, moved()
+            if came >= BYTES_PER_SECOND * (now - watch.since):
+                watch.since = now
+                return None
+        return waiting
+
 
 # The web server itself would keep any number of headers and trailers, of any length.
 HEAD_BYTES = 64 * 2**10

@@ -6,13 +6,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
-from serve.protocol.messages import read_request
-from serve.protocol.raw import read_raw_request
+from serve.protocol.messages import read_raw_request, read_request
 from serve.protocol.replies import write_reply
-from serve.rest.answers import BINARY, JSON, Answer, encoded
-from serve.rest.body import JSON_BYTES, read_body, read_head
+from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, encoded, read_body, read_head
 from serve.rest.metrics import Counting
-from serve.rest.notes import NOTES, Notes
+from serve.rest.middleware import NOTES, Notes
 from serve.rest.schemas import ERRORS, INFER, in_version
 
 PATH = "/v2/models/{model}/infer"

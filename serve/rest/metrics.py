@@ -1,20 +1,23 @@
-"""`GET /metrics`, and the counting of inference requests by what was answered."""
+"""`GET /metrics`, and the protocol's statistics of each version."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from types import TracebackType
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
+from serve.engine.states import ModelStatistics
 from serve.rejections import count_rejection
 from serve.rest.connection import GONE
 from serve.rest.errors import status_of
-from serve.rest.schemas import ERRORS
-from serve.workers.colleagues import Colleagues
-from serve.workers.metrics import exposition
+from serve.rest.schemas import ERRORS, ModelName, VersionName
+from serve.shared.metrics import exposition
+from serve.shared.worker_group import Colleagues
 
 CLIENT_CLOSED_REQUEST = 499
 """What logs write of a request that nobody waits for any more; nginx's number, which HTTP does not have."""
@@ -66,3 +69,85 @@ def metrics_routes(colleagues: Colleagues) -> APIRouter:
         return Response(await exposition(colleagues), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+class Duration(BaseModel):
+    """How often something was done, and the nanoseconds it took together."""
+
+    count: int
+    ns: int
+
+
+class InferStatistics(BaseModel):
+    """Requests that were answered, those that failed, and the stages of those answered."""
+
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration
+    cache_miss: Duration
+
+
+class BatchStatistics(BaseModel):
+    """The runs of one number of rows."""
+
+    batch_size: int
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+
+
+class VersionStatistics(BaseModel):
+    """What one version has done since the server started."""
+
+    name: str
+    version: str
+    last_inference: int
+    """Milliseconds since 1970; 0 for never."""
+    inference_count: int
+    """Rows."""
+    execution_count: int
+    """Runs."""
+    inference_stats: InferStatistics
+    batch_stats: list[BatchStatistics]
+
+
+class Statistics(BaseModel):
+    """Each version's statistics."""
+
+    model_stats: list[VersionStatistics]
+
+
+def statistics_routes(engine: Engine) -> APIRouter:
+    """The routes of statistics; to be included before those of a model, which `stats` might be."""
+    router = APIRouter(prefix="/v2/models", tags=["models"], responses=ERRORS)
+
+    @router.get("/stats")
+    async def all_statistics() -> Statistics:
+        """What every version has done."""
+        return _written(await engine.statistics())
+
+    @router.get("/{model}/stats")
+    async def model_statistics(model: ModelName) -> Statistics:
+        """What each version of the model has done."""
+        return _written(await engine.statistics(model))
+
+    @router.get("/{model}/versions/{version}/stats")
+    async def version_statistics(model: ModelName, version: VersionName) -> Statistics:
+        """What this version has done."""
+        return _written(await engine.statistics(model, version))
+
+    return router
+
+
+def _written(found: list[ModelStatistics]) -> Statistics:
+    return Statistics(model_stats=[_version(each) for each in found])
+
+
+def _version(found: ModelStatistics) -> VersionStatistics:
+    told = asdict(found)
+    stages = {name: told[name] for name in InferStatistics.model_fields}
+    return VersionStatistics.model_validate(told | {"inference_stats": stages})

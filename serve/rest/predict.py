@@ -11,10 +11,9 @@ from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
-from serve.rest.answers import Answer, encoded
-from serve.rest.body import read_body, read_head
+from serve.rest.body import Answer, encoded, read_body, read_head
 from serve.rest.metrics import Counting
-from serve.rest.notes import NOTES, Notes
+from serve.rest.middleware import NOTES, Notes
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, in_version
 
 PATH = "/v1/models/{model}:predict"

@@ -7,7 +7,7 @@ from fastapi import Path
 from pydantic import BaseModel
 
 from serve.engine.datatypes import BY_NAME
-from serve.log_settings import MAX_VERBOSE
+from serve.observe.log_settings import MAX_VERBOSE
 from serve.protocol.parameters import MAX_NUMBER
 from serve.rest.body import DIGITS
 

@@ -1,6 +1,7 @@
-"""The web server around the application, and its graceful end."""
+"""The socket, the web server around the application, and its graceful end."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serve.access.tls import Tls
+from serve.engine.errors import ListenError
 from serve.rest.http import Bodies, BoundedHttp, Limits
 from serve.settings import Settings
 
@@ -22,7 +24,6 @@ KEEP_ALIVE_SECONDS = 75
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
 # All large bodies together may be as large as so many of the largest.
 LARGEST_BODIES = 16
-
 Drain = Callable[[float], Awaitable[None]]
 
 
@@ -141,3 +142,22 @@ def limits_of(settings: Settings) -> Limits:
 
 def _exit(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address; raises `ListenError` if that is taken, unknown or not allowed."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        # A name that cannot be resolved has its own numbers; for the rest Python adds the address once more.
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise ListenError(f"cannot listen on `{host}` port `{port}`: {reason}") from error
+
+
+def url(listener: socket.socket, scheme: str = "http") -> str:
+    """Where a browser on this machine finds the server."""
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from serve.engine.errors import ConfigError, EngineError, ModelRefusedError
-from serve.workers.channel import ChannelClosedError, Json
+from serve.shared.channel import ChannelClosedError, Json
 from serve.workers.spawn import Worker
 
 log = logging.getLogger("adaptact")

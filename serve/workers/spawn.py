@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeAlias
 
-from serve.workers.channel import Channel, Json
-from serve.workers.shared import Count, new_count
+from serve.shared.channel import Channel, Json
+from serve.shared.numbers import Count, new_count
 
 Answer: TypeAlias = Callable[["Worker", str, list[Json]], Awaitable[Json]]
 """What the supervisor answers a worker that asks."""

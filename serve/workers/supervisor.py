@@ -11,11 +11,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from serve.engine.errors import StartupError, UnsupportedError
+from serve.shared.channel import Json
+from serve.shared.numbers import new_limits
+from serve.shared.worker_group import CATCH_UP, EVERYBODY, READY
 from serve.workers.changes import Changes
-from serve.workers.channel import Json
-from serve.workers.colleagues import CATCH_UP, EVERYBODY, READY
-from serve.workers.dealing import Dealer
-from serve.workers.shared import new_limits
+from serve.workers.connections import Dealer
 from serve.workers.spawn import Worker, spawn
 
 if TYPE_CHECKING:

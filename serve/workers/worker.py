@@ -16,14 +16,14 @@ from typing import Any
 import typer
 
 from serve.engine.errors import StartupError
-from serve.process import Process, opened
 from serve.rest.http import BoundedHttp, Limits
 from serve.rest.server import Server, configured, limits_of, stop_cleanly_on_signals
 from serve.settings import Settings
-from serve.workers.channel import Channel, ChannelClosedError
-from serve.workers.colleagues import CATCH_UP, READY, ManyColleagues
-from serve.workers.dealing import SURPLUS
-from serve.workers.shared import Count, shared_limits
+from serve.shared.channel import Channel, ChannelClosedError
+from serve.shared.numbers import Count, shared_limits
+from serve.shared.worker_group import CATCH_UP, READY, ManyColleagues
+from serve.workers.connections import SURPLUS
+from serve.workers.server_process import Process, opened
 
 log = logging.getLogger("adaptact")
 

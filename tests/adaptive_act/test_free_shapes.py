@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import PAU, PWLU, Activation, HermitePolynomial
-from adaptive_act.activations.pau import REACH
+from adaptive_act.activations.rational import REACH
 from adaptive_act.plain import PLAIN
 
 KNOTS = torch.arange(7) / 6

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from convert.rewriting.graph import layer_of
+from convert.graph.nodes import layer_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Plant = Callable[[ir.Model], None]

@@ -9,9 +9,9 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from convert.artefact.file import serialise
-from convert.optimise import Optimised, optimise
-from convert.rewriting.rule import Rule
-from convert.runtime import Session
+from convert.graph.rule import Rule
+from convert.model_io.runtime import Session
+from convert.rewriting.optimise import Optimised, optimise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from adaptive_act import ACTIVATIONS, model_factory, save
 from convert.artefact.file import serialise
-from convert.export import export
-from convert.fold import fold
-from convert.inputs import InputSpec, parse_input
-from convert.optimise import Optimised, optimise
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.runtime import Session
+from convert.model_io.samples import generated
 from convert.parity.criterion import Comparison, compare, scales
-from convert.parity.samples import generated
-from convert.runtime import Session
-from convert.verify import Original, run_set
+from convert.parity.verify import Original, run_set
+from convert.rewriting.optimise import Optimised, optimise
+from convert.sources.export import export
+from convert.sources.fold import fold
 
 IMAGES = parse_input("image:float32[N,3,8,8]")
 

@@ -13,15 +13,15 @@ import torch
 
 from convert.errors import SourceError, printable
 from convert.evidence.inspection import inspect, require_data
-from convert.inputs import parse_input
-from convert.load import load
-from convert.parity.samples import read_samples
+from convert.model_io.inputs import parse_input
+from convert.model_io.samples import read_samples
 from convert.sources import bounds
+from convert.sources.load import load
 from tests.convert.elsewhere import Outcome, outcome_of
+from tests.convert.manifest.test_manifest import MANIFEST
 from tests.convert.models import checkpoint
 from tests.convert.sources import files
 from tests.convert.sources.test_graph import HOSTILE
-from tests.convert.test_manifest import MANIFEST
 
 SECONDS = 60.0
 MEMORY = 640 * 2**20  # bytes beyond what the process holds

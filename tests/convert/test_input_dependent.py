@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from adaptive_act import ACTIVATIONS, Activation, MetaACON
-from convert.inputs import parse_input
-from convert.optimise import Dropped, kept, optimise
+from convert.model_io.inputs import parse_input
+from convert.rewriting.optimise import Dropped, kept, optimise
 from tests.convert.models import activation, comparisons, exported, optimised_graph
 
 IMAGES = parse_input("x:float32[N,3,5,6]")

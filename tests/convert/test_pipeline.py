@@ -14,18 +14,18 @@ from torch import nn
 
 from adaptive_act import Activation
 from convert.errors import DestinationError, ExportError, ParityError, SourceError, UsageError
-from convert.fold import fold
-from convert.inputs import parse_input
-from convert.load import digest_of
-from convert.manifest import KEY, Manifest
+from convert.graph.nodes import Edit, attribute
+from convert.graph.rule import FIRED, Outcome, Rule
+from convert.manifest.manifest import KEY, Manifest
+from convert.model_io.inputs import parse_input
+from convert.model_io.runtime import PROVIDERS, Array
+from convert.parity.verify import Original
 from convert.pipeline import STAGES, convert
 from convert.precision.budgets import Precision
-from convert.rewriting.graph import Edit, attribute
-from convert.rewriting.rule import FIRED, Outcome, Rule
 from convert.rules import RULES
-from convert.runtime import PROVIDERS, Array
-from convert.tune import Tuning
-from convert.verify import Original
+from convert.sources.fold import fold
+from convert.sources.source import digest_of
+from convert.tuning.tune import Tuning
 from tests.convert.models import checkpoint, classifier
 
 
@@ -255,7 +255,7 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
         return FIRED
 
     spoiled = Rule("off_by_a_little", ("Elu",), off_by_a_little)
-    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
     manifest = convert(source, tmp_path / "m.onnx")
     (dropped,) = manifest.dropped
     assert dropped.rule == "off_by_a_little"
@@ -288,7 +288,7 @@ def test_a_rule_whose_operators_cannot_be_run_is_dropped_and_named(
     precision: Precision, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled = Rule("no_kernel", ("Elu",), _no_kernel)
-    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
     manifest = convert(source, tmp_path / "m.onnx", precision=precision)
     (dropped,) = manifest.dropped
     assert dropped.rule == "no_kernel"
@@ -300,7 +300,7 @@ def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled = Rule("no_such_sizes", ("Elu",), _no_such_sizes)
-    monkeypatch.setattr("convert.optimise.RULES", (spoiled, *RULES))
+    monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
     (dropped,) = convert(source, tmp_path / "m.onnx").dropped
     assert dropped.rule == "no_such_sizes"
     assert dropped.reason.startswith("ONNX Runtime cannot run the graph")

@@ -7,13 +7,13 @@ import onnx_ir as ir
 import pytest
 
 from convert.evidence.inspection import inspect
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Outcome, Rule
 from convert.pipeline import STAGES, convert
 from convert.precision.budgets import Asked, Precision
-from convert.rewriting.graph import Edit
-from convert.rewriting.rule import FIRED, Outcome, Rule
-from convert.tune import FASTER, NOT_EXACT, Tuning
+from convert.rewriting.forms import ALTERNATIVES
 from convert.tuning import cache
-from convert.tuning.forms import ALTERNATIVES
+from convert.tuning.tune import FASTER, NOT_EXACT, Tuning
 from tests.convert.models import checkpoint
 from tests.convert.tuning.machine import Planted
 
@@ -59,7 +59,7 @@ def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
 
     spoiled = Rule("elu_as_sum", ("Elu",), too_deep)
     others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
-    monkeypatch.setattr("convert.tuning.plan.ALTERNATIVES", (*others, spoiled))
+    monkeypatch.setattr("convert.rewriting.plan.ALTERNATIVES", (*others, spoiled))
     manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning())
     assert [one.rule for one in manifest.dropped] == ["elu_as_sum"]
     assert manifest.tuning is not None

@@ -7,15 +7,15 @@ import pytest
 
 from convert.artefact.file import serialise
 from convert.errors import ParityError
-from convert.optimise import optimise
+from convert.graph.nodes import Edit, constant
+from convert.graph.rule import FIRED, Outcome, Rule
+from convert.model_io.runtime import Session
+from convert.model_io.samples import SampleSet, generated
 from convert.parity.divergence import first_difference
 from convert.parity.locate import Suspects
-from convert.parity.samples import SampleSet, generated
-from convert.rewriting.graph import Edit, constant
-from convert.rewriting.rule import FIRED, Outcome, Rule
+from convert.parity.verify import Original, Parity, measure, verify
+from convert.rewriting.optimise import optimise
 from convert.rules import RULES
-from convert.runtime import Session
-from convert.verify import Original, Parity, measure, verify
 from tests.convert.faults import FAULTS, Fault
 from tests.convert.models import IMAGES, exported
 from tests.convert.network import network

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from adaptive_act import ACTIVATIONS
-from convert.inputs import parse_input
-from convert.optimise import optimise
+from convert.model_io.inputs import parse_input
+from convert.rewriting.optimise import optimise
 from tests.convert.models import Side, activation, comparisons, exported, optimised_graph
 
 ROWS = parse_input("x:float32[N,6]")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from convert.artefact.file import serialise
-from convert.optimise import FIRINGS_PER_NODE, optimise
+from convert.rewriting.optimise import FIRINGS_PER_NODE, optimise
 from tests.convert.graphs import ROWS, constant, graph, parsed, run
 
 WIDE = "float[N,4,5,5]"

@@ -17,11 +17,11 @@ from torch.onnx.errors import OnnxExporterError
 
 from adaptive_act import ACTIVATIONS
 from convert.artefact.file import serialise
-from convert.export import export
-from convert.fold import fold
-from convert.optimise import optimise
-from convert.runtime import Session
+from convert.model_io.runtime import Session
+from convert.rewriting.optimise import optimise
 from convert.sources.constants import fold_constants
+from convert.sources.export import export
+from convert.sources.fold import fold
 from tests.convert.graphs import samples
 from tests.convert.models import IMAGES, activation
 

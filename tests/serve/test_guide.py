@@ -16,7 +16,7 @@ from serve.cli import default_of
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
 from serve.protocol.images import IMAGE_PIXELS, REQUEST_PIXELS
-from serve.protocol.text import MAX_VALUES
+from serve.protocol.json_text import MAX_VALUES
 from serve.rest.errors import STATUS
 from serve.settings import Settings
 from tests.serve import models

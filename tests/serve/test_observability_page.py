@@ -12,8 +12,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.engine.metrics import Reason
+from serve.observe.access_log import SAFE_ID
 from serve.settings import Settings
-from serve.watch.access_log import SAFE_ID
 from tests.serve import models
 from tests.serve.pages import page
 from tests.serve.process import ServerProcess

@@ -2,8 +2,7 @@ import dataclasses
 from pathlib import Path
 
 from serve.engine.config import ModelConfig
-from serve.engine.options import EngineOptions
-from serve.engine.policies import Policies
+from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
 from serve.options import engine_options
 from serve.settings import Settings

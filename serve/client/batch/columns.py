@@ -1,14 +1,17 @@
-"""The columns of a table for tensors: `x` for one value a row, `x[0]`, `x[1]` or `x[0,1]` for more."""
+"""The columns of a table for tensors, and their values in the datatype and shape that an input has."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from math import isinf, prod
+from typing import Any
 
 import numpy as np
 
 from serve.client.errors import InvalidFileError
 from serve.client.replies import ModelMetadata, TensorMetadata
+from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.signature import Array
 
 INDEXED = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
@@ -99,3 +102,130 @@ def fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
 def _shown(names: Iterable[str]) -> str:
     found = [f"`{name[:100]}`" for name in names]
     return ", ".join(found[:10]) + (", ..." if len(found) > 10 else "") or "none"
+
+
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def fitted(spec: TensorMetadata, array: Array) -> Array:
+    """The array in the input's datatype with the same values, floats rounded; raises `InvalidFileError`."""
+    known = BY_NAME.get(spec.datatype)
+    if known is None:
+        raise InvalidFileError(
+            f"input `{spec.name}` is of `{spec.datatype}`, which this client does not know"
+        )
+    if not array.ndim or not spec.shape or not fits(array.shape[1:], spec.shape[1:]):
+        raise InvalidFileError(
+            f"array `{spec.name}` has the shape `{list(array.shape)}`, the input takes `{list(spec.shape)}`"
+        )
+    if array.dtype == known.dtype or known.name in ("BYTES", "BF16"):
+        return _as_it_is(spec, array)
+    if not np.can_cast(array.dtype, known.dtype, "same_kind"):
+        raise InvalidFileError(
+            f"array `{spec.name}` is of `{array.dtype}`, which cannot become the input's `{spec.datatype}`"
+        )
+    try:
+        with np.errstate(over="raise"):
+            cast = array.astype(known.dtype)
+    except FloatingPointError as error:
+        raise InvalidFileError(f"array `{spec.name}` has values too large for `{spec.datatype}`") from error
+    if array.dtype.kind in "iu" and not _same_wholes(array, cast):
+        raise InvalidFileError(f"array `{spec.name}` has whole numbers that `{spec.datatype}` cannot hold")
+    return cast
+
+
+def from_texts(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
+    """The texts as the input's values, each row in the shape that it takes; raises `InvalidFileError`."""
+    width = len(rows[0])
+    shape = _row_shape(spec, width)
+    dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
+    if dtype == BFLOAT16:
+        raise InvalidFileError(f"input `{spec.name}` is of `{spec.datatype}`, which a table cannot hold")
+    read = _reader(dtype)
+    values: list[list[object]] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            values.append([read(text) for text in row])
+        except ValueError as error:
+            raise InvalidFileError(
+                f"row {number}: the columns of input `{spec.name}` hold a value that is no "
+                f"`{spec.datatype}`: {error}"
+            ) from error
+    return np.array(values, dtype).reshape(len(rows), *shape)
+
+
+def _reader(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
+    """What reads a value of the dtype; it raises `ValueError` for a text that is none."""
+    if dtype.kind == "b":
+        return _truth
+    if dtype.kind in "iu":
+        return partial(_whole, np.iinfo(dtype.name))
+    return partial(_float, dtype, _exact_below(dtype)) if dtype.kind == "f" else str
+
+
+def _truth(text: str) -> bool:
+    if text.strip().lower() not in TRUTHS:
+        raise ValueError(f"`{text[:40]}`")
+    return TRUTHS[text.strip().lower()]
+
+
+def _whole(limits: np.iinfo[np.integer[Any]], text: str) -> int:
+    value = int(_number(text))
+    if not limits.min <= value <= limits.max:
+        raise ValueError(f"`{text[:40]}` is out of range")
+    return value
+
+
+def _float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
+    value = float(_number(text))
+    if -exact < value < exact:
+        return value
+    with np.errstate(over="ignore"):
+        held = float(dtype.type(value))
+    if isinf(held) and "inf" not in text.lower():
+        raise ValueError(f"`{text[:40]}` is out of range")
+    if text.strip().lstrip("+-").isdecimal() and int(text) != held:
+        raise ValueError(f"`{text[:40]}` is a whole number that it cannot hold")
+    return value
+
+
+def _number(text: str) -> str:
+    """The text; Python alone takes `1_0` for ten."""
+    if "_" in text:
+        raise ValueError(f"`{text[:40]}`")
+    return text
+
+
+def _exact_below(dtype: np.dtype[np.generic]) -> int:
+    """The floats below it, and above its negative, hold every whole number."""
+    return int(2 ** (np.finfo(dtype.name).nmant + 1))
+
+
+def _same_wholes(array: Array, cast: Array) -> bool:
+    """Whether the cast changed no whole number."""
+    if cast.dtype.kind != "f":
+        return np.array_equal(cast, array)
+    exact = _exact_below(cast.dtype)
+    large = np.greater_equal(array, exact) | np.less_equal(array, -exact)
+    # Python compares a float with a whole number as they are, numpy after it has rounded the one.
+    return bool(cast[large].tolist() == array[large].tolist())
+
+
+def _row_shape(spec: TensorMetadata, width: int) -> list[int]:
+    """The shape of one row with so many values: at most one size that varies is told by them."""
+    if not spec.shape:
+        raise InvalidFileError(f"input `{spec.name}` has no dimension for rows")
+    inner = list(spec.shape[1:])
+    known = prod(size for size in inner if size != -1)
+    if inner.count(-1) > 1 or (width % known if -1 in inner and known else width != known):
+        raise InvalidFileError(
+            f"input `{spec.name}` takes rows of the shape `{inner}`, which `{width}` columns cannot be"
+        )
+    return [width // known if size == -1 else size for size in inner]
+
+
+def _as_it_is(spec: TensorMetadata, array: Array) -> Array:
+    kinds = "US" if spec.datatype == "BYTES" else array.dtype.kind
+    if array.dtype.kind not in kinds:
+        raise InvalidFileError(f"array `{spec.name}` is of `{array.dtype}`, the input takes texts")
+    return array

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from serve.client.errors import ClientError, InvalidFileError
-from serve.client.fields import Fields, parse
+from serve.client.replies import Fields, parse
 from serve.client.tensors import described, message, read
 from serve.engine.signature import Array
 

@@ -1,4 +1,4 @@
-"""A whole file asked about, batch by batch, from where an earlier run ended."""
+"""A whole file predicted, batch by batch, from where an earlier run ended."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -9,15 +9,44 @@ from typing import TypeAlias
 
 import numpy as np
 
-from serve.client.batch.image_rows import ImageRows, read_image_rows
 from serve.client.batch.journal import Job, Journal
-from serve.client.batch.plan import Plan, make_plan
 from serve.client.batch.results import write_results
-from serve.client.batch.tensor_rows import TensorRows, read_tensor_rows
+from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
 from serve.client.replies import ModelMetadata
 from serve.client.synchronous import Client
 from serve.engine.signature import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """So many rows, asked for in batches of so many; the last may be smaller."""
+
+    rows: int
+    batch: int
+
+    def batches(self) -> Iterator[tuple[int, int]]:
+        """The first row of each batch, and the one after its last."""
+        return ((start, min(start + self.batch, self.rows)) for start in range(0, self.rows, self.batch))
+
+
+def make_plan(rows: int, batch: int, model: ModelMetadata) -> Plan:
+    """Batches of the size asked for, or of the one that the model takes; raises `InvalidFileError`."""
+    fixed = {spec.shape[0] for spec in model.inputs if spec.shape and spec.shape[0] != -1}
+    if len(fixed) > 1:
+        raise InvalidFileError(
+            f"model `{model.name}` has inputs whose first sizes differ: `{sorted(fixed)}`; "
+            "it does not take rows"
+        )
+    if not fixed:
+        return Plan(rows, batch)
+    size = max(1, fixed.pop())
+    if rows % size:
+        raise InvalidFileError(
+            f"model `{model.name}` takes `{size}` rows at once, and the input has `{rows}`, no multiple of it"
+        )
+    return Plan(rows, size)
+
 
 SUFFIXES = (".npz", ".csv")
 LOOK_SECONDS = 0.5

@@ -11,8 +11,7 @@ from adaptive_act import PWLU, DYReLU, PReLU, named_activations
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain import Drift, drift_figure, read_tracks
 from adaptive_act.explain.drift import MOST_RECORDS
-from adaptive_act.training.monitor import Monitor
-from adaptive_act.training.writers import CSVWriter
+from adaptive_act.training.monitor import CSVWriter, Monitor
 from tests.adaptive_act.explain.models import data, learned
 
 

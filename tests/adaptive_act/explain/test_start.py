@@ -9,7 +9,7 @@ from torch import nn
 from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, Affine, PReLU, named_activations, swap
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.start import INITIAL, places, start_of
-from adaptive_act.swapping.swap import Kind
+from adaptive_act.swapping.replace import Kind
 
 POINTS = torch.linspace(-3, 3, 31, dtype=torch.float64)
 SWAPS: list[tuple[nn.Module, Kind]] = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptive_act.study import Training, cost, exported, study
+from adaptive_act.study import Training, cost, study
 from adaptive_act.study.data import Data, load
 from adaptive_act.study.plan import run_spec
 from adaptive_act.study.specs import RunSpec
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = replace(plan("ABU", seeds=1, training=Training(epochs=1, batch=64)), cost=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "ROUNDS", 7)
-        patch.setattr(exported, "ROUNDS", 7)
+        patch.setattr(cost, "ROUNDS", 7)
         study(asked, folder, jobs=1)
     return folder
 
@@ -62,7 +62,7 @@ def test_without_the_exporter_the_report_says_so(
     asked = plan("ABU", seeds=1, training=Training(epochs=1, batch=64))
     data = load(asked.data)
     specs = [run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
-    found = exported.exported_latencies(specs, data, folder, jobs=1)
+    found = cost.exported_latencies(specs, data, folder, jobs=1)
     assert set(found) == {"ReLU", "ABU"}
     assert all("adaptact[convert]" in str(reason) for reason in found.values())
 
@@ -79,9 +79,9 @@ def test_a_variant_that_cannot_be_exported_leaves_the_others_measured(
         shutil.copy(small, destination)
         return "parity failed" if spec.variant == "PELU" else None
 
-    monkeypatch.setattr(exported, "_export", export)
-    monkeypatch.setattr(exported, "ROUNDS", 7)
-    found = exported.exported_latencies(specs, data, folder, jobs=2)
+    monkeypatch.setattr(cost, "_export", export)
+    monkeypatch.setattr(cost, "ROUNDS", 7)
+    found = cost.exported_latencies(specs, data, folder, jobs=2)
     assert found["PELU"] == "parity failed"
     assert isinstance(found["ABU"], Mean)
     assert math.isfinite(found["ABU"].mean)

@@ -16,8 +16,9 @@ from convert.artefact.external import placed
 from convert.artefact.file import serialise, write
 from convert.artefact.placement import Placement
 from convert.errors import DestinationError, UsageError
-from convert.load import digest_of, load
 from convert.pipeline import convert
+from convert.sources.load import load
+from convert.sources.source import digest_of
 from tests.convert.sources import files
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from convert.artefact.file import require_writable, serialise, write
 from convert.errors import DestinationError, ExportError
-from convert.manifest import KEY
+from convert.manifest.manifest import KEY
 from tests.convert.graphs import constant, graph, parsed
-from tests.convert.test_manifest import MANIFEST
+from tests.convert.manifest.test_manifest import MANIFEST
 
 SECRET = "/home/somebody/model.py line 7"
 

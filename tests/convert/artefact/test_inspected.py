@@ -17,13 +17,13 @@ from convert.artefact.file import serialise
 from convert.commands.inspect import main
 from convert.evidence.inspection import inspect
 from convert.evidence.report import report
-from convert.manifest import Manifest
-from convert.opset import OPSETS
+from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
+from convert.sources.opset import OPSETS
 from tests.convert.graphs import constant, graph, parsed
 from tests.convert.keys import keys
+from tests.convert.manifest.test_manifest import MANIFEST
 from tests.convert.models import checkpoint, classifier
-from tests.convert.test_manifest import MANIFEST
 
 # The version of the format that each release of ONNX with a new opset brought.
 # Source: ONNX, Versioning, https://github.com/onnx/onnx/blob/main/docs/Versioning.md#released-versions

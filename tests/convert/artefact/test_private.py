@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from convert.signature import split
+from convert.manifest.signature import split
 from tests.convert.keys import keys
 from tests.convert.models import checkpoint, classifier
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from convert.artefact.file import serialise
 from convert.artefact.signing import sign
 from convert.errors import SignatureError, UsageError
-from convert.manifest import DataRecord
-from convert.signature import KEY, fingerprint, require_data, signer, split, verify
+from convert.manifest.manifest import DataRecord
+from convert.manifest.signature import KEY, fingerprint, require_data, signer, split, verify
 from tests.convert.graphs import constant, graph, parsed
 from tests.convert.keys import PASSWORD, Keys, keys
 

@@ -12,8 +12,8 @@ from google.protobuf import text_format
 
 from convert.artefact.triton import config_pbtxt
 from convert.errors import UsageError
-from convert.manifest import Manifest, SetRecord, TensorRecord
-from tests.convert.test_manifest import MANIFEST
+from convert.manifest.manifest import Manifest, SetRecord, TensorRecord
+from tests.convert.manifest.test_manifest import MANIFEST
 
 
 @pytest.fixture(scope="module")

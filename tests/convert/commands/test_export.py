@@ -17,7 +17,7 @@ from convert.errors import (
     UsageError,
 )
 from convert.evidence.inspection import inspect
-from convert.signature import verify
+from convert.manifest.signature import verify
 from tests.convert.keys import PASSWORD, keys
 from tests.convert.models import checkpoint, classifier
 

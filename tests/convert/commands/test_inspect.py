@@ -11,10 +11,10 @@ import pytest
 
 from convert.commands.ending import FAILED, FINE, WRONG_USE
 from convert.commands.inspect import main
-from convert.manifest import Manifest
+from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
+from tests.convert.manifest.test_manifest import TUNING
 from tests.convert.models import checkpoint
-from tests.convert.test_manifest import TUNING
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from rich.console import Console
 from convert.commands.options import json_object, tolerances, tuning
 from convert.commands.progress import Progress
 from convert.errors import UsageError
-from convert.tune import SECONDS, Tuning
+from convert.tuning.tune import SECONDS, Tuning
 
 
 def test_tuning_is_what_the_options_say() -> None:

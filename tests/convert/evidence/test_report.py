@@ -1,14 +1,22 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convert.artefact.file import serialise
 from convert.evidence.inspection import Inspected, inspect
-from convert.evidence.report import passed, report
-from convert.manifest import AgreementRecord, DroppedRecord, Manifest, ReachRecord, StartRecord
+from convert.evidence.report import curves_picture, passed, report
+from convert.manifest.manifest import (
+    ActivationRecord,
+    AgreementRecord,
+    DroppedRecord,
+    Manifest,
+    ReachRecord,
+    StartRecord,
+)
 from tests.convert.graphs import constant, graph, parsed
-from tests.convert.test_manifest import MANIFEST, TUNING
+from tests.convert.manifest.test_manifest import MANIFEST, TUNING
 
 
 def _full() -> Manifest:
@@ -92,3 +100,27 @@ def test_names_in_the_file_are_text_and_never_markup(tmp_path: Path) -> None:
 
 def test_a_file_without_a_manifest_has_a_page(tmp_path: Path) -> None:
     assert "adaptact did not write this file" in report(_file(tmp_path, None))
+
+
+OLD = MANIFEST.activations[0]  # of a version that knew neither start nor reach
+NEW = dataclasses.replace(
+    OLD,
+    start=StartRecord("the fixed point", {}, tuple(OLD.curve.points for _ in OLD.curve.values)),
+    reach=ReachRecord(100, -1.0, 1.0, (0.25, 0.75), 0.25),
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "parts", "named"), [(OLD, 1, ["learned"]), (NEW, 2, ["learned", "start", "what reached it"])]
+)
+def test_only_what_the_manifest_holds_is_drawn_and_named(
+    one: ActivationRecord, parts: int, named: list[str]
+) -> None:
+    figure = curves_picture([one])
+    (legend,) = figure.legends
+    assert len(figure.axes) == parts
+    assert [text.get_text() for text in legend.get_texts()] == named
+    curve = figure.axes[0].lines[2]  # after the two lines through zero
+    assert np.asarray(curve.get_xydata()).tolist() == [
+        list(point) for point in zip(one.curve.points, one.curve.values[0], strict=True)
+    ]

@@ -8,13 +8,13 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from convert.export import export
-from convert.fold import fold
-from convert.inputs import InputSpec, parse_input
-from convert.optimise import optimise
-from convert.parity.samples import Array, SampleSet
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.samples import Array, SampleSet
+from convert.parity.verify import Original
 from convert.precision.calibration import Calibration
-from convert.verify import Original
+from convert.rewriting.optimise import optimise
+from convert.sources.export import export
+from convert.sources.fold import fold
 from tests.convert.models import IMAGES, activation, classifier, optimised_graph
 
 ROWS = parse_input("row:float32[N,16]")

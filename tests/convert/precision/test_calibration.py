@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from convert.errors import UsageError
-from convert.parity.samples import Array
+from convert.model_io.samples import Array
 from convert.precision import calibration
-from convert.precision.calibration import read_calibration
-from convert.precision.labels import labels_of
+from convert.precision.calibration import labels_of, read_calibration
 from tests.convert.precision.networks import ROWS, data, given, network
 
 

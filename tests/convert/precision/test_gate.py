@@ -1,8 +1,8 @@
 import pytest
 
 from convert.artefact.file import serialise
+from convert.model_io.runtime import Session
 from convert.precision.gate import RANKED_SAMPLES, Judge
-from convert.runtime import Session
 from tests.convert.precision.networks import ROWS, data, given, network, original
 
 

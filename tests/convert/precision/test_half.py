@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from convert.artefact.file import serialise
-from convert.inputs import parse_input
+from convert.model_io.inputs import parse_input
 from convert.precision.half import LARGEST_HALF, Half
-from convert.precision.scheme import Ranges
-from convert.precision.sites import sites
+from convert.precision.sites import Ranges, sites
 from tests.convert.models import exported, optimised_graph
 from tests.convert.precision.networks import data, network
 

@@ -10,7 +10,7 @@ import torch
 
 from convert.commands import export, inspect, verify
 from convert.commands.ending import FINE, PARITY_FAILED, WRONG_USE
-from convert.manifest import KEY, Manifest
+from convert.manifest.manifest import KEY, Manifest
 from tests.convert.models import checkpoint, classifier
 
 

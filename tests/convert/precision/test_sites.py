@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from convert.inputs import parse_input
+from convert.model_io.inputs import parse_input
 from convert.precision.sites import Site, is_linear, sites
 from tests.convert.models import activation, optimised_graph
 from tests.convert.network import network as branched

@@ -1,6 +1,6 @@
 import pytest
 
-from convert.optimise import optimise
+from convert.rewriting.optimise import optimise
 from convert.rules.elu_to_exp import RULE
 from tests.convert.graphs import (
     IMAGE,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from convert.inputs import InputSpec, parse_input
+from convert.model_io.inputs import InputSpec, parse_input
 from tests.convert.models import activation
 
 ROWS = parse_input("x:float32[N,4]")

@@ -19,13 +19,13 @@ import numpy as np
 from convert.artefact.signing import sign
 from convert.errors import ConversionError
 from convert.evidence.inspection import inspect, require_data
-from convert.load import load
-from convert.manifest import KEY
-from convert.parity.samples import read_samples
-from convert.signature import load_public_key, verify
+from convert.manifest.manifest import KEY
+from convert.manifest.signature import load_public_key, verify
+from convert.model_io.samples import read_samples
+from convert.sources.load import load
 from tests.convert.keys import keys
+from tests.convert.manifest.test_manifest import MANIFEST
 from tests.convert.sources import files
-from tests.convert.test_manifest import MANIFEST
 
 MEMORY = 16 * 2**30  # bytes of addresses: torch alone takes some five
 _WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0")

@@ -9,10 +9,10 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from convert.errors import SourceError, UsageError
-from convert.inputs import InputSpec, parse_input
-from convert.load import load
+from convert.model_io.inputs import InputSpec, parse_input
 from convert.sources.bounds import require_bounded, require_small_values
-from convert.sources.wide import Wide
+from convert.sources.float64_reference import Wide
+from convert.sources.load import load
 from tests.convert.sources import files
 
 X = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))

@@ -11,11 +11,11 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import nn
 
-from convert.inputs import InputSpec, parse_input
-from convert.load import digest_of
-from convert.manifest import Manifest
+from convert.manifest.manifest import Manifest
+from convert.model_io.inputs import InputSpec, parse_input
 from convert.pipeline import convert
-from convert.sources.pickled import PickleWarning
+from convert.sources.source import digest_of
+from convert.sources.state import PickleWarning
 from tests.convert.sources import files
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from convert.errors import SourceError, UsageError
-from convert.inputs import InputSpec, parse_input
-from convert.load import load
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.sources.load import load
 from convert.sources.program import Program
 from tests.convert.sources import files
 

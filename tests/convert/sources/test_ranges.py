@@ -3,8 +3,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convert.inputs import InputSpec, parse_input
-from convert.parity.samples import generated
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.samples import generated
 from convert.sources.ranges import with_ranges
 from tests.convert.sources.files import TOKENS, Tagger
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from convert.errors import SourceError
-from convert.load import load
+from convert.sources.load import load
 from tests.convert.sources import files
 
 

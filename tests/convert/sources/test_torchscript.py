@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from convert.errors import SourceError, UsageError
-from convert.forward import in_float64
-from convert.load import load
+from convert.model_io.forward import in_float64
+from convert.sources.load import load
 from tests.convert.sources import files
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from convert.manifest.fields import TuningRecord
 from convert.tuning import cache
-from convert.tuning.fields import TuningRecord
 
 RECORD = TuningRecord("cpu", 1, (1, 16), "a CPU", 60.0, 12.5, 0.01, (), (), (), "decided")
 KEY = cache.key_of(b"graph", "cpu", 1, (1, 16))

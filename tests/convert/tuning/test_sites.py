@@ -1,5 +1,5 @@
+from convert.rewriting.plan import table
 from convert.rules import RULES
-from convert.tuning.plan import table
 from convert.tuning.sites import groups
 from tests.convert.graphs import constant, graph, parsed
 

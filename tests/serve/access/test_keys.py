@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.access import keys, watched
+from serve.access import keys, reloaded_file
 from serve.access.errors import KeysFileError
 from serve.access.keys import KeysFile, entry, key_digest, new_secret, read_keys
 
@@ -58,7 +58,7 @@ def test_keys_are_compared_in_constant_time(file: Path, monkeypatch: pytest.Monk
 
 
 def test_a_changed_file_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
     served = KeysFile(file)
     file.write_text(entry("new", "another", frozenset({"admin"})))
     assert served.find(SECRET) is None
@@ -69,7 +69,7 @@ def test_a_changed_file_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_that_breaks_leaves_the_old_keys_valid(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str | None
 ) -> None:
-    monkeypatch.setattr(watched, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
     served = KeysFile(file)
     file.unlink()
     if broken is not None:

@@ -10,7 +10,7 @@ import pytest
 from serve.access import limits
 from serve.access.errors import ClientLimitError
 from serve.access.limits import MEMORY_BYTES, ClientLimits
-from serve.workers.shared import new_limits
+from serve.shared.numbers import new_limits
 from tests.waiting import SECONDS
 
 
@@ -94,7 +94,7 @@ TAKE = """
 import sys
 from serve.access import limits
 from serve.access.errors import ClientLimitError
-from serve.workers.shared import shared_limits
+from serve.shared.numbers import shared_limits
 
 limits.BURST_SECONDS, taken = 1e9, 0
 served = shared_limits(int(sys.argv[1]))

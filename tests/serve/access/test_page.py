@@ -4,16 +4,15 @@ import json
 import re
 from typing import get_type_hints
 
-from serve.access.audit import AuditLog
+from serve.access.control import AuditLog
 from serve.access.keys import ROLES
 from serve.access.limits import MOST_CLIENTS
-from serve.grpc.parse import MAX_FIELDS
+from serve.grpc.messages import MAX_FIELDS
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
-from serve.protocol.text import MAX_DEPTH, MAX_VALUES
+from serve.protocol.json_text import MAX_DEPTH, MAX_VALUES
 from serve.rest.body import SMALL_BYTES
-from serve.rest.http import HEAD_BYTES, MOST_HEADERS, TOLD_CONNECTIONS
-from serve.rest.stalls import BYTES_PER_SECOND
+from serve.rest.http import BYTES_PER_SECOND, HEAD_BYTES, MOST_HEADERS, TOLD_CONNECTIONS
 from serve.settings import Settings
 from tests.serve.pages import first_cells, page
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from serve.access import watched
+from serve.access import reloaded_file
 from serve.access.errors import TlsError
 from serve.access.tls import Tls, open_tls
 from tests.serve.certificates import Certificates, write_certificates
@@ -99,7 +99,7 @@ def shown(tls: Tls, authority: Path) -> bool:
 
 @pytest.fixture
 def changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Certificates:
-    monkeypatch.setattr(watched, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
     made = write_certificates(tmp_path)
     for each in tmp_path.iterdir():
         os.utime(each, (1, 1))  # a new file may be written within what the file system takes for one moment

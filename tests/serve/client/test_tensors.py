@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serve.client import BFLOAT16, InvalidInputError, InvalidReplyError
 from serve.client.calls import Reply, infer_result
-from serve.client.fields import Fields
+from serve.client.replies import Fields
 from serve.client.tensors import Encoding, canonical, described, message, read
 from serve.engine.datatypes import DATATYPES, Datatype
 from serve.engine.signature import Array

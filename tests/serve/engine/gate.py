@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 import onnxruntime as ort
 import pytest
 
-from serve.engine.cost import Cost
 from serve.engine.joining import rows_of
-from serve.engine.model import ServedModel
+from serve.engine.model import Cost, ServedModel
 from serve.engine.signature import Array
 
 SECONDS = 120.0

@@ -5,10 +5,9 @@ from pathlib import Path
 import onnx
 
 from serve.engine.config import ModelConfig
-from serve.engine.files import read_files
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
-from serve.engine.repository import ModelFile
+from serve.engine.repository import ModelFile, read_files
 from serve.engine.session import Session, SessionOptions
 from tests.serve import models
 

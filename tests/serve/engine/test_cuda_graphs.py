@@ -7,8 +7,7 @@ import onnxruntime as ort
 import pytest
 
 from serve.engine.cuda_graphs import GRAPH, NOT_RECORDED, CudaGraphs
-from serve.engine.providers import CudaOptions
-from serve.engine.run_options import run_options
+from serve.engine.providers import CudaOptions, run_options
 from serve.engine.session import Session
 from serve.engine.signature import Array
 from tests.serve import models

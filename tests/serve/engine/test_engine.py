@@ -9,7 +9,6 @@ import pytest
 from onnxruntime import RunOptions
 
 from serve.engine import Engine, Metrics, open_engine
-from serve.engine.cost import Cost
 from serve.engine.errors import (
     EngineError,
     InvalidInputError,
@@ -18,7 +17,7 @@ from serve.engine.errors import (
     RunFailedError,
     UnknownModelError,
 )
-from serve.engine.model import ServedModel
+from serve.engine.model import Cost, ServedModel
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.conftest import options

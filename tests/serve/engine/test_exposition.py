@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serve.engine import Engine, Metrics
 from serve.engine.exposition import COUNTS, expose
 from serve.engine.states import ModelStatistics
-from serve.workers.metrics import summed
+from serve.shared.metrics import summed
 from tests.serve import models
 from tests.serve.engine.asking import ROW, asked, behind, put, settled
 from tests.serve.engine.conftest import Opened

@@ -1,12 +1,15 @@
 import pytest
 
-import convert.manifest
+from convert.manifest import manifest as converter
 from serve.engine import manifest
 from serve.engine.manifest import KEY, class_names, read_manifest
 
 
 def test_the_key_and_the_limit_are_the_converters() -> None:
-    assert (manifest.KEY, manifest.LIMIT_CHARACTERS) == (convert.manifest.KEY, convert.manifest.LARGEST)
+    assert (manifest.KEY, manifest.LIMIT_CHARACTERS) == (
+        converter.KEY,
+        converter.LARGEST,
+    )
 
 
 def test_the_manifest_is_the_json_object_in_the_metadata() -> None:

@@ -1,7 +1,8 @@
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import Histogram as Reference
 
-from serve.engine.metrics import Metrics, ModelMetrics
+from serve.engine.metrics import Histogram, Metrics, ModelMetrics
 
 DURATION = "adaptact_inference_duration_seconds"
 
@@ -35,3 +36,23 @@ def test_requests_for_unknown_models_are_counted_without_a_name(metrics: Metrics
     metrics.unknown.count_request(404)
     labels = {"model": "", "version": "", "code": "404"}
     assert metrics.registry.get_sample_value("adaptact_inference_requests_total", labels) == 1
+
+
+BOUNDS = (0.5, 1, 2.5)
+VALUES = (0.0, 0.5, 0.50001, 1, 2, 2.5, 3, 1e9)
+
+
+def _written(registry: CollectorRegistry) -> list[str]:
+    lines = generate_latest(registry).decode().splitlines()
+    return [line for line in lines if "_created" not in line]
+
+
+def test_what_prometheus_reads_is_what_the_client_library_writes() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    made = Histogram("rows", "How many.", ["model", "version"], BOUNDS, ours)
+    reference = Reference("rows", "How many.", ["model", "version"], buckets=BOUNDS, registry=theirs)
+    for model in ("a", "b"):
+        for value in VALUES:
+            made.labels(model, "1").observe(value)
+            reference.labels(model, "1").observe(value)
+    assert _written(ours) == _written(theirs)

@@ -11,7 +11,6 @@ import pytest
 from onnx import numpy_helper
 
 from serve.engine.config import ModelConfig
-from serve.engine.cost import Cost
 from serve.engine.errors import (
     ConfigError,
     ModelRefusedError,
@@ -21,6 +20,7 @@ from serve.engine.errors import (
     UnknownModelError,
 )
 from serve.engine.memory import give_back
+from serve.engine.model import Cost
 from tests.serve import models
 from tests.serve.engine.asking import until_runs
 from tests.serve.engine.conftest import Opened

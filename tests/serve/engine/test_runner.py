@@ -9,7 +9,6 @@ import pytest
 
 from serve.engine import Engine
 from serve.engine.config import ModelConfig
-from serve.engine.cost import Cost
 from serve.engine.errors import (
     DeadlineExceededError,
     DrainingError,
@@ -17,6 +16,7 @@ from serve.engine.errors import (
     ModelUnavailableError,
     QueueFullError,
 )
+from serve.engine.model import Cost
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.asking import ROW, asked, behind, put, settled, until_runs

@@ -6,7 +6,7 @@ import pytest
 
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
 from serve.engine.errors import InvalidInputError, ModelRefusedError
-from serve.engine.run_options import run_options
+from serve.engine.providers import run_options
 from serve.engine.session import ORT_ERRORS, Session
 from serve.engine.signature import Array
 from tests.serve import models

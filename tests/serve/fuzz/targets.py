@@ -13,17 +13,15 @@ from serve.engine.datatypes import BY_NAME, DATATYPES
 from serve.engine.errors import EngineError
 from serve.engine.manifest import Json
 from serve.engine.signature import Signature, TensorSpec
-from serve.grpc.parse import parse
+from serve.grpc.messages import message_class, parse
 from serve.grpc.tensors import read_infer
-from serve.grpc.wire import message_class
-from serve.log_settings import read_changes
+from serve.observe.log_settings import read_changes
 from serve.protocol.binary import from_binary
 from serve.protocol.compression import decompress
-from serve.protocol.messages import read_request
-from serve.protocol.modelconfig import check_unload, read_load
+from serve.protocol.json_text import parse_object
+from serve.protocol.messages import read_raw_request, read_request
+from serve.protocol.metadata import check_unload, read_load
 from serve.protocol.predict import parse_instances, read_instances
-from serve.protocol.raw import read_raw_request
-from serve.protocol.text import parse_object
 
 LIMIT_BYTES = 2**16
 Request = message_class("inference.ModelInferRequest")

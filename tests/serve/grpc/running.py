@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from serve.engine import Engine, Metrics, open_engine
 from serve.grpc.server import GrpcOptions, GrpcServer
-from serve.log_settings import log_filter
-from serve.workers.colleagues import Colleagues
+from serve.observe.log_settings import log_filter
+from serve.shared.worker_group import Colleagues
 from tests.serve.conftest import options
 
 LIMIT_BYTES = 2**20

@@ -3,7 +3,7 @@
 import pytest
 
 from serve.grpc.errors import CODE
-from serve.grpc.wire import service
+from serve.grpc.messages import service
 from tests.serve.grpc.running import Running
 from tests.serve.pages import blocks, first_cells, page
 

@@ -14,13 +14,12 @@ import httpx
 import numpy as np
 import pytest
 
-from serve.access.audit import AuditLog
-from serve.access.gate import Gate
+from serve.access.control import AuditLog, Gate
 from serve.access.keys import entry
 from serve.engine.errors import ListenError
-from serve.grpc.wire import Message, message_class
-from serve.watch.access_log import SAFE_ID, AccessLog
-from serve.watch.watchers import Watchers
+from serve.grpc.messages import Message, message_class
+from serve.observe.access_log import SAFE_ID, AccessLog
+from serve.observe.observers import Watchers
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.process import ServerProcess, free_port

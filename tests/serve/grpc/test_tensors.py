@@ -5,8 +5,8 @@ import pytest
 
 from serve.engine.datatypes import BY_NAME, DATATYPES
 from serve.engine.errors import EngineError, MalformedRequestError, UnsupportedError
+from serve.grpc.messages import Message, message_class
 from serve.grpc.tensors import CONTENTS, read_infer, write_infer
-from serve.grpc.wire import Message, message_class
 from serve.protocol.binary import to_binary
 from serve.protocol.messages import InferRequest, RequestedOutput
 

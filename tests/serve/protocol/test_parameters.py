@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from serve.engine.errors import EngineError, MalformedRequestError, UnsupportedError
+from serve.protocol.json_text import Value
 from serve.protocol.parameters import MAX_NUMBER, check_reserved, read_parameters, timeout_seconds
-from serve.protocol.text import Value
 
 
 def test_parameters_are_texts_numbers_true_and_false() -> None:

@@ -7,9 +7,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Scope
 
-from serve.access.entrance import Entrance, open_entrance
+from serve.access.control import Entrance, Gate, open_entrance
 from serve.access.errors import KeyRequiredError, RoleRequiredError
-from serve.access.gate import Gate
 from serve.access.keys import ROLES, Role, entry
 from serve.engine import Engine
 from serve.rest.access import CALLER, Forbidden, admit, is_administration, right_for

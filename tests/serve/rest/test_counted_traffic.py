@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve.grpc.wire import message_class
+from serve.grpc.messages import message_class
 from tests.serve import models
 from tests.serve.process import ServerProcess, free_port
 from tests.serve.turns import ENDLESS, TURNS, ask, endless, until_it_runs

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from serve.protocol.compression import FREE_BYTES
-from serve.protocol.text import MAX_VALUES
+from serve.protocol.json_text import MAX_VALUES
 from tests.serve.process import ServerProcess
 
 INFER = "/v2/models/add_sub/infer"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from serve.engine import Engine, Metrics, open_engine
 from serve.engine.signature import Array
-from serve.protocol.text import Value
+from serve.protocol.json_text import Value
 from serve.rest.app import create_app
 from serve.rest.predict import DECODING_REQUESTS
 from serve.settings import Settings

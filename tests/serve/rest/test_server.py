@@ -14,8 +14,8 @@ import orjson
 import pytest
 
 from serve.engine.errors import ListenError
-from serve.protocol.text import MAX_VALUES
-from serve.rest.listener import listen, url
+from serve.protocol.json_text import MAX_VALUES
+from serve.rest.server import listen, url
 from tests.serve import models
 from tests.serve.process import ServerProcess
 from tests.serve.turns import TURNS, ask, endless, until_it_runs

@@ -17,11 +17,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from serve.engine import Engine
+from serve.observe.observers import Telemetry, Watchers
 from serve.rest.app import create_app
-from serve.rest.observed import Observed
+from serve.rest.middleware import Observed
 from serve.settings import Settings
-from serve.watch.telemetry import Telemetry
-from serve.watch.watchers import Watchers
 from tests.serve import models
 from tests.serve.in_process import Client
 from tests.serve.process import ServerProcess

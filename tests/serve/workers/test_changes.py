@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 
 from serve.engine.errors import AliasError, ConfigError, EngineError, ModelRefusedError, StateError
+from serve.shared.channel import ChannelClosedError, Json
 from serve.workers.changes import Changes
-from serve.workers.channel import ChannelClosedError, Json
 from serve.workers.spawn import Worker
 
 

@@ -23,7 +23,7 @@ from adaptive_act import (
 )
 from adaptive_act.plain import PLAIN
 from adaptive_act.swapping.recognise import Recogniser
-from adaptive_act.swapping.unswap import unswap
+from adaptive_act.swapping.undo import unswap
 from convert.pipeline import convert
 from tests.adaptive_act.swapping.real_models import models
 from tests.adaptive_act.swapping.real_models.models import create_act

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from serve.client import BFLOAT16, InvalidFileError, TensorMetadata
-from serve.client.batch.columns import columns_of
-from serve.client.batch.fit import fitted
-from serve.client.batch.plan import make_plan
+from serve.client.batch.columns import columns_of, fitted
 from serve.client.batch.results import write_results
-from serve.client.batch.tensor_rows import read_tensor_rows
+from serve.client.batch.rows import read_tensor_rows
+from serve.client.batch.run import make_plan
 from serve.engine.signature import Array
 from tests.serve.client.batch.doubling import metadata
 

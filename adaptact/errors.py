@@ -1,0 +1,24 @@
+"""Errors of the console.
+
+AdaptactError
+├── OutputError     a result cannot be printed, or a file cannot be written
+└── UsageError      an option cannot be meant as it stands
+"""
+
+from adaptact.text import escape
+
+
+class AdaptactError(Exception):
+    """The root of this package's errors; its text fits on a terminal."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(escape(message))
+        self.hint = hint if hint is None else escape(hint)
+
+
+class OutputError(AdaptactError):
+    """A result cannot be printed, or a file cannot be written."""
+
+
+class UsageError(AdaptactError):
+    """An option cannot be meant as it stands."""

@@ -1,0 +1,67 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from adaptact.errors import OutputError
+
+_SHOWN = 50  # characters of the name: with the rest they stay under the 255 bytes that a file's name may have
+# A folder that cannot be opened, or a file system that syncs files alone; the exchange itself has been made.
+_UNSYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+
+
+@contextlib.contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """A new file in `path`'s folder that takes its place once the block ends without an error.
+
+    Its content is on the disk before it does, and the exchange itself after. After an error the new file is
+    removed and whatever was at `path` stays; a process that is killed leaves it, under a name that begins
+    with a dot. Raises OSError where the folder is missing or not writable, or where something else than a
+    file, or a link, which the new file replaces, stands at `path`.
+    """
+    _require_replaceable(path)
+    temporary = path.parent / f".{path.name[:_SHOWN]}.{secrets.token_hex(8)}"
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    try:
+        _sync(path.parent)
+    except OSError as error:
+        if error.errno not in _UNSYNCED:
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """The file holds the text, or what it held before. Raises OutputError where it cannot be written."""
+    try:
+        with replace_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write `{path}`: {error.strerror or error}") from error
+
+
+def _require_replaceable(path: Path) -> None:
+    """Raises OSError where a device, a pipe or a folder stands at `path`: root could replace even those."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise OSError(errno.EEXIST, "what stands there is no file", str(path))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,54 @@
+"""Results on standard output as plain lines and as JSON; without rich, which a server need not load."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from adaptact.errors import OutputError
+from adaptact.text import escape_line, first_line
+
+
+def print_lines(*lines: str) -> None:
+    """The lines are on standard output, escaped and never broken. Raises OutputError."""
+    with require_printed():
+        for line in lines:
+            sys.stdout.write(f"{escape_line(line, longest=None)}\n")
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """The result is on standard output as one line of JSON. Raises OutputError.
+
+    Raises ValueError where a number is not finite: JSON has no word for it.
+    """
+    line = json.dumps(result, allow_nan=False)
+    with require_printed():
+        sys.stdout.write(f"{line}\n")
+
+
+@contextlib.contextmanager
+def require_printed() -> Iterator[None]:
+    """What the block prints has left the process when it ends. Raises OutputError where that fails."""
+    if sys.stdout is None:  # Python's own sign of a descriptor that was closed before it started
+        raise OutputError("cannot print the result: standard output is closed")
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_rest()
+        raise OutputError(f"cannot print the result: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"cannot print the result: {first_line(error)}", hint="set PYTHONIOENCODING=utf-8"
+        ) from error
+
+
+def _discard_rest() -> None:
+    """What is left in the buffer would be tried again, and fail again, as the process ends."""
+    with contextlib.suppress(OSError):  # a replaced stdout has no descriptor
+        descriptor = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

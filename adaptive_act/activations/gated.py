@@ -1,0 +1,220 @@
+"""x times a gate of x: Swish and its relatives."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.plain import QuickGELU
+
+
+class Swish(Activation):
+    """x · sigmoid(βx): ReLU with a soft corner that β sharpens.
+
+    β = 0 is x / 2, β = 1 is SiLU, β → ∞ tends to ReLU; negative β mirrors. Starts at 1, without bounds.
+
+    Source: Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941
+    """
+
+    learned = {"beta": Learned(1.0)}
+    fixed_points = {nn.SiLU: {"beta": 1.0}, QuickGELU: {"beta": 1.702}}
+    onnx_ops = ("Mul", "Sigmoid", "Mul")
+
+    def formula(self, x: Tensor, beta: Tensor) -> Tensor:
+        return x * torch.sigmoid(beta * x)
+
+
+class ACONC(Activation):
+    """(p₁ − p₂)x · sigmoid(β(p₁ − p₂)x) + p₂x: a smooth maximum of two learned lines, p₁x and p₂x.
+
+    p₁ and p₂ are the slopes that the two sides tend to, β how sharply one passes into the other: towards ∞ it
+    tends to max(p₁x, p₂x), at 0 it is their mean, negative β makes it a smooth minimum. All are unbounded and
+    start at 1, 0, 1, where it equals SiLU; β = 1.702 is QuickGELU, and equal slopes of 1 are the identity.
+
+    Source: Ma et al. 2021, https://arxiv.org/abs/2009.04759; there p₁ and p₂ start at random.
+    """
+
+    learned = {"p1": Learned(1.0), "p2": Learned(0.0), "beta": Learned(1.0)}
+    fixed_points = {
+        nn.SiLU: {"p1": 1.0, "p2": 0.0, "beta": 1.0},
+        QuickGELU: {"p1": 1.0, "p2": 0.0, "beta": 1.702},
+        nn.Identity: {"p1": 1.0, "p2": 1.0, "beta": 1.0},
+    }
+    onnx_ops = ("Mul", "Sigmoid", "Mul", "Add", "Mul")
+
+    def formula(self, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor) -> Tensor:
+        apart = p1 - p2
+        return x * (apart * torch.sigmoid(beta * apart * x) + p2)
+
+
+class AdaptiveHardswish(Activation):
+    """x · min(max(ax + b, 0), 1): Hardswish whose ramp from off to on is learned.
+
+    a is the steepness of the ramp and b its height at x = 0: b in (0, 1) places the ramp across zero. Both
+    are unbounded and start at 1/6 and 1/2, where it equals Hardswish. Where no input meets the ramp, neither
+    parameter gets a gradient.
+
+    Source: after Howard et al. 2019, https://arxiv.org/abs/1905.02244, for Hardswish.
+    """
+
+    learned = {"a": Learned(1 / 6), "b": Learned(0.5)}
+    fixed_points = {nn.Hardswish: {"a": 1 / 6, "b": 0.5}}
+    onnx_ops = ("Mul", "Add", "HardSigmoid", "Mul")
+
+    def formula(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        # hardsigmoid(u) = min(max(u / 6 + 1/2, 0), 1), in one pass forward and one backward.
+        return x * F.hardsigmoid(6 * a * x + (6 * b - 3))
+
+
+class AHAF(Activation):
+    """γx · sigmoid(βx): Swish with a learned height.
+
+    γ is the slope that the right side tends to, without bounds; β > 0 sharpens the corner, towards ∞ up to
+    ReLU. Both start at 1, where it equals SiLU; β = 1.702 is QuickGELU, and β = 1 under any γ E-swish
+    (Alcaide 2018). Written as γ/β · SiLU(βx), which is the same function in fewer steps.
+
+    Source: after Bodyanskiy & Kostiuk 2022, https://doi.org/10.20535/SRIT.2308-8893.2022.1.07
+    """
+
+    learned = {"gamma": Learned(1.0), "beta": Learned(1.0, positive=True)}
+    fixed_points = {
+        nn.SiLU: {"gamma": 1.0, "beta": 1.0},
+        QuickGELU: {"gamma": 1.0, "beta": 1.702},
+    }
+    onnx_ops = ("Mul", "Sigmoid", "Mul", "Mul")
+
+    def formula(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        return gamma / beta * F.silu(beta * x)
+
+
+class APTx(Activation):
+    """(α + tanh(βx)) · γx: x with a gate of tanh, whose floor, steepness and height are learned.
+
+    α lifts the gate: the slope is γ(α − 1) far on the left and γ(α + 1) far on the right; β is how quickly it
+    passes from one to the other. All are unbounded and start at 1, 1, 1/2, where it is Swish with β = 2. At
+    β = 1/2 instead it equals SiLU, at β = 0.851 QuickGELU, and at 1, 0, 1 the identity. Its curves are
+    ACON-C's, reached along other parameters.
+
+    Source: Kumar 2022, https://arxiv.org/abs/2209.06119
+    """
+
+    learned = {"alpha": Learned(1.0), "beta": Learned(1.0), "gamma": Learned(0.5)}
+    fixed_points = {
+        nn.SiLU: {"alpha": 1.0, "beta": 0.5, "gamma": 0.5},
+        QuickGELU: {"alpha": 1.0, "beta": 0.851, "gamma": 0.5},
+        nn.Identity: {"alpha": 1.0, "beta": 0.0, "gamma": 1.0},
+    }
+    onnx_ops = ("Mul", "Sigmoid", "Mul", "Add", "Mul")
+
+    def formula(self, x: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
+        # tanh(u) = 2 · sigmoid(2u) − 1: with α near 1, as at the start, 1 + tanh(u) would cancel on the left.
+        return x * (2 * gamma * torch.sigmoid(2 * beta * x) + gamma * (alpha - 1))
+
+
+class BetaMish(Activation):
+    """x · tanh(log(1 + exp(βx))): Mish whose corner β sharpens.
+
+    β > 0: towards 0 it tends to 0.6 · x, 1 is Mish, towards ∞ it tends to ReLU. Starts at 1. Written as
+    Mish(βx) / β, which is the same function and cannot overflow.
+
+    Source: after Misra 2019, https://arxiv.org/abs/1908.08681, for Mish.
+    """
+
+    learned = {"beta": Learned(1.0, positive=True)}
+    fixed_points = {nn.Mish: {"beta": 1.0}}
+    onnx_ops = ("Mul", "Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul", "Mul")
+
+    def formula(self, x: Tensor, beta: Tensor) -> Tensor:
+        return F.mish(beta * x) / beta
+
+
+# erf(exp(2)) is 1 in float64 too: a larger exponent changes nothing, and would overflow.
+LARGEST_EXPONENT = 2.0
+
+
+class ErfAct(Activation):
+    """x · erf(α · exp(βx)): a gate of the error function over an exponential.
+
+    α > 0 is how far the gate is open at x = 0; β is its steepness, without bounds, and mirrors where it is
+    negative. They start at 0.75. It equals no plain activation.
+
+    Source: Biswas et al. 2021, https://arxiv.org/abs/2109.04386; α is kept positive here, since its sign is
+    that of the whole output.
+    """
+
+    learned = {"alpha": Learned(0.75, positive=True), "beta": Learned(0.75)}
+    onnx_ops = ("Mul", "Add", "Clip", "Exp", "Erf", "Mul")
+
+    def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
+        exponent = F.hardtanh(beta * x + alpha.log(), -math.inf, LARGEST_EXPONENT)
+        return x * torch.erf(exponent.exp())
+
+
+class Pserf(Activation):
+    """x · erf(γ · log(1 + exp(δx))): a gate of the error function over softplus.
+
+    δ is the steepness of the gate and γ how early it opens fully. Both are unbounded; negative δ mirrors, and
+    negative γ turns the sign. They start at 1.25 and 0.85. It equals no plain activation.
+
+    Source: Biswas et al. 2021, https://arxiv.org/abs/2109.04386
+    """
+
+    learned = {"gamma": Learned(1.25), "delta": Learned(0.85)}
+    onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul", "Erf", "Mul")
+
+    def formula(self, x: Tensor, gamma: Tensor, delta: Tensor) -> Tensor:
+        return x * torch.erf(gamma * F.softplus(delta * x))
+
+
+class PSSiLU(Activation):
+    """x · (sigmoid(ax) − b) / (1 − b): Swish whose left side keeps a slope.
+
+    a sharpens the corner, without bounds; b < 1 shifts the gate down, so that the left side tends to the
+    slope −b / (1 − b) while the right keeps slope 1; b = 1 is a pole. They start at 1 and 0, where it equals
+    SiLU; a = 1.702 is QuickGELU. Its curves are those of ACON-C whose right slope is 1.
+
+    Source: after the survey of Kunc & Kléma 2024, https://arxiv.org/abs/2402.09092
+    """
+
+    learned = {"a": Learned(1.0), "b": Learned(0.0)}
+    fixed_points = {nn.SiLU: {"a": 1.0, "b": 0.0}, QuickGELU: {"a": 1.702, "b": 0.0}}
+    onnx_ops = ("Mul", "Sigmoid", "Sub", "Mul", "Mul")
+
+    def formula(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return x * ((torch.sigmoid(a * x) - b) / (1 - b))
+
+
+class ScaledGELU(Activation):
+    """x · Φ(kx): GELU whose corner k sharpens, Φ the standard normal distribution function.
+
+    k > 0: towards 0 it tends to x / 2, 1 is GELU, towards ∞ it tends to ReLU. Starts at 1.
+    `approximate="tanh"` takes torch's tanh form of GELU instead, and then equals that one at k = 1.
+
+    Source: Hendrycks & Gimpel 2016, https://arxiv.org/abs/1606.08415, for GELU; the scale after its
+    parametric variants.
+    """
+
+    learned = {"k": Learned(1.0, positive=True)}
+    fixed_points = {nn.GELU: {"k": 1.0}}
+    onnx_ops = ("Mul", "Gelu", "Mul")
+
+    def __init__(
+        self, channels: int | None = None, channel_axis: int = 1, approximate: str = "none", **values: Start
+    ) -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"`ScaledGELU` expects approximate `none` or `tanh`, got `{approximate}`")
+        super().__init__(channels, channel_axis, **values)
+        self.approximate = approximate
+
+    def formula(self, x: Tensor, k: Tensor) -> Tensor:
+        return F.gelu(k * x, approximate=self.approximate) / k
+
+    def options(self) -> dict[str, Any]:
+        return {"approximate": self.approximate}
+
+    @classmethod
+    def options_from(cls, plain: nn.Module) -> dict[str, Any]:
+        return {"approximate": plain.approximate}

@@ -1,0 +1,273 @@
+"""Activations whose parameters depend on the input: a small network or statistics set the shape."""
+
+import copy
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.kernels import negative_part
+
+NARROWEST = 4
+"""The fewest units between a hyper-network's two layers."""
+
+
+def counted(kind: type[Activation], channels: int | None) -> int:
+    """The number of channels; raises ValueError where none is given, since the layers need their sizes."""
+    if not channels:
+        raise ValueError(
+            f"`{kind.__name__}` looks at the channels of its input and has to know how many there are: pass "
+            f"`channels=`, or an `example=` to `swap`; got `{channels}`"
+        )
+    return channels
+
+
+def channel_axis(x: Tensor, activation: Activation) -> int:
+    """The channel axis of x, counted from the front.
+
+    Raises ValueError where x has other channels than the activation, or no batch before them.
+    """
+    axis = activation.channel_axis + (x.dim() if activation.channel_axis < 0 else 0)
+    if not (0 < axis < x.dim() and x.shape[axis] == activation.channels):
+        raise ValueError(
+            f"`{type(activation).__name__}` has {activation.channels} channels along axis "
+            f"{activation.channel_axis} of a batch, got an input of shape {list(x.shape)}"
+        )
+    return axis
+
+
+def pooled(x: Tensor, activation: Activation) -> Tensor:
+    """The mean of each channel of each sample, [N, C]; x is [N, C], [N, C, ...] or [N, ..., C]."""
+    axis = channel_axis(x, activation)
+    rest = [other for other in range(1, x.dim()) if other != axis]
+    return x.mean(rest) if rest else x
+
+
+def spread(values: Tensor, x: Tensor, activation: Activation) -> Tensor:
+    """Values [N, n] in x's dtype, n along its channel axis: with n = C they meet x at sample and channel."""
+    axis, values = channel_axis(x, activation), values.to(x.dtype)
+    ones = (*(1,) * (axis - 1), values.shape[1], *(1,) * (x.dim() - axis - 1))
+    return values if x.dim() == 2 else values.reshape(-1, *ones)
+
+
+def bottleneck(channels: int, reduction: int) -> int:
+    """The units between a hyper-network's layers; raises ValueError where the reduction is not from 1 up."""
+    if reduction < 1:
+        raise ValueError(f"expected a reduction of at least 1, got {reduction}")
+    return max(channels // reduction, NARROWEST)
+
+
+def silent(layer: nn.Linear) -> nn.Linear:
+    """The layer with its weights and biases at zero: it gives 0 until it has learned otherwise."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Norm(nn.BatchNorm1d):
+    """Batch normalisation of [N, C, ...] that takes its running statistics where a channel has one number.
+
+    torch refuses to train on one number a channel, as the last batch of an epoch may bring.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x normalised over all axes but the second, in training with the batch's own statistics."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        normal: Tensor = super().forward(x)
+        return normal
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of axes will do; torch asks for two or three."""
+
+
+class APReLU(Activation):
+    """max(0, x) + (a + σ(z) − 1/2) · min(0, x): PReLU, whose slope each sample sets for each of its channels.
+
+    a is the slope left of zero that all samples share, without bounds; it starts at 0.25. A small network
+    adds up to 1/2 either way, from the means m of max(0, x) and of min(0, x) in every channel:
+    z = N₂(W₂ · relu(N₁(W₁m))), where N₁ and N₂ are batch normalisations. The scale of N₂ starts at zero, so
+    z too, where it equals PReLU: ReLU, LeakyReLU, torch's PReLU and the identity are among its fixed points.
+    `channels` is required. A training batch with one number a channel takes the running statistics.
+
+    Source: after Zhao et al. 2020, https://doi.org/10.1109/TIE.2020.2972458; there the slope is σ(z), which
+    is this at a = 1/2
+    """
+
+    elementwise = False
+    learned = {"a": Learned(0.25)}
+    fixed_points = {
+        nn.ReLU: {"a": 0.0},
+        nn.LeakyReLU: {"a": "negative_slope"},
+        nn.PReLU: {"a": "weight"},
+        nn.Identity: {"a": 1.0},
+    }
+    onnx_ops = (
+        *("Relu", "Min", "ReduceMean", "ReduceMean", "Concat", "Gemm", "Relu", "Gemm", "Reshape"),
+        *("Mul", "Tanh", "Mul", "Add", "Mul", "Add"),
+    )
+
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+        super().__init__(channels, channel_axis, **values)
+        count = counted(type(self), channels)
+        self.squeeze = nn.Linear(2 * count, count, bias=False)
+        self.squeeze_norm = Norm(count)
+        self.excite = nn.Linear(count, count, bias=False)
+        self.excite_norm = Norm(count)
+        nn.init.zeros_(self.excite_norm.weight)
+
+    def formula(self, x: Tensor, a: Tensor) -> Tensor:
+        sides = (torch.relu(x), negative_part(x))
+        seen = torch.cat([pooled(side, self) for side in sides], dim=1).to(self.squeeze.weight.dtype)
+        hidden = torch.relu(self.squeeze_norm(self.squeeze(seen)))
+        z = spread(self.excite_norm(self.excite(hidden)), x, self)
+        return sides[0] + (a + torch.tanh(z / 2) / 2) * sides[1]
+
+
+class Dice(Activation):
+    """p · x + (1 − p) · αx with p = σ((x − E) / √(V + 1e-8)): PReLU, whose corner follows the data.
+
+    α is the slope that the left side tends to, without bounds, and starts at 0. E and V are the mean and the
+    variance of each channel: those of the batch in training, running ones in evaluation, as in a batch
+    normalisation. At α = 1 it equals the identity, whatever the data; at the start it is near SiLU on a
+    normalised input, but equals no activation with a corner. `channels` is required. A training batch with
+    one number a channel takes the running statistics.
+
+    Source: Zhou et al. 2018 (Deep Interest Network), https://arxiv.org/abs/1706.06978
+    """
+
+    elementwise = False
+    learned = {"alpha": Learned(0.0)}
+    fixed_points = {nn.Identity: {"alpha": 1.0}}
+    onnx_ops = ("BatchNormalization", "Sigmoid", "Mul", "Add", "Mul")
+
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+        super().__init__(channels, channel_axis, **values)
+        self.norm = Norm(counted(type(self), channels), eps=1e-8, affine=False)
+
+    def formula(self, x: Tensor, alpha: Tensor) -> Tensor:
+        axis = channel_axis(x, self)
+        normal = self.norm(x) if axis == 1 else self.norm(x.movedim(axis, 1)).movedim(1, axis)
+        return x * (alpha + (1 - alpha) * torch.sigmoid(normal))
+
+
+class DYReLU(Activation):
+    """max(a₁x + b₁, a₂x + b₂): the larger of two lines, which each sample sets for each of its channels.
+
+    A small network sees the mean m of every channel and gives the lines: a₁ = 1 + θ₁, a₂ = θ₂, b₁ = θ₃ / 2,
+    b₂ = θ₄ / 2, with θ = tanh(W₂ · relu(W₁m + c₁) + c₂) between −1 and 1. W₂ and c₂ start at zero, where it
+    equals ReLU; all else follows from what they learn. `channels` is required; `reduction` (4) is how many
+    channels share a unit between W₁ and W₂.
+
+    Source: Chen et al. 2020, https://arxiv.org/abs/2003.10027 (form B), whose 2σ(z) − 1 is tanh(z / 2); the
+    half is left to W₂ here
+    """
+
+    elementwise = False
+    learned = {}
+    fixed_points = {nn.ReLU: {}}
+    onnx_ops = (
+        *("ReduceMean", "Gemm", "Relu", "Gemm", "Tanh", "Reshape", "Split"),
+        *("Add", "Mul", "Mul", "Add", "Mul", "Mul", "Add", "Max"),
+    )
+
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, reduction: int = 4) -> None:
+        super().__init__(channels, channel_axis)
+        count = counted(type(self), channels)
+        self.reduction = reduction
+        self.squeeze = nn.Linear(count, bottleneck(count, reduction))
+        self.excite = silent(nn.Linear(self.squeeze.out_features, 4 * count))
+
+    def formula(self, x: Tensor) -> Tensor:
+        seen = pooled(x, self).to(self.squeeze.weight.dtype)
+        theta = torch.tanh(self.excite(torch.relu(self.squeeze(seen))))
+        a1, a2, b1, b2 = spread(theta, x, self).chunk(4, dim=channel_axis(x, self))
+        return torch.maximum((1 + a1) * x + b1 / 2, a2 * x + b2 / 2)
+
+    def options(self) -> dict[str, Any]:
+        return {"reduction": self.reduction}
+
+
+class Funnel(Activation):
+    """max(x, T(x)) with T(x) = N(W ∗ x): ReLU, whose zero becomes what each place's neighbours say.
+
+    W is one 3×3 filter a channel, N a batch normalisation; x is [batch, channels, height, width]. The scale
+    of N starts at zero, where T is 0 and it equals ReLU; the scale learns first, and the filter after it.
+    `channels` is required. It is called FReLU too, a name that another activation also bears.
+
+    Source: Ma et al. 2020, https://arxiv.org/abs/2007.11824
+    """
+
+    elementwise = False
+    learned = {}
+    fixed_points = {nn.ReLU: {}}
+    onnx_ops = ("Conv", "Max")
+
+    def __init__(self, channels: int | None = None, channel_axis: int = 1) -> None:
+        super().__init__(channels, channel_axis)
+        count = counted(type(self), channels)
+        if channel_axis not in (1, -3):
+            raise ValueError(
+                f"`Funnel` looks at images with their channels along axis 1, got axis {channel_axis}"
+            )
+        self.filter = nn.Conv2d(count, count, 3, padding=1, groups=count, bias=False)
+        self.norm = Norm(count)
+        nn.init.zeros_(self.norm.weight)
+
+    def formula(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.shape[1] != self.channels:
+            raise ValueError(
+                f"`Funnel` expects images [batch, {self.channels}, height, width], got an input of shape "
+                f"{list(x.shape)}"
+            )
+        seen = self.norm(self.filter(x.to(self.filter.weight.dtype)))
+        return torch.maximum(x, seen.to(x.dtype))
+
+    def curve(self, points: Tensor) -> Tensor:
+        """The activation in the middle of a constant image, in evaluation mode: [C, n]; float64, detached."""
+        twin = copy.deepcopy(self).double().eval()
+        images = points.double().reshape(-1, 1, 1, 1).expand(-1, self.filter.in_channels, 3, 3)
+        with torch.no_grad():
+            values: Tensor = twin(images)
+        return values[:, :, 1, 1].T.contiguous()
+
+
+class MetaACON(Activation):
+    """(p₁ − p₂)x · sigmoid(β(p₁ − p₂)x) + p₂x: ACON, whose sharpness β each sample sets for its channels.
+
+    p₁ and p₂, without bounds, are the slopes far right and far left; β in (0, 2) is how sharply it passes
+    from one to the other. A small network gives it from the mean m of every channel:
+    β = 2 · sigmoid(W₂(W₁m + c₁) + c₂). W₂ and c₂ start at zero, so β at 1; with the starts p₁ = 1 and p₂ = 0
+    it equals SiLU, and with p₁ = p₂ = 1 the identity. `channels` is required; `reduction` (16) is how many
+    channels share a unit between W₁ and W₂.
+
+    Source: Ma et al. 2021, https://arxiv.org/abs/2009.04759; there β = sigmoid(…), and p₁, p₂ start at random
+    """
+
+    elementwise = False
+    learned = {"p1": Learned(1.0), "p2": Learned(0.0)}
+    fixed_points = {nn.SiLU: {"p1": 1.0, "p2": 0.0}, nn.Identity: {"p1": 1.0, "p2": 1.0}}
+    onnx_ops = (
+        *("ReduceMean", "Gemm", "Gemm", "Exp", "Add", "Reciprocal", "Reshape", "Mul"),
+        *("Mul", "Sigmoid", "Mul", "Add", "Mul"),
+    )
+
+    def __init__(
+        self, channels: int | None = None, channel_axis: int = 1, reduction: int = 16, **values: Start
+    ) -> None:
+        super().__init__(channels, channel_axis, **values)
+        count = counted(type(self), channels)
+        self.reduction = reduction
+        self.squeeze = nn.Linear(count, bottleneck(count, reduction))
+        self.excite = silent(nn.Linear(self.squeeze.out_features, count))
+
+    def formula(self, x: Tensor, p1: Tensor, p2: Tensor) -> Tensor:
+        seen = pooled(x, self).to(self.squeeze.weight.dtype)
+        beta = spread(2 * torch.sigmoid(self.excite(self.squeeze(seen))), x, self)
+        apart = p1 - p2
+        return x * (apart * torch.sigmoid(beta * apart * x) + p2)
+
+    def options(self) -> dict[str, Any]:
+        return {"reduction": self.reduction}

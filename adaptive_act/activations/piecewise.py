@@ -1,0 +1,273 @@
+"""Piecewise linear functions with learned knots and slopes."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, Learned
+from adaptive_act.kernels import clip, hinges, two_lines, two_slopes
+
+
+class APL(Activation):
+    """max(0, x) + Σ aₛ · max(0, bₛ − x), s from 1 to 2: ReLU that bends left of learned hinges.
+
+    aₛ is how much the slope falls left of the hinge bₛ. Neither has bounds. Right of all hinges it stays
+    ReLU. Starts at a = 0, where it equals ReLU, with the hinges at ±1/2: they begin to move once a has. At
+    a1 = −1 with b1 = 0 it equals the identity.
+
+    Source: Agostinelli et al. 2014, https://arxiv.org/abs/1412.6830; there a and b start at random
+    """
+
+    learned = {"a1": Learned(0.0), "b1": Learned(-0.5), "a2": Learned(0.0), "b2": Learned(0.5)}
+    fixed_points = {
+        nn.ReLU: {"a1": 0.0, "b1": -0.5, "a2": 0.0, "b2": 0.5},
+        nn.Identity: {"a1": -1.0, "b1": 0.0, "a2": 0.0, "b2": 0.5},
+    }
+    onnx_ops = ("Relu", *("Sub", "Relu", "Mul", "Add") * 2)
+
+    def formula(self, x: Tensor, a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> Tensor:
+        return torch.relu(x) + a1 * torch.relu(b1 - x) + a2 * torch.relu(b2 - x)
+
+
+HATS = ((2.0, 2.0), (1.0, 1.0), (3.0, 1.0))
+"""The place and the half-width of each hat: a wide one, and two halves of it."""
+
+
+class MeLU(Activation):
+    """max(0, x) + a · min(0, x) + Σ cⱼ · max(0, wⱼ − |x − mⱼ|), j from 1 to 3: PReLU with hats.
+
+    a is the slope left of zero; cⱼ raises or lowers a hat, a triangle that stays in its place: a wide one on
+    [0, 4], and two narrow ones on [0, 2] and [2, 4]. None has bounds. Beyond 4 it stays x. All start at 0,
+    where it equals ReLU; with c = 0 it is PReLU, and equals LeakyReLU, torch's PReLU and the identity.
+
+    Source: after Maguolo et al. 2019, https://arxiv.org/abs/1905.02473; the hats are placed here for
+    normalised inputs, there for those of images
+    """
+
+    learned = {"a": Learned(0.0), "c1": Learned(0.0), "c2": Learned(0.0), "c3": Learned(0.0)}
+    fixed_points = {
+        nn.ReLU: {"a": 0.0, "c1": 0.0, "c2": 0.0, "c3": 0.0},
+        nn.LeakyReLU: {"a": "negative_slope", "c1": 0.0, "c2": 0.0, "c3": 0.0},
+        nn.PReLU: {"a": "weight", "c1": 0.0, "c2": 0.0, "c3": 0.0},
+        nn.Identity: {"a": 1.0, "c1": 0.0, "c2": 0.0, "c3": 0.0},
+    }
+    onnx_ops = ("LeakyRelu", *("Sub", "Abs", "Sub", "Relu", "Mul", "Add") * len(HATS))
+
+    def formula(self, x: Tensor, a: Tensor, **heights: Tensor) -> Tensor:
+        total = two_slopes(x, a)
+        for height, (middle, width) in zip(heights.values(), HATS, strict=True):
+            total = total + height * torch.relu(width - (x - middle).abs())
+        return total
+
+
+class PACT(Activation):
+    """min(max(0, x), a): ReLU with a learned ceiling, which keeps activations quantisable. Also ReLUN.
+
+    a > 0 is the ceiling; a larger one clips less and tends to ReLU. Starts at 6, where it equals ReLU6. Only
+    inputs above it move it.
+
+    Source: after Choi et al. 2018, https://arxiv.org/abs/1805.06085; for ReLUN after Pishchik 2023
+    """
+
+    learned = {"a": Learned(6.0, positive=True)}
+    fixed_points = {nn.ReLU6: {"a": "max_val"}}
+    onnx_ops = ("Clip",)
+
+    def formula(self, x: Tensor, a: Tensor) -> Tensor:
+        return clip(x, torch.zeros_like(a), a)
+
+
+class PiLU(Activation):
+    """c + a · max(0, x − c) + b · min(0, x − c): two lines that meet on the diagonal, at c.
+
+    a is the slope right of the knot c, b the one left of it; all without bounds, starting at 1, 0.01 and 1.
+    With a = b = 1 it is the identity wherever the knot. Equals ReLU, LeakyReLU and torch's PReLU at c = 0,
+    and the identity.
+
+    Source: after Inturrisi et al. 2021, surveyed in https://arxiv.org/abs/2402.09092
+    """
+
+    learned = {"a": Learned(1.0), "b": Learned(0.01), "c": Learned(1.0)}
+    fixed_points = {
+        nn.ReLU: {"a": 1.0, "b": 0.0, "c": 0.0},
+        nn.LeakyReLU: {"a": 1.0, "b": "negative_slope", "c": 0.0},
+        nn.PReLU: {"a": 1.0, "b": "weight", "c": 0.0},
+        nn.Identity: {"a": 1.0, "b": 1.0, "c": 0.0},
+    }
+    onnx_ops = ("Sub", "LeakyRelu", "Mul", "Add")
+
+    def formula(self, x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return two_lines(x - c, a, b) + c
+
+
+class PLU(Activation):
+    """x for |x| ≤ c, slope α beyond: three joined lines between tanh and ReLU.
+
+    c > 0 is the half-width of the middle, α the slope outside it, without bounds: 0 is Hardtanh, 1 the
+    identity. They start at 1 and 0.1. Equals Hardtanh with bounds ±c, and the identity.
+
+    Source: after Nicolae 2018, https://arxiv.org/abs/1809.09534; there it is written as
+    max(α(x + c) − c, min(α(x − c) + c, x)), which is the same for α ≤ 1.
+    """
+
+    learned = {"alpha": Learned(0.1), "c": Learned(1.0, positive=True)}
+    fixed_points = {nn.Hardtanh: {"alpha": 0.0, "c": "max_val"}, nn.Identity: {"alpha": 1.0, "c": 1.0}}
+    onnx_ops = ("Clip", "Mul", "Mul", "Add")
+
+    def formula(self, x: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
+        middle = clip(x, -c, c)
+        return middle + alpha * (x - middle)
+
+
+INTERVALS = 6
+NARROWEST = 1e-3
+"""The least distance between the two bounds."""
+DEVIATIONS = 3.0
+"""How far from the mean of the input `calibrate` puts each bound, in standard deviations."""
+_HEIGHTS = tuple(f"y{k}" for k in range(INTERVALS + 1))
+_RELU = {"left": -3.0, "right": 3.0, "slope_left": 0.0, "slope_right": 1.0} | {
+    name: max(0.0, k - 3.0) for k, name in enumerate(_HEIGHTS)
+}
+
+
+class PWLU(Activation):
+    """y₀ + s(x − t₀) + Σ Δₖ · max(0, x − tₖ), k from 0 to 6: eight straight pieces.
+
+    The knots tₖ divide the way from `left` to `right` into six equal intervals, and the curve has the height
+    yₖ at each. Left of them its slope s is `slope_left`, right of them `slope_right`; Δₖ is the change of
+    slope at tₖ. All eleven are learned, without bounds, but `right` counts as 0.001 above `left` at least.
+    They start at ReLU with the bounds ±3, which is exact because 0 is a knot.
+
+    The pieces are useful where the data is: `calibrate(x)` puts the bounds at the mean ± 3 standard
+    deviations of an input (of each channel, where it learns them per channel) and reads the heights and the
+    outer slopes off the curve as it stands, which so stays the same at the new knots, not between them.
+
+    Source: Zhou et al. 2021, https://arxiv.org/abs/2104.03693
+    """
+
+    learned = {name: Learned(value) for name, value in _RELU.items()}
+    fixed_points = {nn.ReLU: _RELU}
+    onnx_ops = ("Mul", *("Sub", "Relu", "Mul", "Add") * len(_HEIGHTS), "Add")
+
+    def formula(
+        self,
+        x: Tensor,
+        left: Tensor,
+        right: Tensor,
+        slope_left: Tensor,
+        slope_right: Tensor,
+        **heights: Tensor,
+    ) -> Tensor:
+        y = torch.stack(tuple(heights.values()))
+        knots = torch.stack(_knots(left, right))
+        slopes = y.diff(dim=0) / (_width(left, right) / INTERVALS)
+        bends = torch.cat([slope_left[None], slopes, slope_right[None]]).diff(dim=0)
+        return hinges(x, slope_left, bends, knots) + (y[0] - slope_left * knots[0])
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor) -> None:
+        """Moves the bounds to where x lies; the curve stays what it is at the new knots.
+
+        x is an input as `forward` takes it. A channel that hardly varies keeps its bounds. Raises ValueError
+        where x is empty or not finite.
+        """
+        self._broadcast(self._value("left"), x)  # raises where x has other channels
+        size = () if self.channels is None else (self.channels,)
+        current = {name: self._value(name).float().reshape(size) for name in self.learned}
+        left, right = (bound.reshape(size) for bound in _bounds(x, self.channels, self.channel_axis))
+        wide = right - left >= NARROWEST
+        left, right = torch.where(wide, left, current["left"]), torch.where(wide, right, current["right"])
+        knots = torch.stack(_knots(left, right))
+        step = _width(left, right) / INTERVALS
+        points = torch.cat([knots[:1] - step, knots, knots[-1:] + step])
+        below, *heights, above = self.formula(points, **current)
+        moved = {
+            "left": left,
+            "right": right,
+            "slope_left": (heights[0] - below) / step,
+            "slope_right": (above - heights[-1]) / step,
+        } | dict(zip(_HEIGHTS, heights, strict=True))
+        for name, value in moved.items():
+            self.get_parameter(name).copy_(value)
+
+
+def _knots(left: Tensor, right: Tensor) -> list[Tensor]:
+    """The seven knots; the middle one is exactly 0 where the bounds are opposite."""
+    right = left + _width(left, right)
+    return [(left * (INTERVALS - k) + right * k) / INTERVALS for k in range(INTERVALS + 1)]
+
+
+def _width(left: Tensor, right: Tensor) -> Tensor:
+    """The distance of the bounds, which never falls to zero."""
+    return (right - left).clamp(min=NARROWEST)
+
+
+def _bounds(x: Tensor, channels: int | None, channel_axis: int) -> tuple[Tensor, Tensor]:
+    """The mean of x ± DEVIATIONS, over all of it or in each channel: [1] or [C] each."""
+    first = x.detach().float().movedim(channel_axis, 0) if channels else x.detach().float()
+    rows = first.reshape(channels or 1, -1)
+    if rows.shape[1] == 0 or not rows.isfinite().all():
+        raise ValueError(
+            f"`PWLU.calibrate` expects finite numbers, got {int((~rows.isfinite()).sum())} others in an "
+            f"input of shape {list(x.shape)}"
+        )
+    reach = DEVIATIONS * rows.std(1, correction=0)
+    return rows.mean(1) - reach, rows.mean(1) + reach
+
+
+class SoftThreshold(Activation):
+    """sign(x) · max(|x| − τ, 0): zero up to τ, and closer to zero by τ beyond.
+
+    For sparse codes and denoising. τ > 0 is the threshold; towards 0 it tends to the identity. Starts at
+    0.5. Equals Softshrink.
+
+    Source: after Gregor & LeCun 2010 (LISTA) and Zhao et al. 2020 (deep residual shrinkage networks)
+    """
+
+    learned = {"tau": Learned(0.5, positive=True)}
+    fixed_points = {nn.Softshrink: {"tau": "lambd"}}
+    onnx_ops = ("Clip", "Sub")
+
+    def formula(self, x: Tensor, tau: Tensor) -> Tensor:
+        return x - clip(x, -tau, tau)
+
+
+# The share of the data that `calibrate` leaves below the right threshold.
+_BELOW = 0.9
+
+
+class SReLU(Activation):
+    """x between tₗ and tᵣ, slope aₗ below and aᵣ above: three joined lines, S-shaped where both are flat.
+
+    `tl` and `tr` are the thresholds, `al` and `ar` the slopes beyond them; all without bounds. Where training
+    has moved tl past tr the middle is gone, and the two outer lines meet at tr. They start at 0, 6, 0.01 and
+    1: LeakyReLU, whatever tr, which begins to act as ar leaves 1. Equals ReLU, LeakyReLU, torch's PReLU, the
+    identity, ReLU6 and Hardtanh. `calibrate(x)` puts tr at the upper tenth of the data in x, best
+    after a few epochs; while ar is 1 that leaves the output as it is.
+
+    Source: after Jin et al. 2015, https://arxiv.org/abs/1512.07030
+    """
+
+    learned = {"tl": Learned(0.0), "al": Learned(0.01), "tr": Learned(6.0), "ar": Learned(1.0)}
+    fixed_points = {
+        nn.ReLU: {"tl": 0.0, "al": 0.0, "tr": 6.0, "ar": 1.0},
+        nn.LeakyReLU: {"tl": 0.0, "al": "negative_slope", "tr": 6.0, "ar": 1.0},
+        nn.PReLU: {"tl": 0.0, "al": "weight", "tr": 6.0, "ar": 1.0},
+        nn.Identity: {"tl": 0.0, "al": 1.0, "tr": 6.0, "ar": 1.0},
+        nn.ReLU6: {"tl": "min_val", "al": 0.0, "tr": "max_val", "ar": 0.0},
+        nn.Hardtanh: {"tl": "min_val", "al": 0.0, "tr": "max_val", "ar": 0.0},
+    }
+    onnx_ops = ("Clip", "Sub", "LeakyRelu", "Mul", "Add")
+
+    def formula(self, x: Tensor, tl: Tensor, al: Tensor, tr: Tensor, ar: Tensor) -> Tensor:
+        middle = clip(x, torch.minimum(tl, tr), tr)
+        return middle + two_lines(x - middle, ar, al)
+
+    def calibrate(self, x: Tensor) -> None:
+        """Puts tr, in each channel, where a tenth of the values in x lie above it, but not below tl."""
+        rows = x.movedim(self.channel_axis, 0).flatten(1) if self.channels else x.reshape(1, -1)
+        rank = math.ceil(_BELOW * rows.shape[1])
+        tl, tr = self.get_parameter("tl"), self.get_parameter("tr")
+        with torch.no_grad():
+            tr.copy_(torch.maximum(rows.to(tr).kthvalue(rank, dim=1).values, tl))

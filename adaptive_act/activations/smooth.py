@@ -1,0 +1,87 @@
+"""Smooth approximations of ReLU."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, Learned
+from adaptive_act.kernels import hypotenuse
+
+# Above it torch gives x itself, which is then exact in float64 too; torch's own 20 is exact in float32 only.
+THRESHOLD = 40
+
+
+class AdaptiveSoftplus(Activation):
+    """log(1 + exp(βx)) / β: Softplus whose corner β sharpens.
+
+    β > 0: it is log(2)/β high at zero and tends to ReLU as β tends to ∞. Starts at 1. Equals torch's Softplus
+    of the same β.
+
+    Source: after Dugas et al. 2000 (Incorporating second-order functional knowledge for better option
+    pricing), NIPS 13, for Softplus.
+    """
+
+    learned = {"beta": Learned(1.0, positive=True)}
+    fixed_points = {nn.Softplus: {"beta": "beta"}}
+    onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul")
+
+    def formula(self, x: Tensor, beta: Tensor) -> Tensor:
+        return F.softplus(beta * x, threshold=THRESHOLD) / beta
+
+
+class BLU(Activation):
+    """β(√(x² + 1) − 1) + x: the identity, bent at zero.
+
+    β is the bend: the slope tends to 1 − β on the left and 1 + β on the right. Between −1 and 1 it is
+    increasing, at 1 a smooth ReLU of slope 2; nothing bounds it. Starts at 0, where it equals the identity.
+
+    Source: after Godfrey 2019 (An evaluation of parametric activation functions for deep learning), IEEE SMC.
+    """
+
+    learned = {"beta": Learned(0.0)}
+    fixed_points = {nn.Identity: {"beta": 0.0}}
+    onnx_ops = ("Mul", "Add", "Sqrt", "Sub", "Mul", "Add")
+
+    def formula(self, x: Tensor, beta: Tensor) -> Tensor:
+        return beta * (hypotenuse(x, x.new_ones(())) - 1) + x
+
+
+class SMU(Activation):
+    """((1 + α)x + (1 − α)x · erf(μ(1 − α)x)) / 2: leaky ReLU with a soft corner.
+
+    α is the slope left of zero, without bounds, and μ > 0 how sharp the corner is: towards ∞ it tends to
+    leaky ReLU. They start at 0 and 1/√2, where it equals GELU; with α = 1 it equals the identity. Written as
+    GELU(k(1 − α)x) / k + αx with k = √2 · μ, which is the same function in fewer steps.
+
+    Source: Biswas et al. 2021, https://arxiv.org/abs/2111.04682; code after it starts at α = 1/4 and μ = 10⁶,
+    where μ gets no gradient.
+    """
+
+    learned = {"alpha": Learned(0.0), "mu": Learned(math.sqrt(0.5), positive=True)}
+    fixed_points = {
+        nn.GELU: {"alpha": 0.0, "mu": math.sqrt(0.5)},
+        nn.Identity: {"alpha": 1.0, "mu": math.sqrt(0.5)},
+    }
+    onnx_ops = ("Mul", "Gelu", "Mul", "Mul", "Add")
+
+    def formula(self, x: Tensor, alpha: Tensor, mu: Tensor) -> Tensor:
+        # 1 at the start in every precision, which a product with √2 would miss by a rounding.
+        sharpness = mu / math.sqrt(0.5)
+        return F.gelu(sharpness * (1 - alpha) * x) / sharpness + alpha * x
+
+
+class SquarePlus(Activation):
+    """(x + √(x² + b)) / 2: a smooth ReLU without an exponential.
+
+    b > 0 is the size of the soft corner, √b / 2 high at zero. Starts at 4. As b tends to 0 it tends to ReLU,
+    which it reaches for no value: it equals no plain activation.
+
+    Source: Barron 2021, https://arxiv.org/abs/2112.11687
+    """
+
+    learned = {"b": Learned(4.0, positive=True)}
+    onnx_ops = ("Mul", "Add", "Sqrt", "Add", "Mul")
+
+    def formula(self, x: Tensor, b: Tensor) -> Tensor:
+        return (x + hypotenuse(x, b.sqrt())) / 2

@@ -1,0 +1,1 @@
+"""Models on disk: saved and loaded without running code from the file."""

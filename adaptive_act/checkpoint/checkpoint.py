@@ -1,0 +1,281 @@
+"""`model.pt`: a state_dict and the description from which its model is built again; never a pickled model."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from adaptive_act.activation import Activation, named_activations
+from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.checkpoint.archive import Bounded, bytes_of, read, write
+from adaptive_act.checkpoint.factory import (
+    BUILDING,
+    Factory,
+    build_model,
+    is_marked,
+    name_of,
+    resolve,
+)
+from adaptive_act.checkpoint.state import fill, is_state, kind, saved_state
+from adaptive_act.errors import CheckpointError, SwapError
+from adaptive_act.site import Site
+from adaptive_act.swapping.install import install
+
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input: its name, its dtype, and its shape with None where the size is free."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name):
+            raise ValueError(f"an input needs a name, got `{self.name}`")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"input `{self.name}`: expected a dtype of {DTYPES}, got `{self.dtype}`")
+        if not all(size is None or (type(size) is int and size > 0) for size in self.shape):
+            raise ValueError(f"input `{self.name}`: expected positive sizes or None, got {list(self.shape)}")
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The spec of a mapping with the keys name, dtype and shape; raises ValueError for anything else."""
+        if not isinstance(fields, Mapping) or set(fields) != {"name", "dtype", "shape"}:
+            raise ValueError(f"expected an input with the keys name, dtype and shape, got `{fields}`")
+        if not isinstance(fields["shape"], list | tuple):
+            raise ValueError(f"input `{fields['name']}`: expected a list as shape, got `{fields['shape']}`")
+        return cls(fields["name"], fields["dtype"], tuple(fields["shape"]))
+
+
+FORMAT = "adaptact/1"
+# Each field of the file besides the format, with the type it must have; None is allowed where it says so.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "state_dict": (dict,),
+    "factory": (str,),
+    "factory_kwargs": (dict,),
+    "swap": (list,),
+    "inputs": (list,),
+    "outputs": (list, type(None)),
+    "classes": (list, type(None)),
+    "preprocessing": (dict, type(None)),
+}
+# What building may take for tensors at once: so many times the file's own, since a factory may copy what it
+# builds, and bytes beyond that for what a state_dict leaves out, such as masks.
+_TIMES = 4
+_BEYOND = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as it was saved, in evaluation mode, and what the file says of it."""
+
+    model: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    factory: str = ""
+    swap: tuple[Site, ...] = ()
+
+
+def save(  # noqa: PLR0913  # each argument is a field of the file
+    model: nn.Module,
+    path: str | Path,
+    *,
+    factory: str | Factory,
+    inputs: Sequence[Mapping[str, Any] | TensorSpec],
+    factory_kwargs: Mapping[str, Any] | None = None,
+    outputs: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes `model` to `path` such that `load` gives it back; the file appears whole or not at all.
+
+    `factory` builds the architecture before the swap, as "package.module:callable" or as the callable, from
+    `factory_kwargs`; it is called here once, to prove that the file can be loaded. `inputs` are mappings
+    with name, dtype and shape (None = free size). Raises CheckpointError where the model cannot be built
+    again from this description, and ValueError where the description itself is wrong.
+    """
+    state = saved_state(model)
+    kwargs = dict(factory_kwargs or {})
+    name = name_of(factory)
+    builder = resolve(name, trusted=True)
+    if not is_marked(builder):
+        warnings.warn(
+            f"`{name}` is not marked with `@adaptive_act.model_factory`: whoever loads the file must name it",
+            stacklevel=2,
+        )
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "state_dict": state,
+        "factory": name,
+        "factory_kwargs": kwargs,
+        "swap": [site.record() for site in _sites(model)],
+        "inputs": [asdict(s if isinstance(s, TensorSpec) else TensorSpec.of(s)) for s in inputs],
+        "outputs": None if outputs is None else list(outputs),
+        "classes": None if classes is None else list(classes),
+        "preprocessing": None if preprocessing is None else dict(preprocessing),
+    }
+    described = {key: value for key, value in document.items() if key != "state_dict"}
+    try:
+        json.dumps(described, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
+    built, _ = _build(document, builder, kwargs, str(path))
+    _require_precision(built, state)
+    write(document, Path(path))
+
+
+def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError where a tensor comes back in another precision, which loses some of it."""
+    again = saved_state(built)
+    name = next((name for name, tensor in state.items() if again[name].dtype != tensor.dtype), None)
+    if name is not None:
+        raise CheckpointError(
+            f"`{name}` is {state[name].dtype} and comes back as {again[name].dtype}, since the model calls "
+            "it otherwise than its state_dict does; let the factory give it this dtype"
+        )
+
+
+def load(
+    path: str | Path, factory: str | Factory | None = None, factory_kwargs: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """The model that `save` wrote to `path`, in evaluation mode, and its description.
+
+    No code from the file runs. The architecture comes from `factory` where the user gives one, else from the
+    factory that the file names, if that is an `nn.Module` class or marked with `@model_factory`.
+    Raises CheckpointError where the file is damaged, foreign or does not fit the architecture, and
+    FactoryError where the factory is missing or refused.
+    """
+    return restore(read(Path(path)), str(path), factory, factory_kwargs)
+
+
+def restore(
+    content: object,
+    where: str,
+    factory: str | Factory | None = None,
+    factory_kwargs: Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """What `load` gives, from the file's content as `archive.read` gives it; `where` names it in errors."""
+    document = _description(content, where)
+    try:
+        inputs = tuple(TensorSpec.of(fields) for fields in document["inputs"])
+    except ValueError as error:
+        raise CheckpointError(f"`{where}`: {error}") from error
+    if factory is None:
+        builder = resolve(document["factory"], trusted=False)
+    else:
+        builder = resolve(factory, trusted=True) if isinstance(factory, str) else factory
+    kwargs = document["factory_kwargs"] if factory_kwargs is None else factory_kwargs
+    model, sites = _build(document, builder, kwargs, where)
+    return Checkpoint(
+        model=model.eval(),
+        inputs=inputs,
+        outputs=None if document["outputs"] is None else tuple(document["outputs"]),
+        classes=None if document["classes"] is None else tuple(document["classes"]),
+        preprocessing=document["preprocessing"],
+        factory=document["factory"],
+        swap=sites,
+    )
+
+
+def is_checkpoint(content: object) -> bool:
+    """Whether the content of a file is what `save` writes."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def _description(content: object, where: str) -> dict[str, Any]:
+    """The file's content, with every field present and of its type."""
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(
+            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found {kind(content)}; a "
+            "bare state_dict needs its architecture named as well (`--factory`)"
+        )
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
+    _check_fields(content, where)
+    return content
+
+
+def _check_fields(content: Mapping[str, Any], where: str) -> None:
+    for name, kinds in _FIELDS.items():
+        if not isinstance(content.get(name), kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            found = type(content.get(name)).__name__
+            raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {found}")
+    for name in ("outputs", "classes"):
+        if not all(isinstance(entry, str) for entry in content[name] or ()):
+            raise CheckpointError(f"`{where}`: field `{name}` should hold names")
+    if not is_state(content["state_dict"]):
+        raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
+
+
+def _sites(model: nn.Module) -> list[Site]:
+    """Where `swap` put the model's activations, each once, under however many names it stands."""
+    sites = {a.site.layer: a.site for a in named_activations(model).values() if a.site is not None}
+    return list(sites.values())
+
+
+def _build(
+    document: Mapping[str, Any], builder: Factory, kwargs: Mapping[str, Any], where: str
+) -> tuple[nn.Module, tuple[Site, ...]]:
+    """The architecture from the factory, with the recorded activations and the saved tensors in it."""
+    state = document["state_dict"]
+    with _bounded(state, where):
+        model = build_model(builder, kwargs)
+        try:
+            sites = _recorded(document["swap"], state)
+            install(model, [_activation(site) for site in sites])
+        except (SwapError, AssertionError, *BUILDING) as error:
+            raise CheckpointError(
+                f"`{where}`: the recorded swap does not fit the architecture: {error}"
+            ) from error
+    try:
+        fill(model, state)
+    except BUILDING as error:
+        reason = " ".join(str(error).split())  # torch's has a line for each tensor
+        raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {reason}") from error
+    return model, sites
+
+
+def _bounded(state: Mapping[str, Tensor], where: str) -> Bounded:
+    """Within, no more memory is taken than the model of these tensors can need while it is built."""
+    most = _TIMES * bytes_of(state.values()) + _BEYOND
+    return Bounded(
+        most,
+        CheckpointError(
+            f"`{where}`: the model that it describes takes more than {most} bytes while it is built, "
+            f"{_TIMES} times the tensors in the file and {_BEYOND} more; are the factory and its arguments "
+            "those that it was saved with?"
+        ),
+    )
+
+
+def _recorded(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Site, ...]:
+    """The sites of the records. Raises ValueError where they are more than the file has tensors for."""
+    sites: dict[str, Site] = {}
+    for record in records:
+        site = Site.from_record(record)
+        if sites.setdefault(site.layer, site) != site:
+            raise ValueError(f"`{site.layer}` is recorded twice, in different ways")
+    if len(sites) > len(state):
+        raise ValueError(f"{len(sites)} activations are recorded, for {len(state)} tensors")
+    return tuple(sites.values())
+
+
+def _activation(site: Site) -> Activation:
+    found = ACTIVATIONS.get(site.activation)
+    if found is None:
+        raise ValueError(
+            f"unknown activation `{site.activation}`; this version knows {', '.join(ACTIVATIONS)}"
+        )
+    activation = found(site.channels, site.channel_axis, **site.options)
+    activation.site = site
+    return activation

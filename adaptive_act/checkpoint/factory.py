@@ -1,0 +1,139 @@
+"""The code that builds a model's architecture, and which of it a file may name.
+
+A checkpoint that could name any callable would be a command to run. So the factory that a *file* names is
+used only if its module's source, read before anything is imported, defines it as an `nn.Module` class or
+marks it with `@model_factory`. A factory that the *user* names is trusted.
+"""
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import nn
+
+from adaptive_act.errors import FactoryError
+
+Factory = Callable[..., nn.Module]
+_F = TypeVar("_F", bound=Factory)
+_MARK = "__adaptact_model_factory__"
+BUILDING = (
+    *(ArithmeticError, AttributeError, ImportError, LookupError),
+    *(OSError, RuntimeError, TypeError, ValueError),
+)
+"""What building a stranger's model with given arguments may raise."""
+_LARGEST_SOURCE = 4 * 2**20  # bytes
+
+
+def model_factory(function: _F) -> _F:
+    """The same function, marked as one that builds a model, so that a checkpoint may name it."""
+    setattr(function, _MARK, True)
+    return function
+
+
+def resolve(name: str, *, trusted: bool) -> Factory:
+    """The callable `name`, written "package.module:callable".
+
+    `trusted` says that the user named it. Otherwise a file did, and it must be an `nn.Module` class or be
+    marked with `@model_factory`; its module is imported only after its source has shown that.
+    Raises FactoryError where it is missing, unmarked, or cannot be imported.
+    """
+    module_name, separator, attribute = name.partition(":")
+    names = (*module_name.split("."), *attribute.split("."))
+    if not separator or not all(part.isidentifier() for part in names):
+        raise FactoryError(f"expected a factory as `package.module:callable`, got `{name}`")
+    if not trusted and not _source_marks(module_name, attribute):
+        raise FactoryError(_refusal(name))
+    try:
+        found: object = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise FactoryError(f"factory `{name}` cannot be imported: {error}") from error
+    if not callable(found):
+        raise FactoryError(f"factory `{name}` is not callable, it is a `{type(found).__name__}`")
+    if not trusted and not is_marked(found):
+        raise FactoryError(_refusal(name))
+    return found
+
+
+def build_model(factory: Factory, kwargs: Mapping[str, Any]) -> nn.Module:
+    """The model that the factory builds; raises FactoryError where it fails or gives anything else."""
+    called = getattr(factory, "__qualname__", repr(factory))
+    try:
+        model: object = factory(**kwargs)
+    except BUILDING as error:
+        raise FactoryError(f"factory `{called}` failed with {dict(kwargs)}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise FactoryError(f"factory `{called}` gave a `{type(model).__name__}`, expected an nn.Module")
+    return model
+
+
+def is_marked(factory: object) -> bool:
+    """Whether a checkpoint may name it: an `nn.Module` class, or a function marked with `@model_factory`."""
+    is_module = isinstance(factory, type) and issubclass(factory, nn.Module)
+    return is_module or getattr(factory, _MARK, False) is True
+
+
+def name_of(factory: str | Factory) -> str:
+    """The "package.module:callable" by which another process finds `factory`."""
+    if isinstance(factory, str):
+        return factory
+    name = f"{factory.__module__}:{factory.__qualname__}"
+    if factory.__module__ == "__main__" or "<" in name:
+        raise FactoryError(
+            f"factory `{name}` cannot be found by another process: define it at the top level of a module "
+            "that can be imported"
+        )
+    return name
+
+
+def _refusal(name: str) -> str:
+    return (
+        f"the file names the factory `{name}`, which is neither an nn.Module class nor marked with "
+        "`@adaptive_act.model_factory` in the source of an importable module, so it is not run; name one "
+        "that you know and trust yourself: `--factory package.module:callable`, or `factory=` in Python"
+    )
+
+
+def _source_marks(module: str, attribute: str) -> bool:
+    """Whether the module's source, unexecuted, defines `attribute` as a marked function or a Module class."""
+    path = _source_path(module)
+    if path is None or path.stat().st_size > _LARGEST_SOURCE:
+        return False
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(_is_marked_definition(node, attribute) for node in tree.body)
+
+
+def _is_marked_definition(node: ast.stmt, name: str) -> bool:
+    if isinstance(node, ast.FunctionDef) and node.name == name:
+        return any(ast.unparse(mark).split(".")[-1] == "model_factory" for mark in node.decorator_list)
+    if isinstance(node, ast.ClassDef) and node.name == name:
+        return bool(node.bases)  # whether it is a Module shows after the import
+    return False
+
+
+def _source_path(module: str) -> Path | None:
+    """The module's source file, found without importing it or its parents."""
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        return _python_source(getattr(loaded, "__file__", None))
+    search: list[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:length]), search)
+        if spec is None:
+            return None
+        search = list(spec.submodule_search_locations or [])
+    return _python_source(spec.origin if spec is not None else None)
+
+
+def _python_source(path: str | None) -> Path | None:
+    return Path(path) if path is not None and path.endswith(".py") else None

@@ -1,0 +1,288 @@
+"""Elementwise functions with a faster backward pass on the CPU than torch's own.
+
+Each has the value and the gradient of the plain expression in its docstring. A graph that is being compiled,
+traced or exported, and torch's function transforms, get that expression itself.
+"""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def in_a_graph() -> bool:
+    """Whether the plain expression is wanted: compiling, tracing, exporting, or a function transform."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
+def as_numbers(x: Tensor, *parameters: Tensor) -> bool:
+    """Whether the parameters can be read as numbers, which torch's fused kernels take: shared, on the CPU.
+
+    On a GPU reading a number would wait for all work before it.
+    """
+    shared = all(parameter.numel() == 1 for parameter in parameters)
+    return shared and x.device.type == "cpu" and not in_a_graph()
+
+
+def inner(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+    """The sum of a * b over what a parameter shaped as `like` shares; without a product in memory if all."""
+    alike = a.is_contiguous() and b.is_contiguous() and a.dtype in (torch.float32, torch.float64)
+    if like.dim() == 0 and alike:
+        return torch.dot(a.view(-1), b.view(-1))
+    return (a * b).sum_to_size(like.shape)
+
+
+def clip(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """`x.clamp(low, high)` for low ≤ high, broadcastable to x; a bound gets the gradient from beyond it."""
+    if in_a_graph():
+        return x.clamp(low, high)
+    clipped: Tensor = _Clip.apply(x, low, high)  # type: ignore[no-untyped-call]
+    return clipped
+
+
+class _Clip(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        ctx.save_for_backward(x, low, high)
+        return x.clamp(low.item(), high.item()) if as_numbers(x, low, high) else x.clamp(low, high)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        x, low, high = ctx.saved_tensors
+        below, above = _outside(gradient, x, low, high)
+        of_low = below.sum_to_size(low.shape) if ctx.needs_input_grad[1] else None
+        of_high = above.sum_to_size(high.shape) if ctx.needs_input_grad[2] else None
+        return gradient - below - above, of_low, of_high
+
+
+def _outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient where x < low, and where x > high; 0 elsewhere."""
+    if not as_numbers(x, low, high):
+        return gradient * (x < low), gradient * (x > high)
+    # torch's fused kernels: one vectorised pass each.
+    below = torch.ops.aten.hardtanh_backward(gradient, x, -math.inf, low.item())
+    above = torch.ops.aten.threshold_backward(gradient, x, high.item())
+    return below, above
+
+
+def negative_part(x: Tensor) -> Tensor:
+    """`x.clamp(max=0)`, which is min(0, x), with gradient 1 at and below zero."""
+    if in_a_graph():
+        return x.clamp(max=0)
+    part: Tensor = _NegativePart.apply(x)  # type: ignore[no-untyped-call]
+    return part
+
+
+def two_slopes(x: Tensor, below: Tensor) -> Tensor:
+    """`torch.relu(x) + below * x.clamp(max=0)`; at zero the gradient is `below`, as it is left of it.
+
+    For a shared slope on the CPU only x is kept for the backward pass.
+    """
+    if not as_numbers(x, below):
+        return torch.relu(x) + below * negative_part(x)
+    sloped: Tensor = _TwoSlopes.apply(x, below)  # type: ignore[no-untyped-call]
+    return sloped
+
+
+def two_lines(x: Tensor, above: Tensor, below: Tensor) -> Tensor:
+    """`above * torch.relu(x) + below * x.clamp(max=0)`; only x is kept for the backward pass."""
+    if in_a_graph():
+        return above * torch.relu(x) + below * x.clamp(max=0)
+    bent: Tensor = _TwoLines.apply(x, above, below)  # type: ignore[no-untyped-call]
+    return bent
+
+
+def gradient_below(gradient: Tensor, x: Tensor) -> Tensor:
+    """The gradient where x ≤ 0, else 0."""
+    # hardtanh's backward is one vectorised pass, clamp's a mask and a slow `where`. Its bounds themselves get
+    # no gradient, so the upper one is the smallest number above zero.
+    numbers = torch.finfo(x.dtype)
+    above_zero = numbers.smallest_normal * numbers.eps
+    passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -math.inf, above_zero)
+    return passed
+
+
+class _NegativePart(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(max=0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient_below(gradient, x)
+
+
+class _TwoSlopes(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, below: Tensor) -> Tensor:
+        ctx.save_for_backward(x, below)
+        return F.leaky_relu(x, below.item())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, below = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again, also by the slope
+            of_x = torch.ops.aten.threshold_backward(gradient, x, 0) + below * gradient_below(gradient, x)
+        else:
+            of_x = torch.ops.aten.leaky_relu_backward(gradient, x, below.item(), False)
+        of_below = inner(gradient, negative_part(x), below) if ctx.needs_input_grad[1] else None
+        return of_x, of_below
+
+
+class _TwoLines(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, above: Tensor, below: Tensor) -> Tensor:
+        ctx.save_for_backward(x, above, below)
+        return torch.relu(x).mul_(above).addcmul_(x.clamp(max=0), below)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, above, below = ctx.saved_tensors
+        right = torch.ops.aten.threshold_backward(gradient, x, 0)
+        left = gradient_below(gradient, x)
+        of_above, of_below = inner(right, x, above), inner(left, x, below)
+        if torch.is_grad_enabled():  # to be differentiated again
+            return right * above + left * below, of_above, of_below
+        return right.mul_(above).addcmul_(left, below), of_above, of_below
+
+
+def cube(x: Tensor) -> Tensor:
+    """`x * x * x`."""
+    return x * x * x if in_a_graph() else x.pow(3)
+
+
+def cubic_right(x: Tensor, linear: Tensor, cubic: Tensor) -> Tensor:
+    """`linear * torch.relu(x) + cubic * torch.relu(x) ** 3`; only x is kept for the backward pass."""
+    if in_a_graph():
+        right = torch.relu(x)
+        return linear * right + cubic * (right * right * right)
+    curved: Tensor = _CubicRight.apply(x, linear, cubic)  # type: ignore[no-untyped-call]
+    return curved
+
+
+class _CubicRight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, linear: Tensor, cubic: Tensor) -> Tensor:
+        ctx.save_for_backward(x, linear, cubic)
+        right = torch.relu(x)
+        cubed = right.pow(3)
+        return right.mul_(linear).addcmul_(cubed, cubic)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, linear, cubic = ctx.saved_tensors
+        right = torch.relu(x)
+        scaled = right * right * gradient
+        of_linear, of_cubic = inner(gradient, right, linear), inner(scaled, right, cubic)
+        if torch.is_grad_enabled():  # to be differentiated again
+            slope = 3 * cubic * scaled + linear * gradient
+        else:
+            slope = scaled.mul_(3 * cubic).addcmul_(gradient, linear)
+        return torch.ops.aten.threshold_backward(slope, x, 0), of_linear, of_cubic
+
+
+def elu_below(x: Tensor, depth: Tensor, rate: Tensor) -> Tensor:
+    """`torch.relu(x) + depth * torch.expm1(rate * x.clamp(max=0))`, for a rate above zero.
+
+    For shared parameters on the CPU only x is kept for the backward pass.
+    """
+    if not as_numbers(x, depth, rate):
+        return torch.relu(x) + depth * torch.expm1(rate * negative_part(x))
+    curved: Tensor = _EluBelow.apply(x, depth, rate)  # type: ignore[no-untyped-call]
+    return curved
+
+
+class _EluBelow(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, depth: Tensor, rate: Tensor) -> Tensor:
+        ctx.save_for_backward(x, depth, rate)
+        curved: Tensor = torch.ops.aten.elu(x, depth.item(), 1.0, rate.item())
+        return curved
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x, depth, rate = ctx.saved_tensors
+        low = negative_part(x)
+        if torch.is_grad_enabled():  # to be differentiated again, also by the parameters
+            falling = gradient_below(gradient * depth * rate * torch.exp(rate * low), x)
+            of_x = torch.ops.aten.threshold_backward(gradient, x, 0) + falling
+            of_rate = inner(falling, low, rate) / rate
+        else:
+            of_x = torch.ops.aten.elu_backward(gradient, depth.item(), 1.0, rate.item(), False, x)
+            of_rate = inner(of_x, low, rate) / rate
+        return of_x, inner(gradient, torch.expm1(rate * low), depth), of_rate
+
+
+def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
+    """`slope * x + sum(bend * torch.relu(x - knot))`, over the first axis of bends and knots.
+
+    For shared parameters on the CPU only x is kept for the backward pass.
+    """
+    if not as_numbers(x, slope, *bends, *knots):
+        total = slope * x
+        for bend, knot in zip(bends, knots, strict=True):
+            total = total + bend * torch.relu(x - knot)
+        return total
+    bent: Tensor = _Hinges.apply(x, slope, bends, knots)  # type: ignore[no-untyped-call]
+    return bent
+
+
+class _Hinges(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope, bends, knots)
+        total, beyond = slope * x, torch.empty_like(x)
+        for bend, knot in zip(bends.tolist(), knots.tolist(), strict=True):
+            torch.sub(x, knot, out=beyond)
+            total.add_(beyond.relu_(), alpha=bend)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x, slope, bends, knots = ctx.saved_tensors
+        again = torch.is_grad_enabled()  # to be differentiated again: nothing may be written over
+        of_x, passed = gradient * slope, torch.empty_like(x)
+        of_bends, of_knots = [], []
+        for bend, knot in zip(bends, knots, strict=True):
+            if again:
+                passed = torch.ops.aten.threshold_backward(gradient, x, knot.item())
+                of_x = of_x + bend * passed
+            else:
+                torch.ops.aten.threshold_backward(gradient, x, knot.item(), grad_input=passed)
+                of_x.add_(passed, alpha=bend.item())
+            through = passed.sum()
+            of_bends.append(inner(passed, x, bend) - knot * through)
+            of_knots.append(-bend * through)
+        return of_x, inner(gradient, x, slope), torch.stack(of_bends), torch.stack(of_knots)
+
+
+def hypotenuse(x: Tensor, side: Tensor) -> Tensor:
+    """√(x² + side²), finite where x² overflows; side is above 0, where the gradient needs it.
+
+    ONNX has no such operator: a graph that is being exported gets the squares.
+    """
+    if torch.compiler.is_exporting():
+        return (x * x + side * side).sqrt()
+    return torch.hypot(x, side)
+
+
+__all__ = [
+    "clip",
+    "cube",
+    "cubic_right",
+    "elu_below",
+    "hinges",
+    "hypotenuse",
+    "negative_part",
+    "two_lines",
+    "two_slopes",
+]

@@ -1,0 +1,77 @@
+"""Work spread over processes that end with the one that started them, each on one thread."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
+from typing import TypeVar
+
+import torch
+
+from adaptive_act.errors import StudyError
+
+_Given = TypeVar("_Given")
+_Found = TypeVar("_Found")
+
+
+def outcomes(task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: int) -> Iterator[_Found]:
+    """What `task` gives for each of `given`, as they come; one job works in this process, in order.
+
+    An error of the task ends the work. Raises StudyError where a process was ended from outside.
+    """
+    if min(jobs, len(given)) <= 1:
+        yield from map(task, given)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(given)), mp_context=context, initializer=_begin) as pool:
+        try:
+            yield from _in_turns(pool, task, given, jobs)
+        except BrokenProcessPool as error:
+            raise StudyError(
+                "a process that trained was ended from outside, perhaps for want of memory; finished runs "
+                "are kept: start the study again, with fewer `--jobs` if memory is short"
+            ) from error
+
+
+def _in_turns(
+    pool: ProcessPoolExecutor, task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: int
+) -> Iterator[_Found]:
+    """Hands out only as much as there are processes, so that an error leaves little to wait for."""
+    waiting = list(reversed(given))
+    running: set[Future[_Found]] = set()
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            running.add(pool.submit(task, waiting.pop()))
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
+def _begin() -> None:
+    """A new process: quiet on Ctrl-C, and gone when the one that started it is, even by kill -9."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    sentinel = parent.sentinel
+
+    def follow() -> None:
+        wait_for([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, as numbers depend on how many share a sum; afterwards as before."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

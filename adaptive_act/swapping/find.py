@@ -1,0 +1,229 @@
+"""Where a model applies plain activations: as modules, as calls in a forward, as functions that it holds."""
+
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from adaptive_act.activation import Activation
+from adaptive_act.plain import FUNCTIONS, METHODS, Plain
+from adaptive_act.site import Site, Skipped
+from adaptive_act.swapping.forwards import UNTRACEABLE, Forward, activated, separate, trace
+from adaptive_act.swapping.library_modules import held, inside_kernel, inside_script
+from adaptive_act.swapping.recognise import Kinds, Recogniser, is_torchs
+from adaptive_act.swapping.rewrite import plain_of
+from adaptive_act.swapping.source import activation_calls
+
+_PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A site, the plain activation that stands there, and the one that was looked for."""
+
+    site: Site
+    plain: nn.Module
+    kind: type[nn.Module]
+
+
+def find(model: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
+    """Every site in `model` where an activation of one of `kinds` stands, and what had to be left out.
+
+    A module that several names or several calls in one forward use is a site for each of them; `model` is
+    changed in that its names no longer share one activation module.
+    """
+    recognise = Recogniser(kinds)
+    owners = list(_walk(model, recognise))
+    found: list[Found] = []
+    skipped: list[Skipped] = []
+    for name, owner in owners:
+        search = _Search(name, owner, recognise)
+        if isinstance(owner, torch.jit.ScriptModule):
+            skipped += search.scripted(owner)
+            continue
+        separate(owner)
+        found += search.modules()
+        skipped += search.impostors()
+        calls, left_out = search.calls()
+        found += calls
+        skipped += left_out
+    left = {entry.layer for entry in skipped}
+    return [entry for entry in found if entry.site.layer not in left], skipped
+
+
+def _walk(
+    module: nn.Module, recognise: Recogniser, name: str = "", seen: set[nn.Module] | None = None
+) -> Iterator[tuple[str, nn.Module]]:
+    """The modules outside activations, each once, by its first name."""
+    seen = set() if seen is None else seen
+    if module in seen or isinstance(module, Activation) or (name and recognise(module)):
+        return
+    seen.add(module)
+    yield name, module
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    for child_name, child in module._modules.items():
+        if child is not None:
+            yield from _walk(child, recognise, _join(name, child_name), seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The search in one module's own names and own forward."""
+
+    name: str
+    owner: nn.Module
+    recognise: Recogniser
+
+    def modules(self) -> Iterator[Found]:
+        for name, child in self.owner._modules.items():
+            if child is None or isinstance(child, Activation):
+                continue
+            known = self.recognise(child)
+            if known is not None:
+                kind, plain = known
+                stands_there = repr(child if is_torchs(child) else plain)
+                yield Found(Site(_join(self.name, name), stands_there), plain, kind)
+
+    def impostors(self) -> Iterator[Skipped]:
+        """Subclasses of an activation that compute something else."""
+        for name, child in self.owner._modules.items():
+            if child is None or is_torchs(child) or self.recognise(child):
+                continue
+            for kind in self.recognise.kinds:
+                if isinstance(child, kind):
+                    reason = (
+                        f"`{type(child).__name__}` is a `{kind.__name__}` by its class, but not by its values"
+                    )
+                    yield Skipped(_join(self.name, name), repr(child), reason)
+
+    def scripted(self, owner: torch.jit.ScriptModule) -> Iterator[Skipped]:
+        for kind in inside_script(owner, self.recognise.kinds):
+            yield Skipped(self.name, kind.__name__, "TorchScript runs it, whose code cannot be changed")
+
+    def calls(self) -> tuple[list[Found], list[Skipped]]:
+        """The calls in the forward that are sites, and those that cannot be."""
+        if is_torchs(self.owner):
+            return list(self._held()), list(self._inside_kernel())
+        if type(self.owner).forward is nn.Module.forward:
+            return [], []
+        try:
+            forward = trace(self.owner)
+        except UNTRACEABLE as error:
+            return self._in_source(f"its forward could not be traced ({_first_line(error)})")
+        if forward.obstacle is None:
+            return self._traced(forward)
+        found, skipped = self._in_source(forward.obstacle)
+        own = {entry.site.layer for entry in self.modules()}
+        return found, skipped + [entry for entry in self._traced(forward)[1] if entry.layer in own]
+
+    def _held(self) -> Iterator[Found]:
+        for name, plain in held(self.owner).items():
+            if type(plain) in self.recognise.kinds:
+                yield Found(Site(_join(self.name, name), repr(plain)), plain, type(plain))
+
+    def _inside_kernel(self) -> Iterator[Skipped]:
+        reason = f"it is part of torch's own kernel of `torch.nn.{type(self.owner).__name__}`"
+        for kind in inside_kernel(self.owner):
+            if kind in self.recognise.kinds:
+                yield Skipped(self.name, kind.__name__, reason)
+
+    def _in_source(self, obstacle: str) -> tuple[list[Found], list[Skipped]]:
+        """The calls of a forward that has no graph: functions that it holds, and places in its source."""
+        calls = activation_calls(self.owner)
+        if calls is None:
+            return list(self._held()), [Skipped(self.name, "activation calls in it, if any,", obstacle)]
+        wanted = [call for call in calls if call.plain.module in self.recognise.kinds]
+        with_more = {call.held for call in wanted if not call.one_argument}
+        found = [entry for entry in self._held() if entry.site.layer.rpartition(".")[2] not in with_more]
+        skipped: dict[str, Skipped] = {}
+        names = {entry.site.layer.rpartition(".")[2] for entry in found}
+        for call in (call for call in wanted if call.held not in names):
+            plain = plain_of(call, self.owner)
+            if isinstance(plain, str):
+                reason = f"{obstacle}, and in its source {plain}"
+                skipped[call.written] = Skipped(self.name, f"`{call.written}`", reason)
+            else:
+                name = _another_name(self.owner, call.written.rpartition(".")[2], names)
+                names.add(name)
+                site = Site(_join(self.name, name), repr(plain), self.name, call.place)
+                found.append(Found(site, plain, type(plain)))
+        return found, list(skipped.values())
+
+    def _traced(self, forward: Forward) -> tuple[list[Found], list[Skipped]]:
+        found: list[Found] = []
+        skipped: list[Skipped] = []
+        called: set[Any] = set()
+        nodes = list(forward.graph.nodes)
+        for position, node in enumerate(nodes):
+            entry = self._at(node)
+            if entry is None:
+                continue
+            registered = node.op == "call_module" and node.target not in called  # a module site already
+            called.add(node.target)
+            layer = _join(self.name, str(node.target) if registered else _free_name(self.owner, node.name))
+            if isinstance(entry, str):
+                skipped.append(Skipped(layer, node.name, entry))
+            elif _spoils(node, self.owner, nodes[position + 1 :]):
+                skipped.append(Skipped(layer, repr(entry[1]), _SPOILS))
+            elif not registered:
+                kind, plain = entry
+                found.append(Found(Site(layer, repr(plain), self.name, node.name), plain, kind))
+        return found, skipped
+
+    def _at(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
+        """The activation that the node applies, or why it cannot be told, or None where it is none."""
+        if node.op == "call_module":
+            module = self.owner.get_submodule(str(node.target))
+            return None if isinstance(module, Activation) else self.recognise(module)
+        plain = _PLAIN_CALLS[node.op].get(node.target) if node.op in _PLAIN_CALLS else None
+        if plain is None or plain.module not in self.recognise.kinds:
+            return None
+        positional = dict(zip((*plain.arguments, "inplace"), node.args[1:], strict=False))
+        arguments = {k: v for k, v in (positional | dict(node.kwargs)).items() if k in plain.arguments}
+        if any(isinstance(value, fx.Node) for value in arguments.values()):
+            return "its arguments are computed while the model runs"
+        return plain.module, plain.module(**arguments)
+
+
+_SPOILS = "it works in place on a value that is used again later, which a swap would change"
+
+
+def _spoils(node: fx.Node, owner: nn.Module, later: list[fx.Node]) -> bool:
+    """Whether the call works in place on a value that the forward uses again."""
+    in_place = _works_in_place(node, owner)
+    return in_place and any(user in later for user in activated(node).users)
+
+
+def _works_in_place(node: fx.Node, owner: nn.Module) -> bool:
+    named = getattr(node.target, "__name__", str(node.target))
+    positional = len(node.args) > 1 and node.args[-1] is True
+    module = owner.get_submodule(str(node.target)) if node.op == "call_module" else None
+    return (
+        named.endswith("_")
+        or bool(node.kwargs.get("inplace"))
+        or positional
+        or bool(getattr(module, "inplace", False))
+    )
+
+
+def _free_name(owner: nn.Module, wanted: str) -> str:
+    while hasattr(owner, wanted):
+        wanted += "_call"
+    return wanted
+
+
+def _another_name(owner: nn.Module, wanted: str, taken: Collection[str]) -> str:
+    names = (wanted if number == 0 else f"{wanted}_{number}" for number in itertools.count())
+    return next(name for name in names if not hasattr(owner, name) and name not in taken)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _join(parent: str, child: str) -> str:
+    return f"{parent}.{child}" if parent else child

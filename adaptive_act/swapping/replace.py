@@ -1,0 +1,224 @@
+"""Replaces plain activations by adaptive ones without changing what the model computes."""
+
+import copy
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from torch import nn
+
+from adaptive_act.activation import Activation
+from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.errors import FixedPointError, SwapError
+from adaptive_act.plain import PLAIN
+from adaptive_act.site import Skipped
+from adaptive_act.swapping.find import Found, find
+from adaptive_act.swapping.install import install, site_of
+from adaptive_act.swapping.observe import Channels, observe, sharing_copy
+from adaptive_act.swapping.outputs import Example, change_in_float64, largest_change
+from adaptive_act.swapping.report import Report, Swapped
+
+Kind = type[Activation] | Callable[..., Activation]
+"""An activation class, or `functools.partial` of one with its options."""
+UNCHANGED = 1e-6
+"""The largest difference, relative to the outputs' scale, that counts as none; in float64 where need be."""
+
+
+def swap(  # noqa: PLR0913  # each argument is a choice of the user
+    model: nn.Module,
+    activations: Mapping[type[nn.Module], Kind],
+    *,
+    where: str | Sequence[str] = "*",
+    first: int | None = None,
+    last: int | None = None,
+    preserve: bool = True,
+    per_channel: bool = False,
+    channel_axis: int | None = None,
+    example: Example | None = None,
+    dry_run: bool = False,
+) -> Swapped:
+    """A copy of `model` in which plain activations are adaptive ones, with the same outputs.
+
+    `activations` maps a plain activation to the one that takes its place: in modules, in other libraries'
+    modules that compute the same, in calls such as `F.relu(x)`, and in functions that a module holds; each
+    place gets parameters of its own. `where` is a pattern on the layer's name, such as "features.*", or
+    several; of these layers, `first=k` or `last=k` takes the k that the forward meets first or last.
+
+    Each starts at its fixed point, so that the outputs stay what they were; with `preserve=False` one that
+    has no fixed point there starts at its own initial values. `per_channel` learns parameters for each
+    channel; they lie along `channel_axis`, which is found out where it is None. Counting layers or channels
+    takes an `example` to run, on which the outputs are compared before and after, in evaluation mode.
+    With `dry_run`, the model that comes back is the given one, and the report says what would change.
+
+    Raises SwapError where nothing was found to swap or the outputs changed, and FixedPointError where an
+    activation cannot equal what it should replace. The given model is not changed.
+    """
+    kinds = {plain: _kind_and_options(kind) for plain, kind in activations.items()}
+    counting = _require_countable(first, last)
+    scratch = sharing_copy(model)
+    found, skipped = find(scratch, kinds)
+    patterns = (where,) if isinstance(where, str) else tuple(where)
+    found = [entry for entry in found if _fits(entry.site.layer, patterns)]
+    skipped = [entry for entry in skipped if _concerns(entry, patterns)]
+    counting |= per_channel or any(_needs_channels(*kind) for kind in kinds.values())
+    if found and counting:
+        met = observe(scratch, found, _required(example), channel_axis)
+        found, left = _among(found, met, slice(-last if last else None, first))
+        found, unclear = _with_channels(found, met, kinds, per_channel)
+        skipped += left + unclear
+    if not found:
+        raise SwapError(_nothing_found(model, activations, patterns, skipped))
+    added = [_activation(entry, *kinds[entry.kind], preserve=preserve) for entry in found]
+    if dry_run:
+        return Swapped(model, _report(added, skipped, None, dry_run=True))
+    swapped = copy.deepcopy(model)
+    install(swapped, added)
+    change = None if example is None else largest_change(model, swapped, example)
+    if preserve and example is not None and change is not None and not change <= UNCHANGED:
+        _require_rounding(model, swapped, example, change)
+    return Swapped(swapped, _report(added, skipped, change))
+
+
+def _kind_and_options(kind: Kind) -> tuple[type[Activation], dict[str, Any]]:
+    chosen, options = (kind.func, kind.keywords) if isinstance(kind, functools.partial) else (kind, {})
+    if not (isinstance(chosen, type) and issubclass(chosen, Activation)):
+        raise SwapError(
+            f"expected an activation class of adaptive_act ({', '.join(ACTIVATIONS)}), got `{kind}`"
+        )
+    return chosen, dict(options)
+
+
+def _needs_channels(kind: type[Activation], options: Mapping[str, Any]) -> bool:
+    return not kind.elementwise and "channels" not in options
+
+
+def _require_countable(first: int | None, last: int | None) -> bool:
+    given = [count for count in (first, last) if count is not None]
+    if len(given) > 1 or any(count < 1 for count in given):
+        raise ValueError(f"expected `first` or `last` layers, at least 1, got first={first}, last={last}")
+    return bool(given)
+
+
+def _required(example: Example | None) -> Example:
+    if example is None:
+        raise SwapError("layers and channels are counted by running the model: pass `example=` as well")
+    return example
+
+
+def _require_rounding(before: nn.Module, after: nn.Module, example: Example, change: float) -> None:
+    """Raises SwapError where the outputs changed by more than rounding, which is gone in float64."""
+    exact = change_in_float64(before, after, example)
+    if exact is None or not exact <= UNCHANGED:
+        raise SwapError(
+            f"the outputs on the example changed by {change:.2g} of their scale, expected at most "
+            f"{UNCHANGED:g}; the model uses an activation in a way that a swap does not keep"
+        )
+
+
+def _fits(layer: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(layer, pattern) for pattern in patterns)
+
+
+def _concerns(entry: Skipped, patterns: Sequence[str]) -> bool:
+    """Whether the entry's layer, or a call in it, could have been meant."""
+    return not entry.layer or _fits(entry.layer, patterns) or _fits(f"{entry.layer}.", patterns)
+
+
+def _among(
+    found: Sequence[Found], met: Mapping[str, Channels], chosen: slice
+) -> tuple[list[Found], list[Skipped]]:
+    """The chosen ones in the order in which they run, and those that do not run at all."""
+    by_layer = {entry.site.layer: entry for entry in found}
+    idle = [
+        Skipped(layer, entry.site.replaced, "it did not run on the example")
+        for layer, entry in by_layer.items()
+        if layer not in met
+    ]
+    return [by_layer[layer] for layer in list(met)[chosen]], idle
+
+
+def _with_channels(
+    found: Sequence[Found],
+    met: Mapping[str, Channels],
+    kinds: Mapping[type[nn.Module], tuple[type[Activation], dict[str, Any]]],
+    per_channel: bool,
+) -> tuple[list[Found], list[Skipped]]:
+    """The sites with their channels, where these are wanted, and those whose channels are not known."""
+    counted: list[Found] = []
+    unclear: list[Skipped] = []
+    for entry in found:
+        channels = met[entry.site.layer]
+        if not per_channel and not _needs_channels(*kinds[entry.kind]):
+            counted.append(entry)
+        elif channels.problem is not None:
+            unclear.append(Skipped(entry.site.layer, entry.site.replaced, channels.problem))
+        else:
+            site = replace(entry.site, channels=channels.count, channel_axis=channels.axis)
+            counted.append(replace(entry, site=site))
+    return counted, unclear
+
+
+def _activation(
+    found: Found, kind: type[Activation], options: Mapping[str, Any], *, preserve: bool
+) -> Activation:
+    """The adaptive activation for a site, at the fixed point of what stands there."""
+    site, plain = found.site, copy.deepcopy(found.plain).cpu()
+    if isinstance(plain, nn.PReLU) and plain.num_parameters > 1:  # torch has its channels on axis 1
+        site = replace(site, channels=plain.num_parameters, channel_axis=1)
+    given = {"channels": site.channels, "channel_axis": site.channel_axis} | dict(options)
+    try:
+        activation = kind.at_fixed_point(plain, **given)
+    except FixedPointError as error:
+        if preserve:
+            raise FixedPointError(
+                f"layer `{site.layer}`: {error}. Choose one that equals `{type(plain).__name__}` "
+                f"({', '.join(_at_fixed_point(plain))}), or pass `preserve=False` to start "
+                f"`{kind.__name__}` at its own initial values"
+            ) from error
+        activation = kind(**given)
+    activation.site = replace(
+        site,
+        activation=kind.__name__,
+        options=activation.options(),
+        channels=activation.channels,
+        channel_axis=activation.channel_axis,
+    )
+    return activation
+
+
+def _at_fixed_point(plain: nn.Module) -> list[str]:
+    return [name for name, kind in ACTIVATIONS.items() if type(plain) in kind.fixed_points]
+
+
+def _nothing_found(
+    model: nn.Module,
+    activations: Mapping[type[nn.Module], Kind],
+    where: Sequence[str],
+    skipped: Sequence[Skipped],
+) -> str:
+    wanted = " or ".join(f"`{kind.__name__}`" for kind in activations) or "no kind at all"
+    everything, _ = find(sharing_copy(model), {plain.module: None for plain in PLAIN.values()})
+    has = ", ".join(f"`{entry.site.layer}` ({entry.site.replaced})" for entry in everything) or "none"
+    left = "".join(f"\n{entry}" for entry in skipped)
+    patterns = ", ".join(f"`{pattern}`" for pattern in where)
+    return (
+        f"found {wanted} nowhere in `{type(model).__name__}` where={patterns}; its activations: {has}{left}"
+    )
+
+
+def _report(
+    added: Sequence[Activation],
+    skipped: Sequence[Skipped],
+    change: float | None,
+    *,
+    dry_run: bool = False,
+) -> Report:
+    return Report(
+        changed=tuple(site_of(activation) for activation in added),
+        skipped=tuple(skipped),
+        parameters_added=sum(p.numel() for activation in added for p in activation.parameters()),
+        largest_change=change,
+        dry_run=dry_run,
+    )

@@ -1,0 +1,191 @@
+"""Access control: who asks, whether they may, how often, and the audit log of what administrators did."""
+
+import ipaddress
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from serve.access.errors import AccessError, KeyRequiredError, RoleRequiredError
+from serve.access.keys import Key, KeysFile, Role
+from serve.access.limits import ClientLimits
+from serve.engine.errors import StartupError
+
+SCHEME = "bearer "
+Right: TypeAlias = Role | Literal["free"]
+"""What a request needs: a role, or nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as logs may name them: by their key's name, or else by their address."""
+
+    name: str
+    has_key: bool = False
+
+
+class Gate:
+    """Admits requests by key, role and limit.
+
+    Without a keys file anybody may infer and read metrics, and only this machine may administer. With one,
+    every request needs a key with the role, but for administration from this machine, as before.
+    """
+
+    def __init__(
+        self,
+        keys: Path | None = None,
+        requests_per_second: float = 0.0,
+        limits: ClientLimits | None = None,
+    ) -> None:
+        """Read the keys, if there are to be any; raises `KeysFileError`. Without `limits` it counts alone."""
+        self._keys = KeysFile(keys) if keys is not None else None
+        self._requests_per_second = requests_per_second
+        self._limits = limits or ClientLimits()
+        self.on_refusal: Callable[[AccessError], None] = _nothing
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are neither keys nor limits, so that nobody need be asked to infer."""
+        return self._keys is None and not self._requests_per_second
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys that a client may have."""
+        return self._keys is not None
+
+    def admit(self, role: Role, authorization: str | None, address: str | None) -> Caller:
+        """The caller; raises `AccessError`, once `on_refusal` was told.
+
+        The address is None on a socket of this machine.
+        """
+        try:
+            return self._judged(role, authorization, address)
+        except AccessError as error:
+            self.on_refusal(error)
+            raise
+
+    def _judged(self, role: Role, authorization: str | None, address: str | None) -> Caller:
+        key = self._key(authorization)
+        if key is None:
+            self._require_no_key(role, address)
+            caller = Caller(_where(address))
+            self._limits.take(caller.name, self._requests_per_second)
+            return caller
+        if role not in key.roles:
+            raise RoleRequiredError(f"the key `{key.name}` does not have the role `{role}`")
+        self._limits.take(f"key {key.name}", key.requests_per_second or self._requests_per_second)
+        return Caller(key.name, has_key=True)
+
+    def named(self, authorization: str | None, address: str | None) -> Caller:
+        """Who asks, whether or not they may: for the log of what was turned away."""
+        try:
+            key = self._key(authorization)
+        except KeyRequiredError:
+            key = None
+        return Caller(_where(address)) if key is None else Caller(key.name, has_key=True)
+
+    def _key(self, authorization: str | None) -> Key | None:
+        """The caller's key, None without one; raises `KeyRequiredError` for one that nobody has."""
+        if self._keys is None or authorization is None:
+            return None
+        if authorization[: len(SCHEME)].lower() != SCHEME:
+            raise KeyRequiredError("`Authorization` is not `Bearer` and a key")
+        key = self._keys.find(authorization[len(SCHEME) :].strip())
+        if key is None:
+            raise KeyRequiredError("the key in `Authorization` is not one of this server's")
+        return key
+
+    def _require_no_key(self, role: Role, address: str | None) -> None:
+        if role == "admin":
+            if not is_this_machine(address):
+                raise KeyRequiredError(
+                    "models and settings are changed from this machine, or with a key of role `admin`"
+                )
+        elif self._keys is not None:
+            raise KeyRequiredError("this server needs a key: send `Authorization: Bearer` and the key")
+
+
+def is_this_machine(address: str | None) -> bool:
+    """Whether a request from there comes from this machine."""
+    if address is None:
+        return True
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    # A socket for both families names a client of the older one so: no loopback, to Python before 3.13.
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
+def _where(address: str | None) -> str:
+    return address or "this machine"
+
+
+def _nothing(error: AccessError) -> None:
+    """Nobody counts what is refused."""
+
+
+log = logging.getLogger("adaptact.audit")
+
+
+class AuditLog:
+    """Lines appended to a file, or without one to the server's own log.
+
+    Where the file was moved away a new one is begun; a line that cannot be written is in the server's log.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Open the file; raises `StartupError` where that cannot be."""
+        self._handler: logging.Handler | None = None
+        if path is not None:
+            try:
+                self._handler = WatchedFileHandler(path, encoding="utf-8")
+            except OSError as error:
+                raise StartupError(f"the audit log `{path}` cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handler is not None:
+            self._handler.close()
+
+    def record(self, caller: str, action: str, status: int, request_id: str) -> None:
+        """Append a line: when, who, what, and the status that it was answered with."""
+        line = json.dumps(
+            {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "caller": caller,
+                "action": action,
+                "status": status,
+                "request_id": request_id,
+            }
+        )
+        if self._handler is None:
+            log.info("%s", line)
+            return
+        try:
+            self._handler.handle(logging.makeLogRecord({"msg": line}))
+        except OSError as error:
+            log.error("the audit log cannot be written (%s): %s", error.strerror, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """One for all doors, so that a client's limit counts whichever it takes."""
+
+    gate: Gate = field(default_factory=Gate)
+    audit: AuditLog = field(default_factory=AuditLog)
+
+
+def open_entrance(
+    keys: Path | None,
+    requests_per_second: float,
+    audit_log: Path | None,
+    limits: ClientLimits | None = None,
+) -> Entrance:
+    """The entrance with these keys, limit and log; raises `StartupError` where a file cannot be."""
+    return Entrance(Gate(keys, requests_per_second, limits), AuditLog(audit_log))

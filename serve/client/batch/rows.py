@@ -1,0 +1,191 @@
+"""The rows of an .npz or .csv file, or the images of a folder, as a model's inputs."""
+
+import csv
+import hashlib
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serve.client.batch.columns import fitted, from_texts, places_of
+from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
+from serve.client.replies import Json, ModelMetadata, TensorMetadata
+from serve.client.synchronous import Client
+from serve.client.tensors import from_json
+from serve.engine.datatypes import BFLOAT16, BY_NAME
+from serve.engine.errors import MalformedRequestError
+from serve.engine.signature import Array
+
+# A broken archive is said in many ways: a member may be encrypted, or packed as nobody here can unpack.
+UNREADABLE = (OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRows:
+    """The rows of arrays, one array an input; `fingerprint` is another for another file."""
+
+    model: ModelMetadata
+    arrays: Mapping[str, Array]
+    outputs: Sequence[str]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def ask(self, client: Client, version: str | None, start: int, stop: int) -> dict[str, Array]:
+        """The model's outputs for these rows."""
+        batch = {name: array[start:stop] for name, array in self.arrays.items()}
+        return dict(client.infer(self.model.name, batch, version=version, outputs=self.outputs).outputs)
+
+
+def read_tensor_rows(path: Path, model: ModelMetadata, outputs: Sequence[str]) -> TensorRows:
+    """The rows of the file, of which there is one at least; raises `InvalidFileError`."""
+    if not model.inputs:
+        raise InvalidFileError(f"model `{model.name}` has no inputs, so there is nothing to send")
+    arrays = read_csv(path, model) if path.suffix.lower() == ".csv" else read_npz(path, model)
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1 or not all(lengths.values()):
+        raise InvalidFileError(f"`{path}` has no row, or not as many for each input: {lengths}")
+    with path.open("rb") as stream:
+        fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
+    return TensorRows(model, arrays, outputs, fingerprint)
+
+
+def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
+    """An array for each input by its name; one array alone is that of a model with one input."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            found: dict[str, Array] = {name: archive[name] for name in archive.files}
+    except UNREADABLE as error:
+        raise InvalidFileError(f"`{path}` cannot be read as an .npz file: {error}") from error
+    names = [spec.name for spec in model.inputs]
+    if len(found) == len(names) == 1:
+        found = {names[0]: next(iter(found.values()))}
+    if set(found) != set(names):
+        raise InvalidFileError(
+            f"`{path}` holds the arrays `{sorted(found)}`, model `{model.name}` takes `{names}`"
+        )
+    return {spec.name: fitted(spec, found[spec.name]) for spec in model.inputs}
+
+
+def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
+    """The columns of each input; the first line names them."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            header, *rows = [row for row in csv.reader(stream) if row] or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InvalidFileError(f"`{path}` cannot be read as a table with a header: {error}") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise InvalidFileError(f"`{path}`: row {number} has {len(row)} values, the header {len(header)}")
+    if not header:
+        raise InvalidFileError(f"`{path}` is empty, expected the names of the columns in its first line")
+    if all(map(_is_number, header)):
+        raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
+    if not rows:
+        raise InvalidFileError(f"`{path}` has no row below its header")
+    places = places_of(header, model)
+    return {
+        spec.name: from_texts(spec, [[row[place] for place in places[spec.name]] for row in rows])
+        for spec in model.inputs
+    }
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRows:
+    """Images by their files, in the order of their names."""
+
+    model: ModelMetadata
+    paths: Sequence[Path]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def ask(self, client: Client, version: str | None, start: int, stop: int) -> dict[str, Array]:
+        """The outputs for these images, after `file`, and `label` where the model names its classes."""
+        paths = self.paths[start:stop]
+        try:
+            said = client.predict(self.model.name, [_read(path) for path in paths], version)
+        except InvalidInputError as error:
+            raise _with_files(error, paths) from None
+        answers: dict[str, Array] = {"file": _texts([path.name for path in paths])}
+        if said.labels:
+            answers["label"] = _texts(said.labels)
+        alone = len(self.model.outputs) == 1
+        for spec in self.model.outputs:
+            answers[spec.name] = _output(spec, said.predictions, alone)
+        return answers
+
+
+def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
+    """The images in the folder, of which there is one at least; raises `InvalidFileError`."""
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise InvalidFileError(f"`{folder}` cannot be read: {error.strerror}") from error
+    if not paths:
+        raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(SUFFIXES)}")
+    text = "\n".join(map(_mark, paths))
+    return ImageRows(model, paths, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _mark(path: Path) -> str:
+    """What is another for another file of the name."""
+    try:
+        path.name.encode()
+        stat = path.stat()
+    except UnicodeError as error:
+        raise InvalidFileError(f"the name of {str(path)!r} is not UTF-8, as a result needs it") from error
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+    return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _with_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
+    """The server's words with the files' names in place of `instances[0]` and the like."""
+
+    def file(found: re.Match[str]) -> str:
+        place = int(found[1])
+        return f"`{paths[place]}`" if place < len(paths) else found[0]
+
+    words, named = INSTANCE.subn(file, str(error))
+    return InvalidFileError(words, error.status) if named else error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
+
+
+def _output(spec: TensorMetadata, predictions: Sequence[Json], alone: bool) -> Array:
+    datatype = BY_NAME.get(spec.datatype)
+    if datatype is None or datatype.dtype == BFLOAT16:
+        raise InvalidReplyError(f"output `{spec.name}` is of `{spec.datatype}`, which JSON cannot carry")
+    values = [each if alone or not isinstance(each, dict) else each.get(spec.name) for each in predictions]
+    try:
+        return from_json(values, datatype)
+    except MalformedRequestError as error:
+        raise InvalidReplyError(f"output `{spec.name}` of the reply is no array: {error}") from error
+
+
+def _texts(texts: Sequence[str]) -> Array:
+    return np.array(list(texts), np.object_)

@@ -1,0 +1,80 @@
+"""The messages and services of the .proto files as classes, and bytes parsed to them within bounds."""
+
+from importlib.resources import files
+from typing import Any, TypeAlias
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from serve.engine.errors import MalformedRequestError
+
+Message: TypeAlias = Any
+"""A message; its fields are those of the .proto file."""
+PROTOCOL = "inference.GRPCInferenceService"
+HEALTH = "grpc.health.v1.Health"
+POOL = descriptor_pool.DescriptorPool()
+for _file in descriptor_pb2.FileDescriptorSet.FromString(
+    (files("serve.grpc") / "protocol.binpb").read_bytes()
+).file:
+    POOL.Add(_file)
+
+
+def message_class(name: str) -> Any:
+    """The class of the messages of this full name."""
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+def service(name: str) -> Any:
+    """The descriptor of the service of this full name."""
+    return POOL.FindServiceByName(name)
+
+
+# An empty message takes two bytes, and some fifty times as much once read: a small message cannot hold many.
+SHORT_BYTES = 2**16
+MAX_FIELDS = 2**12
+VARINT_BYTES = 10
+# The wire types of protocol buffers: what follows a field's number.
+VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
+
+
+def parse(kind: Any, data: bytes) -> Message:
+    """The message of this class; raises `MalformedRequestError` for other bytes, and for too many fields."""
+    if len(data) > SHORT_BYTES:
+        _check_fields(data)
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise MalformedRequestError(f"the message is no `{kind.DESCRIPTOR.name}`: {error}") from error
+
+
+def _check_fields(data: bytes) -> None:
+    """Walk over the outermost fields, without reading them."""
+    place = 0
+    for _ in range(MAX_FIELDS):
+        if place >= len(data):
+            return
+        key, place = _varint(data, place)
+        kind = key & 7
+        if kind == VARINT:
+            _, place = _varint(data, place)
+        elif kind == LENGTH:
+            size, place = _varint(data, place)
+            place += size
+        elif kind in (EIGHT_BYTES, FOUR_BYTES):
+            place += 8 if kind == EIGHT_BYTES else 4
+        else:
+            raise MalformedRequestError(f"the message has a field of the unknown wire type `{kind}`")
+    if place < len(data):
+        raise MalformedRequestError(f"the message has more than `{MAX_FIELDS}` fields")
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins here, and the place behind it."""
+    value = shift = 0
+    for byte in data[place : place + VARINT_BYTES]:
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+        shift += 7
+    raise MalformedRequestError("the message breaks off, or has a number of more than ten bytes")

@@ -1,0 +1,1 @@
+"""Observation of requests by either door: the access log, traces, log settings."""

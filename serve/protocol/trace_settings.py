@@ -1,0 +1,34 @@
+"""The protocol's settings of traces to a file, which this server does not make."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from serve.engine.errors import MalformedRequestError, UnsupportedError, listed, quoted
+from serve.protocol.json_text import Value
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSettings:
+    """Nothing is traced to a file."""
+
+    trace_level: list[str] = field(default_factory=lambda: ["OFF"])
+    trace_rate: str = "1000"
+    trace_count: str = "-1"
+    log_frequency: str = "0"
+    trace_file: str = ""
+
+
+def change_traces(given: Mapping[str, Value]) -> TraceSettings:
+    """The settings as they stay; null puts one back to what it is anyway.
+
+    Raises `MalformedRequestError` for what is no setting, `UnsupportedError` for one that would trace.
+    """
+    off = asdict(TraceSettings())
+    for key, value in given.items():
+        if key not in off:
+            raise MalformedRequestError(f"{quoted(key)} is no setting of traces; known: {listed(list(off))}")
+        if value is not None and value != off[key]:
+            raise UnsupportedError(
+                f"traces to a file are not supported by this server; {quoted(key)} cannot be {quoted(value)}"
+            )
+    return TraceSettings()

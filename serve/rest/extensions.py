@@ -1,0 +1,71 @@
+"""Extensions of the protocol: logging, and those that this server does not have and says so."""
+
+from fastapi import APIRouter, Request
+
+from serve.engine.engine import Engine
+from serve.engine.errors import UnsupportedError
+from serve.observe.log_settings import LogFilter, LogSettings, change_log
+from serve.protocol.trace_settings import TraceSettings, change_traces
+from serve.rest.body import read_small_object
+from serve.rest.schemas import ERRORS, LOGGING, TRACE, ModelName
+from serve.shared.worker_group import Colleagues
+
+
+def log_settings_routes(passing: LogFilter, colleagues: Colleagues) -> APIRouter:
+    """The routes of the log's settings, which are every worker's."""
+    router = APIRouter(prefix="/v2/logging", tags=["server"], responses=ERRORS)
+
+    @router.get("")
+    async def log_settings() -> LogSettings:
+        """Which messages are logged."""
+        return passing.settings
+
+    @router.post("", openapi_extra=LOGGING)
+    async def change_log_settings(request: Request) -> LogSettings:
+        """Change which messages are logged; what is not given stays."""
+        return await change_log(colleagues, await read_small_object(request.scope, request.receive))
+
+    return router
+
+
+def trace_routes(engine: Engine) -> APIRouter:
+    """The routes of traces to a file, of the server and of a model."""
+    router = APIRouter(prefix="/v2", tags=["server"], responses=ERRORS)
+
+    @router.get("/trace/setting")
+    async def trace_settings() -> TraceSettings:
+        """Nothing is traced to a file."""
+        return TraceSettings()
+
+    @router.get("/models/{model}/trace/setting")
+    async def model_trace_settings(model: ModelName) -> TraceSettings:
+        """Nothing is traced to a file."""
+        engine.model(model)
+        return TraceSettings()
+
+    @router.post("/trace/setting", openapi_extra=TRACE)
+    async def change_trace_settings(request: Request) -> TraceSettings:
+        """Takes what leaves it so, and refuses anything else."""
+        return change_traces(await read_small_object(request.scope, request.receive))
+
+    @router.post("/models/{model}/trace/setting", openapi_extra=TRACE)
+    async def change_model_trace_settings(model: ModelName, request: Request) -> TraceSettings:
+        """Takes what leaves it so, and refuses anything else."""
+        engine.model(model)
+        return change_traces(await read_small_object(request.scope, request.receive))
+
+    return router
+
+
+def shared_memory_routes() -> APIRouter:
+    """The routes of tensors in shared memory: all of them answer that there is none."""
+    router = APIRouter(include_in_schema=False)
+    for kind in ("system", "cuda"):
+        for region in ("", "/region/{region}"):
+            for verb, method in (("status", "GET"), ("register", "POST"), ("unregister", "POST")):
+                router.add_api_route(f"/v2/{kind}sharedmemory{region}/{verb}", _refuse, methods=[method])
+    return router
+
+
+async def _refuse(request: Request) -> None:
+    raise UnsupportedError("shared memory is not supported by this server; send tensors in binary")

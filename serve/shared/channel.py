@@ -1,0 +1,102 @@
+"""Questions and answers between two processes, each of which may ask the other."""
+
+import asyncio
+import itertools
+import logging
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import orjson
+
+from serve.engine import errors
+from serve.engine.errors import EngineError
+
+log = logging.getLogger("adaptact")
+Json: TypeAlias = Any
+Answer: TypeAlias = Callable[[str, list[Json]], Awaitable[Json]]
+LENGTH = struct.Struct("<I")
+LARGEST_MESSAGE = 64 * 2**20
+
+
+class ChannelClosedError(EngineError):
+    """The process at the other end is gone, and with it the answer."""
+
+
+class Channel:
+    """One end of a connection; `listen` must run for either end to be answered."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+        """`answer` gives the other end what it asks for, by verb and arguments; errors of it arrive too."""
+        self._reader = reader
+        self._writer = writer
+        self._answer = answer
+        self._numbers = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Json]] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def ask(self, verb: str, *arguments: Json) -> Json:
+        """The other end's answer; raises what it raised, or `ChannelClosedError`."""
+        if self._closed:
+            raise ChannelClosedError(f"`{verb}` was not answered: the process is gone")
+        number = next(self._numbers)
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._send(orjson.dumps([number, "ask", verb, arguments]))
+            return await self._waiting[number]
+        finally:
+            del self._waiting[number]
+
+    async def listen(self) -> None:
+        """Answer and be answered, until the other end is gone."""
+        try:
+            while True:
+                (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+                if length > LARGEST_MESSAGE:
+                    break
+                self._take(orjson.loads(await self._reader.readexactly(length)))
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self._closed = True
+            self._writer.close()
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(ChannelClosedError("the process ended before it answered"))
+
+    def _take(self, message: list[Json]) -> None:
+        number, kind, *rest = message
+        if kind == "ask":
+            task = asyncio.create_task(self._reply(number, *rest))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+            return
+        future = self._waiting.get(number)
+        if future is None or future.done():
+            return  # whoever asked does not wait any more
+        if kind == "failed":
+            future.set_exception(_raised(*rest))
+        else:
+            future.set_result(rest[0])
+
+    async def _reply(self, number: int, verb: str, arguments: list[Json]) -> None:
+        try:
+            content = orjson.dumps([number, "done", await self._answer(verb, arguments)])
+        except EngineError as error:
+            content = orjson.dumps([number, "failed", type(error).__name__, str(error)])
+        except Exception as error:  # a door: whoever asks must be answered
+            log.exception("`%s` failed", verb)
+            told = f"`{verb}` failed: {type(error).__name__}"
+            content = orjson.dumps([number, "failed", "EngineError", told])
+        self._send(content)
+
+    def _send(self, content: bytes) -> None:
+        if not self._closed:
+            self._writer.write(LENGTH.pack(len(content)) + content)
+
+
+def _raised(name: str, message: str) -> EngineError:
+    """The error of this name, if it is one that a message alone makes; else its root."""
+    kind = getattr(errors, name, EngineError)
+    return kind(message) if isinstance(kind, type) and issubclass(kind, EngineError) else EngineError(message)

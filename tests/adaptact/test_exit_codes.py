@@ -1,0 +1,97 @@
+import pytest
+import typer
+
+from adaptact.errors import AdaptactError, OutputError, UsageError
+from adaptact.exit_codes import FAILED, FINE, PARITY_FAILED, WRONG_USE, exit_code, run
+
+
+class ParityError(Exception):
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ShapeParityError(ParityError):
+    pass
+
+
+def app_that_raises(error: BaseException | None) -> typer.Typer:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+    @app.command()
+    def command() -> None:
+        if error is not None:
+            raise error
+
+    return app
+
+
+def run_and_end(error: BaseException | None, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr("sys.argv", ["adaptact-x", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        run(app_that_raises(error), {ParityError: PARITY_FAILED, ValueError: WRONG_USE, OSError: FAILED})
+    return ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, FINE),
+        (ParityError("x"), PARITY_FAILED),
+        (ShapeParityError("x"), PARITY_FAILED),
+        (UnicodeError("x"), WRONG_USE),
+        (FileNotFoundError("x"), FAILED),
+        (AdaptactError("x"), FAILED),
+        (OutputError("x"), FAILED),
+        (UsageError("x"), WRONG_USE),
+        (typer.Exit(FAILED), FAILED),
+        (typer.BadParameter("x"), WRONG_USE),
+    ],
+)
+def test_each_error_has_its_exit_code(
+    error: BaseException | None,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_and_end(error, monkeypatch) == code
+    assert capsys.readouterr().out == ""
+
+
+def test_ctrl_c_ends_as_typer_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_and_end(KeyboardInterrupt(), monkeypatch) in {1, 130}  # it was 1 in older releases
+
+
+def test_an_unknown_option_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_and_end(None, monkeypatch, "--none") == WRONG_USE
+    assert "--none" in capsys.readouterr().err
+
+
+def test_the_nearest_type_decides() -> None:
+    assert exit_code(ShapeParityError("x"), {Exception: FAILED, ParityError: WRONG_USE}) == WRONG_USE
+    with pytest.raises(KeyError, match="ShapeParityError"):
+        exit_code(ShapeParityError("x"), {})
+
+
+def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["adaptact-x"])
+    with pytest.raises(ZeroDivisionError):
+        run(app_that_raises(ZeroDivisionError()), {})
+
+
+@pytest.mark.parametrize(
+    ("error", "printed"),
+    [
+        (ParityError("why\x1b[2J", "how\u202e"), "error: why\ufffd[2J\nhint: how\ufffd\n"),
+        (ParityError("why"), "error: why\n"),
+        (ValueError("why"), "error: why\n"),
+        (ValueError(), "error: ValueError\n"),
+    ],
+)
+def test_the_error_is_printed_with_its_hint(
+    error: Exception, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_and_end(error, monkeypatch)
+    assert capsys.readouterr() == ("", printed)

@@ -1,0 +1,34 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from adaptact.errors import UsageError
+from adaptact.options import parse_json_object, use_working_folder
+
+
+@pytest.mark.parametrize(("text", "value"), [(None, None), ("{}", {}), ('{"a": [1]}', {"a": [1]})])
+def test_a_json_object_is_read(text: str | None, value: object) -> None:
+    assert parse_json_object(text, "--x") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "`--x` is not JSON: Expecting property name"),
+        ("[" * 100_000, "`--x` is not JSON: maximum recursion depth"),
+        ("[]", "`--x` is a `list`, expected a JSON object"),
+        ("null", "`--x` is a `NoneType`, expected a JSON object"),
+    ],
+)
+def test_any_other_text_is_wrong_use(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_json_object(text, "--x")
+    assert str(raised.value).startswith(message)
+
+
+def test_own_modules_are_found_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    use_working_folder()
+    assert sys.path[0] == str(tmp_path)

@@ -1,0 +1,184 @@
+"""Archives: nothing in them runs, nothing is half-written."""
+
+import ast
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaptive_act import CheckpointError
+from adaptive_act.checkpoint.archive import SMALLEST, Bounded, bytes_of, read, write
+
+PACKAGES = ("adaptive_act", "convert", "serve")
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.flag}",)
+
+
+def _zip(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _scripted(path: Path) -> None:
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        torch.jit.save(torch.jit.script(nn.ReLU()), path)
+
+
+FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "text": (lambda path: path.write_text("hello"), "is not a torch archive"),
+    "empty": (lambda path: path.write_bytes(b""), "is not a torch archive"),
+    "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "is a bare pickle"),
+    "zip": (lambda path: _zip(path, {"a/readme": b""}), "not one of torch.save"),
+    "torchscript": (_scripted, "is a TorchScript archive"),
+    "bomb": (
+        lambda path: _zip(path, {"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED),
+        "unpack to more than it holds",
+    ),
+    "garbage": (lambda path: _zip(path, {"a/data.pkl": b"nonsense", "a/version": b"3"}), "is damaged"),
+    "module": (lambda path: torch.save(nn.Linear(2, 2), path), "torch.nn.modules.linear.Linear"),
+    "folder": (lambda path: path.mkdir(), "it is a folder"),
+    "missing": (lambda path: None, "no file"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_named_for_what_it_is(kind: str, tmp_path: Path) -> None:
+    make, message = FOREIGN[kind]
+    make(tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match=message):
+        read(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_named(share: float, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write({"weight": torch.zeros(100)}, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(CheckpointError, match="truncated"):
+        read(path)
+
+
+def test_no_code_from_the_file_runs(tmp_path: Path) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "flag")}, tmp_path / "model.pt")
+    with pytest.raises(CheckpointError, match="whose loading would run code"):
+        read(tmp_path / "model.pt")
+    assert not (tmp_path / "flag").exists()
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    write({"version": 1}, path)
+    with pytest.raises(TypeError, match="cannot pickle"):
+        write({"version": (i for i in range(2))}, path)
+    assert read(path) == {"version": 1}
+    assert os.listdir(tmp_path) == ["model.pt"]
+
+
+def test_only_two_places_load_torch_files_and_one_of_them_freely() -> None:
+    root = Path(__file__).parents[3]
+    found: dict[str, list[str]] = {}
+    for path in (path for package in PACKAGES for path in (root / package).rglob("*.py")):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        loads = [ast.unparse(call) for call in calls if ast.unparse(call.func) == "torch.load"]
+        found |= {path.name: loads} if loads else {}
+    assert found == {
+        "archive.py": ["torch.load(path, map_location='cpu', weights_only=True)"],
+        "state.py": ["torch.load(path, map_location='cpu', weights_only=False)"],  # with --allow-pickle
+    }
+
+
+def test_a_damaged_table_of_contents_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save({"a": torch.zeros(3)}, path)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 8 : entry + 10] = b"\x00\x08"  # the name is UTF-8, it says
+    content[entry + 46 : entry + 48] = b"\xff\xfe"  # and is none
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        read(path)
+
+
+MOST = 2**20
+
+
+class TooMuchError(Exception):
+    """What the tests let it raise."""
+
+
+def _bounded(most: int = MOST) -> Bounded:
+    return Bounded(most, TooMuchError())
+
+
+def _looked_at() -> list[Tensor]:
+    whole = torch.zeros(1000)
+    return [whole[:] for _ in range(1000)]
+
+
+def _without_numbers() -> Tensor:
+    return nn.Linear(10**6, 10**6, device="meta").weight.clone()
+
+
+LARGE: dict[str, Callable[[], object]] = {
+    "a layer": lambda: nn.Linear(10**8, 10**8),
+    "filled": lambda: torch.ones(10**7, 10**7),
+    "read from small ones": lambda: torch.zeros(10**4).repeat(10**12),
+    "broadcast": lambda: torch.zeros(10**7, 1).expand(10**7, 10**7).contiguous(),
+    "one after the other": lambda: [torch.zeros(1000) for _ in range(300)],
+    "many small ones": lambda: [torch.zeros(1) for _ in range(MOST // SMALLEST + 1)],
+    "grown afterwards": lambda: torch.zeros(1).resize_(MOST),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_what_takes_more_is_refused(kind: str) -> None:
+    with pytest.raises(TooMuchError), _bounded():
+        LARGE[kind]()
+
+
+SMALL: dict[str, Callable[[], object]] = {
+    "freed again": lambda: [torch.zeros(1000).sum().item() for _ in range(1000)],
+    "views of one": _looked_at,
+    "without numbers": _without_numbers,
+    "sizes that depend on numbers": lambda: torch.ones(100).nonzero(),
+    "numbers for Python": lambda: [rate.item() for rate in torch.linspace(0, 0.1, 12)],
+    "a program that is traced": lambda: torch.export.export(nn.Linear(3, 4), (torch.zeros(1, 3),)),
+    "in place": lambda: [whole.add_(1) for whole in [torch.zeros(MOST // 8)] for _ in range(100)],
+}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_what_takes_less_is_left_to_it(kind: str) -> None:
+    with _bounded():
+        SMALL[kind]()
+
+
+def test_a_layer_is_the_same_within() -> None:
+    torch.manual_seed(0)
+    expected = nn.Linear(8, 8)
+    torch.manual_seed(0)
+    with _bounded():
+        found = nn.Linear(8, 8)
+    assert torch.equal(found.weight, expected.weight)
+
+
+def test_tensors_that_look_at_the_same_numbers_take_them_once() -> None:
+    whole = torch.zeros(4096)
+    assert bytes_of([whole, whole[:10], whole.expand(10**6, 4096)]) == 4 * 4096
+    assert bytes_of([torch.zeros(1)]) == SMALLEST

@@ -1,0 +1,195 @@
+import dataclasses
+import json
+
+import pytest
+
+from convert.manifest.decode import ManifestError
+from convert.manifest.fields import ChosenRecord, SpeedRecord, TrialRecord, TuningRecord
+from convert.manifest.manifest import (
+    FORMAT,
+    LARGEST,
+    ActivationRecord,
+    CurveRecord,
+    DeclinedRecord,
+    FiredRecord,
+    Manifest,
+    OutputRecord,
+    ParityRecord,
+    SetRecord,
+    TensorRecord,
+)
+
+TUNING = TuningRecord(
+    provider="cpu",
+    threads=2,
+    batches=(1, 16),
+    processor="a CPU",
+    seconds=60.0,
+    spent=12.5,
+    noise=0.01,
+    trials=(
+        TrialRecord("Elu", "image after Conv", 3, "kept", "elu_to_exp", 0.9, 0.88, 0.92, 9, taken=True),
+        TrialRecord("Elu", "image after Conv", 3, "elu_as_sum", "kept", 1.1, 1.08, 1.12, 5, taken=False),
+    ),
+    chosen=(ChosenRecord("Elu", "elu_1", "features.1", "kept"),),
+    speeds=(SpeedRecord(1, 100.0, 90.0, 0.9, 0.88, 0.92),),
+    verdict="the chosen forms are faster",
+)
+MANIFEST = Manifest(
+    format=FORMAT,
+    source_digest="ab" * 32,
+    versions={"torch": "2.13.0"},
+    opset=20,
+    precision="fp32",
+    inputs=(TensorRecord("x", "float32", ("batch", 3)),),
+    outputs=(TensorRecord("y", "float32", ("batch", 2)),),
+    classes=("cat", "dog"),
+    preprocessing={"mean": [0.5, 0.5], "resize": {"to": 224}},
+    activations=(
+        ActivationRecord(
+            layer="1",
+            kind="PELU",
+            formula="a · ELU(x / b)",
+            options={"side": "both"},
+            values={"a": (1.5,), "b": (0.25,)},
+            curve=CurveRecord((-1.0, 0.0, 1.0), (0,), ((-0.5, 0.0, 6.0),)),
+        ),
+    ),
+    fired=(FiredRecord("elu_to_exp", 2),),
+    declined=(DeclinedRecord("scale_into_next", "3", "read elsewhere too"),),
+    parity=ParityRecord(
+        criterion="c",
+        outputs=(OutputRecord("y", 1.0, 1e-7, 2e-7, 9e-7, None, "large", {"0.5": 1e-8}),),
+        sets=(SetRecord("large", 1, 0, 0, 0),),
+    ),
+)
+
+
+def test_a_manifest_comes_back_from_its_json() -> None:
+    assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def test_tuning_comes_back_too() -> None:
+    tuned = dataclasses.replace(MANIFEST, tuning=TUNING, provider="cuda")
+    assert Manifest.from_json(tuned.to_json()) == tuned
+
+
+def test_a_manifest_from_before_tuning_is_read() -> None:
+    content = json.loads(_with("format", "adaptact-manifest/1.1"))
+    del content["tuning"], content["provider"]
+    found = Manifest.from_json(json.dumps(content))
+    assert (found.tuning, found.provider) == (None, "cpu")
+
+
+def test_what_is_not_given_comes_back_as_nothing() -> None:
+    bare = dataclasses.replace(MANIFEST, classes=None, preprocessing=None)
+    assert Manifest.from_json(bare.to_json()) == bare
+
+
+def test_the_json_does_not_depend_on_the_order_of_keys() -> None:
+    turned = dataclasses.replace(MANIFEST, versions=dict(reversed({"a": "1", "b": "2"}.items())))
+    straight = dataclasses.replace(MANIFEST, versions={"a": "1", "b": "2"})
+    assert turned.to_json() == straight.to_json()
+
+
+def _with(path: str, value: object) -> str:
+    content = json.loads(MANIFEST.to_json())
+    place = content
+    *way, last = path.split(".")
+    for step in way:
+        place = place[int(step) if step.isdigit() else step]
+    place[last] = value
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("format", "adaptact-manifest/99", "format is `adaptact-manifest/99`, and this version"),
+        ("opset", "20", "`manifest.opset` is `str`"),
+        ("opset", True, "`manifest.opset` is `bool`"),
+        ("opset", None, "`manifest.opset` is `NoneType`"),
+        (
+            "format",
+            "adaptact-manifest/2.0",
+            r"`adaptact-manifest/2.0`, and this .* reads `adaptact-manifest/1.x`",
+        ),
+        ("format", "other/1.1", "format is `other/1.1`, expected"),
+        ("format", 1, "format is `1`, expected"),
+        ("format", "adaptact-manifest/1.1/../2", "expected `adaptact-manifest/1"),
+        ("inputs", {}, "`manifest.inputs` is `dict`"),
+        ("inputs.0.shape", [[]], r"`manifest.inputs\[0\].shape\[0\]` is `list`"),
+        ("inputs.0.name", 5, r"`manifest.inputs\[0\].name` is `int`"),
+        ("classes", "cat", "`manifest.classes` is `str`"),
+        ("classes", [1], r"`manifest.classes\[0\]` is `int`"),
+        ("activations.0.values.a", ["1"], r"values.a\[0\]` is `str`"),
+        ("parity.outputs.0.scale", 10**400, "scale` is `int`"),
+        ("parity", [], "`manifest.parity` has list"),
+    ],
+)
+def test_a_wrong_field_is_named(path: str, value: object, reason: str) -> None:
+    with pytest.raises(ManifestError, match=reason):
+        Manifest.from_json(_with(path, value))
+
+
+def test_what_a_newer_minor_version_adds_is_left_out() -> None:
+    newer = json.loads(_with("format", "adaptact-manifest/1.99")) | {"extra": 1}
+    newer["inputs"][0]["layout"] = "NCHW"
+    assert Manifest.from_json(json.dumps(newer)) == dataclasses.replace(
+        MANIFEST, format="adaptact-manifest/1.99"
+    )
+
+
+def test_a_manifest_of_the_first_version_is_read() -> None:
+    """As written before the format counted minor versions: without all that has a default now."""
+    first = json.loads(_with("format", "adaptact-manifest/1"))
+    for record, fields in (
+        (first["activations"][0], ("replaced", "words", "start", "reach")),
+        (first["parity"]["outputs"][0], ("original_quantiles", "typical_scale", "ratio", "top1")),
+        (first["parity"]["sets"][0], ("non_finite_gained", "used")),
+    ):
+        for name in fields:
+            del record[name]
+    found = Manifest.from_json(json.dumps(first))
+    assert found.parity.outputs[0].over_scale() == {}
+    assert found.activations[0].reach is None
+    assert found.parity.sets[0].used == {}
+
+
+def test_a_field_without_a_default_is_missed() -> None:
+    content = json.loads(MANIFEST.to_json())
+    del content["opset"]
+    with pytest.raises(ManifestError, match=r"`manifest` has .*, expected .*opset"):
+        Manifest.from_json(json.dumps(content))
+
+
+def test_errors_are_shown_as_shares_of_the_typical_scale() -> None:
+    record = dataclasses.replace(MANIFEST.parity.outputs[0], quantiles={"1": 4e-7}, typical_scale=8.0)
+    assert record.over_scale() == {"1": 5e-8}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "not JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "format is `None`"),
+        ("null", "format is `None`"),
+        ('{"format": NaN}', "holds `NaN`"),
+        ('{"opset": Infinity}', "holds `Infinity`"),
+        ("1" * 5000, "not JSON"),
+        (" " * (LARGEST + 1), "characters, expected at most"),
+    ],
+)
+def test_hostile_text_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ManifestError, match=reason):
+        Manifest.from_json(text)
+
+
+def test_free_json_has_a_depth() -> None:
+    deep: object = 1
+    for _ in range(50):
+        deep = {"in": deep}
+    with pytest.raises(ManifestError, match="nested deeper"):
+        Manifest.from_json(_with("preprocessing", {"deep": deep}))

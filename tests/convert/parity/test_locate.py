@@ -1,0 +1,40 @@
+import onnx_ir as ir
+
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Outcome, Rule
+from convert.model_io.samples import SampleSet
+from convert.parity.locate import refused
+from convert.rewriting.plan import Plan
+from tests.convert.graphs import graph, parsed, samples
+
+SETS = (SampleSet("x", (samples(),)),)
+
+
+def _widened(node: ir.Node) -> Outcome:
+    edit = Edit(node)
+    wide = edit.op("Cast", *node.inputs, to=ir.DataType.DOUBLE)  # type: ignore[arg-type]
+    edit.replace(edit.op("Cast", edit.op("Elu", wide), to=ir.DataType.FLOAT))
+    return FIRED
+
+
+def _doubled(node: ir.Node) -> Outcome:
+    edit = Edit(node)
+    edit.replace(edit.op("Relu", edit.op("Relu", edit.op("Abs", *node.inputs))))  # type: ignore[arg-type]
+    return FIRED
+
+
+RULES = (Rule("abs_to_relu", ("Neg",), _doubled), Rule("elu_to_double", ("Elu",), _widened))
+
+
+def test_the_rule_that_writes_what_has_no_kernel_is_named() -> None:
+    model = parsed(graph("n = Neg(x) m = Neg(n) y = Elu(m)"))
+    assert refused(model, RULES, Plan(), SETS, "cpu") == "elu_to_double"
+
+
+def test_none_is_named_where_the_graph_can_be_run() -> None:
+    assert refused(parsed(graph("y = Neg(x)")), RULES, Plan(), SETS, "cpu") is None
+
+
+def test_none_is_named_where_the_graph_could_not_be_run_before() -> None:
+    model = parsed(graph("d = Cast<to = 11>(x) e = Mish(d) f = Cast<to = 1>(e) y = Elu(f)"))
+    assert refused(model, RULES, Plan(), SETS, "cpu") is None

@@ -1,0 +1,295 @@
+import gc
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convert.artefact.file import serialise
+from convert.errors import ParityError, SourceError
+from convert.graph.nodes import Edit
+from convert.graph.rule import FIRED, Outcome, Rule
+from convert.model_io.inputs import parse_input
+from convert.model_io.runtime import Session
+from convert.model_io.samples import generated
+from convert.parity.locate import Suspects
+from convert.parity.verify import Original, verify
+from convert.rewriting.optimise import optimise
+from convert.rules import RULES
+from convert.sources.float64_reference import Wide
+from convert.sources.load import load
+from tests.convert.models import (
+    IMAGES,
+    Side,
+    classifier,
+    comparisons,
+    exported,
+    optimised_graph,
+    scale_one_weight,
+)
+
+KINDS = ("PELU", "PReLU", "Swish", "NEAAF", "Affine")
+
+
+def _wrong_elu(node: ir.Node) -> Outcome:
+    """A rule with a mistake: it forgets what Elu does below zero."""
+    edit = Edit(node)
+    edit.replace(edit.op("Relu", *node.inputs[:1]))  # type: ignore[arg-type]  # an Elu has its input
+    return FIRED
+
+
+def test_a_wrong_rule_is_named_with_its_layer() -> None:
+    model = classifier("PELU")
+    exact = exported(model)
+    rules = (*RULES[:10], Rule("elu_to_relu", ("Elu",), _wrong_elu))
+    wrong = optimise(exact, rules)
+    original = Original(model, ["y"])
+    suspects = Suspects(original, exact, wrong.firings, rules)
+    session = Session(serialise(wrong.model), [IMAGES.name])
+    with pytest.raises(ParityError) as failed:
+        verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+    assert failed.value.hint == "first differing after rule `elu_to_relu` at `2` (PELU)"
+
+
+def _verify(model: nn.Module, whole: ir.Model, file: ir.Model) -> None:
+    original = Original(model, ["y"])
+    suspects = Suspects(original, whole, optimise(whole).firings)
+    session = Session(serialise(file), [IMAGES.name])
+    verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    return classifier("Swish")
+
+
+@pytest.fixture(scope="module")
+def whole(model: nn.Module) -> ir.Model:
+    return exported(model)
+
+
+@pytest.mark.parametrize("start", range(0, 20, 5))
+def test_twenty_good_networks_pass_with_room(start: int) -> None:
+    seeds = range(start, start + 5)
+    names = [f"seed_{seed}" for seed in seeds]
+    networks = Side(
+        *(classifier(KINDS[seed % 5], per_channel=start >= 10, seed=seed) for seed in seeds)
+    ).eval()
+    found = comparisons(networks, optimise(exported(networks, IMAGES, names)).model, IMAGES, names)
+    assert {comparison.output for comparison in found} == set(names)
+    assert max(comparison.used for comparison in found) < 0.7
+
+
+def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, whole: ir.Model) -> None:
+    graph = optimise(whole).model
+    weights = [name for name in graph.graph.initializers if name.endswith("weight")]
+    assert len(weights) == 4
+    for name in weights:
+        assert not all(found.passed for found in comparisons(model, scale_one_weight(graph, name, 1.001))), (
+            name
+        )
+
+
+def test_a_wrong_weight_is_traced_to_its_layer(model: nn.Module, whole: ir.Model) -> None:
+    wrong = scale_one_weight(whole, "4.weight", 1.1)
+    with pytest.raises(
+        ParityError, match=r"parity failed for output `y` on samples `.*`: .* at \[\d"
+    ) as failed:
+        _verify(model, wrong, optimise(wrong).model)
+    assert failed.value.hint == "first differing layer: `4` (Conv2d)"
+
+
+def test_the_first_of_two_wrong_layers_is_named(model: nn.Module, whole: ir.Model) -> None:
+    wrong = scale_one_weight(scale_one_weight(whole, "8.weight", 1.5), "0.weight", 1.5)
+    with pytest.raises(ParityError) as failed:
+        _verify(model, wrong, wrong)
+    assert failed.value.hint == "first differing layer: `1` (BatchNorm2d)"
+
+
+class Insists(nn.Module):
+    """Code that asks for float32, by name and by default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 2]."""
+        result: Tensor = self.linear(x.float() / 255 + torch.ones(3) + torch.zeros(3, dtype=torch.float32))
+        return result
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_model_that_insists_on_float32_is_judged_in_float64(kind: str) -> None:
+    model, x = Insists().eval(), np.arange(6).reshape(2, 3)
+    expected = (x / 255 + 1) @ model.linear.weight.double().numpy(force=True).T
+    found = Original(model, ["y"]).reference([x.astype(kind)])["y"]
+    np.testing.assert_allclose(found, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
+    assert torch.get_default_dtype() == torch.float32
+
+
+class Doubles(nn.Module):
+    """Writes into what it is given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 3]."""
+        return x.mul_(2)
+
+
+def test_a_model_that_writes_into_its_input_leaves_the_samples_as_they_are() -> None:
+    (samples, *_) = generated([parse_input("x:float32[N,3]")])
+    before = samples.arrays[0].copy()
+    original = Original(Doubles(), ["y"])
+    original.learn([samples])
+    assert np.array_equal(samples.arrays[0], before)
+    assert np.array_equal(original.both(samples)[1]["y"], 2 * before)
+
+
+class Noisy(nn.Module):
+    """Random, or with a state that is seen, or with one that is not."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.dropout = nn.Dropout()
+        self.steps: Tensor
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 3]."""
+        self.steps += 1
+        if self.kind == "noise":
+            return x + torch.randn_like(x)
+        if self.kind == "dropout":
+            result: Tensor = self.dropout(x)
+            return result
+        return x * self.steps if self.kind == "state" else x * 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "training", "hint"),
+    [
+        ("noise", False, "F.dropout"),
+        ("dropout", True, "these modules are: `the model`, `dropout`"),
+        ("state", False, "F.dropout"),
+    ],
+)
+def test_a_model_that_is_random_or_keeps_state_is_refused(kind: str, training: bool, hint: str) -> None:
+    torch.manual_seed(0)
+    original = Original(Noisy(kind).train(training), ["y"])
+    with pytest.raises(SourceError, match="it is random, or keeps state") as refused:
+        original.learn(generated([parse_input("x:float32[N,3]")]))
+    assert hint in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(("kind", "training"), [("dropout", False), ("counter", False)])
+def test_state_that_no_output_shows_is_no_reason_to_refuse(kind: str, training: bool) -> None:
+    Original(Noisy(kind).train(training), ["y"]).learn(generated([parse_input("x:float32[N,3]")]))
+
+
+class Halves(nn.Module):
+    """Takes lengths of whole pairs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 2 T] -> [N, T]."""
+        return x.view(x.shape[0], -1, 2).sum(2)
+
+
+@pytest.mark.parametrize("learnt", [True, False])
+def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> None:
+    sets = generated([parse_input("x:float32[N,T]")])
+    original = Original(Halves(), ["y"])
+    if learnt:
+        original.learn(sets)
+    assert [samples.name for samples in sets if samples.optional] == [
+        "other sizes, T 33",
+        "other sizes, T 64",
+    ]
+    assert [samples.name for samples in original.taken(sets) if samples.optional] == ["other sizes, T 64"]
+
+
+def test_a_file_that_fails_at_another_size_is_found() -> None:
+    class Pads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.pad(x, (0, x.shape[1] % 2))
+
+    class Forgets(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + 0
+
+    rows = parse_input("image:float32[N,T]")
+    found = comparisons(Pads(), exported(Forgets(), rows), rows)
+    assert {one.run for one in found if not one.passed} == {"other sizes, T 33"}
+
+
+def test_an_input_without_axes_is_compared() -> None:
+    scalar = parse_input("image:float32[]")
+    found = comparisons(nn.PReLU(), exported(Plus(), scalar), scalar)
+    assert not all(one.passed for one in found)
+    assert all(one.passed for one in comparisons(Plus(), exported(Plus(), scalar), scalar))
+
+
+class Plus(nn.Module):
+    """A parameter more, which is returned too, with its gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.more = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[] -> [3]."""
+        with torch.enable_grad():
+            return x + self.more
+
+
+def test_the_original_is_left_in_float32() -> None:
+    model = classifier()
+    Original(model, ["y"]).reference([np.ones((1, 3, 8, 8), np.float32)])
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
+    torch.manual_seed(0)
+    steep = nn.Linear(8, 3)
+    with torch.no_grad():
+        steep.weight.mul_(200)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), steep, nn.Softmax(1)).eval()
+    rows = parse_input("image:float32[N,6]")
+    graph = optimised_graph(model, rows).model
+    assert all(found.passed for found in comparisons(model, graph, rows))
+    assert not all(
+        found.passed for found in comparisons(model, scale_one_weight(graph, "0.weight", 1.01), rows)
+    )
+
+
+def _wide_graphs() -> int:
+    gc.collect()
+    return sum(type(one) is Wide for one in gc.get_objects())
+
+
+def test_once_the_answers_are_known_nothing_in_float64_is_held(tmp_path: Path) -> None:
+    before = _wide_graphs()
+    (tmp_path / "m.onnx").write_bytes(serialise(exported(classifier("PELU"))))
+    source = load(tmp_path / "m.onnx")
+    original = Original(source.model, ["y"])
+    sets = generated(source.inputs)
+    original.reference(sets[0].arrays)
+    assert _wide_graphs() == before + 1
+    original.learn(sets)
+    assert source.reference == "float64"
+    assert _wide_graphs() == before
+
+
+def test_known_answers_are_those_from_before_the_weights_changed() -> None:
+    model = nn.Linear(3, 2)
+    original = Original(model, ["y"])
+    (samples, *_) = sets = generated([parse_input("x:float32[N,3]")])
+    original.learn(sets)
+    before = original.answers(samples)
+    nn.init.zeros_(model.weight)
+    assert original.answers(samples) is before
+    assert original.both(samples) == (before.reference, before.originals[0])
+    assert not np.array_equal(original.own(samples.arrays)["y"], before.originals[0]["y"])

@@ -1,0 +1,104 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from convert.artefact.file import serialise
+from convert.model_io.inputs import parse_input
+from convert.model_io.samples import FEWEST_MANY, LARGEST_RUN, generated
+from convert.parity import workload
+from convert.parity.verify import Original
+from convert.parity.workload import OF_A_NUMBER, rows, work_of
+from convert.pipeline import convert
+from convert.sources.export import export
+from convert.sources.load import load
+from convert.sources.source import Source
+from tests.convert.models import checkpoint
+
+X = parse_input("x:float32[N,3,8,8]")
+CONVOLVED = 8 * 6 * 6
+
+
+def _source(model: nn.Module) -> Source:
+    return Source(model.eval(), (X,), ("y",), None, None, "", kind="module")
+
+
+def _of(source: Source) -> workload.Work:
+    return work_of(Original(source.model, ["y"]), source)
+
+
+def test_a_layer_counts_its_products_and_the_numbers_that_it_writes() -> None:
+    found = _of(_source(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU())))
+    assert found.operations == 2 * CONVOLVED * 3 * 9 + OF_A_NUMBER * 2 * CONVOLVED
+    assert found.largest == CONVOLVED
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU()),
+        nn.Sequential(nn.ConvTranspose2d(3, 4, 2, 2, bias=False), nn.ReLU()),
+        nn.Sequential(nn.Flatten(), nn.Linear(192, 64, bias=False), nn.ReLU()),
+        nn.Sequential(nn.Linear(8, 64, bias=False), nn.Sigmoid()),
+    ],
+    ids=["convolution", "transposed convolution", "dense", "product"],
+)
+def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(serialise(export(model.eval(), [X], ["y"])))
+    graph = load(path)
+    known = _of(_source(model))
+    found = work_of(Original(graph.model, ["y"]), graph)
+    assert found.largest == known.largest
+    assert found.operations == pytest.approx(known.operations, rel=0.3)  # torch unfolds a product, and copies
+
+
+def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = _source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+    original = Original(source.model, ["y"])
+    assert rows(original, source) == LARGEST_RUN
+    once = work_of(original, source)
+    monkeypatch.setattr(workload, "OPERATIONS", 30 * once.operations)
+    assert rows(original, source) == 30 - workload.OTHER_ROWS
+    monkeypatch.setattr(workload, "NUMBERS", 5 * once.largest)
+    assert rows(original, source) == 5
+    monkeypatch.setattr(workload, "OPERATIONS", once.operations)
+    assert rows(original, source) == 1
+    assert rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
+
+
+def test_a_model_that_is_much_work_is_compared_on_few_samples_and_on_every_extreme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = checkpoint(tmp_path / "m.pt")
+    monkeypatch.setattr(workload, "OPERATIONS", 1.0)
+    sets = convert(source, tmp_path / "m.onnx").parity.sets
+    known = generated([parse_input("image:float32[N,3,8,8]")], 1)
+    assert [one.samples for one in sets] == [len(one.arrays[0]) for one in known]
+    assert max(one.samples for one in sets) == FEWEST_MANY
+    assert {one.name for one in sets} >= {"large", "tiny", "zero", "boundary", "nan", "inf"}
+
+
+class _Branch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.above, self.below = nn.Linear(8, 4), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 8] -> [N, 4]."""
+        result: Tensor = torch.cond(
+            x.sum() > 0, lambda y: self.above(y) * 2, lambda y: self.below(y) + 1, (x,)
+        )
+        return result
+
+
+def test_a_model_that_branches_is_counted_and_runs_afterwards_in_every_precision() -> None:
+    inputs = parse_input("x:float32[N,8]")
+    source = Source(_Branch().eval(), (inputs,), ("y",), None, None, "", kind="module")
+    original = Original(source.model, ["y"])
+    assert rows(original, source) == LARGEST_RUN
+    for samples in generated([inputs]):
+        own, wide = original.own(samples.arrays), original.reference(samples.arrays)
+        assert own["y"].shape == wide["y"].shape == (len(samples.arrays[0]), 4)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from convert.rewriting.forms import ALTERNATIVES
+from convert.rewriting.optimise import Optimised, optimise
+from convert.rewriting.plan import KINDS, Plan
+from tests.convert.graphs import assert_same_values, constant, graph, operators, parsed
+
+# The operators that each form leaves, of the first graph.
+LEFT = {
+    "elu_as_max": ["Min", "Exp", "Mul", "Sub", "Max"],
+    "elu_as_sum": ["Relu", "Min", "Exp", "Mul", "Sub", "Add"],
+    "prelu_as_min": ["Min", "Mul", "Relu", "Add"],
+    "leakyrelu_as_relu": ["Relu", "Mul", "Mul", "Add"],
+    "leakyrelu_as_max": ["Mul", "Max"],
+    "gelu_as_erf": ["Mul", "Erf", "Mul", "Add", "Mul"],
+    "hardswish_as_gate": ["HardSigmoid", "Mul"],
+    "hardswish_as_clip": ["Mul", "Add", "Clip", "Mul"],
+    "clip_as_max_min": ["Max", "Min"],
+}
+SLOPES = constant("s", 4, 1, 1)
+BOUNDS = (constant("low", values="{-0.5}"), constant("high", values="{1.5}"))
+GRAPHS = {
+    "elu_as_max": graph("y = Elu<alpha = 0.5>(x)"),
+    "elu_as_sum": graph("y = Elu<alpha = 1.5>(x)"),
+    "prelu_as_min": graph("y = PRelu(x, s)", SLOPES),
+    "leakyrelu_as_relu": graph("y = LeakyRelu<alpha = -0.25>(x)"),
+    "leakyrelu_as_max": graph("y = LeakyRelu<alpha = 0.25>(x)"),
+    "gelu_as_erf": graph("y = Gelu(x)"),
+    "hardswish_as_gate": graph("y = HardSwish(x)"),
+    "hardswish_as_clip": graph("y = HardSwish(x)"),
+    "clip_as_max_min": graph("y = Clip(x, low, high)", *BOUNDS),
+}
+DECLINED = {
+    "elu_as_max": (graph("y = Elu<alpha = 1.5>(x)"), "above 1 the exponential falls below the line"),
+    "prelu_as_min": (graph("s = Abs(x) y = PRelu(x, s)"), "the slope is not constant"),
+    "leakyrelu_as_relu": (graph("y = LeakyRelu<alpha = 9.0>(x)"), "a slope beyond 8 would cancel digits"),
+    "leakyrelu_as_max": (graph("y = LeakyRelu<alpha = 1.5>(x)"), "outside 0 to 1 Max picks the other line"),
+    "gelu_as_erf": (
+        graph('y = Gelu<approximate = "tanh">(x)'),
+        "the approximation by Tanh has another curve",
+    ),
+    "clip_as_max_min": (graph("y = Clip(x)"), "it has no bounds"),
+}
+FORMS = [rule.name for rule in ALTERNATIVES]
+
+
+def written(form: str, text: str) -> Optimised:
+    """The graph with the form at `y`."""
+    kind = next(kind.name for kind in KINDS if form in kind.forms)
+    return optimise(parsed(text), plan=Plan().taking([(kind, "y")], form))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_fires_where_it_is_chosen_and_is_counted(form: str) -> None:
+    optimised = written(form, GRAPHS[form])
+    assert operators(optimised) == LEFT[form]
+    assert optimised.counts()[form] == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_computes_the_same(form: str) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4, 6, 6)).astype(np.float32) * 4
+    x.reshape(-1)[:6] = (0, -0.0, 3, -3, 1e-8, -88)
+    assert_same_values(written(form, GRAPHS[form]), GRAPHS[form], x)
+
+
+@pytest.mark.parametrize("form", DECLINED)
+def test_a_form_declines_with_its_reason(form: str) -> None:
+    text, reason = DECLINED[form]
+    before = [node.op_type for node in parsed(text).graph]
+    optimised = written(form, text)
+    assert operators(optimised) == before
+    assert reason in [refusal.reason for refusal in optimised.refusals]

@@ -1,0 +1,84 @@
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from adaptive_act import ACTIVATIONS
+from convert.artefact.file import serialise
+from convert.errors import ExportError
+from convert.model_io.inputs import parse_input
+from convert.model_io.runtime import Session
+from convert.rewriting.optimise import optimise
+from convert.sources.export import export
+from convert.sources.fold import fold
+from convert.sources.opset import OPSETS, carried_down
+from tests.convert.graphs import graph, parsed, run, samples
+from tests.convert.models import Side, activation, comparisons
+
+SPEC = parse_input("x:float32[N,4,5,5]")
+NAMES = tuple(ACTIVATIONS)
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Side:
+    """Every activation per channel after a convolution of its own, side by side."""
+    torch.manual_seed(2)
+    return Side(*(nn.Sequential(nn.Conv2d(4, 4, 3), activation(name, 4)) for name in NAMES)).eval()
+
+
+@pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
+def test_the_whole_catalogue_is_written_at_the_oldest_and_newest_opset(catalogue: Side, opset: int) -> None:
+    optimised = optimise(export(fold(catalogue), [SPEC], NAMES, opset)).model
+    assert optimised.opset_imports[""] == opset
+    onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised)), full_check=True)
+    found = comparisons(catalogue, optimised, SPEC, NAMES)
+    assert [comparison.output for comparison in found if not comparison.passed] == []
+
+
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset_is_written(opset: int) -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3), activation("PELU", 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    optimised = optimise(export(fold(model.eval()), [SPEC], ["y"], opset)).model
+    assert optimised.opset_imports[""] == opset
+    x = samples((2, 4, 5, 5)).clip(-20, 20)
+    with torch.no_grad():
+        expected = model(torch.from_numpy(x)).numpy()
+    got = Session(serialise(optimised), ["x"]).run([x])["y"]
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("body", "out", "expected"),
+    [
+        ("y = ReduceMean(x, a)", "float[N,4,1,1]", ["ReduceMean"]),
+        ("y = ReduceMax<keepdims = 0>(x, a)", "float[N,4]", ["ReduceMax"]),
+        ("y, z = Split<axis = 1, num_outputs = 2>(x)", "float[N,2,6,6]", ["Split"]),
+        ("y = Mish(x)", "float[N,4,6,6]", ["Softplus", "Tanh", "Mul"]),
+        ("y = Relu(x)", "float[N,4,6,6]", ["Relu"]),
+    ],
+)
+def test_an_operator_takes_its_older_form(body: str, out: str, expected: list[str]) -> None:
+    model = parsed(graph(body, "int64[2] a = {2, 3}", y=out))
+    carried = carried_down(model, 17)
+    assert [node.op_type for node in carried.graph] == expected
+    assert carried.opset_imports[""] == 17
+    x = samples().clip(-30, 30)
+    np.testing.assert_allclose(run(carried, {"x": x})["y"], run(model, {"x": x})["y"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [("y = Gelu(x)", "`Gelu` .* needs opset 20"), ("y = ReduceMean(x, h)", "needs opset 18")],
+)
+def test_what_has_no_older_form_is_refused_with_the_opset_that_has_it(body: str, reason: str) -> None:
+    axes = "h = Identity(a) " if "h" in body else ""
+    model = parsed(graph(axes + body, "int64[1] a = {1}", y="float[N,M,6,6]"))
+    with pytest.raises(ExportError, match=reason) as refused:
+        carried_down(model, 17)
+    assert "--opset" in str(refused.value.hint)
+
+
+def test_a_graph_that_is_old_enough_is_itself() -> None:
+    model = parsed(graph("y = Relu(x)"))
+    assert carried_down(model, 23) is model

@@ -1,0 +1,160 @@
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from serve.access.control import AuditLog, Gate
+from serve.access.errors import ClientLimitError, KeyRequiredError, RoleRequiredError
+from serve.access.keys import ROLES, Role, entry
+from serve.engine.errors import StartupError
+
+
+def test_every_action_is_a_line_that_says_who_what_and_how_it_ended(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_text('{"older": true}\n')
+    audit = AuditLog(path)
+    audit.record("ops", "POST /v2/repository/models/m/load", 200, "r-1")
+    audit.record("10.0.0.7", "PUT /a\nb", 403, "r-2")
+    audit.close()
+    older, first, second = map(json.loads, path.read_text().splitlines())
+    assert older == {"older": True}
+    assert first.items() >= {"caller": "ops", "status": 200, "request_id": "r-1"}.items()
+    assert datetime.fromisoformat(first["time"]).utcoffset() is not None
+    assert second["action"] == "PUT /a\nb"  # and yet one line
+
+
+def test_without_a_file_the_servers_log_has_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "adaptact.audit"):
+        AuditLog().record("ops", "DELETE /x", 404, "r-3")
+    assert json.loads(caplog.messages[0])["action"] == "DELETE /x"
+
+
+def test_a_file_that_cannot_be_written_is_named_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="No such file"):
+        AuditLog(tmp_path / "missing" / "audit.jsonl")
+
+
+def test_a_new_file_is_begun_where_the_old_was_moved_away(tmp_path: Path) -> None:
+    path, moved = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    audit = AuditLog(path)
+    audit.record("ops", "one", 200, "r-1")
+    path.rename(moved)
+    audit.record("ops", "two", 200, "r-2")
+    audit.close()
+    assert [json.loads(each.read_text())["action"] for each in (moved, path)] == ["one", "two"]
+
+
+def test_a_line_that_cannot_be_written_is_in_the_servers_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    audit = AuditLog(folder / "audit.jsonl")
+    folder.rename(tmp_path / "moved")
+    audit.record("ops", "one", 200, "r-1")
+    audit.close()
+    assert "the audit log cannot be written (No such file or directory)" in caplog.text
+    assert '"action": "one"' in caplog.text
+
+
+AWAY = "192.0.2.7"
+HERE = ("127.0.0.1", "::1", "127.8.9.1", "::ffff:127.0.0.1", None)
+SECRETS: dict[Role, str] = {role: f"secret of {role}" for role in ROLES}
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.toml"
+    path.write_text("".join(entry(role, secret, frozenset({role})) for role, secret in SECRETS.items()))
+    return path
+
+
+@pytest.mark.parametrize("role", ["infer", "metrics"])
+def test_without_a_keys_file_anybody_may_infer_and_read_metrics(role: Role) -> None:
+    assert Gate().admit(role, None, AWAY).name == AWAY
+
+
+def test_without_a_keys_file_only_this_machine_administers() -> None:
+    for address in HERE:
+        Gate().admit("admin", None, address)
+    with pytest.raises(KeyRequiredError, match="from this machine"):
+        Gate().admit("admin", None, AWAY)
+
+
+@pytest.mark.parametrize("needed", ROLES)
+@pytest.mark.parametrize("had", ROLES)
+def test_a_key_allows_what_its_roles_say_and_nothing_else(keys: Path, needed: Role, had: Role) -> None:
+    gate = Gate(keys)
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        if needed == had:
+            assert gate.admit(needed, f"{scheme} {SECRETS[had]}", AWAY).name == had
+            continue
+        with pytest.raises(RoleRequiredError, match=f"the key `{had}` does not have the role `{needed}`"):
+            gate.admit(needed, f"{scheme} {SECRETS[had]}", AWAY)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_with_a_keys_file_who_is_away_needs_a_key_for_everything(keys: Path, role: Role) -> None:
+    with pytest.raises(KeyRequiredError):
+        Gate(keys).admit(role, None, AWAY)
+
+
+def test_with_a_keys_file_this_machine_still_administers_but_infers_with_a_key(keys: Path) -> None:
+    Gate(keys).admit("admin", None, "127.0.0.1")
+    with pytest.raises(KeyRequiredError):
+        Gate(keys).admit("infer", None, "127.0.0.1")
+
+
+@pytest.mark.parametrize("given", ["Bearer wrong", "Bearer", "Basic secret of admin", "", "secret of admin"])
+@pytest.mark.parametrize("address", [AWAY, "127.0.0.1"])
+def test_a_wrong_key_is_refused_wherever_it_comes_from(keys: Path, given: str, address: str) -> None:
+    with pytest.raises(KeyRequiredError) as refused:
+        Gate(keys).admit("admin", given, address)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_client_over_its_own_limit_is_told_when_to_come_again(keys: Path) -> None:
+    keys.write_text(
+        entry("slow", "s", frozenset({"infer"}), 0.001) + entry("fast", "f", frozenset({"infer"}))
+    )
+    gate = Gate(keys)
+    gate.admit("infer", "Bearer s", AWAY)
+    with pytest.raises(ClientLimitError) as refused:
+        gate.admit("infer", "Bearer s", "192.0.2.8")  # a key counts wherever it is used from
+    assert 0 < refused.value.retry_after_seconds <= 1000
+    for _ in range(100):
+        gate.admit("infer", "Bearer f", AWAY)
+
+
+def test_the_limit_for_everybody_is_counted_by_address_without_keys() -> None:
+    gate = Gate(requests_per_second=0.001)
+    gate.admit("infer", None, AWAY)
+    with pytest.raises(ClientLimitError):
+        gate.admit("infer", None, AWAY)
+    gate.admit("infer", None, "192.0.2.8")
+    assert not gate.is_open
+    assert Gate().is_open
+
+
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "127.0.0.1.example.org", "10.0.0.1", "::ffff:192.0.2.1"]
+)
+def test_what_is_not_surely_this_machine_is_not(address: str) -> None:
+    with pytest.raises(KeyRequiredError):
+        Gate().admit("admin", None, address)
+
+
+def test_whoever_is_turned_away_is_named_all_the_same(keys: Path) -> None:
+    gate = Gate(keys)
+    assert gate.named(f"Bearer {SECRETS['infer']}", AWAY).name == "infer"
+    for given in (None, "Bearer wrong", "Basic x"):
+        assert gate.named(given, AWAY).name == AWAY
+    assert gate.named(None, None).name == "this machine"
+    assert Gate().named(f"Bearer {SECRETS['infer']}", AWAY).name == AWAY
+
+
+def test_a_caller_has_a_key_or_has_not(keys: Path) -> None:
+    assert Gate(keys).admit("admin", f"Bearer {SECRETS['admin']}", AWAY).has_key
+    assert not Gate(keys).admit("admin", None, "127.0.0.1").has_key

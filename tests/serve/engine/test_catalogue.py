@@ -1,0 +1,81 @@
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from serve.engine.errors import AliasError, ModelUnavailableError, StateError
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.repositories import answer, load, put_times
+
+
+def test_an_alias_names_a_version_and_stable_answers_where_none_is_named(
+    tmp_path: Path, opened: Opened
+) -> None:
+    put_times(tmp_path, 1, "1")
+    put_times(tmp_path, 2, "2")
+    engine = opened()
+    asyncio.run(engine.set_alias("m", "candidate", "2"))
+    assert (answer(engine), answer(engine, "candidate")) == (2, 2)
+    asyncio.run(engine.set_alias("m", "stable", "1"))
+    assert (answer(engine), answer(engine, "stable"), answer(engine, "2")) == (1, 1, 2)
+    assert engine.aliases("m") == {"candidate": "2", "stable": "1"}
+    asyncio.run(engine.remove_alias("m", "stable"))
+    assert answer(engine) == 2
+    with pytest.raises(AliasError, match="has no alias `stable`"):
+        asyncio.run(engine.remove_alias("m", "stable"))
+
+
+@pytest.mark.parametrize(
+    ("name", "alias", "version", "reason"),
+    [
+        ("m", "stable", "9", "cannot mean version `9` of model `m`, which does not serve; versions: `1`"),
+        ("nope", "stable", "1", "which does not serve; versions: none"),
+        ("m", "7", "1", "expected 1 to 32 lower-case letters"),
+        ("m", "a" * 33, "1", "expected 1 to 32 lower-case letters"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_refused(
+    tmp_path: Path, opened: Opened, name: str, alias: str, version: str, reason: str
+) -> None:
+    put_times(tmp_path, 1)
+    engine = opened()
+    with pytest.raises(AliasError, match=reason):
+        asyncio.run(engine.set_alias(name, alias, version))
+
+
+def test_an_alias_does_not_turn_into_another_version(tmp_path: Path, opened: Opened) -> None:
+    put_times(tmp_path, 1, "1")
+    put_times(tmp_path, 2, "2")
+    engine = opened()
+    asyncio.run(engine.set_alias("m", "stable", "1"))
+    shutil.rmtree(tmp_path / "m" / "1")
+    load(engine)
+    for version in ("stable", None):
+        with pytest.raises(
+            ModelUnavailableError, match="`m` has no version `1`, which its alias `stable` means"
+        ):
+            engine.model("m", version)
+    assert not engine.ready
+    assert answer(engine, "2") == 2
+
+
+def test_aliases_outlive_the_engine(tmp_path: Path, opened: Opened) -> None:
+    put_times(tmp_path / "models", 1, "1")
+    put_times(tmp_path / "models", 2, "2")
+    kept = {"folder": tmp_path / "models", "state_folder": tmp_path / "state"}
+    asyncio.run(opened(**kept).set_alias("m", "stable", "1"))
+    assert answer(opened(**kept)) == 1
+    assert answer(opened(folder=tmp_path / "models")) == 2
+    (tmp_path / "state" / "aliases.json").write_text("[]")
+    with pytest.raises(StateError, match="is not a table of aliases"):
+        opened(**kept)
+
+
+def test_an_alias_that_cannot_be_kept_is_not_set(tmp_path: Path, opened: Opened) -> None:
+    put_times(tmp_path / "models", 1)
+    engine = opened(folder=tmp_path / "models", state_folder=tmp_path / "state")
+    (tmp_path / "state").touch()
+    with pytest.raises(StateError, match="cannot be written"):
+        asyncio.run(engine.set_alias("m", "stable", "1"))
+    assert engine.aliases("m") == {}

@@ -1,0 +1,188 @@
+import asyncio
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from convert.artefact.signing import sign
+from convert.manifest.manifest import FORMAT, DataRecord, Manifest, OutputRecord, ParityRecord
+from serve.engine.errors import PolicyError, RepositoryError
+from serve.engine.options import Policies
+from tests.serve import models
+from tests.serve.engine.conftest import Opened
+
+OUTPUT = OutputRecord(
+    name="y",
+    scale=1.0,
+    original_error=1e-7,
+    file_error=1e-7,
+    allowed=4e-7,
+    tolerance=None,
+    worst_set="typical",
+    quantiles={},
+)
+MANIFEST = Manifest(
+    format=FORMAT,
+    source_digest="0" * 64,
+    versions={},
+    opset=20,
+    precision="fp32",
+    inputs=(),
+    outputs=(),
+    classes=None,
+    preprocessing=None,
+    activations=(),
+    fired=(),
+    declined=(),
+    parity=ParityRecord("4x", (OUTPUT,), ()),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    private: Path
+    public: Path
+
+
+@pytest.fixture
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Keys]:
+    """Makes a pair of keys by a name, in a folder of their own."""
+    folder = tmp_path_factory.mktemp("keys")
+
+    def made(name: str) -> Keys:
+        key, pair = Ed25519PrivateKey.generate(), Keys(folder / f"{name}.pem", folder / f"{name}.pub")
+        pair.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        pair.public.write_bytes(public)
+        return pair
+
+    return made
+
+
+def _model(manifest: Manifest | None = MANIFEST, made: onnx.ModelProto | None = None) -> bytes:
+    made = made or models.model(models.DOUBLE)
+    if manifest is not None:
+        models.with_manifest(made, dataclasses.asdict(manifest))
+    return bytes(made.SerializeToString())
+
+
+def _with(**changes: Any) -> Manifest:
+    parity = dataclasses.replace(MANIFEST.parity, outputs=(dataclasses.replace(OUTPUT, **changes),))
+    return dataclasses.replace(MANIFEST, parity=parity)
+
+
+def _refusal(opened: Opened, **policies: Any) -> str:
+    with pytest.raises(RepositoryError) as error:
+        opened(policies=Policies(**policies))
+    return str(error.value)
+
+
+def test_what_passed_parity_is_served(tmp_path: Path, opened: Opened) -> None:
+    models.put(tmp_path, "m", _model())
+    assert opened(policies=Policies(require_parity=True)).names() == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (None, "parity is required, and the file's manifest shows none"),
+        (
+            dataclasses.replace(MANIFEST, parity=ParityRecord("", (), ())),
+            "parity is required, and the file's manifest shows none",
+        ),
+        (_with(file_error=5e-7), "output `y` has error 5e-07, allowed 4e-07"),
+        (dataclasses.replace(MANIFEST, format="other/1"), "its manifest cannot be read"),
+    ],
+)
+def test_without_passed_parity_a_file_is_refused_where_it_is_required(
+    tmp_path: Path, opened: Opened, manifest: Manifest | None, reason: str
+) -> None:
+    models.put(tmp_path, "m", _model(manifest))
+    assert reason in _refusal(opened, require_parity=True)
+    assert opened().names() == ["m"]
+
+
+def test_only_what_the_key_has_signed_is_served(
+    tmp_path: Path, opened: Opened, keys: Callable[[str], Keys]
+) -> None:
+    ours, others = keys("ours"), keys("others")
+    content = sign(_model(None), ours.private)
+    models.put(tmp_path, "m", content, "1")
+    for version, wrong in (
+        ("2", _model(None)),
+        ("3", sign(_model(None), others.private)),
+        ("4", content.replace(b"double", b"bouble")),
+    ):
+        models.put(tmp_path, "m", wrong, version)
+    engine = opened(policies=Policies(require_signature=ours.public))
+    assert engine.versions("m") == ["1"]
+    reasons = [each.reason for each in engine.index()]
+    assert reasons[0] == ""
+    for reason, part in zip(
+        reasons[1:], ("carries no signature", "signed by key", "was changed since"), strict=True
+    ):
+        assert "a signature is required" in reason
+        assert part in reason
+
+
+def test_an_unsigned_file_does_not_replace_a_signed_one(
+    tmp_path: Path, opened: Opened, keys: Callable[[str], Keys]
+) -> None:
+    ours = keys("ours")
+    models.put(tmp_path, "m", sign(_model(), ours.private))
+    engine = opened(policies=Policies(require_parity=True, require_signature=ours.public))
+    models.put(tmp_path, "m", _model())
+    with pytest.raises(PolicyError, match="model `m` version `1` is refused: a signature is required"):
+        asyncio.run(engine.load("m"))
+    got = asyncio.run(engine.infer("m", None, {"x": np.ones((1, 3), np.float32)}))
+    assert got["y"].tolist() == [[2, 2, 2]]
+
+
+@pytest.mark.parametrize("whose", ["the manifest's", "other", "unnamed", "missing"])
+def test_the_weights_beside_a_signed_file_are_those_that_it_names(
+    tmp_path: Path, opened: Opened, keys: Callable[[str], Keys], whose: str
+) -> None:
+    ours, weights = keys("ours"), np.array([5, 6], np.float32).tobytes()
+    data = DataRecord("w.bin", len(weights), hashlib.sha256(weights).hexdigest())
+    manifest = dataclasses.replace(MANIFEST, data=None if whose == "unnamed" else data)
+    path = models.put(tmp_path, "m", sign(_model(manifest, models.with_external_data("w.bin")), ours.private))
+    if whose == "missing":  # links are left to ONNX Runtime, which would read what was not judged
+        path.with_name(".kept").write_bytes(weights)
+        path.with_name("w.bin").symlink_to(".kept")
+    else:
+        path.with_name("w.bin").write_bytes(weights if whose != "other" else bytes(8))
+    if whose == "the manifest's":
+        assert opened(policies=Policies(require_signature=ours.public)).names() == ["m"]
+    else:
+        assert "w.bin" in _refusal(opened, require_signature=ours.public)
+
+
+def test_a_key_that_cannot_be_read_lets_nothing_pass_and_is_not_told_to_clients(
+    tmp_path: Path, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.put(tmp_path, "m", _model())
+    reason = _refusal(opened, require_signature=tmp_path / "secret" / "key.pub")
+    assert "a signature is required, and cannot be checked" in reason
+    assert "secret" not in reason
+    assert "secret" in caplog.text
+
+
+def test_a_server_without_policies_does_not_load_what_checks_them(tmp_path: Path) -> None:
+    models.put(tmp_path, "m", _model())
+    code = (
+        "import sys, pathlib; from prometheus_client import CollectorRegistry\n"
+        "from serve.engine import EngineOptions, Metrics, open_engine\n"
+        f"open_engine(EngineOptions(folder=pathlib.Path({str(tmp_path)!r})), Metrics(CollectorRegistry()))\n"
+        "print('convert' in sys.modules, 'cryptography' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,78 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from serve.observe.observers import Telemetry, Watchers
+from tests.serve import models
+from tests.serve.grpc.running import Running, running
+from tests.serve.grpc.test_server import answer, call, request
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Traced:
+    """A door, and the spans of what is asked there."""
+
+    def __init__(self) -> None:
+        self.door: Running
+        self._kept = InMemorySpanExporter()
+        self.telemetry = Telemetry(self._kept)
+
+    def spans(self) -> list[ReadableSpan]:
+        """All of them; no more can be made."""
+        self.telemetry.close()
+        return list(self._kept.get_finished_spans())
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Iterator[Traced]:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    found = Traced()
+    with running(tmp_path, watchers=Watchers(telemetry=found.telemetry)) as found.door:
+        yield found
+
+
+def test_a_call_is_a_span_of_its_callers_trace(traced: Traced) -> None:
+    answer(traced.door, request(rows=2), metadata=(("traceparent", f"00-{TRACE}-{SPAN}-01"),))
+    [span] = traced.spans()
+    assert (span.name, span.kind) == ("inference.GRPCInferenceService/ModelInfer", SpanKind.SERVER)
+    assert span.attributes == {
+        "rpc.system": "grpc",
+        "rpc.service": "inference.GRPCInferenceService",
+        "rpc.method": "ModelInfer",
+        "rpc.grpc.status_code": 0,
+        "adaptact.model": "double",
+        "adaptact.version": "1",
+        "adaptact.rows": 2,
+    }
+    assert span.parent is not None
+    assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, SPAN)
+    assert (span.end_time or 0) > (span.start_time or 0)
+
+
+def test_a_call_that_failed_says_so_and_holds_no_name_that_a_client_chose(
+    traced: Traced, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*arguments: Any, **named: Any) -> Any:
+        raise RuntimeError
+
+    for asked in (request("secret-name"), request()):
+        with pytest.raises(grpc.RpcError):
+            answer(traced.door, asked)
+        monkeypatch.setattr(traced.door.engine, "run", broken)
+    spans = traced.spans()
+    assert [(span.attributes or {})["rpc.grpc.status_code"] for span in spans] == [5, 13]
+    assert [span.status.status_code for span in spans] == [StatusCode.UNSET, StatusCode.ERROR]
+    assert not any("secret-name" in span.to_json() for span in spans)
+
+
+def test_only_inference_is_traced(traced: Traced) -> None:
+    call(traced.door, "ServerLive", b"")
+    call(traced.door, "RepositoryIndex", b"")
+    assert traced.spans() == []

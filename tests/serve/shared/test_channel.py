@@ -1,0 +1,124 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from serve.engine.errors import EngineError, QueueFullError, UnknownModelError
+from serve.shared.channel import LARGEST_MESSAGE, LENGTH, Channel, ChannelClosedError, Json
+from tests.waiting import SECONDS
+
+Answer = Callable[[str, list[Json]], Awaitable[Json]]
+
+
+async def nothing(verb: str, arguments: list[Json]) -> Json:
+    return None
+
+
+async def channel(end: socket.socket, answer: Answer) -> Channel:
+    return Channel(*await asyncio.open_connection(sock=end), answer)
+
+
+@asynccontextmanager
+async def pair(answer: Answer, other: Answer = nothing) -> AsyncIterator[tuple[Channel, Channel]]:
+    """The end that asks, and the one that answers; both listen."""
+    one, two = socket.socketpair()
+    asking, answering = await channel(one, other), await channel(two, answer)
+    listening = [asyncio.create_task(each.listen()) for each in (asking, answering)]
+    try:
+        yield asking, answering
+    finally:
+        for each in listening:
+            each.cancel()
+        await asyncio.wait(listening)
+
+
+def test_every_question_gets_its_own_answer_whatever_the_order_they_come_in() -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        await asyncio.sleep((10 - arguments[0]) / 1000)  # the first asked is answered last
+        return f"{verb} {arguments[0]}"
+
+    async def run() -> list[Json]:
+        async with pair(answer) as (asking, _):
+            return await asyncio.gather(*(asking.ask("count", number) for number in range(10)))
+
+    assert asyncio.run(run()) == [f"count {number}" for number in range(10)]
+
+
+def test_both_ends_may_ask_at_once() -> None:
+    async def double(verb: str, arguments: list[Json]) -> Json:
+        return 2 * arguments[0]
+
+    async def run() -> list[Json]:
+        async with pair(double, double) as (one, two):
+            return list(await asyncio.gather(one.ask("double", 4), two.ask("double", 5)))
+
+    assert asyncio.run(run()) == [8, 10]
+
+
+@pytest.mark.parametrize("error", [UnknownModelError("no `m`"), QueueFullError("full"), EngineError("other")])
+def test_what_one_end_raises_arrives_at_the_other(error: EngineError) -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        raise error
+
+    async def run() -> None:
+        async with pair(answer) as (asking, _):
+            await asking.ask("fail")
+
+    with pytest.raises(type(error), match=str(error)):
+        asyncio.run(run())
+
+
+def test_a_fault_arrives_without_its_text_which_only_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        raise ZeroDivisionError("a secret")
+
+    async def run() -> None:
+        async with pair(answer) as (asking, _):
+            with pytest.raises(EngineError, match="`fail` failed: ZeroDivisionError") as raised:
+                await asking.ask("fail")
+            assert "secret" not in str(raised.value)
+
+    asyncio.run(run())
+    assert "a secret" in caplog.text
+
+
+def test_an_answer_that_cannot_be_sent_is_a_fault_and_not_silence() -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        return object()
+
+    async def run() -> None:
+        async with pair(answer) as (asking, _):
+            with pytest.raises(EngineError, match="`fail` failed"):
+                await asyncio.wait_for(asking.ask("fail"), SECONDS)
+
+    asyncio.run(run())
+
+
+def test_whoever_waits_learns_that_the_other_process_is_gone() -> None:
+    async def run() -> None:
+        one, two = socket.socketpair()
+        asking = await channel(one, nothing)
+        listening = asyncio.create_task(asking.listen())
+        waiting = asyncio.create_task(asking.ask("anything"))
+        await asyncio.sleep(0.01)
+        two.close()
+        with pytest.raises(ChannelClosedError):
+            await waiting
+        await listening
+        with pytest.raises(ChannelClosedError):
+            await asking.ask("anything")
+
+    asyncio.run(run())
+
+
+def test_a_message_beyond_the_limit_ends_the_channel_before_it_is_read() -> None:
+    async def run() -> None:
+        one, two = socket.socketpair()
+        listening = await channel(one, nothing)
+        two.send(LENGTH.pack(LARGEST_MESSAGE + 1))
+        await asyncio.wait_for(listening.listen(), SECONDS)
+        two.close()
+
+    asyncio.run(run())

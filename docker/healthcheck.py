@@ -9,11 +9,11 @@ from collections.abc import Mapping
 TIMEOUT_SECONDS = 2.5  # under the image's `--timeout=3s`, so that the reason is recorded
 
 
-def readiness(settings: Mapping[str, str]) -> str | None:
+def find_problem(settings: Mapping[str, str]) -> str | None:
     """The reason why the server that has these settings is not ready; None if it is."""
     port = int(settings["ADAPTACT_PORT"])
     try:
-        connection = connection_to(port, settings)
+        connection = connect(port, settings)
     except OSError as error:
         return f"the certificate or its key cannot be read: {error!r}"
     try:
@@ -26,7 +26,7 @@ def readiness(settings: Mapping[str, str]) -> str | None:
     return None if status == http.HTTPStatus.OK else f"expected status `200` on port `{port}`, got `{status}`"
 
 
-def connection_to(port: int, settings: Mapping[str, str]) -> http.client.HTTPConnection:
+def connect(port: int, settings: Mapping[str, str]) -> http.client.HTTPConnection:
     """A connection to this machine's `port`, over TLS where the server has a certificate."""
     certificate = settings.get("ADAPTACT_TLS_CERTIFICATE")
     if not certificate:
@@ -41,4 +41,4 @@ def connection_to(port: int, settings: Mapping[str, str]) -> http.client.HTTPCon
 
 
 if __name__ == "__main__":
-    sys.exit(readiness(os.environ))
+    sys.exit(find_problem(os.environ))

@@ -40,7 +40,7 @@ def serve(**options: Any) -> None:
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except (ValueError, OSError) as error:
-        for problem in _problems(error):
+        for problem in _list_problems(error):
             typer.echo(f"error: {problem}", err=True)
         typer.echo("hint: `adaptact-serve --help` lists every setting", err=True)
         raise typer.Exit(WRONG_USE) from error
@@ -66,11 +66,11 @@ def _run(settings: Settings) -> None:
 
 def _run_alone(settings: Settings, listener: socket.socket) -> None:
     from serve.rest.server import run, stop_cleanly_on_signals  # noqa: PLC0415
-    from serve.shared.worker_group import Colleagues  # noqa: PLC0415
-    from serve.workers.server_process import opened  # noqa: PLC0415
+    from serve.shared.worker_group import WorkerGroup  # noqa: PLC0415
+    from serve.workers.server_process import open_server_process  # noqa: PLC0415
 
     stop_cleanly_on_signals()
-    with opened(settings, Colleagues()) as process:
+    with open_server_process(settings, WorkerGroup()) as process:
         engine = process.engine
         models = ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
         _announce(settings, listener, models)
@@ -100,42 +100,42 @@ def _announce(settings: Settings, listener: socket.socket, models: str) -> None:
     typer.echo(f"adaptact-serve: {doors} serves {models} on {settings.provider}")
 
 
-def _problems(error: Exception) -> Iterator[str]:
+def _list_problems(error: Exception) -> Iterator[str]:
     if not isinstance(error, ValidationError):
         yield f"`{FILE}` cannot be read: {error}"
         return
     for problem in error.errors():
         name = str(problem["loc"][0]) if problem["loc"] else ""
         if problem["type"] == "missing":
-            yield f"`{_option(name)}` is missing; expected: {Settings.model_fields[name].description}"
+            yield f"`{_option_name(name)}` is missing; expected: {Settings.model_fields[name].description}"
         elif name in Settings.model_fields:
-            yield f"`{_option(name)}` has a wrong value `{problem['input']}`: {problem['msg']}"
+            yield f"`{_option_name(name)}` has a wrong value `{problem['input']}`: {problem['msg']}"
         else:
             yield f"`{FILE}` has an unknown setting `{name}`"
 
 
-def default_of(field: FieldInfo) -> str:
+def format_default(field: FieldInfo) -> str:
     """The setting's default as a person reads it."""
     return "none" if field.default in ("", None) else str(field.default)
 
 
-def _option(name: str) -> str:
+def _option_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def described(field: FieldInfo) -> str:
+def describe_setting(field: FieldInfo) -> str:
     """What the setting means, and its default where it has one."""
     if field.is_required():
         return f"{field.description} Required."
     without = field.default in ("", None, False)
-    return str(field.description) if without else f"{field.description} Default: {default_of(field)}."
+    return str(field.description) if without else f"{field.description} Default: {format_default(field)}."
 
 
-def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     """The command's option for a setting: same name, type, default and description."""
     option = typer.Option(
-        _option(name),
-        help=described(field),
+        _option_name(name),
+        help=describe_setting(field),
         envvar=f"{PREFIX}{name.upper()}",
         show_envvar=False,
         rich_help_panel=panel,
@@ -145,19 +145,19 @@ def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _with_options_of_settings() -> None:
+def _declare_options() -> None:
     """Give `serve` the signature that Typer reads, from the settings: they stand in one place."""
     parameters, panel = [], ""
     for name, field in Settings.model_fields.items():
         panel = PANELS.get(name, panel)
-        parameters.append(_parameter(name, field, panel))
+        parameters.append(_make_parameter(name, field, panel))
     serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
     serve.__annotations__ = {each.name: each.annotation for each in parameters}
 
 
 def main() -> None:
     """Run the command."""
-    _with_options_of_settings()
+    _declare_options()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(serve)
     app()

@@ -1,6 +1,6 @@
 """What the settings mean to the engine, and to its doors."""
 
-from serve.access.control import Entrance, open_entrance
+from serve.access.control import AccessControl, open_access_control
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls, open_tls
 from serve.engine.config import ModelConfig
@@ -9,7 +9,7 @@ from serve.engine.providers import CudaOptions
 from serve.settings import MEBIBYTE, Settings
 
 
-def engine_options(settings: Settings) -> EngineOptions:
+def make_engine_options(settings: Settings) -> EngineOptions:
     """The engine that the settings ask for."""
     return EngineOptions(
         folder=settings.models,
@@ -42,11 +42,11 @@ def engine_options(settings: Settings) -> EngineOptions:
     )
 
 
-def entrance_of(settings: Settings, limits: ClientLimits | None = None) -> Entrance:
+def make_access_control(settings: Settings, limits: ClientLimits | None = None) -> AccessControl:
     """The entrance that the settings ask for; raises `StartupError`. Without `limits` it counts alone."""
-    return open_entrance(settings.keys, settings.client_requests_per_second, settings.audit_log, limits)
+    return open_access_control(settings.keys, settings.client_requests_per_second, settings.audit_log, limits)
 
 
-def tls_of(settings: Settings) -> Tls | None:
+def make_tls(settings: Settings) -> Tls | None:
     """How connections are encrypted, None where they are not; raises `TlsError`."""
     return open_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

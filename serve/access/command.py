@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from serve.access.errors import KeysFileError
-from serve.access.keys import NAME, ROLES, Role, entry, new_secret, read_keys
+from serve.access.keys import NAME, ROLES, Role, format_key, generate_secret, read_keys
 
 FAILED, WRONG_USE = 1, 2
 
 
-def new_key(
+def create_key(
     file: Annotated[Path, typer.Argument(help="The keys file; made if it is not there.")],
     name: Annotated[str, typer.Option(help="Whose key it is, as logs will name them.")],
     role: Annotated[
@@ -31,8 +31,8 @@ def new_key(
     try:
         if file.exists() and any(key.name == name for key in read_keys(file)):
             _end(f"`{file}` has a key named `{name}`; remove its table first", WRONG_USE)
-        secret = new_secret()
-        _append(file, entry(name, secret, roles, requests_per_second))
+        secret = generate_secret()
+        _append_lines(file, format_key(name, secret, roles, requests_per_second))
     except KeysFileError as error:
         _end(str(error), FAILED)
     except OSError as error:
@@ -40,7 +40,7 @@ def new_key(
     typer.echo(secret)
 
 
-def _append(file: Path, lines: str) -> None:
+def _append_lines(file: Path, lines: str) -> None:
     # Digests are no secrets, but who may call is nobody's business.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -55,5 +55,5 @@ def _end(message: str, status: int) -> None:
 def main() -> None:
     """Run the command."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(new_key)
+    app.command()(create_key)
     app()

@@ -16,7 +16,7 @@ from serve.access.limits import ClientLimits
 from serve.engine.errors import StartupError
 
 SCHEME = "bearer "
-Right: TypeAlias = Role | Literal["free"]
+RequiredRole: TypeAlias = Role | Literal["free"]
 """What a request needs: a role, or nothing at all."""
 
 
@@ -28,7 +28,7 @@ class Caller:
     has_key: bool = False
 
 
-class Gate:
+class Authorizer:
     """Admits requests by key, role and limit.
 
     Without a keys file anybody may infer and read metrics, and only this machine may administer. With one,
@@ -45,7 +45,7 @@ class Gate:
         self._keys = KeysFile(keys) if keys is not None else None
         self._requests_per_second = requests_per_second
         self._limits = limits or ClientLimits()
-        self.on_refusal: Callable[[AccessError], None] = _nothing
+        self.on_refusal: Callable[[AccessError], None] = _ignore_refusal
 
     @property
     def is_open(self) -> bool:
@@ -72,7 +72,7 @@ class Gate:
         key = self._key(authorization)
         if key is None:
             self._require_no_key(role, address)
-            caller = Caller(_where(address))
+            caller = Caller(_name_address(address))
             self._limits.take(caller.name, self._requests_per_second)
             return caller
         if role not in key.roles:
@@ -80,13 +80,13 @@ class Gate:
         self._limits.take(f"key {key.name}", key.requests_per_second or self._requests_per_second)
         return Caller(key.name, has_key=True)
 
-    def named(self, authorization: str | None, address: str | None) -> Caller:
+    def identify(self, authorization: str | None, address: str | None) -> Caller:
         """Who asks, whether or not they may: for the log of what was turned away."""
         try:
             key = self._key(authorization)
         except KeyRequiredError:
             key = None
-        return Caller(_where(address)) if key is None else Caller(key.name, has_key=True)
+        return Caller(_name_address(address)) if key is None else Caller(key.name, has_key=True)
 
     def _key(self, authorization: str | None) -> Key | None:
         """The caller's key, None without one; raises `KeyRequiredError` for one that nobody has."""
@@ -122,11 +122,11 @@ def is_this_machine(address: str | None) -> bool:
     return (mapped or found).is_loopback
 
 
-def _where(address: str | None) -> str:
+def _name_address(address: str | None) -> str:
     return address or "this machine"
 
 
-def _nothing(error: AccessError) -> None:
+def _ignore_refusal(error: AccessError) -> None:
     """Nobody counts what is refused."""
 
 
@@ -174,18 +174,18 @@ class AuditLog:
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class AccessControl:
     """One for all doors, so that a client's limit counts whichever it takes."""
 
-    gate: Gate = field(default_factory=Gate)
-    audit: AuditLog = field(default_factory=AuditLog)
+    authorizer: Authorizer = field(default_factory=Authorizer)
+    audit_log: AuditLog = field(default_factory=AuditLog)
 
 
-def open_entrance(
+def open_access_control(
     keys: Path | None,
     requests_per_second: float,
     audit_log: Path | None,
     limits: ClientLimits | None = None,
-) -> Entrance:
+) -> AccessControl:
     """The entrance with these keys, limit and log; raises `StartupError` where a file cannot be."""
-    return Entrance(Gate(keys, requests_per_second, limits), AuditLog(audit_log))
+    return AccessControl(Authorizer(keys, requests_per_second, limits), AuditLog(audit_log))

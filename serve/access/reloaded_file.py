@@ -6,28 +6,28 @@ from time import monotonic
 LOOK_SECONDS = 1.0
 
 
-class Watched:
-    """Files as they were at the last look; looked at when somebody asks, but not all the time."""
+class ReloadedFiles:
+    """Files whose state is compared with the last look, at most once in LOOK_SECONDS."""
 
     def __init__(self, *paths: Path) -> None:
-        """Look at them; to be made before they are read, so that no change is missed."""
+        """Look at them; to be created before they are read, so that no change is missed."""
         self._paths = paths
-        self._stamps = [_stamp(path) for path in paths]
-        self._looked = monotonic()
+        self._stamps = [_read_stamp(path) for path in paths]
+        self._last_look = monotonic()
 
-    def changed(self) -> bool:
-        """Whether one has changed since the last look, which is made again after LOOK_SECONDS."""
+    def has_changed(self) -> bool:
+        """Whether a file has changed since the last look; False until LOOK_SECONDS have passed."""
         now = monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._last_look < LOOK_SECONDS:
             return False
-        self._looked = now
-        before, self._stamps = self._stamps, [_stamp(path) for path in self._paths]
+        self._last_look = now
+        before, self._stamps = self._stamps, [_read_stamp(path) for path in self._paths]
         return before != self._stamps
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _read_stamp(path: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

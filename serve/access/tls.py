@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve.access.errors import TlsError
-from serve.access.reloaded_file import Watched
+from serve.access.reloaded_file import ReloadedFiles
 
 log = logging.getLogger("adaptact")
 
@@ -15,7 +15,7 @@ LARGEST_FILE = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Encryption:
+class TlsCredentials:
     """What a connection begins with: the files' contents, and what Python's own TLS makes of them."""
 
     context: ssl.SSLContext
@@ -33,15 +33,15 @@ class Tls:
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
         """Read the files; raises `TlsError` for those that do not belong together."""
         self.certificate, self.key, self.client_ca = certificate, key, client_ca
-        self._watched = Watched(*(path for path in (certificate, key, client_ca) if path is not None))
+        self._watched = ReloadedFiles(*(path for path in (certificate, key, client_ca) if path is not None))
         self._newest = self._read()
         self._looking = threading.Lock()  # gRPC asks on threads of its own
-        self.context: ssl.SSLContext = _Newest(self)
+        self.context: ssl.SSLContext = _NewestContext(self)
 
-    def newest(self) -> Encryption:
+    def newest(self) -> TlsCredentials:
         """What a connection is to begin with; the same object as before where nothing has changed."""
         with self._looking:
-            if self._watched.changed():
+            if self._watched.has_changed():
                 self._renew()
             return self._newest
 
@@ -53,18 +53,18 @@ class Tls:
         else:
             log.info("the certificate was read again from `%s`", self.certificate.name)
 
-    def _read(self) -> Encryption:
-        certificate = _content("certificate", self.certificate)
-        key = _content("key", self.key)
-        client_ca = None if self.client_ca is None else _content("clients' CA", self.client_ca)
-        context = _context(self.certificate, self.key, self.client_ca)
-        return Encryption(context, certificate, key, client_ca)
+    def _read(self) -> TlsCredentials:
+        certificate = _read_file("certificate", self.certificate)
+        key = _read_file("key", self.key)
+        client_ca = None if self.client_ca is None else _read_file("clients' CA", self.client_ca)
+        context = _create_context(self.certificate, self.key, self.client_ca)
+        return TlsCredentials(context, certificate, key, client_ca)
 
 
-class _Newest(ssl.SSLContext):
+class _NewestContext(ssl.SSLContext):
     """The context for a server that takes one for good: each new connection begins with the newest."""
 
-    def __new__(cls, tls: Tls) -> "_Newest":
+    def __new__(cls, tls: Tls) -> "_NewestContext":
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, tls: Tls) -> None:
@@ -91,7 +91,7 @@ def open_tls(certificate: Path | None, key: Path | None, client_ca: Path | None)
     raise TlsError("TLS needs both `--tls-certificate` and `--tls-key`; only one of them, or none, is given")
 
 
-def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+def _create_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -100,20 +100,20 @@ def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLCon
     except (OSError, ValueError) as error:
         raise TlsError(
             f"the certificate `{certificate}` and the key `{key}` cannot be used: expected two PEM files "
-            f"that belong together, the key without a password; {_reason(error)}"
+            f"that belong together, the key without a password; {_describe_error(error)}"
         ) from error
     if client_ca is not None:
         try:
             context.load_verify_locations(client_ca)
         except OSError as error:
             raise TlsError(
-                f"the clients' CA `{client_ca}` is not a PEM file of certificates; {_reason(error)}"
+                f"the clients' CA `{client_ca}` is not a PEM file of certificates; {_describe_error(error)}"
             ) from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def _content(what: str, path: Path) -> bytes:
+def _read_file(what: str, path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -124,5 +124,5 @@ def _content(what: str, path: Path) -> bytes:
     return content
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return getattr(error, "reason", None) or str(error)

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import httpx
 
 from serve.client import calls, transport
-from serve.client.calls import Call, Instance, Reply
+from serve.client.calls import ClientCall, Instance, Reply
 from serve.client.replies import (
     InferResult,
     Json,
@@ -20,7 +20,7 @@ from serve.client.replies import (
 )
 from serve.client.retry import Failure, Pause, Retry, Send, conversation
 from serve.client.tensors import Encoding
-from serve.client.transport import WORLD, Collected, Transport, base_url, basic_auth
+from serve.client.transport import WORLD, LimitedBody, Transport, base_url, basic_auth
 from serve.engine.signature import Array
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _ask(self, call: Call[T]) -> T:
+    async def _ask(self, call: ClientCall[T]) -> T:
         steps = conversation(call, self.url, self._timeout_seconds, self._retry, WORLD)
         came: Reply | Failure | None = None
         try:
@@ -161,8 +161,8 @@ class AsyncClient:
             return answer
 
     async def _send(self, step: Send) -> Reply | Failure:
-        request = transport.request(self._http, self.url, step)
-        body = Collected(self._limit_bytes, step.left_seconds)
+        request = transport.make_request(self._http, self.url, step)
+        body = LimitedBody(self._limit_bytes, step.left_seconds)
         try:
             async with asyncio.timeout(step.left_seconds):
                 response = await self._http.send(request, stream=True)
@@ -172,7 +172,7 @@ class AsyncClient:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            return transport.failure(httpx.ReadTimeout(transport.TOO_SLOW))
+            return transport.describe_failure(httpx.ReadTimeout(transport.TOO_SLOW))
         except httpx.RequestError as error:
-            return transport.failure(error)
-        return transport.reply(response, body.body)
+            return transport.describe_failure(error)
+        return transport.make_reply(response, body.body)

@@ -14,9 +14,9 @@ import numpy as np
 from serve.client import replies
 from serve.client.errors import InvalidInputError, InvalidReplyError
 from serve.client.replies import (
-    Fields,
     InferResult,
     Json,
+    JsonObject,
     ModelMetadata,
     ModelState,
     ModelStatistics,
@@ -24,7 +24,7 @@ from serve.client.replies import (
     ServerMetadata,
     parse,
 )
-from serve.client.tensors import Encoding, described, message, read
+from serve.client.tensors import Encoding, describe_tensors, join_message, read_tensors
 from serve.engine.signature import Array
 
 JSON_BYTES = "inference-header-content-length"
@@ -55,7 +55,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class ClientCall(Generic[T]):
     """A question. `write` is told how many seconds are left for the answer, None for any number.
 
     One that is `repeatable` may be asked again although it may have been answered already.
@@ -69,62 +69,74 @@ class Call(Generic[T]):
     answers: frozenset[int] = OK
 
 
-def live() -> Call[bool]:
+def live() -> ClientCall[bool]:
     """Whether the server runs."""
-    return Call("GET", "/v2/health/live", _is_ok, answers=READY_OR_NOT)
+    return ClientCall("GET", "/v2/health/live", _is_ok, answers=READY_OR_NOT)
 
 
-def ready(model: str | None, version: str | None) -> Call[bool]:
+def ready(model: str | None, version: str | None) -> ClientCall[bool]:
     """Whether the server, or the model, can answer."""
     if model is None:
-        return Call("GET", "/v2/health/ready", _is_ok, answers=READY_OR_NOT)
-    return Call("GET", f"{_v2(model, version)}/ready", _is_ok, answers=THERE_OR_NOT)
+        return ClientCall("GET", "/v2/health/ready", _is_ok, answers=READY_OR_NOT)
+    return ClientCall("GET", f"{_model_path(model, version)}/ready", _is_ok, answers=THERE_OR_NOT)
 
 
-def server() -> Call[ServerMetadata]:
+def server() -> ClientCall[ServerMetadata]:
     """What the server is."""
-    return Call("GET", "/v2", lambda reply: replies.server_metadata(_fields(reply)))
+    return ClientCall("GET", "/v2", lambda reply: replies.read_server_metadata(_read_fields(reply)))
 
 
-def model(name: str, version: str | None) -> Call[ModelMetadata]:
+def model(name: str, version: str | None) -> ClientCall[ModelMetadata]:
     """What the model takes and gives."""
-    return Call("GET", _v2(name, version), lambda reply: replies.model_metadata(_fields(reply)))
+    return ClientCall(
+        "GET", _model_path(name, version), lambda reply: replies.read_model_metadata(_read_fields(reply))
+    )
 
 
-def manifest(name: str, version: str | None) -> Call[dict[str, Json]]:
+def manifest(name: str, version: str | None) -> ClientCall[dict[str, Json]]:
     """The evidence in the model's file."""
-    return Call("GET", f"{_v2(name, version)}/manifest", lambda reply: _fields(reply).plain())
+    return ClientCall(
+        "GET", f"{_model_path(name, version)}/manifest", lambda reply: _read_fields(reply).plain()
+    )
 
 
-def config(name: str, version: str | None) -> Call[dict[str, Json]]:
+def config(name: str, version: str | None) -> ClientCall[dict[str, Json]]:
     """How the server runs the model."""
-    return Call("GET", f"{_v2(name, version)}/config", lambda reply: _fields(reply).plain())
+    return ClientCall(
+        "GET", f"{_model_path(name, version)}/config", lambda reply: _read_fields(reply).plain()
+    )
 
 
-def aliases(name: str) -> Call[dict[str, str]]:
+def aliases(name: str) -> ClientCall[dict[str, str]]:
     """The model's aliases."""
-    return Call("GET", f"/adaptact/v1/models/{_name(name)}/aliases", lambda reply: _aliases(_fields(reply)))
+    return ClientCall(
+        "GET",
+        f"/adaptact/v1/models/{_quote_name(name)}/aliases",
+        lambda reply: _read_aliases(_read_fields(reply)),
+    )
 
 
-def index() -> Call[tuple[ModelState, ...]]:
+def index() -> ClientCall[tuple[ModelState, ...]]:
     """Every model of the repository, and its state."""
-    return Call("POST", "/v2/repository/index", lambda reply: _each(parse(reply.body), replies.model_state))
+    return ClientCall(
+        "POST", "/v2/repository/index", lambda reply: _read_list(parse(reply.body), replies.read_model_state)
+    )
 
 
-def load(name: str) -> Call[None]:
+def load(name: str) -> ClientCall[None]:
     """Load the model, or load it again."""
-    return Call("POST", f"/v2/repository/models/{_name(name)}/load", _nothing, repeatable=False)
+    return ClientCall("POST", f"/v2/repository/models/{_quote_name(name)}/load", _ignore, repeatable=False)
 
 
-def unload(name: str) -> Call[None]:
+def unload(name: str) -> ClientCall[None]:
     """Unload the model."""
-    return Call("POST", f"/v2/repository/models/{_name(name)}/unload", _nothing, repeatable=False)
+    return ClientCall("POST", f"/v2/repository/models/{_quote_name(name)}/unload", _ignore, repeatable=False)
 
 
-def statistics(name: str | None, version: str | None) -> Call[tuple[ModelStatistics, ...]]:
+def statistics(name: str | None, version: str | None) -> ClientCall[tuple[ModelStatistics, ...]]:
     """What the models, or one of them, have done."""
-    path = "/v2/models/stats" if name is None else f"{_v2(name, version)}/stats"
-    return Call("GET", path, lambda reply: tuple(_statistics(_fields(reply))))
+    path = "/v2/models/stats" if name is None else f"{_model_path(name, version)}/stats"
+    return ClientCall("GET", path, lambda reply: tuple(_read_statistics(_read_fields(reply))))
 
 
 def infer(  # noqa: PLR0913  # each argument is a field of the message
@@ -136,12 +148,12 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
     encoding: Encoding,
     request_id: str | None,
     parameters: Mapping[str, str | int | float | bool],
-) -> Call[InferResult]:
+) -> ClientCall[InferResult]:
     """The model's outputs for these inputs."""
     if encoding not in get_args(Encoding):
         raise InvalidInputError(f"encoding `{encoding}` is none of `binary` and `json`")
-    with _writing():
-        tensors = described(inputs, encoding)
+    with _require_writable():
+        tensors = describe_tensors(inputs, encoding)
         asked: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
     head: dict[str, Json] = {"inputs": list(tensors.described)}
     if request_id is not None:
@@ -151,27 +163,29 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
 
     def write(left_seconds: float | None) -> Body:
         timeout = {} if left_seconds is None else {"timeout": max(1, int(left_seconds * 1e6))}
-        with _writing():
-            content, size = message({**head, "parameters": {**timeout, **asked}}, tensors)
+        with _require_writable():
+            content, size = join_message({**head, "parameters": {**timeout, **asked}}, tensors)
         return Body(content, size if tensors.tail else None)
 
-    return Call("POST", f"{_v2(name, version)}/infer", infer_result, write)
+    return ClientCall("POST", f"{_model_path(name, version)}/infer", read_infer_result, write)
 
 
-def predict(name: str, instances: Sequence[Instance], version: str | None) -> Call[Predictions]:
+def predict(name: str, instances: Sequence[Instance], version: str | None) -> ClientCall[Predictions]:
     """A prediction for each instance."""
-    with _writing():
-        content = json.dumps({"instances": [_instance(each) for each in instances]}).encode()
-    path = "/v1/models/" + _name(name) + ("" if version is None else f"/versions/{_name(version)}")
-    return Call(
+    with _require_writable():
+        content = json.dumps({"instances": [_encode_instance(each) for each in instances]}).encode()
+    path = (
+        "/v1/models/" + _quote_name(name) + ("" if version is None else f"/versions/{_quote_name(version)}")
+    )
+    return ClientCall(
         "POST",
         f"{path}:predict",
-        lambda reply: replies.predictions(_fields(reply)),
+        lambda reply: replies.read_predictions(_read_fields(reply)),
         lambda _: Body(content, None),
     )
 
 
-def infer_result(reply: Reply) -> InferResult:
+def read_infer_result(reply: Reply) -> InferResult:
     """The outputs that a reply holds."""
     size = reply.headers.get(JSON_BYTES)
     whole = memoryview(reply.body)
@@ -179,9 +193,9 @@ def infer_result(reply: Reply) -> InferResult:
         size = str(len(whole))
     if not (size.isascii() and size.isdigit() and len(size) < 19 and int(size) <= len(whole)):
         raise InvalidReplyError(f"the reply of {len(whole)} bytes says that `{size[:40]}` of them are JSON")
-    said = Fields(parse(whole[: int(size)]), "reply")
+    said = JsonObject(parse(whole[: int(size)]), "reply")
     return InferResult(
-        read(said.objects("outputs"), whole[int(size) :], "output"),
+        read_tensors(said.objects("outputs"), whole[int(size) :], "output"),
         said.text("model_name", ""),
         said.text("model_version", ""),
         said.text("id", ""),
@@ -189,7 +203,7 @@ def infer_result(reply: Reply) -> InferResult:
     )
 
 
-def _instance(value: Instance) -> Json:
+def _encode_instance(value: Instance) -> Json:
     """The instance as JSON; bytes, such as an image's, as an object with their base64."""
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()}
@@ -197,48 +211,50 @@ def _instance(value: Instance) -> Json:
         plain: Json = value.tolist()
         return plain
     if isinstance(value, Mapping):
-        return {name: _instance(each) for name, each in value.items()}
-    return [_instance(each) for each in value] if isinstance(value, list) else value
+        return {name: _encode_instance(each) for name, each in value.items()}
+    return [_encode_instance(each) for each in value] if isinstance(value, list) else value
 
 
-def _aliases(said: Fields) -> dict[str, str]:
+def _read_aliases(said: JsonObject) -> dict[str, str]:
     return {each.text("alias"): each.text("version") for each in said.objects("aliases")}
 
 
-def _statistics(said: Fields) -> list[ModelStatistics]:
-    return [replies.model_statistics(each) for each in said.objects("model_stats")]
+def _read_statistics(said: JsonObject) -> list[ModelStatistics]:
+    return [replies.read_model_statistics(each) for each in said.objects("model_stats")]
 
 
-def _each(value: Json, make: Callable[[Fields], T]) -> tuple[T, ...]:
-    return tuple(make(each) for each in Fields({"index": value}, "reply").objects("index"))
+def _read_list(value: Json, make: Callable[[JsonObject], T]) -> tuple[T, ...]:
+    return tuple(make(each) for each in JsonObject({"index": value}, "reply").objects("index"))
 
 
-def _fields(reply: Reply) -> Fields:
-    return Fields(parse(reply.body), "reply")
+def _read_fields(reply: Reply) -> JsonObject:
+    return JsonObject(parse(reply.body), "reply")
 
 
 def _is_ok(reply: Reply) -> bool:
     return reply.status == HTTPStatus.OK
 
 
-def _nothing(_: Reply) -> None:
+def _ignore(_: Reply) -> None:
     return None
 
 
-def _v2(name: str, version: str | None) -> str:
-    return f"/v2/models/{_name(name)}" + ("" if version is None else f"/versions/{_name(version)}")
+def _model_path(name: str, version: str | None) -> str:
+    return f"/v2/models/{_quote_name(name)}" + (
+        "" if version is None else f"/versions/{_quote_name(version)}"
+    )
 
 
-def _name(text: str) -> str:
+def _quote_name(text: str) -> str:
     """The name as one part of a path."""
     if text in ("", ".", ".."):
         raise InvalidInputError(f"`{text}` cannot be the name of a model or version")
-    with _writing():
+    with _require_writable():
         return quote(text, safe="")
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _require_writable() -> Iterator[None]:
     """What cannot be written, such as half of a surrogate pair, raises `InvalidInputError`."""
     try:
         yield

@@ -102,7 +102,7 @@ KINDS: dict[int, type[ClientError]] = {
 }
 
 
-def error_of(status: int, message: str, retry_after_seconds: float | None) -> ClientError:
+def make_error(status: int, message: str, retry_after_seconds: float | None) -> ClientError:
     """The error that an answer of this status is."""
     kind = KINDS.get(status)
     if kind is None:
@@ -112,7 +112,7 @@ def error_of(status: int, message: str, retry_after_seconds: float | None) -> Cl
     return kind(message[:SHOWN_CHARACTERS], status, retry_after_seconds)
 
 
-def retry_after_seconds(header: str | None, now: float) -> float | None:
+def parse_retry_after(header: str | None, now: float) -> float | None:
     """How long a `Retry-After` asks to wait, be it seconds or a date; None where it cannot be read."""
     if header is None:
         return None

@@ -11,12 +11,12 @@ from serve.engine.signature import Array
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
 
-class Fields:
+class JsonObject:
     """A JSON object of a reply, whose fields are asked for by type; all raise `InvalidReplyError`."""
 
     def __init__(self, value: Json, where: str) -> None:
         if not isinstance(value, dict):
-            raise _wrong(where, "an object", value)
+            raise _make_error(where, "an object", value)
         self._fields = value
         self._where = where
 
@@ -51,15 +51,15 @@ class Fields:
         """A list of anything."""
         return self._list(name)
 
-    def object(self, name: str) -> "Fields":
+    def object(self, name: str) -> "JsonObject":
         """An object; empty where it is missing or null."""
         value = self._fields.get(name)
-        return Fields({} if value is None else value, f"{self._where}.{name}")
+        return JsonObject({} if value is None else value, f"{self._where}.{name}")
 
-    def objects(self, name: str) -> Iterator["Fields"]:
+    def objects(self, name: str) -> Iterator["JsonObject"]:
         """A list of objects; empty where it is missing or null."""
         found = [] if self._fields.get(name) is None else self._list(name)
-        return (Fields(each, f"{self._where}.{name}[{place}]") for place, each in enumerate(found))
+        return (JsonObject(each, f"{self._where}.{name}[{place}]") for place, each in enumerate(found))
 
     def plain(self) -> dict[str, Json]:
         """All fields."""
@@ -70,7 +70,7 @@ class Fields:
         return value if isinstance(value, list) else self._refuse(name, "a list")
 
     def _refuse(self, name: str, expected: str) -> Never:
-        raise _wrong(f"{self._where}.{name}", expected, self._fields.get(name))
+        raise _make_error(f"{self._where}.{name}", expected, self._fields.get(name))
 
 
 def parse(body: bytes | bytearray | memoryview) -> Json:
@@ -84,7 +84,7 @@ def parse(body: bytes | bytearray | memoryview) -> Json:
     return value
 
 
-def _wrong(where: str, expected: str, got: Json) -> InvalidReplyError:
+def _make_error(where: str, expected: str, got: Json) -> InvalidReplyError:
     return InvalidReplyError(f"`{where}` is not {expected}, got `{repr(got)[:80]}`")
 
 
@@ -169,30 +169,30 @@ class Predictions:
     labels: tuple[str, ...]
 
 
-def server_metadata(said: Fields) -> ServerMetadata:
+def read_server_metadata(said: JsonObject) -> ServerMetadata:
     """What `GET /v2` says."""
     return ServerMetadata(said.text("name"), said.text("version"), said.texts("extensions"))
 
 
-def model_metadata(said: Fields) -> ModelMetadata:
+def read_model_metadata(said: JsonObject) -> ModelMetadata:
     """What `GET /v2/models/{model}` says."""
     return ModelMetadata(
         said.text("name"),
         said.texts("versions"),
         said.text("platform", ""),
-        tuple(map(_tensor, said.objects("inputs"))),
-        tuple(map(_tensor, said.objects("outputs"))),
+        tuple(map(_read_tensor, said.objects("inputs"))),
+        tuple(map(_read_tensor, said.objects("outputs"))),
     )
 
 
-def model_state(said: Fields) -> ModelState:
+def read_model_state(said: JsonObject) -> ModelState:
     """One entry of `POST /v2/repository/index`."""
     return ModelState(
         said.text("name"), said.text("version", ""), said.text("state", "UNKNOWN"), said.text("reason", "")
     )
 
 
-def model_statistics(said: Fields) -> ModelStatistics:
+def read_model_statistics(said: JsonObject) -> ModelStatistics:
     """One entry of `GET /v2/models/stats`."""
     durations = said.object("inference_stats")
     return ModelStatistics(
@@ -201,18 +201,18 @@ def model_statistics(said: Fields) -> ModelStatistics:
         said.whole("last_inference", 0),
         said.whole("inference_count", 0),
         said.whole("execution_count", 0),
-        {name: _duration(durations.object(name)) for name in durations.plain()},
+        {name: _read_duration(durations.object(name)) for name in durations.plain()},
     )
 
 
-def predictions(said: Fields) -> Predictions:
+def read_predictions(said: JsonObject) -> Predictions:
     """What `POST /v1/models/{model}:predict` says."""
     return Predictions(said.values("predictions"), said.texts("labels"))
 
 
-def _tensor(said: Fields) -> TensorMetadata:
+def _read_tensor(said: JsonObject) -> TensorMetadata:
     return TensorMetadata(said.text("name"), said.text("datatype"), said.wholes("shape"))
 
 
-def _duration(said: Fields) -> Duration:
+def _read_duration(said: JsonObject) -> Duration:
     return Duration(said.whole("count", 0), said.whole("ns", 0))

@@ -4,17 +4,17 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from serve.client.calls import Body, Call, Reply
+from serve.client.calls import Body, ClientCall, Reply
 from serve.client.errors import (
     ClientError,
     InvalidReplyError,
     TimedOutError,
     UnavailableError,
     UnreachableError,
-    error_of,
-    retry_after_seconds,
+    make_error,
+    parse_retry_after,
 )
-from serve.client.replies import Fields, parse
+from serve.client.replies import JsonObject, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ Conversation: TypeAlias = Generator[Send | Pause, Reply | Failure | None, T]
 
 
 def conversation(
-    call: Call[T], url: str, timeout_seconds: float | None, retry: Retry, world: Surroundings
+    call: ClientCall[T], url: str, timeout_seconds: float | None, retry: Retry, world: Surroundings
 ) -> Conversation[T]:
     """The steps that lead to the call's answer, in at most so many seconds; raises `ClientError`."""
     end = None if timeout_seconds is None else world.clock() + timeout_seconds
@@ -109,7 +109,7 @@ def conversation(
         yield Pause(pause)
 
 
-def _again(call: Call[T], came: Reply | Failure | None, error: ClientError) -> bool:
+def _again(call: ClientCall[T], came: Reply | Failure | None, error: ClientError) -> bool:
     """Whether asking once more is safe, and may help."""
     if isinstance(came, Failure):
         return not came.timed_out and (call.repeatable or not came.connected)
@@ -120,8 +120,8 @@ def _error(
     came: Reply | Failure | None, url: str, timeout_seconds: float | None, world: Surroundings
 ) -> ClientError:
     if isinstance(came, Reply):
-        wait = retry_after_seconds(came.headers.get("retry-after"), world.now())
-        return error_of(came.status, _said(came), wait)
+        wait = parse_retry_after(came.headers.get("retry-after"), world.now())
+        return make_error(came.status, _said(came), wait)
     assert isinstance(came, Failure)  # a pause is followed by nothing but another request
     if came.timed_out:
         return TimedOutError(f"`{url}` did not answer within {timeout_seconds or 0:g} s: {came.reason}")
@@ -131,7 +131,7 @@ def _error(
 def _said(reply: Reply) -> str:
     """The server's own words."""
     try:
-        text = Fields(parse(reply.body), "reply").text("error")
+        text = JsonObject(parse(reply.body), "reply").text("error")
     except InvalidReplyError:
         # A proxy in between, or a server that is none of the protocol.
         text = bytes(reply.body[:SHOWN_BYTES]).decode("utf-8", "replace").strip()

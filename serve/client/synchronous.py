@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import httpx
 
 from serve.client import calls, transport
-from serve.client.calls import Call, Instance, Reply
+from serve.client.calls import ClientCall, Instance, Reply
 from serve.client.replies import (
     InferResult,
     Json,
@@ -20,7 +20,7 @@ from serve.client.replies import (
 )
 from serve.client.retry import Failure, Pause, Retry, Send, conversation
 from serve.client.tensors import Encoding
-from serve.client.transport import WORLD, Collected, Transport, base_url, basic_auth
+from serve.client.transport import WORLD, LimitedBody, Transport, base_url, basic_auth
 from serve.engine.signature import Array
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _ask(self, call: Call[T]) -> T:
+    def _ask(self, call: ClientCall[T]) -> T:
         steps = conversation(call, self.url, self._timeout_seconds, self._retry, WORLD)
         came: Reply | Failure | None = None
         try:
@@ -164,8 +164,8 @@ class Client:
             return answer
 
     def _send(self, step: Send) -> Reply | Failure:
-        request = transport.request(self._http, self.url, step)
-        body = Collected(self._limit_bytes, step.left_seconds)
+        request = transport.make_request(self._http, self.url, step)
+        body = LimitedBody(self._limit_bytes, step.left_seconds)
         try:
             response = self._http.send(request, stream=True)
             try:
@@ -174,5 +174,5 @@ class Client:
             finally:
                 response.close()
         except httpx.RequestError as error:
-            return transport.failure(error)
-        return transport.reply(response, body.body)
+            return transport.describe_failure(error)
+        return transport.make_reply(response, body.body)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from serve.client.errors import InvalidInputError, InvalidReplyError
-from serve.client.replies import Fields, Json
+from serve.client.replies import Json, JsonObject
 from serve.engine.datatypes import BFLOAT16, BY_DTYPE, BY_NAME, DATATYPES, Datatype
 from serve.engine.errors import MalformedRequestError, listed, quoted
 from serve.engine.signature import Array
@@ -22,19 +22,19 @@ SIZE = "binary_data_size"
 
 
 @dataclass(frozen=True, slots=True)
-class Tensors:
+class MessageTensors:
     """Tensors described for the JSON of a message, and the bytes that follow it."""
 
     described: list[dict[str, Json]]
     tail: list[bytes]
 
 
-def described(arrays: Mapping[str, Array], encoding: Encoding) -> Tensors:
+def describe_tensors(arrays: Mapping[str, Array], encoding: Encoding) -> MessageTensors:
     """The arrays for a message; raises `InvalidInputError` for a dtype that the protocol does not have."""
     entries: list[dict[str, Json]] = []
     tail: list[bytes] = []
     for name, array in arrays.items():
-        plain = canonical(name, array)
+        plain = convert_dtype(name, array)
         entry: dict[str, Json] = {
             "name": name,
             "shape": list(plain.shape),
@@ -44,12 +44,12 @@ def described(arrays: Mapping[str, Array], encoding: Encoding) -> Tensors:
             tail.append(to_binary(plain))
             entry["parameters"] = {SIZE: len(tail[-1])}
         else:
-            entry["data"] = _json_values(name, plain)
+            entry["data"] = _list_values(name, plain)
         entries.append(entry)
-    return Tensors(entries, tail)
+    return MessageTensors(entries, tail)
 
 
-def canonical(name: str, array: Array) -> Array:
+def convert_dtype(name: str, array: Array) -> Array:
     """The array in a dtype of the protocol's table, with the same values; raises `InvalidInputError`."""
     array = np.asarray(array)
     if array.dtype.kind in "US":
@@ -69,19 +69,19 @@ def canonical(name: str, array: Array) -> Array:
     return array
 
 
-def read(entries: Iterator[Fields], tail: memoryview, kind: str) -> dict[str, Array]:
+def read_tensors(entries: Iterator[JsonObject], tail: memoryview, kind: str) -> dict[str, Array]:
     """The arrays that a message describes, by name; raises `InvalidReplyError`."""
     arrays: dict[str, Array] = {}
     for entry in entries:
         name = entry.text("name")
-        datatype, shape = _datatype(name, entry.text("datatype")), entry.wholes("shape")
+        datatype, shape = _find_datatype(name, entry.text("datatype")), entry.wholes("shape")
         if len(shape) > MAX_RANK or any(size < 0 for size in shape):
             raise InvalidReplyError(
                 f"{kind} {quoted(name)} has no possible shape: `{list(shape)[:MAX_RANK]}`"
             )
         try:
             if "data" in entry:
-                values = from_json(entry.values("data"), datatype)
+                values = array_from_json(entry.values("data"), datatype)
                 arrays[name] = shaped(name, values.reshape(-1), shape, kind)
             else:
                 size = entry.object("parameters").whole(SIZE)
@@ -98,7 +98,7 @@ def read(entries: Iterator[Fields], tail: memoryview, kind: str) -> dict[str, Ar
     return arrays
 
 
-def from_json(data: list[Json], datatype: Datatype) -> Array:
+def array_from_json(data: list[Json], datatype: Datatype) -> Array:
     """JSON data, flat or nested, with the same values; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16:
         raise MalformedRequestError("BF16 has no JSON form")
@@ -113,13 +113,13 @@ def from_json(data: list[Json], datatype: Datatype) -> Array:
         raise MalformedRequestError(f"a number is too large for {datatype.name}") from error
 
 
-def message(head: Mapping[str, Json], tensors: Tensors) -> tuple[bytes, int]:
+def join_message(head: Mapping[str, Json], tensors: MessageTensors) -> tuple[bytes, int]:
     """The message's body, and how many of its bytes are JSON."""
     text = json.dumps(head, separators=(",", ":")).encode()
     return b"".join((text, *tensors.tail)), len(text)
 
 
-def _json_values(name: str, array: Array) -> list[Json]:
+def _list_values(name: str, array: Array) -> list[Json]:
     if array.dtype == BFLOAT16:
         raise InvalidInputError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
     values: list[Json] = array.reshape(-1).tolist()
@@ -130,7 +130,7 @@ def _json_values(name: str, array: Array) -> list[Json]:
     return values
 
 
-def _datatype(name: str, given: str) -> Datatype:
+def _find_datatype(name: str, given: str) -> Datatype:
     if given not in BY_NAME:
         raise InvalidReplyError(f"tensor {quoted(name)} has an unknown datatype {quoted(given)}")
     return BY_NAME[given]

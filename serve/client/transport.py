@@ -63,7 +63,7 @@ class Transport:
         return {**said, **self.headers}
 
 
-class Collected:
+class LimitedBody:
     """A reply's body as it comes, within its limit and its time."""
 
     def __init__(self, limit_bytes: int, left_seconds: float | None) -> None:
@@ -102,7 +102,7 @@ def basic_auth(url: str) -> tuple[str, str] | None:
     return (parts.username, parts.password) if parts.userinfo else None
 
 
-def request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> httpx.Request:
+def make_request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> httpx.Request:
     """The step as httpx's request; raises `ClientError` where there can be none."""
     if client.is_closed:
         raise UnreachableError(f"`{url}` cannot be reached: this client is closed")
@@ -123,12 +123,12 @@ def request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> h
         raise InvalidInputError(f"the model's name or version makes no URL: {error}") from error
 
 
-def reply(response: httpx.Response, body: bytearray) -> Reply:
+def make_reply(response: httpx.Response, body: bytearray) -> Reply:
     """httpx's response as ours."""
     return Reply(response.status_code, {name.lower(): text for name, text in response.headers.items()}, body)
 
 
-def failure(error: httpx.RequestError) -> Failure:
+def describe_failure(error: httpx.RequestError) -> Failure:
     """What an error of httpx says of the request."""
     reason = str(error) or type(error).__name__
     connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)

@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 from grpc.aio import ServicerContext
 
-from serve.access.control import Entrance, Gate, Right
+from serve.access.control import AccessControl, Authorizer, RequiredRole
 from serve.grpc.errors import number_of
 from serve.grpc.messages import Message
-from serve.observe.access_log import Identity, identify
+from serve.observe.access_log import Identity, identify_request
 
 Context: TypeAlias = "ServicerContext[bytes, bytes]"
 
@@ -38,7 +38,7 @@ class Call:
     @cached_property
     def identity(self) -> Identity:
         """By what the call is known: the same for every message in it."""
-        return identify((name.encode(), value.encode()) for name, value in self.headers.items())
+        return identify_request((name.encode(), value.encode()) for name, value in self.headers.items())
 
     @property
     def sender(self) -> tuple[str | None, str | None]:
@@ -79,7 +79,7 @@ SETTING = ("TraceSetting", "LogSettings")
 LONGEST_NAME = 512
 
 
-def right_for(verb: str, asked: Message) -> Right:
+def right_for(verb: str, asked: Message) -> RequiredRole:
     """What the call needs."""
     if verb in FREE:
         return "free"
@@ -87,16 +87,16 @@ def right_for(verb: str, asked: Message) -> Right:
     return "admin" if changes else "infer"
 
 
-def admit(gate: Gate, right: Right, call: Call) -> None:
+def admit(gate: Authorizer, right: RequiredRole, call: Call) -> None:
     """Let the call pass; raises `AccessError`."""
     if right == "free" or (right == "infer" and gate.is_open):
         return
     gate.admit(right, *call.sender)
 
 
-async def administer(verb: Verb, name: str, asked: Message, call: Call, entrance: Entrance) -> Message:
+async def administer(verb: Verb, name: str, asked: Message, call: Call, entrance: AccessControl) -> Message:
     """The verb's answer, for those who may; the audit log says who asked, and what for."""
-    gate = entrance.gate
+    gate = entrance.authorizer
     error: BaseException | None = None
     try:
         admit(gate, "admin", call)
@@ -105,6 +105,6 @@ async def administer(verb: Verb, name: str, asked: Message, call: Call, entrance
         error = raised
         raise
     finally:
-        caller = gate.named(*call.sender).name
+        caller = gate.identify(*call.sender).name
         action = f"gRPC {name} {getattr(asked, 'model_name', '')[:LONGEST_NAME]}".strip()
-        entrance.audit.record(caller, action, number_of(error), call.identity.request_id)
+        entrance.audit_log.record(caller, action, number_of(error), call.identity.request_id)

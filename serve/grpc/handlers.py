@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import grpc
 import grpc.aio
 
-from serve.access.control import Entrance
+from serve.access.control import AccessControl
 from serve.engine.engine import Engine
 from serve.engine.errors import DrainingError, EngineError, UnsupportedError
 from serve.grpc.calls import Answer, Call, Context, Verb, administer, admit, right_for
@@ -17,9 +17,9 @@ from serve.grpc.infer import Inference, Request, Stream
 from serve.grpc.messages import HEALTH, PROTOCOL, Message, message_class, parse, service
 from serve.grpc.observed import logged, traced
 from serve.grpc.verbs import verbs
-from serve.observe.observers import Watchers
+from serve.observe.observers import Observers
 from serve.rejections import message_of
-from serve.shared.worker_group import Colleagues
+from serve.shared.worker_group import WorkerGroup
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
 StreamReply = message_class("inference.ModelStreamInferResponse")
@@ -32,9 +32,9 @@ class Handlers:
     def __init__(
         self,
         engine: Engine,
-        entrance: Entrance,
-        watchers: Watchers,
-        colleagues: Colleagues,
+        entrance: AccessControl,
+        watchers: Observers,
+        colleagues: WorkerGroup,
         largest_bytes: int,
     ) -> None:
         """Answer for this engine; no message is larger than that."""
@@ -55,7 +55,7 @@ class Handlers:
             return _unary(self._logged(_not_here, details.method))
         return found
 
-    def _handlers(self, colleagues: Colleagues, largest_bytes: int) -> dict[str, Any]:
+    def _handlers(self, colleagues: WorkerGroup, largest_bytes: int) -> dict[str, Any]:
         protocol, health = service(PROTOCOL).methods_by_name, service(HEALTH).methods_by_name
 
         async def check_health(asked: Message, call: Call) -> Message:
@@ -76,12 +76,12 @@ class Handlers:
         }
 
     def _logged(self, answer: Answer, path: str) -> Answer:
-        return logged(answer, path, self._watchers.log, self._entrance.gate)
+        return logged(answer, path, self._watchers.log, self._entrance.authorizer)
 
     def _inferring(self, name: str, write: Write) -> Answer:
         inference = Inference(self._engine)
         verb = traced(inference.answer, name, self._watchers.telemetry)
-        gate = self._entrance.gate
+        gate = self._entrance.authorizer
 
         async def answer(data: bytes, call: Call) -> bytes:
             admit(gate, "infer", call)
@@ -109,7 +109,7 @@ def _in_words(data: bytes, error: Exception) -> bytes:
     return _plain(failed)
 
 
-def _answering(verb: Verb, asked_type: Any, entrance: Entrance) -> Answer:
+def _answering(verb: Verb, asked_type: Any, entrance: AccessControl) -> Answer:
     name = asked_type.name.removesuffix("Request")
     kind = message_class(asked_type.full_name)
 
@@ -118,7 +118,7 @@ def _answering(verb: Verb, asked_type: Any, entrance: Entrance) -> Answer:
         right = right_for(name, asked)
         if right == "admin":
             return _plain(await administer(verb, name, asked, call, entrance))
-        admit(entrance.gate, right, call)
+        admit(entrance.authorizer, right, call)
         return _plain(await verb(asked, call))
 
     return answer

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from grpc import StatusCode
 
-from serve.access.control import Gate
+from serve.access.control import Authorizer
 from serve.grpc.calls import Answer, Call, Verb
 from serve.grpc.errors import number_of
 from serve.grpc.messages import PROTOCOL, Message
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 METHOD = "gRPC"
 
 
-def logged(answer: Answer, path: str, log: AccessLog | None, gate: Gate) -> Answer:
+def logged(answer: Answer, path: str, log: AccessLog | None, gate: Authorizer) -> Answer:
     """The answer, and a line about it; without a log the answer alone. The gate knows who calls."""
     if log is None:
         return answer
@@ -31,7 +31,7 @@ def logged(answer: Answer, path: str, log: AccessLog | None, gate: Gate) -> Answ
             error = raised
             raise
         finally:
-            caller = gate.named(*call.sender).name
+            caller = gate.identify(*call.sender).name
             log.record((METHOD, path), call.identity, caller, number_of(error), perf_counter() - began)
 
     return told

@@ -6,13 +6,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serve.access.control import AuditLog, Entrance, Gate
-from serve.access.tls import Encryption, Tls
+from serve.access.control import AccessControl, AuditLog, Authorizer
+from serve.access.tls import Tls, TlsCredentials
 from serve.engine.engine import Engine
 from serve.engine.errors import ListenError
 from serve.grpc.handlers import Handlers
-from serve.observe.observers import Watchers
-from serve.shared.worker_group import Colleagues
+from serve.observe.observers import Observers
+from serve.shared.worker_group import WorkerGroup
 
 CALLS_AT_ONCE = 1024
 IDLE_MS, ANSWER_MS = 60_000, 20_000  # a connection that is silent is asked, and closed without an answer
@@ -26,11 +26,11 @@ class GrpcOptions:
     host: str
     port: int
     message_limit_bytes: int
-    gate: Gate = field(default_factory=Gate)
+    gate: Authorizer = field(default_factory=Authorizer)
     audit: AuditLog = field(default_factory=AuditLog)
-    watchers: Watchers = field(default_factory=Watchers)
+    watchers: Observers = field(default_factory=Observers)
     credentials: grpc.ServerCredentials | None = None
-    colleagues: Colleagues = field(default_factory=Colleagues)
+    colleagues: WorkerGroup = field(default_factory=WorkerGroup)
     shares_port: bool = False
 
 
@@ -50,7 +50,7 @@ class GrpcServer:
         server = grpc.aio.server(maximum_concurrent_rpcs=CALLS_AT_ONCE, options=_channel_options(options))
         self._handlers = Handlers(
             self._engine,
-            Entrance(options.gate, options.audit),
+            AccessControl(options.gate, options.audit),
             options.watchers,
             options.colleagues,
             options.message_limit_bytes,
@@ -93,7 +93,7 @@ def credentials(tls: Tls) -> grpc.ServerCredentials:
     )
 
 
-def _configuration(files: Encryption) -> Any:
+def _configuration(files: TlsCredentials) -> Any:
     return grpc.ssl_server_certificate_configuration([(files.key, files.certificate)], files.client_ca)
 
 

@@ -10,21 +10,21 @@ from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnsupportedError
 from serve.grpc.calls import Call, Verb
 from serve.grpc.messages import Message, message_class
-from serve.observe.log_settings import change_log
+from serve.observe.log_settings import update_log_settings
 from serve.protocol.json_text import Value
 from serve.protocol.metadata import ServerMetadata, read_load, write_configuration, write_metadata
 from serve.protocol.trace_settings import change_traces
-from serve.shared.worker_group import Colleagues
+from serve.shared.worker_group import WorkerGroup
 
 LogResponse = message_class("inference.LogSettingsResponse")
 TraceResponse = message_class("inference.TraceSettingResponse")
 
 
-async def log_settings(colleagues: Colleagues, asked: Message) -> Message:
+async def log_settings(colleagues: WorkerGroup, asked: Message) -> Message:
     """The settings, after every worker has changed those given; raises `MalformedRequestError`."""
     given = {name: _given(each) for name, each in asked.settings.items()}
     reply = LogResponse()
-    for name, value in asdict(await change_log(colleagues, given)).items():
+    for name, value in asdict(await update_log_settings(colleagues, given)).items():
         setattr(reply.settings[name], _place(value), value)
     return reply
 
@@ -60,7 +60,7 @@ def _place(value: object) -> str:
     return "uint32_param" if isinstance(value, int) else "string_param"
 
 
-def verbs(engine: Engine, colleagues: Colleagues) -> Mapping[str, Verb]:
+def verbs(engine: Engine, colleagues: WorkerGroup) -> Mapping[str, Verb]:
     """The verbs beside inference, by name."""
     reading = {
         "ServerLive": lambda _: _new("ServerLiveResponse", live=True),

@@ -30,7 +30,7 @@ SAFE_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 NOBODY = (b"0" * 32, b"0" * 16)
 LONGEST_PATH = 512
-Asked: TypeAlias = tuple[str, str]
+RequestLine: TypeAlias = tuple[str, str]
 """A request's method and its path."""
 
 
@@ -43,7 +43,7 @@ class Identity:
     parent_id: str = ""
 
 
-def identify(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
+def identify_request(headers: Iterable[tuple[bytes, bytes]]) -> Identity:
     """The id that the client gave in a header, else its trace's, else a new one."""
     given = trace = parent = b""
     for name, value in headers:
@@ -68,7 +68,7 @@ class AccessLog:
         self._fails = False
         self._next_look = monotonic() + LOOK_SECONDS
         try:
-            self._file = sys.stdout.fileno() if self._path is None else _opened(self._path)
+            self._file = sys.stdout.fileno() if self._path is None else _open_file(self._path)
         except OSError as error:
             raise StartupError(f"the access log `{path}` cannot be written: {error.strerror}") from error
 
@@ -77,7 +77,9 @@ class AccessLog:
         if self._path is not None:
             os.close(self._file)
 
-    def record(self, asked: Asked, identity: Identity, caller: str, status: int, seconds: float) -> None:
+    def record(
+        self, asked: RequestLine, identity: Identity, caller: str, status: int, seconds: float
+    ) -> None:
         """Append a line: when, who, what, what it was answered with, and how long that took."""
         method, path = asked
         line = {
@@ -112,10 +114,10 @@ class AccessLog:
         except FileNotFoundError:
             there = None
         if there is None or (there.st_dev, there.st_ino) != (own.st_dev, own.st_ino):
-            new = _opened(path)
+            new = _open_file(path)
             os.close(self._file)
             self._file = new
 
 
-def _opened(path: Path) -> int:
+def _open_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -8,7 +8,7 @@ from typing import Any
 from serve.engine.errors import MalformedRequestError, listed, quoted
 from serve.protocol.json_text import Value
 from serve.protocol.parameters import whole_number
-from serve.shared.worker_group import Colleagues
+from serve.shared.worker_group import WorkerGroup
 
 # By the protocol's name, the level that a message has; its sample replies write the names with an s.
 LEVELS = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
@@ -60,7 +60,7 @@ class LogFilter(logging.Filter):
         self._logger.setLevel(logging.DEBUG if self.settings.log_verbose_level else logging.INFO)
 
 
-def log_filter(logger: logging.Logger, colleagues: Colleagues) -> LogFilter:
+def install_log_filter(logger: logging.Logger, colleagues: WorkerGroup) -> LogFilter:
     """A new filter in the place of an earlier one; colleagues change it, and learn its settings, by `log`."""
     passing = LogFilter(logger)
     logger.filters[:] = [each for each in logger.filters if not isinstance(each, LogFilter)]
@@ -70,17 +70,17 @@ def log_filter(logger: logging.Logger, colleagues: Colleagues) -> LogFilter:
         passing.change(changes)
         return asdict(passing.settings)
 
-    colleagues.offer(VERB, change)
+    colleagues.register(VERB, change)
     return passing
 
 
-async def change_log(colleagues: Colleagues, given: Mapping[str, Value]) -> LogSettings:
+async def update_log_settings(colleagues: WorkerGroup, given: Mapping[str, Value]) -> LogSettings:
     """The settings, after every worker has changed those given; raises `MalformedRequestError`."""
-    settings, *_ = await colleagues.everybody(VERB, read_changes(given))
+    settings, *_ = await colleagues.broadcast(VERB, parse_changes(given))
     return LogSettings(**settings)
 
 
-def read_changes(given: Mapping[str, Value]) -> dict[str, Value]:
+def parse_changes(given: Mapping[str, Value]) -> dict[str, Value]:
     """The settings to change, by name; raises `MalformedRequestError` for one that cannot be."""
     read: dict[str, Value] = {}
     for key, value in given.items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Watchers:
+class Observers:
     """Those who are told of requests; none, unless they are asked for."""
 
     log: AccessLog | None = None
@@ -32,7 +32,7 @@ class Watchers:
             self.log.close()
 
 
-def open_watchers(access_log: Path | None, otlp_endpoint: str) -> Watchers:
+def open_observers(access_log: Path | None, otlp_endpoint: str) -> Observers:
     """The log in this file and traces to this address, where there is one; raises `StartupError`."""
     telemetry = None
     if otlp_endpoint:
@@ -40,7 +40,7 @@ def open_watchers(access_log: Path | None, otlp_endpoint: str) -> Watchers:
 
         telemetry = open_telemetry(otlp_endpoint)
     log = None if access_log is None else AccessLog(access_log)
-    return Watchers(log, telemetry)
+    return Observers(log, telemetry)
 
 
 Attributes: TypeAlias = "Mapping[str, AttributeValue]"

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.access.control import Caller, Entrance, Gate, Right
+from serve.access.control import AccessControl, Authorizer, Caller, RequiredRole
 from serve.access.errors import AccessError
-from serve.observe.access_log import identify
+from serve.observe.access_log import identify_request
 from serve.rest.errors import answer
 
 READING = ("GET", "HEAD", "OPTIONS")
@@ -48,7 +48,7 @@ def is_administration(method: str, path: str) -> bool:
     return method not in READING and not ASKING.fullmatch(path)
 
 
-def right_for(method: str, path: str) -> Right:
+def right_for(method: str, path: str) -> RequiredRole:
     """What the request needs."""
     if is_administration(method, path):
         return "admin"
@@ -71,7 +71,7 @@ def with_keys(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def admit(gate: Gate, right: Right, scope: Scope) -> None:
+def admit(gate: Authorizer, right: RequiredRole, scope: Scope) -> None:
     """Let the request pass, and note its caller in the scope; raises `AccessError`, or `Forbidden`."""
     if right == "free" or (right != "admin" and gate.is_open):
         return
@@ -81,7 +81,9 @@ def admit(gate: Gate, right: Right, scope: Scope) -> None:
         _check_origin(scope, caller)
 
 
-async def administer(entrance: Entrance, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def administer(
+    entrance: AccessControl, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Let the app answer an administrator, and refuse others; the audit log says who asked and what for.
 
     It says status 0 where no answer was given.
@@ -96,16 +98,16 @@ async def administer(entrance: Entrance, app: ASGIApp, scope: Scope, receive: Re
 
     try:
         try:
-            admit(entrance.gate, "admin", scope)
+            admit(entrance.authorizer, "admin", scope)
         except (AccessError, Forbidden) as error:
             await answer(error)(scope, receive, noted)
         else:
             await app(scope, receive, noted)
     finally:
-        caller = scope.get(CALLER) or entrance.gate.named(*_sender(scope)).name
+        caller = scope.get(CALLER) or entrance.authorizer.identify(*_sender(scope)).name
         action = f"{scope['method']} {scope['path'][:LONGEST_PATH]}"
-        identity = scope.get(IDENTITY) or identify(scope["headers"])
-        entrance.audit.record(caller, action, status, identity.request_id)
+        identity = scope.get(IDENTITY) or identify_request(scope["headers"])
+        entrance.audit_log.record(caller, action, status, identity.request_id)
 
 
 def _sender(scope: Scope) -> tuple[str | None, str | None]:

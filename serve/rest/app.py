@@ -9,11 +9,11 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from serve.access.control import Entrance
+from serve.access.control import AccessControl
 from serve.engine.engine import Engine
-from serve.observe.log_settings import log_filter
-from serve.observe.observers import Watchers
-from serve.options import entrance_of
+from serve.observe.log_settings import install_log_filter
+from serve.observe.observers import Observers
+from serve.options import make_access_control
 from serve.protocol.metadata import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.access import with_keys
@@ -26,8 +26,8 @@ from serve.rest.middleware import Door, Observed
 from serve.rest.models import alias_routes, model_routes, repository_routes
 from serve.rest.predict import Prediction, predict_routes
 from serve.settings import Settings
-from serve.shared.metrics import offer_metrics
-from serve.shared.worker_group import Colleagues
+from serve.shared.metrics import register_metrics
+from serve.shared.worker_group import WorkerGroup
 
 ASSETS = {
     "swagger-ui.css": "text/css",
@@ -60,23 +60,23 @@ def docs_routes(title: str) -> APIRouter:
 
 
 TITLE = "adaptact"
-NOBODY = Watchers()
+NOBODY = Observers()
 
 
 def create_app(
     engine: Engine,
     settings: Settings,
-    colleagues: Colleagues | None = None,
-    entrance: Entrance | None = None,
-    watchers: Watchers = NOBODY,
+    colleagues: WorkerGroup | None = None,
+    entrance: AccessControl | None = None,
+    watchers: Observers = NOBODY,
 ) -> ASGIApp:
     """The application that answers for this engine, alone or with colleagues.
 
     The entrance is shared with other doors; without one it is as the settings say. The watchers are told of
     each request.
     """
-    colleagues = colleagues or Colleagues()
-    offer_metrics(engine.metrics.registry, colleagues)
+    colleagues = colleagues or WorkerGroup()
+    register_metrics(engine.metrics.registry, colleagues)
     app = FastAPI(
         title=TITLE,
         version=ServerMetadata().version,
@@ -90,19 +90,19 @@ def create_app(
     prediction = Prediction(engine, settings.body_limit_bytes)
     for router in _routers(engine, inference, prediction, colleagues):
         app.include_router(router)
-    entrance = entrance or entrance_of(settings)
-    if entrance.gate.has_keys:
+    entrance = entrance or make_access_control(settings)
+    if entrance.authorizer.has_keys:
         described = app.openapi
         app.openapi = lambda: with_keys(described())  # type: ignore[method-assign]  # as FastAPI's manual says
-    entrance.gate.on_refusal = partial(count_rejection, engine.metrics)
+    entrance.authorizer.on_refusal = partial(count_rejection, engine.metrics)
     door = Door(app, inference.answer, prediction.answer, entrance)
     return door if watchers == NOBODY else Observed(door, watchers)
 
 
 def _routers(
-    engine: Engine, inference: Inference, prediction: Prediction, colleagues: Colleagues
+    engine: Engine, inference: Inference, prediction: Prediction, colleagues: WorkerGroup
 ) -> tuple[APIRouter, ...]:
-    passing = log_filter(logging.getLogger("adaptact"), colleagues)
+    passing = install_log_filter(logging.getLogger("adaptact"), colleagues)
     return (
         infer_routes(inference),
         predict_routes(engine, prediction),

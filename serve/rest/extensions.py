@@ -4,14 +4,14 @@ from fastapi import APIRouter, Request
 
 from serve.engine.engine import Engine
 from serve.engine.errors import UnsupportedError
-from serve.observe.log_settings import LogFilter, LogSettings, change_log
+from serve.observe.log_settings import LogFilter, LogSettings, update_log_settings
 from serve.protocol.trace_settings import TraceSettings, change_traces
 from serve.rest.body import read_small_object
 from serve.rest.schemas import ERRORS, LOGGING, TRACE, ModelName
-from serve.shared.worker_group import Colleagues
+from serve.shared.worker_group import WorkerGroup
 
 
-def log_settings_routes(passing: LogFilter, colleagues: Colleagues) -> APIRouter:
+def log_settings_routes(passing: LogFilter, colleagues: WorkerGroup) -> APIRouter:
     """The routes of the log's settings, which are every worker's."""
     router = APIRouter(prefix="/v2/logging", tags=["server"], responses=ERRORS)
 
@@ -23,7 +23,7 @@ def log_settings_routes(passing: LogFilter, colleagues: Colleagues) -> APIRouter
     @router.post("", openapi_extra=LOGGING)
     async def change_log_settings(request: Request) -> LogSettings:
         """Change which messages are logged; what is not given stays."""
-        return await change_log(colleagues, await read_small_object(request.scope, request.receive))
+        return await update_log_settings(colleagues, await read_small_object(request.scope, request.receive))
 
     return router
 

@@ -16,8 +16,8 @@ from serve.rejections import count_rejection
 from serve.rest.connection import GONE
 from serve.rest.errors import status_of
 from serve.rest.schemas import ERRORS, ModelName, VersionName
-from serve.shared.metrics import exposition
-from serve.shared.worker_group import Colleagues
+from serve.shared.metrics import collect_metrics
+from serve.shared.worker_group import WorkerGroup
 
 CLIENT_CLOSED_REQUEST = 499
 """What logs write of a request that nobody waits for any more; nginx's number, which HTTP does not have."""
@@ -59,14 +59,14 @@ def _code(error: BaseException) -> int:
     return CLIENT_CLOSED_REQUEST if error.args == (GONE,) else HTTPStatus.SERVICE_UNAVAILABLE
 
 
-def metrics_routes(colleagues: Colleagues) -> APIRouter:
+def metrics_routes(colleagues: WorkerGroup) -> APIRouter:
     """The route that Prometheus reads."""
     router = APIRouter(tags=["health"], responses=ERRORS)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """The server's counters, in Prometheus' text format."""
-        return Response(await exposition(colleagues), media_type=CONTENT_TYPE_LATEST)
+        return Response(await collect_metrics(colleagues), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

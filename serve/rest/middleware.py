@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.access.control import Entrance
+from serve.access.control import AccessControl
 from serve.access.errors import AccessError
 from serve.engine.errors import EngineError
 from serve.engine.joining import rows_of
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
-from serve.observe.access_log import REQUEST_ID, Identity, identify
-from serve.observe.observers import Attributes, Watchers
+from serve.observe.access_log import REQUEST_ID, Identity, identify_request
+from serve.observe.observers import Attributes, Observers
 from serve.rest.access import CALLER, IDENTITY, administer, admit, right_for
 from serve.rest.body import Answer
 from serve.rest.connection import CYCLE, TASK, WRITTEN, name_answer, write_in_one
@@ -43,12 +43,12 @@ class Door:
     Inference is answered as the framework's own routes would answer it, which describe it in OpenAPI.
     """
 
-    def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, entrance: Entrance) -> None:
+    def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, entrance: AccessControl) -> None:
         """Stand before the app."""
         self._app = app
         self._entrance = entrance
         # None where nobody need be asked to infer, so that inference does not pay for the gate.
-        self._gate = None if entrance.gate.is_open else entrance.gate
+        self._gate = None if entrance.authorizer.is_open else entrance.authorizer
         self._quick = ((INFER, infer), (PREDICT, predict))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +74,7 @@ class Door:
         right = right_for(scope["method"], scope["path"])
         if right == "admin":
             return await administer(self._entrance, self._app, scope, receive, send)
-        admit(self._entrance.gate, right, scope)
+        admit(self._entrance.authorizer, right, scope)
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the web server leaves out the body
         return await self._app(scope, receive, send)
@@ -193,7 +193,7 @@ def _microseconds(start: float, end: float) -> int:
 class Observed:
     """An application whose every answer carries the request's id, and is told of."""
 
-    def __init__(self, app: ASGIApp, watchers: Watchers) -> None:
+    def __init__(self, app: ASGIApp, watchers: Observers) -> None:
         """Tell them."""
         self._app = app
         self._log = watchers.log
@@ -204,7 +204,7 @@ class Observed:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         began = perf_counter()
-        identity = scope[IDENTITY] = identify(scope["headers"])
+        identity = scope[IDENTITY] = identify_request(scope["headers"])
         notes = Notes()
         if self._tracing is not None:
             scope[NOTES] = notes

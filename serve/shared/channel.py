@@ -14,7 +14,7 @@ from serve.engine.errors import EngineError
 
 log = logging.getLogger("adaptact")
 Json: TypeAlias = Any
-Answer: TypeAlias = Callable[[str, list[Json]], Awaitable[Json]]
+Responder: TypeAlias = Callable[[str, list[Json]], Awaitable[Json]]
 LENGTH = struct.Struct("<I")
 LARGEST_MESSAGE = 64 * 2**20
 
@@ -26,7 +26,7 @@ class ChannelClosedError(EngineError):
 class Channel:
     """One end of a connection; `listen` must run for either end to be answered."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Responder) -> None:
         """`answer` gives the other end what it asks for, by verb and arguments; errors of it arrive too."""
         self._reader = reader
         self._writer = writer
@@ -76,7 +76,7 @@ class Channel:
         if future is None or future.done():
             return  # whoever asked does not wait any more
         if kind == "failed":
-            future.set_exception(_raised(*rest))
+            future.set_exception(_restore_error(*rest))
         else:
             future.set_result(rest[0])
 
@@ -96,7 +96,7 @@ class Channel:
             self._writer.write(LENGTH.pack(len(content)) + content)
 
 
-def _raised(name: str, message: str) -> EngineError:
+def _restore_error(name: str, message: str) -> EngineError:
     """The error of this name, if it is one that a message alone makes; else its root."""
     kind = getattr(errors, name, EngineError)
     return kind(message) if isinstance(kind, type) and issubclass(kind, EngineError) else EngineError(message)

@@ -6,19 +6,19 @@ from typing import TypeAlias
 from serve.engine.errors import UnsupportedError
 from serve.shared.channel import Channel, Json
 
-Deed: TypeAlias = Callable[..., Awaitable[Json]]
+Handler: TypeAlias = Callable[..., Awaitable[Json]]
 # What a worker asks of its supervisor: to ask all of them; to be told what they were; and for connections.
-EVERYBODY, CATCH_UP, READY = "everybody", "catch up", "ready"
+BROADCAST, CATCH_UP, READY = "everybody", "catch up", "ready"
 
 
-class Colleagues:
+class WorkerGroup:
     """The worker itself, and nobody else."""
 
     def __init__(self) -> None:
         """Nothing can be asked yet."""
-        self._deeds: dict[str, Deed] = {}
+        self._deeds: dict[str, Handler] = {}
 
-    def offer(self, verb: str, deed: Deed) -> None:
+    def register(self, verb: str, deed: Handler) -> None:
         """From now on do this when `verb` is asked."""
         self._deeds[verb] = deed
 
@@ -28,7 +28,7 @@ class Colleagues:
             raise UnsupportedError(f"`{verb}` is nothing that a worker can do")
         return await self._deeds[verb](*arguments)
 
-    async def everybody(self, verb: str, *arguments: Json) -> list[Json]:
+    async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
         """The answer of every worker, in no order; raises what the first that failed has raised.
 
         Where workers are several, they are asked one verb after another, in the same order. What changes them
@@ -37,12 +37,12 @@ class Colleagues:
         return [await self.own(verb, list(arguments))]
 
 
-class ManyColleagues(Colleagues):
+class SupervisedWorkerGroup(WorkerGroup):
     """The workers of a supervisor, which asks all of them."""
 
     channel: Channel
 
-    async def everybody(self, verb: str, *arguments: Json) -> list[Json]:
+    async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
         """As of `Colleagues`; a worker that died meanwhile is not among those that answer."""
-        answers: list[Json] = await self.channel.ask(EVERYBODY, verb, *arguments)
+        answers: list[Json] = await self.channel.ask(BROADCAST, verb, *arguments)
         return answers

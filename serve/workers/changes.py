@@ -23,7 +23,7 @@ CHANGES = {
 UNDONE = ("load", "unload", "set_alias", REMOVE_ALIAS)
 
 
-class Changes:
+class ChangeBroadcaster:
     """Tells the workers, one change after the other, and keeps what a new one must be told."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -43,7 +43,7 @@ class Changes:
                         log.error("a new worker cannot do `%s` again: %s", verb, error)
             worker.told = True
 
-    async def everybody(self, verb: str, arguments: list[Json]) -> list[Json]:
+    async def broadcast(self, verb: str, arguments: list[Json]) -> list[Json]:
         """Every worker's answer; raises what a worker has raised, with what became of the others'."""
         if verb in CHANGES:
             async with self._changing:

@@ -20,7 +20,7 @@ WAIT_SECONDS = 0.01
 NO_DESCRIPTORS_SECONDS = 0.1
 
 
-class Dealer:
+class ConnectionDistributor:
     """Takes what comes at a listening socket, and counts what all workers have of it."""
 
     def __init__(self, listener: socket.socket, workers: Sequence[Worker], limit: int) -> None:

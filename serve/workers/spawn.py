@@ -11,9 +11,9 @@ from time import monotonic
 from typing import TypeAlias
 
 from serve.shared.channel import Channel, Json
-from serve.shared.numbers import Count, new_count
+from serve.shared.memory import SharedCount, create_count
 
-Answer: TypeAlias = Callable[["Worker", str, list[Json]], Awaitable[Json]]
+SupervisorResponder: TypeAlias = Callable[["Worker", str, list[Json]], Awaitable[Json]]
 """What the supervisor answers a worker that asks."""
 
 
@@ -24,7 +24,7 @@ class Worker:
     process: asyncio.subprocess.Process
     channel: Channel
     dealing: socket.socket
-    finished: Count
+    finished: SharedCount
     """How many connections it has done with."""
     started: float = field(default_factory=monotonic)
     dealt: int = 0
@@ -55,7 +55,7 @@ class Worker:
                 self.process.kill()  # while it loads a model it may not hear a signal for long
 
 
-async def spawn(settings: str, limits: int, answer: Answer) -> Worker:
+async def spawn_worker(settings: str, limits: int, answer: SupervisorResponder) -> Worker:
     """A worker that starts, not listened to yet; raises `OSError` where the system has no room for it.
 
     It reads the settings from its standard input; `limits` is the descriptor of `new_limits`.
@@ -66,7 +66,7 @@ async def spawn(settings: str, limits: int, answer: Answer) -> Worker:
         for own, its in ((dealing, its_dealing), (talking, its_talking)):
             kept.enter_context(own)
             given.enter_context(its)
-        finished = new_count()
+        finished = create_count()
         given.callback(os.close, finished)
         descriptors = its_dealing.fileno(), its_talking.fileno(), finished, limits
         process = await asyncio.create_subprocess_exec(
@@ -84,6 +84,6 @@ async def spawn(settings: str, limits: int, answer: Answer) -> Worker:
         async def answered(verb: str, arguments: list[Json]) -> Json:
             return await answer(worker, verb, arguments)
 
-        worker = Worker(process, Channel(reader, writer, answered), dealing, Count(finished))
+        worker = Worker(process, Channel(reader, writer, answered), dealing, SharedCount(finished))
         kept.pop_all()
         return worker

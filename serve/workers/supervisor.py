@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
-from serve.shared.numbers import new_limits
-from serve.shared.worker_group import CATCH_UP, EVERYBODY, READY
-from serve.workers.changes import Changes
-from serve.workers.connections import Dealer
-from serve.workers.spawn import Worker, spawn
+from serve.shared.memory import create_limits
+from serve.shared.worker_group import BROADCAST, CATCH_UP, READY
+from serve.workers.changes import ChangeBroadcaster
+from serve.workers.connections import ConnectionDistributor
+from serve.workers.spawn import Worker, spawn_worker
 
 if TYPE_CHECKING:
     from serve.settings import Settings  # only its values are needed, not what makes them
@@ -36,10 +36,10 @@ class Supervisor:
         """Nothing is started yet."""
         self._settings = settings
         self._workers: list[Worker] = []
-        self._changes = Changes(self._workers)
-        self._dealer = Dealer(listener, self._workers, settings.connections)
+        self._changes = ChangeBroadcaster(self._workers)
+        self._dealer = ConnectionDistributor(listener, self._workers, settings.connections)
         self._listening: set[asyncio.Task[None]] = set()
-        self._limits = new_limits()
+        self._limits = create_limits()
         self._stopping = asyncio.Event()
 
     async def run(self, started: Callable[[], None]) -> None:
@@ -99,7 +99,7 @@ class Supervisor:
         return worker
 
     async def _start(self) -> Worker:
-        worker = await spawn(self._settings.model_dump_json(), self._limits, self._answer)
+        worker = await spawn_worker(self._settings.model_dump_json(), self._limits, self._answer)
         self._workers.append(worker)
         listening = asyncio.create_task(worker.channel.listen())
         listening.add_done_callback(lambda _: worker.leave())
@@ -142,8 +142,8 @@ class Supervisor:
             return None
         if verb == READY:
             return worker.ready.set()
-        if verb == EVERYBODY:
-            return await self._changes.everybody(arguments[0], arguments[1:])
+        if verb == BROADCAST:
+            return await self._changes.broadcast(arguments[0], arguments[1:])
         raise UnsupportedError(f"`{verb}` is nothing that a supervisor can do")
 
     async def _stop(self) -> None:

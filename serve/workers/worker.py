@@ -20,25 +20,25 @@ from serve.rest.http import BoundedHttp, Limits
 from serve.rest.server import Server, configured, limits_of, stop_cleanly_on_signals
 from serve.settings import Settings
 from serve.shared.channel import Channel, ChannelClosedError
-from serve.shared.numbers import Count, shared_limits
-from serve.shared.worker_group import CATCH_UP, READY, ManyColleagues
+from serve.shared.memory import SharedCount, open_limits
+from serve.shared.worker_group import CATCH_UP, READY, SupervisedWorkerGroup
 from serve.workers.connections import SURPLUS
-from serve.workers.server_process import Process, opened
+from serve.workers.server_process import ServerProcess, open_server_process
 
 log = logging.getLogger("adaptact")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SupervisorLink:
     """What leads to the supervisor: where connections come from, where it talks, and who answers it."""
 
     dealing: socket.socket
     talking: socket.socket
-    finished: Count
-    colleagues: ManyColleagues
+    finished: SharedCount
+    colleagues: SupervisedWorkerGroup
 
 
-class DealtHttp(BoundedHttp):
+class CountedConnection(BoundedHttp):
     """A connection that the supervisor counts until it ends."""
 
     def __init__(self, *, limits: Limits, surplus: int, finished: Callable[[], None], **named: Any) -> None:
@@ -59,7 +59,7 @@ class DealtHttp(BoundedHttp):
         self._finished()
 
 
-class Dealt:
+class ConnectionReceiver:
     """The door through which the supervisor's connections come; `take` is called when there are some."""
 
     def __init__(self, dealing: socket.socket, take: Callable[[], None]) -> None:
@@ -79,13 +79,13 @@ class Dealt:
         self.open = False
 
 
-class DealtServer(Server):
+class WorkerServer(Server):
     """A web server without a port of its own."""
 
-    def __init__(self, process: Process, settings: Settings, supervisor: Line) -> None:
+    def __init__(self, process: ServerProcess, settings: Settings, supervisor: SupervisorLink) -> None:
         """The supervisor gives it connections, and asks what its colleagues are asked."""
         config = configured(process.app, settings, process.tls)
-        self._dealt = Dealt(supervisor.dealing, self._take)
+        self._dealt = ConnectionReceiver(supervisor.dealing, self._take)
         # Closed first: what stayed open would hold up the end until the grace is over.
         beside = [self._dealt, *process.beside]
         super().__init__(config, process.engine.drain, settings.stop_grace_seconds, beside)
@@ -139,8 +139,8 @@ class DealtServer(Server):
             if not self._dealt.open:
                 protocol.shutdown()
 
-    def _protocol(self, surplus: int) -> DealtHttp:
-        return DealtHttp(
+    def _protocol(self, surplus: int) -> CountedConnection:
+        return CountedConnection(
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
@@ -168,11 +168,13 @@ def main() -> None:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
     )
     dealing, talking, finished, limits = map(int, sys.argv[1:5])
-    colleagues = ManyColleagues()
-    line = Line(socket.socket(fileno=dealing), socket.socket(fileno=talking), Count(finished), colleagues)
+    colleagues = SupervisedWorkerGroup()
+    line = SupervisorLink(
+        socket.socket(fileno=dealing), socket.socket(fileno=talking), SharedCount(finished), colleagues
+    )
     try:
-        with opened(settings, colleagues, shared_limits(limits)) as process:
-            DealtServer(process, settings, line).run()
+        with open_server_process(settings, colleagues, open_limits(limits)) as process:
+            WorkerServer(process, settings, line).run()
     except StartupError as error:
         typer.echo(f"error: {error}", err=True)
         raise SystemExit(1) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.cli import OWN_DESCRIPTORS, PANELS, described
+from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
 from serve.rest.server import listen
 from serve.settings import Settings
 from tests.serve import models
@@ -34,7 +34,7 @@ def test_help_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -
     text = re.sub(r"[│\s]+", " ", ran.stdout)
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in text
-        assert described(field) in text
+        assert describe_setting(field) in text
     assert "--port <int> Port to listen on; 0 picks a free one. Default: 8000." in text
     assert "--models <path> Folder of models. Required." in text
     for heading in PANELS.values():

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from PIL import Image
 
-from serve.cli import default_of
+from serve.cli import format_default
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
 from serve.protocol.images import IMAGE_PIXELS, REQUEST_PIXELS
@@ -38,7 +38,7 @@ def test_the_table_of_settings_is_the_settings() -> None:
         [
             f"`--{name.replace('_', '-')}`",
             f"`ADAPTACT_{name.upper()}`",
-            "required" if field.is_required() else f"`{default_of(field)}`",
+            "required" if field.is_required() else f"`{format_default(field)}`",
             field.description,
         ]
         for name, field in Settings.model_fields.items()

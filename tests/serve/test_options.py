@@ -4,7 +4,7 @@ from pathlib import Path
 from serve.engine.config import ModelConfig
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
-from serve.options import engine_options
+from serve.options import make_engine_options
 from serve.settings import Settings
 
 
@@ -33,7 +33,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         drain_seconds=4.5,
         triton_metrics=True,
     )
-    made = engine_options(settings)
+    made = make_engine_options(settings)
     assert made == EngineOptions(
         folder=Path("m"),
         provider="cuda",
@@ -57,6 +57,6 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
 
 
 def test_the_defaults_of_both_are_the_same_but_for_the_cores() -> None:
-    made = engine_options(Settings(models=Path("m")))
+    made = make_engine_options(Settings(models=Path("m")))
     default = EngineOptions(folder=Path("m"), threads=made.threads, concurrency=made.concurrency)
     assert made == default

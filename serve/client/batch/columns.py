@@ -17,23 +17,23 @@ from serve.engine.signature import Array
 INDEXED = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
 
 
-def column(name: str, index: Sequence[int]) -> str:
+def format_column(name: str, index: Sequence[int]) -> str:
     """The name of the column for the value at this index of a row."""
     return f"{name}[{','.join(map(str, index))}]" if index else name
 
 
-def columns_of(name: str, shape: Sequence[int]) -> list[str]:
+def list_columns(name: str, shape: Sequence[int]) -> list[str]:
     """The columns' names for a tensor with rows of this shape, in row-major order."""
-    return [column(name, index) for index in np.ndindex(*shape)]
+    return [format_column(name, index) for index in np.ndindex(*shape)]
 
 
-def places_of(header: Sequence[str], model: ModelMetadata) -> Mapping[str, list[int]]:
+def assign_columns(header: Sequence[str], model: ModelMetadata) -> Mapping[str, list[int]]:
     """Which columns are each input's, in row-major order of their indices; raises `InvalidFileError`.
 
     Where none is named for an input, and the model has but one, all columns are that one's, as they stand.
     """
     names = [spec.name for spec in model.inputs]
-    parts = [_parts(each, names) for each in header]
+    parts = [_parse_column(each, names) for each in header]
     named = {name for name, _ in parts}
     if len(names) == 1 and names[0] not in named:
         return {names[0]: list(range(len(header)))}
@@ -41,18 +41,18 @@ def places_of(header: Sequence[str], model: ModelMetadata) -> Mapping[str, list[
     missing = [name for name in names if name not in named]
     if unknown or missing:
         raise InvalidFileError(
-            f"the columns do not fit model `{model.name}`: no input for {_shown(unknown)}, "
-            f"no column for {_shown(missing)}; its inputs: {_shown(names)}"
+            f"the columns do not fit model `{model.name}`: no input for {_list_names(unknown)}, "
+            f"no column for {_list_names(missing)}; its inputs: {_list_names(names)}"
         )
     return {
-        spec.name: _ordered(
+        spec.name: _order_columns(
             spec, [(index, place) for place, (name, index) in enumerate(parts) if name == spec.name]
         )
         for spec in model.inputs
     }
 
 
-def texts_of(array: Array) -> list[list[str]]:
+def format_rows(array: Array) -> list[list[str]]:
     """Each row's values as text, from which the same values can be read again."""
     flat = array.reshape(array.shape[0], -1)
     if flat.dtype.kind == "b":
@@ -64,23 +64,23 @@ def texts_of(array: Array) -> list[list[str]]:
     return [[str(value) for value in row] for row in flat.tolist()]
 
 
-def _parts(text: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]]:
+def _parse_column(text: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]]:
     """The input's name and the index that a column is named for."""
     found = None if text in names else INDEXED.fullmatch(text)
     return (found[1], tuple(map(int, found[2].split(",")))) if found else (text, ())
 
 
-def _ordered(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]]) -> list[int]:
+def _order_columns(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]]) -> list[int]:
     """The columns' places by their indices, of which each is there once."""
     places = dict(columns)
     (often, times), *_ = Counter(index for index, _ in columns).most_common(1)
     if times > 1:
-        raise InvalidFileError(f"the column `{column(spec.name, often)}` is there {times} times")
+        raise InvalidFileError(f"the column `{format_column(spec.name, often)}` is there {times} times")
     if len({len(index) for index in places}) > 1:
         raise InvalidFileError(f"the columns of input `{spec.name}` have indices of different lengths")
     shape = [max(sizes) + 1 for sizes in zip(*places, strict=True)]
     inner = list(spec.shape[1:])
-    if len(shape) > 1 and not fits(shape, inner):
+    if len(shape) > 1 and not is_compatible(shape, inner):
         raise InvalidFileError(
             f"the columns of input `{spec.name}` are rows of the shape `{shape}`, it takes `{inner}`"
         )
@@ -92,14 +92,14 @@ def _ordered(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]
     return [places[index] for index in sorted(places)]
 
 
-def fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+def is_compatible(shape: Sequence[int], wanted: Sequence[int]) -> bool:
     """Whether a tensor of this shape may stand where the other is wanted, whose -1 is any size."""
     return len(shape) == len(wanted) and all(
         want in (-1, size) for size, want in zip(shape, wanted, strict=True)
     )
 
 
-def _shown(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     found = [f"`{name[:100]}`" for name in names]
     return ", ".join(found[:10]) + (", ..." if len(found) > 10 else "") or "none"
 
@@ -107,19 +107,19 @@ def _shown(names: Iterable[str]) -> str:
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def fitted(spec: TensorMetadata, array: Array) -> Array:
+def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
     """The array in the input's datatype with the same values, floats rounded; raises `InvalidFileError`."""
     known = BY_NAME.get(spec.datatype)
     if known is None:
         raise InvalidFileError(
             f"input `{spec.name}` is of `{spec.datatype}`, which this client does not know"
         )
-    if not array.ndim or not spec.shape or not fits(array.shape[1:], spec.shape[1:]):
+    if not array.ndim or not spec.shape or not is_compatible(array.shape[1:], spec.shape[1:]):
         raise InvalidFileError(
             f"array `{spec.name}` has the shape `{list(array.shape)}`, the input takes `{list(spec.shape)}`"
         )
     if array.dtype == known.dtype or known.name in ("BYTES", "BF16"):
-        return _as_it_is(spec, array)
+        return _require_texts(spec, array)
     if not np.can_cast(array.dtype, known.dtype, "same_kind"):
         raise InvalidFileError(
             f"array `{spec.name}` is of `{array.dtype}`, which cannot become the input's `{spec.datatype}`"
@@ -129,19 +129,19 @@ def fitted(spec: TensorMetadata, array: Array) -> Array:
             cast = array.astype(known.dtype)
     except FloatingPointError as error:
         raise InvalidFileError(f"array `{spec.name}` has values too large for `{spec.datatype}`") from error
-    if array.dtype.kind in "iu" and not _same_wholes(array, cast):
+    if array.dtype.kind in "iu" and not _keeps_whole_numbers(array, cast):
         raise InvalidFileError(f"array `{spec.name}` has whole numbers that `{spec.datatype}` cannot hold")
     return cast
 
 
-def from_texts(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
+def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
     """The texts as the input's values, each row in the shape that it takes; raises `InvalidFileError`."""
     width = len(rows[0])
-    shape = _row_shape(spec, width)
+    shape = _infer_row_shape(spec, width)
     dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
     if dtype == BFLOAT16:
         raise InvalidFileError(f"input `{spec.name}` is of `{spec.datatype}`, which a table cannot hold")
-    read = _reader(dtype)
+    read = _choose_parser(dtype)
     values: list[list[object]] = []
     for number, row in enumerate(rows, start=1):
         try:
@@ -154,30 +154,30 @@ def from_texts(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
     return np.array(values, dtype).reshape(len(rows), *shape)
 
 
-def _reader(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
+def _choose_parser(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
     """What reads a value of the dtype; it raises `ValueError` for a text that is none."""
     if dtype.kind == "b":
-        return _truth
+        return _parse_bool
     if dtype.kind in "iu":
-        return partial(_whole, np.iinfo(dtype.name))
-    return partial(_float, dtype, _exact_below(dtype)) if dtype.kind == "f" else str
+        return partial(_parse_int, np.iinfo(dtype.name))
+    return partial(_parse_float, dtype, _largest_exact(dtype)) if dtype.kind == "f" else str
 
 
-def _truth(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     if text.strip().lower() not in TRUTHS:
         raise ValueError(f"`{text[:40]}`")
     return TRUTHS[text.strip().lower()]
 
 
-def _whole(limits: np.iinfo[np.integer[Any]], text: str) -> int:
-    value = int(_number(text))
+def _parse_int(limits: np.iinfo[np.integer[Any]], text: str) -> int:
+    value = int(_require_plain(text))
     if not limits.min <= value <= limits.max:
         raise ValueError(f"`{text[:40]}` is out of range")
     return value
 
 
-def _float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
-    value = float(_number(text))
+def _parse_float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
+    value = float(_require_plain(text))
     if -exact < value < exact:
         return value
     with np.errstate(over="ignore"):
@@ -189,29 +189,29 @@ def _float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
     return value
 
 
-def _number(text: str) -> str:
+def _require_plain(text: str) -> str:
     """The text; Python alone takes `1_0` for ten."""
     if "_" in text:
         raise ValueError(f"`{text[:40]}`")
     return text
 
 
-def _exact_below(dtype: np.dtype[np.generic]) -> int:
+def _largest_exact(dtype: np.dtype[np.generic]) -> int:
     """The floats below it, and above its negative, hold every whole number."""
     return int(2 ** (np.finfo(dtype.name).nmant + 1))
 
 
-def _same_wholes(array: Array, cast: Array) -> bool:
+def _keeps_whole_numbers(array: Array, cast: Array) -> bool:
     """Whether the cast changed no whole number."""
     if cast.dtype.kind != "f":
         return np.array_equal(cast, array)
-    exact = _exact_below(cast.dtype)
+    exact = _largest_exact(cast.dtype)
     large = np.greater_equal(array, exact) | np.less_equal(array, -exact)
     # Python compares a float with a whole number as they are, numpy after it has rounded the one.
     return bool(cast[large].tolist() == array[large].tolist())
 
 
-def _row_shape(spec: TensorMetadata, width: int) -> list[int]:
+def _infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
     """The shape of one row with so many values: at most one size that varies is told by them."""
     if not spec.shape:
         raise InvalidFileError(f"input `{spec.name}` has no dimension for rows")
@@ -224,7 +224,7 @@ def _row_shape(spec: TensorMetadata, width: int) -> list[int]:
     return [width // known if size == -1 else size for size in inner]
 
 
-def _as_it_is(spec: TensorMetadata, array: Array) -> Array:
+def _require_texts(spec: TensorMetadata, array: Array) -> Array:
     kinds = "US" if spec.datatype == "BYTES" else array.dtype.kind
     if array.dtype.kind not in kinds:
         raise InvalidFileError(f"array `{spec.name}` is of `{array.dtype}`, the input takes texts")

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from serve.client.batch.run import Done, Request, partial, predict_file
+from serve.client.batch.run import PredictionRequest, PredictionSummary, journal_path, predict_file
 from serve.client.errors import (
     ClientError,
     InvalidAddressError,
@@ -79,24 +79,24 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     Answers are kept beside OUTPUT as they come: the same command goes on where an earlier one ended, however
     it ended. Exit status: 0 fine, 1 failed, 2 wrong use.
     """
-    request = Request(model, version, source, output, tuple(only or ()), batch, parallel, restart)
+    request = PredictionRequest(model, version, source, output, tuple(only or ()), batch, parallel, restart)
     began = time.monotonic()
     try:
-        transport = Transport(tls=_trust(ca), connections=parallel)
+        transport = Transport(tls=_read_certificates(ca), connections=parallel)
         with Client(
             url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
         ) as client:
-            done = _predict(client, request, quiet=as_json)
+            done = _run(client, request, quiet=as_json)
     except (InvalidFileError, InvalidAddressError, InvalidHeaderError) as error:
         _fail(str(error), "`adaptact-predict --help` explains each argument", WRONG_USE)
     except ClientError as error:
-        _fail(str(error), _way_on(output, error), FAILED)
+        _fail(str(error), _hint_at_journal(output, error), FAILED)
     except KeyboardInterrupt:
-        _fail("interrupted", _way_on(output), FAILED)
-    _report(done, output, time.monotonic() - began, as_json=as_json)
+        _fail("interrupted", _hint_at_journal(output), FAILED)
+    _print_summary(done, output, time.monotonic() - began, as_json=as_json)
 
 
-def _predict(client: Client, request: Request, *, quiet: bool) -> Done:
+def _run(client: Client, request: PredictionRequest, *, quiet: bool) -> PredictionSummary:
     console = Console(stderr=True, quiet=quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Without a terminal a bar would be a line for each of its steps.
@@ -105,7 +105,7 @@ def _predict(client: Client, request: Request, *, quiet: bool) -> Done:
         return predict_file(client, request, lambda done, rows: bar.update(task, completed=done, total=rows))
 
 
-def _report(done: Done, output: Path, seconds: float, *, as_json: bool) -> None:
+def _print_summary(done: PredictionSummary, output: Path, seconds: float, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({**asdict(done), "output": str(output), "seconds": round(seconds, 3)}))
         return
@@ -114,7 +114,7 @@ def _report(done: Done, output: Path, seconds: float, *, as_json: bool) -> None:
     typer.echo(f"{output}: {done.rows} rows answered{by} in {seconds:.1f} s{kept}")
 
 
-def _trust(ca: Path | None) -> ssl.SSLContext | None:
+def _read_certificates(ca: Path | None) -> ssl.SSLContext | None:
     try:
         return None if ca is None else ssl.create_default_context(cafile=ca)
     except ssl.SSLError as error:
@@ -123,8 +123,8 @@ def _trust(ca: Path | None) -> ssl.SSLContext | None:
         raise InvalidFileError(f"`{ca}` cannot be read: {error.strerror}") from error
 
 
-def _way_on(output: Path, error: ClientError | None = None) -> str:
-    if not partial(output).exists():
+def _hint_at_journal(output: Path, error: ClientError | None = None) -> str:
+    if not journal_path(output).exists():
         return ""
     if isinstance(error, UnknownModelError):
         return "the answers that are kept are that version's: serve it again, or begin anew with `--restart`"

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from serve.client.errors import ClientError, InvalidFileError
-from serve.client.replies import Fields, parse
-from serve.client.tensors import described, message, read
+from serve.client.replies import JsonObject, parse
+from serve.client.tensors import describe_tensors, join_message, read_tensors
 from serve.engine.signature import Array
 
 MAGIC = b"adaptact-predict 1\n"
@@ -28,7 +28,7 @@ JSON_BYTES = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PredictionJob:
     """What was asked; answers are only put together with those to the same.
 
     `asked_version` is what named the version, such as an alias, which may mean another one by now.
@@ -48,11 +48,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open the journal, or begin one; raises `InvalidFileError` if that cannot be."""
         self.path = path
-        self._file = _opened(path)
+        self._file = _open_file(path)
         self._places: dict[int, int] = {}
         self.job = self._read()
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: PredictionJob) -> None:
         """Make this an empty journal of the job."""
         self._file.truncate(0)
         self._places.clear()
@@ -65,8 +65,8 @@ class Journal:
 
     def add(self, start: int, answers: Mapping[str, Array]) -> None:
         """Keep the answers of the batch that begins with this row: they are on the disk on return."""
-        tensors = described(answers, "binary")
-        content, size = message({"start": start, "outputs": list(tensors.described)}, tensors)
+        tensors = describe_tensors(answers, "binary")
+        content, size = join_message({"start": start, "outputs": list(tensors.described)}, tensors)
         place = self._file.seek(0, os.SEEK_END)
         self._add(JSON_BYTES.pack(size) + content)
         self._places[start] = place
@@ -78,24 +78,26 @@ class Journal:
         assert payload is not None  # it was read, or written, when its place was noted
         (size,) = JSON_BYTES.unpack_from(payload)
         body = memoryview(payload)[JSON_BYTES.size :]
-        return read(Fields(parse(body[:size]), str(self.path)).objects("outputs"), body[size:], "output")
+        return read_tensors(
+            JsonObject(parse(body[:size]), str(self.path)).objects("outputs"), body[size:], "output"
+        )
 
     def remove(self) -> None:
         """Delete the file, whose answers are elsewhere by now."""
         self.path.unlink(missing_ok=True)
 
-    def _read(self) -> Job | None:
+    def _read(self) -> PredictionJob | None:
         """Note where each batch's answers are, and cut off what is unfinished."""
         self._file.seek(len(MAGIC))
         job, end = None, 0
         with contextlib.suppress(ClientError, TypeError, struct.error):
             for payload in iter(self._payload, None):
                 if job is None:
-                    job = _job(payload)
+                    job = _read_job(payload)
                 else:
                     (size,) = JSON_BYTES.unpack_from(payload)
                     head = parse(payload[JSON_BYTES.size : JSON_BYTES.size + size])
-                    self._places[Fields(head, "record").whole("start")] = end
+                    self._places[JsonObject(head, "record").whole("start")] = end
                 end = self._file.tell()
         self._file.truncate(end)
         return job
@@ -132,21 +134,21 @@ class Journal:
             self._file.close()
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_file(path: Path) -> IO[bytes]:
     """The file to be read and added to: new, or a journal that nobody else has open."""
     try:
         file = path.open("a+b")
     except OSError as error:
         raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
     try:
-        _take(file, path)
+        _lock_file(file, path)
     except InvalidFileError:
         file.close()
         raise
     return file
 
 
-def _take(file: IO[bytes], path: Path) -> None:
+def _lock_file(file: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -159,8 +161,8 @@ def _take(file: IO[bytes], path: Path) -> None:
         )
 
 
-def _job(payload: bytes) -> Job:
-    said = Fields(parse(payload), "job")
+def _read_job(payload: bytes) -> PredictionJob:
+    said = JsonObject(parse(payload), "job")
     model, version, fingerprint = (said.text(name) for name in ("model", "version", "fingerprint"))
     asked = said.text("asked_version", "") or None
-    return Job(model, version, fingerprint, said.whole("batch"), said.texts("outputs"), asked)
+    return PredictionJob(model, version, fingerprint, said.whole("batch"), said.texts("outputs"), asked)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from serve.client.batch.columns import columns_of, texts_of
+from serve.client.batch.columns import format_rows, list_columns
 from serve.client.errors import InvalidFileError
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.signature import Array
@@ -20,8 +20,8 @@ def write_results(path: Path, table: Mapping[str, Array]) -> None:
     """The answers in the form that the file's name says, .npz or .csv; raises `InvalidFileError`."""
     write = write_csv if path.suffix.lower() == ".csv" else write_npz
     try:
-        with _replacing(path) as temporary:
-            write(temporary, {name: _plain(array) for name, array in table.items()})
+        with _replace(path) as temporary:
+            write(temporary, {name: _to_storable(array) for name, array in table.items()})
     except OSError as error:
         raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
 
@@ -36,15 +36,15 @@ def write_npz(path: Path, table: Mapping[str, Array]) -> None:
 
 def write_csv(path: Path, table: Mapping[str, Array]) -> None:
     """A line for each row; an output of several values a row has a column for each."""
-    header = [column for name, array in table.items() for column in columns_of(name, array.shape[1:])]
+    header = [column for name, array in table.items() for column in list_columns(name, array.shape[1:])]
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
-        for parts in zip(*(texts_of(array) for array in table.values()), strict=True):
+        for parts in zip(*(format_rows(array) for array in table.values()), strict=True):
             writer.writerow([text for part in parts for text in part])
 
 
-def _plain(array: Array) -> Array:
+def _to_storable(array: Array) -> Array:
     """The array in a dtype that numpy can write without code: BF16 as the float32 of the same value."""
     if array.dtype == BFLOAT16:
         return (np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
@@ -52,7 +52,7 @@ def _plain(array: Array) -> Array:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replace(path: Path) -> Iterator[Path]:
     """A new file that takes the path's place once the block ends without an error, on the disk by then."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from serve.client.batch.columns import fitted, from_texts, places_of
+from serve.client.batch.columns import assign_columns, cast_to_input, parse_rows
 from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
 from serve.client.replies import Json, ModelMetadata, TensorMetadata
 from serve.client.synchronous import Client
-from serve.client.tensors import from_json
+from serve.client.tensors import array_from_json
 from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.errors import MalformedRequestError
 from serve.engine.signature import Array
@@ -69,7 +69,7 @@ def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
         raise InvalidFileError(
             f"`{path}` holds the arrays `{sorted(found)}`, model `{model.name}` takes `{names}`"
         )
-    return {spec.name: fitted(spec, found[spec.name]) for spec in model.inputs}
+    return {spec.name: cast_to_input(spec, found[spec.name]) for spec in model.inputs}
 
 
 def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
@@ -88,9 +88,9 @@ def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
         raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
     if not rows:
         raise InvalidFileError(f"`{path}` has no row below its header")
-    places = places_of(header, model)
+    places = assign_columns(header, model)
     return {
-        spec.name: from_texts(spec, [[row[place] for place in places[spec.name]] for row in rows])
+        spec.name: parse_rows(spec, [[row[place] for place in places[spec.name]] for row in rows])
         for spec in model.inputs
     }
 
@@ -103,7 +103,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
 
 
@@ -122,31 +122,31 @@ class ImageRows:
         """The outputs for these images, after `file`, and `label` where the model names its classes."""
         paths = self.paths[start:stop]
         try:
-            said = client.predict(self.model.name, [_read(path) for path in paths], version)
+            said = client.predict(self.model.name, [_read_file(path) for path in paths], version)
         except InvalidInputError as error:
-            raise _with_files(error, paths) from None
-        answers: dict[str, Array] = {"file": _texts([path.name for path in paths])}
+            raise _name_files(error, paths) from None
+        answers: dict[str, Array] = {"file": _text_array([path.name for path in paths])}
         if said.labels:
-            answers["label"] = _texts(said.labels)
+            answers["label"] = _text_array(said.labels)
         alone = len(self.model.outputs) == 1
         for spec in self.model.outputs:
-            answers[spec.name] = _output(spec, said.predictions, alone)
+            answers[spec.name] = _read_output(spec, said.predictions, alone)
         return answers
 
 
 def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
     """The images in the folder, of which there is one at least; raises `InvalidFileError`."""
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     except OSError as error:
         raise InvalidFileError(f"`{folder}` cannot be read: {error.strerror}") from error
     if not paths:
-        raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(SUFFIXES)}")
-    text = "\n".join(map(_mark, paths))
+        raise InvalidFileError(f"`{folder}` holds no image: no file that ends in {', '.join(IMAGE_SUFFIXES)}")
+    text = "\n".join(map(_describe_file, paths))
     return ImageRows(model, paths, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _mark(path: Path) -> str:
+def _describe_file(path: Path) -> str:
     """What is another for another file of the name."""
     try:
         path.name.encode()
@@ -158,7 +158,7 @@ def _mark(path: Path) -> str:
     return f"{path.name} {stat.st_size} {stat.st_mtime_ns}"
 
 
-def _with_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
+def _name_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
     """The server's words with the files' names in place of `instances[0]` and the like."""
 
     def file(found: re.Match[str]) -> str:
@@ -169,23 +169,23 @@ def _with_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
     return InvalidFileError(words, error.status) if named else error
 
 
-def _read(path: Path) -> bytes:
+def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
-def _output(spec: TensorMetadata, predictions: Sequence[Json], alone: bool) -> Array:
+def _read_output(spec: TensorMetadata, predictions: Sequence[Json], alone: bool) -> Array:
     datatype = BY_NAME.get(spec.datatype)
     if datatype is None or datatype.dtype == BFLOAT16:
         raise InvalidReplyError(f"output `{spec.name}` is of `{spec.datatype}`, which JSON cannot carry")
     values = [each if alone or not isinstance(each, dict) else each.get(spec.name) for each in predictions]
     try:
-        return from_json(values, datatype)
+        return array_from_json(values, datatype)
     except MalformedRequestError as error:
         raise InvalidReplyError(f"output `{spec.name}` of the reply is no array: {error}") from error
 
 
-def _texts(texts: Sequence[str]) -> Array:
+def _text_array(texts: Sequence[str]) -> Array:
     return np.array(list(texts), np.object_)

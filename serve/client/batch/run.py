@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from serve.client.batch.journal import Job, Journal
+from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.results import write_results
 from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
@@ -19,7 +19,7 @@ from serve.engine.signature import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchPlan:
     """So many rows, asked for in batches of so many; the last may be smaller."""
 
     rows: int
@@ -30,7 +30,7 @@ class Plan:
         return ((start, min(start + self.batch, self.rows)) for start in range(0, self.rows, self.batch))
 
 
-def make_plan(rows: int, batch: int, model: ModelMetadata) -> Plan:
+def plan_batches(rows: int, batch: int, model: ModelMetadata) -> BatchPlan:
     """Batches of the size asked for, or of the one that the model takes; raises `InvalidFileError`."""
     fixed = {spec.shape[0] for spec in model.inputs if spec.shape and spec.shape[0] != -1}
     if len(fixed) > 1:
@@ -39,13 +39,13 @@ def make_plan(rows: int, batch: int, model: ModelMetadata) -> Plan:
             "it does not take rows"
         )
     if not fixed:
-        return Plan(rows, batch)
+        return BatchPlan(rows, batch)
     size = max(1, fixed.pop())
     if rows % size:
         raise InvalidFileError(
             f"model `{model.name}` takes `{size}` rows at once, and the input has `{rows}`, no multiple of it"
         )
-    return Plan(rows, size)
+    return BatchPlan(rows, size)
 
 
 SUFFIXES = (".npz", ".csv")
@@ -53,7 +53,7 @@ LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PredictionRequest:
     """What a run is asked for."""
 
     model: str
@@ -66,12 +66,12 @@ class Request:
     restart: bool = False
 
 
-Progress: TypeAlias = Callable[[int, int], object]
+OnProgress: TypeAlias = Callable[[int, int], object]
 """Told how many of how many rows are answered."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class PredictionSummary:
     """How many rows the result has, and how many of them an earlier run had asked about."""
 
     rows: int
@@ -79,37 +79,39 @@ class Done:
     version: str
 
 
-def predict_file(client: Client, request: Request, progress: Progress) -> Done:
+def predict_file(client: Client, request: PredictionRequest, progress: OnProgress) -> PredictionSummary:
     """The result file is there, with the model's answer for every row; raises `ClientError`.
 
     The answers that came before an error stay in the journal beside it, for the next run.
     """
     _check_names(request)
-    with Journal(partial(request.target)) as journal:
+    with Journal(journal_path(request.target)) as journal:
         kept = None if request.restart else journal.job
         if kept is not None:
             _check_same(journal, replace(kept, model=request.model, outputs=request.outputs))
-        version = _version(client, request, kept)
+        version = _choose_version(client, request, kept)
         model = client.model_metadata(request.model, version or None)
-        rows = _rows(request, model)
-        plan = make_plan(len(rows), request.batch, model)
-        job = Job(request.model, version, rows.fingerprint, plan.batch, request.outputs, request.version)
+        rows = _read_rows(request, model)
+        plan = plan_batches(len(rows), request.batch, model)
+        job = PredictionJob(
+            request.model, version, rows.fingerprint, plan.batch, request.outputs, request.version
+        )
         if kept is None:
             journal.begin(job)
         else:
             _check_same(journal, job)
         found = _ask_all(client, rows, plan, journal, request.parallel, progress)
-        write_results(request.target, _joined(journal, plan))
+        write_results(request.target, _concatenate(journal, plan))
         journal.remove()
-    return Done(plan.rows, found, version)
+    return PredictionSummary(plan.rows, found, version)
 
 
-def partial(target: Path) -> Path:
+def journal_path(target: Path) -> Path:
     """Where the answers are kept until all are there."""
     return target.with_name(f"{target.name}.partial")
 
 
-def _check_names(request: Request) -> None:
+def _check_names(request: PredictionRequest) -> None:
     source, target = request.source, request.target
     if target.suffix.lower() not in SUFFIXES:
         raise InvalidFileError(f"`{target}` ends in neither {' nor '.join(SUFFIXES)}: the form of the result")
@@ -123,7 +125,7 @@ def _check_names(request: Request) -> None:
         raise InvalidFileError("outputs cannot be chosen for images: all are in the result")
 
 
-def _version(client: Client, request: Request, kept: Job | None) -> str:
+def _choose_version(client: Client, request: PredictionRequest, kept: PredictionJob | None) -> str:
     """The number of the one version that answers everything; empty for a server that tells of none.
 
     For the same wish, or none, it is the earlier run's; else what the wish means now. What is deployed while
@@ -132,29 +134,29 @@ def _version(client: Client, request: Request, kept: Job | None) -> str:
     if kept is not None and request.version in (None, kept.asked_version):
         return kept.version
     if request.version is not None:
-        return _aliases(client, request.model).get(request.version, request.version)
+        return _read_aliases(client, request.model).get(request.version, request.version)
     numbers = [each for each in client.model_metadata(request.model).versions if each.isdecimal()]
-    return _aliases(client, request.model).get("stable") or max(numbers, key=int, default="")
+    return _read_aliases(client, request.model).get("stable") or max(numbers, key=int, default="")
 
 
-def _aliases(client: Client, model: str) -> dict[str, str]:
+def _read_aliases(client: Client, model: str) -> dict[str, str]:
     try:
         return client.model_aliases(model)
     except (UnknownModelError, UnsupportedError):  # another server of the protocol
         return {}
 
 
-def _rows(request: Request, model: ModelMetadata) -> TensorRows | ImageRows:
+def _read_rows(request: PredictionRequest, model: ModelMetadata) -> TensorRows | ImageRows:
     if request.source.is_dir():
         return read_image_rows(request.source, model)
     return read_tensor_rows(request.source, model, request.outputs)
 
 
-def _check_same(journal: Journal, job: Job) -> None:
+def _check_same(journal: Journal, job: PredictionJob) -> None:
     """The journal is the job's; raises `InvalidFileError` that says what is another."""
     if journal.job == job:
         return
-    names = [each.name for each in fields(Job) if each.compare]
+    names = [each.name for each in fields(PredictionJob) if each.compare]
     pairs = [(name, getattr(journal.job, name), getattr(job, name)) for name in names]
     changed = [f"{name} `{before}`, now `{now}`" for name, before, now in pairs if before != now]
     raise InvalidFileError(
@@ -166,10 +168,10 @@ def _check_same(journal: Journal, job: Job) -> None:
 def _ask_all(
     client: Client,
     rows: TensorRows | ImageRows,
-    plan: Plan,
+    plan: BatchPlan,
     journal: Journal,
     parallel: int,
-    progress: Progress,
+    progress: OnProgress,
 ) -> int:
     """Every batch is in the journal; returns how many rows were there before."""
     left = [(start, stop) for start, stop in plan.batches() if start not in journal]
@@ -177,7 +179,7 @@ def _ask_all(
     progress(done, plan.rows)
     assert journal.job is not None
     version = journal.job.version or None
-    for start, stop, answers in _in_flight(
+    for start, stop, answers in _ask_in_parallel(
         left, parallel, lambda start, stop: rows.ask(client, version, start, stop)
     ):
         _check_rows(answers, stop - start)
@@ -187,7 +189,7 @@ def _ask_all(
     return kept
 
 
-def _in_flight(
+def _ask_in_parallel(
     batches: Sequence[tuple[int, int]],
     parallel: int,
     ask: Callable[[int, int], dict[str, Array]],
@@ -197,7 +199,7 @@ def _in_flight(
     coming = iter(batches)
     while True:
         for batch in coming:
-            waiting[_begun(ask, *batch)] = batch
+            waiting[_start(ask, *batch)] = batch
             if len(waiting) >= parallel:
                 break
         if not waiting:
@@ -211,7 +213,7 @@ def _in_flight(
             yield start, stop, future.result()
 
 
-def _begun(ask: Callable[[int, int], dict[str, Array]], start: int, stop: int) -> Future[dict[str, Array]]:
+def _start(ask: Callable[[int, int], dict[str, Array]], start: int, stop: int) -> Future[dict[str, Array]]:
     """The answers to come, in a thread that ends with the command: Ctrl-C does not wait for a server."""
     answers: Future[dict[str, Array]] = Future()
 
@@ -234,7 +236,7 @@ def _check_rows(answers: dict[str, Array], rows: int) -> None:
             )
 
 
-def _joined(journal: Journal, plan: Plan) -> dict[str, Array]:
+def _concatenate(journal: Journal, plan: BatchPlan) -> dict[str, Array]:
     parts = [journal.answers(start) for start, _ in plan.batches()]
     try:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -4,11 +4,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from serve.access.command import FAILED, WRONG_USE, new_key
+from serve.access.command import FAILED, WRONG_USE, create_key
 from serve.access.keys import KeysFile
 
 app = typer.Typer()
-app.command()(new_key)
+app.command()(create_key)
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:

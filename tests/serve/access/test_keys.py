@@ -7,7 +7,7 @@ import pytest
 
 from serve.access import keys, reloaded_file
 from serve.access.errors import KeysFileError
-from serve.access.keys import KeysFile, entry, key_digest, new_secret, read_keys
+from serve.access.keys import KeysFile, format_key, generate_secret, hash_key, read_keys
 
 SECRET = "adaptact_a-secret-that-nobody-has"
 
@@ -15,7 +15,7 @@ SECRET = "adaptact_a-secret-that-nobody-has"
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "keys.toml"
-    path.write_text(entry("line-3", SECRET, frozenset({"infer"}), 100))
+    path.write_text(format_key("line-3", SECRET, frozenset({"infer"}), 100))
     return path
 
 
@@ -37,13 +37,13 @@ def test_no_other_text_is_a_key(file: Path, other: str) -> None:
 
 
 def test_every_key_is_new_and_long_enough_not_to_be_guessed() -> None:
-    made = {new_secret() for _ in range(100)}
+    made = {generate_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(len(each) >= 43 for each in made)
 
 
 def test_keys_are_compared_in_constant_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file.write_text("".join(entry(f"k{n}", f"{SECRET}{n}", frozenset({"infer"})) for n in range(5)))
+    file.write_text("".join(format_key(f"k{n}", f"{SECRET}{n}", frozenset({"infer"})) for n in range(5)))
     compared: list[str] = []
 
     def compare(one: str, other: str) -> bool:
@@ -54,13 +54,13 @@ def test_keys_are_compared_in_constant_time(file: Path, monkeypatch: pytest.Monk
     found = KeysFile(file).find(f"{SECRET}0")
     assert found is not None
     assert found.name == "k0"
-    assert compared == [key_digest(f"{SECRET}{n}") for n in range(5)]  # it does not stop at the first
+    assert compared == [hash_key(f"{SECRET}{n}") for n in range(5)]  # it does not stop at the first
 
 
 def test_a_changed_file_is_read_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
     served = KeysFile(file)
-    file.write_text(entry("new", "another", frozenset({"admin"})))
+    file.write_text(format_key("new", "another", frozenset({"admin"})))
     assert served.find(SECRET) is None
     assert served.find("another") is not None
 
@@ -116,7 +116,7 @@ def test_what_is_no_keys_file_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_two_keys_of_one_name_and_too_many_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
-    path.write_text(2 * entry("a", "x", frozenset({"infer"})))
+    path.write_text(2 * format_key("a", "x", frozenset({"infer"})))
     with pytest.raises(KeysFileError, match="two keys named `a`"):
         read_keys(path)
     path.write_text("[[key]]\n" * (keys.MOST_KEYS + 1))

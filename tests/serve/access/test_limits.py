@@ -10,7 +10,7 @@ import pytest
 from serve.access import limits
 from serve.access.errors import ClientLimitError
 from serve.access.limits import MEMORY_BYTES, ClientLimits
-from serve.shared.numbers import new_limits
+from serve.shared.memory import create_limits
 from tests.waiting import SECONDS
 
 
@@ -94,10 +94,10 @@ TAKE = """
 import sys
 from serve.access import limits
 from serve.access.errors import ClientLimitError
-from serve.shared.numbers import shared_limits
+from serve.shared.memory import open_limits
 
 limits.BURST_SECONDS, taken = 1e9, 0
-served = shared_limits(int(sys.argv[1]))
+served = open_limits(int(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(20_000):
@@ -111,7 +111,7 @@ print(taken)
 
 
 def test_processes_that_share_a_memory_count_together() -> None:
-    descriptor = new_limits()
+    descriptor = create_limits()
     command = [sys.executable, "-c", TAKE, str(descriptor)]
     with ExitStack() as closing:
         processes = [

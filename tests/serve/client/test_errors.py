@@ -1,12 +1,12 @@
 import pytest
 
 from serve.client import errors
-from serve.client.errors import KINDS, ClientError, error_of, retry_after_seconds
+from serve.client.errors import KINDS, ClientError, make_error, parse_retry_after
 
 
 @pytest.mark.parametrize("status", KINDS)
 def test_a_status_of_the_table_is_its_error(status: int) -> None:
-    error = error_of(status, "why", None)
+    error = make_error(status, "why", None)
     assert type(error) is KINDS[status]
     assert (str(error), error.status) == ("why", status)
 
@@ -16,11 +16,11 @@ def test_a_status_of_the_table_is_its_error(status: int) -> None:
     [(418, errors.InvalidReplyError), (500, errors.ServerFailedError), (599, errors.ServerFailedError)],
 )
 def test_any_other_status_is_an_error_too(status: int, kind: type[ClientError]) -> None:
-    assert type(error_of(status, "", None)) is kind
+    assert type(make_error(status, "", None)) is kind
 
 
 def test_an_unavailable_server_that_names_a_time_is_overloaded() -> None:
-    assert type(error_of(503, "", 1.0)) is errors.OverloadedError
+    assert type(make_error(503, "", 1.0)) is errors.OverloadedError
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_an_unavailable_server_that_names_a_time_is_overloaded() -> None:
     ],
 )
 def test_a_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header, now=40.0) == seconds
+    assert parse_retry_after(header, now=40.0) == seconds
 
 
 def test_every_error_stands_in_the_tree_of_the_docstring() -> None:

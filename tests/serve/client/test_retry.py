@@ -13,7 +13,7 @@ from serve.client import (
     UnreachableError,
     calls,
 )
-from serve.client.calls import Call, Reply
+from serve.client.calls import ClientCall, Reply
 from serve.client.retry import Failure, Pause, Send, Surroundings, conversation
 
 READ = Reply(200, {}, bytearray(b'{"name": "s", "version": "1", "extensions": []}'))
@@ -37,7 +37,7 @@ class Clock:
 
 
 def talk(
-    call: Call[Any],
+    call: ClientCall[Any],
     came: list[Reply | Failure],
     retry: Retry = Retry(first_seconds=1.0),  # noqa: B008  # frozen
     timeout_seconds: float | None = None,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.client import BFLOAT16, InvalidInputError, InvalidReplyError
-from serve.client.calls import Reply, infer_result
-from serve.client.replies import Fields
-from serve.client.tensors import Encoding, canonical, described, message, read
+from serve.client.calls import Reply, read_infer_result
+from serve.client.replies import JsonObject
+from serve.client.tensors import Encoding, convert_dtype, describe_tensors, join_message, read_tensors
 from serve.engine.datatypes import DATATYPES, Datatype
 from serve.engine.signature import Array
 
@@ -26,10 +26,10 @@ def values(datatype: Datatype) -> Array:
 
 
 def there_and_back(array: Array, encoding: Encoding) -> Array:
-    tensors = described({"x": array}, encoding)
-    content, size = message({"outputs": list(tensors.described)}, tensors)
-    said = Fields(json.loads(content[:size]), "reply")
-    return read(said.objects("outputs"), memoryview(content)[size:], "output")["x"]
+    tensors = describe_tensors({"x": array}, encoding)
+    content, size = join_message({"outputs": list(tensors.described)}, tensors)
+    said = JsonObject(json.loads(content[:size]), "reply")
+    return read_tensors(said.objects("outputs"), memoryview(content)[size:], "output")["x"]
 
 
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda datatype: datatype.name)
@@ -71,28 +71,28 @@ def test_any_array_in_memory_is_sent_by_its_values(array: Array) -> None:
 
 
 def test_texts_of_numpy_and_bfloat16_of_others_are_taken() -> None:
-    assert canonical("x", np.array(["a"])).dtype == np.object_
+    assert convert_dtype("x", np.array(["a"])).dtype == np.object_
     theirs = np.array([1.5, -2], ml_dtypes.bfloat16)
-    assert canonical("x", theirs).dtype == BFLOAT16
-    assert canonical("x", theirs).tobytes() == theirs.tobytes()
+    assert convert_dtype("x", theirs).dtype == BFLOAT16
+    assert convert_dtype("x", theirs).tobytes() == theirs.tobytes()
 
 
 def test_objects_that_are_no_texts_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="input `x` has dtype `object` and holds other than texts"):
-        canonical("x", np.array(["a", None], np.object_))
+        convert_dtype("x", np.array(["a", None], np.object_))
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, np.dtype("datetime64[s]"), np.dtype([("a", "<f4")])])
 def test_other_dtypes_are_refused(dtype: np.dtype[np.generic]) -> None:
     with pytest.raises(InvalidInputError, match="which the protocol does not have"):
-        described({"x": np.zeros(2, dtype)}, "binary")
+        describe_tensors({"x": np.zeros(2, dtype)}, "binary")
 
 
 def test_what_json_cannot_carry_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="BF16 has no JSON form"):
-        described({"x": np.zeros(2, BFLOAT16)}, "json")
+        describe_tensors({"x": np.zeros(2, BFLOAT16)}, "json")
     with pytest.raises(InvalidInputError, match="holds bytes"):
-        described({"x": np.array([b"\xff"], np.object_)}, "json")
+        describe_tensors({"x": np.array([b"\xff"], np.object_)}, "json")
 
 
 def output(**changes: object) -> dict[str, object]:
@@ -128,17 +128,17 @@ def test_a_reply_that_lies_is_refused(entry: dict[str, object], tail: bytes, rea
     text = json.dumps({"outputs": [entry]}).encode()
     headers = {"inference-header-content-length": str(len(text))}
     with pytest.raises(InvalidReplyError, match=reason):
-        infer_result(Reply(200, headers, bytearray(text + tail)))
+        read_infer_result(Reply(200, headers, bytearray(text + tail)))
 
 
 @pytest.mark.parametrize("size", ["x", "-1", "99999999999999999999", "3"])
 def test_a_length_of_json_that_lies_is_refused(size: str) -> None:
     with pytest.raises(InvalidReplyError):
-        infer_result(Reply(200, {"inference-header-content-length": size}, bytearray(b"{}")))
+        read_infer_result(Reply(200, {"inference-header-content-length": size}, bytearray(b"{}")))
 
 
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_any_bytes_are_an_answer_or_an_invalid_reply(body: bytes, size: int) -> None:
     for headers in ({}, {"inference-header-content-length": str(size)}):
         with contextlib.suppress(InvalidReplyError):
-            infer_result(Reply(200, headers, bytearray(body)))
+            read_infer_result(Reply(200, headers, bytearray(body)))

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from serve.engine import Engine, Metrics, open_engine
 from serve.grpc.server import GrpcOptions, GrpcServer
-from serve.observe.log_settings import log_filter
-from serve.shared.worker_group import Colleagues
+from serve.observe.log_settings import install_log_filter
+from serve.shared.worker_group import WorkerGroup
 from tests.serve.conftest import options
 
 LIMIT_BYTES = 2**20
@@ -46,8 +46,8 @@ def running(folder: Path, **changes: Any) -> Iterator[Running]:
     }
     of_door = {name: each for name, each in changes.items() if not name.startswith("engine_")}
     engine = open_engine(options(folder, **of_engine), Metrics(CollectorRegistry()))
-    colleagues = Colleagues()
-    log_filter(logging.getLogger("adaptact"), colleagues)
+    colleagues = WorkerGroup()
+    install_log_filter(logging.getLogger("adaptact"), colleagues)
     own = {"host": "127.0.0.1", "port": 0, "message_limit_bytes": LIMIT_BYTES, "colleagues": colleagues}
     chosen = GrpcOptions(**{**own, **of_door})
     found = Running(engine, GrpcServer(engine, chosen), loop)

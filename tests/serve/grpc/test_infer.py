@@ -18,12 +18,12 @@ import pytest
 import tritonclient.grpc as triton
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from serve.access.control import Gate
-from serve.access.keys import entry
+from serve.access.control import Authorizer
+from serve.access.keys import format_key
 from serve.grpc.infer import PLACES, Stream
 from serve.grpc.messages import message_class
 from serve.observe.access_log import AccessLog
-from serve.observe.observers import Telemetry, Watchers
+from serve.observe.observers import Observers, Telemetry
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.grpc.test_server import PROTOCOL, request
@@ -211,11 +211,11 @@ def test_bytes_that_are_no_message_are_answered_in_words(one_thread: Running) ->
 def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     keys = tmp_path / "keys.toml"
-    keys.write_text(entry("line", "k", frozenset({"infer"}), 2))
+    keys.write_text(format_key("line", "k", frozenset({"infer"}), 2))
     kept = InMemorySpanExporter()
-    watchers = Watchers(AccessLog(tmp_path / "log"), Telemetry(kept))
+    watchers = Observers(AccessLog(tmp_path / "log"), Telemetry(kept))
     headers = {"authorization": "Bearer k", "x-request-id": "job-1"}
-    with running(tmp_path / "models", gate=Gate(keys), watchers=watchers) as where:
+    with running(tmp_path / "models", gate=Authorizer(keys), watchers=watchers) as where:
         with asking(where, headers=headers) as stream:
             for number in range(3):
                 stream.ask("double", number)

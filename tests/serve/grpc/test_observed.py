@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from serve.observe.observers import Telemetry, Watchers
+from serve.observe.observers import Observers, Telemetry
 from tests.serve import models
 from tests.serve.grpc.running import Running, running
 from tests.serve.grpc.test_server import answer, call, request
@@ -34,7 +34,7 @@ class Traced:
 def traced(tmp_path: Path) -> Iterator[Traced]:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     found = Traced()
-    with running(tmp_path, watchers=Watchers(telemetry=found.telemetry)) as found.door:
+    with running(tmp_path, watchers=Observers(telemetry=found.telemetry)) as found.door:
         yield found
 
 

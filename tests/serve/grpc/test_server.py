@@ -14,12 +14,12 @@ import httpx
 import numpy as np
 import pytest
 
-from serve.access.control import AuditLog, Gate
-from serve.access.keys import entry
+from serve.access.control import AuditLog, Authorizer
+from serve.access.keys import format_key
 from serve.engine.errors import ListenError
 from serve.grpc.messages import Message, message_class
 from serve.observe.access_log import SAFE_ID, AccessLog
-from serve.observe.observers import Watchers
+from serve.observe.observers import Observers
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.process import ServerProcess, free_port
@@ -159,14 +159,14 @@ def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     keys = tmp_path / "keys.toml"
     keys.write_text(
-        entry("line", "k", frozenset({"infer"}), 3) + "\n" + entry("ops", "a", frozenset({"admin"}))
+        format_key("line", "k", frozenset({"infer"}), 3) + "\n" + format_key("ops", "a", frozenset({"admin"}))
     )
     audit = AuditLog(tmp_path / "audit.log")
     unload = message_class("inference.RepositoryModelUnloadRequest")(model_name="double").SerializeToString()
     data = request().SerializeToString()
     line, ops = ([("authorization", f"Bearer {key}")] for key in ("k", "a"))
     unauthenticated = grpc.StatusCode.UNAUTHENTICATED
-    with running(tmp_path / "models", gate=Gate(keys), audit=audit) as where:
+    with running(tmp_path / "models", gate=Authorizer(keys), audit=audit) as where:
         call(where, "ServerLive", b"")
         assert refused(where, "ModelInfer", data) is grpc.StatusCode.UNAUTHENTICATED
         assert refused(where, "ModelInfer", data, metadata=ops) is grpc.StatusCode.PERMISSION_DENIED
@@ -196,7 +196,7 @@ def test_an_administrators_line_and_the_access_logs_have_the_same_id(tmp_path: P
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     audit, log = AuditLog(tmp_path / "audit.log"), AccessLog(tmp_path / "access.log")
     asked = message_class("inference.RepositoryModelLoadRequest")(model_name="double").SerializeToString()
-    with running(tmp_path / "models", audit=audit, watchers=Watchers(log)) as where:
+    with running(tmp_path / "models", audit=audit, watchers=Observers(log)) as where:
         call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "job-71")])
         call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "not safe")])
     audit.close()

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 
 from serve.engine.errors import StartupError
-from serve.observe.access_log import STANDARD_OUTPUT, AccessLog, Identity, identify
+from serve.observe.access_log import STANDARD_OUTPUT, AccessLog, Identity, identify_request
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ASKED = ("GET", "/v2")
 
 
 def identified(**headers: str) -> Identity:
-    return identify(
+    return identify_request(
         (name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()
     )
 

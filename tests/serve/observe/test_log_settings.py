@@ -4,14 +4,14 @@ import logging
 import pytest
 
 from serve.engine.errors import MalformedRequestError
-from serve.observe.log_settings import LogSettings, change_log, log_filter, read_changes
-from serve.shared.worker_group import Colleagues
+from serve.observe.log_settings import LogSettings, install_log_filter, parse_changes, update_log_settings
+from serve.shared.worker_group import WorkerGroup
 
 
 def test_a_change_reaches_the_filter_and_is_told() -> None:
-    logger, colleagues = logging.Logger("own", logging.INFO), Colleagues()
-    passing = log_filter(logger, colleagues)
-    found = asyncio.run(change_log(colleagues, {"log_warnings": False, "log_verbose_level": 2}))
+    logger, colleagues = logging.Logger("own", logging.INFO), WorkerGroup()
+    passing = install_log_filter(logger, colleagues)
+    found = asyncio.run(update_log_settings(colleagues, {"log_warnings": False, "log_verbose_level": 2}))
     assert found == passing.settings == LogSettings(log_warning=False, log_verbose_level=2)
     assert logger.level == logging.DEBUG
     assert not passing.filter(logging.makeLogRecord({"levelno": logging.WARNING}))
@@ -20,10 +20,10 @@ def test_a_change_reaches_the_filter_and_is_told() -> None:
 
 def test_a_new_filter_takes_the_place_of_the_old() -> None:
     logger = logging.Logger("own", logging.WARNING)
-    log_filter(logger, Colleagues())
-    assert logger.filters == [log_filter(logger, Colleagues())]
+    install_log_filter(logger, WorkerGroup())
+    assert logger.filters == [install_log_filter(logger, WorkerGroup())]
 
 
 def test_a_refused_change_says_what_can_be_set() -> None:
     with pytest.raises(MalformedRequestError, match="known: `log_file`"):
-        read_changes({"log_all": True})
+        parse_changes({"log_all": True})

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Scope
 
-from serve.access.control import Entrance, Gate, open_entrance
+from serve.access.control import AccessControl, Authorizer, open_access_control
 from serve.access.errors import KeyRequiredError, RoleRequiredError
-from serve.access.keys import ROLES, Role, entry
+from serve.access.keys import ROLES, Role, format_key
 from serve.engine import Engine
 from serve.rest.access import CALLER, Forbidden, admit, is_administration, right_for
 from serve.rest.app import create_app
@@ -54,9 +54,9 @@ def _scope(method: str, path: str, peer: str | None = AWAY, **headers: str) -> S
 def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, path: str) -> None:
     assert not is_administration(method, path)
     assert right_for(method, path) == "infer"
-    admit(Gate(), right_for(method, path), _scope(method, path))
+    admit(Authorizer(), right_for(method, path), _scope(method, path))
     with pytest.raises(KeyRequiredError):
-        admit(Gate(keys), right_for(method, path), _scope(method, path))
+        admit(Authorizer(keys), right_for(method, path), _scope(method, path))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, 
 )
 def test_what_load_balancers_ask_and_the_docs_need_no_key(keys: Path, path: str) -> None:
     assert right_for("GET", path) == "free"
-    admit(Gate(keys), "free", _scope("GET", path))
+    admit(Authorizer(keys), "free", _scope("GET", path))
     assert right_for("POST", path) == "admin"
 
 
@@ -101,15 +101,15 @@ def test_whatever_else_changes_something_is_for_this_machine_or_a_key(
     keys: Path, method: str, path: str, peer: str
 ) -> None:
     assert right_for(method, path) == "admin"
-    for gate in (Gate(), Gate(keys)):
+    for gate in (Authorizer(), Authorizer(keys)):
         with pytest.raises(KeyRequiredError):
             admit(gate, "admin", _scope(method, path, peer))
         for own in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", None):
             admit(gate, "admin", _scope(method, path, own))
     with pytest.raises(RoleRequiredError):
-        admit(Gate(keys), "admin", _scope(method, path, peer, authorization="Bearer secret-of-infer"))
+        admit(Authorizer(keys), "admin", _scope(method, path, peer, authorization="Bearer secret-of-infer"))
     scope = _scope(method, path, peer, authorization="Bearer secret-of-admin")
-    admit(Gate(keys), "admin", scope)
+    admit(Authorizer(keys), "admin", scope)
     assert scope[CALLER] == "admin"
 
 
@@ -126,7 +126,7 @@ def test_a_page_of_another_site_changes_nothing(keys: Path, origin: str, host: s
     for key in ("", "Bearer secret-of-admin"):
         scope = _scope("POST", LOAD, "127.0.0.1", origin=origin, host=host, **_authorized(key))
         with pytest.raises(Forbidden, match="a page of another site"):
-            admit(Gate(keys), "admin", scope)
+            admit(Authorizer(keys), "admin", scope)
 
 
 def _authorized(key: str) -> dict[str, str]:
@@ -135,15 +135,17 @@ def _authorized(key: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
 def test_a_page_of_this_server_may(host: str) -> None:
-    admit(Gate(), "admin", _scope("POST", LOAD, "127.0.0.1", origin=f"http://{host}", host=host))
+    admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", origin=f"http://{host}", host=host))
 
 
 def test_a_name_that_was_made_to_point_here_needs_a_key_that_no_page_has(keys: Path) -> None:
     named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
-    for gate, headers in ((Gate(), _authorized("Bearer secret-of-admin")), (Gate(keys), {})):
+    for gate, headers in ((Authorizer(), _authorized("Bearer secret-of-admin")), (Authorizer(keys), {})):
         with pytest.raises(Forbidden):
             admit(gate, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
-    admit(Gate(keys), "admin", _scope("POST", LOAD, AWAY, **named, authorization="Bearer secret-of-admin"))
+    admit(
+        Authorizer(keys), "admin", _scope("POST", LOAD, AWAY, **named, authorization="Bearer secret-of-admin")
+    )
 
 
 def test_what_is_forbidden_is_answered_in_json(client: Client) -> None:
@@ -155,8 +157,8 @@ def test_what_is_forbidden_is_answered_in_json(client: Client) -> None:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("keys") / "keys.toml"
-    made = [entry(role, secret, frozenset({role})) for role, secret in SECRETS.items()]
-    path.write_text("".join(made) + entry("once", "secret-of-once", frozenset({"infer"}), 0.001))
+    made = [format_key(role, secret, frozenset({role})) for role, secret in SECRETS.items()]
+    path.write_text("".join(made) + format_key("once", "secret-of-once", frozenset({"infer"}), 0.001))
     return path
 
 
@@ -166,14 +168,14 @@ def audit(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def entrance(keys: Path, audit: Path) -> Iterator[Entrance]:
-    opened = open_entrance(keys, 0, audit)
+def entrance(keys: Path, audit: Path) -> Iterator[AccessControl]:
+    opened = open_access_control(keys, 0, audit)
     yield opened
-    opened.audit.close()
+    opened.audit_log.close()
 
 
 @pytest.fixture
-def app(fresh_engine: Engine, changing: Path, entrance: Entrance) -> ASGIApp:
+def app(fresh_engine: Engine, changing: Path, entrance: AccessControl) -> ASGIApp:
     return create_app(fresh_engine, Settings(models=changing), entrance=entrance)
 
 

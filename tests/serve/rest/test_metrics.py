@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve.access.keys import entry
+from serve.access.keys import format_key
 from serve.engine import Metrics, open_engine
 from serve.rest.app import create_app
 from serve.settings import Settings
@@ -62,7 +62,7 @@ def test_stages_and_rows_are_measured(fresh: Client) -> None:
 def test_those_whom_the_gate_turns_away_are_counted_by_why(tmp_path: Path, metrics: Metrics) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     keys = tmp_path / "keys.toml"
-    keys.write_text(entry("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
+    keys.write_text(format_key("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
     engine = open_engine(options(tmp_path / "models"), metrics)
     client = Client(create_app(engine, Settings(models=tmp_path / "models", keys=keys)))
     own = {"authorization": "Bearer 0123456789abcdef0123456789abcdef"}

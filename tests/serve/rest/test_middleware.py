@@ -10,9 +10,9 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serve.access.keys import entry
+from serve.access.keys import format_key
 from serve.engine import Engine
-from serve.observe.observers import Watchers, open_watchers
+from serve.observe.observers import Observers, open_observers
 from serve.rest.app import create_app
 from serve.rest.middleware import Door, Observed
 from serve.settings import Settings
@@ -34,14 +34,14 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def watchers(log: Path, changing: Path) -> Iterator[Watchers]:
-    found = open_watchers(log, "")
+def watchers(log: Path, changing: Path) -> Iterator[Observers]:
+    found = open_observers(log, "")
     yield found
     found.close()
 
 
 @pytest.fixture
-def logged(fresh_engine: Engine, changing: Path, watchers: Watchers) -> Client:
+def logged(fresh_engine: Engine, changing: Path, watchers: Observers) -> Client:
     return Client(create_app(fresh_engine, Settings(models=changing), watchers=watchers))
 
 
@@ -62,10 +62,10 @@ def test_every_answer_has_the_id_that_its_line_has(
 
 
 def test_the_line_names_the_key_and_not_what_it_is(
-    fresh_engine: Engine, changing: Path, tmp_path: Path, log: Path, watchers: Watchers
+    fresh_engine: Engine, changing: Path, tmp_path: Path, log: Path, watchers: Observers
 ) -> None:
     keys = tmp_path / "keys.toml"
-    keys.write_text(entry("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
+    keys.write_text(format_key("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
     client = Client(create_app(fresh_engine, Settings(models=changing, keys=keys), watchers=watchers))
     key = {"authorization": "Bearer 0123456789abcdef0123456789abcdef"}
     assert client.post(INFER, ROW, key).status_code == 200
@@ -74,7 +74,7 @@ def test_the_line_names_the_key_and_not_what_it_is(
     assert "0123456789abcdef" not in log.read_text()
 
 
-def test_a_request_without_an_answer_is_one_that_the_client_gave_up(log: Path, watchers: Watchers) -> None:
+def test_a_request_without_an_answer_is_one_that_the_client_gave_up(log: Path, watchers: Observers) -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         return None
 

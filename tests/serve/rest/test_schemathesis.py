@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serve.access.keys import ROLES, entry
+from serve.access.keys import ROLES, format_key
 from tests.serve import models
 from tests.serve.process import ServerProcess
 
@@ -26,7 +26,7 @@ def test_every_answer_is_as_it_is_described(tmp_path: Path) -> None:
     for name, text in (("double", models.DOUBLE), ("add_sub", models.ADD_SUB)):
         models.put(folder, name, models.model(text))
     keys = tmp_path / "keys.toml"
-    keys.write_text(entry("all", SECRET, frozenset(ROLES)))
+    keys.write_text(format_key("all", SECRET, frozenset(ROLES)))
     with ServerProcess("--models", str(folder), "--keys", str(keys)) as server:
         ran = _run(server, tmp_path)
         assert ran.returncode == 0, ran.stdout[-6000:]

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from serve.engine import Engine
-from serve.observe.observers import Telemetry, Watchers
+from serve.observe.observers import Observers, Telemetry
 from serve.rest.app import create_app
 from serve.rest.middleware import Observed
 from serve.settings import Settings
@@ -37,7 +37,7 @@ class Traced:
         self._kept = InMemorySpanExporter()
         self._telemetry = Telemetry(self._kept)
         app = create_app(engine, Settings(models=folder))
-        self.client = Client(Observed(app, Watchers(telemetry=self._telemetry)))
+        self.client = Client(Observed(app, Observers(telemetry=self._telemetry)))
 
     def spans(self) -> list[ReadableSpan]:
         """All of them; no more can be made."""

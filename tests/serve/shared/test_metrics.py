@@ -3,7 +3,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.engine.metrics import Histogram
-from serve.shared.metrics import summed
+from serve.shared.metrics import sum_metrics
 
 
 def exposition(requests: int, ready: int, seconds: list[float]) -> str:
@@ -28,7 +28,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 
 
 def test_counters_and_histograms_of_all_workers_are_added_up() -> None:
-    found = samples(summed([exposition(3, 1, [0.05, 0.5]), exposition(4, 1, [2.0])]).decode())
+    found = samples(sum_metrics([exposition(3, 1, [0.05, 0.5]), exposition(4, 1, [2.0])]).decode())
     assert found["adaptact_inference_requests_total", "200,m"] == 7
     assert found["adaptact_seconds_bucket", "0.1,m"] == 1
     assert found["adaptact_seconds_bucket", "1.0,m"] == 2
@@ -38,18 +38,20 @@ def test_counters_and_histograms_of_all_workers_are_added_up() -> None:
 
 
 def test_a_series_that_only_one_worker_has_stays_as_it_is() -> None:
-    found = samples(summed([exposition(3, 1, []), exposition(4, 1, [])]).decode())
+    found = samples(sum_metrics([exposition(3, 1, []), exposition(4, 1, [])]).decode())
     assert found["adaptact_inference_requests_total", '3,odd "name"\n'] == 1
     assert found["adaptact_inference_requests_total", '4,odd "name"\n'] == 1
 
 
 def test_a_model_is_ready_when_every_worker_has_it() -> None:
     assert (
-        samples(summed([exposition(1, 1, []), exposition(1, 0, [])]).decode())["adaptact_model_ready", "m"]
+        samples(sum_metrics([exposition(1, 1, []), exposition(1, 0, [])]).decode())[
+            "adaptact_model_ready", "m"
+        ]
         == 0
     )
 
 
 def test_of_one_worker_nothing_changes() -> None:
     text = exposition(3, 1, [0.5])
-    assert samples(summed([text]).decode()) == samples(text)
+    assert samples(sum_metrics([text]).decode()) == samples(text)

@@ -6,7 +6,7 @@ import pytest
 
 from serve.engine.errors import AliasError, ConfigError, EngineError, ModelRefusedError, StateError
 from serve.shared.channel import ChannelClosedError, Json
-from serve.workers.changes import Changes
+from serve.workers.changes import ChangeBroadcaster
 from serve.workers.spawn import Worker
 
 
@@ -36,12 +36,12 @@ def heard(one: Worker) -> list[list[Json]]:
     return cast(Told, one.channel).heard
 
 
-def everybody(changes: Changes, verb: str, *arguments: Json) -> list[Json]:
-    return asyncio.run(changes.everybody(verb, list(arguments)))
+def everybody(changes: ChangeBroadcaster, verb: str, *arguments: Json) -> list[Json]:
+    return asyncio.run(changes.broadcast(verb, list(arguments)))
 
 
 def test_a_new_worker_is_told_the_last_change_of_each_thing_in_their_order() -> None:
-    changes = Changes([worker()])
+    changes = ChangeBroadcaster([worker()])
     everybody(changes, "load", "a", None)
     everybody(changes, "set_alias", "a", "stable", "1")
     everybody(changes, "unload", "b")
@@ -62,7 +62,7 @@ def test_a_new_worker_is_told_the_last_change_of_each_thing_in_their_order() -> 
 
 def test_what_all_refuse_changes_nothing_and_is_told_to_nobody_later() -> None:
     workers = [worker(load=ConfigError("no")), worker(load=ConfigError("no"))]
-    changes = Changes(workers)
+    changes = ChangeBroadcaster(workers)
     with pytest.raises(ConfigError, match="no") as raised:
         everybody(changes, "load", "a", {})
     assert str(raised.value) == "no"
@@ -73,7 +73,7 @@ def test_what_all_refuse_changes_nothing_and_is_told_to_nobody_later() -> None:
 
 
 def test_a_model_that_all_refuse_to_load_is_tried_by_a_new_worker_since_it_is_not_unloaded_any_more() -> None:
-    changes = Changes([worker(load=ModelRefusedError("no"))])
+    changes = ChangeBroadcaster([worker(load=ModelRefusedError("no"))])
     with pytest.raises(ModelRefusedError):
         everybody(changes, "load", "a", None)
     new = worker(told=False)
@@ -84,7 +84,7 @@ def test_a_model_that_all_refuse_to_load_is_tried_by_a_new_worker_since_it_is_no
 def test_what_one_refuses_is_undone_and_a_new_worker_is_told_what_was_before() -> None:
     undo = ["set_alias", "a", "stable", "1"]
     able, unable = worker(set_alias=undo), worker(set_alias=StateError("full"))
-    changes = Changes([able, unable])
+    changes = ChangeBroadcaster([able, unable])
     with pytest.raises(StateError, match="full; a worker refused this, which is undone where it was done"):
         everybody(changes, "set_alias", "a", "stable", "2")
     assert heard(able) == [["set_alias", "a", "stable", "2"], undo]
@@ -99,14 +99,14 @@ def test_a_worker_that_cannot_undo_what_it_did_is_replaced() -> None:
     stuck = worker(load=["unload", "a"], unload=EngineError("stuck"))
     refusing = worker(load=ModelRefusedError("no"))
     with pytest.raises(ModelRefusedError):
-        everybody(Changes([stuck, refusing]), "load", "a", None)
+        everybody(ChangeBroadcaster([stuck, refusing]), "load", "a", None)
     assert not stuck.told
     assert refusing.told
 
 
 def test_where_nothing_undoes_it_those_that_refused_are_replaced_and_it_is_told_later() -> None:
     able, unable = worker(load=None), worker(load=ModelRefusedError("no"))
-    changes = Changes([able, unable])
+    changes = ChangeBroadcaster([able, unable])
     with pytest.raises(ModelRefusedError, match="done by 1 of 2 workers; new ones replace the others"):
         everybody(changes, "load", "a", None)
     assert able.told
@@ -118,7 +118,7 @@ def test_where_nothing_undoes_it_those_that_refused_are_replaced_and_it_is_told_
 
 def test_a_worker_that_dies_or_is_not_ready_is_no_refusal() -> None:
     dying, starting = worker(unload=ChannelClosedError("gone")), worker(told=False)
-    changes = Changes([dying, worker(unload=None), starting])
+    changes = ChangeBroadcaster([dying, worker(unload=None), starting])
     assert everybody(changes, "unload", "a") == [None]
     assert heard(starting) == []
 
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_or_is_not_ready_is_no_refusal() -> None:
 def test_what_a_new_worker_cannot_do_is_in_the_log_but_not_that_it_had_no_alias_to_forget(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    changes = Changes([worker()])
+    changes = ChangeBroadcaster([worker()])
     everybody(changes, "remove_alias", "a", "stable")
     everybody(changes, "load", "b", None)
     refusals = {"load": ModelRefusedError("broken"), "remove_alias": AliasError("none")}

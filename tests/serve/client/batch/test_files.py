@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from serve.client import BFLOAT16, InvalidFileError, TensorMetadata
-from serve.client.batch.columns import columns_of, fitted
+from serve.client.batch.columns import cast_to_input, list_columns
 from serve.client.batch.results import write_results
 from serve.client.batch.rows import read_tensor_rows
-from serve.client.batch.run import make_plan
+from serve.client.batch.run import plan_batches
 from serve.engine.signature import Array
 from tests.serve.client.batch.doubling import metadata
 
@@ -160,12 +160,12 @@ def test_an_archive_with_any_byte_changed_is_read_or_refused(tmp_path: Path) -> 
 )
 def test_values_that_would_change_are_refused(array: Array, datatype: str, refused: str) -> None:
     with pytest.raises(InvalidFileError, match=refused):
-        fitted(TensorMetadata("x", datatype, (-1,)), array)
+        cast_to_input(TensorMetadata("x", datatype, (-1,)), array)
 
 
 @pytest.mark.parametrize("whole", [2**24, -(2**24), 2**24 + 2, 2**62, -(2**63)])
 def test_large_whole_numbers_that_a_float_holds_are_taken(whole: int) -> None:
-    array = fitted(TensorMetadata("x", "FP32", (-1,)), np.array([whole]))
+    array = cast_to_input(TensorMetadata("x", "FP32", (-1,)), np.array([whole]))
     assert array.dtype == np.float32
     assert int(array[0]) == whole
 
@@ -243,12 +243,12 @@ def test_a_result_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> N
 
 
 def test_columns_are_named_in_row_major_order() -> None:
-    assert columns_of("y", ()) == ["y"]
-    assert columns_of("y", (2, 2)) == ["y[0,0]", "y[0,1]", "y[1,0]", "y[1,1]"]
+    assert list_columns("y", ()) == ["y"]
+    assert list_columns("y", (2, 2)) == ["y[0,0]", "y[0,1]", "y[1,0]", "y[1,1]"]
 
 
 def test_a_model_with_a_fixed_batch_is_given_that() -> None:
-    assert list(make_plan(8, 3, metadata()).batches()) == [(0, 3), (3, 6), (6, 8)]
-    assert make_plan(8, 3, metadata((4, 3))).batch == 4
+    assert list(plan_batches(8, 3, metadata()).batches()) == [(0, 3), (3, 6), (6, 8)]
+    assert plan_batches(8, 3, metadata((4, 3))).batch == 4
     with pytest.raises(InvalidFileError, match="takes `4` rows at once, and the input has `9`"):
-        make_plan(9, 3, metadata((4, 3)))
+        plan_batches(9, 3, metadata((4, 3)))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from serve.client import BFLOAT16, InvalidFileError
-from serve.client.batch.journal import Job, Journal
+from serve.client.batch.journal import Journal, PredictionJob
 from serve.engine.signature import Array
 
-JOB = Job("m", "2", "f", 32, ("y",))
+JOB = PredictionJob("m", "2", "f", 32, ("y",))
 
 
 def answers(start: int) -> dict[str, Array]:
@@ -124,7 +124,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_new_start_forgets_what_was_there(written: Path) -> None:
     with Journal(written) as journal:
-        journal.begin(Job("other", "1", "f", 1, ()))
+        journal.begin(PredictionJob("other", "1", "f", 1, ()))
         assert 0 not in journal
         journal.add(0, answers(1))
     with Journal(written) as journal:

@@ -13,23 +13,23 @@ from serve.client import (
     TensorMetadata,
     UnavailableError,
 )
-from serve.client.batch.run import Request, partial, predict_file
+from serve.client.batch.run import PredictionRequest, journal_path, predict_file
 from tests.serve.client.batch.doubling import Doubling, metadata
 
 GIVEN = np.arange(300, dtype=np.float32).reshape(100, 3)
 
 
 @pytest.fixture
-def request_(tmp_path: Path) -> Request:
+def request_(tmp_path: Path) -> PredictionRequest:
     np.savez(tmp_path / "in.npz", x=GIVEN)
-    return Request("double", None, tmp_path / "in.npz", tmp_path / "out.npz", batch=8, parallel=3)
+    return PredictionRequest("double", None, tmp_path / "in.npz", tmp_path / "out.npz", batch=8, parallel=3)
 
 
 def quiet(done: int, rows: int) -> None:
     pass
 
 
-def test_the_result_has_every_row_in_order_and_nothing_else_is_left(request_: Request) -> None:
+def test_the_result_has_every_row_in_order_and_nothing_else_is_left(request_: PredictionRequest) -> None:
     seen: list[tuple[int, int]] = []
     done = predict_file(Doubling(), request_, lambda *now: seen.append(now))
     assert (done.rows, done.kept, done.version) == (100, 0, "10")
@@ -37,12 +37,12 @@ def test_the_result_has_every_row_in_order_and_nothing_else_is_left(request_: Re
         assert np.array_equal(found["y"], 2 * GIVEN)
         assert found["length"].tolist() == [3] * 100
     assert (seen[0], seen[-1]) == ((0, 100), (100, 100))
-    assert not partial(request_.target).exists()
+    assert not journal_path(request_.target).exists()
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
-def test_a_run_goes_on_where_the_last_one_failed(request_: Request, parallel: int) -> None:
-    request = Request("double", None, request_.source, request_.target, batch=8, parallel=parallel)
+def test_a_run_goes_on_where_the_last_one_failed(request_: PredictionRequest, parallel: int) -> None:
+    request = PredictionRequest("double", None, request_.source, request_.target, batch=8, parallel=parallel)
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request, quiet)
     assert not request.target.exists()
@@ -55,7 +55,7 @@ def test_a_run_goes_on_where_the_last_one_failed(request_: Request, parallel: in
         assert np.array_equal(found["y"], 2 * GIVEN)
 
 
-def test_a_version_that_comes_meanwhile_answers_no_part_of_it(request_: Request) -> None:
+def test_a_version_that_comes_meanwhile_answers_no_part_of_it(request_: PredictionRequest) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
     client = Doubling()
@@ -65,14 +65,14 @@ def test_a_version_that_comes_meanwhile_answers_no_part_of_it(request_: Request)
     assert {version for version, _ in client.asked} == {"10"}
 
 
-def test_the_version_is_the_one_that_answers_now(request_: Request) -> None:
+def test_the_version_is_the_one_that_answers_now(request_: PredictionRequest) -> None:
     client = Doubling()
     client.aliases = {"stable": "9", "candidate": "10"}
     assert predict_file(client, request_, quiet).version == "9"
     assert {version for version, _ in client.asked} == {"9"}
 
 
-def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: Request) -> None:
+def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: PredictionRequest) -> None:
     request = replace(request_, version="blue")
     before, after = Doubling(fails_after=5), Doubling()
     before.aliases, after.aliases = {"blue": "9"}, {"blue": "10"}
@@ -82,7 +82,7 @@ def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: Request) 
     assert {version for version, _ in [*before.asked, *after.asked]} == {"9"}
 
 
-def test_another_alias_of_another_version_is_something_else(request_: Request) -> None:
+def test_another_alias_of_another_version_is_something_else(request_: PredictionRequest) -> None:
     client = Doubling(fails_after=5)
     client.aliases = {"blue": "9", "green": "10", "nine": "9"}
     with pytest.raises(UnavailableError):
@@ -93,7 +93,7 @@ def test_another_alias_of_another_version_is_something_else(request_: Request) -
     assert predict_file(client, replace(request_, version="nine"), quiet).kept
 
 
-def test_answers_of_another_model_are_told_before_the_server_is_asked(request_: Request) -> None:
+def test_answers_of_another_model_are_told_before_the_server_is_asked(request_: PredictionRequest) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
     with (
@@ -103,38 +103,38 @@ def test_answers_of_another_model_are_told_before_the_server_is_asked(request_: 
         predict_file(nobody, replace(request_, model="mul"), quiet)
 
 
-def test_a_file_that_is_no_journal_survives_a_run_that_fails(request_: Request) -> None:
-    partial(request_.target).write_bytes(b"my only copy")
+def test_a_file_that_is_no_journal_survives_a_run_that_fails(request_: PredictionRequest) -> None:
+    journal_path(request_.target).write_bytes(b"my only copy")
     for restart in (False, True):
         with pytest.raises(InvalidFileError, match="is left as it is"):
             predict_file(Doubling(), replace(request_, restart=restart), quiet)
-    assert partial(request_.target).read_bytes() == b"my only copy"
+    assert journal_path(request_.target).read_bytes() == b"my only copy"
 
 
-def test_the_result_never_takes_the_inputs_place(request_: Request) -> None:
+def test_the_result_never_takes_the_inputs_place(request_: PredictionRequest) -> None:
     with pytest.raises(InvalidFileError, match="is the input"):
         predict_file(Doubling(), replace(request_, target=request_.source), quiet)
 
 
-def test_answers_to_something_else_are_not_mixed_in(request_: Request) -> None:
+def test_answers_to_something_else_are_not_mixed_in(request_: PredictionRequest) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
     np.savez(request_.source, x=GIVEN + 1)
     with pytest.raises(InvalidFileError, match="holds answers to something else"):
         predict_file(Doubling(), request_, quiet)
-    anew = Request("double", None, request_.source, request_.target, batch=8, restart=True)
+    anew = PredictionRequest("double", None, request_.source, request_.target, batch=8, restart=True)
     assert predict_file(Doubling(), anew, quiet).kept == 0
     with np.load(request_.target) as found:
         assert np.array_equal(found["y"], 2 * GIVEN + 2)
 
 
-def test_only_the_outputs_asked_for_are_in_the_result(request_: Request, tmp_path: Path) -> None:
-    request = Request("double", "1", request_.source, tmp_path / "out.csv", ("length",))
+def test_only_the_outputs_asked_for_are_in_the_result(request_: PredictionRequest, tmp_path: Path) -> None:
+    request = PredictionRequest("double", "1", request_.source, tmp_path / "out.csv", ("length",))
     predict_file(Doubling(), request, quiet)
     assert request.target.read_text().splitlines()[:2] == ["length", "3"]
 
 
-def test_an_output_without_a_row_for_each_is_refused(request_: Request) -> None:
+def test_an_output_without_a_row_for_each_is_refused(request_: PredictionRequest) -> None:
     class Total(Doubling):
         def infer(self, model: str, inputs: object, **options: object) -> object:  # type: ignore[override]
             class Result:
@@ -157,7 +157,7 @@ def test_the_images_of_a_folder_are_sent_as_they_are(tmp_path: Path) -> None:
             assert instances == [b"first", b"second"]
             return Predictions([{"y": [1.5], "length": 7}, {"y": [2.5], "length": 8}], ("cat", "dog"))
 
-    request = Request("double", None, folder, tmp_path / "out.csv")
+    request = PredictionRequest("double", None, folder, tmp_path / "out.csv")
     predict_file(Looking(), request, quiet)
     assert request.target.read_text().splitlines() == [
         "file,label,y[0],length",
@@ -182,7 +182,7 @@ def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, sai
                 return Predictions([{"y": [1.5], "length": 7}] * 2, ())
             raise InvalidInputError(f"`instances[{place}]` is neither a PNG nor a JPEG image", 400)
 
-    request = Request("double", None, folder, folder / "out.csv", batch=2, parallel=1)
+    request = PredictionRequest("double", None, folder, folder / "out.csv", batch=2, parallel=1)
     with pytest.raises(InvalidFileError, match=f"{said} is neither"):
         predict_file(Refusing(), request, quiet)
 
@@ -193,14 +193,14 @@ def test_a_prediction_without_an_output_is_refused(folder: Path) -> None:
             return Predictions([{"y": [1.5]}] * 3, ())
 
     with pytest.raises(InvalidReplyError, match="output `length` of the reply is no array: `null`"):
-        predict_file(Lacking(), Request("double", None, folder, folder / "out.csv"), quiet)
+        predict_file(Lacking(), PredictionRequest("double", None, folder, folder / "out.csv"), quiet)
 
 
 @pytest.mark.parametrize(("name", "message"), [("d.png", "No such file"), ("\udcff.png", "is not UTF-8")])
 def test_an_image_without_a_file_or_a_name_is_told(folder: Path, name: str, message: str) -> None:
     (folder / name).symlink_to("nowhere")
     with pytest.raises(InvalidFileError, match=message):
-        predict_file(Doubling(), Request("double", None, folder, folder / "out.csv"), quiet)
+        predict_file(Doubling(), PredictionRequest("double", None, folder, folder / "out.csv"), quiet)
 
 
 @pytest.mark.parametrize(
@@ -208,11 +208,13 @@ def test_an_image_without_a_file_or_a_name_is_told(folder: Path, name: str, mess
 )
 def test_names_of_other_forms_are_refused(tmp_path: Path, source: str, target: str) -> None:
     with pytest.raises(InvalidFileError):
-        predict_file(Doubling(), Request("double", None, tmp_path / source, tmp_path / target), quiet)
+        predict_file(
+            Doubling(), PredictionRequest("double", None, tmp_path / source, tmp_path / target), quiet
+        )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_whose_first_sizes_differ_takes_no_rows(request_: Request) -> None:
+def test_a_model_whose_first_sizes_differ_takes_no_rows(request_: PredictionRequest) -> None:
     model = metadata(x=TensorMetadata("x", "FP32", (2, 3)), z=TensorMetadata("z", "FP32", (4, 3)))
     np.savez(request_.source, x=np.ones((8, 3)), z=np.ones((8, 3)))
     with pytest.raises(InvalidFileError, match="does not take rows"):

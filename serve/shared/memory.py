@@ -1,4 +1,4 @@
-"""Numbers in memory that several processes see, each through its own descriptor of the same bytes."""
+"""Memory that several processes see, each through its own descriptor of the same bytes."""
 
 import fcntl
 import os
@@ -8,22 +8,22 @@ from types import TracebackType
 from serve.access.limits import MEMORY_BYTES, NUMBER_BYTES, ClientLimits
 
 
-def new_count() -> int:
+def create_count() -> int:
     """The descriptor of a `Count` that is 0."""
-    return _created("adaptact-count", NUMBER_BYTES)
+    return _create_memory("adaptact-count", NUMBER_BYTES)
 
 
-def new_limits() -> int:
+def create_limits() -> int:
     """The descriptor of limits of clients none of which has asked yet."""
-    return _created("adaptact-limits", MEMORY_BYTES)
+    return _create_memory("adaptact-limits", MEMORY_BYTES)
 
 
-def shared_limits(descriptor: int) -> ClientLimits:
+def open_limits(descriptor: int) -> ClientLimits:
     """The limits that all processes with this descriptor count together."""
-    return ClientLimits(mmap(descriptor, MEMORY_BYTES), Turn(descriptor))
+    return ClientLimits(mmap(descriptor, MEMORY_BYTES), FileLock(descriptor))
 
 
-class Count:
+class SharedCount:
     """A number that one process writes and others read."""
 
     def __init__(self, descriptor: int) -> None:
@@ -40,7 +40,7 @@ class Count:
         self._number[0] += 1
 
 
-class Turn:
+class FileLock:
     """What one process has at a time; the system takes it from one that dies."""
 
     def __init__(self, descriptor: int) -> None:
@@ -58,7 +58,7 @@ class Turn:
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
-def _created(name: str, size: int) -> int:
+def _create_memory(name: str, size: int) -> int:
     descriptor = os.memfd_create(name)
     os.ftruncate(descriptor, size)
     return descriptor

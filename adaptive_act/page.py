@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from adaptact.files import replace_file
+from adaptact.text import escape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -161,7 +162,7 @@ def _table(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", text)
+    return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", escape(text, longest=None))
 
 
 def _slug(title: str) -> str:

@@ -1,22 +1,24 @@
-"""`adaptact-inspect`: what a model's activations have learned, as a table, as pictures and as a page."""
+"""`adaptact-inspect` for a checkpoint: what its activations have learned, as a table, pictures and a page."""
 
-import json
-import sys
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Column, Table
-from rich.text import Text
 
+from adaptact import console, exit_codes
+from adaptact.errors import UsageError
 from adaptact.files import replace_file
+from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object, use_working_folder
+from adaptact.output import print_json
+from adaptact.progress import count_bar
+from adaptact.text import escape_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, load
 from adaptive_act.errors import AdaptiveActError
-from adaptive_act.explain.data import read_data
-from adaptive_act.explain.decisions import decide
+from adaptive_act.explain.data import Data, read_data
+from adaptive_act.explain.decisions import Decisions, decide
 from adaptive_act.explain.drift import read_tracks
 from adaptive_act.explain.layers import layers
 from adaptive_act.explain.reach import reach
@@ -32,10 +34,6 @@ from adaptive_act.explain.table import (
 )
 from adaptive_act.explain.wording import explained
 
-FAILED = 1
-
-_PIPED_WIDTH = 160  # characters, where there is no terminal to ask
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -44,10 +42,8 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     source: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint of adaptive_act.save.")
     ],
-    factory: Annotated[
-        str | None, typer.Option(help="The code that builds the model: package.module:callable.")
-    ] = None,
-    factory_kwargs: Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")] = None,
+    factory: Factory = None,
+    factory_kwargs: FactoryKwargs = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -66,43 +62,48 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     html: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for the report alone, as a page.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what the activations of a trained model have learned, and what each of them decides.
 
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
     if factory is not None:
-        sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
-    checkpoint = load(source, factory, _json_object(factory_kwargs))
-    findings = _findings(checkpoint, source, data, monitor)
+        use_working_folder()
+    checkpoint = load(source, factory, parse_json_object(factory_kwargs, "--factory-kwargs"))
+    samples = read_data(data, checkpoint.inputs) if data else None
+    decisions = _decide(checkpoint, samples, console.messages(quiet=as_json))
+    findings = Findings(
+        layers=layers(checkpoint.model, reach(checkpoint.model, samples.batches) if samples else None),
+        decisions=decisions,
+        tracks=read_tracks(monitor) if monitor else (),
+        provenance=provenance({"model": source, "samples": data, "monitor": monitor}),
+    )
     try:
-        written = _write(findings, source.name, output, html)
+        written = list(_write(findings, source.name, output, html))
     except OSError as error:
-        raise typer.BadParameter(f"the report cannot be written: {error}") from error
+        raise UsageError(f"the report cannot be written: {error}") from error
     if as_json:
-        sys.stdout.write(json.dumps(_record(findings), allow_nan=False) + "\n")
+        print_json(_record(findings))
     else:
         _print(findings)
     for path in written:
-        Console(stderr=True).print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        console.print_written(path)
 
 
-def _findings(checkpoint: Checkpoint, source: Path, data: Path | None, monitor: Path | None) -> Findings:
-    """All that can be found of a checkpoint; the rest of this file knows nothing of models."""
-    model = checkpoint.model
-    tracks = read_tracks(monitor) if monitor else ()
-    samples = read_data(data, checkpoint.inputs) if data else None
-    reached = reach(model, samples.batches) if samples else None
-    decisions = None
-    if samples and samples.labels is not None:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("putting layers back", total=len(distinct(model)) + 2)
-            decisions = decide(
-                model, samples.labelled, classes=checkpoint.classes, passed=lambda: progress.advance(task)
-            )
-    facts = provenance({"model": source, "samples": data, "monitor": monitor})
-    return Findings(layers(model, reached), decisions, tracks, facts)
+def main() -> None:
+    """Run the command and end the process with its exit status; an error is one line."""
+    exit_codes.run(app, {AdaptiveActError: exit_codes.FAILED})
+
+
+def _decide(checkpoint: Checkpoint, samples: Data | None, messages: Console) -> Decisions | None:
+    """What each layer decides on the samples; None where they have no labels."""
+    if samples is None or samples.labels is None:
+        return None
+    model, labelled = checkpoint.model, samples.labelled
+    passes = itertools.count(1)
+    with count_bar(messages, "putting layers back", len(distinct(model)) + 2, transient=True) as on_progress:
+        return decide(model, labelled, classes=checkpoint.classes, passed=lambda: on_progress(next(passes)))
 
 
 def _record(findings: Findings) -> dict[str, Any]:
@@ -114,53 +115,25 @@ def _record(findings: Findings) -> dict[str, Any]:
 
 
 def _print(findings: Findings) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    tables = [(LAYERS, [layer_row(layer) for layer in findings.layers])]
-    if findings.decisions is not None:
-        tables.append((DECISIONS, decision_rows(findings.decisions)))
-    for header, rows in tables:
-        columns = (Column(Text(name), overflow="fold") for name in header)
-        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console.print(table)
-    for layer in findings.layers:
-        console.print(f"{layer.name}: {explained(layer)}", highlight=False, markup=False)
+    with console.results() as results:
+        results.print(console.table(LAYERS, map(layer_row, findings.layers)))
+        if findings.decisions is not None:
+            results.print(console.table(DECISIONS, decision_rows(findings.decisions)))
+        for layer in findings.layers:
+            results.print(escape_line(f"{layer.name}: {explained(layer)}"))
 
 
-def _write(findings: Findings, name: str, output: Path | None, html: Path | None) -> list[Path]:
-    """Writes what was asked for, and says what that was."""
+def _write(findings: Findings, name: str, output: Path | None, html: Path | None) -> Iterator[Path]:
+    """Writes the pictures and pages that the options name, and yields the path of each."""
     pages = [html] if html else []
-    written = []
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        written = [output / "curves.png", output / "report.png"]
-        write_pictures(findings, *written)
+        pictures = output / "curves.png", output / "report.png"
+        write_pictures(findings, *pictures)
+        yield from pictures
         pages.append(output / "report.html")
     text = report(findings, f"Activations of {name}") if pages else ""
     for path in pages:
         with replace_file(path) as file:
             file.write_text(text, encoding="utf-8")
-    return written + pages
-
-
-def _json_object(text: str | None) -> dict[str, Any] | None:
-    try:
-        found = None if text is None else json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"`--factory-kwargs` is not JSON: {error}") from error
-    if found is not None and not isinstance(found, dict):
-        raise typer.BadParameter(f"`--factory-kwargs` is a `{type(found).__name__}`, expected a JSON object")
-    return found
-
-
-def main() -> None:
-    """Run the command and end the process with its exit status; an error is one line."""
-    try:
-        app()
-    except AdaptiveActError as error:
-        message = f"error: {error}"
-        Console(stderr=True).print(message, style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(FAILED)
+        yield path

@@ -18,12 +18,12 @@ from adaptive_act.explain.panels import (
     MOST_LINES,
     MOST_WORDS,
     START,
+    add_title,
     family,
     grid,
     histogram,
     legend,
     nothing_reached,
-    titled,
     zero_lines,
 )
 from adaptive_act.explain.shape import curve_at
@@ -76,7 +76,7 @@ def draw_curves(
     panels = [panel for (panel,) in made.panels]
     for panel, (layer, activation) in zip(panels, activations.items(), strict=True):
         _curve(panel, points, curve_at(activation.curve, points), curve_at(starts[layer].curve, points))
-        titled(panel, layer, _named(type(activation).__name__, learned_values(activation)))
+        add_title(panel, layer, _named(type(activation).__name__, learned_values(activation)))
     low, high = (bound(panel.get_ylim()[end] for panel in panels) for end, bound in ((0, min), (1, max)))
     for panel in panels:
         panel.set_ylim(low, high)
@@ -114,7 +114,7 @@ def drawn(layers: Sequence[Drawn]) -> "Figure":
     made = grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
     for (panel, *strips), layer in zip(made.panels, layers, strict=True):
         _curve(panel, layer.points, layer.learned, layer.start)
-        titled(panel, _plain(layer.name), _plain(_named(layer.kind, layer.values)))
+        add_title(panel, layer.name, _named(layer.kind, layer.values))
         for strip in strips:
             _histogram(strip, layer.reached)
         (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
@@ -159,11 +159,6 @@ def _explain(figure: "Figure", channels: Sequence[int], *, started: bool, reache
     if reached:
         entries.append(Patch(color=HISTOGRAM, label="what reached it"))
     legend(figure, entries)
-
-
-def _plain(text: str) -> str:
-    """The text to matplotlib, which takes what stands between two dollars for a formula."""
-    return text.replace("$", r"\$")
 
 
 def _named(kind: str, values: Mapping[str, Numbers]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.decisions import Change, Decisions
 from adaptive_act.explain.intervals import Interval
-from adaptive_act.explain.panels import FAINT, LEARNED, START, shortened
+from adaptive_act.explain.panels import FAINT, LEARNED, START, fit_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def classes_figure(decisions: Decisions) -> "Figure":
     rows = decisions.rows
     points = 100 * np.array([[_points(change) for change in row.by_class] for row in rows])
     chosen = _most_changed(points)
-    names = [shortened(decisions.classes[place], 20) for place in chosen]
+    names = [fit_text(decisions.classes[place], 20) for place in chosen]
     margins = _Margins(above=0.32, below=0.5 + 0.05 * max(map(len, names)), right=0.7)
     figure, (panel,) = _beside(len(rows), [max(0.46 * len(chosen), 2.0)], margins)
     shown = points[:, chosen]
@@ -113,7 +113,7 @@ def _intervals(panel: "Axes", found: Sequence[Interval], unit: float) -> None:
 
 
 def _name_rows(panel: "Axes", names: Sequence[str]) -> None:
-    panel.set_yticks(range(len(names)), [shortened(name) for name in names], fontsize=7.5)
+    panel.set_yticks(range(len(names)), [fit_text(name) for name in names], fontsize=7.5)
     panel.get_yticklabels()[-1].set_fontweight("bold")
     panel.tick_params(axis="y", length=0)
 

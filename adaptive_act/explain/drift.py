@@ -12,7 +12,7 @@ from torch import nn
 
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Numbers
-from adaptive_act.explain.panels import FAINT, SERIES, STYLES, grid, titled
+from adaptive_act.explain.panels import FAINT, SERIES, STYLES, add_title, fit_text, grid
 from adaptive_act.explain.start import distinct
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def drift_figure(tracks: Sequence[Track]) -> "Figure":
     """One panel a layer: a line for each parameter, or its median and its range over the channels."""
     made = grid(len(tracks), [_HEIGHT])
     for (panel,), track in zip(made.panels, tracks, strict=True):
-        titled(panel, track.layer, _second_line(track))
+        add_title(panel, track.layer, _second_line(track))
         panel.set_xlabel("training step", fontsize=7.5, labelpad=2)
         panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
         if not track.values:
@@ -139,7 +139,7 @@ def _values(panel: "Axes", track: Track) -> None:
     panel.set_ylabel("learned value", fontsize=7.5, labelpad=2)
     for (name, values), colour, style in zip(track.values.items(), SERIES, cycle(STYLES), strict=False):
         middle = np.median(values, axis=1)
-        panel.plot(track.steps, middle, color=colour, linestyle=style, linewidth=1.8, label=name)
+        panel.plot(track.steps, middle, color=colour, linestyle=style, linewidth=1.8, label=fit_text(name))
         if values.shape[1] > 1:
             least, most = values.min(1), values.max(1)
             panel.fill_between(track.steps, least, most, color=colour, alpha=0.15, linewidth=0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.text import escape_line
 from adaptive_act.explain.arrays import Numbers, Pixels
 from adaptive_act.explain.wording import share
 
@@ -104,17 +105,18 @@ def zero_lines(panel: "Axes") -> None:
     panel.axvline(0, color=FAINT, linewidth=0.7, zorder=0)
 
 
-def shortened(name: str, longest: int = _LONGEST) -> str:
-    """The name with its middle left out where it is too long for a panel."""
+def fit_text(text: str, longest: int = _LONGEST) -> str:
+    """The text in one line, escaped, without its middle where it is too long; no part of it is a formula."""
     kept = (longest - 1) // 2
-    return name if len(name) <= longest else f"{name[:kept]}…{name[-kept:]}"
+    short = text if len(text) <= longest else f"{text[:kept]}…{text[-kept:]}"
+    return escape_line(short).replace("$", r"\$")  # matplotlib takes what two dollars enclose for a formula
 
 
-def titled(panel: "Axes", name: str, second: str) -> None:
+def add_title(panel: "Axes", name: str, second: str) -> None:
     """The layer's name in bold over a line of its own."""
     for text, points, size, weight in (
-        (shortened(name), 15, 8.5, "bold"),
-        (shortened(second, MOST_WORDS), 4, 7, "normal"),
+        (fit_text(name), 15, 8.5, "bold"),
+        (fit_text(second, MOST_WORDS), 4, 7, "normal"),
     ):
         panel.annotate(
             text, (0, 1), (0, points), "axes fraction", "offset points", fontsize=size, fontweight=weight

@@ -1,32 +1,22 @@
 """`adaptact-study`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
 
+from adaptact import exit_codes
+from adaptact.console import messages
+from adaptact.options import parse_json_object, use_working_folder
+from adaptact.output import print_lines
+from adaptact.progress import StageBars
 from adaptive_act.errors import AdaptiveActError, StudyError
 from adaptive_act.study import pipeline
 from adaptive_act.study.plan import Plan
-from adaptive_act.study.results import Results
 from adaptive_act.study.specs import Architecture, DataSpec, Training
 from adaptive_act.study.syntax import Named, split
 from adaptive_act.study.wording import headline, setting
-
-FAILED, WRONG_USE = 1, 2
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -110,43 +100,22 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     """
     options = dict(locals())
     if factory is not None:
-        sys.path.insert(0, str(Path.cwd()))  # where `python -m` too would find the user's own modules
-    console = Console()
-    with Bars(Console(stderr=True)) as bars:
-        found = pipeline.study(_plan(options), output, jobs, bars)
-    _print(found, output, console)
+        parse_json_object(factory_kwargs, "--factory-kwargs")
+        use_working_folder()
+    with StageBars(messages()) as bars:
+        results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
+    print_lines(setting(results), *headline(results), f"Report: {output / 'report.html'}")
 
 
-class Bars:
-    """A progress bar for each stage, with what is left of it and what was done last."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:21}"),
-            BarColumn(20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn(
-                "{task.fields[last]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
-            ),
-            expand=True,
-            console=console,
-            speed_estimate_period=600,
-        )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begins(self, stage: str, total: int) -> Callable[[str], None]:
-        """A stage begins; what is given back moves its bar on by one."""
-        task = self._progress.add_task(stage, total=total, last="", visible=total > 0)
-        return lambda last: self._progress.update(task, advance=1, last=last)
+def main() -> None:
+    """Run the command and end the process with its exit status; an error is one line."""
+    statuses = {
+        StudyError: exit_codes.WRONG_USE,
+        ValueError: exit_codes.WRONG_USE,
+        AdaptiveActError: exit_codes.FAILED,
+        OSError: exit_codes.FAILED,
+    }
+    exit_codes.run(app, statuses)
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -166,23 +135,6 @@ def _plan(options: dict[str, Any]) -> Plan:
         training=Training(**chosen(Training)),
         **{name: options[name] for name in ("ablations", "robustness", "cost", "extra_seeds")},
     )
-
-
-def _print(found: Results, output: Path, console: Console) -> None:
-    for line in (setting(found), *headline(found)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Report: {output / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
-
-
-def main() -> None:
-    """Run the command and end the process with its exit status; an error is one line."""
-    try:
-        app()
-    except (AdaptiveActError, ValueError, OSError) as error:
-        Console(stderr=True).print(
-            f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True
-        )
-        sys.exit(WRONG_USE if isinstance(error, StudyError | ValueError) else FAILED)
 
 
 if __name__ == "__main__":

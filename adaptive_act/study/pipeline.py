@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from adaptive_act.study import report, results
 from adaptive_act.study.cost import ROUNDS, cost
@@ -19,38 +18,27 @@ from adaptive_act.study.run import RunResult, start
 RESULTS = "results.json"
 
 
-class Watcher(Protocol):
-    """Somebody who follows the study."""
-
-    def begins(self, stage: str, total: int) -> Callable[[str], None]:
-        """A stage of `total` steps begins; what is given back is called after each, with what was done."""
+OnStage = Callable[[str, int], Callable[[str], None]]
+"""Called with a stage's name and number of steps; its result is called after each step with what was done."""
 
 
-class Nobody:
-    """A watcher who looks away."""
-
-    def begins(self, stage: str, total: int) -> Callable[[str], None]:
-        """Nothing is shown."""
-        return lambda _: None
-
-
-def study(plan: Plan, output: Path, jobs: int | None = None, watcher: Watcher | None = None) -> Results:
+def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage | None = None) -> Results:
     """The results of `plan`, also written to `output` as results.json, report.md and report.html.
 
     Every finished run is kept in `output` and never repeated; the same plan gives the same numbers, measured
     times aside. `jobs` processes train at once (None: one for each core); with more than one, a script that
     calls this needs `if __name__ == "__main__":`. Raises DataError, StudyError, FactoryError or SwapError.
     """
-    watcher = watcher or Nobody()
+    on_stage = on_stage or _ignore_stage
     jobs = jobs or cores()
     data = load(plan.data)
     check(plan, data)
     output.mkdir(parents=True, exist_ok=True)
     specs = run_specs(plan, data.digest)
-    runs = execute(specs, output, jobs, _told(watcher.begins("train", len(specs))))
+    runs = execute(specs, output, jobs, _told(on_stage("train", len(specs))))
     spoilt = len(plan.few_seeds) * len(plan.everyone) if plan.robustness else 0
-    accuracies = corrupted(plan, data, output, jobs, _ticked(watcher.begins("corrupt test samples", spoilt)))
-    costs = cost(plan, data, output, jobs, _ticked(watcher.begins("measure cost", (ROUNDS + 1) * plan.cost)))
+    accuracies = corrupted(plan, data, output, jobs, _ticked(on_stage("corrupt test samples", spoilt)))
+    costs = cost(plan, data, output, jobs, _ticked(on_stage("measure cost", (ROUNDS + 1) * plan.cost)))
     found = gather(plan, data, runs, accuracies, costs)
     results.write(found, output / RESULTS)
     report.write(found, learned_curves(plan, data, output), output)
@@ -76,6 +64,10 @@ def check(plan: Plan, data: Data) -> None:
     for spoilt in {spec.data for spec in specs if spec.seed == plan.seeds[0]}:
         load(spoilt)
     load(run_spec(plan, data.digest, plan.baseline, plan.seeds[0]).data)
+
+
+def _ignore_stage(stage: str, total: int) -> Callable[[str], None]:
+    return lambda _: None
 
 
 def _told(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:

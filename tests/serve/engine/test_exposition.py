@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serve.engine import Engine, Metrics
 from serve.engine.exposition import COUNTS, expose
 from serve.engine.states import ModelStatistics
-from serve.shared.metrics import summed
+from serve.shared.metrics import sum_metrics
 from tests.serve import models
 from tests.serve.engine.asking import ROW, asked, behind, put, settled
 from tests.serve.engine.conftest import Opened
@@ -154,7 +154,7 @@ def test_the_names_stay_when_workers_are_added_up(metrics: Metrics) -> None:
     text = generate_latest(metrics.registry).decode()
     both = [
         sample
-        for family in text_string_to_metric_families(summed([text, text]).decode())
+        for family in text_string_to_metric_families(sum_metrics([text, text]).decode())
         for sample in family.samples
         if sample.name.startswith("nv_")
     ]

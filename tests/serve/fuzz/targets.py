@@ -15,7 +15,7 @@ from serve.engine.manifest import Json
 from serve.engine.signature import Signature, TensorSpec
 from serve.grpc.messages import message_class, parse
 from serve.grpc.tensors import read_infer
-from serve.observe.log_settings import read_changes
+from serve.observe.log_settings import parse_changes
 from serve.protocol.binary import from_binary
 from serve.protocol.compression import decompress
 from serve.protocol.json_text import parse_object
@@ -88,7 +88,7 @@ def _settings(data: bytes) -> None:
     with suppress(EngineError):
         check_unload(given)
     with suppress(EngineError):
-        read_changes(given)
+        parse_changes(given)
 
 
 def _grpc(data: bytes) -> None:

@@ -34,7 +34,7 @@ def test_the_bounds_are_as_stated() -> None:
         f"{MOST_HEADERS} headers, {HEAD_BYTES // 2**10} KiB",
         f"503; {TOLD_CONNECTIONS} beyond that",
         f"{BYTES_PER_SECOND} bytes a second",
-        f"{SMALL_BYTES // 2**20} MiB where no model is asked",
+        f"{SMALL_BYTES // 2**20} MiB if no model is addressed",
         f"{FREE_BYTES // 2**20} MiB, and beyond that {RATIO} times",
         f"{MAX_DEPTH} levels, {MAX_VALUES} values",
         f"| {MAX_STRINGS} | 400 |",

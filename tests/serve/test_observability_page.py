@@ -70,7 +70,7 @@ def test_the_table_of_reasons_has_every_reason() -> None:
 
 
 def test_the_table_of_alerts_has_every_alert() -> None:
-    documented = {row[0].strip("`"): row[2] for row in rows("What to be woken by")}
+    documented = {row[0].strip("`"): row[2] for row in rows("Alerts")}
     assert documented == {rule["alert"]: rule["labels"]["severity"] for rule in ALERTS}
 
 

@@ -52,7 +52,7 @@ def test_the_table_of_statuses_has_every_status() -> None:
 
 def test_the_table_of_paths_has_every_path(client: Client) -> None:
     documented: set[tuple[str, str]] = set()
-    for row in _rows("Asking"):
+    for row in _rows("Requests"):
         method, path = row[0].strip("`").split()
         for variant in (re.sub(r"\[(.*?)\]", "", path), re.sub(r"\[(.*?)\]", r"\1", path)):
             documented.add((method.lower(), variant))

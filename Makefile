@@ -5,7 +5,7 @@ BIN := .venv/bin
 DONE := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint fix bench bench-serving peers fuzz large study docs serve image-test clean
+.PHONY: help install demo quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -23,7 +23,10 @@ demo: install  ## train, export, verify, serve and predict the handwritten digit
 	$(BIN)/python -m examples.digits
 
 test: lint  ## lint, type-check and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical
+
+quick: install  ## run most tests, for the loop of a day (under 3 minutes)
+	$(BIN)/python -m pytest -n logical -m "not slow"
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .
@@ -33,6 +36,9 @@ lint: install  ## check style and types
 fix: install  ## repair what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+client: install  ## write the blocking client from the asynchronous one
+	$(BIN)/python -m tools.generate_client
 
 serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for another folder)
 	$(BIN)/adaptact-serve --models $(or $(MODELS),models)
@@ -79,6 +85,7 @@ study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX
 
 docs: install  ## write docs/activations.md and its picture from the classes, the measured tables into README.md
 	$(BIN)/python docs/families.py
+	$(BIN)/python docs/rooms.py
 	$(BIN)/python docs/activations.py
 	$(BIN)/python docs/readme.py
 

@@ -1,11 +1,11 @@
-"""The client that awaits each answer."""
+"""A client of one server: `Client` blocks until an answer comes, `AsyncClient` awaits it."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
+from tenacity import AsyncRetrying
 
 from serve.client import calls, transport
 from serve.client.calls import ClientCall, Instance, Reply
@@ -18,16 +18,23 @@ from serve.client.replies import (
     Predictions,
     ServerMetadata,
 )
-from serve.client.retry import Failure, Pause, Retry, Send, conversation
+from serve.client.retry import Attempts, Failure, Retry
 from serve.client.tensors import Encoding
-from serve.client.transport import WORLD, LimitedBody, Transport, base_url, basic_auth
+from serve.client.transport import LimitedBody, Transport, base_url, basic_auth
 from serve.engine.signature import Array
 
 T = TypeVar("T")
 
 
 class AsyncClient:
-    """Asks one server, as `Client` does, without blocking the event loop; for one event loop."""
+    """Asks one server, over connections that it keeps open.
+
+    `Client` may be shared between threads, `AsyncClient` between the tasks of one event loop.
+
+    Every method raises `ClientError`, and takes `timeout_seconds` at most, with all its pauses and repeats;
+    None for any time. A request is sent again as `retry` says where that is safe: `load` and `unload` only if
+    no connection was made.
+    """
 
     def __init__(
         self,
@@ -146,33 +153,22 @@ class AsyncClient:
         await self.aclose()
 
     async def _ask(self, call: ClientCall[T]) -> T:
-        steps = conversation(call, self.url, self._timeout_seconds, self._retry, WORLD)
-        came: Reply | Failure | None = None
-        try:
-            while True:
-                step = steps.send(came)
-                if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    came = None
-                else:
-                    came = await self._send(step)
-        except StopIteration as end:
-            answer: T = end.value
-            return answer
+        attempts = Attempts(call, self.url, self._timeout_seconds, self._retry)
+        outcome: Reply | Failure = await AsyncRetrying(**attempts.policy)(self._send, attempts)
+        return attempts.read(outcome)
 
-    async def _send(self, step: Send) -> Reply | Failure:
-        request = transport.make_request(self._http, self.url, step)
-        body = LimitedBody(self._limit_bytes, step.left_seconds)
+    async def _send(self, attempts: Attempts[T]) -> Reply | Failure:
+        left_seconds = attempts.left_seconds()
+        request = transport.make_request(self._http, self.url, attempts.call, left_seconds)
+        body = LimitedBody(self._limit_bytes, left_seconds)
         try:
-            async with asyncio.timeout(step.left_seconds):
+            async with transport.async_time_limit(left_seconds):
                 response = await self._http.send(request, stream=True)
                 try:
                     async for piece in response.aiter_bytes():
                         body.add(piece)
                 finally:
                     await response.aclose()
-        except TimeoutError:
-            return transport.describe_failure(httpx.ReadTimeout(transport.TOO_SLOW))
-        except httpx.RequestError as error:
+        except (httpx.RequestError, TimeoutError) as error:
             return transport.describe_failure(error)
-        return transport.make_reply(response, body.body)
+        return transport.make_reply(response, body.content)

@@ -1,4 +1,4 @@
-"""Each question a server can be asked: what is sent, and how the answer is read; without a connection."""
+"""The calls that a server answers: what is sent, and how the reply is read; without a connection."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ from serve.engine.signature import Array
 
 JSON_BYTES = "inference-header-content-length"
 OK = frozenset({int(HTTPStatus.OK)})
-# What servers of the protocol answer when they are not ready: Triton 400, others 503.
+# The protocol's servers that are not ready answer: Triton 400, others 503.
 READY_OR_NOT = OK | {int(HTTPStatus.BAD_REQUEST), int(HTTPStatus.SERVICE_UNAVAILABLE)}
 THERE_OR_NOT = READY_OR_NOT | {int(HTTPStatus.NOT_FOUND)}
 
@@ -56,9 +56,9 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ClientCall(Generic[T]):
-    """A question. `write` is told how many seconds are left for the answer, None for any number.
+    """A call and how its reply is read. `write` takes the seconds that are left, None for any number.
 
-    One that is `repeatable` may be asked again although it may have been answered already.
+    A `repeatable` call may be sent again although the server may have answered it already.
     """
 
     method: str
@@ -154,17 +154,17 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
         raise InvalidInputError(f"encoding `{encoding}` is none of `binary` and `json`")
     with _require_writable():
         tensors = describe_tensors(inputs, encoding)
-        asked: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
+        options: dict[str, Json] = {"binary_data_output": encoding == "binary", **parameters}
     head: dict[str, Json] = {"inputs": list(tensors.described)}
     if request_id is not None:
         head["id"] = request_id
     if outputs:
-        head["outputs"] = [{"name": each} for each in outputs]
+        head["outputs"] = [{"name": output} for output in outputs]
 
     def write(left_seconds: float | None) -> Body:
         timeout = {} if left_seconds is None else {"timeout": max(1, int(left_seconds * 1e6))}
         with _require_writable():
-            content, size = join_message({**head, "parameters": {**timeout, **asked}}, tensors)
+            content, size = join_message({**head, "parameters": {**timeout, **options}}, tensors)
         return Body(content, size if tensors.tail else None)
 
     return ClientCall("POST", f"{_model_path(name, version)}/infer", read_infer_result, write)
@@ -173,7 +173,7 @@ def infer(  # noqa: PLR0913  # each argument is a field of the message
 def predict(name: str, instances: Sequence[Instance], version: str | None) -> ClientCall[Predictions]:
     """A prediction for each instance."""
     with _require_writable():
-        content = json.dumps({"instances": [_encode_instance(each) for each in instances]}).encode()
+        content = json.dumps({"instances": [_encode_instance(instance) for instance in instances]}).encode()
     path = (
         "/v1/models/" + _quote_name(name) + ("" if version is None else f"/versions/{_quote_name(version)}")
     )
@@ -193,13 +193,13 @@ def read_infer_result(reply: Reply) -> InferResult:
         size = str(len(whole))
     if not (size.isascii() and size.isdigit() and len(size) < 19 and int(size) <= len(whole)):
         raise InvalidReplyError(f"the reply of {len(whole)} bytes says that `{size[:40]}` of them are JSON")
-    said = JsonObject(parse(whole[: int(size)]), "reply")
+    message = JsonObject(parse(whole[: int(size)]), "reply")
     return InferResult(
-        read_tensors(said.objects("outputs"), whole[int(size) :], "output"),
-        said.text("model_name", ""),
-        said.text("model_version", ""),
-        said.text("id", ""),
-        said.object("parameters").plain(),
+        read_tensors(message.objects("outputs"), whole[int(size) :], "output"),
+        message.text("model_name", ""),
+        message.text("model_version", ""),
+        message.text("id", ""),
+        message.object("parameters").plain(),
     )
 
 
@@ -211,20 +211,20 @@ def _encode_instance(value: Instance) -> Json:
         plain: Json = value.tolist()
         return plain
     if isinstance(value, Mapping):
-        return {name: _encode_instance(each) for name, each in value.items()}
-    return [_encode_instance(each) for each in value] if isinstance(value, list) else value
+        return {name: _encode_instance(part) for name, part in value.items()}
+    return [_encode_instance(part) for part in value] if isinstance(value, list) else value
 
 
-def _read_aliases(said: JsonObject) -> dict[str, str]:
-    return {each.text("alias"): each.text("version") for each in said.objects("aliases")}
+def _read_aliases(reply: JsonObject) -> dict[str, str]:
+    return {alias.text("alias"): alias.text("version") for alias in reply.objects("aliases")}
 
 
-def _read_statistics(said: JsonObject) -> list[ModelStatistics]:
-    return [replies.read_model_statistics(each) for each in said.objects("model_stats")]
+def _read_statistics(reply: JsonObject) -> list[ModelStatistics]:
+    return [replies.read_model_statistics(entry) for entry in reply.objects("model_stats")]
 
 
-def _read_list(value: Json, make: Callable[[JsonObject], T]) -> tuple[T, ...]:
-    return tuple(make(each) for each in JsonObject({"index": value}, "reply").objects("index"))
+def _read_list(value: Json, read: Callable[[JsonObject], T]) -> tuple[T, ...]:
+    return tuple(read(entry) for entry in JsonObject({"index": value}, "reply").objects("index"))
 
 
 def _read_fields(reply: Reply) -> JsonObject:

@@ -1,12 +1,12 @@
-"""What can go wrong in asking a server.
+"""Errors of the client.
 
 ClientError
-├── InvalidAddressError     what is no address of a server
+├── InvalidAddressError     not the address of a server
 ├── InvalidHeaderError      a key or header that cannot be sent
 ├── InvalidInputError       the request does not fit the protocol or the model, or is too large
 ├── InvalidFileError        a file that cannot be read or written, or that does not fit the model
-├── InvalidReplyError       what came back is not an answer of the protocol
-├── UnauthorizedError       no key, or one that may not do this
+├── InvalidReplyError       the reply is none of the protocol
+├── UnauthorizedError       no key, or a key without the right to do this
 ├── UnknownModelError       no such model or version, or no such path
 ├── UnsupportedError        a part of the protocol that the server does not offer
 ├── ServerFailedError       the model or the server failed
@@ -23,7 +23,7 @@ SHOWN_CHARACTERS = 2000
 
 
 class ClientError(Exception):
-    """The root, in the server's own words; `status` is its HTTP status, None without an answer."""
+    """The root; the text is the server's own, `status` its HTTP status, None without an answer."""
 
     def __init__(self, message: str, status: int | None = None, retry_after_seconds: float | None = None):
         super().__init__(message)
@@ -32,7 +32,7 @@ class ClientError(Exception):
 
 
 class InvalidAddressError(ClientError):
-    """What is not the address of a server."""
+    """An address that is not a server's."""
 
 
 class InvalidHeaderError(ClientError):
@@ -95,7 +95,7 @@ KINDS: dict[int, type[ClientError]] = {
     HTTPStatus.TOO_MANY_REQUESTS: OverloadedError,
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: InvalidInputError,
     HTTPStatus.NOT_IMPLEMENTED: UnsupportedError,
-    # A proxy's word for a server that is being restarted.
+    # What a proxy answers while the server restarts.
     HTTPStatus.BAD_GATEWAY: UnavailableError,
     HTTPStatus.SERVICE_UNAVAILABLE: UnavailableError,
     HTTPStatus.GATEWAY_TIMEOUT: TimedOutError,
@@ -103,7 +103,7 @@ KINDS: dict[int, type[ClientError]] = {
 
 
 def make_error(status: int, message: str, retry_after_seconds: float | None) -> ClientError:
-    """The error that an answer of this status is."""
+    """The error for an answer of this status."""
     kind = KINDS.get(status)
     if kind is None:
         kind = ServerFailedError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else InvalidReplyError

@@ -1,4 +1,4 @@
-"""What a server says, typed, and read from its JSON with an error that names the field."""
+"""Typed replies of a server, read from JSON with an error that names the wrong field."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 
 class JsonObject:
-    """A JSON object of a reply, whose fields are asked for by type; all raise `InvalidReplyError`."""
+    """A JSON object of a reply, whose fields are read by type; every read raises `InvalidReplyError`."""
 
     def __init__(self, value: Json, where: str) -> None:
         if not isinstance(value, dict):
@@ -37,15 +37,15 @@ class JsonObject:
 
     def wholes(self, name: str) -> tuple[int, ...]:
         """A list of whole numbers, none below -1."""
-        found = self._list(name)
-        numbers = tuple(each for each in found if type(each) is int and each >= -1)
-        return numbers if len(numbers) == len(found) else self._refuse(name, "a list of whole numbers")
+        values = self._list(name)
+        numbers = tuple(value for value in values if type(value) is int and value >= -1)
+        return numbers if len(numbers) == len(values) else self._refuse(name, "a list of whole numbers")
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings; empty where it is missing or null."""
-        found = [] if self._fields.get(name) is None else self._list(name)
-        texts = tuple(each for each in found if isinstance(each, str))
-        return texts if len(texts) == len(found) else self._refuse(name, "a list of strings")
+        values = [] if self._fields.get(name) is None else self._list(name)
+        texts = tuple(value for value in values if isinstance(value, str))
+        return texts if len(texts) == len(values) else self._refuse(name, "a list of strings")
 
     def values(self, name: str) -> list[Json]:
         """A list of anything."""
@@ -58,8 +58,8 @@ class JsonObject:
 
     def objects(self, name: str) -> Iterator["JsonObject"]:
         """A list of objects; empty where it is missing or null."""
-        found = [] if self._fields.get(name) is None else self._list(name)
-        return (JsonObject(each, f"{self._where}.{name}[{place}]") for place, each in enumerate(found))
+        values = [] if self._fields.get(name) is None else self._list(name)
+        return (JsonObject(value, f"{self._where}.{name}[{index}]") for index, value in enumerate(values))
 
     def plain(self) -> dict[str, Json]:
         """All fields."""
@@ -169,50 +169,53 @@ class Predictions:
     labels: tuple[str, ...]
 
 
-def read_server_metadata(said: JsonObject) -> ServerMetadata:
-    """What `GET /v2` says."""
-    return ServerMetadata(said.text("name"), said.text("version"), said.texts("extensions"))
+def read_server_metadata(reply: JsonObject) -> ServerMetadata:
+    """The reply to `GET /v2`."""
+    return ServerMetadata(reply.text("name"), reply.text("version"), reply.texts("extensions"))
 
 
-def read_model_metadata(said: JsonObject) -> ModelMetadata:
-    """What `GET /v2/models/{model}` says."""
+def read_model_metadata(reply: JsonObject) -> ModelMetadata:
+    """The reply to `GET /v2/models/{model}`."""
     return ModelMetadata(
-        said.text("name"),
-        said.texts("versions"),
-        said.text("platform", ""),
-        tuple(map(_read_tensor, said.objects("inputs"))),
-        tuple(map(_read_tensor, said.objects("outputs"))),
+        reply.text("name"),
+        reply.texts("versions"),
+        reply.text("platform", ""),
+        tuple(map(_read_tensor, reply.objects("inputs"))),
+        tuple(map(_read_tensor, reply.objects("outputs"))),
     )
 
 
-def read_model_state(said: JsonObject) -> ModelState:
+def read_model_state(reply: JsonObject) -> ModelState:
     """One entry of `POST /v2/repository/index`."""
     return ModelState(
-        said.text("name"), said.text("version", ""), said.text("state", "UNKNOWN"), said.text("reason", "")
+        reply.text("name"),
+        reply.text("version", ""),
+        reply.text("state", "UNKNOWN"),
+        reply.text("reason", ""),
     )
 
 
-def read_model_statistics(said: JsonObject) -> ModelStatistics:
+def read_model_statistics(reply: JsonObject) -> ModelStatistics:
     """One entry of `GET /v2/models/stats`."""
-    durations = said.object("inference_stats")
+    durations = reply.object("inference_stats")
     return ModelStatistics(
-        said.text("name"),
-        said.text("version", ""),
-        said.whole("last_inference", 0),
-        said.whole("inference_count", 0),
-        said.whole("execution_count", 0),
+        reply.text("name"),
+        reply.text("version", ""),
+        reply.whole("last_inference", 0),
+        reply.whole("inference_count", 0),
+        reply.whole("execution_count", 0),
         {name: _read_duration(durations.object(name)) for name in durations.plain()},
     )
 
 
-def read_predictions(said: JsonObject) -> Predictions:
-    """What `POST /v1/models/{model}:predict` says."""
-    return Predictions(said.values("predictions"), said.texts("labels"))
+def read_predictions(reply: JsonObject) -> Predictions:
+    """The reply to `POST /v1/models/{model}:predict`."""
+    return Predictions(reply.values("predictions"), reply.texts("labels"))
 
 
-def _read_tensor(said: JsonObject) -> TensorMetadata:
-    return TensorMetadata(said.text("name"), said.text("datatype"), said.wholes("shape"))
+def _read_tensor(reply: JsonObject) -> TensorMetadata:
+    return TensorMetadata(reply.text("name"), reply.text("datatype"), reply.wholes("shape"))
 
 
-def _read_duration(said: JsonObject) -> Duration:
-    return Duration(said.whole("count", 0), said.whole("ns", 0))
+def _read_duration(reply: JsonObject) -> Duration:
+    return Duration(reply.whole("count", 0), reply.whole("ns", 0))

@@ -1,10 +1,12 @@
-"""When a request is sent again, after how long, and when to give up."""
+"""When a request is sent again, after how long, and when to give up: what tenacity is told of a call."""
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from time import monotonic, time
+from typing import Any, Generic, TypeVar
 
-from serve.client.calls import Body, ClientCall, Reply
+from tenacity import RetryCallState, retry_if_result, wait_combine, wait_random_exponential
+
+from serve.client.calls import ClientCall, Reply
 from serve.client.errors import (
     ClientError,
     InvalidReplyError,
@@ -15,6 +17,11 @@ from serve.client.errors import (
     parse_retry_after,
 )
 from serve.client.replies import JsonObject, parse
+
+T = TypeVar("T")
+SHOWN_BYTES = 500
+# Eleven days; a socket cannot wait for more than twenty-four.
+LONGEST_SECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,110 +37,97 @@ class Retry:
     largest_seconds: float = 10.0
     patience_seconds: float = 60.0
 
-    def pause_seconds(self, failed: int, error: ClientError, random: Callable[[], float]) -> float | None:
-        """How long to wait after the failure of this number, from 1; None to raise the error."""
-        if failed >= self.attempts:
-            return None
-        asked = error.retry_after_seconds or 0.0
-        if asked > self.patience_seconds:
-            return None
-        bound = min(self.largest_seconds, self.first_seconds * 2.0 ** min(failed - 1, 64))
-        return asked + random() * bound
-
-
-T = TypeVar("T")
-SHOWN_BYTES = 500
-# Eleven days; a socket cannot wait for more than twenty-four.
-LONGEST_SECONDS = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this, and give it so many seconds; None for any number."""
-
-    method: str
-    path: str
-    body: Body
-    left_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait."""
-
-    seconds: float
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No reply came, because of this; `connected` where the server may have read the request."""
+    """No reply came, for this reason; `connected` where the server may have read the request."""
 
     reason: str
     connected: bool
     timed_out: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a conversation needs of the world, so that a test can give it another."""
+class Attempts(Generic[T]):
+    """One call's attempts, which share one time limit."""
 
-    clock: Callable[[], float]
-    """Seconds that only grow."""
-    now: Callable[[], float]
-    """Seconds since 1970."""
-    random: Callable[[], float]
-    """A number from 0 to 1."""
+    def __init__(self, call: ClientCall[T], url: str, timeout_seconds: float | None, retry: Retry) -> None:
+        """The time begins now."""
+        self.call = call
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+        self._retry = retry
+        self._end = None if timeout_seconds is None else monotonic() + timeout_seconds
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The options of tenacity's `Retrying` and `AsyncRetrying`, for what returns a reply or a failure."""
+        return {
+            "retry": retry_if_result(self._may_repeat),
+            "wait": wait_combine(
+                wait_random_exponential(self._retry.first_seconds, self._retry.largest_seconds),
+                self._retry_after_seconds,
+            ),
+            "stop": self._gives_up,
+            "retry_error_callback": _last_outcome,
+        }
+
+    def left_seconds(self) -> float | None:
+        """How long the next attempt may take, None for any time; raises `TimedOutError` for no time."""
+        if self._end is None:
+            return None
+        left = min(self._end - monotonic(), LONGEST_SECONDS)
+        if not left > 0:  # not a number is no time either
+            raise TimedOutError(f"`{self._url}` did not answer within {self._timeout_seconds:g} s")
+        return left
+
+    def read(self, outcome: Reply | Failure) -> T:
+        """The call's answer; raises `ClientError` where the last outcome is none."""
+        if isinstance(outcome, Reply) and outcome.status in self.call.answers:
+            return self.call.read(outcome)
+        raise self._error(outcome)
+
+    def _may_repeat(self, outcome: Reply | Failure) -> bool:
+        """Whether one more attempt is safe, and may help."""
+        if isinstance(outcome, Failure):
+            return not outcome.timed_out and (self.call.repeatable or not outcome.connected)
+        if outcome.status in self.call.answers or not self.call.repeatable:
+            return False
+        return isinstance(self._error(outcome), UnavailableError)
+
+    def _retry_after_seconds(self, state: RetryCallState) -> float:
+        """How long the server asks to wait."""
+        return self._error(_last_outcome(state)).retry_after_seconds or 0.0
+
+    def _gives_up(self, state: RetryCallState) -> bool:
+        return (
+            state.attempt_number >= self._retry.attempts
+            or self._retry_after_seconds(state) > self._retry.patience_seconds
+            or (self._end is not None and monotonic() + state.upcoming_sleep >= self._end)
+        )
+
+    def _error(self, outcome: Reply | Failure) -> ClientError:
+        if isinstance(outcome, Reply):
+            wait = parse_retry_after(outcome.headers.get("retry-after"), time())
+            return make_error(outcome.status, _error_text(outcome), wait)
+        if outcome.timed_out:
+            return TimedOutError(
+                f"`{self._url}` did not answer within {self._timeout_seconds or 0:g} s: {outcome.reason}"
+            )
+        return UnreachableError(f"`{self._url}` cannot be reached: {outcome.reason}")
 
 
-Conversation: TypeAlias = Generator[Send | Pause, Reply | Failure | None, T]
+def _last_outcome(state: RetryCallState) -> Reply | Failure:
+    assert state.outcome is not None  # tenacity asks only once an attempt has ended
+    outcome: Reply | Failure = state.outcome.result()
+    return outcome
 
 
-def conversation(
-    call: ClientCall[T], url: str, timeout_seconds: float | None, retry: Retry, world: Surroundings
-) -> Conversation[T]:
-    """The steps that lead to the call's answer, in at most so many seconds; raises `ClientError`."""
-    end = None if timeout_seconds is None else world.clock() + timeout_seconds
-    failed = 0
-    while True:
-        left = None if end is None else min(end - world.clock(), LONGEST_SECONDS)
-        if left is not None and not left > 0:  # not a number is no time either
-            raise TimedOutError(f"`{url}` did not answer within {timeout_seconds:g} s")
-        came = yield Send(call.method, call.path, call.write(left), left)
-        if isinstance(came, Reply) and came.status in call.answers:
-            return call.read(came)
-        failed += 1
-        error = _error(came, url, timeout_seconds, world)
-        pause = retry.pause_seconds(failed, error, world.random) if _again(call, came, error) else None
-        if pause is None or (end is not None and world.clock() + pause >= end):
-            raise error
-        yield Pause(pause)
-
-
-def _again(call: ClientCall[T], came: Reply | Failure | None, error: ClientError) -> bool:
-    """Whether asking once more is safe, and may help."""
-    if isinstance(came, Failure):
-        return not came.timed_out and (call.repeatable or not came.connected)
-    return call.repeatable and isinstance(error, UnavailableError)
-
-
-def _error(
-    came: Reply | Failure | None, url: str, timeout_seconds: float | None, world: Surroundings
-) -> ClientError:
-    if isinstance(came, Reply):
-        wait = parse_retry_after(came.headers.get("retry-after"), world.now())
-        return make_error(came.status, _said(came), wait)
-    assert isinstance(came, Failure)  # a pause is followed by nothing but another request
-    if came.timed_out:
-        return TimedOutError(f"`{url}` did not answer within {timeout_seconds or 0:g} s: {came.reason}")
-    return UnreachableError(f"`{url}` cannot be reached: {came.reason}")
-
-
-def _said(reply: Reply) -> str:
+def _error_text(reply: Reply) -> str:
     """The server's own words."""
     try:
         text = JsonObject(parse(reply.body), "reply").text("error")
     except InvalidReplyError:
-        # A proxy in between, or a server that is none of the protocol.
+        # A proxy in between, or a server of another protocol.
         text = bytes(reply.body[:SHOWN_BYTES]).decode("utf-8", "replace").strip()
     if text:
         return text

@@ -16,7 +16,7 @@ from serve.protocol.binary import from_binary, shaped, to_binary
 
 Encoding = Literal["binary", "json"]
 MAX_RANK = 32
-# By the kind of a dtype, what JSON's values are in Python: `true` is no 1, and 1.5 no whole number.
+# The Python types of JSON's values, by the kind of a dtype: `true` is no 1, and 1.5 no whole number.
 JSON_TYPES: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}, "O": {str}}
 SIZE = "binary_data_size"
 
@@ -54,7 +54,7 @@ def convert_dtype(name: str, array: Array) -> Array:
     array = np.asarray(array)
     if array.dtype.kind in "US":
         return array.astype(np.object_)
-    if array.dtype.kind == "O" and not all(isinstance(each, str | bytes) for each in array.flat):
+    if array.dtype.kind == "O" and not all(isinstance(value, str | bytes) for value in array.flat):
         raise InvalidInputError(f"input {quoted(name)} has dtype `object` and holds other than texts")
     # The dtype of the ml_dtypes package, which torch and JAX use too; its bits are those of ours.
     if array.dtype.name == "bfloat16":
@@ -64,7 +64,7 @@ def convert_dtype(name: str, array: Array) -> Array:
     if array.dtype not in BY_DTYPE:
         raise InvalidInputError(
             f"input {quoted(name)} has dtype `{array.dtype}`, which the protocol does not have; "
-            f"it has {listed([each.name for each in DATATYPES])}"
+            f"it has {listed([datatype.name for datatype in DATATYPES])}"
         )
     return array
 
@@ -103,7 +103,7 @@ def array_from_json(data: list[Json], datatype: Datatype) -> Array:
     if datatype.dtype == BFLOAT16:
         raise MalformedRequestError("BF16 has no JSON form")
     values = np.array(data, np.object_)
-    wrong = [each for each in values.flat if type(each) not in JSON_TYPES[datatype.dtype.kind]]
+    wrong = [value for value in values.flat if type(value) not in JSON_TYPES[datatype.dtype.kind]]
     if wrong:
         raise MalformedRequestError(f"`{json.dumps(wrong[0])[:40]}` is no value of {datatype.name}")
     try:
@@ -130,7 +130,7 @@ def _list_values(name: str, array: Array) -> list[Json]:
     return values
 
 
-def _find_datatype(name: str, given: str) -> Datatype:
-    if given not in BY_NAME:
-        raise InvalidReplyError(f"tensor {quoted(name)} has an unknown datatype {quoted(given)}")
-    return BY_NAME[given]
+def _find_datatype(tensor: str, name: str) -> Datatype:
+    if name not in BY_NAME:
+        raise InvalidReplyError(f"tensor {quoted(tensor)} has an unknown datatype {quoted(name)}")
+    return BY_NAME[name]

@@ -1,15 +1,17 @@
-"""What both clients hand to httpx, and what they make of its answers and errors."""
+"""How the server is reached: requests, limits and errors of httpx, for both clients."""
 
-import random
+import asyncio
 import re
 import ssl
-import time
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import TypeVar
 
 import httpx
 
-from serve.client.calls import JSON_BYTES, Reply
+from serve.client.calls import JSON_BYTES, ClientCall, Reply
 from serve.client.errors import (
     InvalidAddressError,
     InvalidHeaderError,
@@ -17,15 +19,15 @@ from serve.client.errors import (
     InvalidReplyError,
     UnreachableError,
 )
-from serve.client.retry import Failure, Send, Surroundings
+from serve.client.retry import Failure
 
-WORLD = Surroundings(time.monotonic, time.time, random.random)
 REPLY_LIMIT_BYTES = 2**31
 USER = re.compile(r"(?<=://)[^/?#]*@")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 MOST_PORTS = 65_535
-TOO_SLOW = "the reply came too slowly"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +50,48 @@ class Transport:
         return httpx.Limits(max_connections=self.connections, max_keepalive_connections=self.connections)
 
     def verify(self, url: str) -> ssl.SSLContext | bool:
-        """What httpx takes for its trust; without TLS nothing, since reading the system's takes a while."""
+        """httpx's `verify`; False without TLS, since reading the system's certificates takes a while."""
         return url.lower().startswith("https:") and (self.tls or True)
 
     def all_headers(self, api_key: str | None) -> dict[str, str]:
         """The headers of every request; raises `InvalidHeaderError` for what cannot be one."""
-        said = {"accept-encoding": "gzip, deflate" if self.gzip_replies else "identity"}
+        headers = {"accept-encoding": "gzip, deflate" if self.gzip_replies else "identity"}
         if api_key is not None:
-            # A key that was read from a file has a line's end behind it.
-            said["authorization"] = f"Bearer {api_key.strip()}"
-            _check_header("the API key", "authorization", said["authorization"])
+            # A key that was read from a file ends with a newline.
+            headers["authorization"] = f"Bearer {api_key.strip()}"
+            _check_header("the API key", "authorization", headers["authorization"])
         for name, text in self.headers.items():
             _check_header(f"header {name!r}", name, text)
-        return {**said, **self.headers}
+        return {**headers, **self.headers}
 
 
 class LimitedBody:
-    """A reply's body as it comes, within its limit and its time."""
+    """A reply's body as it comes, within a limit of bytes and one of time."""
 
     def __init__(self, limit_bytes: int, left_seconds: float | None) -> None:
-        self.body = bytearray()
+        """The time begins now."""
+        self.content = bytearray()
         self._limit_bytes = limit_bytes
-        self._end = None if left_seconds is None else WORLD.clock() + left_seconds
+        self._end = None if left_seconds is None else monotonic() + left_seconds
 
     def add(self, piece: bytes) -> None:
-        """Keep the piece; raises `InvalidReplyError`, or httpx's `ReadTimeout`."""
-        self.body += piece
-        if len(self.body) > self._limit_bytes:
+        """Append the piece; raises `InvalidReplyError` or `TimeoutError` beyond a limit."""
+        self.content += piece
+        if len(self.content) > self._limit_bytes:
             raise InvalidReplyError(f"the reply is larger than the limit of {self._limit_bytes} bytes")
         # httpx counts the time of each read, and a server may send a byte a second.
-        if self._end is not None and WORLD.clock() > self._end:
-            raise httpx.ReadTimeout(TOO_SLOW)
+        if self._end is not None and monotonic() > self._end:
+            raise TimeoutError
+
+
+def async_time_limit(seconds: float | None) -> AbstractAsyncContextManager[object]:
+    """The block raises `TimeoutError` after so many seconds, wherever it waits."""
+    return asyncio.timeout(seconds)
+
+
+def time_limit(seconds: float | None) -> AbstractContextManager[object]:
+    """No limit for the block: httpx limits each read of a blocking client, and `LimitedBody` all of them."""
+    return nullcontext()
 
 
 def base_url(url: str) -> str:
@@ -97,27 +110,28 @@ def base_url(url: str) -> str:
 
 
 def basic_auth(url: str) -> tuple[str, str] | None:
-    """The user and the password that the URL names, which are told to the server and to nobody else."""
+    """The user and the password that the URL names; only the server is sent them."""
     parts = httpx.URL(url)
     return (parts.username, parts.password) if parts.userinfo else None
 
 
-def make_request(client: httpx.Client | httpx.AsyncClient, url: str, step: Send) -> httpx.Request:
-    """The step as httpx's request; raises `ClientError` where there can be none."""
+def make_request(
+    client: httpx.Client | httpx.AsyncClient, url: str, call: ClientCall[T], left_seconds: float | None
+) -> httpx.Request:
+    """The call as httpx's request; raises `ClientError` where there can be none."""
+    body = call.write(left_seconds)
     if client.is_closed:
         raise UnreachableError(f"`{url}` cannot be reached: this client is closed")
-    headers = {"content-type": "application/json"}
-    if step.body.json_bytes is not None:
-        headers = {
-            "content-type": "application/octet-stream",
-            JSON_BYTES: str(step.body.json_bytes),
-        }
-    if step.method == "GET":
-        headers = {}
-    timeout = httpx.Timeout(step.left_seconds)
+    headers = {} if call.method == "GET" else {"content-type": "application/json"}
+    if body.json_bytes is not None:
+        headers = {"content-type": "application/octet-stream", JSON_BYTES: str(body.json_bytes)}
     try:
         return client.build_request(
-            step.method, url + step.path, content=step.body.content, headers=headers, timeout=timeout
+            call.method,
+            url + call.path,
+            content=body.content,
+            headers=headers,
+            timeout=httpx.Timeout(left_seconds),
         )
     except httpx.InvalidURL as error:
         raise InvalidInputError(f"the model's name or version makes no URL: {error}") from error
@@ -128,13 +142,15 @@ def make_reply(response: httpx.Response, body: bytearray) -> Reply:
     return Reply(response.status_code, {name.lower(): text for name, text in response.headers.items()}, body)
 
 
-def describe_failure(error: httpx.RequestError) -> Failure:
-    """What an error of httpx says of the request."""
+def describe_failure(error: httpx.RequestError | TimeoutError) -> Failure:
+    """Why no reply came, and how far the request went."""
+    if isinstance(error, TimeoutError):
+        return Failure("the reply came too slowly", connected=True, timed_out=True)
     reason = str(error) or type(error).__name__
     connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return Failure(reason, connected, isinstance(error, httpx.TimeoutException))
 
 
-def _check_header(what: str, name: str, text: str) -> None:
+def _check_header(subject: str, name: str, text: str) -> None:
     if not (HEADER_NAME.fullmatch(name) and HEADER_TEXT.fullmatch(text)):
-        raise InvalidHeaderError(f"{what} cannot be sent: expected printable ASCII characters in one line")
+        raise InvalidHeaderError(f"{subject} cannot be sent: expected printable ASCII characters in one line")

@@ -15,7 +15,7 @@ from adaptive_act.site import Site
 
 HALVES = (torch.float16, torch.bfloat16)
 
-Start = float | Sequence[float] | Tensor
+StartValue = float | Sequence[float] | Tensor
 
 # A fixed point is accepted when the two curves differ by no more than this on PROBE: the rounding of a
 # differently written but equal formula is far below it, any real difference far above.
@@ -69,9 +69,9 @@ class Activation(nn.Module):
         if named != list(cls.learned)[: len(named) if takes_the_rest else None]:
             raise TypeError(f"`{cls.__name__}.formula` takes {named}, but it declares {list(cls.learned)}")
         if "forward" not in vars(cls):
-            cls.forward = _own_forward(cls)  # type: ignore[method-assign, assignment]
+            cls.forward = _make_own_forward(cls)  # type: ignore[method-assign, assignment]
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
         super().__init__()
         unknown = set(values) - set(self.learned)
         if unknown:
@@ -81,11 +81,13 @@ class Activation(nn.Module):
         self.channels = channels
         self.channel_axis = channel_axis
         for name, parameter in self.learned.items():
-            start = _vector(values.get(name, parameter.init), channels, f"{type(self).__name__}.{name}")
+            start = _to_vector(values.get(name, parameter.init), channels, f"{type(self).__name__}.{name}")
             if parameter.positive and not (start > 0).all():
                 raise ValueError(f"`{type(self).__name__}.{name}` must start above 0, got {start.tolist()}")
             raw = start.log() if parameter.positive else start
-            self.register_parameter(_stored(name, parameter), nn.Parameter(raw.to(torch.get_default_dtype())))
+            self.register_parameter(
+                _stored_name(name, parameter), nn.Parameter(raw.to(torch.get_default_dtype()))
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """The formula at the learned values; x has any shape with `channels` along `channel_axis`."""
@@ -126,9 +128,9 @@ class Activation(nn.Module):
         """A copy whose values are constants: no parameters, nothing left to compute from them."""
         folded = copy.deepcopy(self)
         for name, parameter in self.learned.items():
-            if _stored(name, parameter) in folded._parameters:
-                delattr(folded, _stored(name, parameter))
-                folded.register_buffer(_constant(name), self._value(name).detach().clone())
+            if _stored_name(name, parameter) in folded._parameters:
+                delattr(folded, _stored_name(name, parameter))
+                folded.register_buffer(_constant_name(name), self._value(name).detach().clone())
         for name, child in self.named_children():
             if isinstance(child, Activation):
                 setattr(folded, name, child.folded())
@@ -149,7 +151,9 @@ class Activation(nn.Module):
         """
         point = cls.fixed_points.get(type(plain))
         if point is None:
-            raise FixedPointError(f"`{cls.__name__}` has no fixed point at `{plain}`; {_known_points(cls)}")
+            raise FixedPointError(
+                f"`{cls.__name__}` has no fixed point at `{plain}`; {_describe_fixed_points(cls)}"
+            )
         values = {name: getattr(plain, v) if isinstance(v, str) else v for name, v in point.items()}
         for name, value in values.items():
             if cls.learned[name].positive and not (torch.as_tensor(value) > 0).all():
@@ -163,23 +167,23 @@ class Activation(nn.Module):
         if not difference <= SAME:
             raise FixedPointError(
                 f"`{cls.__name__}` equals `{plain}` at no parameter values (the nearest known differs by "
-                f"{difference:.2g}); {_known_points(cls)} with torch's default arguments"
+                f"{difference:.2g}); {_describe_fixed_points(cls)} with torch's default arguments"
             )
         return activation
 
     def extra_repr(self) -> str:
         """The values, or their range over the channels."""
-        shown = [f"{name}={_span(self._value(name))}" for name in self.learned]
+        shown = [f"{name}={_format_range(self._value(name))}" for name in self.learned]
         shown += [f"{name}={option!r}" for name, option in self.options().items()]
         per_channel = [f"channels={self.channels}, axis={self.channel_axis}"] if self.channels else []
         return ", ".join(per_channel + shown)
 
     def _value(self, name: str) -> Tensor:
         parameter = self.learned[name]
-        constant: Tensor | None = self._buffers.get(_constant(name))
+        constant: Tensor | None = self._buffers.get(_constant_name(name))
         if constant is not None:
             return constant
-        raw: Tensor = getattr(self, _stored(name, parameter))
+        raw: Tensor = getattr(self, _stored_name(name, parameter))
         return raw.exp() if parameter.positive else raw
 
     def _broadcast(self, value: Tensor, x: Tensor) -> Tensor:
@@ -205,7 +209,7 @@ def named_activations(model: nn.Module) -> dict[str, Activation]:
     return found
 
 
-def _own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor]:
+def _make_own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor]:
     """`Activation.forward` as code of its own: torch.compile bounds the compiled forms of a code object."""
     shared = Activation.forward
     code = shared.__code__.replace(co_qualname=f"{cls.__qualname__}.forward")
@@ -214,15 +218,15 @@ def _own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor
     return own
 
 
-def _stored(name: str, parameter: Learned) -> str:
+def _stored_name(name: str, parameter: Learned) -> str:
     return f"log_{name}" if parameter.positive else name
 
 
-def _constant(name: str) -> str:
+def _constant_name(name: str) -> str:
     return f"{name}_constant"
 
 
-def _vector(start: Start, channels: int | None, where: str) -> Tensor:
+def _to_vector(start: StartValue, channels: int | None, where: str) -> Tensor:
     """The starting values in float64, [1] or [channels]."""
     size = channels or 1
     given = torch.as_tensor(start, dtype=torch.float64, device="cpu").detach().clone().reshape(-1)
@@ -239,11 +243,11 @@ def _largest_difference(activation: Activation, plain: nn.Module) -> float:
     return float((activation.curve(PROBE) - expected).abs().max())
 
 
-def _known_points(cls: type[Activation]) -> str:
+def _describe_fixed_points(cls: type[Activation]) -> str:
     names = ", ".join(f"`{plain.__name__}`" for plain in cls.fixed_points)
     return f"it has one at {names}" if names else "it has none at any plain torch activation"
 
 
-def _span(value: Tensor) -> str:
+def _format_range(value: Tensor) -> str:
     low, high = value.detach().min().item(), value.detach().max().item()
     return f"{low:.4g}" if low == high else f"{low:.4g}..{high:.4g}"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def in_a_graph() -> bool:
+def is_in_graph() -> bool:
     """Whether the plain expression is wanted: compiling, tracing, exporting, or a function transform."""
     return (
         torch.compiler.is_compiling()
@@ -22,16 +22,16 @@ def in_a_graph() -> bool:
     )
 
 
-def as_numbers(x: Tensor, *parameters: Tensor) -> bool:
+def is_scalar_on_cpu(x: Tensor, *parameters: Tensor) -> bool:
     """Whether the parameters can be read as numbers, which torch's fused kernels take: shared, on the CPU.
 
     On a GPU reading a number would wait for all work before it.
     """
     shared = all(parameter.numel() == 1 for parameter in parameters)
-    return shared and x.device.type == "cpu" and not in_a_graph()
+    return shared and x.device.type == "cpu" and not is_in_graph()
 
 
-def inner(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
+def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
     """The sum of a * b over what a parameter shaped as `like` shares; without a product in memory if all."""
     alike = a.is_contiguous() and b.is_contiguous() and a.dtype in (torch.float32, torch.float64)
     if like.dim() == 0 and alike:
@@ -41,7 +41,7 @@ def inner(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
 
 def clip(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """`x.clamp(low, high)` for low ≤ high, broadcastable to x; a bound gets the gradient from beyond it."""
-    if in_a_graph():
+    if is_in_graph():
         return x.clamp(low, high)
     clipped: Tensor = _Clip.apply(x, low, high)  # type: ignore[no-untyped-call]
     return clipped
@@ -51,20 +51,20 @@ class _Clip(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
         ctx.save_for_backward(x, low, high)
-        return x.clamp(low.item(), high.item()) if as_numbers(x, low, high) else x.clamp(low, high)
+        return x.clamp(low.item(), high.item()) if is_scalar_on_cpu(x, low, high) else x.clamp(low, high)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         x, low, high = ctx.saved_tensors
-        below, above = _outside(gradient, x, low, high)
+        below, above = _split_outside(gradient, x, low, high)
         of_low = below.sum_to_size(low.shape) if ctx.needs_input_grad[1] else None
         of_high = above.sum_to_size(high.shape) if ctx.needs_input_grad[2] else None
         return gradient - below - above, of_low, of_high
 
 
-def _outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+def _split_outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient where x < low, and where x > high; 0 elsewhere."""
-    if not as_numbers(x, low, high):
+    if not is_scalar_on_cpu(x, low, high):
         return gradient * (x < low), gradient * (x > high)
     # torch's fused kernels: one vectorised pass each.
     below = torch.ops.aten.hardtanh_backward(gradient, x, -math.inf, low.item())
@@ -74,7 +74,7 @@ def _outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Te
 
 def negative_part(x: Tensor) -> Tensor:
     """`x.clamp(max=0)`, which is min(0, x), with gradient 1 at and below zero."""
-    if in_a_graph():
+    if is_in_graph():
         return x.clamp(max=0)
     part: Tensor = _NegativePart.apply(x)  # type: ignore[no-untyped-call]
     return part
@@ -85,7 +85,7 @@ def two_slopes(x: Tensor, below: Tensor) -> Tensor:
 
     For a shared slope on the CPU only x is kept for the backward pass.
     """
-    if not as_numbers(x, below):
+    if not is_scalar_on_cpu(x, below):
         return torch.relu(x) + below * negative_part(x)
     sloped: Tensor = _TwoSlopes.apply(x, below)  # type: ignore[no-untyped-call]
     return sloped
@@ -93,7 +93,7 @@ def two_slopes(x: Tensor, below: Tensor) -> Tensor:
 
 def two_lines(x: Tensor, above: Tensor, below: Tensor) -> Tensor:
     """`above * torch.relu(x) + below * x.clamp(max=0)`; only x is kept for the backward pass."""
-    if in_a_graph():
+    if is_in_graph():
         return above * torch.relu(x) + below * x.clamp(max=0)
     bent: Tensor = _TwoLines.apply(x, above, below)  # type: ignore[no-untyped-call]
     return bent
@@ -134,7 +134,7 @@ class _TwoSlopes(torch.autograd.Function):
             of_x = torch.ops.aten.threshold_backward(gradient, x, 0) + below * gradient_below(gradient, x)
         else:
             of_x = torch.ops.aten.leaky_relu_backward(gradient, x, below.item(), False)
-        of_below = inner(gradient, negative_part(x), below) if ctx.needs_input_grad[1] else None
+        of_below = sum_product(gradient, negative_part(x), below) if ctx.needs_input_grad[1] else None
         return of_x, of_below
 
 
@@ -149,7 +149,7 @@ class _TwoLines(torch.autograd.Function):
         x, above, below = ctx.saved_tensors
         right = torch.ops.aten.threshold_backward(gradient, x, 0)
         left = gradient_below(gradient, x)
-        of_above, of_below = inner(right, x, above), inner(left, x, below)
+        of_above, of_below = sum_product(right, x, above), sum_product(left, x, below)
         if torch.is_grad_enabled():  # to be differentiated again
             return right * above + left * below, of_above, of_below
         return right.mul_(above).addcmul_(left, below), of_above, of_below
@@ -157,12 +157,12 @@ class _TwoLines(torch.autograd.Function):
 
 def cube(x: Tensor) -> Tensor:
     """`x * x * x`."""
-    return x * x * x if in_a_graph() else x.pow(3)
+    return x * x * x if is_in_graph() else x.pow(3)
 
 
 def cubic_right(x: Tensor, linear: Tensor, cubic: Tensor) -> Tensor:
     """`linear * torch.relu(x) + cubic * torch.relu(x) ** 3`; only x is kept for the backward pass."""
-    if in_a_graph():
+    if is_in_graph():
         right = torch.relu(x)
         return linear * right + cubic * (right * right * right)
     curved: Tensor = _CubicRight.apply(x, linear, cubic)  # type: ignore[no-untyped-call]
@@ -182,7 +182,7 @@ class _CubicRight(torch.autograd.Function):
         x, linear, cubic = ctx.saved_tensors
         right = torch.relu(x)
         scaled = right * right * gradient
-        of_linear, of_cubic = inner(gradient, right, linear), inner(scaled, right, cubic)
+        of_linear, of_cubic = sum_product(gradient, right, linear), sum_product(scaled, right, cubic)
         if torch.is_grad_enabled():  # to be differentiated again
             slope = 3 * cubic * scaled + linear * gradient
         else:
@@ -195,7 +195,7 @@ def elu_below(x: Tensor, depth: Tensor, rate: Tensor) -> Tensor:
 
     For shared parameters on the CPU only x is kept for the backward pass.
     """
-    if not as_numbers(x, depth, rate):
+    if not is_scalar_on_cpu(x, depth, rate):
         return torch.relu(x) + depth * torch.expm1(rate * negative_part(x))
     curved: Tensor = _EluBelow.apply(x, depth, rate)  # type: ignore[no-untyped-call]
     return curved
@@ -215,11 +215,11 @@ class _EluBelow(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated again, also by the parameters
             falling = gradient_below(gradient * depth * rate * torch.exp(rate * low), x)
             of_x = torch.ops.aten.threshold_backward(gradient, x, 0) + falling
-            of_rate = inner(falling, low, rate) / rate
+            of_rate = sum_product(falling, low, rate) / rate
         else:
             of_x = torch.ops.aten.elu_backward(gradient, depth.item(), 1.0, rate.item(), False, x)
-            of_rate = inner(of_x, low, rate) / rate
-        return of_x, inner(gradient, torch.expm1(rate * low), depth), of_rate
+            of_rate = sum_product(of_x, low, rate) / rate
+        return of_x, sum_product(gradient, torch.expm1(rate * low), depth), of_rate
 
 
 def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
@@ -227,7 +227,7 @@ def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
 
     For shared parameters on the CPU only x is kept for the backward pass.
     """
-    if not as_numbers(x, slope, *bends, *knots):
+    if not is_scalar_on_cpu(x, slope, *bends, *knots):
         total = slope * x
         for bend, knot in zip(bends, knots, strict=True):
             total = total + bend * torch.relu(x - knot)
@@ -260,9 +260,9 @@ class _Hinges(torch.autograd.Function):
                 torch.ops.aten.threshold_backward(gradient, x, knot.item(), grad_input=passed)
                 of_x.add_(passed, alpha=bend.item())
             through = passed.sum()
-            of_bends.append(inner(passed, x, bend) - knot * through)
+            of_bends.append(sum_product(passed, x, bend) - knot * through)
             of_knots.append(-bend * through)
-        return of_x, inner(gradient, x, slope), torch.stack(of_bends), torch.stack(of_knots)
+        return of_x, sum_product(gradient, x, slope), torch.stack(of_bends), torch.stack(of_knots)
 
 
 def hypotenuse(x: Tensor, side: Tensor) -> Tensor:

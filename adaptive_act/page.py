@@ -20,6 +20,8 @@ LARGEST_SVG = 400_000
 _PIXELS_PER_INCH = 150
 _NUMBER = re.compile(r"[-+−±<>≤≥~]?\s*(\d|nan$|inf$)")
 _EMPTY = {"", "–", "-"}
+FIGURES = "figures"
+_MARKDOWN_PIXELS_PER_INCH = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Table:
     def numeric(self) -> tuple[bool, ...]:
         """For each column whether it holds numbers."""
         columns = [[str(row[place]) for row in self.rows] for place in range(len(self.header))]
-        return tuple(_all_numbers(cells) for cells in columns)
+        return tuple(_is_numeric(cells) for cells in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ class Picture:
     @property
     def source(self) -> str:
         """The drawing as a data address: SVG, or PNG where that would be larger than LARGEST_SVG."""
-        drawing = _saved(self.figure, "svg")
+        drawing = _save_figure(self.figure, "svg")
         if len(drawing) <= LARGEST_SVG:
-            return _address("image/svg+xml", drawing)
-        return _address("image/png", _saved(self.figure, "png"))
+            return _data_url("image/svg+xml", drawing)
+        return _data_url("image/png", _save_figure(self.figure, "png"))
 
 
 Part = Text | Table | Picture
@@ -84,7 +86,7 @@ class Section:
     parts: Sequence[Part]
 
 
-def page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+def render_html(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
     """The report as HTML: equal content gives equal text, whatever the day and the machine.
 
     All text is escaped. Drawings are images within the file, each on white in the light and the dark scheme.
@@ -102,12 +104,12 @@ def page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
     return environment.from_string(template).render(title=title, subtitle=subtitle, sections=sections)
 
 
-def _all_numbers(cells: Sequence[str]) -> bool:
+def _is_numeric(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() not in _EMPTY]
     return bool(filled) and all(_NUMBER.match(cell.strip()) for cell in filled)
 
 
-def _saved(figure: "Figure", file_format: str) -> bytes:
+def _save_figure(figure: "Figure", file_format: str) -> bytes:
     import matplotlib  # noqa: PLC0415  # costs 0.5 s to import
 
     # The salt makes the ids in the drawing follow from its content; the file names no date and no program.
@@ -120,50 +122,46 @@ def _saved(figure: "Figure", file_format: str) -> bytes:
     return written.getvalue()
 
 
-def _address(media_type: str, content: bytes) -> str:
+def _data_url(media_type: str, content: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-FIGURES = "figures"
-_MARKDOWN_PIXELS_PER_INCH = 130
-
-
-def markdown(title: str, sections: Sequence[Section], folder: Path) -> str:
+def render_markdown(title: str, sections: Sequence[Section], folder: Path) -> str:
     """The report as Markdown; its pictures are written to `folder`/figures and named relative to `folder`."""
     (folder / FIGURES).mkdir(parents=True, exist_ok=True)
     blocks = [f"# {title}"]
     for section in sections:
         blocks.append(f"## {section.title}")
         blocks += [
-            _block(part, f"{_slug(section.title)}-{place}", folder)
+            _render_part(part, f"{_make_slug(section.title)}-{place}", folder)
             for place, part in enumerate(section.parts)
         ]
     return "\n\n".join(blocks) + "\n"
 
 
-def _block(part: Part, name: str, folder: Path) -> str:
+def _render_part(part: Part, name: str, folder: Path) -> str:
     if isinstance(part, Table):
-        return _table(part)
+        return _render_table(part)
     if isinstance(part, Picture):
         relative = f"{FIGURES}/{name}.png"
         with replace_file(folder / relative) as file:
             part.figure.savefig(
                 file, format="png", dpi=_MARKDOWN_PIXELS_PER_INCH, metadata={"Software": None}
             )
-        return f"![{_escaped(part.caption)}]({relative})\n\n{_escaped(part.caption)}"
-    return _escaped(part.paragraph)
+        return f"![{_escape_markdown(part.caption)}]({relative})\n\n{_escape_markdown(part.caption)}"
+    return _escape_markdown(part.paragraph)
 
 
-def _table(table: Table) -> str:
+def _render_table(table: Table) -> str:
     marks = ["---:" if numeric else "---" for numeric in table.numeric]
-    rows = [table.header, marks, *([_escaped(str(cell)) for cell in row] for row in table.rows)]
+    rows = [table.header, marks, *([_escape_markdown(str(cell)) for cell in row] for row in table.rows)]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{lines}\n\n{_escaped(table.caption)}" if table.caption else lines
+    return f"{lines}\n\n{_escape_markdown(table.caption)}" if table.caption else lines
 
 
-def _escaped(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\|<>\[\]*_`])", r"\\\1", escape(text, longest=None))
 
 
-def _slug(title: str) -> str:
+def _make_slug(title: str) -> str:
     return re.sub(r"\W+", "-", title.lower()).strip("-")

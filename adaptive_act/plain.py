@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Description = Mapping[str, Any]
+
 
 class QuickGELU(nn.Module):
     """x · sigmoid(1.702x): the fast approximation of GELU that CLIP and its kin use, which torch lacks."""
@@ -58,8 +60,6 @@ _TABLE = (
 PLAIN: Mapping[str, Plain] = {plain.name: plain for plain in _TABLE}
 FUNCTIONS: Mapping[Callable[..., Any], Plain] = {f: plain for plain in _TABLE for f in plain.functions}
 METHODS: Mapping[str, Plain] = {method: plain for plain in _TABLE for method in plain.methods}
-
-Description = Mapping[str, Any]
 
 
 def describe(module: nn.Module) -> Description:

@@ -6,13 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.activations.exponential import PELU
 from adaptive_act.activations.rectified import PReLU
 from adaptive_act.kernels import cube, cubic_right
 from adaptive_act.plain import PLAIN, Description, build, describe
 
-_NOWHERE = {"w_tanh": 0.0, "w_elu": 0.0, "w_relu": 0.0, "w_identity": 0.0, "w_silu": 0.0}
+_ABU_ZERO = {"w_tanh": 0.0, "w_elu": 0.0, "w_relu": 0.0, "w_identity": 0.0, "w_silu": 0.0}
+Side = Literal["positive", "both"]
+NEAAF_BASES: dict[str, type[nn.Module]] = {
+    "ReLU": nn.ReLU,
+    "PReLU": PReLU,
+    "ELU": nn.ELU,
+    "PELU": PELU,
+    "SiLU": nn.SiLU,
+}
 
 
 class ABU(Activation):
@@ -24,13 +32,13 @@ class ABU(Activation):
     Source: Sütfeld et al. 2018, https://arxiv.org/abs/1806.10064 (the unrestricted variant)
     """
 
-    learned = {name: Learned(0.2) for name in _NOWHERE}
+    learned = {name: Learned(0.2) for name in _ABU_ZERO}
     fixed_points = {
-        nn.Tanh: _NOWHERE | {"w_tanh": 1.0},
-        nn.ELU: _NOWHERE | {"w_elu": 1.0},
-        nn.ReLU: _NOWHERE | {"w_relu": 1.0},
-        nn.Identity: _NOWHERE | {"w_identity": 1.0},
-        nn.SiLU: _NOWHERE | {"w_silu": 1.0},
+        nn.Tanh: _ABU_ZERO | {"w_tanh": 1.0},
+        nn.ELU: _ABU_ZERO | {"w_elu": 1.0},
+        nn.ReLU: _ABU_ZERO | {"w_relu": 1.0},
+        nn.Identity: _ABU_ZERO | {"w_identity": 1.0},
+        nn.SiLU: _ABU_ZERO | {"w_silu": 1.0},
     }
     onnx_ops = (
         *("Tanh", "Elu", "Sigmoid", "Relu", "Mul", "Add", "Mul"),
@@ -65,7 +73,7 @@ class Affine(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "Tanh",
-        **values: Start,
+        **values: StartValue,
     ) -> None:
         super().__init__(channels, channel_axis, **values)
         self.base = build(base)
@@ -102,7 +110,7 @@ class DynActivation(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "Mish",
-        **values: Start,
+        **values: StartValue,
     ) -> None:
         super().__init__(channels, channel_axis, **values)
         self.base = build(base)
@@ -117,16 +125,6 @@ class DynActivation(Activation):
     @classmethod
     def options_from(cls, plain: nn.Module) -> dict[str, Any]:
         return {} if isinstance(plain, nn.Identity) else {"base": plain}
-
-
-Side = Literal["positive", "both"]
-BASES: dict[str, type[nn.Module]] = {
-    "ReLU": nn.ReLU,
-    "PReLU": PReLU,
-    "ELU": nn.ELU,
-    "PELU": PELU,
-    "SiLU": nn.SiLU,
-}
 
 
 class NEAAF(Activation):
@@ -156,7 +154,7 @@ class NEAAF(Activation):
         base: str | type[nn.Module] | nn.Module = "ReLU",
         side: Side = "positive",
         gamma: float = 0.1,
-        **values: Start,
+        **values: StartValue,
     ) -> None:
         if side not in ("positive", "both"):
             raise ValueError(f"`NEAAF` expects side `positive` or `both`, got `{side}`")
@@ -165,7 +163,7 @@ class NEAAF(Activation):
         super().__init__(channels, channel_axis, **values)
         self.side: Side = side
         self.gamma = float(gamma)
-        self.base = _base(base, channels, channel_axis)
+        self.base = _build_base(base, channels, channel_axis)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         if self.side == "positive" and isinstance(self.base, nn.ReLU):
@@ -183,12 +181,14 @@ class NEAAF(Activation):
         return {"base": PReLU.at_fixed_point(plain) if learned_slope else type(plain)}
 
 
-def _base(base: str | type[nn.Module] | nn.Module, channels: int | None, channel_axis: int) -> nn.Module:
+def _build_base(
+    base: str | type[nn.Module] | nn.Module, channels: int | None, channel_axis: int
+) -> nn.Module:
     """The base as a module of its own, with the granularity of the whole where it learns."""
     values = base.values() if isinstance(base, Activation) else {}
     kind = base if isinstance(base, str | type) else type(base)
     name = kind if isinstance(kind, str) else kind.__name__
-    if name not in BASES:
-        raise ValueError(f"`NEAAF` expects a base among {list(BASES)}, got `{name}`")
-    found = BASES[name]
+    if name not in NEAAF_BASES:
+        raise ValueError(f"`NEAAF` expects a base among {list(NEAAF_BASES)}, got `{name}`")
+    found = NEAAF_BASES[name]
     return found(channels, channel_axis, **values) if issubclass(found, Activation) else found()

@@ -30,10 +30,10 @@ class Entry:
 
 def catalogue() -> tuple[Entry, ...]:
     """Every activation of this package, in alphabetical order whatever the case."""
-    return tuple(_entry(name, ACTIVATIONS[name]) for name in sorted(ACTIVATIONS, key=str.lower))
+    return tuple(_make_entry(name, ACTIVATIONS[name]) for name in sorted(ACTIVATIONS, key=str.lower))
 
 
-def _entry(name: str, kind: type[Activation]) -> Entry:
+def _make_entry(name: str, kind: type[Activation]) -> Entry:
     text = inspect.cleandoc(kind.__doc__ or "")
     formula, _, summary = text.splitlines()[0].rpartition(": ")
     source = re.search(r"^Source: (.*?)(\n\n|\Z)", text, re.DOTALL | re.MULTILINE)

@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.kernels import elu_below, negative_part, two_slopes
+
+# The constants that torch's SELU holds.
+_SELU_ALPHA, _SELU_GAMMA = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 
 class MPELU(Activation):
@@ -66,10 +69,6 @@ class PREU(Activation):
         return alpha * (x * torch.exp(beta * negative_part(x)))
 
 
-# The constants that torch's SELU holds.
-_ALPHA, _GAMMA = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
-
 class PSELU(Activation):
     """γ · x for x ≥ 0, γα · (exp(x) − 1) for x < 0: SELU whose scale and depth are learned.
 
@@ -79,9 +78,9 @@ class PSELU(Activation):
     Source: after Klambauer et al. 2017, https://arxiv.org/abs/1706.02515, with its constants learned
     """
 
-    learned = {"gamma": Learned(_GAMMA, positive=True), "alpha": Learned(_ALPHA)}
+    learned = {"gamma": Learned(_SELU_GAMMA, positive=True), "alpha": Learned(_SELU_ALPHA)}
     fixed_points = {
-        nn.SELU: {"gamma": _GAMMA, "alpha": _ALPHA},
+        nn.SELU: {"gamma": _SELU_GAMMA, "alpha": _SELU_ALPHA},
         nn.ELU: {"gamma": 1.0, "alpha": "alpha"},
         nn.CELU: {"gamma": 1.0, "alpha": 1.0},
         nn.ReLU: {"gamma": 1.0, "alpha": 0.0},
@@ -124,7 +123,7 @@ class XIELU(Activation):
     onnx_ops = ("Relu", "Mul", "Sub", "Mul", "Elu", "Mul", "Add")
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, beta: float = 0.5, **values: Start
+        self, channels: int | None = None, channel_axis: int = 1, beta: float = 0.5, **values: StartValue
     ) -> None:
         super().__init__(channels, channel_axis, **values)
         self.beta = float(beta)

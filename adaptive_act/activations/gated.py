@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.plain import QuickGELU
+
+# erf(exp(2)) is 1 in float64 too: a larger exponent changes nothing, and would overflow.
+ERFACT_LARGEST_EXPONENT = 2.0
 
 
 class Swish(Activation):
@@ -131,10 +134,6 @@ class BetaMish(Activation):
         return F.mish(beta * x) / beta
 
 
-# erf(exp(2)) is 1 in float64 too: a larger exponent changes nothing, and would overflow.
-LARGEST_EXPONENT = 2.0
-
-
 class ErfAct(Activation):
     """x · erf(α · exp(βx)): a gate of the error function over an exponential.
 
@@ -149,7 +148,7 @@ class ErfAct(Activation):
     onnx_ops = ("Mul", "Add", "Clip", "Exp", "Erf", "Mul")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        exponent = F.hardtanh(beta * x + alpha.log(), -math.inf, LARGEST_EXPONENT)
+        exponent = F.hardtanh(beta * x + alpha.log(), -math.inf, ERFACT_LARGEST_EXPONENT)
         return x * torch.erf(exponent.exp())
 
 
@@ -202,7 +201,11 @@ class ScaledGELU(Activation):
     onnx_ops = ("Mul", "Gelu", "Mul")
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, approximate: str = "none", **values: Start
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        approximate: str = "none",
+        **values: StartValue,
     ) -> None:
         if approximate not in ("none", "tanh"):
             raise ValueError(f"`ScaledGELU` expects approximate `none` or `tanh`, got `{approximate}`")

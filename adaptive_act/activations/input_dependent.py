@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.kernels import negative_part
 
 NARROWEST = 4
 """The fewest units between a hyper-network's two layers."""
 
 
-def counted(kind: type[Activation], channels: int | None) -> int:
+def require_channels(kind: type[Activation], channels: int | None) -> int:
     """The number of channels; raises ValueError where none is given, since the layers need their sizes."""
     if not channels:
         raise ValueError(
@@ -24,7 +24,7 @@ def counted(kind: type[Activation], channels: int | None) -> int:
     return channels
 
 
-def channel_axis(x: Tensor, activation: Activation) -> int:
+def find_channel_axis(x: Tensor, activation: Activation) -> int:
     """The channel axis of x, counted from the front.
 
     Raises ValueError where x has other channels than the activation, or no batch before them.
@@ -38,28 +38,28 @@ def channel_axis(x: Tensor, activation: Activation) -> int:
     return axis
 
 
-def pooled(x: Tensor, activation: Activation) -> Tensor:
+def pool(x: Tensor, activation: Activation) -> Tensor:
     """The mean of each channel of each sample, [N, C]; x is [N, C], [N, C, ...] or [N, ..., C]."""
-    axis = channel_axis(x, activation)
+    axis = find_channel_axis(x, activation)
     rest = [other for other in range(1, x.dim()) if other != axis]
     return x.mean(rest) if rest else x
 
 
-def spread(values: Tensor, x: Tensor, activation: Activation) -> Tensor:
+def align_channels(values: Tensor, x: Tensor, activation: Activation) -> Tensor:
     """Values [N, n] in x's dtype, n along its channel axis: with n = C they meet x at sample and channel."""
-    axis, values = channel_axis(x, activation), values.to(x.dtype)
+    axis, values = find_channel_axis(x, activation), values.to(x.dtype)
     ones = (*(1,) * (axis - 1), values.shape[1], *(1,) * (x.dim() - axis - 1))
     return values if x.dim() == 2 else values.reshape(-1, *ones)
 
 
-def bottleneck(channels: int, reduction: int) -> int:
+def bottleneck_width(channels: int, reduction: int) -> int:
     """The units between a hyper-network's layers; raises ValueError where the reduction is not from 1 up."""
     if reduction < 1:
         raise ValueError(f"expected a reduction of at least 1, got {reduction}")
     return max(channels // reduction, NARROWEST)
 
 
-def silent(layer: nn.Linear) -> nn.Linear:
+def zero_init(layer: nn.Linear) -> nn.Linear:
     """The layer with its weights and biases at zero: it gives 0 until it has learned otherwise."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -109,9 +109,9 @@ class APReLU(Activation):
         *("Mul", "Tanh", "Mul", "Add", "Mul", "Add"),
     )
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
         super().__init__(channels, channel_axis, **values)
-        count = counted(type(self), channels)
+        count = require_channels(type(self), channels)
         self.squeeze = nn.Linear(2 * count, count, bias=False)
         self.squeeze_norm = Norm(count)
         self.excite = nn.Linear(count, count, bias=False)
@@ -120,9 +120,9 @@ class APReLU(Activation):
 
     def formula(self, x: Tensor, a: Tensor) -> Tensor:
         sides = (torch.relu(x), negative_part(x))
-        seen = torch.cat([pooled(side, self) for side in sides], dim=1).to(self.squeeze.weight.dtype)
+        seen = torch.cat([pool(side, self) for side in sides], dim=1).to(self.squeeze.weight.dtype)
         hidden = torch.relu(self.squeeze_norm(self.squeeze(seen)))
-        z = spread(self.excite_norm(self.excite(hidden)), x, self)
+        z = align_channels(self.excite_norm(self.excite(hidden)), x, self)
         return sides[0] + (a + torch.tanh(z / 2) / 2) * sides[1]
 
 
@@ -143,12 +143,12 @@ class Dice(Activation):
     fixed_points = {nn.Identity: {"alpha": 1.0}}
     onnx_ops = ("BatchNormalization", "Sigmoid", "Mul", "Add", "Mul")
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: Start) -> None:
+    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
         super().__init__(channels, channel_axis, **values)
-        self.norm = Norm(counted(type(self), channels), eps=1e-8, affine=False)
+        self.norm = Norm(require_channels(type(self), channels), eps=1e-8, affine=False)
 
     def formula(self, x: Tensor, alpha: Tensor) -> Tensor:
-        axis = channel_axis(x, self)
+        axis = find_channel_axis(x, self)
         normal = self.norm(x) if axis == 1 else self.norm(x.movedim(axis, 1)).movedim(1, axis)
         return x * (alpha + (1 - alpha) * torch.sigmoid(normal))
 
@@ -175,15 +175,15 @@ class DYReLU(Activation):
 
     def __init__(self, channels: int | None = None, channel_axis: int = 1, reduction: int = 4) -> None:
         super().__init__(channels, channel_axis)
-        count = counted(type(self), channels)
+        count = require_channels(type(self), channels)
         self.reduction = reduction
-        self.squeeze = nn.Linear(count, bottleneck(count, reduction))
-        self.excite = silent(nn.Linear(self.squeeze.out_features, 4 * count))
+        self.squeeze = nn.Linear(count, bottleneck_width(count, reduction))
+        self.excite = zero_init(nn.Linear(self.squeeze.out_features, 4 * count))
 
     def formula(self, x: Tensor) -> Tensor:
-        seen = pooled(x, self).to(self.squeeze.weight.dtype)
+        seen = pool(x, self).to(self.squeeze.weight.dtype)
         theta = torch.tanh(self.excite(torch.relu(self.squeeze(seen))))
-        a1, a2, b1, b2 = spread(theta, x, self).chunk(4, dim=channel_axis(x, self))
+        a1, a2, b1, b2 = align_channels(theta, x, self).chunk(4, dim=find_channel_axis(x, self))
         return torch.maximum((1 + a1) * x + b1 / 2, a2 * x + b2 / 2)
 
     def options(self) -> dict[str, Any]:
@@ -207,7 +207,7 @@ class Funnel(Activation):
 
     def __init__(self, channels: int | None = None, channel_axis: int = 1) -> None:
         super().__init__(channels, channel_axis)
-        count = counted(type(self), channels)
+        count = require_channels(type(self), channels)
         if channel_axis not in (1, -3):
             raise ValueError(
                 f"`Funnel` looks at images with their channels along axis 1, got axis {channel_axis}"
@@ -255,17 +255,17 @@ class MetaACON(Activation):
     )
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, reduction: int = 16, **values: Start
+        self, channels: int | None = None, channel_axis: int = 1, reduction: int = 16, **values: StartValue
     ) -> None:
         super().__init__(channels, channel_axis, **values)
-        count = counted(type(self), channels)
+        count = require_channels(type(self), channels)
         self.reduction = reduction
-        self.squeeze = nn.Linear(count, bottleneck(count, reduction))
-        self.excite = silent(nn.Linear(self.squeeze.out_features, count))
+        self.squeeze = nn.Linear(count, bottleneck_width(count, reduction))
+        self.excite = zero_init(nn.Linear(self.squeeze.out_features, count))
 
     def formula(self, x: Tensor, p1: Tensor, p2: Tensor) -> Tensor:
-        seen = pooled(x, self).to(self.squeeze.weight.dtype)
-        beta = spread(2 * torch.sigmoid(self.excite(self.squeeze(seen))), x, self)
+        seen = pool(x, self).to(self.squeeze.weight.dtype)
+        beta = align_channels(2 * torch.sigmoid(self.excite(self.squeeze(seen))), x, self)
         apart = p1 - p2
         return x * (apart * torch.sigmoid(beta * apart * x) + p2)
 

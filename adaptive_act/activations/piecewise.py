@@ -8,6 +8,20 @@ from torch import Tensor, nn
 from adaptive_act.activation import Activation, Learned
 from adaptive_act.kernels import clip, hinges, two_lines, two_slopes
 
+MELU_HATS = ((2.0, 2.0), (1.0, 1.0), (3.0, 1.0))
+"""The place and the half-width of each hat: a wide one, and two halves of it."""
+PWLU_INTERVALS = 6
+PWLU_NARROWEST = 1e-3
+"""The least distance between the two bounds."""
+PWLU_DEVIATIONS = 3.0
+"""How far from the mean of the input `calibrate` puts each bound, in standard deviations."""
+_PWLU_HEIGHTS = tuple(f"y{k}" for k in range(PWLU_INTERVALS + 1))
+_PWLU_RELU = {"left": -3.0, "right": 3.0, "slope_left": 0.0, "slope_right": 1.0} | {
+    name: max(0.0, k - 3.0) for k, name in enumerate(_PWLU_HEIGHTS)
+}
+# The share of the data that `calibrate` leaves below the right threshold.
+_SRELU_BELOW = 0.9
+
 
 class APL(Activation):
     """max(0, x) + Σ aₛ · max(0, bₛ − x), s from 1 to 2: ReLU that bends left of learned hinges.
@@ -30,10 +44,6 @@ class APL(Activation):
         return torch.relu(x) + a1 * torch.relu(b1 - x) + a2 * torch.relu(b2 - x)
 
 
-HATS = ((2.0, 2.0), (1.0, 1.0), (3.0, 1.0))
-"""The place and the half-width of each hat: a wide one, and two halves of it."""
-
-
 class MeLU(Activation):
     """max(0, x) + a · min(0, x) + Σ cⱼ · max(0, wⱼ − |x − mⱼ|), j from 1 to 3: PReLU with hats.
 
@@ -52,11 +62,11 @@ class MeLU(Activation):
         nn.PReLU: {"a": "weight", "c1": 0.0, "c2": 0.0, "c3": 0.0},
         nn.Identity: {"a": 1.0, "c1": 0.0, "c2": 0.0, "c3": 0.0},
     }
-    onnx_ops = ("LeakyRelu", *("Sub", "Abs", "Sub", "Relu", "Mul", "Add") * len(HATS))
+    onnx_ops = ("LeakyRelu", *("Sub", "Abs", "Sub", "Relu", "Mul", "Add") * len(MELU_HATS))
 
     def formula(self, x: Tensor, a: Tensor, **heights: Tensor) -> Tensor:
         total = two_slopes(x, a)
-        for height, (middle, width) in zip(heights.values(), HATS, strict=True):
+        for height, (middle, width) in zip(heights.values(), MELU_HATS, strict=True):
             total = total + height * torch.relu(width - (x - middle).abs())
         return total
 
@@ -120,17 +130,6 @@ class PLU(Activation):
         return middle + alpha * (x - middle)
 
 
-INTERVALS = 6
-NARROWEST = 1e-3
-"""The least distance between the two bounds."""
-DEVIATIONS = 3.0
-"""How far from the mean of the input `calibrate` puts each bound, in standard deviations."""
-_HEIGHTS = tuple(f"y{k}" for k in range(INTERVALS + 1))
-_RELU = {"left": -3.0, "right": 3.0, "slope_left": 0.0, "slope_right": 1.0} | {
-    name: max(0.0, k - 3.0) for k, name in enumerate(_HEIGHTS)
-}
-
-
 class PWLU(Activation):
     """y₀ + s(x − t₀) + Σ Δₖ · max(0, x − tₖ), k from 0 to 6: eight straight pieces.
 
@@ -146,9 +145,9 @@ class PWLU(Activation):
     Source: Zhou et al. 2021, https://arxiv.org/abs/2104.03693
     """
 
-    learned = {name: Learned(value) for name, value in _RELU.items()}
-    fixed_points = {nn.ReLU: _RELU}
-    onnx_ops = ("Mul", *("Sub", "Relu", "Mul", "Add") * len(_HEIGHTS), "Add")
+    learned = {name: Learned(value) for name, value in _PWLU_RELU.items()}
+    fixed_points = {nn.ReLU: _PWLU_RELU}
+    onnx_ops = ("Mul", *("Sub", "Relu", "Mul", "Add") * len(_PWLU_HEIGHTS), "Add")
 
     def formula(
         self,
@@ -160,8 +159,8 @@ class PWLU(Activation):
         **heights: Tensor,
     ) -> Tensor:
         y = torch.stack(tuple(heights.values()))
-        knots = torch.stack(_knots(left, right))
-        slopes = y.diff(dim=0) / (_width(left, right) / INTERVALS)
+        knots = torch.stack(_place_knots(left, right))
+        slopes = y.diff(dim=0) / (_total_width(left, right) / PWLU_INTERVALS)
         bends = torch.cat([slope_left[None], slopes, slope_right[None]]).diff(dim=0)
         return hinges(x, slope_left, bends, knots) + (y[0] - slope_left * knots[0])
 
@@ -175,11 +174,11 @@ class PWLU(Activation):
         self._broadcast(self._value("left"), x)  # raises where x has other channels
         size = () if self.channels is None else (self.channels,)
         current = {name: self._value(name).float().reshape(size) for name in self.learned}
-        left, right = (bound.reshape(size) for bound in _bounds(x, self.channels, self.channel_axis))
-        wide = right - left >= NARROWEST
+        left, right = (bound.reshape(size) for bound in _measure_bounds(x, self.channels, self.channel_axis))
+        wide = right - left >= PWLU_NARROWEST
         left, right = torch.where(wide, left, current["left"]), torch.where(wide, right, current["right"])
-        knots = torch.stack(_knots(left, right))
-        step = _width(left, right) / INTERVALS
+        knots = torch.stack(_place_knots(left, right))
+        step = _total_width(left, right) / PWLU_INTERVALS
         points = torch.cat([knots[:1] - step, knots, knots[-1:] + step])
         below, *heights, above = self.formula(points, **current)
         moved = {
@@ -187,33 +186,9 @@ class PWLU(Activation):
             "right": right,
             "slope_left": (heights[0] - below) / step,
             "slope_right": (above - heights[-1]) / step,
-        } | dict(zip(_HEIGHTS, heights, strict=True))
+        } | dict(zip(_PWLU_HEIGHTS, heights, strict=True))
         for name, value in moved.items():
             self.get_parameter(name).copy_(value)
-
-
-def _knots(left: Tensor, right: Tensor) -> list[Tensor]:
-    """The seven knots; the middle one is exactly 0 where the bounds are opposite."""
-    right = left + _width(left, right)
-    return [(left * (INTERVALS - k) + right * k) / INTERVALS for k in range(INTERVALS + 1)]
-
-
-def _width(left: Tensor, right: Tensor) -> Tensor:
-    """The distance of the bounds, which never falls to zero."""
-    return (right - left).clamp(min=NARROWEST)
-
-
-def _bounds(x: Tensor, channels: int | None, channel_axis: int) -> tuple[Tensor, Tensor]:
-    """The mean of x ± DEVIATIONS, over all of it or in each channel: [1] or [C] each."""
-    first = x.detach().float().movedim(channel_axis, 0) if channels else x.detach().float()
-    rows = first.reshape(channels or 1, -1)
-    if rows.shape[1] == 0 or not rows.isfinite().all():
-        raise ValueError(
-            f"`PWLU.calibrate` expects finite numbers, got {int((~rows.isfinite()).sum())} others in an "
-            f"input of shape {list(x.shape)}"
-        )
-    reach = DEVIATIONS * rows.std(1, correction=0)
-    return rows.mean(1) - reach, rows.mean(1) + reach
 
 
 class SoftThreshold(Activation):
@@ -231,10 +206,6 @@ class SoftThreshold(Activation):
 
     def formula(self, x: Tensor, tau: Tensor) -> Tensor:
         return x - clip(x, -tau, tau)
-
-
-# The share of the data that `calibrate` leaves below the right threshold.
-_BELOW = 0.9
 
 
 class SReLU(Activation):
@@ -267,7 +238,31 @@ class SReLU(Activation):
     def calibrate(self, x: Tensor) -> None:
         """Puts tr, in each channel, where a tenth of the values in x lie above it, but not below tl."""
         rows = x.movedim(self.channel_axis, 0).flatten(1) if self.channels else x.reshape(1, -1)
-        rank = math.ceil(_BELOW * rows.shape[1])
+        rank = math.ceil(_SRELU_BELOW * rows.shape[1])
         tl, tr = self.get_parameter("tl"), self.get_parameter("tr")
         with torch.no_grad():
             tr.copy_(torch.maximum(rows.to(tr).kthvalue(rank, dim=1).values, tl))
+
+
+def _place_knots(left: Tensor, right: Tensor) -> list[Tensor]:
+    """The seven knots; the middle one is exactly 0 where the bounds are opposite."""
+    right = left + _total_width(left, right)
+    return [(left * (PWLU_INTERVALS - k) + right * k) / PWLU_INTERVALS for k in range(PWLU_INTERVALS + 1)]
+
+
+def _total_width(left: Tensor, right: Tensor) -> Tensor:
+    """The distance of the bounds, which never falls to zero."""
+    return (right - left).clamp(min=PWLU_NARROWEST)
+
+
+def _measure_bounds(x: Tensor, channels: int | None, channel_axis: int) -> tuple[Tensor, Tensor]:
+    """The mean of x ± DEVIATIONS, over all of it or in each channel: [1] or [C] each."""
+    first = x.detach().float().movedim(channel_axis, 0) if channels else x.detach().float()
+    rows = first.reshape(channels or 1, -1)
+    if rows.shape[1] == 0 or not rows.isfinite().all():
+        raise ValueError(
+            f"`PWLU.calibrate` expects finite numbers, got {int((~rows.isfinite()).sum())} others in an "
+            f"input of shape {list(x.shape)}"
+        )
+    reach = PWLU_DEVIATIONS * rows.std(1, correction=0)
+    return rows.mean(1) - reach, rows.mean(1) + reach

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.plain import Description, build, describe
 
 REACH = 5.0
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 @cache
-def _fitted(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, float]:
+def _fit(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, float]:
     """The coefficients at which PAU is nearest to a plain activation on [-REACH, REACH], by least squares.
 
     Levenberg and Marquardt's method in u = x / REACH, whose powers are all of one size, from an even
@@ -33,12 +33,12 @@ def _fitted(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, floa
     powers, denominator = u[:, None] ** np.arange(6), np.array([0.0, 5.0, 0.0, 5.0])
     numerator = np.linalg.lstsq(powers / (1 + powers[:, 1:5] @ denominator)[:, None], wanted)[0]
     found, damping = np.concatenate([numerator, denominator]), 1e-2
-    value, slopes = _rational(found, powers)
+    value, slopes = _evaluate_rational(found, powers)
     for _ in range(_STEPS):
         damped = np.concatenate([slopes, np.sqrt(damping) * np.eye(found.size)])
         missing = np.concatenate([wanted - value, np.zeros(found.size)])
         tried = found + np.linalg.lstsq(damped, missing)[0]
-        tried_value, tried_slopes = _rational(tried, powers)
+        tried_value, tried_slopes = _evaluate_rational(tried, powers)
         nearer = np.square(wanted - tried_value).sum() < np.square(wanted - value).sum()
         if nearer:
             found, value, slopes = tried, tried_value, tried_slopes
@@ -47,7 +47,7 @@ def _fitted(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, floa
     return dict(zip((*_NUMERATOR, *_DENOMINATOR), (found / scales).tolist(), strict=True))
 
 
-def _rational(coefficients: Array, powers: Array) -> tuple[Array, Array]:
+def _evaluate_rational(coefficients: Array, powers: Array) -> tuple[Array, Array]:
     """The rational where x has these powers [n, 6], and its derivative by each coefficient: [n], [n, 10]."""
     inside = powers[:, 1:5] @ coefficients[6:]
     divided = powers / (1 + np.abs(inside))[:, None]
@@ -92,10 +92,10 @@ class PAU(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "LeakyReLU",
-        **values: Start,
+        **values: StartValue,
     ) -> None:
         self.base = describe(build(base))
-        super().__init__(channels, channel_axis, **_start(self.base) | values)
+        super().__init__(channels, channel_axis, **_find_start(self.base) | values)
 
     def formula(self, x: Tensor, **coefficients: Tensor) -> Tensor:
         a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = coefficients.values()
@@ -108,7 +108,7 @@ class PAU(Activation):
         return {"base": self.base}
 
 
-def _start(base: Description) -> dict[str, Start]:
+def _find_start(base: Description) -> dict[str, StartValue]:
     """The fitted coefficients for a plain activation; `learned` states those for the default one."""
     arguments = {name: value for name, value in base.items() if name != "name"}
-    return dict(_fitted(base["name"], tuple(arguments.items())))
+    return dict(_fit(base["name"], tuple(arguments.items())))

@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from adaptive_act.activation import Activation, Learned
 from adaptive_act.kernels import two_lines, two_slopes
 
+# The left slope stays between these.
+_ARELU_LOWEST, _ARELU_HIGHEST = 0.01, 0.99
+
 
 class PReLU(Activation):
     """max(0, x) + a · min(0, x): ReLU whose left side has a slope.
@@ -75,10 +78,6 @@ class RPReLU(Activation):
         return two_slopes(x - gamma, beta) + zeta
 
 
-# The left slope stays between these.
-_LOWEST, _HIGHEST = 0.01, 0.99
-
-
 class AReLU(Activation):
     """(1 + σ(b)) · x for x ≥ 0, clip(a, 0.01, 0.99) · x for x < 0: amplifies right of zero, attenuates left.
 
@@ -93,7 +92,7 @@ class AReLU(Activation):
     onnx_ops = ("LeakyRelu", "Mul")
 
     def formula(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        left = a.clamp(_LOWEST, _HIGHEST)
+        left = a.clamp(_ARELU_LOWEST, _ARELU_HIGHEST)
         return two_lines(x, 1 + torch.sigmoid(b), left)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned, Start
+from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.kernels import negative_part
 
 
@@ -42,7 +42,7 @@ class LAAF(Activation):
     onnx_ops = ("Mul", "Tanh")
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, n: float = 1.0, **values: Start
+        self, channels: int | None = None, channel_axis: int = 1, n: float = 1.0, **values: StartValue
     ) -> None:
         if not 0 < n < math.inf:
             raise ValueError(f"`LAAF` expects a finite factor n above 0, got {n}")

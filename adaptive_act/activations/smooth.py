@@ -9,7 +9,7 @@ from adaptive_act.activation import Activation, Learned
 from adaptive_act.kernels import hypotenuse
 
 # Above it torch gives x itself, which is then exact in float64 too; torch's own 20 is exact in float32 only.
-THRESHOLD = 40
+SOFTPLUS_THRESHOLD = 40
 
 
 class AdaptiveSoftplus(Activation):
@@ -27,7 +27,7 @@ class AdaptiveSoftplus(Activation):
     onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:
-        return F.softplus(beta * x, threshold=THRESHOLD) / beta
+        return F.softplus(beta * x, threshold=SOFTPLUS_THRESHOLD) / beta
 
 
 class BLU(Activation):

@@ -35,9 +35,14 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
+META = torch.device("meta")
+LEAST_BYTES = 4096
+"""Bytes that a tensor counts for at least: the objects around its numbers take some thousand."""
+# What operators raise on tensors without numbers, where what they make depends on these.
+_UNPREDICTABLE = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
-def read(path: Path) -> Any:
+def read_archive(path: Path) -> Any:
     """What the archive at `path` holds, with tensors on the CPU; only tensors and plain Python values load.
 
     Raises CheckpointError where the file is missing, damaged, of another kind, would need more memory than
@@ -49,12 +54,12 @@ def read(path: Path) -> Any:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise CheckpointError(_refusal(path, error)) from error
+        raise CheckpointError(_describe_error(path, error)) from error
     _check_values(content, path)
     return content
 
 
-def write(content: Any, path: Path) -> None:
+def write_archive(content: Any, path: Path) -> None:
     """Saves `content` at `path`; the file there is replaced only by a complete one."""
     with replace_file(path) as temporary:
         torch.save(content, temporary)
@@ -63,12 +68,12 @@ def write(content: Any, path: Path) -> None:
 def _check_archive(path: Path) -> None:
     """Bounds what loading may cost, from the archive's directory alone."""
     if not zipfile.is_zipfile(path):
-        raise CheckpointError(_not_an_archive(path))
+        raise CheckpointError(_describe_other_file(path))
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
     except (*_UNREADABLE, NotImplementedError) as error:
-        raise CheckpointError(_refusal(path, error)) from error
+        raise CheckpointError(_describe_error(path, error)) from error
     names = {member.filename.split("/", 1)[-1] for member in members}
     if "constants.pkl" in names:
         raise CheckpointError(
@@ -102,7 +107,7 @@ def _check_values(content: Any, path: Path) -> None:
         pending += [(member, depth + 1) for member in members]
 
 
-def _not_an_archive(path: Path) -> str:
+def _describe_other_file(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     if start == b"PK\x03\x04":
@@ -115,7 +120,7 @@ def _not_an_archive(path: Path) -> str:
     return f"`{path}` is not a torch archive; expected a file written by `adaptive_act.save`"
 
 
-def _refusal(path: Path, error: Exception) -> str:
+def _describe_error(path: Path, error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):
         with contextlib.suppress(*_UNREADABLE):
             named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -128,20 +133,13 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"`{path}` is damaged: {reason}"
 
 
-META = torch.device("meta")
-SMALLEST = 4096
-"""Bytes that a tensor counts for at least: the objects around its numbers take some thousand."""
-# What operators raise on tensors without numbers, where what they make depends on these.
-_UNTOLD = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
-
-def bytes_of(tensors: Iterable[Tensor]) -> int:
+def count_bytes(tensors: Iterable[Tensor]) -> int:
     """What the tensors take together, numbers that several of them look at once."""
     storages = {storage._cdata: storage for storage in map(Tensor.untyped_storage, tensors)}
-    return sum(map(_size, storages.values()))
+    return sum(map(_storage_bytes, storages.values()))
 
 
-class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
+class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
     """Within, tensors take at most so many bytes at once; `error` is raised in place of taking more.
 
     What an operator will make is asked of torch's meta device first, which knows sizes without numbers.
@@ -160,9 +158,9 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ha
         kwargs = kwargs or {}
         if types:  # tensors that are more than numbers, such as those that a program is traced with
             return func(*args, **kwargs)
-        self._require(_made(func, args, kwargs))
+        self._require(_predict_bytes(func, args, kwargs))
         result = func(*args, **kwargs)
-        for tensor in _tensors(result):
+        for tensor in _dense_tensors(result):
             self._count(tensor.untyped_storage())
         self._require(0)
         return result
@@ -174,7 +172,7 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ha
     def _count(self, storage: torch.UntypedStorage) -> None:
         if storage.device == META:
             return
-        key, size = storage._cdata, _size(storage)
+        key, size = storage._cdata, _storage_bytes(storage)
         if key not in self._sizes:
             self._known[key] = weakref.ref(storage, lambda _: self._forget(key))
         self._taken += size - self._sizes.get(key, 0)
@@ -185,29 +183,29 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ha
         del self._known[key]
 
 
-def _made(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
+def _predict_bytes(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
     """The bytes of the tensors that the operator will make; 0 where their sizes depend on numbers."""
     if not isinstance(func, torch._ops.OpOverload) or func.is_view or func._schema.is_mutable:
         return 0
-    if kwargs.get("device") == META or any(tensor.is_meta for tensor in _tensors((args, kwargs))):
+    if kwargs.get("device") == META or any(tensor.is_meta for tensor in _dense_tensors((args, kwargs))):
         return 0
     if any(argument.name == "device" for argument in func._schema.arguments):
         kwargs = {**kwargs, "device": META}
-    with contextlib.suppress(*_UNTOLD):
-        args, kwargs = tree_map_only(Tensor, _without_numbers, (args, kwargs))
-        return bytes_of(_tensors(func(*args, **kwargs)))
+    with contextlib.suppress(*_UNPREDICTABLE):
+        args, kwargs = tree_map_only(Tensor, _to_meta, (args, kwargs))
+        return count_bytes(_dense_tensors(func(*args, **kwargs)))
     return 0
 
 
-def _without_numbers(tensor: Tensor) -> Tensor:
+def _to_meta(tensor: Tensor) -> Tensor:
     return tensor.to(META)
 
 
-def _tensors(values: Any) -> list[Tensor]:
+def _dense_tensors(values: Any) -> list[Tensor]:
     """Those that are numbers side by side, which are all that have a size of their own."""
     leaves = tree_leaves(values)
     return [one for one in leaves if isinstance(one, Tensor) and one.layout == torch.strided]
 
 
-def _size(storage: torch.UntypedStorage) -> int:
-    return max(storage.nbytes(), SMALLEST)
+def _storage_bytes(storage: torch.UntypedStorage) -> int:
+    return max(storage.nbytes(), LEAST_BYTES)

@@ -11,21 +11,37 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
-from adaptive_act.checkpoint.archive import Bounded, bytes_of, read, write
+from adaptive_act.checkpoint.archive import MemoryLimit, count_bytes, read_archive, write_archive
 from adaptive_act.checkpoint.factory import (
-    BUILDING,
+    BUILD_ERRORS,
     Factory,
     build_model,
+    factory_name,
     is_marked,
-    name_of,
-    resolve,
+    resolve_factory,
 )
-from adaptive_act.checkpoint.state import fill, is_state, kind, saved_state
+from adaptive_act.checkpoint.state import describe_content, is_state, load_state, read_state
 from adaptive_act.errors import CheckpointError, SwapError
 from adaptive_act.site import Site
 from adaptive_act.swapping.install import install
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+FORMAT = "adaptact/1"
+# Each field of the file besides the format, with the type it must have; None is allowed where it says so.
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "state_dict": (dict,),
+    "factory": (str,),
+    "factory_kwargs": (dict,),
+    "swap": (list,),
+    "inputs": (list,),
+    "outputs": (list, type(None)),
+    "classes": (list, type(None)),
+    "preprocessing": (dict, type(None)),
+}
+# What building may take for tensors at once: so many times the file's own, since a factory may copy what it
+# builds, and bytes beyond that for what a state_dict leaves out, such as masks.
+_TIMES = 4
+_BEYOND = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +68,6 @@ class TensorSpec:
         if not isinstance(fields["shape"], list | tuple):
             raise ValueError(f"input `{fields['name']}`: expected a list as shape, got `{fields['shape']}`")
         return cls(fields["name"], fields["dtype"], tuple(fields["shape"]))
-
-
-FORMAT = "adaptact/1"
-# Each field of the file besides the format, with the type it must have; None is allowed where it says so.
-_FIELDS: Mapping[str, tuple[type, ...]] = {
-    "state_dict": (dict,),
-    "factory": (str,),
-    "factory_kwargs": (dict,),
-    "swap": (list,),
-    "inputs": (list,),
-    "outputs": (list, type(None)),
-    "classes": (list, type(None)),
-    "preprocessing": (dict, type(None)),
-}
-# What building may take for tensors at once: so many times the file's own, since a factory may copy what it
-# builds, and bytes beyond that for what a state_dict leaves out, such as masks.
-_TIMES = 4
-_BEYOND = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +101,10 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
     with name, dtype and shape (None = free size). Raises CheckpointError where the model cannot be built
     again from this description, and ValueError where the description itself is wrong.
     """
-    state = saved_state(model)
+    state = read_state(model)
     kwargs = dict(factory_kwargs or {})
-    name = name_of(factory)
-    builder = resolve(name, trusted=True)
+    name = factory_name(factory)
+    builder = resolve_factory(name, trusted=True)
     if not is_marked(builder):
         warnings.warn(
             f"`{name}` is not marked with `@adaptive_act.model_factory`: whoever loads the file must name it",
@@ -117,7 +115,7 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         "state_dict": state,
         "factory": name,
         "factory_kwargs": kwargs,
-        "swap": [site.record() for site in _sites(model)],
+        "swap": [site.record() for site in _find_sites(model)],
         "inputs": [asdict(s if isinstance(s, TensorSpec) else TensorSpec.of(s)) for s in inputs],
         "outputs": None if outputs is None else list(outputs),
         "classes": None if classes is None else list(classes),
@@ -130,12 +128,12 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
     built, _ = _build(document, builder, kwargs, str(path))
     _require_precision(built, state)
-    write(document, Path(path))
+    write_archive(document, Path(path))
 
 
 def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Raises CheckpointError where a tensor comes back in another precision, which loses some of it."""
-    again = saved_state(built)
+    again = read_state(built)
     name = next((name for name, tensor in state.items() if again[name].dtype != tensor.dtype), None)
     if name is not None:
         raise CheckpointError(
@@ -154,7 +152,7 @@ def load(
     Raises CheckpointError where the file is damaged, foreign or does not fit the architecture, and
     FactoryError where the factory is missing or refused.
     """
-    return restore(read(Path(path)), str(path), factory, factory_kwargs)
+    return restore(read_archive(Path(path)), str(path), factory, factory_kwargs)
 
 
 def restore(
@@ -164,15 +162,15 @@ def restore(
     factory_kwargs: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """What `load` gives, from the file's content as `archive.read` gives it; `where` names it in errors."""
-    document = _description(content, where)
+    document = _check_description(content, where)
     try:
         inputs = tuple(TensorSpec.of(fields) for fields in document["inputs"])
     except ValueError as error:
         raise CheckpointError(f"`{where}`: {error}") from error
     if factory is None:
-        builder = resolve(document["factory"], trusted=False)
+        builder = resolve_factory(document["factory"], trusted=False)
     else:
-        builder = resolve(factory, trusted=True) if isinstance(factory, str) else factory
+        builder = resolve_factory(factory, trusted=True) if isinstance(factory, str) else factory
     kwargs = document["factory_kwargs"] if factory_kwargs is None else factory_kwargs
     model, sites = _build(document, builder, kwargs, where)
     return Checkpoint(
@@ -191,12 +189,13 @@ def is_checkpoint(content: object) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def _description(content: object, where: str) -> dict[str, Any]:
+def _check_description(content: object, where: str) -> dict[str, Any]:
     """The file's content, with every field present and of its type."""
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
-            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found {kind(content)}; a "
-            "bare state_dict needs its architecture named as well (`--factory`)"
+            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found "
+            f"{describe_content(content)}; a bare state_dict needs its architecture named as well "
+            "(`--factory`)"
         )
     if content["format"] != FORMAT:
         raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
@@ -217,7 +216,7 @@ def _check_fields(content: Mapping[str, Any], where: str) -> None:
         raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
 
 
-def _sites(model: nn.Module) -> list[Site]:
+def _find_sites(model: nn.Module) -> list[Site]:
     """Where `swap` put the model's activations, each once, under however many names it stands."""
     sites = {a.site.layer: a.site for a in named_activations(model).values() if a.site is not None}
     return list(sites.values())
@@ -228,27 +227,27 @@ def _build(
 ) -> tuple[nn.Module, tuple[Site, ...]]:
     """The architecture from the factory, with the recorded activations and the saved tensors in it."""
     state = document["state_dict"]
-    with _bounded(state, where):
+    with _limit_memory(state, where):
         model = build_model(builder, kwargs)
         try:
-            sites = _recorded(document["swap"], state)
-            install(model, [_activation(site) for site in sites])
-        except (SwapError, AssertionError, *BUILDING) as error:
+            sites = _read_sites(document["swap"], state)
+            install(model, [_make_activation(site) for site in sites])
+        except (SwapError, AssertionError, *BUILD_ERRORS) as error:
             raise CheckpointError(
                 f"`{where}`: the recorded swap does not fit the architecture: {error}"
             ) from error
     try:
-        fill(model, state)
-    except BUILDING as error:
+        load_state(model, state)
+    except BUILD_ERRORS as error:
         reason = " ".join(str(error).split())  # torch's has a line for each tensor
         raise CheckpointError(f"`{where}`: the tensors do not fit the architecture: {reason}") from error
     return model, sites
 
 
-def _bounded(state: Mapping[str, Tensor], where: str) -> Bounded:
+def _limit_memory(state: Mapping[str, Tensor], where: str) -> MemoryLimit:
     """Within, no more memory is taken than the model of these tensors can need while it is built."""
-    most = _TIMES * bytes_of(state.values()) + _BEYOND
-    return Bounded(
+    most = _TIMES * count_bytes(state.values()) + _BEYOND
+    return MemoryLimit(
         most,
         CheckpointError(
             f"`{where}`: the model that it describes takes more than {most} bytes while it is built, "
@@ -258,7 +257,7 @@ def _bounded(state: Mapping[str, Tensor], where: str) -> Bounded:
     )
 
 
-def _recorded(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Site, ...]:
+def _read_sites(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Site, ...]:
     """The sites of the records. Raises ValueError where they are more than the file has tensors for."""
     sites: dict[str, Site] = {}
     for record in records:
@@ -270,7 +269,7 @@ def _recorded(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Site
     return tuple(sites.values())
 
 
-def _activation(site: Site) -> Activation:
+def _make_activation(site: Site) -> Activation:
     found = ACTIVATIONS.get(site.activation)
     if found is None:
         raise ValueError(

@@ -20,7 +20,7 @@ from adaptive_act.errors import FactoryError
 Factory = Callable[..., nn.Module]
 _F = TypeVar("_F", bound=Factory)
 _MARK = "__adaptact_model_factory__"
-BUILDING = (
+BUILD_ERRORS = (
     *(ArithmeticError, AttributeError, ImportError, LookupError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
@@ -34,7 +34,7 @@ def model_factory(function: _F) -> _F:
     return function
 
 
-def resolve(name: str, *, trusted: bool) -> Factory:
+def resolve_factory(name: str, *, trusted: bool) -> Factory:
     """The callable `name`, written "package.module:callable".
 
     `trusted` says that the user named it. Otherwise a file did, and it must be an `nn.Module` class or be
@@ -45,8 +45,8 @@ def resolve(name: str, *, trusted: bool) -> Factory:
     names = (*module_name.split("."), *attribute.split("."))
     if not separator or not all(part.isidentifier() for part in names):
         raise FactoryError(f"expected a factory as `package.module:callable`, got `{name}`")
-    if not trusted and not _source_marks(module_name, attribute):
-        raise FactoryError(_refusal(name))
+    if not trusted and not _is_marked_in_source(module_name, attribute):
+        raise FactoryError(_describe_refusal(name))
     try:
         found: object = importlib.import_module(module_name)
         for part in attribute.split("."):
@@ -56,7 +56,7 @@ def resolve(name: str, *, trusted: bool) -> Factory:
     if not callable(found):
         raise FactoryError(f"factory `{name}` is not callable, it is a `{type(found).__name__}`")
     if not trusted and not is_marked(found):
-        raise FactoryError(_refusal(name))
+        raise FactoryError(_describe_refusal(name))
     return found
 
 
@@ -65,7 +65,7 @@ def build_model(factory: Factory, kwargs: Mapping[str, Any]) -> nn.Module:
     called = getattr(factory, "__qualname__", repr(factory))
     try:
         model: object = factory(**kwargs)
-    except BUILDING as error:
+    except BUILD_ERRORS as error:
         raise FactoryError(f"factory `{called}` failed with {dict(kwargs)}: {error}") from error
     if not isinstance(model, nn.Module):
         raise FactoryError(f"factory `{called}` gave a `{type(model).__name__}`, expected an nn.Module")
@@ -78,7 +78,7 @@ def is_marked(factory: object) -> bool:
     return is_module or getattr(factory, _MARK, False) is True
 
 
-def name_of(factory: str | Factory) -> str:
+def factory_name(factory: str | Factory) -> str:
     """The "package.module:callable" by which another process finds `factory`."""
     if isinstance(factory, str):
         return factory
@@ -91,7 +91,7 @@ def name_of(factory: str | Factory) -> str:
     return name
 
 
-def _refusal(name: str) -> str:
+def _describe_refusal(name: str) -> str:
     return (
         f"the file names the factory `{name}`, which is neither an nn.Module class nor marked with "
         "`@adaptive_act.model_factory` in the source of an importable module, so it is not run; name one "
@@ -99,9 +99,9 @@ def _refusal(name: str) -> str:
     )
 
 
-def _source_marks(module: str, attribute: str) -> bool:
+def _is_marked_in_source(module: str, attribute: str) -> bool:
     """Whether the module's source, unexecuted, defines `attribute` as a marked function or a Module class."""
-    path = _source_path(module)
+    path = _find_source(module)
     if path is None or path.stat().st_size > _LARGEST_SOURCE:
         return False
     try:
@@ -119,7 +119,7 @@ def _is_marked_definition(node: ast.stmt, name: str) -> bool:
     return False
 
 
-def _source_path(module: str) -> Path | None:
+def _find_source(module: str) -> Path | None:
     """The module's source file, found without importing it or its parents."""
     loaded = sys.modules.get(module)
     if loaded is not None:

@@ -16,21 +16,21 @@ def is_state(content: object) -> TypeGuard[dict[str, Tensor]]:
     )
 
 
-def state_of(content: object, where: str) -> dict[str, Tensor]:
+def require_state(content: object, where: str) -> dict[str, Tensor]:
     """The tensors of a bare state_dict, by name; raises CheckpointError where the content is none."""
     if not (is_state(content) and content):
         raise CheckpointError(
-            f"expected a state_dict (names and tensors) in `{where}`, found {kind(content)}"
+            f"expected a state_dict (names and tensors) in `{where}`, found {describe_content(content)}"
         )
     return content
 
 
-def kind(content: object) -> str:
+def describe_content(content: object) -> str:
     """What the content of a file is, in words."""
     return "a bare state_dict" if is_state(content) and content else f"a `{type(content).__name__}`"
 
 
-def saved_state(model: nn.Module) -> dict[str, Tensor]:
+def read_state(model: nn.Module) -> dict[str, Tensor]:
     """The model's state_dict; raises CheckpointError where it holds anything but tensors, as no file may."""
     state: dict[str, object] = model.state_dict()
     other = next((name for name, value in state.items() if not _is_dense(value)), None)
@@ -44,7 +44,7 @@ def saved_state(model: nn.Module) -> dict[str, Tensor]:
     return dict(state)
 
 
-def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Gives `model` the tensors of the state_dict, each with the dtype that it has there.
 
     A buffer that is not there goes with those of its dtype, where they all have one there. Raises what

@@ -8,7 +8,7 @@ from adaptive_act.explain.intervals import Interval
 from adaptive_act.explain.layers import Layer, layers
 from adaptive_act.explain.reach import Reach, reach
 from adaptive_act.explain.report import Findings, report, write_pictures
-from adaptive_act.explain.wording import explained
+from adaptive_act.explain.wording import explain_layer as explained
 
 __all__ = [
     "Change",

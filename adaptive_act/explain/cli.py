@@ -17,13 +17,13 @@ from adaptact.progress import count_bar
 from adaptact.text import escape_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, load
 from adaptive_act.errors import AdaptiveActError
-from adaptive_act.explain.data import Data, read_data
+from adaptive_act.explain.data import SampleBatches, read_data
 from adaptive_act.explain.decisions import Decisions, decide
 from adaptive_act.explain.drift import read_tracks
 from adaptive_act.explain.layers import layers
 from adaptive_act.explain.reach import reach
-from adaptive_act.explain.report import Findings, provenance, report, write_pictures
-from adaptive_act.explain.start import distinct
+from adaptive_act.explain.report import Findings, describe_files, report, write_pictures
+from adaptive_act.explain.start import distinct_activations
 from adaptive_act.explain.table import (
     DECISIONS,
     LAYERS,
@@ -32,7 +32,7 @@ from adaptive_act.explain.table import (
     layer_record,
     layer_row,
 )
-from adaptive_act.explain.wording import explained
+from adaptive_act.explain.wording import explain_layer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -77,7 +77,7 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         layers=layers(checkpoint.model, reach(checkpoint.model, samples.batches) if samples else None),
         decisions=decisions,
         tracks=read_tracks(monitor) if monitor else (),
-        provenance=provenance({"model": source, "samples": data, "monitor": monitor}),
+        provenance=describe_files({"model": source, "samples": data, "monitor": monitor}),
     )
     try:
         written = list(_write(findings, source.name, output, html))
@@ -96,13 +96,15 @@ def main() -> None:
     exit_codes.run(app, {AdaptiveActError: exit_codes.FAILED})
 
 
-def _decide(checkpoint: Checkpoint, samples: Data | None, messages: Console) -> Decisions | None:
+def _decide(checkpoint: Checkpoint, samples: SampleBatches | None, messages: Console) -> Decisions | None:
     """What each layer decides on the samples; None where they have no labels."""
     if samples is None or samples.labels is None:
         return None
     model, labelled = checkpoint.model, samples.labelled
     passes = itertools.count(1)
-    with count_bar(messages, "putting layers back", len(distinct(model)) + 2, transient=True) as on_progress:
+    with count_bar(
+        messages, "putting layers back", len(distinct_activations(model)) + 2, transient=True
+    ) as on_progress:
         return decide(model, labelled, classes=checkpoint.classes, passed=lambda: on_progress(next(passes)))
 
 
@@ -120,7 +122,7 @@ def _print(findings: Findings) -> None:
         if findings.decisions is not None:
             results.print(console.table(DECISIONS, decision_rows(findings.decisions)))
         for layer in findings.layers:
-            results.print(escape_line(f"{layer.name}: {explained(layer)}"))
+            results.print(escape_line(f"{layer.name}: {explain_layer(layer)}"))
 
 
 def _write(findings: Findings, name: str, output: Path | None, html: Path | None) -> Iterator[Path]:

@@ -11,23 +11,23 @@ import torch
 from adaptact.files import replace_file
 from adaptive_act.activation import Activation
 from adaptive_act.explain.arrays import Numbers
-from adaptive_act.explain.layers import POINTS, Layer, learned_values
-from adaptive_act.explain.panels import (
+from adaptive_act.explain.layers import POINTS, Layer, read_values
+from adaptive_act.explain.shape import evaluate_curve
+from adaptive_act.explain.subplots import (
     HISTOGRAM,
     LEARNED,
+    LONGEST_SUBTITLE,
     MOST_LINES,
-    MOST_WORDS,
     START,
+    add_legend,
     add_title,
-    family,
-    grid,
-    histogram,
-    legend,
-    nothing_reached,
-    zero_lines,
+    draw_channels,
+    draw_histogram,
+    draw_zero_lines,
+    make_grid,
+    mark_unreached,
 )
-from adaptive_act.explain.shape import curve_at
-from adaptive_act.explain.wording import span
+from adaptive_act.explain.wording import format_range
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -39,7 +39,7 @@ _CURVE, _STRIP = 2.0, 0.55  # inches
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class InputHistogram:
     """What reached a layer: the share of its inputs [n] between the edges [n + 1], and that below 0."""
 
     edges: Numbers
@@ -48,7 +48,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class CurvePlot:
     """One layer as it is drawn: curves [C, n] at the points [n]; no start where none is known."""
 
     name: str
@@ -57,7 +57,7 @@ class Drawn:
     points: Numbers
     learned: Numbers
     start: Numbers | None
-    reached: Reached | None
+    reached: InputHistogram | None
 
 
 def draw_curves(
@@ -72,17 +72,22 @@ def draw_curves(
     line for each channel, and bands where there are more than 32.
     """
     points = np.linspace(-span, span, POINTS)
-    made = grid(len(activations), [_CURVE])
+    made = make_grid(len(activations), [_CURVE])
     panels = [panel for (panel,) in made.panels]
     for panel, (layer, activation) in zip(panels, activations.items(), strict=True):
-        _curve(panel, points, curve_at(activation.curve, points), curve_at(starts[layer].curve, points))
-        add_title(panel, layer, _named(type(activation).__name__, learned_values(activation)))
+        _draw_curve(
+            panel,
+            points,
+            evaluate_curve(activation.curve, points),
+            evaluate_curve(starts[layer].curve, points),
+        )
+        add_title(panel, layer, _describe_values(type(activation).__name__, read_values(activation)))
     low, high = (bound(panel.get_ylim()[end] for panel in panels) for end, bound in ((0, min), (1, max)))
     for panel in panels:
         panel.set_ylim(low, high)
         panel.set_xlabel("input x", fontsize=7.5)
     channels = [len(activation.curve(torch.zeros(1))) for activation in activations.values()]
-    _explain(made.figure, channels, started=True, reached=False)
+    _add_legend(made.figure, channels, started=True, reached=False)
     with replace_file(Path(path)) as file:
         made.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
 
@@ -92,55 +97,55 @@ def curves_figure(layers: Sequence[Layer]) -> "Figure":
 
     Each panel has axes of its own, over the range that the data reached.
     """
-    return drawn([_drawn(layer) for layer in layers])
+    return plot_curves([_make_plot(layer) for layer in layers])
 
 
-def _drawn(layer: Layer) -> Drawn:
+def _make_plot(layer: Layer) -> CurvePlot:
     seen = layer.reach
-    return Drawn(
+    return CurvePlot(
         name=layer.name,
         kind=layer.kind if layer.elementwise else f"{layer.kind} on a constant map",
         values=layer.values,
         points=layer.points,
         learned=layer.learned,
         start=layer.start,
-        reached=None if seen is None else Reached(seen.edges, seen.shares, seen.share_below_zero),
+        reached=None if seen is None else InputHistogram(seen.edges, seen.shares, seen.share_below_zero),
     )
 
 
-def drawn(layers: Sequence[Drawn]) -> "Figure":
+def plot_curves(layers: Sequence[CurvePlot]) -> "Figure":
     """One panel a layer, with strips for histograms where anything reached any of them."""
     reached = any(layer.reached is not None for layer in layers)
-    made = grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
+    made = make_grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
     for (panel, *strips), layer in zip(made.panels, layers, strict=True):
-        _curve(panel, layer.points, layer.learned, layer.start)
-        add_title(panel, layer.name, _named(layer.kind, layer.values))
+        _draw_curve(panel, layer.points, layer.learned, layer.start)
+        add_title(panel, layer.name, _describe_values(layer.kind, layer.values))
         for strip in strips:
-            _histogram(strip, layer.reached)
+            _draw_histogram(strip, layer.reached)
         (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
         panel.set_xlim(layer.points[0], layer.points[-1])
     started = any(layer.start is not None for layer in layers)
-    _explain(made.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
+    _add_legend(made.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
     return made.figure
 
 
-def _curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers | None) -> None:
-    zero_lines(panel)
-    family(panel, points, learned, LEARNED)
+def _draw_curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers | None) -> None:
+    draw_zero_lines(panel)
+    draw_channels(panel, points, learned, LEARNED)
     if start is not None:
         middle = start if len(start) <= MOST_LINES else np.median(start, axis=0, keepdims=True)
         panel.plot(points, middle.T, color=START, linewidth=1.4, linestyle="--")
     panel.set_ylabel("output f(x)", fontsize=7.5, labelpad=2)
 
 
-def _histogram(strip: "Axes", seen: Reached | None) -> None:
+def _draw_histogram(strip: "Axes", seen: InputHistogram | None) -> None:
     if seen is None:
-        nothing_reached(strip)
+        mark_unreached(strip)
     else:
-        histogram(strip, seen.edges, seen.shares, seen.below_zero)
+        draw_histogram(strip, seen.edges, seen.shares, seen.below_zero)
 
 
-def _explain(figure: "Figure", channels: Sequence[int], *, started: bool, reached: bool) -> None:
+def _add_legend(figure: "Figure", channels: Sequence[int], *, started: bool, reached: bool) -> None:
     """The legend, naming only what the figure shows."""
     from matplotlib.lines import Line2D  # noqa: PLC0415  # costs 0.5 s to import
     from matplotlib.patches import Patch  # noqa: PLC0415
@@ -158,11 +163,11 @@ def _explain(figure: "Figure", channels: Sequence[int], *, started: bool, reache
         entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label="start"))
     if reached:
         entries.append(Patch(color=HISTOGRAM, label="what reached it"))
-    legend(figure, entries)
+    add_legend(figure, entries)
 
 
-def _named(kind: str, values: Mapping[str, Numbers]) -> str:
+def _describe_values(kind: str, values: Mapping[str, Numbers]) -> str:
     """The activation with its values, or their range over the channels."""
-    said = [f"{name} = {span(value, '.2g')}" for name, value in values.items()]
+    said = [f"{name} = {format_range(value, '.2g')}" for name, value in values.items()]
     whole = f"{kind}: {', '.join(said)}" if said else kind
-    return whole if len(whole) <= MOST_WORDS else f"{kind}, {len(said)} learned values"
+    return whole if len(whole) <= LONGEST_SUBTITLE else f"{kind}, {len(said)} learned values"

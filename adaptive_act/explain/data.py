@@ -20,7 +20,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class SampleBatches:
     """The samples in batches, as the model is called, and their labels [n] in the same batches."""
 
     batches: tuple[Example, ...]
@@ -32,15 +32,15 @@ class Data:
         return list(zip(self.batches, self.labels or (), strict=False))
 
 
-def read_data(path: Path, inputs: Sequence[TensorSpec], batch: int = BATCH) -> Data:
+def read_data(path: Path, inputs: Sequence[TensorSpec], batch: int = BATCH) -> SampleBatches:
     """The samples in `path`, in the inputs' order and dtypes.
 
     Raises ExplainError where an array is missing, does not fit its input or has another number of samples
     than the others. Arrays of Python objects are refused: reading them could run code.
     """
-    arrays = _read(path, [*(spec.name for spec in inputs)])
+    arrays = _read_arrays(path, [*(spec.name for spec in inputs)])
     for spec in inputs:
-        _check(arrays[spec.name], spec, path)
+        _check_array(arrays[spec.name], spec, path)
     if LABELS in arrays and arrays[LABELS].ndim != 1:
         shape = list(arrays[LABELS].shape)
         raise ExplainError(f"`{path}`: array `{LABELS}` has the shape {shape}, expected one label a sample")
@@ -49,25 +49,27 @@ def read_data(path: Path, inputs: Sequence[TensorSpec], batch: int = BATCH) -> D
         raise ExplainError(f"`{path}` should hold equally many samples in each array, got {counts}")
     tensors = [torch.from_numpy(arrays[spec.name]).to(getattr(torch, spec.dtype)) for spec in inputs]
     labels = torch.from_numpy(arrays[LABELS]) if LABELS in arrays else None
-    return Data(
+    return SampleBatches(
         batches=tuple(zip(*(torch.split(tensor, batch) for tensor in tensors), strict=True)),
         labels=None if labels is None else torch.split(labels, batch),
     )
 
 
-def _read(path: Path, names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+def _read_arrays(path: Path, names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
     """The arrays of these names, and the labels if there are any."""
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is a single array, without a name")
-            return _named(archive, names, path)
+            return _select_arrays(archive, names, path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ExplainError(f"`{path}` cannot be read as a .npz file: {error}") from error
 
 
-def _named(archive: Mapping[str, NDArray[Any]], names: Sequence[str], path: Path) -> dict[str, NDArray[Any]]:
+def _select_arrays(
+    archive: Mapping[str, NDArray[Any]], names: Sequence[str], path: Path
+) -> dict[str, NDArray[Any]]:
     missing = [name for name in names if name not in archive]
     if missing:
         raise ExplainError(
@@ -77,7 +79,7 @@ def _named(archive: Mapping[str, NDArray[Any]], names: Sequence[str], path: Path
     return {name: archive[name] for name in (*names, LABELS) if name in archive}
 
 
-def _check(array: NDArray[Any], spec: TensorSpec, path: Path) -> None:
+def _check_array(array: NDArray[Any], spec: TensorSpec, path: Path) -> None:
     fits = array.ndim == len(spec.shape) and all(
         size in (None, found) for size, found in zip(spec.shape[1:], array.shape[1:], strict=True)
     )

@@ -9,7 +9,7 @@ import numpy as np
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.decisions import Change, Decisions
 from adaptive_act.explain.intervals import Interval
-from adaptive_act.explain.panels import FAINT, LEARNED, START, fit_text
+from adaptive_act.explain.subplots import FAINT, LEARNED, START, fit_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +31,9 @@ _MEASURES: tuple[tuple[str, Callable[[Change], Interval], float], ...] = (
 def decisions_figure(decisions: Decisions) -> "Figure":
     """What putting back each layer does to accuracy, loss and predictions, with intervals; a row a layer."""
     rows = decisions.rows
-    figure, panels = _beside(len(rows), [_PANEL] * len(_MEASURES))
+    figure, panels = _make_row_figure(len(rows), [_PANEL] * len(_MEASURES))
     for panel, (title, measure, unit) in zip(panels, _MEASURES, strict=True):
-        _intervals(panel, [measure(row.change) for row in rows], unit)
+        _draw_intervals(panel, [measure(row.change) for row in rows], unit)
         panel.set_xlabel(title, fontsize=8)
     _name_rows(panels[0], [row.layer for row in rows])
     return figure
@@ -42,22 +42,22 @@ def decisions_figure(decisions: Decisions) -> "Figure":
 def classes_figure(decisions: Decisions) -> "Figure":
     """The change of each class's accuracy when each layer is put back: layers down, classes across."""
     rows = decisions.rows
-    points = 100 * np.array([[_points(change) for change in row.by_class] for row in rows])
-    chosen = _most_changed(points)
+    points = 100 * np.array([[_accuracy_change(change) for change in row.by_class] for row in rows])
+    chosen = _select_classes(points)
     names = [fit_text(decisions.classes[place], 20) for place in chosen]
     margins = _Margins(above=0.32, below=0.5 + 0.05 * max(map(len, names)), right=0.7)
-    figure, (panel,) = _beside(len(rows), [max(0.46 * len(chosen), 2.0)], margins)
+    figure, (panel,) = _make_row_figure(len(rows), [max(0.46 * len(chosen), 2.0)], margins)
     shown = points[:, chosen]
     strongest = max(float(np.nanmax(np.abs(shown), initial=0.0)), 1.0)
     # Purple to orange is told apart by the colour-blind, and white is no change.
     image = panel.imshow(shown, cmap="PuOr_r", vmin=-strongest, vmax=strongest, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
-        _write(panel, (column, row), float(value), image.to_rgba(value))
+        _write_value(panel, (column, row), float(value), image.to_rgba(value))
     panel.set_title("change of accuracy [percentage points]", loc="left", fontsize=8)
     panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=7.5)
     panel.set_xlabel("class", fontsize=8)
     _name_rows(panel, [row.layer for row in rows])
-    bar = figure.colorbar(image, cax=_right_of(figure, panel))
+    bar = figure.colorbar(image, cax=_add_colorbar_axes(figure, panel))
     bar.ax.tick_params(labelsize=7)
     return figure
 
@@ -71,7 +71,7 @@ class _Margins:
     right: float = 0.2
 
 
-def _beside(
+def _make_row_figure(
     rows: int, widths: Sequence[float], margins: _Margins = _Margins()
 ) -> tuple["Figure", list["Axes"]]:
     """Panels side by side, a row of fixed height for each layer, in inches."""
@@ -95,7 +95,7 @@ def _beside(
     return figure, panels
 
 
-def _intervals(panel: "Axes", found: Sequence[Interval], unit: float) -> None:
+def _draw_intervals(panel: "Axes", found: Sequence[Interval], unit: float) -> None:
     values = unit * np.array([[one.value, one.low, one.high] for one in found])
     for row in range(0, len(found), 2):
         panel.axhspan(row - 0.5, row + 0.5, color="#F4F6F8", linewidth=0, zorder=0)
@@ -118,17 +118,17 @@ def _name_rows(panel: "Axes", names: Sequence[str]) -> None:
     panel.tick_params(axis="y", length=0)
 
 
-def _points(change: Change | None) -> float:
+def _accuracy_change(change: Change | None) -> float:
     return float("nan") if change is None else change.accuracy.value
 
 
-def _most_changed(points: Numbers) -> list[int]:
+def _select_classes(points: Numbers) -> list[int]:
     strength = np.nan_to_num(np.abs(points)).max(0)
     strongest = np.argsort(-strength, kind="stable")[:MOST_CLASSES]
     return sorted(int(place) for place in strongest)
 
 
-def _write(panel: "Axes", place: tuple[int, int], value: float, behind: Numbers) -> None:
+def _write_value(panel: "Axes", place: tuple[int, int], value: float, behind: Numbers) -> None:
     if value == 0:
         return
     lightness = float(np.dot((0.2126, 0.7152, 0.0722), np.power(behind[:3], 2.2)))
@@ -137,6 +137,6 @@ def _write(panel: "Axes", place: tuple[int, int], value: float, behind: Numbers)
     panel.text(*place, text.replace("-", "−"), ha="center", va="center", fontsize=6.5, color=ink)
 
 
-def _right_of(figure: "Figure", panel: "Axes") -> "Axes":
+def _add_colorbar_axes(figure: "Figure", panel: "Axes") -> "Axes":
     box, width = panel.get_position(), figure.get_figwidth()
     return figure.add_axes((box.x1 + 0.15 / width, box.y0, 0.14 / width, box.height))

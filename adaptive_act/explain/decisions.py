@@ -14,12 +14,18 @@ from torch import Tensor, nn
 from adaptive_act.activation import Activation
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Counts, Flags, Numbers
-from adaptive_act.explain.intervals import Interval, mcnemar, means, paired_difference, wilson
+from adaptive_act.explain.intervals import (
+    Interval,
+    bootstrap_means,
+    mcnemar_p,
+    newcombe_interval,
+    wilson_interval,
+)
 from adaptive_act.explain.reach import to_device
-from adaptive_act.explain.start import Place, beside, places
-from adaptive_act.swapping.outputs import Example, outputs
+from adaptive_act.explain.start import StartedActivation, find_starts, match_device
+from adaptive_act.swapping.outputs import Example, run_model
 
-Labelled = tuple[Example, Tensor]
+LabelledBatch = tuple[Example, Tensor]
 """What the model is called with, and the class of each sample, [n]."""
 
 ALL = "all layers"
@@ -69,7 +75,7 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
+class _Predictions:
     """What a model answers on each sample: the class, and the cross-entropy with the label."""
 
     labels: Counts
@@ -80,7 +86,7 @@ class _Answers:
 
 def decide(
     model: nn.Module,
-    batches: Iterable[Labelled],
+    batches: Iterable[LabelledBatch],
     *,
     classes: Sequence[str] | None = None,
     starts: Mapping[str, Activation] | None = None,
@@ -98,30 +104,30 @@ def decide(
     """
     if isinstance(batches, Iterator):
         raise TypeError("`batches` is gone through many times: pass a list or a DataLoader, not an iterator")
-    found = places(model, starts)
-    learned = _answers(model, batches, passed)
+    found = find_starts(model, starts)
+    learned = _run_classifier(model, batches, passed)
     others = []
     for chosen in (*((place,) for place in found), found):
-        with put_back(chosen):
-            others.append(_answers(model, batches, passed))
+        with restore_starts(chosen):
+            others.append(_run_classifier(model, batches, passed))
         if not np.array_equal(others[-1].labels, learned.labels):
             raise ExplainError("the batches came in another order when repeated: pass shuffle=False")
     titles = [*((place.layer, place.start.origin) for place in found), (ALL, "their starts")]
-    *single, together = _decisions(titles, learned, others, seed)
+    *single, together = _compare_models(titles, learned, others, seed)
     return Decisions(
         samples=len(learned.labels),
-        accuracy=wilson(int((learned.predicted == learned.labels).sum()), len(learned.labels)),
-        loss=means(learned.loss[:, None], seed)[0],
-        classes=_named(classes, learned.classes),
+        accuracy=wilson_interval(int((learned.predicted == learned.labels).sum()), len(learned.labels)),
+        loss=bootstrap_means(learned.loss[:, None], seed)[0],
+        classes=_name_classes(classes, learned.classes),
         together=together,
         layers=tuple(single),
     )
 
 
 @contextmanager
-def put_back(chosen: Iterable[Place]) -> Iterator[None]:
+def restore_starts(chosen: Iterable[StartedActivation]) -> Iterator[None]:
     """Within the block these places answer as they did at their start; the modules themselves stay."""
-    hooks = [place.activation.register_forward_hook(_answer_of(place)) for place in chosen]
+    hooks = [place.activation.register_forward_hook(_make_start_hook(place)) for place in chosen]
     try:
         yield
     finally:
@@ -129,8 +135,8 @@ def put_back(chosen: Iterable[Place]) -> Iterator[None]:
             hook.remove()
 
 
-def _answer_of(place: Place) -> Callable[[nn.Module, tuple[Any, ...], Any], Tensor]:
-    start = beside(copy.deepcopy(place.start.activation), place.activation)
+def _make_start_hook(place: StartedActivation) -> Callable[[nn.Module, tuple[Any, ...], Any], Tensor]:
+    start = match_device(copy.deepcopy(place.start.activation), place.activation)
 
     def hook(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> Tensor:
         answer: Tensor = start(*inputs)
@@ -139,12 +145,14 @@ def _answer_of(place: Place) -> Callable[[nn.Module, tuple[Any, ...], Any], Tens
     return hook
 
 
-def _answers(model: nn.Module, batches: Iterable[Labelled], passed: Callable[[], None]) -> _Answers:
+def _run_classifier(
+    model: nn.Module, batches: Iterable[LabelledBatch], passed: Callable[[], None]
+) -> _Predictions:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     labels, predicted, losses, width = [], [], [], 0
     for inputs, given in batches:
         example = to_device(tuple(inputs) if isinstance(inputs, list) else inputs, device)
-        logits, right = _classified(outputs(model, example)[0].cpu(), given.cpu())
+        logits, right = _check_classification(run_model(model, example)[0].cpu(), given.cpu())
         labels.append(right)
         predicted.append(logits.argmax(1))
         losses.append(F.cross_entropy(logits, right, reduction="none"))
@@ -152,7 +160,7 @@ def _answers(model: nn.Module, batches: Iterable[Labelled], passed: Callable[[],
     if not labels:
         raise ExplainError("there are no batches: give at least one with its labels")
     passed()
-    return _Answers(
+    return _Predictions(
         labels=torch.cat(labels).numpy(),
         predicted=torch.cat(predicted).numpy(),
         loss=torch.cat(losses).numpy(),
@@ -160,7 +168,7 @@ def _answers(model: nn.Module, batches: Iterable[Labelled], passed: Callable[[],
     )
 
 
-def _classified(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _check_classification(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The logits [n, 2 or more] and the labels as whole numbers, of one batch."""
     whole = not labels.is_floating_point() and not labels.is_complex()
     if logits.dim() != 2 or labels.dim() != 1 or len(labels) != len(logits) or not whole:
@@ -178,7 +186,7 @@ def _classified(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return logits, labels.long()
 
 
-def _named(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
+def _name_classes(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     """The names of the classes; their numbers where none are given."""
     if classes is None:
         return tuple(map(str, range(count)))
@@ -189,14 +197,15 @@ def _named(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _decisions(
-    titles: Sequence[tuple[str, str]], learned: _Answers, others: Sequence[_Answers], seed: int
+def _compare_models(
+    titles: Sequence[tuple[str, str]], learned: _Predictions, others: Sequence[_Predictions], seed: int
 ) -> list[Decision]:
     """One for each of `others`, which have the titles."""
     subsets = [np.flatnonzero(learned.labels == label) for label in range(learned.classes)]
-    whole = _changes(learned, others, np.arange(len(learned.labels)), seed)
+    whole = _measure_changes(learned, others, np.arange(len(learned.labels)), seed)
     by_class = [
-        _changes(learned, others, subset, seed) if len(subset) else [None] * len(others) for subset in subsets
+        _measure_changes(learned, others, subset, seed) if len(subset) else [None] * len(others)
+        for subset in subsets
     ]
     return [
         Decision(layer, origin, change, classes)
@@ -204,25 +213,29 @@ def _decisions(
     ]
 
 
-def _changes(learned: _Answers, others: Sequence[_Answers], chosen: Counts, seed: int) -> list[Change]:
+def _measure_changes(
+    learned: _Predictions, others: Sequence[_Predictions], chosen: Counts, seed: int
+) -> list[Change]:
     """What each of `others` changes on the chosen samples."""
     was = learned.predicted[chosen]
     right = was == learned.labels[chosen]
-    losses = means(np.stack([(other.loss - learned.loss)[chosen] for other in others], axis=1), seed)
+    losses = bootstrap_means(
+        np.stack([(other.loss - learned.loss)[chosen] for other in others], axis=1), seed
+    )
     return [
-        _change(right, other.predicted[chosen], was, learned.labels[chosen], loss)
+        _measure_change(right, other.predicted[chosen], was, learned.labels[chosen], loss)
         for other, loss in zip(others, losses, strict=True)
     ]
 
 
-def _change(right: Flags, predicted: Counts, was: Counts, labels: Counts, loss: Interval) -> Change:
+def _measure_change(right: Flags, predicted: Counts, was: Counts, labels: Counts, loss: Interval) -> Change:
     now = predicted == labels
     gained, lost = int((now & ~right).sum()), int((right & ~now).sum())
     both, neither = int((now & right).sum()), int((~now & ~right).sum())
     return Change(
         samples=len(labels),
-        accuracy=paired_difference(gained, lost, both, neither),
+        accuracy=newcombe_interval(gained, lost, both, neither),
         loss=loss,
-        changed=wilson(int((predicted != was).sum()), len(labels)),
-        p=mcnemar(gained, lost),
+        changed=wilson_interval(int((predicted != was).sum()), len(labels)),
+        p=mcnemar_p(gained, lost),
     )

@@ -12,8 +12,8 @@ from torch import nn
 
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Numbers
-from adaptive_act.explain.panels import FAINT, SERIES, STYLES, add_title, fit_text, grid
-from adaptive_act.explain.start import distinct
+from adaptive_act.explain.start import distinct_activations
+from adaptive_act.explain.subplots import FAINT, SERIES, STYLES, add_title, fit_text, make_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,9 @@ class Drift:
     """Records the learned values of every activation of a model, at the steps at which it is asked to."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._activations = {names[0]: activation for activation, names in distinct(model).items()}
+        self._activations = {
+            names[0]: activation for activation, names in distinct_activations(model).items()
+        }
         self._records: list[tuple[int, dict[str, dict[str, Numbers]]]] = []
         self._every = 1
         self._asked = 0
@@ -102,10 +104,10 @@ def read_tracks(path: Path) -> tuple[Track, ...]:
         raise ExplainError(
             f"`{path}` holds no learned value: expected lines such as `100,features.1,value/a,0.25`"
         )
-    return tuple(_read_track(layer, names) for layer, names in found.items())
+    return tuple(_make_track(layer, names) for layer, names in found.items())
 
 
-def _read_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]]]) -> Track:
+def _make_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]]]) -> Track:
     steps = sorted(set.intersection(*(set(recorded) for recorded in names.values())))
     values = {
         name: np.array([[recorded[step][part] for part in sorted(recorded[step])] for step in steps])
@@ -116,26 +118,26 @@ def _read_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]
 
 def drift_figure(tracks: Sequence[Track]) -> "Figure":
     """One panel a layer: a line for each parameter, or its median and its range over the channels."""
-    made = grid(len(tracks), [_HEIGHT])
+    made = make_grid(len(tracks), [_HEIGHT])
     for (panel,), track in zip(made.panels, tracks, strict=True):
-        add_title(panel, track.layer, _second_line(track))
+        add_title(panel, track.layer, _subtitle(track))
         panel.set_xlabel("training step", fontsize=7.5, labelpad=2)
         panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
         if not track.values:
             panel.set_title("it learns no value of its own", y=0.45, fontsize=7)
         elif len(track.values) > MOST_NAMED:
-            _distance(panel, track)
+            _draw_distance(panel, track)
         else:
-            _values(panel, track)
+            _draw_values(panel, track)
     return made.figure
 
 
-def _second_line(track: Track) -> str:
+def _subtitle(track: Track) -> str:
     per_channel = any(values.shape[1] > 1 for values in track.values.values())
     return ", ".join(filter(None, (track.kind, "middle and range over channels" if per_channel else "")))
 
 
-def _values(panel: "Axes", track: Track) -> None:
+def _draw_values(panel: "Axes", track: Track) -> None:
     panel.set_ylabel("learned value", fontsize=7.5, labelpad=2)
     for (name, values), colour, style in zip(track.values.items(), SERIES, cycle(STYLES), strict=False):
         middle = np.median(values, axis=1)
@@ -146,7 +148,7 @@ def _values(panel: "Axes", track: Track) -> None:
     panel.legend(fontsize=6.5, frameon=False, loc="best", handlelength=2.5)
 
 
-def _distance(panel: "Axes", track: Track) -> None:
+def _draw_distance(panel: "Axes", track: Track) -> None:
     together = np.concatenate([values - values[:1] for values in track.values.values()], axis=1)
     panel.plot(track.steps, np.sqrt((together**2).mean(1)), color=SERIES[0], linewidth=1.8)
     panel.set_ylabel(f"RMS change of {len(track.values)} values", fontsize=7.5, labelpad=2)

@@ -24,7 +24,7 @@ class Interval:
     high: float
 
 
-def wilson(count: int, of: int) -> Interval:
+def wilson_interval(count: int, of: int) -> Interval:
     """The share count / of, with Wilson's score interval.
 
     Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953
@@ -39,7 +39,7 @@ def wilson(count: int, of: int) -> Interval:
     return Interval(share, low, high)
 
 
-def paired_difference(gained: int, lost: int, both: int, neither: int) -> Interval:
+def newcombe_interval(gained: int, lost: int, both: int, neither: int) -> Interval:
     """The change of a share when `gained` cases come to be right and `lost` wrong, with Newcombe's interval.
 
     Where nothing changed, the interval still has a width, as it should for few cases.
@@ -47,7 +47,7 @@ def paired_difference(gained: int, lost: int, both: int, neither: int) -> Interv
     Source: Newcombe 1998, method 10, https://doi.org/10.1002/(SICI)1097-0258(19981130)17:22%3C2635::AID-SIM954%3E3.0.CO;2-C
     """
     of = gained + lost + both + neither
-    after, before = wilson(both + gained, of), wilson(both + lost, of)
+    after, before = wilson_interval(both + gained, of), wilson_interval(both + lost, of)
     together = _correlation(gained, lost, both, neither)
     change = (gained - lost) / of
 
@@ -70,7 +70,7 @@ def _correlation(gained: int, lost: int, both: int, neither: int) -> float:
     return float(corrected / np.sqrt(float(margins)))
 
 
-def mcnemar(gained: int, lost: int) -> float:
+def mcnemar_p(gained: int, lost: int) -> float:
     """The exact two-sided p of gains and losses being equally likely; 1 where there are none.
 
     Source: McNemar 1947, https://doi.org/10.1007/BF02295996
@@ -80,20 +80,20 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def means(values: Numbers, seed: int, resamples: int = RESAMPLES) -> list[Interval]:
+def bootstrap_means(values: Numbers, seed: int, resamples: int = RESAMPLES) -> list[Interval]:
     """The mean of each column of `values` [n, k] with its percentile bootstrap interval.
 
     All columns are resampled alike. Values that are not finite give an interval of NaN.
 
     Source: Efron 1979, https://doi.org/10.1214/aos/1176344552
     """
-    drawn = np.concatenate([weights @ values for weights in _resampled(len(values), seed, resamples)])
+    drawn = np.concatenate([weights @ values for weights in _resample(len(values), seed, resamples)])
     tail = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(drawn, [tail, 100 - tail], axis=0)
     return [Interval(*map(float, column)) for column in zip(values.mean(0), low, high, strict=True)]
 
 
-def _resampled(of: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
+def _resample(of: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
     """How often each of `of` cases is drawn, as shares, a row for each resample; a few rows at a time."""
     random = np.random.default_rng(seed)
     rows = max(_AT_ONCE // of, 1)

@@ -9,8 +9,15 @@ from torch import nn
 from adaptive_act.activation import Activation
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.reach import Reach
-from adaptive_act.explain.shape import NEAR, Moved, Shape, curve_at, moved, shape_of
-from adaptive_act.explain.start import Place, places
+from adaptive_act.explain.shape import (
+    NEAR,
+    Displacement,
+    Shape,
+    evaluate_curve,
+    measure_displacement,
+    measure_shape,
+)
+from adaptive_act.explain.start import StartedActivation, find_starts
 
 POINTS = 201
 """Points at which a curve is drawn."""
@@ -39,7 +46,7 @@ class Layer:
     learned: Numbers
     start: Numbers
     shape: Shape
-    moved: Moved
+    moved: Displacement
     reach: Reach | None
 
 
@@ -50,12 +57,12 @@ def layers(
 ) -> tuple[Layer, ...]:
     """Every activation of `model`, with what `reach` found of it where given; `starts` is as in `places`."""
     seen = reached or {}
-    return tuple(_layer(place, seen.get(place.layer)) for place in places(model, starts))
+    return tuple(_make_layer(place, seen.get(place.layer)) for place in find_starts(model, starts))
 
 
-def _layer(place: Place, seen: Reach | None) -> Layer:
+def _make_layer(place: StartedActivation, seen: Reach | None) -> Layer:
     activation, start = place.activation, place.start.activation
-    points = drawn_points(seen)
+    points = curve_points(seen)
     return Layer(
         name=place.layer,
         also=place.also,
@@ -63,29 +70,29 @@ def _layer(place: Place, seen: Reach | None) -> Layer:
         replaced=activation.site.replaced if activation.site else "",
         origin=place.start.origin,
         elementwise=activation.elementwise,
-        values=learned_values(activation),
-        start_values=learned_values(start),
+        values=read_values(activation),
+        start_values=read_values(start),
         points=points,
-        learned=curve_at(activation.curve, points),
-        start=_as_one(curve_at(start.curve, points)),
-        shape=shape_of(activation.curve, seen),
-        moved=moved(activation.curve, start.curve, seen),
+        learned=evaluate_curve(activation.curve, points),
+        start=_merge_equal_rows(evaluate_curve(start.curve, points)),
+        shape=measure_shape(activation.curve, seen),
+        moved=measure_displacement(activation.curve, start.curve, seen),
         reach=seen,
     )
 
 
-def drawn_points(seen: Reach | None) -> Numbers:
+def curve_points(seen: Reach | None) -> Numbers:
     """Where a curve is drawn: the histogram's range and zero, or -NEAR to NEAR where nothing is known."""
     low, high = (-NEAR, NEAR) if seen is None else (min(seen.edges[0], 0.0), max(seen.edges[-1], 0.0))
     margin = 0.03 * (high - low)
     return np.linspace(low - margin, high + margin, POINTS)
 
 
-def learned_values(activation: Activation) -> dict[str, Numbers]:
+def read_values(activation: Activation) -> dict[str, Numbers]:
     """The learned values by name, [1] or [C] each."""
     return {name: value.double().cpu().numpy() for name, value in activation.values().items()}
 
 
-def _as_one(curves: Numbers) -> Numbers:
+def _merge_equal_rows(curves: Numbers) -> Numbers:
     """One row where all channels start alike."""
     return curves[:1] if (curves == curves[:1]).all() else curves

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from adaptive_act.activation import Activation
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Counts, Numbers
-from adaptive_act.explain.start import distinct
-from adaptive_act.swapping.outputs import Example, outputs
+from adaptive_act.explain.start import distinct_activations
+from adaptive_act.swapping.outputs import Example, run_model
 
 BINS = 128
 TAIL = 0.0005
@@ -86,18 +86,22 @@ def reach(
     """
     if isinstance(batches, Iterator):
         raise TypeError("`batches` is gone through twice: pass a list or a DataLoader, not an iterator")
-    activations = {names[0]: activation for activation, names in distinct(model).items()}
-    ranges = {layer: _Range(activation.channels or 1, limit) for layer, activation in activations.items()}
-    watch(model, batches, activations, ranges)
+    activations = {names[0]: activation for activation, names in distinct_activations(model).items()}
+    ranges = {
+        layer: _RangeCounter(activation.channels or 1, limit) for layer, activation in activations.items()
+    }
+    observe_inputs(model, batches, activations, ranges)
     reached = {layer: seen for layer, seen in ranges.items() if seen.total.any()}
     if not reached:
         raise ExplainError("no finite input reached an adaptive activation: give at least one batch of data")
-    histograms = {layer: _Histogram(seen.edges(bins), len(seen.total)) for layer, seen in reached.items()}
-    watch(model, batches, activations, histograms)
-    return {layer: _joined(ranges[layer], histogram) for layer, histogram in histograms.items()}
+    histograms = {
+        layer: _HistogramCounter(seen.edges(bins), len(seen.total)) for layer, seen in reached.items()
+    }
+    observe_inputs(model, batches, activations, histograms)
+    return {layer: _make_reach(ranges[layer], histogram) for layer, histogram in histograms.items()}
 
 
-def watch(
+def observe_inputs(
     model: nn.Module,
     batches: Iterable[Example],
     activations: Mapping[str, Activation],
@@ -106,12 +110,12 @@ def watch(
     """Runs the model on the batches and shows each layer's inputs, as [C, n], to its entry in `see`."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     hooks = [
-        activations[layer].register_forward_pre_hook(_shown(activations[layer], seen))
+        activations[layer].register_forward_pre_hook(_make_input_hook(activations[layer], seen))
         for layer, seen in see.items()
     ]
     try:
         for batch in batches:
-            outputs(model, to_device(batch, device))
+            run_model(model, to_device(batch, device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -124,7 +128,7 @@ def to_device(batch: Example, device: torch.device) -> Example:
     return tuple(part.to(device) if isinstance(part, Tensor) else part for part in batch)
 
 
-def _shown(
+def _make_input_hook(
     activation: Activation, see: Callable[[Tensor], None]
 ) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -139,7 +143,7 @@ def _shown(
     return hook
 
 
-class _Range:
+class _RangeCounter:
     """The first pass: extremes, exact counts, and where the bulk lies."""
 
     def __init__(self, channels: int, limit: float) -> None:
@@ -152,17 +156,17 @@ class _Range:
         if x.numel() == 0:
             return
         finite = x.isfinite()
-        self.total += _numpy(finite.sum(1))
-        self.non_finite += _numpy((~finite).sum(1))
-        self.below_zero += _numpy((finite & (x < 0)).sum(1))
-        self.beyond += _numpy((finite & (x.abs() > self.limit)).sum(1))
-        self.minimum = np.minimum(self.minimum, _numpy(x.where(finite, torch.inf).amin(1)))
-        self.maximum = np.maximum(self.maximum, _numpy(x.where(finite, -torch.inf).amax(1)))
+        self.total += _to_numpy(finite.sum(1))
+        self.non_finite += _to_numpy((~finite).sum(1))
+        self.below_zero += _to_numpy((finite & (x < 0)).sum(1))
+        self.beyond += _to_numpy((finite & (x.abs() > self.limit)).sum(1))
+        self.minimum = np.minimum(self.minimum, _to_numpy(x.where(finite, torch.inf).amin(1)))
+        self.maximum = np.maximum(self.maximum, _to_numpy(x.where(finite, -torch.inf).amax(1)))
         inside = x[finite]
         octave = (inside.abs().log2() - _SMALLEST).clamp(0, _LARGEST - _SMALLEST)
         place = (octave * _PER_OCTAVE).long().clamp(max=_MAGNITUDES - 1)
         signed = torch.where(inside < 0, _MAGNITUDES - 1 - place, _MAGNITUDES + place)
-        self._magnitudes += _numpy(torch.bincount(signed, minlength=2 * _MAGNITUDES))
+        self._magnitudes += _to_numpy(torch.bincount(signed, minlength=2 * _MAGNITUDES))
 
     def edges(self, bins: int) -> Numbers:
         """Equal bins over all but TAIL of the inputs at either end; exact in float32."""
@@ -178,7 +182,7 @@ class _Range:
         return np.linspace(low, high, bins + 1).astype(np.float32).astype(np.float64)
 
 
-class _Histogram:
+class _HistogramCounter:
     """The second pass: how many inputs of each channel lie in each bin."""
 
     def __init__(self, edges: Numbers, channels: int) -> None:
@@ -191,10 +195,10 @@ class _Histogram:
         place = torch.bucketize(x.contiguous(), edges, right=True)
         place += places * torch.arange(channels, device=x.device)[:, None]
         found = torch.bincount(place[x.isfinite()], minlength=channels * places)
-        self.places += _numpy(found).reshape(channels, places)
+        self.places += _to_numpy(found).reshape(channels, places)
 
 
-def _joined(seen: _Range, histogram: _Histogram) -> Reach:
+def _make_reach(seen: _RangeCounter, histogram: _HistogramCounter) -> Reach:
     return Reach(
         edges=histogram.edges,
         counts=histogram.places[:, 1:-1],
@@ -209,6 +213,6 @@ def _joined(seen: _Range, histogram: _Histogram) -> Reach:
     )
 
 
-def _numpy(tensor: Tensor) -> NDArray[Any]:
+def _to_numpy(tensor: Tensor) -> NDArray[Any]:
     numbers: NDArray[Any] = tensor.cpu().numpy()
     return numbers

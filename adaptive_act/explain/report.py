@@ -13,12 +13,12 @@ from adaptive_act.explain.decision_figures import classes_figure, decisions_figu
 from adaptive_act.explain.decisions import Decisions
 from adaptive_act.explain.drift import Track, drift_figure
 from adaptive_act.explain.layers import Layer
-from adaptive_act.explain.panels import pixels, stacked
 from adaptive_act.explain.shape import NEAR
 from adaptive_act.explain.start import INITIAL
+from adaptive_act.explain.subplots import render_pixels, stack_pictures
 from adaptive_act.explain.table import DECISIONS, LAYERS, decision_rows, layer_row
-from adaptive_act.explain.wording import explained, share
-from adaptive_act.page import Part, Picture, Section, Table, Text, page
+from adaptive_act.explain.wording import explain_layer, format_share
+from adaptive_act.page import Part, Picture, Section, Table, Text, render_html
 
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""
@@ -37,19 +37,22 @@ class Findings:
 
 def report(findings: Findings, title: str, subtitle: str = "") -> str:
     """The findings as one HTML page; equal findings give equal text."""
-    sections = [Section("Layers", _layers(findings)), Section("Learned curves", _curves(findings.layers))]
+    sections = [
+        Section("Layers", _layer_tables(findings)),
+        Section("Learned curves", _curve_pictures(findings.layers)),
+    ]
     if findings.decisions is not None:
-        sections.append(Section("What each layer decides", _decisions(findings.decisions)))
+        sections.append(Section("What each layer decides", _decision_parts(findings.decisions)))
     if findings.tracks:
-        sections.append(Section("Drift during training", _drift(findings.tracks)))
+        sections.append(Section("Drift during training", _drift_pictures(findings.tracks)))
     if findings.provenance:
         facts = Table(("what", "value"), list(findings.provenance.items()))
         sections.append(Section("What was looked at", [facts]))
-    sections.append(Section("How to read this page", [Text(text) for text in _reading(findings)]))
-    return page(title, sections, subtitle)
+    sections.append(Section("How to read this page", [Text(text) for text in _reading_notes(findings)]))
+    return render_html(title, sections, subtitle)
 
 
-def provenance(files: Mapping[str, Path | None]) -> dict[str, str]:
+def describe_files(files: Mapping[str, Path | None]) -> dict[str, str]:
     """The name and SHA-256 of each file, and the versions that read them."""
     facts = {}
     for what, path in files.items():
@@ -61,13 +64,16 @@ def provenance(files: Mapping[str, Path | None]) -> dict[str, str]:
 
 def write_pictures(findings: Findings, curves: Path, everything: Path) -> None:
     """Writes the curves, and all pictures of the findings one below the other, as PNG files."""
-    drawn = [pixels(curves_figure(findings.layers))]
+    drawn = [render_pixels(curves_figure(findings.layers))]
     _write_pixels(drawn[0], curves)
     if findings.decisions is not None:
-        drawn += [pixels(decisions_figure(findings.decisions)), pixels(classes_figure(findings.decisions))]
+        drawn += [
+            render_pixels(decisions_figure(findings.decisions)),
+            render_pixels(classes_figure(findings.decisions)),
+        ]
     if findings.tracks:
-        drawn.append(pixels(drift_figure(findings.tracks)))
-    _write_pixels(stacked(drawn), everything)
+        drawn.append(render_pixels(drift_figure(findings.tracks)))
+    _write_pixels(stack_pictures(drawn), everything)
 
 
 def _write_pixels(picture: Pixels, path: Path) -> None:
@@ -77,30 +83,31 @@ def _write_pixels(picture: Pixels, path: Path) -> None:
         imsave(file, picture, format="png", metadata={"Software": ""})
 
 
-def _layers(findings: Findings) -> list[Part]:
+def _layer_tables(findings: Findings) -> list[Part]:
     return [
         Table(LAYERS, [layer_row(layer) for layer in findings.layers]),
-        Table(("layer", "in words"), [(layer.name, explained(layer)) for layer in findings.layers]),
+        Table(("layer", "in words"), [(layer.name, explain_layer(layer)) for layer in findings.layers]),
     ]
 
 
-def _curves(layers: Sequence[Layer]) -> list[Part]:
+def _curve_pictures(layers: Sequence[Layer]) -> list[Part]:
     parts: list[Part] = []
     for start in range(0, len(layers), _ON_A_PICTURE):
         shown = layers[start : start + _ON_A_PICTURE]
         where = "over the range that the data reached" if shown[0].reach else f"from −{NEAR:g} to {NEAR:g}"
-        names = _names([layer.name for layer in shown])
+        names = _name_range([layer.name for layer in shown])
         parts.append(Picture(curves_figure(shown), f"Learned curve over its start, {where}: {names}."))
     return parts
 
 
-def _decisions(decisions: Decisions) -> list[Part]:
+def _decision_parts(decisions: Decisions) -> list[Part]:
     accuracy, loss = decisions.accuracy, decisions.loss
-    found = (
+    right = f"{format_share(accuracy.low)} to {format_share(accuracy.high)}"
+    summary = (
         f"On {decisions.samples:,} labelled samples the model with its learned activations is right on "
-        f"{share(accuracy.value)} (95 % interval {share(accuracy.low)} to {share(accuracy.high)}), at a "
-        f"cross-entropy of {loss.value:.4f} nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is "
-        "put back to where it started while the others keep what they learned, and last all are."
+        f"{format_share(accuracy.value)} (95 % interval {right}), at a cross-entropy of {loss.value:.4f} "
+        f"nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is put back to where it started while the "
+        "others keep what they learned, and last all are."
     )
     read = "Put back less learned: an accuracy below 0 or a loss above 0 is what the learned shape brings."
     interval = "What putting back a layer changes; filled where the 95 % interval leaves out 0."
@@ -108,23 +115,23 @@ def _decisions(decisions: Decisions) -> list[Part]:
         "Each class's change of accuracy when a layer is put back; empty: no change, a dash: no samples."
     )
     return [
-        Text(found),
+        Text(summary),
         Table(DECISIONS, decision_rows(decisions), read),
         Picture(decisions_figure(decisions), interval),
         Picture(classes_figure(decisions), by_class),
     ]
 
 
-def _drift(tracks: Sequence[Track]) -> list[Part]:
+def _drift_pictures(tracks: Sequence[Track]) -> list[Part]:
     parts: list[Part] = []
     for start in range(0, len(tracks), _ON_A_PICTURE):
         shown = tracks[start : start + _ON_A_PICTURE]
-        names = _names([track.layer for track in shown])
+        names = _name_range([track.layer for track in shown])
         parts.append(Picture(drift_figure(shown), f"Learned values over the training: {names}."))
     return parts
 
 
-def _reading(findings: Findings) -> Iterator[str]:
+def _reading_notes(findings: Findings) -> Iterator[str]:
     if any(layer.reach for layer in findings.layers):
         yield (
             "“Moved” is the mean distance between the learned curve and its start, in units of the output, "
@@ -152,5 +159,5 @@ def _reading(findings: Findings) -> Iterator[str]:
         )
 
 
-def _names(layers: Sequence[str]) -> str:
+def _name_range(layers: Sequence[str]) -> str:
     return layers[0] if len(layers) == 1 else f"{layers[0]} to {layers[-1]}"

@@ -18,7 +18,7 @@ FAR = 50.0
 """How far out, on both sides of zero, a curve is looked at where no data say what matters."""
 NEAR = 4.0
 """The range, on both sides of zero, over which a change is measured where no data are given."""
-NOTHING = 0.01
+NEGLIGIBLE = 0.01
 """The difference of outputs that is too small to speak of, as a share of the range, and at most this."""
 
 # Where a side is followed, as shares of its range: closer near zero, where curves bend.
@@ -52,7 +52,7 @@ class Side:
     @property
     def nothing(self) -> float:
         """The difference of outputs that is too small to speak of on this side."""
-        return _nothing(self.far)
+        return _negligible_change(self.far)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Displacement:
     """How far the learned curve lies from its start, in units of the output.
 
     `mean` and `share` (of the start's mean size; None where the start is zero) weigh each input as often as
@@ -90,14 +90,14 @@ class Moved:
     at: float
 
 
-def shape_of(curve: Curve, seen: Reach | None) -> Shape:
+def measure_shape(curve: Curve, seen: Reach | None) -> Shape:
     """The facts of a curve where the data lie, or on [-FAR, FAR] where none are given."""
     low, high = (-FAR, FAR) if seen is None else (float(seen.edges[0]), float(seen.edges[-1]))
     ends = [end for end in (min(low, 0.0), max(high, 0.0)) if end]
     looked = [-_NEAR_ZERO, _NEAR_ZERO, *(end * part for end in ends for part in (_ALONG, _SLOPES))]
-    values = curve_at(curve, np.concatenate(looked))
+    values = evaluate_curve(curve, np.concatenate(looked))
     below, above, *parts = np.split(values, np.cumsum([len(points) for points in looked])[:-1], axis=1)
-    sides = {end: _side(end, *parts[2 * place : 2 * place + 2]) for place, end in enumerate(ends)}
+    sides = {end: _measure_side(end, *parts[2 * place : 2 * place + 2]) for place, end in enumerate(ends)}
     followed = [np.sign(end) * np.diff(along) for end, along in zip(ends, parts[::2], strict=True)]
     allowed = 1e-9 * (1.0 + np.nan_to_num(np.abs(values)).max(1, keepdims=True))
     return Shape(
@@ -109,10 +109,10 @@ def shape_of(curve: Curve, seen: Reach | None) -> Shape:
     )
 
 
-def moved(learned: Curve, start: Curve, seen: Reach | None) -> Moved:
+def measure_displacement(learned: Curve, start: Curve, seen: Reach | None) -> Displacement:
     """How far `learned` lies from `start` where the data lie."""
-    points, weights = _weights(seen)
-    now, before = np.broadcast_arrays(curve_at(learned, points), curve_at(start, points))
+    points, weights = _input_weights(seen)
+    now, before = np.broadcast_arrays(evaluate_curve(learned, points), evaluate_curve(start, points))
     finite = np.isfinite(now) & np.isfinite(before)
     weights = np.broadcast_to(weights, now.shape) * finite
     whole = max(float(weights.sum()), np.finfo(float).tiny)
@@ -121,10 +121,10 @@ def moved(learned: Curve, start: Curve, seen: Reach | None) -> Moved:
     size = float((np.where(finite, np.abs(before), 0.0) * weights).sum() / whole)
     largest = np.where(weights > 0, differences, 0.0)
     at = float(points[largest.max(0).argmax()])
-    return Moved(mean, mean / size if size > 0 else None, float(largest.max()), at)
+    return Displacement(mean, mean / size if size > 0 else None, float(largest.max()), at)
 
 
-def _weights(seen: Reach | None) -> tuple[Numbers, Numbers]:
+def _input_weights(seen: Reach | None) -> tuple[Numbers, Numbers]:
     """Points [n] and how much each counts: [1, n], or [C, n] where inputs were counted by channel."""
     if seen is None:
         return np.linspace(-NEAR, NEAR, 401), np.full((1, 401), 1 / 401)
@@ -132,7 +132,7 @@ def _weights(seen: Reach | None) -> tuple[Numbers, Numbers]:
     return points, np.column_stack([seen.under, seen.counts, seen.over]).astype(np.float64)
 
 
-def curve_at(curve: Curve, points: Numbers) -> Numbers:
+def evaluate_curve(curve: Curve, points: Numbers) -> Numbers:
     """The curve at `points` [n] as [C, n], with NaN wherever it is not finite."""
     values: Numbers = curve(torch.from_numpy(points)).cpu().numpy()
     return np.where(np.isfinite(values), values, np.nan)
@@ -144,13 +144,13 @@ def _slope_at_zero(values: Numbers) -> Numbers:
     return slope
 
 
-def _side(far: float, along: Numbers, pairs: Numbers) -> Side:
+def _measure_side(far: float, along: Numbers, pairs: Numbers) -> Side:
     """The facts of one side from the values [C, ...] at _ALONG and _SLOPES of the way to `far`."""
     half, slope = (np.diff(pairs)[:, (0, 2)] / (far * np.diff(_SLOPES)[[0, 2]])).T
     points, relative = far * _ALONG, along - along[:, :1]
     return Side(
         far=far,
-        patterns=tuple(_pattern(points, *facts) for facts in zip(relative, half, slope, strict=True)),
+        patterns=tuple(_classify_side(points, *facts) for facts in zip(relative, half, slope, strict=True)),
         slope=slope,
         end=along[:, -1],
         lowest=relative.min(1),
@@ -160,9 +160,9 @@ def _side(far: float, along: Numbers, pairs: Numbers) -> Side:
     )
 
 
-def _pattern(points: Numbers, relative: Numbers, half: float, slope: float) -> Pattern:
+def _classify_side(points: Numbers, relative: Numbers, half: float, slope: float) -> Pattern:
     """What one channel does on one side; `relative` is its value less the one at zero."""
-    nothing = _nothing(points[-1])
+    nothing = _negligible_change(points[-1])
     if np.isnan(relative).any():
         return "broken"
     if np.abs(relative).max() <= nothing:
@@ -173,5 +173,5 @@ def _pattern(points: Numbers, relative: Numbers, half: float, slope: float) -> P
     return "level" if abs(slope) <= _FLAT and abs(half) <= 10 * _FLAT else "bent"
 
 
-def _nothing(far: float) -> float:
-    return NOTHING * min(abs(far), 1.0)
+def _negligible_change(far: float) -> float:
+    return NEGLIGIBLE * min(abs(far), 1.0)

@@ -23,7 +23,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StartedActivation:
     """One activation of a model, whatever the number of its names, and where it started."""
 
     layer: str
@@ -32,7 +32,9 @@ class Place:
     start: Start
 
 
-def places(model: nn.Module, starts: Mapping[str, Activation] | None = None) -> tuple[Place, ...]:
+def find_starts(
+    model: nn.Module, starts: Mapping[str, Activation] | None = None
+) -> tuple[StartedActivation, ...]:
     """Every adaptive activation in `model` once, under its first name, with its start.
 
     `starts` gives the start of layers by name where the caller knows it, such as `named_activations` of a
@@ -40,17 +42,17 @@ def places(model: nn.Module, starts: Mapping[str, Activation] | None = None) -> 
     """
     given = starts or {}
     return tuple(
-        Place(
+        StartedActivation(
             layer=first,
             also=tuple(others),
             activation=activation,
-            start=Start(given[first], "its given start") if first in given else start_of(activation),
+            start=Start(given[first], "its given start") if first in given else find_start(activation),
         )
-        for activation, (first, *others) in distinct(model).items()
+        for activation, (first, *others) in distinct_activations(model).items()
     )
 
 
-def distinct(model: nn.Module) -> dict[Activation, list[str]]:
+def distinct_activations(model: nn.Module) -> dict[Activation, list[str]]:
     """Every adaptive activation in `model` once, with its names; raises ExplainError where there is none."""
     names: dict[Activation, list[str]] = {}
     for name, activation in named_activations(model).items():
@@ -60,7 +62,7 @@ def distinct(model: nn.Module) -> dict[Activation, list[str]]:
     return names
 
 
-def start_of(activation: Activation) -> Start:
+def find_start(activation: Activation) -> Start:
     """The fixed point at the plain activation that the swap replaced, else the class's initial values.
 
     The record of a swap holds no weights, so that one in place of a torch PReLU started at values which are
@@ -68,19 +70,19 @@ def start_of(activation: Activation) -> Start:
     """
     with torch.random.fork_rng(devices=[]):
         plain = from_repr(activation.site.replaced) if activation.site else None
-        found = None if plain is None else _fixed_point(activation, plain)
-        started = found or _initial(activation)
+        found = None if plain is None else _build_fixed_point(activation, plain)
+        started = found or _build_initial(activation)
     origin = f"the fixed point at {plain}" if found else INITIAL
-    return Start(beside(started, activation), origin)
+    return Start(match_device(started, activation), origin)
 
 
-def beside(started: Activation, activation: Activation) -> Activation:
+def match_device(started: Activation, activation: Activation) -> Activation:
     """`started` on the activation's device, in its dtype, in evaluation mode."""
     like = next((tensor for tensor in activation.state_dict().values() if tensor.is_floating_point()), None)
     return started.eval() if like is None else started.to(like.device, like.dtype).eval()
 
 
-def _fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
+def _build_fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
     kind = type(activation)
     if type(plain) not in kind.fixed_points:
         return None
@@ -93,7 +95,7 @@ def _fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
     return found if found.options() == options else None
 
 
-def _initial(activation: Activation) -> Activation:
+def _build_initial(activation: Activation) -> Activation:
     started = type(activation)(activation.channels, activation.channel_axis, **activation.options())
     for name, buffer in started.named_buffers():  # what calibration placed is no learned value
         buffer.copy_(activation.get_buffer(name))

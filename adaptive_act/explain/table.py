@@ -12,7 +12,7 @@ from adaptive_act.explain.intervals import Interval
 from adaptive_act.explain.layers import Layer
 from adaptive_act.explain.reach import Reach
 from adaptive_act.explain.shape import Side
-from adaptive_act.explain.wording import explained, percent, share, span
+from adaptive_act.explain.wording import explain_layer, format_percent, format_range, format_share
 
 Row = tuple[str, ...]
 
@@ -32,22 +32,22 @@ DECISIONS: Row = ("put back", "accuracy [pp]", "95 %", "loss [nats]", "95 %", "p
 
 def layer_row(layer: Layer) -> Row:
     """The cells under LAYERS; ranges are over the channels."""
-    moved = "–" if layer.moved.share is None else percent(layer.moved.share)
+    moved = "–" if layer.moved.share is None else format_percent(layer.moved.share)
     return (
         layer.name + "".join(f" = {name}" for name in layer.also),
         layer.kind,
         layer.replaced or "–",
         str(layer.shape.channels) if layer.shape.channels > 1 else "shared",
-        _values(layer.values),
-        _values(layer.start_values),
+        _format_values(layer.values),
+        _format_values(layer.start_values),
         f"{layer.moved.mean:.2g} ({moved})" if layer.moved.most > 1e-6 else "0",
-        *(span(slopes, ".2f") for slopes in layer.shape.slopes),
+        *(format_range(slopes, ".2f") for slopes in layer.shape.slopes),
     )
 
 
 def decision_rows(decisions: Decisions) -> list[Row]:
     """The cells under DECISIONS, a row for each layer and one for all."""
-    return [(row.layer, *_change(row.change)) for row in decisions.rows]
+    return [(row.layer, *_change_cells(row.change)) for row in decisions.rows]
 
 
 def layer_record(layer: Layer) -> dict[str, Any]:
@@ -59,15 +59,15 @@ def layer_record(layer: Layer) -> dict[str, Any]:
         "replaced": layer.replaced,
         "start_is": layer.origin,
         "elementwise": layer.elementwise,
-        "values": {name: _numbers(values) for name, values in layer.values.items()},
-        "start_values": {name: _numbers(values) for name, values in layer.start_values.items()},
+        "values": {name: _number_list(values) for name, values in layer.values.items()},
+        "start_values": {name: _number_list(values) for name, values in layer.start_values.items()},
         "moved": asdict(layer.moved),
-        "slopes_at_zero": [_numbers(slopes) for slopes in layer.shape.slopes],
-        "left": _side(layer.shape.left),
-        "right": _side(layer.shape.right),
+        "slopes_at_zero": [_number_list(slopes) for slopes in layer.shape.slopes],
+        "left": _side_record(layer.shape.left),
+        "right": _side_record(layer.shape.right),
         "never_falls": layer.shape.rising.tolist(),
-        "explained": explained(layer),
-        "reach": None if layer.reach is None else _reach(layer.reach),
+        "explained": explain_layer(layer),
+        "reach": None if layer.reach is None else _reach_record(layer.reach),
     }
 
 
@@ -75,8 +75,8 @@ def decisions_record(decisions: Decisions) -> dict[str, Any]:
     """What was decided as JSON-able fields."""
     return {
         "samples": decisions.samples,
-        "accuracy": _interval(decisions.accuracy),
-        "loss": _interval(decisions.loss),
+        "accuracy": _interval_record(decisions.accuracy),
+        "loss": _interval_record(decisions.loss),
         "put_back": [
             {
                 "layer": row.layer,
@@ -92,27 +92,27 @@ def decisions_record(decisions: Decisions) -> dict[str, Any]:
     }
 
 
-def _side(side: Side | None) -> dict[str, Any] | None:
+def _side_record(side: Side | None) -> dict[str, Any] | None:
     if side is None:
         return None
-    return {"far": side.far, "patterns": list(side.patterns), "slope": _numbers(side.slope)}
+    return {"far": side.far, "patterns": list(side.patterns), "slope": _number_list(side.slope)}
 
 
-def _values(values: Mapping[str, Numbers]) -> str:
-    return ", ".join(f"{name} = {span(value)}" for name, value in values.items()) or "–"
+def _format_values(values: Mapping[str, Numbers]) -> str:
+    return ", ".join(f"{name} = {format_range(value)}" for name, value in values.items()) or "–"
 
 
-def _change(change: Change) -> Row:
+def _change_cells(change: Change) -> Row:
     return (
-        *_signed(change.accuracy, 100, ".2f"),
-        *_signed(change.loss, 1, ".4f"),
-        share(change.changed.value),
-        f"{share(change.changed.low)} to {share(change.changed.high)}",
+        *_format_interval(change.accuracy, 100, ".2f"),
+        *_format_interval(change.loss, 1, ".4f"),
+        format_share(change.changed.value),
+        f"{format_share(change.changed.low)} to {format_share(change.changed.high)}",
         "< 0.0001" if change.p < 1e-4 else f"{change.p:.4f}",
     )
 
 
-def _signed(found: Interval, unit: float, form: str) -> tuple[str, str]:
+def _format_interval(found: Interval, unit: float, form: str) -> tuple[str, str]:
     numbers = (unit * number + 0.0 for number in (found.value, found.low, found.high))
     value, low, high = (f"{number:+{form}}".replace("-", "−") for number in numbers)
     return value, f"{low} to {high}"
@@ -121,19 +121,19 @@ def _signed(found: Interval, unit: float, form: str) -> tuple[str, str]:
 def _change_record(change: Change) -> dict[str, Any]:
     return {
         "samples": change.samples,
-        "accuracy": _interval(change.accuracy),
-        "loss": _interval(change.loss),
-        "changed": _interval(change.changed),
+        "accuracy": _interval_record(change.accuracy),
+        "loss": _interval_record(change.loss),
+        "changed": _interval_record(change.changed),
         "p": change.p,
     }
 
 
-def _interval(found: Interval) -> list[float | None]:
+def _interval_record(found: Interval) -> list[float | None]:
     """Value, low, high; None for what is not finite, which JSON has no word for."""
     return [number if np.isfinite(number) else None for number in (found.value, found.low, found.high)]
 
 
-def _reach(seen: Reach) -> dict[str, Any]:
+def _reach_record(seen: Reach) -> dict[str, Any]:
     return {
         "total": int(seen.total.sum()),
         "non_finite": int(seen.non_finite.sum()),
@@ -146,5 +146,5 @@ def _reach(seen: Reach) -> dict[str, Any]:
     }
 
 
-def _numbers(values: Numbers) -> list[float | None]:
+def _number_list(values: Numbers) -> list[float | None]:
     return [float(f"{number:.9g}") if np.isfinite(number) else None for number in values.tolist()]

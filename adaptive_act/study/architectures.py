@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from adaptive_act.checkpoint.factory import build_model, model_factory, resolve
+from adaptive_act.checkpoint.factory import build_model, model_factory, resolve_factory
 from adaptive_act.errors import FactoryError, StudyError
 from adaptive_act.study.specs import Architecture
-from adaptive_act.study.syntax import Named
+from adaptive_act.study.syntax import NamedOptions
 from adaptive_act.study.variants import plain_activation, replace_plain
 
 Shape = Sequence[int]
@@ -32,7 +32,7 @@ def mlp(shape: Shape, classes: int, activation: str, width: int = 128, depth: in
 
 def cnn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
     """Two 3x3 convolutions with stride 2, `width` and twice as many channels, and a linear layer."""
-    channels, height, columns = _image(shape, "cnn")
+    channels, height, columns = _require_image(shape, "cnn")
     pixels = math.ceil(height / 4) * math.ceil(columns / 4)
     return nn.Sequential(
         OrderedDict(
@@ -48,7 +48,7 @@ def cnn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Modu
 
 def cnn_bn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
     """Four 3x3 convolutions with batch normalisation, halved once, averaged at the end."""
-    channels, _, _ = _image(shape, "cnn_bn")
+    channels, _, _ = _require_image(shape, "cnn_bn")
     widths = (channels, width, width, 2 * width, 2 * width)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (inputs, outputs) in enumerate(itertools.pairwise(widths), start=1):
@@ -68,7 +68,7 @@ BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "cnn
 @model_factory
 def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> nn.Module:
     """One of our networks with a plain activation, such as `mlp(width=64)` with `ELU`."""
-    named = Named.parse(architecture)
+    named = NamedOptions.parse(architecture)
     if named.name not in BUILT_IN:
         raise StudyError(
             f"unknown architecture `{named.name}`; expected one of {', '.join(BUILT_IN)}, or your own by "
@@ -82,11 +82,11 @@ def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> 
 
 def of_factory(factory: str, kwargs: Mapping[str, Any], baseline: str, activation: str) -> nn.Module:
     """The network that a factory of the user's builds, with `activation` in place of its `baseline`."""
-    model = build_model(resolve(factory, trusted=True), kwargs)
+    model = build_model(resolve_factory(factory, trusted=True), kwargs)
     return model if activation == baseline else replace_plain(model, baseline, activation)
 
 
-def description(
+def describe_network(
     architecture: Architecture, shape: Shape, classes: int, baseline: str, activation: str
 ) -> tuple[str, dict[str, Any]]:
     """The factory, as "package.module:callable", and its arguments for the network with `activation`."""
@@ -99,13 +99,13 @@ def description(
         }
     return f"{__name__}:of_factory", {
         "factory": architecture.name,
-        "kwargs": factory_kwargs(architecture),
+        "kwargs": parse_factory_kwargs(architecture),
         "baseline": baseline,
         "activation": activation,
     }
 
 
-def factory_kwargs(architecture: Architecture) -> dict[str, Any]:
+def parse_factory_kwargs(architecture: Architecture) -> dict[str, Any]:
     """The arguments of the user's factory; raises StudyError where they are no JSON object."""
     try:
         found = json.loads(architecture.factory_kwargs)
@@ -116,14 +116,14 @@ def factory_kwargs(architecture: Architecture) -> dict[str, Any]:
     return found
 
 
-def network(
+def build_network(
     architecture: Architecture, shape: Shape, classes: int, baseline: str, activation: str
 ) -> nn.Module:
     """A new network, whose weights follow from torch's seed.
 
     Raises StudyError where there is no such network, and FactoryError where it does not fit the data.
     """
-    _, kwargs = description(architecture, shape, classes, baseline, activation)
+    _, kwargs = describe_network(architecture, shape, classes, baseline, activation)
     model = built_in(**kwargs) if architecture.built_in else of_factory(**kwargs)
     _check_outputs(model, architecture, shape, classes)
     return model
@@ -148,7 +148,7 @@ def _check_outputs(model: nn.Module, architecture: Architecture, shape: Shape, c
         )
 
 
-def _image(shape: Shape, name: str) -> tuple[int, int, int]:
+def _require_image(shape: Shape, name: str) -> tuple[int, int, int]:
     if len(shape) != 3 or min(shape[1:]) < 4:
         raise StudyError(
             f"architecture `{name}` takes images of at least 4x4 pixels, got samples of shape {list(shape)}; "

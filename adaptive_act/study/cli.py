@@ -15,8 +15,8 @@ from adaptive_act.errors import AdaptiveActError, StudyError
 from adaptive_act.study import pipeline
 from adaptive_act.study.plan import Plan
 from adaptive_act.study.specs import Architecture, DataSpec, Training
-from adaptive_act.study.syntax import Named, split
-from adaptive_act.study.wording import headline, setting
+from adaptive_act.study.syntax import NamedOptions, split_list
+from adaptive_act.study.wording import describe_setting, summarise_answer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -104,7 +104,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
         use_working_folder()
     with StageBars(messages()) as bars:
         results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
-    print_lines(setting(results), *headline(results), f"Report: {output / 'report.html'}")
+    print_lines(describe_setting(results), *summarise_answer(results), f"Report: {output / 'report.html'}")
 
 
 def main() -> None:
@@ -125,11 +125,11 @@ def _plan(options: dict[str, Any]) -> Plan:
         return {field.name: options[field.name] for field in fields(kind) if field.name in options}
 
     own = options["factory"]
-    name = own if own is not None else str(Named.parse(options["architecture"]))
+    name = own if own is not None else str(NamedOptions.parse(options["architecture"]))
     return Plan(
         data=DataSpec(options["data"], **chosen(DataSpec)),
         architecture=Architecture(name, options["factory_kwargs"]),
-        variants=tuple(split(options["activations"])),
+        variants=tuple(split_list(options["activations"])),
         baseline=options["baseline"],
         seeds=tuple(range(options["first_seed"], options["first_seed"] + options["seeds"])),
         training=Training(**chosen(Training)),

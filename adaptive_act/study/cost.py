@@ -16,78 +16,80 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adaptact.files import replace_file
-from adaptive_act.study.architectures import description
-from adaptive_act.study.data import Data
-from adaptive_act.study.execute import model_file
-from adaptive_act.study.parallel import one_thread
-from adaptive_act.study.plan import Plan, run_spec
-from adaptive_act.study.run import start
+from adaptive_act.study.architectures import describe_network
+from adaptive_act.study.data import Dataset
+from adaptive_act.study.execute import model_path
+from adaptive_act.study.parallel import use_one_thread
+from adaptive_act.study.plan import Plan, make_run_spec
+from adaptive_act.study.run import build_untrained
 from adaptive_act.study.specs import RunSpec
 from adaptive_act.study.statistics import Mean, median_interval
-from adaptive_act.study.train import optimizer_of
+from adaptive_act.study.train import make_optimizer
 
 LATENCY_ROUNDS = 41
 Latencies = Mapping[str, Mean | str]
 """By variant: the median ratio to the baseline's file, or why there is none."""
+FILE = "cost.json"
+ROUNDS = 21
+TURN_SECONDS = 0.05
+WARM_UP_SECONDS = 0.2
+OnStep = Callable[[], None]
 
 
-def exported_latencies(specs: Sequence[RunSpec], data: Data, folder: Path, jobs: int) -> Latencies:
+def measure_latencies(specs: Sequence[RunSpec], data: Dataset, folder: Path, jobs: int) -> Latencies:
     """The latency of each run's exported model as a ratio to the first one's, one sample at a time."""
     with tempfile.TemporaryDirectory() as temporary:
         files = [Path(temporary) / f"{place}.onnx" for place in range(len(specs))]
         with ThreadPoolExecutor(jobs) as pool:
-            failures = list(pool.map(lambda spec, file: _export(spec, data, folder, file), specs, files))
+            failures = list(
+                pool.map(lambda spec, file: _export_model(spec, data, folder, file), specs, files)
+            )
         if failures[0] is not None:
             return {spec.variant: f"the baseline has no file: {failures[0]}" for spec in specs}
         there = [file for file, failure in zip(files, failures, strict=True) if failure is None]
-        turns = _turns(there)
+        turns = _time_files(there)
     if isinstance(turns, str):
         return {spec.variant: turns for spec in specs}
     base = turns[str(files[0])]
     return {
-        spec.variant: failure or _ratio(turns[str(file)], base)
+        spec.variant: failure or _median_ratio(turns[str(file)], base)
         for spec, file, failure in zip(specs, files, failures, strict=True)
     }
 
 
-def _ratio(turns: Sequence[float], base: Sequence[float]) -> Mean:
+def _median_ratio(turns: Sequence[float], base: Sequence[float]) -> Mean:
     return median_interval([turn / other for turn, other in zip(turns, base, strict=True)])
 
 
-def _export(spec: RunSpec, data: Data, folder: Path, file: Path) -> str | None:
+def _export_model(spec: RunSpec, data: Dataset, folder: Path, file: Path) -> str | None:
     """Writes the run's model to `file`; says what went wrong, or None."""
-    factory, _ = description(spec.architecture, data.shape, len(data.classes), spec.baseline, spec.baseline)
-    model = model_file(folder, spec.key)
-    done = _run("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
-    return None if done.returncode == 0 else _reason(done)
+    factory, _ = describe_network(
+        spec.architecture, data.shape, len(data.classes), spec.baseline, spec.baseline
+    )
+    model = model_path(folder, spec.key)
+    done = _run_module("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
+    return None if done.returncode == 0 else _describe_failure(done)
 
 
-def _turns(files: Sequence[Path]) -> dict[str, list[float]] | str:
-    done = _run("convert.latency", *map(str, files), "--rounds", str(LATENCY_ROUNDS), "--json")
+def _time_files(files: Sequence[Path]) -> dict[str, list[float]] | str:
+    done = _run_module("convert.latency", *map(str, files), "--rounds", str(LATENCY_ROUNDS), "--json")
     if done.returncode != 0:
-        return _reason(done)
+        return _describe_failure(done)
     found: dict[str, list[float]] = json.loads(done.stdout)["microseconds"]
     return found
 
 
-def _run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", f"from {module} import main; main()", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
+def _describe_failure(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("hint:")]
     last = lines[-1] if lines else f"exit status {done.returncode}"
     if "ModuleNotFoundError" in last:
         return f"the export is not installed ({last.partition(': ')[2]}): pip install 'adaptact[convert]'"
     return last.removeprefix("error: ")
-
-
-FILE = "cost.json"
-ROUNDS = 21
-TURN_SECONDS = 0.05
-WARM_UP_SECONDS = 0.2
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +103,24 @@ class VariantCost:
     """Why there is no latency."""
 
 
-Cost = dict[str, VariantCost]
+Costs = dict[str, VariantCost]
 """By variant; the baseline's is 1. Empty where the plan does not ask for it."""
 
 
-def cost(plan: Plan, data: Data, folder: Path, jobs: int, tick: Tick) -> Cost:
+def measure_costs(plan: Plan, data: Dataset, folder: Path, jobs: int, tick: OnStep) -> Costs:
     """The cost of each of the plan's variants; measured once, then read from `folder`."""
     if not plan.cost:
         return {}
-    specs = [run_spec(plan, data.digest, variant, plan.seeds[0]) for variant in plan.everyone]
+    specs = [make_run_spec(plan, data.digest, variant, plan.seeds[0]) for variant in plan.everyone]
     key = [spec.key for spec in specs]
-    known = _known(folder / FILE, key)
+    known = _read_known(folder / FILE, key)
     if known is not None:
         return known
-    steps = _training_ratios([_step(spec, data) for spec in specs], tick)
-    latencies = exported_latencies(specs, data, folder, jobs)
+    steps = _time_steps([_make_step(spec, data) for spec in specs], tick)
+    latencies = measure_latencies(specs, data, folder, jobs)
     tick()
     found = {
-        spec.variant: VariantCost(step, *_latency(latencies, spec))
+        spec.variant: VariantCost(step, *_split_latency(latencies, spec))
         for spec, step in zip(specs, steps, strict=True)
     }
     with replace_file(folder / FILE) as path:
@@ -127,21 +129,21 @@ def cost(plan: Plan, data: Data, folder: Path, jobs: int, tick: Tick) -> Cost:
     return found
 
 
-def ratios(turns: Sequence[Sequence[float]]) -> list[Mean]:
+def median_ratios(turns: Sequence[Sequence[float]]) -> list[Mean]:
     """For the turns of each of several things, the median ratio to the first one's turn of the same round."""
     first = turns[0]
     return [median_interval([turn / base for turn, base in zip(each, first, strict=True)]) for each in turns]
 
 
-def _latency(latencies: Latencies, spec: RunSpec) -> tuple[Mean | None, str | None]:
+def _split_latency(latencies: Latencies, spec: RunSpec) -> tuple[Mean | None, str | None]:
     found = latencies[spec.variant]
     return (None, found) if isinstance(found, str) else (found, None)
 
 
-def _step(spec: RunSpec, data: Data) -> Callable[[], Tensor]:
+def _make_step(spec: RunSpec, data: Dataset) -> Callable[[], Tensor]:
     """One training step of the variant, forward to optimizer, on one batch."""
-    model = start(spec, data).model.train()
-    optimizer = optimizer_of(model, spec.training)
+    model = build_untrained(spec, data).model.train()
+    optimizer = make_optimizer(model, spec.training)
     batch = data.train.x[: spec.training.batch], data.train.labels[: spec.training.batch]
 
     def step() -> Tensor:
@@ -154,21 +156,21 @@ def _step(spec: RunSpec, data: Data) -> Callable[[], Tensor]:
     return step
 
 
-def _training_ratios(steps: Sequence[Callable[[], Tensor]], tick: Tick) -> list[Mean]:
+def _time_steps(steps: Sequence[Callable[[], Tensor]], tick: OnStep) -> list[Mean]:
     turns: list[list[float]] = [[] for _ in steps]
-    with one_thread():
+    with use_one_thread():
         for step in steps:
-            _turn(step, WARM_UP_SECONDS)
+            _time_step(step, WARM_UP_SECONDS)
         for number in range(ROUNDS):
             # Back and forth, so that whatever drifts during a round favours nobody.
             places = range(len(steps)) if number % 2 == 0 else reversed(range(len(steps)))
             for place in places:
-                turns[place].append(_turn(steps[place], TURN_SECONDS))
+                turns[place].append(_time_step(steps[place], TURN_SECONDS))
             tick()
-    return ratios(turns)
+    return median_ratios(turns)
 
 
-def _turn(step: Callable[[], Tensor], seconds: float) -> float:
+def _time_step(step: Callable[[], Tensor], seconds: float) -> float:
     """The mean seconds of a step, repeated until the time is over."""
     count, begin = 0, time.perf_counter()
     while count == 0 or time.perf_counter() - begin < seconds:
@@ -177,17 +179,17 @@ def _turn(step: Callable[[], Tensor], seconds: float) -> float:
     return (time.perf_counter() - begin) / count
 
 
-def _known(path: Path, key: list[str]) -> Cost | None:
+def _read_known(path: Path, key: list[str]) -> Costs | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["key"] != key:
             return None
-        return {name: _read(fields) for name, fields in document["cost"].items()}
+        return {name: _parse_cost(fields) for name, fields in document["cost"].items()}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _read(fields: dict[str, Any]) -> VariantCost:
+def _parse_cost(fields: dict[str, Any]) -> VariantCost:
     latency = fields["latency"]
     return VariantCost(
         Mean(**fields["training_step"]),

@@ -10,28 +10,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats import read
-from adaptive_act.study.formats.raw import Part, Raw, Samples
-from adaptive_act.study.parallel import one_thread
+from adaptive_act.study.formats import read_dataset
+from adaptive_act.study.formats.raw import RawDataset, Samples, SampleSet
+from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.specs import DataSpec
 
 Labels = NDArray[np.int64]
 Indices = NDArray[np.int64]
+TEST_SHARE = 0.2
+"""Share of the samples that are kept apart for the test where the files keep none."""
+_FLAT = 1e-6  # a standard deviation below this is that of a constant
 
 
-def stratified(labels: Labels, size: int, seed: int) -> tuple[Indices, Indices]:
+def split_stratified(labels: Labels, size: int, seed: int) -> tuple[Indices, Indices]:
     """`size` indices with each class in its share, and the remaining ones; both ascending."""
     generator = np.random.default_rng(seed)
     counts = np.bincount(labels)
     chosen = [
         generator.permutation(np.flatnonzero(labels == label))[:share]
-        for label, share in enumerate(_shares(counts, size))
+        for label, share in enumerate(_divide_by_share(counts, size))
     ]
     kept = np.sort(np.concatenate(chosen))
     return kept, np.setdiff1d(np.arange(len(labels)), kept)
 
 
-def long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
+def sample_long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
     """Ascending indices that keep the first class whole and `imbalance` times fewer of the last one.
 
     In between the share falls geometrically from class to class; each keeps at least one sample.
@@ -47,7 +50,7 @@ def long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
     return np.sort(np.concatenate(chosen))
 
 
-def noisy(labels: Labels, share: float, classes: int, seed: int) -> Labels:
+def add_label_noise(labels: Labels, share: float, classes: int, seed: int) -> Labels:
     """The labels, of which `share` are replaced by another class, each other one equally likely."""
     generator = np.random.default_rng(seed)
     spoilt = generator.permutation(len(labels))[: round(share * len(labels))]
@@ -56,7 +59,7 @@ def noisy(labels: Labels, share: float, classes: int, seed: int) -> Labels:
     return changed
 
 
-def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+def _divide_by_share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """`size` divided as `counts` are, the largest remainders rounded up."""
     exact = counts * (size / counts.sum())
     shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
@@ -65,13 +68,8 @@ def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     return shares
 
 
-TEST_SHARE = 0.2
-"""Share of the samples that are kept apart for the test where the files keep none."""
-_FLAT = 1e-6  # a standard deviation below this is that of a constant
-
-
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledTensors:
     """Standardised samples [n, channels, height, width] or [n, features] in float32, and labels [n]."""
 
     x: Tensor
@@ -82,13 +80,13 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class Dataset:
     """Three disjoint sets of samples. The test samples are looked at once, after training."""
 
     name: str
-    train: Labelled
-    validation: Labelled
-    test: Labelled
+    train: LabelledTensors
+    validation: LabelledTensors
+    test: LabelledTensors
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -107,31 +105,31 @@ class Data:
 
 
 @functools.lru_cache(maxsize=1)
-def load(spec: DataSpec) -> Data:
+def load_dataset(spec: DataSpec) -> Dataset:
     """The data of a spec; equal specs of equal files give equal tensors.
 
     Samples are shifted and scaled by the training samples' mean and standard deviation, of each channel or
     feature. Label noise and imbalance touch the training samples only. Raises DataError.
     """
-    raw, digest = _raw(spec.source, spec.resize)
-    with one_thread():
-        return _split(raw, digest, spec)
+    raw, digest = _read_raw(spec.source, spec.resize)
+    with use_one_thread():
+        return _split_dataset(raw, digest, spec)
 
 
-def _split(raw: Raw, digest: str, spec: DataSpec) -> Data:
-    train, test = _with_test(raw, spec)
+def _split_dataset(raw: RawDataset, digest: str, spec: DataSpec) -> Dataset:
+    train, test = _separate_test(raw, spec)
     labels = train.labels
-    validation, rest = stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
-    kept = _kept(labels[rest], spec)
+    validation, rest = split_stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
+    kept = _select_training(labels[rest], spec)
     chosen = rest[kept]
-    learned = noisy(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
-    x = _floats(train.samples[chosen])
-    mean, std = _moments(x)
-    return Data(
+    learned = add_label_noise(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
+    x = _to_float(train.samples[chosen])
+    mean, std = _measure_moments(x)
+    return Dataset(
         name=raw.name,
-        train=Labelled(_standardised(x, mean, std), torch.from_numpy(learned)),
-        validation=_samples(train.samples[validation], labels[validation], mean, std),
-        test=_samples(test.samples, test.labels, mean, std),
+        train=LabelledTensors(_standardise(x, mean, std), torch.from_numpy(learned)),
+        validation=_standardise_set(train.samples[validation], labels[validation], mean, std),
+        test=_standardise_set(test.samples, test.labels, mean, std),
         classes=raw.classes,
         mean=tuple(mean.flatten().tolist()),
         std=tuple(std.flatten().tolist()),
@@ -140,8 +138,8 @@ def _split(raw: Raw, digest: str, spec: DataSpec) -> Data:
 
 
 @functools.lru_cache(maxsize=1)
-def _raw(source: str, resize: int | None) -> tuple[Raw, str]:
-    raw = read(source, resize)
+def _read_raw(source: str, resize: int | None) -> tuple[RawDataset, str]:
+    raw = read_dataset(source, resize)
     digest = hashlib.sha256(repr(raw.classes).encode())
     for part in (raw.train, raw.test):
         if part is not None:
@@ -151,19 +149,19 @@ def _raw(source: str, resize: int | None) -> tuple[Raw, str]:
     return raw, digest.hexdigest()
 
 
-def _with_test(raw: Raw, spec: DataSpec) -> tuple[Part, Part]:
+def _separate_test(raw: RawDataset, spec: DataSpec) -> tuple[SampleSet, SampleSet]:
     """Training and test samples; where the files keep none apart, a fifth of each class is."""
     if raw.test is not None:
         return raw.train, raw.test
     labels = raw.train.labels
-    test, train = stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
+    test, train = split_stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
     return (
-        Part(raw.train.samples[train], labels[train]),
-        Part(raw.train.samples[test], labels[test]),
+        SampleSet(raw.train.samples[train], labels[train]),
+        SampleSet(raw.train.samples[test], labels[test]),
     )
 
 
-def _validation_size(raw: Raw, available: int, spec: DataSpec) -> int:
+def _validation_size(raw: RawDataset, available: int, spec: DataSpec) -> int:
     size = round(spec.validation * available)
     if size < 1 or available - size < len(raw.classes):
         raise DataError(
@@ -173,7 +171,7 @@ def _validation_size(raw: Raw, available: int, spec: DataSpec) -> int:
     return size
 
 
-def _kept(labels: Labels, spec: DataSpec) -> Indices:
+def _select_training(labels: Labels, spec: DataSpec) -> Indices:
     """The training samples that `train_size` and `imbalance` leave."""
     kept = np.arange(len(labels))
     if spec.train_size is not None:
@@ -182,27 +180,27 @@ def _kept(labels: Labels, spec: DataSpec) -> Indices:
                 f"`{spec.source}`: expected a training size from 1 to {len(labels)} (what validation and "
                 f"test leave), got {spec.train_size}"
             )
-        kept, _ = stratified(labels, spec.train_size, spec.split_seed)
+        kept, _ = split_stratified(labels, spec.train_size, spec.split_seed)
     if spec.imbalance > 1:
-        kept = kept[long_tailed(labels[kept], spec.imbalance, spec.split_seed)]
+        kept = kept[sample_long_tailed(labels[kept], spec.imbalance, spec.split_seed)]
     return kept
 
 
-def _floats(samples: Samples) -> Tensor:
+def _to_float(samples: Samples) -> Tensor:
     x = torch.tensor(samples, dtype=torch.float32)
     return x.div_(255) if samples.dtype == np.uint8 else x
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _measure_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, shaped to meet one sample: of each channel, or of each feature."""
     dimensions = (0, 2, 3) if x.dim() == 4 else (0,)
     std, mean = torch.std_mean(x, dimensions, correction=0, keepdim=True)
     return mean[0], torch.where(std[0] > _FLAT, std[0], torch.ones_like(std[0]))
 
 
-def _standardised(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+def _standardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (x - mean).div_(std)
 
 
-def _samples(samples: Samples, labels: Labels, mean: Tensor, std: Tensor) -> Labelled:
-    return Labelled(_standardised(_floats(samples), mean, std), torch.from_numpy(labels))
+def _standardise_set(samples: Samples, labels: Labels, mean: Tensor, std: Tensor) -> LabelledTensors:
+    return LabelledTensors(_standardise(_to_float(samples), mean, std), torch.from_numpy(labels))

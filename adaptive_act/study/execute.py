@@ -18,11 +18,11 @@ from torch import nn
 from adaptact.files import replace_file
 from adaptive_act.checkpoint.checkpoint import load as load_checkpoint
 from adaptive_act.checkpoint.checkpoint import save
-from adaptive_act.study.architectures import description
-from adaptive_act.study.parallel import outcomes
+from adaptive_act.study.architectures import describe_network
+from adaptive_act.study.parallel import map_in_processes
 from adaptive_act.study.run import Run, RunResult, run
 from adaptive_act.study.specs import RunSpec, versions
-from adaptive_act.study.statistics import finite
+from adaptive_act.study.statistics import replace_non_finite
 from adaptive_act.study.train import Curves
 from adaptive_act.study.variants import Variant
 
@@ -30,75 +30,77 @@ FORMAT = "adaptact-study-run/1"
 RUNS = "runs"
 INPUT = "x"
 
-Tick = Callable[[RunResult, bool], None]
+OnRun = Callable[[RunResult, bool], None]
 """Called with each result, and whether it was there already."""
 
 
-def execute(specs: Sequence[RunSpec], folder: Path, jobs: int, tick: Tick) -> dict[str, RunResult]:
+def execute_runs(specs: Sequence[RunSpec], folder: Path, jobs: int, tick: OnRun) -> dict[str, RunResult]:
     """The result of every spec by its key; those that are in `folder` already are not run again.
 
     An error in a run ends the study with that error; finished runs stay.
     """
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
     unique = {spec.key: spec for spec in specs}
-    found = {key: result for key in unique if (result := finished(folder, key)) is not None}
+    found = {key: result for key in unique if (result := read_finished(folder, key)) is not None}
     for result in found.values():
         tick(result, True)
     missing = [spec for key, spec in unique.items() if key not in found]
-    for key, result in outcomes(functools.partial(carry_out, folder=folder), missing, jobs):
+    for key, result in map_in_processes(functools.partial(execute_run, folder=folder), missing, jobs):
         found[key] = result
         tick(result, False)
     return found
 
 
-def carry_out(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
+def execute_run(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
     """Runs `spec` and keeps its model and its result in `folder`."""
     done = run(spec)
-    _keep_model(done, spec, model_file(folder, spec.key))
+    _save_model(done, spec, model_path(folder, spec.key))
     document = {
         "format": FORMAT,
         "key": spec.key,
         "spec": asdict(spec),
         "versions": versions(),
         "seconds": round(done.seconds, 3),
-        "result": finite(asdict(done.result)),
+        "result": replace_non_finite(asdict(done.result)),
     }
-    with replace_file(_result_file(folder, spec.key)) as path:
+    with replace_file(_result_path(folder, spec.key)) as path:
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return spec.key, done.result
 
 
-def finished(folder: Path, key: str) -> RunResult | None:
+def read_finished(folder: Path, key: str) -> RunResult | None:
     """The result of a run that was finished before; None where there is none that can be read."""
     try:
-        document = json.loads(_result_file(folder, key).read_text(encoding="utf-8"))
-        if document["format"] != FORMAT or document["key"] != key or not model_file(folder, key).is_file():
+        document = json.loads(_result_path(folder, key).read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["key"] != key or not model_path(folder, key).is_file():
             return None
-        fields = _infinite(document["result"])
+        fields = _restore_nan(document["result"])
         return RunResult(**fields | {"curves": Curves(**fields["curves"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def model_file(folder: Path, key: str) -> Path:
+def model_path(folder: Path, key: str) -> Path:
     """The checkpoint of a run's trained model."""
     return folder / RUNS / f"{key}.pt"
 
 
-def trained_model(folder: Path, spec: RunSpec, shape: Sequence[int], classes: int) -> nn.Module:
+def load_trained_model(folder: Path, spec: RunSpec, shape: Sequence[int], classes: int) -> nn.Module:
     """The model of a finished run, in evaluation mode."""
-    factory, _ = description(spec.architecture, shape, classes, spec.baseline, spec.baseline)
-    return load_checkpoint(model_file(folder, spec.key), factory=factory).model
+    factory, _ = describe_network(spec.architecture, shape, classes, spec.baseline, spec.baseline)
+    return load_checkpoint(model_path(folder, spec.key), factory=factory).model
 
 
-def _result_file(folder: Path, key: str) -> Path:
+def _result_path(folder: Path, key: str) -> Path:
     return folder / RUNS / f"{key}.json"
 
 
-def _keep_model(done: Run, spec: RunSpec, path: Path) -> None:
+def _save_model(done: Run, spec: RunSpec, path: Path) -> None:
     activation = spec.baseline if Variant.parse(spec.variant).learns else spec.variant
     data = done.data
-    factory, kwargs = description(spec.architecture, data.shape, len(data.classes), spec.baseline, activation)
+    factory, kwargs = describe_network(
+        spec.architecture, data.shape, len(data.classes), spec.baseline, activation
+    )
     with warnings.catch_warnings():
         # Whoever loads a network of the user's own has to name its factory; the report says so.
         warnings.filterwarnings("ignore", message=".*is not marked with.*")
@@ -113,7 +115,7 @@ def _keep_model(done: Run, spec: RunSpec, path: Path) -> None:
         )
 
 
-def _infinite(fields: dict[str, Any]) -> dict[str, Any]:
+def _restore_nan(fields: dict[str, Any]) -> dict[str, Any]:
     """What `finite` wrote, read again: NaN in place of None wherever a number belongs."""
     numbers = {name: math.nan for name in ("loss", "ece") if fields[name] is None}
     curves = {

@@ -24,7 +24,7 @@ _COLUMNS = 3
 _LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
-def differences(results: Results) -> "Figure":
+def differences_figure(results: Results) -> "Figure":
     """A row a variant: each seed's difference to the baseline in points, the mean and its interval."""
     baseline = np.array([run.accuracy for run in results.baseline.runs])
     dots, means = {}, {}
@@ -32,32 +32,32 @@ def differences(results: Results) -> "Figure":
         assert outcome.against_baseline is not None
         dots[outcome.variant] = np.array([run.accuracy for run in outcome.runs]) - baseline
         means[outcome.variant] = outcome.against_baseline.difference
-    figure, panel = _rows(dots, means)
+    figure, panel = _draw_rows(dots, means)
     panel.axvline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
     panel.set_xlabel(f"accuracy minus that of {results.plan.baseline}, percentage points (right is better)")
     return figure
 
 
-def accuracies(results: Results) -> "Figure":
+def accuracies_figure(results: Results) -> "Figure":
     """A row a variant: each seed's accuracy in per cent, the mean and its interval."""
     dots = {o.variant: np.array([run.accuracy for run in o.runs]) for o in results.outcomes}
-    figure, panel = _rows(dots, {o.variant: o.accuracy for o in results.outcomes})
+    figure, panel = _draw_rows(dots, {o.variant: o.accuracy for o in results.outcomes})
     mean = results.baseline.accuracy.mean
     panel.axvline(100 * mean, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
     panel.set_xlabel(f"accuracy on the test samples, % (dashed: mean of {results.plan.baseline})")
     return figure
 
 
-def learning(results: Results) -> "Figure":
+def learning_figure(results: Results) -> "Figure":
     """Validation accuracy and training loss by epoch: the mean over the seeds, and the range."""
-    figure, panels = _figure(9.6, 4.0, columns=2)
+    figure, panels = _make_figure(9.6, 4.0, columns=2)
     for place, outcome in enumerate(results.outcomes):
         series = (
             [100 * np.array(run.curves.validation_accuracy) for run in outcome.runs],
             [np.array(run.curves.training_loss) for run in outcome.runs],
         )
         for panel, runs in zip(panels, series, strict=True):
-            _band(panel, runs, place, outcome.variant)
+            _draw_band(panel, runs, place, outcome.variant)
     for panel, label in zip(panels, ("validation accuracy, %", "training loss"), strict=True):
         panel.set_xlabel("epoch")
         panel.set_ylabel(label)
@@ -70,16 +70,16 @@ def learning(results: Results) -> "Figure":
     return figure
 
 
-def learned(curves: Sequence[LearnedCurve]) -> "Figure":
+def learned_figure(curves: Sequence[LearnedCurve]) -> "Figure":
     """A panel a variant: what each layer learned, over where it started."""
     variants = list(dict.fromkeys(curve.variant for curve in curves))
     columns = min(_COLUMNS, len(variants))
     rows = -(-len(variants) // columns)
-    figure, panels = _figure(3.2 * columns, 2.7 * rows, columns, rows)
+    figure, panels = _make_figure(3.2 * columns, 2.7 * rows, columns, rows)
     for panel, variant in zip(panels, variants, strict=False):
         for place, curve in enumerate(each for each in curves if each.variant == variant):
             colour = _LAYERS[place % len(_LAYERS)]
-            _learned(panel, curve, colour, DASHES[place // len(_LAYERS) % len(DASHES)])
+            _draw_learned(panel, curve, colour, DASHES[place // len(_LAYERS) % len(DASHES)])
         panel.set_title(variant, fontsize="small")
         panel.legend(fontsize="x-small", frameon=False)
     for panel in panels[len(variants) :]:
@@ -89,11 +89,11 @@ def learned(curves: Sequence[LearnedCurve]) -> "Figure":
     return figure
 
 
-def gamma(curve: Curve) -> "Figure":
+def gamma_figure(curve: Curve) -> "Figure":
     """Accuracy by strength of the cubic term, and below it the share of runs that diverged."""
-    figure, (top, below) = _figure(6.4, 4.6, rows=2)
+    figure, (top, below) = _make_figure(6.4, 4.6, rows=2)
     places = np.arange(len(curve.levels), dtype=np.float64)
-    _errors(top, places, [level.accuracy for level in curve.levels], 1, curve.variant)
+    _draw_errors(top, places, [level.accuracy for level in curve.levels], 1, curve.variant)
     first = curve.levels[0]
     if first.difference is not None:
         base = 100 * (first.accuracy.mean - first.difference.mean)
@@ -110,13 +110,13 @@ def gamma(curve: Curve) -> "Figure":
     return figure
 
 
-def robustness(curves: Sequence[Curve], unit: str) -> "Figure":
+def robustness_figure(curves: Sequence[Curve], unit: str) -> "Figure":
     """Accuracy by severity, a line a variant; severities stand side by side, the least first."""
-    figure, (panel,) = _figure(7.2, 4.0)
+    figure, (panel,) = _make_figure(7.2, 4.0)
     places = np.arange(len(curves[0].levels), dtype=np.float64)
     for place, curve in enumerate(curves):
         shift = 0.3 * (place / max(1, len(curves) - 1) - 0.5)  # so that intervals stand side by side
-        _errors(panel, places + shift, [level.accuracy for level in curve.levels], place, curve.variant)
+        _draw_errors(panel, places + shift, [level.accuracy for level in curve.levels], place, curve.variant)
     panel.set_xticks(places, [f"{level.severity:g}" for level in curves[0].levels])
     panel.set_xlabel(f"{curves[0].respect}: {unit}")
     panel.set_ylabel("accuracy, %")
@@ -124,7 +124,9 @@ def robustness(curves: Sequence[Curve], unit: str) -> "Figure":
     return figure
 
 
-def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tuple["Figure", list["Axes"]]:
+def _make_figure(
+    width: float, height: float, columns: int = 1, rows: int = 1
+) -> tuple["Figure", list["Axes"]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -138,7 +140,7 @@ def _figure(width: float, height: float, columns: int = 1, rows: int = 1) -> tup
     return figure, panels
 
 
-def _style(place: int) -> tuple[str, str, str]:
+def _style_of(place: int) -> tuple[str, str, str]:
     """Colour, mark and dashes of the variant at `place`, the baseline being at 0."""
     if place == 0:
         return BASELINE, "o", "--"
@@ -146,10 +148,12 @@ def _style(place: int) -> tuple[str, str, str]:
     return SERIES[within], MARKS[(within + rounds) % len(MARKS)], DASHES[rounds % len(DASHES)]
 
 
-def _rows(dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]") -> tuple["Figure", "Axes"]:
+def _draw_rows(
+    dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]"
+) -> tuple["Figure", "Axes"]:
     """Dots and an interval for each name, from the top down, in per cent or points."""
-    figure, (panel,) = _figure(7.2, 1.0 + 0.38 * len(dots))
-    low, high = _limits(dots, means)
+    figure, (panel,) = _make_figure(7.2, 1.0 + 0.38 * len(dots))
+    low, high = _find_limits(dots, means)
     for row, (name, values) in enumerate(dots.items()):
         inside = 100 * np.clip(values, low, high)
         colour = "#0072B2"
@@ -168,7 +172,9 @@ def _rows(dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]"
     return figure, panel
 
 
-def _limits(dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]") -> tuple[float, float]:
+def _find_limits(
+    dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]"
+) -> tuple[float, float]:
     """The range to show: of dots and intervals, but for what lies far from most of them."""
     ends = [end for found in means.values() for end in (found.low, found.high)]
     shown = np.concatenate([*dots.values(), ends])
@@ -178,7 +184,7 @@ def _limits(dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired
     return max(float(shown.min()), float(lower) - reach), min(float(shown.max()), float(upper) + reach) + 1e-6
 
 
-def _band(panel: "Axes", runs: Sequence[Numbers], place: int, label: str) -> None:
+def _draw_band(panel: "Axes", runs: Sequence[Numbers], place: int, label: str) -> None:
     """The mean over the runs that were still under way, and the range."""
     longest = max(map(len, runs))
     table = np.full((len(runs), longest), np.nan)
@@ -188,15 +194,15 @@ def _band(panel: "Axes", runs: Sequence[Numbers], place: int, label: str) -> Non
     if not there.any():
         return
     epochs, seen = np.arange(1, longest + 1)[there], table[:, there]
-    colour, _, dashes = _style(place)
+    colour, _, dashes = _style_of(place)
     panel.plot(epochs, np.nanmean(seen, axis=0), color=colour, linestyle=dashes, linewidth=1.6, label=label)
     panel.fill_between(
         epochs, np.nanmin(seen, axis=0), np.nanmax(seen, axis=0), color=colour, alpha=0.12, linewidth=0
     )
 
 
-def _errors(panel: "Axes", x: Numbers, means: Sequence[Mean], place: int, label: str) -> None:
-    colour, mark, dashes = _style(place)
+def _draw_errors(panel: "Axes", x: Numbers, means: Sequence[Mean], place: int, label: str) -> None:
+    colour, mark, dashes = _style_of(place)
     middle = np.array([100 * each.mean for each in means])
     below = np.nan_to_num(np.array([100 * (each.mean - each.low) for each in means]))
     above = np.nan_to_num(np.array([100 * (each.high - each.mean) for each in means]))
@@ -214,7 +220,7 @@ def _errors(panel: "Axes", x: Numbers, means: Sequence[Mean], place: int, label:
     )
 
 
-def _learned(panel: "Axes", curve: LearnedCurve, colour: str, dashes: str) -> None:
+def _draw_learned(panel: "Axes", curve: LearnedCurve, colour: str, dashes: str) -> None:
     panel.plot(curve.points, curve.start.mean(0), color=BASELINE, linestyle="--", linewidth=1.2)
     label: str | None = curve.layer
     for values in curve.learned:

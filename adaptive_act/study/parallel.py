@@ -15,11 +15,13 @@ import torch
 
 from adaptive_act.errors import StudyError
 
-_Given = TypeVar("_Given")
-_Found = TypeVar("_Found")
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
-def outcomes(task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: int) -> Iterator[_Found]:
+def map_in_processes(
+    task: Callable[[_Task], _Result], given: Sequence[_Task], jobs: int
+) -> Iterator[_Result]:
     """What `task` gives for each of `given`, as they come; one job works in this process, in order.
 
     An error of the task ends the work. Raises StudyError where a process was ended from outside.
@@ -28,9 +30,9 @@ def outcomes(task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: in
         yield from map(task, given)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(given)), mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(min(jobs, len(given)), mp_context=context, initializer=_init_worker) as pool:
         try:
-            yield from _in_turns(pool, task, given, jobs)
+            yield from _submit_in_turn(pool, task, given, jobs)
         except BrokenProcessPool as error:
             raise StudyError(
                 "a process that trained was ended from outside, perhaps for want of memory; finished runs "
@@ -38,12 +40,12 @@ def outcomes(task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: in
             ) from error
 
 
-def _in_turns(
-    pool: ProcessPoolExecutor, task: Callable[[_Given], _Found], given: Sequence[_Given], jobs: int
-) -> Iterator[_Found]:
+def _submit_in_turn(
+    pool: ProcessPoolExecutor, task: Callable[[_Task], _Result], given: Sequence[_Task], jobs: int
+) -> Iterator[_Result]:
     """Hands out only as much as there are processes, so that an error leaves little to wait for."""
     waiting = list(reversed(given))
-    running: set[Future[_Found]] = set()
+    running: set[Future[_Result]] = set()
     while waiting or running:
         while waiting and len(running) < jobs:
             running.add(pool.submit(task, waiting.pop()))
@@ -52,7 +54,7 @@ def _in_turns(
             yield future.result()
 
 
-def _begin() -> None:
+def _init_worker() -> None:
     """A new process: quiet on Ctrl-C, and gone when the one that started it is, even by kill -9."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
@@ -67,7 +69,7 @@ def _begin() -> None:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
+def use_one_thread() -> Iterator[None]:
     """Torch on one thread, as numbers depend on how many share a sum; afterwards as before."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adaptive_act.study import report, results
-from adaptive_act.study.cost import ROUNDS, cost
-from adaptive_act.study.data import Data, load
-from adaptive_act.study.execute import execute
-from adaptive_act.study.learned_curves import learned_curves
-from adaptive_act.study.parallel import one_thread
-from adaptive_act.study.plan import Plan, run_spec, run_specs
-from adaptive_act.study.results import Results, gather
-from adaptive_act.study.robustness import corrupted
-from adaptive_act.study.run import RunResult, start
+from adaptive_act.study.cost import ROUNDS, measure_costs
+from adaptive_act.study.data import Dataset, load_dataset
+from adaptive_act.study.execute import execute_runs
+from adaptive_act.study.learned_curves import compare_curves
+from adaptive_act.study.parallel import use_one_thread
+from adaptive_act.study.plan import Plan, list_run_specs, make_run_spec
+from adaptive_act.study.results import Results, gather_results
+from adaptive_act.study.robustness import measure_corrupted
+from adaptive_act.study.run import RunResult, build_untrained
 
 RESULTS = "results.json"
 
@@ -30,47 +30,51 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     calls this needs `if __name__ == "__main__":`. Raises DataError, StudyError, FactoryError or SwapError.
     """
     on_stage = on_stage or _ignore_stage
-    jobs = jobs or cores()
-    data = load(plan.data)
-    check(plan, data)
+    jobs = jobs or count_cores()
+    data = load_dataset(plan.data)
+    check_plan(plan, data)
     output.mkdir(parents=True, exist_ok=True)
-    specs = run_specs(plan, data.digest)
-    runs = execute(specs, output, jobs, _told(on_stage("train", len(specs))))
+    specs = list_run_specs(plan, data.digest)
+    runs = execute_runs(specs, output, jobs, _report_runs(on_stage("train", len(specs))))
     spoilt = len(plan.few_seeds) * len(plan.everyone) if plan.robustness else 0
-    accuracies = corrupted(plan, data, output, jobs, _ticked(on_stage("corrupt test samples", spoilt)))
-    costs = cost(plan, data, output, jobs, _ticked(on_stage("measure cost", (ROUNDS + 1) * plan.cost)))
-    found = gather(plan, data, runs, accuracies, costs)
-    results.write(found, output / RESULTS)
-    report.write(found, learned_curves(plan, data, output), output)
+    accuracies = measure_corrupted(
+        plan, data, output, jobs, _report_steps(on_stage("corrupt test samples", spoilt))
+    )
+    costs = measure_costs(
+        plan, data, output, jobs, _report_steps(on_stage("measure cost", (ROUNDS + 1) * plan.cost))
+    )
+    found = gather_results(plan, data, runs, accuracies, costs)
+    results.write_results(found, output / RESULTS)
+    report.write_report(found, compare_curves(plan, data, output), output)
     return found
 
 
-def cores() -> int:
+def count_cores() -> int:
     """How many cores this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # which only Linux has
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
-def check(plan: Plan, data: Data) -> None:
+def check_plan(plan: Plan, data: Dataset) -> None:
     """Raises the error of any variant that cannot be built, before hours go by.
 
     StudyError, FactoryError or SwapError say what is wrong.
     """
-    specs = run_specs(plan, data.digest)
+    specs = list_run_specs(plan, data.digest)
     first = {spec.variant: spec for spec in specs if spec.data == plan.data}
-    with one_thread():
+    with use_one_thread():
         for spec in first.values():
-            start(spec, data)
+            build_untrained(spec, data)
     for spoilt in {spec.data for spec in specs if spec.seed == plan.seeds[0]}:
-        load(spoilt)
-    load(run_spec(plan, data.digest, plan.baseline, plan.seeds[0]).data)
+        load_dataset(spoilt)
+    load_dataset(make_run_spec(plan, data.digest, plan.baseline, plan.seeds[0]).data)
 
 
 def _ignore_stage(stage: str, total: int) -> Callable[[str], None]:
     return lambda _: None
 
 
-def _told(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
+def _report_runs(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
     def tick(result: RunResult, there: bool) -> None:
         kept = ", was there" if there else ""
         step(f"{result.variant}, seed {result.seed}: {result.accuracy:.2%}{kept}")
@@ -78,5 +82,5 @@ def _told(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
     return tick
 
 
-def _ticked(step: Callable[[str], None]) -> Callable[[], None]:
+def _report_steps(step: Callable[[str], None]) -> Callable[[], None]:
     return lambda: step("")

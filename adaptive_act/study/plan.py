@@ -64,7 +64,7 @@ class Ablation:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoilt:
+class DegradedData:
     """Training data made worse in one way, at one severity."""
 
     way: str
@@ -72,7 +72,7 @@ class Spoilt:
     data: DataSpec
 
 
-def run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None) -> RunSpec:
+def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None) -> RunSpec:
     """The run of a variant with a seed, on the plan's data or on spoilt ones."""
     return RunSpec(
         plan.data if data is None else data,
@@ -85,12 +85,12 @@ def run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | 
     )
 
 
-def run_specs(plan: Plan, digest: str) -> list[RunSpec]:
+def list_run_specs(plan: Plan, digest: str) -> list[RunSpec]:
     """Every run of the plan, each once, those of one seed together, the comparison itself first."""
-    return list(dict.fromkeys(_run_specs(plan, digest)))
+    return list(dict.fromkeys(_generate_run_specs(plan, digest)))
 
 
-def ablations(plan: Plan) -> list[Ablation]:
+def list_ablations(plan: Plan) -> list[Ablation]:
     """What the plan's ablations change; none where it has none.
 
     No nonlinearity at all; and for each learned variant: parameters frozen where they start, and the other
@@ -110,39 +110,41 @@ def ablations(plan: Plan) -> list[Ablation]:
     return found
 
 
-def gamma_sweep(plan: Plan) -> dict[str, list[tuple[float, str]]]:
+def sweep_gamma(plan: Plan) -> dict[str, list[tuple[float, str]]]:
     """For each NEAAF of the plan the strengths of its cubic term and the variants that have them."""
     if not plan.ablations:
         return {}
     cubic = [text for text in plan.variants if Variant.parse(text).kind.name == "NEAAF"]
-    return {text: [(gamma, _with_gamma(text, gamma)) for gamma in GAMMAS] for text in cubic}
+    return {text: [(gamma, _set_gamma(text, gamma)) for gamma in GAMMAS] for text in cubic}
 
 
-def spoilt_data(plan: Plan) -> list[Spoilt]:
+def degrade_data(plan: Plan) -> list[DegradedData]:
     """The training data that the plan's robustness takes; none where it has none."""
     if not plan.robustness:
         return []
-    noise = [Spoilt("label noise", share, replace(plan.data, label_noise=share)) for share in LABEL_NOISE]
+    noise = [
+        DegradedData("label noise", share, replace(plan.data, label_noise=share)) for share in LABEL_NOISE
+    ]
     return noise + [
-        Spoilt("class imbalance", ratio, replace(plan.data, imbalance=ratio)) for ratio in IMBALANCE
+        DegradedData("class imbalance", ratio, replace(plan.data, imbalance=ratio)) for ratio in IMBALANCE
     ]
 
 
-def _run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
+def _generate_run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
     for seed in plan.seeds:
         for variant in plan.everyone:
-            yield run_spec(plan, digest, variant, seed)
-    swept = [variant for sweep in gamma_sweep(plan).values() for _, variant in sweep]
+            yield make_run_spec(plan, digest, variant, seed)
+    swept = [variant for sweep in sweep_gamma(plan).values() for _, variant in sweep]
     for seed in plan.few_seeds:
-        for variant in [*(ablation.variant for ablation in ablations(plan)), *swept]:
-            yield run_spec(plan, digest, variant, seed)
-    for spoilt in spoilt_data(plan):
+        for variant in [*(ablation.variant for ablation in list_ablations(plan)), *swept]:
+            yield make_run_spec(plan, digest, variant, seed)
+    for spoilt in degrade_data(plan):
         for seed in plan.few_seeds:
             for variant in plan.everyone:
-                yield run_spec(plan, digest, variant, seed, spoilt.data)
+                yield make_run_spec(plan, digest, variant, seed, spoilt.data)
 
 
-def _with_gamma(text: str, gamma: float) -> str:
+def _set_gamma(text: str, gamma: float) -> str:
     variant = Variant.parse(text)
     options = {key: value for key, value in variant.kind.options.items() if key != "gamma"} | {"gamma": gamma}
     return str(replace(variant, kind=replace(variant.kind, options=options)))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adaptact.files import replace_file
-from adaptive_act.page import Part, Picture, Section, Table, Text, markdown, page
+from adaptive_act.page import Part, Picture, Section, Table, Text, render_html, render_markdown
 from adaptive_act.study import figures, wording
 from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.results import Curve, Outcome, Results
@@ -26,51 +26,53 @@ _TIMES = (
 )
 
 
-def write(results: Results, curves: Sequence[LearnedCurve], folder: Path) -> None:
+def write_report(results: Results, curves: Sequence[LearnedCurve], folder: Path) -> None:
     """Writes report.md with its figures, and report.html, which needs no other file."""
-    content = sections(results, curves)
+    content = make_sections(results, curves)
     for name, text in (
         (
             MARKDOWN,
-            markdown(TITLE, [Section("The study", [Text(wording.setting(results))]), *content], folder),
+            render_markdown(
+                TITLE, [Section("The study", [Text(wording.describe_setting(results))]), *content], folder
+            ),
         ),
-        (HTML, page(TITLE, content, wording.setting(results))),
+        (HTML, render_html(TITLE, content, wording.describe_setting(results))),
     ):
         with replace_file(folder / name) as file:
             file.write_text(text, encoding="utf-8")
 
 
-def sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
+def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
     """The report from the answer down to the details; what was not asked for is left out."""
     found = [
-        Section("The answer", _answer(results)),
-        Section("Each seed", _seeds(results)),
-        Section("While learning", _learning(results, curves)),
-        Section("Ablations", _ablations(results)),
-        Section("How strong the cubic term", [part for each in results.gamma for part in _gamma(each)]),
-        Section("Worse data", _robustness(results)),
-        Section("How it was done", _methods(results)),
+        Section("The answer", _answer_parts(results)),
+        Section("Each seed", _seed_parts(results)),
+        Section("While learning", _learning_parts(results, curves)),
+        Section("Ablations", _ablation_parts(results)),
+        Section("How strong the cubic term", [part for each in results.gamma for part in _gamma_parts(each)]),
+        Section("Worse data", _robustness_parts(results)),
+        Section("How it was done", _method_parts(results)),
     ]
     return [section for section in found if section.parts]
 
 
-def _answer(results: Results) -> list[Part]:
+def _answer_parts(results: Results) -> list[Part]:
     header = ("activation", "accuracy", "difference, points", "p", "verdict", "diverged")
-    costs = wording.cost_rows(results)
+    costs = wording.format_costs(results)
     more = ("parameters added", "ECE") + (("training step, ratio", "latency, ratio") if costs else ())
     rows = [
         (
             *_accuracy_cells(o),
             f"{o.runs[0].parameters_added:,}",
-            wording.percent(o.ece),
+            wording.format_percent(o.ece),
             *costs.get(o.variant, ()),
         )
         for o in results.outcomes
     ]
     return [
-        *map(Text, wording.headline(results)),
+        *map(Text, wording.summarise_answer(results)),
         Picture(
-            figures.differences(results),
+            figures.differences_figure(results),
             f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
             "are the seeds. An interval that crosses the line leaves open which is better.",
         ),
@@ -89,7 +91,7 @@ def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
     if compared is None:
         return (
             outcome.variant,
-            wording.percent(outcome.accuracy),
+            wording.format_percent(outcome.accuracy),
             wording.NONE,
             wording.NONE,
             "baseline",
@@ -97,15 +99,15 @@ def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
         )
     return (
         outcome.variant,
-        wording.percent(outcome.accuracy),
-        wording.points(compared.difference),
-        wording.p_value(compared.p),
+        wording.format_percent(outcome.accuracy),
+        wording.format_points(compared.difference),
+        wording.format_p(compared.p),
         compared.verdict,
         diverged,
     )
 
 
-def _seeds(results: Results) -> list[Part]:
+def _seed_parts(results: Results) -> list[Part]:
     rows = [
         (str(seed), *(_run_cell(outcome, place) for outcome in results.outcomes))
         for place, seed in enumerate(results.plan.seeds)
@@ -113,12 +115,12 @@ def _seeds(results: Results) -> list[Part]:
     header = ("seed", *(outcome.variant for outcome in results.outcomes))
     return [
         Picture(
-            figures.accuracies(results),
+            figures.accuracies_figure(results),
             "Accuracy on the test samples: a dot a seed, the mean, and its 95 % interval. Dots far "
             "from the rest are arrows at the edge.",
         ),
         Table(header, rows, "Accuracy on the test samples, %. * marks a run that diverged."),
-        *map(Text, _divergences(results)),
+        *map(Text, _describe_divergences(results)),
     ]
 
 
@@ -127,7 +129,7 @@ def _run_cell(outcome: Outcome, place: int) -> str:
     return f"{run.accuracy:.2%}".rstrip("%") + ("*" if run.diverged else "")
 
 
-def _divergences(results: Results) -> list[str]:
+def _describe_divergences(results: Results) -> list[str]:
     return [
         f"{outcome.variant}, seed {run.seed}: {run.diverged}."
         for outcome in results.outcomes
@@ -136,34 +138,34 @@ def _divergences(results: Results) -> list[str]:
     ]
 
 
-def _learning(results: Results, curves: Sequence[LearnedCurve]) -> list[Part]:
+def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Part]:
     parts: list[Part] = [
         Picture(
-            figures.learning(results),
+            figures.learning_figure(results),
             "Accuracy on the validation samples and loss on the training samples after each epoch: mean over "
             "the seeds, and the band between the lowest and the highest.",
         )
     ]
     if curves:
         caption = f"The curves learned with seed {results.plan.seeds[0]}, a line a layer, over their start."
-        parts.append(Picture(figures.learned(curves), caption))
+        parts.append(Picture(figures.learned_figure(curves), caption))
     return parts
 
 
-def _ablations(results: Results) -> list[Part]:
+def _ablation_parts(results: Results) -> list[Part]:
     if not results.ablations:
         return []
     rows = [
         (
             each.ablation.against,
             each.ablation.change,
-            wording.percent(each.accuracy),
-            wording.points(each.difference),
-            wording.p_value(each.difference.p),
+            wording.format_percent(each.accuracy),
+            wording.format_points(each.difference),
+            wording.format_p(each.difference.p),
         )
         for each in results.ablations
     ]
-    count = wording.count(len(results.plan.few_seeds), "seed")
+    count = wording.format_count(len(results.plan.few_seeds), "seed")
     caption = (
         f"What each change made of the accuracy, on {count}; p is not corrected, and at best "
         f"{results.ablations[0].difference.smallest_p:.2g} with so many."
@@ -171,29 +173,32 @@ def _ablations(results: Results) -> list[Part]:
     return [Table(("activation", "change", "accuracy", "difference, points", "p"), rows, caption)]
 
 
-def _gamma(curve: Curve) -> list[Part]:
+def _gamma_parts(curve: Curve) -> list[Part]:
     rows = [
         (
             f"{level.severity:g}",
-            wording.percent(level.accuracy),
-            wording.NONE if level.difference is None else wording.points(level.difference),
+            wording.format_percent(level.accuracy),
+            wording.NONE if level.difference is None else wording.format_points(level.difference),
             f"{level.diverged} of {level.accuracy.n}",
         )
         for level in curve.levels
     ]
     caption = f"{curve.variant}: accuracy and share of diverged runs at each strength γ of its cubic term."
     header = ("γ", "accuracy", "difference to the baseline, points", "diverged")
-    return [Picture(figures.gamma(curve), caption), Table(header, rows, "0 switches the cubic term off.")]
+    return [
+        Picture(figures.gamma_figure(curve), caption),
+        Table(header, rows, "0 switches the cubic term off."),
+    ]
 
 
-def _robustness(results: Results) -> list[Part]:
+def _robustness_parts(results: Results) -> list[Part]:
     parts: list[Part] = []
     for respect in dict.fromkeys(curve.respect for curve in results.robustness):
         curves = [curve for curve in results.robustness if curve.respect == respect]
         unit = _RESPECTS[respect]
-        seeds = wording.count(len(results.plan.few_seeds), "seed")
+        seeds = wording.format_count(len(results.plan.few_seeds), "seed")
         caption = f"Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval."
-        parts.append(Picture(figures.robustness(curves, unit), caption))
+        parts.append(Picture(figures.robustness_figure(curves, unit), caption))
         header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
         rows = [
             (curve.variant, *(f"{level.accuracy.mean:.2%}".rstrip("%") for level in curve.levels))
@@ -203,7 +208,7 @@ def _robustness(results: Results) -> list[Part]:
     return parts
 
 
-def _methods(results: Results) -> list[Part]:
+def _method_parts(results: Results) -> list[Part]:
     training, data = results.plan.training, results.data
     away = [
         o.variant for o in results.outcomes[1:] if o.runs[0].parameters_added and not o.runs[0].at_fixed_point
@@ -216,29 +221,30 @@ def _methods(results: Results) -> list[Part]:
     texts = [
         "With one seed every variant has the same initial weights and meets the same batches in the same "
         "order; differences are taken seed by seed. The split of the data is one and the same for all runs.",
-        _starts(results, away),
+        _describe_starts(results, away),
         f"A run diverged when its loss was no finite number, or its test accuracy is no better than always "
         f"naming the most frequent class ({data.chance:.1%}) would give by luck. Diverged runs stay in every "
         "mean and test as they ended, and are counted beside.",
-        f"The test samples are looked at once, after training. {_chosen(training.patience)}",
+        f"The test samples are looked at once, after training. {_describe_selection(training.patience)}",
         f"ECE: expected calibration error on the test samples, {BINS} bins. Intervals are Student's t over "
         "the seeds; of times the median's, by order statistics.",
         *([_TIMES] if results.cost else []),
         *not_measured,
     ]
-    return [*map(Text, texts), Table(("setting", "value"), _settings(results))]
+    return [*map(Text, texts), Table(("setting", "value"), _setting_rows(results))]
 
 
-def _chosen(patience: int | None) -> str:
+def _describe_selection(patience: int | None) -> str:
     if patience is None:
         return "Validation samples draw the learning curves only; nothing is chosen by them."
+    epochs = wording.format_count(patience, "epoch")
     return (
-        f"Training stops after {wording.count(patience, 'epoch')} without a better validation loss, and the "
-        "model of the best epoch is kept."
+        f"Training stops after {epochs} without a better validation loss, and the model of the best epoch is "
+        "kept."
     )
 
 
-def _starts(results: Results, away: Sequence[str]) -> str:
+def _describe_starts(results: Results, away: Sequence[str]) -> str:
     baseline = results.plan.baseline
     if not away:
         return f"Every learned activation starts as {baseline}, at its fixed point."
@@ -248,7 +254,7 @@ def _starts(results: Results, away: Sequence[str]) -> str:
     )
 
 
-def _settings(results: Results) -> list[tuple[str, str]]:
+def _setting_rows(results: Results) -> list[tuple[str, str]]:
     plan, training = results.plan, results.plan.training
     rate = training.lr if training.activation_lr is None else training.activation_lr
     return [

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from adaptact.files import replace_file
 from adaptive_act.study import statistics
-from adaptive_act.study.cost import Cost
-from adaptive_act.study.data import Data
-from adaptive_act.study.plan import Ablation, Plan, ablations, gamma_sweep, run_spec, spoilt_data
+from adaptive_act.study.cost import Costs
+from adaptive_act.study.data import Dataset
+from adaptive_act.study.plan import Ablation, Plan, degrade_data, list_ablations, make_run_spec, sweep_gamma
 from adaptive_act.study.robustness import Accuracies
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.specs import DataSpec, versions
-from adaptive_act.study.statistics import Mean, Paired, finite
+from adaptive_act.study.statistics import Mean, Paired, replace_non_finite
 
 FORMAT = "adaptact-study/1"
 
@@ -98,7 +98,7 @@ class Results:
     ablations: tuple[AblationOutcome, ...]
     gamma: tuple[Curve, ...]
     robustness: tuple[Curve, ...]
-    cost: Cost
+    cost: Costs
 
     @property
     def baseline(self) -> Outcome:
@@ -106,40 +106,47 @@ class Results:
         return self.outcomes[0]
 
 
-def gather(plan: Plan, data: Data, runs: Runs, corrupted: Accuracies, cost: Cost) -> Results:
+def gather_results(plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies, cost: Costs) -> Results:
     """The results of a plan from its runs by key, the accuracies on corrupted samples, and the cost."""
     return Results(
         plan=plan,
-        data=_summary(data),
+        data=_summarise_data(data),
         versions=versions(),
-        outcomes=_outcomes(plan, data.digest, runs),
-        ablations=tuple(_ablation(plan, data.digest, runs, ablation) for ablation in ablations(plan)),
-        gamma=_gamma_curves(plan, data.digest, runs),
-        robustness=(*_corruption_curves(plan, corrupted), *_spoilt_curves(plan, data.digest, runs)),
+        outcomes=_make_outcomes(plan, data.digest, runs),
+        ablations=tuple(
+            _make_ablation(plan, data.digest, runs, ablation) for ablation in list_ablations(plan)
+        ),
+        gamma=_make_gamma_curves(plan, data.digest, runs),
+        robustness=(
+            *_make_corruption_curves(plan, corrupted),
+            *_make_degraded_curves(plan, data.digest, runs),
+        ),
         cost=cost,
     )
 
 
-def write(results: Results, path: Path) -> None:
+def write_results(results: Results, path: Path) -> None:
     """Writes the results as JSON; numbers that are none stand as null, and the data go by their name."""
     # A report is shown to others, whom it does not concern where the data lie on this machine.
     named = replace(results.plan, data=replace(results.plan.data, source=results.data.name))
     content = {"format": FORMAT, **asdict(replace(results, plan=named))}
     with replace_file(path) as file:
-        file.write_text(json.dumps(finite(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps(replace_non_finite(content), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
 
 
-def _summary(data: Data) -> DataSummary:
+def _summarise_data(data: Dataset) -> DataSummary:
     sizes = (len(data.train), len(data.validation), len(data.test))
     return DataSummary(data.name, data.digest, data.shape, data.classes, *sizes, data.chance)
 
 
-def _outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
+def _make_outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
     found = {
-        variant: [runs[run_spec(plan, digest, variant, seed).key] for seed in plan.seeds]
+        variant: [runs[make_run_spec(plan, digest, variant, seed).key] for seed in plan.seeds]
         for variant in plan.everyone
     }
-    comparisons = _comparisons(plan, {variant: _accuracies(each) for variant, each in found.items()})
+    comparisons = _compare_variants(plan, {variant: _accuracies(each) for variant, each in found.items()})
     return tuple(
         Outcome(
             variant,
@@ -147,19 +154,19 @@ def _outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
             statistics.share(_accuracies(each)),
             statistics.share([run.ece for run in each]),
             comparisons.get(variant),
-            _diverged(each),
+            _count_diverged(each),
         )
         for variant, each in found.items()
     )
 
 
-def _comparisons(plan: Plan, accuracies: Mapping[str, Sequence[float]]) -> dict[str, Comparison]:
+def _compare_variants(plan: Plan, accuracies: Mapping[str, Sequence[float]]) -> dict[str, Comparison]:
     differences = [
         statistics.paired(accuracies[variant], accuracies[plan.baseline]) for variant in plan.variants
     ]
     corrected = statistics.holm([difference.p for difference in differences])
     return {
-        variant: Comparison(difference, p, statistics.verdict(difference, p, len(differences)))
+        variant: Comparison(difference, p, statistics.judge_difference(difference, p, len(differences)))
         for variant, difference, p in zip(plan.variants, differences, corrected, strict=True)
     }
 
@@ -168,37 +175,39 @@ def _accuracies(runs: Sequence[RunResult]) -> list[float]:
     return [run.accuracy for run in runs]
 
 
-def _few(plan: Plan, digest: str, runs: Runs, variant: str, data: DataSpec | None = None) -> list[RunResult]:
-    return [runs[run_spec(plan, digest, variant, seed, data).key] for seed in plan.few_seeds]
+def _few_runs(
+    plan: Plan, digest: str, runs: Runs, variant: str, data: DataSpec | None = None
+) -> list[RunResult]:
+    return [runs[make_run_spec(plan, digest, variant, seed, data).key] for seed in plan.few_seeds]
 
 
-def _ablation(plan: Plan, digest: str, runs: Runs, ablation: Ablation) -> AblationOutcome:
-    changed = _accuracies(_few(plan, digest, runs, ablation.variant))
-    before = _accuracies(_few(plan, digest, runs, ablation.against))
+def _make_ablation(plan: Plan, digest: str, runs: Runs, ablation: Ablation) -> AblationOutcome:
+    changed = _accuracies(_few_runs(plan, digest, runs, ablation.variant))
+    before = _accuracies(_few_runs(plan, digest, runs, ablation.against))
     return AblationOutcome(ablation, statistics.share(changed), statistics.paired(changed, before))
 
 
-def _level(
+def _make_level(
     severity: float, values: Sequence[float], baseline: Sequence[float] | None, diverged: int
 ) -> Level:
     difference = None if baseline is None else statistics.paired(values, baseline)
     return Level(severity, statistics.share(values), difference, diverged)
 
 
-def _gamma_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
-    baseline = _accuracies(_few(plan, digest, runs, plan.baseline))
+def _make_gamma_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
+    baseline = _accuracies(_few_runs(plan, digest, runs, plan.baseline))
     curves = []
-    for variant, sweep in gamma_sweep(plan).items():
+    for variant, sweep in sweep_gamma(plan).items():
         levels = []
         for gamma, swept in sweep:
-            found = _few(plan, digest, runs, swept)
-            levels.append(_level(gamma, _accuracies(found), baseline, _diverged(found)))
+            found = _few_runs(plan, digest, runs, swept)
+            levels.append(_make_level(gamma, _accuracies(found), baseline, _count_diverged(found)))
         curves.append(Curve("gamma", variant, tuple(levels)))
     return tuple(curves)
 
 
-def _spoilt_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
-    spoilt = spoilt_data(plan)
+def _make_degraded_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
+    spoilt = degrade_data(plan)
     curves = []
     for way in dict.fromkeys(each.way for each in spoilt):
         steps = [(each.severity, each.data) for each in spoilt if each.way == way]
@@ -206,26 +215,26 @@ def _spoilt_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
         for variant in plan.everyone:
             levels = []
             for severity, data in [(clean, None), *steps]:
-                found = _few(plan, digest, runs, variant, data)
+                found = _few_runs(plan, digest, runs, variant, data)
                 base = None
                 if variant != plan.baseline:
-                    base = _accuracies(_few(plan, digest, runs, plan.baseline, data))
-                levels.append(_level(severity, _accuracies(found), base, _diverged(found)))
+                    base = _accuracies(_few_runs(plan, digest, runs, plan.baseline, data))
+                levels.append(_make_level(severity, _accuracies(found), base, _count_diverged(found)))
             curves.append(Curve(way, variant, tuple(levels)))
     return tuple(curves)
 
 
-def _corruption_curves(plan: Plan, corrupted: Accuracies) -> tuple[Curve, ...]:
+def _make_corruption_curves(plan: Plan, corrupted: Accuracies) -> tuple[Curve, ...]:
     curves = []
     for respect, by_variant in corrupted.items():
         for variant, by_severity in by_variant.items():
             levels = []
             for severity, values in by_severity.items():
                 base = None if variant == plan.baseline else by_variant[plan.baseline][severity]
-                levels.append(_level(severity, values, base, 0))
+                levels.append(_make_level(severity, values, base, 0))
             curves.append(Curve(respect, variant, tuple(levels)))
     return tuple(curves)
 
 
-def _diverged(runs: Sequence[RunResult]) -> int:
+def _count_diverged(runs: Sequence[RunResult]) -> int:
     return sum(run.diverged is not None for run in runs)

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adaptact.files import replace_file
-from adaptive_act.study.data import Data, Labelled, load
-from adaptive_act.study.execute import model_file, trained_model
-from adaptive_act.study.parallel import one_thread, outcomes
-from adaptive_act.study.plan import Plan, run_spec
+from adaptive_act.study.data import Dataset, LabelledTensors, load_dataset
+from adaptive_act.study.execute import load_trained_model, model_path
+from adaptive_act.study.parallel import map_in_processes, use_one_thread
+from adaptive_act.study.plan import Plan, make_run_spec
 from adaptive_act.study.specs import RunSpec
-from adaptive_act.study.train import scores
+from adaptive_act.study.train import score
 
 FORMAT = "adaptact-study-corrupted/1"
 
@@ -38,7 +38,7 @@ class Corruption:
     images_only: bool = False
 
 
-def gaussian_noise(x: Tensor, severity: float) -> Tensor:
+def add_gaussian_noise(x: Tensor, severity: float) -> Tensor:
     """x plus normal noise of standard deviation `severity`, the same for every call."""
     generator = torch.Generator().manual_seed(0)
     return x + severity * torch.randn(x.shape, generator=generator)
@@ -56,7 +56,7 @@ def blur(x: Tensor, severity: float) -> Tensor:
     return F.conv2d(rows, weights.transpose(2, 3), groups=x.shape[1])
 
 
-def contrast(x: Tensor, severity: float) -> Tensor:
+def reduce_contrast(x: Tensor, severity: float) -> Tensor:
     """Each sample pulled towards its own mean: 1 leaves it, 0 would leave the mean alone."""
     middle = x.flatten(1).mean(1).reshape(-1, *(1,) * (x.dim() - 1))
     return middle + severity * (x - middle)
@@ -64,14 +64,16 @@ def contrast(x: Tensor, severity: float) -> Tensor:
 
 CORRUPTIONS = (
     Corruption(
-        "Gaussian noise", "standard deviation, in those of the data", (0, 0.25, 0.5, 1, 2), gaussian_noise
+        "Gaussian noise", "standard deviation, in those of the data", (0, 0.25, 0.5, 1, 2), add_gaussian_noise
     ),
     Corruption("blur", "pixels", (0, 0.5, 1, 1.5, 2), blur, images_only=True),
-    Corruption("contrast", "share of the contrast left", (1, 0.75, 0.5, 0.25, 0.1), contrast),
+    Corruption("contrast", "share of the contrast left", (1, 0.75, 0.5, 0.25, 0.1), reduce_contrast),
 )
 
 
-def corrupted(plan: Plan, data: Data, folder: Path, jobs: int, tick: Callable[[], None]) -> Accuracies:
+def measure_corrupted(
+    plan: Plan, data: Dataset, folder: Path, jobs: int, tick: Callable[[], None]
+) -> Accuracies:
     """The accuracy of the plan's trained models on corrupted test samples; kept in `folder` as they come.
 
     Nothing where the plan does not ask for robustness.
@@ -79,50 +81,52 @@ def corrupted(plan: Plan, data: Data, folder: Path, jobs: int, tick: Callable[[]
     if not plan.robustness:
         return {}
     specs = [
-        run_spec(plan, data.digest, variant, seed) for seed in plan.few_seeds for variant in plan.everyone
+        make_run_spec(plan, data.digest, variant, seed)
+        for seed in plan.few_seeds
+        for variant in plan.everyone
     ]
     found: dict[str, dict[str, dict[float, float]]] = {}
-    for key, accuracies in outcomes(functools.partial(_measure, folder=folder), specs, jobs):
+    for key, accuracies in map_in_processes(functools.partial(_measure, folder=folder), specs, jobs):
         found[key] = accuracies
         tick()
     return {
         each.name: {
             variant: {
                 severity: [
-                    found[run_spec(plan, data.digest, variant, seed).key][each.name][severity]
+                    found[make_run_spec(plan, data.digest, variant, seed).key][each.name][severity]
                     for seed in plan.few_seeds
                 ]
                 for severity in each.severities
             }
             for variant in plan.everyone
         }
-        for each in fitting(data)
+        for each in list_fitting(data)
     }
 
 
-def fitting(data: Data) -> list[Corruption]:
+def list_fitting(data: Dataset) -> list[Corruption]:
     """The corruptions that the samples' shape allows."""
     return [each for each in CORRUPTIONS if len(data.shape) == 3 or not each.images_only]
 
 
 def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, float]]]:
     """The accuracy of one trained model by corruption and severity, from its file where it is there."""
-    path = model_file(folder, spec.key).with_suffix(".corrupted.json")
-    data = load(spec.data)
-    wanted = {each.name: list(map(float, each.severities)) for each in fitting(data)}
-    known = _known(path, wanted)
+    path = model_path(folder, spec.key).with_suffix(".corrupted.json")
+    data = load_dataset(spec.data)
+    wanted = {each.name: list(map(float, each.severities)) for each in list_fitting(data)}
+    known = _read_known(path, wanted)
     if known is not None:
         return spec.key, known
-    model = trained_model(folder, spec, data.shape, len(data.classes))
-    with one_thread():
+    model = load_trained_model(folder, spec, data.shape, len(data.classes))
+    with use_one_thread():
         found = {
             each.name: {
-                float(severity): scores(
-                    model, Labelled(each.apply(data.test.x, severity), data.test.labels)
+                float(severity): score(
+                    model, LabelledTensors(each.apply(data.test.x, severity), data.test.labels)
                 ).accuracy
                 for severity in each.severities
             }
-            for each in fitting(data)
+            for each in list_fitting(data)
         }
     values = {name: list(levels.values()) for name, levels in found.items()}
     with replace_file(path) as file:
@@ -131,7 +135,7 @@ def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, fl
     return spec.key, found
 
 
-def _known(path: Path, wanted: Mapping[str, list[float]]) -> dict[str, dict[float, float]] | None:
+def _read_known(path: Path, wanted: Mapping[str, list[float]]) -> dict[str, dict[float, float]] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT or document["severities"] != wanted:

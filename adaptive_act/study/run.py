@@ -8,12 +8,12 @@ from scipy.stats import binom
 from torch import nn
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.architectures import network
-from adaptive_act.study.data import Data, load
-from adaptive_act.study.parallel import one_thread
+from adaptive_act.study.architectures import build_network
+from adaptive_act.study.data import Dataset, load_dataset
+from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.specs import RunSpec
-from adaptive_act.study.train import Curves, scores, train
-from adaptive_act.study.variants import Placed, Variant, place
+from adaptive_act.study.train import Curves, score, train
+from adaptive_act.study.variants import PlacedVariant, Variant, place_variant
 
 BEYOND_CHANCE = 0.999
 """A run is beyond chance when guessing would be less accurate with this probability."""
@@ -47,7 +47,7 @@ class Run:
     result: RunResult
     seconds: float
     model: nn.Module
-    data: Data
+    data: Dataset
 
 
 def run(spec: RunSpec) -> Run:
@@ -55,18 +55,18 @@ def run(spec: RunSpec) -> Run:
 
     Raises DataError where the data are no longer those that the spec was made for.
     """
-    data = load(spec.data)
+    data = load_dataset(spec.data)
     if data.digest != spec.data_digest:
         raise DataError(
             f"`{spec.data.source}` has changed: expected samples with digest {spec.data_digest[:12]}, got "
             f"{data.digest[:12]}"
         )
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with use_one_thread(), torch.random.fork_rng(devices=[]):
         started = time.perf_counter()
-        placed = start(spec, data)
+        placed = build_untrained(spec, data)
         trained = train(placed.model, data, spec.training, spec.seed)
         seconds = time.perf_counter() - started
-        found = scores(placed.model, data.test)
+        found = score(placed.model, data.test)
     at_chance = (
         None if found.accuracy > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
     )
@@ -86,15 +86,15 @@ def run(spec: RunSpec) -> Run:
     return Run(result, seconds, placed.model.eval(), data)
 
 
-def start(spec: RunSpec, data: Data) -> Placed:
+def build_untrained(spec: RunSpec, data: Dataset) -> PlacedVariant:
     """The network before training: its weights follow from the seed, and are the same for every variant."""
     variant = Variant.parse(spec.variant)
     activation = spec.baseline if variant.learns else str(variant)
     torch.manual_seed(spec.seed)
-    model = network(spec.architecture, data.shape, len(data.classes), spec.baseline, activation)
-    return place(model, spec.baseline, variant, data.train.x[:_EXAMPLES])
+    model = build_network(spec.architecture, data.shape, len(data.classes), spec.baseline, activation)
+    return place_variant(model, spec.baseline, variant, data.train.x[:_EXAMPLES])
 
 
-def chance_bound(data: Data) -> float:
+def chance_bound(data: Dataset) -> float:
     """The accuracy up to which a run has learned nothing that always naming one class would not give."""
     return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)

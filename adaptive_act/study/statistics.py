@@ -16,6 +16,7 @@ ALPHA = 0.05
 """A difference is called one when its p, corrected for all comparisons, is at most this."""
 MOST_RESAMPLES = 99_999
 """Up to so many sign patterns are all counted; of more, so many are drawn."""
+BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def median_interval(values: Sequence[float]) -> Mean:
     return Mean(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
 
-def verdict(found: Paired, p: float, comparisons: int) -> str:
+def judge_difference(found: Paired, p: float, comparisons: int) -> str:
     """What the runs say of a variant, in words that claim no more than they show; p is the corrected one."""
     if found.smallest_p * comparisons > ALPHA:
         return "too few seeds to show one"
@@ -115,9 +116,6 @@ def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> f
     return float(test.pvalue)
 
 
-BINS = 15
-
-
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
     """The expected calibration error of logits [n, classes] on labels [n]: 0 is calibrated, 1 the worst.
 
@@ -134,10 +132,10 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float
     return float(gaps.abs().sum() / len(labels))
 
 
-def finite(value: Any) -> Any:
+def replace_non_finite(value: Any) -> Any:
     """The value with None in place of NaN and infinities, which JSON does not have."""
     if isinstance(value, Mapping):
-        return {key: finite(entry) for key, entry in value.items()}
+        return {key: replace_non_finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(entry) for entry in value]
+        return [replace_non_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,7 +12,7 @@ _OPTION = re.compile(r"\s*([A-Za-z_]\w*)\s*=\s*([\w.+-]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedOptions:
     """A name with its options, such as `NEAAF(side=both, gamma=0.05)`; equal texts give equal values."""
 
     name: str
@@ -25,27 +25,28 @@ class Named:
         if found is None:
             raise ValueError(f"expected `Name` or `Name(option=value, ...)`, got `{text}`")
         parts = [part for part in (found[2] or "").split(",") if part.strip()]
-        return cls(found[1], dict(_option(part, text) for part in parts))
+        return cls(found[1], dict(_parse_option(part, text) for part in parts))
 
     def __str__(self) -> str:
         if not self.options:
             return self.name
-        return f"{self.name}({', '.join(f'{key}={_written(value)}' for key, value in self.options.items())})"
+        options = ", ".join(f"{key}={_format_value(value)}" for key, value in self.options.items())
+        return f"{self.name}({options})"
 
 
-def split(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     """The entries of a list separated by commas, of which those inside parentheses do not count."""
     return [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
 
 
-def _option(part: str, text: str) -> tuple[str, Value]:
+def _parse_option(part: str, text: str) -> tuple[str, Value]:
     found = _OPTION.fullmatch(part)
     if found is None:
         raise ValueError(f"expected `option=value` in `{text}`, got `{part.strip()}`")
-    return found[1], _value(found[2])
+    return found[1], _parse_value(found[2])
 
 
-def _value(word: str) -> Value:
+def _parse_value(word: str) -> Value:
     if word.lower() in ("true", "false"):
         return word.lower() == "true"
     for kind in (int, float):
@@ -56,5 +57,5 @@ def _value(word: str) -> Value:
     return word
 
 
-def _written(value: Value) -> str:
+def _format_value(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

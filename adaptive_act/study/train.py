@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from adaptive_act.errors import DivergedError
-from adaptive_act.study.data import Data, Labelled
+from adaptive_act.study.data import Dataset, LabelledTensors
 from adaptive_act.study.specs import Training
 from adaptive_act.study.statistics import calibration_error
 from adaptive_act.training import EarlyStopping, Guard, parameter_groups
@@ -51,7 +51,7 @@ class Scores:
     ece: float
 
 
-def train(model: nn.Module, data: Data, training: Training, seed: int) -> Trained:
+def train(model: nn.Module, data: Dataset, training: Training, seed: int) -> Trained:
     """Trains `model` in place; the batches follow from `seed` alone, so that every variant meets the same.
 
     A run whose loss is not finite ends with that epoch. With a patience, the model is left as it was in the
@@ -59,18 +59,18 @@ def train(model: nn.Module, data: Data, training: Training, seed: int) -> Traine
     """
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
-    optimizer = optimizer_of(model, training)
+    optimizer = make_optimizer(model, training)
     curves = Curves()
     stopping = None if training.patience is None else EarlyStopping(model, patience=training.patience)
-    with _guarded(model, optimizer, training) as (step, guard):
-        learn = _epochs(model, data.train, training, optimizer, step)
+    with _make_step(model, optimizer, training) as (step, guard):
+        learn = _make_epoch(model, data.train, training, optimizer, step)
         diverged = _run_epochs(learn, model, data, order, (training.epochs, curves, stopping))
     if stopping is not None:
         stopping.restore()
     return Trained(curves, diverged, 0 if guard is None else guard.rollbacks)
 
 
-def scores(model: nn.Module, samples: Labelled) -> Scores:
+def score(model: nn.Module, samples: LabelledTensors) -> Scores:
     """What the model scores in evaluation mode; one that answers NaN scores as its class 0 does."""
     logits = predict(model, samples.x)
     return Scores(
@@ -87,7 +87,7 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
         return torch.cat([model(part) for part in torch.split(x, _AT_ONCE)])
 
 
-def optimizer_of(model: nn.Module, training: Training) -> Optimizer:
+def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
     """The optimizer with its two groups, in the kernels that are fastest on a CPU."""
     groups = parameter_groups(model, training.lr, training.activation_lr, training.weight_decay)
     if training.optimizer == "sgd":
@@ -96,7 +96,7 @@ def optimizer_of(model: nn.Module, training: Training) -> Optimizer:
 
 
 @contextlib.contextmanager
-def _guarded(
+def _make_step(
     model: nn.Module, optimizer: Optimizer, training: Training
 ) -> Iterator[tuple[Step, Guard | None]]:
     """How the optimizer steps: always, or while a guard finds the run healthy."""
@@ -107,8 +107,8 @@ def _guarded(
         yield guard.step, guard
 
 
-def _epochs(
-    model: nn.Module, samples: Labelled, training: Training, optimizer: Optimizer, step: Step
+def _make_epoch(
+    model: nn.Module, samples: LabelledTensors, training: Training, optimizer: Optimizer, step: Step
 ) -> Callable[[Tensor], float]:
     """A function that trains for one epoch in the order given, and gives the mean loss."""
     batch = min(training.batch, len(samples))
@@ -135,7 +135,7 @@ def _epochs(
 def _run_epochs(
     learn: Callable[[Tensor], float],
     model: nn.Module,
-    data: Data,
+    data: Dataset,
     order: torch.Generator,
     course: tuple[int, Curves, EarlyStopping | None],
 ) -> str | None:
@@ -146,7 +146,7 @@ def _run_epochs(
             loss = learn(torch.randperm(len(data.train), generator=order))
         except DivergedError as error:
             return f"stopped by the guard in epoch {epoch}: {error}"
-        validation = scores(model, data.validation)
+        validation = score(model, data.validation)
         curves.training_loss.append(loss)
         curves.validation_loss.append(validation.loss)
         curves.validation_accuracy.append(validation.accuracy)

@@ -13,8 +13,8 @@ from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, StudyError
 from adaptive_act.plain import PLAIN, build
-from adaptive_act.study.syntax import Named
-from adaptive_act.swapping.find import find
+from adaptive_act.study.syntax import NamedOptions
+from adaptive_act.swapping.find import find_sites
 from adaptive_act.swapping.replace import swap
 from adaptive_act.swapping.report import Swapped
 from adaptive_act.training import calibrate
@@ -32,7 +32,7 @@ class Variant:
     Written `PReLU`, `NEAAF(side=both, gamma=0.05) per channel`, `PELU frozen`, `ELU`.
     """
 
-    kind: Named
+    kind: NamedOptions
     per_channel: bool = False
     frozen: bool = False
 
@@ -42,7 +42,7 @@ class Variant:
         found = _VARIANT.fullmatch(text.strip())
         assert found is not None
         try:
-            variant = cls(Named.parse(found[1]), bool(found[2]), bool(found[3]))
+            variant = cls(NamedOptions.parse(found[1]), bool(found[2]), bool(found[3]))
         except ValueError as error:
             raise StudyError(f"variant `{text}`: {error}") from error
         variant._check(text)
@@ -75,7 +75,7 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedVariant:
     """A network with a variant in it."""
 
     model: nn.Module
@@ -90,7 +90,7 @@ def plain_activation(text: str) -> nn.Module:
     Raises StudyError where it is unknown or has no such options.
     """
     try:
-        named = Named.parse(text)
+        named = NamedOptions.parse(text)
         return nn.Identity() if text == LINEAR else build({"name": named.name, **named.options})
     except (TypeError, ValueError) as error:
         raise StudyError(
@@ -99,7 +99,7 @@ def plain_activation(text: str) -> nn.Module:
         ) from error
 
 
-def place(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> Placed:
+def place_variant(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> PlacedVariant:
     """The network with `variant` in place of its plain baseline; for a plain variant the network as given.
 
     A learned activation starts at its fixed point where it has one at the baseline, else at its own initial
@@ -108,18 +108,18 @@ def place(model: nn.Module, baseline: str, variant: Variant, example: Tensor) ->
     cannot stand in this network, and SwapError where the network has no baseline in it.
     """
     if not variant.learns:
-        return Placed(model, 0, at_fixed_point=str(variant) == baseline)
+        return PlacedVariant(model, 0, at_fixed_point=str(variant) == baseline)
     try:
-        swapped, preserved = _swapped(model, baseline, variant, example)
+        swapped, preserved = _swap_in(model, baseline, variant, example)
     except ValueError as error:
         raise StudyError(f"variant `{variant}` does not fit the network: {error}") from error
     if variant.frozen:
         for activation in named_activations(swapped.model).values():
             activation.requires_grad_(False)
-    return Placed(swapped.model, swapped.report.parameters_added, preserved)
+    return PlacedVariant(swapped.model, swapped.report.parameters_added, preserved)
 
 
-def _swapped(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> tuple[Swapped, bool]:
+def _swap_in(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> tuple[Swapped, bool]:
     """The network with the variant in it, and whether that is at its fixed point."""
     swaps = {type(plain_activation(baseline)): variant.kind_of_swap()}
     put_in = functools.partial(swap, model, swaps, per_channel=variant.per_channel, example=example)
@@ -137,7 +137,7 @@ def replace_plain(model: nn.Module, baseline: str, activation: str) -> nn.Module
     Raises StudyError where the model has none, or calls it as a function, which cannot be exchanged.
     """
     kind = type(plain_activation(baseline))
-    sites, _ = find(copy.deepcopy(model), {kind: kind})
+    sites, _ = find_sites(copy.deepcopy(model), {kind: kind})
     called = [found.site.layer for found in sites if found.site.call is not None]
     if called or not sites:
         raise StudyError(

@@ -9,138 +9,145 @@ from adaptive_act.study.statistics import ALPHA, Mean, Paired
 NONE = "–"
 
 
-def percent(value: Mean) -> str:
+def format_percent(value: Mean) -> str:
     """A share with its interval, such as `98.12 % (98.02 to 98.22)`."""
-    return f"{value.mean:.2%}".replace("%", " %") + _range(value.low * 100, value.high * 100, ".2f")
+    return f"{value.mean:.2%}".replace("%", " %") + _format_interval(value.low * 100, value.high * 100, ".2f")
 
 
-def points(value: Paired | Mean) -> str:
+def format_points(value: Paired | Mean) -> str:
     """A difference of shares in percentage points, such as `+0.21 (+0.10 to +0.32)`."""
-    return f"{value.mean * 100:+.2f}{_range(value.low * 100, value.high * 100, '+.2f')}"
+    return f"{value.mean * 100:+.2f}{_format_interval(value.low * 100, value.high * 100, '+.2f')}"
 
 
-def ratio(value: Mean | None) -> str:
+def format_ratio(value: Mean | None) -> str:
     """A ratio with its interval, such as `1.08 (1.06 to 1.10)`."""
-    return NONE if value is None else f"{value.mean:.2f}{_range(value.low, value.high, '.2f')}"
+    return NONE if value is None else f"{value.mean:.2f}{_format_interval(value.low, value.high, '.2f')}"
 
 
-def p_value(p: float) -> str:
+def format_p(p: float) -> str:
     """A p-value with two digits."""
     return f"{p:.2g}" if p >= 1e-4 else "< 0.0001"
 
 
-def headline(results: Results) -> list[str]:
+def summarise_answer(results: Results) -> list[str]:
     """Three sentences for who has no time: does it pay, how sure is that, what does it cost."""
-    return [_pays(results), _sure(results), _costs(results)]
+    return [_describe_gain(results), _describe_certainty(results), _describe_costs(results)]
 
 
-def setting(results: Results) -> str:
+def describe_setting(results: Results) -> str:
     """On what the study was made, in one line."""
     plan, data = results.plan, results.data
     return (
         f"{data.name} ({data.train:,} training, {data.validation:,} validation, {data.test:,} test samples), "
-        f"{plan.architecture.name}, {count(len(plan.seeds), 'seed')}, "
-        f"{count(plan.training.epochs, 'epoch')}; baseline {plan.baseline}"
+        f"{plan.architecture.name}, {format_count(len(plan.seeds), 'seed')}, "
+        f"{format_count(plan.training.epochs, 'epoch')}; baseline {plan.baseline}"
     )
 
 
-def count(number: int, what: str) -> str:
+def format_count(number: int, what: str) -> str:
     """A number of things, such as `1 seed` or `10 seeds`."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def cost_rows(results: Results) -> dict[str, tuple[str, str]]:
+def format_costs(results: Results) -> dict[str, tuple[str, str]]:
     """For each variant the ratios of its training step and of its exported latency to the baseline's."""
     return {
-        name: (ratio(cost.training_step), ratio(cost.latency) if cost.latency else "not measured")
+        name: (
+            format_ratio(cost.training_step),
+            format_ratio(cost.latency) if cost.latency else "not measured",
+        )
         for name, cost in results.cost.items()
     }
 
 
-def _pays(results: Results) -> str:
-    better = _with_verdict(results, "better")
+def _describe_gain(results: Results) -> str:
+    better = _select_verdict(results, "better")
     baseline = results.plan.baseline
     if better:
         better.sort(key=lambda pair: -pair[1].difference.mean)
-        gains = _listed(f"{outcome.variant} by {points(compared.difference)}" for outcome, compared in better)
-        share = f"{len(better)} of {count(len(results.plan.variants), 'activation')} {_is(better)}"
+        gains = _join_list(
+            f"{outcome.variant} by {format_points(compared.difference)}" for outcome, compared in better
+        )
+        share = (
+            f"{len(better)} of {format_count(len(results.plan.variants), 'activation')} {_verb_for(better)}"
+        )
         return (
             f"Does it pay? Yes, on these data: {share} more accurate than {baseline}, in percentage points: "
             f"{gains}."
         )
-    if any(comparison.verdict == "no difference shown" for _, comparison in _compared(results)):
+    if any(comparison.verdict == "no difference shown" for _, comparison in _list_compared(results)):
         return f"Does it pay? Not shown: no activation was shown to be more accurate than {baseline} here."
-    if _with_verdict(results, "worse"):
+    if _select_verdict(results, "worse"):
         return f"Does it pay? No: every activation that could be told from {baseline} was less accurate."
     return (
-        f"Does it pay? That cannot be shown with {count(len(results.plan.seeds), 'seed')}: the smallest p "
-        f"that so few can reach is {p_value(_smallest_p(results))}, corrected for "
-        f"{count(len(results.plan.variants), 'comparison')}. The intervals below say how large a difference "
-        "may be."
+        f"Does it pay? That cannot be shown with {format_count(len(results.plan.seeds), 'seed')}: the "
+        f"smallest p that so few can reach is {format_p(_smallest_p(results))}, corrected for "
+        f"{format_count(len(results.plan.variants), 'comparison')}. The intervals below say how large a "
+        "difference may be."
     )
 
 
-def _sure(results: Results) -> str:
-    worse = _listed(outcome.variant for outcome, _ in _with_verdict(results, "worse"))
-    same = _listed(outcome.variant for outcome, _ in _with_verdict(results, "no difference shown"))
+def _describe_certainty(results: Results) -> str:
+    worse = _join_list(outcome.variant for outcome, _ in _select_verdict(results, "worse"))
+    same = _join_list(outcome.variant for outcome, _ in _select_verdict(results, "no difference shown"))
     first = results.outcomes[1].against_baseline
     assert first is not None
     kind = "exact" if first.difference.exact else "sampled"
     parts = [
-        f"How sure? Each verdict rests on {count(len(results.plan.seeds), 'paired run')}, by an {kind} "
-        f"sign-flip test with p at most {ALPHA:g}, corrected for "
-        f"{count(len(results.plan.variants), 'comparison')}."
+        f"How sure? Each verdict rests on {format_count(len(results.plan.seeds), 'paired run')}, by an "
+        f"{kind} sign-flip test with p at most {ALPHA:g}, corrected for "
+        f"{format_count(len(results.plan.variants), 'comparison')}."
     ]
     parts += [f"Less accurate: {worse}."] if worse else []
     parts += [f"No difference shown: {same}; that is no proof that there is none."] if same else []
     return " ".join(parts)
 
 
-def _costs(results: Results) -> str:
+def _describe_costs(results: Results) -> str:
     measured = [(results.cost[name], name) for name in results.plan.variants if results.cost]
     steps = [(cost.training_step.mean, name) for cost, name in measured]
     latencies = [(cost.latency.mean, name) for cost, name in measured if cost.latency is not None]
-    parts = [_parameters(results)]
-    parts += [f"a training step {_extremes(steps)} as long"] if steps else []
-    parts += [f"a prediction by the exported file {_extremes(latencies)} as long"] if latencies else []
+    parts = [_describe_parameters(results)]
+    parts += [f"a training step {_format_extremes(steps)} as long"] if steps else []
+    parts += [f"a prediction by the exported file {_format_extremes(latencies)} as long"] if latencies else []
     diverged = sum(outcome.diverged for outcome in results.outcomes)
     runs = sum(len(outcome.runs) for outcome in results.outcomes)
     return f"What does it cost? {'; '.join(parts)}. {diverged} of {runs:,} runs diverged."
 
 
-def _parameters(results: Results) -> str:
+def _describe_parameters(results: Results) -> str:
     added = max(outcome.runs[0].parameters_added for outcome in results.outcomes)
     if added == 0:
         return "No parameters more"
     share = added / results.baseline.runs[0].parameters
-    return f"At most {count(added, 'parameter')} more ({share:.2%} of the network)"
+    return f"At most {format_count(added, 'parameter')} more ({share:.2%} of the network)"
 
 
-def _extremes(named: list[tuple[float, str]]) -> str:
+def _format_extremes(named: list[tuple[float, str]]) -> str:
     (low, _), (high, slowest) = min(named), max(named)
     return f"{low:.2f} to {high:.2f} times ({slowest})" if len(named) > 1 else f"{high:.2f} times"
 
 
-def _compared(results: Results) -> list[tuple[Outcome, Comparison]]:
+def _list_compared(results: Results) -> list[tuple[Outcome, Comparison]]:
     return [(o, o.against_baseline) for o in results.outcomes if o.against_baseline is not None]
 
 
-def _with_verdict(results: Results, verdict: str) -> list[tuple[Outcome, Comparison]]:
-    return [pair for pair in _compared(results) if pair[1].verdict == verdict]
+def _select_verdict(results: Results, verdict: str) -> list[tuple[Outcome, Comparison]]:
+    return [pair for pair in _list_compared(results) if pair[1].verdict == verdict]
 
 
 def _smallest_p(results: Results) -> float:
-    comparisons = _compared(results)
+    comparisons = _list_compared(results)
     return min(1.0, comparisons[0][1].difference.smallest_p * len(comparisons))
 
 
-def _is(found: list[tuple[Outcome, Comparison]]) -> str:
+def _verb_for(found: list[tuple[Outcome, Comparison]]) -> str:
     return "is" if len(found) == 1 else "are"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_list(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _range(low: float, high: float, form: str) -> str:
+def _format_interval(low: float, high: float, form: str) -> str:
     return "" if math.isnan(low) or math.isnan(high) else f" ({low:{form}} to {high:{form}})"

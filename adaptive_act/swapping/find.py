@@ -11,17 +11,24 @@ from torch import fx, nn
 from adaptive_act.activation import Activation
 from adaptive_act.plain import FUNCTIONS, METHODS, Plain
 from adaptive_act.site import Site, Skipped
-from adaptive_act.swapping.forwards import UNTRACEABLE, Forward, activated, separate, trace
-from adaptive_act.swapping.library_modules import held, inside_kernel, inside_script
-from adaptive_act.swapping.recognise import Kinds, Recogniser, is_torchs
-from adaptive_act.swapping.rewrite import plain_of
-from adaptive_act.swapping.source import activation_calls
+from adaptive_act.swapping.forwards import (
+    UNTRACEABLE,
+    TracedForward,
+    activated_value,
+    trace_forward,
+    unshare_modules,
+)
+from adaptive_act.swapping.library_modules import find_held_functions, kernel_activations, script_activations
+from adaptive_act.swapping.recognise import Kinds, Recogniser, is_defined_by_torch
+from adaptive_act.swapping.rewrite import make_plain
+from adaptive_act.swapping.source import find_activation_calls
 
 _PLAIN_CALLS: dict[str, dict[Any, Plain]] = {"call_function": dict(FUNCTIONS), "call_method": dict(METHODS)}
+_OVERWRITES = "it works in place on a value that is used again later, which a swap would change"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSite:
     """A site, the plain activation that stands there, and the one that was looked for."""
 
     site: Site
@@ -29,22 +36,22 @@ class Found:
     kind: type[nn.Module]
 
 
-def find(model: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
+def find_sites(model: nn.Module, kinds: Kinds) -> tuple[list[FoundSite], list[Skipped]]:
     """Every site in `model` where an activation of one of `kinds` stands, and what had to be left out.
 
     A module that several names or several calls in one forward use is a site for each of them; `model` is
     changed in that its names no longer share one activation module.
     """
     recognise = Recogniser(kinds)
-    owners = list(_walk(model, recognise))
-    found: list[Found] = []
+    owners = list(_walk_modules(model, recognise))
+    found: list[FoundSite] = []
     skipped: list[Skipped] = []
     for name, owner in owners:
-        search = _Search(name, owner, recognise)
+        search = _ModuleSearch(name, owner, recognise)
         if isinstance(owner, torch.jit.ScriptModule):
             skipped += search.scripted(owner)
             continue
-        separate(owner)
+        unshare_modules(owner)
         found += search.modules()
         skipped += search.impostors()
         calls, left_out = search.calls()
@@ -54,7 +61,7 @@ def find(model: nn.Module, kinds: Kinds) -> tuple[list[Found], list[Skipped]]:
     return [entry for entry in found if entry.site.layer not in left], skipped
 
 
-def _walk(
+def _walk_modules(
     module: nn.Module, recognise: Recogniser, name: str = "", seen: set[nn.Module] | None = None
 ) -> Iterator[tuple[str, nn.Module]]:
     """The modules outside activations, each once, by its first name."""
@@ -67,51 +74,51 @@ def _walk(
         return
     for child_name, child in module._modules.items():
         if child is not None:
-            yield from _walk(child, recognise, _join(name, child_name), seen)
+            yield from _walk_modules(child, recognise, _join_names(name, child_name), seen)
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _ModuleSearch:
     """The search in one module's own names and own forward."""
 
     name: str
     owner: nn.Module
     recognise: Recogniser
 
-    def modules(self) -> Iterator[Found]:
+    def modules(self) -> Iterator[FoundSite]:
         for name, child in self.owner._modules.items():
             if child is None or isinstance(child, Activation):
                 continue
             known = self.recognise(child)
             if known is not None:
                 kind, plain = known
-                stands_there = repr(child if is_torchs(child) else plain)
-                yield Found(Site(_join(self.name, name), stands_there), plain, kind)
+                stands_there = repr(child if is_defined_by_torch(child) else plain)
+                yield FoundSite(Site(_join_names(self.name, name), stands_there), plain, kind)
 
     def impostors(self) -> Iterator[Skipped]:
         """Subclasses of an activation that compute something else."""
         for name, child in self.owner._modules.items():
-            if child is None or is_torchs(child) or self.recognise(child):
+            if child is None or is_defined_by_torch(child) or self.recognise(child):
                 continue
             for kind in self.recognise.kinds:
                 if isinstance(child, kind):
                     reason = (
                         f"`{type(child).__name__}` is a `{kind.__name__}` by its class, but not by its values"
                     )
-                    yield Skipped(_join(self.name, name), repr(child), reason)
+                    yield Skipped(_join_names(self.name, name), repr(child), reason)
 
     def scripted(self, owner: torch.jit.ScriptModule) -> Iterator[Skipped]:
-        for kind in inside_script(owner, self.recognise.kinds):
+        for kind in script_activations(owner, self.recognise.kinds):
             yield Skipped(self.name, kind.__name__, "TorchScript runs it, whose code cannot be changed")
 
-    def calls(self) -> tuple[list[Found], list[Skipped]]:
+    def calls(self) -> tuple[list[FoundSite], list[Skipped]]:
         """The calls in the forward that are sites, and those that cannot be."""
-        if is_torchs(self.owner):
+        if is_defined_by_torch(self.owner):
             return list(self._held()), list(self._inside_kernel())
         if type(self.owner).forward is nn.Module.forward:
             return [], []
         try:
-            forward = trace(self.owner)
+            forward = trace_forward(self.owner)
         except UNTRACEABLE as error:
             return self._in_source(f"its forward could not be traced ({_first_line(error)})")
         if forward.obstacle is None:
@@ -120,20 +127,20 @@ class _Search:
         own = {entry.site.layer for entry in self.modules()}
         return found, skipped + [entry for entry in self._traced(forward)[1] if entry.layer in own]
 
-    def _held(self) -> Iterator[Found]:
-        for name, plain in held(self.owner).items():
+    def _held(self) -> Iterator[FoundSite]:
+        for name, plain in find_held_functions(self.owner).items():
             if type(plain) in self.recognise.kinds:
-                yield Found(Site(_join(self.name, name), repr(plain)), plain, type(plain))
+                yield FoundSite(Site(_join_names(self.name, name), repr(plain)), plain, type(plain))
 
     def _inside_kernel(self) -> Iterator[Skipped]:
         reason = f"it is part of torch's own kernel of `torch.nn.{type(self.owner).__name__}`"
-        for kind in inside_kernel(self.owner):
+        for kind in kernel_activations(self.owner):
             if kind in self.recognise.kinds:
                 yield Skipped(self.name, kind.__name__, reason)
 
-    def _in_source(self, obstacle: str) -> tuple[list[Found], list[Skipped]]:
+    def _in_source(self, obstacle: str) -> tuple[list[FoundSite], list[Skipped]]:
         """The calls of a forward that has no graph: functions that it holds, and places in its source."""
-        calls = activation_calls(self.owner)
+        calls = find_activation_calls(self.owner)
         if calls is None:
             return list(self._held()), [Skipped(self.name, "activation calls in it, if any,", obstacle)]
         wanted = [call for call in calls if call.plain.module in self.recognise.kinds]
@@ -142,19 +149,19 @@ class _Search:
         skipped: dict[str, Skipped] = {}
         names = {entry.site.layer.rpartition(".")[2] for entry in found}
         for call in (call for call in wanted if call.held not in names):
-            plain = plain_of(call, self.owner)
+            plain = make_plain(call, self.owner)
             if isinstance(plain, str):
                 reason = f"{obstacle}, and in its source {plain}"
                 skipped[call.written] = Skipped(self.name, f"`{call.written}`", reason)
             else:
-                name = _another_name(self.owner, call.written.rpartition(".")[2], names)
+                name = _choose_call_name(self.owner, call.written.rpartition(".")[2], names)
                 names.add(name)
-                site = Site(_join(self.name, name), repr(plain), self.name, call.place)
-                found.append(Found(site, plain, type(plain)))
+                site = Site(_join_names(self.name, name), repr(plain), self.name, call.place)
+                found.append(FoundSite(site, plain, type(plain)))
         return found, list(skipped.values())
 
-    def _traced(self, forward: Forward) -> tuple[list[Found], list[Skipped]]:
-        found: list[Found] = []
+    def _traced(self, forward: TracedForward) -> tuple[list[FoundSite], list[Skipped]]:
+        found: list[FoundSite] = []
         skipped: list[Skipped] = []
         called: set[Any] = set()
         nodes = list(forward.graph.nodes)
@@ -164,14 +171,16 @@ class _Search:
                 continue
             registered = node.op == "call_module" and node.target not in called  # a module site already
             called.add(node.target)
-            layer = _join(self.name, str(node.target) if registered else _free_name(self.owner, node.name))
+            layer = _join_names(
+                self.name, str(node.target) if registered else _choose_node_name(self.owner, node.name)
+            )
             if isinstance(entry, str):
                 skipped.append(Skipped(layer, node.name, entry))
-            elif _spoils(node, self.owner, nodes[position + 1 :]):
-                skipped.append(Skipped(layer, repr(entry[1]), _SPOILS))
+            elif _overwrites_used_value(node, self.owner, nodes[position + 1 :]):
+                skipped.append(Skipped(layer, repr(entry[1]), _OVERWRITES))
             elif not registered:
                 kind, plain = entry
-                found.append(Found(Site(layer, repr(plain), self.name, node.name), plain, kind))
+                found.append(FoundSite(Site(layer, repr(plain), self.name, node.name), plain, kind))
         return found, skipped
 
     def _at(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
@@ -189,13 +198,10 @@ class _Search:
         return plain.module, plain.module(**arguments)
 
 
-_SPOILS = "it works in place on a value that is used again later, which a swap would change"
-
-
-def _spoils(node: fx.Node, owner: nn.Module, later: list[fx.Node]) -> bool:
+def _overwrites_used_value(node: fx.Node, owner: nn.Module, later: list[fx.Node]) -> bool:
     """Whether the call works in place on a value that the forward uses again."""
     in_place = _works_in_place(node, owner)
-    return in_place and any(user in later for user in activated(node).users)
+    return in_place and any(user in later for user in activated_value(node).users)
 
 
 def _works_in_place(node: fx.Node, owner: nn.Module) -> bool:
@@ -210,13 +216,13 @@ def _works_in_place(node: fx.Node, owner: nn.Module) -> bool:
     )
 
 
-def _free_name(owner: nn.Module, wanted: str) -> str:
+def _choose_node_name(owner: nn.Module, wanted: str) -> str:
     while hasattr(owner, wanted):
         wanted += "_call"
     return wanted
 
 
-def _another_name(owner: nn.Module, wanted: str, taken: Collection[str]) -> str:
+def _choose_call_name(owner: nn.Module, wanted: str, taken: Collection[str]) -> str:
     names = (wanted if number == 0 else f"{wanted}_{number}" for number in itertools.count())
     return next(name for name in names if not hasattr(owner, name) and name not in taken)
 
@@ -225,5 +231,5 @@ def _first_line(error: Exception) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def _join(parent: str, child: str) -> str:
+def _join_names(parent: str, child: str) -> str:
     return f"{parent}.{child}" if parent else child

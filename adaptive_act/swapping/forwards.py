@@ -25,21 +25,21 @@ UNTRACEABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Forward:
+class TracedForward:
     """The graph of one forward, and the reason why it must not be rewritten, if there is one."""
 
     graph: fx.Graph
     obstacle: str | None
 
 
-class _OwnForward(fx.Tracer):
+class _ForwardTracer(fx.Tracer):
     """Traces one module's forward; every module that it calls is a single step."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
 
 
-def trace(owner: nn.Module) -> Forward:
+def trace_forward(owner: nn.Module) -> TracedForward:
     """The forward of `owner` as a graph, with each call of a submodule as one node.
 
     Raises one of UNTRACEABLE where the forward cannot run on symbols.
@@ -48,15 +48,15 @@ def trace(owner: nn.Module) -> Forward:
     graphs = []
     try:
         for owner.training in (True, False):
-            graphs.append(_OwnForward().trace(owner))
+            graphs.append(_ForwardTracer().trace(owner))
     finally:
         owner.training = training
     if str(graphs[0]) != str(graphs[1]):
-        return Forward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
-    return Forward(graphs[1], _optional_arguments(owner))
+        return TracedForward(graphs[1], "its forward depends on `self.training`, and one graph cannot")
+    return TracedForward(graphs[1], _find_optional_argument(owner))
 
 
-def separate(owner: nn.Module) -> None:
+def unshare_modules(owner: nn.Module) -> None:
     """Gives each name in `owner` a module of its own where several share one that holds nothing.
 
     A graph names a module by the first of its names, so that it could not tell them apart.
@@ -69,7 +69,7 @@ def separate(owner: nn.Module) -> None:
             seen.add(child)
 
 
-def _optional_arguments(owner: nn.Module) -> str | None:
+def _find_optional_argument(owner: nn.Module) -> str | None:
     """A symbol is never None, so a graph would keep only one side of `if mask is not None`."""
     fixed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     for parameter in inspect.signature(owner.forward).parameters.values():
@@ -87,8 +87,8 @@ def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
     """
     for module in modules.values():
         require_identifier(module)
-    separate(owner)
-    graph = trace(owner).graph
+    unshare_modules(owner)
+    graph = trace_forward(owner).graph
     nodes = {node.name: node for node in graph.nodes}
     for call, module in modules.items():
         if call not in nodes:
@@ -96,7 +96,7 @@ def call_modules(owner: nn.Module, modules: Mapping[str, str]) -> None:
                 f"expected a call named `{call}` in the forward of `{type(owner).__name__}`, found "
                 f"{list(nodes)}; its code is not the code that was swapped"
             )
-        _redirect(nodes[call], module)
+        _redirect_node(nodes[call], module)
     graph.lint()
     code = graph.python_code("self")
     namespace = dict(code.globals)
@@ -112,14 +112,14 @@ def require_identifier(name: str) -> None:
         raise SwapError(f"expected an identifier as the name of a swapped call, got {name[:80]!r}")
 
 
-def _redirect(node: fx.Node, module: str) -> None:
+def _redirect_node(node: fx.Node, module: str) -> None:
     with node.graph.inserting_after(node):
-        call = node.graph.call_module(module, (activated(node),))
+        call = node.graph.call_module(module, (activated_value(node),))
     node.replace_all_uses_with(call)
     node.graph.erase_node(node)
 
 
-def activated(node: fx.Node) -> fx.Node:
+def activated_value(node: fx.Node) -> fx.Node:
     """The value that an activation call acts on."""
     value = node.args[0] if node.args else node.kwargs["input"]
     assert isinstance(value, fx.Node)

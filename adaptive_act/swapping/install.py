@@ -8,8 +8,12 @@ from adaptive_act.activation import Activation
 from adaptive_act.errors import SwapError
 from adaptive_act.site import Site
 from adaptive_act.swapping.forwards import call_modules
-from adaptive_act.swapping.library_modules import held, hold, settle
-from adaptive_act.swapping.rewrite import rewrite
+from adaptive_act.swapping.library_modules import (
+    find_held_functions,
+    replace_held_function,
+    update_encoder_layers,
+)
+from adaptive_act.swapping.rewrite import rewrite_methods
 
 
 def install(model: nn.Module, activations: Sequence[Activation]) -> None:
@@ -21,10 +25,10 @@ def install(model: nn.Module, activations: Sequence[Activation]) -> None:
     for activation in activations:
         if like is not None:
             activation.to(like.device, like.dtype)
-    place(model, [(site_of(activation), activation) for activation in activations])
+    place_modules(model, [(require_site(activation), activation) for activation in activations])
 
 
-def place(model: nn.Module, modules: Iterable[tuple[Site, nn.Module]]) -> None:
+def place_modules(model: nn.Module, modules: Iterable[tuple[Site, nn.Module]]) -> None:
     """Puts each module at its site in `model`, rewriting the forwards that call functions there.
 
     Raises SwapError where the model has no such site.
@@ -33,8 +37,8 @@ def place(model: nn.Module, modules: Iterable[tuple[Site, nn.Module]]) -> None:
     parents: list[nn.Module] = []
     for site, module in modules:
         sites.append(site)
-        parents.append(put(model, site, module))
-    settle(model, parents)
+        parents.append(put_module(model, site, module))
+    update_encoder_layers(model, parents)
     for owner in dict.fromkeys(site.owner for site in sites if site.call is not None):
         _redirect_calls(model.get_submodule(owner), [site for site in sites if site.owner == owner])
 
@@ -47,10 +51,10 @@ def _redirect_calls(owner: nn.Module, sites: Iterable[Site]) -> None:
     if nodes:
         call_modules(owner, nodes)
     if places:
-        rewrite(owner, places)
+        rewrite_methods(owner, places)
 
 
-def put(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
+def put_module(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
     """Registers `module` under the site's layer name; the module that holds it is returned."""
     parent_name, _, name = site.layer.rpartition(".")
     try:
@@ -58,8 +62,8 @@ def put(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
     except AttributeError as error:
         raise SwapError(f"expected a module `{parent_name}` in `{type(model).__name__}`: {error}") from error
     module.train(model.training)
-    if site.call is None and name in held(parent):
-        hold(parent, name, module)
+    if site.call is None and name in find_held_functions(parent):
+        replace_held_function(parent, name, module)
     elif site.call is None and name not in parent._modules:
         raise SwapError(f"expected an activation `{site.layer}` in `{type(model).__name__}`, found none")
     else:
@@ -67,7 +71,7 @@ def put(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
     return parent
 
 
-def site_of(activation: Activation) -> Site:
+def require_site(activation: Activation) -> Site:
     """Where the activation belongs."""
     assert activation.site is not None, "only activations with a site are installed"
     return activation.site

@@ -12,7 +12,7 @@ from torch import nn
 from adaptive_act.plain import FUNCTIONS, PLAIN, Plain
 
 
-def inside_kernel(module: nn.Module) -> tuple[type[nn.Module], ...]:
+def kernel_activations(module: nn.Module) -> tuple[type[nn.Module], ...]:
     """The activations that are part of the module's own kernel, where nothing can be put in their place."""
     if isinstance(module, nn.LSTM | nn.LSTMCell | nn.GRU | nn.GRUCell):
         return nn.Sigmoid, nn.Tanh
@@ -21,19 +21,21 @@ def inside_kernel(module: nn.Module) -> tuple[type[nn.Module], ...]:
     return (nn.Sigmoid,) if isinstance(module, nn.GLU) else ()
 
 
-def inside_script(module: torch.jit.ScriptModule, kinds: Iterable[type[nn.Module]]) -> list[type[nn.Module]]:
+def script_activations(
+    module: torch.jit.ScriptModule, kinds: Iterable[type[nn.Module]]
+) -> list[type[nn.Module]]:
     """The activations among `kinds` that a TorchScript module's code runs; none of it can be changed."""
     code = str(module.inlined_graph)
     plains = [PLAIN[kind.__name__] for kind in kinds if kind.__name__ in PLAIN]
-    return [p.module for p in plains if any(f"aten::{name}(" in code for name in _operators(p))]
+    return [p.module for p in plains if any(f"aten::{name}(" in code for name in _operator_names(p))]
 
 
-def _operators(plain: Plain) -> set[str]:
+def _operator_names(plain: Plain) -> set[str]:
     names = {getattr(function, "__name__", "").rstrip("_") for function in plain.functions} - {""}
     return {spelled for name in names for spelled in (name, f"{name}_")}
 
 
-def settle(model: nn.Module, layers: Iterable[nn.Module]) -> None:
+def update_encoder_layers(model: nn.Module, layers: Iterable[nn.Module]) -> None:
     """Makes the transformer encoder layers among `layers` run the activation that they hold.
 
     In evaluation, torch runs such a layer as one kernel with ReLU or GELU inside, which a mark on the layer
@@ -41,20 +43,20 @@ def settle(model: nn.Module, layers: Iterable[nn.Module]) -> None:
     """
     touched = [layer for layer in layers if isinstance(layer, nn.TransformerEncoderLayer)]
     for layer in touched:
-        layer.activation_relu_or_gelu = _mark(layer.activation)
+        layer.activation_relu_or_gelu = _kernel_mark(layer.activation)
     for encoder in model.modules():
         if isinstance(encoder, nn.TransformerEncoder) and any(layer in touched for layer in encoder.layers):
-            encoder.use_nested_tensor = _may_nest(encoder)
+            encoder.use_nested_tensor = _allows_nesting(encoder)
 
 
-def _mark(activation: object) -> int:
+def _kernel_mark(activation: object) -> int:
     if activation is F.relu or isinstance(activation, nn.ReLU):
         return 1
     exact = isinstance(activation, nn.GELU) and activation.approximate == "none"
     return 2 if activation is F.gelu or exact else 0
 
 
-def _may_nest(encoder: nn.TransformerEncoder) -> bool:
+def _allows_nesting(encoder: nn.TransformerEncoder) -> bool:
     """What torch decides when it builds an encoder of these layers; nested tensors need the kernel."""
     if not all(layer.activation_relu_or_gelu for layer in encoder.layers):
         return False
@@ -63,19 +65,19 @@ def _may_nest(encoder: nn.TransformerEncoder) -> bool:
     return bool(empty.use_nested_tensor)
 
 
-def held(owner: nn.Module) -> dict[str, nn.Module]:
+def find_held_functions(owner: nn.Module) -> dict[str, nn.Module]:
     """The plain activation of each function that `owner` itself holds, by the attribute's name."""
-    found = {name: _plain(value) for name, value in vars(owner).items()}
+    found = {name: _recognise_function(value) for name, value in vars(owner).items()}
     return {name: plain for name, plain in found.items() if plain is not None}
 
 
-def hold(owner: nn.Module, name: str, module: nn.Module) -> None:
+def replace_held_function(owner: nn.Module, name: str, module: nn.Module) -> None:
     """Puts `module` in the place of the function that `owner` holds as `name`."""
     del owner.__dict__[name]
     owner.add_module(name, module)
 
 
-def _plain(value: object) -> nn.Module | None:
+def _recognise_function(value: object) -> nn.Module | None:
     given: Mapping[str, object] = {}
     function = value
     if isinstance(value, functools.partial) and not value.args:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from adaptive_act.swapping.find import Found
-from adaptive_act.swapping.install import place
-from adaptive_act.swapping.outputs import Example, outputs
+from adaptive_act.swapping.find import FoundSite
+from adaptive_act.swapping.install import place_modules
+from adaptive_act.swapping.outputs import Example, run_model
 
 
 @dataclass(slots=True)
-class _Met:
+class _SeenInputs:
     """The shapes that came to one site, each with the features of the layer that ran last before it."""
 
     shapes: list[tuple[tuple[int, ...], "_Features | None"]] = field(default_factory=list)
@@ -39,45 +39,45 @@ class Channels:
     problem: str | None = None
 
 
-def sharing_copy(model: nn.Module) -> nn.Module:
+def copy_sharing_parameters(model: nn.Module) -> nn.Module:
     """A copy of `model` that has its own modules and buffers, and the same parameters."""
     return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
-def observe(
-    model: nn.Module, found: Sequence[Found], example: Example, channel_axis: int | None = None
+def observe_channels(
+    model: nn.Module, found: Sequence[FoundSite], example: Example, channel_axis: int | None = None
 ) -> dict[str, Channels]:
     """The channels at each site that runs on the example, by layer, in the order in which they first run.
 
     They lie along `channel_axis`; where that is None, along the axis on which the last linear, convolution,
     normalisation, recurrent or embedding layer before the site puts its features.
     """
-    twin = sharing_copy(model)
-    place(twin, [(entry.site, copy.deepcopy(entry.plain)) for entry in found])
-    met: dict[str, _Met] = {}
+    twin = copy_sharing_parameters(model)
+    place_modules(twin, [(entry.site, copy.deepcopy(entry.plain)) for entry in found])
+    met: dict[str, _SeenInputs] = {}
     last: list[_Features | None] = [None]
     hooks = [
-        module.register_forward_pre_hook(functools.partial(_remember, last, features))
+        module.register_forward_pre_hook(functools.partial(_remember_features, last, features))
         for module in twin.modules()
-        if (features := _features(module)) is not None
+        if (features := _find_features(module)) is not None
     ]
     for layer in (entry.site.layer for entry in found):
-        hooks.append(twin.get_submodule(layer).register_forward_pre_hook(_recording(layer, met, last)))
-    outputs(twin, example)
-    return {layer: _channels(seen, channel_axis) for layer, seen in met.items()}
+        hooks.append(twin.get_submodule(layer).register_forward_pre_hook(_make_recorder(layer, met, last)))
+    run_model(twin, example)
+    return {layer: _find_channels(seen, channel_axis) for layer, seen in met.items()}
 
 
-def _remember(last: list[_Features | None], features: _Features, *_: object) -> None:
+def _remember_features(last: list[_Features | None], features: _Features, *_: object) -> None:
     last[0] = features
 
 
-def _recording(
-    layer: str, met: dict[str, _Met], last: list[_Features | None]
+def _make_recorder(
+    layer: str, met: dict[str, _SeenInputs], last: list[_Features | None]
 ) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def record(_: nn.Module, inputs: tuple[Any, ...]) -> None:
         given = inputs[0]
         assert isinstance(given, Tensor), "an activation acts on a tensor"
-        met.setdefault(layer, _Met()).shapes.append((tuple(given.shape), last[0]))
+        met.setdefault(layer, _SeenInputs()).shapes.append((tuple(given.shape), last[0]))
 
     return record
 
@@ -91,21 +91,21 @@ _LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], _Features]], .
     ((nn.LayerNorm, nn.RMSNorm), lambda layer: _Features(layer.normalized_shape[-1], -1)),
     ((nn.Embedding,), lambda layer: _Features(layer.embedding_dim, -1)),
     ((nn.MultiheadAttention,), lambda layer: _Features(layer.embed_dim, -1)),
-    ((nn.RNNBase,), lambda layer: _Features(_width(layer), -1)),
+    ((nn.RNNBase,), lambda layer: _Features(_recurrent_width(layer), -1)),
 )
 
 
-def _features(module: nn.Module) -> _Features | None:
+def _find_features(module: nn.Module) -> _Features | None:
     """What a layer with features puts out; None for all other modules."""
     return next((features(module) for kinds, features in _LAYERS if isinstance(module, kinds)), None)
 
 
-def _width(layer: nn.RNNBase) -> int:
+def _recurrent_width(layer: nn.RNNBase) -> int:
     return (layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1)
 
 
-def _channels(met: _Met, channel_axis: int | None) -> Channels:
-    axes = {_axis(shape, last) if channel_axis is None else channel_axis for shape, last in met.shapes}
+def _find_channels(met: _SeenInputs, channel_axis: int | None) -> Channels:
+    axes = {_find_axis(shape, last) if channel_axis is None else channel_axis for shape, last in met.shapes}
     shapes = ", ".join(dict.fromkeys(str(list(shape)) for shape, _ in met.shapes))
     if None in axes or len(axes) > 1:
         return Channels(
@@ -121,7 +121,7 @@ def _channels(met: _Met, channel_axis: int | None) -> Channels:
     return Channels(counts.pop(), axis)
 
 
-def _axis(shape: tuple[int, ...], last: _Features | None) -> int | None:
+def _find_axis(shape: tuple[int, ...], last: _Features | None) -> int | None:
     """The axis of the features in a value of this shape; None where it cannot be told.
 
     What stands between the layer and the site may join features of several layers, which keeps their axis

@@ -14,7 +14,7 @@ Example = Tensor | tuple[Any, ...]
 def largest_change(before: nn.Module, after: nn.Module, example: Example) -> float:
     """The largest difference between the two models' outputs, relative to the largest output of the first."""
     changes = [0.0]
-    for old, new in zip(outputs(before, example), outputs(after, example), strict=True):
+    for old, new in zip(run_model(before, example), run_model(after, example), strict=True):
         scale = old.abs().nan_to_num(0, 0, 0).max().item() or 1.0
         same = (old == new) | (old.isnan() & new.isnan())
         changes.append(((old - new).abs().masked_fill(same, 0).max() / scale).item())
@@ -25,18 +25,18 @@ def change_in_float64(before: nn.Module, after: nn.Module, example: Example) -> 
     """The same when both models compute in float64, which leaves rounding out; None where they cannot."""
     try:
         twins = copy.deepcopy(before).double(), copy.deepcopy(after).double()
-        return largest_change(*twins, _widened(example))
+        return largest_change(*twins, _to_float64(example))
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return None
 
 
-def _widened(value: Any) -> Any:
+def _to_float64(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.double() if value.is_floating_point() else value
-    return tuple(map(_widened, value)) if isinstance(value, tuple) else value
+    return tuple(map(_to_float64, value)) if isinstance(value, tuple) else value
 
 
-def outputs(model: nn.Module, example: Example) -> list[Tensor]:
+def run_model(model: nn.Module, example: Example) -> list[Tensor]:
     """The model's floating-point outputs on the example in evaluation mode; its mode is put back."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -46,14 +46,14 @@ def outputs(model: nn.Module, example: Example) -> list[Tensor]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-    return [tensor.double() for tensor in _tensors(result) if tensor.numel()]
+    return [tensor.double() for tensor in _flatten_tensors(result) if tensor.numel()]
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _flatten_tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value.detach()
     elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))
+        yield from _flatten_tensors(tuple(value.values()))
     elif isinstance(value, Iterable) and not isinstance(value, str):
         for item in value:
-            yield from _tensors(item)
+            yield from _flatten_tensors(item)

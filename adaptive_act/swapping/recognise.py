@@ -15,13 +15,13 @@ from adaptive_act.swapping.forwards import UNTRACEABLE
 
 Kinds = Mapping[type[nn.Module], Any]
 """The plain activations that are looked for; what they map to does not matter here."""
-
 # An activation acts on each place alone: it answers the same in whatever shape and company the places come.
 _SHAPES = ((-1,), (2, -1), (1, -1, 2), (1, 2, -1, 1))
 _PROBES = (*(PROBE.clone().reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
+_PLAIN_KINDS = {plain.module: plain for plain in PLAIN.values()}
 
 
-def is_torchs(module: nn.Module) -> bool:
+def is_defined_by_torch(module: nn.Module) -> bool:
     """Whether torch itself defines the module's class."""
     return type(module).__module__.startswith("torch.nn.")
 
@@ -47,31 +47,28 @@ class Recogniser:
     def _found(self, module: nn.Module) -> tuple[type[nn.Module], nn.Module] | None:
         kind = type(module)
         if kind in self.kinds:
-            named_by_its_own_class = kind not in _PLAIN_KINDS and not is_torchs(module)
-            equal = _equal(module, list(_PLAIN_KINDS)) if named_by_its_own_class else None
-            return kind, equal or _out_of_place(module)
-        equal = None if is_torchs(module) else _equal(module, list(self.kinds))
+            named_by_its_own_class = kind not in _PLAIN_KINDS and not is_defined_by_torch(module)
+            equal = _find_equal(module, list(_PLAIN_KINDS)) if named_by_its_own_class else None
+            return kind, equal or _make_out_of_place(module)
+        equal = None if is_defined_by_torch(module) else _find_equal(module, list(self.kinds))
         return None if equal is None else (type(equal), equal)
 
 
-_PLAIN_KINDS = {plain.module: plain for plain in PLAIN.values()}
-
-
-def _equal(module: nn.Module, kinds: list[type[nn.Module]]) -> nn.Module | None:
+def _find_equal(module: nn.Module, kinds: list[type[nn.Module]]) -> nn.Module | None:
     """The plain activation among `kinds` whose values a stranger's module has on the probe."""
-    if not _could_be_one(module):
+    if not _may_be_activation(module):
         return None
     asked = [(probe, training) for probe in _PROBES for training in (True, False)]
-    given = [_answer(module, *question) for question in asked]
+    given = [_run_probe(module, *question) for question in asked]
     if any(answer is None for answer in given):
         return None
     for plain in (candidate for kind in kinds for candidate in _candidates(kind, module)):
-        if all(_close(a, _answer(plain, *question)) for a, question in zip(given, asked, strict=True)):
+        if all(_is_close(a, _run_probe(plain, *question)) for a, question in zip(given, asked, strict=True)):
             return plain.train(module.training)
     return None
 
 
-def _out_of_place(module: nn.Module) -> nn.Module:
+def _make_out_of_place(module: nn.Module) -> nn.Module:
     """The same activation, leaving its input as it is; `module` where it does so already."""
     if not getattr(module, "inplace", False):
         return module
@@ -80,24 +77,24 @@ def _out_of_place(module: nn.Module) -> nn.Module:
     return twin
 
 
-def _could_be_one(module: nn.Module) -> bool:
+def _may_be_activation(module: nn.Module) -> bool:
     """Whether it is called with one tensor and holds nothing that a plain activation does not hold."""
     own = isinstance(module, nn.PReLU) and module.weight.numel() == 1
     if isinstance(module, torch.jit.ScriptModule) or next(module.children(), None) is not None:
         return False
-    if not own and next(_tensors(module), None) is not None:
+    if not own and next(_parameters_and_buffers(module), None) is not None:
         return False
     arguments = list(inspect.signature(module.forward).parameters.values())
     needed = [a for a in arguments if a.default is a.empty and a.kind is not a.VAR_KEYWORD]
     return len(needed) == 1 and needed[0].kind in (needed[0].POSITIONAL_ONLY, needed[0].POSITIONAL_OR_KEYWORD)
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
+def _parameters_and_buffers(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
 
 
-def _answer(module: nn.Module, probe: Tensor, training: bool) -> Tensor | None:
+def _run_probe(module: nn.Module, probe: Tensor, training: bool) -> Tensor | None:
     """What the module answers on the probe, which it may not be made for; its state stays as it is."""
     twin = copy.deepcopy(module).cpu().double().train(training)
     try:
@@ -109,7 +106,7 @@ def _answer(module: nn.Module, probe: Tensor, training: bool) -> Tensor | None:
     return answer if fits else None
 
 
-def _close(answer: Tensor | None, expected: Tensor | None) -> bool:
+def _is_close(answer: Tensor | None, expected: Tensor | None) -> bool:
     return answer is not None and expected is not None and bool((answer - expected).abs().max() <= SAME)
 
 

@@ -14,13 +14,13 @@ from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, SwapError
 from adaptive_act.plain import PLAIN
 from adaptive_act.site import Skipped
-from adaptive_act.swapping.find import Found, find
-from adaptive_act.swapping.install import install, site_of
-from adaptive_act.swapping.observe import Channels, observe, sharing_copy
+from adaptive_act.swapping.find import FoundSite, find_sites
+from adaptive_act.swapping.install import install, require_site
+from adaptive_act.swapping.observe import Channels, copy_sharing_parameters, observe_channels
 from adaptive_act.swapping.outputs import Example, change_in_float64, largest_change
 from adaptive_act.swapping.report import Report, Swapped
 
-Kind = type[Activation] | Callable[..., Activation]
+ActivationKind = type[Activation] | Callable[..., Activation]
 """An activation class, or `functools.partial` of one with its options."""
 UNCHANGED = 1e-6
 """The largest difference, relative to the outputs' scale, that counts as none; in float64 where need be."""
@@ -28,7 +28,7 @@ UNCHANGED = 1e-6
 
 def swap(  # noqa: PLR0913  # each argument is a choice of the user
     model: nn.Module,
-    activations: Mapping[type[nn.Module], Kind],
+    activations: Mapping[type[nn.Module], ActivationKind],
     *,
     where: str | Sequence[str] = "*",
     first: int | None = None,
@@ -57,31 +57,31 @@ def swap(  # noqa: PLR0913  # each argument is a choice of the user
     """
     kinds = {plain: _kind_and_options(kind) for plain, kind in activations.items()}
     counting = _require_countable(first, last)
-    scratch = sharing_copy(model)
-    found, skipped = find(scratch, kinds)
+    scratch = copy_sharing_parameters(model)
+    found, skipped = find_sites(scratch, kinds)
     patterns = (where,) if isinstance(where, str) else tuple(where)
-    found = [entry for entry in found if _fits(entry.site.layer, patterns)]
-    skipped = [entry for entry in skipped if _concerns(entry, patterns)]
+    found = [entry for entry in found if _matches_any(entry.site.layer, patterns)]
+    skipped = [entry for entry in skipped if _is_concerned(entry, patterns)]
     counting |= per_channel or any(_needs_channels(*kind) for kind in kinds.values())
     if found and counting:
-        met = observe(scratch, found, _required(example), channel_axis)
-        found, left = _among(found, met, slice(-last if last else None, first))
-        found, unclear = _with_channels(found, met, kinds, per_channel)
+        met = observe_channels(scratch, found, _require_example(example), channel_axis)
+        found, left = _select_running(found, met, slice(-last if last else None, first))
+        found, unclear = _add_channels(found, met, kinds, per_channel)
         skipped += left + unclear
     if not found:
-        raise SwapError(_nothing_found(model, activations, patterns, skipped))
-    added = [_activation(entry, *kinds[entry.kind], preserve=preserve) for entry in found]
+        raise SwapError(_describe_nothing_found(model, activations, patterns, skipped))
+    added = [_make_activation(entry, *kinds[entry.kind], preserve=preserve) for entry in found]
     if dry_run:
-        return Swapped(model, _report(added, skipped, None, dry_run=True))
+        return Swapped(model, _make_report(added, skipped, None, dry_run=True))
     swapped = copy.deepcopy(model)
     install(swapped, added)
     change = None if example is None else largest_change(model, swapped, example)
     if preserve and example is not None and change is not None and not change <= UNCHANGED:
         _require_rounding(model, swapped, example, change)
-    return Swapped(swapped, _report(added, skipped, change))
+    return Swapped(swapped, _make_report(added, skipped, change))
 
 
-def _kind_and_options(kind: Kind) -> tuple[type[Activation], dict[str, Any]]:
+def _kind_and_options(kind: ActivationKind) -> tuple[type[Activation], dict[str, Any]]:
     chosen, options = (kind.func, kind.keywords) if isinstance(kind, functools.partial) else (kind, {})
     if not (isinstance(chosen, type) and issubclass(chosen, Activation)):
         raise SwapError(
@@ -101,7 +101,7 @@ def _require_countable(first: int | None, last: int | None) -> bool:
     return bool(given)
 
 
-def _required(example: Example | None) -> Example:
+def _require_example(example: Example | None) -> Example:
     if example is None:
         raise SwapError("layers and channels are counted by running the model: pass `example=` as well")
     return example
@@ -117,18 +117,18 @@ def _require_rounding(before: nn.Module, after: nn.Module, example: Example, cha
         )
 
 
-def _fits(layer: str, patterns: Sequence[str]) -> bool:
+def _matches_any(layer: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(layer, pattern) for pattern in patterns)
 
 
-def _concerns(entry: Skipped, patterns: Sequence[str]) -> bool:
+def _is_concerned(entry: Skipped, patterns: Sequence[str]) -> bool:
     """Whether the entry's layer, or a call in it, could have been meant."""
-    return not entry.layer or _fits(entry.layer, patterns) or _fits(f"{entry.layer}.", patterns)
+    return not entry.layer or _matches_any(entry.layer, patterns) or _matches_any(f"{entry.layer}.", patterns)
 
 
-def _among(
-    found: Sequence[Found], met: Mapping[str, Channels], chosen: slice
-) -> tuple[list[Found], list[Skipped]]:
+def _select_running(
+    found: Sequence[FoundSite], met: Mapping[str, Channels], chosen: slice
+) -> tuple[list[FoundSite], list[Skipped]]:
     """The chosen ones in the order in which they run, and those that do not run at all."""
     by_layer = {entry.site.layer: entry for entry in found}
     idle = [
@@ -139,14 +139,14 @@ def _among(
     return [by_layer[layer] for layer in list(met)[chosen]], idle
 
 
-def _with_channels(
-    found: Sequence[Found],
+def _add_channels(
+    found: Sequence[FoundSite],
     met: Mapping[str, Channels],
     kinds: Mapping[type[nn.Module], tuple[type[Activation], dict[str, Any]]],
     per_channel: bool,
-) -> tuple[list[Found], list[Skipped]]:
+) -> tuple[list[FoundSite], list[Skipped]]:
     """The sites with their channels, where these are wanted, and those whose channels are not known."""
-    counted: list[Found] = []
+    counted: list[FoundSite] = []
     unclear: list[Skipped] = []
     for entry in found:
         channels = met[entry.site.layer]
@@ -160,8 +160,8 @@ def _with_channels(
     return counted, unclear
 
 
-def _activation(
-    found: Found, kind: type[Activation], options: Mapping[str, Any], *, preserve: bool
+def _make_activation(
+    found: FoundSite, kind: type[Activation], options: Mapping[str, Any], *, preserve: bool
 ) -> Activation:
     """The adaptive activation for a site, at the fixed point of what stands there."""
     site, plain = found.site, copy.deepcopy(found.plain).cpu()
@@ -174,7 +174,7 @@ def _activation(
         if preserve:
             raise FixedPointError(
                 f"layer `{site.layer}`: {error}. Choose one that equals `{type(plain).__name__}` "
-                f"({', '.join(_at_fixed_point(plain))}), or pass `preserve=False` to start "
+                f"({', '.join(_list_equals(plain))}), or pass `preserve=False` to start "
                 f"`{kind.__name__}` at its own initial values"
             ) from error
         activation = kind(**given)
@@ -188,18 +188,20 @@ def _activation(
     return activation
 
 
-def _at_fixed_point(plain: nn.Module) -> list[str]:
+def _list_equals(plain: nn.Module) -> list[str]:
     return [name for name, kind in ACTIVATIONS.items() if type(plain) in kind.fixed_points]
 
 
-def _nothing_found(
+def _describe_nothing_found(
     model: nn.Module,
-    activations: Mapping[type[nn.Module], Kind],
+    activations: Mapping[type[nn.Module], ActivationKind],
     where: Sequence[str],
     skipped: Sequence[Skipped],
 ) -> str:
     wanted = " or ".join(f"`{kind.__name__}`" for kind in activations) or "no kind at all"
-    everything, _ = find(sharing_copy(model), {plain.module: None for plain in PLAIN.values()})
+    everything, _ = find_sites(
+        copy_sharing_parameters(model), {plain.module: None for plain in PLAIN.values()}
+    )
     has = ", ".join(f"`{entry.site.layer}` ({entry.site.replaced})" for entry in everything) or "none"
     left = "".join(f"\n{entry}" for entry in skipped)
     patterns = ", ".join(f"`{pattern}`" for pattern in where)
@@ -208,7 +210,7 @@ def _nothing_found(
     )
 
 
-def _report(
+def _make_report(
     added: Sequence[Activation],
     skipped: Sequence[Skipped],
     change: float | None,
@@ -216,7 +218,7 @@ def _report(
     dry_run: bool = False,
 ) -> Report:
     return Report(
-        changed=tuple(site_of(activation) for activation in added),
+        changed=tuple(require_site(activation) for activation in added),
         skipped=tuple(skipped),
         parameters_added=sum(p.numel() for activation in added for p in activation.parameters()),
         largest_change=change,

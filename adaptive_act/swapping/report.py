@@ -18,7 +18,7 @@ class Report:
     dry_run: bool = False
 
     def __str__(self) -> str:
-        lines = [_line(site) for site in self.changed]
+        lines = [_format_site(site) for site in self.changed]
         lines += [str(entry) for entry in self.skipped]
         would = "would be " if self.dry_run else ""
         lines.append(f"{len(self.changed)} {would}swapped, {self.parameters_added} parameters {would}added")
@@ -39,6 +39,6 @@ class Swapped:
     report: Report = field(repr=False)
 
 
-def _line(site: Site) -> str:
+def _format_site(site: Site) -> str:
     channels = f", {site.channels} channels along axis {site.channel_axis}" if site.channels else ""
     return f"{site.layer}: {site.replaced} -> {site.activation}{channels}"

@@ -14,38 +14,44 @@ from torch import nn
 
 from adaptive_act.errors import SwapError
 from adaptive_act.swapping.forwards import require_identifier
-from adaptive_act.swapping.source import Call, activation_calls, calls, own_method, parsed
+from adaptive_act.swapping.source import (
+    ActivationCall,
+    find_activation_calls,
+    find_own_method,
+    list_calls,
+    parse_function,
+)
 
 
-def plain_of(call: Call, owner: nn.Module) -> nn.Module | str:
+def make_plain(call: ActivationCall, owner: nn.Module) -> nn.Module | str:
     """The plain activation that the call applies, or why it cannot be replaced."""
-    obstacle = _obstacle(call)
+    obstacle = _find_obstacle(call)
     if obstacle is not None:
         return obstacle
-    given = _given(call)
-    arguments = {name: _constant(node, owner) for name, node in given.items()}
+    given = _named_arguments(call)
+    arguments = {name: _read_constant(node, owner) for name, node in given.items()}
     if any(value is None for value in arguments.values()):
         return "its arguments are computed while the model runs"
     in_place = bool(arguments.pop("inplace", False)) or call.written.endswith("_")
     if in_place and isinstance(
-        _activated(call.node, call.of_tensor), ast.Name | ast.Attribute | ast.Subscript
+        _activated_expression(call.node, call.of_tensor), ast.Name | ast.Attribute | ast.Subscript
     ):
         return "it works in place on a value that may be used again, which a swap would change"
     return call.plain.module(**arguments)
 
 
-def rewrite(owner: nn.Module, modules: Mapping[str, tuple[str, str]]) -> None:
+def rewrite_methods(owner: nn.Module, modules: Mapping[str, tuple[str, str]]) -> None:
     """Changes `owner` so that its methods call a submodule at each of the named places.
 
     `modules` maps the place to the submodule's name and the `repr` of what stands there. The class stays a
     base of the new one. Raises SwapError where no such call stands there, or where a submodule's name is not
     an identifier: names become code here, and they may come from a file.
     """
-    there = {call.place: call for call in activation_calls(owner) or []}
+    there = {call.place: call for call in find_activation_calls(owner) or []}
     methods: dict[str, dict[int, tuple[str, bool]]] = {}
     for place, (module, replaced) in modules.items():
         require_identifier(module)
-        plain = plain_of(there[place], owner) if place in there else None
+        plain = make_plain(there[place], owner) if place in there else None
         if not isinstance(plain, nn.Module) or repr(plain) != replaced:
             raise SwapError(
                 f"expected `{replaced}` at `{place}` in the source of `{type(owner).__name__}`, found "
@@ -54,27 +60,27 @@ def rewrite(owner: nn.Module, modules: Mapping[str, tuple[str, str]]) -> None:
         method, _, number = place.partition(":")
         methods.setdefault(method, {})[int(number)] = module, there[place].of_tensor
     kind = type(owner)
-    changed = {name: _rewritten(owner, name, numbers) for name, numbers in methods.items()}
+    changed = {name: _rewrite_method(owner, name, numbers) for name, numbers in methods.items()}
     described = {"__module__": kind.__module__, "__doc__": kind.__doc__}
     owner.__class__ = type(kind.__name__, (kind,), described | changed)
 
 
-def _rewritten(owner: nn.Module, name: str, modules: Mapping[int, tuple[str, bool]]) -> FunctionType:
-    function = own_method(owner, name)
-    tree = parsed(function)
+def _rewrite_method(owner: nn.Module, name: str, modules: Mapping[int, tuple[str, bool]]) -> FunctionType:
+    function = find_own_method(owner, name)
+    tree = parse_function(function)
     assert function is not None, "the place names an own method"
     assert tree is not None, "the place was found in its source"
-    every = calls(tree)
+    every = list_calls(tree)
     for number, (module, of_tensor) in modules.items():
         node = every[number]
-        node.args, node.keywords = [_activated(node, of_tensor)], []
+        node.args, node.keywords = [_activated_expression(node, of_tensor)], []
         node.func = ast.Attribute(ast.Name("self", ast.Load()), module, ast.Load())
-    return _compiled(tree, function)
+    return _compile_method(tree, function)
 
 
-def _compiled(tree: ast.FunctionDef, function: FunctionType) -> FunctionType:
+def _compile_method(tree: ast.FunctionDef, function: FunctionType) -> FunctionType:
     """The changed definition as a function with the globals, closure and defaults of the given one."""
-    _strip(tree.args)
+    _strip_signature(tree.args)
     tree.returns = None
     free = function.__code__.co_freevars
     around = ast.parse(f"def around({', '.join(free)}): pass")
@@ -95,7 +101,7 @@ def _compiled(tree: ast.FunctionDef, function: FunctionType) -> FunctionType:
     return final
 
 
-def _strip(arguments: ast.arguments) -> None:
+def _strip_signature(arguments: ast.arguments) -> None:
     """Takes out what is evaluated at the definition, which the finished function has from the given one."""
     nothing = ast.Constant(None)
     arguments.defaults = [nothing for _ in arguments.defaults]
@@ -106,11 +112,11 @@ def _strip(arguments: ast.arguments) -> None:
             argument.annotation = None
 
 
-def _obstacle(call: Call) -> str | None:
+def _find_obstacle(call: ActivationCall) -> str | None:
     """Why the source around the call cannot be changed."""
     if call.place is None:
         return f"it stands in `{call.function.__qualname__}`, which is no method of the module's own"
-    tree = parsed(call.function)
+    tree = parse_function(call.function)
     if tree is None or tree.decorator_list or [a.arg for a in tree.args.args][:1] != ["self"]:
         return f"`{call.function.__qualname__}` is decorated or takes no `self`"
     names = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -123,21 +129,21 @@ def _obstacle(call: Call) -> str | None:
     return None
 
 
-def _activated(node: ast.Call, of_tensor: bool) -> ast.expr:
+def _activated_expression(node: ast.Call, of_tensor: bool) -> ast.expr:
     """The value that the call acts on."""
     if of_tensor and isinstance(node.func, ast.Attribute):
         return node.func.value
     return node.args[0] if node.args else next(word.value for word in node.keywords if word.arg == "input")
 
 
-def _given(call: Call) -> dict[str, ast.expr]:
+def _named_arguments(call: ActivationCall) -> dict[str, ast.expr]:
     """The arguments beside the value that is activated, by name."""
     positional = call.node.args[0 if call.of_tensor else 1 :]
     named = {str(word.arg): word.value for word in call.node.keywords if word.arg != "input"}
     return dict(zip((*call.plain.arguments, "inplace"), positional, strict=False)) | named
 
 
-def _constant(node: ast.expr, owner: nn.Module) -> int | float | str | None:
+def _read_constant(node: ast.expr, owner: nn.Module) -> int | float | str | None:
     """The value of a literal, or of a number or text that `self` holds; None for everything else."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
         value = vars(owner).get(node.attr)

@@ -14,7 +14,7 @@ from adaptive_act.plain import FUNCTIONS, METHODS, Plain
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ActivationCall:
     """One call of a plain activation in the source that belongs to a module's forward.
 
     `place` is "method:number", the number counting all calls in that method's source, where the method is
@@ -42,37 +42,39 @@ class Call:
     def held(self) -> str | None:
         """The attribute of `self` through which the function is called, if it is."""
         func = self.node.func
-        return func.attr if isinstance(func, ast.Attribute) and _of_self(func) else None
+        return func.attr if isinstance(func, ast.Attribute) and _is_of_self(func) else None
 
 
-def activation_calls(owner: nn.Module) -> list[Call] | None:
+def find_activation_calls(owner: nn.Module) -> list[ActivationCall] | None:
     """The calls of plain activations that `owner`'s forward names, in the methods that it calls too.
 
     Functions of the same library that it calls are read as well. None where the source is not to be had.
     """
-    if parsed(next(_methods(owner, "forward"), None)) is None:
+    if parse_function(next(_find_methods(owner, "forward"), None)) is None:
         return None
-    found: list[Call] = []
+    found: list[ActivationCall] = []
     seen: set[FunctionType] = set()
-    waiting = list(_methods(owner, "forward"))
+    waiting = list(_find_methods(owner, "forward"))
     while waiting:
         function = waiting.pop(0)
-        tree = None if function in seen else parsed(function)
+        tree = None if function in seen else parse_function(function)
         seen.add(function)
-        for number, node in enumerate(calls(tree) if tree is not None else []):
-            of_tensor, plain = _plain(node, function, owner)
+        for number, node in enumerate(list_calls(tree) if tree is not None else []):
+            of_tensor, plain = _recognise_call(node, function, owner)
             if plain is not None:
-                found.append(Call(node, plain, function, _place(function, number, owner), of_tensor))
-            waiting += _called(node, function, owner)
+                found.append(
+                    ActivationCall(node, plain, function, _name_place(function, number, owner), of_tensor)
+                )
+            waiting += _called_functions(node, function, owner)
     return found
 
 
-def calls(tree: ast.AST) -> list[ast.Call]:
+def list_calls(tree: ast.AST) -> list[ast.Call]:
     """Every call in a piece of source, always in the same order."""
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
-def parsed(function: FunctionType | None) -> ast.FunctionDef | None:
+def parse_function(function: FunctionType | None) -> ast.FunctionDef | None:
     """The function's definition; None where its source is not to be had."""
     if function is None:
         return None
@@ -83,20 +85,20 @@ def parsed(function: FunctionType | None) -> ast.FunctionDef | None:
     return definition if isinstance(definition, ast.FunctionDef) else None
 
 
-def own_method(owner: nn.Module, name: str) -> FunctionType | None:
+def find_own_method(owner: nn.Module, name: str) -> FunctionType | None:
     """The function that `owner.<name>()` runs, where that is a plain method that torch did not write."""
     found = inspect.getattr_static(type(owner), name, None)
     ours = isinstance(found, FunctionType) and not found.__module__.startswith("torch.")
     return found if isinstance(found, FunctionType) and ours else None
 
 
-def _place(function: FunctionType, number: int, owner: nn.Module) -> str | None:
-    method = own_method(owner, function.__name__)
+def _name_place(function: FunctionType, number: int, owner: nn.Module) -> str | None:
+    method = find_own_method(owner, function.__name__)
     own = method is not None and inspect.unwrap(method) is function
     return f"{function.__name__}:{number}" if own else None
 
 
-def _methods(owner: nn.Module, name: str) -> Iterator[FunctionType]:
+def _find_methods(owner: nn.Module, name: str) -> Iterator[FunctionType]:
     """The methods of this name in the classes of `owner` that torch did not write, the nearest first."""
     for kind in type(owner).__mro__:
         method = vars(kind).get(name)
@@ -107,59 +109,59 @@ def _methods(owner: nn.Module, name: str) -> Iterator[FunctionType]:
             yield method
 
 
-def _plain(node: ast.Call, function: FunctionType, owner: nn.Module) -> tuple[bool, Plain | None]:
+def _recognise_call(node: ast.Call, function: FunctionType, owner: nn.Module) -> tuple[bool, Plain | None]:
     """The plain activation that a call applies, and whether as a tensor's method; None for any other call."""
-    target = _resolved(node.func, function, owner)
-    if _calls_nothing(node.func, owner):
+    target = _resolve_name(node.func, function, owner)
+    if _uses_missing_part(node.func, owner):
         return False, None
-    if target is None and isinstance(node.func, ast.Attribute) and not _of_self(node.func):
+    if target is None and isinstance(node.func, ast.Attribute) and not _is_of_self(node.func):
         return True, METHODS.get(node.func.attr)
     known = callable(target) and not isinstance(target, nn.Module)
     return False, FUNCTIONS.get(target) if known else None
 
 
-def _called(node: ast.Call, function: FunctionType, owner: nn.Module) -> list[FunctionType]:
+def _called_functions(node: ast.Call, function: FunctionType, owner: nn.Module) -> list[FunctionType]:
     """The functions whose source belongs to what is read: own methods, and functions of the same library."""
-    if isinstance(node.func, ast.Attribute) and _of_self(node.func) and node.func.attr not in vars(owner):
-        return list(_methods(owner, node.func.attr))[:1]
-    if isinstance(node.func, ast.Attribute) and _of_super(node.func):
-        return list(_methods(owner, node.func.attr))[1:]
-    target = _resolved(node.func, function, owner)
-    if not isinstance(target, FunctionType) or _library(target) == "torch":
+    if isinstance(node.func, ast.Attribute) and _is_of_self(node.func) and node.func.attr not in vars(owner):
+        return list(_find_methods(owner, node.func.attr))[:1]
+    if isinstance(node.func, ast.Attribute) and _is_of_super(node.func):
+        return list(_find_methods(owner, node.func.attr))[1:]
+    target = _resolve_name(node.func, function, owner)
+    if not isinstance(target, FunctionType) or _library_name(target) == "torch":
         return []
-    held = isinstance(node.func, ast.Attribute) and _of_self(node.func)
-    return [target] if held or _library(target) == _library(function) else []
+    held = isinstance(node.func, ast.Attribute) and _is_of_self(node.func)
+    return [target] if held or _library_name(target) == _library_name(function) else []
 
 
-def _resolved(node: ast.expr, function: FunctionType, owner: nn.Module) -> Any:
+def _resolve_name(node: ast.expr, function: FunctionType, owner: nn.Module) -> Any:
     """What a dotted name stands for: a global of the function, a module's member, a function held by self."""
     if isinstance(node, ast.Name):
         return inspect.getclosurevars(function).nonlocals.get(node.id, function.__globals__.get(node.id))
     if not isinstance(node, ast.Attribute):
         return None
-    if _of_self(node):
+    if _is_of_self(node):
         found = vars(owner).get(node.attr, inspect.getattr_static(type(owner), node.attr, None))
         return found.__func__ if isinstance(found, staticmethod) else found
-    base = _resolved(node.value, function, owner)
+    base = _resolve_name(node.value, function, owner)
     return vars(base).get(node.attr) if isinstance(base, ModuleType) else None
 
 
-def _calls_nothing(node: ast.expr, owner: nn.Module) -> bool:
+def _uses_missing_part(node: ast.expr, owner: nn.Module) -> bool:
     """Whether it goes through a part that this module was built without, such as `self.gate` that is None."""
     parts = {**vars(owner), **owner._modules}
     called = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
-    through_self = [func.attr for func in called if isinstance(func, ast.Attribute) and _of_self(func)]
+    through_self = [func.attr for func in called if isinstance(func, ast.Attribute) and _is_of_self(func)]
     return any(name in parts and parts[name] is None for name in through_self)
 
 
-def _of_self(node: ast.Attribute) -> bool:
+def _is_of_self(node: ast.Attribute) -> bool:
     return isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
-def _of_super(node: ast.Attribute) -> bool:
+def _is_of_super(node: ast.Attribute) -> bool:
     called = node.value.func if isinstance(node.value, ast.Call) else None
     return isinstance(called, ast.Name) and called.id == "super"
 
 
-def _library(function: FunctionType) -> str:
+def _library_name(function: FunctionType) -> str:
     return function.__module__.partition(".")[0]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import PROBE, SAME, Activation, named_activations
 from adaptive_act.plain import PLAIN, from_repr
-from adaptive_act.swapping.library_modules import settle
+from adaptive_act.swapping.library_modules import update_encoder_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def unswap(model: nn.Module, tolerance: float = 0.0) -> Unswapped:
     nearest: dict[Activation, tuple[nn.Module | None, float]] = {}
     for layer, activation in named_activations(plainer).items():
         if activation not in nearest:
-            nearest[activation] = _nearest(activation)
+            nearest[activation] = _find_nearest(activation)
         plain, distance = nearest[activation]
         entry = Distance(layer, type(activation).__name__, None if plain is None else repr(plain), distance)
         if plain is None or not distance <= max(tolerance, SAME):
@@ -75,7 +75,7 @@ def unswap(model: nn.Module, tolerance: float = 0.0) -> Unswapped:
         parent_name, _, name = layer.rpartition(".")
         parents.append(plainer.get_submodule(parent_name))
         parents[-1].add_module(name, plain)
-    settle(plainer, parents)
+    update_encoder_layers(plainer, parents)
     return Unswapped(plainer, tuple(changed), tuple(kept))
 
 
@@ -105,54 +105,58 @@ def _require_gradients(model: nn.Module, where: str | Sequence[str], learn: bool
     return tuple(chosen)
 
 
-def _nearest(activation: Activation) -> tuple[nn.Module | None, float]:
+def _find_nearest(activation: Activation) -> tuple[nn.Module | None, float]:
     """The plain module that may take the activation's place, and how far the two lie apart."""
-    plains = list(_candidates(activation))
+    plains = list(_find_candidates(activation))
     if not plains:
         return None, float("inf")
-    distances = [_distance(activation, plain) for plain in plains]
+    distances = [_measure_distance(activation, plain) for plain in plains]
     least = min(distances)
     plain = next(p for p, distance in zip(plains, distances, strict=True) if distance <= least + SAME)
     like = next(iter(activation.state_dict().values()), torch.empty(0))
     return plain.to(like.device, like.dtype).train(activation.training), least
 
 
-def _candidates(activation: Activation) -> Iterator[nn.Module]:
+def _find_candidates(activation: Activation) -> Iterator[nn.Module]:
     """What stood there; for an activation that was built by hand, whatever plain ones it can equal."""
     if activation.site is None:
-        yield from _plains(activation)
+        yield from _fixed_point_modules(activation)
         return
     stood_there = from_repr(activation.site.replaced)
     if stood_there is not None:
         yield stood_there
     else:  # torch's PReLU: the record does not hold its slopes, and those that were learned take their place
-        yield from (plain for plain in _plains(activation) if repr(plain) == activation.site.replaced)
+        yield from (
+            plain for plain in _fixed_point_modules(activation) if repr(plain) == activation.site.replaced
+        )
 
 
-def _plains(activation: Activation) -> Iterator[nn.Module]:
+def _fixed_point_modules(activation: Activation) -> Iterator[nn.Module]:
     """The plain modules at the activation's fixed points, those that take the fewest of its values first."""
-    taken = {kind: _taken(activation, point) for kind, point in activation.fixed_points.items()}
+    taken = {kind: _attribute_values(activation, point) for kind, point in activation.fixed_points.items()}
     for kind in sorted(taken, key=lambda kind: len(taken[kind])):
         if kind is nn.PReLU:
-            yield from (_prelu(weight) for weight in _weights(taken[kind], activation.channel_axis))
+            yield from (
+                _make_prelu(weight) for weight in _prelu_weights(taken[kind], activation.channel_axis)
+            )
             continue
         known = PLAIN[kind.__name__].arguments if kind.__name__ in PLAIN else ()
         given = activation.options() | {name: value.mean().item() for name, value in taken[kind].items()}
         yield kind(**{name: value for name, value in given.items() if name in known})
     for child in activation.children():
         if isinstance(child, Activation):
-            yield from _plains(child)
+            yield from _fixed_point_modules(child)
         elif type(child).__name__ in PLAIN:
             yield copy.deepcopy(child)
 
 
-def _taken(activation: Activation, point: Mapping[str, float | str]) -> dict[str, Tensor]:
+def _attribute_values(activation: Activation, point: Mapping[str, float | str]) -> dict[str, Tensor]:
     """The learned values that a plain module at this fixed point has as attributes, by these."""
     values = activation.values()
     return {attribute: values[name] for name, attribute in point.items() if isinstance(attribute, str)}
 
 
-def _weights(named: Mapping[str, Tensor], channel_axis: int) -> Iterator[Tensor]:
+def _prelu_weights(named: Mapping[str, Tensor], channel_axis: int) -> Iterator[Tensor]:
     """The slopes of a torch PReLU that is shared, and of one with channels, which torch has on axis 1."""
     if "weight" in named:
         yield named["weight"].mean(0, keepdim=True)
@@ -160,16 +164,16 @@ def _weights(named: Mapping[str, Tensor], channel_axis: int) -> Iterator[Tensor]
             yield named["weight"]
 
 
-def _prelu(weight: Tensor) -> nn.PReLU:
+def _make_prelu(weight: Tensor) -> nn.PReLU:
     plain = nn.PReLU(len(weight))
     plain.weight = nn.Parameter(weight.clone())
     return plain
 
 
-def _distance(activation: Activation, plain: nn.Module) -> float:
+def _measure_distance(activation: Activation, plain: nn.Module) -> float:
     twin, other = (copy.deepcopy(module).cpu().double().eval() for module in (activation, plain))
     channels, axis = activation.channels or 1, activation.channel_axis
-    x = _curve_points(channels, axis) if activation.elementwise else _map(channels, axis)
+    x = _curve_points(channels, axis) if activation.elementwise else _random_map(channels, axis)
     with torch.no_grad():
         difference = (twin(x) - other(x.clone())).abs().max().item()
     return float("inf") if math.isnan(difference) else difference
@@ -180,7 +184,7 @@ def _curve_points(channels: int, axis: int) -> Tensor:
     return points.repeat([channels if place == axis % 4 else 1 for place in range(4)])
 
 
-def _map(channels: int, axis: int) -> Tensor:
+def _random_map(channels: int, axis: int) -> Tensor:
     """Random numbers of the same span: what looks around can equal a plain one on points that even out."""
     sizes = [channels if place == axis % 4 else 5 for place in range(4)]
     return 8 * torch.randn(sizes, dtype=PROBE.dtype, generator=torch.Generator().manual_seed(0))

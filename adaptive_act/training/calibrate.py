@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
-from adaptive_act.training.hooks import Taps
+from adaptive_act.training.hooks import ActivationHooks
 
 Batch = Tensor | tuple[Any, ...] | Mapping[str, Any]
 """What the model is called with: one tensor, the tuple of its arguments, or its arguments by name."""
@@ -21,32 +21,32 @@ def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
     Raises ValueError where there are no batches, or where the inputs of a layer differ in more than their
     first dimension.
     """
-    wanted = {layer: one for layer, one in named_activations(model).items() if _has_something_to_place(one)}
+    wanted = {layer: one for layer, one in named_activations(model).items() if _is_calibratable(one)}
     inputs: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
 
     def keep(layer: str, x: Tensor, _: Tensor) -> None:
         if layer in inputs:
             inputs[layer].append(x)
 
-    taps = Taps(model, keep)
+    taps = ActivationHooks(model, keep)
     try:
-        ran = _run(model, batches)
+        ran = _run_batches(model, batches)
     finally:
         taps.close()
     if not ran:
         raise ValueError("`calibrate` expects at least one batch, got none")
-    reached = {layer: _joined(layer, parts) for layer, parts in inputs.items() if parts}
+    reached = {layer: _join_inputs(layer, parts) for layer, parts in inputs.items() if parts}
     with torch.no_grad():
         for layer, x in reached.items():
             wanted[layer].calibrate(x)
     return tuple(reached)
 
 
-def _has_something_to_place(activation: Activation) -> bool:
+def _is_calibratable(activation: Activation) -> bool:
     return type(activation).calibrate is not Activation.calibrate
 
 
-def _run(model: nn.Module, batches: Iterable[Batch]) -> int:
+def _run_batches(model: nn.Module, batches: Iterable[Batch]) -> int:
     """The number of batches that were run."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -54,14 +54,14 @@ def _run(model: nn.Module, batches: Iterable[Batch]) -> int:
     try:
         with torch.no_grad():
             for count, batch in enumerate(batches, 1):  # noqa: B007  # the count is the answer
-                _call(model, batch)
+                _call_model(model, batch)
     finally:
         for module, mode in modes.items():
             module.training = mode
     return count
 
 
-def _call(model: nn.Module, batch: Batch) -> None:
+def _call_model(model: nn.Module, batch: Batch) -> None:
     if isinstance(batch, Tensor):
         model(batch)
     elif isinstance(batch, tuple):
@@ -75,7 +75,7 @@ def _call(model: nn.Module, batch: Batch) -> None:
         )
 
 
-def _joined(layer: str, parts: list[Tensor]) -> Tensor:
+def _join_inputs(layer: str, parts: list[Tensor]) -> Tensor:
     shapes = {tuple(part.shape[1:]) for part in parts}
     if len(shapes) > 1:
         raise ValueError(

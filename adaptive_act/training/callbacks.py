@@ -8,8 +8,11 @@ from torch.optim import Optimizer
 
 from adaptive_act.training.schedule import Schedules
 
+BuildSchedules = Callable[[nn.Module, Optimizer], Schedules]
+"""Makes the schedules once the trainer has its optimizer."""
 
-class Part(Protocol):
+
+class Stateful(Protocol):
     """A guard, a monitor, schedules or early stopping."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -19,20 +22,18 @@ class Part(Protocol):
         """Goes on from where another one was."""
 
 
-P = TypeVar("P", bound=Part)
-BuildSchedules = Callable[[nn.Module, Optimizer], Schedules]
-"""Makes the schedules once the trainer has its optimizer."""
+StatefulT = TypeVar("StatefulT", bound=Stateful)
 
 
-class Holder(Generic[P]):
+class ResumableCallback(Generic[StatefulT]):
     """Holds a part of a run: none before training starts, and the state that waits for it."""
 
     def __init__(self) -> None:
-        self._part: P | None = None
+        self._part: StatefulT | None = None
         self._waiting: dict[str, Any] = {}
 
     @property
-    def part(self) -> P:
+    def part(self) -> StatefulT:
         """The part; raises RuntimeError before training starts."""
         if self._part is None:
             raise RuntimeError(f"`{type(self).__name__}` has nothing to show before training starts")
@@ -43,7 +44,7 @@ class Holder(Generic[P]):
         """Whether training started."""
         return self._part is not None
 
-    def start(self, part: P) -> None:
+    def start(self, part: StatefulT) -> None:
         """Holds `part` from now on, with the state that waited for it."""
         if self._waiting:
             part.load_state_dict(self._waiting)

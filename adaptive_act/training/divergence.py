@@ -64,7 +64,7 @@ class Alarm:
     certain: bool
 
 
-class Watch:
+class DivergenceDetector:
     """Remembers what is normal for each signal of a run, and judges each step by it."""
 
     def __init__(self, options: Options) -> None:
@@ -126,7 +126,7 @@ class Watch:
                 self._start.setdefault(signal, statistics.median(values))
 
 
-def worst_of_all_processes(values: Tensor) -> Tensor:
+def reduce_worst(values: Tensor) -> Tensor:
     """The largest of each value over the processes of a distributed run, infinity for what is not finite."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return values

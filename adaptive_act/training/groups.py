@@ -45,7 +45,7 @@ def learned_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return dict(found.values())
 
 
-def activation_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
+def find_activation_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
     """Which groups of `optimizer` hold learned parameters: those named so, else all that hold any."""
     groups = optimizer.param_groups
     named = [index for index, group in enumerate(groups) if group.get("name") == ACTIVATIONS]

@@ -13,18 +13,18 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from adaptive_act.errors import DivergedError
-from adaptive_act.training.divergence import GRADIENT, LOSS, Alarm, Options, Watch, worst_of_all_processes
-from adaptive_act.training.groups import activation_groups
-from adaptive_act.training.hooks import Taps
-from adaptive_act.training.schedule import Rate
+from adaptive_act.training.divergence import GRADIENT, LOSS, Alarm, DivergenceDetector, Options, reduce_worst
+from adaptive_act.training.groups import find_activation_groups
+from adaptive_act.training.hooks import ActivationHooks
+from adaptive_act.training.schedule import RateFactor
 from adaptive_act.training.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-MISSING = -1.0
+MISSING_NORM = -1.0
 """Below every norm, so that the largest over all processes is a norm where any has one."""
 
-What = Literal["suspected", "skipped", "rolled back", "stopped"]
+Action = Literal["suspected", "skipped", "rolled back", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Event:
     """What the guard did at a step, what made it, and the factor on the activations' rate since."""
 
     step: int
-    what: What
+    what: Action
     signal: str
     value: float
     limit: float
@@ -75,11 +75,11 @@ class Guard:
         self.steps = 0
         self.rollbacks = 0
         self._model, self._optimizer, self._scaler = model, optimizer, scaler
-        self._watch = Watch(self.options)
+        self._watch = DivergenceDetector(self.options)
         everything = range(len(optimizer.param_groups))
-        self._rate = Rate(optimizer, activation_groups(model, optimizer) or everything)
+        self._rate = RateFactor(optimizer, find_activation_groups(model, optimizer) or everything)
         self._scales: dict[str, Tensor] = {}
-        self._taps = Taps(model, self._read_output)
+        self._taps = ActivationHooks(model, self._read_output)
         self._good = Snapshot(model, optimizer)
         self._good_step = 0
 
@@ -185,7 +185,7 @@ class Guard:
         self._rate.factor *= self.options.lower
         self._record("rolled back", alarm)
 
-    def _record(self, what: What, alarm: Alarm) -> None:
+    def _record(self, what: Action, alarm: Alarm) -> None:
         event = Event(self.steps, what, alarm.signal, alarm.value, alarm.limit, self.rate)
         self.events.append(event)
         if what == "rolled back":
@@ -199,11 +199,11 @@ class Guard:
         found[GRADIENT] = norm
         if self._is_reading():
             # Every process has to send as many values, also for a layer that it did not reach.
-            missing = norm.new_full((), MISSING)
+            missing = norm.new_full((), MISSING_NORM)
             found |= {f"output of `{layer}`": self._scales.get(layer, missing) for layer in self._taps.layers}
         values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in found.values()])
-        numbers = dict(zip(found, worst_of_all_processes(values).tolist(), strict=True))
-        return {name: value for name, value in numbers.items() if name == LOSS or value != MISSING}
+        numbers = dict(zip(found, reduce_worst(values).tolist(), strict=True))
+        return {name: value for name, value in numbers.items() if name == LOSS or value != MISSING_NORM}
 
     def _is_overflow(self, signals: Mapping[str, float]) -> bool:
         """Whether this is a gradient too large for float16, which the scaler answers by scaling less."""

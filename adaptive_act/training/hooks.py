@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import named_activations
 
-Reader = Callable[[str, Tensor, Tensor], None]
+OnCall = Callable[[str, Tensor, Tensor], None]
 """Is shown a layer's name, its input and its output."""
 
 
-class Tap:
+class ForwardHook:
     """A forward hook that shows a module's inputs and output to a bound method, while its object lives.
 
     A copy or a pickle of the model holds taps that show nothing: what watches the model does not watch its
@@ -38,17 +38,18 @@ class Tap:
         return type(self), ()
 
 
-class Taps:
+class ActivationHooks:
     """A tap on each activation of `model`; a shared activation is shown under its first name."""
 
-    def __init__(self, model: nn.Module, reader: Reader) -> None:
+    def __init__(self, model: nn.Module, reader: OnCall) -> None:
         self._reader = reader
         first: dict[nn.Module, str] = {}
         for layer, activation in named_activations(model).items():
             first.setdefault(activation, layer)
         self.layers = tuple(first.values())
         self._handles = [
-            activation.register_forward_hook(Tap(layer, self._show)) for activation, layer in first.items()
+            activation.register_forward_hook(ForwardHook(layer, self._show))
+            for activation, layer in first.items()
         ]
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adaptive_act.training.callbacks import BuildSchedules, Holder
+from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
 from adaptive_act.training.monitor import BOUND, Monitor, Writer
@@ -21,7 +21,7 @@ from adaptive_act.training.schedule import Schedules
 from adaptive_act.training.stopping import EarlyStopping, Mode
 
 
-class GuardCallback(Holder[Guard], Callback):
+class GuardCallback(ResumableCallback[Guard], Callback):
     """A `Guard` over `Trainer.fit`: unhealthy steps change nothing, and a run that diverges is rolled back.
 
     `callback.part` is the guard. Lightning clips gradients after the guard has seen them.
@@ -35,7 +35,7 @@ class GuardCallback(Holder[Guard], Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts to watch."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        optimizer = _optimizer(trainer)
+        optimizer = _require_one_optimizer(trainer)
         self.start(Guard(pl_module, optimizer, tries=self._tries, options=self._options, scaler=scaler))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
@@ -60,7 +60,7 @@ class GuardCallback(Holder[Guard], Callback):
             self.part.close()
 
 
-class ScheduleCallback(Holder[Schedules], Callback):
+class ScheduleCallback(ResumableCallback[Schedules], Callback):
     """Schedules over `Trainer.fit`, which `build(model, optimizer)` makes when training starts."""
 
     def __init__(self, build: BuildSchedules) -> None:
@@ -70,7 +70,7 @@ class ScheduleCallback(Holder[Schedules], Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Builds the schedules."""
-        self.start(self._build(pl_module, _optimizer(trainer)))
+        self.start(self._build(pl_module, _require_one_optimizer(trainer)))
         self._counted = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
@@ -80,7 +80,7 @@ class ScheduleCallback(Holder[Schedules], Callback):
             self.part.step()
 
 
-class MonitorCallback(Holder[Monitor], Callback):
+class MonitorCallback(ResumableCallback[Monitor], Callback):
     """A `Monitor` over `Trainer.fit`; `callback.part` is the monitor."""
 
     def __init__(self, writers: Sequence[Writer] = (), every: int = 100, bound: float = BOUND) -> None:
@@ -105,7 +105,7 @@ class MonitorCallback(Holder[Monitor], Callback):
             self.part.close()
 
 
-class StoppingCallback(Holder[EarlyStopping], Callback):
+class StoppingCallback(ResumableCallback[EarlyStopping], Callback):
     """`EarlyStopping` on the logged `metric` after each validation; the end of training restores the best.
 
     Raises KeyError where the metric was not logged.
@@ -135,7 +135,7 @@ class StoppingCallback(Holder[EarlyStopping], Callback):
         self.part.restore()
 
 
-def _optimizer(trainer: Trainer) -> Optimizer:
+def _require_one_optimizer(trainer: Trainer) -> Optimizer:
     if len(trainer.optimizers) != 1:
         raise ValueError(f"expected one optimiser, `configure_optimizers` gave {len(trainer.optimizers)}")
     return trainer.optimizers[0]

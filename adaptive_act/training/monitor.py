@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
-from adaptive_act.training.hooks import Taps
+from adaptive_act.training.hooks import ActivationHooks
 
 HEADER = ("step", "layer", "quantity", "value")
+Readings = dict[str, dict[str, float]]
+"""Layer -> quantity -> value."""
+BOUND = 6.0
+"""Where ReLU6 saturates; a normalised input is almost never beyond."""
 
 
 @runtime_checkable
@@ -97,12 +101,6 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(content.rfind(b"\n") + 1)
 
 
-Readings = dict[str, dict[str, float]]
-"""Layer -> quantity -> value."""
-BOUND = 6.0
-"""Where ReLU6 saturates; a normalised input is almost never beyond."""
-
-
 class Monitor:
     """Reads every activation of `model` once in `every` steps, and hands what it read to the writers.
 
@@ -124,7 +122,7 @@ class Monitor:
         self.steps = 0
         self._model, self._writers = model, tuple(writers)
         self._seen: dict[str, list[Tensor]] = {}
-        self._taps = Taps(model, self._read)
+        self._taps = ActivationHooks(model, self._read)
 
     def step(self) -> Readings | None:
         """What was read in this step, None in the steps between; call it once for each optimiser step.
@@ -165,19 +163,19 @@ class Monitor:
 
     def _read(self, layer: str, x: Tensor, output: Tensor) -> None:
         if self._model.training and self._is_due():
-            self._seen.setdefault(layer, []).append(_passage(x, output, self.bound))
+            self._seen.setdefault(layer, []).append(_measure_call(x, output, self.bound))
 
     def _readings(self) -> Readings:
         activations = named_activations(self._model)
         readings: Readings = {layer: {} for layer in self._taps.layers}
         for layer in self._taps.layers:
-            readings[layer] = _values(activations[layer]) | _gradients(activations[layer])
+            readings[layer] = _read_values(activations[layer]) | _read_gradients(activations[layer])
             if layer in self._seen:
-                readings[layer] |= _summary(torch.stack(self._seen[layer]))
+                readings[layer] |= _summarise_calls(torch.stack(self._seen[layer]))
         return readings
 
 
-def _passage(x: Tensor, output: Tensor, bound: float) -> Tensor:
+def _measure_call(x: Tensor, output: Tensor, bound: float) -> Tensor:
     """What one call of an activation showed, left on the device: see `_summary` for the order."""
     finite = output.isfinite()
     numbers = torch.where(finite, output, 0).float()
@@ -186,7 +184,7 @@ def _passage(x: Tensor, output: Tensor, bound: float) -> Tensor:
     return torch.stack([part.double() for part in (*counts, *sizes)])
 
 
-def _summary(passages: Tensor) -> dict[str, float]:
+def _summarise_calls(passages: Tensor) -> dict[str, float]:
     """The quantities over all calls [n, 6] of a step."""
     beyond, bad_inputs, bad_outputs, finite, squares, _ = passages.sum(0).tolist()
     return {
@@ -198,7 +196,7 @@ def _summary(passages: Tensor) -> dict[str, float]:
     }
 
 
-def _values(activation: Activation) -> dict[str, float]:
+def _read_values(activation: Activation) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, value in activation.values().items():
         if value.numel() == 1:
@@ -209,7 +207,7 @@ def _values(activation: Activation) -> dict[str, float]:
     return found
 
 
-def _gradients(activation: Activation) -> dict[str, float]:
+def _read_gradients(activation: Activation) -> dict[str, float]:
     return {
         f"gradient/{name}": torch.linalg.vector_norm(parameter.grad).item()
         for name, parameter in activation.named_parameters()

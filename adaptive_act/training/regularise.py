@@ -34,7 +34,7 @@ class Pull:
             (now - start.to(now.device)).square().mean()
             for now, start in zip(self._learned, self._start, strict=True)
         ]
-        return self.strength * _total(apart)
+        return self.strength * _sum_terms(apart)
 
 
 class SlopeBound:
@@ -50,16 +50,16 @@ class SlopeBound:
         self, model: nn.Module, limit: float, strength: float, *, reach: float = REACH, points: int = 65
     ) -> None:
         self.limit, self.strength = limit, strength
-        self._activations = _elementwise(model, type(self).__name__)
+        self._activations = _find_elementwise(model, type(self).__name__)
         self._grid = torch.linspace(-reach, reach, points)
 
     def __call__(self) -> Tensor:
         """The term, a scalar, with gradients to the learned parameters."""
         excesses = []
         for activation in self._activations:
-            derivative = _derivative(activation, self._grid, self.order)
+            derivative = _differentiate(activation, self._grid, self.order)
             excesses.append(torch.relu(derivative.abs() - self.limit).square().mean())
-        return self.strength * _total(excesses)
+        return self.strength * _sum_terms(excesses)
 
 
 class CurvatureBound(SlopeBound):
@@ -71,12 +71,12 @@ class CurvatureBound(SlopeBound):
     order = 2
 
 
-def _derivative(activation: Activation, grid: Tensor, order: int) -> Tensor:
+def _differentiate(activation: Activation, grid: Tensor, order: int) -> Tensor:
     """The derivative of that order at `grid` [n] in each channel, to be differentiated once more."""
     parameter = next(activation.parameters())
     # Not `activation(x)`: what watches the activation is to see the data only. Autocast would round the grid.
     with torch.enable_grad(), torch.autocast(parameter.device.type, enabled=False), _Differentiable():
-        x = _points(activation, grid.to(parameter.device, parameter.dtype)).requires_grad_()
+        x = _spread_grid(activation, grid.to(parameter.device, parameter.dtype)).requires_grad_()
         value = activation.forward(x)
         for _ in range(order):
             if not value.requires_grad:
@@ -97,7 +97,7 @@ class _Differentiable(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _points(activation: Activation, grid: Tensor) -> Tensor:
+def _spread_grid(activation: Activation, grid: Tensor) -> Tensor:
     """The grid once for each channel, with the channels along the activation's axis."""
     axis = activation.channel_axis
     shape = [1] * (max(axis + 1, -axis) + 1)
@@ -109,7 +109,7 @@ def _points(activation: Activation, grid: Tensor) -> Tensor:
     return grid.reshape(on_grid).expand(shape).clone()
 
 
-def _elementwise(model: nn.Module, what: str) -> Sequence[Activation]:
+def _find_elementwise(model: nn.Module, what: str) -> Sequence[Activation]:
     found = [
         activation
         for activation in dict.fromkeys(named_activations(model).values())
@@ -120,5 +120,5 @@ def _elementwise(model: nn.Module, what: str) -> Sequence[Activation]:
     return found
 
 
-def _total(terms: Sequence[Tensor]) -> Tensor:
+def _sum_terms(terms: Sequence[Tensor]) -> Tensor:
     return torch.stack([term.float() for term in terms]).sum() if terms else torch.zeros(())

@@ -10,10 +10,13 @@ from torch.optim import Optimizer
 
 from adaptive_act.activation import named_activations
 from adaptive_act.activations.blended import NEAAF
-from adaptive_act.training.groups import activation_groups, learned_parameters
+from adaptive_act.training.groups import find_activation_groups, learned_parameters
+
+SCHEDULED_RATE = "scheduled_lr"
+"""Where a group keeps its own rate while it steps at another."""
 
 
-def cubic_activations(model: nn.Module) -> dict[str, NEAAF]:
+def find_cubic_activations(model: nn.Module) -> dict[str, NEAAF]:
     """The activations of `model` that have a γ, by layer name."""
     return {name: one for name, one in named_activations(model).items() if isinstance(one, NEAAF)}
 
@@ -25,11 +28,7 @@ def set_gamma(activation: NEAAF, gamma: float) -> None:
         activation.site = replace(activation.site, options=activation.options())
 
 
-SCHEDULED = "scheduled_lr"
-"""Where a group keeps its own rate while it steps at another."""
-
-
-class Rate:
+class RateFactor:
     """A factor on the learning rate of some groups, in force only while `optimizer` steps.
 
     Between steps the groups show the rates that were given to them, so a scheduler that recomputes rates
@@ -52,14 +51,14 @@ class Rate:
 
     def _apply(self, optimizer: Optimizer, *_: Any) -> None:
         for group in self._chosen(optimizer):
-            group.setdefault(SCHEDULED, group["lr"])
+            group.setdefault(SCHEDULED_RATE, group["lr"])
             group["lr"] = group["lr"] * self.factor
 
     def _restore(self, optimizer: Optimizer, *_: Any) -> None:
         for group in self._chosen(optimizer):
             # Whichever factor's turn comes first puts back the rate from before them all.
-            if SCHEDULED in group:
-                group["lr"] = group.pop(SCHEDULED)
+            if SCHEDULED_RATE in group:
+                group["lr"] = group.pop(SCHEDULED_RATE)
 
     def _chosen(self, optimizer: Optimizer) -> list[dict[str, Any]]:
         return [optimizer.param_groups[index] for index in self._groups]
@@ -137,7 +136,7 @@ class WarmUp(Schedule):
         if not 0 <= hold < steps:
             raise ValueError(f"`WarmUp` expects hold from 0 to {steps - 1}, got {hold}")
         self.hold = hold
-        self._rate = Rate(optimizer, _own_groups(model, optimizer))
+        self._rate = RateFactor(optimizer, _find_own_groups(model, optimizer))
         super().__init__(steps)
 
     def close(self) -> None:
@@ -148,10 +147,10 @@ class WarmUp(Schedule):
         self._rate.factor = min(max(self.done - self.hold, 0) / (self.steps - self.hold), 1.0)
 
 
-def _own_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
+def _find_own_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
     """The groups that hold learned parameters and nothing else."""
     learned = {id(parameter) for parameter in learned_parameters(model).values()}
-    groups = activation_groups(model, optimizer)
+    groups = find_activation_groups(model, optimizer)
     mixed = [g for g in groups if any(id(p) not in learned for p in optimizer.param_groups[g]["params"])]
     if mixed:
         raise ValueError(
@@ -173,7 +172,7 @@ class GammaRamp(Schedule):
     """
 
     def __init__(self, model: nn.Module, steps: int, start: float = 0.0) -> None:
-        self._activations = list(cubic_activations(model).values())
+        self._activations = list(find_cubic_activations(model).values())
         if not self._activations:
             raise ValueError(f"`GammaRamp` found no NEAAF in `{type(model).__name__}`")
         self.start = start

@@ -21,9 +21,9 @@ class Snapshot:
         self, model: nn.Module, optimizer: Optimizer | None = None, device: torch.device | str | None = None
     ) -> None:
         self._model, self._optimizer = model, optimizer
-        self.tensors = {name: _copy(tensor, device) for name, tensor in _tensors(model)}
+        self.tensors = {name: _copy_tensor(tensor, device) for name, tensor in _named_tensors(model)}
         own = {id(parameter) for parameter in model.parameters()}
-        self._others = [(p, _copy(p, device)) for p in _parameters(optimizer) if id(p) not in own]
+        self._others = [(p, _copy_tensor(p, device)) for p in _parameters(optimizer) if id(p) not in own]
         state = {} if optimizer is None else optimizer.state
         self._state: dict[Tensor, Any] = {key: copy.deepcopy(value) for key, value in state.items()}
 
@@ -33,7 +33,7 @@ class Snapshot:
         A buffer that was registered since stays as it is.
         """
         with torch.no_grad():
-            for name, tensor in _tensors(self._model):
+            for name, tensor in _named_tensors(self._model):
                 tensor.copy_(self.tensors.get(name, tensor))
             for parameter, value in self._others:
                 parameter.copy_(value)
@@ -44,7 +44,7 @@ class Snapshot:
             self._optimizer.state.update({key: copy.deepcopy(value) for key, value in self._state.items()})
 
 
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return itertools.chain(model.named_parameters(), model.named_buffers())
 
 
@@ -53,5 +53,5 @@ def _parameters(optimizer: Optimizer | None) -> list[Tensor]:
     return [parameter for group in groups for parameter in group["params"]]
 
 
-def _copy(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+def _copy_tensor(tensor: Tensor, device: torch.device | str | None) -> Tensor:
     return tensor.detach().to(device or tensor.device, copy=True)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.training.schedule import cubic_activations, set_gamma
+from adaptive_act.training.schedule import find_cubic_activations, set_gamma
 from adaptive_act.training.snapshot import Snapshot
 
 Mode = Literal["min", "max"]
@@ -55,7 +55,7 @@ class EarlyStopping:
         if self._snapshot is None:
             return
         self._snapshot.restore()
-        for layer, activation in cubic_activations(self._model).items():
+        for layer, activation in find_cubic_activations(self._model).items():
             set_gamma(activation, self._gammas[layer])
 
     def state_dict(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class EarlyStopping:
 
     def _keep(self) -> None:
         self._snapshot = Snapshot(self._model, device=self._device)
-        self._gammas = {layer: one.gamma for layer, one in cubic_activations(self._model).items()}
+        self._gammas = {layer: one.gamma for layer, one in find_cubic_activations(self._model).items()}
 
     def _better(self, value: float) -> bool:
         if math.isnan(value) or self.best is None:

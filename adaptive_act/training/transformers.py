@@ -17,12 +17,12 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.training_args import TrainingArguments
 
-from adaptive_act.checkpoint.archive import read, write
+from adaptive_act.checkpoint.archive import read_archive, write_archive
 from adaptive_act.errors import DivergedError
-from adaptive_act.training.callbacks import BuildSchedules, Holder, P
+from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, StatefulT
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
-from adaptive_act.training.hooks import Tap
+from adaptive_act.training.hooks import ForwardHook
 from adaptive_act.training.monitor import BOUND, Monitor, Writer
 from adaptive_act.training.schedule import Schedules
 from adaptive_act.training.stopping import EarlyStopping, Mode
@@ -30,7 +30,7 @@ from adaptive_act.training.stopping import EarlyStopping, Mode
 logger = logging.getLogger(__name__)
 
 
-class _Saved(Holder[P], TrainerCallback):
+class _CheckpointedCallback(ResumableCallback[StatefulT], TrainerCallback):
     """A holder whose state lies in the trainer's checkpoints."""
 
     def on_save(
@@ -38,7 +38,7 @@ class _Saved(Holder[P], TrainerCallback):
     ) -> None:
         """Writes the state beside the checkpoint that was just saved."""
         if state.is_world_process_zero:
-            write(self.state_dict(), self._file(args, state))
+            write_archive(self.state_dict(), self._file(args, state))
 
     def _resume(self, args: TrainingArguments, state: TrainerState) -> None:
         """Lets the state of the checkpoint that is resumed wait for the start."""
@@ -46,7 +46,7 @@ class _Saved(Holder[P], TrainerCallback):
             return
         file = self._file(args, state)
         if file.exists():
-            self.load_state_dict(read(file))
+            self.load_state_dict(read_archive(file))
         else:
             logger.warning("no `%s` to resume from: `%s` starts anew", file, type(self).__name__)
 
@@ -55,7 +55,7 @@ class _Saved(Holder[P], TrainerCallback):
         return folder / f"adaptact-{type(self).__name__}.pt"
 
 
-class GuardCallback(_Saved[Guard]):
+class GuardCallback(_CheckpointedCallback[Guard]):
     """A `Guard` over `Trainer.train`: unhealthy steps change nothing, and a run that diverges is rolled back.
 
     `callback.part` is the guard. The loss is what the model itself returns as `loss`. The trainer clips
@@ -75,10 +75,10 @@ class GuardCallback(_Saved[Guard]):
         """Starts to watch."""
         model, wrapped = given["model"], given["optimizer"]
         self._resume(args, state)
-        self._loss_tap = model.register_forward_hook(Tap(reader=self._read_loss))
+        self._loss_tap = model.register_forward_hook(ForwardHook(reader=self._read_loss))
         scaler = getattr(wrapped, "scaler", None)
         options = self._options
-        self.start(Guard(model, _inner(wrapped), tries=self._tries, options=options, scaler=scaler))
+        self.start(Guard(model, _unwrap(wrapped), tries=self._tries, options=options, scaler=scaler))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Lets the step happen, or takes its gradients away; raises DivergedError after the last try."""
@@ -104,7 +104,7 @@ class GuardCallback(_Saved[Guard]):
             self._losses.append(loss.detach())
 
 
-class ScheduleCallback(_Saved[Schedules]):
+class ScheduleCallback(_CheckpointedCallback[Schedules]):
     """Schedules over `Trainer.train`, which `build(model, optimizer)` makes when training starts."""
 
     def __init__(self, build: BuildSchedules) -> None:
@@ -116,14 +116,14 @@ class ScheduleCallback(_Saved[Schedules]):
     ) -> None:
         """Builds the schedules."""
         self._resume(args, state)
-        self.start(self._build(given["model"], _inner(given["optimizer"])))
+        self.start(self._build(given["model"], _unwrap(given["optimizer"])))
 
     def on_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Counts a step."""
         self.part.step()
 
 
-class MonitorCallback(_Saved[Monitor]):
+class MonitorCallback(_CheckpointedCallback[Monitor]):
     """A `Monitor` over `Trainer.train`; `callback.part` is the monitor."""
 
     def __init__(self, writers: Sequence[Writer] = (), every: int = 100, bound: float = BOUND) -> None:
@@ -146,7 +146,7 @@ class MonitorCallback(_Saved[Monitor]):
         self.part.close()
 
 
-class StoppingCallback(_Saved[EarlyStopping]):
+class StoppingCallback(_CheckpointedCallback[EarlyStopping]):
     """`EarlyStopping` on `metric` of each evaluation; the end of training restores the best.
 
     Raises KeyError where an evaluation does not give the metric.
@@ -184,7 +184,7 @@ class StoppingCallback(_Saved[EarlyStopping]):
         self.part.restore()
 
 
-def _inner(optimizer: Any) -> Optimizer:
+def _unwrap(optimizer: Any) -> Optimizer:
     """The optimiser that steps inside accelerate's wrapper."""
     inner: Optimizer = getattr(optimizer, "optimizer", optimizer)
     return inner

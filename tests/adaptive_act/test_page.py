@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from adaptive_act.page import LARGEST_SVG, Part, Picture, Section, Table, Text, page
+from adaptive_act.page import LARGEST_SVG, Part, Picture, Section, Table, Text, render_html
 
 VOID = {"meta", "img", "br"}
 
@@ -57,7 +57,7 @@ def full() -> str:
         Table(("layer", "slope"), [("<b>", 0.25), ("x", -1)], "cap"),
         Picture(line(), "A “line”"),
     ]
-    return page("T & <script>", [Section("One", parts), Section("Two", [Text("end")])], "sub")
+    return render_html("T & <script>", [Section("One", parts), Section("Two", [Text("end")])], "sub")
 
 
 def test_it_is_well_formed_and_all_text_is_escaped() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.formats import cifar_binary, cifar_pickle, digits, idx, images, npz
-from adaptive_act.study.formats.raw import Raw
+from adaptive_act.study.formats.raw import RawDataset
 
 DIGITS = "digits"
 
@@ -16,23 +16,25 @@ class Format:
     """How a format is recognised, and read."""
 
     holds: Callable[[Path], bool]
-    read: Callable[[Path], Raw]
+    read: Callable[[Path], RawDataset]
     expected: str
 
 
 FORMATS: Mapping[str, Format] = {
-    "npz": Format(npz.holds, npz.read, "an .npz file with x_train, y_train (and x_test, y_test) or x, y"),
-    "idx": Format(idx.holds, idx.read, f"a folder with {idx.TRAIN_IMAGES} and its companions, plain or .gz"),
+    "npz": Format(npz.matches, npz.read, "an .npz file with x_train, y_train (and x_test, y_test) or x, y"),
+    "idx": Format(
+        idx.matches, idx.read, f"a folder with {idx.TRAIN_IMAGES} and its companions, plain or .gz"
+    ),
     "cifar-binary": Format(
-        cifar_binary.holds, cifar_binary.read, "a folder with data_batch_1.bin ... test_batch.bin"
+        cifar_binary.matches, cifar_binary.read, "a folder with data_batch_1.bin ... test_batch.bin"
     ),
     "cifar-pickle": Format(
-        cifar_pickle.holds, cifar_pickle.read, "a folder with data_batch_1 ... test_batch (pickled)"
+        cifar_pickle.matches, cifar_pickle.read, "a folder with data_batch_1 ... test_batch (pickled)"
     ),
 }
 
 
-def read(source: str, resize: int | None = None) -> Raw:
+def read_dataset(source: str, resize: int | None = None) -> RawDataset:
     """The data set at `source`, whose format its files tell; `resize` is for folders of images.
 
     Raises DataError where nothing known is there, or a file is damaged, foreign or too large.
@@ -45,7 +47,7 @@ def read(source: str, resize: int | None = None) -> Raw:
     for form in FORMATS.values():
         if form.holds(path):
             return form.read(path)
-    if images.holds(path):
+    if images.matches(path):
         return images.read(path, resize)
     raise DataError(f"`{path}` holds no data set that is known here; expected {_expected()}")
 

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats.cifar_binary import BATCHES, CLASSES, SHAPE, TEST, joined
-from adaptive_act.study.formats.raw import Part, Raw, check_bytes, part, raw
+from adaptive_act.study.formats.cifar_binary import BATCHES, CLASSES, SHAPE, TEST, join_batches
+from adaptive_act.study.formats.raw import RawDataset, SampleSet, check_bytes, make_dataset, make_sample_set
 
 LARGEST_BATCH = 64 * 2**20  # bytes; CIFAR-10's have 31 million
 MOST_MEMO = 200_000  # entries, one for each file name and label at most
-
 _ALLOWED = frozenset(
     (
         *("PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE"),
@@ -34,6 +33,10 @@ _ALLOWED = frozenset(
     )
 )
 _PUT = frozenset(("PUT", "BINPUT", "LONG_BINPUT"))
+_REFUSALS = (
+    *(pickle.UnpicklingError, ValueError, TypeError, AttributeError, EOFError),
+    *(LookupError, OverflowError, MemoryError, RecursionError),
+)
 
 
 class _Array:
@@ -45,7 +48,7 @@ class _Array:
         self.state = state
 
 
-class _Type:
+class _ArrayType:
     """The dtype of a pickled array, by its code such as `u1`."""
 
     def __init__(self, code: object, *_: object) -> None:
@@ -59,7 +62,7 @@ def _array(*_: object) -> _Array:
     return _Array()
 
 
-def _encoded(text: str, _encoding: str = "latin1") -> bytes:
+def _encode(text: str, _encoding: str = "latin1") -> bytes:
     """Bytes, as Python 3 writes them into a pickle for Python 2."""
     return text.encode("latin1")
 
@@ -68,8 +71,8 @@ _NAMES = {
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
     ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
-    ("_codecs", "encode"): _encoded,
+    ("numpy", "dtype"): _ArrayType,
+    ("_codecs", "encode"): _encode,
 }
 
 
@@ -84,32 +87,32 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError("it refers to something outside the file")
 
 
-def holds(path: Path) -> bool:
+def matches(path: Path) -> bool:
     """Whether the folder has a batch of the Python version."""
     return (path / BATCHES[0]).is_file()
 
 
-def read(path: Path) -> Raw:
+def read(path: Path) -> RawDataset:
     """The training batches that are there, joined, and the test batch.
 
     Raises DataError where the test batch is missing, or a file is anything but arrays of bytes with labels.
     """
-    train = joined(path, [_batch(path / name) for name in BATCHES if (path / name).is_file()])
+    train = join_batches(path, [_read_batch(path / name) for name in BATCHES if (path / name).is_file()])
     if not (path / TEST).is_file():
         raise DataError(f"`{path}` lacks `{TEST}`, which belongs to the data set")
-    return raw(path.name, train, _batch(path / TEST), CLASSES)
+    return make_dataset(path.name, train, _read_batch(path / TEST), CLASSES)
 
 
-def _batch(path: Path) -> Part:
+def _read_batch(path: Path) -> SampleSet:
     check_bytes(path, path.stat().st_size, LARGEST_BATCH)
-    content = _plain(path, path.read_bytes())
+    content = _unpickle(path, path.read_bytes())
     samples, labels = content.get(b"data"), content.get(b"labels")
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise DataError(f"`{path}`: expected a list of whole numbers under `labels`")
-    return part(path, _pixels(path, samples, len(labels)), np.array(labels, np.int64))
+    return make_sample_set(path, _read_pixels(path, samples, len(labels)), np.array(labels, np.int64))
 
 
-def _plain(path: Path, content: bytes) -> dict[bytes, Any]:
+def _unpickle(path: Path, content: bytes) -> dict[bytes, Any]:
     """The pickled dictionary, with records in place of arrays and names as bytes."""
     try:
         for opcode, argument, _ in pickletools.genops(content):
@@ -123,15 +126,9 @@ def _plain(path: Path, content: bytes) -> dict[bytes, Any]:
     return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
 
 
-_REFUSALS = (
-    *(pickle.UnpicklingError, ValueError, TypeError, AttributeError, EOFError),
-    *(LookupError, OverflowError, MemoryError, RecursionError),
-)
-
-
-def _pixels(path: Path, samples: object, count: int) -> NDArray[np.uint8]:
+def _read_pixels(path: Path, samples: object, count: int) -> NDArray[np.uint8]:
     state = samples.state if isinstance(samples, _Array) else ()
-    if len(state) != 5 or not isinstance(state[2], _Type) or not isinstance(state[4], bytes):
+    if len(state) != 5 or not isinstance(state[2], _ArrayType) or not isinstance(state[4], bytes):
         raise DataError(f"`{path}`: expected an array of bytes under `data`")
     _, shape, kind, by_columns, content = state
     width = SHAPE[0] * SHAPE[1] * SHAPE[2]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats.raw import Part, Raw, check_bytes, part, raw
+from adaptive_act.study.formats.raw import RawDataset, SampleSet, check_bytes, make_dataset, make_sample_set
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -24,45 +24,45 @@ _UNSIGNED_BYTE = 0x08
 _MOST_SQUEEZED = 1032  # bytes that one byte of a deflate stream can stand for at most
 
 
-def holds(path: Path) -> bool:
+def matches(path: Path) -> bool:
     """Whether the folder has the training images."""
-    return _find(path, TRAIN_IMAGES) is not None
+    return _find_file(path, TRAIN_IMAGES) is not None
 
 
-def read(path: Path) -> Raw:
+def read(path: Path) -> RawDataset:
     """The four files' content, with images as [n, 1, height, width].
 
     Raises DataError where one is missing, damaged, or asks for more memory than its size can account for.
     """
-    train = _part(path, TRAIN_IMAGES, TRAIN_LABELS)
-    return raw(path.name, train, _part(path, TEST_IMAGES, TEST_LABELS))
+    train = _read_set(path, TRAIN_IMAGES, TRAIN_LABELS)
+    return make_dataset(path.name, train, _read_set(path, TEST_IMAGES, TEST_LABELS))
 
 
-def _part(folder: Path, images: str, labels: str) -> Part:
-    file = _required(folder, images)
-    pixels = _array(file, dimensions=3)
-    return part(file, pixels[:, None], _array(_required(folder, labels), dimensions=1))
+def _read_set(folder: Path, images: str, labels: str) -> SampleSet:
+    file = _require_file(folder, images)
+    pixels = _read_array(file, dimensions=3)
+    return make_sample_set(file, pixels[:, None], _read_array(_require_file(folder, labels), dimensions=1))
 
 
-def _find(folder: Path, name: str) -> Path | None:
+def _find_file(folder: Path, name: str) -> Path | None:
     """The file by either of the spellings in use, `-idx3` and `.idx3`."""
     spellings = (name, name.replace("-idx", ".idx"))
     candidates = [folder / f"{spelling}{ending}" for spelling in spellings for ending in ("", ".gz")]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _required(folder: Path, name: str) -> Path:
-    found = _find(folder, name)
+def _require_file(folder: Path, name: str) -> Path:
+    found = _find_file(folder, name)
     if found is None:
         raise DataError(f"`{folder}` lacks `{name}` (or `{name}.gz`), which belongs to the data set")
     return found
 
 
-def _array(path: Path, dimensions: int) -> NDArray[Any]:
+def _read_array(path: Path, dimensions: int) -> NDArray[Any]:
     zipped = path.suffix == ".gz"
     try:
         with gzip.open(path) if zipped else path.open("rb") as stream:
-            shape = _shape(path, stream.read(4 + 4 * dimensions), dimensions)
+            shape = _parse_shape(path, stream.read(4 + 4 * dimensions), dimensions)
             asked = math.prod(shape)
             check_bytes(path, asked)
             check_bytes(path, asked, path.stat().st_size * (_MOST_SQUEEZED if zipped else 1))
@@ -75,7 +75,7 @@ def _array(path: Path, dimensions: int) -> NDArray[Any]:
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
+def _parse_shape(path: Path, header: bytes, dimensions: int) -> tuple[int, ...]:
     expected = struct.pack(">HBB", 0, _UNSIGNED_BYTE, dimensions)
     if len(header) != 4 + 4 * dimensions or header[:4] != expected:
         raise DataError(

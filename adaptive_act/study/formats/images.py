@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats.raw import MOST_CLASSES, Part, Raw, check_bytes, part, raw
+from adaptive_act.study.formats.raw import (
+    MOST_CLASSES,
+    RawDataset,
+    SampleSet,
+    check_bytes,
+    make_dataset,
+    make_sample_set,
+)
 
 EXPECTED = "a folder with a sub-folder of images for each class, at its top or in train/ and test/"
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
@@ -17,36 +24,36 @@ MOST_FILES = 5_000_000
 _SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"))
 
 
-def holds(path: Path) -> bool:
+def matches(path: Path) -> bool:
     """Whether it is a folder with sub-folders."""
-    return path.is_dir() and bool(_folders(path))
+    return path.is_dir() and bool(_list_folders(path))
 
 
-def read(path: Path, resize: int | None) -> Raw:
+def read(path: Path, resize: int | None) -> RawDataset:
     """The images [n, 1 or 3, height, width], grey where all are; scaled to resize x resize if given.
 
     Raises DataError where a file is no image, is larger than PIL allows, or differs in size from the others
     with no `resize` given.
     """
     train_folder = path / "train" if (path / "train").is_dir() else path
-    classes = tuple(folder.name for folder in _folders(train_folder))
+    classes = tuple(folder.name for folder in _list_folders(train_folder))
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise DataError(f"`{train_folder}`: expected 2 to {MOST_CLASSES} class folders, got {len(classes)}")
     folders = [train_folder] + ([path / "test"] if train_folder != path and (path / "test").is_dir() else [])
-    files = [_files(folder, classes) for folder in folders]
-    grey, size = _common(files[0] + [each for more in files[1:] for each in more], resize)
+    files = [_list_files(folder, classes) for folder in folders]
+    grey, size = _common_format(files[0] + [each for more in files[1:] for each in more], resize)
     parts = [
-        _part(folder, listed, classes, grey, size) for folder, listed in zip(folders, files, strict=True)
+        _read_set(folder, listed, classes, grey, size) for folder, listed in zip(folders, files, strict=True)
     ]
-    return raw(path.name, parts[0], parts[1] if len(parts) > 1 else None, classes)
+    return make_dataset(path.name, parts[0], parts[1] if len(parts) > 1 else None, classes)
 
 
-def _folders(path: Path) -> list[Path]:
+def _list_folders(path: Path) -> list[Path]:
     return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _files(folder: Path, classes: Sequence[str]) -> list[Path]:
-    unknown = {each.name for each in _folders(folder)} - set(classes)
+def _list_files(folder: Path, classes: Sequence[str]) -> list[Path]:
+    unknown = {each.name for each in _list_folders(folder)} - set(classes)
     if unknown:
         raise DataError(f"`{folder}`: expected the classes {list(classes)}, got also {sorted(unknown)}")
     found: list[Path] = []
@@ -58,12 +65,12 @@ def _files(folder: Path, classes: Sequence[str]) -> list[Path]:
     return found
 
 
-def _common(files: Sequence[Path], resize: int | None) -> tuple[bool, tuple[int, int]]:
+def _common_format(files: Sequence[Path], resize: int | None) -> tuple[bool, tuple[int, int]]:
     """Whether all images are grey, and their size (width, height), from their headers alone."""
     first: tuple[int, int] | None = None
     grey = True
     for file in files:
-        mode, size = _header(file)
+        mode, size = _read_header(file)
         grey = grey and mode in ("1", "L")
         first = first or size
         if resize is None and size != first:
@@ -75,7 +82,7 @@ def _common(files: Sequence[Path], resize: int | None) -> tuple[bool, tuple[int,
     return grey, first if resize is None else (resize, resize)
 
 
-def _header(file: Path) -> tuple[str, tuple[int, int]]:
+def _read_header(file: Path) -> tuple[str, tuple[int, int]]:
     from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  # comes with matplotlib
 
     try:
@@ -89,19 +96,19 @@ def _header(file: Path) -> tuple[str, tuple[int, int]]:
         raise DataError(f"`{file}` is refused: {error}") from error
 
 
-def _part(
+def _read_set(
     folder: Path, files: Sequence[Path], classes: Sequence[str], grey: bool, size: tuple[int, int]
-) -> Part:
+) -> SampleSet:
     channels = 1 if grey else 3
     check_bytes(folder, len(files) * channels * size[0] * size[1])
     samples = np.empty((len(files), channels, size[1], size[0]), np.uint8)
     for index, file in enumerate(files):
-        samples[index] = _pixels(file, grey, size)
+        samples[index] = _read_pixels(file, grey, size)
     number = {name: index for index, name in enumerate(classes)}
-    return part(folder, samples, np.array([number[file.parent.name] for file in files]))
+    return make_sample_set(folder, samples, np.array([number[file.parent.name] for file in files]))
 
 
-def _pixels(file: Path, grey: bool, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _read_pixels(file: Path, grey: bool, size: tuple[int, int]) -> NDArray[np.uint8]:
     """[channels, height, width]"""
     from PIL import Image  # noqa: PLC0415
 

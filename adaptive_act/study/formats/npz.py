@@ -8,18 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats.raw import Part, Raw, Samples, check_bytes, part, raw
+from adaptive_act.study.formats.raw import (
+    RawDataset,
+    Samples,
+    SampleSet,
+    check_bytes,
+    make_dataset,
+    make_sample_set,
+)
 
 _KEYS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y", None, None))
 _CHANNELS = (1, 3, 4)
 
 
-def holds(path: Path) -> bool:
+def matches(path: Path) -> bool:
     """Whether it is an .npz file."""
     return path.is_file() and path.suffix == ".npz"
 
 
-def read(path: Path) -> Raw:
+def read(path: Path) -> RawDataset:
     """Arrays `x_train`, `y_train` and, where they are there, `x_test`, `y_test`; or `x`, `y`.
 
     Samples are [n, features], [n, height, width], [n, channels, height, width] or the same with channels
@@ -33,20 +40,22 @@ def read(path: Path) -> Raw:
             keys = next((keys for keys in _KEYS if set(keys[:2]) <= names), None)
             if keys is None:
                 raise DataError(f"`{path}`: expected x_train and y_train, or x and y; got {sorted(names)}")
-            train = _part(path, archive, keys[0], keys[1])
-            test = _part(path, archive, keys[2], keys[3]) if {*keys[2:]} <= names else None
+            train = _read_set(path, archive, keys[0], keys[1])
+            test = _read_set(path, archive, keys[2], keys[3]) if {*keys[2:]} <= names else None
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
         raise DataError(f"`{path}` cannot be read: {error}") from error
-    return raw(path.stem, train, test)
+    return make_dataset(path.stem, train, test)
 
 
-def _part(path: Path, archive: zipfile.ZipFile, samples: str | None, labels: str | None) -> Part:
-    return part(
-        path, _samples(path, _array(path, archive, samples)), _array(path, archive, labels).reshape(-1)
+def _read_set(path: Path, archive: zipfile.ZipFile, samples: str | None, labels: str | None) -> SampleSet:
+    return make_sample_set(
+        path,
+        _check_samples(path, _read_array(path, archive, samples)),
+        _read_array(path, archive, labels).reshape(-1),
     )
 
 
-def _array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArray[Any]:
+def _read_array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArray[Any]:
     """The array, once its header is known to ask for no more than the entry holds."""
     entry = archive.getinfo(f"{name}.npy")
     with archive.open(entry) as stream:
@@ -67,7 +76,7 @@ def _array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArray[An
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
 
 
-def _samples(path: Path, found: NDArray[Any]) -> Samples:
+def _check_samples(path: Path, found: NDArray[Any]) -> Samples:
     if found.ndim not in (2, 3, 4) or 0 in found.shape:
         raise DataError(f"`{path}`: expected samples with 2, 3 or 4 dimensions, got {list(found.shape)}")
     if found.ndim == 3:

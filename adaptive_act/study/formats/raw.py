@@ -17,7 +17,7 @@ Samples = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SampleSet:
     """Samples [n, channels, height, width] or [n, features], and labels [n] from 0."""
 
     samples: Samples
@@ -25,12 +25,12 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawDataset:
     """A data set as its files hold it; `test` is None where they keep no samples apart."""
 
     name: str
-    train: Part
-    test: Part | None
+    train: SampleSet
+    test: SampleSet | None
     classes: tuple[str, ...]
 
 
@@ -40,7 +40,7 @@ def check_bytes(path: Path, asked: int, allowed: int = LARGEST_BYTES) -> None:
         raise DataError(f"`{path}` asks for {asked:,} bytes, expected at most {allowed:,}")
 
 
-def part(path: Path, samples: Samples, labels: NDArray[Any]) -> Part:
+def make_sample_set(path: Path, samples: Samples, labels: NDArray[Any]) -> SampleSet:
     """Samples and labels that fit each other; raises DataError naming `path` where they do not."""
     if len(samples) == 0:
         raise DataError(f"`{path}` holds no samples, expected at least one")
@@ -51,10 +51,12 @@ def part(path: Path, samples: Samples, labels: NDArray[Any]) -> Part:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= MOST_CLASSES:
         raise DataError(f"`{path}`: expected labels from 0 to {MOST_CLASSES - 1}, got {low} to {high}")
-    return Part(samples, labels.astype(np.int64))
+    return SampleSet(samples, labels.astype(np.int64))
 
 
-def raw(name: str, train: Part, test: Part | None, classes: tuple[str, ...] | None = None) -> Raw:
+def make_dataset(
+    name: str, train: SampleSet, test: SampleSet | None, classes: tuple[str, ...] | None = None
+) -> RawDataset:
     """The data set; classes that nobody named are called by their numbers.
 
     Raises DataError where training and test samples differ in shape, or there is only one class.
@@ -67,4 +69,4 @@ def raw(name: str, train: Part, test: Part | None, classes: tuple[str, ...] | No
         classes = tuple(map(str, range(known)))
     if len(classes) < 2 or known > len(classes):
         raise DataError(f"`{name}`: expected at least 2 classes and labels below, got {known} of {classes}")
-    return Raw(name, train, test, classes)
+    return RawDataset(name, train, test, classes)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import CheckpointError
-from adaptive_act.checkpoint.archive import SMALLEST, Bounded, bytes_of, read, write
+from adaptive_act.checkpoint.archive import LEAST_BYTES, MemoryLimit, count_bytes, read_archive, write_archive
 
 PACKAGES = ("adaptive_act", "convert", "serve")
 
@@ -61,32 +61,32 @@ def test_a_foreign_file_is_named_for_what_it_is(kind: str, tmp_path: Path) -> No
     make, message = FOREIGN[kind]
     make(tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=message):
-        read(tmp_path / "model.pt")
+        read_archive(tmp_path / "model.pt")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
 def test_a_truncated_file_is_named(share: float, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    write({"weight": torch.zeros(100)}, path)
+    write_archive({"weight": torch.zeros(100)}, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(CheckpointError, match="truncated"):
-        read(path)
+        read_archive(path)
 
 
 def test_no_code_from_the_file_runs(tmp_path: Path) -> None:
     torch.save({"state_dict": Bomb(tmp_path / "flag")}, tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="whose loading would run code"):
-        read(tmp_path / "model.pt")
+        read_archive(tmp_path / "model.pt")
     assert not (tmp_path / "flag").exists()
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    write({"version": 1}, path)
+    write_archive({"version": 1}, path)
     with pytest.raises(TypeError, match="cannot pickle"):
-        write({"version": (i for i in range(2))}, path)
-    assert read(path) == {"version": 1}
+        write_archive({"version": (i for i in range(2))}, path)
+    assert read_archive(path) == {"version": 1}
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_table_of_contents_is_refused(tmp_path: Path) -> None:
     content[entry + 46 : entry + 48] = b"\xff\xfe"  # and is none
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="is damaged"):
-        read(path)
+        read_archive(path)
 
 
 MOST = 2**20
@@ -122,8 +122,8 @@ class TooMuchError(Exception):
     """What the tests let it raise."""
 
 
-def _bounded(most: int = MOST) -> Bounded:
-    return Bounded(most, TooMuchError())
+def _bounded(most: int = MOST) -> MemoryLimit:
+    return MemoryLimit(most, TooMuchError())
 
 
 def _looked_at() -> list[Tensor]:
@@ -141,7 +141,7 @@ LARGE: dict[str, Callable[[], object]] = {
     "read from small ones": lambda: torch.zeros(10**4).repeat(10**12),
     "broadcast": lambda: torch.zeros(10**7, 1).expand(10**7, 10**7).contiguous(),
     "one after the other": lambda: [torch.zeros(1000) for _ in range(300)],
-    "many small ones": lambda: [torch.zeros(1) for _ in range(MOST // SMALLEST + 1)],
+    "many small ones": lambda: [torch.zeros(1) for _ in range(MOST // LEAST_BYTES + 1)],
     "grown afterwards": lambda: torch.zeros(1).resize_(MOST),
 }
 
@@ -180,5 +180,5 @@ def test_a_layer_is_the_same_within() -> None:
 
 def test_tensors_that_look_at_the_same_numbers_take_them_once() -> None:
     whole = torch.zeros(4096)
-    assert bytes_of([whole, whole[:10], whole.expand(10**6, 4096)]) == 4 * 4096
-    assert bytes_of([torch.zeros(1)]) == SMALLEST
+    assert count_bytes([whole, whole[:10], whole.expand(10**6, 4096)]) == 4 * 4096
+    assert count_bytes([torch.zeros(1)]) == LEAST_BYTES

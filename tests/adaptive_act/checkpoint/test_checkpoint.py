@@ -22,9 +22,9 @@ from adaptive_act import (
     save,
     swap,
 )
-from adaptive_act.checkpoint.archive import read
+from adaptive_act.checkpoint.archive import read_archive
 from adaptive_act.checkpoint.checkpoint import is_checkpoint
-from adaptive_act.checkpoint.state import state_of
+from adaptive_act.checkpoint.state import require_state
 from tests.adaptive_act import models
 
 IMAGE = torch.randn(2, 3, 8, 8)
@@ -68,7 +68,7 @@ def test_a_swapped_and_trained_model_comes_back(
     assert (loaded.outputs, loaded.classes) == (("logits",), ("a", "b", "c", "d"))
     assert loaded.preprocessing == {"scale": 0.5}
     assert loaded.swap == swapped.report.changed
-    assert is_checkpoint(read(path))
+    assert is_checkpoint(read_archive(path))
 
 
 @pytest.mark.parametrize("kind", [models.Functional, models.Reused, models.Nested])
@@ -108,7 +108,7 @@ def test_an_activation_of_a_shared_block_is_recorded_once_and_comes_back(tmp_pat
     model = _moved(swap(models.Twice(), {nn.ReLU: PReLU}, example=vector).model)
     path = tmp_path / "model.pt"
     save(model, path, factory=models.Twice, inputs=[{"name": "x", "dtype": "float32", "shape": [None, 4]}])
-    content = read(path)
+    content = read_archive(path)
     assert len(content["swap"]) == 1
     assert torch.equal(load(path).model(vector), model(vector))
     torch.save(content | {"swap": content["swap"] * 2}, path)  # as it was written before
@@ -139,8 +139,8 @@ def test_a_model_whose_tensors_would_come_back_less_exact_is_not_saved(tmp_path:
 def test_a_bare_state_dict_is_read(tmp_path: Path) -> None:
     model = models.Modules()
     torch.save(model.state_dict(), tmp_path / "state.pt")
-    content = read(tmp_path / "state.pt")
-    state = state_of(content, "state.pt")
+    content = read_archive(tmp_path / "state.pt")
+    state = require_state(content, "state.pt")
     assert state.keys() == model.state_dict().keys()
     assert not is_checkpoint(content)
     with pytest.raises(CheckpointError, match="found a bare state_dict; a bare state_dict needs"):

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from adaptive_act import FactoryError, model_factory
-from adaptive_act.checkpoint.factory import name_of, resolve
+from adaptive_act.checkpoint.factory import factory_name, resolve_factory
 from tests.adaptive_act import models
 
 HERE = "tests.adaptive_act.models"
@@ -16,7 +16,7 @@ HERE = "tests.adaptive_act.models"
 @pytest.mark.parametrize("name", [f"{HERE}:build_modules", f"{HERE}:Modules"])
 @pytest.mark.parametrize("trusted", [True, False])
 def test_a_marked_function_or_a_module_class_is_found(name: str, trusted: bool) -> None:
-    assert isinstance(resolve(name, trusted=trusted)(), nn.Module)
+    assert isinstance(resolve_factory(name, trusted=trusted)(), nn.Module)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_marked_function_or_a_module_class_is_found(name: str, trusted: bool) 
 )
 def test_a_file_cannot_name_other_code(name: str) -> None:
     with pytest.raises(FactoryError, match=r"not run; name one that you know and trust"):
-        resolve(name, trusted=False)
+        resolve_factory(name, trusted=False)
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_a_module_is_not_even_imported_for_a_file(
     (tmp_path / "trap" / "door.py").write_text(f"raise SystemExit('imported')\n{definition}\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(FactoryError, match="not run"):
-        resolve("trap.door:build", trusted=False)
+        resolve_factory("trap.door:build", trusted=False)
     assert not {"trap", "trap.door"} & set(sys.modules)
 
 
 def test_the_user_may_name_any_callable() -> None:
-    assert resolve(f"{HERE}:unmarked", trusted=True) is models.unmarked
+    assert resolve_factory(f"{HERE}:unmarked", trusted=True) is models.unmarked
 
 
 @pytest.mark.parametrize(
@@ -60,11 +60,11 @@ def test_the_user_may_name_any_callable() -> None:
 )
 def test_a_wrong_name_is_explained(name: str, message: str) -> None:
     with pytest.raises(FactoryError, match=message):
-        resolve(name, trusted=True)
+        resolve_factory(name, trusted=True)
 
 
 def test_a_callable_is_named_as_others_find_it() -> None:
-    assert name_of(models.build_modules) == f"{HERE}:build_modules"
+    assert factory_name(models.build_modules) == f"{HERE}:build_modules"
 
 
 def test_a_local_function_has_no_name_for_others() -> None:
@@ -73,4 +73,4 @@ def test_a_local_function_has_no_name_for_others() -> None:
         return nn.Identity()
 
     with pytest.raises(FactoryError, match="cannot be found by another process"):
-        name_of(local)
+        factory_name(local)

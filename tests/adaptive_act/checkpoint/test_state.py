@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act.checkpoint.state import fill, is_state, saved_state, state_of
+from adaptive_act.checkpoint.state import is_state, load_state, read_state, require_state
 from adaptive_act.errors import CheckpointError
 from tests.adaptive_act import models
 
@@ -29,7 +29,7 @@ def test_the_model_takes_each_tensor_in_its_own_precision_and_stays_tied() -> No
     given.first.bias.data = given.first.bias.data.double()
     given.first.weight.data = given.first.weight.data.half()
     model = Masked()
-    fill(model, given.state_dict())
+    load_state(model, given.state_dict())
     assert _dtypes(model) == _dtypes(given)
     assert model.second.weight is model.first.weight
     assert torch.equal(model.first.weight, given.first.weight)
@@ -38,7 +38,7 @@ def test_the_model_takes_each_tensor_in_its_own_precision_and_stays_tied() -> No
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_a_buffer_that_no_file_holds_goes_with_the_others(dtype: torch.dtype) -> None:
     model = Masked()
-    fill(model, Masked().to(dtype).state_dict())
+    load_state(model, Masked().to(dtype).state_dict())
     assert set(_dtypes(model).values()) == {dtype}
 
 
@@ -51,7 +51,7 @@ def test_what_is_no_tensor_with_its_numbers_is_no_state(other: object) -> None:
 
 
 def test_that_of_a_model_without_tensors_is_empty_and_no_file_of_its_own() -> None:
-    assert saved_state(models.Plain()) == {}
+    assert read_state(models.Plain()) == {}
     assert is_state({})
     with pytest.raises(CheckpointError, match=r"expected a state_dict .* in `f.pt`, found a `dict`"):
-        state_of({}, "f.pt")
+        require_state({}, "f.pt")

@@ -13,7 +13,7 @@ from torch import nn
 
 from adaptive_act import PELU, DYReLU, PReLU
 from adaptive_act.explain import curves_figure, draw_curves, layers, reach
-from adaptive_act.explain.panels import LEARNED, START
+from adaptive_act.explain.subplots import LEARNED, START
 from tests.adaptive_act.explain.models import batches, learned
 
 

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 
 from adaptive_act.explain import Change, Decision, Decisions, classes_figure, decisions_figure
 from adaptive_act.explain.intervals import Interval
-from adaptive_act.explain.panels import LEARNED
+from adaptive_act.explain.subplots import LEARNED
 
 NOTHING = Interval(0.0, -0.01, 0.01)
 

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from adaptive_act import PReLU, named_activations, swap
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain import Change, decide
-from adaptive_act.explain.decisions import Labelled, put_back
-from adaptive_act.explain.start import places
+from adaptive_act.explain.decisions import LabelledBatch, restore_starts
+from adaptive_act.explain.start import find_starts
 from adaptive_act.explain.table import decisions_record
 from tests.adaptive_act.explain.models import batches, learned
 
@@ -38,7 +38,7 @@ def two_sided() -> nn.Module:
     return model
 
 
-def sided() -> list[Labelled]:
+def sided() -> list[LabelledBatch]:
     """10 samples at 3, 6 at -2, both of class 1, and 8 at 0.5, of class 0."""
     x = torch.tensor([3.0] * 10 + [-2.0] * 6 + [0.5] * 8)[:, None]
     labels = torch.tensor([1] * 16 + [0] * 8)
@@ -79,7 +79,7 @@ def test_it_is_what_a_model_with_the_start_in_place_answers() -> None:
     model, (x, labels) = learned(per_channel=True), batches(count=120, size=120)[0]
     found = decide(model, batches(count=120, size=50))
     right = (model.eval()(x).argmax(1) == labels).double().mean().item()
-    for place, decision in zip(places(model), found.layers, strict=True):
+    for place, decision in zip(find_starts(model), found.layers, strict=True):
         parent, _, name = place.layer.rpartition(".")
         setattr(model.get_submodule(parent), name, place.start.activation)
         expected = (model(x).argmax(1) == labels).double().mean().item()
@@ -100,7 +100,7 @@ def test_the_model_is_not_changed(per_channel: bool) -> None:
 
 def test_hooks_are_gone_after_an_error() -> None:
     model = learned()
-    with pytest.raises(KeyError), put_back(places(model)):
+    with pytest.raises(KeyError), restore_starts(find_starts(model)):
         raise KeyError
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -123,7 +123,7 @@ def test_a_shared_activation_is_put_back_everywhere() -> None:
     shared = PReLU(a=-1.0)
     model = nn.Sequential(shared, nn.Linear(2, 2), shared)
     found = decide(model, [(torch.randn(9, 2), torch.arange(9) % 2)], starts={"0": PReLU(a=1.0)})
-    with put_back(places(model, {"0": PReLU(a=1.0)})):
+    with restore_starts(find_starts(model, {"0": PReLU(a=1.0)})):
         x = -torch.ones(1, 2)
         torch.testing.assert_close(model(x), model[1](x))
     assert len(found.layers) == 1

@@ -7,7 +7,7 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, Activation, PReLU, named_activations
 from adaptive_act.explain import layers, reach
-from adaptive_act.explain.layers import drawn_points
+from adaptive_act.explain.layers import curve_points
 from tests.adaptive_act.explain.models import batches, learned
 
 
@@ -31,10 +31,10 @@ def test_the_record_of_the_swap_is_kept() -> None:
 
 def test_curves_are_drawn_where_the_data_lie_and_at_zero() -> None:
     model = nn.Sequential(PReLU())
-    points = drawn_points(reach(model, [torch.linspace(2, 5, 50)])["0"])
+    points = curve_points(reach(model, [torch.linspace(2, 5, 50)])["0"])
     assert points[0] == pytest.approx(0, abs=0.2)
     assert points[-1] == pytest.approx(5, abs=0.2)
-    assert (drawn_points(None)[0], drawn_points(None)[-1]) == (-4.24, 4.24)
+    assert (curve_points(None)[0], curve_points(None)[-1]) == (-4.24, 4.24)
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS.values())

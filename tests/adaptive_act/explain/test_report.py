@@ -10,7 +10,7 @@ from torch import nn
 
 from adaptive_act import PReLU
 from adaptive_act.explain import Drift, Findings, decide, explained, layers, reach, report, write_pictures
-from adaptive_act.explain.report import provenance
+from adaptive_act.explain.report import describe_files
 from adaptive_act.explain.table import layer_record
 from tests.adaptive_act.explain.models import batches, data, learned
 
@@ -91,7 +91,7 @@ def test_the_picture_of_everything_begins_with_the_curves(tmp_path: Path) -> Non
 
 def test_files_are_named_by_their_content(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_bytes(b"abc")
-    facts = provenance({"model": tmp_path / "m.pt", "samples": None})
+    facts = describe_files({"model": tmp_path / "m.pt", "samples": None})
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
     assert facts["model"] == f"m.pt, SHA-256 {digest}"
     assert set(facts) == {"model", "adaptact", "torch"}

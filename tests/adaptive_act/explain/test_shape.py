@@ -9,7 +9,7 @@ from torch import nn
 
 from adaptive_act import NEAAF, PELU, Affine, PReLU, ScaledGELU, Snake, Swish
 from adaptive_act.explain.reach import Reach, reach
-from adaptive_act.explain.shape import FAR, moved, shape_of
+from adaptive_act.explain.shape import FAR, measure_displacement, measure_shape
 
 
 def reached(*values: float) -> Reach:
@@ -29,7 +29,7 @@ PATTERNS = [
 
 @pytest.mark.parametrize(("activation", "left", "right"), PATTERNS, ids=lambda value: str(value)[:20])
 def test_each_side_has_its_pattern(activation: PReLU, left: str, right: str) -> None:
-    shape = shape_of(activation.curve, None)
+    shape = measure_shape(activation.curve, None)
     assert shape.left is not None
     assert shape.right is not None
     assert (shape.left.patterns, shape.right.patterns) == ((left,), (right,))
@@ -46,12 +46,12 @@ SLOPES = [
 
 @pytest.mark.parametrize(("activation", "below", "above"), SLOPES, ids=lambda value: str(value)[:20])
 def test_the_slopes_beside_zero_are_the_derivatives(activation: PReLU, below: float, above: float) -> None:
-    slopes = shape_of(activation.curve, None).slopes
+    slopes = measure_shape(activation.curve, None).slopes
     assert [slope.item() for slope in slopes] == pytest.approx([below, above], abs=1e-6)
 
 
 def test_the_dip_of_gelu_is_found_where_it_is() -> None:
-    left = shape_of(ScaledGELU().curve, None).left
+    left = measure_shape(ScaledGELU().curve, None).left
     assert left is not None
     assert left.lowest[0] == pytest.approx(-0.16997, abs=1e-4)
     assert left.lowest_at[0] == pytest.approx(-0.7518, abs=0.02)
@@ -62,11 +62,11 @@ def test_the_dip_of_gelu_is_found_where_it_is() -> None:
     ("activation", "rising"), [(PReLU(a=0.1), True), (PReLU(a=-0.1), False), (Swish(), False)]
 )
 def test_it_knows_whether_the_curve_falls(activation: PReLU, rising: bool) -> None:
-    assert shape_of(activation.curve, None).rising.tolist() == [rising]
+    assert measure_shape(activation.curve, None).rising.tolist() == [rising]
 
 
 def test_only_what_the_data_reach_is_looked_at() -> None:
-    shape = shape_of(NEAAF(beta=3.0).curve, reached(0.0, 0.05, 0.1))
+    shape = measure_shape(NEAAF(beta=3.0).curve, reached(0.0, 0.05, 0.1))
     assert shape.left is None
     assert shape.right is not None
     assert shape.right.far == pytest.approx(0.1)
@@ -74,7 +74,7 @@ def test_only_what_the_data_reach_is_looked_at() -> None:
 
 
 def test_each_channel_has_its_own_facts() -> None:
-    shape = shape_of(PReLU(3, a=[0.0, 0.5, -0.5]).curve, None)
+    shape = measure_shape(PReLU(3, a=[0.0, 0.5, -0.5]).curve, None)
     assert shape.left is not None
     assert shape.left.patterns == ("blocked", "line", "line")
     np.testing.assert_allclose(shape.left.slope, [0, 0.5, -0.5], atol=1e-9)
@@ -82,7 +82,7 @@ def test_each_channel_has_its_own_facts() -> None:
 
 
 def test_the_distance_weighs_each_input_as_often_as_it_came() -> None:
-    change = moved(PReLU(a=0.5).curve, PReLU(a=0.0).curve, reached(-2.0, -2.0, -1.0, 3.0))
+    change = measure_displacement(PReLU(a=0.5).curve, PReLU(a=0.0).curve, reached(-2.0, -2.0, -1.0, 3.0))
     assert change.mean == pytest.approx((1.0 + 1.0 + 0.5 + 0) / 4, rel=0.03)
     assert change.share == pytest.approx(2.5 / 3, rel=0.03)
     assert change.most == pytest.approx(1.0, rel=0.03)
@@ -90,7 +90,7 @@ def test_the_distance_weighs_each_input_as_often_as_it_came() -> None:
 
 
 def test_the_distance_without_data_is_over_an_even_range() -> None:
-    change = moved(PReLU(2, a=[1.0, 0.0]).curve, PReLU(a=0.0).curve, None)
+    change = measure_displacement(PReLU(2, a=[1.0, 0.0]).curve, PReLU(a=0.0).curve, None)
     assert change.mean == pytest.approx(
         0.5, rel=0.01
     )  # half of the channels, half of the range, 2 on average
@@ -98,9 +98,9 @@ def test_the_distance_without_data_is_over_an_even_range() -> None:
 
 
 def test_a_start_that_gives_nothing_has_no_share() -> None:
-    assert moved(PReLU().curve, Affine(base="Tanh", alpha=0.0).curve, None).share is None
+    assert measure_displacement(PReLU().curve, Affine(base="Tanh", alpha=0.0).curve, None).share is None
 
 
 def test_nothing_is_lost_to_infinity() -> None:
-    shape = shape_of(PELU(a=math.exp(3), b=0.01).curve, None)
+    shape = measure_shape(PELU(a=math.exp(3), b=0.01).curve, None)
     assert np.isfinite(shape.slopes).all()

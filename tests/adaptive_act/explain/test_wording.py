@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adaptive_act import ACTIVATIONS, PELU, Activation, PReLU, Swish, swap
 from adaptive_act.explain.layers import layers
 from adaptive_act.explain.reach import reach
-from adaptive_act.explain.wording import explained, percent, share, span
+from adaptive_act.explain.wording import explain_layer, format_percent, format_range, format_share
 
 SAID: list[tuple[Activation, str]] = [
     (PReLU(a=0.08), "below 0 it passes inputs with slope 0.08; above 0 it passes inputs unchanged;"),
@@ -34,7 +34,7 @@ SAID: list[tuple[Activation, str]] = [
 def said(activation: Activation, x: Tensor | None = None) -> str:
     model = nn.Sequential(activation)
     (layer,) = layers(model, None if x is None else reach(model, [x]))
-    return explained(layer)
+    return explain_layer(layer)
 
 
 @pytest.mark.parametrize(("activation", "words"), SAID, ids=lambda value: str(value)[:30])
@@ -47,7 +47,7 @@ def test_it_says_what_reached_the_layer_and_how_far_it_moved() -> None:
     with torch.no_grad():
         model.get_parameter("0.a").fill_(0.5)
     (layer,) = layers(model, reach(model, [torch.linspace(-4, 1, 1000)]))
-    text = explained(layer)
+    text = explain_layer(layer)
     assert text.startswith("From −4 to 1:")
     assert "It differs from the fixed point at ReLU() by 0.8 on average on these inputs (" in text
     (part,) = re.findall(r"\((\d+) % of the start's mean size\)", text)
@@ -76,11 +76,11 @@ SHARES = {0.0: "0 %", 0.0004: "< 0.1 %", 0.052: "5.2 %", 0.5: "50 %", 0.9999: ">
 
 @pytest.mark.parametrize(("part", "text"), SHARES.items())
 def test_a_share_is_never_rounded_to_none_or_all(part: float, text: str) -> None:
-    assert share(part) == text
+    assert format_share(part) == text
 
 
 def test_ranges_and_ratios_read_well() -> None:
-    assert span(np.array([-0.5, 2.0])) == "−0.5 to 2"
-    assert span(np.array([0.1, 0.1])) == "0.1"
-    assert span(np.array([-0.0])) == "0"
-    assert percent(1.5) == "150 %"
+    assert format_range(np.array([-0.5, 2.0])) == "−0.5 to 2"
+    assert format_range(np.array([0.1, 0.1])) == "0.1"
+    assert format_range(np.array([-0.0])) == "0"
+    assert format_percent(1.5) == "150 %"

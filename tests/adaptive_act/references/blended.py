@@ -41,6 +41,7 @@ _NEAAF_BASES: dict[str, Callable[[float, Values], float]] = {
     "SiLU": lambda x, v: x * sigmoid(x),
 }
 
+
 BLENDED = (
     Reference("ABU", _blend),
     Reference("Affine", _affine_tanh, {"base": "Tanh"}),

@@ -21,12 +21,11 @@ def _xielu(beta: float, x: float, v: Values) -> float:
 
 
 EXPONENTIAL = (
-    Reference("PELU", lambda x, v: pelu(x, v["a"], v["b"])),
     Reference("MPELU", lambda x, v: _mpelu(x, v["alpha"], v["beta"])),
+    Reference("PELU", lambda x, v: pelu(x, v["a"], v["b"])),
+    Reference("PREU", lambda x, v: v["alpha"] * x * (1.0 if x >= 0 else math.exp(v["beta"] * x))),
     Reference("PSELU", _pselu),
+    Reference("PTELU", lambda x, v: x if x >= 0 else v["alpha"] * math.tanh(v["beta"] * x)),
     Reference("XIELU", functools.partial(_xielu, 0.5)),
     Reference("XIELU", functools.partial(_xielu, 0.25), {"beta": 0.25}),
-    Reference("PTELU", lambda x, v: x if x >= 0 else v["alpha"] * math.tanh(v["beta"] * x)),
-    Reference("ErfReLU", lambda x, v: x if x >= 0 else v["alpha"] * math.erf(x)),
-    Reference("PREU", lambda x, v: v["alpha"] * x * (1.0 if x >= 0 else math.exp(v["beta"] * x))),
 )

@@ -14,12 +14,6 @@ def _acon_c(x: float, v: Values) -> float:
     return (p1 - p2) * x * sigmoid(beta * (p1 - p2) * x) + p2 * x
 
 
-def _smu(x: float, v: Values) -> float:
-    """With erf split where it would cancel: (1 + erf(u)) / 2 is the normal distribution's at √2 · u."""
-    alpha, mu = v["alpha"], v["mu"]
-    return alpha * x + (1 - alpha) * x * normal_cdf(math.sqrt(2) * mu * (1 - alpha) * x)
-
-
 def _erf_act(x: float, v: Values) -> float:
     return x * math.erf(v["alpha"] * math.exp(min(v["beta"] * x, 700)))
 
@@ -30,16 +24,14 @@ def _hard_swish(x: float, v: Values) -> float:
 
 GATED = (
     Reference("Swish", lambda x, v: x * sigmoid(v["beta"] * x)),
+    Reference("ACONC", _acon_c),
+    Reference("AdaptiveHardswish", _hard_swish),
+    Reference("AHAF", lambda x, v: v["gamma"] * x * sigmoid(v["beta"] * x)),
+    Reference("APTx", lambda x, v: (v["alpha"] + math.tanh(v["beta"] * x)) * v["gamma"] * x),
+    Reference("BetaMish", lambda x, v: x * math.tanh(softplus(v["beta"] * x))),
+    Reference("ErfAct", _erf_act),
+    Reference("Pserf", lambda x, v: x * math.erf(v["gamma"] * softplus(v["delta"] * x))),
+    Reference("PSSiLU", lambda x, v: x * (sigmoid(v["a"] * x) - v["b"]) / (1 - v["b"])),
     Reference("ScaledGELU", lambda x, v: x * normal_cdf(v["k"] * x)),
     Reference("ScaledGELU", lambda x, v: _gelu_tanh(v["k"] * x) / v["k"], {"approximate": "tanh"}),
-    Reference("ACONC", _acon_c),
-    Reference("SMU", _smu),
-    Reference("BetaMish", lambda x, v: x * math.tanh(softplus(v["beta"] * x))),
-    Reference("APTx", lambda x, v: (v["alpha"] + math.tanh(v["beta"] * x)) * v["gamma"] * x),
-    Reference("AHAF", lambda x, v: v["gamma"] * x * sigmoid(v["beta"] * x)),
-    Reference("AdaptiveHardswish", _hard_swish),
-    Reference("Pserf", lambda x, v: x * math.erf(v["gamma"] * softplus(v["delta"] * x))),
-    Reference("ErfAct", _erf_act),
-    Reference("PSSiLU", lambda x, v: x * (sigmoid(v["a"] * x) - v["b"]) / (1 - v["b"])),
-    Reference("CosLU", lambda x, v: (x + v["alpha"] * math.cos(v["beta"] * x)) * sigmoid(x)),
 )

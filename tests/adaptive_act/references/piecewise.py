@@ -1,17 +1,9 @@
-"""Slopes, thresholds and clips."""
+"""Thresholds, clips and straight pieces."""
 
 import math
+from bisect import bisect_right
 
-from tests.adaptive_act.references.scalar import Reference, Values, relu, sigmoid
-
-
-def _arelu(x: float, v: Values) -> float:
-    return (1 + sigmoid(v["b"])) * x if x >= 0 else min(max(v["a"], 0.01), 0.99) * x
-
-
-def _rprelu(x: float, v: Values) -> float:
-    beyond = x - v["gamma"]
-    return (beyond if beyond > 0 else v["beta"] * beyond) + v["zeta"]
+from tests.adaptive_act.references.scalar import Reference, Values, relu
 
 
 def _srelu(x: float, v: Values) -> float:
@@ -34,16 +26,36 @@ def _pilu(x: float, v: Values) -> float:
     return slope * x + v["c"] * (1 - slope)
 
 
+def _apl(x: float, v: Values) -> float:
+    return relu(x) + math.fsum(v[f"a{s}"] * relu(v[f"b{s}"] - x) for s in (1, 2))
+
+
+def _melu(x: float, v: Values) -> float:
+    hats = {"c1": (2, 2), "c2": (1, 1), "c3": (3, 1)}
+    raised = math.fsum(v[c] * max(width - abs(x - middle), 0) for c, (middle, width) in hats.items())
+    return (x if x > 0 else v["a"] * x) + raised
+
+
+def _pwlu(x: float, v: Values) -> float:
+    """By looking up the interval, as the paper does."""
+    width = (v["right"] - v["left"]) / 6
+    knots = [v["left"] + k * width for k in range(7)]
+    if x < knots[0]:
+        return v["y0"] + v["slope_left"] * (x - knots[0])
+    if x >= knots[6]:
+        return v["y6"] + v["slope_right"] * (x - knots[6])
+    k = min(bisect_right(knots, x) - 1, 5)
+    low, high = v[f"y{k}"], v[f"y{k + 1}"]
+    return low + (high - low) * (x - knots[k]) / width
+
+
 PIECEWISE = (
-    Reference("PReLU", lambda x, v: x if x > 0 else v["a"] * x),
-    Reference("DPReLU", lambda x, v: v["p"] * x if x >= 0 else v["n"] * x),
-    Reference("AReLU", _arelu),
-    Reference("ShiLU", lambda x, v: v["a"] * relu(x) + v["b"]),
-    Reference("RPReLU", _rprelu),
-    Reference("StarReLU", lambda x, v: v["s"] * relu(x) ** 2 + v["b"]),
+    Reference("APL", _apl),
+    Reference("MeLU", _melu),
     Reference("PACT", lambda x, v: 0.0 if x < 0 else min(x, v["a"])),
-    Reference("SReLU", _srelu),
-    Reference("SoftThreshold", _soft_threshold),
-    Reference("PLU", _plu),
     Reference("PiLU", _pilu),
+    Reference("PLU", _plu),
+    Reference("PWLU", _pwlu),
+    Reference("SoftThreshold", _soft_threshold),
+    Reference("SReLU", _srelu),
 )

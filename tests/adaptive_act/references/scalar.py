@@ -42,3 +42,8 @@ def normal_cdf(x: float) -> float:
 
 def pelu(x: float, a: float, b: float) -> float:
     return a / b * x if x >= 0 else a * math.expm1(x / b)
+
+
+def polynomial(x: float, v: Values, name: str, first: int, last: int) -> float:
+    """Σ vₖxᵏ over the values that are called `name` and k."""
+    return math.fsum(v[f"{name}{k}"] * x**k for k in range(first, last + 1))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from adaptive_act.study import Training, cost, study
-from adaptive_act.study.data import Data, load
-from adaptive_act.study.plan import run_spec
+from adaptive_act.study.data import Dataset, load_dataset
+from adaptive_act.study.plan import make_run_spec
 from adaptive_act.study.specs import RunSpec
 from adaptive_act.study.statistics import Mean
 from tests.adaptive_act.study.models import plan
@@ -17,7 +17,7 @@ from tests.convert.test_latency import file
 
 def test_ratios_are_medians_over_rounds_of_turns_of_the_same_round() -> None:
     base = [1.0, 2.0, 10.0, 1.0, 1.0, 1.0, 1.0]
-    same, twice = cost.ratios([base, [2 * turn for turn in base]])
+    same, twice = cost.median_ratios([base, [2 * turn for turn in base]])
     assert (same.mean, same.low, same.high) == (1, 1, 1)
     assert (twice.mean, twice.low, twice.high) == (2, 2, 2)
 
@@ -47,7 +47,7 @@ def test_what_was_measured_stays_until_its_file_is_removed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = (folder / "results.json").read_text()
-    monkeypatch.setattr(cost, "exported_latencies", None)  # whoever measures again fails
+    monkeypatch.setattr(cost, "measure_latencies", None)  # whoever measures again fails
     study(replace(plan("ABU", seeds=1), cost=True), folder, jobs=1)
     assert (folder / "results.json").read_text() == before
 
@@ -60,9 +60,9 @@ def test_without_the_exporter_the_report_says_so(
     monkeypatch.chdir(tmp_path)  # where the commands look first
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     asked = plan("ABU", seeds=1, training=Training(epochs=1, batch=64))
-    data = load(asked.data)
-    specs = [run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
-    found = cost.exported_latencies(specs, data, folder, jobs=1)
+    data = load_dataset(asked.data)
+    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
+    found = cost.measure_latencies(specs, data, folder, jobs=1)
     assert set(found) == {"ReLU", "ABU"}
     assert all("adaptact[convert]" in str(reason) for reason in found.values())
 
@@ -71,17 +71,17 @@ def test_a_variant_that_cannot_be_exported_leaves_the_others_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = plan("ABU", "PELU", seeds=1)
-    data = load(asked.data)
-    specs = [run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
+    data = load_dataset(asked.data)
+    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
     small = file(tmp_path / "small.onnx", 4)
 
-    def export(spec: RunSpec, data: Data, folder: Path, destination: Path) -> str | None:
+    def export(spec: RunSpec, data: Dataset, folder: Path, destination: Path) -> str | None:
         shutil.copy(small, destination)
         return "parity failed" if spec.variant == "PELU" else None
 
-    monkeypatch.setattr(cost, "_export", export)
+    monkeypatch.setattr(cost, "_export_model", export)
     monkeypatch.setattr(cost, "ROUNDS", 7)
-    found = cost.exported_latencies(specs, data, folder, jobs=2)
+    found = cost.measure_latencies(specs, data, folder, jobs=2)
     assert found["PELU"] == "parity failed"
     assert isinstance(found["ABU"], Mean)
     assert math.isfinite(found["ABU"].mean)

@@ -7,7 +7,7 @@ import torch
 
 from adaptive_act.errors import DataError
 from adaptive_act.study import data
-from adaptive_act.study.data import load
+from adaptive_act.study.data import load_dataset
 from adaptive_act.study.specs import DataSpec
 
 
@@ -24,14 +24,14 @@ def numbers(x: torch.Tensor, mean: float, std: float) -> set[int]:
 
 
 def test_the_three_sets_share_no_sample_and_leave_none_out(source: str) -> None:
-    data = load(DataSpec(source))
+    data = load_dataset(DataSpec(source))
     parts = [numbers(part.x, data.mean[0], data.std[0]) for part in (data.train, data.validation, data.test)]
     assert [len(part) for part in parts] == [144, 16, 40]
     assert set.union(*parts) == set(range(200))
 
 
 def test_training_samples_have_mean_0_and_deviation_1_and_constants_stay_finite(source: str) -> None:
-    data = load(DataSpec(source))
+    data = load_dataset(DataSpec(source))
     assert torch.allclose(data.train.x[:, :2].mean(0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(data.train.x[:, :2].std(0, correction=0), torch.ones(2), atol=1e-5)
     assert (data.train.x[:, 2] == 0).all()
@@ -40,7 +40,7 @@ def test_training_samples_have_mean_0_and_deviation_1_and_constants_stay_finite(
 def test_bytes_are_images_from_0_to_1(tmp_path: Path) -> None:
     x = np.random.default_rng(0).integers(0, 256, (100, 4, 4), np.uint8)
     np.savez(tmp_path / "own.npz", x=x, y=np.arange(100) % 2)
-    data = load(DataSpec(str(tmp_path / "own.npz")))
+    data = load_dataset(DataSpec(str(tmp_path / "own.npz")))
     assert data.shape == (1, 4, 4)
     assert 0.4 < data.mean[0] < 0.6
     assert 0.2 < data.std[0] < 0.4
@@ -48,7 +48,7 @@ def test_bytes_are_images_from_0_to_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spoilt", [{"label_noise": 0.5}, {"imbalance": 10.0}, {"train_size": 50}])
 def test_what_is_spoilt_are_the_training_samples_alone(source: str, spoilt: dict[str, float]) -> None:
-    clean, worse = load(DataSpec(source)), load(replace(DataSpec(source), **spoilt))  # type: ignore[arg-type]
+    clean, worse = load_dataset(DataSpec(source)), load_dataset(replace(DataSpec(source), **spoilt))  # type: ignore[arg-type]
     assert torch.equal(clean.test.labels, worse.test.labels)
     assert torch.equal(clean.validation.labels, worse.validation.labels)
     assert not torch.equal(clean.train.labels, worse.train.labels)
@@ -60,16 +60,16 @@ def test_another_sample_is_another_digest(source: str, tmp_path: Path) -> None:
         x, y = found["x"].copy(), found["y"]
     x[7, 0] += 1
     np.savez(tmp_path / "other.npz", x=x, y=y)
-    assert load(DataSpec(source)).digest != load(DataSpec(str(tmp_path / "other.npz"))).digest
+    assert load_dataset(DataSpec(source)).digest != load_dataset(DataSpec(str(tmp_path / "other.npz"))).digest
 
 
 def test_more_training_samples_than_there_are_cannot_be_had(source: str) -> None:
     with pytest.raises(DataError, match="from 1 to 144"):
-        load(DataSpec(source, train_size=145))
+        load_dataset(DataSpec(source, train_size=145))
 
 
 def test_chance_is_the_share_of_the_most_frequent_class(source: str) -> None:
-    assert load(DataSpec(source)).chance == 0.5
+    assert load_dataset(DataSpec(source)).chance == 0.5
 
 
 LABELS = np.repeat(np.arange(4), [100, 60, 30, 10])
@@ -77,7 +77,7 @@ LABELS = np.repeat(np.arange(4), [100, 60, 30, 10])
 
 @pytest.mark.parametrize("size", [1, 20, 37, 199])
 def test_a_stratified_choice_keeps_each_class_in_its_share(size: int) -> None:
-    kept, rest = data.stratified(LABELS, size, seed=3)
+    kept, rest = data.split_stratified(LABELS, size, seed=3)
     assert len(kept) == size
     assert sorted([*kept, *rest]) == list(range(200))
     exact = np.array([100, 60, 30, 10]) * size / 200
@@ -85,19 +85,19 @@ def test_a_stratified_choice_keeps_each_class_in_its_share(size: int) -> None:
 
 
 def test_the_seed_decides_the_choice() -> None:
-    first, second, other = (data.stratified(LABELS, 50, seed)[0] for seed in (1, 1, 2))
+    first, second, other = (data.split_stratified(LABELS, 50, seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_a_long_tail_falls_geometrically() -> None:
     labels = np.repeat(np.arange(3), 100)
-    kept = data.long_tailed(labels, imbalance=100, seed=0)
+    kept = data.sample_long_tailed(labels, imbalance=100, seed=0)
     assert np.bincount(labels[kept]).tolist() == [100, 10, 1]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_noise_replaces_exactly_its_share_by_other_classes(share: float) -> None:
-    spoilt = data.noisy(LABELS, share, classes=4, seed=0)
+    spoilt = data.add_label_noise(LABELS, share, classes=4, seed=0)
     assert (spoilt != LABELS).sum() == round(share * 200)
     assert set(spoilt) <= {0, 1, 2, 3}

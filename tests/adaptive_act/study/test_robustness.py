@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from adaptive_act.study.robustness import CORRUPTIONS, Corruption, blur, contrast, gaussian_noise
+from adaptive_act.study.robustness import CORRUPTIONS, Corruption, add_gaussian_noise, blur, reduce_contrast
 
 X = torch.randn(3, 2, 12, 9, generator=torch.Generator().manual_seed(0))
 
@@ -31,11 +31,11 @@ def test_blur_is_scipys(sigma: float) -> None:
 
 
 def test_noise_has_the_deviation_asked_for() -> None:
-    added = gaussian_noise(torch.zeros(10_000), 0.5)
+    added = add_gaussian_noise(torch.zeros(10_000), 0.5)
     assert float(added.std()) == pytest.approx(0.5, rel=0.03)
 
 
 def test_contrast_pulls_each_sample_towards_its_own_mean() -> None:
-    pale = contrast(X, 0.25)
+    pale = reduce_contrast(X, 0.25)
     assert torch.allclose(pale.flatten(1).mean(1), X.flatten(1).mean(1), atol=1e-6)
     assert torch.allclose(pale.flatten(1).std(1), 0.25 * X.flatten(1).std(1), atol=1e-6)

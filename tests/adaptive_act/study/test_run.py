@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.data import load
-from adaptive_act.study.plan import run_spec
-from adaptive_act.study.run import chance_bound, run, start
+from adaptive_act.study.data import load_dataset
+from adaptive_act.study.plan import make_run_spec
+from adaptive_act.study.run import build_untrained, chance_bound, run
 from adaptive_act.study.specs import RunSpec, Training
 from tests.adaptive_act.study.models import plan
 
@@ -15,12 +15,12 @@ FAST = Training(epochs=2, batch=64, lr=1e-2)
 
 def spec(variant: str = "PReLU", seed: int = 0, training: Training = FAST) -> RunSpec:
     asked = plan(variant, training=training) if variant != "ReLU" else plan(training=training)
-    return run_spec(asked, load(asked.data).digest, variant, seed)
+    return make_run_spec(asked, load_dataset(asked.data).digest, variant, seed)
 
 
 def test_the_same_spec_gives_the_same_numbers_and_weights_on_any_number_of_threads() -> None:
     first = run(spec())
-    load.cache_clear()
+    load_dataset.cache_clear()
     torch.set_num_threads(2)
     try:
         torch.manual_seed(123)
@@ -76,7 +76,7 @@ def test_a_run_that_only_guesses_counts_as_diverged() -> None:
 
 
 def test_what_luck_can_give_is_a_little_above_chance() -> None:
-    data = load(spec().data)
+    data = load_dataset(spec().data)
     assert data.chance < chance_bound(data) < data.chance + 0.07
 
 
@@ -114,5 +114,8 @@ def test_the_key_tells_all_that_decides_the_numbers_and_no_more() -> None:
 
 
 def test_what_starts_is_not_trained() -> None:
-    data = load(spec().data)
-    assert torch.equal(start(spec(), data).model(data.test.x), start(spec("ReLU"), data).model(data.test.x))
+    data = load_dataset(spec().data)
+    assert torch.equal(
+        build_untrained(spec(), data).model(data.test.x),
+        build_untrained(spec("ReLU"), data).model(data.test.x),
+    )

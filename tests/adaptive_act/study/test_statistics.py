@@ -95,7 +95,7 @@ def test_the_medians_interval_is_between_order_statistics() -> None:
 )
 def test_words_claim_no_more_than_is_shown(differences: list[float], p: float, words: str) -> None:
     found = statistics.paired(differences, [0.0] * len(differences))
-    assert statistics.verdict(found, p, comparisons=2) == words
+    assert statistics.judge_difference(found, p, comparisons=2) == words
 
 
 def by_definition(logits: torch.Tensor, labels: torch.Tensor, bins: int) -> float:

@@ -1,20 +1,20 @@
 import pytest
 
-from adaptive_act.study.syntax import Named, split
+from adaptive_act.study.syntax import NamedOptions, split_list
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ReLU", Named("ReLU")),
-        ("NEAAF(side=both,gamma=0.05)", Named("NEAAF", {"side": "both", "gamma": 0.05})),
-        (" mlp( width = 64, depth=2 ) ", Named("mlp", {"width": 64, "depth": 2})),
-        ("X(a=true, b=-1e-3)", Named("X", {"a": True, "b": -0.001})),
+        ("ReLU", NamedOptions("ReLU")),
+        ("NEAAF(side=both,gamma=0.05)", NamedOptions("NEAAF", {"side": "both", "gamma": 0.05})),
+        (" mlp( width = 64, depth=2 ) ", NamedOptions("mlp", {"width": 64, "depth": 2})),
+        ("X(a=true, b=-1e-3)", NamedOptions("X", {"a": True, "b": -0.001})),
     ],
 )
-def test_names_and_options_are_read_and_written_back(text: str, expected: Named) -> None:
-    assert Named.parse(text) == expected
-    assert Named.parse(str(expected)) == expected
+def test_names_and_options_are_read_and_written_back(text: str, expected: NamedOptions) -> None:
+    assert NamedOptions.parse(text) == expected
+    assert NamedOptions.parse(str(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ def test_names_and_options_are_read_and_written_back(text: str, expected: Named)
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
-        Named.parse(text)
+        NamedOptions.parse(text)
 
 
 def test_commas_within_parentheses_do_not_separate() -> None:
-    assert split("PReLU, NEAAF(side=both,gamma=1) per channel,,ELU") == [
+    assert split_list("PReLU, NEAAF(side=both,gamma=1) per channel,,ELU") == [
         "PReLU",
         "NEAAF(side=both,gamma=1) per channel",
         "ELU",

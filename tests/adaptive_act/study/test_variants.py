@@ -6,7 +6,7 @@ from adaptive_act import NEAAF, PWLU, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import StudyError
 from adaptive_act.plain import PLAIN
-from adaptive_act.study.variants import Variant, place
+from adaptive_act.study.variants import Variant, place_variant
 
 X = torch.randn(16, 6, generator=torch.Generator().manual_seed(0))
 
@@ -40,7 +40,7 @@ def test_what_names_no_activation_is_refused(text: str) -> None:
 
 
 def test_one_with_a_fixed_point_starts_where_the_baseline_is() -> None:
-    placed = place(network(), "ReLU", Variant.parse("NEAAF(side=both, gamma=0.5)"), X)
+    placed = place_variant(network(), "ReLU", Variant.parse("NEAAF(side=both, gamma=0.5)"), X)
     assert placed.at_fixed_point
     assert placed.parameters_added == 2
     assert torch.equal(placed.model(X), network()(X))
@@ -50,7 +50,7 @@ def test_one_with_a_fixed_point_starts_where_the_baseline_is() -> None:
 
 
 def test_one_without_starts_at_its_own_values_with_the_same_weights() -> None:
-    placed = place(network(), "ReLU", Variant.parse("PELU"), X)
+    placed = place_variant(network(), "ReLU", Variant.parse("PELU"), X)
     assert not placed.at_fixed_point
     assert not torch.equal(placed.model(X), network()(X))
     assert torch.equal(placed.model.get_parameter("0.weight"), network().get_parameter("0.weight"))
@@ -58,7 +58,7 @@ def test_one_without_starts_at_its_own_values_with_the_same_weights() -> None:
 
 def test_what_depends_on_the_range_of_the_data_is_placed_by_it() -> None:
     model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2))
-    placed = place(model, "Tanh", Variant.parse("PWLU"), 100 * X)
+    placed = place_variant(model, "Tanh", Variant.parse("PWLU"), 100 * X)
     (activation,) = named_activations(placed.model).values()
     assert isinstance(activation, PWLU)
     reached = model[0](100 * X).detach().std(correction=0)
@@ -68,7 +68,7 @@ def test_what_depends_on_the_range_of_the_data_is_placed_by_it() -> None:
 
 
 def test_per_channel_and_frozen_are_what_they_say() -> None:
-    placed = place(network(), "ReLU", Variant.parse("PReLU per channel frozen"), X)
+    placed = place_variant(network(), "ReLU", Variant.parse("PReLU per channel frozen"), X)
     assert placed.parameters_added == 5
     (activation,) = named_activations(placed.model).values()
     assert not any(parameter.requires_grad for parameter in activation.parameters())

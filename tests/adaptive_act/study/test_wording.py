@@ -3,30 +3,30 @@ from dataclasses import replace
 
 import pytest
 
-from adaptive_act.study.cost import Cost, VariantCost
-from adaptive_act.study.data import load
-from adaptive_act.study.plan import run_spec
-from adaptive_act.study.results import Results, gather
+from adaptive_act.study.cost import Costs, VariantCost
+from adaptive_act.study.data import load_dataset
+from adaptive_act.study.plan import make_run_spec
+from adaptive_act.study.results import Results, gather_results
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.statistics import Mean
 from adaptive_act.study.train import Curves
-from adaptive_act.study.wording import headline, points
+from adaptive_act.study.wording import format_points, summarise_answer
 from tests.adaptive_act.study.models import plan
 
 BASE = (0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90, 0.91)
 
 
-def found(accuracies: Mapping[str, Sequence[float]], cost: Cost | None = None) -> Results:
+def found(accuracies: Mapping[str, Sequence[float]], cost: Costs | None = None) -> Results:
     """The results of runs with these accuracies, the baseline's being BASE."""
     asked = plan(*accuracies, seeds=len(BASE))
-    data = load(asked.data)
+    data = load_dataset(asked.data)
     runs = {}
     for variant, values in {"ReLU": BASE, **accuracies}.items():
         added = 0 if variant in ("ReLU", "ELU") else 2
         for seed, accuracy in enumerate(values):
             result = RunResult(variant, seed, accuracy, 0.1, 0.05, None, 0, True, 200, added, Curves())
-            runs[run_spec(asked, data.digest, variant, seed).key] = result
-    return gather(asked, data, runs, {}, cost or {})
+            runs[make_run_spec(asked, data.digest, variant, seed).key] = result
+    return gather_results(asked, data, runs, {}, cost or {})
 
 
 def shifted(by: float) -> list[float]:
@@ -34,7 +34,7 @@ def shifted(by: float) -> list[float]:
 
 
 def test_what_is_better_on_every_seed_pays() -> None:
-    pays, sure, cost = headline(found({"PReLU": shifted(0.02), "Swish": shifted(-0.02), "ABU": BASE}))
+    pays, sure, cost = summarise_answer(found({"PReLU": shifted(0.02), "Swish": shifted(-0.02), "ABU": BASE}))
     assert pays.startswith("Does it pay? Yes, on these data: 1 of 3 activations is more accurate than ReLU")
     assert "PReLU by +2.0" in pays
     assert "8 paired runs, by an exact sign-flip test" in sure
@@ -54,12 +54,12 @@ def test_what_is_better_on_every_seed_pays() -> None:
     ],
 )
 def test_what_is_not_better_does_not_pay(variants: dict[str, Sequence[float]], words: str) -> None:
-    assert words in headline(found(variants))[0]
+    assert words in summarise_answer(found(variants))[0]
 
 
 def test_an_effect_however_large_cannot_be_shown_by_too_few_seeds() -> None:
     names = ("PReLU", "ABU", "Swish", "PELU", "NEAAF", "Snake", "ELU")
-    pays = headline(found(dict.fromkeys(names, shifted(0.05))))[0]
+    pays = summarise_answer(found(dict.fromkeys(names, shifted(0.05))))[0]
     assert "cannot be shown with 8 seeds" in pays
     assert "corrected for 7 comparisons" in pays
 
@@ -71,15 +71,15 @@ def test_costs_are_said_with_the_slowest() -> None:
         "PReLU": replace(one, training_step=Mean(1.2, 1.1, 1.3, 9)),
         "ELU": replace(one, training_step=Mean(1.5, 1.4, 1.6, 9), latency=None, not_measured="no file"),
     }
-    words = headline(found({"PReLU": BASE, "ELU": BASE}, cost))[2]
+    words = summarise_answer(found({"PReLU": BASE, "ELU": BASE}, cost))[2]
     assert "a training step 1.20 to 1.50 times (ELU) as long" in words
     assert "a prediction by the exported file 1.00 times as long" in words
 
 
 def test_plain_activations_add_nothing() -> None:
-    assert "What does it cost? No parameters more." in headline(found({"ELU": BASE}))[2]
+    assert "What does it cost? No parameters more." in summarise_answer(found({"ELU": BASE}))[2]
 
 
 def test_differences_are_points_with_signs() -> None:
-    assert points(Mean(0.0125, -0.001, 0.026, 5)) == "+1.25 (-0.10 to +2.60)"
-    assert points(Mean(-0.01, float("nan"), float("nan"), 1)) == "-1.00"
+    assert format_points(Mean(0.0125, -0.001, 0.026, 5)) == "+1.25 (-0.10 to +2.60)"
+    assert format_points(Mean(-0.01, float("nan"), float("nan"), 1)) == "-1.00"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import MPELU, PReLU, ScaledGELU, SwapError, load, named_activations, save, swap
-from adaptive_act.swapping.rewrite import rewrite
+from adaptive_act.swapping.rewrite import rewrite_methods
 from tests.adaptive_act import models
 
 VECTOR = torch.randn(16, 4, generator=torch.Generator().manual_seed(1))
@@ -105,5 +105,5 @@ def test_it_comes_back_from_a_checkpoint(kind: type[nn.Module], tmp_path: Path) 
 def test_a_place_that_is_not_there_is_refused(place: str, name: str, replaced: str, message: str) -> None:
     model = models.Methods()
     with pytest.raises(SwapError, match=message):
-        rewrite(model, {place: (name, replaced)})
+        rewrite_methods(model, {place: (name, replaced)})
     assert type(model) is models.Methods

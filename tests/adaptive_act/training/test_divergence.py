@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from adaptive_act.training.divergence import GRADIENT, LOSS, Options, Watch
+from adaptive_act.training.divergence import GRADIENT, LOSS, DivergenceDetector, Options
 
 OPTIONS = Options(settle=5, patience=3)
 
 
-def judged(losses: list[float], watch: Watch | None = None) -> list[str]:
-    watch = watch or Watch(OPTIONS)
+def judged(losses: list[float], watch: DivergenceDetector | None = None) -> list[str]:
+    watch = watch or DivergenceDetector(OPTIONS)
     found = [watch.judge({LOSS: loss}) for loss in losses]
     return ["fine" if alarm is None else "certain" if alarm.certain else "maybe" for alarm in found]
 
@@ -26,7 +26,7 @@ def test_a_loss_far_above_its_median_is_certain_after_some_steps_in_a_row() -> N
 
 
 def test_a_single_outlier_is_forgiven_and_forgotten() -> None:
-    watch = Watch(OPTIONS)
+    watch = DivergenceDetector(OPTIONS)
     assert judged([1.0] * 5 + [9.0, 9.0, 1.0, 9.0, 9.0, 1.0], watch)[5:] == ["maybe", "maybe", "fine"] * 2
     assert 9.0 not in watch.state_dict()["normal"][LOSS]
 
@@ -50,7 +50,7 @@ def test_a_negative_loss_has_a_limit_above_it() -> None:
 
 
 def test_each_signal_has_its_own_normal() -> None:
-    watch = Watch(OPTIONS)
+    watch = DivergenceDetector(OPTIONS)
     for _ in range(5):
         watch.judge({LOSS: 1.0, GRADIENT: 1000.0, "output of `a`": 0.1})
     assert watch.judge({LOSS: 1.0, GRADIENT: 2000.0, "output of `a`": 0.2}) is None
@@ -61,7 +61,7 @@ def test_each_signal_has_its_own_normal() -> None:
 
 
 def test_a_watch_that_was_saved_judges_as_the_one_before() -> None:
-    watch, resumed = Watch(OPTIONS), Watch(OPTIONS)
+    watch, resumed = DivergenceDetector(OPTIONS), DivergenceDetector(OPTIONS)
     judged([1.0, 1.2, 0.9, 1.1, 1.0, 9.0], watch)
     resumed.load_state_dict(watch.state_dict())
     assert judged([9.0, 9.0, 1.0], resumed) == judged([9.0, 9.0, 1.0], watch) == ["maybe", "certain", "fine"]

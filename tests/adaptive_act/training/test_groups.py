@@ -6,7 +6,7 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, parameter_groups
 from adaptive_act.training import learned_parameters
-from adaptive_act.training.groups import activation_groups
+from adaptive_act.training.groups import find_activation_groups
 
 
 def _model() -> nn.Module:
@@ -56,4 +56,4 @@ def test_the_activations_groups_are_found_by_name_then_by_content() -> None:
     others = list(model.get_submodule("0").parameters())
     unnamed = torch.optim.SGD([{"params": others, "lr": 0.1}, {"params": learned, "lr": 0.1}])
     without = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
-    assert [activation_groups(model, each) for each in (named, unnamed, without)] == [[1], [1], []]
+    assert [find_activation_groups(model, each) for each in (named, unnamed, without)] == [[1], [1], []]

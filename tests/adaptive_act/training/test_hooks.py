@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import PELU, named_activations
-from adaptive_act.training.hooks import Taps
+from adaptive_act.training.hooks import ActivationHooks
 
 
 class Heard:
@@ -17,7 +17,7 @@ class Heard:
 
     def __init__(self, model: nn.Module) -> None:
         self.layers: list[str] = []
-        self.taps = Taps(model, self.read)
+        self.taps = ActivationHooks(model, self.read)
 
     def read(self, layer: str, x: Tensor, output: Tensor) -> None:
         assert not x.requires_grad

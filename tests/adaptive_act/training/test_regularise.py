@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from adaptive_act import ABU, ACTIVATIONS, NEAAF, PELU, Activation, Learned, PReLU, Snake, Swish
 from adaptive_act.training import CurvatureBound, Pull, SlopeBound
-from adaptive_act.training.regularise import _derivative
+from adaptive_act.training.regularise import _differentiate
 
 SMOOTH_ENOUGH = [kind for kind in ACTIVATIONS.values() if kind.elementwise]
 
@@ -75,7 +75,7 @@ def test_derivatives_are_those_of_the_curve_and_reach_the_parameters(
         for parameter in activation.parameters():
             parameter.add_(0.1 * torch.rand_like(parameter))
     points = torch.linspace(-2.93, 2.89, 23, dtype=torch.float64)
-    derivative = _derivative(activation, points, order)
+    derivative = _differentiate(activation, points, order)
     step = 1e-4
     below, here, above = (activation.curve(points + shift)[0] for shift in (-step, 0, step))
     expected = (above - below) / (2 * step) if order == 1 else (above - 2 * here + below) / step**2

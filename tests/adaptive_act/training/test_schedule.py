@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
 from adaptive_act import NEAAF, PReLU, named_activations, swap
 from adaptive_act.training import Freeze, GammaRamp, Schedule, Schedules, WarmUp, learned_parameters
-from adaptive_act.training.schedule import Rate
+from adaptive_act.training.schedule import RateFactor
 from tests.adaptive_act.training.runs import backward, batches, cubic, network, optimizer_of
 
 RATE = 1e-2
@@ -191,7 +191,7 @@ def stepped(factors: list[float], schedule: Callable[[Optimizer], LRScheduler]) 
     optimizer = SGD([parameter], lr=1.0)
     scheduler = schedule(optimizer)
     for factor in factors:
-        Rate(optimizer, [0]).factor = factor
+        RateFactor(optimizer, [0]).factor = factor
     places = [0.0]
     for _ in range(3):
         parameter.grad = torch.ones_like(parameter)
@@ -220,7 +220,7 @@ def test_factors_multiply_what_a_scheduler_gives_and_leave_it_to_it(
 def test_a_closed_factor_acts_no_more() -> None:
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = SGD([parameter], lr=1.0)
-    rate = Rate(optimizer, [0])
+    rate = RateFactor(optimizer, [0])
     rate.factor = 0.5
     rate.close()
     parameter.grad = torch.ones(1)
@@ -230,7 +230,7 @@ def test_a_closed_factor_acts_no_more() -> None:
 
 def test_a_step_that_an_error_broke_off_leaves_no_lowered_rate_behind() -> None:
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    rate = Rate(optimizer, [0])
+    rate = RateFactor(optimizer, [0])
     rate.factor = 0.5
 
     def fails() -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats import read
+from adaptive_act.study.formats import read_dataset
 from adaptive_act.study.formats.cifar_pickle import MOST_MEMO
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 3072), np.uint8)
@@ -36,7 +36,7 @@ def pickled(folder: Path) -> None:
 @pytest.mark.parametrize("written", [binary, pickled])
 def test_batches_are_joined_and_read_in_their_order(written: Callable[[Path], None], tmp_path: Path) -> None:
     written(tmp_path)
-    found = read(str(tmp_path))
+    found = read_dataset(str(tmp_path))
     assert found.train.samples.shape == (8, 3, 32, 32)
     assert np.array_equal(found.train.samples[1].reshape(-1), PIXELS[1])
     assert found.train.labels.tolist() == LABELS * 2
@@ -49,7 +49,7 @@ def test_every_protocol_that_could_have_written_a_batch_is_read(protocol: int, t
     pickled(tmp_path)
     batch = {"labels": LABELS, "data": PIXELS}
     (tmp_path / "data_batch_1").write_bytes(pickle.dumps(batch, protocol=protocol))
-    assert np.array_equal(read(str(tmp_path)).train.samples[0].reshape(-1), PIXELS[0])
+    assert np.array_equal(read_dataset(str(tmp_path)).train.samples[0].reshape(-1), PIXELS[0])
 
 
 class Command:
@@ -86,7 +86,7 @@ def test_a_hostile_or_foreign_pickle_is_refused_and_does_nothing(
     pickled(tmp_path)
     (tmp_path / "data_batch_1").write_bytes(content)
     with pytest.raises(DataError, match="data_batch_1"):
-        read(str(tmp_path))
+        read_dataset(str(tmp_path))
     assert not (tmp_path / "owned").exists()
 
 
@@ -102,7 +102,7 @@ def test_it_is_refused_for_what_it_tries(name: str, words: str, tmp_path: Path) 
     pickled(tmp_path)
     (tmp_path / "data_batch_1").write_bytes(HOSTILE[name])
     with pytest.raises(DataError, match=words):
-        read(str(tmp_path))
+        read_dataset(str(tmp_path))
 
 
 def test_the_hostile_pickle_would_have_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +121,11 @@ def test_a_binary_batch_consists_of_whole_records(size: int, tmp_path: Path) -> 
     binary(tmp_path)
     (tmp_path / "data_batch_1.bin").write_bytes(b"\0" * size)
     with pytest.raises(DataError, match="whole records"):
-        read(str(tmp_path))
+        read_dataset(str(tmp_path))
 
 
 def test_a_label_beyond_the_classes_is_refused(tmp_path: Path) -> None:
     binary(tmp_path)
     (tmp_path / "data_batch_1.bin").write_bytes(b"\x0a" + b"\0" * 3072)
     with pytest.raises(DataError, match="labels below"):
-        read(str(tmp_path))
+        read_dataset(str(tmp_path))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats import idx, read
+from adaptive_act.study.formats import idx, read_dataset
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2], np.uint8)
@@ -44,7 +44,7 @@ def dotted(path: Path, content: bytes) -> None:
 def test_a_folder_is_read_in_each_spelling(folder: Path, spelled: Callable[[Path, bytes], None]) -> None:
     for path in list(folder.iterdir()):
         spelled(path, path.read_bytes())
-    found = read(str(folder))
+    found = read_dataset(str(folder))
     assert np.array_equal(found.train.samples, IMAGES[:, None])
     assert np.array_equal(found.train.labels, LABELS)
     assert found.test is not None
@@ -67,7 +67,7 @@ def test_a_folder_is_read_in_each_spelling(folder: Path, spelled: Callable[[Path
 def test_a_damaged_or_lying_file_is_refused_by_name(folder: Path, content: bytes, words: str) -> None:
     (folder / idx.TRAIN_IMAGES).write_bytes(content)
     with pytest.raises(DataError, match=words) as caught:
-        read(str(folder))
+        read_dataset(str(folder))
     assert idx.TRAIN_IMAGES in str(caught.value)
 
 
@@ -76,10 +76,10 @@ def test_a_zipped_file_cannot_stand_for_more_than_deflate_can_squeeze(folder: Pa
     lying = struct.pack(">HBB3I", 0, 8, 3, 60000, 28, 28)
     (folder / f"{idx.TRAIN_IMAGES}.gz").write_bytes(gzip.compress(lying))
     with pytest.raises(DataError, match="at most"):
-        read(str(folder))
+        read_dataset(str(folder))
 
 
 def test_a_missing_companion_is_named(folder: Path) -> None:
     (folder / idx.TEST_LABELS).unlink()
     with pytest.raises(DataError, match=idx.TEST_LABELS):
-        read(str(folder))
+        read_dataset(str(folder))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats import read
+from adaptive_act.study.formats import read_dataset
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 5, 4), np.uint8)
 COLOUR_LAST = np.random.default_rng(1).integers(0, 256, (6, 5, 4, 3), np.uint8)
@@ -26,7 +26,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 )
 def test_samples_of_each_layout_are_read(given: np.ndarray, expected: np.ndarray, tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "own.npz", x=given, y=LABELS)
-    found = read(str(tmp_path / "own.npz"))
+    found = read_dataset(str(tmp_path / "own.npz"))
     assert found.train.samples.dtype == expected.dtype
     assert np.array_equal(found.train.samples, expected)
     assert found.test is None
@@ -35,7 +35,7 @@ def test_samples_of_each_layout_are_read(given: np.ndarray, expected: np.ndarray
 
 def test_test_samples_are_read_where_they_are_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x_train=GREY, y_train=LABELS[:, None], x_test=GREY[:2], y_test=LABELS[:2])
-    found = read(str(tmp_path / "own.npz"))
+    found = read_dataset(str(tmp_path / "own.npz"))
     assert found.test is not None
     assert np.array_equal(found.test.samples, GREY[:2, None])
     assert np.array_equal(found.train.labels, LABELS)
@@ -62,7 +62,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_arrays_that_cannot_be_meant_are_refused(arrays: dict[str, Any], words: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", allow_pickle=True, **arrays)
     with pytest.raises(DataError, match=words):
-        read(str(tmp_path / "own.npz"))
+        read_dataset(str(tmp_path / "own.npz"))
 
 
 def test_a_header_that_asks_for_more_than_is_there_is_refused_before_memory_is_spent(tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_a_header_that_asks_for_more_than_is_there_is_refused_before_memory_is_s
         archive.writestr("x.npy", header.getvalue())
         archive.writestr("y.npy", header.getvalue())
     with pytest.raises(DataError, match="asks for"):
-        read(str(tmp_path / "own.npz"))
+        read_dataset(str(tmp_path / "own.npz"))
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "own.npz").write_text("no archive")
     with pytest.raises(DataError, match=r"own\.npz"):
-        read(str(tmp_path / "own.npz"))
+        read_dataset(str(tmp_path / "own.npz"))

@@ -8,13 +8,12 @@ import numpy as np
 
 from adaptact.text import escape_line
 from adaptive_act.explain.arrays import Numbers, Pixels
-from adaptive_act.explain.wording import share
+from adaptive_act.explain.wording import format_share
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
 
 # Okabe & Ito's colours are told apart by the colour-blind; the dashes tell them apart in grey print.
 LEARNED, START = "#0072B2", "#7F7F7F"
@@ -22,17 +21,16 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 STYLES = ("-", "--", "-.", ":")
 FAINT = "#CCCCCC"
 HISTOGRAM = "#B8C4CE"
-
 COLUMNS = 4
 WIDTH = 3.3
 """Inches of a panel with its margins."""
-MOST_WORDS = 48
+LONGEST_SUBTITLE = 48
 """Letters that fit below a panel's name."""
 _NARROWEST = 2
 """Columns that a legend needs."""
 MOST_LINES = 32
 """Channels that are drawn as a line each; more become bands."""
-_LONGEST = 34
+LONGEST_TITLE = 34
 _LEFT, _RIGHT, _TOP, _GAP, _BOTTOM, _HEAD = 0.62, 0.1, 0.45, 0.16, 0.42, 0.32
 
 
@@ -44,7 +42,7 @@ class Grid:
     panels: tuple[tuple["Axes", ...], ...]
 
 
-def grid(count: int, heights: Sequence[float], columns: int = COLUMNS) -> Grid:
+def make_grid(count: int, heights: Sequence[float], columns: int = COLUMNS) -> Grid:
     """An empty grid of `count` panels with parts of these heights in inches, and room above for a legend.
 
     Places are set in inches rather than found by matplotlib, which takes minutes for fifty layers.
@@ -61,13 +59,13 @@ def grid(count: int, heights: Sequence[float], columns: int = COLUMNS) -> Grid:
     return Grid(
         figure,
         tuple(
-            tuple(_parts(figure, WIDTH * column, size[1] - _HEAD - panel * row, heights))
+            tuple(_add_axes(figure, WIDTH * column, size[1] - _HEAD - panel * row, heights))
             for row, column in places
         ),
     )
 
 
-def _parts(figure: "Figure", left: float, top: float, heights: Sequence[float]) -> Iterator["Axes"]:
+def _add_axes(figure: "Figure", left: float, top: float, heights: Sequence[float]) -> Iterator["Axes"]:
     width, height = figure.get_size_inches()
     first: Axes | None = None
     top -= _TOP
@@ -85,7 +83,7 @@ def _parts(figure: "Figure", left: float, top: float, heights: Sequence[float]) 
         yield axes
 
 
-def family(panel: "Axes", points: Numbers, curves: Numbers, colour: str) -> None:
+def draw_channels(panel: "Axes", points: Numbers, curves: Numbers, colour: str) -> None:
     """One line; a thin line for each channel; or, for many channels, the median and the bands around it."""
     if len(curves) == 1:
         panel.plot(points, curves[0], color=colour, linewidth=2.0)
@@ -99,13 +97,13 @@ def family(panel: "Axes", points: Numbers, curves: Numbers, colour: str) -> None
         panel.plot(points, middle, color=colour, linewidth=1.6)
 
 
-def zero_lines(panel: "Axes") -> None:
+def draw_zero_lines(panel: "Axes") -> None:
     """Where x and y are zero."""
     panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
     panel.axvline(0, color=FAINT, linewidth=0.7, zorder=0)
 
 
-def fit_text(text: str, longest: int = _LONGEST) -> str:
+def fit_text(text: str, longest: int = LONGEST_TITLE) -> str:
     """The text in one line, escaped, without its middle where it is too long; no part of it is a formula."""
     kept = (longest - 1) // 2
     short = text if len(text) <= longest else f"{text[:kept]}…{text[-kept:]}"
@@ -116,14 +114,14 @@ def add_title(panel: "Axes", name: str, second: str) -> None:
     """The layer's name in bold over a line of its own."""
     for text, points, size, weight in (
         (fit_text(name), 15, 8.5, "bold"),
-        (fit_text(second, MOST_WORDS), 4, 7, "normal"),
+        (fit_text(second, LONGEST_SUBTITLE), 4, 7, "normal"),
     ):
         panel.annotate(
             text, (0, 1), (0, points), "axes fraction", "offset points", fontsize=size, fontweight=weight
         )
 
 
-def histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: float) -> None:
+def draw_histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: float) -> None:
     """The share of the inputs [n] between the edges [n + 1], and in words the share below 0."""
     strip.stairs(100 * shares, edges, fill=True, color=HISTOGRAM)
     strip.axvline(0, color="#888888", linewidth=0.7)
@@ -131,7 +129,7 @@ def histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: float)
     strip.set_ylim(bottom=0)
     strip.locator_params(axis="y", nbins=2)
     strip.annotate(
-        f"{share(below_zero)} of inputs below 0",
+        f"{format_share(below_zero)} of inputs below 0",
         (1, 1),
         (0, 2),
         "axes fraction",
@@ -142,7 +140,7 @@ def histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: float)
     )
 
 
-def nothing_reached(strip: "Axes") -> None:
+def mark_unreached(strip: "Axes") -> None:
     """Says so where a histogram would be."""
     strip.text(
         0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
@@ -150,7 +148,7 @@ def nothing_reached(strip: "Axes") -> None:
     strip.set_yticks([])
 
 
-def legend(figure: "Figure", entries: Sequence["Artist"]) -> None:
+def add_legend(figure: "Figure", entries: Sequence["Artist"]) -> None:
     """One legend for the whole figure, at its top left."""
     height = figure.get_size_inches()[1]
     figure.legend(
@@ -165,7 +163,7 @@ def legend(figure: "Figure", entries: Sequence["Artist"]) -> None:
     )
 
 
-def pixels(figure: "Figure", dpi: int = 120) -> Pixels:
+def render_pixels(figure: "Figure", dpi: int = 120) -> Pixels:
     """The figure as drawn, [height, width, 4]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
 
@@ -175,7 +173,7 @@ def pixels(figure: "Figure", dpi: int = 120) -> Pixels:
     return np.asarray(canvas.buffer_rgba()).copy()  # type: ignore[no-untyped-call]
 
 
-def stacked(drawn: Sequence[Pixels]) -> Pixels:
+def stack_pictures(drawn: Sequence[Pixels]) -> Pixels:
     """The pictures one below the other, on white."""
     width = max(picture.shape[1] for picture in drawn)
     rows = [np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in drawn]

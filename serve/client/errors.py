@@ -29,6 +29,7 @@ class ClientError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
+        self.hint: str | None = None
 
 
 class InvalidAddressError(ClientError):

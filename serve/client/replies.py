@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Never, TypeAlias
 
 from serve.client.errors import InvalidReplyError
 from serve.engine.signature import Array
+from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -128,23 +129,18 @@ class ModelState:
 
 
 @dataclass(frozen=True, slots=True)
-class Duration:
-    """How often something was done, and how long that took in all, in nanoseconds."""
+class ModelStatistics(VersionStatistics):
+    """What a version of a model has done since it was loaded; zeros where the server does not say."""
 
-    count: int
-    ns: int
+    @property
+    def last_inference_ms(self) -> int:
+        """When it last ran, in milliseconds since 1970; 0 for never."""
+        return self.last_inference
 
-
-@dataclass(frozen=True, slots=True)
-class ModelStatistics:
-    """What a version of a model has done since it was loaded; `durations` by the protocol's names."""
-
-    name: str
-    version: str
-    last_inference_ms: int
-    inference_count: int
-    execution_count: int
-    durations: Mapping[str, Duration]
+    @property
+    def durations(self) -> Mapping[str, Duration]:
+        """The requests and their stages by the protocol's names."""
+        return {field.name: getattr(self.inference_stats, field.name) for field in fields(InferStatistics)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +193,17 @@ def read_model_state(reply: JsonObject) -> ModelState:
 
 def read_model_statistics(reply: JsonObject) -> ModelStatistics:
     """One entry of `GET /v2/models/stats`."""
-    durations = reply.object("inference_stats")
     return ModelStatistics(
-        reply.text("name"),
-        reply.text("version", ""),
-        reply.whole("last_inference", 0),
-        reply.whole("inference_count", 0),
-        reply.whole("execution_count", 0),
-        {name: _read_duration(durations.object(name)) for name in durations.plain()},
+        name=reply.text("name"),
+        version=reply.text("version", ""),
+        last_inference=reply.whole("last_inference", 0),
+        inference_count=reply.whole("inference_count", 0),
+        execution_count=reply.whole("execution_count", 0),
+        inference_stats=InferStatistics(**_read_durations(reply.object("inference_stats"), InferStatistics)),
+        batch_stats=[
+            BatchStatistics(batch.whole("batch_size", 0), **_read_durations(batch, BatchStatistics))
+            for batch in reply.objects("batch_stats")
+        ],
     )
 
 
@@ -217,5 +216,7 @@ def _read_tensor(reply: JsonObject) -> TensorMetadata:
     return TensorMetadata(reply.text("name"), reply.text("datatype"), reply.wholes("shape"))
 
 
-def _read_duration(reply: JsonObject) -> Duration:
-    return Duration(reply.whole("count", 0), reply.whole("ns", 0))
+def _read_durations(reply: JsonObject, kind: type[InferStatistics | BatchStatistics]) -> dict[str, Duration]:
+    """The durations among the record's fields; zeros for those that the server does not have."""
+    durations = {field.name: reply.object(field.name) for field in fields(kind) if field.type is Duration}
+    return {name: Duration(value.whole("count", 0), value.whole("ns", 0)) for name, value in durations.items()}

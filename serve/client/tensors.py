@@ -10,9 +10,9 @@ import numpy as np
 from serve.client.errors import InvalidInputError, InvalidReplyError
 from serve.client.replies import Json, JsonObject
 from serve.engine.datatypes import BFLOAT16, BY_DTYPE, BY_NAME, DATATYPES, Datatype
-from serve.engine.errors import MalformedRequestError, listed, quoted
+from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array
-from serve.protocol.binary import from_binary, shaped, to_binary
+from serve.protocol.binary import from_binary, reshape, to_binary
 
 Encoding = Literal["binary", "json"]
 MAX_RANK = 32
@@ -55,7 +55,7 @@ def convert_dtype(name: str, array: Array) -> Array:
     if array.dtype.kind in "US":
         return array.astype(np.object_)
     if array.dtype.kind == "O" and not all(isinstance(value, str | bytes) for value in array.flat):
-        raise InvalidInputError(f"input {quoted(name)} has dtype `object` and holds other than texts")
+        raise InvalidInputError(f"input {quote(name)} has dtype `object` and holds other than texts")
     # The dtype of the ml_dtypes package, which torch and JAX use too; its bits are those of ours.
     if array.dtype.name == "bfloat16":
         return np.ascontiguousarray(array).view(BFLOAT16).reshape(array.shape)
@@ -63,8 +63,8 @@ def convert_dtype(name: str, array: Array) -> Array:
         array = array.astype(array.dtype.newbyteorder("<"))
     if array.dtype not in BY_DTYPE:
         raise InvalidInputError(
-            f"input {quoted(name)} has dtype `{array.dtype}`, which the protocol does not have; "
-            f"it has {listed([datatype.name for datatype in DATATYPES])}"
+            f"input {quote(name)} has dtype `{array.dtype}`, which the protocol does not have; "
+            f"it has {quote_names([datatype.name for datatype in DATATYPES])}"
         )
     return array
 
@@ -76,18 +76,16 @@ def read_tensors(entries: Iterator[JsonObject], tail: memoryview, kind: str) -> 
         name = entry.text("name")
         datatype, shape = _find_datatype(name, entry.text("datatype")), entry.wholes("shape")
         if len(shape) > MAX_RANK or any(size < 0 for size in shape):
-            raise InvalidReplyError(
-                f"{kind} {quoted(name)} has no possible shape: `{list(shape)[:MAX_RANK]}`"
-            )
+            raise InvalidReplyError(f"{kind} {quote(name)} has no possible shape: `{list(shape)[:MAX_RANK]}`")
         try:
             if "data" in entry:
                 values = array_from_json(entry.values("data"), datatype)
-                arrays[name] = shaped(name, values.reshape(-1), shape, kind)
+                arrays[name] = reshape(name, values.reshape(-1), shape, kind)
             else:
                 size = entry.object("parameters").whole(SIZE)
                 if not 0 <= size <= len(tail):
                     raise InvalidReplyError(
-                        f"{kind} {quoted(name)} has `{size}` bytes, but `{len(tail)}` are left in the reply"
+                        f"{kind} {quote(name)} has `{size}` bytes, but `{len(tail)}` are left in the reply"
                     )
                 arrays[name] = from_binary(name, tail[:size], datatype, shape, kind)
                 tail = tail[size:]
@@ -121,16 +119,16 @@ def join_message(head: Mapping[str, Json], tensors: MessageTensors) -> tuple[byt
 
 def _list_values(name: str, array: Array) -> list[Json]:
     if array.dtype == BFLOAT16:
-        raise InvalidInputError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
+        raise InvalidInputError(f"input {quote(name)}: BF16 has no JSON form; send it in binary")
     values: list[Json] = array.reshape(-1).tolist()
     if any(isinstance(value, bytes) for value in values):
         raise InvalidInputError(
-            f"input {quoted(name)} holds bytes, which JSON cannot carry; send it in binary"
+            f"input {quote(name)} holds bytes, which JSON cannot carry; send it in binary"
         )
     return values
 
 
 def _find_datatype(tensor: str, name: str) -> Datatype:
     if name not in BY_NAME:
-        raise InvalidReplyError(f"tensor {quoted(tensor)} has an unknown datatype {quoted(name)}")
+        raise InvalidReplyError(f"tensor {quote(tensor)} has an unknown datatype {quote(name)}")
     return BY_NAME[name]

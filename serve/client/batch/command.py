@@ -1,16 +1,21 @@
 """`adaptact-predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
-import json
 import ssl
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Never
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adaptact import exit_codes
+from adaptact.console import messages
+from adaptact.errors import AdaptactError
+from adaptact.exit_codes import FAILED, WRONG_USE
+from adaptact.options import AsJson
+from adaptact.output import print_json, print_lines
+from adaptact.progress import count_bar
 from serve.client.batch.run import PredictionRequest, PredictionSummary, journal_path, predict_file
 from serve.client.errors import (
     ClientError,
@@ -23,8 +28,12 @@ from serve.client.retry import Retry
 from serve.client.synchronous import Client
 from serve.client.transport import Transport
 
-FAILED = 1
-WRONG_USE = 2
+EXIT_CODES: Mapping[type[Exception], int] = {
+    ClientError: FAILED,
+    InvalidFileError: WRONG_USE,
+    InvalidAddressError: WRONG_USE,
+    InvalidHeaderError: WRONG_USE,
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -70,9 +79,7 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     restart: Annotated[
         bool, typer.Option("--restart", help="Ask about every row again, whatever an earlier run kept.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON, and no progress.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask a server for its model's answers to every row of a file.
 
@@ -83,35 +90,24 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     began = time.monotonic()
     try:
         transport = Transport(tls=_read_certificates(ca), connections=parallel)
-        with Client(
-            url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
-        ) as client:
-            done = _run(client, request, quiet=as_json)
-    except (InvalidFileError, InvalidAddressError, InvalidHeaderError) as error:
-        _fail(str(error), "`adaptact-predict --help` explains each argument", WRONG_USE)
+        with (
+            Client(
+                url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
+            ) as client,
+            count_bar(messages(quiet=as_json), "rows") as on_progress,
+        ):
+            summary = predict_file(client, request, on_progress)
     except ClientError as error:
-        _fail(str(error), _hint_at_journal(output, error), FAILED)
+        error.hint = _hint(error, output)
+        raise
     except KeyboardInterrupt:
-        _fail("interrupted", _hint_at_journal(output), FAILED)
-    _print_summary(done, output, time.monotonic() - began, as_json=as_json)
+        raise AdaptactError("interrupted", _hint_at_journal(output)) from None
+    _print_summary(summary, output, time.monotonic() - began, as_json=as_json)
 
 
-def _run(client: Client, request: PredictionRequest, *, quiet: bool) -> PredictionSummary:
-    console = Console(stderr=True, quiet=quiet)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Without a terminal a bar would be a line for each of its steps.
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("rows", total=None)
-        return predict_file(client, request, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
-def _print_summary(done: PredictionSummary, output: Path, seconds: float, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({**asdict(done), "output": str(output), "seconds": round(seconds, 3)}))
-        return
-    by = f" by version {done.version}" if done.version else ""
-    kept = f", {done.kept} of them in an earlier run" if done.kept else ""
-    typer.echo(f"{output}: {done.rows} rows answered{by} in {seconds:.1f} s{kept}")
+def main() -> None:
+    """Run the command and end the process with its exit code; an error is one line, and a hint below."""
+    exit_codes.run(app, EXIT_CODES)
 
 
 def _read_certificates(ca: Path | None) -> ssl.SSLContext | None:
@@ -123,21 +119,24 @@ def _read_certificates(ca: Path | None) -> ssl.SSLContext | None:
         raise InvalidFileError(f"`{ca}` cannot be read: {error.strerror}") from error
 
 
-def _hint_at_journal(output: Path, error: ClientError | None = None) -> str:
-    if not journal_path(output).exists():
-        return ""
-    if isinstance(error, UnknownModelError):
+def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, as_json: bool) -> None:
+    if as_json:
+        print_json({**asdict(summary), "output": str(output), "seconds": round(seconds, 3)})
+        return
+    version = f" by version {summary.version}" if summary.version else ""
+    kept = f", {summary.kept} of them in an earlier run" if summary.kept else ""
+    print_lines(f"{output}: {summary.rows} rows answered{version} in {seconds:.1f} s{kept}")
+
+
+def _hint(error: ClientError, output: Path) -> str | None:
+    if exit_codes.exit_code(error, EXIT_CODES) == WRONG_USE:
+        return "`adaptact-predict --help` explains each argument"
+    if isinstance(error, UnknownModelError) and journal_path(output).exists():
         return "the answers that are kept are that version's: serve it again, or begin anew with `--restart`"
-    return "the same command goes on with the answers that are kept"
+    return _hint_at_journal(output)
 
 
-def _fail(message: str, hint: str, status: int) -> Never:
-    typer.echo(f"error: {message}", err=True)
-    if hint:
-        typer.echo(f"hint: {hint}", err=True)
-    raise typer.Exit(status)
-
-
-def main() -> None:
-    """Run the command."""
-    app()
+def _hint_at_journal(output: Path) -> str | None:
+    return (
+        "the same command goes on with the answers that are kept" if journal_path(output).exists() else None
+    )

@@ -1,15 +1,13 @@
 """The file of all answers, which appears whole or not at all."""
 
-import contextlib
 import csv
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from adaptact.files import replace_file
 from serve.client.batch.columns import format_rows, list_columns
 from serve.client.errors import InvalidFileError
 from serve.engine.datatypes import BFLOAT16
@@ -17,10 +15,10 @@ from serve.engine.signature import Array
 
 
 def write_results(path: Path, table: Mapping[str, Array]) -> None:
-    """The answers in the form that the file's name says, .npz or .csv; raises `InvalidFileError`."""
+    """The file holds the answers, as .npz or .csv after its name; raises `InvalidFileError`."""
     write = write_csv if path.suffix.lower() == ".csv" else write_npz
     try:
-        with _replace(path) as temporary:
+        with replace_file(path) as temporary:
             write(temporary, {name: _to_storable(array) for name, array in table.items()})
     except OSError as error:
         raise InvalidFileError(f"`{path}` cannot be written: {error.strerror}") from error
@@ -49,24 +47,3 @@ def _to_storable(array: Array) -> Array:
     if array.dtype == BFLOAT16:
         return (np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.str_) if array.dtype.kind == "O" else array
-
-
-@contextlib.contextmanager
-def _replace(path: Path) -> Iterator[Path]:
-    """A new file that takes the path's place once the block ends without an error, on the disk by then."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        yield temporary
-        os.fchmod(descriptor, 0o666 & ~_umask())
-        os.fsync(descriptor)
-        temporary.replace(path)
-    finally:
-        os.close(descriptor)
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

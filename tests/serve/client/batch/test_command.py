@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from serve.client.batch.command import app
+from serve.client.batch.command import main
 from tests.serve import models
 from tests.serve.client.scripted import Answer, said, scripted
 from tests.serve.process import ServerProcess
@@ -102,13 +101,19 @@ def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--ca", "in.npz"], "no certificates"),
     ],
 )
-def test_wrong_use_is_status_2(
-    source: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+def test_wrong_use_ends_with_2(
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(source.parent)
-    done = CliRunner().invoke(app, arguments)
-    assert done.exit_code == 2
-    assert message in " ".join(done.output.split())
+    monkeypatch.setattr(sys, "argv", ["adaptact-predict", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}

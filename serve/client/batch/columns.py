@@ -14,7 +14,8 @@ from serve.client.replies import ModelMetadata, TensorMetadata
 from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.signature import Array
 
-INDEXED = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
+INDEXED_NAME = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
+BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def format_column(name: str, index: Sequence[int]) -> str:
@@ -28,16 +29,16 @@ def list_columns(name: str, shape: Sequence[int]) -> list[str]:
 
 
 def assign_columns(header: Sequence[str], model: ModelMetadata) -> Mapping[str, list[int]]:
-    """Which columns are each input's, in row-major order of their indices; raises `InvalidFileError`.
+    """The positions of each input's columns, in row-major order of their indices; raises `InvalidFileError`.
 
-    Where none is named for an input, and the model has but one, all columns are that one's, as they stand.
+    Where no column is named for the only input of a model, all columns are that input's, in their order.
     """
     names = [spec.name for spec in model.inputs]
-    parts = [_parse_column(each, names) for each in header]
+    parts = [_parse_column(column, names) for column in header]
     named = {name for name, _ in parts}
     if len(names) == 1 and names[0] not in named:
         return {names[0]: list(range(len(header)))}
-    unknown = [each for each, (name, _) in zip(header, parts, strict=True) if name not in names]
+    unknown = [column for column, (name, _) in zip(header, parts, strict=True) if name not in names]
     missing = [name for name in names if name not in named]
     if unknown or missing:
         raise InvalidFileError(
@@ -46,7 +47,7 @@ def assign_columns(header: Sequence[str], model: ModelMetadata) -> Mapping[str, 
         )
     return {
         spec.name: _order_columns(
-            spec, [(index, place) for place, (name, index) in enumerate(parts) if name == spec.name]
+            spec, [(index, position) for position, (name, index) in enumerate(parts) if name == spec.name]
         )
         for spec in model.inputs
     }
@@ -59,58 +60,55 @@ def format_rows(array: Array) -> list[list[str]]:
         return [["true" if value else "false" for value in row] for row in flat]
     if flat.dtype.kind in "iuf":
         # numpy writes the shortest text that gives the same number back in its own precision.
-        written: list[list[str]] = flat.astype(np.str_).tolist()
-        return written
+        texts: list[list[str]] = flat.astype(np.str_).tolist()
+        return texts
     return [[str(value) for value in row] for row in flat.tolist()]
 
 
 def _parse_column(text: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]]:
     """The input's name and the index that a column is named for."""
-    found = None if text in names else INDEXED.fullmatch(text)
-    return (found[1], tuple(map(int, found[2].split(",")))) if found else (text, ())
+    match = None if text in names else INDEXED_NAME.fullmatch(text)
+    return (match[1], tuple(map(int, match[2].split(",")))) if match else (text, ())
 
 
 def _order_columns(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]]) -> list[int]:
-    """The columns' places by their indices, of which each is there once."""
-    places = dict(columns)
-    (often, times), *_ = Counter(index for index, _ in columns).most_common(1)
+    """The columns' positions in the order of their indices; raises `InvalidFileError`."""
+    positions = dict(columns)
+    (index, times), *_ = Counter(index for index, _ in columns).most_common(1)
     if times > 1:
-        raise InvalidFileError(f"the column `{format_column(spec.name, often)}` is there {times} times")
-    if len({len(index) for index in places}) > 1:
+        raise InvalidFileError(f"the column `{format_column(spec.name, index)}` is there {times} times")
+    if len({len(index) for index in positions}) > 1:
         raise InvalidFileError(f"the columns of input `{spec.name}` have indices of different lengths")
-    shape = [max(sizes) + 1 for sizes in zip(*places, strict=True)]
+    shape = [max(sizes) + 1 for sizes in zip(*positions, strict=True)]
     inner = list(spec.shape[1:])
     if len(shape) > 1 and not is_compatible(shape, inner):
         raise InvalidFileError(
             f"the columns of input `{spec.name}` are rows of the shape `{shape}`, it takes `{inner}`"
         )
-    if len(places) != prod(shape):
+    if len(positions) != prod(shape):
         raise InvalidFileError(
-            f"input `{spec.name}` has `{len(places)}` columns, whose indices make rows of the shape "
+            f"input `{spec.name}` has `{len(positions)}` columns, whose indices make rows of the shape "
             f"`{shape}`: some are missing"
         )
-    return [places[index] for index in sorted(places)]
+    return [positions[index] for index in sorted(positions)]
 
 
-def is_compatible(shape: Sequence[int], wanted: Sequence[int]) -> bool:
-    """Whether a tensor of this shape may stand where the other is wanted, whose -1 is any size."""
-    return len(shape) == len(wanted) and all(
-        want in (-1, size) for size, want in zip(shape, wanted, strict=True)
+def is_compatible(shape: Sequence[int], expected: Sequence[int]) -> bool:
+    """Whether the shape is the expected one, whose -1 is any size."""
+    return len(shape) == len(expected) and all(
+        limit in (-1, size) for size, limit in zip(shape, expected, strict=True)
     )
 
 
 def _list_names(names: Iterable[str]) -> str:
-    found = [f"`{name[:100]}`" for name in names]
-    return ", ".join(found[:10]) + (", ..." if len(found) > 10 else "") or "none"
-
-
-TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+    quoted = [f"`{name[:100]}`" for name in names]
+    return ", ".join(quoted[:10]) + (", ..." if len(quoted) > 10 else "") or "none"
 
 
 def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
     """The array in the input's datatype with the same values, floats rounded; raises `InvalidFileError`."""
-    known = BY_NAME.get(spec.datatype)
-    if known is None:
+    datatype = BY_NAME.get(spec.datatype)
+    if datatype is None:
         raise InvalidFileError(
             f"input `{spec.name}` is of `{spec.datatype}`, which this client does not know"
         )
@@ -118,15 +116,15 @@ def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
         raise InvalidFileError(
             f"array `{spec.name}` has the shape `{list(array.shape)}`, the input takes `{list(spec.shape)}`"
         )
-    if array.dtype == known.dtype or known.name in ("BYTES", "BF16"):
+    if array.dtype == datatype.dtype or datatype.name in ("BYTES", "BF16"):
         return _require_texts(spec, array)
-    if not np.can_cast(array.dtype, known.dtype, "same_kind"):
+    if not np.can_cast(array.dtype, datatype.dtype, "same_kind"):
         raise InvalidFileError(
             f"array `{spec.name}` is of `{array.dtype}`, which cannot become the input's `{spec.datatype}`"
         )
     try:
         with np.errstate(over="raise"):
-            cast = array.astype(known.dtype)
+            cast = array.astype(datatype.dtype)
     except FloatingPointError as error:
         raise InvalidFileError(f"array `{spec.name}` has values too large for `{spec.datatype}`") from error
     if array.dtype.kind in "iu" and not _keeps_whole_numbers(array, cast):
@@ -135,17 +133,17 @@ def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
 
 
 def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
-    """The texts as the input's values, each row in the shape that it takes; raises `InvalidFileError`."""
+    """The texts as the input's values, rows in the shape that it takes; raises `InvalidFileError`."""
     width = len(rows[0])
     shape = _infer_row_shape(spec, width)
     dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
     if dtype == BFLOAT16:
         raise InvalidFileError(f"input `{spec.name}` is of `{spec.datatype}`, which a table cannot hold")
-    read = _choose_parser(dtype)
+    parse = _choose_parser(dtype)
     values: list[list[object]] = []
     for number, row in enumerate(rows, start=1):
         try:
-            values.append([read(text) for text in row])
+            values.append([parse(text) for text in row])
         except ValueError as error:
             raise InvalidFileError(
                 f"row {number}: the columns of input `{spec.name}` hold a value that is no "
@@ -155,7 +153,7 @@ def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
 
 
 def _choose_parser(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
-    """What reads a value of the dtype; it raises `ValueError` for a text that is none."""
+    """The parser of the dtype's values; it raises `ValueError` for any other text."""
     if dtype.kind == "b":
         return _parse_bool
     if dtype.kind in "iu":
@@ -164,9 +162,9 @@ def _choose_parser(dtype: np.dtype[np.generic]) -> Callable[[str], object]:
 
 
 def _parse_bool(text: str) -> bool:
-    if text.strip().lower() not in TRUTHS:
+    if text.strip().lower() not in BOOLS:
         raise ValueError(f"`{text[:40]}`")
-    return TRUTHS[text.strip().lower()]
+    return BOOLS[text.strip().lower()]
 
 
 def _parse_int(limits: np.iinfo[np.integer[Any]], text: str) -> int:
@@ -181,23 +179,23 @@ def _parse_float(dtype: np.dtype[np.generic], exact: int, text: str) -> float:
     if -exact < value < exact:
         return value
     with np.errstate(over="ignore"):
-        held = float(dtype.type(value))
-    if isinf(held) and "inf" not in text.lower():
+        rounded = float(dtype.type(value))
+    if isinf(rounded) and "inf" not in text.lower():
         raise ValueError(f"`{text[:40]}` is out of range")
-    if text.strip().lstrip("+-").isdecimal() and int(text) != held:
+    if text.strip().lstrip("+-").isdecimal() and int(text) != rounded:
         raise ValueError(f"`{text[:40]}` is a whole number that it cannot hold")
     return value
 
 
 def _require_plain(text: str) -> str:
-    """The text; Python alone takes `1_0` for ten."""
+    """The text; raises `ValueError` for `1_0`, which only Python reads as ten."""
     if "_" in text:
         raise ValueError(f"`{text[:40]}`")
     return text
 
 
 def _largest_exact(dtype: np.dtype[np.generic]) -> int:
-    """The floats below it, and above its negative, hold every whole number."""
+    """The dtype holds every whole number between this and its negative."""
     return int(2 ** (np.finfo(dtype.name).nmant + 1))
 
 
@@ -207,12 +205,12 @@ def _keeps_whole_numbers(array: Array, cast: Array) -> bool:
         return np.array_equal(cast, array)
     exact = _largest_exact(cast.dtype)
     large = np.greater_equal(array, exact) | np.less_equal(array, -exact)
-    # Python compares a float with a whole number as they are, numpy after it has rounded the one.
+    # Python compares a float with a whole number exactly; numpy rounds the whole number first.
     return bool(cast[large].tolist() == array[large].tolist())
 
 
 def _infer_row_shape(spec: TensorMetadata, width: int) -> list[int]:
-    """The shape of one row with so many values: at most one size that varies is told by them."""
+    """The shape of a row with so many values, from which at most one size of any length follows."""
     if not spec.shape:
         raise InvalidFileError(f"input `{spec.name}` has no dimension for rows")
     inner = list(spec.shape[1:])

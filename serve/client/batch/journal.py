@@ -1,4 +1,4 @@
-"""The answers so far, beside the file that they will become: what was added is there after any end.
+"""The answers so far, in a file beside the result: what was added survives a crash.
 
 A journal is `MAGIC`, the job, then the answers of batches in the order they came, each of them as
 `length, CRC-32, payload`. A record that a killed process or a lost machine left unfinished is at the end,
@@ -29,9 +29,9 @@ JSON_BYTES = struct.Struct("<I")
 
 @dataclass(frozen=True, slots=True)
 class PredictionJob:
-    """What was asked; answers are only put together with those to the same.
+    """What a run predicts; answers are combined only with those of an equal job.
 
-    `asked_version` is what named the version, such as an alias, which may mean another one by now.
+    `asked_version` is the version's name in the request, such as an alias, which may mean another one by now.
     """
 
     model: str
@@ -43,39 +43,39 @@ class PredictionJob:
 
 
 class Journal:
-    """A job's answers by the first row of their batch; for one process at a time."""
+    """A job's answers by the first row of their batch; for one process at a time, by a lock on the file."""
 
     def __init__(self, path: Path) -> None:
         """Open the journal, or begin one; raises `InvalidFileError` if that cannot be."""
         self.path = path
         self._file = _open_file(path)
-        self._places: dict[int, int] = {}
+        self._offsets: dict[int, int] = {}
         self.job = self._read()
 
     def begin(self, job: PredictionJob) -> None:
         """Make this an empty journal of the job."""
         self._file.truncate(0)
-        self._places.clear()
+        self._offsets.clear()
         self._file.write(MAGIC)
         self._add(json.dumps(asdict(job)).encode())
         self.job = job
 
     def __contains__(self, start: int) -> bool:
-        return start in self._places
+        return start in self._offsets
 
     def add(self, start: int, answers: Mapping[str, Array]) -> None:
-        """Keep the answers of the batch that begins with this row: they are on the disk on return."""
+        """Add the answers of the batch that begins with this row; they are on the disk on return."""
         tensors = describe_tensors(answers, "binary")
         content, size = join_message({"start": start, "outputs": list(tensors.described)}, tensors)
-        place = self._file.seek(0, os.SEEK_END)
+        offset = self._file.seek(0, os.SEEK_END)
         self._add(JSON_BYTES.pack(size) + content)
-        self._places[start] = place
+        self._offsets[start] = offset
 
     def answers(self, start: int) -> dict[str, Array]:
         """The answers of the batch that begins with this row."""
-        self._file.seek(self._places[start])
+        self._file.seek(self._offsets[start])
         payload = self._payload()
-        assert payload is not None  # it was read, or written, when its place was noted
+        assert payload is not None  # it was read or written when its offset was noted
         (size,) = JSON_BYTES.unpack_from(payload)
         body = memoryview(payload)[JSON_BYTES.size :]
         return read_tensors(
@@ -87,7 +87,7 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> PredictionJob | None:
-        """Note where each batch's answers are, and cut off what is unfinished."""
+        """Note the offset of each batch's answers, and cut off an unfinished record."""
         self._file.seek(len(MAGIC))
         job, end = None, 0
         with contextlib.suppress(ClientError, TypeError, struct.error):
@@ -97,7 +97,7 @@ class Journal:
                 else:
                     (size,) = JSON_BYTES.unpack_from(payload)
                     head = parse(payload[JSON_BYTES.size : JSON_BYTES.size + size])
-                    self._places[JsonObject(head, "record").whole("start")] = end
+                    self._offsets[JsonObject(head, "record").whole("start")] = end
                 end = self._file.tell()
         self._file.truncate(end)
         return job
@@ -127,15 +127,15 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._places:
+        if not self._offsets:
             self.remove()  # nothing to go on with
-        # What a full disk did not take is tried once more, and was told already.
+        # Closing tries once more to write what a full disk did not take; that error was raised already.
         with contextlib.suppress(OSError):
             self._file.close()
 
 
 def _open_file(path: Path) -> IO[bytes]:
-    """The file to be read and added to: new, or a journal that nobody else has open."""
+    """The file, open to be read and appended to: a new one, or a journal that no other process has open."""
     try:
         file = path.open("a+b")
     except OSError as error:
@@ -162,7 +162,7 @@ def _lock_file(file: IO[bytes], path: Path) -> None:
 
 
 def _read_job(payload: bytes) -> PredictionJob:
-    said = JsonObject(parse(payload), "job")
-    model, version, fingerprint = (said.text(name) for name in ("model", "version", "fingerprint"))
-    asked = said.text("asked_version", "") or None
-    return PredictionJob(model, version, fingerprint, said.whole("batch"), said.texts("outputs"), asked)
+    job = JsonObject(parse(payload), "job")
+    model, version, fingerprint = (job.text(name) for name in ("model", "version", "fingerprint"))
+    asked_version = job.text("asked_version", "") or None
+    return PredictionJob(model, version, fingerprint, job.whole("batch"), job.texts("outputs"), asked_version)

@@ -20,13 +20,15 @@ from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.errors import MalformedRequestError
 from serve.engine.signature import Array
 
-# A broken archive is said in many ways: a member may be encrypted, or packed as nobody here can unpack.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
+# The errors for a broken archive, such as one that is encrypted or packed by an unknown method.
 UNREADABLE = (OSError, EOFError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRows:
-    """The rows of arrays, one array an input; `fingerprint` is another for another file."""
+    """The rows of arrays, one array an input; two files have different fingerprints."""
 
     model: ModelMetadata
     arrays: Mapping[str, Array]
@@ -43,7 +45,7 @@ class TensorRows:
 
 
 def read_tensor_rows(path: Path, model: ModelMetadata, outputs: Sequence[str]) -> TensorRows:
-    """The rows of the file, of which there is one at least; raises `InvalidFileError`."""
+    """The rows of the file, at least one; raises `InvalidFileError`."""
     if not model.inputs:
         raise InvalidFileError(f"model `{model.name}` has no inputs, so there is nothing to send")
     arrays = read_csv(path, model) if path.suffix.lower() == ".csv" else read_npz(path, model)
@@ -59,17 +61,17 @@ def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
     """An array for each input by its name; one array alone is that of a model with one input."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            found: dict[str, Array] = {name: archive[name] for name in archive.files}
+            arrays: dict[str, Array] = {name: archive[name] for name in archive.files}
     except UNREADABLE as error:
         raise InvalidFileError(f"`{path}` cannot be read as an .npz file: {error}") from error
     names = [spec.name for spec in model.inputs]
-    if len(found) == len(names) == 1:
-        found = {names[0]: next(iter(found.values()))}
-    if set(found) != set(names):
+    if len(arrays) == len(names) == 1:
+        arrays = {names[0]: next(iter(arrays.values()))}
+    if set(arrays) != set(names):
         raise InvalidFileError(
-            f"`{path}` holds the arrays `{sorted(found)}`, model `{model.name}` takes `{names}`"
+            f"`{path}` holds the arrays `{sorted(arrays)}`, model `{model.name}` takes `{names}`"
         )
-    return {spec.name: cast_to_input(spec, found[spec.name]) for spec in model.inputs}
+    return {spec.name: cast_to_input(spec, arrays[spec.name]) for spec in model.inputs}
 
 
 def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
@@ -88,9 +90,9 @@ def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
         raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
     if not rows:
         raise InvalidFileError(f"`{path}` has no row below its header")
-    places = assign_columns(header, model)
+    columns = assign_columns(header, model)
     return {
-        spec.name: parse_rows(spec, [[row[place] for place in places[spec.name]] for row in rows])
+        spec.name: parse_rows(spec, [[row[position] for position in columns[spec.name]] for row in rows])
         for spec in model.inputs
     }
 
@@ -101,10 +103,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +120,20 @@ class ImageRows:
         """The outputs for these images, after `file`, and `label` where the model names its classes."""
         paths = self.paths[start:stop]
         try:
-            said = client.predict(self.model.name, [_read_file(path) for path in paths], version)
+            reply = client.predict(self.model.name, [_read_file(path) for path in paths], version)
         except InvalidInputError as error:
             raise _name_files(error, paths) from None
         answers: dict[str, Array] = {"file": _text_array([path.name for path in paths])}
-        if said.labels:
-            answers["label"] = _text_array(said.labels)
-        alone = len(self.model.outputs) == 1
+        if reply.labels:
+            answers["label"] = _text_array(reply.labels)
+        is_only = len(self.model.outputs) == 1
         for spec in self.model.outputs:
-            answers[spec.name] = _read_output(spec, said.predictions, alone)
+            answers[spec.name] = _read_output(spec, reply.predictions, is_only)
         return answers
 
 
 def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
-    """The images in the folder, of which there is one at least; raises `InvalidFileError`."""
+    """The images in the folder, at least one; raises `InvalidFileError`."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     except OSError as error:
@@ -147,7 +145,7 @@ def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
 
 
 def _describe_file(path: Path) -> str:
-    """What is another for another file of the name."""
+    """The file's name, size and time, for the fingerprint."""
     try:
         path.name.encode()
         stat = path.stat()
@@ -161,12 +159,12 @@ def _describe_file(path: Path) -> str:
 def _name_files(error: InvalidInputError, paths: Sequence[Path]) -> ClientError:
     """The server's words with the files' names in place of `instances[0]` and the like."""
 
-    def file(found: re.Match[str]) -> str:
-        place = int(found[1])
-        return f"`{paths[place]}`" if place < len(paths) else found[0]
+    def name_file(match: re.Match[str]) -> str:
+        index = int(match[1])
+        return f"`{paths[index]}`" if index < len(paths) else match[0]
 
-    words, named = INSTANCE.subn(file, str(error))
-    return InvalidFileError(words, error.status) if named else error
+    text, count = INSTANCE.subn(name_file, str(error))
+    return InvalidFileError(text, error.status) if count else error
 
 
 def _read_file(path: Path) -> bytes:
@@ -176,11 +174,13 @@ def _read_file(path: Path) -> bytes:
         raise InvalidFileError(f"`{path}` cannot be read: {error.strerror}") from error
 
 
-def _read_output(spec: TensorMetadata, predictions: Sequence[Json], alone: bool) -> Array:
+def _read_output(spec: TensorMetadata, predictions: Sequence[Json], is_only: bool) -> Array:
     datatype = BY_NAME.get(spec.datatype)
     if datatype is None or datatype.dtype == BFLOAT16:
         raise InvalidReplyError(f"output `{spec.name}` is of `{spec.datatype}`, which JSON cannot carry")
-    values = [each if alone or not isinstance(each, dict) else each.get(spec.name) for each in predictions]
+    values = [
+        value if is_only or not isinstance(value, dict) else value.get(spec.name) for value in predictions
+    ]
     try:
         return array_from_json(values, datatype)
     except MalformedRequestError as error:

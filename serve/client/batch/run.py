@@ -1,4 +1,4 @@
-"""A whole file predicted, batch by batch, from where an earlier run ended."""
+"""Predicts a whole file, batch by batch, from where an earlier run ended."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -17,10 +17,39 @@ from serve.client.replies import ModelMetadata
 from serve.client.synchronous import Client
 from serve.engine.signature import Array
 
+SUFFIXES = (".npz", ".csv")
+LOOK_SECONDS = 0.5
+
+OnProgress: TypeAlias = Callable[[int, int], object]
+"""Called with how many rows have answers, and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRequest:
+    """What a run predicts, with which model, and where to."""
+
+    model: str
+    version: str | None
+    source: Path
+    target: Path
+    outputs: tuple[str, ...] = ()
+    batch: int = 32
+    parallel: int = 2
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionSummary:
+    """How many rows the result has, and how many of them an earlier run had predicted."""
+
+    rows: int
+    kept: int
+    version: str
+
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """So many rows, asked for in batches of so many; the last may be smaller."""
+    """So many rows in batches of so many; the last may be smaller."""
 
     rows: int
     batch: int
@@ -30,8 +59,40 @@ class BatchPlan:
         return ((start, min(start + self.batch, self.rows)) for start in range(0, self.rows, self.batch))
 
 
+def predict_file(client: Client, request: PredictionRequest, on_progress: OnProgress) -> PredictionSummary:
+    """The result file holds the model's answer for every row; raises `ClientError`.
+
+    The answers that came before an error stay in the journal beside it, for the next run.
+    """
+    _check_names(request)
+    with Journal(journal_path(request.target)) as journal:
+        earlier = None if request.restart else journal.job
+        if earlier is not None:
+            _require_same_job(journal, replace(earlier, model=request.model, outputs=request.outputs))
+        version = _choose_version(client, request, earlier)
+        model = client.model_metadata(request.model, version or None)
+        rows = _read_rows(request, model)
+        plan = plan_batches(len(rows), request.batch, model)
+        job = PredictionJob(
+            request.model, version, rows.fingerprint, plan.batch, request.outputs, request.version
+        )
+        if earlier is None:
+            journal.begin(job)
+        else:
+            _require_same_job(journal, job)
+        kept = _ask_all(client, rows, plan, journal, request.parallel, on_progress)
+        write_results(request.target, _concatenate(journal, plan))
+        journal.remove()
+    return PredictionSummary(plan.rows, kept, version)
+
+
+def journal_path(target: Path) -> Path:
+    """Where the answers are kept until the result is complete."""
+    return target.with_name(f"{target.name}.partial")
+
+
 def plan_batches(rows: int, batch: int, model: ModelMetadata) -> BatchPlan:
-    """Batches of the size asked for, or of the one that the model takes; raises `InvalidFileError`."""
+    """Batches of this size, or of the one that the model takes; raises `InvalidFileError`."""
     fixed = {spec.shape[0] for spec in model.inputs if spec.shape and spec.shape[0] != -1}
     if len(fixed) > 1:
         raise InvalidFileError(
@@ -48,69 +109,6 @@ def plan_batches(rows: int, batch: int, model: ModelMetadata) -> BatchPlan:
     return BatchPlan(rows, size)
 
 
-SUFFIXES = (".npz", ".csv")
-LOOK_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionRequest:
-    """What a run is asked for."""
-
-    model: str
-    version: str | None
-    source: Path
-    target: Path
-    outputs: tuple[str, ...] = ()
-    batch: int = 32
-    parallel: int = 2
-    restart: bool = False
-
-
-OnProgress: TypeAlias = Callable[[int, int], object]
-"""Told how many of how many rows are answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class PredictionSummary:
-    """How many rows the result has, and how many of them an earlier run had asked about."""
-
-    rows: int
-    kept: int
-    version: str
-
-
-def predict_file(client: Client, request: PredictionRequest, progress: OnProgress) -> PredictionSummary:
-    """The result file is there, with the model's answer for every row; raises `ClientError`.
-
-    The answers that came before an error stay in the journal beside it, for the next run.
-    """
-    _check_names(request)
-    with Journal(journal_path(request.target)) as journal:
-        kept = None if request.restart else journal.job
-        if kept is not None:
-            _check_same(journal, replace(kept, model=request.model, outputs=request.outputs))
-        version = _choose_version(client, request, kept)
-        model = client.model_metadata(request.model, version or None)
-        rows = _read_rows(request, model)
-        plan = plan_batches(len(rows), request.batch, model)
-        job = PredictionJob(
-            request.model, version, rows.fingerprint, plan.batch, request.outputs, request.version
-        )
-        if kept is None:
-            journal.begin(job)
-        else:
-            _check_same(journal, job)
-        found = _ask_all(client, rows, plan, journal, request.parallel, progress)
-        write_results(request.target, _concatenate(journal, plan))
-        journal.remove()
-    return PredictionSummary(plan.rows, found, version)
-
-
-def journal_path(target: Path) -> Path:
-    """Where the answers are kept until all are there."""
-    return target.with_name(f"{target.name}.partial")
-
-
 def _check_names(request: PredictionRequest) -> None:
     source, target = request.source, request.target
     if target.suffix.lower() not in SUFFIXES:
@@ -125,17 +123,17 @@ def _check_names(request: PredictionRequest) -> None:
         raise InvalidFileError("outputs cannot be chosen for images: all are in the result")
 
 
-def _choose_version(client: Client, request: PredictionRequest, kept: PredictionJob | None) -> str:
-    """The number of the one version that answers everything; empty for a server that tells of none.
+def _choose_version(client: Client, request: PredictionRequest, earlier: PredictionJob | None) -> str:
+    """The number of the one version that answers every row; empty for a server that names none.
 
-    For the same wish, or none, it is the earlier run's; else what the wish means now. What is deployed while
-    a run goes on must not answer a part of it.
+    It is the earlier run's where the request names the same version or none, else what the name means now.
+    A version that is deployed while a run goes on must not answer a part of it.
     """
-    if kept is not None and request.version in (None, kept.asked_version):
-        return kept.version
+    if earlier is not None and request.version in (None, earlier.asked_version):
+        return earlier.version
     if request.version is not None:
         return _read_aliases(client, request.model).get(request.version, request.version)
-    numbers = [each for each in client.model_metadata(request.model).versions if each.isdecimal()]
+    numbers = [name for name in client.model_metadata(request.model).versions if name.isdecimal()]
     return _read_aliases(client, request.model).get("stable") or max(numbers, key=int, default="")
 
 
@@ -152,11 +150,11 @@ def _read_rows(request: PredictionRequest, model: ModelMetadata) -> TensorRows |
     return read_tensor_rows(request.source, model, request.outputs)
 
 
-def _check_same(journal: Journal, job: PredictionJob) -> None:
-    """The journal is the job's; raises `InvalidFileError` that says what is another."""
+def _require_same_job(journal: Journal, job: PredictionJob) -> None:
+    """Raises `InvalidFileError`, which names the differences, where the journal is another job's."""
     if journal.job == job:
         return
-    names = [each.name for each in fields(PredictionJob) if each.compare]
+    names = [field.name for field in fields(PredictionJob) if field.compare]
     pairs = [(name, getattr(journal.job, name), getattr(job, name)) for name in names]
     changed = [f"{name} `{before}`, now `{now}`" for name, before, now in pairs if before != now]
     raise InvalidFileError(
@@ -171,12 +169,12 @@ def _ask_all(
     plan: BatchPlan,
     journal: Journal,
     parallel: int,
-    progress: OnProgress,
+    on_progress: OnProgress,
 ) -> int:
-    """Every batch is in the journal; returns how many rows were there before."""
+    """Put every batch into the journal; returns how many rows were there before."""
     left = [(start, stop) for start, stop in plan.batches() if start not in journal]
     kept = done = plan.rows - sum(stop - start for start, stop in left)
-    progress(done, plan.rows)
+    on_progress(done, plan.rows)
     assert journal.job is not None
     version = journal.job.version or None
     for start, stop, answers in _ask_in_parallel(
@@ -185,7 +183,7 @@ def _ask_all(
         _check_rows(answers, stop - start)
         journal.add(start, answers)
         done += stop - start
-        progress(done, plan.rows)
+        on_progress(done, plan.rows)
     return kept
 
 
@@ -194,7 +192,7 @@ def _ask_in_parallel(
     parallel: int,
     ask: Callable[[int, int], dict[str, Array]],
 ) -> Iterator[tuple[int, int, dict[str, Array]]]:
-    """Each batch with its answers, as they come; of the rest only so many are asked about at once."""
+    """Each batch with its answers, in the order they come; at most `parallel` requests run at once."""
     waiting: dict[Future[dict[str, Array]], tuple[int, int]] = {}
     coming = iter(batches)
     while True:
@@ -206,7 +204,7 @@ def _ask_in_parallel(
             return
         ended: set[Future[dict[str, Array]]] = set()
         while not ended:
-            # A Ctrl-C that comes just before Python waits is heard only after it (CPython 3.11).
+            # CPython 3.11 handles a Ctrl-C that comes just before a wait only after it.
             ended, _ = wait(waiting, LOOK_SECONDS, FIRST_COMPLETED)
         for future in ended:
             start, stop = waiting.pop(future)
@@ -214,13 +212,13 @@ def _ask_in_parallel(
 
 
 def _start(ask: Callable[[int, int], dict[str, Array]], start: int, stop: int) -> Future[dict[str, Array]]:
-    """The answers to come, in a thread that ends with the command: Ctrl-C does not wait for a server."""
+    """The future answers, from a thread that ends with the command: Ctrl-C does not wait for a server."""
     answers: Future[dict[str, Array]] = Future()
 
     def run() -> None:
         try:
             answers.set_result(ask(start, stop))
-        except BaseException as error:  # noqa: BLE001  # whatever it is, the waiting thread raises it
+        except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
             answers.set_exception(error)
 
     Thread(target=run, name="adaptact-predict", daemon=True).start()

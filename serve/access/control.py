@@ -1,4 +1,4 @@
-"""Access control: who asks, whether they may, how often, and the audit log of what administrators did."""
+"""Access control: who calls, whether they may, how often, and the audit log of what administrators did."""
 
 import ipaddress
 import json
@@ -6,23 +6,26 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from serve.access.errors import AccessError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import Key, KeysFile, Role
 from serve.access.limits import ClientLimits
+from serve.access.log_file import LogFile
 from serve.engine.errors import StartupError
 
+log = logging.getLogger("adaptact.audit")
+
 SCHEME = "bearer "
+AUDIT_MODE = 0o666  # less the operator's umask
 RequiredRole: TypeAlias = Role | Literal["free"]
 """What a request needs: a role, or nothing at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as logs may name them: by their key's name, or else by their address."""
+    """Who calls, as logs may name them: by the key's name, or else by the address."""
 
     name: str
     has_key: bool = False
@@ -31,8 +34,8 @@ class Caller:
 class Authorizer:
     """Admits requests by key, role and limit.
 
-    Without a keys file anybody may infer and read metrics, and only this machine may administer. With one,
-    every request needs a key with the role, but for administration from this machine, as before.
+    Without a keys file anybody may infer and read metrics, and only this machine may administer. With a keys
+    file every request needs a key with the role, except for administration from this machine.
     """
 
     def __init__(
@@ -41,37 +44,37 @@ class Authorizer:
         requests_per_second: float = 0.0,
         limits: ClientLimits | None = None,
     ) -> None:
-        """Read the keys, if there are to be any; raises `KeysFileError`. Without `limits` it counts alone."""
+        """Read the keys file, if there is one; raises `KeysFileError`. Without `limits` it counts alone."""
         self._keys = KeysFile(keys) if keys is not None else None
         self._requests_per_second = requests_per_second
         self._limits = limits or ClientLimits()
-        self.on_refusal: Callable[[AccessError], None] = _ignore_refusal
+        self.on_refusal: Callable[[AccessError], None] = _ignore
 
     @property
     def is_open(self) -> bool:
-        """Whether there are neither keys nor limits, so that nobody need be asked to infer."""
+        """Whether there are neither keys nor limits, so that every caller may infer."""
         return self._keys is None and not self._requests_per_second
 
     @property
     def has_keys(self) -> bool:
-        """Whether there are keys that a client may have."""
+        """Whether there is a keys file."""
         return self._keys is not None
 
     def admit(self, role: Role, authorization: str | None, address: str | None) -> Caller:
-        """The caller; raises `AccessError`, once `on_refusal` was told.
+        """The caller; raises `AccessError`, after a call of `on_refusal`.
 
-        The address is None on a socket of this machine.
+        The address is None for a local socket.
         """
         try:
-            return self._judged(role, authorization, address)
+            return self._authorize(role, authorization, address)
         except AccessError as error:
             self.on_refusal(error)
             raise
 
-    def _judged(self, role: Role, authorization: str | None, address: str | None) -> Caller:
+    def _authorize(self, role: Role, authorization: str | None, address: str | None) -> Caller:
         key = self._key(authorization)
         if key is None:
-            self._require_no_key(role, address)
+            self._require_keyless(role, address)
             caller = Caller(_name_address(address))
             self._limits.take(caller.name, self._requests_per_second)
             return caller
@@ -81,7 +84,7 @@ class Authorizer:
         return Caller(key.name, has_key=True)
 
     def identify(self, authorization: str | None, address: str | None) -> Caller:
-        """Who asks, whether or not they may: for the log of what was turned away."""
+        """Who calls, whether or not they may: for the log of refused requests."""
         try:
             key = self._key(authorization)
         except KeyRequiredError:
@@ -89,7 +92,7 @@ class Authorizer:
         return Caller(_name_address(address)) if key is None else Caller(key.name, has_key=True)
 
     def _key(self, authorization: str | None) -> Key | None:
-        """The caller's key, None without one; raises `KeyRequiredError` for one that nobody has."""
+        """The caller's key, None without one; raises `KeyRequiredError` for an unknown key."""
         if self._keys is None or authorization is None:
             return None
         if authorization[: len(SCHEME)].lower() != SCHEME:
@@ -99,7 +102,8 @@ class Authorizer:
             raise KeyRequiredError("the key in `Authorization` is not one of this server's")
         return key
 
-    def _require_no_key(self, role: Role, address: str | None) -> None:
+    def _require_keyless(self, role: Role, address: str | None) -> None:
+        """Raises `KeyRequiredError` where the role needs a key."""
         if role == "admin":
             if not is_this_machine(address):
                 raise KeyRequiredError(
@@ -109,52 +113,28 @@ class Authorizer:
             raise KeyRequiredError("this server needs a key: send `Authorization: Bearer` and the key")
 
 
-def is_this_machine(address: str | None) -> bool:
-    """Whether a request from there comes from this machine."""
-    if address is None:
-        return True
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # A socket for both families names a client of the older one so: no loopback, to Python before 3.13.
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_loopback
-
-
-def _name_address(address: str | None) -> str:
-    return address or "this machine"
-
-
-def _ignore_refusal(error: AccessError) -> None:
-    """Nobody counts what is refused."""
-
-
-log = logging.getLogger("adaptact.audit")
-
-
 class AuditLog:
     """Lines appended to a file, or without one to the server's own log.
 
-    Where the file was moved away a new one is begun; a line that cannot be written is in the server's log.
+    A line that cannot be written to the file is in the server's log.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open the file; raises `StartupError` where that cannot be."""
-        self._handler: logging.Handler | None = None
+        """Open the file; raises `StartupError` where that fails."""
+        self._file: LogFile | None = None
         if path is not None:
             try:
-                self._handler = WatchedFileHandler(path, encoding="utf-8")
+                self._file = LogFile(path, AUDIT_MODE)
             except OSError as error:
                 raise StartupError(f"the audit log `{path}` cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         """Close the file."""
-        if self._handler is not None:
-            self._handler.close()
+        if self._file is not None:
+            self._file.close()
 
     def record(self, caller: str, action: str, status: int, request_id: str) -> None:
-        """Append a line: when, who, what, and the status that it was answered with."""
+        """Append a line: when, who, which action, and the status of its answer."""
         line = json.dumps(
             {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -164,18 +144,18 @@ class AuditLog:
                 "request_id": request_id,
             }
         )
-        if self._handler is None:
+        if self._file is None:
             log.info("%s", line)
             return
         try:
-            self._handler.handle(logging.makeLogRecord({"msg": line}))
+            self._file.write(f"{line}\n".encode())
         except OSError as error:
             log.error("the audit log cannot be written (%s): %s", error.strerror, line)
 
 
 @dataclass(frozen=True, slots=True)
 class AccessControl:
-    """One for all doors, so that a client's limit counts whichever it takes."""
+    """The authorizer and the audit log that REST and gRPC share, so that both count in one limit."""
 
     authorizer: Authorizer = field(default_factory=Authorizer)
     audit_log: AuditLog = field(default_factory=AuditLog)
@@ -187,5 +167,26 @@ def open_access_control(
     audit_log: Path | None,
     limits: ClientLimits | None = None,
 ) -> AccessControl:
-    """The entrance with these keys, limit and log; raises `StartupError` where a file cannot be."""
+    """Access control with these keys, limits and log; raises `StartupError` where a file cannot be used."""
     return AccessControl(Authorizer(keys, requests_per_second, limits), AuditLog(audit_log))
+
+
+def is_this_machine(address: str | None) -> bool:
+    """Whether the address is of this machine."""
+    if address is None:
+        return True
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    # A dual-stack socket maps IPv4 addresses into IPv6, where Python before 3.13 sees no loopback.
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+def _name_address(address: str | None) -> str:
+    return address or "this machine"
+
+
+def _ignore(error: AccessError) -> None:
+    """No refusal is counted."""

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serve.access.errors import KeysFileError
 from serve.access.reloaded_file import ReloadedFiles
-from serve.engine.errors import listed, quoted
+from serve.engine.errors import quote, quote_names
 
 log = logging.getLogger("adaptact")
 
@@ -40,7 +40,7 @@ FIELDS = ("name", "sha256", "roles", "requests_per_second")
 # What a wrong field is answered with, by its name; the digest's own text does not quote it.
 EXPECTED = {
     "name": "letters, digits and `._@-`",
-    "roles": f"some of: {listed(list(ROLES))}",
+    "roles": f"some of: {quote_names(list(ROLES))}",
     "requests_per_second": "0 to 1000000",
 }
 
@@ -116,7 +116,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     names = [key.name for key in keys]
     for name in names:
         if names.count(name) > 1:
-            raise KeysFileError(f"the keys file `{path}` has two keys named {quoted(name)}")
+            raise KeysFileError(f"the keys file `{path}` has two keys named {quote(name)}")
     return keys
 
 
@@ -131,7 +131,7 @@ def _read_document(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:
-        raise KeysFileError(f"the keys file `{path}` is not TOML: {quoted(str(error))}") from error
+        raise KeysFileError(f"the keys file `{path}` is not TOML: {quote(str(error))}") from error
 
 
 def _parse_key(path: Path, number: int, table: object) -> Key:
@@ -141,7 +141,7 @@ def _parse_key(path: Path, number: int, table: object) -> Key:
     for field in table:
         if field not in FIELDS:
             raise KeysFileError(
-                f"{where} has an unknown field {quoted(field)}; known: {listed(list(FIELDS))}"
+                f"{where} has an unknown field {quote(field)}; known: {quote_names(list(FIELDS))}"
             )
     try:
         return Key.model_validate(table)
@@ -150,4 +150,4 @@ def _parse_key(path: Path, number: int, table: object) -> Key:
     if field == "sha256":
         # Not quoted, and not chained: somebody may have put the key itself there.
         raise KeysFileError(f"{where}: `sha256` is not 64 hexadecimal digits; make one with `adaptact-key`")
-    raise KeysFileError(f"{where}: `{field}` is {quoted(table.get(field))}, expected {EXPECTED[str(field)]}")
+    raise KeysFileError(f"{where}: `{field}` is {quote(table.get(field))}, expected {EXPECTED[str(field)]}")

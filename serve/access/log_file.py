@@ -1,0 +1,46 @@
+"""Log files that an operator may move away while the server writes to them."""
+
+import os
+from pathlib import Path
+from time import monotonic
+
+
+class LogFile:
+    """Lines appended to a file; where it was moved away, a new one takes its place.
+
+    A line is written at once and in one piece, so that several processes can share a file.
+    """
+
+    def __init__(self, path: Path, mode: int, look_seconds: float = 0.0) -> None:
+        """Open the file, or create it with the mode; raises OSError. Look for it every `look_seconds`."""
+        self._path = path
+        self._mode = mode
+        self._look_seconds = look_seconds
+        self._descriptor = self._open()
+        self._next_look = monotonic() + look_seconds
+
+    def write(self, line: bytes) -> None:
+        """Append the line; raises OSError."""
+        now = monotonic()
+        if now >= self._next_look:
+            self._next_look = now + self._look_seconds
+            self._reopen_if_moved()
+        os.write(self._descriptor, line)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _reopen_if_moved(self) -> None:
+        own = os.fstat(self._descriptor)
+        try:
+            current = self._path.stat()
+        except FileNotFoundError:
+            current = None
+        if current is None or (current.st_dev, current.st_ino) != (own.st_dev, own.st_ino):
+            descriptor = self._open()
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)

@@ -54,10 +54,10 @@ class Activation(nn.Module):
     site: Site | None = None
     """Where `swap` put it; None where it was built by hand."""
     formula: Callable[..., Tensor]
-    """The activation of x, from x and the learned parameters, each of which is broadcastable to x."""
+    """The activation of x from x and the learned parameters, each broadcastable to x."""
 
     elementwise: ClassVar[bool] = True
-    """Whether each output depends on the one input at its place; else it looks at others too."""
+    """Whether each output depends only on the input at the same place."""
 
     in_float32: ClassVar[bool] = False
     """Whether half precision is computed in float32: high powers of x overflow where their sum does not."""
@@ -96,7 +96,7 @@ class Activation(nn.Module):
         return self.formula(wide, **values).to(x.dtype)
 
     def calibrate(self, x: Tensor) -> None:
-        """Places what depends on the range of the data, such as bounds, from one input; most have nothing."""
+        """Sets what depends on the range of the data, such as bounds, from one input; most set nothing."""
 
     def options(self) -> dict[str, Any]:
         """The JSON-able constructor arguments, besides channels and values, that make an equal activation."""
@@ -113,7 +113,7 @@ class Activation(nn.Module):
     def curve(self, points: Tensor) -> Tensor:
         """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, detached.
 
-        One that looks at more than one place of its input sees a constant map, in evaluation mode.
+        An activation that is not elementwise gets a constant map, in evaluation mode.
         """
         twin = copy.deepcopy(self).double().eval()
         for module in twin.modules():
@@ -125,7 +125,7 @@ class Activation(nn.Module):
         return values.T.contiguous()
 
     def folded(self) -> Self:
-        """A copy whose values are constants: no parameters, nothing left to compute from them."""
+        """A copy whose learned values are constant buffers; it has no parameters."""
         folded = copy.deepcopy(self)
         for name, parameter in self.learned.items():
             if _stored_name(name, parameter) in folded._parameters:
@@ -201,16 +201,16 @@ class Activation(nn.Module):
 
 def named_activations(model: nn.Module) -> dict[str, Activation]:
     """The adaptive activations in `model` by layer name, under every name; the base of one is not listed."""
-    found: dict[str, Activation] = {}
+    activations: dict[str, Activation] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        inside = any(not outer or name.startswith(f"{outer}.") for outer in found)
+        inside = any(not outer or name.startswith(f"{outer}.") for outer in activations)
         if isinstance(module, Activation) and not inside:
-            found[name] = module
-    return found
+            activations[name] = module
+    return activations
 
 
 def _make_own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor]:
-    """`Activation.forward` as code of its own: torch.compile bounds the compiled forms of a code object."""
+    """A copy of `Activation.forward` with its own code object: torch.compile limits the forms of each one."""
     shared = Activation.forward
     code = shared.__code__.replace(co_qualname=f"{cls.__qualname__}.forward")
     own = types.FunctionType(code, shared.__globals__, shared.__name__)
@@ -229,10 +229,10 @@ def _constant_name(name: str) -> str:
 def _to_vector(start: StartValue, channels: int | None, where: str) -> Tensor:
     """The starting values in float64, [1] or [channels]."""
     size = channels or 1
-    given = torch.as_tensor(start, dtype=torch.float64, device="cpu").detach().clone().reshape(-1)
-    if given.numel() not in (1, size):
-        raise ValueError(f"`{where}` starts with {given.numel()} values, expected 1 or {size}")
-    return given.expand(size).clone()
+    values = torch.as_tensor(start, dtype=torch.float64, device="cpu").detach().clone().reshape(-1)
+    if values.numel() not in (1, size):
+        raise ValueError(f"`{where}` starts with {values.numel()} values, expected 1 or {size}")
+    return values.expand(size).clone()
 
 
 def _largest_difference(activation: Activation, plain: nn.Module) -> float:

@@ -1,4 +1,4 @@
-"""Everything that adaptive_act raises on its own account.
+"""The exceptions of adaptive_act.
 
 AdaptiveActError
 ├── SwapError            the model could not be given the activations that were asked for

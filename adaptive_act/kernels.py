@@ -1,7 +1,7 @@
 """Elementwise functions with a faster backward pass on the CPU than torch's own.
 
-Each has the value and the gradient of the plain expression in its docstring. A graph that is being compiled,
-traced or exported, and torch's function transforms, get that expression itself.
+Each function has the value and the gradient of the plain expression in its docstring. While a graph is
+compiled, traced or exported, and in torch's function transforms, it is that expression.
 """
 
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def is_in_graph() -> bool:
-    """Whether the plain expression is wanted: compiling, tracing, exporting, or a function transform."""
+    """Whether the plain expression is needed: in compiling, tracing, exporting or a function transform."""
     return (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
@@ -23,16 +23,19 @@ def is_in_graph() -> bool:
 
 
 def is_scalar_on_cpu(x: Tensor, *parameters: Tensor) -> bool:
-    """Whether the parameters can be read as numbers, which torch's fused kernels take: shared, on the CPU.
+    """Whether the parameters are shared and on the CPU, so that torch's fused kernels can take their numbers.
 
-    On a GPU reading a number would wait for all work before it.
+    On a GPU, reading a number would wait for all work before it.
     """
     shared = all(parameter.numel() == 1 for parameter in parameters)
     return shared and x.device.type == "cpu" and not is_in_graph()
 
 
 def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
-    """The sum of a * b over what a parameter shaped as `like` shares; without a product in memory if all."""
+    """The sum of a * b over the axes that a parameter shaped as `like` shares.
+
+    Where it shares all, the product is not stored.
+    """
     alike = a.is_contiguous() and b.is_contiguous() and a.dtype in (torch.float32, torch.float64)
     if like.dim() == 0 and alike:
         return torch.dot(a.view(-1), b.view(-1))

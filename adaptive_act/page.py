@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST_SVG = 400_000
-"""Bytes of a drawing beyond which it is shown as pixels: browsers and printers slow down on more."""
+"""The most bytes of a drawing; a larger one is stored as pixels, since browsers and printers slow down."""
 _PIXELS_PER_INCH = 150
 _NUMBER = re.compile(r"[-+−±<>≤≥~]?\s*(\d|nan$|inf$)")
 _EMPTY = {"", "–", "-"}
@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A matplotlib figure; its caption stands below it and is what a screen reader says of it."""
+    """A matplotlib figure; its caption stands below it and is its alternative text."""
 
     figure: "Figure"
     caption: str
@@ -80,7 +80,7 @@ Part = Text | Table | Picture
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and the parts below it."""
 
     title: str
     parts: Sequence[Part]
@@ -104,6 +104,19 @@ def render_html(title: str, sections: Sequence[Section], subtitle: str = "") -> 
     return environment.from_string(template).render(title=title, subtitle=subtitle, sections=sections)
 
 
+def render_markdown(title: str, sections: Sequence[Section], folder: Path) -> str:
+    """The report as Markdown; its pictures are written to `folder`/figures and named relative to `folder`."""
+    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
+    blocks = [f"# {title}"]
+    for section in sections:
+        blocks.append(f"## {section.title}")
+        blocks += [
+            _render_part(part, f"{_make_slug(section.title)}-{place}", folder)
+            for place, part in enumerate(section.parts)
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
 def _is_numeric(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() not in _EMPTY]
     return bool(filled) and all(_NUMBER.match(cell.strip()) for cell in filled)
@@ -124,19 +137,6 @@ def _save_figure(figure: "Figure", file_format: str) -> bytes:
 
 def _data_url(media_type: str, content: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def render_markdown(title: str, sections: Sequence[Section], folder: Path) -> str:
-    """The report as Markdown; its pictures are written to `folder`/figures and named relative to `folder`."""
-    (folder / FIGURES).mkdir(parents=True, exist_ok=True)
-    blocks = [f"# {title}"]
-    for section in sections:
-        blocks.append(f"## {section.title}")
-        blocks += [
-            _render_part(part, f"{_make_slug(section.title)}-{place}", folder)
-            for place, part in enumerate(section.parts)
-        ]
-    return "\n\n".join(blocks) + "\n"
 
 
 def _render_part(part: Part, name: str, folder: Path) -> str:

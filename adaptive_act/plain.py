@@ -1,4 +1,4 @@
-"""The plain activations: what defines each, and the ways in which models call them."""
+"""The plain torch activations: the arguments that define each, and the ways in which models call it."""
 
 import ast
 from collections.abc import Callable, Mapping
@@ -101,11 +101,11 @@ def from_repr(text: str) -> nn.Module | None:
         if text == repr(nn.Identity()):
             return nn.Identity()
         names = PLAIN[call.func.id].arguments
-        given = dict(zip(names, map(ast.literal_eval, call.args), strict=False))
-        given |= {
+        arguments = dict(zip(names, map(ast.literal_eval, call.args), strict=False))
+        arguments |= {
             str(word.arg): ast.literal_eval(word.value) for word in call.keywords if word.arg != "inplace"
         }
-        return build({"name": call.func.id} | given)
+        return build({"name": call.func.id} | arguments)
     except (SyntaxError, ValueError, TypeError, KeyError, RecursionError):
         return None
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 MOST_CHANNELS = 2**20
-"""What a record may ask memory for."""
+"""The most channels in a record: loading allocates memory for them."""
 
 
 @dataclass(frozen=True, slots=True)

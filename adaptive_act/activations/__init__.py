@@ -1,4 +1,4 @@
-"""Every activation, by name: an explicit list, one file each."""
+"""Every activation by name: an explicit list, with a file for each family."""
 
 from adaptive_act.activation import Activation
 from adaptive_act.activations.blended import ABU, NEAAF, Affine, DynActivation

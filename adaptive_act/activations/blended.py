@@ -190,5 +190,5 @@ def _build_base(
     name = kind if isinstance(kind, str) else kind.__name__
     if name not in NEAAF_BASES:
         raise ValueError(f"`NEAAF` expects a base among {list(NEAAF_BASES)}, got `{name}`")
-    found = NEAAF_BASES[name]
-    return found(channels, channel_axis, **values) if issubclass(found, Activation) else found()
+    chosen = NEAAF_BASES[name]
+    return chosen(channels, channel_axis, **values) if issubclass(chosen, Activation) else chosen()

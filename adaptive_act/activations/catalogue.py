@@ -1,4 +1,4 @@
-"""What there is to choose from: every activation with its formula, parameters, fixed points and source."""
+"""The catalogue: every activation with its formula, parameters, fixed points and source."""
 
 import inspect
 import re

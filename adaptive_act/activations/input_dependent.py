@@ -1,4 +1,4 @@
-"""Activations whose parameters depend on the input: a small network or statistics set the shape."""
+"""Activations whose shape depends on the input, by a small network or by statistics."""
 
 import copy
 from typing import Any
@@ -46,7 +46,7 @@ def pool(x: Tensor, activation: Activation) -> Tensor:
 
 
 def align_channels(values: Tensor, x: Tensor, activation: Activation) -> Tensor:
-    """Values [N, n] in x's dtype, n along its channel axis: with n = C they meet x at sample and channel."""
+    """Values [N, n] in x's dtype with n along x's channel axis; with n = C they broadcast to x."""
     axis, values = find_channel_axis(x, activation), values.to(x.dtype)
     ones = (*(1,) * (axis - 1), values.shape[1], *(1,) * (x.dim() - axis - 1))
     return values if x.dim() == 2 else values.reshape(-1, *ones)
@@ -80,7 +80,7 @@ class Norm(nn.BatchNorm1d):
         return normal
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of axes will do; torch asks for two or three."""
+        """Accepts any number of axes; torch requires two or three."""
 
 
 class APReLU(Activation):

@@ -21,40 +21,6 @@ _POINTS, _STEPS = 401, 40
 Array = NDArray[np.float64]
 
 
-@cache
-def _fit(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, float]:
-    """The coefficients at which PAU is nearest to a plain activation on [-REACH, REACH], by least squares.
-
-    Levenberg and Marquardt's method in u = x / REACH, whose powers are all of one size, from an even
-    denominator: from there it finds about the same error for each plain activation, whatever its size.
-    """
-    u = np.linspace(-1, 1, _POINTS)
-    wanted = build({"name": base, **dict(arguments)})(torch.from_numpy(REACH * u)).numpy()
-    powers, denominator = u[:, None] ** np.arange(6), np.array([0.0, 5.0, 0.0, 5.0])
-    numerator = np.linalg.lstsq(powers / (1 + powers[:, 1:5] @ denominator)[:, None], wanted)[0]
-    found, damping = np.concatenate([numerator, denominator]), 1e-2
-    value, slopes = _evaluate_rational(found, powers)
-    for _ in range(_STEPS):
-        damped = np.concatenate([slopes, np.sqrt(damping) * np.eye(found.size)])
-        missing = np.concatenate([wanted - value, np.zeros(found.size)])
-        tried = found + np.linalg.lstsq(damped, missing)[0]
-        tried_value, tried_slopes = _evaluate_rational(tried, powers)
-        nearer = np.square(wanted - tried_value).sum() < np.square(wanted - value).sum()
-        if nearer:
-            found, value, slopes = tried, tried_value, tried_slopes
-        damping *= 0.2 if nearer else 5
-    scales = REACH ** np.array([0, 1, 2, 3, 4, 5, 1, 2, 3, 4])
-    return dict(zip((*_NUMERATOR, *_DENOMINATOR), (found / scales).tolist(), strict=True))
-
-
-def _evaluate_rational(coefficients: Array, powers: Array) -> tuple[Array, Array]:
-    """The rational where x has these powers [n, 6], and its derivative by each coefficient: [n], [n, 10]."""
-    inside = powers[:, 1:5] @ coefficients[6:]
-    divided = powers / (1 + np.abs(inside))[:, None]
-    value = divided @ coefficients[:6]
-    return value, np.concatenate([divided, -(value * np.sign(inside))[:, None] * divided[:, 1:5]], axis=1)
-
-
 class PAU(Activation):
     """Σ aₖxᵏ / (1 + |Σ bₖxᵏ|), k to 5 above and from 1 to 4 below: a rational function, free in shape.
 
@@ -106,6 +72,40 @@ class PAU(Activation):
 
     def options(self) -> dict[str, Any]:
         return {"base": self.base}
+
+
+@cache
+def _fit(base: str, arguments: tuple[tuple[str, Any], ...]) -> dict[str, float]:
+    """The coefficients at which PAU is nearest to a plain activation on [-REACH, REACH], by least squares.
+
+    Levenberg and Marquardt's method in u = x / REACH, whose powers are all of one size, from an even
+    denominator: from there it finds about the same error for each plain activation, whatever its size.
+    """
+    u = np.linspace(-1, 1, _POINTS)
+    target = build({"name": base, **dict(arguments)})(torch.from_numpy(REACH * u)).numpy()
+    powers, denominator = u[:, None] ** np.arange(6), np.array([0.0, 5.0, 0.0, 5.0])
+    numerator = np.linalg.lstsq(powers / (1 + powers[:, 1:5] @ denominator)[:, None], target)[0]
+    coefficients, damping = np.concatenate([numerator, denominator]), 1e-2
+    value, slopes = _evaluate_rational(coefficients, powers)
+    for _ in range(_STEPS):
+        damped = np.concatenate([slopes, np.sqrt(damping) * np.eye(coefficients.size)])
+        missing = np.concatenate([target - value, np.zeros(coefficients.size)])
+        candidate = coefficients + np.linalg.lstsq(damped, missing)[0]
+        candidate_value, candidate_slopes = _evaluate_rational(candidate, powers)
+        is_nearer = np.square(target - candidate_value).sum() < np.square(target - value).sum()
+        if is_nearer:
+            coefficients, value, slopes = candidate, candidate_value, candidate_slopes
+        damping *= 0.2 if is_nearer else 5
+    scales = REACH ** np.array([0, 1, 2, 3, 4, 5, 1, 2, 3, 4])
+    return dict(zip((*_NUMERATOR, *_DENOMINATOR), (coefficients / scales).tolist(), strict=True))
+
+
+def _evaluate_rational(coefficients: Array, powers: Array) -> tuple[Array, Array]:
+    """The rational where x has these powers [n, 6], and its derivative by each coefficient: [n], [n, 10]."""
+    inside = powers[:, 1:5] @ coefficients[6:]
+    divided = powers / (1 + np.abs(inside))[:, None]
+    value = divided @ coefficients[:6]
+    return value, np.concatenate([divided, -(value * np.sign(inside))[:, None] * divided[:, 1:5]], axis=1)
 
 
 def _find_start(base: Description) -> dict[str, StartValue]:

@@ -2,23 +2,19 @@
 
 import contextlib
 import pickle
-import weakref
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from adaptact.files import replace_file
+from adaptact.text import first_line
 from adaptive_act.errors import CheckpointError
 
 # The pickle inside describes the tensors; their data lie beside it, so even thousands need less than this.
 _LARGEST_PICKLE = 64 * 2**20  # bytes
-# A pickle of a few bytes can name one list in another so often that nobody could write it out.
+# A pickle of a few bytes can refer to one list so often that its content would not fit in memory.
 _MOST_VALUES = 2**20
 _DEEPEST = 100
 # What torch.load raises on content that was damaged or made up.
@@ -35,11 +31,6 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-META = torch.device("meta")
-LEAST_BYTES = 4096
-"""Bytes that a tensor counts for at least: the objects around its numbers take some thousand."""
-# What operators raise on tensors without numbers, where what they make depends on these.
-_UNPREDICTABLE = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def read_archive(path: Path) -> Any:
@@ -66,7 +57,7 @@ def write_archive(content: Any, path: Path) -> None:
 
 
 def _check_archive(path: Path) -> None:
-    """Bounds what loading may cost, from the archive's directory alone."""
+    """Checks the cost of loading from the archive's directory alone."""
     if not zipfile.is_zipfile(path):
         raise CheckpointError(_describe_other_file(path))
     try:
@@ -89,7 +80,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_values(content: Any, path: Path) -> None:
-    """Bounds what walking through the content may cost: each value counts as often as it stands somewhere."""
+    """Checks the cost of walking the content: each value counts as often as it is referred to."""
     pending, count = [(content, 0)], 1
     while pending:
         value, depth = pending.pop()
@@ -129,83 +120,4 @@ def _describe_error(path: Path, error: Exception) -> str:
                     f"`{path}` holds pickled objects ({', '.join(sorted(named)[:3])}), whose loading would "
                     "run code; save the model with `adaptive_act.save`, or its state_dict with torch.save"
                 )
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return f"`{path}` is damaged: {reason}"
-
-
-def count_bytes(tensors: Iterable[Tensor]) -> int:
-    """What the tensors take together, numbers that several of them look at once."""
-    storages = {storage._cdata: storage for storage in map(Tensor.untyped_storage, tensors)}
-    return sum(map(_storage_bytes, storages.values()))
-
-
-class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
-    """Within, tensors take at most so many bytes at once; `error` is raised in place of taking more.
-
-    What an operator will make is asked of torch's meta device first, which knows sizes without numbers.
-    """
-
-    supports_higher_order_operators = True
-
-    def __init__(self, most: int, error: Exception) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._most, self._error = most, error
-        self._taken = 0
-        self._sizes: dict[int, int] = {}
-        self._known: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if types:  # tensors that are more than numbers, such as those that a program is traced with
-            return func(*args, **kwargs)
-        self._require(_predict_bytes(func, args, kwargs))
-        result = func(*args, **kwargs)
-        for tensor in _dense_tensors(result):
-            self._count(tensor.untyped_storage())
-        self._require(0)
-        return result
-
-    def _require(self, more: int) -> None:
-        if self._taken + more > self._most:
-            raise self._error
-
-    def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage.device == META:
-            return
-        key, size = storage._cdata, _storage_bytes(storage)
-        if key not in self._sizes:
-            self._known[key] = weakref.ref(storage, lambda _: self._forget(key))
-        self._taken += size - self._sizes.get(key, 0)
-        self._sizes[key] = size
-
-    def _forget(self, key: int) -> None:
-        self._taken -= self._sizes.pop(key)
-        del self._known[key]
-
-
-def _predict_bytes(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """The bytes of the tensors that the operator will make; 0 where their sizes depend on numbers."""
-    if not isinstance(func, torch._ops.OpOverload) or func.is_view or func._schema.is_mutable:
-        return 0
-    if kwargs.get("device") == META or any(tensor.is_meta for tensor in _dense_tensors((args, kwargs))):
-        return 0
-    if any(argument.name == "device" for argument in func._schema.arguments):
-        kwargs = {**kwargs, "device": META}
-    with contextlib.suppress(*_UNPREDICTABLE):
-        args, kwargs = tree_map_only(Tensor, _to_meta, (args, kwargs))
-        return count_bytes(_dense_tensors(func(*args, **kwargs)))
-    return 0
-
-
-def _to_meta(tensor: Tensor) -> Tensor:
-    return tensor.to(META)
-
-
-def _dense_tensors(values: Any) -> list[Tensor]:
-    """Those that are numbers side by side, which are all that have a size of their own."""
-    leaves = tree_leaves(values)
-    return [one for one in leaves if isinstance(one, Tensor) and one.layout == torch.strided]
-
-
-def _storage_bytes(storage: torch.UntypedStorage) -> int:
-    return max(storage.nbytes(), LEAST_BYTES)
+    return f"`{path}` is damaged: {first_line(error)}"

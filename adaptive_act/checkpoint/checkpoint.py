@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
-from adaptive_act.checkpoint.archive import MemoryLimit, count_bytes, read_archive, write_archive
+from adaptive_act.checkpoint.archive import read_archive, write_archive
 from adaptive_act.checkpoint.factory import (
     BUILD_ERRORS,
     Factory,
@@ -20,6 +20,7 @@ from adaptive_act.checkpoint.factory import (
     is_marked,
     resolve_factory,
 )
+from adaptive_act.checkpoint.memory_limit import MemoryLimit, count_bytes
 from adaptive_act.checkpoint.state import describe_content, is_state, load_state, read_state
 from adaptive_act.errors import CheckpointError, SwapError
 from adaptive_act.site import Site
@@ -72,7 +73,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model as it was saved, in evaluation mode, and what the file says of it."""
+    """A saved model, in evaluation mode, and its description from the file."""
 
     model: nn.Module
     inputs: tuple[TensorSpec, ...]
@@ -131,17 +132,6 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
     write_archive(document, Path(path))
 
 
-def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Raises CheckpointError where a tensor comes back in another precision, which loses some of it."""
-    again = read_state(built)
-    name = next((name for name, tensor in state.items() if again[name].dtype != tensor.dtype), None)
-    if name is not None:
-        raise CheckpointError(
-            f"`{name}` is {state[name].dtype} and comes back as {again[name].dtype}, since the model calls "
-            "it otherwise than its state_dict does; let the factory give it this dtype"
-        )
-
-
 def load(
     path: str | Path, factory: str | Factory | None = None, factory_kwargs: Mapping[str, Any] | None = None
 ) -> Checkpoint:
@@ -189,6 +179,17 @@ def is_checkpoint(content: object) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
+def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError where a tensor comes back in another precision, which loses some of it."""
+    again = read_state(built)
+    name = next((name for name, tensor in state.items() if again[name].dtype != tensor.dtype), None)
+    if name is not None:
+        raise CheckpointError(
+            f"`{name}` is {state[name].dtype} and comes back as {again[name].dtype}, since the model calls "
+            "it otherwise than its state_dict does; let the factory give it this dtype"
+        )
+
+
 def _check_description(content: object, where: str) -> dict[str, Any]:
     """The file's content, with every field present and of its type."""
     if not isinstance(content, dict) or "format" not in content:
@@ -207,8 +208,8 @@ def _check_fields(content: Mapping[str, Any], where: str) -> None:
     for name, kinds in _FIELDS.items():
         if not isinstance(content.get(name), kinds):
             expected = " or ".join(kind.__name__ for kind in kinds)
-            found = type(content.get(name)).__name__
-            raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {found}")
+            actual = type(content.get(name)).__name__
+            raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {actual}")
     for name in ("outputs", "classes"):
         if not all(isinstance(entry, str) for entry in content[name] or ()):
             raise CheckpointError(f"`{where}`: field `{name}` should hold names")
@@ -217,7 +218,7 @@ def _check_fields(content: Mapping[str, Any], where: str) -> None:
 
 
 def _find_sites(model: nn.Module) -> list[Site]:
-    """Where `swap` put the model's activations, each once, under however many names it stands."""
+    """The sites of the model's swapped activations, each once, whatever the number of its names."""
     sites = {a.site.layer: a.site for a in named_activations(model).values() if a.site is not None}
     return list(sites.values())
 
@@ -245,7 +246,7 @@ def _build(
 
 
 def _limit_memory(state: Mapping[str, Tensor], where: str) -> MemoryLimit:
-    """Within, no more memory is taken than the model of these tensors can need while it is built."""
+    """The limit on the memory that the model of these tensors may take while it is built."""
     most = _TIMES * count_bytes(state.values()) + _BEYOND
     return MemoryLimit(
         most,
@@ -270,11 +271,11 @@ def _read_sites(records: Sequence[Any], state: Mapping[str, Tensor]) -> tuple[Si
 
 
 def _make_activation(site: Site) -> Activation:
-    found = ACTIVATIONS.get(site.activation)
-    if found is None:
+    kind = ACTIVATIONS.get(site.activation)
+    if kind is None:
         raise ValueError(
             f"unknown activation `{site.activation}`; this version knows {', '.join(ACTIVATIONS)}"
         )
-    activation = found(site.channels, site.channel_axis, **site.options)
+    activation = kind(site.channels, site.channel_axis, **site.options)
     activation.site = site
     return activation

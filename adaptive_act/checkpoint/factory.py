@@ -1,4 +1,4 @@
-"""The code that builds a model's architecture, and which of it a file may name.
+"""The code that builds a model's architecture, and which code a file may name.
 
 A checkpoint that could name any callable would be a command to run. So the factory that a *file* names is
 used only if its module's source, read before anything is imported, defines it as an `nn.Module` class or
@@ -24,7 +24,7 @@ BUILD_ERRORS = (
     *(ArithmeticError, AttributeError, ImportError, LookupError),
     *(OSError, RuntimeError, TypeError, ValueError),
 )
-"""What building a stranger's model with given arguments may raise."""
+"""What a factory may raise while it builds a model."""
 _LARGEST_SOURCE = 4 * 2**20  # bytes
 
 
@@ -48,16 +48,16 @@ def resolve_factory(name: str, *, trusted: bool) -> Factory:
     if not trusted and not _is_marked_in_source(module_name, attribute):
         raise FactoryError(_describe_refusal(name))
     try:
-        found: object = importlib.import_module(module_name)
+        factory: object = importlib.import_module(module_name)
         for part in attribute.split("."):
-            found = getattr(found, part)
+            factory = getattr(factory, part)
     except (ImportError, AttributeError) as error:
         raise FactoryError(f"factory `{name}` cannot be imported: {error}") from error
-    if not callable(found):
-        raise FactoryError(f"factory `{name}` is not callable, it is a `{type(found).__name__}`")
-    if not trusted and not is_marked(found):
+    if not callable(factory):
+        raise FactoryError(f"factory `{name}` is not callable, it is a `{type(factory).__name__}`")
+    if not trusted and not is_marked(factory):
         raise FactoryError(_describe_refusal(name))
-    return found
+    return factory
 
 
 def build_model(factory: Factory, kwargs: Mapping[str, Any]) -> nn.Module:

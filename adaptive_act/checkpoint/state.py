@@ -1,4 +1,4 @@
-"""A state_dict: what of one a file may hold, and how a model takes it over."""
+"""A state_dict: what a file may hold of it, and how it is loaded into a model."""
 
 from collections.abc import Mapping
 from typing import TypeGuard
@@ -10,7 +10,7 @@ from adaptive_act.errors import CheckpointError
 
 
 def is_state(content: object) -> TypeGuard[dict[str, Tensor]]:
-    """Whether it maps names to tensors; that of a model without any is empty."""
+    """Whether it maps names to tensors; the state_dict of a model without tensors is empty."""
     return isinstance(content, dict) and all(
         isinstance(name, str) and _is_dense(value) for name, value in content.items()
     )
@@ -26,7 +26,7 @@ def require_state(content: object, where: str) -> dict[str, Tensor]:
 
 
 def describe_content(content: object) -> str:
-    """What the content of a file is, in words."""
+    """The kind of a file's content, in words."""
     return "a bare state_dict" if is_state(content) and content else f"a `{type(content).__name__}`"
 
 
@@ -64,5 +64,5 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def _is_dense(value: object) -> bool:
-    """Whether it is a tensor whose numbers all lie in the file: others may claim any size there."""
+    """Whether it is a tensor whose numbers all lie in the file; other tensors may claim any size."""
     return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta

@@ -1,4 +1,4 @@
-"""What the activations have learned, from what, and what it decides, for people to see."""
+"""What the activations of a model have learned, what reached them, and what they decide."""
 
 from adaptive_act.explain.curves import curves_figure, draw_curves
 from adaptive_act.explain.decision_figures import classes_figure, decisions_figure

@@ -1,4 +1,4 @@
-"""The kinds of numpy arrays in which what was found is kept."""
+"""Types of the numpy arrays in which findings are kept."""
 
 from typing import Any
 

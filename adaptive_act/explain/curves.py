@@ -40,7 +40,7 @@ _CURVE, _STRIP = 2.0, 0.55  # inches
 
 @dataclass(frozen=True, slots=True)
 class InputHistogram:
-    """What reached a layer: the share of its inputs [n] between the edges [n + 1], and that below 0."""
+    """The inputs of a layer: the share [n] between the edges [n + 1], and the share below 0."""
 
     edges: Numbers
     shares: Numbers
@@ -49,7 +49,7 @@ class InputHistogram:
 
 @dataclass(frozen=True, slots=True)
 class CurvePlot:
-    """One layer as it is drawn: curves [C, n] at the points [n]; no start where none is known."""
+    """The data of one panel: curves [C, n] at the points [n]; `start` is None where it is not known."""
 
     name: str
     kind: str
@@ -66,14 +66,14 @@ def draw_curves(
     path: str | Path,
     span: float = 4.0,
 ) -> None:
-    """Writes a picture to `path` with one panel a layer: its learned curve over its start, on common axes.
+    """Writes a picture with one panel for each layer: its learned curve over its start, on common axes.
 
     Both mappings are by layer name. x runs from -span to span; a layer that learned per channel shows a thin
     line for each channel, and bands where there are more than 32.
     """
     points = np.linspace(-span, span, POINTS)
-    made = make_grid(len(activations), [_CURVE])
-    panels = [panel for (panel,) in made.panels]
+    grid = make_grid(len(activations), [_CURVE])
+    panels = [panel for (panel,) in grid.panels]
     for panel, (layer, activation) in zip(panels, activations.items(), strict=True):
         _draw_curve(
             panel,
@@ -87,17 +87,33 @@ def draw_curves(
         panel.set_ylim(low, high)
         panel.set_xlabel("input x", fontsize=7.5)
     channels = [len(activation.curve(torch.zeros(1))) for activation in activations.values()]
-    _add_legend(made.figure, channels, started=True, reached=False)
+    _add_legend(grid.figure, channels, started=True, reached=False)
     with replace_file(Path(path)) as file:
-        made.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
+        grid.figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=120)
 
 
 def curves_figure(layers: Sequence[Layer]) -> "Figure":
-    """One panel a layer: its curve over its start, and below it the histogram of what reached it.
+    """One panel for each layer: its curve over its start, and below it the histogram of its inputs.
 
     Each panel has axes of its own, over the range that the data reached.
     """
     return plot_curves([_make_plot(layer) for layer in layers])
+
+
+def plot_curves(layers: Sequence[CurvePlot]) -> "Figure":
+    """One panel for each layer, with a histogram below each curve where any layer has one."""
+    reached = any(layer.reached is not None for layer in layers)
+    grid = make_grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
+    for (panel, *strips), layer in zip(grid.panels, layers, strict=True):
+        _draw_curve(panel, layer.points, layer.learned, layer.start)
+        add_title(panel, layer.name, _describe_values(layer.kind, layer.values))
+        for strip in strips:
+            _draw_histogram(strip, layer.reached)
+        (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
+        panel.set_xlim(layer.points[0], layer.points[-1])
+    started = any(layer.start is not None for layer in layers)
+    _add_legend(grid.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
+    return grid.figure
 
 
 def _make_plot(layer: Layer) -> CurvePlot:
@@ -111,22 +127,6 @@ def _make_plot(layer: Layer) -> CurvePlot:
         start=layer.start,
         reached=None if seen is None else InputHistogram(seen.edges, seen.shares, seen.share_below_zero),
     )
-
-
-def plot_curves(layers: Sequence[CurvePlot]) -> "Figure":
-    """One panel a layer, with strips for histograms where anything reached any of them."""
-    reached = any(layer.reached is not None for layer in layers)
-    made = make_grid(len(layers), [_CURVE, _STRIP] if reached else [_CURVE])
-    for (panel, *strips), layer in zip(made.panels, layers, strict=True):
-        _draw_curve(panel, layer.points, layer.learned, layer.start)
-        add_title(panel, layer.name, _describe_values(layer.kind, layer.values))
-        for strip in strips:
-            _draw_histogram(strip, layer.reached)
-        (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
-        panel.set_xlim(layer.points[0], layer.points[-1])
-    started = any(layer.start is not None for layer in layers)
-    _add_legend(made.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
-    return made.figure
 
 
 def _draw_curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers | None) -> None:
@@ -167,7 +167,7 @@ def _add_legend(figure: "Figure", channels: Sequence[int], *, started: bool, rea
 
 
 def _describe_values(kind: str, values: Mapping[str, Numbers]) -> str:
-    """The activation with its values, or their range over the channels."""
-    said = [f"{name} = {format_range(value, '.2g')}" for name, value in values.items()]
-    whole = f"{kind}: {', '.join(said)}" if said else kind
-    return whole if len(whole) <= LONGEST_SUBTITLE else f"{kind}, {len(said)} learned values"
+    """The activation's name and its values, or their ranges over the channels."""
+    ranges = [f"{name} = {format_range(value, '.2g')}" for name, value in values.items()]
+    whole = f"{kind}: {', '.join(ranges)}" if ranges else kind
+    return whole if len(whole) <= LONGEST_SUBTITLE else f"{kind}, {len(ranges)} learned values"

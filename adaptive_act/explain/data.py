@@ -1,4 +1,4 @@
-"""Samples from a `.npz` file: an array for each input of the model, and `labels` where they are known."""
+"""Samples from a `.npz` file: an array for each input of the model, and optionally `labels`."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class SampleBatches:
-    """The samples in batches, as the model is called, and their labels [n] in the same batches."""
+    """The samples in batches, each as the model is called, and their labels [n] in the same batches."""
 
     batches: tuple[Example, ...]
     labels: tuple[Tensor, ...] | None
@@ -81,7 +81,7 @@ def _select_arrays(
 
 def _check_array(array: NDArray[Any], spec: TensorSpec, path: Path) -> None:
     fits = array.ndim == len(spec.shape) and all(
-        size in (None, found) for size, found in zip(spec.shape[1:], array.shape[1:], strict=True)
+        size in (None, actual) for size, actual in zip(spec.shape[1:], array.shape[1:], strict=True)
     )
     if not fits or array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ExplainError(

@@ -1,4 +1,4 @@
-"""The pictures of what each layer decides: intervals for each layer, and a map of layers and classes."""
+"""Figures of what each layer decides: intervals for each layer, and a map of layers and classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CLASSES = 20
-"""Classes in the map; of more, those that change most."""
+"""The most classes in the map; where there are more, it shows those that change most."""
 
 _ROW = 0.24  # inches
 _NAMES, _PANEL, _GAP = 2.9, 3.0, 0.3
@@ -29,7 +29,7 @@ _MEASURES: tuple[tuple[str, Callable[[Change], Interval], float], ...] = (
 
 
 def decisions_figure(decisions: Decisions) -> "Figure":
-    """What putting back each layer does to accuracy, loss and predictions, with intervals; a row a layer."""
+    """The change of accuracy, loss and predictions when each layer is put back; one row for each layer."""
     rows = decisions.rows
     figure, panels = _make_row_figure(len(rows), [_PANEL] * len(_MEASURES))
     for panel, (title, measure, unit) in zip(panels, _MEASURES, strict=True):
@@ -49,7 +49,7 @@ def classes_figure(decisions: Decisions) -> "Figure":
     figure, (panel,) = _make_row_figure(len(rows), [max(0.46 * len(chosen), 2.0)], margins)
     shown = points[:, chosen]
     strongest = max(float(np.nanmax(np.abs(shown), initial=0.0)), 1.0)
-    # Purple to orange is told apart by the colour-blind, and white is no change.
+    # Purple and orange are distinct for the colour-blind; white is no change.
     image = panel.imshow(shown, cmap="PuOr_r", vmin=-strongest, vmax=strongest, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         _write_value(panel, (column, row), float(value), image.to_rgba(value))
@@ -95,12 +95,12 @@ def _make_row_figure(
     return figure, panels
 
 
-def _draw_intervals(panel: "Axes", found: Sequence[Interval], unit: float) -> None:
-    values = unit * np.array([[one.value, one.low, one.high] for one in found])
-    for row in range(0, len(found), 2):
+def _draw_intervals(panel: "Axes", intervals: Sequence[Interval], unit: float) -> None:
+    values = unit * np.array([[interval.value, interval.low, interval.high] for interval in intervals])
+    for row in range(0, len(intervals), 2):
         panel.axhspan(row - 0.5, row + 0.5, color="#F4F6F8", linewidth=0, zorder=0)
     panel.axvline(0, color=START, linewidth=1.0, linestyle="--", zorder=1)
-    places = np.arange(len(found))
+    places = np.arange(len(intervals))
     # Filled where the interval leaves out zero: seen in grey print as well.
     clear = (values[:, 1] > 0) | (values[:, 2] < 0)
     panel.hlines(places, values[:, 1], values[:, 2], color=LEARNED, linewidth=1.6, zorder=2)
@@ -108,7 +108,7 @@ def _draw_intervals(panel: "Axes", found: Sequence[Interval], unit: float) -> No
         x, y = values[chosen, 0], places[chosen]
         panel.scatter(x, y, s=22, facecolor=inside, edgecolor=LEARNED, linewidth=1.2, zorder=3)
     panel.locator_params(axis="x", nbins=5)
-    panel.axhline(len(found) - 1.5, color=FAINT, linewidth=1.0)
+    panel.axhline(len(intervals) - 1.5, color=FAINT, linewidth=1.0)
     panel.spines[["top", "right"]].set_visible(False)
 
 
@@ -132,7 +132,7 @@ def _write_value(panel: "Axes", place: tuple[int, int], value: float, behind: Nu
     if value == 0:
         return
     lightness = float(np.dot((0.2126, 0.7152, 0.0722), np.power(behind[:3], 2.2)))
-    ink = "black" if np.isnan(value) or lightness > 0.18 else "white"  # where both stand out alike
+    ink = "black" if np.isnan(value) or lightness > 0.18 else "white"  # where both have the same contrast
     text = "–" if np.isnan(value) else f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.1f}"
     panel.text(*place, text.replace("-", "−"), ha="center", va="center", fontsize=6.5, color=ink)
 

@@ -1,4 +1,4 @@
-"""What each learned activation decides: put back to its start, how far the model's answers change."""
+"""What each learned activation decides: how the model's answers change when it is put back to its start."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ from adaptive_act.explain.start import StartedActivation, find_starts, match_dev
 from adaptive_act.swapping.outputs import Example, run_model
 
 LabelledBatch = tuple[Example, Tensor]
-"""What the model is called with, and the class of each sample, [n]."""
+"""The model's arguments, and the class of each sample, [n]."""
 
 ALL = "all layers"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How answers change on `samples` samples when an activation is put back; what is lost shows below 0.
+    """How answers change on `samples` samples when an activation is put back; losses are below 0.
 
     `accuracy` is a difference of shares, `loss` of mean cross-entropies in nats, both put back less learned;
     `changed` is the share of predictions that become others; `p` is McNemar's, of the accuracy.
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one layer, or all of them together, decides: over all samples, and for each class."""
+    """The change that one layer, or all of them together, make: over all samples, and for each class."""
 
     layer: str
     origin: str
@@ -59,7 +59,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The learned model's accuracy and loss, and what putting back each layer, and all, does to them."""
+    """The learned model's accuracy and loss, and their changes when each layer, or all, are put back."""
 
     samples: int
     accuracy: Interval
@@ -76,7 +76,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class _Predictions:
-    """What a model answers on each sample: the class, and the cross-entropy with the label."""
+    """A model's answer to each sample: the class, and the cross-entropy with the label."""
 
     labels: Counts
     predicted: Counts
@@ -97,22 +97,25 @@ def decide(
 
     The first output of the model is the logits, [n, classes]; of one column, the logit of class 1 against
     class 0. `starts` is as in `places`; `seed` draws the bootstrap. The model runs in evaluation mode and is
-    not changed. That takes two passes more than there are activations; `passed` is called after each.
+    not changed. It takes two passes more than there are activations; `passed` is called after each pass.
 
     Raises ExplainError where outputs or labels are not a classifier's or the batches change their order, and
     TypeError where they can be gone through only once.
     """
     if isinstance(batches, Iterator):
         raise TypeError("`batches` is gone through many times: pass a list or a DataLoader, not an iterator")
-    found = find_starts(model, starts)
+    activations = find_starts(model, starts)
     learned = _run_classifier(model, batches, passed)
     others = []
-    for chosen in (*((place,) for place in found), found):
+    for chosen in (*((activation,) for activation in activations), activations):
         with restore_starts(chosen):
             others.append(_run_classifier(model, batches, passed))
         if not np.array_equal(others[-1].labels, learned.labels):
             raise ExplainError("the batches came in another order when repeated: pass shuffle=False")
-    titles = [*((place.layer, place.start.origin) for place in found), (ALL, "their starts")]
+    titles = [
+        *((activation.layer, activation.start.origin) for activation in activations),
+        (ALL, "their starts"),
+    ]
     *single, together = _compare_models(titles, learned, others, seed)
     return Decisions(
         samples=len(learned.labels),
@@ -126,7 +129,7 @@ def decide(
 
 @contextmanager
 def restore_starts(chosen: Iterable[StartedActivation]) -> Iterator[None]:
-    """Within the block these places answer as they did at their start; the modules themselves stay."""
+    """Within the block, these activations answer as at their start; the modules stay in the model."""
     hooks = [place.activation.register_forward_hook(_make_start_hook(place)) for place in chosen]
     try:
         yield
@@ -150,9 +153,9 @@ def _run_classifier(
 ) -> _Predictions:
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     labels, predicted, losses, width = [], [], [], 0
-    for inputs, given in batches:
+    for inputs, batch_labels in batches:
         example = to_device(tuple(inputs) if isinstance(inputs, list) else inputs, device)
-        logits, right = _check_classification(run_model(model, example)[0].cpu(), given.cpu())
+        logits, right = _check_classification(run_model(model, example)[0].cpu(), batch_labels.cpu())
         labels.append(right)
         predicted.append(logits.argmax(1))
         losses.append(F.cross_entropy(logits, right, reduction="none"))
@@ -200,7 +203,7 @@ def _name_classes(classes: Sequence[str] | None, count: int) -> tuple[str, ...]:
 def _compare_models(
     titles: Sequence[tuple[str, str]], learned: _Predictions, others: Sequence[_Predictions], seed: int
 ) -> list[Decision]:
-    """One for each of `others`, which have the titles."""
+    """A decision for each of `others`, under its title: layer and origin."""
     subsets = [np.flatnonzero(learned.labels == label) for label in range(learned.classes)]
     whole = _measure_changes(learned, others, np.arange(len(learned.labels)), seed)
     by_class = [

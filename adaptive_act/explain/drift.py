@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_RECORDS = 512
-"""Records that are kept; beyond, every second one goes, so that memory does not grow with the training."""
+"""The most records that are kept; then every second one is dropped, so that memory stays bounded."""
 MOST_NAMED = 6
-"""Learned parameters that get a line each; of more, only the distance from the first record is drawn."""
+"""The most parameters with a line each; for more, the distance from the first record is drawn."""
 
 _HEIGHT = 1.9  # inches
 
@@ -38,7 +38,7 @@ class Track:
 
 
 class Drift:
-    """Records the learned values of every activation of a model, at the steps at which it is asked to."""
+    """Records the learned values of every activation of a model at each call of `record`."""
 
     def __init__(self, model: nn.Module) -> None:
         self._activations = {
@@ -49,7 +49,7 @@ class Drift:
         self._asked = 0
 
     def record(self, step: int) -> None:
-        """Adds the values as they are now; once there are many, only every second, fourth, ... call does."""
+        """Adds the current values; once there are many records, only every second, fourth, ... call does."""
         due = self._asked % self._every == 0
         self._asked += 1
         if not due:
@@ -65,7 +65,7 @@ class Drift:
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        """What was recorded, layer by layer."""
+        """The recorded values, layer by layer."""
         steps = [step for step, _ in self._records]
         return tuple(
             Track(
@@ -88,23 +88,23 @@ def read_tracks(path: Path) -> tuple[Track, ...]:
     here. Where a step was written twice, as by a run that was set back, the last line counts. Raises
     ExplainError where the file is something else or holds no learned value.
     """
-    found: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
+    layers: dict[str, dict[str, dict[int, dict[str, float]]]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, restval=""):
-                what, _, rest = row["quantity"].partition("/")
+                kind, _, rest = row["quantity"].partition("/")
                 name, _, part = rest.partition("/")
-                if what == "value":
-                    steps = found.setdefault(row["layer"], {}).setdefault(name, {})
+                if kind == "value":
+                    steps = layers.setdefault(row["layer"], {}).setdefault(name, {})
                     steps.setdefault(int(row["step"]), {})[part] = float(row["value"])
     except (KeyError, ValueError, csv.Error) as error:
         expected = "a monitor's CSV file (step,layer,quantity,value)"
         raise ExplainError(f"expected {expected} in `{path}`, got {error!r}") from error
-    if not found:
+    if not layers:
         raise ExplainError(
             f"`{path}` holds no learned value: expected lines such as `100,features.1,value/a,0.25`"
         )
-    return tuple(_make_track(layer, names) for layer, names in found.items())
+    return tuple(_make_track(layer, names) for layer, names in layers.items())
 
 
 def _make_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]]]) -> Track:
@@ -117,9 +117,9 @@ def _make_track(layer: str, names: Mapping[str, Mapping[int, Mapping[str, float]
 
 
 def drift_figure(tracks: Sequence[Track]) -> "Figure":
-    """One panel a layer: a line for each parameter, or its median and its range over the channels."""
-    made = make_grid(len(tracks), [_HEIGHT])
-    for (panel,), track in zip(made.panels, tracks, strict=True):
+    """One panel for each layer: a line for each parameter, or its median and range over the channels."""
+    grid = make_grid(len(tracks), [_HEIGHT])
+    for (panel,), track in zip(grid.panels, tracks, strict=True):
         add_title(panel, track.layer, _subtitle(track))
         panel.set_xlabel("training step", fontsize=7.5, labelpad=2)
         panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
@@ -129,7 +129,7 @@ def drift_figure(tracks: Sequence[Track]) -> "Figure":
             _draw_distance(panel, track)
         else:
             _draw_values(panel, track)
-    return made.figure
+    return grid.figure
 
 
 def _subtitle(track: Track) -> str:

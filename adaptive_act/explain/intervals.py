@@ -1,4 +1,4 @@
-"""How sure a measured change is: 95 % intervals, and a test of two models' answers to the same questions."""
+"""95 % intervals of shares, differences and means, and a test of two models on the same samples."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _AT_ONCE = 4_000_000  # draws: 32 MB
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A measured value and the bounds between which it lies with LEVEL's certainty."""
+    """A measured value and its bounds at confidence LEVEL."""
 
     value: float
     low: float
@@ -51,23 +51,12 @@ def newcombe_interval(gained: int, lost: int, both: int, neither: int) -> Interv
     together = _correlation(gained, lost, both, neither)
     change = (gained - lost) / of
 
-    def reach(one: float, other: float) -> float:
-        return float(np.sqrt(max(one**2 - 2 * together * one * other + other**2, 0.0)))
+    def reach(near: float, far: float) -> float:
+        return float(np.sqrt(max(near**2 - 2 * together * near * far + far**2, 0.0)))
 
     below = reach(after.value - after.low, before.high - before.value)
     above = reach(after.high - after.value, before.value - before.low)
     return Interval(change, change - below, change + above)
-
-
-def _correlation(gained: int, lost: int, both: int, neither: int) -> float:
-    """Newcombe's φ, with his correction for continuity."""
-    margins = (both + gained) * (neither + lost) * (both + lost) * (neither + gained)
-    if margins == 0:
-        return 0.0
-    product = both * neither - gained * lost
-    half = (gained + lost + both + neither) / 2
-    corrected = max(product - half, 0.0) if product > 0 else product
-    return float(corrected / np.sqrt(float(margins)))
 
 
 def mcnemar_p(gained: int, lost: int) -> float:
@@ -93,11 +82,22 @@ def bootstrap_means(values: Numbers, seed: int, resamples: int = RESAMPLES) -> l
     return [Interval(*map(float, column)) for column in zip(values.mean(0), low, high, strict=True)]
 
 
+def _correlation(gained: int, lost: int, both: int, neither: int) -> float:
+    """Newcombe's φ, with his correction for continuity."""
+    margins = (both + gained) * (neither + lost) * (both + lost) * (neither + gained)
+    if margins == 0:
+        return 0.0
+    product = both * neither - gained * lost
+    half = (gained + lost + both + neither) / 2
+    corrected = max(product - half, 0.0) if product > 0 else product
+    return float(corrected / np.sqrt(float(margins)))
+
+
 def _resample(of: int, seed: int, resamples: int) -> Iterator[NDArray[np.float64]]:
-    """How often each of `of` cases is drawn, as shares, a row for each resample; a few rows at a time."""
+    """The share of draws of each of `of` cases, one row for each resample; a few rows at a time."""
     random = np.random.default_rng(seed)
     rows = max(_AT_ONCE // of, 1)
-    for done in range(0, resamples, rows):
-        count = min(rows, resamples - done)
+    for first in range(0, resamples, rows):
+        count = min(rows, resamples - first)
         places = random.integers(of, size=(count, of)) + of * np.arange(count)[:, None]
         yield np.bincount(places.ravel(), minlength=count * of).reshape(count, of) / of

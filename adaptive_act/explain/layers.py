@@ -1,4 +1,4 @@
-"""What there is to say of each layer: its values, its curve, its shape, what reached it, where it started."""
+"""Each layer of a model: its values, curve, shape, inputs and start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ POINTS = 201
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's activation as it was found; a model and a file can both be the source of it.
+    """One layer's activation; the source may be a model or a file.
 
     `points` [n] cover what the data reached, `learned` [C, n] and `start` [1 or C, n] are the curves there.
     `values` and `start_values` are [1] or [C] for each learned parameter.
@@ -60,6 +60,18 @@ def layers(
     return tuple(_make_layer(place, seen.get(place.layer)) for place in find_starts(model, starts))
 
 
+def curve_points(seen: Reach | None) -> Numbers:
+    """Where a curve is drawn: the histogram's range and zero, or -NEAR to NEAR without a histogram."""
+    low, high = (-NEAR, NEAR) if seen is None else (min(seen.edges[0], 0.0), max(seen.edges[-1], 0.0))
+    margin = 0.03 * (high - low)
+    return np.linspace(low - margin, high + margin, POINTS)
+
+
+def read_values(activation: Activation) -> dict[str, Numbers]:
+    """The learned values by name, [1] or [C] each."""
+    return {name: value.double().cpu().numpy() for name, value in activation.values().items()}
+
+
 def _make_layer(place: StartedActivation, seen: Reach | None) -> Layer:
     activation, start = place.activation, place.start.activation
     points = curve_points(seen)
@@ -79,18 +91,6 @@ def _make_layer(place: StartedActivation, seen: Reach | None) -> Layer:
         moved=measure_displacement(activation.curve, start.curve, seen),
         reach=seen,
     )
-
-
-def curve_points(seen: Reach | None) -> Numbers:
-    """Where a curve is drawn: the histogram's range and zero, or -NEAR to NEAR where nothing is known."""
-    low, high = (-NEAR, NEAR) if seen is None else (min(seen.edges[0], 0.0), max(seen.edges[-1], 0.0))
-    margin = 0.03 * (high - low)
-    return np.linspace(low - margin, high + margin, POINTS)
-
-
-def read_values(activation: Activation) -> dict[str, Numbers]:
-    """The learned values by name, [1] or [C] each."""
-    return {name: value.double().cpu().numpy() for name, value in activation.values().items()}
 
 
 def _merge_equal_rows(curves: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""What reached each activation: a histogram of its inputs on real data."""
+"""What reached each activation: a histogram of its inputs on data."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from adaptive_act.swapping.outputs import Example, run_model
 
 BINS = 128
 TAIL = 0.0005
-"""The share of a layer's inputs that the histogram may leave out at either end, counted but not placed."""
+"""The share of a layer's inputs at either end that the histogram counts but does not place in a bin."""
 
 # The first pass places the range by magnitudes, eight to an octave, from 2⁻²⁰ to 2³⁰, of either sign.
 _PER_OCTAVE, _SMALLEST, _LARGEST = 8, -20, 30
@@ -107,7 +107,7 @@ def observe_inputs(
     activations: Mapping[str, Activation],
     see: Mapping[str, Callable[[Tensor], None]],
 ) -> None:
-    """Runs the model on the batches and shows each layer's inputs, as [C, n], to its entry in `see`."""
+    """Runs the model on the batches and calls each layer's entry in `see` with its inputs as [C, n]."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     hooks = [
         activations[layer].register_forward_pre_hook(_make_input_hook(activations[layer], seen))
@@ -177,7 +177,7 @@ class _RangeCounter:
         low = max(places[np.searchsorted(reached, TAIL, side="right")], self.minimum.min())
         high = min(places[np.searchsorted(reached, 1 - TAIL) + 1], self.maximum.max())
         if not low < high:
-            margin = max(0.5, 1e-3 * abs(low))  # what float32 can tell apart
+            margin = max(0.5, 1e-3 * abs(low))  # what float32 can resolve
             low, high = low - margin, high + margin
         return np.linspace(low, high, bins + 1).astype(np.float32).astype(np.float64)
 
@@ -194,8 +194,8 @@ class _HistogramCounter:
         channels, places = self.places.shape
         place = torch.bucketize(x.contiguous(), edges, right=True)
         place += places * torch.arange(channels, device=x.device)[:, None]
-        found = torch.bincount(place[x.isfinite()], minlength=channels * places)
-        self.places += _to_numpy(found).reshape(channels, places)
+        counts = torch.bincount(place[x.isfinite()], minlength=channels * places)
+        self.places += _to_numpy(counts).reshape(channels, places)
 
 
 def _make_reach(seen: _RangeCounter, histogram: _HistogramCounter) -> Reach:

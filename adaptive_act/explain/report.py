@@ -1,4 +1,4 @@
-"""The one page for an audit file: what the activations learned, from what, and what it decides."""
+"""The report for an audit file: what the activations learned, what reached them, and what they decide."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class Findings:
     decisions: Decisions | None = None
     tracks: Sequence[Track] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    """What was looked at, by which versions: name and value of each fact."""
+    """The files that were read and the versions that read them: name and value of each fact."""
 
 
 def report(findings: Findings, title: str, subtitle: str = "") -> str:
@@ -55,10 +55,10 @@ def report(findings: Findings, title: str, subtitle: str = "") -> str:
 def describe_files(files: Mapping[str, Path | None]) -> dict[str, str]:
     """The name and SHA-256 of each file, and the versions that read them."""
     facts = {}
-    for what, path in files.items():
+    for role, path in files.items():
         if path is not None:
             with path.open("rb") as file:
-                facts[what] = f"{path.name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+                facts[role] = f"{path.name}, SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
     return facts | {package: version(package) for package in ("adaptact", "torch")}
 
 
@@ -106,8 +106,8 @@ def _decision_parts(decisions: Decisions) -> list[Part]:
     summary = (
         f"On {decisions.samples:,} labelled samples the model with its learned activations is right on "
         f"{format_share(accuracy.value)} (95 % interval {right}), at a cross-entropy of {loss.value:.4f} "
-        f"nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is put back to where it started while the "
-        "others keep what they learned, and last all are."
+        f"nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is put back to where it started while "
+        "the others keep what they learned, and last all are."
     )
     read = "Put back less learned: an accuracy below 0 or a loss above 0 is what the learned shape brings."
     interval = "What putting back a layer changes; filled where the 95 % interval leaves out 0."

@@ -15,11 +15,11 @@ Curve = Callable[[Tensor], Tensor]
 """Points [n] to values [C, n], as `Activation.curve`."""
 
 FAR = 50.0
-"""How far out, on both sides of zero, a curve is looked at where no data say what matters."""
+"""How far a curve is examined on both sides of zero where no data are given."""
 NEAR = 4.0
 """The range, on both sides of zero, over which a change is measured where no data are given."""
 NEGLIGIBLE = 0.01
-"""The difference of outputs that is too small to speak of, as a share of the range, and at most this."""
+"""The difference of outputs that counts as none: this share of the range, and at most this."""
 
 # Where a side is followed, as shares of its range: closer near zero, where curves bend.
 _ALONG = np.linspace(0, 1, 801) ** 2
@@ -50,8 +50,8 @@ class Side:
     highest_at: Numbers
 
     @property
-    def nothing(self) -> float:
-        """The difference of outputs that is too small to speak of on this side."""
+    def negligible(self) -> float:
+        """The difference of outputs that counts as none on this side."""
         return _negligible_change(self.far)
 
 
@@ -124,18 +124,18 @@ def measure_displacement(learned: Curve, start: Curve, seen: Reach | None) -> Di
     return Displacement(mean, mean / size if size > 0 else None, float(largest.max()), at)
 
 
+def evaluate_curve(curve: Curve, points: Numbers) -> Numbers:
+    """The curve at `points` [n] as [C, n], with NaN wherever it is not finite."""
+    values: Numbers = curve(torch.from_numpy(points)).cpu().numpy()
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _input_weights(seen: Reach | None) -> tuple[Numbers, Numbers]:
     """Points [n] and how much each counts: [1, n], or [C, n] where inputs were counted by channel."""
     if seen is None:
         return np.linspace(-NEAR, NEAR, 401), np.full((1, 401), 1 / 401)
     points = np.concatenate([seen.edges[:1], (seen.edges[1:] + seen.edges[:-1]) / 2, seen.edges[-1:]])
     return points, np.column_stack([seen.under, seen.counts, seen.over]).astype(np.float64)
-
-
-def evaluate_curve(curve: Curve, points: Numbers) -> Numbers:
-    """The curve at `points` [n] as [C, n], with NaN wherever it is not finite."""
-    values: Numbers = curve(torch.from_numpy(points)).cpu().numpy()
-    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _slope_at_zero(values: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""Where an activation started: what `swap` put in place of the plain one, before any training."""
+"""Where an activation started: its state after `swap` and before any training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from adaptive_act.errors import ExplainError, FixedPointError
 from adaptive_act.plain import from_repr
 
 INITIAL = "its initial values"
-"""The origin of a start that no fixed point is known of."""
+"""The origin of a start without a known fixed point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An activation at its starting values, on the learned one's device, and what these values are."""
+    """An activation at its starting values, on the learned one's device, and the origin of the values."""
 
     activation: Activation
     origin: str
@@ -40,13 +40,13 @@ def find_starts(
     `starts` gives the start of layers by name where the caller knows it, such as `named_activations` of a
     copy made before training; the others' is what `start_of` finds.
     """
-    given = starts or {}
+    known = starts or {}
     return tuple(
         StartedActivation(
             layer=first,
             also=tuple(others),
             activation=activation,
-            start=Start(given[first], "its given start") if first in given else find_start(activation),
+            start=Start(known[first], "its given start") if first in known else find_start(activation),
         )
         for activation, (first, *others) in distinct_activations(model).items()
     )
@@ -70,16 +70,16 @@ def find_start(activation: Activation) -> Start:
     """
     with torch.random.fork_rng(devices=[]):
         plain = from_repr(activation.site.replaced) if activation.site else None
-        found = None if plain is None else _build_fixed_point(activation, plain)
-        started = found or _build_initial(activation)
-    origin = f"the fixed point at {plain}" if found else INITIAL
-    return Start(match_device(started, activation), origin)
+        at_fixed_point = None if plain is None else _build_fixed_point(activation, plain)
+        start = at_fixed_point or _build_initial(activation)
+    origin = f"the fixed point at {plain}" if at_fixed_point else INITIAL
+    return Start(match_device(start, activation), origin)
 
 
-def match_device(started: Activation, activation: Activation) -> Activation:
-    """`started` on the activation's device, in its dtype, in evaluation mode."""
+def match_device(start: Activation, activation: Activation) -> Activation:
+    """`start`, moved to the device and dtype of `activation`, in evaluation mode."""
     like = next((tensor for tensor in activation.state_dict().values() if tensor.is_floating_point()), None)
-    return started.eval() if like is None else started.to(like.device, like.dtype).eval()
+    return start.eval() if like is None else start.to(like.device, like.dtype).eval()
 
 
 def _build_fixed_point(activation: Activation, plain: nn.Module) -> Activation | None:
@@ -89,14 +89,14 @@ def _build_fixed_point(activation: Activation, plain: nn.Module) -> Activation |
     options = activation.options()
     chosen = {name: value for name, value in options.items() if name not in kind.options_from(plain)}
     try:
-        found = kind.at_fixed_point(plain, activation.channels, activation.channel_axis, **chosen)
+        at_fixed_point = kind.at_fixed_point(plain, activation.channels, activation.channel_axis, **chosen)
     except FixedPointError:
         return None
-    return found if found.options() == options else None
+    return at_fixed_point if at_fixed_point.options() == options else None
 
 
 def _build_initial(activation: Activation) -> Activation:
-    started = type(activation)(activation.channels, activation.channel_axis, **activation.options())
-    for name, buffer in started.named_buffers():  # what calibration placed is no learned value
+    start = type(activation)(activation.channels, activation.channel_axis, **activation.options())
+    for name, buffer in start.named_buffers():  # calibration sets buffers, which are not learned
         buffer.copy_(activation.get_buffer(name))
-    return started
+    return start

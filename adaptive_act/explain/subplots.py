@@ -1,4 +1,4 @@
-"""Many small pictures of one size in a grid that grows downwards."""
+"""Subplots of one size in a grid that grows downwards, and what is drawn in them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito's colours are told apart by the colour-blind; the dashes tell them apart in grey print.
+# Okabe and Ito's colours are distinct for the colour-blind; the dashes are distinct in grey print.
 LEARNED, START = "#0072B2", "#7F7F7F"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
@@ -25,18 +25,18 @@ COLUMNS = 4
 WIDTH = 3.3
 """Inches of a panel with its margins."""
 LONGEST_SUBTITLE = 48
-"""Letters that fit below a panel's name."""
+"""Characters that fit below a panel's name."""
 _NARROWEST = 2
 """Columns that a legend needs."""
 MOST_LINES = 32
-"""Channels that are drawn as a line each; more become bands."""
+"""The most channels that are drawn as a line each; more are drawn as bands."""
 LONGEST_TITLE = 34
 _LEFT, _RIGHT, _TOP, _GAP, _BOTTOM, _HEAD = 0.62, 0.1, 0.45, 0.16, 0.42, 0.32
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A figure, and the parts of each panel, one above the other on one x axis."""
+    """A figure, and the axes of each panel, one above the other on one x axis."""
 
     figure: "Figure"
     panels: tuple[tuple["Axes", ...], ...]
@@ -45,7 +45,7 @@ class Grid:
 def make_grid(count: int, heights: Sequence[float], columns: int = COLUMNS) -> Grid:
     """An empty grid of `count` panels with parts of these heights in inches, and room above for a legend.
 
-    Places are set in inches rather than found by matplotlib, which takes minutes for fifty layers.
+    Positions are set in inches: matplotlib's own layout takes minutes for fifty layers.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  # costs 0.5 s to import
     from matplotlib.figure import Figure  # noqa: PLC0415
@@ -141,7 +141,7 @@ def draw_histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: f
 
 
 def mark_unreached(strip: "Axes") -> None:
-    """Says so where a histogram would be."""
+    """Writes that no input reached the layer, in place of its histogram."""
     strip.text(
         0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
     )

@@ -1,4 +1,4 @@
-"""The layers as rows: for a console, a report and a machine."""
+"""The layers and decisions as rows for a table and as records for JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -72,7 +72,7 @@ def layer_record(layer: Layer) -> dict[str, Any]:
 
 
 def decisions_record(decisions: Decisions) -> dict[str, Any]:
-    """What was decided as JSON-able fields."""
+    """The decisions as JSON-able fields."""
     return {
         "samples": decisions.samples,
         "accuracy": _interval_record(decisions.accuracy),
@@ -112,8 +112,8 @@ def _change_cells(change: Change) -> Row:
     )
 
 
-def _format_interval(found: Interval, unit: float, form: str) -> tuple[str, str]:
-    numbers = (unit * number + 0.0 for number in (found.value, found.low, found.high))
+def _format_interval(interval: Interval, unit: float, form: str) -> tuple[str, str]:
+    numbers = (unit * number + 0.0 for number in (interval.value, interval.low, interval.high))
     value, low, high = (f"{number:+{form}}".replace("-", "−") for number in numbers)
     return value, f"{low} to {high}"
 
@@ -128,9 +128,11 @@ def _change_record(change: Change) -> dict[str, Any]:
     }
 
 
-def _interval_record(found: Interval) -> list[float | None]:
-    """Value, low, high; None for what is not finite, which JSON has no word for."""
-    return [number if np.isfinite(number) else None for number in (found.value, found.low, found.high)]
+def _interval_record(interval: Interval) -> list[float | None]:
+    """Value, low, high; None for what is not finite, which JSON cannot express."""
+    return [
+        number if np.isfinite(number) else None for number in (interval.value, interval.low, interval.high)
+    ]
 
 
 def _reach_record(seen: Reach) -> dict[str, Any]:

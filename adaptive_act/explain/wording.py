@@ -1,4 +1,4 @@
-"""A layer's shape in plain words, each from a number."""
+"""A layer's shape in words, each derived from a number."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -16,15 +16,17 @@ ChannelIndices = NDArray[np.int64]
 
 def explain_layer(layer: Layer) -> str:
     """What the activation does where its inputs lie, how far it is from its start, and what reached it."""
-    said = [] if layer.elementwise else ["Response to a constant map, since it looks at more than one input."]
-    shape, seen = layer.shape, layer.reach
+    sentences = (
+        [] if layer.elementwise else ["Response to a constant map, since it looks at more than one input."]
+    )
+    shape, reach = layer.shape, layer.reach
     ends = np.array([side.far for side in (shape.left, shape.right) if side] + [0.0])
     sides = [_describe_side(shape, "below"), _describe_side(shape, "above"), _describe_falls(shape)]
-    said.append(f"From {format_range(ends)}: {'; '.join(sides)}.")
-    said.append(_describe_displacement(layer))
-    if seen is not None:
-        said.append(_describe_inputs(seen))
-    return " ".join(said)
+    sentences.append(f"From {format_range(ends)}: {'; '.join(sides)}.")
+    sentences.append(_describe_displacement(layer))
+    if reach is not None:
+        sentences.append(_describe_inputs(reach))
+    return " ".join(sentences)
 
 
 def format_range(values: Numbers, form: str = ".3g") -> str:
@@ -55,17 +57,17 @@ def _describe_side(shape: Shape, where: str) -> str:
     groups = Counter(side.patterns).most_common()
     parts = []
     for pattern, count in groups:
-        chosen = np.array([place for place, found in enumerate(side.patterns) if found == pattern])
+        chosen = np.array([place for place, actual in enumerate(side.patterns) if actual == pattern])
         of = f" in {count} of {shape.channels} channels" if len(groups) > 1 else ""
         parts.append(f"{_DESCRIPTIONS[pattern](shape, side, chosen)}{of}")
-    upwards = int((side.highest > side.nothing).sum()) if where == "below" else 0
+    upwards = int((side.highest > side.negligible).sum()) if where == "below" else 0
     bends = f" ({_count_channels(upwards, shape.channels, 'bend')} upwards)" if upwards else ""
     return f"{where} 0 it {', '.join(parts)}{bends}"
 
 
 def _describe_line(shape: Shape, side: Side, chosen: ChannelIndices) -> str:
     slopes = side.slope[chosen]
-    if np.abs(slopes - 1).max() < 5e-3 and np.abs(shape.at_zero[chosen]).max() < side.nothing:
+    if np.abs(slopes - 1).max() < 5e-3 and np.abs(shape.at_zero[chosen]).max() < side.negligible:
         return "passes inputs unchanged"
     return f"passes inputs with slope {format_range(slopes)}"
 
@@ -91,10 +93,10 @@ _DESCRIPTIONS: dict[Pattern, Callable[[Shape, Side, ChannelIndices], str]] = {
 
 
 def _describe_turn(shape: Shape, side: Side, chosen: ChannelIndices) -> str:
-    """The dip or the bump on the way, where most of the channels have one: beyond both ends of the side."""
+    """The dip or bump beyond both ends of the side, where most of the channels have one."""
     ends = side.end[chosen] - shape.at_zero[chosen]
-    dips = side.lowest[chosen] < np.minimum(ends, 0) - side.nothing
-    bumps = side.highest[chosen] > np.maximum(ends, 0) + side.nothing
+    dips = side.lowest[chosen] < np.minimum(ends, 0) - side.negligible
+    bumps = side.highest[chosen] > np.maximum(ends, 0) + side.negligible
     if 2 * dips.sum() > len(chosen):
         at, depth = side.lowest_at[chosen][dips], (side.lowest + shape.at_zero)[chosen][dips]
         return f" after a dip to {format_range(depth, '.2f')} at x = {format_range(at, '.2f')}"

@@ -1,4 +1,4 @@
-"""Does an activation that learns pay? A baseline against chosen activations, paired, over several seeds."""
+"""Studies that compare activations with a baseline, in paired runs over several seeds."""
 
 from adaptive_act.study.pipeline import study
 from adaptive_act.study.plan import Plan

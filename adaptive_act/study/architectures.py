@@ -1,4 +1,4 @@
-"""The networks of a study, sized from the data: our own, or one that a factory of the user's builds."""
+"""The networks of a study, sized from the data: built-in ones, or one that the user's factory builds."""
 
 import itertools
 import json
@@ -67,7 +67,7 @@ BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "cnn
 
 @model_factory
 def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> nn.Module:
-    """One of our networks with a plain activation, such as `mlp(width=64)` with `ELU`."""
+    """A built-in network with a plain activation, such as `mlp(width=64)` with `ELU`."""
     named = NamedOptions.parse(architecture)
     if named.name not in BUILT_IN:
         raise StudyError(
@@ -81,7 +81,7 @@ def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> 
 
 
 def of_factory(factory: str, kwargs: Mapping[str, Any], baseline: str, activation: str) -> nn.Module:
-    """The network that a factory of the user's builds, with `activation` in place of its `baseline`."""
+    """The network that the user's factory builds, with `activation` in place of its `baseline`."""
     model = build_model(resolve_factory(factory, trusted=True), kwargs)
     return model if activation == baseline else replace_plain(model, baseline, activation)
 
@@ -90,7 +90,7 @@ def describe_network(
     architecture: Architecture, shape: Shape, classes: int, baseline: str, activation: str
 ) -> tuple[str, dict[str, Any]]:
     """The factory, as "package.module:callable", and its arguments for the network with `activation`."""
-    if architecture.built_in:
+    if architecture.is_built_in:
         return f"{__name__}:built_in", {
             "architecture": architecture.name,
             "shape": list(shape),
@@ -108,12 +108,14 @@ def describe_network(
 def parse_factory_kwargs(architecture: Architecture) -> dict[str, Any]:
     """The arguments of the user's factory; raises StudyError where they are no JSON object."""
     try:
-        found = json.loads(architecture.factory_kwargs)
+        kwargs = json.loads(architecture.factory_kwargs)
     except (ValueError, RecursionError) as error:
         raise StudyError(f"`{architecture.factory_kwargs}` is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise StudyError(f"`{architecture.factory_kwargs}` is a `{type(found).__name__}`, expected an object")
-    return found
+    if not isinstance(kwargs, dict):
+        raise StudyError(
+            f"`{architecture.factory_kwargs}` is a `{type(kwargs).__name__}`, expected an object"
+        )
+    return kwargs
 
 
 def build_network(
@@ -124,7 +126,7 @@ def build_network(
     Raises StudyError where there is no such network, and FactoryError where it does not fit the data.
     """
     _, kwargs = describe_network(architecture, shape, classes, baseline, activation)
-    model = built_in(**kwargs) if architecture.built_in else of_factory(**kwargs)
+    model = built_in(**kwargs) if architecture.is_built_in else of_factory(**kwargs)
     _check_outputs(model, architecture, shape, classes)
     return model
 
@@ -140,11 +142,11 @@ def _check_outputs(model: nn.Module, architecture: Architecture, shape: Shape, c
         ) from error
     finally:
         model.train(training)
-    found = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-    if found != [2, classes]:
+    actual = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
+    if actual != [2, classes]:
         raise FactoryError(
             f"architecture `{architecture.name}`: expected outputs [n, {classes}], one for each class, got "
-            f"{found} for n = 2"
+            f"{actual} for n = 2"
         )
 
 

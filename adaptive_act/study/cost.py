@@ -1,4 +1,4 @@
-"""What a variant costs against the baseline: a training step, and a prediction by its exported file."""
+"""The cost of a variant relative to the baseline: of a training step, and of an exported prediction."""
 
 import json
 import subprocess
@@ -36,6 +36,43 @@ WARM_UP_SECONDS = 0.2
 OnStep = Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class VariantCost:
+    """A variant's cost as ratios to the baseline: medians over the rounds, with their intervals."""
+
+    training_step: Mean
+    latency: Mean | None
+    """Of one prediction by the exported file; None where it was not measured."""
+    not_measured: str | None
+    """Why there is no latency."""
+
+
+Costs = dict[str, VariantCost]
+"""By variant; the baseline's is 1. Empty where the plan does not ask for it."""
+
+
+def measure_costs(plan: Plan, data: Dataset, folder: Path, jobs: int, on_step: OnStep) -> Costs:
+    """The cost of each of the plan's variants; measured once, then read from `folder`."""
+    if not plan.cost:
+        return {}
+    specs = [make_run_spec(plan, data.digest, variant, plan.seeds[0]) for variant in plan.all_variants]
+    key = [spec.key for spec in specs]
+    known = _read_known(folder / FILE, key)
+    if known is not None:
+        return known
+    steps = _time_steps([_make_step(spec, data) for spec in specs], on_step)
+    latencies = measure_latencies(specs, data, folder, jobs)
+    on_step()
+    costs = {
+        spec.variant: VariantCost(step, *_split_latency(latencies, spec))
+        for spec, step in zip(specs, steps, strict=True)
+    }
+    with replace_file(folder / FILE) as path:
+        document = {"key": key, "cost": {name: asdict(variant_cost) for name, variant_cost in costs.items()}}
+        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return costs
+
+
 def measure_latencies(specs: Sequence[RunSpec], data: Dataset, folder: Path, jobs: int) -> Latencies:
     """The latency of each run's exported model as a ratio to the first one's, one sample at a time."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -57,26 +94,31 @@ def measure_latencies(specs: Sequence[RunSpec], data: Dataset, folder: Path, job
     }
 
 
+def median_ratios(turns: Sequence[Sequence[float]]) -> list[Mean]:
+    """For each series of turns, the median ratio to the first series' turn of the same round."""
+    return [_median_ratio(times, turns[0]) for times in turns]
+
+
 def _median_ratio(turns: Sequence[float], base: Sequence[float]) -> Mean:
-    return median_interval([turn / other for turn, other in zip(turns, base, strict=True)])
+    return median_interval([turn / base_turn for turn, base_turn in zip(turns, base, strict=True)])
 
 
 def _export_model(spec: RunSpec, data: Dataset, folder: Path, file: Path) -> str | None:
-    """Writes the run's model to `file`; says what went wrong, or None."""
+    """Exports the run's model to `file`; returns why it failed, or None."""
     factory, _ = describe_network(
         spec.architecture, data.shape, len(data.classes), spec.baseline, spec.baseline
     )
     model = model_path(folder, spec.key)
-    done = _run_module("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
-    return None if done.returncode == 0 else _describe_failure(done)
+    process = _run_module("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
+    return None if process.returncode == 0 else _describe_failure(process)
 
 
 def _time_files(files: Sequence[Path]) -> dict[str, list[float]] | str:
-    done = _run_module("convert.latency", *map(str, files), "--rounds", str(LATENCY_ROUNDS), "--json")
-    if done.returncode != 0:
-        return _describe_failure(done)
-    found: dict[str, list[float]] = json.loads(done.stdout)["microseconds"]
-    return found
+    process = _run_module("convert.latency", *map(str, files), "--rounds", str(LATENCY_ROUNDS), "--json")
+    if process.returncode != 0:
+        return _describe_failure(process)
+    microseconds: dict[str, list[float]] = json.loads(process.stdout)["microseconds"]
+    return microseconds
 
 
 def _run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -84,60 +126,17 @@ def _run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _describe_failure(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("hint:")]
-    last = lines[-1] if lines else f"exit status {done.returncode}"
+def _describe_failure(process: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in process.stderr.strip().splitlines() if not line.startswith("hint:")]
+    last = lines[-1] if lines else f"exit status {process.returncode}"
     if "ModuleNotFoundError" in last:
         return f"the export is not installed ({last.partition(': ')[2]}): pip install 'adaptact[convert]'"
     return last.removeprefix("error: ")
 
 
-@dataclass(frozen=True, slots=True)
-class VariantCost:
-    """A variant's cost as ratios to the baseline: medians over the rounds, with their intervals."""
-
-    training_step: Mean
-    latency: Mean | None
-    """Of one prediction by the exported file; None where it was not measured."""
-    not_measured: str | None
-    """Why there is no latency."""
-
-
-Costs = dict[str, VariantCost]
-"""By variant; the baseline's is 1. Empty where the plan does not ask for it."""
-
-
-def measure_costs(plan: Plan, data: Dataset, folder: Path, jobs: int, tick: OnStep) -> Costs:
-    """The cost of each of the plan's variants; measured once, then read from `folder`."""
-    if not plan.cost:
-        return {}
-    specs = [make_run_spec(plan, data.digest, variant, plan.seeds[0]) for variant in plan.everyone]
-    key = [spec.key for spec in specs]
-    known = _read_known(folder / FILE, key)
-    if known is not None:
-        return known
-    steps = _time_steps([_make_step(spec, data) for spec in specs], tick)
-    latencies = measure_latencies(specs, data, folder, jobs)
-    tick()
-    found = {
-        spec.variant: VariantCost(step, *_split_latency(latencies, spec))
-        for spec, step in zip(specs, steps, strict=True)
-    }
-    with replace_file(folder / FILE) as path:
-        document = {"key": key, "cost": {name: asdict(each) for name, each in found.items()}}
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return found
-
-
-def median_ratios(turns: Sequence[Sequence[float]]) -> list[Mean]:
-    """For the turns of each of several things, the median ratio to the first one's turn of the same round."""
-    first = turns[0]
-    return [median_interval([turn / base for turn, base in zip(each, first, strict=True)]) for each in turns]
-
-
 def _split_latency(latencies: Latencies, spec: RunSpec) -> tuple[Mean | None, str | None]:
-    found = latencies[spec.variant]
-    return (None, found) if isinstance(found, str) else (found, None)
+    latency = latencies[spec.variant]
+    return (None, latency) if isinstance(latency, str) else (latency, None)
 
 
 def _make_step(spec: RunSpec, data: Dataset) -> Callable[[], Tensor]:
@@ -156,17 +155,17 @@ def _make_step(spec: RunSpec, data: Dataset) -> Callable[[], Tensor]:
     return step
 
 
-def _time_steps(steps: Sequence[Callable[[], Tensor]], tick: OnStep) -> list[Mean]:
+def _time_steps(steps: Sequence[Callable[[], Tensor]], on_step: OnStep) -> list[Mean]:
     turns: list[list[float]] = [[] for _ in steps]
     with use_one_thread():
         for step in steps:
             _time_step(step, WARM_UP_SECONDS)
         for number in range(ROUNDS):
-            # Back and forth, so that whatever drifts during a round favours nobody.
+            # Back and forth, so that a drift during a round favours no variant.
             places = range(len(steps)) if number % 2 == 0 else reversed(range(len(steps)))
             for place in places:
                 turns[place].append(_time_step(steps[place], TURN_SECONDS))
-            tick()
+            on_step()
     return median_ratios(turns)
 
 

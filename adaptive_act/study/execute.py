@@ -1,7 +1,7 @@
-"""Carries out runs, and keeps each finished one as a file of its own.
+"""Executes runs, and keeps each finished run in its own file.
 
-A run's file appears whole or not at all, after its model's; so whatever ends the study, even kill -9, costs
-the runs that were under way and no other.
+A run's file appears whole or not at all, after its model's. So whatever ends the study, even kill -9, only
+the runs in progress are lost.
 """
 
 import functools
@@ -31,41 +31,41 @@ RUNS = "runs"
 INPUT = "x"
 
 OnRun = Callable[[RunResult, bool], None]
-"""Called with each result, and whether it was there already."""
+"""Called with each result, and whether it was read from the folder."""
 
 
-def execute_runs(specs: Sequence[RunSpec], folder: Path, jobs: int, tick: OnRun) -> dict[str, RunResult]:
+def execute_runs(specs: Sequence[RunSpec], folder: Path, jobs: int, on_run: OnRun) -> dict[str, RunResult]:
     """The result of every spec by its key; those that are in `folder` already are not run again.
 
     An error in a run ends the study with that error; finished runs stay.
     """
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
     unique = {spec.key: spec for spec in specs}
-    found = {key: result for key in unique if (result := read_finished(folder, key)) is not None}
-    for result in found.values():
-        tick(result, True)
-    missing = [spec for key, spec in unique.items() if key not in found]
+    results = {key: result for key in unique if (result := read_finished(folder, key)) is not None}
+    for result in results.values():
+        on_run(result, True)
+    missing = [spec for key, spec in unique.items() if key not in results]
     for key, result in map_in_processes(functools.partial(execute_run, folder=folder), missing, jobs):
-        found[key] = result
-        tick(result, False)
-    return found
+        results[key] = result
+        on_run(result, False)
+    return results
 
 
 def execute_run(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
     """Runs `spec` and keeps its model and its result in `folder`."""
-    done = run(spec)
-    _save_model(done, spec, model_path(folder, spec.key))
+    finished = run(spec)
+    _save_model(finished, spec, model_path(folder, spec.key))
     document = {
         "format": FORMAT,
         "key": spec.key,
         "spec": asdict(spec),
         "versions": versions(),
-        "seconds": round(done.seconds, 3),
-        "result": replace_non_finite(asdict(done.result)),
+        "seconds": round(finished.seconds, 3),
+        "result": replace_non_finite(asdict(finished.result)),
     }
     with replace_file(_result_path(folder, spec.key)) as path:
         path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    return spec.key, done.result
+    return spec.key, finished.result
 
 
 def read_finished(folder: Path, key: str) -> RunResult | None:
@@ -95,17 +95,17 @@ def _result_path(folder: Path, key: str) -> Path:
     return folder / RUNS / f"{key}.json"
 
 
-def _save_model(done: Run, spec: RunSpec, path: Path) -> None:
+def _save_model(finished: Run, spec: RunSpec, path: Path) -> None:
     activation = spec.baseline if Variant.parse(spec.variant).learns else spec.variant
-    data = done.data
+    data = finished.data
     factory, kwargs = describe_network(
         spec.architecture, data.shape, len(data.classes), spec.baseline, activation
     )
     with warnings.catch_warnings():
-        # Whoever loads a network of the user's own has to name its factory; the report says so.
+        # To load a network of the user's own, one has to name its factory.
         warnings.filterwarnings("ignore", message=".*is not marked with.*")
         save(
-            done.model,
+            finished.model,
             path,
             factory=factory,
             factory_kwargs=kwargs,
@@ -116,7 +116,7 @@ def _save_model(done: Run, spec: RunSpec, path: Path) -> None:
 
 
 def _restore_nan(fields: dict[str, Any]) -> dict[str, Any]:
-    """What `finite` wrote, read again: NaN in place of None wherever a number belongs."""
+    """The fields with NaN in place of each None that stands for a number."""
     numbers = {name: math.nan for name in ("loss", "ece") if fields[name] is None}
     curves = {
         name: [math.nan if entry is None else entry for entry in entries]

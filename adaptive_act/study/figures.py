@@ -1,4 +1,4 @@
-"""The pictures of a study, in the Okabe-Ito colours, which the colour-blind can tell apart."""
+"""The figures of a study, in the Okabe-Ito colours, which are distinct for the colour-blind."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ BASELINE = "#7F7F7F"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
-"""Each further round of the colours is told from the one before by its dashes."""
+"""Each round of the colours has its own dashes."""
 
 _FAR = 10.0  # interquartile ranges beyond which a dot is drawn at the edge instead of squeezing all others
 _COLUMNS = 3
@@ -77,7 +77,7 @@ def learned_figure(curves: Sequence[LearnedCurve]) -> "Figure":
     rows = -(-len(variants) // columns)
     figure, panels = _make_figure(3.2 * columns, 2.7 * rows, columns, rows)
     for panel, variant in zip(panels, variants, strict=False):
-        for place, curve in enumerate(each for each in curves if each.variant == variant):
+        for place, curve in enumerate(curve for curve in curves if curve.variant == variant):
             colour = _LAYERS[place % len(_LAYERS)]
             _draw_learned(panel, curve, colour, DASHES[place // len(_LAYERS) % len(DASHES)])
         panel.set_title(variant, fontsize="small")
@@ -162,9 +162,9 @@ def _draw_rows(
             panel.plot(
                 inside[chosen], np.full(chosen.sum(), row), mark, color=colour, alpha=0.35, markersize=5
             )
-        found = means[name]
-        panel.plot([100 * found.low, 100 * found.high], [row, row], color=colour, linewidth=2.2)
-        panel.plot(100 * found.mean, row, "D", color=colour, markersize=6, markeredgecolor="white")
+        interval = means[name]
+        panel.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, linewidth=2.2)
+        panel.plot(100 * interval.mean, row, "D", color=colour, markersize=6, markeredgecolor="white")
     margin = 0.04 * (high - low)
     panel.set_xlim(100 * (low - margin), 100 * (high + margin))
     panel.set_yticks(range(len(dots)), list(dots))
@@ -175,8 +175,8 @@ def _draw_rows(
 def _find_limits(
     dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]"
 ) -> tuple[float, float]:
-    """The range to show: of dots and intervals, but for what lies far from most of them."""
-    ends = [end for found in means.values() for end in (found.low, found.high)]
+    """The range to show: of dots and intervals without distant outliers."""
+    ends = [end for interval in means.values() for end in (interval.low, interval.high)]
     shown = np.concatenate([*dots.values(), ends])
     shown = shown[np.isfinite(shown)]
     lower, upper = np.quantile(shown, (0.25, 0.75))
@@ -203,9 +203,9 @@ def _draw_band(panel: "Axes", runs: Sequence[Numbers], place: int, label: str) -
 
 def _draw_errors(panel: "Axes", x: Numbers, means: Sequence[Mean], place: int, label: str) -> None:
     colour, mark, dashes = _style_of(place)
-    middle = np.array([100 * each.mean for each in means])
-    below = np.nan_to_num(np.array([100 * (each.mean - each.low) for each in means]))
-    above = np.nan_to_num(np.array([100 * (each.high - each.mean) for each in means]))
+    middle = np.array([100 * mean.mean for mean in means])
+    below = np.nan_to_num(np.array([100 * (mean.mean - mean.low) for mean in means]))
+    above = np.nan_to_num(np.array([100 * (mean.high - mean.mean) for mean in means]))
     panel.errorbar(
         x,
         middle,

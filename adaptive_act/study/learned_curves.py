@@ -1,4 +1,4 @@
-"""The curves that the first seed's runs have learned, over those they started from."""
+"""The learned curves of the first seed's runs, and the curves at their start."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Work spread over processes that end with the one that started them, each on one thread."""
+"""Work in several processes, which end with their parent."""
 
 import contextlib
 import multiprocessing
@@ -20,19 +20,19 @@ _Result = TypeVar("_Result")
 
 
 def map_in_processes(
-    task: Callable[[_Task], _Result], given: Sequence[_Task], jobs: int
+    task: Callable[[_Task], _Result], items: Sequence[_Task], jobs: int
 ) -> Iterator[_Result]:
-    """What `task` gives for each of `given`, as they come; one job works in this process, in order.
+    """The results of `task` for each of `items`, as they finish; one job works in this process, in order.
 
     An error of the task ends the work. Raises StudyError where a process was ended from outside.
     """
-    if min(jobs, len(given)) <= 1:
-        yield from map(task, given)
+    if min(jobs, len(items)) <= 1:
+        yield from map(task, items)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(given)), mp_context=context, initializer=_init_worker) as pool:
+    with ProcessPoolExecutor(min(jobs, len(items)), mp_context=context, initializer=_init_worker) as pool:
         try:
-            yield from _submit_in_turn(pool, task, given, jobs)
+            yield from _submit_in_turn(pool, task, items, jobs)
         except BrokenProcessPool as error:
             raise StudyError(
                 "a process that trained was ended from outside, perhaps for want of memory; finished runs "
@@ -41,10 +41,10 @@ def map_in_processes(
 
 
 def _submit_in_turn(
-    pool: ProcessPoolExecutor, task: Callable[[_Task], _Result], given: Sequence[_Task], jobs: int
+    pool: ProcessPoolExecutor, task: Callable[[_Task], _Result], items: Sequence[_Task], jobs: int
 ) -> Iterator[_Result]:
-    """Hands out only as much as there are processes, so that an error leaves little to wait for."""
-    waiting = list(reversed(given))
+    """Submits only as many tasks as there are processes, so that an error leaves little to wait for."""
+    waiting = list(reversed(items))
     running: set[Future[_Result]] = set()
     while waiting or running:
         while waiting and len(running) < jobs:
@@ -55,7 +55,7 @@ def _submit_in_turn(
 
 
 def _init_worker() -> None:
-    """A new process: quiet on Ctrl-C, and gone when the one that started it is, even by kill -9."""
+    """Makes a new process silent on Ctrl-C, and ends it when its parent ends, even by kill -9."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -70,7 +70,7 @@ def _init_worker() -> None:
 
 @contextlib.contextmanager
 def use_one_thread() -> Iterator[None]:
-    """Torch on one thread, as numbers depend on how many share a sum; afterwards as before."""
+    """Within the block, torch uses one thread: sums depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

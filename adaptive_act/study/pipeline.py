@@ -17,7 +17,6 @@ from adaptive_act.study.run import RunResult, build_untrained
 
 RESULTS = "results.json"
 
-
 OnStage = Callable[[str, int], Callable[[str], None]]
 """Called with a stage's name and number of steps; its result is called after each step with what was done."""
 
@@ -36,17 +35,15 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     output.mkdir(parents=True, exist_ok=True)
     specs = list_run_specs(plan, data.digest)
     runs = execute_runs(specs, output, jobs, _report_runs(on_stage("train", len(specs))))
-    spoilt = len(plan.few_seeds) * len(plan.everyone) if plan.robustness else 0
-    accuracies = measure_corrupted(
-        plan, data, output, jobs, _report_steps(on_stage("corrupt test samples", spoilt))
-    )
-    costs = measure_costs(
-        plan, data, output, jobs, _report_steps(on_stage("measure cost", (ROUNDS + 1) * plan.cost))
-    )
-    found = gather_results(plan, data, runs, accuracies, costs)
-    results.write_results(found, output / RESULTS)
-    report.write_report(found, compare_curves(plan, data, output), output)
-    return found
+    corrupted_runs = len(plan.few_seeds) * len(plan.all_variants) if plan.robustness else 0
+    on_corrupted = _report_steps(on_stage("corrupt test samples", corrupted_runs))
+    accuracies = measure_corrupted(plan, data, output, jobs, on_corrupted)
+    on_measured = _report_steps(on_stage("measure cost", (ROUNDS + 1) * plan.cost))
+    costs = measure_costs(plan, data, output, jobs, on_measured)
+    gathered = gather_results(plan, data, runs, accuracies, costs)
+    results.write_results(gathered, output / RESULTS)
+    report.write_report(gathered, compare_curves(plan, data, output), output)
+    return gathered
 
 
 def count_cores() -> int:
@@ -56,17 +53,17 @@ def count_cores() -> int:
 
 
 def check_plan(plan: Plan, data: Dataset) -> None:
-    """Raises the error of any variant that cannot be built, before hours go by.
+    """Builds every variant once, so that a variant that cannot be built fails before any training.
 
-    StudyError, FactoryError or SwapError say what is wrong.
+    Raises StudyError, FactoryError or SwapError.
     """
     specs = list_run_specs(plan, data.digest)
     first = {spec.variant: spec for spec in specs if spec.data == plan.data}
     with use_one_thread():
         for spec in first.values():
             build_untrained(spec, data)
-    for spoilt in {spec.data for spec in specs if spec.seed == plan.seeds[0]}:
-        load_dataset(spoilt)
+    for source in {spec.data for spec in specs if spec.seed == plan.seeds[0]}:
+        load_dataset(source)
     load_dataset(make_run_spec(plan, data.digest, plan.baseline, plan.seeds[0]).data)
 
 
@@ -74,13 +71,13 @@ def _ignore_stage(stage: str, total: int) -> Callable[[str], None]:
     return lambda _: None
 
 
-def _report_runs(step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
-    def tick(result: RunResult, there: bool) -> None:
-        kept = ", was there" if there else ""
-        step(f"{result.variant}, seed {result.seed}: {result.accuracy:.2%}{kept}")
+def _report_runs(on_step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
+    def on_run(result: RunResult, is_known: bool) -> None:
+        kept = ", was there" if is_known else ""
+        on_step(f"{result.variant}, seed {result.seed}: {result.accuracy:.2%}{kept}")
 
-    return tick
+    return on_run
 
 
-def _report_steps(step: Callable[[str], None]) -> Callable[[], None]:
-    return lambda: step("")
+def _report_steps(on_step: Callable[[str], None]) -> Callable[[], None]:
+    return lambda: on_step("")

@@ -1,4 +1,4 @@
-"""What a study is asked to do, and the runs that it takes."""
+"""The plan of a study, and its runs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ IMBALANCE = (10.0, 50.0, 100.0)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A baseline, the variants that are held against it, and the seeds with which each is trained."""
+    """A baseline, the variants that are compared with it, and the seeds with which each is trained."""
 
     data: DataSpec
     architecture: Architecture
@@ -44,7 +44,7 @@ class Plan:
         object.__setattr__(self, "variants", tuple(named))
 
     @property
-    def everyone(self) -> tuple[str, ...]:
+    def all_variants(self) -> tuple[str, ...]:
         """The baseline and the variants."""
         return (self.baseline, *self.variants)
 
@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """One change to a variant, whose effect is the paired difference to the variant as it was."""
+    """One change to a variant; its effect is the paired difference to the unchanged variant."""
 
     change: str
     variant: str
@@ -65,15 +65,20 @@ class Ablation:
 
 @dataclass(frozen=True, slots=True)
 class DegradedData:
-    """Training data made worse in one way, at one severity."""
+    """Training data that are degraded in one way, at one severity."""
 
     way: str
     severity: float
     data: DataSpec
 
 
+def list_run_specs(plan: Plan, digest: str) -> list[RunSpec]:
+    """Every run of the plan, each once, those of one seed together, the comparison itself first."""
+    return list(dict.fromkeys(_generate_run_specs(plan, digest)))
+
+
 def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None) -> RunSpec:
-    """The run of a variant with a seed, on the plan's data or on spoilt ones."""
+    """The run of a variant with a seed, on the plan's data or on degraded ones."""
     return RunSpec(
         plan.data if data is None else data,
         digest,
@@ -85,29 +90,26 @@ def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSp
     )
 
 
-def list_run_specs(plan: Plan, digest: str) -> list[RunSpec]:
-    """Every run of the plan, each once, those of one seed together, the comparison itself first."""
-    return list(dict.fromkeys(_generate_run_specs(plan, digest)))
-
-
 def list_ablations(plan: Plan) -> list[Ablation]:
-    """What the plan's ablations change; none where it has none.
+    """The ablations of the plan; empty where it has none.
 
     No nonlinearity at all; and for each learned variant: parameters frozen where they start, and the other
     of shared and per channel.
     """
     if not plan.ablations:
         return []
-    found = [Ablation("nonlinearity off", LINEAR, plan.baseline)]
+    ablations = [Ablation("nonlinearity off", LINEAR, plan.baseline)]
     for text in plan.variants:
         variant = Variant.parse(text)
         if not variant.learns or variant.frozen:
             continue
-        found.append(Ablation("parameters frozen", str(replace(variant, frozen=True)), text))
+        ablations.append(Ablation("parameters frozen", str(replace(variant, frozen=True)), text))
         if ACTIVATIONS[variant.kind.name].elementwise:
-            other = replace(variant, per_channel=not variant.per_channel)
-            found.append(Ablation("per channel" if other.per_channel else "shared", str(other), text))
-    return found
+            granularity = replace(variant, per_channel=not variant.per_channel)
+            ablations.append(
+                Ablation("per channel" if granularity.per_channel else "shared", str(granularity), text)
+            )
+    return ablations
 
 
 def sweep_gamma(plan: Plan) -> dict[str, list[tuple[float, str]]]:
@@ -119,7 +121,7 @@ def sweep_gamma(plan: Plan) -> dict[str, list[tuple[float, str]]]:
 
 
 def degrade_data(plan: Plan) -> list[DegradedData]:
-    """The training data that the plan's robustness takes; none where it has none."""
+    """The degraded training data of the plan's robustness runs; empty where it has none."""
     if not plan.robustness:
         return []
     noise = [
@@ -132,7 +134,7 @@ def degrade_data(plan: Plan) -> list[DegradedData]:
 
 def _generate_run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
     for seed in plan.seeds:
-        for variant in plan.everyone:
+        for variant in plan.all_variants:
             yield make_run_spec(plan, digest, variant, seed)
     swept = [variant for sweep in sweep_gamma(plan).values() for _, variant in sweep]
     for seed in plan.few_seeds:
@@ -140,7 +142,7 @@ def _generate_run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
             yield make_run_spec(plan, digest, variant, seed)
     for spoilt in degrade_data(plan):
         for seed in plan.few_seeds:
-            for variant in plan.everyone:
+            for variant in plan.all_variants:
                 yield make_run_spec(plan, digest, variant, seed, spoilt.data)
 
 

@@ -43,8 +43,8 @@ def write_report(results: Results, curves: Sequence[LearnedCurve], folder: Path)
 
 
 def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
-    """The report from the answer down to the details; what was not asked for is left out."""
-    found = [
+    """The report from the answer to the details; sections without content are left out."""
+    sections = [
         Section("The answer", _answer_parts(results)),
         Section("Each seed", _seed_parts(results)),
         Section("While learning", _learning_parts(results, curves)),
@@ -53,7 +53,7 @@ def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Sect
         Section("Worse data", _robustness_parts(results)),
         Section("How it was done", _method_parts(results)),
     ]
-    return [section for section in found if section.parts]
+    return [section for section in sections if section.parts]
 
 
 def _answer_parts(results: Results) -> list[Part]:

@@ -1,4 +1,4 @@
-"""What a study found, as one value: from it follow results.json and every report."""
+"""The results of a study as one value, from which results.json and every report are written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class AblationOutcome:
-    """What a change to a variant made of its accuracy."""
+    """The accuracy of a changed variant, and its difference to the unchanged one."""
 
     ablation: Ablation
     accuracy: Mean
@@ -68,7 +68,7 @@ class AblationOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One point of a curve: how a variant fares at a severity, or at a strength of its cubic term."""
+    """One point of a curve: a variant's accuracy at a severity, or at a strength of its cubic term."""
 
     severity: float
     accuracy: Mean
@@ -88,7 +88,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All that a study found."""
+    """The results of a study."""
 
     plan: Plan
     data: DataSummary
@@ -126,8 +126,8 @@ def gather_results(plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies,
 
 
 def write_results(results: Results, path: Path) -> None:
-    """Writes the results as JSON; numbers that are none stand as null, and the data go by their name."""
-    # A report is shown to others, whom it does not concern where the data lie on this machine.
+    """Writes the results as JSON, with null for numbers that are not finite, and without the data's path."""
+    # A report is shared with others: it must not contain the data's path on this machine.
     named = replace(results.plan, data=replace(results.plan.data, source=results.data.name))
     content = {"format": FORMAT, **asdict(replace(results, plan=named))}
     with replace_file(path) as file:
@@ -142,21 +142,23 @@ def _summarise_data(data: Dataset) -> DataSummary:
 
 
 def _make_outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
-    found = {
+    by_variant = {
         variant: [runs[make_run_spec(plan, digest, variant, seed).key] for seed in plan.seeds]
-        for variant in plan.everyone
+        for variant in plan.all_variants
     }
-    comparisons = _compare_variants(plan, {variant: _accuracies(each) for variant, each in found.items()})
+    comparisons = _compare_variants(
+        plan, {variant: _accuracies(variant_runs) for variant, variant_runs in by_variant.items()}
+    )
     return tuple(
         Outcome(
             variant,
-            tuple(each),
-            statistics.share(_accuracies(each)),
-            statistics.share([run.ece for run in each]),
+            tuple(variant_runs),
+            statistics.share(_accuracies(variant_runs)),
+            statistics.share([run.ece for run in variant_runs]),
             comparisons.get(variant),
-            _count_diverged(each),
+            _count_diverged(variant_runs),
         )
-        for variant, each in found.items()
+        for variant, variant_runs in by_variant.items()
     )
 
 
@@ -200,26 +202,32 @@ def _make_gamma_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]
     for variant, sweep in sweep_gamma(plan).items():
         levels = []
         for gamma, swept in sweep:
-            found = _few_runs(plan, digest, runs, swept)
-            levels.append(_make_level(gamma, _accuracies(found), baseline, _count_diverged(found)))
+            swept_runs = _few_runs(plan, digest, runs, swept)
+            levels.append(_make_level(gamma, _accuracies(swept_runs), baseline, _count_diverged(swept_runs)))
         curves.append(Curve("gamma", variant, tuple(levels)))
     return tuple(curves)
 
 
 def _make_degraded_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
-    spoilt = degrade_data(plan)
+    degraded = degrade_data(plan)
     curves = []
-    for way in dict.fromkeys(each.way for each in spoilt):
-        steps = [(each.severity, each.data) for each in spoilt if each.way == way]
+    for way in dict.fromkeys(degraded_data.way for degraded_data in degraded):
+        steps = [
+            (degraded_data.severity, degraded_data.data)
+            for degraded_data in degraded
+            if degraded_data.way == way
+        ]
         clean = 1.0 if way == "class imbalance" else 0.0
-        for variant in plan.everyone:
+        for variant in plan.all_variants:
             levels = []
             for severity, data in [(clean, None), *steps]:
-                found = _few_runs(plan, digest, runs, variant, data)
+                variant_runs = _few_runs(plan, digest, runs, variant, data)
                 base = None
                 if variant != plan.baseline:
                     base = _accuracies(_few_runs(plan, digest, runs, plan.baseline, data))
-                levels.append(_make_level(severity, _accuracies(found), base, _count_diverged(found)))
+                levels.append(
+                    _make_level(severity, _accuracies(variant_runs), base, _count_diverged(variant_runs))
+                )
             curves.append(Curve(way, variant, tuple(levels)))
     return tuple(curves)
 

@@ -1,4 +1,4 @@
-"""How trained models fare on test samples that are noisier, blurred, or paler than what they learned from.
+"""The accuracy of trained models on test samples with noise, blur or less contrast.
 
 Severities are in units of the standardised samples, so they mean the same for every data set.
 """
@@ -29,7 +29,7 @@ Accuracies = Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]]
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """A way of making samples worse; severity `severities[0]` leaves them as they are."""
+    """A corruption of samples; severity `severities[0]` leaves them unchanged."""
 
     name: str
     unit: str
@@ -72,77 +72,79 @@ CORRUPTIONS = (
 
 
 def measure_corrupted(
-    plan: Plan, data: Dataset, folder: Path, jobs: int, tick: Callable[[], None]
+    plan: Plan, data: Dataset, folder: Path, jobs: int, on_step: Callable[[], None]
 ) -> Accuracies:
     """The accuracy of the plan's trained models on corrupted test samples; kept in `folder` as they come.
 
-    Nothing where the plan does not ask for robustness.
+    Empty where the plan does not ask for robustness.
     """
     if not plan.robustness:
         return {}
     specs = [
         make_run_spec(plan, data.digest, variant, seed)
         for seed in plan.few_seeds
-        for variant in plan.everyone
+        for variant in plan.all_variants
     ]
-    found: dict[str, dict[str, dict[float, float]]] = {}
+    by_key: dict[str, dict[str, dict[float, float]]] = {}
     for key, accuracies in map_in_processes(functools.partial(_measure, folder=folder), specs, jobs):
-        found[key] = accuracies
-        tick()
+        by_key[key] = accuracies
+        on_step()
     return {
-        each.name: {
+        corruption.name: {
             variant: {
                 severity: [
-                    found[make_run_spec(plan, data.digest, variant, seed).key][each.name][severity]
+                    by_key[make_run_spec(plan, data.digest, variant, seed).key][corruption.name][severity]
                     for seed in plan.few_seeds
                 ]
-                for severity in each.severities
+                for severity in corruption.severities
             }
-            for variant in plan.everyone
+            for variant in plan.all_variants
         }
-        for each in list_fitting(data)
+        for corruption in list_fitting(data)
     }
 
 
 def list_fitting(data: Dataset) -> list[Corruption]:
     """The corruptions that the samples' shape allows."""
-    return [each for each in CORRUPTIONS if len(data.shape) == 3 or not each.images_only]
+    return [corruption for corruption in CORRUPTIONS if len(data.shape) == 3 or not corruption.images_only]
 
 
 def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, float]]]:
     """The accuracy of one trained model by corruption and severity, from its file where it is there."""
     path = model_path(folder, spec.key).with_suffix(".corrupted.json")
     data = load_dataset(spec.data)
-    wanted = {each.name: list(map(float, each.severities)) for each in list_fitting(data)}
-    known = _read_known(path, wanted)
+    severities = {
+        corruption.name: list(map(float, corruption.severities)) for corruption in list_fitting(data)
+    }
+    known = _read_known(path, severities)
     if known is not None:
         return spec.key, known
     model = load_trained_model(folder, spec, data.shape, len(data.classes))
     with use_one_thread():
-        found = {
-            each.name: {
+        accuracies = {
+            corruption.name: {
                 float(severity): score(
-                    model, LabelledTensors(each.apply(data.test.x, severity), data.test.labels)
+                    model, LabelledTensors(corruption.apply(data.test.x, severity), data.test.labels)
                 ).accuracy
-                for severity in each.severities
+                for severity in corruption.severities
             }
-            for each in list_fitting(data)
+            for corruption in list_fitting(data)
         }
-    values = {name: list(levels.values()) for name, levels in found.items()}
+    values = {name: list(levels.values()) for name, levels in accuracies.items()}
     with replace_file(path) as file:
-        text = json.dumps({"format": FORMAT, "severities": wanted, "accuracies": values})
+        text = json.dumps({"format": FORMAT, "severities": severities, "accuracies": values})
         file.write_text(text + "\n", encoding="utf-8")
-    return spec.key, found
+    return spec.key, accuracies
 
 
-def _read_known(path: Path, wanted: Mapping[str, list[float]]) -> dict[str, dict[float, float]] | None:
+def _read_known(path: Path, severities: Mapping[str, list[float]]) -> dict[str, dict[float, float]] | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT or document["severities"] != wanted:
+        if document["format"] != FORMAT or document["severities"] != severities:
             return None
         return {
             name: dict(zip(levels, document["accuracies"][name], strict=True))
-            for name, levels in wanted.items()
+            for name, levels in severities.items()
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None

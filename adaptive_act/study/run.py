@@ -23,7 +23,7 @@ _EXAMPLES = 64  # training samples on which a swap counts channels and compares 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What one run showed. Equal specs give equal results."""
+    """The results of one run. Equal specs give equal results."""
 
     variant: str
     seed: int
@@ -51,7 +51,7 @@ class Run:
 
 
 def run(spec: RunSpec) -> Run:
-    """The run that `spec` describes; nothing but the spec decides its numbers.
+    """The run that `spec` describes; its numbers depend only on the spec.
 
     Raises DataError where the data are no longer those that the spec was made for.
     """
@@ -66,16 +66,16 @@ def run(spec: RunSpec) -> Run:
         placed = build_untrained(spec, data)
         trained = train(placed.model, data, spec.training, spec.seed)
         seconds = time.perf_counter() - started
-        found = score(placed.model, data.test)
+        scores = score(placed.model, data.test)
     at_chance = (
-        None if found.accuracy > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
+        None if scores.accuracy > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
     )
     result = RunResult(
         variant=spec.variant,
         seed=spec.seed,
-        accuracy=found.accuracy,
-        loss=found.loss,
-        ece=found.ece,
+        accuracy=scores.accuracy,
+        loss=scores.loss,
+        ece=scores.ece,
         diverged=trained.diverged or at_chance,
         rollbacks=trained.rollbacks,
         at_fixed_point=placed.at_fixed_point,
@@ -96,5 +96,5 @@ def build_untrained(spec: RunSpec, data: Dataset) -> PlacedVariant:
 
 
 def chance_bound(data: Dataset) -> float:
-    """The accuracy up to which a run has learned nothing that always naming one class would not give."""
+    """The accuracy up to which a run is no better than always naming one class."""
     return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)

@@ -1,4 +1,4 @@
-"""What one run is made of: everything that decides its numbers, and nothing else."""
+"""The specification of one run: everything on which its numbers depend."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ Schedule = Literal["cosine", "constant"]
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Where the data are, and how they are split, cut and spoilt before training."""
+    """The location of the data, and how they are split, cut and degraded before training."""
 
     source: str
     """`digits`, or the path of a file or folder."""
@@ -48,8 +48,8 @@ class Architecture:
     """What a factory of the user's own is called with, a JSON object."""
 
     @property
-    def built_in(self) -> bool:
-        """Whether it is one of ours."""
+    def is_built_in(self) -> bool:
+        """Whether it is a built-in network."""
         return ":" not in self.name
 
 
@@ -106,7 +106,7 @@ class RunSpec:
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides the numbers."""
+    """The versions of the packages on which the numbers depend."""
     return {name: version(name) for name in ("adaptact", "numpy", "torch")} | {
         "python": platform.python_version()
     }

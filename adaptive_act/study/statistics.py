@@ -1,4 +1,4 @@
-"""What n paired runs can say: means with intervals, paired differences, exact tests, calibration."""
+"""Statistics of paired runs: means with intervals, paired differences, exact tests, calibration."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 LEVEL = 0.95
 """Coverage of every interval."""
 ALPHA = 0.05
-"""A difference is called one when its p, corrected for all comparisons, is at most this."""
+"""A difference counts when its p, corrected for all comparisons, is at most this."""
 MOST_RESAMPLES = 99_999
 """Up to so many sign patterns are all counted; of more, so many are drawn."""
 BINS = 15
@@ -31,7 +31,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """The mean difference between two variants over the same seeds, and how surely it is not 0."""
+    """The mean difference between two variants over the same seeds, with its interval and p."""
 
     mean: float
     low: float
@@ -57,8 +57,12 @@ def mean(values: Sequence[float]) -> Mean:
 
 def share(values: Sequence[float]) -> Mean:
     """The mean of shares from 0 to 1 with its t-interval, of which only what lies there is left."""
-    found = mean(values)
-    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if found.n > 1 else found
+    interval = mean(values)
+    return (
+        replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
+        if interval.n > 1
+        else interval
+    )
 
 
 def paired(values: Sequence[float], baseline: Sequence[float]) -> Paired:
@@ -93,27 +97,13 @@ def median_interval(values: Sequence[float]) -> Mean:
     return Mean(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
 
-def judge_difference(found: Paired, p: float, comparisons: int) -> str:
-    """What the runs say of a variant, in words that claim no more than they show; p is the corrected one."""
-    if found.smallest_p * comparisons > ALPHA:
+def judge_difference(difference: Paired, p: float, comparisons: int) -> str:
+    """The verdict on a variant, in words that claim no more than the runs show; p is the corrected one."""
+    if difference.smallest_p * comparisons > ALPHA:
         return "too few seeds to show one"
     if p > ALPHA:
         return "no difference shown"
-    return "better" if found.mean > 0 else "worse"
-
-
-def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-    if len(differences) < 2:
-        return 1.0
-    test = stats.permutation_test(
-        (differences,),
-        lambda sample, axis: np.mean(sample, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=MOST_RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
+    return "better" if difference.mean > 0 else "worse"
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int = BINS) -> float:
@@ -139,3 +129,17 @@ def replace_non_finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [replace_non_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    if len(differences) < 2:
+        return 1.0
+    test = stats.permutation_test(
+        (differences,),
+        lambda sample, axis: np.mean(sample, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=MOST_RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(test.pvalue)

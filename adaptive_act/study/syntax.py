@@ -1,4 +1,4 @@
-"""The small language in which a study names things: `Name` or `Name(option=value, ...)`."""
+"""The syntax of names in a study: `Name` or `Name(option=value, ...)`."""
 
 import re
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ class NamedOptions:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The name and options in `text`; raises ValueError where it is written any other way."""
-        found = _NAMED.fullmatch(text.strip())
-        if found is None:
+        match = _NAMED.fullmatch(text.strip())
+        if match is None:
             raise ValueError(f"expected `Name` or `Name(option=value, ...)`, got `{text}`")
-        parts = [part for part in (found[2] or "").split(",") if part.strip()]
-        return cls(found[1], dict(_parse_option(part, text) for part in parts))
+        parts = [part for part in (match[2] or "").split(",") if part.strip()]
+        return cls(match[1], dict(_parse_option(part, text) for part in parts))
 
     def __str__(self) -> str:
         if not self.options:
@@ -40,10 +40,10 @@ def split_list(text: str) -> list[str]:
 
 
 def _parse_option(part: str, text: str) -> tuple[str, Value]:
-    found = _OPTION.fullmatch(part)
-    if found is None:
+    match = _OPTION.fullmatch(part)
+    if match is None:
         raise ValueError(f"expected `option=value` in `{text}`, got `{part.strip()}`")
-    return found[1], _parse_value(found[2])
+    return match[1], _parse_value(match[2])
 
 
 def _parse_value(word: str) -> Value:

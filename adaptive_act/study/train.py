@@ -1,4 +1,4 @@
-"""Training and testing one model: the same steps for every variant, and nothing in them that is slow."""
+"""Training and testing of one model, with the same steps for every variant."""
 
 import contextlib
 import math
@@ -26,7 +26,7 @@ Step = Callable[[Tensor], bool]
 
 @dataclass(slots=True)
 class Curves:
-    """What was seen after each epoch; a loss that is not a finite number stands as NaN."""
+    """The losses and accuracy after each epoch; a loss that is not finite is NaN."""
 
     training_loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How training went; `diverged` says how it ended early, None where it went to its end."""
+    """The course of training; `diverged` is why it ended early, or None."""
 
     curves: Curves
     diverged: str | None
@@ -44,7 +44,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a model scores on samples: share of right answers, cross-entropy, calibration error."""
+    """A model's scores on samples: share of right answers, cross-entropy, calibration error."""
 
     accuracy: float
     loss: float
@@ -71,7 +71,7 @@ def train(model: nn.Module, data: Dataset, training: Training, seed: int) -> Tra
 
 
 def score(model: nn.Module, samples: LabelledTensors) -> Scores:
-    """What the model scores in evaluation mode; one that answers NaN scores as its class 0 does."""
+    """The model's scores in evaluation mode; an answer of NaN counts as class 0."""
     logits = predict(model, samples.x)
     return Scores(
         accuracy=float((logits.argmax(1) == samples.labels).double().mean()),

@@ -1,4 +1,4 @@
-"""The activations that are compared: how they are written, and how one takes its place in a network."""
+"""The variants that a study compares: how they are written, and how one is placed in a network."""
 
 import copy
 import functools
@@ -20,7 +20,7 @@ from adaptive_act.swapping.report import Swapped
 from adaptive_act.training import calibrate
 
 LINEAR = "Identity"
-"""The plain activation that does nothing: what the network can do without one."""
+"""The identity: the network without a nonlinearity."""
 
 _VARIANT = re.compile(r"(.*?)(\s+per channel)?(\s+frozen)?")
 
@@ -39,10 +39,10 @@ class Variant:
     @classmethod
     def parse(cls, text: str) -> Self:
         """The variant that `text` names; raises StudyError where it names none."""
-        found = _VARIANT.fullmatch(text.strip())
-        assert found is not None
+        match = _VARIANT.fullmatch(text.strip())
+        assert match is not None
         try:
-            variant = cls(NamedOptions.parse(found[1]), bool(found[2]), bool(found[3]))
+            variant = cls(NamedOptions.parse(match[1]), bool(match[2]), bool(match[3]))
         except ValueError as error:
             raise StudyError(f"variant `{text}`: {error}") from error
         variant._check(text)
@@ -63,12 +63,12 @@ class Variant:
             plain_activation(str(self.kind))
             return
         try:
-            self.kind_of_swap()()
+            self.swap_kind()()
         except (TypeError, ValueError) as error:
             if ACTIVATIONS[self.kind.name].elementwise:
                 raise StudyError(f"variant `{text}`: {error}") from error
 
-    def kind_of_swap(self) -> "functools.partial[Activation]":
+    def swap_kind(self) -> "functools.partial[Activation]":
         """What `swap` is to put in."""
         options: Mapping[str, Any] = self.kind.options
         return functools.partial(ACTIVATIONS[self.kind.name], **options)
@@ -121,7 +121,7 @@ def place_variant(model: nn.Module, baseline: str, variant: Variant, example: Te
 
 def _swap_in(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> tuple[Swapped, bool]:
     """The network with the variant in it, and whether that is at its fixed point."""
-    swaps = {type(plain_activation(baseline)): variant.kind_of_swap()}
+    swaps = {type(plain_activation(baseline)): variant.swap_kind()}
     put_in = functools.partial(swap, model, swaps, per_channel=variant.per_channel, example=example)
     try:
         return put_in(preserve=True), True
@@ -138,7 +138,7 @@ def replace_plain(model: nn.Module, baseline: str, activation: str) -> nn.Module
     """
     kind = type(plain_activation(baseline))
     sites, _ = find_sites(copy.deepcopy(model), {kind: kind})
-    called = [found.site.layer for found in sites if found.site.call is not None]
+    called = [site.site.layer for site in sites if site.site.call is not None]
     if called or not sites:
         raise StudyError(
             f"`{activation}` cannot take the place of `{baseline}`: expected modules `nn.{kind.__name__}` in "

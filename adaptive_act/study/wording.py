@@ -1,4 +1,4 @@
-"""How a study's numbers are said: in per cent and points, with intervals, claiming no more than is shown."""
+"""A study's numbers in words: in per cent and points, with intervals, claiming no more than is shown."""
 
 import math
 from collections.abc import Iterable
@@ -30,12 +30,12 @@ def format_p(p: float) -> str:
 
 
 def summarise_answer(results: Results) -> list[str]:
-    """Three sentences for who has no time: does it pay, how sure is that, what does it cost."""
+    """The answer in three sentences: does it pay, how sure is that, what does it cost."""
     return [_describe_gain(results), _describe_certainty(results), _describe_costs(results)]
 
 
 def describe_setting(results: Results) -> str:
-    """On what the study was made, in one line."""
+    """The data, network and size of the study, in one line."""
     plan, data = results.plan, results.data
     return (
         f"{data.name} ({data.train:,} training, {data.validation:,} validation, {data.test:,} test samples), "
@@ -44,9 +44,9 @@ def describe_setting(results: Results) -> str:
     )
 
 
-def format_count(number: int, what: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """A number of things, such as `1 seed` or `10 seeds`."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def format_costs(results: Results) -> dict[str, tuple[str, str]]:
@@ -141,8 +141,8 @@ def _smallest_p(results: Results) -> float:
     return min(1.0, comparisons[0][1].difference.smallest_p * len(comparisons))
 
 
-def _verb_for(found: list[tuple[Outcome, Comparison]]) -> str:
-    return "is" if len(found) == 1 else "are"
+def _verb_for(outcomes: list[tuple[Outcome, Comparison]]) -> str:
+    return "is" if len(outcomes) == 1 else "are"
 
 
 def _join_list(names: Iterable[str]) -> str:

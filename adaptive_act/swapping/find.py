@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from adaptact.text import first_line
 from adaptive_act.activation import Activation
 from adaptive_act.plain import FUNCTIONS, METHODS, Plain
 from adaptive_act.site import Site, Skipped
@@ -29,7 +30,7 @@ _OVERWRITES = "it works in place on a value that is used again later, which a sw
 
 @dataclass(frozen=True, slots=True)
 class FoundSite:
-    """A site, the plain activation that stands there, and the one that was looked for."""
+    """A site, the plain activation there, and the kind that was searched for."""
 
     site: Site
     plain: nn.Module
@@ -37,28 +38,27 @@ class FoundSite:
 
 
 def find_sites(model: nn.Module, kinds: Kinds) -> tuple[list[FoundSite], list[Skipped]]:
-    """Every site in `model` where an activation of one of `kinds` stands, and what had to be left out.
+    """Every site of an activation of one of `kinds` in `model`, and what had to be left out.
 
-    A module that several names or several calls in one forward use is a site for each of them; `model` is
-    changed in that its names no longer share one activation module.
+    A module with several names, or with several calls in one forward, is a site for each of them. `model` is
+    changed: its names no longer share one activation module.
     """
     recognise = Recogniser(kinds)
-    owners = list(_walk_modules(model, recognise))
-    found: list[FoundSite] = []
+    sites: list[FoundSite] = []
     skipped: list[Skipped] = []
-    for name, owner in owners:
+    for name, owner in list(_walk_modules(model, recognise)):
         search = _ModuleSearch(name, owner, recognise)
         if isinstance(owner, torch.jit.ScriptModule):
-            skipped += search.scripted(owner)
+            skipped += search.find_scripted(owner)
             continue
         unshare_modules(owner)
-        found += search.modules()
-        skipped += search.impostors()
-        calls, left_out = search.calls()
-        found += calls
-        skipped += left_out
-    left = {entry.layer for entry in skipped}
-    return [entry for entry in found if entry.site.layer not in left], skipped
+        sites += search.find_modules()
+        skipped += search.find_lookalikes()
+        called, not_called = search.find_calls()
+        sites += called
+        skipped += not_called
+    skipped_layers = {entry.layer for entry in skipped}
+    return [found for found in sites if found.site.layer not in skipped_layers], skipped
 
 
 def _walk_modules(
@@ -79,23 +79,23 @@ def _walk_modules(
 
 @dataclass(frozen=True, slots=True)
 class _ModuleSearch:
-    """The search in one module's own names and own forward."""
+    """The search in one module: its children and its forward."""
 
     name: str
     owner: nn.Module
     recognise: Recogniser
 
-    def modules(self) -> Iterator[FoundSite]:
+    def find_modules(self) -> Iterator[FoundSite]:
         for name, child in self.owner._modules.items():
             if child is None or isinstance(child, Activation):
                 continue
             known = self.recognise(child)
             if known is not None:
                 kind, plain = known
-                stands_there = repr(child if is_defined_by_torch(child) else plain)
-                yield FoundSite(Site(_join_names(self.name, name), stands_there), plain, kind)
+                replaced = repr(child if is_defined_by_torch(child) else plain)
+                yield FoundSite(Site(_join_names(self.name, name), replaced), plain, kind)
 
-    def impostors(self) -> Iterator[Skipped]:
+    def find_lookalikes(self) -> Iterator[Skipped]:
         """Subclasses of an activation that compute something else."""
         for name, child in self.owner._modules.items():
             if child is None or is_defined_by_torch(child) or self.recognise(child):
@@ -107,48 +107,48 @@ class _ModuleSearch:
                     )
                     yield Skipped(_join_names(self.name, name), repr(child), reason)
 
-    def scripted(self, owner: torch.jit.ScriptModule) -> Iterator[Skipped]:
+    def find_scripted(self, owner: torch.jit.ScriptModule) -> Iterator[Skipped]:
         for kind in script_activations(owner, self.recognise.kinds):
             yield Skipped(self.name, kind.__name__, "TorchScript runs it, whose code cannot be changed")
 
-    def calls(self) -> tuple[list[FoundSite], list[Skipped]]:
+    def find_calls(self) -> tuple[list[FoundSite], list[Skipped]]:
         """The calls in the forward that are sites, and those that cannot be."""
         if is_defined_by_torch(self.owner):
-            return list(self._held()), list(self._inside_kernel())
+            return list(self._find_held()), list(self._find_in_kernel())
         if type(self.owner).forward is nn.Module.forward:
             return [], []
         try:
             forward = trace_forward(self.owner)
         except UNTRACEABLE as error:
-            return self._in_source(f"its forward could not be traced ({_first_line(error)})")
+            return self._find_in_source(f"its forward could not be traced ({first_line(error)})")
         if forward.obstacle is None:
-            return self._traced(forward)
-        found, skipped = self._in_source(forward.obstacle)
-        own = {entry.site.layer for entry in self.modules()}
-        return found, skipped + [entry for entry in self._traced(forward)[1] if entry.layer in own]
+            return self._find_in_graph(forward)
+        sites, skipped = self._find_in_source(forward.obstacle)
+        own = {entry.site.layer for entry in self.find_modules()}
+        return sites, skipped + [entry for entry in self._find_in_graph(forward)[1] if entry.layer in own]
 
-    def _held(self) -> Iterator[FoundSite]:
+    def _find_held(self) -> Iterator[FoundSite]:
         for name, plain in find_held_functions(self.owner).items():
             if type(plain) in self.recognise.kinds:
                 yield FoundSite(Site(_join_names(self.name, name), repr(plain)), plain, type(plain))
 
-    def _inside_kernel(self) -> Iterator[Skipped]:
+    def _find_in_kernel(self) -> Iterator[Skipped]:
         reason = f"it is part of torch's own kernel of `torch.nn.{type(self.owner).__name__}`"
         for kind in kernel_activations(self.owner):
             if kind in self.recognise.kinds:
                 yield Skipped(self.name, kind.__name__, reason)
 
-    def _in_source(self, obstacle: str) -> tuple[list[FoundSite], list[Skipped]]:
+    def _find_in_source(self, obstacle: str) -> tuple[list[FoundSite], list[Skipped]]:
         """The calls of a forward that has no graph: functions that it holds, and places in its source."""
         calls = find_activation_calls(self.owner)
         if calls is None:
-            return list(self._held()), [Skipped(self.name, "activation calls in it, if any,", obstacle)]
+            return list(self._find_held()), [Skipped(self.name, "activation calls in it, if any,", obstacle)]
         wanted = [call for call in calls if call.plain.module in self.recognise.kinds]
-        with_more = {call.held for call in wanted if not call.one_argument}
-        found = [entry for entry in self._held() if entry.site.layer.rpartition(".")[2] not in with_more]
+        with_more = {call.held_name for call in wanted if not call.has_one_argument}
+        sites = [found for found in self._find_held() if found.site.layer.rpartition(".")[2] not in with_more]
         skipped: dict[str, Skipped] = {}
-        names = {entry.site.layer.rpartition(".")[2] for entry in found}
-        for call in (call for call in wanted if call.held not in names):
+        names = {found.site.layer.rpartition(".")[2] for found in sites}
+        for call in (call for call in wanted if call.held_name not in names):
             plain = make_plain(call, self.owner)
             if isinstance(plain, str):
                 reason = f"{obstacle}, and in its source {plain}"
@@ -157,33 +157,33 @@ class _ModuleSearch:
                 name = _choose_call_name(self.owner, call.written.rpartition(".")[2], names)
                 names.add(name)
                 site = Site(_join_names(self.name, name), repr(plain), self.name, call.place)
-                found.append(FoundSite(site, plain, type(plain)))
-        return found, list(skipped.values())
+                sites.append(FoundSite(site, plain, type(plain)))
+        return sites, list(skipped.values())
 
-    def _traced(self, forward: TracedForward) -> tuple[list[FoundSite], list[Skipped]]:
-        found: list[FoundSite] = []
+    def _find_in_graph(self, forward: TracedForward) -> tuple[list[FoundSite], list[Skipped]]:
+        sites: list[FoundSite] = []
         skipped: list[Skipped] = []
         called: set[Any] = set()
         nodes = list(forward.graph.nodes)
         for position, node in enumerate(nodes):
-            entry = self._at(node)
-            if entry is None:
+            activation = self._recognise_node(node)
+            if activation is None:
                 continue
             registered = node.op == "call_module" and node.target not in called  # a module site already
             called.add(node.target)
             layer = _join_names(
                 self.name, str(node.target) if registered else _choose_node_name(self.owner, node.name)
             )
-            if isinstance(entry, str):
-                skipped.append(Skipped(layer, node.name, entry))
+            if isinstance(activation, str):
+                skipped.append(Skipped(layer, node.name, activation))
             elif _overwrites_used_value(node, self.owner, nodes[position + 1 :]):
-                skipped.append(Skipped(layer, repr(entry[1]), _OVERWRITES))
+                skipped.append(Skipped(layer, repr(activation[1]), _OVERWRITES))
             elif not registered:
-                kind, plain = entry
-                found.append(FoundSite(Site(layer, repr(plain), self.name, node.name), plain, kind))
-        return found, skipped
+                kind, plain = activation
+                sites.append(FoundSite(Site(layer, repr(plain), self.name, node.name), plain, kind))
+        return sites, skipped
 
-    def _at(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
+    def _recognise_node(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
         """The activation that the node applies, or why it cannot be told, or None where it is none."""
         if node.op == "call_module":
             module = self.owner.get_submodule(str(node.target))
@@ -225,10 +225,6 @@ def _choose_node_name(owner: nn.Module, wanted: str) -> str:
 def _choose_call_name(owner: nn.Module, wanted: str, taken: Collection[str]) -> str:
     names = (wanted if number == 0 else f"{wanted}_{number}" for number in itertools.count())
     return next(name for name in names if not hasattr(owner, name) and name not in taken)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _join_names(parent: str, child: str) -> str:

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from adaptive_act.errors import SwapError
 
-# What the forward of a stranger's module may raise when it is run on symbols instead of tensors.
+# What the forward of any module may raise when it runs on symbols instead of tensors.
 UNTRACEABLE = (
     fx.proxy.TraceError,
     ArithmeticError,
@@ -26,7 +26,7 @@ UNTRACEABLE = (
 
 @dataclass(frozen=True, slots=True)
 class TracedForward:
-    """The graph of one forward, and the reason why it must not be rewritten, if there is one."""
+    """The graph of one forward; `obstacle` is why it must not be rewritten, or None."""
 
     graph: fx.Graph
     obstacle: str | None
@@ -57,9 +57,9 @@ def trace_forward(owner: nn.Module) -> TracedForward:
 
 
 def unshare_modules(owner: nn.Module) -> None:
-    """Gives each name in `owner` a module of its own where several share one that holds nothing.
+    """Gives each name in `owner` its own module where several share one without parameters or children.
 
-    A graph names a module by the first of its names, so that it could not tell them apart.
+    A graph names a module by its first name, so it could not distinguish them.
     """
     seen: set[nn.Module] = set()
     for name, child in owner._modules.items():
@@ -70,7 +70,7 @@ def unshare_modules(owner: nn.Module) -> None:
 
 
 def _find_optional_argument(owner: nn.Module) -> str | None:
-    """A symbol is never None, so a graph would keep only one side of `if mask is not None`."""
+    """Why an optional argument is an obstacle: a graph keeps one side of `if mask is not None`; or None."""
     fixed = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     for parameter in inspect.signature(owner.forward).parameters.values():
         if parameter.kind not in fixed or parameter.default is not inspect.Parameter.empty:

@@ -44,7 +44,7 @@ def place_modules(model: nn.Module, modules: Iterable[tuple[Site, nn.Module]]) -
 
 
 def _redirect_calls(owner: nn.Module, sites: Iterable[Site]) -> None:
-    """Makes the owner's code call the modules that stand for its calls: in its graph, or in its source."""
+    """Rewrites the owner's graph or source so that it calls the modules in place of the functions."""
     inside = [(site.call, site.layer.removeprefix(f"{site.owner}."), site.replaced) for site in sites]
     nodes = {call: name for call, name, _ in inside if call is not None and ":" not in call}
     places = {call: (name, replaced) for call, name, replaced in inside if call is not None and ":" in call}
@@ -55,7 +55,7 @@ def _redirect_calls(owner: nn.Module, sites: Iterable[Site]) -> None:
 
 
 def put_module(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
-    """Registers `module` under the site's layer name; the module that holds it is returned."""
+    """Registers `module` under the site's layer name and returns its parent module."""
     parent_name, _, name = site.layer.rpartition(".")
     try:
         parent = model.get_submodule(parent_name)
@@ -72,6 +72,6 @@ def put_module(model: nn.Module, site: Site, module: nn.Module) -> nn.Module:
 
 
 def require_site(activation: Activation) -> Site:
-    """Where the activation belongs."""
+    """The activation's site, which it must have."""
     assert activation.site is not None, "only activations with a site are installed"
     return activation.site

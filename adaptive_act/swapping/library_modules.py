@@ -1,4 +1,4 @@
-"""Modules of torch and of other libraries that apply activations inside: what can be reached there."""
+"""Activations inside the modules of torch and other libraries, and which of them can be replaced."""
 
 import functools
 import warnings
@@ -13,7 +13,7 @@ from adaptive_act.plain import FUNCTIONS, PLAIN, Plain
 
 
 def kernel_activations(module: nn.Module) -> tuple[type[nn.Module], ...]:
-    """The activations that are part of the module's own kernel, where nothing can be put in their place."""
+    """The activations inside the module's own kernel, which cannot be replaced."""
     if isinstance(module, nn.LSTM | nn.LSTMCell | nn.GRU | nn.GRUCell):
         return nn.Sigmoid, nn.Tanh
     if isinstance(module, nn.RNN | nn.RNNCell):
@@ -24,7 +24,7 @@ def kernel_activations(module: nn.Module) -> tuple[type[nn.Module], ...]:
 def script_activations(
     module: torch.jit.ScriptModule, kinds: Iterable[type[nn.Module]]
 ) -> list[type[nn.Module]]:
-    """The activations among `kinds` that a TorchScript module's code runs; none of it can be changed."""
+    """The activations among `kinds` in a TorchScript module's code, which cannot be changed."""
     code = str(module.inlined_graph)
     plains = [PLAIN[kind.__name__] for kind in kinds if kind.__name__ in PLAIN]
     return [p.module for p in plains if any(f"aten::{name}(" in code for name in _operator_names(p))]
@@ -36,10 +36,10 @@ def _operator_names(plain: Plain) -> set[str]:
 
 
 def update_encoder_layers(model: nn.Module, layers: Iterable[nn.Module]) -> None:
-    """Makes the transformer encoder layers among `layers` run the activation that they hold.
+    """Makes the transformer encoder layers among `layers` run the activation module that they hold now.
 
     In evaluation, torch runs such a layer as one kernel with ReLU or GELU inside, which a mark on the layer
-    chooses when it is built: left as it was, the kernel would pass by whatever is put in their place later.
+    sets when it is built. With the old mark, the kernel would ignore the new activation.
     """
     touched = [layer for layer in layers if isinstance(layer, nn.TransformerEncoderLayer)]
     for layer in touched:
@@ -57,8 +57,8 @@ def _kernel_mark(activation: object) -> int:
 
 
 def _allows_nesting(encoder: nn.TransformerEncoder) -> bool:
-    """What torch decides when it builds an encoder of these layers; nested tensors need the kernel."""
-    if not all(layer.activation_relu_or_gelu for layer in encoder.layers):
+    """Whether torch, when it builds an encoder of these layers, allows nested tensors."""
+    if not all(layer.activation_relu_or_gelu for layer in encoder.layers):  # they need the kernel
         return False
     with warnings.catch_warnings(action="ignore"):
         empty = nn.TransformerEncoder(encoder.layers[0], 0, enable_nested_tensor=encoder.enable_nested_tensor)
@@ -66,23 +66,23 @@ def _allows_nesting(encoder: nn.TransformerEncoder) -> bool:
 
 
 def find_held_functions(owner: nn.Module) -> dict[str, nn.Module]:
-    """The plain activation of each function that `owner` itself holds, by the attribute's name."""
-    found = {name: _recognise_function(value) for name, value in vars(owner).items()}
-    return {name: plain for name, plain in found.items() if plain is not None}
+    """The plain activation of each function in an attribute of `owner`, by the attribute's name."""
+    plains = {name: _recognise_function(value) for name, value in vars(owner).items()}
+    return {name: plain for name, plain in plains.items() if plain is not None}
 
 
 def replace_held_function(owner: nn.Module, name: str, module: nn.Module) -> None:
-    """Puts `module` in the place of the function that `owner` holds as `name`."""
+    """Replaces the function in the attribute `name` of `owner` by `module`."""
     del owner.__dict__[name]
     owner.add_module(name, module)
 
 
 def _recognise_function(value: object) -> nn.Module | None:
-    given: Mapping[str, object] = {}
+    arguments: Mapping[str, object] = {}
     function = value
     if isinstance(value, functools.partial) and not value.args:
-        function, given = value.func, value.keywords
+        function, arguments = value.func, value.keywords
     plain = FUNCTIONS.get(function) if isinstance(function, FunctionType | BuiltinFunctionType) else None
-    if plain is None or not set(given) <= {*plain.arguments, "inplace"}:
+    if plain is None or not set(arguments) <= {*plain.arguments, "inplace"}:
         return None
-    return plain.module(**{name: given[name] for name in plain.arguments if name in given})
+    return plain.module(**{name: arguments[name] for name in plain.arguments if name in arguments})

@@ -1,4 +1,4 @@
-"""What reaches each activation site when a model runs on an example: in which order, and along which axis."""
+"""The order in which the activation sites of a model run on an example, and the channels of their inputs."""
 
 import copy
 import functools
@@ -17,14 +17,14 @@ from adaptive_act.swapping.outputs import Example, run_model
 
 @dataclass(slots=True)
 class _SeenInputs:
-    """The shapes that came to one site, each with the features of the layer that ran last before it."""
+    """The shapes of one site's inputs, each with the features of the layer that ran last before."""
 
     shapes: list[tuple[tuple[int, ...], "_Features | None"]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Features:
-    """How many features a layer puts out, and along which axis it does so."""
+    """The number of a layer's output features, and their axis."""
 
     size: int
     axis: int
@@ -32,7 +32,7 @@ class _Features:
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """The channels of a site's input and their axis; or, with `problem`, why they are not known."""
+    """The channels of a site's input and their axis; `problem` is why they are not known, or None."""
 
     count: int = 0
     axis: int = 1
@@ -45,26 +45,30 @@ def copy_sharing_parameters(model: nn.Module) -> nn.Module:
 
 
 def observe_channels(
-    model: nn.Module, found: Sequence[FoundSite], example: Example, channel_axis: int | None = None
+    model: nn.Module, sites: Sequence[FoundSite], example: Example, channel_axis: int | None = None
 ) -> dict[str, Channels]:
     """The channels at each site that runs on the example, by layer, in the order in which they first run.
 
-    They lie along `channel_axis`; where that is None, along the axis on which the last linear, convolution,
-    normalisation, recurrent or embedding layer before the site puts its features.
+    They lie along `channel_axis`. Where that is None, they lie along the feature axis of the last linear,
+    convolution, normalisation, recurrent or embedding layer before the site.
     """
     twin = copy_sharing_parameters(model)
-    place_modules(twin, [(entry.site, copy.deepcopy(entry.plain)) for entry in found])
-    met: dict[str, _SeenInputs] = {}
-    last: list[_Features | None] = [None]
+    place_modules(twin, [(site.site, copy.deepcopy(site.plain)) for site in sites])
+    inputs_by_layer: dict[str, _SeenInputs] = {}
+    last_features: list[_Features | None] = [None]
     hooks = [
-        module.register_forward_pre_hook(functools.partial(_remember_features, last, features))
+        module.register_forward_pre_hook(functools.partial(_remember_features, last_features, features))
         for module in twin.modules()
         if (features := _find_features(module)) is not None
     ]
-    for layer in (entry.site.layer for entry in found):
-        hooks.append(twin.get_submodule(layer).register_forward_pre_hook(_make_recorder(layer, met, last)))
+    for layer in (site.site.layer for site in sites):
+        hooks.append(
+            twin.get_submodule(layer).register_forward_pre_hook(
+                _make_recorder(layer, inputs_by_layer, last_features)
+            )
+        )
     run_model(twin, example)
-    return {layer: _find_channels(seen, channel_axis) for layer, seen in met.items()}
+    return {layer: _find_channels(seen, channel_axis) for layer, seen in inputs_by_layer.items()}
 
 
 def _remember_features(last: list[_Features | None], features: _Features, *_: object) -> None:
@@ -75,14 +79,14 @@ def _make_recorder(
     layer: str, met: dict[str, _SeenInputs], last: list[_Features | None]
 ) -> Callable[[nn.Module, tuple[Any, ...]], None]:
     def record(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-        given = inputs[0]
-        assert isinstance(given, Tensor), "an activation acts on a tensor"
-        met.setdefault(layer, _SeenInputs()).shapes.append((tuple(given.shape), last[0]))
+        x = inputs[0]
+        assert isinstance(x, Tensor), "an activation acts on a tensor"
+        met.setdefault(layer, _SeenInputs()).shapes.append((tuple(x.shape), last[0]))
 
     return record
 
 
-# The layers that put out features: how many, and along which axis.
+# The layers with output features: how many, and along which axis.
 _LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], _Features]], ...] = (
     ((nn.Linear, nn.Bilinear), lambda layer: _Features(layer.out_features, -1)),
     ((_ConvNd,), lambda layer: _Features(layer.out_channels, -1 - len(layer.kernel_size))),
@@ -96,7 +100,7 @@ _LAYERS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[Any], _Features]], .
 
 
 def _find_features(module: nn.Module) -> _Features | None:
-    """What a layer with features puts out; None for all other modules."""
+    """The output features of a layer; None for modules without features."""
     return next((features(module) for kinds, features in _LAYERS if isinstance(module, kinds)), None)
 
 
@@ -124,8 +128,8 @@ def _find_channels(met: _SeenInputs, channel_axis: int | None) -> Channels:
 def _find_axis(shape: tuple[int, ...], last: _Features | None) -> int | None:
     """The axis of the features in a value of this shape; None where it cannot be told.
 
-    What stands between the layer and the site may join features of several layers, which keeps their axis
-    and makes it longer, or move the axis, which keeps its size.
+    Between the layer and the site, the features of several layers may be concatenated, which keeps the axis
+    and makes it longer, or the axis may move, which keeps its size.
     """
     usual = 1 if len(shape) > 1 else 0
     if last is None or not -len(shape) <= last.axis < len(shape):

@@ -1,4 +1,4 @@
-"""What a model answers on an example, and how far two models' answers lie apart."""
+"""A model's outputs on an example, and the largest difference between two models' outputs."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 Example = Tensor | tuple[Any, ...]
-"""What a model is called with: one tensor, or the tuple of its arguments."""
+"""The arguments of one call of a model: a tensor, or a tuple."""
 
 
 def largest_change(before: nn.Module, after: nn.Module, example: Example) -> float:
@@ -22,7 +22,7 @@ def largest_change(before: nn.Module, after: nn.Module, example: Example) -> flo
 
 
 def change_in_float64(before: nn.Module, after: nn.Module, example: Example) -> float | None:
-    """The same when both models compute in float64, which leaves rounding out; None where they cannot."""
+    """The same change with both models in float64, without float32's rounding; None where they cannot run."""
     try:
         twins = copy.deepcopy(before).double(), copy.deepcopy(after).double()
         return largest_change(*twins, _to_float64(example))

@@ -14,8 +14,8 @@ from adaptive_act.plain import PLAIN
 from adaptive_act.swapping.forwards import UNTRACEABLE
 
 Kinds = Mapping[type[nn.Module], Any]
-"""The plain activations that are looked for; what they map to does not matter here."""
-# An activation acts on each place alone: it answers the same in whatever shape and company the places come.
+"""The plain activations that are searched for; their values are not used here."""
+# An activation is elementwise: its values do not depend on the shape of its input or on other elements.
 _SHAPES = ((-1,), (2, -1), (1, -1, 2), (1, 2, -1, 1))
 _PROBES = (*(PROBE.clone().reshape(shape) for shape in _SHAPES), PROBE[PROBE > 0], PROBE[PROBE < 0])
 _PLAIN_KINDS = {plain.module: plain for plain in PLAIN.values()}
@@ -27,7 +27,7 @@ def is_defined_by_torch(module: nn.Module) -> bool:
 
 
 class Recogniser:
-    """Finds out which of the plain activations in `kinds` a module computes; it answers for each once.
+    """Finds which of the plain activations in `kinds` a module computes; results are cached.
 
     Torch's own classes are known by their type. Any other class that holds no parameters and no modules is
     known by what it computes: it must equal the plain activation on a probe, in training and in evaluation.
@@ -41,10 +41,10 @@ class Recogniser:
     def __call__(self, module: nn.Module) -> tuple[type[nn.Module], nn.Module] | None:
         """The member of `kinds`, and the plain module that equals this one; None where there is none."""
         if module not in self._known:
-            self._known[module] = self._found(module)
+            self._known[module] = self._recognise(module)
         return self._known[module]
 
-    def _found(self, module: nn.Module) -> tuple[type[nn.Module], nn.Module] | None:
+    def _recognise(self, module: nn.Module) -> tuple[type[nn.Module], nn.Module] | None:
         kind = type(module)
         if kind in self.kinds:
             named_by_its_own_class = kind not in _PLAIN_KINDS and not is_defined_by_torch(module)
@@ -55,15 +55,17 @@ class Recogniser:
 
 
 def _find_equal(module: nn.Module, kinds: list[type[nn.Module]]) -> nn.Module | None:
-    """The plain activation among `kinds` whose values a stranger's module has on the probe."""
+    """The plain activation among `kinds` whose values the module has on the probe."""
     if not _may_be_activation(module):
         return None
-    asked = [(probe, training) for probe in _PROBES for training in (True, False)]
-    given = [_run_probe(module, *question) for question in asked]
-    if any(answer is None for answer in given):
+    questions = [(probe, training) for probe in _PROBES for training in (True, False)]
+    answers = [_run_probe(module, *question) for question in questions]
+    if any(answer is None for answer in answers):
         return None
     for plain in (candidate for kind in kinds for candidate in _candidates(kind, module)):
-        if all(_is_close(a, _run_probe(plain, *question)) for a, question in zip(given, asked, strict=True)):
+        if all(
+            _is_close(a, _run_probe(plain, *question)) for a, question in zip(answers, questions, strict=True)
+        ):
             return plain.train(module.training)
     return None
 
@@ -78,7 +80,7 @@ def _make_out_of_place(module: nn.Module) -> nn.Module:
 
 
 def _may_be_activation(module: nn.Module) -> bool:
-    """Whether it is called with one tensor and holds nothing that a plain activation does not hold."""
+    """Whether it takes one tensor and holds only what a plain activation may hold."""
     own = isinstance(module, nn.PReLU) and module.weight.numel() == 1
     if isinstance(module, torch.jit.ScriptModule) or next(module.children(), None) is not None:
         return False
@@ -95,7 +97,7 @@ def _parameters_and_buffers(module: nn.Module) -> Iterator[Tensor]:
 
 
 def _run_probe(module: nn.Module, probe: Tensor, training: bool) -> Tensor | None:
-    """What the module answers on the probe, which it may not be made for; its state stays as it is."""
+    """The module's output on the probe, or None where it fails; its state does not change."""
     twin = copy.deepcopy(module).cpu().double().train(training)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -111,7 +113,7 @@ def _is_close(answer: Tensor | None, expected: Tensor | None) -> bool:
 
 
 def _candidates(kind: type[nn.Module], module: nn.Module) -> Iterator[nn.Module]:
-    """Modules of `kind` with the arguments that the stranger's module may have."""
+    """Modules of `kind` with the arguments that the module may have."""
     if kind is nn.PReLU and isinstance(module, nn.PReLU):
         plain = nn.PReLU()
         plain.weight = module.weight

@@ -58,27 +58,27 @@ def swap(  # noqa: PLR0913  # each argument is a choice of the user
     kinds = {plain: _kind_and_options(kind) for plain, kind in activations.items()}
     counting = _require_countable(first, last)
     scratch = copy_sharing_parameters(model)
-    found, skipped = find_sites(scratch, kinds)
+    sites, skipped = find_sites(scratch, kinds)
     patterns = (where,) if isinstance(where, str) else tuple(where)
-    found = [entry for entry in found if _matches_any(entry.site.layer, patterns)]
-    skipped = [entry for entry in skipped if _is_concerned(entry, patterns)]
+    sites = [site for site in sites if _matches_any(site.site.layer, patterns)]
+    skipped = [site for site in skipped if _is_concerned(site, patterns)]
     counting |= per_channel or any(_needs_channels(*kind) for kind in kinds.values())
-    if found and counting:
-        met = observe_channels(scratch, found, _require_example(example), channel_axis)
-        found, left = _select_running(found, met, slice(-last if last else None, first))
-        found, unclear = _add_channels(found, met, kinds, per_channel)
-        skipped += left + unclear
-    if not found:
+    if sites and counting:
+        channels = observe_channels(scratch, sites, _require_example(example), channel_axis)
+        sites, idle = _select_running(sites, channels, slice(-last if last else None, first))
+        sites, unclear = _add_channels(sites, channels, kinds, per_channel)
+        skipped += idle + unclear
+    if not sites:
         raise SwapError(_describe_nothing_found(model, activations, patterns, skipped))
-    added = [_make_activation(entry, *kinds[entry.kind], preserve=preserve) for entry in found]
+    activations_added = [_make_activation(site, *kinds[site.kind], preserve=preserve) for site in sites]
     if dry_run:
-        return Swapped(model, _make_report(added, skipped, None, dry_run=True))
+        return Swapped(model, _make_report(activations_added, skipped, None, dry_run=True))
     swapped = copy.deepcopy(model)
-    install(swapped, added)
+    install(swapped, activations_added)
     change = None if example is None else largest_change(model, swapped, example)
     if preserve and example is not None and change is not None and not change <= UNCHANGED:
         _require_rounding(model, swapped, example, change)
-    return Swapped(swapped, _make_report(added, skipped, change))
+    return Swapped(swapped, _make_report(activations_added, skipped, change))
 
 
 def _kind_and_options(kind: ActivationKind) -> tuple[type[Activation], dict[str, Any]]:
@@ -95,10 +95,10 @@ def _needs_channels(kind: type[Activation], options: Mapping[str, Any]) -> bool:
 
 
 def _require_countable(first: int | None, last: int | None) -> bool:
-    given = [count for count in (first, last) if count is not None]
-    if len(given) > 1 or any(count < 1 for count in given):
+    counts = [count for count in (first, last) if count is not None]
+    if len(counts) > 1 or any(count < 1 for count in counts):
         raise ValueError(f"expected `first` or `last` layers, at least 1, got first={first}, last={last}")
-    return bool(given)
+    return bool(counts)
 
 
 def _require_example(example: Example | None) -> Example:
@@ -127,36 +127,36 @@ def _is_concerned(entry: Skipped, patterns: Sequence[str]) -> bool:
 
 
 def _select_running(
-    found: Sequence[FoundSite], met: Mapping[str, Channels], chosen: slice
+    sites: Sequence[FoundSite], channels: Mapping[str, Channels], chosen: slice
 ) -> tuple[list[FoundSite], list[Skipped]]:
     """The chosen ones in the order in which they run, and those that do not run at all."""
-    by_layer = {entry.site.layer: entry for entry in found}
+    by_layer = {site.site.layer: site for site in sites}
     idle = [
-        Skipped(layer, entry.site.replaced, "it did not run on the example")
-        for layer, entry in by_layer.items()
-        if layer not in met
+        Skipped(layer, site.site.replaced, "it did not run on the example")
+        for layer, site in by_layer.items()
+        if layer not in channels
     ]
-    return [by_layer[layer] for layer in list(met)[chosen]], idle
+    return [by_layer[layer] for layer in list(channels)[chosen]], idle
 
 
 def _add_channels(
-    found: Sequence[FoundSite],
-    met: Mapping[str, Channels],
+    sites: Sequence[FoundSite],
+    channels_by_layer: Mapping[str, Channels],
     kinds: Mapping[type[nn.Module], tuple[type[Activation], dict[str, Any]]],
     per_channel: bool,
 ) -> tuple[list[FoundSite], list[Skipped]]:
-    """The sites with their channels, where these are wanted, and those whose channels are not known."""
+    """The sites, with their channels where they are needed, and those whose channels are not known."""
     counted: list[FoundSite] = []
     unclear: list[Skipped] = []
-    for entry in found:
-        channels = met[entry.site.layer]
-        if not per_channel and not _needs_channels(*kinds[entry.kind]):
-            counted.append(entry)
+    for found_site in sites:
+        channels = channels_by_layer[found_site.site.layer]
+        if not per_channel and not _needs_channels(*kinds[found_site.kind]):
+            counted.append(found_site)
         elif channels.problem is not None:
-            unclear.append(Skipped(entry.site.layer, entry.site.replaced, channels.problem))
+            unclear.append(Skipped(found_site.site.layer, found_site.site.replaced, channels.problem))
         else:
-            site = replace(entry.site, channels=channels.count, channel_axis=channels.axis)
-            counted.append(replace(entry, site=site))
+            site = replace(found_site.site, channels=channels.count, channel_axis=channels.axis)
+            counted.append(replace(found_site, site=site))
     return counted, unclear
 
 

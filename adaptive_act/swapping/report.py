@@ -1,4 +1,4 @@
-"""What a swap says of itself."""
+"""The report of a swap."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from adaptive_act.site import Site, Skipped
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a swap changed and left, and how far the outputs moved (None where they were not compared)."""
+    """The sites that a swap changed and skipped, and the change of the outputs (None where not compared)."""
 
     changed: tuple[Site, ...]
     skipped: tuple[Skipped, ...]

@@ -1,7 +1,7 @@
 """A module's own methods, with activation calls in their source replaced by calls of submodules.
 
 A forward that branches on its data, on `self.training` or on an optional argument has no graph of its own.
-Its source can be changed where it stands: `F.relu(x)` becomes `self.relu(x)`, and everything else stays.
+Its source can be changed in place: `F.relu(x)` becomes `self.relu(x)`, and everything else stays.
 """
 
 import ast
@@ -28,13 +28,13 @@ def make_plain(call: ActivationCall, owner: nn.Module) -> nn.Module | str:
     obstacle = _find_obstacle(call)
     if obstacle is not None:
         return obstacle
-    given = _named_arguments(call)
-    arguments = {name: _read_constant(node, owner) for name, node in given.items()}
+    expressions = _named_arguments(call)
+    arguments = {name: _read_constant(node, owner) for name, node in expressions.items()}
     if any(value is None for value in arguments.values()):
         return "its arguments are computed while the model runs"
     in_place = bool(arguments.pop("inplace", False)) or call.written.endswith("_")
     if in_place and isinstance(
-        _activated_expression(call.node, call.of_tensor), ast.Name | ast.Attribute | ast.Subscript
+        _activated_expression(call.node, call.is_method), ast.Name | ast.Attribute | ast.Subscript
     ):
         return "it works in place on a value that may be used again, which a swap would change"
     return call.plain.module(**arguments)
@@ -58,7 +58,7 @@ def rewrite_methods(owner: nn.Module, modules: Mapping[str, tuple[str, str]]) ->
                 f"{plain}; its code is not the code that was swapped"
             )
         method, _, number = place.partition(":")
-        methods.setdefault(method, {})[int(number)] = module, there[place].of_tensor
+        methods.setdefault(method, {})[int(number)] = module, there[place].is_method
     kind = type(owner)
     changed = {name: _rewrite_method(owner, name, numbers) for name, numbers in methods.items()}
     described = {"__module__": kind.__module__, "__doc__": kind.__doc__}
@@ -71,9 +71,9 @@ def _rewrite_method(owner: nn.Module, name: str, modules: Mapping[int, tuple[str
     assert function is not None, "the place names an own method"
     assert tree is not None, "the place was found in its source"
     every = list_calls(tree)
-    for number, (module, of_tensor) in modules.items():
+    for number, (module, is_method) in modules.items():
         node = every[number]
-        node.args, node.keywords = [_activated_expression(node, of_tensor)], []
+        node.args, node.keywords = [_activated_expression(node, is_method)], []
         node.func = ast.Attribute(ast.Name("self", ast.Load()), module, ast.Load())
     return _compile_method(tree, function)
 
@@ -92,17 +92,17 @@ def _compile_method(tree: ast.FunctionDef, function: FunctionType) -> FunctionTy
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {}
     exec(compile(text, filename, "exec", dont_inherit=True), namespace)
-    made: FunctionType = namespace["around"](*free)
+    compiled: FunctionType = namespace["around"](*free)
     cells = dict(zip(free, function.__closure__ or (), strict=True))
-    closure = tuple(cells[name] for name in made.__code__.co_freevars)
-    final = FunctionType(made.__code__, function.__globals__, tree.name, function.__defaults__, closure)
+    closure = tuple(cells[name] for name in compiled.__code__.co_freevars)
+    final = FunctionType(compiled.__code__, function.__globals__, tree.name, function.__defaults__, closure)
     final.__kwdefaults__, final.__annotations__ = function.__kwdefaults__, function.__annotations__
     final.__qualname__, final.__module__ = function.__qualname__, function.__module__
     return final
 
 
 def _strip_signature(arguments: ast.arguments) -> None:
-    """Takes out what is evaluated at the definition, which the finished function has from the given one."""
+    """Removes what is evaluated at the definition; the new function takes it from the old one."""
     nothing = ast.Constant(None)
     arguments.defaults = [nothing for _ in arguments.defaults]
     arguments.kw_defaults = [default and nothing for default in arguments.kw_defaults]
@@ -124,21 +124,21 @@ def _find_obstacle(call: ActivationCall) -> str | None:
         return f"`{call.function.__qualname__}` uses names that Python mangles"
     words = [word.arg for word in call.node.keywords]
     starred = any(isinstance(argument, ast.Starred) for argument in call.node.args) or None in words
-    if starred or ("input" in words) == (call.of_tensor or bool(call.node.args)):
+    if starred or ("input" in words) == (call.is_method or bool(call.node.args)):
         return "its arguments are computed while the model runs"
     return None
 
 
-def _activated_expression(node: ast.Call, of_tensor: bool) -> ast.expr:
+def _activated_expression(node: ast.Call, is_method: bool) -> ast.expr:
     """The value that the call acts on."""
-    if of_tensor and isinstance(node.func, ast.Attribute):
+    if is_method and isinstance(node.func, ast.Attribute):
         return node.func.value
     return node.args[0] if node.args else next(word.value for word in node.keywords if word.arg == "input")
 
 
 def _named_arguments(call: ActivationCall) -> dict[str, ast.expr]:
-    """The arguments beside the value that is activated, by name."""
-    positional = call.node.args[0 if call.of_tensor else 1 :]
+    """The arguments besides the activated value, by name."""
+    positional = call.node.args[0 if call.is_method else 1 :]
     named = {str(word.arg): word.value for word in call.node.keywords if word.arg != "input"}
     return dict(zip((*call.plain.arguments, "inplace"), positional, strict=False)) | named
 

@@ -1,4 +1,4 @@
-"""The activation calls that the source of a module's forward names, read without running it."""
+"""The activation calls in the source of a module's forward, read without running it."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ from adaptive_act.plain import FUNCTIONS, METHODS, Plain
 
 @dataclass(frozen=True, slots=True)
 class ActivationCall:
-    """One call of a plain activation in the source that belongs to a module's forward.
+    """One call of a plain activation in the source of a module's forward.
 
     `place` is "method:number", the number counting all calls in that method's source, where the method is
     the module's own; None where the call stands in another function.
@@ -25,34 +25,34 @@ class ActivationCall:
     plain: Plain
     function: FunctionType
     place: str | None
-    of_tensor: bool
+    is_method: bool
     """Whether it is written as a tensor's method, `x.relu()`."""
 
     @property
     def written(self) -> str:
-        """What is called, as it is written."""
+        """The called function, as it is written."""
         return ast.unparse(self.node.func)
 
     @property
-    def one_argument(self) -> bool:
-        """Whether the value that is activated is all that is passed."""
-        return len(self.node.args) + self.of_tensor == 1 and not self.node.keywords
+    def has_one_argument(self) -> bool:
+        """Whether the activated value is the only argument."""
+        return len(self.node.args) + self.is_method == 1 and not self.node.keywords
 
     @property
-    def held(self) -> str | None:
+    def held_name(self) -> str | None:
         """The attribute of `self` through which the function is called, if it is."""
         func = self.node.func
         return func.attr if isinstance(func, ast.Attribute) and _is_of_self(func) else None
 
 
 def find_activation_calls(owner: nn.Module) -> list[ActivationCall] | None:
-    """The calls of plain activations that `owner`'s forward names, in the methods that it calls too.
+    """The calls of plain activations in `owner`'s forward and in the methods that it calls.
 
-    Functions of the same library that it calls are read as well. None where the source is not to be had.
+    Functions of the same library that it calls are read as well. None where the source is not available.
     """
     if parse_function(next(_find_methods(owner, "forward"), None)) is None:
         return None
-    found: list[ActivationCall] = []
+    activation_calls: list[ActivationCall] = []
     seen: set[FunctionType] = set()
     waiting = list(_find_methods(owner, "forward"))
     while waiting:
@@ -60,13 +60,13 @@ def find_activation_calls(owner: nn.Module) -> list[ActivationCall] | None:
         tree = None if function in seen else parse_function(function)
         seen.add(function)
         for number, node in enumerate(list_calls(tree) if tree is not None else []):
-            of_tensor, plain = _recognise_call(node, function, owner)
+            is_method, plain = _recognise_call(node, function, owner)
             if plain is not None:
-                found.append(
-                    ActivationCall(node, plain, function, _name_place(function, number, owner), of_tensor)
+                activation_calls.append(
+                    ActivationCall(node, plain, function, _name_place(function, number, owner), is_method)
                 )
             waiting += _called_functions(node, function, owner)
-    return found
+    return activation_calls
 
 
 def list_calls(tree: ast.AST) -> list[ast.Call]:
@@ -75,7 +75,7 @@ def list_calls(tree: ast.AST) -> list[ast.Call]:
 
 
 def parse_function(function: FunctionType | None) -> ast.FunctionDef | None:
-    """The function's definition; None where its source is not to be had."""
+    """The function's definition; None where its source is not available."""
     if function is None:
         return None
     try:
@@ -86,10 +86,10 @@ def parse_function(function: FunctionType | None) -> ast.FunctionDef | None:
 
 
 def find_own_method(owner: nn.Module, name: str) -> FunctionType | None:
-    """The function that `owner.<name>()` runs, where that is a plain method that torch did not write."""
-    found = inspect.getattr_static(type(owner), name, None)
-    ours = isinstance(found, FunctionType) and not found.__module__.startswith("torch.")
-    return found if isinstance(found, FunctionType) and ours else None
+    """The function that `owner.<name>()` runs, where it is a plain method that is not torch's."""
+    method = inspect.getattr_static(type(owner), name, None)
+    ours = isinstance(method, FunctionType) and not method.__module__.startswith("torch.")
+    return method if isinstance(method, FunctionType) and ours else None
 
 
 def _name_place(function: FunctionType, number: int, owner: nn.Module) -> str | None:
@@ -99,7 +99,7 @@ def _name_place(function: FunctionType, number: int, owner: nn.Module) -> str | 
 
 
 def _find_methods(owner: nn.Module, name: str) -> Iterator[FunctionType]:
-    """The methods of this name in the classes of `owner` that torch did not write, the nearest first."""
+    """The methods of this name in those classes of `owner` that are not torch's, the nearest first."""
     for kind in type(owner).__mro__:
         method = vars(kind).get(name)
         if isinstance(method, staticmethod | classmethod):
@@ -110,7 +110,7 @@ def _find_methods(owner: nn.Module, name: str) -> Iterator[FunctionType]:
 
 
 def _recognise_call(node: ast.Call, function: FunctionType, owner: nn.Module) -> tuple[bool, Plain | None]:
-    """The plain activation that a call applies, and whether as a tensor's method; None for any other call."""
+    """Whether a call is a tensor's method, and the plain activation that it applies, or None."""
     target = _resolve_name(node.func, function, owner)
     if _uses_missing_part(node.func, owner):
         return False, None
@@ -121,7 +121,7 @@ def _recognise_call(node: ast.Call, function: FunctionType, owner: nn.Module) ->
 
 
 def _called_functions(node: ast.Call, function: FunctionType, owner: nn.Module) -> list[FunctionType]:
-    """The functions whose source belongs to what is read: own methods, and functions of the same library."""
+    """The functions to read as well: own methods, and functions of the same library."""
     if isinstance(node.func, ast.Attribute) and _is_of_self(node.func) and node.func.attr not in vars(owner):
         return list(_find_methods(owner, node.func.attr))[:1]
     if isinstance(node.func, ast.Attribute) and _is_of_super(node.func):
@@ -129,25 +129,25 @@ def _called_functions(node: ast.Call, function: FunctionType, owner: nn.Module) 
     target = _resolve_name(node.func, function, owner)
     if not isinstance(target, FunctionType) or _library_name(target) == "torch":
         return []
-    held = isinstance(node.func, ast.Attribute) and _is_of_self(node.func)
-    return [target] if held or _library_name(target) == _library_name(function) else []
+    is_held = isinstance(node.func, ast.Attribute) and _is_of_self(node.func)
+    return [target] if is_held or _library_name(target) == _library_name(function) else []
 
 
 def _resolve_name(node: ast.expr, function: FunctionType, owner: nn.Module) -> Any:
-    """What a dotted name stands for: a global of the function, a module's member, a function held by self."""
+    """The value of a dotted name: a global of the function, a module's member or an attribute of self."""
     if isinstance(node, ast.Name):
         return inspect.getclosurevars(function).nonlocals.get(node.id, function.__globals__.get(node.id))
     if not isinstance(node, ast.Attribute):
         return None
     if _is_of_self(node):
-        found = vars(owner).get(node.attr, inspect.getattr_static(type(owner), node.attr, None))
-        return found.__func__ if isinstance(found, staticmethod) else found
+        value = vars(owner).get(node.attr, inspect.getattr_static(type(owner), node.attr, None))
+        return value.__func__ if isinstance(value, staticmethod) else value
     base = _resolve_name(node.value, function, owner)
     return vars(base).get(node.attr) if isinstance(base, ModuleType) else None
 
 
 def _uses_missing_part(node: ast.expr, owner: nn.Module) -> bool:
-    """Whether it goes through a part that this module was built without, such as `self.gate` that is None."""
+    """Whether the call uses a part that this module lacks, such as `self.gate` that is None."""
     parts = {**vars(owner), **owner._modules}
     called = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
     through_self = [func.attr for func in called if isinstance(func, ast.Attribute) and _is_of_self(func)]

@@ -1,4 +1,4 @@
-"""The way back from adaptive activations: to plain ones where they equal them, or to fixed values."""
+"""Undoes a swap: `unswap` restores plain activations, `freeze` fixes the learned values."""
 
 import copy
 import math
@@ -106,7 +106,7 @@ def _require_gradients(model: nn.Module, where: str | Sequence[str], learn: bool
 
 
 def _find_nearest(activation: Activation) -> tuple[nn.Module | None, float]:
-    """The plain module that may take the activation's place, and how far the two lie apart."""
+    """The plain module that may replace the activation, and the distance between the two."""
     plains = list(_find_candidates(activation))
     if not plains:
         return None, float("inf")
@@ -118,7 +118,7 @@ def _find_nearest(activation: Activation) -> tuple[nn.Module | None, float]:
 
 
 def _find_candidates(activation: Activation) -> Iterator[nn.Module]:
-    """What stood there; for an activation that was built by hand, whatever plain ones it can equal."""
+    """The replaced module; for an activation that was built by hand, the plain modules that it can equal."""
     if activation.site is None:
         yield from _fixed_point_modules(activation)
         return
@@ -132,17 +132,21 @@ def _find_candidates(activation: Activation) -> Iterator[nn.Module]:
 
 
 def _fixed_point_modules(activation: Activation) -> Iterator[nn.Module]:
-    """The plain modules at the activation's fixed points, those that take the fewest of its values first."""
-    taken = {kind: _attribute_values(activation, point) for kind, point in activation.fixed_points.items()}
-    for kind in sorted(taken, key=lambda kind: len(taken[kind])):
+    """The plain modules at the activation's fixed points, those that use the fewest of its values first."""
+    values_of = {
+        kind: _attribute_values(activation, point) for kind, point in activation.fixed_points.items()
+    }
+    for kind in sorted(values_of, key=lambda kind: len(values_of[kind])):
         if kind is nn.PReLU:
             yield from (
-                _make_prelu(weight) for weight in _prelu_weights(taken[kind], activation.channel_axis)
+                _make_prelu(weight) for weight in _prelu_weights(values_of[kind], activation.channel_axis)
             )
             continue
         known = PLAIN[kind.__name__].arguments if kind.__name__ in PLAIN else ()
-        given = activation.options() | {name: value.mean().item() for name, value in taken[kind].items()}
-        yield kind(**{name: value for name, value in given.items() if name in known})
+        arguments = activation.options() | {
+            name: value.mean().item() for name, value in values_of[kind].items()
+        }
+        yield kind(**{name: value for name, value in arguments.items() if name in known})
     for child in activation.children():
         if isinstance(child, Activation):
             yield from _fixed_point_modules(child)
@@ -151,7 +155,7 @@ def _fixed_point_modules(activation: Activation) -> Iterator[nn.Module]:
 
 
 def _attribute_values(activation: Activation, point: Mapping[str, float | str]) -> dict[str, Tensor]:
-    """The learned values that a plain module at this fixed point has as attributes, by these."""
+    """The learned values that a plain module at this fixed point takes, by attribute name."""
     values = activation.values()
     return {attribute: values[name] for name, attribute in point.items() if isinstance(attribute, str)}
 
@@ -171,11 +175,11 @@ def _make_prelu(weight: Tensor) -> nn.PReLU:
 
 
 def _measure_distance(activation: Activation, plain: nn.Module) -> float:
-    twin, other = (copy.deepcopy(module).cpu().double().eval() for module in (activation, plain))
+    twin, plain_twin = (copy.deepcopy(module).cpu().double().eval() for module in (activation, plain))
     channels, axis = activation.channels or 1, activation.channel_axis
     x = _curve_points(channels, axis) if activation.elementwise else _random_map(channels, axis)
     with torch.no_grad():
-        difference = (twin(x) - other(x.clone())).abs().max().item()
+        difference = (twin(x) - plain_twin(x.clone())).abs().max().item()
     return float("inf") if math.isnan(difference) else difference
 
 
@@ -185,6 +189,6 @@ def _curve_points(channels: int, axis: int) -> Tensor:
 
 
 def _random_map(channels: int, axis: int) -> Tensor:
-    """Random numbers of the same span: what looks around can equal a plain one on points that even out."""
+    """A random input of the same span: regular points can hide what depends on neighbours."""
     sizes = [channels if place == axis % 4 else 5 for place in range(4)]
     return 8 * torch.randn(sizes, dtype=PROBE.dtype, generator=torch.Generator().manual_seed(0))

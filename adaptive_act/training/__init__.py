@@ -1,4 +1,4 @@
-"""Training with activations that learn: at their own rate, watched, and brought back when they diverge."""
+"""Training with adaptive activations: learning rates, schedules, monitoring, rollback."""
 
 from adaptive_act.training.calibrate import calibrate
 from adaptive_act.training.divergence import Options

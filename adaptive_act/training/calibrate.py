@@ -1,4 +1,4 @@
-"""Places what depends on the range of the data before training starts."""
+"""Calibration: sets what depends on the range of the data before training starts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,19 +10,23 @@ from adaptive_act.activation import Activation, named_activations
 from adaptive_act.training.hooks import ActivationHooks
 
 Batch = Tensor | tuple[Any, ...] | Mapping[str, Any]
-"""What the model is called with: one tensor, the tuple of its arguments, or its arguments by name."""
+"""The arguments of one call of the model: a tensor, a tuple, or a mapping by name."""
 
 
 def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
     """Calibrates each activation on what reached it while `model` ran on `batches`; gives their layers.
 
     The model runs in evaluation mode without gradients; its mode is put back. Only activations that have
-    something to place are looked at, and all their inputs are held in memory: a few batches are enough.
+    something to calibrate are read, and all their inputs are kept in memory: a few batches are enough.
     Raises ValueError where there are no batches, or where the inputs of a layer differ in more than their
     first dimension.
     """
-    wanted = {layer: one for layer, one in named_activations(model).items() if _is_calibratable(one)}
-    inputs: dict[str, list[Tensor]] = {layer: [] for layer in wanted}
+    activations = {
+        layer: activation
+        for layer, activation in named_activations(model).items()
+        if _is_calibratable(activation)
+    }
+    inputs: dict[str, list[Tensor]] = {layer: [] for layer in activations}
 
     def keep(layer: str, x: Tensor, _: Tensor) -> None:
         if layer in inputs:
@@ -38,7 +42,7 @@ def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
     reached = {layer: _join_inputs(layer, parts) for layer, parts in inputs.items() if parts}
     with torch.no_grad():
         for layer, x in reached.items():
-            wanted[layer].calibrate(x)
+            activations[layer].calibrate(x)
     return tuple(reached)
 
 

@@ -1,4 +1,4 @@
-"""What the callbacks of trainers have in common: a part that starts with training, and its state."""
+"""The base of the trainers' callbacks: a part that starts with training, and its state."""
 
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -13,20 +13,20 @@ BuildSchedules = Callable[[nn.Module, Optimizer], Schedules]
 
 
 class Stateful(Protocol):
-    """A guard, a monitor, schedules or early stopping."""
+    """A guard, a monitor, schedules or early stopping: it saves and loads its state."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it knows of the run."""
+        """The state of the run."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where another one was."""
+        """Continues from this state."""
 
 
 StatefulT = TypeVar("StatefulT", bound=Stateful)
 
 
 class ResumableCallback(Generic[StatefulT]):
-    """Holds a part of a run: none before training starts, and the state that waits for it."""
+    """A callback around one part, which exists once training starts; a state that was loaded waits for it."""
 
     def __init__(self) -> None:
         self._part: StatefulT | None = None
@@ -40,21 +40,21 @@ class ResumableCallback(Generic[StatefulT]):
         return self._part
 
     @property
-    def started(self) -> bool:
+    def is_started(self) -> bool:
         """Whether training started."""
         return self._part is not None
 
     def start(self, part: StatefulT) -> None:
-        """Holds `part` from now on, with the state that waited for it."""
+        """Sets the part and loads the state that waited for it."""
         if self._waiting:
             part.load_state_dict(self._waiting)
             self._waiting = {}
         self._part = part
 
     def state_dict(self) -> dict[str, Any]:
-        """What the part knows; nothing before training starts."""
+        """The part's state; empty before training starts."""
         return {} if self._part is None else self._part.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Keeps `state` for when training starts."""
+        """Keeps the state until training starts."""
         self._waiting = dict(state)

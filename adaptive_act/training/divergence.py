@@ -1,4 +1,4 @@
-"""Tells a run that diverges from one that is only noisy."""
+"""Detects a run that diverges, as opposed to one that is only noisy."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ from torch import Tensor
 LOSS = "loss"
 GRADIENT = "gradient norm"
 FLOOR = 0.1
-"""A signal near zero is measured against this share of where it began, not against what is left of it."""
+"""A signal near zero is compared with this share of its first median, not with its current one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Alarm:
 
 
 class DivergenceDetector:
-    """Remembers what is normal for each signal of a run, and judges each step by it."""
+    """Keeps the normal values of each signal of a run, and compares each step with them."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -74,12 +74,12 @@ class DivergenceDetector:
         self._beyond = 0
 
     @property
-    def unsettled(self) -> bool:
-        """Whether the last step was beyond a limit, or too few are known to tell."""
+    def is_unsettled(self) -> bool:
+        """Whether the last step was beyond a limit, or too few values are known."""
         return self._beyond > 0 or GRADIENT not in self._start
 
     def judge(self, signals: Mapping[str, float]) -> Alarm | None:
-        """The alarm that `signals` raise; only values of steps without one become part of what is normal."""
+        """The alarm that the signals raise; without one, their values count as normal."""
         alarm = self._alarm(signals)
         if alarm is None:
             self._beyond = 0
@@ -92,12 +92,12 @@ class DivergenceDetector:
         return alarm
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers, in plain numbers."""
+        """The remembered values as plain numbers."""
         normal = {signal: list(values) for signal, values in self._normal.items()}
         return {"normal": normal, "start": dict(self._start), "beyond": self._beyond}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Remembers what another one wrote."""
+        """Continues from this state."""
         self._normal = {s: deque(values, self._options.window) for s, values in state["normal"].items()}
         self._start, self._beyond = dict(state["start"]), state["beyond"]
 

@@ -37,16 +37,16 @@ def parameter_groups(
 
 def learned_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that shape the activations of `model`, by name, each once: their 1-D ones."""
-    found: dict[int, tuple[str, nn.Parameter]] = {}
+    learned: dict[int, tuple[str, nn.Parameter]] = {}
     for layer, activation in named_activations(model).items():
         for name, parameter in activation.named_parameters(prefix=layer):
             if parameter.ndim < 2:
-                found.setdefault(id(parameter), (name, parameter))
-    return dict(found.values())
+                learned.setdefault(id(parameter), (name, parameter))
+    return dict(learned.values())
 
 
 def find_activation_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
-    """Which groups of `optimizer` hold learned parameters: those named so, else all that hold any."""
+    """The indices of the groups with learned parameters: those of that name, else all that hold any."""
     groups = optimizer.param_groups
     named = [index for index, group in enumerate(groups) if group.get("name") == ACTIVATIONS]
     if named:

@@ -1,4 +1,4 @@
-"""Watches a training run, and brings it back when it diverges."""
+"""The guard: watches a training run and rolls it back when it diverges."""
 
 import logging
 import math
@@ -29,7 +29,7 @@ Action = Literal["suspected", "skipped", "rolled back", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the guard did at a step, what made it, and the factor on the activations' rate since."""
+    """What the guard did at a step, the signal that caused it, and the activations' rate factor since."""
 
     step: int
     what: Action
@@ -44,7 +44,7 @@ class Event:
 
 
 class Guard:
-    """Steps `optimizer` while the run is healthy; when it diverges, brings back the last good state.
+    """Steps `optimizer` while the run is healthy; when it diverges, restores the last good state.
 
     It reads the loss, the norm of all gradients and, now and then, the largest output of each activation. A
     value that is not finite, or one far above what was normal several steps in a row, means divergence: the
@@ -75,11 +75,11 @@ class Guard:
         self.steps = 0
         self.rollbacks = 0
         self._model, self._optimizer, self._scaler = model, optimizer, scaler
-        self._watch = DivergenceDetector(self.options)
+        self._detector = DivergenceDetector(self.options)
         everything = range(len(optimizer.param_groups))
         self._rate = RateFactor(optimizer, find_activation_groups(model, optimizer) or everything)
         self._scales: dict[str, Tensor] = {}
-        self._taps = ActivationHooks(model, self._read_output)
+        self._hooks = ActivationHooks(model, self._read_output)
         self._good = Snapshot(model, optimizer)
         self._good_step = 0
 
@@ -121,37 +121,37 @@ class Guard:
         self.steps += 1
         if self._is_overflow(signals):
             return True
-        alarm = self._watch.judge(signals)
+        alarm = self._detector.judge(signals)
         if alarm is not None and not self._may_go_on(alarm):
             return False
         if alarm is None and self.steps - self._good_step >= self.options.keep_every:
-            # These values were just seen to give a healthy loss and gradient; what comes after was not yet.
+            # The current values have just given a healthy loss and gradient.
             self._good, self._good_step = Snapshot(self._model, self._optimizer), self.steps
         if self.options.clip_norm is not None:
             clip_grads_with_norm_(self._parameters(), self.options.clip_norm, norm)
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """What it knows of the run, in plain numbers; save it beside the model and the optimiser."""
+        """The state of the run as plain numbers; save it beside the model and the optimiser."""
         return {
             "steps": self.steps,
             "rollbacks": self.rollbacks,
             "rate": self.rate,
             "events": [asdict(event) for event in self.events],
-            "watch": self._watch.state_dict(),
+            "watch": self._detector.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where another one was; the state as it stands is the good one."""
+        """Continues from this state; the model's current state counts as good."""
         self.steps, self.rollbacks = state["steps"], state["rollbacks"]
         self._rate.factor = state["rate"]
         self.events = [Event(**event) for event in state["events"]]
-        self._watch.load_state_dict(state["watch"])
+        self._detector.load_state_dict(state["watch"])
         self._good, self._good_step = Snapshot(self._model, self._optimizer), self.steps
 
     def close(self) -> None:
-        """Takes its hooks out of the model and the optimiser; the lowered rate ends with that."""
-        self._taps.close()
+        """Removes its hooks from the model and the optimiser; the lowered rate ends."""
+        self._hooks.close()
         self._rate.close()
 
     def __enter__(self) -> Self:
@@ -185,28 +185,30 @@ class Guard:
         self._rate.factor *= self.options.lower
         self._record("rolled back", alarm)
 
-    def _record(self, what: Action, alarm: Alarm) -> None:
-        event = Event(self.steps, what, alarm.signal, alarm.value, alarm.limit, self.rate)
+    def _record(self, action: Action, alarm: Alarm) -> None:
+        event = Event(self.steps, action, alarm.signal, alarm.value, alarm.limit, self.rate)
         self.events.append(event)
-        if what == "rolled back":
+        if action == "rolled back":
             logger.warning("%s; back to step %d, activation rate x %g", event, self._good_step, self.rate)
         else:
-            logger.log(logging.INFO if what == "suspected" else logging.WARNING, "%s", event)
+            logger.log(logging.INFO if action == "suspected" else logging.WARNING, "%s", event)
 
     def _signals(self, loss: Tensor | None, norm: Tensor) -> dict[str, float]:
         """All signals of this step as numbers, fetched from the device at once."""
-        found = {} if loss is None else {LOSS: loss.detach()}
-        found[GRADIENT] = norm
+        tensors = {} if loss is None else {LOSS: loss.detach()}
+        tensors[GRADIENT] = norm
         if self._is_reading():
             # Every process has to send as many values, also for a layer that it did not reach.
             missing = norm.new_full((), MISSING_NORM)
-            found |= {f"output of `{layer}`": self._scales.get(layer, missing) for layer in self._taps.layers}
-        values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in found.values()])
-        numbers = dict(zip(found, reduce_worst(values).tolist(), strict=True))
+            tensors |= {
+                f"output of `{layer}`": self._scales.get(layer, missing) for layer in self._hooks.layers
+            }
+        values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in tensors.values()])
+        numbers = dict(zip(tensors, reduce_worst(values).tolist(), strict=True))
         return {name: value for name, value in numbers.items() if name == LOSS or value != MISSING_NORM}
 
     def _is_overflow(self, signals: Mapping[str, float]) -> bool:
-        """Whether this is a gradient too large for float16, which the scaler answers by scaling less."""
+        """Whether the gradient is only too large for float16, in which case the scaler lowers its scale."""
         if self._scaler is None or self._scaler.get_scale() <= 1:
             return False
         others = [value for name, value in signals.items() if name != GRADIENT]
@@ -220,7 +222,7 @@ class Guard:
         self._scales[layer] = scale if known is None else torch.maximum(known, scale)
 
     def _is_reading(self) -> bool:
-        return self.steps % self.options.read_every == 0 or self._watch.unsettled
+        return self.steps % self.options.read_every == 0 or self._detector.is_unsettled
 
     def _parameters(self) -> Iterable[Tensor]:
         return [parameter for group in self._optimizer.param_groups for parameter in group["params"]]

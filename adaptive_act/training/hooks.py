@@ -1,4 +1,4 @@
-"""Hooks that show what goes through the activations of a model."""
+"""Forward hooks on the activations of a model."""
 
 import weakref
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from adaptive_act.activation import named_activations
 
 OnCall = Callable[[str, Tensor, Tensor], None]
-"""Is shown a layer's name, its input and its output."""
+"""Called with a layer's name, its input and its output."""
 
 
 class ForwardHook:
-    """A forward hook that shows a module's inputs and output to a bound method, while its object lives.
+    """A forward hook that calls a bound method with a module's inputs and output, while its object lives.
 
-    A copy or a pickle of the model holds taps that show nothing: what watches the model does not watch its
-    copies, and does not travel with them.
+    In a copy or a pickle of the model the hook does nothing: an observer of the model does not observe its
+    copies.
     """
 
     def __init__(self, layer: str = "", reader: Callable[[str, Any, Any], None] | None = None) -> None:
@@ -25,7 +25,7 @@ class ForwardHook:
         self._reader = None if reader is None else weakref.WeakMethod(reader)
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """Shows the call."""
+        """Calls the method."""
         # Inside a compiled graph a reader would break the graph at every module.
         reader = None if self._reader is None or torch.compiler.is_compiling() else self._reader()
         if reader is not None:
@@ -39,7 +39,7 @@ class ForwardHook:
 
 
 class ActivationHooks:
-    """A tap on each activation of `model`; a shared activation is shown under its first name."""
+    """A hook on each activation of `model`; a shared activation is called by its first name."""
 
     def __init__(self, model: nn.Module, reader: OnCall) -> None:
         self._reader = reader
@@ -53,7 +53,7 @@ class ActivationHooks:
         ]
 
     def close(self) -> None:
-        """Takes the taps out of the model."""
+        """Removes the hooks from the model."""
         for handle in self._handles:
             handle.remove()
 

@@ -1,8 +1,8 @@
 """The guard, schedules, the monitor and early stopping as callbacks of Lightning.
 
-Only this module needs the package `lightning`. What the callbacks know of a run is in Lightning's
-checkpoints, and back again after `Trainer.fit(..., ckpt_path=...)`. They are for automatic optimization with
-one optimizer. A `MonitorCallback` belongs before a `GuardCallback`, which takes unhealthy gradients away.
+Only this module needs the package `lightning`. The callbacks' state is saved in Lightning's checkpoints and
+restored by `Trainer.fit(..., ckpt_path=...)`. They are for automatic optimization with
+one optimizer. Put a `MonitorCallback` before a `GuardCallback`, which clears unhealthy gradients.
 """
 
 from collections.abc import Sequence
@@ -39,24 +39,24 @@ class GuardCallback(ResumableCallback[Guard], Callback):
         self.start(Guard(pl_module, optimizer, tries=self._tries, options=self._options, scaler=scaler))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Notes the loss of a part of the step."""
+        """Records the loss of a part of the step."""
         self._losses.append(loss.detach())
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Lets the step happen, or takes its gradients away; raises DivergedError after the last try."""
+        """Lets the step happen, or clears its gradients; raises DivergedError after the last try."""
         loss = sum(self._losses[1:], self._losses[0])
         self._losses.clear()
         self.part.check(loss)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the hooks out."""
+        """Removes the hooks."""
         self.part.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Takes the hooks out."""
-        if self.started:
+        """Removes the hooks."""
+        if self.is_started:
             self.part.close()
 
 
@@ -96,12 +96,12 @@ class MonitorCallback(ResumableCallback[Monitor], Callback):
         self.part.step()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes the hooks out and closes the writers."""
+        """Removes the hooks and closes the writers."""
         self.part.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Takes the hooks out and closes the writers."""
-        if self.started:
+        """Removes the hooks and closes the writers."""
+        if self.is_started:
             self.part.close()
 
 
@@ -122,7 +122,7 @@ class StoppingCallback(ResumableCallback[EarlyStopping], Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the trainer where the metric no longer improves."""
-        if trainer.sanity_checking or not self.started:
+        if trainer.sanity_checking or not self.is_started:
             return
         if self._metric not in trainer.callback_metrics:
             logged = sorted(trainer.callback_metrics)

@@ -22,13 +22,13 @@ BOUND = 6.0
 
 @runtime_checkable
 class Writer(Protocol):
-    """Takes what was read at a step: layer -> quantity -> value."""
+    """Takes the readings of each step: layer -> quantity -> value."""
 
     def write(self, step: int, readings: Mapping[str, Mapping[str, float]]) -> None:
         """Keeps the readings of one step."""
 
     def close(self) -> None:
-        """Leaves everything written."""
+        """Ends writing; everything is written."""
 
 
 class CSVWriter:
@@ -73,7 +73,7 @@ class TensorBoardWriter:
     """
 
     def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # only who asks for it needs it
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # an optional dependency
 
         self._events = SummaryWriter(str(folder), purge_step=purge_step)
 
@@ -88,21 +88,8 @@ class TensorBoardWriter:
         self._events.close()
 
 
-def _cut_torn_line(path: Path) -> None:
-    """Shortens a file that a CSVWriter wrote to its last whole line; refuses any other."""
-    header = ",".join(HEADER)
-    with path.open("r+b") as file:
-        content = file.read()
-        first, newline, _ = content.partition(b"\n")
-        if not newline or first != header.encode():
-            raise ValueError(
-                f"`{path}` starts with `{first[:80].decode(errors='replace')}`, expected `{header}`"
-            )
-        file.truncate(content.rfind(b"\n") + 1)
-
-
 class Monitor:
-    """Reads every activation of `model` once in `every` steps, and hands what it read to the writers.
+    """Reads every activation of `model` once in `every` steps, and gives the readings to the writers.
 
     For each layer: `value/<parameter>`, its learned values (over the channels their `min`, `mean` and `max`);
     `gradient/<parameter>`, the norm of their gradients; of what went through it in training mode,
@@ -122,10 +109,10 @@ class Monitor:
         self.steps = 0
         self._model, self._writers = model, tuple(writers)
         self._seen: dict[str, list[Tensor]] = {}
-        self._taps = ActivationHooks(model, self._read)
+        self._hooks = ActivationHooks(model, self._read)
 
     def step(self) -> Readings | None:
-        """What was read in this step, None in the steps between; call it once for each optimiser step.
+        """The readings of this step, None in the steps between; call it once for each optimiser step.
 
         Call it after `backward()` and before the gradients are cleared.
         """
@@ -139,8 +126,8 @@ class Monitor:
         return readings
 
     def close(self) -> None:
-        """Takes its hooks out of the model and closes the writers."""
-        self._taps.close()
+        """Removes its hooks from the model and closes the writers."""
+        self._hooks.close()
         for writer in self._writers:
             writer.close()
 
@@ -149,7 +136,7 @@ class Monitor:
         return {"steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on counting from where another one was."""
+        """Continues counting from this state."""
         self.steps = state["steps"]
 
     def __enter__(self) -> Self:
@@ -167,8 +154,8 @@ class Monitor:
 
     def _readings(self) -> Readings:
         activations = named_activations(self._model)
-        readings: Readings = {layer: {} for layer in self._taps.layers}
-        for layer in self._taps.layers:
+        readings: Readings = {layer: {} for layer in self._hooks.layers}
+        for layer in self._hooks.layers:
             readings[layer] = _read_values(activations[layer]) | _read_gradients(activations[layer])
             if layer in self._seen:
                 readings[layer] |= _summarise_calls(torch.stack(self._seen[layer]))
@@ -176,7 +163,7 @@ class Monitor:
 
 
 def _measure_call(x: Tensor, output: Tensor, bound: float) -> Tensor:
-    """What one call of an activation showed, left on the device: see `_summary` for the order."""
+    """The numbers of one call, left on the device, in the order of `_summarise_calls`: [6]."""
     finite = output.isfinite()
     numbers = torch.where(finite, output, 0).float()
     counts = [(x.abs() > bound).sum(), (~x.isfinite()).sum(), (~finite).sum(), finite.sum()]
@@ -197,14 +184,17 @@ def _summarise_calls(passages: Tensor) -> dict[str, float]:
 
 
 def _read_values(activation: Activation) -> dict[str, float]:
-    found: dict[str, float] = {}
+    readings: dict[str, float] = {}
     for name, value in activation.values().items():
         if value.numel() == 1:
-            found[f"value/{name}"] = value.item()
+            readings[f"value/{name}"] = value.item()
         else:
-            found[f"value/{name}/min"], found[f"value/{name}/max"] = value.min().item(), value.max().item()
-            found[f"value/{name}/mean"] = value.mean().item()
-    return found
+            readings[f"value/{name}/min"], readings[f"value/{name}/max"] = (
+                value.min().item(),
+                value.max().item(),
+            )
+            readings[f"value/{name}/mean"] = value.mean().item()
+    return readings
 
 
 def _read_gradients(activation: Activation) -> dict[str, float]:
@@ -213,3 +203,16 @@ def _read_gradients(activation: Activation) -> dict[str, float]:
         for name, parameter in activation.named_parameters()
         if parameter.grad is not None
     }
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Shortens a file that a CSVWriter wrote to its last whole line; refuses any other."""
+    header = ",".join(HEADER)
+    with path.open("r+b") as file:
+        content = file.read()
+        first, newline, _ = content.partition(b"\n")
+        if not newline or first != header.encode():
+            raise ValueError(
+                f"`{path}` starts with `{first[:80].decode(errors='replace')}`, expected `{header}`"
+            )
+        file.truncate(content.rfind(b"\n") + 1)

@@ -12,7 +12,7 @@ from adaptive_act.activation import Activation, named_activations
 from adaptive_act.training.groups import learned_parameters
 
 REACH = 4.0
-"""Normalised inputs lie within this distance of zero, but for one in ten thousand."""
+"""All but one in ten thousand normalised inputs lie within this distance of zero."""
 
 
 class Pull:
@@ -72,9 +72,9 @@ class CurvatureBound(SlopeBound):
 
 
 def _differentiate(activation: Activation, grid: Tensor, order: int) -> Tensor:
-    """The derivative of that order at `grid` [n] in each channel, to be differentiated once more."""
+    """The derivative of this order at `grid` [n] in each channel; it is differentiable."""
     parameter = next(activation.parameters())
-    # Not `activation(x)`: what watches the activation is to see the data only. Autocast would round the grid.
+    # Not `activation(x)`: hooks would see the grid as data. Autocast would round the grid.
     with torch.enable_grad(), torch.autocast(parameter.device.type, enabled=False), _Differentiable():
         x = _spread_grid(activation, grid.to(parameter.device, parameter.dtype)).requires_grad_()
         value = activation.forward(x)
@@ -109,15 +109,15 @@ def _spread_grid(activation: Activation, grid: Tensor) -> Tensor:
     return grid.reshape(on_grid).expand(shape).clone()
 
 
-def _find_elementwise(model: nn.Module, what: str) -> Sequence[Activation]:
-    found = [
+def _find_elementwise(model: nn.Module, term: str) -> Sequence[Activation]:
+    activations = [
         activation
         for activation in dict.fromkeys(named_activations(model).values())
         if activation.elementwise and any(True for _ in activation.parameters())
     ]
-    if not found:
-        raise ValueError(f"`{what}` found no elementwise activation that learns in `{type(model).__name__}`")
-    return found
+    if not activations:
+        raise ValueError(f"`{term}` found no elementwise activation that learns in `{type(model).__name__}`")
+    return activations
 
 
 def _sum_terms(terms: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,4 @@
-"""When the activations start to move, how fast, and how strongly."""
+"""Schedules of when the activations start to learn, how fast, and with which γ."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,146 @@ from adaptive_act.activations.blended import NEAAF
 from adaptive_act.training.groups import find_activation_groups, learned_parameters
 
 SCHEDULED_RATE = "scheduled_lr"
-"""Where a group keeps its own rate while it steps at another."""
+"""The key of a group's own rate while it steps at another."""
 
 
-def find_cubic_activations(model: nn.Module) -> dict[str, NEAAF]:
-    """The activations of `model` that have a γ, by layer name."""
-    return {name: one for name, one in named_activations(model).items() if isinstance(one, NEAAF)}
+class Schedule(ABC):
+    """Changes how activations train over the first `steps` optimiser steps; call `step()` after each.
+
+    It acts from its construction, leaves the learning rates in the optimiser's groups alone, and can be used
+    together with other schedules and with any of torch's.
+    """
+
+    def __init__(self, steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"`{type(self).__name__}` expects at least 1 step, got {steps}")
+        self.steps = steps
+        self.done = 0
+        self._act()
+
+    def step(self) -> None:
+        """Counts one step of the optimiser."""
+        self.done += 1
+        if self.done <= self.steps:
+            self._act()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of steps done."""
+        return {"done": self.done}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from this state."""
+        self.done = state["done"]
+        self._act()
+
+    @abstractmethod
+    def _act(self) -> None:
+        """Sets what holds after `done` steps."""
 
 
-def set_gamma(activation: NEAAF, gamma: float) -> None:
-    """Gives the activation another γ, in its record as well, so that a checkpoint holds the one in force."""
-    activation.gamma = gamma
-    if activation.site is not None:
-        activation.site = replace(activation.site, options=activation.options())
+class Freeze(Schedule):
+    """Keeps the learned parameters fixed for `steps` steps, then releases them.
+
+    Meanwhile they have no gradient, so that no optimiser moves or remembers anything of them. Only what would
+    train without it is released. A distributed wrapper settles at construction which parameters it
+    synchronises: build it first and this after, with `find_unused_parameters=True`; or use
+    `WarmUp(..., hold=steps)`, which needs nothing of the kind.
+
+    Source: Jin et al. 2016, https://arxiv.org/abs/1512.07030, freezes SReLU's parameters in its first epochs.
+    """
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        self._held = [
+            parameter for parameter in learned_parameters(model).values() if parameter.requires_grad
+        ]
+        super().__init__(steps)
+
+    def _act(self) -> None:
+        held = self.done < self.steps
+        for parameter in self._held:
+            parameter.requires_grad_(not held)
+            if held:
+                # An optimiser would still step along a gradient that is left here.
+                parameter.grad = None
+
+
+class WarmUp(Schedule):
+    """Raises the activations' learning rate from zero to its own value over `steps` steps.
+
+    The shape starts at its fixed point and departs from it slowly, while the weights adapt at full rate. The
+    first `hold` of the steps stay at zero. It is a factor on whatever rate the group has. Raises ValueError
+    where learned parameters share a group with weights, which would be slowed down as well.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, steps: int, hold: int = 0) -> None:
+        if not 0 <= hold < steps:
+            raise ValueError(f"`WarmUp` expects hold from 0 to {steps - 1}, got {hold}")
+        self.hold = hold
+        self._rate = RateFactor(optimizer, _find_own_groups(model, optimizer))
+        super().__init__(steps)
+
+    def close(self) -> None:
+        """Removes its factor from the optimiser."""
+        self._rate.close()
+
+    def _act(self) -> None:
+        self._rate.factor = min(max(self.done - self.hold, 0) / (self.steps - self.hold), 1.0)
+
+
+class GammaRamp(Schedule):
+    """Raises NEAAF's γ linearly from `start` to each activation's own value over `steps` steps.
+
+    γ multiplies both the cubic term and the gradient of its weight β, so a small γ keeps early steps close
+    to the base activation, where large ones diverge (Yevick 2024, https://arxiv.org/abs/2403.19896). As soon
+    as β is not zero, a step changes the function that the model computes. A compiled model is compiled once
+    more, for a γ that varies.
+
+    Raises ValueError where the model has no NEAAF.
+    """
+
+    def __init__(self, model: nn.Module, steps: int, start: float = 0.0) -> None:
+        self._activations = list(find_cubic_activations(model).values())
+        if not self._activations:
+            raise ValueError(f"`GammaRamp` found no NEAAF in `{type(model).__name__}`")
+        self.start = start
+        self.gammas = [activation.gamma for activation in self._activations]
+        super().__init__(steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The steps done and the final γ of each activation: a model saved half way holds the current γ."""
+        return {**super().state_dict(), "gammas": self.gammas}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from this state."""
+        self.gammas = list(state["gammas"])
+        super().load_state_dict(state)
+
+    def _act(self) -> None:
+        share = min(self.done / self.steps, 1.0)
+        for activation, gamma in zip(self._activations, self.gammas, strict=True):
+            # Written so that the end is the activation's own value to the bit.
+            set_gamma(activation, gamma - (1 - share) * (gamma - self.start))
+
+
+class Schedules:
+    """Several schedules, stepped as one."""
+
+    def __init__(self, *schedules: Schedule) -> None:
+        self.schedules = schedules
+
+    def step(self) -> None:
+        """Counts one step of the optimiser in each."""
+        for schedule in self.schedules:
+            schedule.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each."""
+        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continues from the state of schedules of the same kinds in the same order."""
+        for schedule, own_state in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(own_state)
 
 
 class RateFactor:
@@ -56,7 +183,7 @@ class RateFactor:
 
     def _restore(self, optimizer: Optimizer, *_: Any) -> None:
         for group in self._chosen(optimizer):
-            # Whichever factor's turn comes first puts back the rate from before them all.
+            # The first factor to run restores the rate from before all of them.
             if SCHEDULED_RATE in group:
                 group["lr"] = group.pop(SCHEDULED_RATE)
 
@@ -64,87 +191,20 @@ class RateFactor:
         return [optimizer.param_groups[index] for index in self._groups]
 
 
-class Schedule(ABC):
-    """Changes how activations train over the first `steps` optimiser steps; call `step()` after each.
-
-    It acts from its construction, leaves the learning rates in the optimiser's groups alone, and can be used
-    together with other schedules and with any of torch's.
-    """
-
-    def __init__(self, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"`{type(self).__name__}` expects at least 1 step, got {steps}")
-        self.steps = steps
-        self.done = 0
-        self._act()
-
-    def step(self) -> None:
-        """Counts one step of the optimiser."""
-        self.done += 1
-        if self.done <= self.steps:
-            self._act()
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far it is."""
-        return {"done": self.done}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where another one was."""
-        self.done = state["done"]
-        self._act()
-
-    @abstractmethod
-    def _act(self) -> None:
-        """Brings about what holds after `done` steps."""
+def find_cubic_activations(model: nn.Module) -> dict[str, NEAAF]:
+    """The activations of `model` that have a γ, by layer name."""
+    return {
+        name: activation
+        for name, activation in named_activations(model).items()
+        if isinstance(activation, NEAAF)
+    }
 
 
-class Freeze(Schedule):
-    """Holds the learned parameters where they are for `steps` steps, then releases them.
-
-    Meanwhile they have no gradient, so that no optimiser moves or remembers anything of them. Only what would
-    train without it is released. A distributed wrapper settles at construction which parameters it
-    synchronises: build it first and this after, with `find_unused_parameters=True`; or use
-    `WarmUp(..., hold=steps)`, which needs nothing of the kind.
-
-    Source: Jin et al. 2016, https://arxiv.org/abs/1512.07030, freezes SReLU's parameters in its first epochs.
-    """
-
-    def __init__(self, model: nn.Module, steps: int) -> None:
-        self._held = [
-            parameter for parameter in learned_parameters(model).values() if parameter.requires_grad
-        ]
-        super().__init__(steps)
-
-    def _act(self) -> None:
-        held = self.done < self.steps
-        for parameter in self._held:
-            parameter.requires_grad_(not held)
-            if held:
-                # A gradient that was left here would still be stepped along.
-                parameter.grad = None
-
-
-class WarmUp(Schedule):
-    """Raises the activations' learning rate from zero to its own value over `steps` steps.
-
-    The shape starts at its fixed point and departs from it slowly, while the weights adapt at full rate. The
-    first `hold` of the steps stay at zero. It is a factor on whatever rate the group has. Raises ValueError
-    where learned parameters share a group with weights, which would be slowed down as well.
-    """
-
-    def __init__(self, model: nn.Module, optimizer: Optimizer, steps: int, hold: int = 0) -> None:
-        if not 0 <= hold < steps:
-            raise ValueError(f"`WarmUp` expects hold from 0 to {steps - 1}, got {hold}")
-        self.hold = hold
-        self._rate = RateFactor(optimizer, _find_own_groups(model, optimizer))
-        super().__init__(steps)
-
-    def close(self) -> None:
-        """Takes its factor off the optimiser."""
-        self._rate.close()
-
-    def _act(self) -> None:
-        self._rate.factor = min(max(self.done - self.hold, 0) / (self.steps - self.hold), 1.0)
+def set_gamma(activation: NEAAF, gamma: float) -> None:
+    """Sets γ in the activation and in its record, so that a checkpoint holds the current value."""
+    activation.gamma = gamma
+    if activation.site is not None:
+        activation.site = replace(activation.site, options=activation.options())
 
 
 def _find_own_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
@@ -158,59 +218,3 @@ def _find_own_groups(model: nn.Module, optimizer: Optimizer) -> list[int]:
             f"down as well; build the optimiser with `parameter_groups`"
         )
     return groups
-
-
-class GammaRamp(Schedule):
-    """Raises NEAAF's γ linearly from `start` to each activation's own value over `steps` steps.
-
-    γ multiplies both the cubic term and the gradient of its weight β, so a small γ keeps early steps close
-    to the base activation, where large ones diverge (Yevick 2024, https://arxiv.org/abs/2403.19896). As soon
-    as β is not zero, a step changes the function that the model computes. A compiled model is compiled once
-    more, for a γ that varies.
-
-    Raises ValueError where the model has no NEAAF.
-    """
-
-    def __init__(self, model: nn.Module, steps: int, start: float = 0.0) -> None:
-        self._activations = list(find_cubic_activations(model).values())
-        if not self._activations:
-            raise ValueError(f"`GammaRamp` found no NEAAF in `{type(model).__name__}`")
-        self.start = start
-        self.gammas = [activation.gamma for activation in self._activations]
-        super().__init__(steps)
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far it is, and where each γ is going: a model saved half way holds the γ of that moment."""
-        return {**super().state_dict(), "gammas": self.gammas}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where another one was."""
-        self.gammas = list(state["gammas"])
-        super().load_state_dict(state)
-
-    def _act(self) -> None:
-        share = min(self.done / self.steps, 1.0)
-        for activation, gamma in zip(self._activations, self.gammas, strict=True):
-            # Written so that the end is the activation's own value to the bit.
-            set_gamma(activation, gamma - (1 - share) * (gamma - self.start))
-
-
-class Schedules:
-    """Several schedules, stepped as one."""
-
-    def __init__(self, *schedules: Schedule) -> None:
-        self.schedules = schedules
-
-    def step(self) -> None:
-        """Counts one step of the optimiser in each."""
-        for schedule in self.schedules:
-            schedule.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far each is."""
-        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from where others were, of the same kinds in the same order."""
-        for schedule, one in zip(self.schedules, state["schedules"], strict=True):
-            schedule.load_state_dict(one)

@@ -1,4 +1,4 @@
-"""A moment of training, kept in memory."""
+"""The state of a model and its optimiser, kept in memory."""
 
 import copy
 import itertools
@@ -28,7 +28,7 @@ class Snapshot:
         self._state: dict[Tensor, Any] = {key: copy.deepcopy(value) for key, value in state.items()}
 
     def restore(self) -> None:
-        """Puts everything back bit for bit, in place, and clears the gradients; may be done again.
+        """Restores everything bit for bit, in place, and clears the gradients; may be called again.
 
         A buffer that was registered since stays as it is.
         """

@@ -1,4 +1,4 @@
-"""Stops when held-out data says that there is nothing left to gain."""
+"""Early stopping on a metric of held-out data."""
 
 import math
 from typing import Any, Literal
@@ -59,7 +59,7 @@ class EarlyStopping:
             set_gamma(activation, self._gammas[layer])
 
     def state_dict(self) -> dict[str, Any]:
-        """What it takes to go on after an interruption, the best state included."""
+        """The state from which to continue, the best tensors included."""
         return {
             "best": self.best,
             "best_update": self.best_update,
@@ -69,7 +69,7 @@ class EarlyStopping:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from where another one was."""
+        """Continues from this state."""
         self.best, self.best_update = state["best"], state["best_update"]
         self.updates = state["updates"]
         if state["tensors"] is None:
@@ -83,7 +83,9 @@ class EarlyStopping:
 
     def _keep(self) -> None:
         self._snapshot = Snapshot(self._model, device=self._device)
-        self._gammas = {layer: one.gamma for layer, one in find_cubic_activations(self._model).items()}
+        self._gammas = {
+            layer: activation.gamma for layer, activation in find_cubic_activations(self._model).items()
+        }
 
     def _better(self, value: float) -> bool:
         if math.isnan(value) or self.best is None:

@@ -1,8 +1,8 @@
 """The guard, schedules, the monitor and early stopping as callbacks of the `Trainer` of transformers.
 
-Only this module needs the package `transformers`. What the callbacks know of a run is written beside each
-of the trainer's checkpoints, and read again after `Trainer.train(resume_from_checkpoint=True)`. A
-`MonitorCallback` belongs before a `GuardCallback`, which takes unhealthy gradients away.
+Only this module needs the package `transformers`. The callbacks' state is written beside each of the
+trainer's checkpoints, and read by `Trainer.train(resume_from_checkpoint=True)`. A
+`MonitorCallback` belongs before a `GuardCallback`, which clears unhealthy gradients.
 """
 
 import logging
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class _CheckpointedCallback(ResumableCallback[StatefulT], TrainerCallback):
-    """A holder whose state lies in the trainer's checkpoints."""
+    """A callback whose state is saved beside the trainer's checkpoints."""
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -41,7 +41,7 @@ class _CheckpointedCallback(ResumableCallback[StatefulT], TrainerCallback):
             write_archive(self.state_dict(), self._file(args, state))
 
     def _resume(self, args: TrainingArguments, state: TrainerState) -> None:
-        """Lets the state of the checkpoint that is resumed wait for the start."""
+        """Loads the state of the checkpoint from which training resumes."""
         if state.global_step == 0:
             return
         file = self._file(args, state)
@@ -70,18 +70,18 @@ class GuardCallback(_CheckpointedCallback[Guard]):
         self._losses: list[Tensor] = []
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **trained: Any
     ) -> None:
         """Starts to watch."""
-        model, wrapped = given["model"], given["optimizer"]
+        model, wrapped = trained["model"], trained["optimizer"]
         self._resume(args, state)
-        self._loss_tap = model.register_forward_hook(ForwardHook(reader=self._read_loss))
+        self._loss_hook = model.register_forward_hook(ForwardHook(reader=self._read_loss))
         scaler = getattr(wrapped, "scaler", None)
         options = self._options
         self.start(Guard(model, _unwrap(wrapped), tries=self._tries, options=options, scaler=scaler))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
-        """Lets the step happen, or takes its gradients away; raises DivergedError after the last try."""
+        """Lets the step happen, or clears its gradients; raises DivergedError after the last try."""
         loss = sum(self._losses[1:], self._losses[0]) if self._losses else None
         self._losses.clear()
         try:
@@ -91,11 +91,11 @@ class GuardCallback(_CheckpointedCallback[Guard]):
             raise
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Takes the hooks out."""
+        """Removes the hooks."""
         self._close()
 
     def _close(self) -> None:
-        self._loss_tap.remove()
+        self._loss_hook.remove()
         self.part.close()
 
     def _read_loss(self, _: str, __: tuple[Any, ...], output: Any) -> None:
@@ -112,11 +112,11 @@ class ScheduleCallback(_CheckpointedCallback[Schedules]):
         self._build = build
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **trained: Any
     ) -> None:
         """Builds the schedules."""
         self._resume(args, state)
-        self.start(self._build(given["model"], _unwrap(given["optimizer"])))
+        self.start(self._build(trained["model"], _unwrap(trained["optimizer"])))
 
     def on_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Counts a step."""
@@ -131,18 +131,18 @@ class MonitorCallback(_CheckpointedCallback[Monitor]):
         self._writers, self._every, self._bound = writers, every, bound
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **trained: Any
     ) -> None:
         """Starts to read."""
         self._resume(args, state)
-        self.start(Monitor(given["model"], self._writers, every=self._every, bound=self._bound))
+        self.start(Monitor(trained["model"], self._writers, every=self._every, bound=self._bound))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         """Reads the activations and their gradients, as they are before the step."""
         self.part.step()
 
     def on_train_end(self, *_: Any, **__: Any) -> None:
-        """Takes the hooks out and closes the writers."""
+        """Removes the hooks and closes the writers."""
         self.part.close()
 
 
@@ -160,23 +160,23 @@ class StoppingCallback(_CheckpointedCallback[EarlyStopping]):
         self._build = partial(EarlyStopping, patience=patience, mode=mode, min_delta=min_delta)
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **trained: Any
     ) -> None:
         """Starts to compare."""
         self._resume(args, state)
-        self.start(self._build(given["model"]))
+        self.start(self._build(trained["model"]))
 
     def on_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **evaluated: Any
     ) -> None:
         """Stops the trainer where the metric no longer improves."""
-        if not self.started:
+        if not self.is_started:
             return
-        if self._metric not in given["metrics"]:
+        if self._metric not in evaluated["metrics"]:
             raise KeyError(
-                f"no metric `{self._metric}` in the evaluation; there are {sorted(given['metrics'])}"
+                f"no metric `{self._metric}` in the evaluation; there are {sorted(evaluated['metrics'])}"
             )
-        if self.part.update(given["metrics"][self._metric]):
+        if self.part.update(evaluated["metrics"][self._metric]):
             control.should_training_stop = True
 
     def on_train_end(self, *_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""Data sets on disk, each format in its own file, read within bounds and without running anything."""
+"""Data sets on disk, each format in its own file, read within memory bounds and without running code."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ DIGITS = "digits"
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a format is recognised, and read."""
+    """How a format is recognised and read."""
 
-    holds: Callable[[Path], bool]
+    matches: Callable[[Path], bool]
     read: Callable[[Path], RawDataset]
     expected: str
 
@@ -35,7 +35,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def read_dataset(source: str, resize: int | None = None) -> RawDataset:
-    """The data set at `source`, whose format its files tell; `resize` is for folders of images.
+    """The data set at `source`, in the format of its files; `resize` is for folders of images.
 
     Raises DataError where nothing known is there, or a file is damaged, foreign or too large.
     """
@@ -45,7 +45,7 @@ def read_dataset(source: str, resize: int | None = None) -> RawDataset:
     if not path.exists():
         raise DataError(f"there is no data at `{path}`; expected `{DIGITS}` or the path of {_expected()}")
     for form in FORMATS.values():
-        if form.holds(path):
+        if form.matches(path):
             return form.read(path)
     if images.matches(path):
         return images.read(path, resize)

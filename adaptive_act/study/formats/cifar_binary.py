@@ -39,8 +39,8 @@ def read(path: Path) -> RawDataset:
 
 def join_batches(path: Path, parts: list[SampleSet]) -> SampleSet:
     """Batches one after another."""
-    samples = np.concatenate([each.samples for each in parts])
-    return make_sample_set(path, samples, np.concatenate([each.labels for each in parts]))
+    samples = np.concatenate([batch.samples for batch in parts])
+    return make_sample_set(path, samples, np.concatenate([batch.labels for batch in parts]))
 
 
 def _read_batch(path: Path) -> SampleSet:

@@ -1,4 +1,4 @@
-"""CIFAR-10's Python version: pickled batches, read without letting the pickle do anything.
+"""CIFAR-10's Python version: pickled batches, read without running code from the pickle.
 
 A pickle is a program. This one is read opcode by opcode first: only those that build plain values are let
 through, and the only names it may call stand for records of ours that remember what a numpy array would
@@ -39,8 +39,60 @@ _REFUSALS = (
 )
 
 
+def matches(path: Path) -> bool:
+    """Whether the folder has a batch of the Python version."""
+    return (path / BATCHES[0]).is_file()
+
+
+def read(path: Path) -> RawDataset:
+    """The training batches that are there, joined, and the test batch.
+
+    Raises DataError where the test batch is missing, or a file is anything but arrays of bytes with labels.
+    """
+    train = join_batches(path, [_read_batch(path / name) for name in BATCHES if (path / name).is_file()])
+    if not (path / TEST).is_file():
+        raise DataError(f"`{path}` lacks `{TEST}`, which belongs to the data set")
+    return make_dataset(path.name, train, _read_batch(path / TEST), CLASSES)
+
+
+def _read_batch(path: Path) -> SampleSet:
+    check_bytes(path, path.stat().st_size, LARGEST_BATCH)
+    content = _unpickle(path, path.read_bytes())
+    samples, labels = content.get(b"data"), content.get(b"labels")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise DataError(f"`{path}`: expected a list of whole numbers under `labels`")
+    return make_sample_set(path, _read_pixels(path, samples, len(labels)), np.array(labels, np.int64))
+
+
+def _unpickle(path: Path, content: bytes) -> dict[bytes, Any]:
+    """The pickled dictionary, with records in place of arrays and names as bytes."""
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name not in _ALLOWED or (opcode.name in _PUT and int(argument or 0) > MOST_MEMO):
+                raise pickle.UnpicklingError(f"opcode {opcode.name} {argument or ''}")
+        batch = _Reader(io.BytesIO(content), encoding="bytes").load()
+    except _REFUSALS as error:
+        raise DataError(f"`{path}` is refused, it is no batch of CIFAR-10: {error}") from error
+    if not isinstance(batch, dict):
+        raise DataError(f"`{path}`: expected a dictionary, got a `{type(batch).__name__}`")
+    return {key.encode() if isinstance(key, str) else key: value for key, value in batch.items()}
+
+
+def _read_pixels(path: Path, samples: object, count: int) -> NDArray[np.uint8]:
+    state = samples.state if isinstance(samples, _Array) else ()
+    if len(state) != 5 or not isinstance(state[2], _ArrayType) or not isinstance(state[4], bytes):
+        raise DataError(f"`{path}`: expected an array of bytes under `data`")
+    _, shape, kind, by_columns, content = state
+    width = SHAPE[0] * SHAPE[1] * SHAPE[2]
+    if kind.code not in ("u1", b"u1") or by_columns or shape != (count, width):
+        raise DataError(f"`{path}`: expected bytes [{count}, {width}] under `data`, got {kind.code} {shape}")
+    if len(content) != count * width:
+        raise DataError(f"`{path}`: expected {count * width:,} bytes under `data`, got {len(content):,}")
+    return np.frombuffer(content, np.uint8).reshape(count, *SHAPE)
+
+
 class _Array:
-    """What a pickled array consists of; nothing is made of it here."""
+    """The state of a pickled array; it is not built here."""
 
     state: tuple[Any, ...] = ()
 
@@ -78,62 +130,10 @@ _NAMES = {
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = _NAMES.get((module, name))
-        if found is None:
+        stand_in = _NAMES.get((module, name))
+        if stand_in is None:
             raise pickle.UnpicklingError(f"it names `{module}.{name}`, which no batch of images needs")
-        return found
+        return stand_in
 
     def persistent_load(self, pid: object) -> Any:
         raise pickle.UnpicklingError("it refers to something outside the file")
-
-
-def matches(path: Path) -> bool:
-    """Whether the folder has a batch of the Python version."""
-    return (path / BATCHES[0]).is_file()
-
-
-def read(path: Path) -> RawDataset:
-    """The training batches that are there, joined, and the test batch.
-
-    Raises DataError where the test batch is missing, or a file is anything but arrays of bytes with labels.
-    """
-    train = join_batches(path, [_read_batch(path / name) for name in BATCHES if (path / name).is_file()])
-    if not (path / TEST).is_file():
-        raise DataError(f"`{path}` lacks `{TEST}`, which belongs to the data set")
-    return make_dataset(path.name, train, _read_batch(path / TEST), CLASSES)
-
-
-def _read_batch(path: Path) -> SampleSet:
-    check_bytes(path, path.stat().st_size, LARGEST_BATCH)
-    content = _unpickle(path, path.read_bytes())
-    samples, labels = content.get(b"data"), content.get(b"labels")
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise DataError(f"`{path}`: expected a list of whole numbers under `labels`")
-    return make_sample_set(path, _read_pixels(path, samples, len(labels)), np.array(labels, np.int64))
-
-
-def _unpickle(path: Path, content: bytes) -> dict[bytes, Any]:
-    """The pickled dictionary, with records in place of arrays and names as bytes."""
-    try:
-        for opcode, argument, _ in pickletools.genops(content):
-            if opcode.name not in _ALLOWED or (opcode.name in _PUT and int(argument or 0) > MOST_MEMO):
-                raise pickle.UnpicklingError(f"opcode {opcode.name} {argument or ''}")
-        found = _Reader(io.BytesIO(content), encoding="bytes").load()
-    except _REFUSALS as error:
-        raise DataError(f"`{path}` is refused, it is no batch of CIFAR-10: {error}") from error
-    if not isinstance(found, dict):
-        raise DataError(f"`{path}`: expected a dictionary, got a `{type(found).__name__}`")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
-
-
-def _read_pixels(path: Path, samples: object, count: int) -> NDArray[np.uint8]:
-    state = samples.state if isinstance(samples, _Array) else ()
-    if len(state) != 5 or not isinstance(state[2], _ArrayType) or not isinstance(state[4], bytes):
-        raise DataError(f"`{path}`: expected an array of bytes under `data`")
-    _, shape, kind, by_columns, content = state
-    width = SHAPE[0] * SHAPE[1] * SHAPE[2]
-    if kind.code not in ("u1", b"u1") or by_columns or shape != (count, width):
-        raise DataError(f"`{path}`: expected bytes [{count}, {width}] under `data`, got {kind.code} {shape}")
-    if len(content) != count * width:
-        raise DataError(f"`{path}`: expected {count * width:,} bytes under `data`, got {len(content):,}")
-    return np.frombuffer(content, np.uint8).reshape(count, *SHAPE)

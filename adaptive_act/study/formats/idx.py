@@ -52,10 +52,10 @@ def _find_file(folder: Path, name: str) -> Path | None:
 
 
 def _require_file(folder: Path, name: str) -> Path:
-    found = _find_file(folder, name)
-    if found is None:
+    file = _find_file(folder, name)
+    if file is None:
         raise DataError(f"`{folder}` lacks `{name}` (or `{name}.gz`), which belongs to the data set")
-    return found
+    return file
 
 
 def _read_array(path: Path, dimensions: int) -> NDArray[Any]:
@@ -63,15 +63,15 @@ def _read_array(path: Path, dimensions: int) -> NDArray[Any]:
     try:
         with gzip.open(path) if zipped else path.open("rb") as stream:
             shape = _parse_shape(path, stream.read(4 + 4 * dimensions), dimensions)
-            asked = math.prod(shape)
-            check_bytes(path, asked)
-            check_bytes(path, asked, path.stat().st_size * (_MOST_SQUEEZED if zipped else 1))
-            content = stream.read(asked + 1)
+            expected = math.prod(shape)
+            check_bytes(path, expected)
+            check_bytes(path, expected, path.stat().st_size * (_MOST_SQUEEZED if zipped else 1))
+            content = stream.read(expected + 1)
     except (OSError, EOFError) as error:
         raise DataError(f"`{path}` cannot be read: {error}") from error
-    if len(content) != asked:
-        held = "more" if len(content) > asked else f"{len(content):,}"
-        raise DataError(f"`{path}`: expected {asked:,} bytes after the header, got {held}")
+    if len(content) != expected:
+        size = "more" if len(content) > expected else f"{len(content):,}"
+        raise DataError(f"`{path}`: expected {expected:,} bytes after the header, got {size}")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

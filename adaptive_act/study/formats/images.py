@@ -41,7 +41,9 @@ def read(path: Path, resize: int | None) -> RawDataset:
         raise DataError(f"`{train_folder}`: expected 2 to {MOST_CLASSES} class folders, got {len(classes)}")
     folders = [train_folder] + ([path / "test"] if train_folder != path and (path / "test").is_dir() else [])
     files = [_list_files(folder, classes) for folder in folders]
-    grey, size = _common_format(files[0] + [each for more in files[1:] for each in more], resize)
+    grey, size = _common_format(
+        files[0] + [file for listed_files in files[1:] for file in listed_files], resize
+    )
     parts = [
         _read_set(folder, listed, classes, grey, size) for folder, listed in zip(folders, files, strict=True)
     ]
@@ -53,16 +55,16 @@ def _list_folders(path: Path) -> list[Path]:
 
 
 def _list_files(folder: Path, classes: Sequence[str]) -> list[Path]:
-    unknown = {each.name for each in _list_folders(folder)} - set(classes)
+    unknown = {entry.name for entry in _list_folders(folder)} - set(classes)
     if unknown:
         raise DataError(f"`{folder}`: expected the classes {list(classes)}, got also {sorted(unknown)}")
-    found: list[Path] = []
+    files: list[Path] = []
     for name in classes:
         entries = (folder / name).glob("*") if (folder / name).is_dir() else []
-        found += sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES)
-    if not 0 < len(found) <= MOST_FILES:
-        raise DataError(f"`{folder}`: expected 1 to {MOST_FILES:,} images, got {len(found):,}")
-    return found
+        files += sorted(entry for entry in entries if entry.suffix.lower() in _SUFFIXES)
+    if not 0 < len(files) <= MOST_FILES:
+        raise DataError(f"`{folder}`: expected 1 to {MOST_FILES:,} images, got {len(files):,}")
+    return files
 
 
 def _common_format(files: Sequence[Path], resize: int | None) -> tuple[bool, tuple[int, int]]:

@@ -56,7 +56,7 @@ def _read_set(path: Path, archive: zipfile.ZipFile, samples: str | None, labels:
 
 
 def _read_array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArray[Any]:
-    """The array, once its header is known to ask for no more than the entry holds."""
+    """The array, read only if its header asks for no more bytes than the entry holds."""
     entry = archive.getinfo(f"{name}.npy")
     with archive.open(entry) as stream:
         version = np.lib.format.read_magic(stream)
@@ -76,16 +76,16 @@ def _read_array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArr
         return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
 
 
-def _check_samples(path: Path, found: NDArray[Any]) -> Samples:
-    if found.ndim not in (2, 3, 4) or 0 in found.shape:
-        raise DataError(f"`{path}`: expected samples with 2, 3 or 4 dimensions, got {list(found.shape)}")
-    if found.ndim == 3:
-        found = found[:, None]
-    elif found.ndim == 4 and found.shape[1] not in _CHANNELS and found.shape[3] in _CHANNELS:
-        found = np.moveaxis(found, 3, 1)
-    if found.dtype == np.uint8:
-        return np.ascontiguousarray(found)
-    numbers = np.ascontiguousarray(found, np.float32)
+def _check_samples(path: Path, samples: NDArray[Any]) -> Samples:
+    if samples.ndim not in (2, 3, 4) or 0 in samples.shape:
+        raise DataError(f"`{path}`: expected samples with 2, 3 or 4 dimensions, got {list(samples.shape)}")
+    if samples.ndim == 3:
+        samples = samples[:, None]
+    elif samples.ndim == 4 and samples.shape[1] not in _CHANNELS and samples.shape[3] in _CHANNELS:
+        samples = np.moveaxis(samples, 3, 1)
+    if samples.dtype == np.uint8:
+        return np.ascontiguousarray(samples)
+    numbers = np.ascontiguousarray(samples, np.float32)
     if not np.isfinite(numbers).all():
         raise DataError(f"`{path}`: expected finite samples, got NaN or infinite ones")
     return numbers

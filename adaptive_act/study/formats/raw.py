@@ -1,4 +1,4 @@
-"""What every format gives, and the bounds that hold for all of them."""
+"""A data set as read from files, and the checks that all formats share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from adaptive_act.errors import DataError
 
 LARGEST_BYTES = 2 * 2**30
-"""What one file may ask memory for."""
+"""The most memory that one file may require."""
 MOST_CLASSES = 10_000
 
 Samples = NDArray[np.uint8] | NDArray[np.float32]
@@ -35,7 +35,7 @@ class RawDataset:
 
 
 def check_bytes(path: Path, asked: int, allowed: int = LARGEST_BYTES) -> None:
-    """Raises DataError where `path` asks for more memory than `allowed`, before any is spent."""
+    """Raises DataError where `path` asks for more memory than `allowed`, before it is allocated."""
     if asked > allowed:
         raise DataError(f"`{path}` asks for {asked:,} bytes, expected at most {allowed:,}")
 
@@ -57,14 +57,14 @@ def make_sample_set(path: Path, samples: Samples, labels: NDArray[Any]) -> Sampl
 def make_dataset(
     name: str, train: SampleSet, test: SampleSet | None, classes: tuple[str, ...] | None = None
 ) -> RawDataset:
-    """The data set; classes that nobody named are called by their numbers.
+    """The data set; classes without names are called by their numbers.
 
     Raises DataError where training and test samples differ in shape, or there is only one class.
     """
     if test is not None and test.samples.shape[1:] != train.samples.shape[1:]:
         shapes = f"{list(train.samples.shape[1:])} in training, {list(test.samples.shape[1:])} in test"
         raise DataError(f"`{name}`: expected samples of one shape, got {shapes}")
-    known = max(int(each.labels.max()) for each in (train, test) if each is not None) + 1
+    known = max(int(samples.labels.max()) for samples in (train, test) if samples is not None) + 1
     if classes is None:
         classes = tuple(map(str, range(known)))
     if len(classes) < 2 or known > len(classes):

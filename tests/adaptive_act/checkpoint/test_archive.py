@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act import CheckpointError
-from adaptive_act.checkpoint.archive import LEAST_BYTES, MemoryLimit, count_bytes, read_archive, write_archive
+from adaptive_act.checkpoint.archive import read_archive, write_archive
+from adaptive_act.checkpoint.memory_limit import LEAST_BYTES, MemoryLimit, count_bytes
 
 PACKAGES = ("adaptive_act", "convert", "serve")
 

@@ -61,7 +61,7 @@ def test_without_the_exporter_the_report_says_so(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     asked = plan("ABU", seeds=1, training=Training(epochs=1, batch=64))
     data = load_dataset(asked.data)
-    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
+    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.all_variants]
     found = cost.measure_latencies(specs, data, folder, jobs=1)
     assert set(found) == {"ReLU", "ABU"}
     assert all("adaptact[convert]" in str(reason) for reason in found.values())
@@ -72,7 +72,7 @@ def test_a_variant_that_cannot_be_exported_leaves_the_others_measured(
 ) -> None:
     asked = plan("ABU", "PELU", seeds=1)
     data = load_dataset(asked.data)
-    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.everyone]
+    specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.all_variants]
     small = file(tmp_path / "small.onnx", 4)
 
     def export(spec: RunSpec, data: Dataset, folder: Path, destination: Path) -> str | None:

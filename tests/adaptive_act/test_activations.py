@@ -142,7 +142,7 @@ def test_it_compiles_into_one_graph(reference: Reference) -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own backend needs a compiler")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
-def test_all_of_them_compile_together_with_torchs_own_backend() -> None:
+def test_all_activations_compile_with_inductor() -> None:
     torch.compiler.reset()
     model = nn.Sequential(*(kind() for kind in ELEMENTWISE.values()))
     compiled = torch.compile(model, fullgraph=True)

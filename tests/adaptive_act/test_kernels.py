@@ -1,14 +1,131 @@
+"""The kernels have the value and the gradient of the plain expressions in their docstrings."""
+
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from adaptive_act.kernels import clip
+from adaptive_act.kernels import (
+    clip,
+    cube,
+    cubic_right,
+    elu_below,
+    hinges,
+    negative_part,
+    two_lines,
+    two_slopes,
+)
 
-POINTS = [-1e4, -2.0, -1.0, -0.999, 0.0, 0.5, 1.999, 2.0, 3.0, 1e4, 7.0, -7.0]
-SHAPES = [(), (3, 1)]
+POINTS = [-1e4, -30.0, -1.0, -1e-8, -0.0, 0.0, 1e-8, 0.3, 1.0, 30.0, 1e4]
+KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[float, ...]]] = {
+    "negative_part": (negative_part, lambda x: x.clamp(max=0), ()),
+    "two_slopes": (two_slopes, lambda x, a: torch.relu(x) + a * x.clamp(max=0), (-0.3,)),
+    "two_lines": (
+        two_lines,
+        lambda x, above, below: above * torch.relu(x) + below * x.clamp(max=0),
+        (1.4, -0.3),
+    ),
+    "elu_below": (
+        elu_below,
+        lambda x, depth, rate: torch.relu(x) + depth * torch.expm1(rate * x.clamp(max=0)),
+        (0.7, 1.3),
+    ),
+    "cube": (cube, lambda x: x * x * x, ()),
+    "cubic_right": (
+        cubic_right,
+        lambda x, linear, cubic: linear * torch.relu(x) + cubic * torch.relu(x) ** 3,
+        (0.7, -0.2),
+    ),
+    "hinges": (
+        lambda x, slope, *rest: hinges(x, slope, torch.stack(rest[:2]), torch.stack(rest[2:])),
+        lambda x, slope, a, b, s, t: slope * x + a * torch.relu(x - s) + b * torch.relu(x - t),
+        (0.3, 0.5, -0.6, -1.1, 0.4),
+    ),
+}
+every_kernel = pytest.mark.parametrize(("kernel", "plain", "values"), KERNELS.values(), ids=KERNELS.keys())
 
 
-def results(x: Tensor, low: Tensor, high: Tensor, *, plain: bool) -> list[Tensor]:
+def run_kernel(function: Callable[..., Tensor], x: Tensor, values: tuple[float, ...]) -> list[Tensor]:
+    """The value, and the gradients of x and the parameters for an uneven gradient of the value."""
+    arguments = [x.clone().requires_grad_()]
+    arguments += [torch.tensor(v, dtype=x.dtype, requires_grad=True) for v in values]
+    y = function(*arguments)
+    weights = torch.linspace(0.5, 2, x.numel(), dtype=x.dtype).reshape(x.shape)
+    return [y.detach(), *torch.autograd.grad(y, arguments, weights)]
+
+
+@every_kernel
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_kernels_equal_their_plain_expressions(
+    kernel: Callable[..., Tensor],
+    plain: Callable[..., Tensor],
+    values: tuple[float, ...],
+    dtype: torch.dtype,
+) -> None:
+    x = torch.tensor([p for p in POINTS if kernel not in (cube, cubic_right) or abs(p) < 100], dtype=dtype)
+    torch.testing.assert_close(run_kernel(kernel, x, values), run_kernel(plain, x, values))
+
+
+@every_kernel
+def test_a_transposed_input_has_the_same_gradient(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    x = torch.randn(5, 7, dtype=torch.float64).T
+    torch.testing.assert_close(run_kernel(kernel, x, values), run_kernel(plain, x, values))
+
+
+@every_kernel
+def test_it_can_be_differentiated_twice(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    x = torch.linspace(-2, 2.1, 8, dtype=torch.float64, requires_grad=True)
+    parameters = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values]
+    assert torch.autograd.gradgradcheck(lambda x, *p: kernel(x, *p) * x, (x, *parameters))
+
+
+@every_kernel
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
+def test_function_transforms_pass_through_it(
+    kernel: Callable[..., Tensor], plain: Callable[..., Tensor], values: tuple[float, ...]
+) -> None:
+    parameters = [torch.tensor(v, dtype=torch.float64) for v in values]
+    x = torch.linspace(-2, 2.1, 8, dtype=torch.float64)
+    slopes = torch.func.vmap(torch.func.grad(lambda x: kernel(x, *parameters)))(x)
+    expected = torch.func.vmap(torch.func.grad(lambda x: plain(x, *parameters)))(x)
+    torch.testing.assert_close(slopes, expected)
+    tangent = torch.func.jvp(lambda x: kernel(x, *parameters), (x,), (torch.ones_like(x),))[1]
+    torch.testing.assert_close(tangent, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_negative_part_has_gradient_one_at_zero(dtype: torch.dtype) -> None:
+    least = torch.finfo(dtype).smallest_normal
+    x = torch.tensor([-least, 0.0, least], dtype=dtype, requires_grad=True)
+    torch.autograd.backward(negative_part(x).sum())
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 0]
+
+
+def test_a_shared_slope_saves_only_its_input() -> None:
+    x = torch.randn(1000, requires_grad=True)
+    slope = torch.tensor(0.2, requires_grad=True)
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        two_slopes(x, slope)
+    assert [tensor.numel() for tensor in kept] == [1000, 1]
+
+
+CLIP_POINTS = [-1e4, -2.0, -1.0, -0.999, 0.0, 0.5, 1.999, 2.0, 3.0, 1e4, 7.0, -7.0]
+CLIP_SHAPES = [(), (3, 1)]
+
+
+def run_clip(x: Tensor, low: Tensor, high: Tensor, *, plain: bool) -> list[Tensor]:
     """The value, and the gradients of x and the bounds for an uneven gradient of the value."""
     arguments = [argument.clone().requires_grad_() for argument in (x, low, high)]
     y = arguments[0].clamp(*arguments[1:]) if plain else clip(*arguments)
@@ -16,29 +133,29 @@ def results(x: Tensor, low: Tensor, high: Tensor, *, plain: bool) -> list[Tensor
     return [y.detach(), *torch.autograd.grad(y, arguments, weights)]
 
 
-def bounds(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def make_bounds(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return torch.full(shape, -1.0, dtype=dtype), torch.full(shape, 2.0, dtype=dtype)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", CLIP_SHAPES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_value_and_gradients_are_those_of_clamp(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    x = torch.tensor(POINTS, dtype=dtype).reshape(2, 3, 2)
-    low, high = bounds(shape, dtype)
-    actual, expected = results(x, low, high, plain=False), results(x, low, high, plain=True)
+def test_clip_equals_clamp(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    x = torch.tensor(CLIP_POINTS, dtype=dtype).reshape(2, 3, 2)
+    low, high = make_bounds(shape, dtype)
+    actual, expected = run_clip(x, low, high, plain=False), run_clip(x, low, high, plain=True)
     assert torch.equal(actual[0], expected[0])
     torch.testing.assert_close(actual[1:], expected[1:])
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_it_can_be_differentiated_twice(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", CLIP_SHAPES)
+def test_clip_can_be_differentiated_twice(shape: tuple[int, ...]) -> None:
     x = torch.linspace(-2.3, 3.1, 12, dtype=torch.float64).reshape(2, 3, 2).requires_grad_()
-    low, high = (bound.requires_grad_() for bound in bounds(shape, torch.float64))
+    low, high = (bound.requires_grad_() for bound in make_bounds(shape, torch.float64))
     assert torch.autograd.gradcheck(clip, (x, low, high))
     assert torch.autograd.gradgradcheck(lambda *given: clip(*given).square(), (x, low, high))
 
 
-def test_a_bound_that_needs_no_gradient_gets_none() -> None:
+def test_a_bound_without_gradient_gets_none() -> None:
     x, low = torch.tensor([-3.0, 0.0, 3.0], requires_grad=True), torch.tensor(-1.0)
     high = torch.tensor(2.0, requires_grad=True)
     torch.autograd.backward(clip(x, low, high).sum())
@@ -46,9 +163,9 @@ def test_a_bound_that_needs_no_gradient_gets_none() -> None:
     assert high.grad == 1
 
 
-def test_a_transformed_or_compiled_function_gets_the_same() -> None:
-    x, (low, high) = torch.linspace(-3, 3, 12), bounds((), torch.float32)
-    expected = results(x, low, high, plain=True)[2]
+def test_clip_in_transforms_and_graphs() -> None:
+    x, (low, high) = torch.linspace(-3, 3, 12), make_bounds((), torch.float32)
+    expected = run_clip(x, low, high, plain=True)[2]
     taken = torch.func.grad(lambda low: (clip(x, low, high) * torch.linspace(0.5, 2, 12)).sum())(low)
     torch.testing.assert_close(taken, expected)
     compiled = torch.compile(clip, fullgraph=True, backend="aot_eager")

@@ -80,7 +80,7 @@ def test_equal_content_gives_equal_text() -> None:
     assert full() == full()
 
 
-def test_a_picture_is_a_drawing_with_its_caption_as_alternative() -> None:
+def test_a_pictures_caption_is_its_alternative_text() -> None:
     (image,) = Read(full()).all("img")
     assert image["alt"] == "A “line”"
     media, _, content = (image["src"] or "").partition(";base64,")

@@ -55,7 +55,7 @@ def test_the_files_of_a_cell_compute_the_same(build: Cells) -> None:
 
 
 @pytest.mark.parametrize("family", sorted(ACTIVATIONS))
-def test_the_textbook_form_computes_what_the_activation_does(family: str) -> None:
+def test_the_textbook_form_equals_the_activation(family: str) -> None:
     model = adaptive(Subject("CNN", family, per_channel=True, tuned=False))
     written = textbook(model)
     if written is None:
@@ -64,7 +64,7 @@ def test_the_textbook_form_computes_what_the_activation_does(family: str) -> Non
     torch.testing.assert_close(written(x), model(x), rtol=1e-3, atol=1e-4)
 
 
-def test_what_cannot_stand_in_a_network_is_left_out_with_its_reason(build: Cells) -> None:
+def test_unfitting_activations_are_skipped_with_a_reason(build: Cells) -> None:
     files = write_files(Subject("MLP", "Funnel", per_channel=True, tuned=False), build.folder)
     assert files.reason is not None
     assert "images" in files.reason
@@ -98,7 +98,7 @@ def test_a_budget_is_met_or_not_by_what_is_printed() -> None:
     assert list(budgets(rows).columns[3].cells) == ["**not met**", "met", "met", "**not met**"]
 
 
-def test_activations_that_are_measured_again_replace_their_cells_alone() -> None:
+def test_measuring_again_replaces_only_its_cells() -> None:
     kept, old, new = row(1.0, 1.0), replace(row(1.1, 1.0), activation="BLU"), row(1.2, 1.0)
     left_out = {"CNN-MetaACON-channels": "parity failed", "MLP-Funnel-channels": "images"}
     before = Measured([kept, old], left_out, "an old one", {"PAU": "an old one"})

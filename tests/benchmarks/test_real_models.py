@@ -61,7 +61,7 @@ def test_a_checkpoint_holds_the_model_away_from_its_start(name: str, tmp_path: P
     assert all(value.unique().numel() > 1 for value in slopes)
 
 
-def test_every_subject_is_built_from_the_factory_that_its_checkpoint_names() -> None:
+def test_every_subject_is_built_from_its_checkpoint() -> None:
     for subject in SUBJECTS.values():
         assert subject.factory.partition(":")[2] == subject.build.__name__
         assert all(len(spec["shape"]) >= 1 for spec in subject.specs())
@@ -84,7 +84,7 @@ def test_a_step_that_failed_is_told_in_its_cell() -> None:
     assert "failed: error: refused" in text
 
 
-def test_a_process_tells_its_time_its_memory_and_what_went_wrong() -> None:
+def test_a_process_reports_time_memory_and_failure() -> None:
     fine = run("print('said')").required()
     assert fine.said == "said\n"
     assert fine.seconds > 0

@@ -7,7 +7,7 @@ from benchmarks.soak import Memory, summary
 from benchmarks.visitors import Place, Tally, UnexpectedError, ask_without_end
 
 
-def test_the_memory_at_the_start_in_the_middle_and_at_the_end_is_of_a_tenth_each() -> None:
+def test_memory_is_averaged_over_a_tenth_of_the_run() -> None:
     assert summary([float(number) for number in range(100)]) == Memory(4.5, 49.5, 94.5)
     assert summary([7.0]) == Memory(7, 7, 7)
 
@@ -17,7 +17,7 @@ def test_memory_is_steady_unless_it_grows_after_the_middle(end: float, steady: b
     assert Memory(50, 100, end).is_steady is steady
 
 
-def test_what_is_not_answered_as_it_should_is_counted_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_answers_are_counted_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, tally = threading.Event(), Tally()
     left = [None, UnexpectedError("another"), OSError("gone"), None]
 

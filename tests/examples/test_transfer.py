@@ -22,7 +22,7 @@ def tuned(*accuracies: float) -> list[Tuned]:
     return [Tuned(accuracy, 10, 0) for accuracy in accuracies]
 
 
-def test_it_fine_tunes_with_and_without_the_swap_and_compares() -> None:
+def test_it_compares_fine_tuning_with_and_without_swap() -> None:
     options = ["--epochs", "1", "--tune", "2", "--seeds", "2", "--per-class", "4"]
     command = [sys.executable, "-m", "examples.transfer", *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
@@ -40,7 +40,7 @@ def test_no_digit_is_in_two_parts_and_labels_start_at_zero() -> None:
     assert len(set(seen)) == len(seen) == 60
 
 
-def test_fine_tuning_learns_the_new_digits_and_moves_the_activations() -> None:
+def test_fine_tuning_learns_digits_and_activations() -> None:
     torch.manual_seed(0)
     model = swap(build(classes=5), {nn.ReLU: NEAAF}).model
     result = fine_tune(model, tasks(per_class=10, seed=0), epochs=12, seed=0)

@@ -11,7 +11,7 @@ FAR = torch.tensor([-1e4, -300.0, 300.0, 1e4], dtype=torch.float16)
 
 
 @pytest.mark.parametrize("activation", [SquarePlus(), BLU(beta=0.5)], ids=lambda one: type(one).__name__)
-def test_it_is_right_in_half_precision_where_the_square_overflows(activation: Activation) -> None:
+def test_half_precision_survives_an_overflowing_square(activation: Activation) -> None:
     half = activation.half()
     x = FAR.clone().requires_grad_()
     y = half(x)

@@ -103,7 +103,7 @@ def test_a_model_without_parameters_comes_back(tmp_path: Path) -> None:
     assert torch.equal(load(tmp_path / "model.pt").model(IMAGE), IMAGE.relu())
 
 
-def test_an_activation_of_a_shared_block_is_recorded_once_and_comes_back(tmp_path: Path) -> None:
+def test_an_activation_in_a_shared_block_is_saved_once(tmp_path: Path) -> None:
     vector = torch.randn(3, 4)
     model = _moved(swap(models.Twice(), {nn.ReLU: PReLU}, example=vector).model)
     path = tmp_path / "model.pt"
@@ -126,7 +126,7 @@ def test_a_state_that_is_more_than_tensors_is_not_saved(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_whose_tensors_would_come_back_less_exact_is_not_saved(tmp_path: Path) -> None:
+def test_a_model_that_would_lose_precision_is_not_saved(tmp_path: Path) -> None:
     model = models.Renaming()
     save(model.double(), tmp_path / "model.pt", factory=models.Renaming, inputs=INPUTS)
     assert load(tmp_path / "model.pt").model.weight.dtype == torch.float64
@@ -171,7 +171,7 @@ def test_a_wrong_input_description_is_not_saved(wrong: dict[str, Any], message: 
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unmarked_factory_is_saved_with_a_warning_and_loads_only_when_named(tmp_path: Path) -> None:
+def test_an_unmarked_factory_warns_and_must_be_named(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with pytest.warns(UserWarning, match="not marked"):
         save(models.Modules(), path, factory=models.unmarked, inputs=INPUTS)

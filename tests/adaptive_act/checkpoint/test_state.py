@@ -24,7 +24,7 @@ def _dtypes(model: nn.Module) -> dict[str, torch.dtype]:
     return {name: tensor.dtype for name, tensor in named}
 
 
-def test_the_model_takes_each_tensor_in_its_own_precision_and_stays_tied() -> None:
+def test_loading_keeps_precision_and_tied_weights() -> None:
     given = Masked()
     given.first.bias.data = given.first.bias.data.double()
     given.first.weight.data = given.first.weight.data.half()
@@ -50,7 +50,7 @@ def test_what_is_no_tensor_with_its_numbers_is_no_state(other: object) -> None:
     assert not is_state({"a": torch.zeros(1), "b": other})
 
 
-def test_that_of_a_model_without_tensors_is_empty_and_no_file_of_its_own() -> None:
+def test_an_empty_state_dict_is_no_file() -> None:
     assert read_state(models.Plain()) == {}
     assert is_state({})
     with pytest.raises(CheckpointError, match=r"expected a state_dict .* in `f.pt`, found a `dict`"):

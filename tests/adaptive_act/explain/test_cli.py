@@ -35,7 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
-def test_the_table_is_printed_and_nothing_written(
+def test_the_table_is_printed_and_no_file_written(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, checkpoint) == FINE
@@ -46,7 +46,7 @@ def test_the_table_is_printed_and_nothing_written(
     assert [path.name for path in checkpoint.parent.iterdir()] == ["m.pt"]
 
 
-def test_with_labelled_samples_it_shows_what_each_layer_decides(
+def test_labelled_samples_give_decisions(
     checkpoint: Path, samples: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, checkpoint, "--data", samples, "--json") == FINE
@@ -88,7 +88,7 @@ def test_a_factory_that_the_user_names_builds_the_model(
     assert run(monkeypatch, checkpoint, *factory) == FINE
 
 
-def test_what_fails_is_one_readable_line(
+def test_failures_are_one_line(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare, empty, other = tmp_path / "bare.pt", tmp_path / "empty.pt", tmp_path / "other.npz"

@@ -52,7 +52,7 @@ def test_the_suffix_says_what_is_written(suffix: str, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_each_panel_shows_curve_start_and_histogram_on_one_axis() -> None:
+def test_each_panel_shows_curve_start_and_histogram() -> None:
     model = learned()
     first, _ = layers(model, reach(model, [x for x, _ in batches()]))
     panel, strip, *_ = curves_figure([first]).axes

@@ -21,7 +21,7 @@ def written(path: Path, **arrays: Any) -> Path:
     return path
 
 
-def test_samples_come_in_batches_in_the_inputs_order_and_dtype(tmp_path: Path) -> None:
+def test_samples_are_batched_in_input_order_and_dtype(tmp_path: Path) -> None:
     images, masks, labels = np.random.rand(5, 1, 2, 2), np.arange(15).reshape(5, 3), np.arange(5)
     path = written(tmp_path / "data.npz", mask=masks, image=images, labels=labels)
     found = read_data(path, (IMAGE, MASK), batch=2)

@@ -42,7 +42,7 @@ def test_each_layer_has_a_row_with_its_interval() -> None:
     np.testing.assert_allclose([segment[:, 0] for segment in segments], [[-12, -8], [-1, 3], [-32, -28]])
 
 
-def test_dots_are_filled_where_the_interval_leaves_out_zero() -> None:
+def test_dots_are_filled_where_the_interval_excludes_zero() -> None:
     accuracy = decisions_figure(decisions([-0.1], [0.01], [-0.3])).axes[0]
     filled, hollow = accuracy.collections[1:3]
     np.testing.assert_allclose(np.asarray(filled.get_offsets())[:, 0], [-10, -30])

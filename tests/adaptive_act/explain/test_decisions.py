@@ -45,7 +45,7 @@ def sided() -> list[LabelledBatch]:
     return list(zip(torch.split(x, 7), torch.split(labels, 7), strict=True))
 
 
-def test_a_layer_that_decides_flips_what_it_decided_and_no_more() -> None:
+def test_a_decisive_layer_changes_its_predictions() -> None:
     found = decide(two_sided(), sided())
     left, idle = found.layers
     assert found.accuracy.value == 1.0
@@ -67,7 +67,7 @@ def test_a_class_shows_what_is_decided_of_it() -> None:
     assert (far.samples, far.accuracy.value) == (16, -6 / 16)
 
 
-def test_the_loss_is_the_cross_entropy_put_back_less_learned() -> None:
+def test_the_loss_change_is_put_back_less_learned() -> None:
     change = decide(two_sided(), sided()).layers[0].change
     lost = F.cross_entropy(torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
     kept = F.cross_entropy(torch.tensor([[1.0, 2.0]]), torch.tensor([1]))
@@ -75,7 +75,7 @@ def test_the_loss_is_the_cross_entropy_put_back_less_learned() -> None:
     assert change.loss.low < change.loss.value < change.loss.high
 
 
-def test_it_is_what_a_model_with_the_start_in_place_answers() -> None:
+def test_it_equals_a_model_with_the_start_in_place() -> None:
     model, (x, labels) = learned(per_channel=True), batches(count=120, size=120)[0]
     found = decide(model, batches(count=120, size=50))
     right = (model.eval()(x).argmax(1) == labels).double().mean().item()

@@ -25,7 +25,7 @@ def drifting(steps: int, channels: int | None = None) -> Drift:
     return drift
 
 
-def test_what_is_recorded_is_what_was_learned_at_each_step() -> None:
+def test_values_are_recorded_at_each_step() -> None:
     (track,) = drifting(4, channels=2).tracks
     assert (track.layer, track.kind, track.steps) == ("0", "PReLU", [0, 10, 20, 30])
     expected = np.array([[0.0, 0.0], [0.1, 0.1], [0.2, 0.2], [0.3, 0.3]])
@@ -40,7 +40,7 @@ def test_memory_does_not_grow_with_the_training() -> None:
     assert track.steps[-1] >= 10 * (5 * MOST_RECORDS - 8)
 
 
-def test_the_line_is_the_middle_and_the_band_the_range_of_the_channels() -> None:
+def test_the_line_is_the_median_and_the_band_the_range() -> None:
     model = nn.Sequential(PReLU(3, a=[0.0, 0.1, 0.9]))
     drift = Drift(model)
     drift.record(0)
@@ -53,7 +53,7 @@ def test_the_line_is_the_middle_and_the_band_the_range_of_the_channels() -> None
     assert (panel.get_xlabel(), panel.get_ylabel()) == ("training step", "learned value")
 
 
-def test_many_parameters_are_drawn_as_their_distance_from_the_first_record() -> None:
+def test_many_parameters_are_drawn_as_one_distance() -> None:
     model = nn.Sequential(PWLU())
     drift = Drift(model)
     drift.record(0)

@@ -33,7 +33,7 @@ def test_the_paired_interval_covers_the_truth(share: float, gain: float, loss: f
     assert 0.93 <= covered <= 1
 
 
-def test_the_paired_interval_is_narrower_than_that_of_unpaired_shares() -> None:
+def test_the_paired_interval_is_narrower() -> None:
     paired, before, after = (
         newcombe_interval(10, 4, 80, 6),
         wilson_interval(84, 100),
@@ -72,7 +72,7 @@ def test_a_mean_has_the_interval_of_the_central_limit() -> None:
     assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.15 * half)
 
 
-def test_the_bootstrap_is_the_same_for_the_same_seed_however_it_is_split(
+def test_the_bootstrap_does_not_depend_on_its_chunks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = np.random.default_rng(1).normal(size=(50, 1))

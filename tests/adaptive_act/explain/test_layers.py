@@ -11,7 +11,7 @@ from adaptive_act.explain.layers import curve_points
 from tests.adaptive_act.explain.models import batches, learned
 
 
-def test_the_curves_are_those_of_the_activation_and_its_start() -> None:
+def test_curves_are_those_of_activation_and_start() -> None:
     model = learned(per_channel=True)
     for layer, activation in zip(layers(model), named_activations(model).values(), strict=True):
         points = torch.from_numpy(layer.points)
@@ -38,7 +38,7 @@ def test_curves_are_drawn_where_the_data_lie_and_at_zero() -> None:
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS.values())
-def test_every_activation_is_found_unchanged_and_at_its_start(kind: type[Activation]) -> None:
+def test_every_activation_is_listed_at_its_start(kind: type[Activation]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(kind(channels=4)).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -69,13 +69,13 @@ def test_the_page_leaves_out_what_was_not_measured() -> None:
     assert "No data were given" in text
 
 
-def test_equal_findings_give_equal_text_and_need_nothing_else() -> None:
+def test_equal_findings_give_equal_text() -> None:
     text = report(findings(), "t")
     assert text == report(findings(), "t")
     assert "http" not in text.replace("http-equiv", "")
 
 
-def test_many_layers_are_spread_over_pictures_of_a_sheet_each() -> None:
+def test_many_layers_fill_several_pictures() -> None:
     few = findings(full=False).layers
     read = Read(report(Findings([few[0]] * 50), "t"))
     assert len(read.pictures) == 5

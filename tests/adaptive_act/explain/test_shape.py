@@ -81,7 +81,7 @@ def test_each_channel_has_its_own_facts() -> None:
     assert shape.rising.tolist() == [True, True, False]
 
 
-def test_the_distance_weighs_each_input_as_often_as_it_came() -> None:
+def test_displacement_weighs_inputs_by_frequency() -> None:
     change = measure_displacement(PReLU(a=0.5).curve, PReLU(a=0.0).curve, reached(-2.0, -2.0, -1.0, 3.0))
     assert change.mean == pytest.approx((1.0 + 1.0 + 0.5 + 0) / 4, rel=0.03)
     assert change.share == pytest.approx(2.5 / 3, rel=0.03)

@@ -47,14 +47,14 @@ def test_every_activation_has_a_start_whatever_it_replaced(kind: type[Activation
     assert (start.origin == INITIAL) == (type(plain) not in kind.fixed_points)
 
 
-def test_weights_that_the_record_does_not_hold_are_not_made_up() -> None:
+def test_unrecorded_weights_are_not_invented() -> None:
     model = swap(nn.Sequential(nn.PReLU(init=0.4)), {nn.PReLU: PReLU}).model
     start = find_start(named_activations(model)["0"])
     assert start.origin == INITIAL
     assert start.activation.values()["a"].item() == 0.25
 
 
-def test_one_swapped_with_a_change_of_outputs_started_at_its_initial_values() -> None:
+def test_without_a_fixed_point_the_start_is_the_initial_values() -> None:
     chosen: dict[type[nn.Module], ActivationKind] = {nn.ReLU: partial(NEAAF, base="ELU")}
     model = swap(nn.Sequential(nn.ReLU()), chosen, preserve=False).model
     start = find_start(named_activations(model)["0"])
@@ -75,7 +75,7 @@ def test_one_built_by_hand_started_at_its_initial_values(kind: type[PReLU]) -> N
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_shared_activation_is_one_place_with_all_its_names() -> None:
+def test_a_shared_activation_has_all_its_names() -> None:
     shared = PReLU()
     (place,) = find_starts(nn.ModuleDict({"a": shared, "b": nn.Sequential(shared)}))
     assert (place.layer, place.also, place.activation) == ("a", ("b.0",), shared)

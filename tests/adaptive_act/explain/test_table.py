@@ -18,7 +18,7 @@ from adaptive_act.explain.table import (
 from tests.adaptive_act.explain.models import batches, learned
 
 
-def test_a_layers_row_says_what_it_learned_from_what_and_how_far() -> None:
+def test_a_layers_row() -> None:
     model = learned()
     row = dict(zip(LAYERS, layer_row(layers(model)[0]), strict=True))
     a = model.get_parameter("1.a").item()

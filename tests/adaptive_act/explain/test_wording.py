@@ -42,7 +42,7 @@ def test_it_says_what_is_known_of_the_curve(activation: Activation, words: str) 
     assert words in said(activation)
 
 
-def test_it_says_what_reached_the_layer_and_how_far_it_moved() -> None:
+def test_it_describes_inputs_and_displacement() -> None:
     model = swap(nn.Sequential(nn.ReLU()), {nn.ReLU: PReLU}).model
     with torch.no_grad():
         model.get_parameter("0.a").fill_(0.5)

@@ -10,7 +10,7 @@ from tests.adaptive_act.study import models
 
 @pytest.mark.parametrize("name", BUILT_IN)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 27)])
-def test_a_built_in_network_fits_the_data_and_has_the_activation(name: str, shape: tuple[int, ...]) -> None:
+def test_a_built_in_network_fits_the_data(name: str, shape: tuple[int, ...]) -> None:
     model = build_network(Architecture(name), shape, 7, "ReLU", "ELU")
     assert model(torch.zeros(2, *shape)).shape == (2, 7)
     kinds = [type(module) for module in model.modules()]
@@ -19,7 +19,7 @@ def test_a_built_in_network_fits_the_data_and_has_the_activation(name: str, shap
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_the_same_seed_gives_the_same_weights_under_every_activation(name: str) -> None:
+def test_weights_depend_on_the_seed_alone(name: str) -> None:
     states = []
     for activation in ("ReLU", "SiLU"):
         torch.manual_seed(3)
@@ -33,13 +33,13 @@ def test_options_size_a_network() -> None:
     assert [module.out_features for module in model if isinstance(module, nn.Linear)] == [5, 5, 5, 2]  # type: ignore[attr-defined]
 
 
-def test_a_factory_of_the_users_own_is_called_with_its_arguments() -> None:
+def test_a_factory_is_called_with_its_arguments() -> None:
     model = build_network(Architecture(models.OWN, '{"width": 5}'), (1, 8, 8), 10, "ReLU", "ReLU")
     assert model.get_submodule("1").out_features == 5
     assert isinstance(model.get_submodule("2"), nn.ReLU)
 
 
-def test_another_plain_activation_takes_the_place_of_the_modules_in_it() -> None:
+def test_another_plain_activation_replaces_the_baseline() -> None:
     model = build_network(Architecture(models.OWN), (1, 8, 8), 10, "ReLU", "LeakyReLU(negative_slope=0.2)")
     changed = model.get_submodule("2")
     assert isinstance(changed, nn.LeakyReLU)

@@ -61,7 +61,7 @@ def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
         (("--factory", "nowhere:f"), 1, "nowhere"),
     ],
 )
-def test_what_cannot_be_meant_fails_in_one_line(
+def test_wrong_options_fail_in_one_line(
     arguments: tuple[str, ...], status: int, words: str, tmp_path: Path
 ) -> None:
     done = command("--output", str(tmp_path / "out"), *QUICK, *arguments)
@@ -78,7 +78,7 @@ def test_an_output_that_is_no_folder_fails_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_network_of_the_users_own_is_found_in_the_working_folder(tmp_path: Path) -> None:
+def test_a_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
         "def net(width):\n"

@@ -15,7 +15,7 @@ from tests.adaptive_act.study.models import plan
 from tests.convert.test_latency import file
 
 
-def test_ratios_are_medians_over_rounds_of_turns_of_the_same_round() -> None:
+def test_ratios_are_medians_over_rounds() -> None:
     base = [1.0, 2.0, 10.0, 1.0, 1.0, 1.0, 1.0]
     same, twice = cost.median_ratios([base, [2 * turn for turn in base]])
     assert (same.mean, same.low, same.high) == (1, 1, 1)
@@ -43,9 +43,7 @@ def test_training_and_exported_file_are_measured(folder: Path) -> None:
     assert "latency, ratio" in (folder / "report.md").read_text()
 
 
-def test_what_was_measured_stays_until_its_file_is_removed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_costs_are_kept_until_their_file_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / "results.json").read_text()
     monkeypatch.setattr(cost, "measure_latencies", None)  # whoever measures again fails
     study(replace(plan("ABU", seeds=1), cost=True), folder, jobs=1)
@@ -67,7 +65,7 @@ def test_without_the_exporter_the_report_says_so(
     assert all("adaptact[convert]" in str(reason) for reason in found.values())
 
 
-def test_a_variant_that_cannot_be_exported_leaves_the_others_measured(
+def test_a_failed_export_leaves_the_others_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked = plan("ABU", "PELU", seeds=1)

@@ -30,7 +30,7 @@ def test_the_three_sets_share_no_sample_and_leave_none_out(source: str) -> None:
     assert set.union(*parts) == set(range(200))
 
 
-def test_training_samples_have_mean_0_and_deviation_1_and_constants_stay_finite(source: str) -> None:
+def test_training_samples_are_standardised(source: str) -> None:
     data = load_dataset(DataSpec(source))
     assert torch.allclose(data.train.x[:, :2].mean(0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(data.train.x[:, :2].std(0, correction=0), torch.ones(2), atol=1e-5)
@@ -63,7 +63,7 @@ def test_another_sample_is_another_digest(source: str, tmp_path: Path) -> None:
     assert load_dataset(DataSpec(source)).digest != load_dataset(DataSpec(str(tmp_path / "other.npz"))).digest
 
 
-def test_more_training_samples_than_there_are_cannot_be_had(source: str) -> None:
+def test_too_large_a_training_size_is_refused(source: str) -> None:
     with pytest.raises(DataError, match="from 1 to 144"):
         load_dataset(DataSpec(source, train_size=145))
 

@@ -13,7 +13,7 @@ def test_runs_are_those_of_each_seed_together() -> None:
     ]
 
 
-def test_names_are_written_in_one_way_and_the_baseline_is_not_held_against_itself() -> None:
+def test_names_are_normalised_without_the_baseline() -> None:
     asked = plan("NEAAF( side=both )", "NEAAF(side=both)", "ReLU")
     assert asked.variants == ("NEAAF(side=both)",)
 

@@ -9,7 +9,7 @@ X = torch.randn(3, 2, 12, 9, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda each: each.name)
-def test_the_first_severity_changes_nothing_and_the_others_ever_more(corruption: Corruption) -> None:
+def test_corruption_grows_with_severity_from_none(corruption: Corruption) -> None:
     distances = [float((corruption.apply(X, s) - X).abs().mean()) for s in corruption.severities]
     assert distances[0] < 1e-6
     assert distances == sorted(distances)

@@ -18,7 +18,7 @@ def spec(variant: str = "PReLU", seed: int = 0, training: Training = FAST) -> Ru
     return make_run_spec(asked, load_dataset(asked.data).digest, variant, seed)
 
 
-def test_the_same_spec_gives_the_same_numbers_and_weights_on_any_number_of_threads() -> None:
+def test_equal_specs_give_equal_weights_on_any_thread_count() -> None:
     first = run(spec())
     load_dataset.cache_clear()
     torch.set_num_threads(2)
@@ -45,7 +45,7 @@ def test_another_seed_is_another_run() -> None:
     assert run(spec(seed=0)).result.curves != run(spec(seed=1)).result.curves
 
 
-def test_variants_are_paired_a_frozen_one_at_its_fixed_point_repeats_the_baseline() -> None:
+def test_a_frozen_fixed_point_repeats_the_baseline() -> None:
     plain, frozen = run(spec("ReLU")).result, run(spec("PReLU frozen")).result
     assert frozen.at_fixed_point
     assert (frozen.accuracy, frozen.curves) == (plain.accuracy, plain.curves)
@@ -100,7 +100,7 @@ def test_data_that_have_changed_since_are_refused() -> None:
         run(replace(spec(), data_digest="0" * 64))
 
 
-def test_the_key_tells_all_that_decides_the_numbers_and_no_more() -> None:
+def test_the_key_covers_what_decides_the_numbers() -> None:
     one = spec()
     others = [
         replace(one, seed=1),
@@ -113,7 +113,7 @@ def test_the_key_tells_all_that_decides_the_numbers_and_no_more() -> None:
     assert replace(one, data=replace(one.data, source="/elsewhere")).key == one.key
 
 
-def test_what_starts_is_not_trained() -> None:
+def test_the_start_is_untrained() -> None:
     data = load_dataset(spec().data)
     assert torch.equal(
         build_untrained(spec(), data).model(data.test.x),

@@ -35,14 +35,14 @@ def test_p_is_at_its_smallest_when_every_seed_agrees() -> None:
     assert found.p == found.smallest_p == 2 / 2**5
 
 
-def test_with_many_seeds_patterns_are_drawn_and_agree_with_wilcoxons_kin() -> None:
+def test_sampled_patterns_agree_with_an_exact_test() -> None:
     values = RNG.normal(0.3, 1, 40).tolist()
     found = statistics.paired(values, [0.0] * 40)
     assert not found.exact
     assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.02)
 
 
-def test_no_difference_at_all_is_p_1_and_an_interval_of_nothing() -> None:
+def test_no_difference_is_p_1_and_an_empty_interval() -> None:
     found = statistics.paired([0.5] * 6, [0.5] * 6)
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
@@ -125,7 +125,7 @@ def test_it_is_what_the_definition_says(bins: int) -> None:
     )
 
 
-def test_a_model_that_is_sure_and_right_is_calibrated_and_one_that_is_sure_and_wrong_is_not() -> None:
+def test_calibration_error_of_confident_answers() -> None:
     logits = 100 * torch.eye(4)
     assert calibration_error(logits, torch.arange(4)) == 0
     assert calibration_error(logits, torch.arange(4).roll(1)) == pytest.approx(1)

@@ -53,7 +53,7 @@ def test_the_numbers_are_those_of_the_runs(done: Path) -> None:
     assert outcomes["ReLU"]["against_baseline"] is None
 
 
-def test_every_run_is_a_file_with_its_spec_and_a_model_that_loads(done: Path) -> None:
+def test_every_run_is_saved_with_its_spec_and_model(done: Path) -> None:
     files = sorted((done / RUNS).glob("*[0-9a-f].json"))
     files = [path for path in files if not path.name.endswith("corrupted.json")]
     assert len(files) == 3 * 4 + 2 * (1 + 2 * 2 + 8) + 2 * 4 * 6
@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_from_elsewhere(done: Path) -> None:
     assert html.count("data:image/") >= 10
 
 
-def test_the_first_lines_say_whether_it_pays_how_sure_and_at_what_cost(done: Path) -> None:
+def test_the_report_starts_with_the_answer(done: Path) -> None:
     text = (done / "report.md").read_text()
     top = text[: text.index("## Each seed")]
     assert "Does it pay? That cannot be shown with 3 seeds" in top
@@ -112,7 +112,7 @@ def test_every_picture_of_the_markdown_is_there(done: Path) -> None:
     assert all((done / picture).stat().st_size > 5000 for picture in pictures)
 
 
-def test_the_same_plan_gives_the_same_bytes_whatever_the_number_of_jobs(tmp_path: Path) -> None:
+def test_equal_plans_give_equal_bytes_for_any_jobs(tmp_path: Path) -> None:
     for name, jobs in (("one", 1), ("two", 2), ("again", 1)):
         study(plan("PReLU", "PELU"), tmp_path / name, jobs=jobs)
     texts = [(tmp_path / name / "results.json").read_text() for name in ("one", "two", "again")]
@@ -197,7 +197,7 @@ def test_a_factory_of_the_users_own_is_studied(tmp_path: Path) -> None:
         ({"data": DataSpec("digits", train_size=10**6)}, DataError),
     ],
 )
-def test_what_cannot_be_carried_out_fails_before_anything_is_trained(
+def test_impossible_plans_fail_before_training(
     change: dict[str, Any], error: type[Exception], tmp_path: Path
 ) -> None:
     with pytest.raises(error):

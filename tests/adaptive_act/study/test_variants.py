@@ -39,7 +39,7 @@ def test_what_names_no_activation_is_refused(text: str) -> None:
         Variant.parse(text)
 
 
-def test_one_with_a_fixed_point_starts_where_the_baseline_is() -> None:
+def test_a_fixed_point_starts_at_the_baseline() -> None:
     placed = place_variant(network(), "ReLU", Variant.parse("NEAAF(side=both, gamma=0.5)"), X)
     assert placed.at_fixed_point
     assert placed.parameters_added == 2
@@ -49,14 +49,14 @@ def test_one_with_a_fixed_point_starts_where_the_baseline_is() -> None:
     assert (activation.side, activation.gamma) == ("both", 0.5)
 
 
-def test_one_without_starts_at_its_own_values_with_the_same_weights() -> None:
+def test_without_a_fixed_point_it_starts_at_its_values() -> None:
     placed = place_variant(network(), "ReLU", Variant.parse("PELU"), X)
     assert not placed.at_fixed_point
     assert not torch.equal(placed.model(X), network()(X))
     assert torch.equal(placed.model.get_parameter("0.weight"), network().get_parameter("0.weight"))
 
 
-def test_what_depends_on_the_range_of_the_data_is_placed_by_it() -> None:
+def test_a_variant_is_calibrated_on_the_example() -> None:
     model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2))
     placed = place_variant(model, "Tanh", Variant.parse("PWLU"), 100 * X)
     (activation,) = named_activations(placed.model).values()

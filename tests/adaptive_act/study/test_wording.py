@@ -57,7 +57,7 @@ def test_what_is_not_better_does_not_pay(variants: dict[str, Sequence[float]], w
     assert words in summarise_answer(found(variants))[0]
 
 
-def test_an_effect_however_large_cannot_be_shown_by_too_few_seeds() -> None:
+def test_too_few_seeds_show_no_effect() -> None:
     names = ("PReLU", "ABU", "Swish", "PELU", "NEAAF", "Snake", "ELU")
     pays = summarise_answer(found(dict.fromkeys(names, shifted(0.05))))[0]
     assert "cannot be shown with 8 seeds" in pays

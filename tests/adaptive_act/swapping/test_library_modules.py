@@ -28,7 +28,7 @@ def run(model: nn.Module) -> Tensor:
 
 
 @pytest.mark.parametrize("model", [encoder(), encoder("gelu"), encoder(as_module=True)])
-def test_a_layers_activation_is_swapped_and_decides_in_evaluation_too(model: nn.Module) -> None:
+def test_an_encoder_layers_activation_is_used_in_evaluation(model: nn.Module) -> None:
     swapped = swap(model, WANTED, example=SEQUENCE).model
     assert list(named_activations(swapped)) == ["layers.0.activation", "layers.1.activation"]
     torch.testing.assert_close(run(swapped), run(model), rtol=1e-5, atol=1e-6)
@@ -68,7 +68,7 @@ def test_it_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
     assert torch.equal(run(load(tmp_path / "m.pt").model), run(swapped))
 
 
-def test_a_function_that_a_module_holds_is_swapped_with_its_arguments() -> None:
+def test_a_held_function_is_swapped_with_its_arguments() -> None:
     model = models.Holding()
     swapped = swap(model, WANTED, example=SEQUENCE).model
     (activation,) = named_activations(swapped).values()

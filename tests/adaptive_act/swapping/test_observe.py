@@ -68,7 +68,7 @@ def test_an_unclear_axis_is_named_and_can_be_given() -> None:
     assert [site.channels for site in sure.report.changed] == [16]
 
 
-def test_a_module_shared_by_several_parents_has_channels_for_each_name() -> None:
+def test_a_shared_module_has_channels_for_each_name() -> None:
     act = nn.ReLU()
     model = nn.Sequential(act, nn.Linear(6, 5), nn.Sequential(act))
     report = swap(model, {nn.ReLU: PReLU}, per_channel=True, channel_axis=1, example=VECTOR).report
@@ -80,7 +80,7 @@ def test_an_axis_that_is_not_there_is_refused() -> None:
         swap(Around(nn.Linear(6, 5)), {nn.ReLU: PReLU}, per_channel=True, channel_axis=3, example=VECTOR)
 
 
-def test_a_module_that_meets_different_numbers_of_channels_is_named() -> None:
+def test_differing_channel_counts_are_named() -> None:
     class Pyramid(nn.Module):
         """One block for maps of different widths, which no graph shows."""
 

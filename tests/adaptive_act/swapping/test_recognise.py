@@ -105,7 +105,7 @@ def test_what_computes_more_than_an_activation_is_none(kind: type[nn.Module]) ->
     assert Recogniser({nn.ReLU: None, nn.ReLU6: None, nn.Identity: None})(kind()) is None
 
 
-def test_looking_at_a_module_leaves_the_random_numbers_as_they_were() -> None:
+def test_recognising_draws_no_random_numbers() -> None:
     before = torch.random.get_rng_state()
     Recogniser(EVERYTHING)(Noisy())
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -42,9 +42,7 @@ def seeded(kind: type[nn.Module]) -> nn.Module:
         (models.Functional, VECTOR, ["relu_call", "relu_2", "relu_3", "leaky_relu", "elu"]),
     ],
 )
-def test_every_use_has_parameters_of_its_own_and_outputs_stay(
-    kind: type[nn.Module], x: Tensor, layers: list[str]
-) -> None:
+def test_every_use_has_its_own_parameters(kind: type[nn.Module], x: Tensor, layers: list[str]) -> None:
     model = seeded(kind)
     swapped, report = _swap(model, x)
     assert sorted(named_activations(swapped)) == sorted(layers)
@@ -68,7 +66,7 @@ def test_every_parameter_receives_a_gradient(kind: type[nn.Module]) -> None:
             assert parameter.grad is not None, name
 
 
-def test_the_outputs_stay_equal_bit_for_bit_at_an_exact_fixed_point() -> None:
+def test_an_exact_fixed_point_keeps_outputs_bit_for_bit() -> None:
     model = seeded(models.Reused)
     assert torch.equal(swap(model, {nn.ReLU: ABU}).model(VECTOR), model(VECTOR))
 
@@ -82,7 +80,7 @@ def test_the_given_model_is_not_changed() -> None:
     assert model.again is model.block
 
 
-def test_a_rewritten_module_keeps_its_class_methods_and_unused_parts() -> None:
+def test_a_rewritten_module_keeps_its_methods() -> None:
     model = seeded(models.Reused)
     swapped = swap(model, {nn.ReLU: PReLU}).model
     assert isinstance(swapped, models.Reused)
@@ -98,7 +96,7 @@ def test_a_block_with_shared_weights_stays_shared() -> None:
     )
 
 
-def test_a_rewritten_module_can_be_copied_and_trained_further() -> None:
+def test_a_rewritten_module_can_be_copied_and_trained() -> None:
     model = seeded(models.Functional)
     swapped, _ = _swap(model, VECTOR)
     twin = copy.deepcopy(swapped)
@@ -149,7 +147,7 @@ def test_channels_are_not_guessed() -> None:
         swap(seeded(models.Modules), {nn.ReLU: PReLU}, per_channel=True)
 
 
-def test_a_missing_fixed_point_names_the_layer_and_the_choices() -> None:
+def test_a_missing_fixed_point_names_layer_and_choices() -> None:
     with pytest.raises(
         FixedPointError, match=r"layer `features.1`: `PELU` has no fixed point at `ReLU\(\)`"
     ) as e:
@@ -165,7 +163,7 @@ def test_without_preserving_it_starts_at_its_own_values() -> None:
     assert done.report.largest_change > 1e-3
 
 
-def test_nothing_to_swap_is_an_error_that_lists_what_there_is() -> None:
+def test_nothing_to_swap_lists_the_activations() -> None:
     with pytest.raises(SwapError, match=r"found `GELU` nowhere in `Modules`.*`features.1` \(ReLU\(\)\)"):
         swap(seeded(models.Modules), {nn.GELU: Affine})
 
@@ -195,7 +193,7 @@ def test_what_cannot_be_swapped_is_named_with_its_reason(
     assert str(entry) in str(report)
 
 
-def test_a_forward_that_names_no_wanted_activation_is_no_matter_for_the_report() -> None:
+def test_a_forward_without_wanted_calls_is_not_reported() -> None:
     model = nn.Sequential(nn.ReLU(), models.Gated(), models.Branching())
     report = swap(model, {nn.ReLU: PReLU}).report
     assert [site.layer for site in report.changed] == ["0", "2.act", "2.relu"]
@@ -241,7 +239,7 @@ def test_rounding_in_a_deep_model_is_no_change() -> None:
     assert done.report.largest_change > 1e-6
 
 
-def test_activations_that_work_in_place_are_swapped_per_channel_too() -> None:
+def test_in_place_activations_are_swapped_per_channel() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 5, 1), nn.ReLU(inplace=True), nn.Conv2d(5, 2, 1), nn.SiLU(inplace=True)
     )

@@ -31,9 +31,7 @@ def seeded(kind: type[nn.Module]) -> nn.Module:
         (models.Inheriting, ["elu", "relu", "relu_1"]),
     ],
 )
-def test_calls_in_the_forward_and_in_its_methods_are_swapped(
-    kind: type[nn.Module], layers: list[str]
-) -> None:
+def test_calls_in_forward_and_methods_are_swapped(kind: type[nn.Module], layers: list[str]) -> None:
     swapped = swap(seeded(kind), WANTED, example=VECTOR).model
     assert sorted(named_activations(swapped)) == layers
 
@@ -48,7 +46,7 @@ def test_both_sides_of_a_branch_stay(x: Tensor) -> None:
     assert torch.equal(swap(branching, WANTED).model(x), branching(x))
 
 
-def test_a_call_through_super_reaches_the_base_class_which_stays() -> None:
+def test_a_call_through_super_reaches_the_base_class() -> None:
     model = seeded(models.Inheriting)
     done = swap(model, WANTED)
     assert torch.equal(done.model(VECTOR, MASK), model(VECTOR, MASK))
@@ -69,7 +67,7 @@ def test_each_call_that_stays_has_its_reason() -> None:
     assert "names that Python mangles" in reasons["`F.relu`"]
 
 
-def test_the_signature_stays_and_the_source_shows_the_change() -> None:
+def test_rewriting_keeps_the_signature() -> None:
     model = seeded(models.Methods)
     forward = swap(model, WANTED).model.forward
     assert inspect.signature(forward) == inspect.signature(model.forward)

@@ -58,7 +58,7 @@ def test_an_untrained_swap_is_undone_bit_for_bit(kind: type[nn.Module], x: Tenso
     assert named_activations(swapped), "the given model is not changed"
 
 
-def test_what_has_moved_stays_and_is_named_with_its_distance() -> None:
+def test_what_has_moved_stays_with_its_distance() -> None:
     swapped = swap(models.Modules(), WANTED).model
     _move(swapped, "features.1", 0.1)
     done = unswap(swapped)
@@ -83,7 +83,7 @@ def test_one_channel_that_moved_keeps_the_activation() -> None:
     assert [entry.layer for entry in unswap(swapped).kept] == ["features.1"]
 
 
-def test_what_a_layer_learned_is_no_way_back_to_what_did_not_stand_there(tmp_path: Path) -> None:
+def test_unswap_restores_only_what_was_replaced(tmp_path: Path) -> None:
     """A shared slope is always some LeakyReLU, but the factory of the checkpoint builds ReLU."""
     swapped = swap(models.Modules(), {nn.ReLU: PReLU}).model
     _move(swapped, "features.1", 0.3)
@@ -103,7 +103,7 @@ def test_a_torch_prelu_comes_back_with_what_was_learned() -> None:
     torch.testing.assert_close(back(IMAGE), swapped(IMAGE))
 
 
-def test_an_activation_built_by_hand_goes_to_the_nearest_plain_one() -> None:
+def test_one_built_by_hand_becomes_the_nearest_plain_one() -> None:
     model = nn.Sequential(PReLU(a=0.0), PReLU(a=0.3), PReLU(a=1.0), Affine(base="Softplus"), Swish(beta=3.0))
     done = unswap(model)
     assert [entry.plain for entry in done.changed][::2] == ["ReLU()", "Identity()"]
@@ -112,7 +112,7 @@ def test_an_activation_built_by_hand_goes_to_the_nearest_plain_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS.values(), ids=lambda kind: kind.__name__)
-def test_every_fixed_point_of_every_activation_is_found_again(kind: type[Activation]) -> None:
+def test_unswap_finds_every_fixed_point(kind: type[Activation]) -> None:
     for plain in kind.fixed_points:
         try:
             activation = kind.at_fixed_point(plain(), channels=3)
@@ -122,7 +122,7 @@ def test_every_fixed_point_of_every_activation_is_found_again(kind: type[Activat
         assert entry.distance <= 1e-6
 
 
-def test_an_activation_that_looks_around_is_compared_on_more_than_its_curve() -> None:
+def test_input_dependent_activations_are_compared_on_maps() -> None:
     class Lifted(Activation):
         learned: ClassVar[dict[str, Learned]] = {}
         fixed_points: ClassVar[dict[type[nn.Module], dict[str, float | str]]] = {nn.ReLU: {}}
@@ -141,7 +141,7 @@ def test_a_shared_block_goes_back_under_all_its_names() -> None:
     assert not named_activations(back)
 
 
-def test_frozen_activations_keep_their_values_while_the_rest_learns() -> None:
+def test_freeze_keeps_values_while_the_rest_learns() -> None:
     swapped = swap(models.Modules(), WANTED).model
     assert freeze(swapped, "features.*") == ("features.1", "features.3")
     before = copy.deepcopy(swapped.state_dict())

@@ -21,7 +21,7 @@ def test_what_is_not_finite_is_certain_at_once(bad: float) -> None:
     assert judged([bad]) == ["certain"]
 
 
-def test_a_loss_far_above_its_median_is_certain_after_some_steps_in_a_row() -> None:
+def test_a_high_loss_is_certain_after_patience_steps() -> None:
     assert judged([1.0] * 5 + [9.0] * 3) == ["fine"] * 5 + ["maybe", "maybe", "certain"]
 
 

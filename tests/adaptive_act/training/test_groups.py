@@ -38,7 +38,7 @@ def test_the_rate_is_the_weights_unless_given() -> None:
     assert [group["lr"] for group in parameter_groups(_model(), lr=0.3)] == [0.3, 0.3]
 
 
-def test_an_optimiser_leaves_undisturbed_activations_where_they_are() -> None:
+def test_weight_decay_does_not_move_activations() -> None:
     model = _model()
     before = {name: p.clone() for name, p in model.named_parameters()}
     optimiser = torch.optim.AdamW(parameter_groups(model, lr=0.1, weight_decay=0.5))
@@ -49,7 +49,7 @@ def test_an_optimiser_leaves_undisturbed_activations_where_they_are() -> None:
     assert changed == {"0.weight", "0.bias", "2.weight", "2.bias"}
 
 
-def test_the_activations_groups_are_found_by_name_then_by_content() -> None:
+def test_groups_are_found_by_name_then_by_content() -> None:
     model = _model()
     named = torch.optim.SGD(parameter_groups(model, lr=0.1))
     learned = list(learned_parameters(model).values())

@@ -53,7 +53,7 @@ def test_a_healthy_run_is_the_run_without_a_guard() -> None:
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_changes_nothing_and_rolls_back(poison: float) -> None:
+def test_a_loss_of_nan_rolls_back(poison: float) -> None:
     model, optimizer, guard = started(Options(keep_every=5))
     kept = state_of(model)
     memory = {key: value["exp_avg"].clone() for key, value in optimizer.state.items()}
@@ -73,7 +73,7 @@ def test_a_loss_that_is_not_finite_changes_nothing_and_rolls_back(poison: float)
         assert p.grad is None
 
 
-def test_each_rollback_halves_the_rate_of_the_activations_only() -> None:
+def test_each_rollback_halves_the_activations_rate() -> None:
     model, optimizer, guard = started()
     guard.step(shot(model, math.nan))
     assert guard.rate == 0.5
@@ -91,7 +91,7 @@ def test_each_rollback_halves_the_rate_of_the_activations_only() -> None:
 
 
 @pytest.mark.parametrize("learns", [True, False])
-def test_without_a_group_of_their_own_the_rate_of_all_is_halved(learns: bool) -> None:
+def test_without_an_own_group_every_rate_is_halved(learns: bool) -> None:
     model = network() if learns else nn.Sequential(nn.Linear(4, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     guard = Guard(model, optimizer)
@@ -104,7 +104,7 @@ def test_without_a_group_of_their_own_the_rate_of_all_is_halved(learns: bool) ->
     assert torch.allclose(before - weight, 0.5 * weight.grad)
 
 
-def test_a_scheduler_that_recomputes_the_rates_does_not_undo_that() -> None:
+def test_a_scheduler_does_not_undo_the_lowered_rate() -> None:
     model, optimizer, guard = started()
     scheduler = LambdaLR(optimizer, lambda step: 0.9**step)
     guard.step(shot(model, math.nan))
@@ -114,7 +114,7 @@ def test_a_scheduler_that_recomputes_the_rates_does_not_undo_that() -> None:
     assert optimizer.param_groups[1]["lr"] == pytest.approx(0.9e-2)
 
 
-def test_after_the_last_try_it_stops_at_the_last_good_state_and_says_so(
+def test_after_the_last_try_it_stops_at_the_last_good_state(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     model, _, guard = started(tries=2)
@@ -131,7 +131,7 @@ def test_after_the_last_try_it_stops_at_the_last_good_state_and_says_so(
     assert "stopped at step 8" in caplog.text
 
 
-def test_a_loss_that_stays_too_high_is_suspected_and_then_rolled_back(
+def test_a_high_loss_is_suspected_then_rolled_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     model, _, guard = started()
@@ -144,7 +144,7 @@ def test_a_loss_that_stays_too_high_is_suspected_and_then_rolled_back(
     assert "suspected at step 6: loss is 10" in caplog.text
 
 
-def test_an_outlying_gradient_is_skipped_and_an_exploded_one_rolled_back() -> None:
+def test_gradients_are_skipped_then_rolled_back() -> None:
     model, _, guard = started(Options(settle=3, patience=3, loss=math.inf, output=math.inf))
     before = {name: p.clone() for name, p in model.named_parameters()}
     assert not guard.step(shot(model, 1e3))
@@ -164,7 +164,7 @@ def test_an_activation_whose_output_explodes_is_named() -> None:
     assert model.get_parameter("2.alpha").item() < 2
 
 
-def test_an_output_that_explodes_in_one_part_of_an_accumulated_step_counts() -> None:
+def test_an_exploding_output_in_an_accumulated_step_counts() -> None:
     model, _, guard = started(Options(settle=3, patience=1, read_every=1, loss=math.inf, gradient=math.inf))
     alpha = model.get_parameter("2.alpha")
     with torch.no_grad():
@@ -224,7 +224,7 @@ def test_it_works_under_autocast_with_bfloat16() -> None:
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-def test_a_scaler_answers_an_overflow_itself_and_real_nan_is_the_guards() -> None:
+def test_the_scaler_handles_overflow_and_the_guard_nan() -> None:
     model = network()
     optimizer = optimizer_of(model)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)

@@ -25,7 +25,7 @@ class Heard:
         self.layers.append(layer)
 
 
-def test_each_use_of_a_shared_activation_is_shown_under_its_first_name() -> None:
+def test_a_shared_activation_is_called_by_its_first_name() -> None:
     shared = PELU()
     model = nn.Sequential(shared, PELU(), shared)
     heard = Heard(model)

@@ -70,7 +70,7 @@ def test_values_per_channel_are_their_span() -> None:
     assert span == pytest.approx([1.0, 2.0, 3.0])
 
 
-def test_it_reads_once_in_every_so_many_steps_and_hands_it_to_the_writers() -> None:
+def test_it_writes_readings_every_few_steps() -> None:
     model, writer = network(), Kept()
     with Monitor(model, [writer], every=3) as monitor:
         read = []
@@ -84,7 +84,7 @@ def test_it_reads_once_in_every_so_many_steps_and_hands_it_to_the_writers() -> N
     assert not model[2]._forward_hooks
 
 
-def test_it_sees_training_only_and_all_parts_of_an_accumulated_step() -> None:
+def test_it_reads_all_parts_of_an_accumulated_step() -> None:
     model = nn.Sequential(PReLU())
     monitor = Monitor(model, bound=1.0)
     model(torch.tensor([5.0, 0.0]))
@@ -150,7 +150,7 @@ def test_a_row_holds_one_value_that_reads_back_exactly(tmp_path: Path) -> None:
     assert values[1][3] == "nan"
 
 
-def test_a_killed_process_loses_nothing_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+def test_a_killed_process_loses_no_readings(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     code = f"""
 import os, signal

@@ -66,9 +66,7 @@ def test_the_curvature_term_is_the_mean_squared_excess() -> None:
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("kind", SMOOTH_ENOUGH, ids=lambda kind: kind.__name__)
-def test_derivatives_are_those_of_the_curve_and_reach_the_parameters(
-    kind: type[Activation], order: int
-) -> None:
+def test_derivatives_are_those_of_the_curve(kind: type[Activation], order: int) -> None:
     torch.manual_seed(0)
     activation = kind().double()
     with torch.no_grad():
@@ -99,9 +97,7 @@ def test_each_channel_counts_wherever_it_lies(channels: int | None, axis: int) -
 
 
 @pytest.mark.parametrize(("bound", "limit"), [(SlopeBound, 1.2), (CurvatureBound, 1.0)])
-def test_training_on_the_term_brings_the_shape_within_its_bound(
-    bound: type[SlopeBound], limit: float
-) -> None:
+def test_training_on_the_term_bounds_the_shape(bound: type[SlopeBound], limit: float) -> None:
     model = nn.Sequential(NEAAF(gamma=0.1, beta=1.0), Swish(beta=3.0))
     term = bound(model, limit=limit, strength=1.0)
     before = term().item()
@@ -114,7 +110,7 @@ def test_training_on_the_term_brings_the_shape_within_its_bound(
     assert term().item() < 0.01 * before
 
 
-def test_a_shared_activation_counts_once_and_hooks_do_not_see_the_grid() -> None:
+def test_a_shared_activation_counts_once_unseen_by_hooks() -> None:
     shared = PReLU(a=3.0)
     seen: list[Tensor] = []
     shared.register_forward_hook(lambda _, __, output: seen.append(output))

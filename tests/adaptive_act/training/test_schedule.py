@@ -33,7 +33,7 @@ def moves(model: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule
 @pytest.mark.parametrize(
     "kind", [torch.optim.AdamW, partial(torch.optim.SGD, momentum=0.9)], ids=["AdamW", "SGD"]
 )
-def test_frozen_activations_stay_where_they_are_and_then_train(
+def test_frozen_activations_train_after_the_freeze(
     kind: Callable[..., torch.optim.Optimizer],
 ) -> None:
     model = network()
@@ -46,7 +46,7 @@ def test_frozen_activations_stay_where_they_are_and_then_train(
 @pytest.mark.parametrize(
     "kind", [torch.optim.AdamW, partial(torch.optim.SGD, momentum=0.9)], ids=["AdamW", "SGD"]
 )
-def test_what_an_optimiser_remembers_does_not_move_what_is_frozen(
+def test_momentum_does_not_move_frozen_parameters(
     kind: Callable[..., torch.optim.Optimizer],
 ) -> None:
     model = network()
@@ -57,7 +57,7 @@ def test_what_an_optimiser_remembers_does_not_move_what_is_frozen(
     assert moves(model, optimizer, Freeze(model, 4), 4) == [0.0] * 4
 
 
-def test_a_gradient_from_before_freezing_is_not_stepped_along() -> None:
+def test_a_gradient_from_before_freezing_is_dropped() -> None:
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     backward(model, *next(batches(1)))
@@ -85,7 +85,7 @@ def test_a_warm_up_raises_the_rate_linearly_from_its_hold() -> None:
     assert moved == pytest.approx([RATE * share for share in expected], rel=1e-3, abs=1e-9)
 
 
-def test_a_warm_up_leaves_the_weights_and_the_scheduler_alone() -> None:
+def test_a_warm_up_leaves_weights_and_scheduler_alone() -> None:
     model = network()
     optimizer = optimizer_of(model, RATE)
     scheduler = LambdaLR(optimizer, lambda step: 0.5**step)
@@ -109,7 +109,7 @@ def test_gamma_climbs_to_the_bit_of_its_own_value() -> None:
     assert seen[-1] == (0.1, 0.3)
 
 
-def test_a_compiled_model_is_compiled_once_more_for_a_gamma_that_varies() -> None:
+def test_a_varying_gamma_recompiles_a_model_once() -> None:
     model = nn.Sequential(NEAAF(gamma=0.1, beta=1.0))
     graphs: list[object] = []
 
@@ -161,7 +161,7 @@ def test_a_resumed_schedule_goes_on_where_it_was(kind: str) -> None:
         resumed.step()
 
 
-def test_a_ramp_resumed_on_a_model_saved_half_way_ends_where_it_was_going() -> None:
+def test_a_resumed_ramp_ends_at_its_final_gamma() -> None:
     model = nn.Sequential(NEAAF(gamma=0.1))
     ramp = GammaRamp(model, steps=2)
     ramp.step()
@@ -207,7 +207,7 @@ def stepped(factors: list[float], schedule: Callable[[Optimizer], LRScheduler]) 
     ids=["recomputed", "recursive"],
 )
 @pytest.mark.parametrize("factors", [[0.5], [0.5, 0.25], [0.0]], ids=str)
-def test_factors_multiply_what_a_scheduler_gives_and_leave_it_to_it(
+def test_factors_multiply_the_schedulers_rate(
     factors: list[float], schedule: Callable[[Optimizer], LRScheduler]
 ) -> None:
     alone, rate = stepped([], schedule)
@@ -228,7 +228,7 @@ def test_a_closed_factor_acts_no_more() -> None:
     assert parameter.item() == -1.0
 
 
-def test_a_step_that_an_error_broke_off_leaves_no_lowered_rate_behind() -> None:
+def test_a_failed_step_restores_the_rate() -> None:
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     rate = RateFactor(optimizer, [0])
     rate.factor = 0.5

@@ -36,7 +36,7 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> Non
     ],
     ids=lambda kind: kind.func.__name__,
 )
-def test_training_from_a_restored_state_repeats_itself_to_the_bit(
+def test_training_from_a_snapshot_repeats_bit_for_bit(
     kind: Callable[..., torch.optim.Optimizer],
 ) -> None:
     model = network()
@@ -52,7 +52,7 @@ def test_training_from_a_restored_state_repeats_itself_to_the_bit(
     assert same(ends[0], ends[2])
 
 
-def test_it_brings_back_buffers_that_are_not_saved_and_clears_gradients() -> None:
+def test_it_restores_unsaved_buffers_and_clears_gradients() -> None:
     counting, linear = Counting(), nn.Linear(1, 1)
     model = nn.Sequential(counting, linear)
     snapshot = Snapshot(model)
@@ -72,7 +72,7 @@ def test_it_leaves_the_rate_to_whoever_schedules_it() -> None:
     assert optimizer.param_groups[0]["lr"] == 0.123
 
 
-def test_parameters_outside_the_model_and_their_gradients_belong_to_it() -> None:
+def test_parameters_outside_the_model_are_restored() -> None:
     model, temperature = network(), nn.Parameter(torch.ones(1))
     snapshot = Snapshot(model, torch.optim.SGD([*model.parameters(), temperature]))
     temperature.grad = torch.ones(1)

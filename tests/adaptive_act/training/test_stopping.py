@@ -30,7 +30,7 @@ def mark(model: nn.Module, value: float) -> None:
     ],
     ids=str,
 )
-def test_it_stops_after_patience_updates_without_a_gain_and_restores_the_best(
+def test_it_stops_after_patience_and_restores_the_best(
     mode: Mode, metrics: list[float], stops_at: int, best: float
 ) -> None:
     model = network()

@@ -68,7 +68,7 @@ def run(folder: Path, model: nn.Module, callbacks: list[TrainerCallback], **opti
     )
 
 
-def test_a_poisoned_step_is_rolled_back_and_training_goes_on(tmp_path: Path) -> None:
+def test_a_poisoned_step_is_rolled_back(tmp_path: Path) -> None:
     guard, model = GuardCallback(options=Options(keep_every=1)), Model(poisoned=(3,))
     run(tmp_path, model, [guard]).train()
     assert [(event.what, event.step, event.signal) for event in guard.part.events] == [
@@ -99,7 +99,7 @@ def test_a_lost_run_ends_with_the_error(tmp_path: Path) -> None:
     assert not model.network[2]._forward_hooks
 
 
-def test_a_model_that_returns_no_loss_is_watched_by_its_gradients(tmp_path: Path) -> None:
+def test_without_a_loss_the_gradients_are_watched(tmp_path: Path) -> None:
     class Logits(Model):
         def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
             factor = math.nan if self.training and self.calls in self.poisoned else 1.0

@@ -45,7 +45,7 @@ def test_batches_are_joined_and_read_in_their_order(written: Callable[[Path], No
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
-def test_every_protocol_that_could_have_written_a_batch_is_read(protocol: int, tmp_path: Path) -> None:
+def test_every_pickle_protocol_is_read(protocol: int, tmp_path: Path) -> None:
     pickled(tmp_path)
     batch = {"labels": LABELS, "data": PIXELS}
     (tmp_path / "data_batch_1").write_bytes(pickle.dumps(batch, protocol=protocol))
@@ -79,7 +79,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_or_foreign_pickle_is_refused_and_does_nothing(
+def test_a_hostile_pickle_is_refused_and_runs_nothing(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

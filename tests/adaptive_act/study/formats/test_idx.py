@@ -71,7 +71,7 @@ def test_a_damaged_or_lying_file_is_refused_by_name(folder: Path, content: bytes
     assert idx.TRAIN_IMAGES in str(caught.value)
 
 
-def test_a_zipped_file_cannot_stand_for_more_than_deflate_can_squeeze(folder: Path) -> None:
+def test_a_gzip_beyond_deflates_ratio_is_refused(folder: Path) -> None:
     (folder / idx.TRAIN_IMAGES).unlink()
     lying = struct.pack(">HBB3I", 0, 8, 3, 60000, 28, 28)
     (folder / f"{idx.TRAIN_IMAGES}.gz").write_bytes(gzip.compress(lying))

@@ -25,7 +25,7 @@ def test_each_sub_folder_is_a_class(tmp_path: Path) -> None:
     assert found.train.labels.tolist() == [0, 0, 1]
 
 
-def test_colour_makes_all_of_them_coloured_and_test_is_kept_apart(tmp_path: Path) -> None:
+def test_one_colour_image_makes_all_of_them_colour(tmp_path: Path) -> None:
     for part in ("train", "test"):
         image(tmp_path / part / "cat" / "a.png", (1, 2, 3))
         image(tmp_path / part / "dog" / "a.png", 30)

@@ -65,7 +65,7 @@ def test_arrays_that_cannot_be_meant_are_refused(arrays: dict[str, Any], words: 
         read_dataset(str(tmp_path / "own.npz"))
 
 
-def test_a_header_that_asks_for_more_than_is_there_is_refused_before_memory_is_spent(tmp_path: Path) -> None:
+def test_an_oversized_header_is_refused_before_allocation(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 28, 28)}

@@ -24,7 +24,6 @@ LAYOUTS = {
 KINDS = [kind for kind in ACTIVATIONS.values() if not kind.elementwise]
 FIXED_POINTS = [(kind, plain) for kind in KINDS for plain in kind.fixed_points]
 CASES = [(kind, name) for kind in KINDS for name in LAYOUTS if not (kind is Funnel and name != "images")]
-
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 every_case = pytest.mark.parametrize(
     ("kind", "layout"), CASES, ids=lambda case: getattr(case, "__name__", case)
@@ -62,7 +61,7 @@ def of_the_paper(activation: Activation, x: Tensor, layout: str) -> Array:
     return np.moveaxis(value, 1, LAYOUTS[layout][1])
 
 
-def test_every_input_dependent_activation_is_compared_with_its_paper() -> None:
+def test_every_input_dependent_activation_has_a_reference() -> None:
     assert set(PAPERS) == set(KINDS)
 
 
@@ -131,7 +130,7 @@ def test_gradients_are_finite_at_the_extremes(
 
 
 @every_kind
-def test_weights_in_float32_take_an_input_in_half_precision(kind: type[Activation]) -> None:
+def test_float32_weights_take_half_precision_inputs(kind: type[Activation]) -> None:
     activation, x = moved(kind).float(), given()
     y = activation(x.bfloat16())
     assert y.dtype is torch.bfloat16
@@ -147,7 +146,7 @@ def test_it_compiles_into_one_graph(kind: type[Activation], training: bool) -> N
     torch.testing.assert_close(compiled(x), activation(x), rtol=1e-5, atol=1e-6)
 
 
-def test_dice_takes_the_batchs_statistics_in_training_and_running_ones_after_it() -> None:
+def test_dice_uses_batch_then_running_statistics() -> None:
     activation, x = built(Dice), given()
     trained = activation.train()(x)
     mean, spread = x.mean((0, 2, 3), keepdim=True), x.std((0, 2, 3), correction=0, keepdim=True)
@@ -175,7 +174,7 @@ def test_the_state_dict_and_the_options_restore_it(kind: type[Activation], layou
 
 
 @every_kind
-def test_folding_leaves_ordinary_weights_and_the_same_value(kind: type[Activation]) -> None:
+def test_folding_keeps_weights_and_value(kind: type[Activation]) -> None:
     activation, x = moved(kind), given()
     folded = activation.folded()
     assert [name for name, _ in folded.named_parameters() if "." not in name] == []
@@ -190,9 +189,7 @@ def test_its_curve_is_what_a_constant_input_gives(kind: type[Activation]) -> Non
 
 
 @pytest.mark.parametrize(("kind", "plain"), FIXED_POINTS, ids=lambda kind: kind.__name__)
-def test_a_swap_gives_it_its_channels_and_keeps_the_outputs(
-    kind: type[Activation], plain: type[nn.Module]
-) -> None:
+def test_a_swap_sets_channels_and_keeps_outputs(kind: type[Activation], plain: type[nn.Module]) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 5, 3), plain(), nn.Conv2d(5, 2, 3))
     x = torch.randn(2, 2, 8, 8)

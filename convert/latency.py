@@ -1,8 +1,6 @@
-"""How long one prediction takes in ONNX Runtime, several files in turns: `python -m convert.latency`."""
+"""The time of one prediction in ONNX Runtime, for several files in turns: `python -m convert.latency`."""
 
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,64 +9,21 @@ from typing import Annotated
 import numpy as np
 import onnxruntime as ort
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from adaptact.console import results
+from adaptact.exit_codes import FAILED, WRONG_USE, run
+from adaptact.output import print_json
+from adaptact.text import escape_line, first_line
 from convert.errors import ConversionError, SourceError, UsageError
-from convert.model_io.runtime import Array
-
-FAILED, WRONG_USE = 1, 2
+from convert.model_io.array import Array
+from convert.model_io.runtime import REFUSALS
 
 WARM_UP_SECONDS = 0.1
 TURN_SECONDS = 0.02
 
 Feed = Mapping[str, Array]
-
-
-def latency(
-    files: Mapping[str, Path], feed: Feed, rounds: int, tick: Callable[[int], None]
-) -> dict[str, float]:
-    """The median microseconds of one run of each file on `feed`, one thread on the CPU."""
-    return {name: statistics.median(turns) for name, turns in take_turns(files, feed, rounds, tick).items()}
-
-
-def take_turns(
-    files: Mapping[str, Path], feed: Feed | None, rounds: int, tick: Callable[[int], None]
-) -> dict[str, list[float]]:
-    """For each file the median microseconds of one run in each round; without a feed, on random samples.
-
-    The files take turns of TURN_SECONDS, so that whatever else the machine does strikes all of them alike:
-    the ratios within a round say more than the times. Raises SourceError where a file cannot be run.
-    """
-    sessions = {name: _session(path) for name, path in files.items()}
-    feeds = {name: random_feed(session) if feed is None else feed for name, session in sessions.items()}
-    for name, session in sessions.items():
-        _turn(session, feeds[name], WARM_UP_SECONDS)
-    times: dict[str, list[float]] = {name: [] for name in files}
-    for number in range(rounds):
-        # Back and forth, so that whatever drifts during a round favours nobody.
-        for name in sessions if number % 2 == 0 else reversed(sessions):
-            times[name].append(statistics.median(_turn(sessions[name], feeds[name], TURN_SECONDS)) * 1e6)
-        tick(1)
-    return times
-
-
-def random_feed(session: ort.InferenceSession) -> dict[str, Array]:
-    """One random sample for a file's inputs: 1 wherever a size is free."""
-    generator = np.random.default_rng(0)
-    feed: dict[str, Array] = {}
-    for each in session.get_inputs():
-        shape = [size if isinstance(size, int) else 1 for size in each.shape]
-        kind = _DTYPES.get(each.type)
-        if kind is None:
-            raise SourceError(
-                f"input `{each.name}` has type {each.type}, expected one of {', '.join(_DTYPES)}"
-            )
-        values = generator.standard_normal(shape)
-        feed[each.name] = values.astype(kind) if np.dtype(kind).kind == "f" else np.zeros(shape, kind)
-    return feed
-
-
 _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -79,8 +34,57 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(bool)": np.bool_,
 }
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-def _turn(session: ort.InferenceSession, feed: Feed, seconds: float) -> list[float]:
+
+def measure_latency(
+    files: Mapping[str, Path], feed: Feed, rounds: int, on_progress: Callable[[int], None]
+) -> dict[str, float]:
+    """The median microseconds of one run of each file on `feed`, one thread on the CPU."""
+    return {
+        name: statistics.median(turns) for name, turns in take_turns(files, feed, rounds, on_progress).items()
+    }
+
+
+def take_turns(
+    files: Mapping[str, Path], feed: Feed | None, rounds: int, on_progress: Callable[[int], None]
+) -> dict[str, list[float]]:
+    """For each file the median microseconds of one run in each round; without a feed, on random samples.
+
+    The files take turns of TURN_SECONDS, so that other load on the machine affects all of them alike: the
+    ratios within a round say more than the times. `on_progress` is called with 1 after each round. Raises
+    SourceError where a file cannot be run.
+    """
+    sessions = {name: _open_session(path) for name, path in files.items()}
+    feeds = {name: make_random_feed(session) if feed is None else feed for name, session in sessions.items()}
+    for name, session in sessions.items():
+        _take_turn(session, feeds[name], WARM_UP_SECONDS)
+    times: dict[str, list[float]] = {name: [] for name in files}
+    for number in range(rounds):
+        # Back and forth, so that whatever drifts during a round favours no file.
+        for name in sessions if number % 2 == 0 else reversed(sessions):
+            times[name].append(statistics.median(_take_turn(sessions[name], feeds[name], TURN_SECONDS)) * 1e6)
+        on_progress(1)
+    return times
+
+
+def make_random_feed(session: ort.InferenceSession) -> dict[str, Array]:
+    """One random sample for a file's inputs: 1 wherever a size is free."""
+    generator = np.random.default_rng(0)
+    feed: dict[str, Array] = {}
+    for tensor in session.get_inputs():
+        shape = [size if isinstance(size, int) else 1 for size in tensor.shape]
+        kind = _DTYPES.get(tensor.type)
+        if kind is None:
+            raise SourceError(
+                f"input `{tensor.name}` has type {tensor.type}, expected one of {', '.join(_DTYPES)}"
+            )
+        values = generator.standard_normal(shape)
+        feed[tensor.name] = values.astype(kind) if np.dtype(kind).kind == "f" else np.zeros(shape, kind)
+    return feed
+
+
+def _take_turn(session: ort.InferenceSession, feed: Feed, seconds: float) -> list[float]:
     """The seconds of each run, one after another until the time is over."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -91,30 +95,18 @@ def _turn(session: ort.InferenceSession, feed: Feed, seconds: float) -> list[flo
     return times
 
 
-def _session(path: Path) -> ort.InferenceSession:
+def _open_session(path: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except _REFUSALS as error:
-        raise SourceError(f"ONNX Runtime cannot run `{path}`: {str(error).splitlines()[0][:500]}") from error
-
-
-_REFUSALS = (
-    ort.capi.onnxruntime_pybind11_state.Fail,
-    ort.capi.onnxruntime_pybind11_state.InvalidArgument,
-    ort.capi.onnxruntime_pybind11_state.InvalidGraph,
-    ort.capi.onnxruntime_pybind11_state.InvalidProtobuf,
-    ort.capi.onnxruntime_pybind11_state.NoSuchFile,
-    ort.capi.onnxruntime_pybind11_state.NotImplemented,
-)
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    except REFUSALS as error:
+        raise SourceError(f"ONNX Runtime cannot run `{path}`: {first_line(error, 500)}") from error
 
 
 @app.command()
-def measure(
+def compare_files(
     files: Annotated[list[Path], typer.Argument(help="ONNX files with the same inputs.")],
     rounds: Annotated[int, typer.Option(min=1, help="Turns that each file takes.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print the median of each turn as JSON.")] = False,
@@ -124,27 +116,24 @@ def measure(
         raise UsageError("each file takes its own turns: name it once")
     turns = take_turns({str(file): file for file in files}, None, rounds, lambda _: None)
     if as_json:
-        sys.stdout.write(json.dumps({"microseconds": turns}) + "\n")
+        print_json({"microseconds": turns})
     else:
-        Console().print(_table(turns))
+        with results() as console:
+            console.print(_build_table(turns))
 
 
-def _table(turns: Mapping[str, Sequence[float]]) -> Table:
+def _build_table(turns: Mapping[str, Sequence[float]]) -> Table:
     first = next(iter(turns.values()))
     table = Table("file", "one prediction, µs", "ratio to the first")
     for name, times in turns.items():
         ratio = statistics.median(mine / other for mine, other in zip(times, first, strict=True))
-        table.add_row(name, f"{statistics.median(times):.1f}", f"{ratio:.2f}")
+        table.add_row(Text(escape_line(name)), f"{statistics.median(times):.1f}", f"{ratio:.2f}")
     return table
 
 
 def main() -> None:
-    """Run the command and end the process with its exit status: 0 fine, 1 failed, 2 wrong use."""
-    try:
-        app()
-    except ConversionError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(WRONG_USE if isinstance(error, UsageError) else FAILED)
+    """Run the command and end the process with its exit code: 0 fine, 1 failed, 2 wrong use."""
+    run(app, {ConversionError: FAILED, UsageError: WRONG_USE})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The whole way from a PyTorch file to an ONNX file: one line a stage."""
+"""From a PyTorch file to an ONNX file that passed parity, one line a stage."""
 
 import contextlib
 import gc
@@ -11,41 +11,41 @@ from typing import Any
 
 import onnx_ir as ir
 
-from convert.artefact.external import LARGEST, Placed, placed, weights
-from convert.artefact.file import require_writable, serialise, with_manifest, write
+from convert.artefact.external import LARGEST, PlacedModel, count_weight_bytes, place_weights
+from convert.artefact.file import append_manifest, require_writable, serialise, write_model
 from convert.artefact.placement import Placement
-from convert.artefact.signing import signer_of
+from convert.artefact.signing import make_signer
 from convert.errors import ExportError, ParityError, PrecisionError, UsageError
-from convert.evidence.collect import evidence
-from convert.manifest.fields import TuningRecord
+from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
+from convert.manifest.records import TuningRecord
 from convert.model_io.inputs import InputSpec
-from convert.model_io.runtime import Session, available
-from convert.model_io.samples import SampleSet, generated, read_samples
-from convert.parity.locate import Suspects, refused
+from convert.model_io.runtime import Session, require_provider
+from convert.model_io.samples import SampleSet, generate_samples, read_samples
+from convert.parity.locate import CulpritSearch, find_refused_rule
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Culprit, Original, Parity, verify
-from convert.parity.workload import rows
-from convert.precision.budgets import Asked, Precision
-from convert.precision.quantise import Request, Wanted, quantise, rounded_everywhere
-from convert.precision.record import recorded
-from convert.rewriting.optimise import Dropped, Optimised, kept, optimise
-from convert.rewriting.plan import Plan, table
-from convert.sources.export import graph_of, output_names
+from convert.parity.workload import count_rows
+from convert.precision.budgets import BudgetOptions, Precision
+from convert.precision.quantise import PrecisionOptions, RoundingTask, quantise, round_everywhere
+from convert.precision.record import record_rounding
+from convert.rewriting.optimise import DroppedRule, OptimisedGraph, optimise, remaining_rules
+from convert.rewriting.plan import FormPlan, default_forms
+from convert.sources.export import build_graph, list_output_names
 from convert.sources.fold import fold
 from convert.sources.load import load
 from convert.sources.opset import DEFAULT_OPSET
 from convert.sources.source import Source
-from convert.tuning.search import Task
+from convert.tuning.search import TuningTask
 from convert.tuning.timing import Target
-from convert.tuning.tune import Tuned, Tuning, not_exact, tune, without
+from convert.tuning.tune import TuningOptions, TuningResult, drop_rule, reject_forms, tune
 
 STAGES = ("load", "reference", "fold", "export", "tune", "optimise", "verify", "write")
 """In order; `tune` only where it is asked for."""
 QUANTISE = "quantise"
-"""Before `write`, where fewer bits than float32 are asked for."""
+"""The stage before `write`, where fewer bits than float32 are asked for."""
 TUNING = "tuning"
-"""Named as dropped where the chosen forms broke parity together, and no rule of them alone."""
+"""The name of what is dropped where the chosen forms broke parity together, and no rule of them alone."""
 
 
 def convert(  # noqa: PLR0913  # each argument is an option of the command
@@ -61,231 +61,234 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     opset: int = DEFAULT_OPSET,
     tolerances: Mapping[str, float] | None = None,
     provider: str = "cpu",
-    tuning: Tuning | None = None,
+    tuning: TuningOptions | None = None,
     precision: Precision = "fp32",
     calibration: Path | None = None,
-    budgets: Asked | None = None,
+    budgets: BudgetOptions | None = None,
     sign: Path | None = None,
     password: str | None = None,
-    started: Callable[[str], None] = lambda stage: None,
-    told: Callable[[str], None] = lambda what: None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_progress: Callable[[str], None] = lambda detail: None,
 ) -> Manifest:
     """The manifest of the ONNX file now at `destination`, which passed parity with the model in `source`.
 
     `tolerances` allows an output, by name, an error of that share of its scale beyond the criterion.
     Forms are those of `provider`'s table, or what `tuning` finds faster on the provider that it names.
-    `precision` other than fp32 rounds what passed parity, and is judged by `budgets`, or by strict ones;
-    `calibration` names the data that static int8 takes its ranges from.
-    `sign` names the private key that signs it, `password` opens that key.
-    `started` hears of each stage of STAGES as it begins, `told` of what is timed. Raises a ConversionError
-    where anything fails, and then nothing was written.
+    `precision` other than fp32 rounds the graph that passed parity, and `budgets`, or else strict ones, judge
+    the result; `calibration` names the data that static int8 takes its ranges from.
+    `sign` names the private key that signs the file, `password` opens that key.
+    `on_stage` is called as each stage of STAGES begins, `on_progress` with what is timed or rounded now.
+    Raises a ConversionError where anything fails, and then nothing was written.
     """
     require_writable(destination)
     _require_apart(source, destination)
     require_shares(tolerances or {})
     provider = tuning.provider if tuning is not None else provider
-    available(provider)
-    request = Request(precision, calibration, samples, budgets or Asked())
-    request.require_meant()
-    signed = signer_of(sign, password)
+    require_provider(provider)
+    rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions())
+    rounding.require_consistent()
+    signer = make_signer(sign, password)
 
-    started("load")
+    on_stage("load")
     loaded = load(source, factory, factory_kwargs, inputs, allow_pickle=allow_pickle)
-    given = read_samples(samples, loaded.inputs) if samples is not None else ()
-    rounding = request.read(loaded.inputs, given)
-    asked = tuning.sized(loaded.inputs) if tuning is not None else None
-    started("reference")  # before the export takes its memory, and before anything else has the weights
-    original = _original(loaded, tolerances or {})
-    sets = (*generated(loaded.inputs, rows(original, loaded)), *given)
-    with contextlib.suppress(ExportError):  # of what fixes a size the export says more; `verify` asks again
-        original.learn(sets)
-    started("fold")
+    own_sets = read_samples(samples, loaded.inputs) if samples is not None else ()
+    rounding_task = rounding.read(loaded.inputs, own_sets)
+    tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
+    on_stage("reference")  # before the export takes its memory, and before anything else has the weights
+    original = _name_outputs(loaded, tolerances or {})
+    sets = (*generate_samples(loaded.inputs, count_rows(original, loaded)), *own_sets)
+    with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
+        original.remember(sets)
+    on_stage("fold")
     folded = fold(loaded.model)
-    started("export")
-    exported = graph_of(loaded, folded, opset)
-    wanted = _Wanted(provider, asked, rounding, tolerances or {}, external_data, started, told)
-    return _Conversion(loaded, original, exported, sets, wanted).written(destination, signed)
-
-
-def _original(source: Source, tolerances: Mapping[str, float]) -> Original:
-    """The model to be compared with, its outputs named; `tolerances` are of some of these."""
-    if source.graph is not None:
-        names = [value.name or "" for value in source.graph.graph.outputs]
-    else:
-        names = list(output_names(source.model, source.inputs, source.outputs))
-    require_known(tolerances, names)
-    return Original(source.model, names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """The options that the stages from `tune` on look at."""
-
-    provider: str
-    tuning: Tuning | None
-    rounding: Wanted
-    tolerances: Mapping[str, float]
-    external_data: Placement
-    started: Callable[[str], None]
-    told: Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Conversion:
-    """What stays the same however often the graph is rewritten and judged."""
-
-    source: Source
-    original: Original
-    exported: ir.Model
-    sets: Sequence[SampleSet]
-    wanted: _Wanted
-
-    def written(self, destination: Path, signed: Callable[[bytes], bytes]) -> Manifest:
-        """The manifest of the file, which is made again without it for each rule that breaks it."""
-        dropped: tuple[Dropped, ...] = ()
-        tuned: Tuned | None = None
-        while True:
-            try:
-                tuned = self._tuned(tuned, dropped)
-                return self._tried(dropped, tuned, destination, signed)
-            except PrecisionError:
-                raise
-            except (ParityError, ExportError) as error:
-                dropped = (*dropped, self._dropped(error, dropped, tuned))
-
-    def _tried(
-        self,
-        dropped: tuple[Dropped, ...],
-        tuned: Tuned | None,
-        destination: Path,
-        signed: Callable[[bytes], bytes],
-    ) -> Manifest:
-        """The manifest of the file as it is made without these rules."""
-        plan, record = self._plan(tuned), tuned.record if tuned is not None else None
-        self.wanted.started("optimise")
-        optimised = replace(optimise(self.exported, kept(dropped), plan=plan), dropped=dropped)
-        self.wanted.started("verify")
-        if self.wanted.rounding.precision != "fp32":
-            return self._rounded(optimised, plan, record, destination, signed)
-        with (
-            placed(optimised.model, destination, self.wanted.external_data) as file,
-            _laid_down(file) as graph,
-        ):
-            manifest = self._evidence(optimised, plan, graph, file.folder)
-            manifest = replace(manifest, data=file.data, tuning=record)
-            self.wanted.started("write")
-            write(destination, signed(with_manifest(_content(graph), manifest)))
-        return manifest
-
-    def _plan(self, tuned: Tuned | None) -> Plan:
-        return Plan(table(self.wanted.provider)) if tuned is None else tuned.plan
-
-    def _dropped(
-        self, error: ParityError | ExportError, dropped: Sequence[Dropped], tuned: Tuned | None
-    ) -> Dropped:
-        """What the next try does without. Raises the error where nothing is left to do without."""
-        if isinstance(error, ParityError):
-            rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
-        else:
-            rule = refused(self.exported, kept(dropped), self._plan(tuned), self.sets, self.wanted.provider)
-        if rule is None:
-            raise error
-        return Dropped(rule, str(error))
-
-    def _rounded(
-        self,
-        optimised: Optimised,
-        plan: Plan,
-        record: TuningRecord | None,
-        destination: Path,
-        signed: Callable[[bytes], bytes],
-    ) -> Manifest:
-        """The manifest of a file of fewer bits; its parity is that of the graph before it was rounded."""
-        with _laid_down(Placed(optimised.model, destination.parent)) as graph:
-            manifest = self._evidence(optimised, plan, graph)
-        self.wanted.started(QUANTISE)
-        rounded = quantise(
-            optimised.model,
-            self.original,
-            self.sets,
-            self.wanted.rounding,
-            provider=self.wanted.provider,
-            said=lambda what, done, of: self.wanted.told(f"{what} {done} of {of}"),
-        )
-        with placed(rounded.model, destination, self.wanted.external_data) as file:
-            manifest = replace(
-                manifest,
-                data=file.data,
-                tuning=record,
-                precision=rounded.precision,
-                rounding=recorded(rounded),
-            )
-            self.wanted.started("write")
-            write(destination, signed(serialise(file.model, manifest)))
-        return manifest
-
-    def _tuned(self, before: Tuned | None, dropped: Sequence[Dropped]) -> Tuned | None:
-        """The measured choice, where one is asked for: anew, or what is left of it without a dropped rule."""
-        asked = self.wanted.tuning
-        if asked is None:
-            return None
-        if before is not None and dropped[-1].rule == TUNING:
-            return not_exact(before)
-        self.wanted.started("tune")
-        machine = Target(self.source.inputs, asked.provider, asked.threads, asked.batches)
-        task = Task(self.exported, kept(dropped), machine, self.wanted.told, self._written)
-        return tune(task, asked) if before is None else without(task, before, dropped[-1].rule)
-
-    def _written(self, graph: ir.Model) -> ir.Model:
-        """The graph in the precision of the file, as far as that is known before the gate."""
-        return rounded_everywhere(graph, self.original, self.sets, self.wanted.rounding)
-
-    def _evidence(
-        self, optimised: Optimised, plan: Plan, graph: bytes | Path, folder: Path | None = None
-    ) -> Manifest:
-        """The manifest; of parity it holds that of the very bytes that are written, less the manifest."""
-        parity = self._parity(optimised, plan, graph, folder)
-        found = evidence(self.source, optimised, parity, self.sets)
-        return replace(found, provider=self.wanted.provider)
-
-    def _parity(self, optimised: Optimised, plan: Plan, graph: bytes | Path, folder: Path | None) -> Parity:
-        """Parity of the file; what it takes to compare, several times the weights, is gone afterwards."""
-        gc.collect()  # graphs are cycles, and what the rules took out of one still holds its weights
-        inputs = [spec.name for spec in self.source.inputs]
-        session = Session(graph, inputs, self.wanted.provider, folder=folder)
-        rules = kept(optimised.dropped)
-        suspects = Suspects(self.original, self.exported, optimised.firings, rules, plan)
-        culprit = suspects.culprit if weights(self.exported) <= LARGEST else _not_looked_for
-        return verify(self.original, session, self.sets, self.wanted.tolerances, culprit)
-
-
-@contextlib.contextmanager
-def _laid_down(file: Placed) -> Iterator[bytes | Path]:
-    """The file less its manifest, on the disk: what ONNX Runtime is given in memory, it keeps there too."""
-    content = serialise(file.model)
-    if file.data is not None:  # the weights are on the disk already
-        yield content
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.onnx"
-        try:
-            path.write_bytes(content)
-        except OSError:  # no room there, and so in memory
-            yield content
-            return
-        del content
-        yield path
-
-
-def _content(graph: bytes | Path) -> bytes:
-    return graph if isinstance(graph, bytes) else graph.read_bytes()
-
-
-def _not_looked_for(samples: SampleSet, output: str) -> Culprit:
-    return Culprit("the model is too large to look for the layer that differs")
+    on_stage("export")
+    exported = build_graph(loaded, folded, opset)
+    target = _Target(destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer)
+    return _Conversion(loaded, original, exported, sets, target, on_stage, on_progress).write_exact_file()
 
 
 def _require_apart(source: Path, destination: Path) -> None:
     # Not by their methods, which raise where a folder on the way may not be searched.
     if os.path.exists(destination) and os.path.exists(source) and destination.samefile(source):
         raise UsageError(f"`{destination}` is the file to convert; write to another one")
+
+
+def _name_outputs(source: Source, tolerances: Mapping[str, float]) -> Original:
+    """The model to compare with, its outputs named. Raises UsageError for a tolerance of another output."""
+    if source.graph is not None:
+        names = [value.name or "" for value in source.graph.graph.outputs]
+    else:
+        names = list(list_output_names(source.model, source.inputs, source.outputs))
+    require_known(tolerances, names)
+    return Original(source.model, names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The file to write, as the stages from `tune` on need to know it."""
+
+    destination: Path
+    provider: str
+    external_data: Placement
+    tolerances: Mapping[str, float]
+    tuning: TuningOptions | None
+    rounding: RoundingTask
+    sign: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """The stages from `tune` on, repeated with fewer rules until the file is exact."""
+
+    source: Source
+    original: Original
+    exported: ir.Model
+    sets: Sequence[SampleSet]
+    target: _Target
+    on_stage: Callable[[str], None]
+    on_progress: Callable[[str], None]
+
+    def write_exact_file(self) -> Manifest:
+        """The manifest of the file; whenever a rule breaks it, it is made again without that rule."""
+        dropped: tuple[DroppedRule, ...] = ()
+        tuned: TuningResult | None = None
+        while True:
+            try:
+                tuned = self._tune(tuned, dropped)
+                return self._write_without(dropped, tuned)
+            except PrecisionError:
+                raise
+            except (ParityError, ExportError) as error:
+                dropped = (*dropped, self._blame_rule(error, dropped, tuned))
+
+    def _tune(self, before: TuningResult | None, dropped: Sequence[DroppedRule]) -> TuningResult | None:
+        """The measured choice, where one is asked for: a new one, or what a dropped rule leaves of it."""
+        options = self.target.tuning
+        if options is None:
+            return None
+        if before is not None and dropped[-1].rule == TUNING:
+            return reject_forms(before)
+        self.on_stage("tune")
+        machine = Target(self.source.inputs, options.provider, options.threads, options.batches)
+        rules = remaining_rules(dropped)
+        task = TuningTask(self.exported, rules, machine, self.on_progress, self._round_for_timing)
+        return tune(task, options) if before is None else drop_rule(task, before, dropped[-1].rule)
+
+    def _round_for_timing(self, graph: ir.Model) -> ir.Model:
+        """The graph in the precision of the file, as far as that is known before the gate."""
+        return round_everywhere(graph, self.original, self.sets, self.target.rounding)
+
+    def _write_without(self, dropped: tuple[DroppedRule, ...], tuned: TuningResult | None) -> Manifest:
+        """The manifest of the file that is made without these rules."""
+        plan, tuning = self._choose_plan(tuned), tuned.record if tuned is not None else None
+        self.on_stage("optimise")
+        rules = remaining_rules(dropped)
+        optimised = replace(optimise(self.exported, rules, plan=plan), dropped=dropped)
+        self.on_stage("verify")
+        if self.target.rounding.precision == "fp32":
+            return self._write_float32(optimised, plan, tuning)
+        return self._write_rounded(optimised, plan, tuning)
+
+    def _choose_plan(self, tuned: TuningResult | None) -> FormPlan:
+        return FormPlan(default_forms(self.target.provider)) if tuned is None else tuned.plan
+
+    def _blame_rule(
+        self, error: ParityError | ExportError, dropped: Sequence[DroppedRule], tuned: TuningResult | None
+    ) -> DroppedRule:
+        """The next rule to do without. Raises the error where there is none."""
+        if isinstance(error, ParityError):
+            rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
+        else:
+            rules, plan = remaining_rules(dropped), self._choose_plan(tuned)
+            rule = find_refused_rule(self.exported, rules, plan, self.sets, self.target.provider)
+        if rule is None:
+            raise error
+        return DroppedRule(rule, str(error))
+
+    def _write_float32(
+        self, optimised: OptimisedGraph, plan: FormPlan, tuning: TuningRecord | None
+    ) -> Manifest:
+        """The manifest of the file; its parity is that of the very bytes that are written."""
+        target = self.target
+        with (
+            place_weights(optimised.model, target.destination, target.external_data) as placed,
+            _store_graph(placed) as graph,
+        ):
+            manifest = self._collect_evidence(optimised, plan, graph, placed.folder)
+            manifest = replace(manifest, data=placed.data, tuning=tuning)
+            self.on_stage("write")
+            write_model(target.destination, target.sign(append_manifest(_read_graph(graph), manifest)))
+        return manifest
+
+    def _write_rounded(
+        self, optimised: OptimisedGraph, plan: FormPlan, tuning: TuningRecord | None
+    ) -> Manifest:
+        """The manifest of a file of fewer bits; its parity is that of the graph before it was rounded."""
+        target = self.target
+        with _store_graph(PlacedModel(optimised.model, target.destination.parent)) as graph:
+            manifest = self._collect_evidence(optimised, plan, graph)
+        self.on_stage(QUANTISE)
+        rounded = quantise(
+            optimised.model,
+            self.original,
+            self.sets,
+            target.rounding,
+            provider=target.provider,
+            on_progress=lambda step, done, total: self.on_progress(f"{step} {done} of {total}"),
+        )
+        with place_weights(rounded.model, target.destination, target.external_data) as placed:
+            manifest = replace(
+                manifest,
+                data=placed.data,
+                tuning=tuning,
+                precision=rounded.precision,
+                rounding=record_rounding(rounded),
+            )
+            self.on_stage("write")
+            write_model(target.destination, target.sign(serialise(placed.model, manifest)))
+        return manifest
+
+    def _collect_evidence(
+        self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None = None
+    ) -> Manifest:
+        parity = self._verify(optimised, plan, graph, folder)
+        manifest = collect_evidence(self.source, optimised, parity, self.sets)
+        return replace(manifest, provider=self.target.provider)
+
+    def _verify(
+        self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None
+    ) -> Parity:
+        """Parity of the file; while it is computed it takes several times the memory of the weights."""
+        gc.collect()  # graphs are cycles, and nodes that the rules removed still hold their weights
+        inputs = [spec.name for spec in self.source.inputs]
+        session = Session(graph, inputs, self.target.provider, folder=folder)
+        rules = remaining_rules(optimised.dropped)
+        search = CulpritSearch(self.original, self.exported, optimised.firings, rules, plan)
+        find_culprit = search.find if count_weight_bytes(self.exported) <= LARGEST else _skip_search
+        return verify(self.original, session, self.sets, self.target.tolerances, find_culprit)
+
+
+def _skip_search(samples: SampleSet, output: str) -> Culprit:
+    return Culprit("the model is too large to look for the layer that differs")
+
+
+@contextlib.contextmanager
+def _store_graph(placed: PlacedModel) -> Iterator[bytes | Path]:
+    """The file without its manifest, on the disk: ONNX Runtime keeps a copy of what it is given in memory."""
+    content = serialise(placed.model)
+    if placed.data is not None:  # the weights are on the disk already
+        yield content
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        try:
+            path.write_bytes(content)
+        except OSError:  # no room on the disk: kept in memory
+            yield content
+            return
+        del content
+        yield path
+
+
+def _read_graph(graph: bytes | Path) -> bytes:
+    return graph if isinstance(graph, bytes) else graph.read_bytes()

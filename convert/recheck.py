@@ -1,4 +1,4 @@
-"""A finished file against its model once more: on another machine, provider or day, or with other samples."""
+"""A finished file compared with its model again: on another machine or provider, or with other samples."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,26 +10,25 @@ import onnx_ir as ir
 
 from convert.artefact.file import serialise
 from convert.errors import ConversionError, UsageError
-from convert.evidence.inspection import Inspected
-from convert.model_io.inputs import InputSpec, distinct
-from convert.model_io.runtime import PROVIDERS, Session, available
-from convert.model_io.samples import SampleSet, alone, generated, read_samples
-from convert.parity.divergence import first_difference
-from convert.parity.locate import Suspects
+from convert.evidence.inspection import OnnxFile
+from convert.model_io.inputs import InputSpec, require_distinct
+from convert.model_io.runtime import PROVIDERS, Session, require_provider
+from convert.model_io.samples import SampleSet, generate_samples, read_samples, take_sample
+from convert.parity.divergence import find_first_difference
+from convert.parity.locate import CulpritSearch
 from convert.parity.tolerance import require_known, require_shares
-from convert.parity.verify import Original, Parity, failure, measure
-from convert.parity.workload import rows
-from convert.precision.budgets import Asked
-from convert.precision.budgets import budgets as allowances
-from convert.precision.recheck import Rejudged, asked_of, rejudged, rounded_to
-from convert.rewriting.optimise import Dropped, kept, optimise
-from convert.rewriting.plan import Plan, table
-from convert.sources.export import graph_of
+from convert.parity.verify import Original, Parity, describe_failure, measure_parity
+from convert.parity.workload import count_rows
+from convert.precision.budgets import BudgetOptions, resolve_budgets
+from convert.precision.recheck import GateResult, read_precision, read_task, recheck_gate
+from convert.rewriting.optimise import DroppedRule, optimise, remaining_rules
+from convert.rewriting.plan import FormPlan, default_forms
+from convert.sources.export import build_graph
 from convert.sources.fold import fold
 from convert.sources.load import load
 from convert.sources.source import Source
-from convert.tuning.record import plan_of
-from convert.tuning.sites import groups
+from convert.tuning.record import read_plan
+from convert.tuning.sites import group_sites
 
 _ELSEWHERE = (
     "on the CPU the file passes with this sample alone: another batch or provider makes the difference"
@@ -38,8 +37,8 @@ STAGES = ("load", "run", "locate")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user says of the model, the samples and where to run the file."""
+class RecheckOptions:
+    """The options of a comparison: how to load the model, the samples, and where to run the file."""
 
     factory: str | None = None
     factory_kwargs: Mapping[str, Any] | None = None
@@ -47,68 +46,69 @@ class Request:
     samples: Path | None = None
     tolerances: Mapping[str, float] | None = None
     provider: str = "cpu"
-    budgets: Asked = field(default_factory=Asked)
-    """Of a file of fewer bits."""
+    budgets: BudgetOptions = field(default_factory=BudgetOptions)
+    """For a file of fewer bits."""
     allow_pickle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Rechecked:
-    """What was found, whether it passed or not."""
+class RecheckResult:
+    """The result of a comparison, whether the file passed or not."""
 
     parity: Parity | None
     """None for a file of fewer bits, which `gate` judges."""
     failure: str | None
-    """What failed, in one line; None where all passed."""
+    """The failure in one line; None where all passed."""
     culprit: str | None
-    """What differs first; None where all passed."""
+    """The first difference; None where all passed."""
     same_source: bool | None
-    """Whether the file was made from this very model file; None where it does not say."""
-    gate: Rejudged | None = None
+    """Whether the file was made from this very model file; None where the file does not say."""
+    gate: GateResult | None = None
 
 
 def recheck(
     model: Path,
-    file: Inspected,
-    request: Request,
-    started: Callable[[str], None] = lambda stage: None,
-) -> Rechecked:
-    """The comparison of the file with the model, made anew on generated samples and the user's own.
+    file: OnnxFile,
+    options: RecheckOptions,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> RecheckResult:
+    """The file compared with the model again, on generated samples and the user's own.
 
-    Raises UsageError or SourceError where the two cannot be compared, since their inputs or outputs differ.
+    `on_stage` is called as each stage of STAGES begins. Raises UsageError or SourceError where the two cannot
+    be compared, since their inputs or outputs differ.
     """
-    available(request.provider)
-    started("load")
-    given = request.inputs or inputs_of(file.graph)
-    source = load(model, request.factory, request.factory_kwargs, given, allow_pickle=request.allow_pickle)
-    original = Original(source.model, _outputs(source, file.graph))
-    inputs = _in_order(source, file.graph)
-    opened = partial(Session, file.content, inputs, request.provider, folder=file.path.parent)
-    own = read_samples(request.samples, source.inputs) if request.samples is not None else ()
-    sets = (*generated(source.inputs, rows(original, source)), *own)
+    require_provider(options.provider)
+    on_stage("load")
+    inputs = options.inputs or read_inputs(file.graph)
+    source = load(model, options.factory, options.factory_kwargs, inputs, allow_pickle=options.allow_pickle)
+    original = Original(source.model, _name_outputs(source, file.graph))
+    names = _order_inputs(source, file.graph)
+    open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)
+    own_sets = read_samples(options.samples, source.inputs) if options.samples is not None else ()
+    sets = (*generate_samples(source.inputs, count_rows(original, source)), *own_sets)
     manifest = file.manifest
-    same = None if manifest is None else manifest.source_digest == source.digest
-    precision = rounded_to(manifest)
-    started("run")
+    same_source = None if manifest is None else manifest.source_digest == source.digest
+    precision = read_precision(manifest)
+    on_stage("run")
     if precision is not None and manifest is not None and manifest.rounding is not None:
-        _require_no_tolerance(request, precision)
+        _require_no_tolerance(options, precision)
         original.require_repeatable(sets[0])
-        wanted = asked_of(precision, request.samples, request.budgets, source.inputs, own)
-        gate = rejudged(original, opened(), sets, manifest.rounding, wanted)
-        return Rechecked(None, gate.failure, gate.advice, same, gate)
-    allowances("fp32", request.budgets)
-    tolerances = _tolerances(request, original)
-    original.learn(sets)  # first, so that its float64 model is gone when the session is there
-    parity = measure(original, opened(), sets, tolerances)
+        task = read_task(precision, options.samples, options.budgets, source.inputs, own_sets)
+        gate = recheck_gate(original, open_session(), sets, manifest.rounding, task)
+        return RecheckResult(None, gate.failure, gate.advice, same_source, gate)
+    resolve_budgets("fp32", options.budgets)
+    tolerances = _check_tolerances(options, original)
+    original.remember(sets)  # first, so that its float64 model is freed before the session takes memory
+    parity = measure_parity(original, open_session(), sets, tolerances)
     if parity.passed:
-        return Rechecked(parity, None, None, same)
-    started("locate")
-    culprit = _culprit(source, original, file, _hardest(parity, sets)) + _written_with(file)
-    return Rechecked(parity, failure(parity.worst), culprit, same)
+        return RecheckResult(parity, None, None, same_source)
+    on_stage("locate")
+    culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_tolerances(file)
+    return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source)
 
 
-def inputs_of(graph: ir.Model) -> tuple[InputSpec, ...]:
-    """The inputs that the graph takes, in its order. UsageError where one of them has no type or shape."""
+def read_inputs(graph: ir.Model) -> tuple[InputSpec, ...]:
+    """The graph's inputs, in its order. Raises UsageError where an input has no type or shape."""
     specs = []
     for value in graph.graph.inputs:
         if value.name in graph.graph.initializers:
@@ -123,19 +123,19 @@ def inputs_of(graph: ir.Model) -> tuple[InputSpec, ...]:
             for axis, size in enumerate(value.shape)
         )
         specs.append(InputSpec(value.name or "", value.dtype.numpy().name, tuple(sizes)))
-    return distinct(specs)
+    return require_distinct(specs)
 
 
-def _in_order(source: Source, graph: ir.Model) -> list[str]:
-    """The names of the model's inputs, in the model's order, where the file has the same ones."""
-    ours, theirs = [spec.name for spec in source.inputs], [spec.name for spec in inputs_of(graph)]
+def _order_inputs(source: Source, graph: ir.Model) -> list[str]:
+    """The names of the inputs in the model's order. Raises UsageError where the file has others."""
+    ours, theirs = [spec.name for spec in source.inputs], [spec.name for spec in read_inputs(graph)]
     if set(ours) != set(theirs):
         raise UsageError(f"the model's inputs are {ours}, and the file's are {theirs}")
     return ours
 
 
-def _outputs(source: Source, graph: ir.Model) -> list[str]:
-    """The names of the model's outputs, in the model's order: its own where the file has the same ones."""
+def _name_outputs(source: Source, graph: ir.Model) -> list[str]:
+    """The names of the outputs in the model's order, or the file's where the model names none."""
     theirs = [value.name or "" for value in graph.graph.outputs]
     if source.outputs is not None and set(source.outputs) == set(theirs):
         return list(source.outputs)
@@ -144,81 +144,87 @@ def _outputs(source: Source, graph: ir.Model) -> list[str]:
     return theirs
 
 
-def _require_no_tolerance(request: Request, precision: str) -> None:
-    if request.tolerances:
+def _require_no_tolerance(options: RecheckOptions, precision: str) -> None:
+    if options.tolerances:
         raise UsageError(
             f"`--tolerance` is of parity, and the file is {precision}, which has a gate of its own",
             hint="allow it more by --max-error",
         )
 
 
-def _tolerances(request: Request, original: Original) -> Mapping[str, float]:
-    """What the user allows: what the file says of its tolerances is no reason to trust it."""
-    tolerances = request.tolerances or {}
+def _check_tolerances(options: RecheckOptions, original: Original) -> Mapping[str, float]:
+    """The user's tolerances; those that the file states are no reason to trust it."""
+    tolerances = options.tolerances or {}
     require_shares(tolerances)
     require_known(tolerances, original.outputs)
     return tolerances
 
 
-def _written_with(file: Inspected) -> str:
-    """The tolerances that the file was written with, as options; nothing where there were none."""
+def _describe_tolerances(file: OnnxFile) -> str:
+    """The tolerances that the file was written with, as options; empty where there were none."""
     outputs = () if file.manifest is None else file.manifest.parity.outputs
-    options = [f"--tolerance {one.name}={one.tolerance:g}" for one in outputs if one.tolerance is not None]
+    options = [
+        f"--tolerance {output.name}={output.tolerance:g}"
+        for output in outputs
+        if output.tolerance is not None
+    ]
     return f"; the file was written with {' '.join(options)}" if options else ""
 
 
-def _hardest(parity: Parity, sets: Sequence[SampleSet]) -> tuple[SampleSet, SampleSet]:
-    """The one sample at which the file fails most, and all of its set: a channel may fail by them alone."""
+def _pick_hardest(parity: Parity, sets: Sequence[SampleSet]) -> tuple[SampleSet, SampleSet]:
+    """The sample at which the file fails most, and its whole set: a channel may fail only over the set."""
     worst = parity.worst
     samples = next(samples for samples in sets if samples.name == worst.run)
-    return alone(samples, worst.worst[0] if worst.worst else 0), samples
+    return take_sample(samples, worst.worst[0] if worst.worst else 0), samples
 
 
-def _culprit(
-    source: Source, original: Original, file: Inspected, hardest: tuple[SampleSet, SampleSet]
+def _find_culprit(
+    source: Source, original: Original, file: OnnxFile, hardest: tuple[SampleSet, SampleSet]
 ) -> str:
-    """What differs first, as far as this machine's CPU can tell."""
+    """The first difference, as far as this machine's CPU can tell."""
     inputs = [spec.name for spec in source.inputs]
-    here = Session(file.content, inputs, folder=file.path.parent)
-    failing = [samples for samples in hardest if not measure(original, here, [samples], {}).passed]
+    cpu_session = Session(file.content, inputs, folder=file.path.parent)
+    failing = [
+        samples for samples in hardest if not measure_parity(original, cpu_session, [samples], {}).passed
+    ]
     if not failing:
         return _ELSEWHERE
     samples = failing[0]
-    good = None
+    good = None  # the model converted again, where that passes
     try:
         named = replace(source, outputs=original.outputs)
-        exported = graph_of(named, fold(source.model), file.graph.opset_imports[""])
-        rules, plan = kept(_dropped(file)), _plan(file, exported)
+        exported = build_graph(named, fold(source.model), file.graph.opset_imports[""])
+        rules, plan = remaining_rules(_read_dropped(file)), _read_plan(file, exported)
         optimised = optimise(exported, rules, plan=plan)
-        again = measure(original, Session(serialise(optimised.model), inputs), [samples], {})
-        if not again.passed:
-            suspects = Suspects(original, exported, optimised.firings, rules, plan)
-            return suspects.culprit(samples, again.worst.output).text
+        parity = measure_parity(original, Session(serialise(optimised.model), inputs), [samples], {})
+        if not parity.passed:
+            search = CulpritSearch(original, exported, optimised.firings, rules, plan)
+            return search.find(samples, parity.worst.output).text
         good = optimised.model
     except ConversionError:
-        pass  # what the file was made by is not here: it is compared by its numbers alone
-    return first_difference(original, _whole(file), good, samples)
+        pass  # it cannot be converted again here: the file is compared by its numbers alone
+    return find_first_difference(original, _load_weights(file), good, samples)
 
 
-def _dropped(file: Inspected) -> list[Dropped]:
+def _read_dropped(file: OnnxFile) -> list[DroppedRule]:
     """The rules that the file was made without."""
     records = () if file.manifest is None else file.manifest.dropped
-    return [Dropped(one.rule, one.reason) for one in records]
+    return [DroppedRule(record.rule, record.reason) for record in records]
 
 
-def _plan(file: Inspected, exported: ir.Model) -> Plan:
-    """The forms that the file was made with: those of its provider's table, and those that were measured."""
+def _read_plan(file: OnnxFile, exported: ir.Model) -> FormPlan:
+    """The forms that the file was made with: its provider's default ones, and those that were measured."""
     manifest = file.manifest
     provider = manifest.provider if manifest is not None and manifest.provider in PROVIDERS else "cpu"
-    untuned = Plan(table(provider))
+    untuned = FormPlan(default_forms(provider))
     if manifest is None or manifest.tuning is None:
         return untuned
-    found = groups(exported, kept(_dropped(file)), untuned.forms)
-    known = {site.place for group in found for site in group.sites}
-    return plan_of(manifest.tuning.chosen, untuned.forms, known) or untuned
+    groups = group_sites(exported, remaining_rules(_read_dropped(file)), untuned.forms)
+    known = {site.place for group in groups for site in group.sites}
+    return read_plan(manifest.tuning.chosen, untuned.forms, known) or untuned
 
 
-def _whole(file: Inspected) -> ir.Model:
+def _load_weights(file: OnnxFile) -> ir.Model:
     """The graph with the weights that lie beside the file."""
     whole = file.graph.clone()
     ir.external_data.set_base_dir(whole.graph, file.path.parent)

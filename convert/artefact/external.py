@@ -1,7 +1,7 @@
-"""Weights beside the file: for models that one protobuf file, of at most 2 GiB, cannot hold.
+"""Weights in a file beside the ONNX file, for models above protobuf's limit of 2 GiB.
 
-The data file has a name of its own, made of its content, and is on the disk before the ONNX file that names
-it takes its place. So no ONNX file ever stands without its data: until then the old pair is as it was.
+The name of the data file is made from its content, and it is on the disk before the ONNX file that names it.
+So every ONNX file has its data at any moment: until the exchange, the old pair is unchanged.
 """
 
 import contextlib
@@ -24,17 +24,13 @@ from convert.errors import DestinationError, UsageError
 from convert.manifest.manifest import DataRecord
 
 LARGEST = 1_500_000_000  # bytes; protobuf ends at 2 GiB, and checkers and runtimes copy
-SMALLEST = 1024  # bytes of a tensor that goes beside the file: what shapes are computed from stays inside
-_STEP, _PAGE, _LARGE = (
-    64,
-    4096,
-    2**20,
-)  # bytes: a tensor that is large begins on a page, so that it can be mapped
+SMALLEST = 1024  # bytes of a tensor beside the file: those that shapes are computed from stay inside
+_STEP, _PAGE, _LARGE = 64, 4096, 2**20  # bytes: a large tensor begins on a page, so that it can be mapped
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A model as it will be written; the file of its weights, where `data` tells of one, is in `folder`."""
+class PlacedModel:
+    """A model ready to be written; its data file, where `data` describes one, is in `folder`."""
 
     model: ir.Model
     folder: Path
@@ -50,37 +46,42 @@ class _Piece:
 
 
 @contextlib.contextmanager
-def placed(model: ir.Model, destination: Path, mode: Placement = "auto") -> Iterator[Placed]:
-    """The model, with its weights beside `destination` where the mode, or their size, asks for that.
+def place_weights(model: ir.Model, destination: Path, mode: Placement = "auto") -> Iterator[PlacedModel]:
+    """The model, with its weights beside `destination` where the mode or their size requires that.
 
-    The model given is left as it is. After an error in the block the data file is gone again; else that of
-    the ONNX file which stood there before is. Raises DestinationError where it cannot be written.
+    The argument is left as it is. After an error in the block the new data file is removed; otherwise the
+    data file of the previous ONNX file is. Raises DestinationError where it cannot be written.
     """
     if mode not in get_args(Placement):
         raise UsageError(f"external data `{mode}` is not one of: {', '.join(get_args(Placement))}")
-    before = _data_of(destination)
+    before = _find_data_files(destination)
     split = model.clone()
-    pieces = list(_pieces(split)) if mode == "always" or (mode == "auto" and weights(model) > LARGEST) else []
+    is_external = mode == "always" or (mode == "auto" and count_weight_bytes(model) > LARGEST)
+    pieces = list(_list_pieces(split)) if is_external else []
     if pieces:
-        record = _record(destination, pieces)
-        with _written(destination.parent, record, pieces):
+        record = _describe_data(destination, pieces)
+        with _write_data(destination.parent, record, pieces):
             for piece in pieces:
-                piece.value.const_value = _reference(piece, record.name, destination.parent)
-            yield Placed(split, destination.parent, record)
+                piece.value.const_value = _refer_to(piece, record.name, destination.parent)
+            yield PlacedModel(split, destination.parent, record)
     else:
-        yield Placed(model, destination.parent)
-    for name in before - _data_of(destination):
-        with contextlib.suppress(OSError):  # the new pair stands, whatever becomes of the old one
+        yield PlacedModel(model, destination.parent)
+    for name in before - _find_data_files(destination):
+        with contextlib.suppress(OSError):  # the new pair is complete, with or without the old data
             (destination.parent / name).unlink()
 
 
-def weights(model: ir.Model) -> int:
-    """The bytes of the weights that the model itself holds, those beside it left out."""
+def count_weight_bytes(model: ir.Model) -> int:
+    """The bytes of the weights in the model itself, without external ones."""
     tensors = [value.const_value for value in model.graph.initializers.values()]
-    return sum(one.nbytes for one in tensors if one is not None and not isinstance(one, ir.ExternalTensor))
+    return sum(
+        tensor.nbytes
+        for tensor in tensors
+        if tensor is not None and not isinstance(tensor, ir.ExternalTensor)
+    )
 
 
-def _pieces(model: ir.Model) -> Iterator[_Piece]:
+def _list_pieces(model: ir.Model) -> Iterator[_Piece]:
     end = 0
     for value in model.graph.initializers.values():
         tensor = value.const_value
@@ -90,25 +91,25 @@ def _pieces(model: ir.Model) -> Iterator[_Piece]:
             end += gap + tensor.nbytes
 
 
-def _record(destination: Path, pieces: Sequence[_Piece]) -> DataRecord:
+def _describe_data(destination: Path, pieces: Sequence[_Piece]) -> DataRecord:
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(b"\0" * piece.gap)
-        digest.update(_bytes(piece.tensor))
+        digest.update(_view_bytes(piece.tensor))
     name = f"{destination.name}.{digest.hexdigest()[:16]}.data"
     return DataRecord(name, pieces[-1].offset + pieces[-1].tensor.nbytes, digest.hexdigest())
 
 
 @contextlib.contextmanager
-def _written(folder: Path, record: DataRecord, pieces: Sequence[_Piece]) -> Iterator[None]:
-    """The file holds the pieces; after an error in the block it is gone, unless it was there before."""
+def _write_data(folder: Path, record: DataRecord, pieces: Sequence[_Piece]) -> Iterator[None]:
+    """The file holds the pieces; after an error in the block it is removed, unless it existed before."""
     file = folder / record.name
     existed = file.exists()
     try:
         with replace_file(file) as temporary, temporary.open("wb") as stream:
             for piece in pieces:
                 stream.write(b"\0" * piece.gap)
-                stream.write(_bytes(piece.tensor))
+                stream.write(_view_bytes(piece.tensor))
     except OSError as error:
         raise DestinationError(
             f"cannot write `{file}`, the weights: {error.strerror or error}",
@@ -122,14 +123,14 @@ def _written(folder: Path, record: DataRecord, pieces: Sequence[_Piece]) -> Iter
         raise
 
 
-def _bytes(tensor: ir.TensorProtocol) -> memoryview | bytes:
-    """The tensor's bytes as ONNX lays them out; not a copy of them where memory holds them so already."""
+def _view_bytes(tensor: ir.TensorProtocol) -> memoryview | bytes:
+    """The tensor's bytes in ONNX's layout, without a copy where memory has that layout already."""
     numbers = tensor.numpy()
-    plain = numbers.nbytes == tensor.nbytes and numbers.flags.c_contiguous and sys.byteorder == "little"
-    return numbers.reshape(-1).view(np.uint8).data if plain else tensor.tobytes()
+    is_plain = numbers.nbytes == tensor.nbytes and numbers.flags.c_contiguous and sys.byteorder == "little"
+    return numbers.reshape(-1).view(np.uint8).data if is_plain else tensor.tobytes()
 
 
-def _reference(piece: _Piece, name: str, folder: Path) -> ir.ExternalTensor:
+def _refer_to(piece: _Piece, name: str, folder: Path) -> ir.ExternalTensor:
     return ir.ExternalTensor(
         location=name,
         offset=piece.offset,
@@ -141,11 +142,11 @@ def _reference(piece: _Piece, name: str, folder: Path) -> ir.ExternalTensor:
     )
 
 
-def _data_of(destination: Path) -> set[str]:
-    """The data files of this module's making that the ONNX file there names; none where there is no file."""
-    made = re.compile(rb"%b\.[0-9a-f]{16}\.data" % re.escape(os.fsencode(destination.name)))
+def _find_data_files(destination: Path) -> set[str]:
+    """The data files written by this module that the ONNX file there names; empty where there is no file."""
+    pattern = re.compile(rb"%b\.[0-9a-f]{16}\.data" % re.escape(os.fsencode(destination.name)))
     try:
         with destination.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as content:
-            return {os.fsdecode(name) for name in made.findall(content)}
+            return {os.fsdecode(name) for name in pattern.findall(content)}
     except (OSError, ValueError):  # ValueError: it is empty
         return set()

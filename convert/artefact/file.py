@@ -1,4 +1,4 @@
-"""The last stage: one file of standard operators with its evidence, nothing private, whole or not at all."""
+"""The ONNX file: standard operators and the manifest, nothing private, written whole or not at all."""
 
 import tempfile
 from importlib.metadata import version
@@ -9,9 +9,9 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from adaptact.files import replace_file
-from convert.artefact.external import LARGEST, weights
+from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.errors import DestinationError, ExportError
-from convert.manifest.manifest import KEY, Manifest
+from convert.manifest.manifest import MANIFEST_KEY, Manifest
 
 
 def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
@@ -19,34 +19,34 @@ def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:
 
     The same model and manifest give the same bytes. Raises ExportError where the file would be too large.
     """
-    size = weights(model)
+    size = count_weight_bytes(model)
     if size > LARGEST:
         raise ExportError(
             f"the weights take {size} bytes, expected at most {LARGEST} in one file",
             hint="put them beside it: --external-data auto",
         )
-    clean = _stripped(model)
-    clean.ir_version = _format_of(clean.opset_imports[""])
+    clean = _strip(model)
+    clean.ir_version = _find_format(clean.opset_imports[""])
     clean.producer_name, clean.producer_version = "adaptact", version("adaptact")
     content = bytes(ir.to_proto(clean).SerializeToString(deterministic=True))
-    return content if manifest is None else with_manifest(content, manifest)
+    return content if manifest is None else append_manifest(content, manifest)
 
 
-def with_manifest(content: bytes, manifest: Manifest) -> bytes:
-    """The bytes that `serialise` gave of a graph alone, and the manifest behind them.
+def append_manifest(content: bytes, manifest: Manifest) -> bytes:
+    """The bytes of `serialise` without a manifest, and the manifest behind them.
 
-    Protobuf reads two messages on end as one, so the graph's bytes are those that were looked at without it.
+    Protobuf reads two concatenated messages as one, so the graph's bytes are those that parity has judged.
     """
-    entry = onnx.StringStringEntryProto(key=KEY, value=manifest.to_json())
+    entry = onnx.StringStringEntryProto(key=MANIFEST_KEY, value=manifest.to_json())
     return content + bytes(onnx.ModelProto(metadata_props=[entry]).SerializeToString(deterministic=True))
 
 
-def _format_of(opset: int) -> int:
-    """The version of ONNX's format that came with the opset: a runtime of its time reads no newer one."""
+def _find_format(opset: int) -> int:
+    """The version of ONNX's format that came with the opset: a runtime of that time reads no newer one."""
     return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]))
 
 
-def _stripped(model: ir.Model) -> ir.Model:
+def _strip(model: ir.Model) -> ir.Model:
     clean = model.clone()
     ClearMetadataAndDocStringPass()(clean)
     graph = clean.graph
@@ -65,9 +65,9 @@ def _stripped(model: ir.Model) -> ir.Model:
 
 
 def require_writable(destination: Path) -> None:
-    """Raises DestinationError unless a file can be put there; nothing is left behind.
+    """Raises DestinationError unless a file can be written there; nothing is left behind.
 
-    What is no plain file is never replaced, though root could: `/dev/null` would be a file afterwards.
+    Only a plain file is ever replaced, though root could replace others: `/dev/null` would become a file.
     """
     try:
         _require_replaceable(destination)
@@ -102,15 +102,15 @@ def _require_replaceable(destination: Path) -> None:
         )
 
 
-def write(destination: Path, content: bytes) -> None:
-    """The file holds the content, or what it held before: never a part. External data lie beside it already.
+def write_model(destination: Path, content: bytes) -> None:
+    """The file holds the content, or after an error what it held before. External data are written before.
 
     Raises ExportError where the content is no valid ONNX model, DestinationError where it cannot be written.
     """
     try:
         with replace_file(destination) as temporary:
             temporary.write_bytes(content)
-            # By its path, since only then does the checker look for external data.
+            # By its path: only then does the checker look for external data.
             onnx.checker.check_model(str(temporary), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"the ONNX checker refuses the file: {str(error).splitlines()[0][:300]}") from error

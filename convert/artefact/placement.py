@@ -1,6 +1,6 @@
-"""Where the weights of a written model may lie: in the file, or beside it."""
+"""The placement of a written model's weights: in the file, or beside it."""
 
 from typing import Literal
 
 Placement = Literal["auto", "always", "never"]
-"""Beside the file where they are too large for it, whenever they are not small, or never."""
+"""Beside the file if they are too large for it, always unless they are small, or never."""

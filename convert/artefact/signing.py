@@ -1,6 +1,6 @@
-"""Who vouches for a file: an Ed25519 signature of all its bytes, which it carries as its last metadata entry.
+"""Signs a file: an Ed25519 signature of all its bytes, as its last metadata entry.
 
-`convert.manifest.signature` says what is signed and checks it, for a server too.
+`convert.manifest.signature` defines the signed bytes and checks signatures, for a server too.
 
 Source: Josefsson & Liusvaara 2017, RFC 8032, https://www.rfc-editor.org/rfc/rfc8032
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import UsageError
-from convert.manifest.signature import entry, fingerprint, message, read_pem, split
+from convert.manifest.signature import build_message, encode_entry, fingerprint, read_pem, split_signature
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,28 +22,30 @@ _MAKE = "make one: openssl genpkey -algorithm ed25519 -out key.pem"
 
 
 def sign(content: bytes, key: Path, password: str | None = None) -> bytes:
-    """The file's bytes with the signature of the private key in `key`, in place of any that it carried.
+    """The file's bytes with the signature by the private key in `key`, in place of any other.
 
     Raises UsageError where `key` holds no Ed25519 private key that can be read.
     """
-    return signer_of(key, password)(content)
+    return make_signer(key, password)(content)
 
 
-def signer_of(key: Path | None, password: str | None = None) -> Callable[[bytes], bytes]:
-    """What signs a file with the key, read now; without a key, what leaves a file as it is."""
+def make_signer(key: Path | None, password: str | None = None) -> Callable[[bytes], bytes]:
+    """A function that signs a file's bytes with the key, which is read now; without a key it does nothing."""
     if key is None:
         return bytes
-    private = _private_key(key, password)
+    private = _read_private_key(key, password)
 
-    def signed(content: bytes) -> bytes:
-        unsigned, _ = split(content)
-        signature = private.sign(message(unsigned))
-        return b"".join((unsigned, entry(f"ed25519:{fingerprint(private.public_key())}:{signature.hex()}")))
+    def sign_content(content: bytes) -> bytes:
+        unsigned, _ = split_signature(content)
+        signature = private.sign(build_message(unsigned))
+        return b"".join(
+            (unsigned, encode_entry(f"ed25519:{fingerprint(private.public_key())}:{signature.hex()}"))
+        )
 
-    return signed
+    return sign_content
 
 
-def _private_key(path: Path, password: str | None) -> "Ed25519PrivateKey":
+def _read_private_key(path: Path, password: str | None) -> "Ed25519PrivateKey":
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
@@ -53,11 +55,11 @@ def _private_key(path: Path, password: str | None) -> "Ed25519PrivateKey":
     if encrypted and password is None:
         raise UsageError(f"the key in `{path}` is encrypted", hint=f"give its password in {PASSWORD}")
     try:
-        found = load_pem_private_key(text, password.encode() if encrypted and password else None)
+        loaded = load_pem_private_key(text, password.encode() if encrypted and password else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        found = None
-    if not isinstance(found, Ed25519PrivateKey):
-        # Nothing of the error is passed on: what a parser says of a key may quote it.
-        wrong = "or its password is wrong" if encrypted else _MAKE
-        raise UsageError(f"`{path}` holds no Ed25519 private key in PEM that can be read", hint=wrong)
-    return found
+        loaded = None
+    if not isinstance(loaded, Ed25519PrivateKey):
+        # The error's text is left out: a parser may quote the key in it.
+        advice = "or its password is wrong" if encrypted else _MAKE
+        raise UsageError(f"`{path}` holds no Ed25519 private key in PEM that can be read", hint=advice)
+    return loaded

@@ -1,4 +1,4 @@
-"""Triton's `config.pbtxt` for a converted model: what its ONNX Runtime backend otherwise has to guess.
+"""Triton's `config.pbtxt` for a converted model: facts that its ONNX Runtime backend otherwise guesses.
 
 Source: Triton Inference Server, Model Configuration,
 https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/user_guide/model_configuration.html
@@ -27,40 +27,40 @@ _TYPES: Mapping[str, str] = {
 }
 
 
-def config_pbtxt(manifest: Manifest) -> str:
-    """The configuration of a model whose name is that of its folder, `model.onnx` in the folder `1` below.
+def render_config(manifest: Manifest) -> str:
+    """The text of `config.pbtxt`, for a model that is named after its folder, with the file `1/model.onnx`.
 
-    Triton joins requests into batches where every input and output begins with one and the same free size,
-    up to the largest batch that parity was judged on; else it passes each on as it comes.
+    Triton joins requests into batches if every input and output begins with the same free size, up to the
+    largest batch that parity was judged on; otherwise it passes on each request alone.
     """
-    batch = _largest_batch(manifest)
+    batch = _find_largest_batch(manifest)
     lines = ['backend: "onnxruntime"', f"max_batch_size: {batch}"]
     if batch:
         lines.append("dynamic_batching { }")
-    lines += [_tensor("input", one, batch) for one in manifest.inputs]
-    lines += [_tensor("output", one, batch) for one in manifest.outputs]
+    lines += [_render_tensor("input", tensor, batch) for tensor in manifest.inputs]
+    lines += [_render_tensor("output", tensor, batch) for tensor in manifest.outputs]
     return "\n".join(lines) + "\n"
 
 
-def _largest_batch(manifest: Manifest) -> int:
-    """0 where the model takes no batches of any size."""
+def _find_largest_batch(manifest: Manifest) -> int:
+    """0 where the model's batch size is not free."""
     tensors = (*manifest.inputs, *manifest.outputs)
-    first = {one.shape[0] if one.shape else None for one in tensors}
-    if len(first) != 1 or not isinstance(first.pop(), str):
+    first_sizes = {tensor.shape[0] if tensor.shape else None for tensor in tensors}
+    if len(first_sizes) != 1 or not isinstance(first_sizes.pop(), str):
         return 0
-    return max(one.samples for one in manifest.parity.sets)
+    return max(record.samples for record in manifest.parity.sets)
 
 
-def _tensor(kind: str, tensor: TensorRecord, batch: int) -> str:
-    written = _TYPES.get(tensor.dtype)
-    if written is None:
+def _render_tensor(kind: str, tensor: TensorRecord, batch: int) -> str:
+    data_type = _TYPES.get(tensor.dtype)
+    if data_type is None:
         raise UsageError(f"{kind} `{tensor.name}` has type {tensor.dtype}, which Triton has no name for")
     shape = tensor.shape[1:] if batch else tensor.shape
-    # A tensor of no axes, or of the batch alone, is one of a single number to Triton, and taken back here.
-    dims = _sizes(shape) if shape else "[ 1 ]\n    reshape: { shape: [ ] }"
+    # A tensor without axes, or with the batch alone, has one number for Triton; `reshape` undoes that.
+    dims = _render_sizes(shape) if shape else "[ 1 ]\n    reshape: { shape: [ ] }"
     name = json.dumps(tensor.name, ensure_ascii=False)
-    return f"{kind} [\n  {{\n    name: {name}\n    data_type: {written}\n    dims: {dims}\n  }}\n]"
+    return f"{kind} [\n  {{\n    name: {name}\n    data_type: {data_type}\n    dims: {dims}\n  }}\n]"
 
 
-def _sizes(shape: Sequence[int | str]) -> str:
+def _render_sizes(shape: Sequence[int | str]) -> str:
     return f"[ {', '.join(str(size) if isinstance(size, int) else '-1' for size in shape)} ]"

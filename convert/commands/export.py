@@ -1,4 +1,4 @@
-"""`adaptact-export`: arguments in, exit status out."""
+"""`adaptact-export`: a trained model as an ONNX file, with proof of parity."""
 
 import os
 from dataclasses import asdict
@@ -6,26 +6,26 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
+from adaptact.console import messages, results, table
+from adaptact.errors import OutputError
+from adaptact.files import write_text
+from adaptact.memory import release_large_blocks
+from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.output import print_json
+from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
-from convert.commands import options
-from convert.commands.console import console, print_json, print_rounding, table
-from convert.commands.ending import run
-from convert.commands.environment import prepare
+from convert.commands.entry_point import prepare, run
 from convert.commands.options import (
     AllowPickle,
-    AsJson,
     Batch,
-    Bits,
     Calibration,
-    Factory,
-    FactoryKwargs,
     Inputs,
     MaxAccuracyDrop,
     MaxError,
     MinAgreement,
     NoTuneCache,
+    PrecisionOption,
     Provider,
     Report,
     Samples,
@@ -33,12 +33,14 @@ from convert.commands.options import (
     Tolerances,
     Tune,
     TuneSeconds,
+    parse_tolerances,
+    parse_tuning,
+    require_separate,
 )
-from convert.commands.progress import Progress
-from convert.commands.sidecar_files import require_beside, write_text
+from convert.commands.printing import print_line, print_rounding
 from convert.errors import DestinationError
 from convert.manifest.manifest import Manifest
-from convert.precision.budgets import Asked
+from convert.precision.budgets import BudgetOptions
 from convert.sources.opset import DEFAULT_OPSET, OPSETS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -67,7 +69,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     batch: Batch = None,
     tune_seconds: TuneSeconds = None,
     no_tune_cache: NoTuneCache = False,
-    precision: Bits = "fp32",
+    precision: PrecisionOption = "fp32",
     calibration: Calibration = None,
     max_error: MaxError = None,
     min_agreement: MinAgreement = None,
@@ -89,86 +91,84 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     prepare(factory, allow_pickle)
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from convert.artefact.signing import PASSWORD  # noqa: PLC0415
-    from convert.commands.environment import give_back  # noqa: PLC0415
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
     from convert.pipeline import convert  # noqa: PLC0415
 
-    require_beside([source, destination], report, triton)
-    tuning = options.tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
-    progress = Progress(Console(stderr=True, quiet=as_json), tuning.seconds if tuning is not None else 0.0)
+    require_separate([source, destination], report, triton)
+    tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
+    limits = {"tune": tuning.seconds} if tuning is not None else None
+    with StageLines(messages(quiet=as_json), limits) as progress:
 
-    def started(stage: str) -> None:
-        progress.started(stage)
-        if stage == "fold":  # the model has run: from here on large blocks are weights, copied stage by stage
-            give_back()
+        def on_stage(stage: str) -> None:
+            progress.on_stage(stage)
+            if stage == "fold":  # the model has run: from here on large blocks are copies of weights
+                release_large_blocks()
 
-    try:
         manifest = convert(
             source,
             destination,
             factory=factory,
-            factory_kwargs=options.json_object(factory_kwargs),
+            factory_kwargs=parse_json_object(factory_kwargs, "--factory-kwargs"),
             inputs=[parse_input(text) for text in inputs or []],
             samples=samples,
             allow_pickle=allow_pickle,
             external_data=external_data,
             opset=opset,
-            tolerances=options.tolerances(tolerance),
+            tolerances=parse_tolerances(tolerance),
             provider=provider,
             tuning=tuning,
             precision=precision,
             calibration=calibration,
-            budgets=Asked(max_error, min_agreement, max_accuracy_drop),
+            budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
             sign=sign,
             password=os.environ.get(PASSWORD),
-            started=started,
-            told=progress.told,
+            on_stage=on_stage,
+            on_progress=progress.on_progress,
         )
-    finally:
-        progress.finished()
     try:
-        _write_beside(manifest, destination, report, triton)
+        _write_extra_files(manifest, destination, report, triton)
         if as_json:
-            print_json(summary(manifest, destination))
+            print_json(summarise(manifest, destination))
         else:
             _print(manifest, destination)
-    except DestinationError as error:
-        raise DestinationError(str(error), hint=f"`{destination}` itself is written") from error
+    except (DestinationError, OutputError) as error:
+        hints = filter(None, (error.hint, f"`{destination}` itself is written"))
+        raise OutputError(str(error), hint="; ".join(hints)) from error
 
 
-def _write_beside(manifest: Manifest, file: Path, report: Path | None, triton: Path | None) -> None:
-    from convert.artefact.triton import config_pbtxt  # noqa: PLC0415
-    from convert.evidence import report as page  # noqa: PLC0415  # it loads torch
-    from convert.evidence.inspection import inspect  # noqa: PLC0415
+def _write_extra_files(manifest: Manifest, file: Path, report: Path | None, triton: Path | None) -> None:
+    from convert.artefact.triton import render_config  # noqa: PLC0415
+    from convert.evidence.inspection import read_onnx_file  # noqa: PLC0415
+    from convert.evidence.report import render_report  # noqa: PLC0415  # it loads torch
 
     if report is not None:
-        write_text(report, page.report(inspect(file)))
+        write_text(report, render_report(read_onnx_file(file)))
     if triton is not None:
-        write_text(triton, config_pbtxt(manifest))
+        write_text(triton, render_config(manifest))
 
 
-def summary(manifest: Manifest, destination: Path) -> dict[str, Any]:
-    """What `--json` prints: the manifest without the curves and learned values."""
+def summarise(manifest: Manifest, destination: Path) -> dict[str, Any]:
+    """The result that `--json` prints: the manifest without the curves and learned values."""
     content = asdict(manifest)
-    content["activations"] = [{"layer": one.layer, "kind": one.kind} for one in manifest.activations]
+    content["activations"] = [{"layer": record.layer, "kind": record.kind} for record in manifest.activations]
     return {"file": str(destination), "bytes": destination.stat().st_size, **content}
 
 
 def _print(manifest: Manifest, destination: Path) -> None:
-    from convert.evidence.tables import PARITY, parity_rows, tuned  # noqa: PLC0415  # it loads torch
+    from convert.evidence.tables import describe_tuning, tabulate_parity  # noqa: PLC0415  # it loads torch
 
-    of = "" if manifest.rounding is None else " before it was rounded"
-    with console() as shown:
-        shown.print(f"{destination}: {destination.stat().st_size} bytes, parity{of} passed")
-        shown.print(table(PARITY, parity_rows(manifest.parity.outputs)))
+    stage = "" if manifest.rounding is None else " before it was rounded"
+    with results() as console:
+        print_line(console, f"{destination}: {destination.stat().st_size} bytes, parity{stage} passed")
+        console.print(table(*tabulate_parity(manifest.parity.outputs)))
         if manifest.rounding is not None:
-            print_rounding(shown, manifest.precision, manifest.rounding)
+            print_rounding(console, manifest.precision, manifest.rounding)
         for record in manifest.fired:
-            shown.print(f"{record.rule} x {record.times}")
+            print_line(console, f"{record.rule} x {record.times}")
         if manifest.tuning is not None:
-            shown.print(f"tuned: {tuned(manifest.tuning)}")
+            print_line(console, f"tuned: {describe_tuning(manifest.tuning)}")
 
 
 def main() -> None:
-    """Run the command and end the process with its exit status; an error is one line, and a hint below."""
+    """Run the command and end the process with its exit code; an error is one line, and a hint below."""
     run(app)

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.console import console, print_json, print_rounding, table
-from convert.commands.ending import run
-from convert.commands.sidecar_files import require_beside, write_text
+from adaptact.console import print_written, results, table
+from adaptact.files import write_text
+from adaptact.output import print_json
+from convert.commands.entry_point import run
+from convert.commands.options import require_separate
+from convert.commands.printing import print_line, print_rounding
 from convert.errors import SourceError
-from convert.manifest.signature import signer
+from convert.manifest.manifest import Manifest
+from convert.manifest.signature import read_signer
 
 if TYPE_CHECKING:
-    from convert.evidence.inspection import Inspected
+    from convert.evidence.inspection import OnnxFile
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,7 +27,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact-inspect model.pt --help")
 def inspect(
     source: Annotated[Path, typer.Argument(help="An ONNX file.")],
-    html: Annotated[Path | None, typer.Option(dir_okay=False, help="File for the report, as a page.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="File for the render_report, as a page.")
+    ] = None,
     graph: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for a picture of the graph: .svg, .png or .pdf.")
     ] = None,
@@ -34,20 +40,19 @@ def inspect(
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
     file = _read(source)
-    require_beside([source], html, graph)
+    require_separate([source], html, graph)
     _write(file, html, graph)
     if as_json:
-        print_json(record(file))
+        print_json(summarise(file))
     else:
-        with console() as shown:
-            _print(file, shown)
+        _print(file)
     for path in filter(None, (html, graph)):
-        Console(stderr=True).print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
+        print_written(path)
 
 
-def _read(source: Path) -> "Inspected":
+def _read(source: Path) -> "OnnxFile":
     try:
-        from convert.evidence.inspection import inspect as read  # noqa: PLC0415  # --help need not wait for onnx
+        from convert.evidence.inspection import read_onnx_file as read  # noqa: PLC0415  # --help need not wait for onnx
     except ModuleNotFoundError as error:
         raise SourceError(
             f"reading an ONNX file needs `{error.name}`, which is not installed",
@@ -56,63 +61,63 @@ def _read(source: Path) -> "Inspected":
     return read(source)
 
 
-def record(file: "Inspected") -> dict[str, Any]:
-    """What `--json` prints."""
+def summarise(file: "OnnxFile") -> dict[str, Any]:
+    """The result that `--json` prints."""
     return {
         "file": file.name,
         "bytes": len(file.content),
         "digest": file.digest,
-        "signed_by_unchecked": signer(file.content),
+        "signed_by_unchecked": read_signer(file.content),
         "operators": dict(file.operators),
         "weights": file.numbers,
         "manifest": None if file.manifest is None else asdict(file.manifest),
     }
 
 
-def _write(file: "Inspected", html: Path | None, graph: Path | None) -> None:
-    from convert.evidence.graph_picture import write_graph  # noqa: PLC0415  # it loads torch
-    from convert.evidence.report import report  # noqa: PLC0415
+def _write(file: "OnnxFile", html: Path | None, graph: Path | None) -> None:
+    from convert.evidence.graph_picture import write_picture  # noqa: PLC0415  # it loads torch
+    from convert.evidence.report import render_report  # noqa: PLC0415
 
     if graph is not None:
-        write_graph(file.graph, graph)
+        write_picture(file.graph, graph)
     if html is not None:
-        write_text(html, report(file))
+        write_text(html, render_report(file))
 
 
-def _print(file: "Inspected", shown: Console) -> None:
+def _print(file: "OnnxFile") -> None:
+    with results() as console:
+        console.print(table(("what", "value"), list(file.list_facts().items())))
+        if file.manifest is None:
+            print_line(console, "no manifest: adaptact did not write this file")
+        else:
+            _print_manifest(file.manifest, console)
+
+
+def _print_manifest(manifest: Manifest, console: Console) -> None:
     from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
-    shown.print(table(("what", "value"), list(file.facts().items())))
-    manifest = file.manifest
-    if manifest is None:
-        shown.print("no manifest: adaptact did not write this file")
-        return
     parts = [
-        (tables.TENSORS, tables.tensor_rows(manifest)),
-        (tables.ACTIVATIONS, tables.activation_rows(manifest.activations)),
-        (tables.FIRED, tables.fired_rows(manifest)),
-        (tables.DROPPED, tables.dropped_rows(manifest)),
-        (tables.DECLINED, tables.declined_rows(manifest)),
-        (tables.PARITY, tables.parity_rows(manifest.parity.outputs)),
-        (tables.SETS, tables.set_rows(manifest.parity.sets)),
+        tables.tabulate_tensors(manifest),
+        tables.tabulate_activations(manifest.activations),
+        tables.tabulate_fired(manifest),
+        tables.tabulate_dropped(manifest),
+        tables.tabulate_declined(manifest),
+        tables.tabulate_parity(manifest.parity.outputs),
+        tables.tabulate_sets(manifest.parity.sets),
     ]
     if manifest.rounding is not None:
-        print_rounding(shown, manifest.precision, manifest.rounding)
+        print_rounding(console, manifest.precision, manifest.rounding)
     if manifest.tuning is not None:
-        parts += [
-            (tables.SPEEDS, tables.speed_rows(manifest.tuning)),
-            (tables.CHOSEN, tables.chosen_rows(manifest.tuning)),
-            (tables.TRIALS, tables.trial_rows(manifest.tuning)),
-        ]
+        parts += tables.tabulate_tuning(manifest.tuning)
     for header, rows in parts:
         if rows:
-            shown.print(table(header, rows))
+            console.print(table(header, rows))
     if manifest.tuning is not None:
-        shown.print(f"tuned for {tables.tuned(manifest.tuning)}")
+        print_line(console, f"tuned for {tables.describe_tuning(manifest.tuning)}")
 
 
 def main() -> None:
-    """Run the command that knows the file, and end the process with its exit status."""
+    """Run the command that knows the file, and end the process with its exit code."""
     if any(word.endswith(".onnx") for word in sys.argv[1:]):
         run(app)
         return

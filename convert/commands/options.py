@@ -1,21 +1,18 @@
-"""The options that several commands have, said once, and what is made of their words."""
+"""The options that several commands share: their declarations, and how their text is read."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from convert.errors import UsageError
-from convert.parity.tolerance import tolerance_of
+from convert.parity.tolerance import parse_tolerance
 from convert.precision.budgets import Precision
 
 if TYPE_CHECKING:
-    from convert.tuning.tune import Tuning
+    from convert.tuning.tune import TuningOptions
 
-Factory = Annotated[str | None, typer.Option(help="The code that builds the model: package.module:callable.")]
-FactoryKwargs = Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(
@@ -35,7 +32,6 @@ Provider = Annotated[str, typer.Option(help="What ONNX Runtime runs the file on:
 Report = Annotated[
     Path | None, typer.Option(dir_okay=False, help="File for a report on what was found, as a page.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")]
 
 Tune = Annotated[
     bool, typer.Option("--tune", help="Time the exact forms of each layer on this machine, take the fastest.")
@@ -50,7 +46,7 @@ NoTuneCache = Annotated[
     bool, typer.Option("--no-tune-cache", help="Tune anew, and do not keep what was found for next time.")
 ]
 
-Bits = Annotated[
+PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Of the file's numbers: fp32, fp16 for a GPU, or int8.")
 ]
 Calibration = Annotated[
@@ -70,58 +66,61 @@ MaxAccuracyDrop = Annotated[
 ]
 
 
-def json_object(text: str | None) -> dict[str, Any] | None:
-    """What `--factory-kwargs` holds. Raises UsageError where it is no JSON object."""
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"`--factory-kwargs` is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"`--factory-kwargs` is a `{type(found).__name__}`, expected a JSON object")
-    return found
+def require_separate(files: Sequence[Path], *extra_files: Path | None) -> None:
+    """Raises UsageError where an extra file would replace another one.
+
+    Raises DestinationError where an extra file cannot be written.
+    """
+    from convert.artefact.file import require_writable  # noqa: PLC0415  # it loads onnx
+
+    taken = [file.resolve() for file in files]
+    for path in extra_files:
+        if path is not None:
+            if path.resolve() in taken:
+                raise UsageError(f"`{path}` is named for two things; write them to files of their own")
+            taken.append(path.resolve())
+            require_writable(path)
 
 
-def tolerances(texts: Sequence[str] | None) -> dict[str, float]:
-    """What `--tolerance` allows, by output. Raises UsageError where one is no share, or named twice."""
-    pairs = [tolerance_of(text) for text in texts or []]
+def parse_tolerances(texts: Sequence[str] | None) -> dict[str, float]:
+    """The share that `--tolerance` allows each output. Raises UsageError for a wrong or repeated one."""
+    pairs = [parse_tolerance(text) for text in texts or []]
     names = [name for name, _ in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"`--tolerance` names output `{twice}` twice")
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UsageError(f"`--tolerance` names output `{repeated}` twice")
     return dict(pairs)
 
 
-def tuning(
-    wanted: bool,
+def parse_tuning(
+    tune: bool,
     provider: str,
     threads: int | None,
     batch: str | None,
     seconds: float | None,
     *,
     cached: bool,
-) -> "Tuning | None":
-    """What is to be tuned for; None where nothing is. Raises UsageError where that cannot be meant."""
-    given = {"--threads": threads, "--batch": batch, "--tune-seconds": seconds}
-    given["--no-tune-cache"] = None if cached else True
-    if not wanted:
-        idle = [name for name, value in given.items() if value is not None]
+) -> "TuningOptions | None":
+    """What to tune for; None without `--tune`. Raises UsageError where the options contradict each other."""
+    named = {"--threads": threads, "--batch": batch, "--tune-seconds": seconds}
+    named["--no-tune-cache"] = None if cached else True
+    if not tune:
+        idle = [option for option, value in named.items() if value is not None]
         if idle:
             raise UsageError(f"`{idle[0]}` says how to tune, and nothing is tuned", hint="add --tune")
         return None
-    from convert.tuning.tune import SECONDS, Tuning  # noqa: PLC0415  # it loads torch
+    from convert.tuning.tune import SECONDS, TuningOptions  # noqa: PLC0415  # it loads torch
 
-    return Tuning(
+    return TuningOptions(
         provider=provider,
         threads=1 if threads is None else threads,
-        batches=() if batch is None else _sizes(batch),
+        batches=() if batch is None else _parse_batches(batch),
         seconds=SECONDS if seconds is None else seconds,
         cached=cached,
     )
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def _parse_batches(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 8 for part in parts):
         raise UsageError(f"`--batch` is `{text[:100]}`, expected numbers such as `1,16`")

@@ -1,5 +1,6 @@
-"""`adaptact-verify`: a file against its model and its signature; arguments in, exit status out."""
+"""`adaptact-verify`: an ONNX file against its model and its signature."""
 
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from convert.commands.console import console, print_json, print_rounding, table
-from convert.commands.ending import PARITY_FAILED, print_error, run
-from convert.commands.environment import prepare
+from adaptact.console import messages, print_error, results, table
+from adaptact.exit_codes import PARITY_FAILED
+from adaptact.files import write_text
+from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.output import print_json
+from adaptact.progress import StageLines
+from convert.commands.entry_point import prepare, run
 from convert.commands.options import (
     AllowPickle,
-    AsJson,
-    Factory,
-    FactoryKwargs,
     Inputs,
     MaxAccuracyDrop,
     MaxError,
@@ -24,18 +26,17 @@ from convert.commands.options import (
     Report,
     Samples,
     Tolerances,
-    json_object,
-    tolerances,
+    parse_tolerances,
+    require_separate,
 )
-from convert.commands.progress import Progress
-from convert.commands.sidecar_files import require_beside, write_text
+from convert.commands.printing import print_line, print_rounding
 from convert.errors import SourceError, UsageError
 from convert.manifest import signature
-from convert.precision.budgets import Asked
+from convert.precision.budgets import BudgetOptions
 
 if TYPE_CHECKING:
-    from convert.evidence.inspection import Inspected
-    from convert.recheck import Rechecked, Request
+    from convert.evidence.inspection import OnnxFile
+    from convert.recheck import RecheckOptions, RecheckResult
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -68,45 +69,42 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
     prepare(factory, allow_pickle)
-    model, file = _pair(files, public_key)
-    require_beside(files, report)
+    model, path = _split_files(files, public_key)
+    require_separate(files, report)
     from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
-    from convert.recheck import Request  # noqa: PLC0415
+    from convert.recheck import RecheckOptions  # noqa: PLC0415
 
-    request = Request(
+    options = RecheckOptions(
         factory=factory,
-        factory_kwargs=json_object(factory_kwargs),
+        factory_kwargs=parse_json_object(factory_kwargs, "--factory-kwargs"),
         inputs=[parse_input(text) for text in inputs or []],
         samples=samples,
-        tolerances=tolerances(tolerance),
+        tolerances=parse_tolerances(tolerance),
         provider=provider,
-        budgets=Asked(max_error, min_agreement, max_accuracy_drop),
+        budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
         allow_pickle=allow_pickle,
     )
-    if model is None and request != Request(inputs=[], tolerances={}):
+    if model is None and options != RecheckOptions(inputs=[], tolerances={}):
         raise UsageError(
             "an option says how to compare the file, and there is no model to compare it with",
             hint="name the model before the file, or leave the option out",
         )
-    inspected = _inspected(file, model)
-    require_data(inspected)
-    signed = None if public_key is None else signature.verify(inspected.content, public_key)
-    rechecked = None
-    if model is not None:
-        rechecked = _rechecked(model, inspected, request, Console(stderr=True, quiet=as_json))
+    file = _read(path, model)
+    require_data(file)
+    signer = None if public_key is None else signature.verify(file.content, public_key)
+    result = None if model is None else _recheck(model, file, options, messages(quiet=as_json))
     if report is not None:
-        write_text(report, _page(inspected, rechecked))
+        write_text(report, _render(file, result))
     if as_json:
-        print_json(record(inspected, signed, rechecked))
+        print_json(summarise(file, signer, result))
     else:
-        with console() as shown:
-            _print(inspected, signed, rechecked, shown)
-    if rechecked is not None and rechecked.failure is not None:
+        _print(file, signer, result)
+    if result is not None and result.failure is not None:
         sys.exit(PARITY_FAILED)
 
 
-def _pair(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path]:
+def _split_files(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path]:
     """The model, where one was named, and the file."""
     if len(files) > 2:
         raise UsageError(f"{len(files)} files were named, expected a model and the ONNX file made from it")
@@ -118,85 +116,84 @@ def _pair(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path
     return (files[0] if len(files) == 2 else None), files[-1]
 
 
-def _inspected(file: Path, model: Path | None) -> "Inspected":
-    from convert.evidence.inspection import inspect  # noqa: PLC0415
+def _read(path: Path, model: Path | None) -> "OnnxFile":
+    from convert.evidence.inspection import read_onnx_file  # noqa: PLC0415
 
     try:
-        return inspect(file)
+        return read_onnx_file(path)
     except SourceError as error:
         if model is None or model.suffix != ".onnx":
             raise
-        raise SourceError(str(error), hint=f"name the model first: {file} {model}") from error
+        raise SourceError(str(error), hint=f"name the model first: {path} {model}") from error
 
 
-def _rechecked(model: Path, file: "Inspected", request: "Request", errors: Console) -> "Rechecked":
+def _recheck(model: Path, file: "OnnxFile", options: "RecheckOptions", console: Console) -> "RecheckResult":
     from convert.recheck import recheck  # noqa: PLC0415
 
-    progress = Progress(errors)
-    try:
-        return recheck(model, file, request, progress.started)
-    finally:
-        progress.finished()
+    with StageLines(console) as progress:
+        return recheck(model, file, options, progress.on_stage)
 
 
-def _page(file: "Inspected", rechecked: "Rechecked | None") -> str:
-    from convert.evidence.collect import measured  # noqa: PLC0415
-    from convert.evidence.report import report  # noqa: PLC0415
+def _render(file: "OnnxFile", result: "RecheckResult | None") -> str:
+    from convert.evidence.collect import record_parity  # noqa: PLC0415
+    from convert.evidence.report import render_report  # noqa: PLC0415
 
-    if rechecked is None:
-        return report(file)
-    anew = None if rechecked.parity is None else measured(rechecked.parity)
-    return report(file, anew, None if rechecked.gate is None else rechecked.gate.record)
+    if result is None:
+        return render_report(file)
+    parity = None if result.parity is None else record_parity(result.parity)
+    return render_report(file, parity, None if result.gate is None else result.gate.record)
 
 
-def record(file: "Inspected", signed: str | None, rechecked: "Rechecked | None") -> dict[str, Any]:
-    """What `--json` prints; a number that is not finite, for which JSON has no word, is null."""
-    from convert.evidence.collect import measured  # noqa: PLC0415
+def summarise(file: "OnnxFile", signer: str | None, result: "RecheckResult | None") -> dict[str, Any]:
+    """The result that `--json` prints; a number that is not finite, for which JSON has no word, is null."""
+    from convert.evidence.collect import record_parity  # noqa: PLC0415
 
-    said: dict[str, Any] = {"file": file.name, "digest": file.digest, "signed_by": signed}
-    if rechecked is not None:
-        said |= {
-            "passed": rechecked.failure is None,
-            "failure": rechecked.failure,
-            "culprit": rechecked.culprit,
-            "same_source": rechecked.same_source,
-            "parity": None if rechecked.parity is None else asdict(measured(rechecked.parity)),
-            "gate": None if rechecked.gate is None else asdict(rechecked.gate.record),
+    summary: dict[str, Any] = {"file": file.name, "digest": file.digest, "signed_by": signer}
+    if result is not None:
+        summary |= {
+            "passed": result.failure is None,
+            "failure": result.failure,
+            "culprit": result.culprit,
+            "same_source": result.same_source,
+            "parity": None if result.parity is None else asdict(record_parity(result.parity)),
+            "gate": None if result.gate is None else asdict(result.gate.record),
         }
-    return {name: _finite(value) for name, value in said.items()}
+    return {name: _nullify(value) for name, value in summary.items()}
 
 
-def _finite(value: Any) -> Any:  # Any: JSON of any shape
+def _nullify(value: Any) -> Any:  # Any: JSON of any shape
+    """The value with None for every number that is not finite."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _nullify(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and value - value != 0 else value
+        return [_nullify(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(file: "Inspected", signed: str | None, rechecked: "Rechecked | None", shown: Console) -> None:
-    from convert.evidence.collect import measured  # noqa: PLC0415
-    from convert.evidence.tables import PARITY, SETS, parity_rows, set_rows  # noqa: PLC0415
+def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None") -> None:
+    from convert.evidence.collect import record_parity  # noqa: PLC0415
+    from convert.evidence.tables import tabulate_parity, tabulate_sets  # noqa: PLC0415
 
-    if signed is not None:
-        shown.print(f"{file.name}: signed by key {signed}")
-    if rechecked is None:
-        return
-    verdict = "passed" if rechecked.failure is None else "FAILED"
-    if rechecked.gate is not None:
-        shown.print(f"{file.name}: judged by its own gate, not by parity")
-        print_rounding(shown, rechecked.gate.precision, rechecked.gate.record, verdict)
-    if rechecked.parity is not None:
-        found = measured(rechecked.parity)
-        shown.print(f"{file.name}: parity {verdict}; {found.criterion}")
-        shown.print(table(PARITY, parity_rows(found.outputs)))
-        shown.print(table(SETS, set_rows(found.sets)))
-    if rechecked.same_source is False:
-        shown.print("note: the file was made from another model file than this one")
-    if rechecked.failure is not None:
-        print_error(rechecked.failure, rechecked.culprit)
+    with results() as console:
+        if signer is not None:
+            print_line(console, f"{file.name}: signed by key {signer}")
+        if result is None:
+            return
+        verdict = "passed" if result.failure is None else "FAILED"
+        if result.gate is not None:
+            print_line(console, f"{file.name}: judged by its own gate, not by parity")
+            print_rounding(console, result.gate.precision, result.gate.record, verdict)
+        if result.parity is not None:
+            parity = record_parity(result.parity)
+            print_line(console, f"{file.name}: parity {verdict}; {parity.criterion}")
+            console.print(table(*tabulate_parity(parity.outputs)))
+            console.print(table(*tabulate_sets(parity.sets)))
+        if result.same_source is False:
+            print_line(console, "note: the file was made from another model file than this one")
+    if result.failure is not None:
+        print_error(result.failure, result.culprit)
 
 
 def main() -> None:
-    """Run the command and end the process with its exit status; an error is one line, and a hint below."""
+    """Run the command and end the process with its exit code; an error is one line, and a hint below."""
     run(app)

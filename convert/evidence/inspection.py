@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, and what it holds; nothing in it is run."""
+"""An ONNX file, read for inspection: its graph and manifest; nothing in it is run."""
 
 import hashlib
 from collections import Counter
@@ -13,44 +13,15 @@ from google.protobuf.message import DecodeError
 from convert.errors import SourceError
 from convert.manifest import signature
 from convert.manifest.decode import ManifestError
-from convert.manifest.manifest import KEY, ActivationRecord, Manifest
+from convert.manifest.manifest import MANIFEST_KEY, ActivationRecord, Manifest
 from convert.sources.bounds import require_small_tensors
-
-
-def require_consistent(manifest: Manifest) -> None:
-    """Raises ManifestError where a curve has no value for a point, or a share is one of nothing."""
-    for one in manifest.activations:
-        _require_drawable(one)
-    for output in manifest.parity.outputs:
-        if output.top1 is not None and output.top1.samples < 1:
-            raise ManifestError(f"the manifest has an agreement of output `{output.name}` on no samples")
-    accuracy = None if manifest.rounding is None else manifest.rounding.accuracy
-    if accuracy is not None and accuracy.samples < 1:
-        raise ManifestError(f"the manifest has an accuracy of output `{accuracy.output}` on no samples")
-
-
-def _require_drawable(one: ActivationRecord) -> None:
-    points = len(one.curve.points)
-    curves = (one.curve.values,) if one.start is None else (one.curve.values, one.start.curve)
-    if not all(_rows(rows, points) for rows in curves):
-        raise ManifestError(f"the manifest's curves of layer `{one.layer}` do not fit their {points} points")
-    values = (one.values,) if one.start is None else (one.values, one.start.values)
-    if not all(numbers for learned in values for numbers in learned.values()):
-        raise ManifestError(f"the manifest has a learned value of layer `{one.layer}` without numbers")
-    if one.reach is not None and not (one.reach.shares and one.reach.low < one.reach.high):
-        raise ManifestError(f"the manifest's histogram of layer `{one.layer}` has no bins")
-
-
-def _rows(rows: Sequence[Sequence[float]], points: int) -> bool:
-    return bool(rows) and points > 0 and all(len(row) == points for row in rows)
-
 
 LARGEST = 2**31  # bytes: protobuf reads no more
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
-    """One ONNX file, read; its external data, where it has any, are not."""
+class OnnxFile:
+    """An ONNX file without its external data."""
 
     path: Path
     content: bytes
@@ -60,7 +31,7 @@ class Inspected:
 
     @property
     def name(self) -> str:
-        """The file's, without its folders."""
+        """The file's name without its folders."""
         return self.path.name
 
     @property
@@ -70,33 +41,33 @@ class Inspected:
 
     @property
     def operators(self) -> Mapping[str, int]:
-        """How often each operator stands in the graph, the most frequent first."""
-        found = Counter(_operator(node) for node in self.graph.graph.all_nodes())
-        return dict(sorted(found.items(), key=lambda entry: (-entry[1], entry[0])))
+        """The count of each operator in the graph, the most frequent first."""
+        counts = Counter(_name_operator(node) for node in self.graph.graph.all_nodes())
+        return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))
 
     @property
     def numbers(self) -> int:
-        """The weights and constants in the file."""
+        """The count of numbers in weights and constants in the file."""
         return sum(
             value.const_value.size
             for value in self.graph.graph.initializers.values()
             if value.const_value is not None
         )
 
-    def facts(self) -> dict[str, str]:
-        """What the file is, by name."""
+    def list_facts(self) -> dict[str, str]:
+        """The facts of the file by name, for people."""
         graph = self.graph
         opsets = graph.opset_imports.items()
         data = None if self.manifest is None else self.manifest.data
-        beside = (
+        data_file = (
             {} if data is None else {"data file": f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
         )
         return {
             "file": self.name,
             "bytes": f"{len(self.content):,}",
             "SHA-256": self.digest,
-            **beside,
-            "signed by key, unchecked": signature.signer(self.content) or "nobody",
+            **data_file,
+            "signed by key, unchecked": signature.read_signer(self.content) or "nobody",
             "written by": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
             "opset": ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),
             "weights and constants": f"{self.numbers:,}",
@@ -104,9 +75,9 @@ class Inspected:
         }
 
 
-def inspect(path: Path) -> Inspected:
-    """The file, read. Raises SourceError where it is no ONNX model, or its manifest is not readable."""
-    content = _content(path)
+def read_onnx_file(path: Path) -> OnnxFile:
+    """The file at `path`. Raises SourceError where it is no ONNX model, or its manifest cannot be read."""
+    content = _read_bytes(path)
     try:
         proto = onnx.load_model_from_string(content)
         require_small_tensors(proto, path)
@@ -115,27 +86,57 @@ def inspect(path: Path) -> Inspected:
         raise SourceError(f"`{path}` is not an ONNX model: {_first_line(error)}") from error
     if not proto.HasField("graph") or not proto.graph.output:
         raise SourceError(f"`{path}` is not an ONNX model: it has no graph with outputs")
-    text = next((entry.value for entry in proto.metadata_props if entry.key == KEY), None)
+    text = next((entry.value for entry in proto.metadata_props if entry.key == MANIFEST_KEY), None)
     try:
         manifest = None if text is None else Manifest.from_json(text)
         if manifest is not None:
             require_consistent(manifest)
     except ManifestError as error:
         raise SourceError(f"`{path}`: {error}") from error
-    return Inspected(path, content, graph, manifest)
+    return OnnxFile(path, content, graph, manifest)
 
 
-def require_data(file: Inspected) -> None:
-    """Raises SignatureError unless all weights beside the file are the ones that it was written with."""
+def require_consistent(manifest: Manifest) -> None:
+    """Raises ManifestError where a curve lacks a value for a point, or a share has no samples."""
+    for record in manifest.activations:
+        _require_drawable(record)
+    for output in manifest.parity.outputs:
+        if output.top1 is not None and output.top1.samples < 1:
+            raise ManifestError(f"the manifest has an agreement of output `{output.name}` on no samples")
+    accuracy = None if manifest.rounding is None else manifest.rounding.accuracy
+    if accuracy is not None and accuracy.samples < 1:
+        raise ManifestError(f"the manifest has an accuracy of output `{accuracy.output}` on no samples")
+
+
+def _require_drawable(record: ActivationRecord) -> None:
+    points = len(record.curve.points)
+    curves = (record.curve.values,) if record.start is None else (record.curve.values, record.start.curve)
+    if not all(_fits(rows, points) for rows in curves):
+        raise ManifestError(
+            f"the manifest's curves of layer `{record.layer}` do not fit their {points} points"
+        )
+    values = (record.values,) if record.start is None else (record.values, record.start.values)
+    if not all(numbers for learned in values for numbers in learned.values()):
+        raise ManifestError(f"the manifest has a learned value of layer `{record.layer}` without numbers")
+    if record.reach is not None and not (record.reach.shares and record.reach.low < record.reach.high):
+        raise ManifestError(f"the manifest's histogram of layer `{record.layer}` has no bins")
+
+
+def _fits(rows: Sequence[Sequence[float]], points: int) -> bool:
+    return bool(rows) and points > 0 and all(len(row) == points for row in rows)
+
+
+def require_data(file: OnnxFile) -> None:
+    """Raises SignatureError unless the weights beside the file are those that it was written with."""
     record = None if file.manifest is None else file.manifest.data
     own = set() if record is None else {Path(record.name).name}
-    named = {name: "" for name in _beside(file.graph)}
-    digests = named | {name: _digest(file.path.parent / name) for name in own}
+    named = {name: "" for name in _find_data_files(file.graph)}
+    digests = named | {name: _hash_file(file.path.parent / name) for name in own}
     signature.require_data(record, digests, f"`{file.name}`")
 
 
-def _digest(path: Path) -> str:
-    """SHA-256 of a file of weights. Raises SourceError where there is none, or a link, a pipe or a device."""
+def _hash_file(path: Path) -> str:
+    """The SHA-256 of a file of weights. Raises SourceError for a missing file, a link, a pipe or a device."""
     try:
         if path.is_symlink() or not path.is_file():
             raise SourceError(f"there is no file `{path}`, which holds the model's weights")
@@ -145,8 +146,8 @@ def _digest(path: Path) -> str:
         raise SourceError(f"cannot read the weights in `{path}`: {error.strerror or error}") from error
 
 
-def _beside(model: ir.Model) -> set[str]:
-    """The files that the model's tensors lie in, besides its own."""
+def _find_data_files(model: ir.Model) -> set[str]:
+    """The other files that hold the model's tensors."""
     tensors = [value.const_value for graph in model.graphs() for value in graph.initializers.values()]
     tensors += [
         attribute.value
@@ -157,7 +158,7 @@ def _beside(model: ir.Model) -> set[str]:
     return {str(tensor.location) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise SourceError(f"`{path}` is not an ONNX model: it is a folder, a pipe or a device")
@@ -168,7 +169,7 @@ def _content(path: Path) -> bytes:
         raise SourceError(f"cannot read `{path}`: {error.strerror or error}") from error
 
 
-def _operator(node: ir.Node) -> str:
+def _name_operator(node: ir.Node) -> str:
     return f"{node.domain}.{node.op_type}" if node.domain else node.op_type
 
 

@@ -1,4 +1,4 @@
-"""The report of one ONNX file as a page: what it is, how exact, what its activations learned."""
+"""The report of an ONNX file as a page: facts, parity, and the curves of its activations."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,115 +6,68 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptive_act.explain.curves import Drawn, Reached, drawn
-from adaptive_act.page import Part, Picture, Section, Table, Text, page
-from convert.evidence.inspection import Inspected
-from convert.evidence.tables import (
-    ACTIVATIONS,
-    CHOSEN,
-    DECLINED,
-    DROPPED,
-    FIRED,
-    KEPT,
-    LOSSES,
-    PARITY,
-    SETS,
-    SPEEDS,
-    TENSORS,
-    TRIALS,
-    activation_rows,
-    chosen_rows,
-    declined_rows,
-    dropped_rows,
-    fired_rows,
-    kept_rows,
-    kept_within,
-    loss_rows,
-    parity_rows,
-    rounding_words,
-    set_rows,
-    speed_rows,
-    tensor_rows,
-    trial_rows,
-    tuned,
-)
-from convert.manifest.fields import RoundingRecord, TuningRecord
+from adaptact.text import escape_line
+from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
+from adaptive_act.page import Part, Picture, Section, Table, Text, render_html
+from convert.evidence import tables
+from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
+from convert.manifest.records import RoundingRecord, TuningRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def curves_picture(activations: Sequence[ActivationRecord]) -> "Figure":
-    """One panel a layer: its learned curve over its start, and below it the histogram of what reached it."""
-    return drawn([_drawn(one) for one in activations])
-
-
-def _drawn(one: ActivationRecord) -> Drawn:
-    return Drawn(
-        name=one.layer,
-        kind=one.kind,
-        values={name: np.array(numbers) for name, numbers in one.values.items()},
-        points=np.array(one.curve.points),
-        learned=np.array(one.curve.values),
-        start=None if one.start is None else np.array(one.start.curve),
-        reached=None if one.reach is None else _reached(one.reach),
-    )
-
-
-def _reached(reach: ReachRecord) -> Reached:
-    edges = np.linspace(reach.low, reach.high, len(reach.shares) + 1)
-    return Reached(edges, np.array(reach.shares), reach.below_zero)
 
 
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""
 
 
-def report(
-    file: Inspected, rechecked: ParityRecord | None = None, rejudged: RoundingRecord | None = None
+def render_report(
+    file: OnnxFile, new_parity: ParityRecord | None = None, new_rounding: RoundingRecord | None = None
 ) -> str:
     """The page as HTML; equal files give equal text.
 
-    `rechecked` is a comparison made anew, which takes the place of the one that the file carries; `rejudged`
-    is that of a file of fewer bits.
+    `new_parity` is a new comparison, in place of the one that the file carries; `new_rounding` is that of a
+    file of fewer bits.
     """
     manifest = file.manifest
-    sections = [Section("The file", [Table(("what", "value"), list(file.facts().items()))])]
-    parity = rechecked or (manifest.parity if manifest else None)
+    sections = [Section("The file", [Table(("what", "value"), list(file.list_facts().items()))])]
+    parity = new_parity or (manifest.parity if manifest else None)
     if parity is not None:
-        sections.append(Section("Parity", _parity(parity, anew=rechecked is not None)))
+        sections.append(Section("Parity", _parity_parts(parity, anew=new_parity is not None)))
     if manifest is None:
         sections.append(Section("Evidence", [Text("adaptact did not write this file: it carries none.")]))
     else:
-        sections += _evidence(manifest if rejudged is None else replace(manifest, rounding=rejudged))
-    return page(f"The model in {file.name}", sections)
+        sections += _evidence_sections(
+            manifest if new_rounding is None else replace(manifest, rounding=new_rounding)
+        )
+    return render_html(f"The model in {file.name}", sections)
 
 
-def _evidence(manifest: Manifest) -> list[Section]:
-    sections = [Section("Inputs and outputs", _tensors(manifest))]
+def _evidence_sections(manifest: Manifest) -> list[Section]:
+    sections = [Section("Inputs and outputs", _tensor_parts(manifest))]
     if manifest.activations:
-        sections.append(Section("Learned activations", _activations(manifest.activations)))
+        sections.append(Section("Learned activations", _activation_parts(manifest.activations)))
     if manifest.rounding is not None:
-        sections.append(Section("Precision", _rounding(manifest.precision, manifest.rounding)))
-    sections.append(Section("Rules", _rules(manifest)))
+        sections.append(Section("Precision", _rounding_parts(manifest.precision, manifest.rounding)))
+    sections.append(Section("Rules", _rule_parts(manifest)))
     if manifest.tuning is not None:
-        sections.append(Section("Tuning", _tuning(manifest.tuning)))
-    return [*sections, Section("What it was made from", _made(manifest))]
+        sections.append(Section("Tuning", _tuning_parts(manifest.tuning)))
+    return [*sections, Section("What it was made from", _source_parts(manifest))]
 
 
-def passed(parity: ParityRecord) -> bool:
-    """Whether every output stands within what is allowed. An error that is no number does not."""
+def has_passed(parity: ParityRecord) -> bool:
+    """Whether every output is within its allowance. An error that is no number is not."""
     return all(output.file_error <= output.allowed for output in parity.outputs)
 
 
-def _parity(parity: ParityRecord, anew: bool) -> list[Part]:
+def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
     when = "Compared anew" if anew else "When the file was written"
-    verdict = "passed" if passed(parity) else "FAILED"
+    verdict = "passed" if has_passed(parity) else "FAILED"
     return [
         Text(f"{when}, parity {verdict} in {len(parity.sets)} sets of samples: {parity.criterion}."),
-        Table(PARITY, parity_rows(parity.outputs)),
-        Table(SETS, set_rows(parity.sets)),
+        Table(*tables.tabulate_parity(parity.outputs)),
+        Table(*tables.tabulate_sets(parity.sets)),
         Text(
             "The reference is the model that was converted, run in float64. Errors over the scale are those "
             "on typical samples; “× float32's” is the file's error over that of the model itself in float32, "
@@ -125,8 +78,8 @@ def _parity(parity: ParityRecord, anew: bool) -> list[Part]:
     ]
 
 
-def _tensors(manifest: Manifest) -> list[Part]:
-    parts: list[Part] = [Table(TENSORS, tensor_rows(manifest))]
+def _tensor_parts(manifest: Manifest) -> list[Part]:
+    parts: list[Part] = [Table(*tables.tabulate_tensors(manifest))]
     if manifest.classes:
         parts.append(Text(f"{len(manifest.classes)} classes: {', '.join(manifest.classes)}."))
     if manifest.preprocessing:
@@ -134,37 +87,62 @@ def _tensors(manifest: Manifest) -> list[Part]:
     return parts
 
 
-def _activations(activations: Sequence[ActivationRecord]) -> list[Part]:
+def _activation_parts(activations: Sequence[ActivationRecord]) -> list[Part]:
     parts: list[Part] = [
-        Table(ACTIVATIONS, activation_rows(activations)),
-        Table(("layer", "in words"), [(one.layer, one.words or one.formula) for one in activations]),
+        Table(*tables.tabulate_activations(activations)),
+        Table(
+            ("layer", "in words"), [(record.layer, record.words or record.formula) for record in activations]
+        ),
     ]
     for start in range(0, len(activations), _ON_A_PICTURE):
         shown = activations[start : start + _ON_A_PICTURE]
         names = " to ".join(dict.fromkeys((shown[0].layer, shown[-1].layer)))
         caption = f"Learned curve over its start, and what reached it when the file was written: {names}."
-        parts.append(Picture(curves_picture(shown), caption))
+        parts.append(Picture(draw_curves(shown), caption))
     return parts
 
 
-def _rules(manifest: Manifest) -> list[Part]:
+def draw_curves(activations: Sequence[ActivationRecord]) -> "Figure":
+    """One panel a layer: its learned curve over its start, and below it the histogram of its inputs."""
+    return plot_curves([_to_plot(record) for record in activations])
+
+
+def _to_plot(record: ActivationRecord) -> CurvePlot:
+    return CurvePlot(
+        name=escape_line(record.layer),
+        kind=escape_line(record.kind),
+        values={escape_line(name): np.array(numbers) for name, numbers in record.values.items()},
+        points=np.array(record.curve.points),
+        learned=np.array(record.curve.values),
+        start=None if record.start is None else np.array(record.start.curve),
+        reached=None if record.reach is None else _to_histogram(record.reach),
+    )
+
+
+def _to_histogram(reach: ReachRecord) -> InputHistogram:
+    edges = np.linspace(reach.low, reach.high, len(reach.shares) + 1)
+    return InputHistogram(edges, np.array(reach.shares), reach.below_zero)
+
+
+def _rule_parts(manifest: Manifest) -> list[Part]:
     parts: list[Part] = [
-        Table(FIRED, fired_rows(manifest)) if manifest.fired else Text("No rule fired."),
+        Table(*tables.tabulate_fired(manifest)) if manifest.fired else Text("No rule fired."),
     ]
     if manifest.dropped:
-        parts.append(Table(DROPPED, dropped_rows(manifest)))
+        parts.append(Table(*tables.tabulate_dropped(manifest)))
     if manifest.declined:
-        parts.append(Table(DECLINED, declined_rows(manifest)))
+        parts.append(Table(*tables.tabulate_declined(manifest)))
     return parts
 
 
-def _rounding(precision: str, record: RoundingRecord) -> list[Part]:
+def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
+    verdict = "Passed" if tables.is_within_budgets(record) else "FAILED"
     parts: list[Part] = [
-        Text(f"{'Passed' if kept_within(record) else 'FAILED'}: {rounding_words(precision, record)}."),
-        Table(LOSSES, loss_rows(record)),
+        Text(f"{verdict}: {tables.describe_rounding(precision, record)}."),
+        Table(*tables.tabulate_losses(record)),
     ]
     if record.kept:
-        parts.append(Table(KEPT, kept_rows(record)))
+        parts.append(Table(*tables.tabulate_kept(record)))
     parts.append(
         Text(
             "Errors are of this file against the model in float64, as shares of the output's scale; parity "
@@ -174,14 +152,9 @@ def _rounding(precision: str, record: RoundingRecord) -> list[Part]:
     return parts
 
 
-def _tuning(record: TuningRecord) -> list[Part]:
-    tables = (
-        (SPEEDS, speed_rows(record)),
-        (CHOSEN, chosen_rows(record)),
-        (TRIALS, trial_rows(record)),
-    )
-    parts: list[Part] = [Text(f"Measured on {tuned(record)}.")]
-    parts += [Table(header, rows) for header, rows in tables if rows]
+def _tuning_parts(record: TuningRecord) -> list[Part]:
+    parts: list[Part] = [Text(f"Measured on {tables.describe_tuning(record)}.")]
+    parts += [Table(header, rows) for header, rows in tables.tabulate_tuning(record) if rows]
     parts.append(
         Text(
             "A ratio is the time of the whole model with the form over that without it; below 1 is faster. "
@@ -192,7 +165,7 @@ def _tuning(record: TuningRecord) -> list[Part]:
     return parts
 
 
-def _made(manifest: Manifest) -> list[Part]:
+def _source_parts(manifest: Manifest) -> list[Part]:
     facts = {
         "SHA-256 of the model file": manifest.source_digest,
         "kind of file": manifest.source_kind or "checkpoint",

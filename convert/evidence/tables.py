@@ -1,11 +1,11 @@
-"""The manifest's records as rows of text, for a console and for a page."""
+"""Tables of the manifest's records as text, for a console and for a page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from adaptive_act.explain.wording import share, span
-from convert.manifest.fields import LossRecord, RoundingRecord, TrialRecord, TuningRecord
+from adaptive_act.explain.wording import format_range, format_share
 from convert.manifest.manifest import (
     ActivationRecord,
     AgreementRecord,
@@ -13,141 +13,69 @@ from convert.manifest.manifest import (
     OutputRecord,
     SetRecord,
 )
+from convert.manifest.records import LossRecord, RoundingRecord, TrialRecord, TuningRecord
 
 Row = tuple[str, ...]
 NOTHING = "–"
-PARITY: Row = (
-    "output",
-    "scale",
-    "median error / scale",
-    "99 %",
-    "largest",
-    "× float32's",
-    "hardest samples",
-    "error",
-    "allowed",
-    "top-1 agreement",
-)
-SETS: Row = (
-    "samples",
-    "number",
-    "of the allowance used",
-    "overflowed",
-    "NaN and Inf kept",
-    "NaN and Inf gained",
-)
-ACTIVATIONS: Row = ("layer", "kind", "replaced", "learned values", "started at", "inputs below 0")
-FIRED: Row = ("rule", "times")
-DECLINED: Row = ("rule", "layer", "why it left it alone")
-DROPPED: Row = ("rule", "why it was not used")
-SPEEDS: Row = ("batch", "table's forms, µs", "chosen forms, µs", "ratio", "noise leaves open")
-CHOSEN: Row = ("kind", "layer", "value", "form")
-TRIALS: Row = ("kind", "places", "where", "form", "instead of", "ratio", "noise leaves open", "rounds", "")
-TENSORS: Row = ("", "name", "type", "shape")
+_METHODS = {
+    "dynamic": "dynamic: no calibration data, so convolutions have 8-bit weights and compute in float",
+    "static": "static: 8 bits in and out of each layer, one scale a channel",
+    "fp16": "16-bit floats inside, 32-bit inputs and outputs",
+}
+_JUDGED_ON = {
+    "given": "samples of your own",
+    "calibration": "of the calibration data",
+    "generated": "generated samples, which say little of yours",
+}
 
 
-def parity_rows(outputs: Iterable[OutputRecord]) -> list[Row]:
-    """The cells under PARITY: typical samples, then the set in which the file is closest to its allowance."""
-    return [_output_row(output) for output in outputs]
+class TextTable(NamedTuple):
+    """Rows of cells under a header."""
+
+    header: Row
+    rows: Sequence[Row]
 
 
-def set_rows(sets: Iterable[SetRecord]) -> list[Row]:
-    """The cells under SETS."""
-    return [
-        (
-            one.name,
-            str(one.samples),
-            share(max(one.used.values())) if one.used else NOTHING,
-            str(one.overflowed) if one.overflowed else NOTHING,
-            f"{one.non_finite - one.non_finite_lost} of {one.non_finite}" if one.non_finite else NOTHING,
-            str(one.non_finite_gained) if one.non_finite_gained else NOTHING,
-        )
-        for one in sets
-    ]
-
-
-def activation_rows(activations: Iterable[ActivationRecord]) -> list[Row]:
-    """The cells under ACTIVATIONS; ranges are over the channels."""
-    return [
-        (
-            one.layer,
-            one.kind,
-            one.replaced or NOTHING,
-            _values(one.values),
-            _values(one.start.values) if one.start else NOTHING,
-            share(one.reach.below_zero) if one.reach else NOTHING,
-        )
-        for one in activations
-    ]
-
-
-def fired_rows(manifest: Manifest) -> list[Row]:
-    """The cells under FIRED."""
-    return [(record.rule, str(record.times)) for record in manifest.fired]
-
-
-def declined_rows(manifest: Manifest) -> list[Row]:
-    """The cells under DECLINED."""
-    return [(record.rule, record.layer, record.reason) for record in manifest.declined]
-
-
-def dropped_rows(manifest: Manifest) -> list[Row]:
-    """The cells under DROPPED."""
-    return [(record.rule, record.reason) for record in manifest.dropped]
-
-
-def tuned(record: TuningRecord) -> str:
-    """What was tuned for and decided, in a line."""
-    batches = ", ".join(map(str, record.batches))
-    threads = "1 thread" if record.threads == 1 else f"{record.threads} threads"
-    return (
-        f"{record.provider}, {threads}, batch {batches}, {record.processor}: {record.verdict} "
-        f"({len(record.trials)} trials in {record.spent:.3g} s; noise {record.noise:.2%})"
-    )
-
-
-def speed_rows(record: TuningRecord) -> list[Row]:
-    """The cells under SPEEDS."""
-    return [
-        (str(one.batch), f"{one.untuned:g}", f"{one.tuned:g}", f"{one.ratio:.3f}", _open(one.low, one.high))
-        for one in record.speeds
-    ]
-
-
-def chosen_rows(record: TuningRecord) -> list[Row]:
-    """The cells under CHOSEN."""
-    return [(one.kind, one.layer, one.value, one.form) for one in record.chosen]
-
-
-def trial_rows(record: TuningRecord) -> list[Row]:
-    """The cells under TRIALS."""
-    return [_trial_row(one) for one in record.trials]
-
-
-def _trial_row(one: TrialRecord) -> Row:
-    what = (one.kind, str(one.places), one.where, one.form, one.instead_of)
-    taken = "taken" if one.taken else NOTHING
-    return (*what, f"{one.ratio:.3f}", _open(one.low, one.high), str(one.rounds), taken)
-
-
-def _open(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}"
-
-
-def tensor_rows(manifest: Manifest) -> list[Row]:
-    """The cells under TENSORS."""
+def tabulate_tensors(manifest: Manifest) -> TextTable:
+    """The inputs and outputs."""
     kinds = (("input", manifest.inputs), ("output", manifest.outputs))
-    return [
-        (kind, one.name, one.dtype, f"[{', '.join(map(str, one.shape))}]")
+    rows = [
+        (kind, tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]")
         for kind, tensors in kinds
-        for one in tensors
+        for tensor in tensors
     ]
+    return TextTable(("", "name", "type", "shape"), rows)
 
 
-def agreement(found: AgreementRecord) -> str:
-    """The share of samples with the same top-1 as in float64, its interval, and the float32 model's own."""
-    file, own = (share(count / found.samples) for count in (found.agreed, found.original_agreed))
-    return f"{file} of {found.samples} ({share(found.low)} to {share(found.high)}; float32's {own})"
+def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
+    """The learned values of each layer; ranges are over the channels."""
+    rows = [
+        (
+            record.layer,
+            record.kind,
+            record.replaced or NOTHING,
+            _format_values(record.values),
+            _format_values(record.start.values) if record.start else NOTHING,
+            format_share(record.reach.below_zero) if record.reach else NOTHING,
+        )
+        for record in activations
+    ]
+    header = ("layer", "kind", "replaced", "learned values", "started at", "inputs below 0")
+    return TextTable(header, rows)
+
+
+def _format_values(values: dict[str, tuple[float, ...]]) -> str:
+    ranges = (f"{name} = {format_range(np.array(numbers))}" for name, numbers in values.items())
+    return ", ".join(ranges) or NOTHING
+
+
+def tabulate_parity(outputs: Iterable[OutputRecord]) -> TextTable:
+    """The errors of each output on typical samples, then in the set where it is closest to its allowance."""
+    header = (
+        *("output", "scale", "median error / scale", "99 %", "largest", "× float32's"),
+        *("hardest samples", "error", "allowed", "top-1 agreement"),
+    )
+    return TextTable(header, [_output_row(output) for output in outputs])
 
 
 def _output_row(output: OutputRecord) -> Row:
@@ -160,79 +88,158 @@ def _output_row(output: OutputRecord) -> Row:
         output.worst_set,
         f"{output.file_error:g}",
         f"{output.allowed:g}" + (f", tolerance {output.tolerance:g}" if output.tolerance else ""),
-        agreement(output.top1) if output.top1 else NOTHING,
+        format_agreement(output.top1) if output.top1 else NOTHING,
     )
 
 
-def _values(values: dict[str, tuple[float, ...]]) -> str:
-    return ", ".join(f"{name} = {span(np.array(numbers))}" for name, numbers in values.items()) or NOTHING
+def format_agreement(record: AgreementRecord) -> str:
+    """The share of samples with the same top-1 as in float64, its interval, and the float32 model's own."""
+    file, own = (format_share(count / record.samples) for count in (record.agreed, record.original_agreed))
+    interval = f"{format_share(record.low)} to {format_share(record.high)}"
+    return f"{file} of {record.samples} ({interval}; float32's {own})"
 
 
-LOSSES: Row = ("output", "scale", "largest error / scale", "allowed", "typical", "agreement", "at least")
-KEPT: Row = ("kept in float", "kind", "why")
+def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
+    """The sets of samples, and the largest share of the allowance that an output uses in each."""
+    header = (
+        *("samples", "number", "of the allowance used", "overflowed"),
+        *("NaN and Inf kept", "NaN and Inf gained"),
+    )
+    return TextTable(header, [_set_row(record) for record in sets])
 
 
-def loss_rows(record: RoundingRecord) -> list[Row]:
-    """The cells under LOSSES."""
-    return [
+def _set_row(record: SetRecord) -> Row:
+    kept = record.non_finite - record.non_finite_lost
+    return (
+        record.name,
+        str(record.samples),
+        format_share(max(record.used.values())) if record.used else NOTHING,
+        str(record.overflowed) if record.overflowed else NOTHING,
+        f"{kept} of {record.non_finite}" if record.non_finite else NOTHING,
+        str(record.non_finite_gained) if record.non_finite_gained else NOTHING,
+    )
+
+
+def tabulate_fired(manifest: Manifest) -> TextTable:
+    """The rules that fired."""
+    return TextTable(("rule", "times"), [(record.rule, str(record.times)) for record in manifest.fired])
+
+
+def tabulate_declined(manifest: Manifest) -> TextTable:
+    """The rules that declined a layer."""
+    rows = [(record.rule, record.layer, record.reason) for record in manifest.declined]
+    return TextTable(("rule", "layer", "why it left it alone"), rows)
+
+
+def tabulate_dropped(manifest: Manifest) -> TextTable:
+    """The rules that broke the file, and were left out."""
+    rows = [(record.rule, record.reason) for record in manifest.dropped]
+    return TextTable(("rule", "why it was not used"), rows)
+
+
+def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTable]:
+    """The speeds, the chosen forms, and the trials."""
+    speeds = [
         (
-            one.output,
-            f"{one.scale:g}",
-            f"{one.largest:.2%}",
-            f"{record.max_error:.2%}",
-            f"{one.typical:.3%}",
-            _agreement(one),
-            f"{record.min_agreement:.2%}" if one.agreed is not None and record.min_agreement else NOTHING,
+            str(speed.batch),
+            f"{speed.untuned:g}",
+            f"{speed.tuned:g}",
+            f"{speed.ratio:.3f}",
+            _format_interval(speed.low, speed.high),
         )
-        for one in record.losses
+        for speed in record.speeds
     ]
-
-
-def kept_rows(record: RoundingRecord) -> list[Row]:
-    """The cells under KEPT."""
-    return [(one.layer, one.kind, one.reason) for one in record.kept]
-
-
-def rounding_words(precision: str, record: RoundingRecord) -> str:
-    """How it was rounded and judged, and what it means for accuracy, in a line or two."""
-    said = f"{precision}, {_METHODS.get(record.method, record.method)}; judged on {record.samples} "
-    said += _JUDGED.get(record.judged_on, record.judged_on)
-    if record.calibration_samples is not None:
-        said += f", calibrated on {record.calibration_samples}"
-    if record.accuracy is not None:
-        found = record.accuracy
-        said += (
-            f"; right on {found.file} of {found.samples}, the original on {found.original}, "
-            f"a drop of {(found.original - found.file) / found.samples:.2%}, "
-            f"allowed {record.max_accuracy_drop:.2%}"
-        )
-    return f"{said}; {len(record.kept)} layers kept in float"
-
-
-def kept_within(record: RoundingRecord) -> bool:
-    """Whether all that was lost is within what is allowed."""
-    found = record.accuracy
-    drop = 0.0 if found is None else (found.original - found.file) / found.samples
-    return drop <= record.max_accuracy_drop and all(
-        one.largest <= record.max_error
-        and (one.agreed is None or not one.compared or one.agreed / one.compared >= record.min_agreement)
-        for one in record.losses
+    chosen = [(place.kind, place.layer, place.value, place.form) for place in record.chosen]
+    return (
+        TextTable(("batch", "table's forms, µs", "chosen forms, µs", "ratio", "noise leaves open"), speeds),
+        TextTable(("kind", "layer", "value", "form"), chosen),
+        TextTable(
+            ("kind", "places", "where", "form", "instead of", "ratio", "noise leaves open", "rounds", ""),
+            [_trial_row(trial) for trial in record.trials],
+        ),
     )
 
 
-_METHODS = {
-    "dynamic": "dynamic: no calibration data, so convolutions have 8-bit weights and compute in float",
-    "static": "static: 8 bits in and out of each layer, one scale a channel",
-    "fp16": "16-bit floats inside, 32-bit inputs and outputs",
-}
-_JUDGED = {
-    "given": "samples of your own",
-    "calibration": "of the calibration data",
-    "generated": "generated samples, which say little of yours",
-}
+def _trial_row(trial: TrialRecord) -> Row:
+    return (
+        *(trial.kind, str(trial.places), trial.where, trial.form, trial.instead_of),
+        *(f"{trial.ratio:.3f}", _format_interval(trial.low, trial.high), str(trial.rounds)),
+        "taken" if trial.taken else NOTHING,
+    )
 
 
-def _agreement(one: LossRecord) -> str:
-    if one.agreed is None or not one.compared:
+def _format_interval(low: float, high: float) -> str:
+    return f"{low:.3f} to {high:.3f}"
+
+
+def describe_tuning(record: TuningRecord) -> str:
+    """The target and the verdict of tuning, in a line."""
+    batches = ", ".join(map(str, record.batches))
+    threads = "1 thread" if record.threads == 1 else f"{record.threads} threads"
+    return (
+        f"{record.provider}, {threads}, batch {batches}, {record.processor}: {record.verdict} "
+        f"({len(record.trials)} trials in {record.spent:.3g} s; noise {record.noise:.2%})"
+    )
+
+
+def tabulate_losses(record: RoundingRecord) -> TextTable:
+    """The losses of each output in fewer bits, and what the budgets allow."""
+    header = (
+        *("output", "scale", "largest error / scale", "allowed", "typical"),
+        *("agreement", "at least"),
+    )
+    rows = [
+        (
+            loss.output,
+            f"{loss.scale:g}",
+            f"{loss.largest:.2%}",
+            f"{record.max_error:.2%}",
+            f"{loss.typical:.3%}",
+            _format_loss_agreement(loss),
+            f"{record.min_agreement:.2%}" if loss.agreed is not None and record.min_agreement else NOTHING,
+        )
+        for loss in record.losses
+    ]
+    return TextTable(header, rows)
+
+
+def _format_loss_agreement(loss: LossRecord) -> str:
+    if loss.agreed is None or not loss.compared:
         return NOTHING
-    return f"{share(one.agreed / one.compared)} of {one.compared} ({share(one.low)} to {share(one.high)})"
+    interval = f"{format_share(loss.low)} to {format_share(loss.high)}"
+    return f"{format_share(loss.agreed / loss.compared)} of {loss.compared} ({interval})"
+
+
+def tabulate_kept(record: RoundingRecord) -> TextTable:
+    """The layers that stay in float."""
+    rows = [(layer.layer, layer.kind, layer.reason) for layer in record.kept]
+    return TextTable(("kept in float", "kind", "why"), rows)
+
+
+def describe_rounding(precision: str, record: RoundingRecord) -> str:
+    """How the file was rounded and judged, and what it means for accuracy, in a line or two."""
+    text = f"{precision}, {_METHODS.get(record.method, record.method)}; judged on {record.samples} "
+    text += _JUDGED_ON.get(record.judged_on, record.judged_on)
+    if record.calibration_samples is not None:
+        text += f", calibrated on {record.calibration_samples}"
+    if record.accuracy is not None:
+        right = record.accuracy
+        text += (
+            f"; right on {right.file} of {right.samples}, the original on {right.original}, "
+            f"a drop of {_accuracy_drop(record):.2%}, allowed {record.max_accuracy_drop:.2%}"
+        )
+    return f"{text}; {len(record.kept)} layers kept in float"
+
+
+def is_within_budgets(record: RoundingRecord) -> bool:
+    """Whether every loss is within its budget."""
+    return _accuracy_drop(record) <= record.max_accuracy_drop and all(
+        loss.largest <= record.max_error
+        and (loss.agreed is None or not loss.compared or loss.agreed / loss.compared >= record.min_agreement)
+        for loss in record.losses
+    )
+
+
+def _accuracy_drop(record: RoundingRecord) -> float:
+    right = record.accuracy
+    return 0.0 if right is None else (right.original - right.file) / right.samples

@@ -1,4 +1,4 @@
-"""The criterion: when the ONNX file is as exact as the model it was made from. Arrays in, verdict out.
+"""The criterion of parity: when the ONNX file is as exact as the model it was made from.
 
 The reference is the original model run in float64. A file passes when, at every output and in every set of
 samples, its error is at most
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, np.dtype[Any]]
+from convert.model_io.array import Array
 
 FACTOR = 4.0
 FLOOR = 4.0
@@ -45,7 +45,7 @@ QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one set of samples gave, each by output name."""
+    """The results of one set of samples, by output name."""
 
     name: str
     samples: int
@@ -55,7 +55,7 @@ class Run:
     reference: Mapping[str, Array]
     """The original in float64."""
     originals: Sequence[Mapping[str, Array]]
-    """The original in float32; the first on the very samples, the others beside them."""
+    """The original in float32: first on the samples themselves, then on nudged ones."""
     file: Mapping[str, Array]
 
 
@@ -63,7 +63,7 @@ class Run:
 class Comparison:
     """One output in one set. `errors` are the file's, of the numbers that are judged.
 
-    `original_errors` are those of the original in float32 on the very samples, of the same numbers.
+    `original_errors` are the original's in float32 on the same samples and numbers.
     """
 
     output: str
@@ -107,7 +107,7 @@ class Agreement:
     """The original float32 model's own."""
 
 
-def top1(runs: Sequence[Run], output: str) -> Agreement | None:
+def count_top1(runs: Sequence[Run], output: str) -> Agreement | None:
     """The agreement on typical samples; None unless the output is rows [samples, classes] of real numbers."""
     rows = [
         (run.reference[output], run.originals[0][output], run.file[output]) for run in runs if run.typical
@@ -133,17 +133,17 @@ def _are_scores(reference: Array, file: Array) -> bool:
     )
 
 
-def scales(runs: Sequence[Run]) -> dict[str, float]:
+def measure_scales(runs: Sequence[Run]) -> dict[str, float]:
     """Each output's largest magnitude on the typical samples, where the original in float32 is finite."""
     return {
-        output: max((_usual(run, output) for run in runs if run.typical), default=0.0)
+        output: max((_typical_scale(run, output) for run in runs if run.typical), default=0.0)
         for output in runs[0].reference
     }
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """The largest error that counts of an output or one channel, where it stands, and what is allowed."""
+class _Worst:
+    """The largest error of an output or of one channel, its place, and what is allowed there."""
 
     scale: float
     own: float
@@ -153,7 +153,7 @@ class _Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class _Errors:
+class _OutputErrors:
     """The file's error and the original's at every number of one output in one set, and their magnitudes."""
 
     file: Array
@@ -163,12 +163,12 @@ class _Errors:
     """0 for whole numbers and truth values, which the file may not round."""
     tolerance: float
 
-    def whole(self, typical_scale: float) -> _Judged:
-        """The output by its largest error and scale."""
+    def judge_output(self, typical_scale: float) -> _Worst:
+        """The largest error of the whole output, and what its scale allows."""
         scale = max(typical_scale, float(self.magnitudes.max(initial=0.0)))
         own = float(self.own.max(initial=0.0))
         place = np.unravel_index(int(self.file.argmax()), self.file.shape) if self.file.size else ()
-        return _Judged(
+        return _Worst(
             scale=scale,
             own=own,
             error=float(self.file.max(initial=0.0)),
@@ -176,24 +176,24 @@ class _Errors:
             place=tuple(int(index) for index in place),
         )
 
-    def channels(self, whole_scale: float) -> Iterator[_Judged]:
-        """Along axis 1 and the last, the channel whose error is the largest share of what is allowed it."""
+    def judge_channels(self, whole_scale: float) -> Iterator[_Worst]:
+        """Along axis 1 and the last axis, the channel whose error is the largest share of its allowance."""
         for axis in {1, self.file.ndim - 1} if self.file.ndim > 1 else ():
             if self.file.size >= FEWEST_NUMBERS * max(self.file.shape[axis], 1):
-                yield self._channel(axis, whole_scale)
+                yield self._judge_channel(axis, whole_scale)
 
-    def _channel(self, axis: int, whole_scale: float) -> _Judged:
+    def _judge_channel(self, axis: int, whole_scale: float) -> _Worst:
         file, own, magnitudes = (
-            np.moveaxis(each, axis, 0).reshape(each.shape[axis], -1)
-            for each in (self.file, self.own, self.magnitudes)
+            np.moveaxis(numbers, axis, 0).reshape(numbers.shape[axis], -1)
+            for numbers in (self.file, self.own, self.magnitudes)
         )
         rank = -1 - file.shape[1] // STRAYS
         errors, owns = np.partition(file, rank, axis=1)[:, rank], own.max(axis=1)
         sizes = np.maximum(magnitudes.max(axis=1), min(whole_scale, LEAST_SCALE))
         allowed = CHANNEL_FACTOR * self._allowed(owns, sizes) + self.tolerance * whole_scale
-        channel = int(np.argmax([_share(*each) for each in zip(errors, allowed, strict=True)]))
+        channel = int(np.argmax([_share(*pair) for pair in zip(errors, allowed, strict=True)]))
         others = np.argwhere(np.take(self.file, channel, axis) == errors[channel])[0].tolist()
-        return _Judged(
+        return _Worst(
             scale=float(sizes[channel]),
             own=float(owns[channel]),
             error=float(errors[channel]),
@@ -210,21 +210,21 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
     reference = run.reference[output].astype(np.float64)
     first, file = run.originals[0][output], run.file[output]
     if file.shape != reference.shape or file.dtype != first.dtype:
-        return _unlike(run, output, first, file)
+        return _compare_unlike(run, output, first, file)
     judged = np.isfinite(reference) & np.isfinite(first)
-    own = np.max([_errors(original[output], reference, judged) for original in run.originals], axis=0)
-    errors = _errors(file, reference, judged, missing=np.inf)
+    own = np.max([_measure_errors(original[output], reference, judged) for original in run.originals], axis=0)
+    errors = _measure_errors(file, reference, judged, missing=np.inf)
     if not run.finite:
         errors = np.zeros_like(errors)
     real = first.dtype.kind == "f"
     if not real:
         # Whole numbers and truth values: the file may differ only where the original itself is undecided.
         errors = np.where(own > 0, 0, errors)
-    found = _Errors(errors, own, np.abs(np.where(judged, reference, 0)), _eps(first), tolerance)
-    worst = found.whole(typical_scale)
+    output_errors = _OutputErrors(errors, own, np.abs(np.where(judged, reference, 0)), _eps(first), tolerance)
+    worst = output_errors.judge_output(typical_scale)
     if real and run.typical and run.finite:
-        every = [worst, *found.channels(worst.scale)]
-        worst = max(every, key=lambda each: _share(each.error, each.allowed))
+        candidates = [worst, *output_errors.judge_channels(worst.scale)]
+        worst = max(candidates, key=lambda candidate: _share(candidate.error, candidate.allowed))
     return Comparison(
         output=output,
         run=run.name,
@@ -237,14 +237,14 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         got=float(file[worst.place]) if errors.size else 0.0,
         overflowed=int((np.isfinite(reference) & ~np.isfinite(first)).sum()),
         non_finite=int((~np.isfinite(reference)).sum()),
-        non_finite_lost=int((~np.isfinite(reference) & ~_same(file, first)).sum()),
+        non_finite_lost=int((~np.isfinite(reference) & ~_equal(file, first)).sum()),
         non_finite_gained=int((judged & ~np.isfinite(file)).sum()),
         errors=errors[judged],
-        original_errors=_errors(first, reference, judged)[judged],
+        original_errors=_measure_errors(first, reference, judged)[judged],
     )
 
 
-def _unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:
+def _compare_unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:
     """A comparison that fails because the file gives another type or shape of array."""
     return Comparison(
         output=output,
@@ -265,7 +265,7 @@ def _unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:
     )
 
 
-def _errors(values: Array, reference: Array, judged: Array, missing: float = 0.0) -> Array:
+def _measure_errors(values: Array, reference: Array, judged: Array, missing: float = 0.0) -> Array:
     """|values − reference| where judged and finite, `missing` where judged and not finite, 0 elsewhere."""
     finite = np.isfinite(values)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -273,11 +273,11 @@ def _errors(values: Array, reference: Array, judged: Array, missing: float = 0.0
     return np.where(judged, np.where(finite, distance, missing), 0.0)
 
 
-def _usual(run: Run, output: str) -> float:
+def _typical_scale(run: Run, output: str) -> float:
     return _magnitude(np.where(np.isfinite(run.originals[0][output]), run.reference[output], 0))
 
 
-def _same(left: Array, right: Array) -> Array:
+def _equal(left: Array, right: Array) -> Array:
     equal: Array = left == right
     return equal | (np.isnan(left) & np.isnan(right)) if left.dtype.kind == "f" else equal
 

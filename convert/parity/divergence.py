@@ -1,9 +1,9 @@
-"""Where a finished file leaves the model: the first layer that computes something else.
+"""The first layer of a finished file that computes something else than the model.
 
-A finished file says nothing of modules. A second conversion of the same model does, and where the two have
-values of the same names, the first of them that differs is the culprit's. Of a file that was made otherwise,
-what each module computes is looked for among all values, by its numbers: a layer that is one with the next in
-the file, such as a convolution and its normalisation, has no value of its own.
+A finished file does not name modules. A second conversion of the same model does: where the two have values
+of the same names, the first value that differs shows the layer. In any other file, each module's result is
+looked for among all values, by its numbers. A layer that is fused with the next in the file, such as a
+convolution and its normalisation, has no value of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,39 +14,43 @@ import onnx_ir as ir
 
 from convert.artefact.file import serialise
 from convert.errors import ExportError
-from convert.graph.nodes import layer_of
-from convert.model_io.runtime import Array, Session
+from convert.graph.nodes import get_layer_name
+from convert.model_io.array import Array
+from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
-from convert.parity.criterion import Run, compare, scales
-from convert.parity.locate import module_outputs
-from convert.parity.verify import Original, beside
+from convert.parity.criterion import Run, compare, measure_scales
+from convert.parity.locate import record_module_outputs
+from convert.parity.verify import Original, nudge
 
 MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Computed:
-    """What one module gave: in float64, and in float32 on the samples and beside them; are those typical?"""
+class ModuleOutput:
+    """The result of one module in float64, and in float32 on the samples and on nudged ones."""
 
     reference: Array
     originals: tuple[Array, ...]
     typical: bool
+    """Whether the samples are."""
 
 
-def first_difference(original: Original, file: ir.Model, good: ir.Model | None, samples: SampleSet) -> str:
+def find_first_difference(
+    original: Original, file: ir.Model, good: ir.Model | None, samples: SampleSet
+) -> str:
     """One line that names the first layer that differs on these samples, and the file's weights that do.
 
     `good` is a conversion of the same model that passes parity, None where there is none.
     """
-    group = [] if good is None else _by_name(file, good, samples)
-    if not 0 < len(group) <= MOST_NAMED:
-        group = _by_numbers(original, file, good, samples) or group
-    return _said(original, group) + _weights(file, good)
+    layers = [] if good is None else _compare_by_name(file, good, samples)
+    if not 0 < len(layers) <= MOST_NAMED:
+        layers = _compare_by_numbers(original, file, good, samples) or layers
+    return _describe_layers(original, layers) + _describe_weights(file, good)
 
 
-def _said(original: Original, group: Sequence[str]) -> str:
+def _describe_layers(original: Original, layers: Sequence[str]) -> str:
     kinds = {name: type(module).__name__ for name, module in original.float32.named_modules()}
-    named = [f"`{name}` ({kinds.get(name, 'between modules')})" for name in group]
+    named = [f"`{name}` ({kinds.get(name, 'between modules')})" for name in layers]
     if not named:
         return "no layer differs on its own: the difference lies in what stands between them"
     if len(named) > MOST_NAMED:
@@ -54,13 +58,14 @@ def _said(original: Original, group: Sequence[str]) -> str:
     return f"first differing layer: {' or '.join(named)}"
 
 
-def _by_name(file: ir.Model, good: ir.Model, samples: SampleSet) -> list[str]:
-    """The layer of the first value that differs though none that it is made of does; before it, the layers
-    of those that it is made of and that the file does not have.
+def _compare_by_name(file: ir.Model, good: ir.Model, samples: SampleSet) -> list[str]:
+    """The layer of the first value that differs though none of its inputs does.
+
+    Before it stand the layers of inputs that the file has no value of.
     """
-    ours, theirs = _values(file, samples), _values(good, samples)
+    ours, theirs = _run_all_values(file, samples), _run_all_values(good, samples)
     same = {
-        name: ours[name].shape == value.shape and _close(ours[name], value)
+        name: ours[name].shape == value.shape and _is_close(ours[name], value)
         for name, value in theirs.items()
         if name in ours
     }
@@ -68,25 +73,25 @@ def _by_name(file: ir.Model, good: ir.Model, samples: SampleSet) -> list[str]:
         made = [same.get(value.name or "") for value in node.outputs]
         read = [same.get(value.name or "") for value in node.inputs if value is not None]
         if False in made and False not in read:
-            found = [*_absent(node, same), node]
-            return list(dict.fromkeys(layer_of(one) for one in found))
+            nodes = [*_find_absent(node, same), node]
+            return list(dict.fromkeys(get_layer_name(node) for node in nodes))
     return []
 
 
-def _absent(node: ir.Node, same: Mapping[str, bool]) -> list[ir.Node]:
-    """The nodes on whose outputs `node` rests and that the file has no value of, in order."""
-    found: dict[ir.Node, None] = {}
+def _find_absent(node: ir.Node, same: Mapping[str, bool]) -> list[ir.Node]:
+    """The nodes that `node` depends on and that the file has no value of, in order."""
+    absent: set[ir.Node] = set()
     waiting = [node]
     while waiting:
         for value in waiting.pop().inputs:
             producer = None if value is None or value.name in same else value.producer()
-            if producer is not None and producer not in found:
-                found[producer] = None
+            if producer is not None and producer not in absent:
+                absent.add(producer)
                 waiting.append(producer)
-    return [one for one in node.graph or () if one in found]
+    return [other for other in node.graph or () if other in absent]
 
 
-def _close(ours: Array, theirs: Array) -> bool:
+def _is_close(ours: Array, theirs: Array) -> bool:
     """Whether two runs of the same operators agree, up to a few roundings of the largest number."""
     scale = np.abs(np.where(np.isfinite(theirs), theirs, 0)).max(initial=0.0)
     return bool(
@@ -94,21 +99,23 @@ def _close(ours: Array, theirs: Array) -> bool:
     )
 
 
-def _by_numbers(original: Original, file: ir.Model, good: ir.Model | None, samples: SampleSet) -> list[str]:
-    computed = _computed(original, samples)
-    names = list(computed)
-    held = _held(computed, file, samples)
+def _compare_by_numbers(
+    original: Original, file: ir.Model, good: ir.Model | None, samples: SampleSet
+) -> list[str]:
+    modules = _run_modules(original, samples)
+    names = list(modules)
+    held = _find_held(modules, file, samples)
     if good is not None:
-        return _first_missing(names, held, _held(computed, good, samples))
+        return _find_first_missing(names, held, _find_held(modules, good, samples))
     place = max((place for place, name in enumerate(names) if name in held), default=-1) + 1
     return names[place : place + 1]
 
 
-def _first_missing(names: Sequence[str], held: set[str], expected: set[str]) -> list[str]:
-    """The first that a good file holds and this one does not, after those that neither holds on its own."""
+def _find_first_missing(names: Sequence[str], held: set[str], expected: set[str]) -> list[str]:
+    """The first module that only the good file holds, after those just before it that neither file holds."""
     place = next((place for place, name in enumerate(names) if name in expected - held), None)
     if place is None:
-        # Nothing that a file holds differs: what comes after the last of them does.
+        # Nothing that a good file holds differs, so the difference comes after the last of them.
         place = len(names) - 1
         if not names or names[-1] in held:
             return []
@@ -116,37 +123,36 @@ def _first_missing(names: Sequence[str], held: set[str], expected: set[str]) -> 
     return list(names[before + 1 : place + 1])
 
 
-def _computed(original: Original, samples: SampleSet) -> dict[str, Computed]:
-    wide = module_outputs(original.float64, original.reference, samples.arrays)
-    runs = [samples.arrays, *(beside(samples.arrays, seed) for seed in range(2))]
-    own = [module_outputs(original.float32, original.own, arrays) for arrays in runs]
+def _run_modules(original: Original, samples: SampleSet) -> dict[str, ModuleOutput]:
+    wide = record_module_outputs(original.float64, original.run_float64, samples.arrays)
+    runs = [samples.arrays, *(nudge(samples.arrays, seed) for seed in range(2))]
+    own = [record_module_outputs(original.float32, original.run_float32, arrays) for arrays in runs]
     return {
-        name: Computed(values, tuple(found[name] for found in own), samples.typical)
+        name: ModuleOutput(values, tuple(outputs[name] for outputs in own), samples.typical)
         for name, values in wide.items()
-        if name and values.size and values.dtype.kind == "f" and all(name in found for found in own)
+        if name and values.size and values.dtype.kind == "f" and all(name in outputs for outputs in own)
     }
 
 
-def _held(computed: Mapping[str, Computed], file: ir.Model, samples: SampleSet) -> set[str]:
+def _find_held(modules: Mapping[str, ModuleOutput], file: ir.Model, samples: SampleSet) -> set[str]:
     """The modules whose numbers stand among the file's values."""
     by_shape: dict[tuple[int, ...], list[Array]] = {}
-    for value in _values(file, samples).values():
+    for value in _run_all_values(file, samples).values():
         by_shape.setdefault(value.shape, []).append(value)
     return {
         name
-        for name, one in computed.items()
-        if any(_agrees(one, value) for value in by_shape.get(one.reference.shape, []))
+        for name, output in modules.items()
+        if any(_is_same_output(output, value) for value in by_shape.get(output.reference.shape, []))
     }
 
 
-def _agrees(one: Computed, value: Array) -> bool:
-    run = Run(
-        "", 1, one.typical, True, {"": one.reference}, [{"": own} for own in one.originals], {"": value}
-    )
-    return compare(run, "", scales([run])[""]).passed
+def _is_same_output(output: ModuleOutput, value: Array) -> bool:
+    originals = [{"": own} for own in output.originals]
+    run = Run("", 1, output.typical, True, {"": output.reference}, originals, {"": value})
+    return compare(run, "", measure_scales([run])[""]).passed
 
 
-def _values(file: ir.Model, samples: SampleSet) -> dict[str, Array]:
+def _run_all_values(file: ir.Model, samples: SampleSet) -> dict[str, Array]:
     """Every floating point value of the graph on these samples, by name."""
     watched = file.clone()
     outputs = list(watched.graph.outputs)
@@ -159,22 +165,22 @@ def _values(file: ir.Model, samples: SampleSet) -> dict[str, Array]:
     names = [value.name or "" for value in watched.graph.inputs]
     try:
         return Session(serialise(watched), names).run(samples.arrays)
-    except ExportError:  # the file cannot be run as it stands, so that nothing of it agrees
+    except ExportError:  # the file cannot be run like this, so nothing in it agrees
         return {}
 
 
-def _weights(file: ir.Model, good: ir.Model | None) -> str:
-    """Which constants differ between two conversions of one model; nothing where they are not of one form."""
+def _describe_weights(file: ir.Model, good: ir.Model | None) -> str:
+    """The constants that differ between two conversions of a model; empty where the graphs are not alike."""
     if good is None:
         return ""
-    ours, theirs = _constants(file), _constants(good)
-    changed = [name for name in theirs if name in ours and not _equal(ours[name], theirs[name])]
+    ours, theirs = _read_constants(file), _read_constants(good)
+    changed = [name for name in theirs if name in ours and not _is_equal(ours[name], theirs[name])]
     if not changed or len(changed) > MOST_NAMED or set(ours) != set(theirs):
         return ""
     return f"; not the model's in the file: {', '.join(f'`{name}`' for name in changed)}"
 
 
-def _constants(graph: ir.Model) -> dict[str, Array]:
+def _read_constants(graph: ir.Model) -> dict[str, Array]:
     return {
         name: value.const_value.numpy()
         for name, value in graph.graph.initializers.items()
@@ -182,5 +188,5 @@ def _constants(graph: ir.Model) -> dict[str, Array]:
     }
 
 
-def _equal(one: Array, other: Array) -> bool:
+def _is_equal(one: Array, other: Array) -> bool:
     return one.shape == other.shape and np.array_equal(one, other)

@@ -1,4 +1,4 @@
-"""The culprit when a file fails: the rewrite rule, or the first module whose values differ."""
+"""The culprit of failed parity: the rewrite rule, or the first module whose values differ."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,83 +10,84 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
-from convert.artefact.external import LARGEST, weights
-from convert.artefact.file import serialise, write
+from convert.artefact.external import LARGEST, count_weight_bytes
+from convert.artefact.file import serialise, write_model
 from convert.errors import ExportError
-from convert.graph.nodes import layer_of
+from convert.graph.nodes import get_layer_name
 from convert.graph.rule import Rule
+from convert.model_io.array import Array
 from convert.model_io.runtime import Session
-from convert.model_io.samples import Array, SampleSet
-from convert.parity.criterion import Run, compare, scales
+from convert.model_io.samples import SampleSet
+from convert.parity.criterion import Run, compare, measure_scales
 from convert.parity.verify import Culprit, Original, run_set
-from convert.rewriting.optimise import Firing, first_breaking, optimise
-from convert.rewriting.plan import Plan
+from convert.rewriting.optimise import Firing, find_breaking, optimise
+from convert.rewriting.plan import FormPlan
 from convert.rules import RULES
 
 
 @dataclass(frozen=True, slots=True)
-class Suspects:
-    """What `culprit` looks at: the model, the graph as exported, and the rules that fired on it."""
+class CulpritSearch:
+    """Looks for the culprit in the model, the graph as exported, and the rules that fired on it."""
 
     original: Original
     exported: ir.Model
     firings: tuple[Firing, ...]
     rules: Sequence[Rule] = RULES
-    plan: Plan | None = None
+    plan: FormPlan | None = None
 
-    def culprit(self, samples: SampleSet, output: str) -> Culprit:
-        """What names what first differs on these samples."""
+    def find(self, samples: SampleSet, output: str) -> Culprit:
+        """The rule or module that differs first on these samples."""
         if not self._passes(0, samples, output):
-            return Culprit(_first_module(self, samples))
-        firing = first_breaking(self.firings, lambda count: self._passes(count, samples, output))
+            return Culprit(_describe_first_module(self, samples))
+        firing = find_breaking(self.firings, lambda count: self._passes(count, samples, output))
         if firing is None:
             return Culprit("the difference does not show when these samples are run alone")
-        where = f"`{firing.layer}` ({self.kind(firing.layer)})"
+        where = f"`{firing.layer}` ({self.describe_kind(firing.layer)})"
         return Culprit(f"first differing after rule `{firing.rule}` at {where}", firing.rule)
 
     def _passes(self, firings: int, samples: SampleSet, output: str) -> bool:
         graph = optimise(self.exported, self.rules, firings, self.plan).model
         session = Session(serialise(graph), [value.name or "" for value in graph.graph.inputs])
         run = run_set(self.original, session, samples)
-        return compare(run, output, scales([run])[output]).passed
+        return compare(run, output, measure_scales([run])[output]).passed
 
-    def kind(self, layer: str) -> str:
+    def describe_kind(self, layer: str) -> str:
         """The class of the module with this name."""
         modules = dict(self.original.float32.named_modules())
         return type(modules[layer]).__name__ if layer in modules else "no module of its own"
 
 
-def _first_module(suspects: Suspects, samples: SampleSet) -> str:
-    """The module after the last one that agrees: one fused with its successor does not agree on its own."""
-    agreed = _agreement(suspects, samples)
+def _describe_first_module(search: CulpritSearch, samples: SampleSet) -> str:
+    """The module after the last one that agrees: a module fused with the next does not agree alone."""
+    agreed = _compare_modules(search, samples)
     last = max((place for place, (_, same) in enumerate(agreed) if same), default=-1)
     if last + 1 >= len(agreed):
         return "no module differs on its own: the difference lies in what stands between the modules"
     name = agreed[last + 1][0]
-    return f"first differing layer: `{name}` ({suspects.kind(name)})"
+    return f"first differing layer: `{name}` ({search.describe_kind(name)})"
 
 
-def _agreement(suspects: Suspects, samples: SampleSet) -> list[tuple[str, bool]]:
+def _compare_modules(search: CulpritSearch, samples: SampleSet) -> list[tuple[str, bool]]:
     """Each module that the graph has a value of, in the order they ran, and whether that value agrees."""
-    wide = module_outputs(suspects.original.float64, suspects.original.reference, samples.arrays)
-    own = module_outputs(suspects.original.float32, suspects.original.own, samples.arrays)
-    file = _graph_values(suspects.exported, set(own), samples.arrays)
+    wide = record_module_outputs(search.original.float64, search.original.run_float64, samples.arrays)
+    own = record_module_outputs(search.original.float32, search.original.run_float32, samples.arrays)
+    file = _run_to_modules(search.exported, set(own), samples.arrays)
     results = []
     for name, values in wide.items():
         if name in file and file[name].shape == values.shape:
             run = Run(name, 1, samples.typical, True, {name: values}, [{name: own[name]}], {name: file[name]})
-            results.append((name, compare(run, name, scales([run])[name]).passed))
+            results.append((name, compare(run, name, measure_scales([run])[name]).passed))
     return results
 
 
-def module_outputs(
+def record_module_outputs(
     model: nn.Module, run: Callable[[Sequence[Array]], object], arrays: Sequence[Array]
 ) -> dict[str, Array]:
-    """What each innermost module returned, where that is one tensor, by name and in order."""
+    """The result of each innermost module, where that is one tensor, by name in the order they ran."""
     outputs: dict[str, Array] = {}
 
     def keep(name: str) -> Callable[[nn.Module, object, object], None]:
-        def hook(module: nn.Module, given: object, result: object) -> None:
+        def hook(module: nn.Module, inputs: object, result: object) -> None:
             if isinstance(result, Tensor):
                 outputs[name] = result.detach().numpy().copy()
 
@@ -106,40 +107,43 @@ def module_outputs(
     return outputs
 
 
-def _graph_values(exported: ir.Model, modules: set[str], arrays: Sequence[Array]) -> dict[str, Array]:
+def _run_to_modules(exported: ir.Model, modules: set[str], arrays: Sequence[Array]) -> dict[str, Array]:
     """The graph's last value of each module, by the module's name."""
     watched = exported.clone()
-    last = {layer_of(node): node.outputs[0] for node in watched.graph if layer_of(node) in modules}
-    results = [value for value in watched.graph.outputs]
-    watched.graph.outputs.extend(value for value in last.values() if value not in results)
+    last = {
+        get_layer_name(node): node.outputs[0] for node in watched.graph if get_layer_name(node) in modules
+    }
+    outputs = list(watched.graph.outputs)
+    watched.graph.outputs.extend(value for value in last.values() if value not in outputs)
     session = Session(serialise(watched), [value.name or "" for value in watched.graph.inputs])
-    found = session.run(arrays)
-    return {module: found[value.name] for module, value in last.items() if value.name in found}
+    values = session.run(arrays)
+    return {module: values[value.name] for module, value in last.items() if value.name in values}
 
 
-def refused(
-    exported: ir.Model, rules: Sequence[Rule], plan: Plan, sets: Sequence[SampleSet], provider: str
+def find_refused_rule(
+    exported: ir.Model, rules: Sequence[Rule], plan: FormPlan, sets: Sequence[SampleSet], provider: str
 ) -> str | None:
-    """The rule after which the graph can be run on these samples no longer, such as for want of a kernel.
+    """The first rule after which the graph cannot be run on these samples, such as for want of a kernel.
 
-    None where it cannot even without the rules, or can with them all, or is too large to be tried.
+    None where the graph cannot be run without the rules either, or can with all of them, or is too large to
+    try.
     """
-    if weights(exported) > LARGEST:
+    if count_weight_bytes(exported) > LARGEST:
         return None
 
-    def stands(count: int) -> bool:
-        return _runs(optimise(exported, rules, count, plan).model, sets, provider)
+    def can_run(count: int) -> bool:
+        return _can_run(optimise(exported, rules, count, plan).model, sets, provider)
 
     firings = optimise(exported, rules, plan=plan).firings
-    firing = first_breaking(firings, stands) if stands(0) else None
+    firing = find_breaking(firings, can_run) if can_run(0) else None
     return None if firing is None else firing.rule
 
 
-def _runs(graph: ir.Model, sets: Sequence[SampleSet], provider: str) -> bool:
+def _can_run(graph: ir.Model, sets: Sequence[SampleSet], provider: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "graph.onnx"
         try:
-            write(file, serialise(graph))
+            write_model(file, serialise(graph))
             session = Session(file, [value.name or "" for value in graph.graph.inputs], provider)
             for samples in sets:
                 session.run(samples.arrays)

@@ -1,4 +1,4 @@
-"""The fifth stage: the ONNX graph against the original, unfolded model in float64."""
+"""Parity: the ONNX graph against the original, unfolded model in float64."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -9,11 +9,12 @@ import numpy as np
 from torch import nn
 
 from convert.errors import ExportError, ParityError, SourceError
-from convert.model_io.forward import forward, in_float64
-from convert.model_io.outputs import named_outputs
+from convert.model_io.array import Array
+from convert.model_io.forward import in_float64, run_forward
+from convert.model_io.outputs import name_outputs
 from convert.model_io.runtime import Session
-from convert.model_io.samples import Array, SampleSet
-from convert.parity.criterion import Comparison, Run, compare, scales
+from convert.model_io.samples import SampleSet
+from convert.parity.criterion import Comparison, Run, compare, measure_scales
 
 NUDGED_RUNS = 2
 _FUNCTIONAL = "no module is; a function must be told: F.dropout(x, p, self.training)"
@@ -21,12 +22,12 @@ _FUNCTIONAL = "no module is; a function must be told: F.dropout(x, p, self.train
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the model computes on one set."""
+    """The model's outputs on one set, by name."""
 
     reference: Mapping[str, Array]
     """In float64."""
     originals: tuple[Mapping[str, Array], ...]
-    """In its own precision; then, where the samples are finite, on numbers just beside them."""
+    """In its own precision; where the samples are finite, also on samples one rounding step away."""
 
 
 class Original:
@@ -35,55 +36,57 @@ class Original:
     def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
         self.outputs = tuple(outputs)
         self.float32 = model
-        self._wide: nn.Module | None = None
-        self._known: Sequence[tuple[SampleSet, Answers | None]] = ()
+        self._float64: nn.Module | None = None
+        self._remembered: Sequence[tuple[SampleSet, Answers | None]] = ()
 
     @property
     def float64(self) -> nn.Module:
-        """The model in float64, made when it is first asked for."""
-        if self._wide is None:
-            self._wide = copy.deepcopy(self.float32).eval().requires_grad_(False).double()
-        return self._wide
+        """The model in float64, made on first use."""
+        if self._float64 is None:
+            self._float64 = copy.deepcopy(self.float32).eval().requires_grad_(False).double()
+        return self._float64
 
-    def learn(self, sets: Sequence[SampleSet]) -> None:
-        """From here on what the model computes on these sets is known, whatever becomes of its weights.
+    def remember(self, sets: Sequence[SampleSet]) -> None:
+        """The model's answers to these sets are kept, so that a later change of its weights does not show.
 
-        The float64 model, which takes twice the memory, is gone until it is asked for again. Raises
-        SourceError where the model does not answer the same twice.
+        The float64 model, which takes twice the memory, is freed until its next use. Raises SourceError where
+        the model gives two answers to the same samples.
         """
         self.require_repeatable(sets[0])
-        self._known = [(samples, self._tried(samples)) for samples in sets]
-        self._wide = None
+        self._remembered = [(samples, self._try_set(samples)) for samples in sets]
+        self._float64 = None
 
-    def taken(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
-        """The sets without those, among the optional ones, that the model refuses."""
-        return [samples for samples in sets if self._takes(samples)]
+    def select_accepted(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
+        """The sets without the optional ones that the model refuses."""
+        return [samples for samples in sets if self._accepts(samples)]
 
-    def _takes(self, samples: SampleSet) -> bool:
+    def _accepts(self, samples: SampleSet) -> bool:
         if not samples.optional:
             return True
-        known = next((answers is not None for one, answers in self._known if one is samples), None)
-        return self._tried(samples) is not None if known is None else known
+        known = next((answers is not None for other, answers in self._remembered if other is samples), None)
+        return self._try_set(samples) is not None if known is None else known
 
-    def _tried(self, samples: SampleSet) -> Answers | None:
-        """What the model computes on a set, None where it refuses one that is optional."""
+    def _try_set(self, samples: SampleSet) -> Answers | None:
+        """The model's answers to a set; None where the set is optional and the model refuses it."""
         try:
-            return self._computed(samples)
+            return self._compute(samples)
         except ExportError:
             if samples.optional:
                 return None
             raise
 
     def require_repeatable(self, samples: SampleSet) -> None:
-        """Raises SourceError where the model gives other answers to the same samples when it is asked again.
+        """Raises SourceError where the model gives two answers to the same samples.
 
-        What is random, or changes with each call, would be taken for the rounding that parity allows.
+        Parity would take the difference for the rounding that it allows.
         """
-        first, second = self.own(samples.arrays), self.own(samples.arrays)
-        output = next((name for name, value in first.items() if not _same(value, second[name])), None)
+        first, second = self.run_float32(samples.arrays), self.run_float32(samples.arrays)
+        output = next((name for name, value in first.items() if not _is_same(value, second[name])), None)
         if output is None:
             return
-        training = [f"`{name or 'the model'}`" for name, one in self.float32.named_modules() if one.training]
+        training = [
+            f"`{name or 'the model'}`" for name, module in self.float32.named_modules() if module.training
+        ]
         raise SourceError(
             f"the model gives other numbers at output `{output}` when it is asked the same again (samples "
             f"`{samples.name}`): it is random, or keeps state from call to call",
@@ -91,42 +94,44 @@ class Original:
             + (f"these modules are: {', '.join(training[:5])}" if training else _FUNCTIONAL),
         )
 
-    def answers(self, samples: SampleSet) -> Answers:
-        """What the model computes on a set, computed now unless that is known."""
-        return self._found(samples) or self._computed(samples)
+    def answer(self, samples: SampleSet) -> Answers:
+        """The model's answers to a set, computed unless they are remembered."""
+        return self._recall(samples) or self._compute(samples)
 
-    def both(self, samples: SampleSet) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
-        """What the model computes on a set in float64 and in its own precision, now unless that is known."""
-        known = self._found(samples)
+    def answer_once(self, samples: SampleSet) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """One answer in float64 and one in float32, computed unless they are remembered."""
+        known = self._recall(samples)
         if known is not None:
             return known.reference, known.originals[0]
-        return self.reference(samples.arrays), self.own(samples.arrays)
+        return self.run_float64(samples.arrays), self.run_float32(samples.arrays)
 
-    def _found(self, samples: SampleSet) -> Answers | None:
-        return next((answers for one, answers in self._known if one is samples), None)
+    def _recall(self, samples: SampleSet) -> Answers | None:
+        return next((answers for other, answers in self._remembered if other is samples), None)
 
-    def _computed(self, samples: SampleSet) -> Answers:
+    def _compute(self, samples: SampleSet) -> Answers:
         arrays = samples.arrays
-        nudged = [self.own(beside(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
-        return Answers(self.reference(arrays), (self.own(arrays), *nudged))
+        nudged = (
+            [self.run_float32(nudge(arrays, seed)) for seed in range(NUDGED_RUNS)] if samples.finite else []
+        )
+        return Answers(self.run_float64(arrays), (self.run_float32(arrays), *nudged))
 
-    def reference(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        """What the model computes in float64. ExportError where its code cannot run in float64."""
+    def run_float64(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The outputs in float64, by name. Raises ExportError where the model's code cannot do that."""
         wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
-        model = self.float64  # made as it is, not with what the code asks for exchanged
+        model = self.float64  # copied before `in_float64` replaces functions that its code calls
         with in_float64():
             return self._run(model, wide, "let its code follow the dtype of its inputs and weights")
 
-    def own(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        """What the model computes in its own precision. ExportError where it fails on these shapes."""
+    def run_float32(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The outputs in the model's own precision. Raises ExportError where it fails on these shapes."""
         return self._run(self.float32, arrays, "the code must take any size that the inputs leave free")
 
     def _run(self, model: nn.Module, arrays: Sequence[Array], hint: str) -> dict[str, Array]:
-        outputs = named_outputs(forward(model, arrays, hint), self.outputs)
+        outputs = name_outputs(run_forward(model, arrays, hint), self.outputs)
         return {name: value.detach().cpu().numpy().copy() for name, value in outputs.items()}
 
 
-def _same(first: Array, second: Array) -> bool:
+def _is_same(first: Array, second: Array) -> bool:
     """Whether two runs agree; floating point numbers up to one unit in the last place of the largest."""
     if first.shape != second.shape or first.dtype.kind != "f":
         return np.array_equal(first, second)
@@ -144,7 +149,7 @@ class Parity:
 
     @property
     def worst(self) -> Comparison:
-        """Where the file takes the largest share of its allowance."""
+        """The comparison in which the file takes the largest share of its allowance."""
         return max(self.comparisons, key=lambda comparison: (not comparison.passed, comparison.used))
 
     @property
@@ -155,7 +160,7 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Culprit:
-    """One line on what first differs, and the rewrite rule that made it differ, where one did."""
+    """One line on the first difference, and the rewrite rule that caused it, if one did."""
 
     text: str
     rule: str | None = None
@@ -166,30 +171,30 @@ def verify(
     session: Session,
     sets: Sequence[SampleSet],
     tolerances: Mapping[str, float],
-    culprit: Callable[[SampleSet, str], Culprit],
+    find_culprit: Callable[[SampleSet, str], Culprit],
 ) -> Parity:
-    """The comparisons of every output in every set, where all of them pass.
+    """The comparisons of every output in every set, all of which pass.
 
-    Raises ParityError otherwise, naming the output, the worst number, and what `culprit` says of the set and
-    output where the file misses its allowance most.
+    Raises ParityError otherwise. It names the output, the worst number, and the culprit that `find_culprit`
+    returns for the set and output where the file exceeds its allowance most.
     """
-    parity = measure(original, session, sets, tolerances)
+    parity = measure_parity(original, session, sets, tolerances)
     if not parity.passed:
         worst = parity.worst
         samples = next(samples for samples in sets if samples.name == worst.run)
-        found = culprit(samples, worst.output)
-        raise ParityError(failure(worst), hint=found.text, rule=found.rule)
+        culprit = find_culprit(samples, worst.output)
+        raise ParityError(describe_failure(worst), hint=culprit.text, rule=culprit.rule)
     return parity
 
 
-def measure(
+def measure_parity(
     original: Original, session: Session, sets: Sequence[SampleSet], tolerances: Mapping[str, float]
 ) -> Parity:
     """The comparisons of every output in every set, whether they pass or not."""
-    runs = tuple(run_set(original, session, samples) for samples in original.taken(sets))
-    usual = scales(runs)
+    runs = tuple(run_set(original, session, samples) for samples in original.select_accepted(sets))
+    typical_scales = measure_scales(runs)
     comparisons = tuple(
-        compare(run, output, usual[output], tolerances.get(output, 0.0))
+        compare(run, output, typical_scales[output], tolerances.get(output, 0.0))
         for run in runs
         for output in original.outputs
     )
@@ -197,9 +202,9 @@ def measure(
 
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
-    """What the original says of one set, in float64 and in float32 several times, and what the graph says."""
+    """One set through the original, in float64 and several times in float32, and through the graph."""
     arrays = samples.arrays
-    answers = original.answers(samples)
+    answers = original.answer(samples)
     return Run(
         name=samples.name,
         samples=arrays[0].shape[0] if arrays[0].ndim else 1,
@@ -211,20 +216,20 @@ def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     )
 
 
-def beside(arrays: Sequence[Array], seed: int) -> list[Array]:
+def nudge(arrays: Sequence[Array], seed: int) -> list[Array]:
     """The arrays with each floating point number moved by one unit in the last place, up or down."""
     random = np.random.default_rng(seed)
-    return [_moved(array, random) if array.dtype.kind == "f" else array for array in arrays]
+    return [_nudge_array(array, random) if array.dtype.kind == "f" else array for array in arrays]
 
 
-def _moved(array: Array, random: np.random.Generator) -> Array:
+def _nudge_array(array: Array, random: np.random.Generator) -> Array:
     towards: Any = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
     moved = np.nextafter(array, towards)
     return np.where((array == 0) | ~np.isfinite(moved), array, moved)
 
 
-def failure(worst: Comparison) -> str:
-    """What failed, in one line: the output, the samples, and the worst number against what was allowed."""
+def describe_failure(worst: Comparison) -> str:
+    """The failure in one line: the output, the samples, and the worst number against what is allowed."""
     if not worst.errors.size and not np.isfinite(worst.file_error):
         return (
             f"parity failed for output `{worst.output}` on samples `{worst.run}`: the file gives shape "

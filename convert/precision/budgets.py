@@ -1,4 +1,4 @@
-"""What a file of fewer bits may lose: strict unless the user says otherwise."""
+"""Budgets: the losses that a file of fewer bits may have, strict unless the user names others."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Three losses, all of which must stay within: see docs/precision.md."""
+    """The limits of three losses, all of which are kept: see docs/precision.md."""
 
     max_error: float
     """The largest error of a number, as a share of its output's scale."""
@@ -28,29 +28,30 @@ STRICT: Mapping[Precision, Budgets] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The budgets that the user names; None for the strict one."""
+class BudgetOptions:
+    """The budgets that the user names; None for a strict one."""
 
     max_error: float | None = None
     min_agreement: float | None = None
     max_accuracy_drop: float | None = None
 
-    def named(self) -> dict[str, float]:
-        """Those that are named, by their option."""
-        found = {
+    def by_option(self) -> dict[str, float]:
+        """The budgets that are named, by their option."""
+        budgets = {
             "--max-error": self.max_error,
             "--min-agreement": self.min_agreement,
             "--max-accuracy-drop": self.max_accuracy_drop,
         }
-        return {option: value for option, value in found.items() if value is not None}
+        return {option: value for option, value in budgets.items() if value is not None}
 
 
-def budgets(precision: Precision, asked: Asked) -> Budgets:
-    """The budgets of the precision with the user's in place of the strict ones.
+def resolve_budgets(precision: Precision, options: BudgetOptions) -> Budgets:
+    """The budgets of the precision: the user's, and strict ones for the others.
 
-    Raises UsageError where one is no share from 0 to 1, or where fp32, which parity judges, is given one.
+    Raises UsageError for a budget that is no share from 0 to 1, and for any budget of fp32, which parity
+    judges.
     """
-    named = asked.named()
+    named = options.by_option()
     wrong = next((option for option, value in named.items() if not 0 <= value <= 1), None)
     if wrong is not None:
         raise UsageError(f"`{wrong} {named[wrong]:g}` is no share, expected 0 to 1")
@@ -63,7 +64,7 @@ def budgets(precision: Precision, asked: Asked) -> Budgets:
         return Budgets(0, 1, 0)
     strict = STRICT[precision]
     return Budgets(
-        strict.max_error if asked.max_error is None else asked.max_error,
-        strict.min_agreement if asked.min_agreement is None else asked.min_agreement,
-        strict.max_accuracy_drop if asked.max_accuracy_drop is None else asked.max_accuracy_drop,
+        strict.max_error if options.max_error is None else options.max_error,
+        strict.min_agreement if options.min_agreement is None else options.min_agreement,
+        strict.max_accuracy_drop if options.max_accuracy_drop is None else options.max_accuracy_drop,
     )

@@ -1,4 +1,4 @@
-"""The user's data for fewer bits: the range of each value of a graph, and the right classes of samples."""
+"""The user's data for fewer bits: calibration samples, the ranges of values on them, and labels."""
 
 import tempfile
 import zipfile
@@ -13,18 +13,20 @@ from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
 from convert.artefact.file import serialise
 from convert.errors import UsageError
+from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
-from convert.model_io.samples import Array, SampleSet, read_samples
-from convert.precision.gate import count
+from convert.model_io.samples import SampleSet, read_samples
+from convert.precision.gate import count_samples
 from convert.precision.sites import Ranges
 
 MOST_SAMPLES = 2048
-"""Of the calibration data: the range of a value has long come to rest by then."""
+"""The most calibration samples: the range of a value no longer changes with more."""
+LABELS = "labels"
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Data like those that the model will meet, in batches; of what was given at most MOST_SAMPLES."""
+    """Data like those that the model will meet, in batches; at most MOST_SAMPLES of the user's."""
 
     sets: tuple[SampleSet, ...]
     given: int
@@ -32,14 +34,14 @@ class Calibration:
     @property
     def used(self) -> int:
         """The samples of the sets."""
-        return count(self.sets)
+        return count_samples(self.sets)
 
 
 def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
     """The user's calibration data: an .npz file with one array an input, samples along the first axis.
 
-    Of more than MOST_SAMPLES, batches evenly spread over the file are taken. Raises UsageError where the file
-    is not that, or holds numbers that are not finite, of which no range can be taken.
+    Of more than MOST_SAMPLES, batches evenly spread over the file are taken. Raises UsageError for another
+    file, and for numbers that are not finite, which have no range.
     """
     sets = read_samples(path, inputs, "calibration data")
     for samples in sets:
@@ -51,14 +53,18 @@ def read_calibration(path: Path, inputs: Sequence[InputSpec]) -> Calibration:
                 )
     whole = Calibration(sets, 0).used
     step = max(1, -(-whole // MOST_SAMPLES))
-    named = (replace(one, name=one.name.replace("given", "calibration")) for one in sets[::step])
+    chosen = sets[::step]
+    named = (replace(samples, name=samples.name.replace("given", "calibration")) for samples in chosen)
     return Calibration(tuple(named), whole)
 
 
-def ranges(
-    model: ir.Model, sets: Sequence[SampleSet], done: Callable[[int], None] = lambda count: None
+def measure_ranges(
+    model: ir.Model, sets: Sequence[SampleSet], on_progress: Callable[[int], None] = lambda done: None
 ) -> Ranges:
-    """The least and largest number of each floating point value; `done` hears of every batch that was run."""
+    """The least and largest number of each floating point value.
+
+    `on_progress` is called with the number of batches that have been run.
+    """
     proto = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
     names = [value.name or "" for value in model.graph.inputs]
     with tempfile.TemporaryDirectory() as folder:
@@ -70,56 +76,55 @@ def ranges(
             augmented_model_path=str(Path(folder) / "watched.onnx"),
             calibrate_method=CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(_Batches(names, sets, done))
-        found = calibrator.compute_data()
-        return {name: _limits(one.range_value) for name, one in found.items()}
+        calibrator.collect_data(_BatchReader(names, sets, on_progress))
+        data = calibrator.compute_data()
+        return {name: _to_pair(limits.range_value) for name, limits in data.items()}
 
 
-def _limits(found: tuple[Array, Array]) -> tuple[float, float]:
-    low, high = (float(limit.reshape(())) for limit in found)
+def _to_pair(limits: tuple[Array, Array]) -> tuple[float, float]:
+    low, high = (float(limit.reshape(())) for limit in limits)
     return low, high
 
 
-class _Batches:
-    """The batches as ONNX Runtime's calibration reads them."""
+class _BatchReader:
+    """Gives the batches to ONNX Runtime's calibration, one at a time."""
 
-    def __init__(self, names: Sequence[str], sets: Sequence[SampleSet], done: Callable[[int], None]) -> None:
+    def __init__(
+        self, names: Sequence[str], sets: Sequence[SampleSet], on_progress: Callable[[int], None]
+    ) -> None:
         self._names = names
         self._left = iter(sets)
-        self._done = done
-        self._count = 0
+        self._on_progress = on_progress
+        self._done = 0
 
     def get_next(self) -> dict[str, Array] | None:
         """The next batch by input; None after the last one."""
         samples = next(self._left, None)
         if samples is None:
             return None
-        self._count += 1
-        self._done(self._count)
+        self._done += 1
+        self._on_progress(self._done)
         return dict(zip(self._names, samples.arrays, strict=True))
 
 
-NAME = "labels"
+def read_labels(path: Path, inputs: Sequence[InputSpec], samples: int) -> Array | None:
+    """The array `labels`, [samples] of whole numbers from 0; None where the file has none.
 
-
-def labels_of(path: Path, inputs: Sequence[InputSpec], samples: int) -> Array | None:
-    """The array `labels`, [samples] of whole numbers from 0; None where there is none.
-
-    The file was read for its samples before, so that it is known to be bounded. Raises UsageError where the
-    array is another than that.
+    The file's samples have been read before, so that its size is known to be bounded. Raises UsageError for
+    an array of another shape or type.
     """
-    if NAME in {spec.name for spec in inputs}:
+    if LABELS in {spec.name for spec in inputs}:
         return None
     try:
         with np.load(path, allow_pickle=False) as archive:
-            if NAME not in archive.files:
+            if LABELS not in archive.files:
                 return None
-            found: Array = archive[NAME]
+            labels: Array = archive[LABELS]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"`{NAME}` in `{path}` cannot be read: {error}") from error
-    if found.shape != (samples,) or found.dtype.kind not in "iu" or found.min(initial=0) < 0:
+        raise UsageError(f"`{LABELS}` in `{path}` cannot be read: {error}") from error
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         raise UsageError(
-            f"`{NAME}` in `{path}` is {found.dtype.name}{list(found.shape)}, expected whole numbers from 0, "
-            f"one for each of {samples} samples"
+            f"`{LABELS}` in `{path}` is {labels.dtype.name}{list(labels.shape)}, "
+            f"expected whole numbers from 0, one for each of {samples} samples"
         )
-    return found.astype(np.int64)
+    return labels.astype(np.int64)

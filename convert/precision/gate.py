@@ -1,6 +1,6 @@
-"""The gate of a file of fewer bits: what it loses against the original model, and whether that is too much.
+"""The gate of a file of fewer bits: its losses against the original model, and whether they are too large.
 
-The reference is the original model in float64, as it is for parity. What is judged, on typical samples only:
+The reference is the original model in float64, as for parity. On typical samples only, the gate judges:
 
 * of every output of real numbers, the largest |file − float64| as a share of the output's scale, its largest
   magnitude on these samples;
@@ -15,27 +15,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from convert.errors import PrecisionError, UsageError
+from convert.model_io.array import Array
 from convert.model_io.runtime import Session
-from convert.model_io.samples import Array, SampleSet
+from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
 from convert.precision.budgets import Budgets
 
 RANKED_SAMPLES = 256
-"""What the sites are ranked on: enough to order them, and each of them is a run of its own."""
+"""The samples that sites are ranked on: enough to order them, since each site takes a run of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one output lost; shares of its scale. Whole numbers have no error, only agreement."""
+    """The loss of one output, as shares of its scale. Whole numbers have no error, only agreement."""
 
     output: str
     scale: float
     largest: float
     mean_square: float
     agreed: int | None
-    """None where the output is neither rows of scores, or these are not judged, nor whole numbers."""
+    """None where the output is neither whole numbers nor rows of scores that are judged."""
     compared: int
-    whole: bool = False
+    is_whole: bool = False
     """Whether the output is whole numbers."""
 
     @property
@@ -44,14 +45,14 @@ class Loss:
         return None if self.agreed is None or not self.compared else self.agreed / self.compared
 
     @property
-    def strayed(self) -> float:
-        """The mean squared error, where a whole number that differs is off by 1."""
-        return 1 - self.agreement if self.whole and self.agreement is not None else self.mean_square
+    def squared_error(self) -> float:
+        """The mean squared error; a whole number that differs counts as off by 1."""
+        return 1 - self.agreement if self.is_whole and self.agreement is not None else self.mean_square
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How many of the labelled samples each gets right."""
+    """How many of the labelled samples the original and the file get right."""
 
     output: str
     samples: int
@@ -60,13 +61,13 @@ class Accuracy:
 
     @property
     def drop(self) -> float:
-        """The share that only the original gets right, less that which only the file does."""
+        """The original's share of right samples less the file's."""
         return (self.original - self.file) / self.samples
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What a file lost on these samples."""
+class LossReport:
+    """The losses of a file on some samples."""
 
     samples: int
     losses: tuple[Loss, ...]
@@ -74,12 +75,12 @@ class Judged:
 
     @property
     def mean_square(self) -> float:
-        """Of all outputs, as far as they strayed: what sites are ranked by."""
-        return sum(loss.strayed for loss in self.losses)
+        """The mean squared error of all outputs together, by which sites are ranked."""
+        return sum(loss.squared_error for loss in self.losses)
 
-    def overspent(self, budgets: Budgets) -> list[str]:
-        """A line for each budget that is not kept: which, where, what was measured, what is allowed."""
-        lines = [line for loss in self.losses for line in _overspent(loss, budgets)]
+    def list_overspent(self, budgets: Budgets) -> list[str]:
+        """A line for each budget that is exceeded, with the output, the loss and the limit."""
+        lines = [line for loss in self.losses for line in _find_overspent(loss, budgets)]
         drop = 0.0 if self.accuracy is None else self.accuracy.drop
         if self.accuracy is not None and drop > budgets.max_accuracy_drop:
             lines.append(
@@ -90,7 +91,7 @@ class Judged:
         return lines
 
 
-def _overspent(loss: Loss, budgets: Budgets) -> list[str]:
+def _find_overspent(loss: Loss, budgets: Budgets) -> list[str]:
     lines = []
     if not loss.largest <= budgets.max_error:
         lines.append(
@@ -105,14 +106,14 @@ def _overspent(loss: Loss, budgets: Budgets) -> list[str]:
     return lines
 
 
-Both = tuple[Mapping[str, Array], Mapping[str, Array]]
-"""What the original says of one set, in float64 and in its own precision."""
+AnswerPair = tuple[Mapping[str, Array], Mapping[str, Array]]
+"""The original's outputs on one set, in float64 and in its own precision."""
 
 
-class Judge:
-    """The original's answers to the samples, once; files are held against them.
+class Gate:
+    """Measures files against the original's answers to the samples, which are computed once.
 
-    `answers` are those to each set, where they are known; `scores` says whether their agreement is judged.
+    `answers` are those answers if they are known; `scores` says whether the agreement of scores is judged.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Judge:
         sets: Sequence[SampleSet],
         labels: Array | None = None,
         provider: str = "cpu",
-        answers: Sequence[Both] | None = None,
+        answers: Sequence[AnswerPair] | None = None,
         *,
         scores: bool = True,
     ) -> None:
@@ -130,35 +131,37 @@ class Judge:
         self.provider = provider
         self.scores = scores
         self._original = original
-        self._answers = [original.both(samples) for samples in self.sets] if answers is None else answers
-        self._reference = _joined([reference for reference, _ in self._answers])
-        self._own = _joined([own for _, own in self._answers])
-        self._scored = None if labels is None else _scored(self._reference, labels)
+        self._answers = (
+            [original.answer_once(samples) for samples in self.sets] if answers is None else answers
+        )
+        self._reference = _join([reference for reference, _ in self._answers])
+        self._own = _join([own for _, own in self._answers])
+        self._scored = None if labels is None else _find_scored_output(self._reference, labels)
 
     @property
     def samples(self) -> int:
-        """How many there are."""
-        return count(self.sets)
+        """The number of samples."""
+        return count_samples(self.sets)
 
-    def judge(self, session: Session) -> Judged:
-        """What the file in the session lost."""
-        file = _joined([session.run(samples.arrays) for samples in self.sets])
-        losses = tuple(self._loss(output, file[output]) for output in self._reference)
-        return Judged(self.samples, losses, self._accuracy(file))
+    def measure(self, session: Session) -> LossReport:
+        """The losses of the file in the session."""
+        file = _join([session.run(samples.arrays) for samples in self.sets])
+        losses = tuple(self._measure_loss(output, file[output]) for output in self._reference)
+        return LossReport(self.samples, losses, self._measure_accuracy(file))
 
-    def ranking(self) -> "Judge":
-        """A judge on the first samples alone, RANKED_SAMPLES or a batch more, and without labels."""
-        places = np.cumsum([count([samples]) for samples in self.sets])
+    def make_ranking_gate(self) -> "Gate":
+        """A gate on the first samples alone, RANKED_SAMPLES or a batch more, and without labels."""
+        places = np.cumsum([count_samples([samples]) for samples in self.sets])
         sets = int(np.searchsorted(places, RANKED_SAMPLES)) + 1
         first = self._answers[:sets]
-        return Judge(self._original, self.sets[:sets], None, self.provider, first, scores=self.scores)
+        return Gate(self._original, self.sets[:sets], None, self.provider, first, scores=self.scores)
 
-    def _loss(self, output: str, file: Array) -> Loss:
+    def _measure_loss(self, output: str, file: Array) -> Loss:
         reference, own = self._reference[output], self._own[output]
         if file.shape != reference.shape:
             return Loss(output, 0.0, np.inf, np.inf, None, 0)
         if own.dtype.kind != "f":
-            return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, whole=True)
+            return Loss(output, 1.0, 0.0, 0.0, int((file == own).sum()), own.size, is_whole=True)
         judged = np.isfinite(reference) & np.isfinite(own)
         scale = float(np.abs(np.where(judged, reference, 0)).max(initial=0)) or 1.0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -174,7 +177,7 @@ class Judge:
             compared,
         )
 
-    def _accuracy(self, file: Mapping[str, Array]) -> Accuracy | None:
+    def _measure_accuracy(self, file: Mapping[str, Array]) -> Accuracy | None:
         if self.labels is None or self._scored is None:
             return None
         right = (self._own[self._scored].argmax(1) == self.labels).sum()
@@ -182,9 +185,9 @@ class Judge:
         return Accuracy(self._scored, len(self.labels), int(right), int(files))
 
 
-def require_passed(precision: str, judged: Judged, budgets: Budgets, also: str = "") -> None:
+def require_passed(precision: str, report: LossReport, budgets: Budgets, also: str = "") -> None:
     """Raises PrecisionError, with every budget that is not kept, unless all are."""
-    lines = judged.overspent(budgets)
+    lines = report.list_overspent(budgets)
     if lines:
         raise PrecisionError(f"{precision} failed its gate{also}: {'; '.join(lines)}", hint=_WHAT_TO_DO)
 
@@ -203,8 +206,8 @@ def _agreement(reference: Array, file: Array) -> tuple[int | None, int]:
     return int((known & same).sum()), int(known.sum())
 
 
-def _scored(reference: Mapping[str, Array], labels: Array) -> str:
-    """The output that the labels are of: the only one that has a score for each."""
+def _find_scored_output(reference: Mapping[str, Array], labels: Array) -> str:
+    """The output that the labels belong to: the only one with a score for each class."""
     classes = int(labels.max(initial=0)) + 1
     scores = [
         name
@@ -220,17 +223,17 @@ def _scored(reference: Mapping[str, Array], labels: Array) -> str:
     return scores[0]
 
 
-def _joined(runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+def _join(runs: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """Each output of all runs, one after the other, as far as their shapes allow."""
-    return {name: _stacked([run[name] for run in runs]) for name in runs[0]}
+    return {name: _stack([run[name] for run in runs]) for name in runs[0]}
 
 
-def _stacked(parts: Sequence[Array]) -> Array:
+def _stack(parts: Sequence[Array]) -> Array:
     if all(part.ndim and part.shape[1:] == parts[0].shape[1:] for part in parts):
         return np.concatenate(parts)
     return np.concatenate([part.reshape(-1) for part in parts])
 
 
-def count(sets: Sequence[SampleSet]) -> int:
+def count_samples(sets: Sequence[SampleSet]) -> int:
     """The samples of all sets."""
     return sum(samples.arrays[0].shape[0] if samples.arrays[0].ndim else 1 for samples in sets)

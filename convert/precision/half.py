@@ -1,4 +1,4 @@
-"""Floats of 16 bits, for GPUs: inputs and outputs stay float32, and so does what 16 bits cannot hold.
+"""Floats of 16 bits, for GPUs: inputs, outputs and numbers that 16 bits cannot hold stay float32.
 
 Which of an operator's inputs may be half is read from the ONNX standard itself. Constants that round badly
 and values that left the range of half on the samples keep their operators in float32, and are named.
@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from convert.graph.nodes import Array, constant, layer_of
-from convert.precision.sites import Ranges, Site
+from convert.graph.nodes import get_constant, get_layer_name
+from convert.model_io.array import Array
+from convert.precision.sites import Ranges, RoundingSite
 
 LARGEST_HALF = float(np.finfo(np.float16).max)
 MARGIN = 0.5
@@ -32,7 +33,7 @@ _LEFT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class UnfitLayer:
     """A layer that half cannot hold, and why."""
 
     layer: str
@@ -40,58 +41,60 @@ class Outside:
     reason: str
 
 
-class Half:
-    """Computes in half wherever it can."""
+class HalfScheme:
+    """Rounds to 16-bit floats wherever the graph allows it."""
 
     def __init__(
-        self, model: ir.Model, sites: Sequence[Site], ranges: Ranges, kinds: Mapping[str, str]
+        self, model: ir.Model, sites: Sequence[RoundingSite], ranges: Ranges, kinds: Mapping[str, str]
     ) -> None:
         self.sites = sites
         self._model = model
         self._kinds = kinds
         self._opset = model.opset_imports[""]
-        self._float = {node.name or "": reason for node in model.graph if (reason := _outside(node, ranges))}
+        self._float = {
+            node.name or "": reason for node in model.graph if (reason := _find_misfit(node, ranges))
+        }
 
     @property
-    def outside(self) -> tuple[Outside, ...]:
-        """What is kept in float32 whatever the gate says, one line a layer."""
-        found: dict[str, Outside] = {}
+    def unfit(self) -> tuple[UnfitLayer, ...]:
+        """The layers that stay in float32 whatever the gate says."""
+        unfit: dict[str, UnfitLayer] = {}
         for node in self._model.graph:
             if node.name in self._float:
-                layer = layer_of(node)
+                layer = get_layer_name(node)
                 kind = self._kinds.get(layer) or node.op_type
-                found.setdefault(layer, Outside(layer, kind, self._float[node.name]))
-        return tuple(found.values())
+                unfit.setdefault(layer, UnfitLayer(layer, kind, self._float[node.name]))
+        return tuple(unfit.values())
 
-    def rounds(self, kept: Collection[Site]) -> bool:
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
-        return bool(self._chosen(kept, self._model))
+        return bool(self._pick_nodes(kept, self._model))
 
-    def rounded(self, kept: Collection[Site]) -> ir.Model:
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
         """The graph in half; the one given is left as it is."""
         graph = self._model.clone()
-        _Narrowing(graph, self._chosen(kept, graph), self._opset).apply()
+        _Narrowing(graph, self._pick_nodes(kept, graph), self._opset).apply()
         return graph
 
-    def _chosen(self, kept: Collection[Site], graph: ir.Model) -> list[ir.Node]:
+    def _pick_nodes(self, kept: Collection[RoundingSite], graph: ir.Model) -> list[ir.Node]:
         wide = {name for site in kept for name in (site.between if site.has_activation else site.readers)}
         wide |= self._float.keys()
         return [node for node in graph.graph if node.name not in wide and _can_be_half(node, self._opset)]
 
 
-def _outside(node: ir.Node, ranges: Ranges) -> str:
-    """Why half cannot hold what the node computes; nothing where it can."""
+def _find_misfit(node: ir.Node, ranges: Ranges) -> str:
+    """Why half cannot hold the node's numbers; empty where it can."""
     for value in (*node.inputs, *node.outputs):
         if value is None or value.dtype != ir.DataType.FLOAT:
             continue
-        numbers = constant(value)
-        reason = _rounds_badly(numbers) if numbers is not None else _leaves_range(value.name or "", ranges)
+        numbers = get_constant(value)
+        reason = _check_constant(numbers) if numbers is not None else _check_range(value.name or "", ranges)
         if reason:
             return reason
     return ""
 
 
-def _rounds_badly(numbers: Array) -> str:
+def _check_constant(numbers: Array) -> str:
     largest = float(np.abs(numbers).max(initial=0))
     if not largest or not np.isfinite(largest):
         return ""
@@ -101,7 +104,7 @@ def _rounds_badly(numbers: Array) -> str:
     return f"a constant of {largest:.3g}, which half rounds by {error:.1%}" if error > COARSEST else ""
 
 
-def _leaves_range(name: str, ranges: Ranges) -> str:
+def _check_range(name: str, ranges: Ranges) -> str:
     largest = max((abs(limit) for limit in ranges.get(name, (0.0, 0.0))), default=0.0)
     if largest > MARGIN * LARGEST_HALF:
         return f"numbers up to {largest:.3g} on the samples, and half ends at {LARGEST_HALF:g}"
@@ -109,26 +112,28 @@ def _leaves_range(name: str, ranges: Ranges) -> str:
 
 
 def _can_be_half(node: ir.Node, opset: int) -> bool:
-    """Whether the standard lets it compute in half, and its data are floats."""
+    """Whether the standard lets the node compute in half, and its data are floats."""
     if node.domain or node.op_type in _LEFT or not node.outputs:
         return False
     outputs = [value for value in node.outputs if value.dtype == ir.DataType.FLOAT]
-    taken = _formal(node, opset)
-    return bool(outputs) and all(taken.get(id(value), False) for value in outputs)
+    slots = _find_half_slots(node, opset)
+    return bool(outputs) and all(slots.get(id(value), False) for value in outputs)
 
 
-def _formal(node: ir.Node, opset: int) -> Mapping[int, bool]:
-    """Of each input and output, by identity, whether the operator's schema lets it be half."""
+def _find_half_slots(node: ir.Node, opset: int) -> Mapping[int, bool]:
+    """Whether the operator's schema lets each input and output be half, by the value's `id`."""
     schema = onnx.defs.get_schema(node.op_type, opset, "")
-    allowed = {one.type_param_str: one.allowed_type_strs for one in schema.type_constraints}
-    found: dict[int, bool] = {}
+    allowed = {
+        constraint.type_param_str: constraint.allowed_type_strs for constraint in schema.type_constraints
+    }
+    slots: dict[int, bool] = {}
     for values, formals in ((node.inputs, schema.inputs), (node.outputs, schema.outputs)):
         for place, value in enumerate(values):
             if value is not None:
                 formal = formals[min(place, len(formals) - 1)]
                 half = _HALF in allowed.get(formal.type_str, [formal.type_str])
-                found[id(value)] = found.get(id(value), True) and half
-    return found
+                slots[id(value)] = slots.get(id(value), True) and half
+    return slots
 
 
 class _Narrowing:
@@ -143,9 +148,9 @@ class _Narrowing:
 
     def apply(self) -> None:
         for node in self._nodes:
-            formal = _formal(node, self._opset)
+            slots = _find_half_slots(node, self._opset)
             for place, value in enumerate(node.inputs):
-                if value is not None and value.dtype == ir.DataType.FLOAT and formal[id(value)]:
+                if value is not None and value.dtype == ir.DataType.FLOAT and slots[id(value)]:
                     node.replace_input_with(place, self._half_of(value))
             for value in node.outputs:
                 if value.dtype == ir.DataType.FLOAT:
@@ -156,7 +161,7 @@ class _Narrowing:
 
     def _half_of(self, value: ir.Value) -> ir.Value:
         if value not in self._narrow:
-            numbers = constant(value)
+            numbers = get_constant(value)
             if numbers is not None:
                 self._narrow[value] = self._initializer(f"{value.name}_half", numbers.astype(np.float16))
             else:
@@ -170,11 +175,11 @@ class _Narrowing:
         return self._narrow[value]
 
     def _widen(self, value: ir.Value, node: ir.Node) -> None:
-        """`value` is half from here on; who reads it as a float reads a Cast of it."""
+        """`value` is half from here on; nodes that read it as a float read a Cast of it."""
         uses = [
             (node, place)
             for node, place in value.uses()
-            if node not in self._chosen or not _formal(node, self._opset)[id(value)]
+            if node not in self._chosen or not _find_half_slots(node, self._opset)[id(value)]
         ]
         was_output, name = value.is_graph_output(), value.name
         value.type = ir.TensorType(ir.DataType.FLOAT16)
@@ -190,8 +195,8 @@ class _Narrowing:
 
     def _cast(self, value: ir.Value, to: ir.DataType, suffix: str) -> ir.Node:
         cast = ir.node("Cast", [value], {"to": int(to)}, name=f"{value.name}_to_{suffix}")
-        made = cast.outputs[0]
-        made.name, made.shape, made.type = f"{value.name}_{suffix}", value.shape, ir.TensorType(to)
+        result = cast.outputs[0]
+        result.name, result.shape, result.type = f"{value.name}_{suffix}", value.shape, ir.TensorType(to)
         return cast
 
     def _initializer(self, name: str, numbers: Array) -> ir.Value:

@@ -1,13 +1,13 @@
 """Whole numbers of 8 bits, written with ONNX Runtime's quantisation; the file holds standard operators only.
 
-Static: what stands before a layer is rounded to 256 steps between the least and largest number that it took
+Static: the input of a layer is rounded to 256 steps between the least and largest number that it took
 on calibration data (`QuantizeLinear`, `DequantizeLinear`), weights one scale a channel. Dynamic: the inputs
 of matrix products are rounded as they come (`DynamicQuantizeLinear`, `MatMulInteger`); of convolutions only
 the weights are, since ONNX Runtime's `ConvInteger` takes six times as long as its `Conv`.
 
 The weights that are multiplied as whole numbers have 7 bits: with 8, two products can overflow the 16 bits
 in which a CPU without VNNI adds them up, and the file would compute something else there than where it was
-judged. Activations are computed in float: what is rounded is what the layers around them give and take.
+judged. Activations are computed in float; the results and inputs of the layers around them are rounded.
 """
 
 import logging
@@ -24,39 +24,38 @@ from onnxruntime.quantization.quant_utils import QuantizationMode
 
 from convert.artefact.file import serialise
 from convert.errors import ExportError
-from convert.graph.nodes import constant, only_feeds
-from convert.precision.sites import LINEAR, Ranges, Site, is_linear
+from convert.graph.nodes import feeds_only, get_constant
+from convert.precision.sites import LINEAR, Ranges, RoundingSite, is_linear
 
-CARRIED = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
-"""What ONNX Runtime computes on 8 bits as well as on floats, between an activation and its readers."""
+CARRIERS = frozenset({"MaxPool", "AveragePool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze"})
+"""Operators between an activation and its readers that ONNX Runtime computes on 8 bits too."""
 ROOM = 1.2
-"""How much further than on the calibration data ranges reach. What lies beyond is cut off, which costs more
-than coarser steps do: the largest error on unseen samples falls to a third, the typical one by a tenth."""
-_ON_EIGHT_BITS = LINEAR | CARRIED
+"""The factor by which ranges exceed the calibration data. Numbers beyond a range are cut off, which costs
+more than coarser steps: the largest error on unseen samples falls to a third, the typical one by a tenth."""
 LARGEST_WEIGHT = 127  # of a convolution that is computed in float
-
+_ON_EIGHT_BITS = LINEAR | CARRIERS
 _CLAMPS = ("Relu", "Clip")
-# Rounding to unsigned numbers clamps too: the library leaves these out where a layer feeds them alone.
+"""Rounding to unsigned numbers clamps too: the library leaves these out where only they read a layer."""
 
 
-class Dynamic:
+class DynamicScheme:
     """Rounds without calibration data."""
 
-    def __init__(self, model: ir.Model, sites: Sequence[Site]) -> None:
+    def __init__(self, model: ir.Model, sites: Sequence[RoundingSite]) -> None:
         self.sites = sites
-        self._graph = _proto(model)
+        self._graph = _infer_shapes(model)
 
-    def rounds(self, kept: Collection[Site]) -> bool:
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
         return bool(self._readers(kept))
 
-    def _readers(self, kept: Collection[Site]) -> set[str]:
+    def _readers(self, kept: Collection[RoundingSite]) -> set[str]:
         return {name for site in self.sites if site not in kept for name in site.readers}
 
-    def rounded(self, kept: Collection[Site]) -> ir.Model:
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
         """The rounded graph; the one given is left as it is."""
         readers = self._readers(kept)
-        with _quiet():
+        with _silence():
             quantiser = ONNXQuantizer(
                 _copy(self._graph),
                 per_channel=True,
@@ -73,86 +72,86 @@ class Dynamic:
                 extra_options={"MatMulConstBOnly": True},
             )
             quantiser.quantize_model()
-        graph = _standard(quantiser.model.model)
+        graph = _require_standard(quantiser.model.model)
         for node in list(graph.graph):
             if node.op_type == "Conv" and node.name in readers:
                 _round_weights(graph, node)
         return graph
 
 
-class Static:
-    """Rounds to the ranges that calibration data had."""
+class StaticScheme:
+    """Rounds to the ranges of calibration data."""
 
-    def __init__(self, model: ir.Model, sites: Sequence[Site], ranges: Ranges) -> None:
+    def __init__(self, model: ir.Model, sites: Sequence[RoundingSite], ranges: Ranges) -> None:
         self.sites = sites
-        self._graph = _proto(model)
-        # What rounding takes over from a Clip ends where the Clip does.
+        self._graph = _infer_shapes(model)
+        # Rounding that replaces a Clip must end where the Clip does.
         ends = {node.outputs[0].name for node in model.graph if node.op_type == "Clip"}
-        self._ranges = {name: pair if name in ends else _wider(pair) for name, pair in ranges.items()}
+        self._ranges = {name: pair if name in ends else _widen(pair) for name, pair in ranges.items()}
         clamps = {
-            node.name: node for node in model.graph if node.op_type in _CLAMPS and _alone_after_a_layer(node)
+            node.name: node for node in model.graph if node.op_type in _CLAMPS and _is_alone_after_layer(node)
         }
         self._clamped = {node.outputs[0].name or "" for node in clamps.values()}
-        self._carried = {*clamps, *(node.name for node in model.graph if node.op_type in CARRIED)}
+        self._carriers = {*clamps, *(node.name for node in model.graph if node.op_type in CARRIERS)}
 
-    def rounds(self, kept: Collection[Site]) -> bool:
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
         """Whether anything is rounded with these sites in float."""
         return bool(self._readers(kept))
 
-    def _readers(self, kept: Collection[Site]) -> set[str]:
+    def _readers(self, kept: Collection[RoundingSite]) -> set[str]:
         """The layers on 8 bits; a convolution that gives floats takes longer with rounded weights."""
         floats = {name for site in kept if site.has_activation for name in site.writers}
         return {name for site in self.sites if site not in kept for name in site.readers} - floats
 
-    def rounded(self, kept: Collection[Site]) -> ir.Model:
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
         """The rounded graph; the one given is left as it is."""
         left = [site for site in self.sites if site not in kept]
         readers = self._readers(kept)
-        carried = {name for site in left for name in site.between} & self._carried
-        with _quiet():
+        carriers = {name for site in left for name in site.between} & self._carriers
+        with _silence():
             quantiser = QDQQuantizer(
                 _copy(self._graph),
                 per_channel=True,
                 reduce_range=True,
                 weight_qType=QuantType.QInt8,
                 activation_qType=QuantType.QUInt8,
-                tensors_range=_tensors(self._ranges),
-                nodes_to_quantize=[*readers, *carried] or [""],
+                tensors_range=_to_tensors_data(self._ranges),
+                nodes_to_quantize=[*readers, *carriers] or [""],
                 nodes_to_exclude=[],
-                op_types_to_quantize=[*LINEAR, *CARRIED, *_CLAMPS],
+                op_types_to_quantize=[*LINEAR, *CARRIERS, *_CLAMPS],
                 extra_options={},
             )
             quantiser.quantize_model()
-        graph = _standard(quantiser.model.model)
-        _restore(graph, self._clamped)
+        graph = _require_standard(quantiser.model.model)
+        _restore_floats(graph, self._clamped)
         return graph
 
 
-def _proto(model: ir.Model) -> onnx.ModelProto:
-    """The graph with every value's shape, as the library wants it."""
+def _infer_shapes(model: ir.Model) -> onnx.ModelProto:
+    """The graph with every value's shape, which the library needs."""
     return onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
 
 
 def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph once more: the library rewrites the one that it is given."""
+    """A copy of the graph: the library rewrites its argument."""
     copied = onnx.ModelProto()
     copied.CopyFrom(proto)
     return copied
 
 
-def _wider(limits: tuple[float, float]) -> tuple[float, float]:
+def _widen(limits: tuple[float, float]) -> tuple[float, float]:
     low, high = limits
     return low * ROOM, high * ROOM
 
 
-def _tensors(ranges: Ranges) -> TensorsData:
+def _to_tensors_data(ranges: Ranges) -> TensorsData:
     limits = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
     pairs = {name: tuple(np.array(limit) for limit in pair) for name, pair in limits.items()}
     return TensorsData(CalibrationMethod.MinMax, pairs)
 
 
-def _standard(proto: onnx.ModelProto) -> ir.Model:
-    """The library's graph; ExportError where it has an operator that is not ONNX's own."""
+def _require_standard(proto: onnx.ModelProto) -> ir.Model:
+    """The library's graph. Raises ExportError where it has an operator outside the ONNX standard."""
     graph = ir.from_proto(proto)
     graph.graph.sort()  # the library puts new nodes at the end
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in graph.graph.all_nodes() if node.domain})
@@ -170,7 +169,7 @@ def _round_weights(graph: ir.Model, conv: ir.Node) -> None:
     compute on every run, and lay the convolution out as if its weights could change (1.3 to 2 times as slow).
     """
     value = conv.inputs[1]
-    weights = constant(value)
+    weights = get_constant(value)
     if value is None or weights is None or weights.dtype != np.float32:
         return
     channels = (-1, *[1] * (weights.ndim - 1))
@@ -198,19 +197,19 @@ def _initializer(graph: ir.Model, name: str, numbers: np.ndarray[Any, np.dtype[A
     return value
 
 
-def _alone_after_a_layer(node: ir.Node) -> bool:
+def _is_alone_after_layer(node: ir.Node) -> bool:
     value = node.inputs[0]
     producer = None if value is None else value.producer()
-    return value is not None and producer is not None and is_linear(producer) and only_feeds(value, node)
+    return value is not None and producer is not None and is_linear(producer) and feeds_only(value, node)
 
 
-def _restore(graph: ir.Model, clamped: Collection[str]) -> None:
-    """Layers give floats wherever that costs nothing: to the outputs, and matrix products to an activation.
+def _restore_floats(graph: ir.Model, clamped: Collection[str]) -> None:
+    """Layers give floats where that costs nothing: to the outputs, and from matrix products to an activation.
 
-    What rounding clamps stays rounded.
+    Values that rounding clamps stay rounded.
     """
     for node in list(graph.graph):
-        pair = _quantize_before(node)
+        pair = _find_quantize(node)
         exact = None if pair is None else pair.inputs[0]
         layer = None if exact is None else exact.producer()
         if pair is None or exact is None or layer is None or _is_named(exact, clamped):
@@ -229,13 +228,13 @@ def _restore(graph: ir.Model, clamped: Collection[str]) -> None:
 
 
 def _is_named(value: ir.Value, names: Collection[str]) -> bool:
-    """Whether the value has one of the names, or had it before the library took it for an output's own."""
+    """Whether the value has one of the names, or had it before the library gave that name to an output."""
     name = value.name or ""
     return name in names or name.removesuffix("_QuantizeLinear_Input") in names
 
 
-def _quantize_before(node: ir.Node) -> ir.Node | None:
-    """The `QuantizeLinear` of which the node reads alone, where it is a `DequantizeLinear`."""
+def _find_quantize(node: ir.Node) -> ir.Node | None:
+    """The `QuantizeLinear` that only this `DequantizeLinear` reads; None for any other node."""
     if node.op_type != "DequantizeLinear" or node.inputs[0] is None:
         return None
     pair = node.inputs[0].producer()
@@ -245,8 +244,8 @@ def _quantize_before(node: ir.Node) -> ir.Node | None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's advice, which it gives to the root logger."""
+def _silence() -> Iterator[None]:
+    """Suppresses the library's advice, which it logs to the root logger."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Which sites stay in float: the fewest of those that lose most, so that the gate is passed."""
+"""Chooses the sites that stay in float: the fewest with which the gate is passed."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,74 +8,75 @@ import onnx_ir as ir
 from convert.artefact.file import serialise
 from convert.model_io.runtime import Session
 from convert.precision.budgets import Budgets
-from convert.precision.gate import Judge, Judged
-from convert.precision.sites import Scheme, Site
+from convert.precision.gate import Gate, LossReport
+from convert.precision.sites import RoundingSite, Scheme
 
-Said = Callable[[str, int, int], None]
-"""Hears what is being done, how many of it are done, and of how many."""
+OnStep = Callable[[str, int, int], None]
+"""Called with the step, how much of it is done, and the total."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A site in float, and the share of the mean squared error that went away with it alone."""
+class FloatSite:
+    """A site in float, and the share of the mean squared error that it takes away alone."""
 
-    site: Site
+    site: RoundingSite
     share: float
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The rounded graph, what it lost, and what was kept for it; whether it passed is for the gate to say."""
+class Candidate:
+    """A rounded graph, its losses, and its sites in float; it may fail the gate."""
 
     model: ir.Model
-    judged: Judged
-    kept: tuple[Kept, ...]
+    losses: LossReport
+    kept: tuple[FloatSite, ...]
 
 
-def fewest_kept(scheme: Scheme, judge: Judge, budgets: Budgets, said: Said) -> Found:
+def keep_fewest(scheme: Scheme, gate: Gate, budgets: Budgets, on_progress: OnStep) -> Candidate:
     """The scheme's graph with the fewest sites in float that keeps the budgets, the worst sites first.
 
-    Where none does, the one with the most in float. Every graph that is given back was judged as it stands.
+    Where no graph keeps them, the result is the better of the one with none and the one with the most in
+    float. Its losses were measured on that very graph.
     """
-    found = _tried(scheme, judge, ())
-    if not found.judged.overspent(budgets):
-        return found
-    ranked = _ranked(scheme, found.model, judge.ranking(), said)
+    rounded = _try_sites(scheme, gate, ())
+    if not rounded.losses.list_overspent(budgets):
+        return rounded
+    ranked = _rank_sites(scheme, rounded.model, gate.make_ranking_gate(), on_progress)
     most = len(ranked)
-    while most and not scheme.rounds([one.site for one in ranked[:most]]):
+    while most and not scheme.is_rounding([float_site.site for float_site in ranked[:most]]):
         most -= 1
     if not most:
-        return found
-    best = _tried(scheme, judge, ranked[:most])
-    if best.judged.overspent(budgets):
-        return min(found, best, key=lambda one: one.judged.mean_square)
+        return rounded
+    best = _try_sites(scheme, gate, ranked[:most])
+    if best.losses.list_overspent(budgets):
+        return min(rounded, best, key=lambda candidate: candidate.losses.mean_square)
     low, high = 0, most  # with `low` it fails, with `high` it passes
     while high - low > 1:
         middle = (low + high) // 2
-        tried = _tried(scheme, judge, ranked[:middle])
-        if tried.judged.overspent(budgets):
+        candidate = _try_sites(scheme, gate, ranked[:middle])
+        if candidate.losses.list_overspent(budgets):
             low = middle
         else:
-            best, high = tried, middle
+            best, high = candidate, middle
     return best
 
 
-def _ranked(scheme: Scheme, whole: ir.Model, judge: Judge, said: Said) -> tuple[Kept, ...]:
-    """All sites, the one first without whose rounding the error is least; in `whole` all are rounded."""
-    error = _judged(whole, judge).mean_square
-    found = []
+def _rank_sites(scheme: Scheme, rounded: ir.Model, gate: Gate, on_progress: OnStep) -> tuple[FloatSite, ...]:
+    """All sites, first the one that takes away most of the error; in `rounded` none is in float."""
+    error = _measure(rounded, gate).mean_square
+    ranked = []
     for count, site in enumerate(scheme.sites, 1):
-        said("rank", count, len(scheme.sites))
-        left = _judged(scheme.rounded([site]), judge).mean_square
-        found.append(Kept(site, 1 - left / error if 0 < error < float("inf") else float(left < error)))
-    return tuple(sorted(found, key=lambda one: -one.share))
+        on_progress("rank", count, len(scheme.sites))
+        left = _measure(scheme.round([site]), gate).mean_square
+        ranked.append(FloatSite(site, 1 - left / error if 0 < error < float("inf") else float(left < error)))
+    return tuple(sorted(ranked, key=lambda site: -site.share))
 
 
-def _tried(scheme: Scheme, judge: Judge, kept: Sequence[Kept]) -> Found:
-    graph = scheme.rounded([one.site for one in kept])
-    return Found(graph, _judged(graph, judge), tuple(kept))
+def _try_sites(scheme: Scheme, gate: Gate, kept: Sequence[FloatSite]) -> Candidate:
+    graph = scheme.round([float_site.site for float_site in kept])
+    return Candidate(graph, _measure(graph, gate), tuple(kept))
 
 
-def _judged(graph: ir.Model, judge: Judge) -> Judged:
+def _measure(graph: ir.Model, gate: Gate) -> LossReport:
     names = [value.name or "" for value in graph.graph.inputs]
-    return judge.judge(Session(serialise(graph), names, judge.provider))
+    return gate.measure(Session(serialise(graph), names, gate.provider))

@@ -1,4 +1,4 @@
-"""The stage after parity, where fewer bits are asked for: rounds the graph and judges it by its own gate."""
+"""The stage after parity for a file of fewer bits: rounds the graph, and judges it by the gate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,35 +7,36 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from convert.artefact.external import LARGEST, weights
+from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.errors import ExportError, PrecisionError, UsageError
+from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
-from convert.model_io.samples import Array, SampleSet
+from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
-from convert.precision.budgets import Asked, Budgets, Precision, budgets
-from convert.precision.calibration import Calibration, labels_of, ranges, read_calibration
-from convert.precision.gate import Judge, Judged, count, require_passed
-from convert.precision.half import Half, Outside
-from convert.precision.int8 import Dynamic, Static
-from convert.precision.keep import Found, Kept, Said, fewest_kept
-from convert.precision.sites import Scheme, sites
+from convert.precision.budgets import BudgetOptions, Budgets, Precision, resolve_budgets
+from convert.precision.calibration import Calibration, measure_ranges, read_calibration, read_labels
+from convert.precision.gate import Gate, LossReport, count_samples, require_passed
+from convert.precision.half import HalfScheme, UnfitLayer
+from convert.precision.int8 import DynamicScheme, StaticScheme
+from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
+from convert.precision.sites import Scheme, find_sites
 
 Method = Literal["fp16", "dynamic", "static"]
 JudgedOn = Literal["given", "calibration", "generated"]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user says of the precision; fp32 asks for nothing."""
+class PrecisionOptions:
+    """The user's options of the precision; fp32 needs none."""
 
     precision: Precision = "fp32"
     calibration: Path | None = None
     samples: Path | None = None
-    budgets: Asked = field(default_factory=Asked)
+    budgets: BudgetOptions = field(default_factory=BudgetOptions)
 
-    def require_meant(self) -> None:
+    def require_consistent(self) -> None:
         """Raises UsageError where the options do not belong together."""
-        budgets(self.precision, self.budgets)
+        resolve_budgets(self.precision, self.budgets)
         if self.calibration is not None and self.precision != "int8":
             raise UsageError(
                 f"`--calibration` is for int8, and the precision is {self.precision}",
@@ -47,168 +48,174 @@ class Request:
                 hint="give them: --samples data.npz, with an array `labels` beside the inputs",
             )
 
-    def read(self, inputs: Sequence[InputSpec], given: Sequence[SampleSet]) -> "Wanted":
-        """What is wanted, with the files that it names read. Raises UsageError where they are not so."""
+    def read(self, inputs: Sequence[InputSpec], own_sets: Sequence[SampleSet]) -> "RoundingTask":
+        """The task, with calibration data and labels read. Raises UsageError where these do not fit."""
         data = None if self.calibration is None else read_calibration(self.calibration, inputs)
-        labels = None if self.samples is None else labels_of(self.samples, inputs, count(given))
+        labels = None if self.samples is None else read_labels(self.samples, inputs, count_samples(own_sets))
         if labels is None and self.budgets.max_accuracy_drop is not None:
             raise UsageError(
                 f"`--max-accuracy-drop` needs labels, and `{self.samples}` has no array `labels`",
                 hint="add the right class of every sample: numpy.savez(path, x=x, labels=labels)",
             )
-        return Wanted(self.precision, self.budgets, data, labels)
+        return RoundingTask(self.precision, self.budgets, data, labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the stage looks at: the precision, the budgets, and the user's data."""
+class RoundingTask:
+    """The precision to round to, the budgets, and the user's data."""
 
     precision: Precision
-    budgets: Asked
+    budgets: BudgetOptions
     calibration: Calibration | None = None
     labels: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Rounded:
-    """A graph of fewer bits that passed its gate, and how."""
+class QuantisedModel:
+    """A graph of fewer bits that passed its gate, and how it was made."""
 
     model: ir.Model
     precision: Precision
     method: Method
     judged_on: JudgedOn
-    judged: Judged
+    losses: LossReport
     budgets: Budgets
-    kept: tuple[Kept, ...]
-    outside: tuple[Outside, ...]
+    kept: tuple[FloatSite, ...]
+    unfit: tuple[UnfitLayer, ...]
     sites: int
     calibration: Calibration | None
 
 
-def _unsaid(what: str, done: int, of: int) -> None:
-    """Nobody hears it."""
+def _ignore(step: str, done: int, total: int) -> None:
+    """No callback."""
 
 
-def quantise(  # each argument is what a stage before found
+def quantise(  # each argument is the result of an earlier stage
     model: ir.Model,
     original: Original,
     sets: Sequence[SampleSet],
-    wanted: Wanted,
+    task: RoundingTask,
     *,
     provider: str = "cpu",
-    said: Said = _unsaid,
-) -> Rounded:
-    """The graph in the precision that is wanted, which passed its gate; the one given is left as it is.
+    on_progress: OnStep = _ignore,
+) -> QuantisedModel:
+    """The graph in the task's precision, which passed its gate; the argument is left as it is.
 
-    `sets` are all samples of parity; the user's own are what is judged, or else the calibration data, or else
-    the typical ones of those that were generated. Raises PrecisionError where it loses too much even with
-    everything in float that can be, and UsageError where the samples are not what the budgets need.
+    `sets` are all samples of parity. The gate judges the user's own; without any, the calibration data; else
+    the typical generated ones. Raises PrecisionError where the graph loses too much even with every possible
+    site in float, and UsageError where the samples are not what the budgets need.
     """
-    _require_small(model, wanted.precision)
-    data = wanted.calibration
-    judged_on, chosen = _judged_on(sets, data)
-    labels = wanted.labels if judged_on == "given" else None
-    scores = scores_judged(judged_on, wanted.budgets)
-    judge = Judge(original, chosen, labels, provider, scores=scores)
-    allowed = budgets(wanted.precision, wanted.budgets)
-    scheme, method, outside = _scheme(model, original, chosen, wanted, said)
-    if not scheme.rounds(()):
+    _require_small(model, task.precision)
+    judged_on, judged_sets = _pick_samples(sets, task.calibration)
+    labels = task.labels if judged_on == "given" else None
+    scores = are_scores_judged(judged_on, task.budgets)
+    gate = Gate(original, judged_sets, labels, provider, scores=scores)
+    budgets = resolve_budgets(task.precision, task.budgets)
+    scheme, method, unfit = _build_scheme(model, original, judged_sets, task, on_progress)
+    if not scheme.is_rounding(()):
         raise PrecisionError(
-            f"nothing can be rounded to {wanted.precision}: no layer multiplies by constant float32 weights",
+            f"nothing can be rounded to {task.precision}: no layer multiplies by constant float32 weights",
             hint="take --precision fp32",
         )
-    found = fewest_kept(scheme, judge, allowed, said)
-    require_agreement(found.judged, wanted.budgets)
-    require_passed(wanted.precision, found.judged, allowed, _although(found, scheme))
-    return Rounded(
-        model=found.model,
-        precision=wanted.precision,
+    candidate = keep_fewest(scheme, gate, budgets, on_progress)
+    require_agreement(candidate.losses, task.budgets)
+    require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme))
+    return QuantisedModel(
+        model=candidate.model,
+        precision=task.precision,
         method=method,
         judged_on=judged_on,
-        judged=found.judged,
-        budgets=allowed,
-        kept=found.kept,
-        outside=outside,
+        losses=candidate.losses,
+        budgets=budgets,
+        kept=candidate.kept,
+        unfit=unfit,
         sites=len(scheme.sites),
-        calibration=data,
+        calibration=task.calibration,
     )
 
 
-def _require_small(model: ir.Model, precision: Precision) -> None:
-    if weights(model) > LARGEST:
-        raise ExportError(
-            f"the weights take {weights(model)} bytes, expected at most {LARGEST} for {precision}",
-            hint="take --precision fp32, which may have them beside the file",
-        )
-
-
-def rounded_everywhere(
-    model: ir.Model, original: Original, sets: Sequence[SampleSet], wanted: Wanted
+def round_everywhere(
+    model: ir.Model, original: Original, sets: Sequence[SampleSet], task: RoundingTask
 ) -> ir.Model:
-    """The graph in the precision that is wanted, with nothing kept in float and judged by nobody.
+    """The graph in the task's precision, with no site in float and without a gate, for timing.
 
-    It is there to be timed: ranges are those of the first batch alone. Where nothing can be rounded, or
-    float32 is wanted, it is the graph that was given.
+    Ranges are those of the first batch alone. Where nothing can be rounded, or for float32, the result is the
+    graph itself.
     """
-    if wanted.precision == "fp32":
+    if task.precision == "fp32":
         return model
-    data = wanted.calibration
+    data = task.calibration
     first = None if data is None else replace(data, sets=data.sets[:1])
-    _, chosen = _judged_on(sets, first)
-    scheme, _, _ = _scheme(model, original, chosen[:1], replace(wanted, calibration=first), _unsaid)
-    return scheme.rounded(()) if scheme.rounds(()) else model
+    _, chosen = _pick_samples(sets, first)
+    scheme, _, _ = _build_scheme(model, original, chosen[:1], replace(task, calibration=first), _ignore)
+    return scheme.round(()) if scheme.is_rounding(()) else model
 
 
-def scores_judged(judged_on: str, asked: Asked) -> bool:
-    """Whether the agreement of scores is: those of generated noise nearly tie, so only if the user asks."""
-    return judged_on != "generated" or asked.min_agreement is not None
+def are_scores_judged(judged_on: str, budgets: BudgetOptions) -> bool:
+    """Whether the agreement of scores is judged.
+
+    The scores of generated noise nearly tie, so theirs is only where the user names a budget for it.
+    """
+    return judged_on != "generated" or budgets.min_agreement is not None
 
 
-def require_agreement(judged: Judged, asked: Asked) -> None:
-    """Raises UsageError where agreement is asked for, and no output has any."""
-    if asked.min_agreement is not None and all(one.agreement is None for one in judged.losses):
+def require_agreement(report: LossReport, budgets: BudgetOptions) -> None:
+    """Raises UsageError where the user names a budget of agreement, and no output has any."""
+    if budgets.min_agreement is not None and all(loss.agreement is None for loss in report.losses):
         raise UsageError(
             "`--min-agreement` needs an output that is rows of scores, [samples, classes], or whole numbers",
             hint="leave it out, and judge by --max-error",
         )
 
 
-def _judged_on(sets: Sequence[SampleSet], data: Calibration | None) -> tuple[JudgedOn, tuple[SampleSet, ...]]:
-    given = tuple(samples for samples in sets if samples.given)
-    if given:
-        return "given", given
+def _require_small(model: ir.Model, precision: Precision) -> None:
+    if count_weight_bytes(model) > LARGEST:
+        raise ExportError(
+            f"the weights take {count_weight_bytes(model)} bytes, expected at most {LARGEST} for {precision}",
+            hint="take --precision fp32, which may have them beside the file",
+        )
+
+
+def _pick_samples(
+    sets: Sequence[SampleSet], data: Calibration | None
+) -> tuple[JudgedOn, tuple[SampleSet, ...]]:
+    own_sets = tuple(samples for samples in sets if samples.given)
+    if own_sets:
+        return "given", own_sets
     if data is not None:
         return "calibration", data.sets
     return "generated", tuple(samples for samples in sets if samples.typical)
 
 
-def _scheme(
-    model: ir.Model, original: Original, chosen: Sequence[SampleSet], wanted: Wanted, said: Said
-) -> tuple[Scheme, Method, tuple[Outside, ...]]:
+def _build_scheme(
+    model: ir.Model,
+    original: Original,
+    sets: Sequence[SampleSet],
+    task: RoundingTask,
+    on_progress: OnStep,
+) -> tuple[Scheme, Method, tuple[UnfitLayer, ...]]:
     kinds = {name: type(module).__name__ for name, module in original.float32.named_modules()}
-    found = sites(model, kinds)
-    if wanted.precision == "fp16":
-        limits = ranges(model, chosen, _counted("watch", len(chosen), said))
-        half = Half(model, found, limits, kinds)
-        return half, "fp16", half.outside
-    data = wanted.calibration
+    sites = find_sites(model, kinds)
+    if task.precision == "fp16":
+        ranges = measure_ranges(model, sets, _count_batches("watch", len(sets), on_progress))
+        half = HalfScheme(model, sites, ranges, kinds)
+        return half, "fp16", half.unfit
+    data = task.calibration
     if data is None:
-        return Dynamic(model, found), "dynamic", ()
-    limits = ranges(model, data.sets, _counted("calibrate", len(data.sets), said))
-    return Static(model, found, limits), "static", ()
+        return DynamicScheme(model, sites), "dynamic", ()
+    ranges = measure_ranges(model, data.sets, _count_batches("calibrate", len(data.sets), on_progress))
+    return StaticScheme(model, sites, ranges), "static", ()
 
 
-def _counted(what: str, of: int, said: Said) -> Callable[[int], None]:
-    return lambda done: said(what, done, of)
+def _count_batches(step: str, total: int, on_progress: OnStep) -> Callable[[int], None]:
+    return lambda done: on_progress(step, done, total)
 
 
-def _although(found: Found, scheme: Scheme) -> str:
-    """What was kept in float and was not enough; nothing where nothing was."""
-    if not found.kept:
+def _describe_kept(candidate: Candidate, scheme: Scheme) -> str:
+    """The sites in float that were not enough; empty where there were none."""
+    kept = candidate.kept
+    if not kept:
         return ""
-    return f", even with {len(found.kept)} of {len(scheme.sites)} places in float ({_shown(found.kept)})"
-
-
-def _shown(kept: Sequence[Kept]) -> str:
-    names = [f"`{one.site.layer}` ({one.site.kind})" for one in kept[:5]]
-    return ", ".join(names) + (" ..." if len(kept) > 5 else "")
+    names = [f"`{float_site.site.layer}` ({float_site.site.kind})" for float_site in kept[:5]]
+    listed = ", ".join(names) + (" ..." if len(kept) > 5 else "")
+    return f", even with {len(kept)} of {len(scheme.sites)} places in float ({listed})"

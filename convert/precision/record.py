@@ -1,65 +1,65 @@
-"""What was rounded and lost, as the manifest's fields."""
+"""The manifest's records of a graph in fewer bits: which layers stayed in float, and the losses."""
 
-from adaptive_act.explain.intervals import wilson
-from convert.manifest.fields import AccuracyRecord, KeptRecord, LossRecord, RoundingRecord
-from convert.precision.gate import Judged, Loss
-from convert.precision.quantise import Rounded
+from adaptive_act.explain.intervals import wilson_interval
+from convert.manifest.records import AccuracyRecord, KeptRecord, LossRecord, RoundingRecord
+from convert.precision.gate import Loss, LossReport
+from convert.precision.quantise import QuantisedModel
 
 
-def recorded(rounded: Rounded) -> RoundingRecord:
-    """The record of a graph that passed."""
+def record_rounding(rounded: QuantisedModel) -> RoundingRecord:
+    """The record of a graph that passed its gate."""
     data = rounded.calibration
     kept = (
-        *(KeptRecord(one.layer, one.kind, one.reason) for one in rounded.outside),
-        *(KeptRecord(one.site.layer, one.site.kind, _took(one.share)) for one in rounded.kept),
+        *(KeptRecord(layer.layer, layer.kind, layer.reason) for layer in rounded.unfit),
+        *(KeptRecord(kept.site.layer, kept.site.kind, _describe_share(kept.share)) for kept in rounded.kept),
     )
     return RoundingRecord(
         method=rounded.method,
         judged_on=rounded.judged_on,
-        samples=rounded.judged.samples,
+        samples=rounded.losses.samples,
         calibration_samples=None if data is None else data.used,
         max_error=rounded.budgets.max_error,
         min_agreement=rounded.budgets.min_agreement,
         max_accuracy_drop=rounded.budgets.max_accuracy_drop,
-        losses=losses(rounded.judged),
-        accuracy=accuracy(rounded.judged),
+        losses=record_losses(rounded.losses),
+        accuracy=record_accuracy(rounded.losses),
         kept=kept,
         places=rounded.sites,
     )
 
 
-def _took(share: float) -> str:
+def _describe_share(share: float) -> str:
     if share < 0.01:
         return "less than 1 % of the squared error alone, and needed with the others"
     return f"{share:.0%} of the squared error"
 
 
-def losses(judged: Judged) -> tuple[LossRecord, ...]:
+def record_losses(report: LossReport) -> tuple[LossRecord, ...]:
     """The record of each output."""
-    return tuple(_loss(one) for one in judged.losses)
+    return tuple(_record_loss(loss) for loss in report.losses)
 
 
-def accuracy(judged: Judged) -> AccuracyRecord | None:
+def record_accuracy(report: LossReport) -> AccuracyRecord | None:
     """The record of the labelled samples, None where there were none."""
-    found = judged.accuracy
-    if found is None:
+    accuracy = report.accuracy
+    if accuracy is None:
         return None
-    return AccuracyRecord(found.output, found.samples, found.original, found.file)
+    return AccuracyRecord(accuracy.output, accuracy.samples, accuracy.original, accuracy.file)
 
 
-def _loss(loss: Loss) -> LossRecord:
-    share = None if loss.agreed is None or not loss.compared else wilson(loss.agreed, loss.compared)
+def _record_loss(loss: Loss) -> LossRecord:
+    share = None if loss.agreed is None or not loss.compared else wilson_interval(loss.agreed, loss.compared)
     return LossRecord(
         output=loss.output,
-        scale=_rounded(loss.scale),
-        largest=_rounded(loss.largest),
-        typical=_rounded(loss.mean_square**0.5),
+        scale=_round(loss.scale),
+        largest=_round(loss.largest),
+        typical=_round(loss.mean_square**0.5),
         agreed=loss.agreed,
         compared=loss.compared,
-        low=0.0 if share is None else _rounded(share.low),
-        high=0.0 if share is None else _rounded(share.high),
+        low=0.0 if share is None else _round(share.low),
+        high=0.0 if share is None else _round(share.high),
     )
 
 
-def _rounded(number: float) -> float:
+def _round(number: float) -> float:
     return float(f"{number:.4g}")

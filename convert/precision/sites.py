@@ -1,4 +1,4 @@
-"""Where a graph is rounded, and what every way of rounding offers."""
+"""The sites at which a graph may be rounded, and the interface of every way of rounding."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,44 +7,61 @@ from typing import Protocol
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import constant, layer_of
+from convert.graph.nodes import get_constant, get_layer_name
 
 LINEAR = frozenset({"Conv", "Gemm", "MatMul"})
-PASSING = frozenset(
+PASS_THROUGH = frozenset(
     {
         *("MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean"),
         *("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Concat", "Identity", "Dropout"),
         *("Add", "Pad", "Slice", "Split", "Cast", "BatchNormalization", "LayerNormalization"),
     }
 )
-"""What carries an activation to its readers, or stands before it, and gives a site no name."""
+"""Operators between an activation and its readers, or before it, that give a site no name."""
 _ARITHMETIC = frozenset({"Mul", "Div", "Sub", "Neg"})
+
+Ranges = Mapping[str, tuple[float, float]]
+"""The least and largest number that each value of a graph took, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """An activation and its readers, by the names of their nodes; without one it is named for its reader."""
+class RoundingSite:
+    """An activation and its readers, by their nodes' names; without an activation it is named by a reader."""
 
     layer: str
     kind: str
     between: tuple[str, ...]
-    """What stands before the readers: the activation, pools and what else carries it."""
+    """The nodes before the readers: the activation, pools and other operators that pass it on."""
     readers: tuple[str, ...]
     writers: tuple[str, ...]
     """The convolutions that the activation reads."""
     has_activation: bool
 
 
+class Scheme(Protocol):
+    """One way of rounding one graph."""
+
+    @property
+    def sites(self) -> Sequence[RoundingSite]:
+        """The sites at which it rounds."""
+
+    def is_rounding(self, kept: Collection[RoundingSite]) -> bool:
+        """Whether anything is rounded with these sites in float."""
+
+    def round(self, kept: Collection[RoundingSite]) -> ir.Model:
+        """The rounded graph, with these sites in float; inputs and outputs are those of the float graph."""
+
+
 @dataclass(slots=True)
-class _Growing:
+class _SiteNodes:
     between: list[ir.Node]
     readers: list[ir.Node] = field(default_factory=list)
 
 
-def sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[Site, ...]:
+def find_sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[RoundingSite, ...]:
     """Every site of the graph, in its order; `kinds` names the class of each module."""
-    owner: dict[ir.Node, _Growing] = {}
-    found: list[_Growing] = []
+    owner: dict[ir.Node, _SiteNodes] = {}
+    result: list[_SiteNodes] = []
     for node in model.graph:
         if not is_linear(node):
             continue
@@ -52,72 +69,54 @@ def sites(model: ir.Model, kinds: Mapping[str, str]) -> tuple[Site, ...]:
         producer = None if source is None else source.producer()
         site = None if producer is None else owner.get(producer)
         if site is None:
-            site = _Growing(_between(producer, owner))
+            site = _SiteNodes(_walk_back(producer, owner))
             owner |= dict.fromkeys(site.between, site)
-            found.append(site)
+            result.append(site)
         site.readers.append(node)
-    return tuple(_named(site, kinds) for site in found)
+    return tuple(_name_site(site, kinds) for site in result)
 
 
 def is_linear(node: ir.Node) -> bool:
     """Whether it multiplies by constant weights in float32."""
     if node.op_type not in LINEAR or node.domain or len(node.inputs) < 2:
         return False
-    weights = constant(node.inputs[1])
+    weights = get_constant(node.inputs[1])
     return weights is not None and weights.dtype == np.float32
 
 
-def _between(last: ir.Node | None, owner: Mapping[ir.Node, _Growing]) -> list[ir.Node]:
-    """The nodes from `last` up to the linear layers, inputs and other sites before it, the nearest first."""
-    found: dict[ir.Node, None] = {}
+def _walk_back(last: ir.Node | None, owner: Mapping[ir.Node, _SiteNodes]) -> list[ir.Node]:
+    """The nodes from `last` back to linear layers, inputs and other sites, the nearest first."""
+    nodes: dict[ir.Node, None] = {}
     waiting = [last]
     while waiting:
         node = waiting.pop(0)
-        if node is None or node in found or node in owner or is_linear(node):
+        if node is None or node in nodes or node in owner or is_linear(node):
             continue
-        found[node] = None
+        nodes[node] = None
         waiting += [value.producer() for value in node.inputs if value is not None]
-    return list(found)
+    return list(nodes)
 
 
-def _named(site: _Growing, kinds: Mapping[str, str]) -> Site:
-    shown = [node for node in site.between if node.op_type not in PASSING]
-    # A scale may have moved past a pool, and be called by its name: what bends tells the activation.
+def _name_site(site: _SiteNodes, kinds: Mapping[str, str]) -> RoundingSite:
+    shown = [node for node in site.between if node.op_type not in PASS_THROUGH]
+    # A scale may have moved past a pool and bear its name: the nonlinear operator is the activation.
     curved = next((node for node in shown if node.op_type not in _ARITHMETIC), shown[0] if shown else None)
     named = curved or site.readers[0]
-    layer = layer_of(named)
-    return Site(
+    layer = get_layer_name(named)
+    return RoundingSite(
         layer=layer,
         kind=kinds.get(layer) or named.op_type,
-        between=_names(site.between),
-        readers=_names(site.readers),
-        writers=_names(_writers(site.between)),
+        between=_list_names(site.between),
+        readers=_list_names(site.readers),
+        writers=_list_names(_find_writers(site.between)),
         has_activation=curved is not None,
     )
 
 
-def _writers(between: Sequence[ir.Node]) -> list[ir.Node]:
+def _find_writers(between: Sequence[ir.Node]) -> list[ir.Node]:
     producers = [value.producer() for node in between for value in node.inputs if value is not None]
     return [node for node in dict.fromkeys(producers) if node and node.op_type == "Conv" and is_linear(node)]
 
 
-def _names(nodes: Sequence[ir.Node]) -> tuple[str, ...]:
+def _list_names(nodes: Sequence[ir.Node]) -> tuple[str, ...]:
     return tuple(node.name or "" for node in nodes)
-
-
-Ranges = Mapping[str, tuple[float, float]]
-"""The least and largest number that each value of a graph took, by its name."""
-
-
-class Scheme(Protocol):
-    """One way of rounding one graph."""
-
-    @property
-    def sites(self) -> Sequence[Site]:
-        """Where it rounds."""
-
-    def rounds(self, kept: Collection[Site]) -> bool:
-        """Whether anything is rounded at all with these sites in float."""
-
-    def rounded(self, kept: Collection[Site]) -> ir.Model:
-        """The rounded graph, with these sites in float; inputs and outputs are those of the float graph."""

@@ -1,7 +1,7 @@
-"""Exact forms beside those of RULES: slower or faster by the machine, so taken only where they were measured.
+"""Exact forms beside those of RULES: the machine decides whether they are faster, so only tuning chooses
+them.
 
-Each is a rule that fires where it is asked for, once RULES has come to rest; the rules would turn some of
-them back.
+Each is a rule that fires where a plan takes it, once RULES have come to rest; these would undo some of them.
 """
 
 from collections.abc import Callable
@@ -9,16 +9,17 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit, attribute, constant, scalar
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_attribute, get_constant, get_scalar
 from convert.graph.rule import FIRED, Declined, Outcome, Rule
-from convert.rules.prelu_to_relu import LARGEST_SLOPE, bent
+from convert.rules.prelu_to_relu import LARGEST_SLOPE, write_prelu
 
 Dtype = np.dtype[np.generic]
 Write = Callable[[ir.Node, Edit, ir.Value, Dtype], ir.Value | str]
-"""The form of a node whose first input is given, of its dtype; or, in words, why it has none."""
+"""The form of a node, given its first input and that input's dtype; or the reason why it has none."""
 
 
-def _form(name: str, operator: str, write: Write) -> Rule:
+def _make_rule(name: str, operator: str, write: Write) -> Rule:
     def rewrite(node: ir.Node) -> Outcome:
         value = node.inputs[0]
         if value is None or value.dtype is None:
@@ -33,9 +34,9 @@ def _form(name: str, operator: str, write: Write) -> Rule:
     return Rule(name, (operator,), rewrite)
 
 
-def _decay(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value:
+def _write_decay(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value:
     """alpha · Exp(Min(x, 0)) − alpha."""
-    alpha = attribute(node, "alpha", 1)
+    alpha = get_attribute(node, "alpha", 1)
     decay = edit.op("Exp", edit.op("Min", value, edit.constant(0.0, dtype, "zero")))
     depth = edit.constant(alpha, dtype, "alpha")
     return edit.op("Sub", decay if alpha == 1 else edit.op("Mul", decay, depth), depth)
@@ -43,19 +44,19 @@ def _decay(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value
 
 def _elu_as_max(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """Elu(x) -> Max(x, alpha · Exp(Min(x, 0)) − alpha): eˣ − 1 >= x, so for alpha in [0, 1] Max picks it."""
-    if not 0 <= attribute(node, "alpha", 1) <= 1:
+    if not 0 <= get_attribute(node, "alpha", 1) <= 1:
         return "above 1 the exponential falls below the line"
-    return edit.op("Max", value, _decay(node, edit, value, dtype))
+    return edit.op("Max", value, _write_decay(node, edit, value, dtype))
 
 
 def _elu_as_sum(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """Elu(x) -> Relu(x) + (alpha · Exp(Min(x, 0)) − alpha): one of the two terms is 0."""
-    return edit.op("Add", edit.op("Relu", value), _decay(node, edit, value, dtype))
+    return edit.op("Add", edit.op("Relu", value), _write_decay(node, edit, value, dtype))
 
 
 def _prelu_as_min(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """PRelu(x, s) -> Relu(x) + s · Min(x, 0): one of the two terms is 0; any s, and Inf stays Inf."""
-    slope = constant(node.inputs[1])
+    slope = get_constant(node.inputs[1])
     if slope is None:
         return "the slope is not constant"
     left = edit.op("Min", value, edit.constant(0.0, dtype, "zero"))
@@ -65,15 +66,15 @@ def _prelu_as_min(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> i
 
 def _leakyrelu_as_relu(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """LeakyRelu(x) -> (1 − a) · Relu(x) + a · x, also where a convolution would take it over."""
-    slope = attribute(node, "alpha", 0.01)
+    slope = get_attribute(node, "alpha", 0.01)
     if abs(slope) > LARGEST_SLOPE:
         return f"a slope beyond {LARGEST_SLOPE:g} would cancel digits"
-    return bent(edit, value, np.asarray(slope), dtype)
+    return write_prelu(edit, value, np.asarray(slope), dtype)
 
 
 def _leakyrelu_as_max(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """LeakyRelu(x) -> Max(x, a · x) for 0 <= a <= 1: the larger is x above 0 and a · x below."""
-    slope = attribute(node, "alpha", 0.01)
+    slope = get_attribute(node, "alpha", 0.01)
     if not 0 <= slope <= 1:
         return "outside 0 to 1 Max picks the other line"
     return edit.op("Max", value, edit.op("Mul", value, edit.constant(slope, dtype, "slope")))
@@ -105,7 +106,7 @@ def _hardswish_as_clip(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype)
 def _clip_as_max_min(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -> ir.Value | str:
     """Clip(x, a, b) -> Min(Max(x, a), b), its definition; a bound that is not given is left out."""
     bounds = [*node.inputs[1:], None, None][:2]
-    if any(bound is not None and scalar(bound) is None for bound in bounds):
+    if any(bound is not None and get_scalar(bound) is None for bound in bounds):
         return "the bounds are not constant"
     if bounds == [None, None]:
         return "it has no bounds"
@@ -115,14 +116,14 @@ def _clip_as_max_min(node: ir.Node, edit: Edit, value: ir.Value, dtype: Dtype) -
 
 
 ALTERNATIVES: tuple[Rule, ...] = (
-    _form("elu_as_max", "Elu", _elu_as_max),
-    _form("elu_as_sum", "Elu", _elu_as_sum),
-    _form("prelu_as_min", "PRelu", _prelu_as_min),
-    _form("leakyrelu_as_relu", "LeakyRelu", _leakyrelu_as_relu),
-    _form("leakyrelu_as_max", "LeakyRelu", _leakyrelu_as_max),
-    _form("gelu_as_erf", "Gelu", _gelu_as_erf),
-    _form("hardswish_as_gate", "HardSwish", _hardswish_as_gate),
-    _form("hardswish_as_clip", "HardSwish", _hardswish_as_clip),
-    _form("clip_as_max_min", "Clip", _clip_as_max_min),
+    _make_rule("elu_as_max", "Elu", _elu_as_max),
+    _make_rule("elu_as_sum", "Elu", _elu_as_sum),
+    _make_rule("prelu_as_min", "PRelu", _prelu_as_min),
+    _make_rule("leakyrelu_as_relu", "LeakyRelu", _leakyrelu_as_relu),
+    _make_rule("leakyrelu_as_max", "LeakyRelu", _leakyrelu_as_max),
+    _make_rule("gelu_as_erf", "Gelu", _gelu_as_erf),
+    _make_rule("hardswish_as_gate", "HardSwish", _hardswish_as_gate),
+    _make_rule("hardswish_as_clip", "HardSwish", _hardswish_as_clip),
+    _make_rule("clip_as_max_min", "Clip", _clip_as_max_min),
 )
 """Every form that no rule of RULES writes, by the operator that it takes the place of."""

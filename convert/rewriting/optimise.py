@@ -1,4 +1,4 @@
-"""Applies the rewrite rules until none fires: the same numbers, computed more cheaply."""
+"""Applies the rewrite rules until none fires: the graph computes the same numbers at less cost."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, NameFixPass, RemoveUnusedNodesPass
 
-from convert.graph.nodes import layer_of
+from convert.graph.nodes import get_layer_name
 from convert.graph.rule import Declined, Fired, Rule
 from convert.rewriting.forms import ALTERNATIVES
-from convert.rewriting.plan import LAYOUT, Plan
+from convert.rewriting.plan import LAYOUT, FormPlan
 from convert.rules import RULES
 
-# Every firing removes or finally lowers a node, so rules come to rest; this bounds a pair that would not.
 FIRINGS_PER_NODE = 5
+"""Every firing removes or finally lowers a node, so rules come to rest; this bounds a pair that does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """One rule at one place: `layer` is the module that the node came from, `value` what it computed."""
+    """One rule at one place: `layer` is the module of the node, `value` the name of its result."""
 
     rule: str
     layer: str
@@ -29,7 +29,7 @@ class Firing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule that looked at a node and left it alone, and why."""
+    """A rule that declined a node, and why."""
 
     rule: str
     layer: str
@@ -37,86 +37,87 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
-    """A rule that the graph was rewritten without, and why: what went wrong with it."""
+class DroppedRule:
+    """A rule that the graph is rewritten without, and the failure that it caused."""
 
     rule: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Optimised:
-    """The rewritten graph, every firing in order, and what was declined in the end."""
+class OptimisedGraph:
+    """The rewritten graph, every firing in order, and the refusals that remain."""
 
     model: ir.Model
     firings: tuple[Firing, ...]
     refusals: tuple[Refusal, ...]
-    dropped: tuple[Dropped, ...] = ()
-    """The rules that it had to do without."""
+    dropped: tuple[DroppedRule, ...] = ()
+    """The rules that broke it, and were left out."""
 
-    def counts(self) -> dict[str, int]:
+    def count_firings(self) -> dict[str, int]:
         """How often each rule fired, in the order of the rules."""
         fired = Counter(firing.rule for firing in self.firings)
         return {rule.name: fired[rule.name] for rule in (*RULES, *ALTERNATIVES) if fired[rule.name]}
 
 
-def kept(dropped: Sequence[Dropped]) -> tuple[Rule, ...]:
+def remaining_rules(dropped: Sequence[DroppedRule]) -> tuple[Rule, ...]:
     """RULES without those that were dropped."""
-    return tuple(rule for rule in RULES if rule.name not in {one.rule for one in dropped})
+    names = {record.rule for record in dropped}
+    return tuple(rule for rule in RULES if rule.name not in names)
 
 
-def first_breaking(firings: Sequence[Firing], stands: Callable[[int], bool]) -> Firing | None:
-    """The firing from which on the graph stands no longer; None where it does with all of them.
+def find_breaking(firings: Sequence[Firing], is_sound: Callable[[int], bool]) -> Firing | None:
+    """The first firing after which the graph is not sound; None where it is sound with all of them.
 
-    `stands` says whether it does with the first so many of them, as it does with none.
+    `is_sound` says whether the graph is with the first so many firings, as it is with none.
     """
-    count = bisect_left(range(len(firings) + 1), True, lo=1, key=lambda some: not stands(some))
+    count = bisect_left(range(len(firings) + 1), True, lo=1, key=lambda first: not is_sound(first))
     return firings[count - 1] if count <= len(firings) else None
 
 
 def optimise(
-    model: ir.Model, rules: Sequence[Rule] = RULES, limit: int | None = None, plan: Plan | None = None
-) -> Optimised:
-    """The model with the rules applied, at most `limit` times where given; the input is left as it is.
+    model: ir.Model, rules: Sequence[Rule] = RULES, limit: int | None = None, plan: FormPlan | None = None
+) -> OptimisedGraph:
+    """The model with the rules applied, at most `limit` times; the argument is left as it is.
 
-    A rule is tried only where all rules before it have come to rest, so a later one may count on that.
-    `plan` says which of several exact forms a place takes; without one it is the CPU's table.
+    A rule is tried only once all rules before it have come to rest, and may rely on that. `plan` says which
+    of several exact forms a place takes; without it they are the CPU's default forms.
     """
-    plan = plan or Plan()
+    plan = plan or FormPlan()
     optimised = model.clone()
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(optimised)
-    RemoveUnusedNodesPass()(optimised)  # or what nobody reads would count as a reader
+    RemoveUnusedNodesPass()(optimised)  # or an unused node would count as a reader
     most = FIRINGS_PER_NODE * (optimised.graph.num_nodes() + 1)
-    applied = _Applied(optimised.graph, plan, most if limit is None else min(most, limit))
-    applied.until_rest(rules)
+    rewriter = _Rewriter(optimised.graph, plan, most if limit is None else min(most, limit))
+    rewriter.apply_until_rest(rules)
     if alternatives := plan.alternatives():
-        # Some rules would turn these forms back, so from here on only the layout is looked at again.
-        applied.until_rest((*alternatives, *(rule for rule in rules if rule.name in LAYOUT)))
+        # Some rules would undo these forms, so only the rules of layout are tried again.
+        rewriter.apply_until_rest((*alternatives, *(rule for rule in rules if rule.name in LAYOUT)))
     RemoveUnusedNodesPass()(optimised)
     NameFixPass()(optimised)
-    return Optimised(optimised, tuple(applied.firings), tuple(applied.refusals))
+    return OptimisedGraph(optimised, tuple(rewriter.firings), tuple(rewriter.refusals))
 
 
-class _Applied:
-    """A graph that rules are applied to, at most `most` times."""
+class _Rewriter:
+    """Applies rules to a graph, at most `most` times."""
 
-    def __init__(self, graph: ir.Graph, plan: Plan, most: int) -> None:
+    def __init__(self, graph: ir.Graph, plan: FormPlan, most: int) -> None:
         self._graph, self._plan, self._most = graph, plan, most
         self.firings: list[Firing] = []
         self.refusals: dict[Refusal, None] = {}
 
-    def until_rest(self, rules: Sequence[Rule]) -> None:
-        """None of the rules fires any more; `refusals` gains what they declined in the end."""
+    def apply_until_rest(self, rules: Sequence[Rule]) -> None:
+        """No rule fires any more; `refusals` gains the nodes that they declined last."""
         declined: list[Refusal] = []
         place = 0
         while place < len(rules):
-            fired, refused = self._walk(rules[place])
-            declined = [*declined, *refused] if not fired else []
+            fired, refusals = self._walk(rules[place])
+            declined = [*declined, *refusals] if not fired else []
             place = 0 if fired else place + 1
         self.refusals |= dict.fromkeys(declined)
 
     def _walk(self, rule: Rule) -> tuple[bool, list[Refusal]]:
-        """One walk of one rule over the graph: whether it fired, and what it declined."""
+        """Try the rule at every node: whether it fired, and what it declined."""
         before = len(self.firings)
         refusals: list[Refusal] = []
         for node in self._graph:
@@ -126,7 +127,7 @@ class _Applied:
                 continue
             if not self._plan.allows(rule, node):
                 continue
-            layer, value = layer_of(node), node.outputs[0].name or ""
+            layer, value = get_layer_name(node), node.outputs[0].name or ""
             outcome = rule.rewrite(node)
             if isinstance(outcome, Fired):
                 self.firings.append(Firing(rule.name, layer, value))

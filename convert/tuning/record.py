@@ -1,43 +1,52 @@
-"""What was tuned, as the manifest's fields and back."""
+"""The manifest's records of tuning, and the plan that they hold."""
 
 import math
 from collections.abc import Collection, Mapping
 
-from convert.manifest.fields import ChosenRecord, SpeedRecord
-from convert.rewriting.plan import KINDS, Place, Plan
-from convert.tuning.timing import Compared, Ratio
+from convert.manifest.records import ChosenRecord, SpeedRecord
+from convert.rewriting.plan import KINDS, FormPlan, Place
+from convert.tuning.timing import Ratio, TimingComparison
 
 
-def ratios(found: Ratio) -> tuple[float, float, float]:
-    """The ratio, and the interval that it lies in."""
+def record_ratio(ratio: Ratio) -> tuple[float, float, float]:
+    """The ratio and the two ends of its interval."""
     return (
-        rounded(math.exp(found.middle)),
-        rounded(math.exp(found.low)),
-        rounded(math.exp(found.high)),
+        round_timing(math.exp(ratio.middle)),
+        round_timing(math.exp(ratio.low)),
+        round_timing(math.exp(ratio.high)),
     )
 
 
-def rounded(number: float) -> float:
+def round_timing(number: float) -> float:
     """Four digits, more than a timing has."""
     return float(f"{number:.4g}")
 
 
-def speeds(batches: Collection[int], found: Compared) -> tuple[SpeedRecord, ...]:
-    """Untuned and tuned times of each batch; nothing where there was no round."""
-    if not found.rounds:
+def record_speeds(batches: Collection[int], comparison: TimingComparison) -> tuple[SpeedRecord, ...]:
+    """The untuned and tuned times of each batch size; empty where there was no round."""
+    if not comparison.rounds:
         return ()
-    rows = zip(batches, found.by_batch, found.base_seconds, found.candidate_seconds, strict=True)
+    rows = zip(
+        batches,
+        comparison.by_batch,
+        comparison.base_seconds,
+        comparison.candidate_seconds,
+        strict=True,
+    )
     return tuple(
-        SpeedRecord(batch, rounded(base * 1e6), rounded(candidate * 1e6), *ratios(ratio))
+        SpeedRecord(batch, round_timing(base * 1e6), round_timing(candidate * 1e6), *record_ratio(ratio))
         for batch, ratio, base, candidate in rows
     )
 
 
-def plan_of(
+def read_plan(
     chosen: Collection[ChosenRecord], forms: Mapping[str, str], known: Collection[Place]
-) -> Plan | None:
-    """The plan that was recorded; None where it names a place or a form that there is not."""
+) -> FormPlan | None:
+    """The plan that was recorded; None where it names an unknown place or form."""
     kinds = {kind.name: kind.forms for kind in KINDS}
-    if any((one.kind, one.value) not in known or one.form not in kinds.get(one.kind, ()) for one in chosen):
+    if any(
+        (record.kind, record.value) not in known or record.form not in kinds.get(record.kind, ())
+        for record in chosen
+    ):
         return None
-    return Plan(forms, {(one.kind, one.value): one.form for one in chosen})
+    return FormPlan(forms, {(record.kind, record.value): record.form for record in chosen})

@@ -1,4 +1,4 @@
-"""Two graphs timed against each other in turns, and how far the result can be trusted."""
+"""Two graphs timed against each other in turns, and the confidence of the result."""
 
 import math
 import statistics
@@ -10,25 +10,26 @@ from typing import Protocol
 import onnx_ir as ir
 
 from convert.artefact.file import serialise
+from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
-from convert.model_io.runtime import Array, Session
-from convert.model_io.samples import example
+from convert.model_io.runtime import Session
+from convert.model_io.samples import make_example
 
 TURN_SECONDS = 0.02
 FEWEST_ROUNDS, MOST_ROUNDS, GUARD_ROUNDS = 9, 21, 31
 HOPELESS_ROUNDS = 5
-"""After so many, what was slower in all of them is given up."""
+"""The rounds after which a candidate that was slower in all of them is given up."""
 LEAST_NOISE = 0.005
-"""A share of the time. Two sessions of one file differ by as much, since their memory lies elsewhere."""
+"""A share of the time: two sessions of one file differ by as much, since their memory layouts do."""
 RISK = 0.002
-"""Of an interval that leaves the true middle out, where the rounds are many enough to tell."""
+"""The risk that an interval does not hold the true median, where there are rounds enough to reach it."""
 
 Turn = Callable[[], Sequence[float]]
-"""Seconds of one run for each batch size."""
+"""Takes one turn: the seconds of one run for each batch size."""
 
 
 class Machine(Protocol):
-    """What graphs are timed on."""
+    """A machine that graphs are timed on."""
 
     def now(self) -> float:
         """Seconds on a clock that only goes forward."""
@@ -47,7 +48,7 @@ class Target:
         self._provider, self._threads = provider, threads
         # One thread on the CPU does all the work itself: its clock stands still while others have the core.
         self._clock = time.thread_time if (provider, threads) == ("cpu", 1) else time.perf_counter
-        self._feeds = [example(inputs, batch) for batch in batches]
+        self._feeds = [make_example(inputs, batch) for batch in batches]
 
     def now(self) -> float:
         """Seconds since some moment."""
@@ -58,13 +59,13 @@ class Target:
         session = Session(serialise(graph), self._names, self._provider, threads=self._threads)
 
         def turn() -> list[float]:
-            return [self._fastest(session, arrays) for arrays in self._feeds]
+            return [self._time_fastest(session, arrays) for arrays in self._feeds]
 
         turn()
         return turn
 
-    def _fastest(self, session: Session, arrays: Sequence[Array]) -> float:
-        """The least of the runs in one turn: what else the machine does can only add to it."""
+    def _time_fastest(self, session: Session, arrays: Sequence[Array]) -> float:
+        """The seconds of the fastest run in one turn: other load on the machine only adds time."""
         times: list[float] = []
         end = self.now() + TURN_SECONDS
         while not times or self.now() < end:
@@ -83,19 +84,19 @@ class Ratio:
     high: float
 
     @property
-    def faster(self) -> bool:
-        """Whether the candidate takes less time beyond the noise."""
+    def is_faster(self) -> bool:
+        """Whether the candidate takes less time, beyond the noise."""
         return self.high < 0
 
     @property
-    def slower(self) -> bool:
-        """Whether it takes more."""
+    def is_slower(self) -> bool:
+        """Whether the candidate takes more time, beyond the noise."""
         return self.low > 0
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """What came of the rounds: over all batches, by batch, and the median seconds of either by batch."""
+class TimingComparison:
+    """The rounds summarised: the ratio over all batches and by batch, and both median times by batch."""
 
     rounds: int
     overall: Ratio
@@ -104,16 +105,16 @@ class Compared:
     candidate_seconds: tuple[float, ...]
 
     @property
-    def wins(self) -> bool:
-        """Whether the candidate is faster, and with no batch slower."""
+    def is_win(self) -> bool:
+        """Whether the candidate is faster, and slower with no batch."""
         if self.rounds < FEWEST_ROUNDS:
             return False
-        return self.overall.faster and not any(batch.slower for batch in self.by_batch)
+        return self.overall.is_faster and not any(batch.is_slower for batch in self.by_batch)
 
     @property
-    def decided(self) -> bool:
-        """Whether more rounds would hardly say anything else."""
-        return self.wins or (self.rounds >= HOPELESS_ROUNDS and self.overall.slower)
+    def is_decided(self) -> bool:
+        """Whether more rounds would hardly change the result."""
+        return self.is_win or (self.rounds >= HOPELESS_ROUNDS and self.overall.is_slower)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,47 +124,49 @@ class Limits:
     rounds: int = MOST_ROUNDS
     until: float = math.inf
     early: bool = True
-    """Whether to stop as soon as it is decided."""
+    """Whether to stop as soon as the result is decided."""
 
 
-def compare(machine: Machine, base: Turn, candidate: Turn, noise: float, limits: Limits) -> Compared:
-    """The candidate against the base, in turns; nothing less than `noise` counts as a difference."""
+def compare_times(
+    machine: Machine, base: Turn, candidate: Turn, noise: float, limits: Limits
+) -> TimingComparison:
+    """The candidate timed against the base, in turns; a difference below `noise` does not count."""
     rounds: list[tuple[Sequence[float], Sequence[float]]] = []
-    found = _compared(rounds, noise)
+    comparison = _summarise(rounds, noise)
     while len(rounds) < limits.rounds and machine.now() < limits.until:
         # Back and forth, so that whatever drifts during a round favours neither.
         if len(rounds) % 2 == 0:
-            mine = base()
-            rounds.append((mine, candidate()))
+            base_seconds = base()
+            rounds.append((base_seconds, candidate()))
         else:
-            theirs = candidate()
-            rounds.append((base(), theirs))
-        found = _compared(rounds, noise)
-        if limits.early and found.decided:
+            candidate_seconds = candidate()
+            rounds.append((base(), candidate_seconds))
+        comparison = _summarise(rounds, noise)
+        if limits.early and comparison.is_decided:
             break
-    return found
+    return comparison
 
 
-def _compared(rounds: Sequence[tuple[Sequence[float], Sequence[float]]], noise: float) -> Compared:
+def _summarise(rounds: Sequence[tuple[Sequence[float], Sequence[float]]], noise: float) -> TimingComparison:
     if not rounds:
-        return Compared(0, Ratio(0.0, -math.inf, math.inf), (), (), ())
+        return TimingComparison(0, Ratio(0.0, -math.inf, math.inf), (), (), ())
     bases, candidates = (list(zip(*(turn[side] for turn in rounds), strict=True)) for side in (0, 1))
     logs = [
-        [math.log(mine / other) for mine, other in zip(ours, others, strict=True)]
-        for ours, others in zip(candidates, bases, strict=True)
+        [math.log(mine / other) for mine, other in zip(batch, base_batch, strict=True)]
+        for batch, base_batch in zip(candidates, bases, strict=True)
     ]
     overall = [statistics.fmean(together) for together in zip(*logs, strict=True)]
-    return Compared(
+    return TimingComparison(
         rounds=len(rounds),
-        overall=_ratio(overall, noise),
-        by_batch=tuple(_ratio(batch, noise) for batch in logs),
+        overall=_estimate_ratio(overall, noise),
+        by_batch=tuple(_estimate_ratio(batch, noise) for batch in logs),
         base_seconds=tuple(map(statistics.median, bases)),
         candidate_seconds=tuple(map(statistics.median, candidates)),
     )
 
 
-def _ratio(logs: Sequence[float], noise: float) -> Ratio:
-    """The median, in the sign test's interval, which holds for any distribution, widened to the noise."""
+def _estimate_ratio(logs: Sequence[float], noise: float) -> Ratio:
+    """The median in the interval of the sign test, valid for any distribution, widened to the noise."""
     ordered, count = sorted(logs), len(logs)
     outside, risk = 0, 2.0 ** (1 - count)
     while risk + 2.0 ** (1 - count) * math.comb(count, outside + 1) <= RISK:
@@ -174,8 +177,8 @@ def _ratio(logs: Sequence[float], noise: float) -> Ratio:
     return Ratio(middle, min(low, middle - noise), max(high, middle + noise))
 
 
-def noise_of(machine: Machine, graph: ir.Model, until: float) -> tuple[float, Compared]:
-    """How much one graph, loaded twice, differs from itself, as a share of its time; and the comparison."""
+def measure_noise(machine: Machine, graph: ir.Model, until: float) -> tuple[float, TimingComparison]:
+    """The difference of a graph, loaded twice, from itself, as a share of its time; and the comparison."""
     limits = Limits(until=until, early=False)
-    found = compare(machine, machine.load(graph), machine.load(graph), LEAST_NOISE, limits)
-    return max(-found.overall.low, found.overall.high), found
+    comparison = compare_times(machine, machine.load(graph), machine.load(graph), LEAST_NOISE, limits)
+    return max(-comparison.overall.low, comparison.overall.high), comparison

@@ -1,22 +1,22 @@
-"""The stage that is asked for: of several exact forms at each place, the fastest on the target."""
+"""The optional stage of tuning: of several exact forms at each place, the fastest on the target."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from convert.artefact.external import LARGEST, weights
+from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import UsageError
-from convert.manifest.fields import ChosenRecord, TuningRecord
-from convert.model_io.inputs import LARGEST_INPUT, InputSpec, batch_of
+from convert.manifest.records import ChosenRecord, TuningRecord
+from convert.model_io.inputs import LARGEST_INPUT, InputSpec, assign_batch
 from convert.model_io.runtime import PROVIDERS
-from convert.rewriting.plan import Plan, table
+from convert.rewriting.plan import FormPlan, default_forms
 from convert.tuning import cache
-from convert.tuning.record import plan_of, rounded, speeds
-from convert.tuning.search import Search, Task
-from convert.tuning.sites import Group, groups
-from convert.tuning.timing import FEWEST_ROUNDS, GUARD_ROUNDS, Limits, compare, noise_of
+from convert.tuning.record import read_plan, record_speeds, round_timing
+from convert.tuning.search import Search, TuningTask
+from convert.tuning.sites import SiteGroup, group_sites
+from convert.tuning.timing import FEWEST_ROUNDS, GUARD_ROUNDS, Limits, compare_times, measure_noise
 
 SECONDS = 60.0
 LARGEST_BATCH, MOST_BATCHES, MOST_THREADS, MOST_SECONDS = 65536, 8, 1024, 86400.0
@@ -29,20 +29,20 @@ _VERDICTS = (FASTER, NOT_FASTER, NOTHING, TOO_SHORT, NOT_EXACT)
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
-    """What is to be fast: on which provider, with how many threads, for how many samples at a time.
+class TuningOptions:
+    """The target of tuning: the provider, the threads, and the batch sizes.
 
-    Raises UsageError where that cannot be meant.
+    Raises UsageError for values out of range.
     """
 
     provider: str = "cpu"
     threads: int = 1
     batches: tuple[int, ...] = ()
-    """Of none, the model's own where that is fixed, else one sample."""
+    """If empty, the model's own batch where that is fixed, else one sample."""
     seconds: float = SECONDS
-    """All the time that it may take."""
+    """The time that tuning may take."""
     cached: bool = True
-    """Whether an answer that was found before is taken, and this one stored."""
+    """Whether an earlier result is taken from the cache, and this one stored there."""
 
     def __post_init__(self) -> None:
         if self.provider not in PROVIDERS:
@@ -58,8 +58,8 @@ class Tuning:
         if not (math.isfinite(self.seconds) and 0 < self.seconds <= MOST_SECONDS):
             raise UsageError(f"`--tune-seconds` is {self.seconds:g}, expected above 0 to {MOST_SECONDS:g}")
 
-    def sized(self, inputs: Sequence[InputSpec]) -> "Tuning":
-        """The same with batches that the inputs take. Raises UsageError where they take none of that size."""
+    def with_batches(self, inputs: Sequence[InputSpec]) -> "TuningOptions":
+        """The options with batches that the inputs take. Raises UsageError where they take no such batch."""
         fixed = inputs[0].shape[0] if inputs[0].shape and inputs[0].free_batch is None else None
         if isinstance(fixed, int) and self.batches not in ((), (fixed,)):
             raise UsageError(
@@ -67,7 +67,7 @@ class Tuning:
                 hint="leave out --batch, or export the model with a free batch",
             )
         batches = self.batches or (fixed if isinstance(fixed, int) else 1,)
-        numbers = sum(prod(spec.sized(batch_of(inputs, max(batches)))) for spec in inputs)
+        numbers = sum(prod(spec.fill_sizes(assign_batch(inputs, max(batches)))) for spec in inputs)
         if numbers > LARGEST_INPUT:
             raise UsageError(
                 f"a batch of {max(batches)} has {numbers} numbers, expected at most {LARGEST_INPUT}",
@@ -77,122 +77,131 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """The form of every place, and what it was chosen by."""
+class TuningResult:
+    """The form of every place, and the timings behind it."""
 
-    plan: Plan
+    plan: FormPlan
     record: TuningRecord
     key: cache.Key | None = None
-    """Where it is stored, if it is."""
+    """The key in the cache; None without a cache."""
 
 
-def tune(task: Task, asked: Tuning) -> Tuned:
-    """The fastest plan found in the time given, which is the provider's table if none was beyond the noise.
+def tune(task: TuningTask, options: TuningOptions) -> TuningResult:
+    """The fastest plan found in time; the provider's default forms if none was faster beyond the noise.
 
-    An answer from the cache is taken without a run where it was given as much time. Raises UsageError for a
-    model too large to be loaded several times.
+    A cached result that had as much time is taken without a run. Raises UsageError for a model too large to
+    be loaded several times.
     """
-    if weights(task.exported) > LARGEST:
+    size = count_weight_bytes(task.exported)
+    if size > LARGEST:
         raise UsageError(
-            f"a model with {weights(task.exported)} bytes of weights cannot be tuned, at most {LARGEST}",
+            f"a model with {size} bytes of weights cannot be tuned, at most {LARGEST}",
             hint="leave out --tune: a table of the provider then chooses the forms",
         )
-    forms = table(asked.provider)
-    found = groups(task.exported, task.rules, forms)
-    key = cache.key_of(serialise(task.file(Plan(forms))), asked.provider, asked.threads, asked.batches)
-    before = _before(key, asked, found) if asked.cached else None
-    if before is not None:
-        return before
-    return _stored(replace(_search(task, asked, found), key=key if asked.cached else None))
+    forms = default_forms(options.provider)
+    groups = group_sites(task.exported, task.rules, forms)
+    graph = serialise(task.build_rounded_graph(FormPlan(forms)))
+    key = cache.make_key(graph, options.provider, options.threads, options.batches)
+    cached = _read_cached(key, options, groups) if options.cached else None
+    if cached is not None:
+        return cached
+    return _store(replace(_search(task, options, groups), key=key if options.cached else None))
 
 
-def _stored(tuned: Tuned) -> Tuned:
+def _store(tuned: TuningResult) -> TuningResult:
     if tuned.key is not None:
         cache.write(tuned.key, tuned.record)
     return tuned
 
 
-def _before(key: cache.Key, asked: Tuning, found: tuple[Group, ...]) -> Tuned | None:
-    """The stored answer, where it is one to this question."""
+def _read_cached(
+    key: cache.Key, options: TuningOptions, groups: tuple[SiteGroup, ...]
+) -> TuningResult | None:
+    """The cached result, where it had as much time and still fits the graph."""
     stored = cache.read(key)
-    if stored is None or stored.seconds < asked.seconds or stored.verdict not in _VERDICTS:
+    if stored is None or stored.seconds < options.seconds or stored.verdict not in _VERDICTS:
         return None
-    known = {site.place for group in found for site in group.sites}
-    plan = plan_of(stored.chosen, table(asked.provider), known)
-    return Tuned(plan, stored, key) if plan is not None else None
+    known = {site.place for group in groups for site in group.sites}
+    plan = read_plan(stored.chosen, default_forms(options.provider), known)
+    return TuningResult(plan, stored, key) if plan is not None else None
 
 
-def without(task: Task, tuned: Tuned, rule: str) -> Tuned:
-    """The plan less what a rule wrote that broke parity, where it still is faster than the table's forms.
+def drop_rule(task: TuningTask, tuned: TuningResult, rule: str) -> TuningResult:
+    """The plan without the forms of a rule that broke parity, where it still is faster than the default
+    forms.
 
-    `task` has its rules without that one already; the comparison takes time beyond what was given.
+    The rules of `task` do not hold that one any more. The comparison takes time beyond that of the options.
     """
-    plan = tuned.plan.without(rule)
-    found = groups(task.exported, task.rules, plan.forms)
-    if not _chosen(plan, found):
-        return not_exact(tuned)
-    again = _guarded(task, plan, replace(tuned.record, chosen=()), found, task.machine.now())
-    spent = rounded(tuned.record.spent + again.record.spent)
-    return _stored(Tuned(again.plan, replace(again.record, spent=spent), tuned.key))
+    plan = tuned.plan.without_form(rule)
+    groups = group_sites(task.exported, task.rules, plan.forms)
+    if not _record_chosen(plan, groups):
+        return reject_forms(tuned)
+    confirmed = _confirm(task, plan, replace(tuned.record, chosen=()), groups, task.machine.now())
+    spent = round_timing(tuned.record.spent + confirmed.record.spent)
+    return _store(TuningResult(confirmed.plan, replace(confirmed.record, spent=spent), tuned.key))
 
 
-def not_exact(tuned: Tuned) -> Tuned:
-    """The table's forms, since the chosen ones broke parity."""
+def reject_forms(tuned: TuningResult) -> TuningResult:
+    """The default forms, since the chosen ones broke parity."""
     record = replace(tuned.record, chosen=(), speeds=(), verdict=NOT_EXACT)
-    return _stored(Tuned(Plan(tuned.plan.forms), record, tuned.key))
+    return _store(TuningResult(FormPlan(tuned.plan.forms), record, tuned.key))
 
 
-def _search(task: Task, asked: Tuning, found: tuple[Group, ...]) -> Tuned:
+def _search(task: TuningTask, options: TuningOptions, groups: tuple[SiteGroup, ...]) -> TuningResult:
     start = task.machine.now()
-    end = start + asked.seconds
-    untuned = Plan(table(asked.provider))
-    task.told("the noise of this machine")
-    noise, alone = noise_of(task.machine, task.file(untuned), start + asked.seconds / 4)
-    begun = _record(asked, noise)
-    if alone.rounds < FEWEST_ROUNDS:
-        return _decided(task, untuned, replace(begun, verdict=TOO_SHORT), start)
-    # It makes two graphs ready instead of one, and has 31 rounds instead of 21.
-    guard = 2 * (task.machine.now() - start)
-    search = Search(task, untuned, noise, end - guard)
-    search.over(found)
-    searched = replace(begun, trials=tuple(search.trials))
+    end = start + options.seconds
+    untuned = FormPlan(default_forms(options.provider))
+    task.on_progress("the noise of this machine")
+    noise, comparison = measure_noise(
+        task.machine, task.build_rounded_graph(untuned), start + options.seconds / 4
+    )
+    record = _start_record(options, noise)
+    if comparison.rounds < FEWEST_ROUNDS:
+        return _finish(task, untuned, replace(record, verdict=TOO_SHORT), start)
+    # The confirmation loads two graphs instead of one, and has 31 rounds instead of 21.
+    confirmation = 2 * (task.machine.now() - start)
+    search = Search(task, untuned, noise, end - confirmation)
+    search.run(groups)
+    record = replace(record, trials=tuple(search.trials))
     if not any(trial.taken for trial in search.trials):
-        return _decided(task, untuned, replace(searched, verdict=NOTHING), start)
-    return _guarded(task, search.plan, searched, found, start)
+        return _finish(task, untuned, replace(record, verdict=NOTHING), start)
+    return _confirm(task, search.plan, record, groups, start)
 
 
-def _guarded(task: Task, plan: Plan, record: TuningRecord, found: tuple[Group, ...], start: float) -> Tuned:
-    """The plan where it is faster than the table's forms once more, in sessions of their own; else those."""
-    task.told("the chosen forms against the table's")
-    untuned = Plan(plan.forms)
-    base, candidate = (task.machine.load(task.file(each)) for each in (untuned, plan))
+def _confirm(
+    task: TuningTask, plan: FormPlan, record: TuningRecord, groups: tuple[SiteGroup, ...], start: float
+) -> TuningResult:
+    """The plan where it is faster than the default forms again, in new sessions; else those forms."""
+    task.on_progress("the chosen forms against the table's")
+    untuned = FormPlan(plan.forms)
+    base, candidate = (task.machine.load(task.build_rounded_graph(forms)) for forms in (untuned, plan))
     limits = Limits(GUARD_ROUNDS, start + record.seconds, early=False)
-    last = compare(task.machine, base, candidate, record.noise, limits)
-    measured = replace(record, speeds=speeds(record.batches, last))
-    if not last.wins:
-        verdict = NOT_FASTER if last.rounds >= FEWEST_ROUNDS else TOO_SHORT
-        return _decided(task, untuned, replace(measured, verdict=verdict), start)
-    chosen = _chosen(plan, found)
-    return _decided(task, plan, replace(measured, verdict=FASTER, chosen=chosen), start)
+    comparison = compare_times(task.machine, base, candidate, record.noise, limits)
+    record = replace(record, speeds=record_speeds(record.batches, comparison))
+    if not comparison.is_win:
+        verdict = NOT_FASTER if comparison.rounds >= FEWEST_ROUNDS else TOO_SHORT
+        return _finish(task, untuned, replace(record, verdict=verdict), start)
+    chosen = _record_chosen(plan, groups)
+    return _finish(task, plan, replace(record, verdict=FASTER, chosen=chosen), start)
 
 
-def _chosen(plan: Plan, found: tuple[Group, ...]) -> tuple[ChosenRecord, ...]:
-    """The places that take another form than the table's."""
-    sites = (site for group in found for site in group.sites)
+def _record_chosen(plan: FormPlan, groups: tuple[SiteGroup, ...]) -> tuple[ChosenRecord, ...]:
+    """The places that take another form than the default."""
+    sites = (site for group in groups for site in group.sites)
     return tuple(
-        ChosenRecord(site.kind.name, site.value, site.layer, plan.form(*site.place))
+        ChosenRecord(site.kind.name, site.value, site.layer, plan.form_at(*site.place))
         for site in sites
-        if plan.form(*site.place) != plan.forms[site.kind.name]
+        if plan.form_at(*site.place) != plan.forms[site.kind.name]
     )
 
 
-def _record(asked: Tuning, noise: float) -> TuningRecord:
+def _start_record(options: TuningOptions, noise: float) -> TuningRecord:
     return TuningRecord(
-        provider=asked.provider,
-        threads=asked.threads,
-        batches=asked.batches,
-        processor=cache.processor(asked.provider),
-        seconds=asked.seconds,
+        provider=options.provider,
+        threads=options.threads,
+        batches=options.batches,
+        processor=cache.describe_processor(options.provider),
+        seconds=options.seconds,
         spent=0.0,
         noise=noise,
         trials=(),
@@ -202,6 +211,6 @@ def _record(asked: Tuning, noise: float) -> TuningRecord:
     )
 
 
-def _decided(task: Task, plan: Plan, record: TuningRecord, start: float) -> Tuned:
-    spent = rounded(task.machine.now() - start)
-    return Tuned(plan, replace(record, spent=spent, noise=min(rounded(record.noise), 1e9)))
+def _finish(task: TuningTask, plan: FormPlan, record: TuningRecord, start: float) -> TuningResult:
+    spent = round_timing(task.machine.now() - start)
+    return TuningResult(plan, replace(record, spent=spent, noise=min(round_timing(record.noise), 1e9)))

@@ -9,7 +9,7 @@ import pytest
 from onnx.parser import parse_model
 
 from convert.errors import SourceError
-from convert.latency import latency, take_turns
+from convert.latency import measure_latency, take_turns
 
 SMALL, LARGE = 4, 1000
 
@@ -37,7 +37,7 @@ def test_the_heavier_file_takes_longer_and_a_file_as_long_as_itself(tmp_path: Pa
 def test_every_round_is_told(tmp_path: Path) -> None:
     told: list[int] = []
     feed = {"x": np.zeros((2, SMALL), np.float32)}
-    found = latency({"one": file(tmp_path / "a.onnx", SMALL)}, feed, 3, told.append)
+    found = measure_latency({"one": file(tmp_path / "a.onnx", SMALL)}, feed, 3, told.append)
     assert told == [1, 1, 1]
     assert found["one"] > 0
 

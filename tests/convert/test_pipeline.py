@@ -14,24 +14,26 @@ from torch import nn
 
 from adaptive_act import Activation
 from convert.errors import DestinationError, ExportError, ParityError, SourceError, UsageError
-from convert.graph.nodes import Edit, attribute
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_attribute
 from convert.graph.rule import FIRED, Outcome, Rule
-from convert.manifest.manifest import KEY, Manifest
+from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from convert.model_io.array import Array
 from convert.model_io.inputs import parse_input
-from convert.model_io.runtime import PROVIDERS, Array
+from convert.model_io.runtime import PROVIDERS
 from convert.parity.verify import Original
 from convert.pipeline import STAGES, convert
 from convert.precision.budgets import Precision
 from convert.rules import RULES
 from convert.sources.fold import fold
-from convert.sources.source import digest_of
-from convert.tuning.tune import Tuning
-from tests.convert.models import checkpoint, classifier
+from convert.sources.source import compute_digest
+from convert.tuning.tune import TuningOptions
+from tests.convert.models import classifier, save_checkpoint
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def converted(source: Path) -> Path:
 
 def _manifest(path: Path) -> Manifest:
     entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    return Manifest.from_json(entries[KEY])
+    return Manifest.from_json(entries[MANIFEST_KEY])
 
 
 @pytest.mark.parametrize("batch", [1, 5])
@@ -68,7 +70,7 @@ def test_the_file_is_standard_onnx_and_tells_nothing_private(converted: Path) ->
 
 def test_the_manifest_says_what_was_done(converted: Path, source: Path) -> None:
     manifest = _manifest(converted)
-    assert manifest.source_digest == digest_of(source)
+    assert manifest.source_digest == compute_digest(source)
     assert manifest.classes == ("a", "b", "c", "d")
     assert [(one.layer, one.kind) for one in manifest.activations] == [
         ("2", "PELU"),
@@ -116,9 +118,9 @@ def test_the_manifest_behind_the_graph_makes_one_message_as_protobuf_writes_it(c
 
 
 def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
-    begun: list[str] = []
-    convert(source, tmp_path / "m.onnx", started=begun.append)
-    assert begun == [stage for stage in STAGES if stage != "tune"]
+    stages: list[str] = []
+    convert(source, tmp_path / "m.onnx", on_stage=stages.append)
+    assert stages == [stage for stage in STAGES if stage != "tune"]
 
 
 def test_given_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
@@ -169,16 +171,16 @@ def test_a_stage_that_writes_into_the_weights_is_found_though_the_original_has_t
 def test_the_model_is_run_once_on_each_set_and_before_the_export_takes_its_memory(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[str] = []
+    stages: list[str] = []
     runs: list[str] = []
 
     def counted(original: Original, arrays: Sequence[Array]) -> dict[str, Array]:
-        runs.append(begun[-1])
+        runs.append(stages[-1])
         return reference(original, arrays)
 
-    reference = Original.reference
-    monkeypatch.setattr(Original, "reference", counted)
-    manifest = convert(source, tmp_path / "m.onnx", started=begun.append)
+    reference = Original.run_float64
+    monkeypatch.setattr(Original, "run_float64", counted)
+    manifest = convert(source, tmp_path / "m.onnx", on_stage=stages.append)
     assert runs == ["reference"] * len(manifest.parity.sets)
 
 
@@ -248,7 +250,7 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def off_by_a_little(node: ir.Node) -> Outcome:
-        if attribute(node, "alpha", 1) != 1:
+        if get_attribute(node, "alpha", 1) != 1:
             return None
         edit = Edit(node)
         edit.replace(edit.op("Elu", *node.inputs, alpha=1.01))  # type: ignore[arg-type]
@@ -311,4 +313,4 @@ def test_a_provider_that_is_missing_is_wrong_use_before_anything_is_read(tmp_pat
     with pytest.raises(UsageError, match="provider `cuda` was asked for"):
         convert(tmp_path / "missing.pt", tmp_path / "m.onnx", provider="cuda")
     with pytest.raises(UsageError, match="provider `cuda` was asked for"):
-        convert(tmp_path / "missing.pt", tmp_path / "m.onnx", tuning=Tuning(provider="cuda"))
+        convert(tmp_path / "missing.pt", tmp_path / "m.onnx", tuning=TuningOptions(provider="cuda"))

@@ -6,21 +6,21 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from convert.evidence.inspection import inspect
-from convert.graph.nodes import Edit
+from convert.evidence.inspection import read_onnx_file
+from convert.graph.edit import Edit
 from convert.graph.rule import FIRED, Outcome, Rule
 from convert.pipeline import STAGES, convert
-from convert.precision.budgets import Asked, Precision
+from convert.precision.budgets import BudgetOptions, Precision
 from convert.rewriting.forms import ALTERNATIVES
 from convert.tuning import cache
-from convert.tuning.tune import FASTER, NOT_EXACT, Tuning
-from tests.convert.models import checkpoint
+from convert.tuning.tune import FASTER, NOT_EXACT, TuningOptions
+from tests.convert.models import save_checkpoint
 from tests.convert.tuning.machine import Planted
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
 
 
 @pytest.fixture
@@ -37,15 +37,15 @@ def _elus(path: Path) -> list[str]:
 
 @pytest.mark.usefixtures("planted")
 def test_the_file_takes_the_forms_that_were_measured_to_be_faster(source: Path, tmp_path: Path) -> None:
-    begun: list[str] = []
-    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning(), started=begun.append)
-    assert tuple(begun) == STAGES
+    stages: list[str] = []
+    manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), on_stage=stages.append)
+    assert tuple(stages) == STAGES
     assert _elus(tmp_path / "m.onnx") == ["Exp"] * 3
     assert manifest.tuning is not None
     assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
     assert {one.layer for one in manifest.tuning.chosen} == {"2", "5", "9"}
     assert {one.rule for one in manifest.fired} >= {"elu_as_sum", "scale_into_previous"}
-    assert inspect(tmp_path / "m.onnx").manifest == manifest
+    assert read_onnx_file(tmp_path / "m.onnx").manifest == manifest
 
 
 @pytest.mark.usefixtures("planted")
@@ -60,7 +60,7 @@ def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
     spoiled = Rule("elu_as_sum", ("Elu",), too_deep)
     others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
     monkeypatch.setattr("convert.rewriting.plan.ALTERNATIVES", (*others, spoiled))
-    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning())
+    manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions())
     assert [one.rule for one in manifest.dropped] == ["elu_as_sum"]
     assert manifest.tuning is not None
     assert manifest.tuning.verdict == NOT_EXACT
@@ -78,8 +78,8 @@ def test_forms_are_timed_in_the_precision_of_the_file(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     machine = Planted([{"Max": 0.01, "Elu": 0.01}])
     monkeypatch.setattr("convert.pipeline.Target", lambda *given: machine)
-    allowed = None if precision == "fp32" else Asked(max_error=0.5, min_agreement=0.0)
-    found = convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=allowed)
+    allowed = None if precision == "fp32" else BudgetOptions(max_error=0.5, min_agreement=0.0)
+    found = convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=allowed)
     assert found.tuning is not None
     assert found.tuning.verdict == FASTER
     rounded = {bool(loaded["Cast"] + loaded["DynamicQuantizeLinear"]) for loaded in machine.loaded}
@@ -89,9 +89,9 @@ def test_forms_are_timed_in_the_precision_of_the_file(
 
 @pytest.mark.usefixtures("planted")
 def test_an_answer_for_another_precision_is_none_for_this_one(source: Path, tmp_path: Path) -> None:
-    allowed = Asked(max_error=0.5, min_agreement=0.0)
+    allowed = BudgetOptions(max_error=0.5, min_agreement=0.0)
     asked: tuple[Precision, ...] = ("fp32", "int8", "fp16", "int8")
     for count, precision in enumerate(asked, 1):
         budgets = None if precision == "fp32" else allowed
-        convert(source, tmp_path / "m.onnx", tuning=Tuning(), precision=precision, budgets=budgets)
-        assert len(list(cache.folder().iterdir())) == min(count, 3)
+        convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=budgets)
+        assert len(list(cache.cache_folder().iterdir())) == min(count, 3)

@@ -9,38 +9,40 @@ import torch
 
 from convert.artefact.file import serialise
 from convert.errors import UsageError
-from convert.evidence.inspection import Inspected, inspect
-from convert.graph.nodes import Edit, attribute
+from convert.evidence.inspection import OnnxFile, read_onnx_file
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_attribute
 from convert.graph.rule import FIRED, Outcome, Rule
+from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
-from convert.model_io.runtime import Array, Session
+from convert.model_io.runtime import Session
 from convert.pipeline import convert
-from convert.recheck import Request, inputs_of, recheck
+from convert.recheck import RecheckOptions, read_inputs, recheck
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rules import RULES
-from convert.tuning.tune import Tuning
-from tests.convert.graphs import graph, parsed
-from tests.convert.models import checkpoint, exported, scale_one_weight
-from tests.convert.network import network
+from convert.tuning.tune import TuningOptions
+from tests.convert.graphs import parse_graph, write_graph
+from tests.convert.models import export_model, save_checkpoint, scale_one_weight
+from tests.convert.network import make_network
 from tests.convert.tuning.machine import Planted
 
-ROOT = "tests.convert.network:network"
+ROOT = "tests.convert.network:make_network"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
 
 
 @pytest.fixture(scope="module")
-def file(source: Path) -> Inspected:
+def file(source: Path) -> OnnxFile:
     convert(source, source.with_suffix(".onnx"))
-    return inspect(source.with_suffix(".onnx"))
+    return read_onnx_file(source.with_suffix(".onnx"))
 
 
-def _saved(model: ir.Model, path: Path) -> Inspected:
+def _saved(model: ir.Model, path: Path) -> OnnxFile:
     path.write_bytes(serialise(model))
-    return inspect(path)
+    return read_onnx_file(path)
 
 
 def _renamed(model: ir.Model) -> ir.Model:
@@ -54,25 +56,27 @@ def _renamed(model: ir.Model) -> ir.Model:
 
 
 def test_a_file_with_other_names_is_compared_by_its_numbers(tmp_path: Path) -> None:
-    torch.save(network().state_dict(), tmp_path / "s.pt")
-    wrong = scale_one_weight(exported(network()), "wide.weight", 1.5)
-    found = recheck(tmp_path / "s.pt", _saved(_renamed(wrong), tmp_path / "f.onnx"), Request(factory=ROOT))
+    torch.save(make_network().state_dict(), tmp_path / "s.pt")
+    wrong = scale_one_weight(export_model(make_network()), "wide.weight", 1.5)
+    found = recheck(
+        tmp_path / "s.pt", _saved(_renamed(wrong), tmp_path / "f.onnx"), RecheckOptions(factory=ROOT)
+    )
     assert found.failure is not None
     assert found.same_source is None
     assert found.culprit == "first differing layer: `wide` (Conv2d)"
 
 
 def test_an_onnx_file_is_checked_against_the_onnx_file_it_was_made_from(
-    file: Inspected, tmp_path: Path
+    file: OnnxFile, tmp_path: Path
 ) -> None:
     convert(file.path, tmp_path / "again.onnx")
-    found = recheck(file.path, inspect(tmp_path / "again.onnx"), Request())
+    found = recheck(file.path, read_onnx_file(tmp_path / "again.onnx"), RecheckOptions())
     assert found.failure is None
     assert found.same_source
 
 
 def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
-    source: Path, file: Inspected, monkeypatch: pytest.MonkeyPatch
+    source: Path, file: OnnxFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A provider that computes otherwise: every run of the file but the one on the CPU is off."""
 
@@ -86,31 +90,31 @@ def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
         def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
             return {name: value * (1 + 1e-3 * self.off) for name, value in super().run(arrays).items()}
 
-    monkeypatch.setattr("convert.recheck.available", lambda provider: provider)
+    monkeypatch.setattr("convert.recheck.require_provider", lambda provider: provider)
     monkeypatch.setattr("convert.recheck.Session", Elsewhere)
-    found = recheck(source, file, Request(provider="cuda"))
+    found = recheck(source, file, RecheckOptions(provider="cuda"))
     assert found.failure is not None
     assert str(found.culprit).startswith("on the CPU the file passes")
 
 
 def test_what_a_file_says_of_its_tolerance_is_said_and_not_trusted(
-    source: Path, file: Inspected, tmp_path: Path
+    source: Path, file: OnnxFile, tmp_path: Path
 ) -> None:
     convert(source, tmp_path / "m.onnx", tolerances={"logits": 0.5})
-    generous = inspect(tmp_path / "m.onnx")
+    generous = read_onnx_file(tmp_path / "m.onnx")
     wrong = _saved(scale_one_weight(generous.graph, "10.weight", 1.1), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=generous.manifest), Request())
+    found = recheck(source, dataclasses.replace(wrong, manifest=generous.manifest), RecheckOptions())
     assert str(found.culprit).endswith("; the file was written with --tolerance logits=0.5")
-    assert recheck(source, wrong, Request(tolerances={"logits": 0.5})).failure is None
+    assert recheck(source, wrong, RecheckOptions(tolerances={"logits": 0.5})).failure is None
     with pytest.raises(UsageError, match="expected a share of its scale"):
-        recheck(source, file, Request(tolerances={"logits": 2.0}))
+        recheck(source, file, RecheckOptions(tolerances={"logits": 2.0}))
 
 
 def test_a_rule_that_the_file_was_made_without_is_not_blamed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def off(node: ir.Node) -> Outcome:
-        if attribute(node, "alpha", 1) != 1:
+        if get_attribute(node, "alpha", 1) != 1:
             return None
         edit = Edit(node)
         edit.replace(edit.op("Elu", *node.inputs, alpha=1.01))  # type: ignore[arg-type]  # it has its input
@@ -118,11 +122,11 @@ def test_a_rule_that_the_file_was_made_without_is_not_blamed(
 
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (Rule("off", ("Elu",), off), *RULES))
     convert(source, tmp_path / "m.onnx")
-    made = inspect(tmp_path / "m.onnx")
+    made = read_onnx_file(tmp_path / "m.onnx")
     assert made.manifest is not None
     assert [one.rule for one in made.manifest.dropped] == ["off"]
     wrong = _saved(scale_one_weight(made.graph, "10.weight", 1.1), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=made.manifest), Request())
+    found = recheck(source, dataclasses.replace(wrong, manifest=made.manifest), RecheckOptions())
     assert str(found.culprit).startswith("first differing layer: `10` (Linear)")
 
 
@@ -136,16 +140,16 @@ def test_a_tuned_file_is_made_again_of_its_own_forms_when_a_rule_is_to_blame(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("convert.pipeline.Target", lambda *given: Planted([{"Max": 0.01, "Elu": 0.01}]))
-    manifest = convert(source, tmp_path / "m.onnx", tuning=Tuning())
+    manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions())
     assert manifest.tuning is not None
     assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
-    tuned = inspect(tmp_path / "m.onnx")
-    assert recheck(source, tuned, Request()).failure is None
+    tuned = read_onnx_file(tmp_path / "m.onnx")
+    assert recheck(source, tuned, RecheckOptions()).failure is None
     others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
     spoiled = Rule("elu_as_sum", ("Elu",), too_shallow)
     monkeypatch.setattr("convert.rewriting.plan.ALTERNATIVES", (*others, spoiled))
     wrong = _saved(scale_one_weight(tuned.graph, "10.weight", 1.5), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=manifest), Request())
+    found = recheck(source, dataclasses.replace(wrong, manifest=manifest), RecheckOptions())
     assert str(found.culprit).startswith("first differing after rule `elu_as_sum` at ")
 
 
@@ -154,7 +158,7 @@ def test_the_generated_samples_are_those_that_the_file_was_made_with(
 ) -> None:
     monkeypatch.setattr("convert.parity.workload.OPERATIONS", 1.0)
     manifest = convert(source, tmp_path / "m.onnx")
-    found = recheck(source, inspect(tmp_path / "m.onnx"), Request())
+    found = recheck(source, read_onnx_file(tmp_path / "m.onnx"), RecheckOptions())
     assert found.parity is not None
     assert [one.samples for one in found.parity.runs] == [one.samples for one in manifest.parity.sets]
 
@@ -164,15 +168,15 @@ def test_a_files_inputs_are_those_that_are_fed(tmp_path: Path) -> None:
         '<ir_version: 8, opset_import: ["": 17]> g (float[N, 2] x, float[2] w) => (float[N, 2] y)'
         "<float[2] w = {1.0, 2.0}> { y = Mul(x, w) }"
     )
-    assert inputs_of(ir.from_proto(proto)) == (InputSpec("x", "float32", ("N", 2)),)
-    (unknown := parsed(graph("y = Relu(x)"))).graph.inputs[0].shape = None
+    assert read_inputs(ir.from_proto(proto)) == (InputSpec("x", "float32", ("N", 2)),)
+    (unknown := parse_graph(write_graph("y = Relu(x)"))).graph.inputs[0].shape = None
     with pytest.raises(UsageError, match="does not say what its input `x` is"):
-        inputs_of(unknown)
+        read_inputs(unknown)
 
 
-def test_other_outputs_cannot_be_compared(source: Path, file: Inspected, tmp_path: Path) -> None:
+def test_other_outputs_cannot_be_compared(source: Path, file: OnnxFile, tmp_path: Path) -> None:
     proto = onnx.load(file.path)
     proto.graph.output[0].name = proto.graph.node[-1].output[0] = "scores"
     onnx.save(proto, tmp_path / "m.onnx")
     with pytest.raises(UsageError, match=r"outputs are \['logits'\], and the file's are \['scores'\]"):
-        recheck(source, inspect(tmp_path / "m.onnx"), Request())
+        recheck(source, read_onnx_file(tmp_path / "m.onnx"), RecheckOptions())

@@ -12,13 +12,13 @@ import onnxruntime as ort
 import pytest
 
 from convert.artefact import external
-from convert.artefact.external import placed
-from convert.artefact.file import serialise, write
+from convert.artefact.external import place_weights
+from convert.artefact.file import serialise, write_model
 from convert.artefact.placement import Placement
 from convert.errors import DestinationError, UsageError
 from convert.pipeline import convert
 from convert.sources.load import load
-from convert.sources.source import digest_of
+from convert.sources.source import compute_digest
 from tests.convert.sources import files
 
 
@@ -37,8 +37,8 @@ def _graph(seed: int = 0) -> ir.Model:
 
 
 def _write(model: ir.Model, destination: Path, mode: Placement = "always") -> str | None:
-    with placed(model, destination, mode) as file:
-        write(destination, serialise(file.model))
+    with place_weights(model, destination, mode) as file:
+        write_model(destination, serialise(file.model))
     return file.data.name if file.data is not None else None
 
 
@@ -79,7 +79,7 @@ def test_a_new_pair_replaces_the_old_one_and_the_same_one_stays(tmp_path: Path) 
 def test_a_failure_leaves_the_old_pair_and_nothing_else(tmp_path: Path) -> None:
     _write(_graph(1), tmp_path / "m.onnx")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(RuntimeError), placed(_graph(2), tmp_path / "m.onnx", "always"):
+    with pytest.raises(RuntimeError), place_weights(_graph(2), tmp_path / "m.onnx", "always"):
         raise RuntimeError("parity failed")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -101,7 +101,10 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_pair(
 
 def test_a_mode_of_no_meaning_is_wrong_use(tmp_path: Path) -> None:
     often: Any = "often"
-    with pytest.raises(UsageError, match="auto, always, never"), placed(_graph(), tmp_path / "m.onnx", often):
+    with (
+        pytest.raises(UsageError, match="auto, always, never"),
+        place_weights(_graph(), tmp_path / "m.onnx", often),
+    ):
         pass
 
 
@@ -109,10 +112,10 @@ def test_the_manifest_holds_the_digest_of_the_data_and_the_pair_converts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external, "SMALLEST", 16)
-    manifest = convert(files.graph(tmp_path / "m.onnx"), tmp_path / "out.onnx", external_data="always")
+    manifest = convert(files.write_onnx(tmp_path / "m.onnx"), tmp_path / "out.onnx", external_data="always")
     assert manifest.data is not None
     data = tmp_path / manifest.data.name
-    assert (data.stat().st_size, digest_of(data)) == (manifest.data.bytes, manifest.data.sha256)
+    assert (data.stat().st_size, compute_digest(data)) == (manifest.data.bytes, manifest.data.sha256)
     again = convert(tmp_path / "out.onnx", tmp_path / "again.onnx")
     assert again.data is None
     assert again.source_digest == load(tmp_path / "out.onnx").digest

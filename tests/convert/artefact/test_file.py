@@ -4,17 +4,17 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from convert.artefact.file import require_writable, serialise, write
+from convert.artefact.file import require_writable, serialise, write_model
 from convert.errors import DestinationError, ExportError
-from convert.manifest.manifest import KEY
-from tests.convert.graphs import constant, graph, parsed
+from convert.manifest.manifest import MANIFEST_KEY
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.manifest.test_manifest import MANIFEST
 
 SECRET = "/home/somebody/model.py line 7"
 
 
 def _leaky() -> ir.Model:
-    model = parsed(graph("r = Relu(x) y = Mul(r, s)", constant("s", 4, 1, 1)))
+    model = parse_graph(write_graph("r = Relu(x) y = Mul(r, s)", write_constant("s", 4, 1, 1)))
     for holder in (model, model.graph, *model.graph, *model.graph.inputs, *model.graph.initializers.values()):
         holder.metadata_props["pkg.torch.onnx.stack_trace"] = SECRET
         holder.doc_string = SECRET
@@ -32,7 +32,7 @@ def test_no_path_or_trace_of_the_exporter_is_left() -> None:
 def test_the_producer_and_the_manifest_are_ours() -> None:
     proto = onnx.load_model_from_string(serialise(_leaky(), MANIFEST))
     assert proto.producer_name == "adaptact"
-    assert {entry.key: entry.value for entry in proto.metadata_props} == {KEY: MANIFEST.to_json()}
+    assert {entry.key: entry.value for entry in proto.metadata_props} == {MANIFEST_KEY: MANIFEST.to_json()}
     assert [(one.domain, one.version) for one in proto.opset_import] == [("", 20)]
 
 
@@ -44,17 +44,17 @@ def test_the_graph_that_was_given_keeps_its_metadata() -> None:
 
 def test_the_file_appears_whole_and_alone(tmp_path: Path) -> None:
     content = serialise(_leaky())
-    write(tmp_path / "m.onnx", content)
+    write_model(tmp_path / "m.onnx", content)
     assert (tmp_path / "m.onnx").read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
     assert (tmp_path / "m.onnx").stat().st_mode & 0o444
 
 
 def test_an_invalid_graph_is_not_written(tmp_path: Path) -> None:
-    model = parsed(graph("y = Relu(x)"))
+    model = parse_graph(write_graph("y = Relu(x)"))
     model.graph[0].op_type = "Reluu"
     with pytest.raises(ExportError, match="the ONNX checker refuses the file"):
-        write(tmp_path / "m.onnx", serialise(model))
+        write_model(tmp_path / "m.onnx", serialise(model))
     assert not list(tmp_path.iterdir())
 
 
@@ -66,7 +66,7 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DestinationError, match="No space left on device"):
-        write(tmp_path / "m.onnx", serialise(_leaky()))
+        write_model(tmp_path / "m.onnx", serialise(_leaky()))
     assert (tmp_path / "m.onnx").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 

@@ -15,15 +15,15 @@ import torch
 
 from convert.artefact.file import serialise
 from convert.commands.inspect import main
-from convert.evidence.inspection import inspect
-from convert.evidence.report import report
+from convert.evidence.inspection import read_onnx_file
+from convert.evidence.report import render_report
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
 from convert.sources.opset import OPSETS
-from tests.convert.graphs import constant, graph, parsed
-from tests.convert.keys import keys
+from tests.convert.graphs import parse_graph, write_constant, write_graph
+from tests.convert.keys import write_keys
 from tests.convert.manifest.test_manifest import MANIFEST
-from tests.convert.models import checkpoint, classifier
+from tests.convert.models import classifier, save_checkpoint
 
 # The version of the format that each release of ONNX with a new opset brought.
 # Source: ONNX, Versioning, https://github.com/onnx/onnx/blob/main/docs/Versioning.md#released-versions
@@ -32,13 +32,13 @@ FORMATS = {17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
 
 
 @pytest.fixture(scope="module")
 def file(source: Path) -> Path:
     destination = source.with_suffix(".onnx")
-    convert(source, destination, external_data="always", sign=keys(source.parent).private)
+    convert(source, destination, external_data="always", sign=write_keys(source.parent).private)
     return destination
 
 
@@ -59,7 +59,7 @@ def test_layers_kinds_learned_values_operators_rules_and_parity_are_in_the_table
 ) -> None:
     said = _shown(monkeypatch, capsys, file)
     proto = onnx.load(file, load_external_data=False)
-    manifest = inspect(file).manifest
+    manifest = read_onnx_file(file).manifest
     assert manifest is not None
     rows = [line.split() for line in said.splitlines()]
     for one in manifest.activations:
@@ -119,7 +119,7 @@ def _named(path: Path, layer: str) -> Path:
     """A file whose manifest gives a layer this name."""
     first = dataclasses.replace(MANIFEST.activations[0], layer=layer)
     told: Manifest = dataclasses.replace(MANIFEST, activations=(first,))
-    path.write_bytes(serialise(parsed(graph("y = Mul(x, s)", constant("s", 4, 1, 1))), told))
+    path.write_bytes(serialise(parse_graph(write_graph("y = Mul(x, s)", write_constant("s", 4, 1, 1))), told))
     return path
 
 
@@ -127,7 +127,7 @@ def test_names_that_are_code_stay_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "\x1b" not in _shown(monkeypatch, capsys, _named(tmp_path / "m.onnx", "\x1b[2J"))
-    page = report(inspect(_named(tmp_path / "m.onnx", "<script>alert(1)</script>")))
+    page = render_report(read_onnx_file(_named(tmp_path / "m.onnx", "<script>alert(1)</script>")))
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
 

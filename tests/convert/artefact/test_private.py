@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from convert.manifest.signature import split
-from tests.convert.keys import keys
-from tests.convert.models import checkpoint, classifier
+from convert.manifest.signature import split_signature
+from tests.convert.keys import write_keys
+from tests.convert.models import classifier, save_checkpoint
 
 ROOT = Path(__file__).parents[3]
 EXPORT = """
@@ -37,8 +37,8 @@ print(json.dumps([logits.tolist(), sorted(known)]))
 def _export(folder: Path, user: str, seed: int, zone: str) -> "subprocess.Popen[bytes]":
     """Exports the same checkpoint as another user, in a folder, time zone and hash order of its own."""
     folder.mkdir()
-    checkpoint(folder / "model.pt")
-    pair = keys(folder)
+    save_checkpoint(folder / "model.pt")
+    pair = write_keys(folder)
     environment = os.environ | {
         "HOME": str(folder / user),
         "USER": user,
@@ -106,7 +106,7 @@ def test_plain_onnx_runtime_runs_the_file_unchanged(
         (tmp_path / name).write_bytes(content)
     if not signed:
         file = tmp_path / "model.onnx"
-        file.write_bytes(split(file.read_bytes())[0])
+        file.write_bytes(split_signature(file.read_bytes())[0])
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(4))
     np.save(tmp_path / "x.npy", x.numpy())
     done = subprocess.run(

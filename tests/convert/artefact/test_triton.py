@@ -10,7 +10,7 @@ import pytest
 import tritonclient
 from google.protobuf import text_format
 
-from convert.artefact.triton import config_pbtxt
+from convert.artefact.triton import render_config
 from convert.errors import UsageError
 from convert.manifest.manifest import Manifest, SetRecord, TensorRecord
 from tests.convert.manifest.test_manifest import MANIFEST
@@ -35,7 +35,7 @@ def _manifest(inputs: tuple[TensorRecord, ...], outputs: tuple[TensorRecord, ...
 
 
 def _read(schema: ModuleType, manifest: Manifest) -> Any:
-    return text_format.Parse(config_pbtxt(manifest), schema.ModelConfig())
+    return text_format.Parse(render_config(manifest), schema.ModelConfig())
 
 
 def test_a_free_batch_is_tritons_to_fill(schema: ModuleType) -> None:
@@ -79,4 +79,4 @@ def test_a_name_cannot_end_its_field(schema: ModuleType) -> None:
 
 def test_a_type_that_triton_lacks_is_refused() -> None:
     with pytest.raises(UsageError, match="input `x` has type complex64"):
-        config_pbtxt(_manifest((TensorRecord("x", "complex64", (1,)),), ()))
+        render_config(_manifest((TensorRecord("x", "complex64", (1,)),), ()))

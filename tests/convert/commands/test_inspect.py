@@ -9,17 +9,17 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.commands.ending import FAILED, FINE, WRONG_USE
+from adaptact.exit_codes import FAILED, FINE, WRONG_USE
 from convert.commands.inspect import main
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
 from tests.convert.manifest.test_manifest import TUNING
-from tests.convert.models import checkpoint
+from tests.convert.models import save_checkpoint
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,12 @@ def file(source: Path) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["adaptact-inspect", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    return int(ended.value.code or 0)
+    return int(exit_info.value.code or 0)
 
 
-def test_everything_that_the_file_carries_is_printed(
+def test_the_whole_manifest_is_printed(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, file) == FINE
@@ -58,22 +58,22 @@ def test_tuning_is_printed_and_in_the_json(
     for part in ("tuned for cpu, 2 threads", "features.1", "elu_as_sum", "0.880 to 0.920", "taken"):
         assert part in out
     assert run(monkeypatch, "--json", tmp_path / "tuned.onnx") == FINE
-    said = json.loads(capsys.readouterr().out)["manifest"]["tuning"]
-    assert said["chosen"] == [{"kind": "Elu", "value": "elu_1", "layer": "features.1", "form": "kept"}]
+    result = json.loads(capsys.readouterr().out)["manifest"]["tuning"]
+    assert result["chosen"] == [{"kind": "Elu", "value": "elu_1", "layer": "features.1", "form": "kept"}]
 
 
 def test_the_json_has_operators_and_the_manifest(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--json", file) == FINE
-    said = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     operators = [node.op_type for node in onnx.load(file).graph.node]
-    assert said["operators"] == {kind: operators.count(kind) for kind in operators}
-    assert [one["layer"] for one in said["manifest"]["activations"]] == ["2", "5", "9"]
-    assert said["bytes"] == file.stat().st_size
+    assert result["operators"] == {kind: operators.count(kind) for kind in operators}
+    assert [record["layer"] for record in result["manifest"]["activations"]] == ["2", "5", "9"]
+    assert result["bytes"] == file.stat().st_size
 
 
-def test_page_and_picture_are_written_and_need_nothing_else(
+def test_page_and_picture_are_self_contained(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(monkeypatch, file, "--html", tmp_path / "m.html", "--graph", tmp_path / "m.svg") == FINE
@@ -97,7 +97,7 @@ def test_a_second_run_writes_the_same_bytes(
     assert written[0] == written[1]
 
 
-def test_a_file_of_another_program_is_shown_without_evidence(
+def test_a_foreign_file_is_shown_without_evidence(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proto = onnx.load(file)
@@ -157,9 +157,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(
     assert "do not fit their 32 points" in capsys.readouterr().err
 
 
-def test_names_are_drawn_as_they_are_and_not_as_formulas(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_are_not_drawn_as_formulas(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     proto = onnx.load(file)
     (entry,) = proto.metadata_props
     content = json.loads(entry.value)
@@ -177,7 +175,7 @@ def test_wrong_use_ends_with_2(file: Path, tmp_path: Path, monkeypatch: pytest.M
     assert run(monkeypatch, file, "--html", tmp_path / "none" / "m.html") == FAILED
 
 
-def test_without_the_converters_libraries_it_says_what_to_install(
+def test_missing_libraries_get_an_install_hint(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "convert.evidence.inspection", raising=False)

@@ -11,12 +11,12 @@ import onnx
 import pytest
 import torch
 
+from adaptact.exit_codes import FAILED, FINE, PARITY_FAILED, WRONG_USE
 from convert.artefact.signing import sign
-from convert.commands.ending import FAILED, FINE, PARITY_FAILED, WRONG_USE
 from convert.commands.verify import main
 from convert.pipeline import convert
-from tests.convert.keys import keys
-from tests.convert.models import checkpoint, classifier
+from tests.convert.keys import write_keys
+from tests.convert.models import classifier, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Files:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    model = checkpoint(tmp_path_factory.mktemp("files") / "model.pt")
+    model = save_checkpoint(tmp_path_factory.mktemp("files") / "model.pt")
     convert(model, model.with_suffix(".onnx"))
     return Files(model, model.with_suffix(".onnx"))
 
@@ -36,7 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def faulty(files: Files, tmp_path: Path) -> Path:
     """The file with one weight of its head a hundredth off."""
     proto = onnx.load(files.file)
-    (tensor,) = (one for one in proto.graph.initializer if one.name == "10.weight")
+    (tensor,) = (tensor for tensor in proto.graph.initializer if tensor.name == "10.weight")
     numbers = onnx.numpy_helper.to_array(tensor).copy()
     numbers.reshape(-1)[np.abs(numbers).argmax()] *= 1.01
     tensor.CopyFrom(onnx.numpy_helper.from_array(numbers, tensor.name))
@@ -46,9 +46,9 @@ def faulty(files: Files, tmp_path: Path) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["adaptact-verify", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    return int(ended.value.code or 0)
+    return int(exit_info.value.code or 0)
 
 
 def test_a_good_file_passes(
@@ -71,23 +71,23 @@ def test_a_faulty_file_fails_with_3_and_its_layer(
     assert "hint: first differing layer: `10` (Linear); not the model's in the file: `10.weight`" in err
 
 
-def test_as_json_it_says_all_of_it(
+def test_json_has_verdict_culprit_and_errors(
     files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, files.model, faulty, "--json") == PARITY_FAILED
     out, err = capsys.readouterr()
-    said = json.loads(out)
+    result = json.loads(out)
     assert err == ""
-    assert (said["passed"], said["same_source"], said["signed_by"]) == (False, True, None)
-    assert said["culprit"].startswith("first differing layer: `10`")
-    assert said["parity"]["outputs"][0]["file_error"] > said["parity"]["outputs"][0]["allowed"]
+    assert (result["passed"], result["same_source"], result["signed_by"]) == (False, True, None)
+    assert result["culprit"].startswith("first differing layer: `10`")
+    assert result["parity"]["outputs"][0]["file_error"] > result["parity"]["outputs"][0]["allowed"]
 
 
-def test_a_file_that_gives_nan_fails_and_its_json_is_json(
+def test_the_json_of_a_nan_is_null(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proto = onnx.load(files.file)
-    (tensor,) = (one for one in proto.graph.initializer if one.name == "10.bias")
+    (tensor,) = (tensor for tensor in proto.graph.initializer if tensor.name == "10.bias")
     tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(4, np.nan, np.float32), tensor.name))
     onnx.save(proto, tmp_path / "nan.onnx")
     assert run(monkeypatch, files.model, tmp_path / "nan.onnx", "--json") == PARITY_FAILED
@@ -95,7 +95,7 @@ def test_a_file_that_gives_nan_fails_and_its_json_is_json(
     assert output["file_error"] is None
 
 
-def test_a_faulty_file_passes_where_the_user_allows_it(
+def test_a_tolerance_lets_a_faulty_file_pass(
     files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(monkeypatch, files.model, faulty, "--tolerance", "logits=0.1") == FINE
@@ -107,13 +107,13 @@ def test_own_samples_are_compared_too(
     np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
     assert run(monkeypatch, files.model, files.file, "--samples", tmp_path / "s.npz", "--json") == FINE
     sets = json.loads(capsys.readouterr().out)["parity"]["sets"]
-    assert [one["name"] for one in sets][-2:] == ["given, 0", "given, 64"]
+    assert [record["name"] for record in sets][-2:] == ["given, 0", "given, 64"]
 
 
-def test_another_models_file_fails_and_says_that_it_is_another(
+def test_a_file_of_another_model_fails_and_says_so(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = checkpoint(tmp_path / "other.pt", "Swish")
+    other = save_checkpoint(tmp_path / "other.pt", "Swish")
     assert run(monkeypatch, other, files.file, "--json") == PARITY_FAILED
     assert json.loads(capsys.readouterr().out)["same_source"] is False
 
@@ -127,15 +127,15 @@ def test_a_state_dict_takes_its_inputs_from_the_file(
     assert run(monkeypatch, tmp_path / "s.pt", files.file, *factory) == FINE
 
 
-def test_a_files_signature_is_checked_alone_and_with_its_model(
+def test_a_signature_is_checked_with_and_without_model(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pair, signed = keys(tmp_path), tmp_path / "signed.onnx"
+    pair, signed = write_keys(tmp_path), tmp_path / "signed.onnx"
     signed.write_bytes(sign(files.file.read_bytes(), pair.private))
     assert run(monkeypatch, signed, "--public-key", pair.public) == FINE
     assert "signed.onnx: signed by key " in capsys.readouterr().out
     assert run(monkeypatch, files.model, signed, "--public-key", pair.public) == FINE
-    assert run(monkeypatch, files.model, signed, "--public-key", keys(tmp_path, 2).public) == FAILED
+    assert run(monkeypatch, files.model, signed, "--public-key", write_keys(tmp_path, 2).public) == FAILED
     assert run(monkeypatch, files.file, "--public-key", pair.public) == FAILED
 
 
@@ -164,10 +164,10 @@ def test_wrong_use_ends_with_2(files: Files, tmp_path: Path, monkeypatch: pytest
     assert run(monkeypatch, files.model, files.file, "--input", "picture:float32[N,3,8,8]") == WRONG_USE
 
 
-def test_how_to_compare_without_a_model_is_wrong_use(
+def test_options_of_comparison_need_a_model(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    key = ("--public-key", keys(tmp_path).public)
+    key = ("--public-key", write_keys(tmp_path).public)
     for option in (
         ("--tolerance", "logits=0.1"),
         ("--samples", "x.npz"),
@@ -178,14 +178,14 @@ def test_how_to_compare_without_a_model_is_wrong_use(
         assert "no model to compare it with" in capsys.readouterr().err
 
 
-def test_a_model_in_the_files_place_is_told_so(
+def test_swapped_arguments_get_a_hint(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, files.file, files.model) == FAILED
     assert f"hint: name the model first: {files.model} {files.file}" in capsys.readouterr().err
 
 
-def test_what_is_no_onnx_file_ends_with_1(
+def test_a_file_that_is_not_onnx_ends_with_1(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(files.model, tmp_path / "m.onnx")
@@ -193,7 +193,7 @@ def test_what_is_no_onnx_file_ends_with_1(
     assert run(monkeypatch, files.model, tmp_path / "none.onnx") == FAILED
 
 
-def test_a_provider_that_this_build_lacks_is_never_replaced(
+def test_a_missing_provider_is_never_replaced(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])

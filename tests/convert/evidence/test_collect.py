@@ -5,11 +5,11 @@ from scipy import stats
 from torch import nn
 
 from adaptive_act import Activation, PReLU, swap
-from convert.evidence.collect import learned, measured
+from convert.evidence.collect import record_activations, record_parity
 from convert.model_io.samples import SampleSet
-from convert.parity.criterion import Run, compare, scales
+from convert.parity.criterion import Run, compare, measure_scales
 from convert.parity.verify import Parity
-from tests.convert.models import Shared
+from tests.convert.models import SharedActivation
 
 
 def _samples(count: int = 50) -> SampleSet:
@@ -26,7 +26,7 @@ def _model() -> nn.Module:
 
 
 def test_values_start_and_curves_are_the_layers() -> None:
-    (found,) = learned(_model(), [_samples()])
+    (found,) = record_activations(_model(), [_samples()])
     assert found.values == {"a": (0.25,) * 6}
     assert found.start is not None
     assert found.start.values == {"a": (0.0,) * 6}
@@ -38,7 +38,7 @@ def test_values_start_and_curves_are_the_layers() -> None:
 
 def test_the_histogram_is_that_of_the_inputs() -> None:
     model, samples = _model(), _samples()
-    (found,) = learned(model, [samples])
+    (found,) = record_activations(model, [samples])
     linear = model.get_submodule("0")
     inputs = linear(torch.from_numpy(samples.arrays[0])).detach().numpy()
     assert found.reach is not None
@@ -49,26 +49,26 @@ def test_the_histogram_is_that_of_the_inputs() -> None:
 
 
 def test_an_activation_under_two_names_is_written_under_both() -> None:
-    first, second = learned(Shared().eval(), [_samples()])
+    first, second = record_activations(SharedActivation().eval(), [_samples()])
     assert (first.layer, second.layer) == ("act", "again")
     assert first.reach == second.reach
 
 
 def test_samples_that_reach_nothing_leave_the_rest() -> None:
     lost = SampleSet("given, 0", (np.full((2, 4), np.nan, np.float32),))
-    (found,) = learned(_model(), [lost])
+    (found,) = record_activations(_model(), [lost])
     assert found.reach is None
     assert found.words
 
 
 def test_a_model_without_activations_has_none() -> None:
-    assert learned(nn.Linear(4, 2).eval(), [_samples()]) == ()
+    assert record_activations(nn.Linear(4, 2).eval(), [_samples()]) == ()
 
 
 def test_the_model_is_left_as_it_was() -> None:
     model = _model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    learned(model, [_samples()])
+    record_activations(model, [_samples()])
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert not any(module._forward_pre_hooks for module in model.modules() if isinstance(module, Activation))
 
@@ -83,12 +83,12 @@ def _parity(file: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Parity:
         Run("typical", 20, True, True, {"y": REFERENCE}, [{"y": ORIGINAL}], {"y": file}),
         Run("nan", 20, False, False, {"y": REFERENCE * np.nan}, [{"y": ORIGINAL * np.nan}], {"y": file}),
     )
-    usual = scales(runs)
+    usual = measure_scales(runs)
     return Parity(tuple(compare(run, "y", usual["y"], 0.25) for run in runs), runs, {"y": 0.25})
 
 
 def test_quantiles_and_the_ratio_are_those_of_the_errors() -> None:
-    (output,) = measured(_parity(FILE)).outputs
+    (output,) = record_parity(_parity(FILE)).outputs
     error = np.abs(FILE - REFERENCE).reshape(-1)
     own = np.abs(ORIGINAL - REFERENCE).reshape(-1)
     assert output.quantiles["1"] == pytest.approx(error.max(), rel=1e-2)
@@ -99,7 +99,7 @@ def test_quantiles_and_the_ratio_are_those_of_the_errors() -> None:
 
 
 def test_the_interval_of_top1_is_wilsons() -> None:
-    (output,) = measured(_parity(FILE)).outputs
+    (output,) = record_parity(_parity(FILE)).outputs
     assert output.top1 is not None
     low, high = stats.binomtest(20, 20).proportion_ci(method="wilson")
     assert output.top1.agreed == 20
@@ -107,7 +107,7 @@ def test_the_interval_of_top1_is_wilsons() -> None:
 
 
 def test_each_set_says_what_it_used_and_what_it_lost() -> None:
-    typical, nan = measured(_parity(FILE)).sets
+    typical, nan = record_parity(_parity(FILE)).sets
     assert 0 < typical.used["y"] < 1
     assert (nan.non_finite, nan.non_finite_lost) == (40, 40)
 
@@ -115,7 +115,7 @@ def test_each_set_says_what_it_used_and_what_it_lost() -> None:
 def test_a_file_that_fails_is_measured_too() -> None:
     broken = FILE.copy()
     broken[3, 1] = np.inf
-    (output,) = measured(_parity(broken)).outputs
+    (output,) = record_parity(_parity(broken)).outputs
     assert output.file_error == output.ratio == output.quantiles["1"] == np.inf
     assert np.isfinite(output.quantiles["0.5"])
 
@@ -124,5 +124,5 @@ def test_an_exact_original_has_no_ratio() -> None:
     exact = np.ones((2, 2))
     single = exact.astype(np.float32)
     run = Run("typical", 2, True, True, {"y": exact}, [{"y": single}], {"y": single})
-    (output,) = measured(Parity((compare(run, "y", 1.0),), (run,), {})).outputs
+    (output,) = record_parity(Parity((compare(run, "y", 1.0),), (run,), {})).outputs
     assert output.ratio is None

@@ -3,21 +3,23 @@ from pathlib import Path
 import pytest
 
 from convert.errors import UsageError
-from convert.evidence.graph_picture import boxes_of, layout, write_graph
-from tests.convert.graphs import constant, graph, parsed
+from convert.evidence.graph_picture import list_boxes, place_boxes, write_picture
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 
-GRAPH = parsed(graph("a = Relu(x) b = Sigmoid(x) c = Mul(a, s) y = Add(c, b)", constant("s", 4, 1, 1)))
+GRAPH = parse_graph(
+    write_graph("a = Relu(x) b = Sigmoid(x) c = Mul(a, s) y = Add(c, b)", write_constant("s", 4, 1, 1))
+)
 
 
 def test_a_box_reads_those_whose_values_it_takes() -> None:
-    boxes = boxes_of(GRAPH)
+    boxes = list_boxes(GRAPH)
     assert [box.label.partition("\n")[0] for box in boxes] == ["x", "Relu", "Sigmoid", "Mul", "Add", "y"]
     assert [box.reads for box in boxes] == [(), (0,), (0,), (1,), (3, 2), (4,)]
 
 
 def test_every_box_stands_alone_and_below_what_it_reads() -> None:
-    boxes = boxes_of(GRAPH)
-    places = layout(boxes)
+    boxes = list_boxes(GRAPH)
+    places = place_boxes(boxes)
     assert len(set(places)) == len(places)
     for box, (_, row) in zip(boxes, places, strict=True):
         assert all(places[read][1] < row for read in box.reads)
@@ -25,13 +27,13 @@ def test_every_box_stands_alone_and_below_what_it_reads() -> None:
 
 def test_a_deep_graph_goes_on_in_the_next_column() -> None:
     steps = " ".join(f"v{n + 1} = Relu(v{n})" for n in range(100))
-    deep = parsed(graph(f"v0 = Relu(x) {steps} y = Relu(v100)"))
-    columns = {column for column, _ in layout(boxes_of(deep))}
+    deep = parse_graph(write_graph(f"v0 = Relu(x) {steps} y = Relu(v100)"))
+    columns = {column for column, _ in place_boxes(list_boxes(deep))}
     assert columns == {0, 1, 2}
 
 
 def test_a_graph_that_nobody_could_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.evidence.graph_picture.MOST_NODES", 3)
     with pytest.raises(UsageError, match="has 4 operators, and a picture shows at most 3"):
-        write_graph(GRAPH, tmp_path / "g.svg")
+        write_picture(GRAPH, tmp_path / "g.svg")
     assert not list(tmp_path.iterdir())

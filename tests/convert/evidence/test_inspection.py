@@ -5,7 +5,6 @@ import pytest
 
 from convert.evidence.inspection import require_consistent
 from convert.manifest.decode import ManifestError
-from convert.manifest.fields import AccuracyRecord, RoundingRecord
 from convert.manifest.manifest import (
     ActivationRecord,
     AgreementRecord,
@@ -13,6 +12,7 @@ from convert.manifest.manifest import (
     ReachRecord,
     StartRecord,
 )
+from convert.manifest.records import AccuracyRecord, RoundingRecord
 from tests.convert.manifest.test_manifest import MANIFEST
 
 ONE = MANIFEST.activations[0]

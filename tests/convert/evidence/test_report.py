@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from convert.artefact.file import serialise
-from convert.evidence.inspection import Inspected, inspect
-from convert.evidence.report import curves_picture, passed, report
+from convert.evidence.inspection import OnnxFile, read_onnx_file
+from convert.evidence.report import draw_curves, has_passed, render_report
 from convert.manifest.manifest import (
     ActivationRecord,
     AgreementRecord,
@@ -15,7 +15,7 @@ from convert.manifest.manifest import (
     ReachRecord,
     StartRecord,
 )
-from tests.convert.graphs import constant, graph, parsed
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.manifest.test_manifest import MANIFEST, TUNING
 
 
@@ -39,14 +39,14 @@ def _full() -> Manifest:
     )
 
 
-def _file(tmp_path: Path, manifest: Manifest | None) -> Inspected:
-    model = parsed(graph("r = Relu(x) y = Mul(r, s)", constant("s", 4, 1, 1)))
+def _file(tmp_path: Path, manifest: Manifest | None) -> OnnxFile:
+    model = parse_graph(write_graph("r = Relu(x) y = Mul(r, s)", write_constant("s", 4, 1, 1)))
     (tmp_path / "m.onnx").write_bytes(serialise(model, manifest))
-    return inspect(tmp_path / "m.onnx")
+    return read_onnx_file(tmp_path / "m.onnx")
 
 
 def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
-    text = report(_file(tmp_path, _full()))
+    text = render_report(_file(tmp_path, _full()))
     for said in (
         "parity passed in 1 sets",
         "It bends.",
@@ -66,7 +66,7 @@ def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_what_was_tuned(tmp_path: Path) -> None:
-    text = report(_file(tmp_path, dataclasses.replace(MANIFEST, tuning=TUNING)))
+    text = render_report(_file(tmp_path, dataclasses.replace(MANIFEST, tuning=TUNING)))
     for said in (
         "Measured on cpu, 2 threads, batch 1, 16, a CPU: the chosen forms are faster",
         "(2 trials in 12.5 s; noise 1.00%)",
@@ -75,13 +75,13 @@ def test_the_page_shows_what_was_tuned(tmp_path: Path) -> None:
         "elu_as_sum",
     ):
         assert said in text
-    assert "Measured on" not in report(_file(tmp_path, MANIFEST))
+    assert "Measured on" not in render_report(_file(tmp_path, MANIFEST))
 
 
 def test_a_comparison_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=float("inf"))
     anew = dataclasses.replace(MANIFEST.parity, outputs=(output,))
-    text = report(_file(tmp_path, MANIFEST), anew)
+    text = render_report(_file(tmp_path, MANIFEST), anew)
     assert "Compared anew, parity FAILED" in text
     assert "parity passed" not in text
 
@@ -89,17 +89,17 @@ def test_a_comparison_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), 1e-3])
 def test_an_error_beyond_what_is_allowed_has_not_passed(error: float) -> None:
     output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=error)
-    assert passed(MANIFEST.parity)
-    assert not passed(dataclasses.replace(MANIFEST.parity, outputs=(output,)))
+    assert has_passed(MANIFEST.parity)
+    assert not has_passed(dataclasses.replace(MANIFEST.parity, outputs=(output,)))
 
 
 def test_names_in_the_file_are_text_and_never_markup(tmp_path: Path) -> None:
     hostile = dataclasses.replace(MANIFEST, classes=("<script>alert(1)</script>", "dog"))
-    assert "<script" not in report(_file(tmp_path, hostile))
+    assert "<script" not in render_report(_file(tmp_path, hostile))
 
 
 def test_a_file_without_a_manifest_has_a_page(tmp_path: Path) -> None:
-    assert "adaptact did not write this file" in report(_file(tmp_path, None))
+    assert "adaptact did not write this file" in render_report(_file(tmp_path, None))
 
 
 OLD = MANIFEST.activations[0]  # of a version that knew neither start nor reach
@@ -116,7 +116,7 @@ NEW = dataclasses.replace(
 def test_only_what_the_manifest_holds_is_drawn_and_named(
     one: ActivationRecord, parts: int, named: list[str]
 ) -> None:
-    figure = curves_picture([one])
+    figure = draw_curves([one])
     (legend,) = figure.legends
     assert len(figure.axes) == parts
     assert [text.get_text() for text in legend.get_texts()] == named

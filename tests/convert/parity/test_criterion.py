@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from convert.parity.criterion import Agreement, Array, Comparison, Run, compare, scales, top1
+from convert.model_io.array import Array
+from convert.parity.criterion import Agreement, Comparison, Run, compare, count_top1, measure_scales
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -12,7 +13,7 @@ def _run(reference: Array, original: Array, file: Array, finite: bool = True) ->
 
 def _compared(reference: Array, original: Array, file: Array, finite: bool = True) -> Comparison:
     run = _run(np.asarray(reference, np.float64), original, file, finite)
-    return compare(run, "y", scales([run])["y"])
+    return compare(run, "y", measure_scales([run])["y"])
 
 
 ONES = np.ones(4, np.float32)
@@ -111,7 +112,7 @@ SCORES = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
 def test_top1_counts_the_samples_whose_largest_score_stays_where_it_is() -> None:
     turned = SCORES.copy()
     turned[2] = turned[2, ::-1]
-    found = top1([_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
+    found = count_top1([_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
     assert found == Agreement(samples=3, agreed=3, original_agreed=2)
 
 
@@ -119,14 +120,14 @@ def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
     unknown = SCORES.copy()
     unknown[0, 0] = np.nan
     single = SCORES.astype(np.float32)
-    assert top1([_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
+    assert count_top1([_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
 
 
 @pytest.mark.parametrize(
     "values", [np.ones(4), np.ones((4, 1)), np.ones((2, 3, 4)), np.ones((4, 2), np.int64)]
 )
 def test_what_is_no_row_of_scores_has_no_top1(values: Array) -> None:
-    assert top1([_run(values, values, values)], "y") is None
+    assert count_top1([_run(values, values, values)], "y") is None
 
 
 LARGE = 1e7
@@ -205,4 +206,4 @@ def test_float32_sums_of_large_terms_pass_whatever_is_left_of_them() -> None:
         file = np.cumsum(terms[..., ::-1].astype(np.float32), axis=2)[..., -1]
         exact = terms.astype(np.float32).astype(np.float64).sum(2)
         run = Run("set", 3, True, True, {"y": exact}, own, {"y": file})
-        assert compare(run, "y", scales([run])["y"]).passed
+        assert compare(run, "y", measure_scales([run])["y"]).passed

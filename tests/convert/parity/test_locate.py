@@ -1,13 +1,13 @@
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit
+from convert.graph.edit import Edit
 from convert.graph.rule import FIRED, Outcome, Rule
 from convert.model_io.samples import SampleSet
-from convert.parity.locate import refused
-from convert.rewriting.plan import Plan
-from tests.convert.graphs import graph, parsed, samples
+from convert.parity.locate import find_refused_rule
+from convert.rewriting.plan import FormPlan
+from tests.convert.graphs import make_samples, parse_graph, write_graph
 
-SETS = (SampleSet("x", (samples(),)),)
+SETS = (SampleSet("x", (make_samples(),)),)
 
 
 def _widened(node: ir.Node) -> Outcome:
@@ -27,14 +27,14 @@ RULES = (Rule("abs_to_relu", ("Neg",), _doubled), Rule("elu_to_double", ("Elu",)
 
 
 def test_the_rule_that_writes_what_has_no_kernel_is_named() -> None:
-    model = parsed(graph("n = Neg(x) m = Neg(n) y = Elu(m)"))
-    assert refused(model, RULES, Plan(), SETS, "cpu") == "elu_to_double"
+    model = parse_graph(write_graph("n = Neg(x) m = Neg(n) y = Elu(m)"))
+    assert find_refused_rule(model, RULES, FormPlan(), SETS, "cpu") == "elu_to_double"
 
 
 def test_none_is_named_where_the_graph_can_be_run() -> None:
-    assert refused(parsed(graph("y = Neg(x)")), RULES, Plan(), SETS, "cpu") is None
+    assert find_refused_rule(parse_graph(write_graph("y = Neg(x)")), RULES, FormPlan(), SETS, "cpu") is None
 
 
 def test_none_is_named_where_the_graph_could_not_be_run_before() -> None:
-    model = parsed(graph("d = Cast<to = 11>(x) e = Mish(d) f = Cast<to = 1>(e) y = Elu(f)"))
-    assert refused(model, RULES, Plan(), SETS, "cpu") is None
+    model = parse_graph(write_graph("d = Cast<to = 11>(x) e = Mish(d) f = Cast<to = 1>(e) y = Elu(f)"))
+    assert find_refused_rule(model, RULES, FormPlan(), SETS, "cpu") is None

@@ -10,24 +10,24 @@ from torch.nn import functional as F
 
 from convert.artefact.file import serialise
 from convert.errors import ParityError, SourceError
-from convert.graph.nodes import Edit
+from convert.graph.edit import Edit
 from convert.graph.rule import FIRED, Outcome, Rule
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import Session
-from convert.model_io.samples import generated
-from convert.parity.locate import Suspects
+from convert.model_io.samples import generate_samples
+from convert.parity.locate import CulpritSearch
 from convert.parity.verify import Original, verify
 from convert.rewriting.optimise import optimise
 from convert.rules import RULES
-from convert.sources.float64_reference import Wide
+from convert.sources.float64_reference import Float64Graph
 from convert.sources.load import load
 from tests.convert.models import (
     IMAGES,
-    Side,
+    SideBySide,
     classifier,
-    comparisons,
-    exported,
-    optimised_graph,
+    compare_model,
+    export_model,
+    optimise_model,
     scale_one_weight,
 )
 
@@ -43,22 +43,22 @@ def _wrong_elu(node: ir.Node) -> Outcome:
 
 def test_a_wrong_rule_is_named_with_its_layer() -> None:
     model = classifier("PELU")
-    exact = exported(model)
+    exact = export_model(model)
     rules = (*RULES[:10], Rule("elu_to_relu", ("Elu",), _wrong_elu))
     wrong = optimise(exact, rules)
     original = Original(model, ["y"])
-    suspects = Suspects(original, exact, wrong.firings, rules)
+    search = CulpritSearch(original, exact, wrong.firings, rules)
     session = Session(serialise(wrong.model), [IMAGES.name])
     with pytest.raises(ParityError) as failed:
-        verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+        verify(original, session, generate_samples([IMAGES]), {}, search.find)
     assert failed.value.hint == "first differing after rule `elu_to_relu` at `2` (PELU)"
 
 
 def _verify(model: nn.Module, whole: ir.Model, file: ir.Model) -> None:
     original = Original(model, ["y"])
-    suspects = Suspects(original, whole, optimise(whole).firings)
+    search = CulpritSearch(original, whole, optimise(whole).firings)
     session = Session(serialise(file), [IMAGES.name])
-    verify(original, session, generated([IMAGES]), {}, suspects.culprit)
+    verify(original, session, generate_samples([IMAGES]), {}, search.find)
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +68,17 @@ def model() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def whole(model: nn.Module) -> ir.Model:
-    return exported(model)
+    return export_model(model)
 
 
 @pytest.mark.parametrize("start", range(0, 20, 5))
 def test_twenty_good_networks_pass_with_room(start: int) -> None:
     seeds = range(start, start + 5)
     names = [f"seed_{seed}" for seed in seeds]
-    networks = Side(
+    networks = SideBySide(
         *(classifier(KINDS[seed % 5], per_channel=start >= 10, seed=seed) for seed in seeds)
     ).eval()
-    found = comparisons(networks, optimise(exported(networks, IMAGES, names)).model, IMAGES, names)
+    found = compare_model(networks, optimise(export_model(networks, IMAGES, names)).model, IMAGES, names)
     assert {comparison.output for comparison in found} == set(names)
     assert max(comparison.used for comparison in found) < 0.7
 
@@ -88,9 +88,9 @@ def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, who
     weights = [name for name in graph.graph.initializers if name.endswith("weight")]
     assert len(weights) == 4
     for name in weights:
-        assert not all(found.passed for found in comparisons(model, scale_one_weight(graph, name, 1.001))), (
-            name
-        )
+        assert not all(
+            found.passed for found in compare_model(model, scale_one_weight(graph, name, 1.001))
+        ), name
 
 
 def test_a_wrong_weight_is_traced_to_its_layer(model: nn.Module, whole: ir.Model) -> None:
@@ -126,7 +126,7 @@ class Insists(nn.Module):
 def test_a_model_that_insists_on_float32_is_judged_in_float64(kind: str) -> None:
     model, x = Insists().eval(), np.arange(6).reshape(2, 3)
     expected = (x / 255 + 1) @ model.linear.weight.double().numpy(force=True).T
-    found = Original(model, ["y"]).reference([x.astype(kind)])["y"]
+    found = Original(model, ["y"]).run_float64([x.astype(kind)])["y"]
     np.testing.assert_allclose(found, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
     assert torch.get_default_dtype() == torch.float32
 
@@ -140,12 +140,12 @@ class Doubles(nn.Module):
 
 
 def test_a_model_that_writes_into_its_input_leaves_the_samples_as_they_are() -> None:
-    (samples, *_) = generated([parse_input("x:float32[N,3]")])
+    (samples, *_) = generate_samples([parse_input("x:float32[N,3]")])
     before = samples.arrays[0].copy()
     original = Original(Doubles(), ["y"])
-    original.learn([samples])
+    original.remember([samples])
     assert np.array_equal(samples.arrays[0], before)
-    assert np.array_equal(original.both(samples)[1]["y"], 2 * before)
+    assert np.array_equal(original.answer_once(samples)[1]["y"], 2 * before)
 
 
 class Noisy(nn.Module):
@@ -181,13 +181,13 @@ def test_a_model_that_is_random_or_keeps_state_is_refused(kind: str, training: b
     torch.manual_seed(0)
     original = Original(Noisy(kind).train(training), ["y"])
     with pytest.raises(SourceError, match="it is random, or keeps state") as refused:
-        original.learn(generated([parse_input("x:float32[N,3]")]))
+        original.remember(generate_samples([parse_input("x:float32[N,3]")]))
     assert hint in str(refused.value.hint)
 
 
 @pytest.mark.parametrize(("kind", "training"), [("dropout", False), ("counter", False)])
 def test_state_that_no_output_shows_is_no_reason_to_refuse(kind: str, training: bool) -> None:
-    Original(Noisy(kind).train(training), ["y"]).learn(generated([parse_input("x:float32[N,3]")]))
+    Original(Noisy(kind).train(training), ["y"]).remember(generate_samples([parse_input("x:float32[N,3]")]))
 
 
 class Halves(nn.Module):
@@ -200,15 +200,17 @@ class Halves(nn.Module):
 
 @pytest.mark.parametrize("learnt", [True, False])
 def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> None:
-    sets = generated([parse_input("x:float32[N,T]")])
+    sets = generate_samples([parse_input("x:float32[N,T]")])
     original = Original(Halves(), ["y"])
     if learnt:
-        original.learn(sets)
+        original.remember(sets)
     assert [samples.name for samples in sets if samples.optional] == [
         "other sizes, T 33",
         "other sizes, T 64",
     ]
-    assert [samples.name for samples in original.taken(sets) if samples.optional] == ["other sizes, T 64"]
+    assert [samples.name for samples in original.select_accepted(sets) if samples.optional] == [
+        "other sizes, T 64"
+    ]
 
 
 def test_a_file_that_fails_at_another_size_is_found() -> None:
@@ -221,15 +223,15 @@ def test_a_file_that_fails_at_another_size_is_found() -> None:
             return x + 0
 
     rows = parse_input("image:float32[N,T]")
-    found = comparisons(Pads(), exported(Forgets(), rows), rows)
+    found = compare_model(Pads(), export_model(Forgets(), rows), rows)
     assert {one.run for one in found if not one.passed} == {"other sizes, T 33"}
 
 
 def test_an_input_without_axes_is_compared() -> None:
     scalar = parse_input("image:float32[]")
-    found = comparisons(nn.PReLU(), exported(Plus(), scalar), scalar)
+    found = compare_model(nn.PReLU(), export_model(Plus(), scalar), scalar)
     assert not all(one.passed for one in found)
-    assert all(one.passed for one in comparisons(Plus(), exported(Plus(), scalar), scalar))
+    assert all(one.passed for one in compare_model(Plus(), export_model(Plus(), scalar), scalar))
 
 
 class Plus(nn.Module):
@@ -247,7 +249,7 @@ class Plus(nn.Module):
 
 def test_the_original_is_left_in_float32() -> None:
     model = classifier()
-    Original(model, ["y"]).reference([np.ones((1, 3, 8, 8), np.float32)])
+    Original(model, ["y"]).run_float64([np.ones((1, 3, 8, 8), np.float32)])
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
@@ -258,27 +260,27 @@ def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
         steep.weight.mul_(200)
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), steep, nn.Softmax(1)).eval()
     rows = parse_input("image:float32[N,6]")
-    graph = optimised_graph(model, rows).model
-    assert all(found.passed for found in comparisons(model, graph, rows))
+    graph = optimise_model(model, rows).model
+    assert all(found.passed for found in compare_model(model, graph, rows))
     assert not all(
-        found.passed for found in comparisons(model, scale_one_weight(graph, "0.weight", 1.01), rows)
+        found.passed for found in compare_model(model, scale_one_weight(graph, "0.weight", 1.01), rows)
     )
 
 
 def _wide_graphs() -> int:
     gc.collect()
-    return sum(type(one) is Wide for one in gc.get_objects())
+    return sum(type(one) is Float64Graph for one in gc.get_objects())
 
 
 def test_once_the_answers_are_known_nothing_in_float64_is_held(tmp_path: Path) -> None:
     before = _wide_graphs()
-    (tmp_path / "m.onnx").write_bytes(serialise(exported(classifier("PELU"))))
+    (tmp_path / "m.onnx").write_bytes(serialise(export_model(classifier("PELU"))))
     source = load(tmp_path / "m.onnx")
     original = Original(source.model, ["y"])
-    sets = generated(source.inputs)
-    original.reference(sets[0].arrays)
+    sets = generate_samples(source.inputs)
+    original.run_float64(sets[0].arrays)
     assert _wide_graphs() == before + 1
-    original.learn(sets)
+    original.remember(sets)
     assert source.reference == "float64"
     assert _wide_graphs() == before
 
@@ -286,10 +288,10 @@ def test_once_the_answers_are_known_nothing_in_float64_is_held(tmp_path: Path) -
 def test_known_answers_are_those_from_before_the_weights_changed() -> None:
     model = nn.Linear(3, 2)
     original = Original(model, ["y"])
-    (samples, *_) = sets = generated([parse_input("x:float32[N,3]")])
-    original.learn(sets)
-    before = original.answers(samples)
+    (samples, *_) = sets = generate_samples([parse_input("x:float32[N,3]")])
+    original.remember(sets)
+    before = original.answer(samples)
     nn.init.zeros_(model.weight)
-    assert original.answers(samples) is before
-    assert original.both(samples) == (before.reference, before.originals[0])
-    assert not np.array_equal(original.own(samples.arrays)["y"], before.originals[0]["y"])
+    assert original.answer(samples) is before
+    assert original.answer_once(samples) == (before.reference, before.originals[0])
+    assert not np.array_equal(original.run_float32(samples.arrays)["y"], before.originals[0]["y"])

@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
-from convert.model_io.samples import FEWEST_MANY, LARGEST_RUN, generated
+from convert.model_io.samples import LARGEST_RUN, SMALLEST_LARGE_BATCH, generate_samples
 from convert.parity import workload
 from convert.parity.verify import Original
-from convert.parity.workload import OF_A_NUMBER, rows, work_of
+from convert.parity.workload import OF_A_NUMBER, count_rows, measure_work
 from convert.pipeline import convert
 from convert.sources.export import export
 from convert.sources.load import load
 from convert.sources.source import Source
-from tests.convert.models import checkpoint
+from tests.convert.models import save_checkpoint
 
 X = parse_input("x:float32[N,3,8,8]")
 CONVOLVED = 8 * 6 * 6
@@ -26,7 +26,7 @@ def _source(model: nn.Module) -> Source:
 
 
 def _of(source: Source) -> workload.Work:
-    return work_of(Original(source.model, ["y"]), source)
+    return measure_work(Original(source.model, ["y"]), source)
 
 
 def test_a_layer_counts_its_products_and_the_numbers_that_it_writes() -> None:
@@ -50,7 +50,7 @@ def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, t
     path.write_bytes(serialise(export(model.eval(), [X], ["y"])))
     graph = load(path)
     known = _of(_source(model))
-    found = work_of(Original(graph.model, ["y"]), graph)
+    found = measure_work(Original(graph.model, ["y"]), graph)
     assert found.largest == known.largest
     assert found.operations == pytest.approx(known.operations, rel=0.3)  # torch unfolds a product, and copies
 
@@ -58,26 +58,26 @@ def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, t
 def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     source = _source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
     original = Original(source.model, ["y"])
-    assert rows(original, source) == LARGEST_RUN
-    once = work_of(original, source)
+    assert count_rows(original, source) == LARGEST_RUN
+    once = measure_work(original, source)
     monkeypatch.setattr(workload, "OPERATIONS", 30 * once.operations)
-    assert rows(original, source) == 30 - workload.OTHER_ROWS
+    assert count_rows(original, source) == 30 - workload.OTHER_ROWS
     monkeypatch.setattr(workload, "NUMBERS", 5 * once.largest)
-    assert rows(original, source) == 5
+    assert count_rows(original, source) == 5
     monkeypatch.setattr(workload, "OPERATIONS", once.operations)
-    assert rows(original, source) == 1
-    assert rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
+    assert count_rows(original, source) == 1
+    assert count_rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
 
 
 def test_a_model_that_is_much_work_is_compared_on_few_samples_and_on_every_extreme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = checkpoint(tmp_path / "m.pt")
+    source = save_checkpoint(tmp_path / "m.pt")
     monkeypatch.setattr(workload, "OPERATIONS", 1.0)
     sets = convert(source, tmp_path / "m.onnx").parity.sets
-    known = generated([parse_input("image:float32[N,3,8,8]")], 1)
+    known = generate_samples([parse_input("image:float32[N,3,8,8]")], 1)
     assert [one.samples for one in sets] == [len(one.arrays[0]) for one in known]
-    assert max(one.samples for one in sets) == FEWEST_MANY
+    assert max(one.samples for one in sets) == SMALLEST_LARGE_BATCH
     assert {one.name for one in sets} >= {"large", "tiny", "zero", "boundary", "nan", "inf"}
 
 
@@ -98,7 +98,7 @@ def test_a_model_that_branches_is_counted_and_runs_afterwards_in_every_precision
     inputs = parse_input("x:float32[N,8]")
     source = Source(_Branch().eval(), (inputs,), ("y",), None, None, "", kind="module")
     original = Original(source.model, ["y"])
-    assert rows(original, source) == LARGEST_RUN
-    for samples in generated([inputs]):
-        own, wide = original.own(samples.arrays), original.reference(samples.arrays)
+    assert count_rows(original, source) == LARGEST_RUN
+    for samples in generate_samples([inputs]):
+        own, wide = original.run_float32(samples.arrays), original.run_float64(samples.arrays)
         assert own["y"].shape == wide["y"].shape == (len(samples.arrays[0]), 4)

@@ -8,14 +8,15 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
+from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec, parse_input
-from convert.model_io.samples import Array, SampleSet
+from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
 from convert.precision.calibration import Calibration
 from convert.rewriting.optimise import optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
-from tests.convert.models import IMAGES, activation, classifier, optimised_graph
+from tests.convert.models import IMAGES, classifier, make_activation, optimise_model
 
 ROWS = parse_input("row:float32[N,16]")
 
@@ -48,13 +49,13 @@ def network(name: str) -> tuple[nn.Module, InputSpec, ir.Model]:
     """The named network of adaptive activations, its input, and its graph as it passed parity."""
     if name == "images":
         model: nn.Module = classifier("Swish", per_channel=True)
-        return model, IMAGES, optimised_graph(model).model
+        return model, IMAGES, optimise_model(model).model
     made = {
-        "rows": rows(activation("PELU"), activation("PELU", 32)),
-        "cube": rows(activation("PELU"), Cube(), activation("PELU"), steep=2.5),
+        "rows": rows(make_activation("PELU"), make_activation("PELU", 32)),
+        "cube": rows(make_activation("PELU"), Cube(), make_activation("PELU"), steep=2.5),
         "relu": rows(nn.ReLU(), nn.ReLU6(), steep=6),
     }[name]
-    return made, ROWS, optimised_graph(made, ROWS).model
+    return made, ROWS, optimise_model(made, ROWS).model
 
 
 @cache

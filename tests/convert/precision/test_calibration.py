@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from convert.errors import UsageError
-from convert.model_io.samples import Array
+from convert.model_io.array import Array
 from convert.precision import calibration
-from convert.precision.calibration import labels_of, read_calibration
+from convert.precision.calibration import read_calibration, read_labels
 from tests.convert.precision.networks import ROWS, data, given, network
 
 
@@ -19,7 +19,7 @@ def _saved(folder: Path, **arrays: Array) -> Path:
 def test_ranges_are_those_of_the_values(tmp_path: Path) -> None:
     model, spec, graph = network("rows")
     x = data(spec)
-    found = calibration.ranges(graph, given(x))
+    found = calibration.measure_ranges(graph, given(x))
     assert found["row"] == (float(x.min()), float(x.max()))
     with torch.no_grad():
         y = model(torch.from_numpy(x)).numpy()
@@ -30,7 +30,7 @@ def test_batches_are_counted(tmp_path: Path) -> None:
     _, spec, graph = network("rows")
     read = read_calibration(_saved(tmp_path, row=data(spec, 150)), [spec])
     counted: list[int] = []
-    calibration.ranges(graph, read.sets, counted.append)
+    calibration.measure_ranges(graph, read.sets, counted.append)
     assert counted == [1, 2, 3]
     assert (read.used, read.given) == (150, 150)
 
@@ -68,10 +68,10 @@ def test_a_file_that_is_missing_is_called_what_it_was_given_as(tmp_path: Path) -
 
 def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
     path = _saved(tmp_path, row=data(ROWS, 3), labels=np.array([0, 2, 1], np.uint8))
-    labels = labels_of(path, [ROWS], 3)
+    labels = read_labels(path, [ROWS], 3)
     assert labels is not None
     assert labels.tolist() == [0, 2, 1]
-    assert labels_of(_saved(tmp_path, row=data(ROWS, 3)), [ROWS], 3) is None
+    assert read_labels(_saved(tmp_path, row=data(ROWS, 3)), [ROWS], 3) is None
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
 def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array) -> None:
     path = _saved(tmp_path, row=data(ROWS, 3), labels=labels)
     with pytest.raises(UsageError, match="one for each of 3 samples"):
-        labels_of(path, [ROWS], 3)
+        read_labels(path, [ROWS], 3)

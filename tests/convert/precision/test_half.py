@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
-from convert.precision.half import LARGEST_HALF, Half
-from convert.precision.sites import Ranges, sites
-from tests.convert.models import exported, optimised_graph
+from convert.precision.half import LARGEST_HALF, HalfScheme
+from convert.precision.sites import Ranges, find_sites
+from tests.convert.models import export_model, optimise_model
 from tests.convert.precision.networks import data, network
 
 ROW = parse_input("row:float32[N,4]")
 
 
-def _half(graph: ir.Model, ranges: Ranges | None = None) -> Half:
-    return Half(graph, sites(graph, {}), ranges or {}, {})
+def _half(graph: ir.Model, ranges: Ranges | None = None) -> HalfScheme:
+    return HalfScheme(graph, find_sites(graph, {}), ranges or {}, {})
 
 
 def _types(graph: ir.Model) -> set[ir.DataType | None]:
@@ -27,8 +27,8 @@ def _types(graph: ir.Model) -> set[ir.DataType | None]:
 def test_everything_between_the_inputs_and_outputs_is_half(name: str) -> None:
     _, _, graph = network(name)
     half = _half(graph)
-    rounded = half.rounded(())
-    assert half.outside == ()
+    rounded = half.round(())
+    assert half.unfit == ()
     assert _types(rounded) == {ir.DataType.FLOAT}
     assert [node.op_type for node in rounded.graph].count("Cast") == 2
     floats = [value for value in rounded.graph.initializers.values() if value.dtype == ir.DataType.FLOAT]
@@ -38,7 +38,7 @@ def test_everything_between_the_inputs_and_outputs_is_half(name: str) -> None:
 def test_the_given_graph_is_left_as_it_is() -> None:
     _, _, graph = network("rows")
     before = serialise(graph)
-    _half(graph).rounded(())
+    _half(graph).round(())
     assert serialise(graph) == before
 
 
@@ -47,9 +47,9 @@ def test_values_that_leave_the_range_on_the_samples_stay_in_float_and_are_named(
     value = next(node for node in graph.graph if node.op_type == "Sigmoid").inputs[0]
     assert value is not None
     half = _half(graph, {value.name or "": (-0.6 * LARGEST_HALF, 3.0)})
-    assert [one.layer for one in half.outside] == ["1", "2"]  # what gives it, and what reads it
-    assert "numbers up to 3.93e+04 on the samples" in half.outside[0].reason
-    kept = next(node for node in half.rounded(()).graph if node.op_type == "Sigmoid")
+    assert [one.layer for one in half.unfit] == ["1", "2"]  # what gives it, and what reads it
+    assert "numbers up to 3.93e+04 on the samples" in half.unfit[0].reason
+    kept = next(node for node in half.round(()).graph if node.op_type == "Sigmoid")
     assert kept.inputs[0] is not None
     assert kept.inputs[0].dtype == ir.DataType.FLOAT
 
@@ -70,10 +70,10 @@ class Scaled(nn.Module):
 
 @pytest.mark.parametrize(("factor", "said"), [(1e6, "half ends at 65504"), (3e-8, "which half rounds by")])
 def test_constants_that_half_cannot_hold_stay_in_float_and_are_named(factor: float, said: str) -> None:
-    graph = optimised_graph(Scaled(factor).eval(), ROW).model
+    graph = optimise_model(Scaled(factor).eval(), ROW).model
     half = _half(graph)
-    assert said in " ".join(one.reason for one in half.outside)
-    session = ort.InferenceSession(serialise(half.rounded(())), providers=["CPUExecutionProvider"])
+    assert said in " ".join(one.reason for one in half.unfit)
+    session = ort.InferenceSession(serialise(half.round(())), providers=["CPUExecutionProvider"])
     x = data(ROW, 8)
     expected = ort.InferenceSession(serialise(graph), providers=["CPUExecutionProvider"]).run(
         None, {"row": x}
@@ -85,7 +85,7 @@ def test_a_kept_activation_computes_in_float_and_its_neighbours_in_half() -> Non
     _, _, graph = network("rows")
     half = _half(graph)
     site = next(site for site in half.sites if site.has_activation)
-    rounded = half.rounded((site,))
+    rounded = half.round((site,))
     nodes = {node.name: node for node in rounded.graph}
     for name in site.between:
         assert nodes[name].outputs[0].dtype == ir.DataType.FLOAT
@@ -104,7 +104,7 @@ def test_an_output_that_others_read_keeps_its_name_and_type() -> None:
             inner = self.linear(x)
             return inner, torch.tanh(inner)
 
-    rounded = _half(exported(Two().eval(), ROW, ("inner", "outer"))).rounded(())
+    rounded = _half(export_model(Two().eval(), ROW, ("inner", "outer"))).round(())
     assert [value.name for value in rounded.graph.outputs] == ["inner", "outer"]
     session = ort.InferenceSession(serialise(rounded), providers=["CPUExecutionProvider"])
     inner, outer = session.run(None, {"row": data(ROW, 3)})

@@ -8,14 +8,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convert.artefact.external import weights
+from convert.artefact.external import count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import PrecisionError, UsageError
-from convert.model_io.samples import generated
+from convert.model_io.samples import generate_samples
 from convert.parity.verify import Original
-from convert.precision.budgets import Asked
-from convert.precision.quantise import Request, Rounded, Wanted, quantise, rounded_everywhere
-from tests.convert.models import activation, optimised_graph
+from convert.precision.budgets import BudgetOptions
+from convert.precision.quantise import (
+    PrecisionOptions,
+    QuantisedModel,
+    RoundingTask,
+    quantise,
+    round_everywhere,
+)
+from tests.convert.models import make_activation, optimise_model
 from tests.convert.precision.networks import (
     NETWORKS,
     ROWS,
@@ -30,18 +36,18 @@ from tests.convert.precision.networks import (
 )
 
 METHODS = ("fp16", "dynamic", "static")
-LOOSE = Asked(min_agreement=0.9)
-NOTHING = Asked(max_error=1e-9)
+LOOSE = BudgetOptions(min_agreement=0.9)
+NOTHING = BudgetOptions(max_error=1e-9)
 
 
-def _wanted(method: str, spec_name: str, asked: Asked = LOOSE) -> Wanted:
+def _wanted(method: str, spec_name: str, asked: BudgetOptions = LOOSE) -> RoundingTask:
     _, spec, _ = network(spec_name)
     if method == "fp16":
-        return Wanted("fp16", asked)
-    return Wanted("int8", asked, calibration(data(spec, 1024)) if method == "static" else None)
+        return RoundingTask("fp16", asked)
+    return RoundingTask("int8", asked, calibration(data(spec, 1024)) if method == "static" else None)
 
 
-def _rounded(name: str, method: str, asked: Asked = LOOSE) -> Rounded:
+def _rounded(name: str, method: str, asked: BudgetOptions = LOOSE) -> QuantisedModel:
     _, spec, graph = network(name)
     return quantise(graph, original(name), given(data(spec, 100, 8)), _wanted(method, name, asked))
 
@@ -64,7 +70,7 @@ def test_a_rounded_file_is_standard_smaller_and_close(name: str, method: str) ->
     assert [entry.domain for entry in proto.opset_import] == [""]
     assert proto.opset_import[0].version == 20
     assert (rounded.method, rounded.kept, rounded.judged_on) == (method, (), "given")
-    assert weights(rounded.model) < 0.7 * weights(graph)
+    assert count_weight_bytes(rounded.model) < 0.7 * count_weight_bytes(graph)
     for batch in (1, 5):
         x = data(spec, batch, seed=40 + batch)
         expected = model(torch.from_numpy(x)).detach().numpy()
@@ -92,7 +98,7 @@ def test_what_is_said_to_be_lost_is_lost(method: str) -> None:
     with torch.no_grad():
         expected = copy.deepcopy(model).double()(torch.from_numpy(x).double()).numpy()
     found = _run(rounded.model, x)
-    (loss,) = rounded.judged.losses
+    (loss,) = rounded.losses.losses
     scale = np.abs(expected).max()
     np.testing.assert_allclose(loss.largest, np.abs(found - expected).max() / scale, rtol=1e-9)
     np.testing.assert_allclose(loss.mean_square, (((found - expected) / scale) ** 2).mean(), rtol=1e-9)
@@ -153,14 +159,14 @@ def test_without_calibration_data_convolutions_have_rounded_weights_and_compute_
 
 
 def test_an_activation_that_rounds_badly_stays_in_float_and_is_named() -> None:
-    whole = _rounded("cube", "static", Asked(max_error=1, min_agreement=0))
-    (loss,) = whole.judged.losses
-    asked = Asked(max_error=loss.largest * 0.6, min_agreement=0)
+    whole = _rounded("cube", "static", BudgetOptions(max_error=1, min_agreement=0))
+    (loss,) = whole.losses.losses
+    asked = BudgetOptions(max_error=loss.largest * 0.6, min_agreement=0)
     rounded = _rounded("cube", "static", asked)
     assert rounded.kept
     assert rounded.kept[0].site.kind == "Cube"
     assert rounded.kept[0].site.layer == "3"
-    assert rounded.judged.losses[0].largest <= asked.max_error  # type: ignore[operator]
+    assert rounded.losses.losses[0].largest <= asked.max_error  # type: ignore[operator]
     assert "4.weight" in rounded.model.graph.initializers
     assert "4.weight" not in whole.model.graph.initializers
     assert len(rounded.kept) < rounded.sites
@@ -191,31 +197,33 @@ def test_accuracy_is_judged_on_labels() -> None:
     _, spec, graph = network("rows")
     x = data(spec, 100, 8)
     right = _run(graph, x).argmax(1)
-    wanted = Wanted("int8", Asked(min_agreement=0, max_error=1), None, right)
+    wanted = RoundingTask("int8", BudgetOptions(min_agreement=0, max_error=1), None, right)
     found = quantise(graph, original("rows"), given(x), wanted)
-    assert found.judged.accuracy is not None
-    assert found.judged.accuracy.original == 100
-    assert found.judged.accuracy.file == found.judged.losses[0].agreed
+    assert found.losses.accuracy is not None
+    assert found.losses.accuracy.original == 100
+    assert found.losses.accuracy.file == found.losses.losses[0].agreed
 
 
 def test_a_drop_of_accuracy_is_refused() -> None:
     _, spec, graph = network("cube")
     x = data(spec, 300, 8)
-    asked = Asked(min_agreement=0, max_error=1, max_accuracy_drop=0.0)
-    wanted = Wanted("int8", asked, calibration(data(spec) * 30), _run(graph, x).argmax(1))
+    asked = BudgetOptions(min_agreement=0, max_error=1, max_accuracy_drop=0.0)
+    wanted = RoundingTask("int8", asked, calibration(data(spec) * 30), _run(graph, x).argmax(1))
     with pytest.raises(PrecisionError, match=r"accuracy of `y` drops by .*--max-accuracy-drop"):
         quantise(graph, original("cube"), given(x), wanted)
 
 
 def test_without_samples_the_calibration_data_or_generated_ones_are_judged() -> None:
     _, spec, graph = network("rows")
-    sets = generated([spec])
-    static = quantise(graph, original("rows"), sets, _wanted("static", "rows", Asked(min_agreement=0)))
-    assert (static.judged_on, static.judged.samples) == ("calibration", 1024)
-    dynamic = quantise(graph, original("rows"), sets, Wanted("int8", Asked()))
-    assert (dynamic.judged_on, dynamic.judged.losses[0].agreed) == ("generated", None)
-    asked = quantise(graph, original("rows"), sets, Wanted("int8", Asked(min_agreement=0.1)))
-    assert asked.judged.losses[0].compared == asked.judged.samples
+    sets = generate_samples([spec])
+    static = quantise(
+        graph, original("rows"), sets, _wanted("static", "rows", BudgetOptions(min_agreement=0))
+    )
+    assert (static.judged_on, static.losses.samples) == ("calibration", 1024)
+    dynamic = quantise(graph, original("rows"), sets, RoundingTask("int8", BudgetOptions()))
+    assert (dynamic.judged_on, dynamic.losses.losses[0].agreed) == ("generated", None)
+    asked = quantise(graph, original("rows"), sets, RoundingTask("int8", BudgetOptions(min_agreement=0.1)))
+    assert asked.losses.losses[0].compared == asked.losses.samples
 
 
 class Class(nn.Module):
@@ -232,14 +240,16 @@ class Class(nn.Module):
 
 
 def test_whole_numbers_have_to_be_equal_on_generated_samples_too() -> None:
-    scores = rows(activation("PELU"), activation("PELU"), steep=4)
+    scores = rows(make_activation("PELU"), make_activation("PELU"), steep=4)
     scores[-1] = nn.Linear(32, 500)
     model = Class(scores).eval()
-    graph, sets = optimised_graph(model, ROWS).model, generated([ROWS])
-    whole = quantise(graph, Original(model, ["y"]), sets, Wanted("int8", Asked(min_agreement=0)))
-    assert whole.judged.losses[0].agreement < 0.98  # type: ignore[operator]  # whole numbers have one
-    strict = quantise(graph, Original(model, ["y"]), sets, Wanted("int8", Asked()))
-    assert strict.judged.losses[0].agreement >= 0.98  # type: ignore[operator]
+    graph, sets = optimise_model(model, ROWS).model, generate_samples([ROWS])
+    whole = quantise(
+        graph, Original(model, ["y"]), sets, RoundingTask("int8", BudgetOptions(min_agreement=0))
+    )
+    assert whole.losses.losses[0].agreement < 0.98  # type: ignore[operator]  # whole numbers have one
+    strict = quantise(graph, Original(model, ["y"]), sets, RoundingTask("int8", BudgetOptions()))
+    assert strict.losses.losses[0].agreement >= 0.98  # type: ignore[operator]
     assert not whole.kept
     assert strict.kept[0].share > 0
 
@@ -247,15 +257,15 @@ def test_whole_numbers_have_to_be_equal_on_generated_samples_too() -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (Request("fp32", budgets=Asked(max_error=0.1)), "fp32 is judged by parity"),
-        (Request("int8", budgets=Asked(max_error=float("nan"))), "is no share"),
-        (Request("int8", budgets=Asked(min_agreement=1.5)), "is no share"),
-        (Request("int8", budgets=Asked(max_accuracy_drop=0.1)), "needs samples with labels"),
+        (PrecisionOptions("fp32", budgets=BudgetOptions(max_error=0.1)), "fp32 is judged by parity"),
+        (PrecisionOptions("int8", budgets=BudgetOptions(max_error=float("nan"))), "is no share"),
+        (PrecisionOptions("int8", budgets=BudgetOptions(min_agreement=1.5)), "is no share"),
+        (PrecisionOptions("int8", budgets=BudgetOptions(max_accuracy_drop=0.1)), "needs samples with labels"),
     ],
 )
-def test_budgets_that_cannot_be_meant_are_wrong_use(request_: Request, reason: str) -> None:
+def test_budgets_that_cannot_be_meant_are_wrong_use(request_: PrecisionOptions, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        request_.require_meant()
+        request_.require_consistent()
 
 
 def test_progress_is_told() -> None:
@@ -267,7 +277,7 @@ def test_progress_is_told() -> None:
             original("rows"),
             given(data(spec)),
             _wanted("static", "rows", NOTHING),
-            said=lambda *what: told.append(what),
+            on_progress=lambda *what: told.append(what),
         )
     assert told == [("calibrate", 1, 1), ("rank", 1, 3), ("rank", 2, 3), ("rank", 3, 3)]
 
@@ -276,7 +286,7 @@ def test_progress_is_told() -> None:
 def test_what_is_timed_is_rounded_everywhere(method: str) -> None:
     _, spec, graph = network("rows")
     sets, wanted = given(data(spec, 100, 8)), _wanted(method, "rows", NOTHING)
-    timed = rounded_everywhere(graph, original("rows"), sets, wanted)
+    timed = round_everywhere(graph, original("rows"), sets, wanted)
     rounded = _rounded("rows", method)
     assert not rounded.kept
     assert operators(timed) == operators(rounded.model)
@@ -284,4 +294,7 @@ def test_what_is_timed_is_rounded_everywhere(method: str) -> None:
 
 def test_what_is_timed_in_float32_is_the_graph_itself() -> None:
     _, spec, graph = network("rows")
-    assert rounded_everywhere(graph, original("rows"), given(data(spec)), Wanted("fp32", Asked())) is graph
+    assert (
+        round_everywhere(graph, original("rows"), given(data(spec)), RoundingTask("fp32", BudgetOptions()))
+        is graph
+    )

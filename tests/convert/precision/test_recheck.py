@@ -8,17 +8,17 @@ import onnx
 import pytest
 import torch
 
+from adaptact.exit_codes import FINE, PARITY_FAILED, WRONG_USE
 from convert.commands import export, inspect, verify
-from convert.commands.ending import FINE, PARITY_FAILED, WRONG_USE
-from convert.manifest.manifest import KEY, Manifest
-from tests.convert.models import checkpoint, classifier
+from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from tests.convert.models import classifier, save_checkpoint
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint, samples with labels, and calibration data."""
     made = tmp_path_factory.mktemp("precision")
-    checkpoint(made / "m.pt", "Swish")
+    save_checkpoint(made / "m.pt", "Swish")
     x = np.random.default_rng(0).standard_normal((220, 3, 8, 8)).astype(np.float32)
     with torch.no_grad():
         labels = classifier("Swish")(torch.from_numpy(x[:60])).argmax(1).numpy()
@@ -46,7 +46,7 @@ def static(folder: Path) -> Path:
 
 def _manifest(path: Path) -> Manifest:
     entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    return Manifest.from_json(entries[KEY])
+    return Manifest.from_json(entries[MANIFEST_KEY])
 
 
 def test_the_manifest_holds_the_gate(static: Path) -> None:

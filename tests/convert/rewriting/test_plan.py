@@ -3,23 +3,23 @@ from pathlib import Path
 
 import pytest
 
-from convert.manifest.fields import TuningRecord
+from convert.manifest.records import TuningRecord
 from convert.model_io.runtime import PROVIDERS
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rewriting.optimise import optimise
-from convert.rewriting.plan import KEPT, KINDS, LAYOUT, Plan, table
+from convert.rewriting.plan import KINDS, LAYOUT, UNCHANGED, FormPlan, default_forms
 from convert.rules import RULES
-from tests.convert.graphs import constant, graph, operators, parsed
+from tests.convert.graphs import list_operators, parse_graph, write_constant, write_graph
 
-BESIDE = graph(
+BESIDE = write_graph(
     "c = Conv(x, w) e = Elu(c) d = Conv(e, w) y = Elu(d)",
-    constant("w", 4, 4, 1, 1),
+    write_constant("w", 4, 4, 1, 1),
 )
 
 
 def test_every_form_is_written_by_one_rule_and_belongs_to_one_kind() -> None:
     rules = [rule.name for rule in (*RULES, *ALTERNATIVES)]
-    forms = [form for kind in KINDS for form in kind.forms if form != KEPT]
+    forms = [form for kind in KINDS for form in kind.forms if form != UNCHANGED]
     assert len(set(forms)) == len(forms)
     assert set(forms) <= set(rules)
     assert {rule.name for rule in ALTERNATIVES} <= set(forms)
@@ -28,24 +28,32 @@ def test_every_form_is_written_by_one_rule_and_belongs_to_one_kind() -> None:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_provider_has_a_form_for_every_kind_that_no_alternative_writes(provider: str) -> None:
-    chosen = table(provider)
+    chosen = default_forms(provider)
     assert list(chosen) == [kind.name for kind in KINDS]
     assert all(chosen[kind.name] in kind.forms for kind in KINDS)
-    assert not Plan(chosen).alternatives()
+    assert not FormPlan(chosen).alternatives()
 
 
 def test_the_tables_differ_by_provider() -> None:
-    assert operators(optimise(parsed(BESIDE), plan=Plan(table("cuda")))) == ["Conv", "Elu", "Conv", "Elu"]
-    assert "Elu" not in operators(optimise(parsed(BESIDE), plan=Plan(table("cpu"))))
+    assert list_operators(optimise(parse_graph(BESIDE), plan=FormPlan(default_forms("cuda")))) == [
+        "Conv",
+        "Elu",
+        "Conv",
+        "Elu",
+    ]
+    assert "Elu" not in list_operators(optimise(parse_graph(BESIDE), plan=FormPlan(default_forms("cpu"))))
 
 
 def test_without_a_plan_it_is_the_cpus_table() -> None:
-    assert optimise(parsed(BESIDE)).firings == optimise(parsed(BESIDE), plan=Plan(table("cpu"))).firings
+    assert (
+        optimise(parse_graph(BESIDE)).firings
+        == optimise(parse_graph(BESIDE), plan=FormPlan(default_forms("cpu"))).firings
+    )
 
 
 def test_one_place_may_take_another_form_than_its_kind() -> None:
-    plan = Plan().taking([("Elu", "e")], KEPT)
-    assert operators(optimise(parsed(BESIDE), plan=plan)) == [
+    plan = FormPlan().with_form([("Elu", "e")], UNCHANGED)
+    assert list_operators(optimise(parse_graph(BESIDE), plan=plan)) == [
         "Conv",
         "Elu",
         "Conv",
@@ -54,26 +62,32 @@ def test_one_place_may_take_another_form_than_its_kind() -> None:
         "Sub",
         "Max",
     ]
-    plan = plan.taking([("Elu", "y")], "elu_as_sum")
-    assert operators(optimise(parsed(BESIDE), plan=plan))[-5:] == ["Relu", "Min", "Exp", "Sub", "Add"]
+    plan = plan.with_form([("Elu", "y")], "elu_as_sum")
+    assert list_operators(optimise(parse_graph(BESIDE), plan=plan))[-5:] == [
+        "Relu",
+        "Min",
+        "Exp",
+        "Sub",
+        "Add",
+    ]
 
 
 def test_a_plan_without_a_form_takes_the_tables_again() -> None:
-    plan = Plan().taking([("Elu", "y")], "elu_as_sum").taking([("Elu", "e")], KEPT)
-    assert plan.without("elu_as_sum") == Plan().taking([("Elu", "e")], KEPT)
+    plan = FormPlan().with_form([("Elu", "y")], "elu_as_sum").with_form([("Elu", "e")], UNCHANGED)
+    assert plan.without_form("elu_as_sum") == FormPlan().with_form([("Elu", "e")], UNCHANGED)
 
 
 def test_firings_up_to_a_limit_are_the_first_of_all_with_alternatives_too() -> None:
-    plan = Plan().taking([("Elu", "e"), ("Elu", "y")], "elu_as_sum")
-    firings = optimise(parsed(BESIDE), plan=plan).firings
+    plan = FormPlan().with_form([("Elu", "e"), ("Elu", "y")], "elu_as_sum")
+    firings = optimise(parse_graph(BESIDE), plan=plan).firings
     assert len(firings) == 2
     for limit in range(3):
-        assert optimise(parsed(BESIDE), limit=limit, plan=plan).firings == firings[:limit]
+        assert optimise(parse_graph(BESIDE), limit=limit, plan=plan).firings == firings[:limit]
 
 
 def test_every_form_and_field_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "tuning.md").read_text(encoding="utf-8")
-    forms = {form for kind in KINDS for form in kind.forms if form != KEPT}
+    forms = {form for kind in KINDS for form in kind.forms if form != UNCHANGED}
     fields = {field.name for field in dataclasses.fields(TuningRecord)}
     assert [name for name in sorted(forms | fields) if f"`{name}`" not in page] == []
     assert [kind.name for kind in KINDS if f"`{kind.name}`" not in page] == []

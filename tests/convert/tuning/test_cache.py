@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from convert.manifest.fields import TuningRecord
+from convert.manifest.records import TuningRecord
 from convert.tuning import cache
 
 RECORD = TuningRecord("cpu", 1, (1, 16), "a CPU", 60.0, 12.5, 0.01, (), (), (), "decided")
-KEY = cache.key_of(b"graph", "cpu", 1, (1, 16))
+KEY = cache.make_key(b"graph", "cpu", 1, (1, 16))
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def stored() -> Path:
     cache.write(KEY, RECORD)
-    (path,) = cache.folder().iterdir()
+    (path,) = cache.cache_folder().iterdir()
     return path
 
 
@@ -33,9 +33,9 @@ def test_what_was_stored_comes_back(home: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        cache.key_of(b"another graph", "cpu", 1, (1, 16)),
-        cache.key_of(b"graph", "cpu", 2, (1, 16)),
-        cache.key_of(b"graph", "cpu", 1, (1,)),
+        cache.make_key(b"another graph", "cpu", 1, (1, 16)),
+        cache.make_key(b"graph", "cpu", 2, (1, 16)),
+        cache.make_key(b"graph", "cpu", 1, (1,)),
         {**KEY, "onnxruntime": "0"},
         {**KEY, "processor": "another"},
         {**KEY, "adaptact": "0"},
@@ -103,4 +103,4 @@ def test_a_folder_that_cannot_be_made_is_no_error(home: Path) -> None:
 def test_a_relative_cache_folder_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / ".cache" / "adaptact" / "tuning"
+    assert cache.cache_folder() == tmp_path / ".cache" / "adaptact" / "tuning"

@@ -1,23 +1,25 @@
-from convert.rewriting.plan import table
+from convert.rewriting.plan import default_forms
 from convert.rules import RULES
-from convert.tuning.sites import groups
-from tests.convert.graphs import constant, graph, parsed
+from convert.tuning.sites import group_sites
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 
-WEIGHTS = (constant("w", 4, 4, 1, 1), constant("s", 4, 1, 1), constant("g", 4, 4))
+WEIGHTS = (write_constant("w", 4, 4, 1, 1), write_constant("s", 4, 1, 1), write_constant("g", 4, 4))
 
 
 def found(text: str, provider: str = "cpu") -> dict[tuple[str, str], list[str]]:
-    made = groups(parsed(text), RULES, table(provider))
+    made = group_sites(parse_graph(text), RULES, default_forms(provider))
     return {(group.kind.name, group.where): [site.value for site in group.sites] for group in made}
 
 
 def test_places_of_a_kind_that_stand_alike_are_a_group() -> None:
-    text = graph("c = Conv(x, w) e = Elu(c) d = Conv(e, w) f = Elu(d) a = Add(f, e) y = Elu(a)", *WEIGHTS)
+    text = write_graph(
+        "c = Conv(x, w) e = Elu(c) d = Conv(e, w) f = Elu(d) a = Add(f, e) y = Elu(a)", *WEIGHTS
+    )
     assert found(text) == {("Elu", "image after Conv"): ["e", "f"], ("Elu", "image after Add"): ["y"]}
 
 
 def test_slopes_a_channel_and_shared_slopes_are_two_kinds() -> None:
-    text = graph(
+    text = write_graph(
         "c = Conv(x, w) p = PRelu(c, s) d = Conv(p, w) l = LeakyRelu(d) m = Mul(l, c) y = Softplus(m)",
         *WEIGHTS,
     )
@@ -25,13 +27,13 @@ def test_slopes_a_channel_and_shared_slopes_are_two_kinds() -> None:
 
 
 def test_a_kind_without_an_operator_of_its_own_is_where_its_rule_fires_on_any_provider() -> None:
-    text = graph("c = Conv(x, w) m = Mish(c) y = Conv(m, w)", *WEIGHTS)
+    text = write_graph("c = Conv(x, w) m = Mish(c) y = Conv(m, w)", *WEIGHTS)
     for provider in ("cpu", "cuda"):
         assert found(text, provider)["Mish", ""] == ["m"]
 
 
 def test_the_group_that_computes_the_most_comes_first() -> None:
-    text = graph(
+    text = write_graph(
         "c = Conv(x, w) e = Elu(c) p = GlobalAveragePool(e) f = Flatten(p) h = Gemm(f, g) y = Elu(h)",
         *WEIGHTS,
         y="float[N,4]",
@@ -40,4 +42,4 @@ def test_the_group_that_computes_the_most_comes_first() -> None:
 
 
 def test_a_graph_without_a_choice_has_no_groups() -> None:
-    assert not found(graph("c = Conv(x, w) y = Relu(c)", *WEIGHTS))
+    assert not found(write_graph("c = Conv(x, w) y = Relu(c)", *WEIGHTS))

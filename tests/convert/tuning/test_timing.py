@@ -10,14 +10,14 @@ from convert.tuning.timing import (
     MOST_ROUNDS,
     Limits,
     Target,
-    compare,
-    noise_of,
+    compare_times,
+    measure_noise,
 )
-from tests.convert.graphs import graph, parsed
+from tests.convert.graphs import parse_graph, write_graph
 from tests.convert.models import IMAGES
 from tests.convert.tuning.machine import BASE_SECONDS, Planted
 
-RELU, TANH = parsed(graph("y = Relu(x)")), parsed(graph("y = Tanh(x)"))
+RELU, TANH = parse_graph(write_graph("y = Relu(x)")), parse_graph(write_graph("y = Tanh(x)"))
 
 
 def planted(difference: float, noise: float = 0.0, batches: int = 1) -> Planted:
@@ -30,8 +30,8 @@ def planted(difference: float, noise: float = 0.0, batches: int = 1) -> Planted:
 )
 def test_only_what_is_faster_beyond_the_noise_wins(difference: float, wins: bool) -> None:
     machine = planted(difference)
-    found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
-    assert found.wins == wins
+    found = compare_times(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+    assert found.is_win == wins
     assert found.overall.middle == pytest.approx(math.log(1 + difference))
     assert found.base_seconds == (BASE_SECONDS,)
 
@@ -39,7 +39,7 @@ def test_only_what_is_faster_beyond_the_noise_wins(difference: float, wins: bool
 def test_a_clear_case_ends_early_and_an_open_one_with_all_rounds() -> None:
     for difference, rounds in ((-0.1, FEWEST_ROUNDS), (0.1, HOPELESS_ROUNDS), (0.0, MOST_ROUNDS)):
         machine = planted(difference)
-        found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+        found = compare_times(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
         assert found.rounds == rounds
 
 
@@ -47,31 +47,31 @@ def test_equal_files_hardly_ever_win_however_noisy_the_machine() -> None:
     won = 0
     machine = planted(0.0, noise=0.05)
     for _ in range(200):
-        won += compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits()).wins
+        won += compare_times(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits()).is_win
     assert won <= 10
 
 
 def test_what_is_slower_for_one_batch_does_not_win_by_the_others() -> None:
     machine = Planted([{"Tanh": -0.004}, {"Tanh": 0.001}])
-    found = compare(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
-    assert found.overall.faster
-    assert not found.wins
+    found = compare_times(machine, machine.load(RELU), machine.load(TANH), LEAST_NOISE, Limits())
+    assert found.overall.is_faster
+    assert not found.is_win
 
 
 def test_it_stops_at_its_time_and_too_few_rounds_never_win() -> None:
     machine = planted(-0.5)
     base, candidate = machine.load(RELU), machine.load(TANH)
     until = machine.now() + 3 * 1.5 * BASE_SECONDS
-    found = compare(machine, base, candidate, LEAST_NOISE, Limits(until=until))
+    found = compare_times(machine, base, candidate, LEAST_NOISE, Limits(until=until))
     assert found.rounds == 3 < FEWEST_ROUNDS
-    assert not found.wins
+    assert not found.is_win
     assert machine.now() < until + 2 * BASE_SECONDS
-    assert not compare(machine, base, candidate, LEAST_NOISE, Limits(until=until)).rounds
+    assert not compare_times(machine, base, candidate, LEAST_NOISE, Limits(until=until)).rounds
 
 
 def test_a_noisy_machine_has_more_noise() -> None:
-    quiet, _ = noise_of(planted(0.0), RELU, math.inf)
-    loud, found = noise_of(planted(0.0, noise=0.1), RELU, math.inf)
+    quiet, _ = measure_noise(planted(0.0), RELU, math.inf)
+    loud, found = measure_noise(planted(0.0, noise=0.1), RELU, math.inf)
     assert quiet == LEAST_NOISE
     assert loud > 0.02
     assert found.rounds == MOST_ROUNDS
@@ -79,5 +79,7 @@ def test_a_noisy_machine_has_more_noise() -> None:
 
 def test_this_machine_times_every_batch() -> None:
     target = Target([replace(IMAGES, name="x")], "cpu", 1, (1, 64))
-    one, many = target.load(parsed(graph("y = Softplus(x)", x="float[N,3,8,8]", y="float[N,3,8,8]")))()
+    one, many = target.load(
+        parse_graph(write_graph("y = Softplus(x)", x="float[N,3,8,8]", y="float[N,3,8,8]"))
+    )()
     assert 0 < one < many

@@ -12,11 +12,11 @@ import pytest
 
 from convert.errors import UsageError
 from convert.model_io.inputs import parse_input
-from convert.rewriting.optimise import kept
-from convert.rewriting.plan import KEPT, Plan
+from convert.rewriting.optimise import remaining_rules
+from convert.rewriting.plan import UNCHANGED, FormPlan
 from convert.rules import RULES
 from convert.tuning import cache
-from convert.tuning.search import Task
+from convert.tuning.search import TuningTask
 from convert.tuning.timing import Turn
 from convert.tuning.tune import (
     FASTER,
@@ -24,21 +24,23 @@ from convert.tuning.tune import (
     NOT_FASTER,
     NOTHING,
     TOO_SHORT,
-    Tuned,
-    Tuning,
-    not_exact,
+    TuningOptions,
+    TuningResult,
+    drop_rule,
+    reject_forms,
     tune,
-    without,
 )
-from tests.convert.graphs import constant, graph, parsed
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.models import IMAGES
 from tests.convert.tuning.machine import BASE_SECONDS, Planted
 
-GRAPH = parsed(
-    graph("c = Conv(x, w) e = Elu(c) d = Conv(e, w) f = Elu(d) y = Softplus(f)", constant("w", 4, 4, 1, 1))
+GRAPH = parse_graph(
+    write_graph(
+        "c = Conv(x, w) e = Elu(c) d = Conv(e, w) f = Elu(d) y = Softplus(f)", write_constant("w", 4, 4, 1, 1)
+    )
 )
 CHEAP_ELU = {"Max": 0.002}  # which the table's form of Elu has
-ASKED = Tuning(batches=(1,), seconds=60.0)
+ASKED = TuningOptions(batches=(1,), seconds=60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -46,18 +48,18 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def tuned(machine: Planted, asked: Tuning = ASKED) -> Tuned:
-    return tune(Task(GRAPH, RULES, machine), asked)
+def tuned(machine: Planted, asked: TuningOptions = ASKED) -> TuningResult:
+    return tune(TuningTask(GRAPH, RULES, machine), asked)
 
 
-def forms(found: Tuned) -> dict[str, str]:
+def forms(found: TuningResult) -> dict[str, str]:
     return {one.value: one.form for one in found.record.chosen}
 
 
 def test_the_form_that_is_planted_as_the_fastest_is_found_and_written_down() -> None:
     found = tuned(Planted([CHEAP_ELU]))
-    assert forms(found) == {"e": KEPT, "f": KEPT}
-    assert found.plan.chosen["Elu", "e"] == KEPT
+    assert forms(found) == {"e": UNCHANGED, "f": UNCHANGED}
+    assert found.plan.chosen["Elu", "e"] == UNCHANGED
     assert found.record.verdict == FASTER
     (speed,) = found.record.speeds
     assert speed.untuned == pytest.approx((BASE_SECONDS + 2 * 0.002) * 1e6)
@@ -65,15 +67,15 @@ def test_the_form_that_is_planted_as_the_fastest_is_found_and_written_down() -> 
     assert speed.high < 1
     taken = [trial for trial in found.record.trials if trial.taken]
     assert [(one.kind, one.places, one.form, one.instead_of) for one in taken] == [
-        ("Elu", 2, KEPT, "elu_to_exp")
+        ("Elu", 2, UNCHANGED, "elu_to_exp")
     ]
 
 
 def test_where_the_table_is_the_fastest_nothing_changes() -> None:
     found = tuned(Planted([{"Elu": 0.01, "Softplus": 0.01, "Relu": 0.01}]))
-    assert found.plan == Plan()
+    assert found.plan == FormPlan()
     assert found.record.verdict == NOTHING
-    assert {trial.form for trial in found.record.trials} >= {KEPT, "elu_as_sum"}
+    assert {trial.form for trial in found.record.trials} >= {UNCHANGED, "elu_as_sum"}
 
 
 def test_places_of_one_group_may_end_in_different_forms() -> None:
@@ -83,12 +85,12 @@ def test_places_of_one_group_may_end_in_different_forms() -> None:
         def _seconds(self, operators: Counter[str], costs: Mapping[str, float]) -> float:
             return BASE_SECONDS * {0: 1.0, 1: 0.8, 2: 1.2}[operators["Elu"]]
 
-    assert sorted(forms(tuned(Uneven())).values()) == [KEPT]
+    assert sorted(forms(tuned(Uneven())).values()) == [UNCHANGED]
 
 
 def test_noise_keeps_the_table() -> None:
     found = tuned(Planted([{"Max": 0.0001}], noise=0.1))
-    assert found.plan == Plan()
+    assert found.plan == FormPlan()
     assert not found.record.chosen
     assert found.record.noise > 0.02
 
@@ -109,17 +111,17 @@ def test_a_gain_that_the_last_comparison_does_not_find_again_is_given_up() -> No
     def told(what: str) -> None:
         machine.last = machine.last or what.startswith("the chosen forms")
 
-    found = tune(Task(GRAPH, RULES, machine, told), ASKED)
+    found = tune(TuningTask(GRAPH, RULES, machine, told), ASKED)
     assert any(trial.taken for trial in found.record.trials)
     assert found.record.verdict == NOT_FASTER
-    assert found.plan == Plan()
+    assert found.plan == FormPlan()
 
 
 def test_a_form_that_is_slower_for_one_batch_is_not_taken() -> None:
     machine = Planted([{"Elu": -0.004}, {"Elu": 0.001}])
     found = tuned(machine, dataclasses.replace(ASKED, batches=(1, 16)))
     assert "elu" not in {trial.form for trial in found.record.trials if trial.taken}
-    assert found.plan.form("Elu", "e") != KEPT
+    assert found.plan.form_at("Elu", "e") != UNCHANGED
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0, 4.5, 5.0, 20.0])
@@ -135,7 +137,7 @@ def test_it_ends_within_its_time_and_keeps_some_for_the_last_comparison(seconds:
 
 def test_a_time_that_is_too_short_keeps_the_table_and_says_so() -> None:
     found = tuned(Planted([CHEAP_ELU]), dataclasses.replace(ASKED, seconds=0.2))
-    assert found.plan == Plan()
+    assert found.plan == FormPlan()
     assert found.record.verdict == TOO_SHORT
 
 
@@ -145,7 +147,7 @@ def test_the_same_question_is_answered_without_a_run() -> None:
     again = tuned(machine)
     assert not machine.loaded
     assert again.record == first.record
-    assert forms(again) == {"e": KEPT, "f": KEPT}
+    assert forms(again) == {"e": UNCHANGED, "f": UNCHANGED}
 
 
 def test_without_the_cache_it_is_measured_anew_and_not_kept(tmp_path: Path) -> None:
@@ -166,15 +168,15 @@ def test_more_time_than_the_answer_was_given_is_a_new_question() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"chosen": [{"kind": "Elu", "value": "no such place", "layer": "", "form": KEPT}]},
+        {"chosen": [{"kind": "Elu", "value": "no such place", "layer": "", "form": UNCHANGED}]},
         {"chosen": [{"kind": "Elu", "value": "e", "layer": "", "form": "os.system"}]},
-        {"chosen": [{"kind": "other", "value": "e", "layer": "", "form": KEPT}]},
+        {"chosen": [{"kind": "other", "value": "e", "layer": "", "form": UNCHANGED}]},
         {"verdict": "<script>"},
     ],
 )
 def test_an_answer_that_cannot_be_one_is_measured_anew_and_replaced(change: dict[str, object]) -> None:
     first = tuned(Planted([CHEAP_ELU]))
-    (path,) = cache.folder().iterdir()
+    (path,) = cache.cache_folder().iterdir()
     content = json.loads(path.read_text())
     content["tuning"] |= change
     path.write_text(json.dumps(content))
@@ -187,21 +189,21 @@ def test_an_answer_that_cannot_be_one_is_measured_anew_and_replaced(change: dict
 def test_without_a_form_that_broke_parity_the_rest_is_compared_once_more() -> None:
     machine = Planted([{"Max": 0.002, "Log": 0.002}])
     first = tuned(machine)
-    assert first.plan.form("Softplus", "y") == KEPT
-    plan = first.plan.taking([("Elu", "e")], "elu_as_sum")
-    task = Task(GRAPH, RULES, machine)
-    found = without(task, Tuned(plan, first.record, first.key), "elu_as_sum")
+    assert first.plan.form_at("Softplus", "y") == UNCHANGED
+    plan = first.plan.with_form([("Elu", "e")], "elu_as_sum")
+    task = TuningTask(GRAPH, RULES, machine)
+    found = drop_rule(task, TuningResult(plan, first.record, first.key), "elu_as_sum")
     assert found.record.verdict == FASTER
-    assert forms(found) == {"f": KEPT, "y": KEPT}
+    assert forms(found) == {"f": UNCHANGED, "y": UNCHANGED}
     assert found.record.spent > first.record.spent
     assert tuned(Planted()).record == found.record  # which is what is remembered
 
 
 def test_nothing_is_left_of_a_choice_whose_only_form_broke_parity() -> None:
     first = tuned(Planted([CHEAP_ELU]))
-    found = without(Task(GRAPH, kept(()), Planted()), first, KEPT)
-    assert (found.plan, found.record.verdict) == (Plan(), NOT_EXACT)
-    assert not_exact(first).record == found.record
+    found = drop_rule(TuningTask(GRAPH, remaining_rules(()), Planted()), first, UNCHANGED)
+    assert (found.plan, found.record.verdict) == (FormPlan(), NOT_EXACT)
+    assert reject_forms(first).record == found.record
 
 
 @pytest.mark.parametrize(
@@ -224,9 +226,9 @@ def test_what_cannot_be_meant_is_wrong_use(change: dict[str, Any], reason: str) 
 
 def test_a_batch_that_the_model_does_not_take_is_wrong_use() -> None:
     fixed = [parse_input("x:float32[4,3,8,8]")]
-    assert Tuning().sized(fixed).batches == (4,)
-    assert Tuning().sized([IMAGES]).batches == (1,)
+    assert TuningOptions().with_batches(fixed).batches == (4,)
+    assert TuningOptions().with_batches([IMAGES]).batches == (1,)
     with pytest.raises(UsageError, match="takes 4 samples at a time only"):
-        Tuning(batches=(1, 4)).sized(fixed)
+        TuningOptions(batches=(1, 4)).with_batches(fixed)
     with pytest.raises(UsageError, match="numbers, expected at most"):
-        Tuning(batches=(65536,)).sized([parse_input("x:float32[N,3,224,224]")])
+        TuningOptions(batches=(65536,)).with_batches([parse_input("x:float32[N,3,224,224]")])

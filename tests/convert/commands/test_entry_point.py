@@ -1,0 +1,79 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adaptact.exit_codes import FAILED, PARITY_FAILED, WRONG_USE, exit_code
+from convert.commands.entry_point import EXIT_CODES, prepare
+from convert.errors import (
+    ConversionError,
+    DestinationError,
+    ExportError,
+    ParityError,
+    PrecisionError,
+    SignatureError,
+    SourceError,
+    UsageError,
+)
+
+EXPECTED_CODES: dict[type[ConversionError], int] = {
+    UsageError: WRONG_USE,
+    SourceError: FAILED,
+    DestinationError: FAILED,
+    ExportError: FAILED,
+    SignatureError: FAILED,
+    ParityError: PARITY_FAILED,
+    PrecisionError: PARITY_FAILED,
+}
+PRINT_WHEN_PREPARED = """
+import sys
+from convert.commands import {command} as command
+
+def prepare(factory, allow_pickle):
+    print(factory, allow_pickle, "torch" in sys.modules)
+    sys.exit()
+
+command.prepare = prepare
+sys.argv = ["adaptact", "m.pt", "m.onnx", "--factory", "own:net", "--allow-pickle"]
+command.main()
+"""
+
+
+@pytest.mark.parametrize("error", [*ConversionError.__subclasses__(), *ParityError.__subclasses__()])
+def test_every_error_has_its_exit_code(error: type[ConversionError]) -> None:
+    assert exit_code(error("why"), EXIT_CODES) == EXPECTED_CODES[error]
+
+
+@pytest.mark.parametrize("command", ["export", "verify"])
+def test_a_command_prepares_before_torch_is_loaded(command: str) -> None:
+    code = PRINT_WHEN_PREPARED.format(command=command)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "own:net True False\n"
+
+
+@pytest.mark.parametrize(
+    ("factory", "allow_pickle", "expected"),
+    [(None, False, False), ("own:net", False, True), (None, True, True)],
+)
+def test_own_modules_are_found_where_needed(
+    factory: str | None, allow_pickle: bool, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    prepare(factory, allow_pickle)
+    assert (str(tmp_path) in sys.path) is expected
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_passively_by_default(
+    policy: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy or "")
+    if policy is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    prepare(None, False)
+    assert os.environ["OMP_WAIT_POLICY"] == expected

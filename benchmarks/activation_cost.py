@@ -20,11 +20,11 @@ from rich.progress import track
 
 from adaptive_act import ACTIVATIONS
 from benchmarks.activation_files import Files, Subject, write_files, write_plain, write_tuned
-from benchmarks.activation_page import Measured, Row, publish_rows, published, show_rows
-from benchmarks.cells import Cell, Cells
+from benchmarks.activation_page import CostRow, PublishedRows, publish_rows, read_published, show_rows
+from benchmarks.cells import Cell, CellStore
 from benchmarks.networks import NETWORKS
-from benchmarks.results import machine
-from benchmarks.turns import Times, ratio, session, take_turns
+from benchmarks.results import describe_machine
+from benchmarks.turns import Times, make_session_run, median_ratio, take_turns
 
 OWN = ("activation_cost", "activation_files", "networks", "rivals", "textbook", "turns")
 NAMED = ("PReLU", "PELU", "ABU", "NEAAF", "Swish", "Snake", "BetaMish", "PAU")
@@ -35,7 +35,7 @@ WORTH_AGAIN = {"plain": 1.30, "torch": 1.02}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Setting:
     """Where a subject is timed."""
 
     subject: Subject
@@ -63,45 +63,45 @@ def main(
     unknown = set(chosen) - set(ACTIVATIONS)
     if unknown:
         raise typer.BadParameter(f"not an activation: {', '.join(sorted(unknown))}")
-    cells = Cells("activation_cost", OWN, quick=quick)
-    places = list(places_of(chosen, quick))
-    written = _written(cells, list(dict.fromkeys(place.subject for place in places)), workers)
+    cells = CellStore("activation_cost", OWN, quick=quick)
+    places = list(list_settings(chosen, quick))
+    written = _write_all(cells, list(dict.fromkeys(place.subject for place in places)), workers)
     tuned = [subject for subject in written if subject.tuned and written[subject].reason is None]
-    failures = {subject: _tuned(cells, subject) for subject in track(tuned, description="tuning")}
+    failures = {subject: _tune(cells, subject) for subject in track(tuned, description="tuning")}
     standing = [place for place in places if written[place.subject].reason is None]
     rows = [
-        row_of(
+        make_row(
             place,
             written[place.subject].failed | failures.get(place.subject, {}),
-            cells.measured(place.key, partial(_timed, cells, place, quick)),
+            cells.get_or_measure(place.key, partial(_time, cells, place, quick)),
         )
         for place in track(standing, description="timing")
     ]
     left_out = {subject.key: files.reason for subject, files in written.items() if files.reason is not None}
-    measured = Measured(rows, left_out, machine())
+    measured = PublishedRows(rows, left_out, describe_machine())
     if again:
-        publish_rows(published().renewed(measured, chosen), NAMED)
+        publish_rows(read_published().renewed(measured, chosen), NAMED)
     elif families or quick:
         show_rows(rows)
     else:
         publish_rows(measured, NAMED)
 
 
-def places_of(families: Sequence[str], quick: bool) -> Iterator[Place]:
+def list_settings(families: Sequence[str], quick: bool) -> Iterator[Setting]:
     """The cells: every family shared on one thread, the NAMED ones per channel and on two threads too."""
     for network, described in NETWORKS.items():
         for family in families:
             elementwise = ACTIVATIONS[family].elementwise
             named = family in NAMED and not quick
             subject = Subject(network, family, per_channel=not elementwise, tuned=named)
-            yield from (Place(subject, batch, 1) for batch in described.batches)
+            yield from (Setting(subject, batch, 1) for batch in described.batches)
             if named:
-                yield from (Place(subject, batch, 2) for batch in described.batches)
+                yield from (Setting(subject, batch, 2) for batch in described.batches)
                 channels = Subject(network, family, per_channel=True, tuned=False)
-                yield from (Place(channels, batch, 1) for batch in described.batches)
+                yield from (Setting(channels, batch, 1) for batch in described.batches)
 
 
-def _written(cells: Cells, subjects: Sequence[Subject], workers: int) -> dict[Subject, Files]:
+def _write_all(cells: CellStore, subjects: Sequence[Subject], workers: int) -> dict[Subject, Files]:
     """The files of every subject; several are written at once, which takes most of a run's time."""
     for network in {subject.network for subject in subjects}:
         write_plain(network, cells.folder)
@@ -112,41 +112,41 @@ def _written(cells: Cells, subjects: Sequence[Subject], workers: int) -> dict[Su
         return {waiting[future]: future.result() for future in done}
 
 
-def _tuned(cells: Cells, subject: Subject) -> dict[str, str]:
+def _tune(cells: CellStore, subject: Subject) -> dict[str, str]:
     """The tuned file stands beside the others; or what is to be said in its place."""
     path = cells.folder / subject.key / "tuned.onnx"
     reason: str | None = None if path.exists() else write_tuned(subject, cells.folder)
     return {} if reason is None else {"tuned": reason}
 
 
-def _timed(cells: Cells, place: Place, quick: bool) -> Cell:
+def _time(cells: CellStore, place: Setting, quick: bool) -> Cell:
     described = NETWORKS[place.subject.network]
     feed = {"x": described.example(place.batch).numpy()}
     files = place.subject.files(cells.folder)
     rounds = FEWER_ROUNDS if quick else ROUNDS
     runs = {
-        name: session(path, feed, place.threads)
+        name: make_session_run(path, feed, place.threads)
         for name, path in files.items()
         if name != "tuned" or place.threads == 1  # which it was tuned for
     }
     times = take_turns(runs, rounds)
-    if any(ratio(times, "ours", to) > most for to, most in WORTH_AGAIN.items() if to in times):
+    if any(median_ratio(times, "ours", to) > most for to, most in WORTH_AGAIN.items() if to in times):
         times = take_turns(runs, AGAIN * rounds)
     return {"seconds": times}
 
 
-def row_of(place: Place, failed: Mapping[str, str], cell: Cell) -> Row:
+def make_row(place: Setting, failed: Mapping[str, str], cell: Cell) -> CostRow:
     """The cell as ratios to the network with ReLU."""
     times: Times = cell["seconds"]
-    return Row(
+    return CostRow(
         network=place.subject.network,
         batch=place.batch,
         threads=place.threads,
         activation=place.subject.family,
         per_channel=place.subject.per_channel,
         plain_us=statistics.median(times["plain"]) * 1e6,
-        to_plain={name: ratio(times, name, "plain") for name in times if name != "plain"},
-        ours_to={name: ratio(times, "ours", name) for name in times if name not in ("ours", "plain")},
+        to_plain={name: median_ratio(times, name, "plain") for name in times if name != "plain"},
+        ours_to={name: median_ratio(times, "ours", name) for name in times if name not in ("ours", "plain")},
         failed=dict(failed),
     )
 

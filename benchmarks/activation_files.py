@@ -13,9 +13,9 @@ from adaptact.files import replace_file
 from adaptive_act import ACTIVATIONS, Activation, named_activations, save, swap
 from adaptive_act.errors import AdaptiveActError
 from benchmarks.networks import NETWORKS
-from benchmarks.rivals import ONNXSLIM, attempted, slimmed, textbook, torchs
+from benchmarks.rivals import ONNXSLIM, export_with_torch, make_textbook, slim, try_tool
 from convert.pipeline import convert
-from convert.tuning.tune import Tuning
+from convert.tuning.tune import TuningOptions
 
 INPUT = "x"
 TRACED = 2  # samples; a batch of one would be taken for a fixed size
@@ -39,7 +39,7 @@ class Subject:
     def files(self, folder: Path) -> dict[str, Path]:
         """The network with ReLU, and what stands in the folder of this subject, by the name of the tool."""
         own = sorted((folder / self.key).glob("*.onnx"))
-        return {"plain": plain_file(self.network, folder), **{path.stem: path for path in own}}
+        return {"plain": plain_path(self.network, folder), **{path.stem: path for path in own}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,15 @@ class Files:
     reason: str | None = None
 
 
-def plain_file(network: str, folder: Path) -> Path:
+def plain_path(network: str, folder: Path) -> Path:
     """Where the network with ReLU stands."""
     return folder / f"{network}.onnx"
 
 
 def write_plain(network: str, folder: Path) -> None:
     """The file of the network with ReLU stands there, as convert writes it."""
-    if not plain_file(network, folder).exists():
-        _convert(NETWORKS[network].build(), network, plain_file(network, folder))
+    if not plain_path(network, folder).exists():
+        _convert(NETWORKS[network].build(), network, plain_path(network, folder))
 
 
 def write_files(subject: Subject, folder: Path) -> Files:
@@ -67,39 +67,39 @@ def write_files(subject: Subject, folder: Path) -> Files:
     record = own / "files.json"
     if not record.exists():
         own.mkdir(exist_ok=True)
-        files = _written(subject, own)
+        files = _try_tools(subject, own)
         with replace_file(record) as temporary:
             temporary.write_text(json.dumps(asdict(files)), encoding="utf-8")
     return Files(**json.loads(record.read_text(encoding="utf-8")))
 
 
-def _written(subject: Subject, folder: Path) -> Files:
+def _try_tools(subject: Subject, folder: Path) -> Files:
     try:
-        model = adaptive(subject)
+        model = make_adaptive(subject)
     except (AdaptiveActError, ValueError) as error:
         return Files({}, str(error))
-    by_torch = partial(_torchs, subject.network)
+    by_torch = partial(_export_with_torch, subject.network)
     steps: dict[str, Callable[[], None]] = {
         "ours": lambda: _convert(model, subject.network, folder / "ours.onnx"),
         "torch": lambda: by_torch(model, folder / "torch.onnx"),
     }
     if ONNXSLIM:
-        steps["slim"] = lambda: slimmed(folder / "torch.onnx", folder / "slim.onnx")
-    if (written := textbook(model)) is not None:
+        steps["slim"] = lambda: slim(folder / "torch.onnx", folder / "slim.onnx")
+    if (written := make_textbook(model)) is not None:
         steps["textbook"] = lambda: by_torch(written, folder / "textbook.onnx")
-    failed = {name: reason for name, write in steps.items() if (reason := attempted(write)) is not None}
+    failed = {name: reason for name, write in steps.items() if (reason := try_tool(write)) is not None}
     return Files(failed, failed.get("ours"))
 
 
 def write_tuned(subject: Subject, folder: Path) -> str | None:
     """The tuned file of the subject stands beside the others, or why not. Nothing else may run meanwhile."""
     batches = NETWORKS[subject.network].batches
-    tuning = Tuning(threads=1, batches=batches, seconds=TUNING_SECONDS, cached=False)
+    tuning = TuningOptions(threads=1, batches=batches, seconds=TUNING_SECONDS, cached=False)
     path = folder / subject.key / "tuned.onnx"
-    return attempted(lambda: _convert(adaptive(subject), subject.network, path, tuning))
+    return try_tool(lambda: _convert(make_adaptive(subject), subject.network, path, tuning))
 
 
-def adaptive(subject: Subject) -> nn.Module:
+def make_adaptive(subject: Subject) -> nn.Module:
     """The network with the activation away from its start, as after training.
 
     Raises AdaptiveActError or ValueError where the activation cannot stand in it.
@@ -116,11 +116,11 @@ def adaptive(subject: Subject) -> nn.Module:
     return swapped.model.eval()
 
 
-def _torchs(network: str, model: nn.Module, path: Path) -> None:
-    torchs(model, (NETWORKS[network].example(TRACED),), (INPUT,), path, free=True)
+def _export_with_torch(network: str, model: nn.Module, path: Path) -> None:
+    export_with_torch(model, (NETWORKS[network].example(TRACED),), (INPUT,), path, free=True)
 
 
-def _convert(model: nn.Module, network: str, path: Path, tuning: Tuning | None = None) -> None:
+def _convert(model: nn.Module, network: str, path: Path, tuning: TuningOptions | None = None) -> None:
     described = NETWORKS[network]
     spec = {"name": INPUT, "dtype": "float32", "shape": [None, *described.shape]}
     checkpoint = path.with_suffix(".pt")

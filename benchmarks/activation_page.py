@@ -33,7 +33,7 @@ were left out, since all of them would take hours.{missing}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CostRow:
     """One cell: ratios by the tool whose file it is."""
 
     network: str
@@ -56,50 +56,54 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PublishedRows:
     """What a page shows: cells, why files are missing, and the activations that were measured later."""
 
-    rows: Sequence[Row]
+    rows: Sequence[CostRow]
     left_out: Mapping[str, str]
     machine: str
     again: Mapping[str, str] = field(default_factory=dict)
     """By activation, the machine."""
 
-    def renewed(self, later: "Measured", families: Sequence[str]) -> "Measured":
+    def renewed(self, later: "PublishedRows", families: Sequence[str]) -> "PublishedRows":
         """These, where those families' are the later ones."""
         rows = [row for row in self.rows if row.activation not in families]
         left_out = {key: why for key, why in self.left_out.items() if key.split("-")[1] not in families}
         again = {**self.again, **dict.fromkeys(families, later.machine)}
-        return Measured([*rows, *later.rows], {**left_out, **later.left_out}, self.machine, again)
+        return PublishedRows([*rows, *later.rows], {**left_out, **later.left_out}, self.machine, again)
 
 
-def published() -> Measured:
+def read_published() -> PublishedRows:
     """What the page shows now."""
-    found = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
-    rows = [Row(**row) for row in found["rows"]]
-    return Measured(rows, found["left_out"], found["machine"], found.get("again", {}))
+    published = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
+    rows = [CostRow(**row) for row in published["rows"]]
+    return PublishedRows(rows, published["left_out"], published["machine"], published.get("again", {}))
 
 
-def publish_rows(measured: Measured, named: Sequence[str]) -> None:
+def publish_rows(measured: PublishedRows, named: Sequence[str]) -> None:
     """Writes the tables and the numbers, and prints them."""
     rows = measured.rows
-    verdicts = [asdict(verdict) for verdict in verdicts_of(rows)]
+    verdicts = [asdict(verdict) for verdict in judge_budgets(rows)]
     numbers = {"verdicts": verdicts} | asdict(measured)
-    publish(NAME, TITLE, tables(rows), numbers, notes(measured, named), measured.machine)
+    publish(NAME, TITLE, make_tables(rows), numbers, make_notes(measured, named), measured.machine)
 
 
-def show_rows(rows: Sequence[Row]) -> None:
+def show_rows(rows: Sequence[CostRow]) -> None:
     """Prints the tables."""
-    show(TITLE, tables(rows))
+    show(TITLE, make_tables(rows))
 
 
-def tables(rows: Sequence[Row]) -> list[Table]:
+def make_tables(rows: Sequence[CostRow]) -> list[Table]:
     """The budgets, each network's share in them, and every cell."""
-    groups = _grouped(rows)
-    return [budgets(rows), _summary(groups), *(_cells(group, own) for group, own in groups.items())]
+    groups = _group(rows)
+    return [
+        budget_table(rows),
+        _summary_table(groups),
+        *(_group_table(group, own) for group, own in groups.items()),
+    ]
 
 
-def notes(measured: Measured, named: Sequence[str]) -> str:
+def make_notes(measured: PublishedRows, named: Sequence[str]) -> str:
     """What the tables hold, and what was not measured."""
     missing = "" if ONNXSLIM else " onnxslim is not installed here, so its column is missing."
     for machine in dict.fromkeys(measured.again.values()):
@@ -132,31 +136,31 @@ class Verdict:
         return round(self.measured, 2) <= self.budget
 
 
-def verdicts_of(rows: Sequence[Row]) -> list[Verdict]:
+def judge_budgets(rows: Sequence[CostRow]) -> list[Verdict]:
     """The budgets over all cells; those against tools whose file no cell has are left out."""
-    budgeted: list[tuple[str, float, float, Callable[[Row], float | None]]] = [
+    budgeted: list[tuple[str, float, float, Callable[[CostRow], float | None]]] = [
         ("adaptact / ReLU", MEAN_TO_RELU, WORST_TO_RELU, lambda row: row.to_plain.get("ours")),
         ("tuned / ReLU", MEAN_TO_RELU, WORST_TO_RELU, lambda row: row.to_plain.get("tuned")),
         ("adaptact / torch", MEAN_TO_TORCH, WORST_TO_TORCH, lambda row: row.ours_to.get("torch")),
         ("adaptact / textbook", MEAN_TO_TORCH, WORST_TO_TORCH, lambda row: row.ours_to.get("textbook")),
         ("adaptact / onnxslim", MEAN_TO_TORCH, WORST_TO_TORCH, lambda row: row.ours_to.get("slim")),
     ]
-    found: list[Verdict] = []
-    for what, mean, worst, of in budgeted:
+    verdicts: list[Verdict] = []
+    for pair, mean, worst, of in budgeted:
         measured = [(number, row) for row in rows if (number := of(row)) is not None]
         if measured:
             largest, row = max(measured, key=lambda pair: pair[0])
             total = statistics.geometric_mean(number for number, _ in measured)
             where = f"{row.activation}{' per channel' if row.per_channel else ''}, {row.group}"
-            found.append(Verdict(f"{what}, geometric mean", mean, total, f"{len(measured)} cells"))
-            found.append(Verdict(f"{what}, worst", worst, largest, where))
-    return found
+            verdicts.append(Verdict(f"{pair}, geometric mean", mean, total, f"{len(measured)} cells"))
+            verdicts.append(Verdict(f"{pair}, worst", worst, largest, where))
+    return verdicts
 
 
-def budgets(rows: Sequence[Row]) -> Table:
+def budget_table(rows: Sequence[CostRow]) -> Table:
     """Each budget of the design with what was measured, and whether it is met."""
     table = Table("what", "budget", "measured", "", "where", box=box.MARKDOWN)
-    for verdict in verdicts_of(rows):
+    for verdict in judge_budgets(rows):
         cells = (
             f"≤ {verdict.budget:.2f}",
             f"{verdict.measured:.2f}",
@@ -166,14 +170,14 @@ def budgets(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
+def _group(rows: Sequence[CostRow]) -> dict[str, list[CostRow]]:
+    groups: dict[str, list[CostRow]] = {}
     for row in sorted(rows, key=lambda row: row.threads):
         groups.setdefault(row.group, []).append(row)
     return groups
 
 
-def _summary(groups: Mapping[str, Sequence[Row]]) -> Table:
+def _summary_table(groups: Mapping[str, Sequence[CostRow]]) -> Table:
     table = Table("network", title="By network", box=box.MARKDOWN)
     for column in ("cells", "adaptact / ReLU", "worst", "adaptact / torch", "worst", "adaptact / textbook"):
         table.add_column(column, justify="right")
@@ -182,20 +186,26 @@ def _summary(groups: Mapping[str, Sequence[Row]]) -> Table:
         torchs, textbooks = (
             [row.ours_to[tool] for row in rows if tool in row.ours_to] for tool in ("torch", "textbook")
         )
-        cells = (_mean(relu), _worst(relu), _mean(torchs), _worst(torchs), _mean(textbooks))
+        cells = (
+            _format_mean(relu),
+            _format_worst(relu),
+            _format_mean(torchs),
+            _format_worst(torchs),
+            _format_mean(textbooks),
+        )
         table.add_row(group, str(len(rows)), *cells)
     return table
 
 
-def _mean(ratios: Sequence[float]) -> str:
+def _format_mean(ratios: Sequence[float]) -> str:
     return f"{statistics.geometric_mean(ratios):.2f}" if ratios else ""
 
 
-def _worst(ratios: Sequence[float]) -> str:
+def _format_worst(ratios: Sequence[float]) -> str:
     return f"{max(ratios):.2f}" if ratios else ""
 
 
-def _cells(group: str, rows: Sequence[Row]) -> Table:
+def _group_table(group: str, rows: Sequence[CostRow]) -> Table:
     tools = [name for name in TOOLS if any(name in row.to_plain for row in rows)]
     plain = statistics.median(row.plain_us for row in rows)
     title = f"{group} (ReLU: {plain:.0f} µs)"
@@ -204,17 +214,17 @@ def _cells(group: str, rows: Sequence[Row]) -> Table:
         table.add_column(f"{TOOLS[name]} / ReLU", justify="right")
     table.add_column("adaptact / torch", justify="right")
     for row in sorted(rows, key=lambda row: (row.per_channel, row.activation.lower())):
-        shown = [_number(row.to_plain.get(name), row.failed.get(name)) for name in tools]
+        shown = [_format_number(row.to_plain.get(name), row.failed.get(name)) for name in tools]
         parameters = "per channel" if row.per_channel else "shared"
-        table.add_row(row.activation, parameters, *shown, _number(row.ours_to.get("torch")))
+        table.add_row(row.activation, parameters, *shown, _format_number(row.ours_to.get("torch")))
     columns = [[row.to_plain[tool] for row in rows if tool in row.to_plain] for tool in tools]
     columns.append([row.ours_to["torch"] for row in rows if "torch" in row.ours_to])
-    table.add_row("geometric mean", "", *map(_mean, columns))
-    table.add_row("worst", "", *map(_worst, columns))
+    table.add_row("geometric mean", "", *map(_format_mean, columns))
+    table.add_row("worst", "", *map(_format_worst, columns))
     return table
 
 
-def _number(ratio: float | None, failed: str | None = None) -> str:
+def _format_number(ratio: float | None, failed: str | None = None) -> str:
     if ratio is not None:
         return f"{ratio:.2f}"
     return "" if failed is None else f"failed: {failed[:40]}"

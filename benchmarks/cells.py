@@ -1,4 +1,4 @@
-"""What a benchmark has measured so far: a file a cell, so that an interrupted one goes on where it was."""
+"""The cells that a benchmark has measured, one file each, so that an interrupted benchmark continues."""
 
 import hashlib
 import json
@@ -18,15 +18,15 @@ SOURCES = ("adaptive_act", "convert")
 Cell = dict[str, Any]
 
 
-class Cells:
+class CellStore:
     """The measurements of one state of the code with one choice of settings, as JSON under BUILD."""
 
     def __init__(self, benchmark: str, own: Iterable[str], **settings: object) -> None:
-        self.folder = BUILD / benchmark / digest(own, settings)
+        self.folder = BUILD / benchmark / compute_digest(own, settings)
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def measured(self, key: str, measure: Callable[[], Cell]) -> Cell:
-        """The cell with this key: as it stands there, or measured now and kept."""
+    def get_or_measure(self, key: str, measure: Callable[[], Cell]) -> Cell:
+        """The cell with this key, from its file or measured now and written."""
         path = self.folder / f"{re.sub('[^A-Za-z0-9_.-]+', '-', key)}.json"
         if not path.exists():
             content = json.dumps(measure())
@@ -36,14 +36,14 @@ class Cells:
         return cell
 
 
-def digest(own: Iterable[str], settings: object) -> str:
-    """What a measurement stands for: the sources, the modules `own` of benchmarks, versions and settings.
+def compute_digest(own: Iterable[str], settings: object) -> str:
+    """The digest of a measurement: of the sources, the benchmark modules `own`, versions and settings.
 
-    A cell that was measured with other code is not found again.
+    Cells of other code have another digest.
     """
     files = [path for source in SOURCES for path in sorted((ROOT / source).rglob("*.py"))]
     files += [ROOT / "benchmarks" / f"{name}.py" for name in own]
-    found = hashlib.sha256(repr((settings, [(name, version(name)) for name in PACKAGES])).encode())
+    content = hashlib.sha256(repr((settings, [(name, version(name)) for name in PACKAGES])).encode())
     for path in files:
-        found.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()[:16]
+        content.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return content.hexdigest()[:16]

@@ -24,16 +24,16 @@ from adaptive_act import PELU, PReLU, load, save, swap
 from benchmarks.models.resnet import resnet18
 from benchmarks.processes import EXPORT, run
 from benchmarks.results import publish
-from benchmarks.rivals import torchs
+from benchmarks.rivals import export_with_torch
 
 BUDGET_SECONDS, BUDGET_SIZES = 20.0, 3.0
 SHAPE = (3, 224, 224)
 ACTIVATIONS = {"PReLU": (nn.ReLU, PReLU), "PELU": (nn.ELU, PELU)}
-TORCHS = "import sys; from benchmarks.export_time import torchs_file; torchs_file(*sys.argv[1:])"
+TORCHS = "import sys; from benchmarks.export_time import write_torch_file; write_torch_file(*sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class ExportMeasurement:
     """One run of the command, or the medians of several."""
 
     activation: str
@@ -71,32 +71,37 @@ def write_checkpoint(path: Path, name: str) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def torchs_file(source: str, destination: str) -> None:
+def write_torch_file(source: str, destination: str) -> None:
     """What torch.onnx.export writes of the checkpoint stands at the destination."""
-    torchs(load(Path(source)).model, (torch.zeros(2, *SHAPE),), ("image",), Path(destination), free=True)
+    export_with_torch(
+        load(Path(source)).model, (torch.zeros(2, *SHAPE),), ("image",), Path(destination), free=True
+    )
 
 
-def measure(name: str, rounds: int, folder: Path) -> Export:
+def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
     """The median of several exports of ResNet-18 with the named activation."""
     source, destination = folder / f"{name}.pt", folder / f"{name}.onnx"
     parameters = write_checkpoint(source, name)
-    alone = run(TORCHS, str(source), str(folder / "torch.onnx")).required()
+    alone = run(TORCHS, str(source), str(folder / "torch.onnx")).require_success()
     runs = [
-        run(EXPORT, str(source), str(destination)).required() for _ in track(range(rounds), description=name)
+        run(EXPORT, str(source), str(destination)).require_success()
+        for _ in track(range(rounds), description=name)
     ]
-    stages = [dict(re.findall(r"^(\w+)\s+([\d.]+) s$", one.progress, re.MULTILINE)) for one in runs]
-    return Export(
+    stages = [dict(re.findall(r"^(\w+)\s+([\d.]+) s$", process.progress, re.MULTILINE)) for process in runs]
+    return ExportMeasurement(
         activation=name,
         parameters=parameters,
-        seconds=statistics.median(one.seconds for one in runs),
-        stages={stage: statistics.median(float(taken[stage]) for taken in stages) for stage in stages[0]},
+        seconds=statistics.median(process.seconds for process in runs),
+        stages={
+            stage: statistics.median(float(seconds_of[stage]) for seconds_of in stages) for stage in stages[0]
+        },
         file_bytes=destination.stat().st_size,
-        peak_bytes=max(one.peak_bytes for one in runs),
+        peak_bytes=max(process.peak_bytes for process in runs),
         torchs_bytes=alone.peak_bytes,
     )
 
 
-def table_of(results: list[Export]) -> Table:
+def make_table(results: list[ExportMeasurement]) -> Table:
     """The results, a column an activation."""
     table = Table("ResNet-18, 3×224×224", *(result.activation for result in results), box=box.MARKDOWN)
     table.add_row("parameters", *(f"{result.parameters:,}" for result in results))
@@ -120,7 +125,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="How often each model i
         "budget_sizes": BUDGET_SIZES,
         "exports": [asdict(result) for result in results],
     }
-    publish("export_time", "Exporting ResNet-18, parity included", table_of(results), numbers)
+    publish("export_time", "Exporting ResNet-18, parity included", make_table(results), numbers)
     if not all(result.within for result in results):
         sys.exit(1)
 

@@ -42,28 +42,28 @@ def main(
     requests: Annotated[int, typer.Option(min=8, help="Requests in one measurement.")] = 2000,
 ) -> None:
     """Measure and publish."""
-    found: dict[tuple[str, int], list[float]] = {(door, c): [] for door in DOORS for c in (1, 8)}
+    costs: dict[tuple[str, int], list[float]] = {(door, c): [] for door in DOORS for c in (1, 8)}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "double", "1", "model.onnx")
         path.parent.mkdir(parents=True)
         path.write_bytes(parse_model(MODEL).SerializeToString())
-        server, http_port, grpc_port = _server(Path(folder))
-        alone, alone_port = _alone()
+        server, http_port, grpc_port = _start_server(Path(folder))
+        alone, alone_port = _start_alone()
         try:
-            asked = (_http(http_port), _grpc(grpc_port), _grpc(alone_port))
+            asked = (_make_http_ask(http_port), _make_grpc_ask(grpc_port), _make_grpc_ask(alone_port))
             doors = list(zip(DOORS, (server, server, alone), asked, strict=True))
             for _ in track(range(turns), description="turns"):
                 for connections in (1, 8):
                     for door, process, ask in doors:
-                        found[door, connections].append(_cost(process, ask, connections, requests))
+                        costs[door, connections].append(_measure_cost(process, ask, connections, requests))
         finally:
             for process in (server, alone):
                 process.terminate()
                 process.wait(30)
-    _publish({key: statistics.median(values) for key, values in found.items()}, turns)
+    _publish({key: statistics.median(values) for key, values in costs.items()}, turns)
 
 
-def alone(port: int) -> None:
+def serve_alone(port: int) -> None:
     """A gRPC server whose one handler answers the same bytes to everything."""
     uvloop.run(_serve_alone(port))
 
@@ -83,8 +83,8 @@ async def _serve_alone(port: int) -> None:
     await asyncio.Event().wait()
 
 
-def _server(folder: Path) -> tuple[psutil.Popen, int, int]:
-    grpc_port = _free_port()
+def _start_server(folder: Path) -> tuple[psutil.Popen, int, int]:
+    grpc_port = _find_free_port()
     program = Path(sys.executable).with_name("adaptact-serve")
     command = [str(program), "--models", str(folder), "--port", "0", "--grpc-port", str(grpc_port)]
     process = psutil.Popen([*command, "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
@@ -93,13 +93,13 @@ def _server(folder: Path) -> tuple[psutil.Popen, int, int]:
     return process, int(port[1]), grpc_port
 
 
-def _alone() -> tuple[psutil.Popen, int]:
-    port = _free_port()
-    code = f"from benchmarks.grpc_cost import alone; alone({port})"
+def _start_alone() -> tuple[psutil.Popen, int]:
+    port = _find_free_port()
+    code = f"from benchmarks.grpc_cost import serve_alone; serve_alone({port})"
     return psutil.Popen([sys.executable, "-c", code]), port
 
 
-def _cost(process: psutil.Popen, ask: Ask, connections: int, requests: int) -> float:
+def _measure_cost(process: psutil.Popen, ask: Ask, connections: int, requests: int) -> float:
     """Microseconds of the process's processor time for a request, with so many connections at once."""
     ask(50)
     before = sum(process.cpu_times()[:2])
@@ -112,7 +112,7 @@ def _cost(process: psutil.Popen, ask: Ask, connections: int, requests: int) -> f
     return 1e6 * float(spent) / (requests // connections * connections)
 
 
-def _grpc(port: int) -> Ask:
+def _make_grpc_ask(port: int) -> Ask:
     message = message_class("inference.ModelInferRequest")(model_name="double")
     message.inputs.add(name="x", datatype="FP32", shape=ROW.shape)
     message.raw_input_contents.append(ROW.tobytes())
@@ -128,7 +128,7 @@ def _grpc(port: int) -> Ask:
     return ask
 
 
-def _http(port: int) -> Ask:
+def _make_http_ask(port: int) -> Ask:
     tensor = {
         "name": "x",
         "shape": ROW.shape,
@@ -153,7 +153,7 @@ def _http(port: int) -> Ask:
     return ask
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
         return port
@@ -164,8 +164,8 @@ def _publish(costs: dict[tuple[str, int], float], turns: int) -> None:
     for column in ("server's processor time a request", "1 connection", "8 connections", "/ HTTP"):
         table.add_column(column, justify="left" if not table.columns else "right")
     for door in DOORS:
-        one, eight = costs[door, 1], costs[door, 8]
-        table.add_row(door, f"{one:.0f} µs", f"{eight:.0f} µs", f"{one / costs[DOORS[0], 1]:.1f}")
+        single, eight = costs[door, 1], costs[door, 8]
+        table.add_row(door, f"{single:.0f} µs", f"{eight:.0f} µs", f"{single / costs[DOORS[0], 1]:.1f}")
     numbers = {f"{door}, {connections}": round(cost, 1) for (door, connections), cost in costs.items()}
     publish("grpc_cost", f"One row of a trivial model; median of {turns} turns", table, numbers)
 

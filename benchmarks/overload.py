@@ -23,8 +23,8 @@ from rich.table import Table
 from benchmarks.results import publish
 from benchmarks.servers.load import binary_body, json_body
 from benchmarks.servers.models import write_models
-from benchmarks.servers.plans import PEERS, Served
-from benchmarks.servers.server import running
+from benchmarks.servers.plans import PEERS, ServedModel
+from benchmarks.servers.server import run_server
 
 MODEL = "cnn"
 PATH = f"/v2/models/{MODEL}/infer"
@@ -45,7 +45,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class OverloadMeasurement:
     """What became of the load that the server can take, and of more; `shares` are the load's own."""
 
     capacity: float
@@ -86,19 +86,19 @@ def main(
         "statuses": dict(measured.answers.statuses),
         "memory_mb": measured.memory_mb,
     }
-    publish("overload", f"{factor:g} times the capacity for {seconds} s", _table(measured), numbers)
+    publish("overload", f"{factor:g} times the capacity for {seconds} s", _make_table(measured), numbers)
 
 
-def _measure(factor: float, seconds: int) -> Measured:
+def _measure(factor: float, seconds: int) -> OverloadMeasurement:
     models = (BUILD / "models").resolve()
     write_models(models)
     (models / MODEL / "config.toml").write_text(
         f"queue_seconds = {QUEUE_SECONDS}\nqueue_length = {QUEUE_LENGTH}\n"
     )
     body = binary_body(MODEL)
-    request = _request(body.content, body.headers)
-    plan = PEERS["adaptact"].plan(Served(models, MODEL, 1, Path()))
-    with running(plan, PATH, json_body(MODEL).content) as server:
+    request = _encode_request(body.content, body.headers)
+    plan = PEERS["adaptact"].plan(ServedModel(models, MODEL, 1, Path()))
+    with run_server(plan, PATH, json_body(MODEL).content) as server:
         port = int(server.url.rpartition(":")[2])
         begin = time.process_time()
         capacity = uvloop.run(Load(port, request).wait_for_answers(CLIENTS, CAPACITY_SECONDS))
@@ -108,10 +108,10 @@ def _measure(factor: float, seconds: int) -> Measured:
         memory_mb = server.memory_mb()
     processors = len(os.sched_getaffinity(0))
     shares = (middle - begin) / CAPACITY_SECONDS / processors, (end - middle) / seconds / processors
-    return Measured(capacity, answers, seconds, shares, memory_mb)
+    return OverloadMeasurement(capacity, answers, seconds, shares, memory_mb)
 
 
-def _table(measured: Measured) -> Table:
+def _make_table(measured: OverloadMeasurement) -> Table:
     table = Table("what", box=box.MARKDOWN)
     table.add_column("measured", justify="right")
     table.add_column("budget", justify="right")
@@ -132,7 +132,7 @@ def _table(measured: Measured) -> Table:
     return table
 
 
-def _request(content: bytes, headers: dict[str, str]) -> bytes:
+def _encode_request(content: bytes, headers: dict[str, str]) -> bytes:
     lines = [f"POST {PATH} HTTP/1.1", "Host: localhost", f"Content-Length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content

@@ -23,19 +23,19 @@ from adaptive_act import ACTIVATIONS, swap
 from benchmarks.results import publish
 from convert.artefact.file import serialise
 from convert.errors import PrecisionError
-from convert.latency import latency
+from convert.latency import measure_latency
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
-from convert.precision.budgets import Asked, Precision
+from convert.precision.budgets import BudgetOptions, Precision
 from convert.precision.calibration import Calibration
-from convert.precision.gate import Judge, Judged
-from convert.precision.quantise import Wanted, quantise
+from convert.precision.gate import Gate, LossReport
+from convert.precision.quantise import RoundingTask, quantise
 from convert.rewriting.optimise import optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
-from examples.digits.data import Digits, digits
+from examples.digits.data import Digits, read_digits
 from examples.digits.model import build
 from examples.digits.train import train
 
@@ -46,7 +46,7 @@ METHODS: dict[str, tuple[Precision, bool]] = {
     "int8 dynamic": ("int8", False),
     "int8 static": ("int8", True),
 }
-ANYTHING = Asked(max_error=1.0, min_agreement=0.0, max_accuracy_drop=1.0)
+ANYTHING = BudgetOptions(max_error=1.0, min_agreement=0.0, max_accuracy_drop=1.0)
 """The table shows what the rounding itself costs: nothing is refused, nor kept in float for the gate."""
 IMAGE = parse_input("image:float32[N,1,8,8]")
 NOTES = (
@@ -57,7 +57,7 @@ NOTES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PrecisionRow:
     """One file; errors as shares of the scores' scale, times as ratios to float32's, by batch."""
 
     network: str
@@ -80,26 +80,26 @@ def main(
     """Train, round to every precision, measure and publish."""
     torch.set_num_threads(1)  # so small a network trains faster on one core
     cases = [(network, name) for network in NETWORKS for name in activation or ACTIVATION_NAMES]
-    training, test = digits()
-    rows: list[Row] = []
+    training, test = read_digits()
+    rows: list[PrecisionRow] = []
     with tempfile.TemporaryDirectory() as folder:
         for network, name in track(cases, description="precision"):
-            model = _trained(network, name, training, epochs)
-            rows += _rows(Path(folder), (network, name), model, (training, test), rounds)
+            model = _train(network, name, training, epochs)
+            rows += _measure_rows(Path(folder), (network, name), model, (training, test), rounds)
     numbers = {"epochs": epochs, "rows": [asdict(row) for row in rows]}
-    publish("precision", "Fewer bits: size, time and loss", _table(rows), numbers, NOTES)
+    publish("precision", "Fewer bits: size, time and loss", _make_table(rows), numbers, NOTES)
 
 
-def perceptron() -> nn.Module:
+def make_perceptron() -> nn.Module:
     """Two hidden layers of 512, for images [n, 1, 8, 8]."""
     hidden = (nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU())
     return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(512, 10))
 
 
-NETWORKS = {"CNN": lambda: build(width=64), "MLP": perceptron}
+NETWORKS = {"CNN": lambda: build(width=64), "MLP": make_perceptron}
 
 
-def _trained(network: str, name: str, data: Digits, epochs: int) -> nn.Module:
+def _train(network: str, name: str, data: Digits, epochs: int) -> nn.Module:
     torch.manual_seed(0)
     model = NETWORKS[network]()
     if name != "ReLU":
@@ -107,39 +107,48 @@ def _trained(network: str, name: str, data: Digits, epochs: int) -> nn.Module:
     return train(model, data, epochs, 0, lambda _: None).model
 
 
-def _rows(
+def _measure_rows(
     folder: Path, case: tuple[str, str], model: nn.Module, parts: tuple[Digits, Digits], rounds: int
-) -> list[Row]:
+) -> list[PrecisionRow]:
     training, test = parts
     graph = optimise(export(fold(model), [IMAGE], ["logits"])).model
     original = Original(model, ["logits"])
     sets = (SampleSet("given", (test.images.numpy(),), typical=True, given=True),)
-    judge = Judge(original, sets, test.labels.numpy())
+    judge = Gate(original, sets, test.labels.numpy())
     data = Calibration((SampleSet("calibration", (training.images.numpy(),)),), len(training.labels))
     graphs = {"fp32": graph}
-    judged = {"fp32": judge.judge(Session(serialise(graph), ["image"]))}
+    judged = {"fp32": judge.measure(Session(serialise(graph), ["image"]))}
     verdicts = {"fp32": "parity"}
     for method, (precision, static) in METHODS.items():
-        wanted = Wanted(precision, ANYTHING, data if static else None, test.labels.numpy())
-        rounded = quantise(graph, original, sets, wanted)
-        graphs[method], judged[method] = rounded.model, rounded.judged
-        verdicts[method] = _verdict(graph, original, sets, wanted)
-    sizes, times = _measured(folder, graphs, test, rounds)
-    return [_row((*case, one), sizes[one], times[one], judged[one], verdicts[one]) for one in graphs]
+        task = RoundingTask(precision, ANYTHING, data if static else None, test.labels.numpy())
+        rounded = quantise(graph, original, sets, task)
+        graphs[method], judged[method] = rounded.model, rounded.losses
+        verdicts[method] = _judge(graph, original, sets, task)
+    sizes, times = _measure(folder, graphs, test, rounds)
+    return [
+        _make_row(
+            (*case, name),
+            sizes[name],
+            times[name],
+            judged[name],
+            verdicts[name],
+        )
+        for name in graphs
+    ]
 
 
-def _verdict(graph: ir.Model, original: Original, sets: Sequence[SampleSet], wanted: Wanted) -> str:
+def _judge(graph: ir.Model, original: Original, sets: Sequence[SampleSet], task: RoundingTask) -> str:
     """What the strict gate says, and what it keeps in float."""
-    strict = Wanted(wanted.precision, Asked(), wanted.calibration, wanted.labels)
+    strict = RoundingTask(task.precision, BudgetOptions(), task.calibration, task.labels)
     try:
         kept = quantise(graph, original, sets, strict).kept
     except PrecisionError:
         return "refused"
-    names = ", ".join(f"{one.site.layer} ({one.site.kind})" for one in kept)
+    names = ", ".join(f"{operator.site.layer} ({operator.site.kind})" for operator in kept)
     return f"passed, {names} in float" if kept else "passed"
 
 
-def _measured(
+def _measure(
     folder: Path, graphs: dict[str, ir.Model], test: Digits, rounds: int
 ) -> tuple[dict[str, int], dict[str, dict[int, float]]]:
     files = {method: folder / f"{method}.onnx" for method in graphs}
@@ -147,17 +156,19 @@ def _measured(
         file.write_bytes(serialise(graphs[method]))
     times: dict[str, dict[int, float]] = {method: {} for method in graphs}
     for batch in BATCHES:
-        found = latency(files, {"image": test.images[:batch].numpy()}, rounds, lambda _: None)
+        seconds = measure_latency(files, {"image": test.images[:batch].numpy()}, rounds, lambda _: None)
         for method in graphs:
-            times[method][batch] = found[method] / found["fp32"]
+            times[method][batch] = seconds[method] / seconds["fp32"]
     return {method: file.stat().st_size for method, file in files.items()}, times
 
 
-def _row(case: tuple[str, str, str], size: int, times: dict[int, float], judged: Judged, verdict: str) -> Row:
+def _make_row(
+    case: tuple[str, str, str], size: int, times: dict[int, float], judged: LossReport, verdict: str
+) -> PrecisionRow:
     (loss,) = judged.losses
     if judged.accuracy is None or loss.agreement is None:
         raise ValueError("the digits have labels, and the networks scores")
-    return Row(
+    return PrecisionRow(
         *case,
         bytes=size,
         times=times,
@@ -169,7 +180,7 @@ def _row(case: tuple[str, str, str], size: int, times: dict[int, float], judged:
     )
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _make_table(rows: Sequence[PrecisionRow]) -> Table:
     table = Table(box=box.MARKDOWN)
     for column in ("network", "activation", "precision"):
         table.add_column(column)

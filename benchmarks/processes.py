@@ -1,4 +1,4 @@
-"""Runs Python in a process of its own, and says how long it took and how much memory."""
+"""Runs Python code in its own process, and measures its time and memory."""
 
 import os
 import subprocess
@@ -12,16 +12,16 @@ EXPORT = "import sys; from convert.commands.export import main; sys.argv[0] = 'a
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A process that ended: `said` is what it wrote to stdout, `progress` what to stderr."""
+class FinishedProcess:
+    """A process that ended: `stdout` is what it wrote to stdout, `progress` what to stderr."""
 
     seconds: float
     peak_bytes: int
     status: int
-    said: str
+    stdout: str
     progress: str
 
-    def required(self) -> "Ended":
+    def require_success(self) -> "FinishedProcess":
         """Itself; SystemExit where the process failed."""
         if self.status:
             raise SystemExit(f"a process ended with exit status {self.status}: {self.progress[-2000:]}")
@@ -34,17 +34,17 @@ class Ended:
         return next((line for line in lines if line.startswith("error:")), lines[-1] if lines else "")[:200]
 
 
-def run(code: str, *arguments: str) -> Ended:
+def run(code: str, *arguments: str) -> FinishedProcess:
     """The code has run with these arguments, whether it failed or not."""
     began = time.perf_counter()
     command = [sys.executable, "-c", code, *arguments]
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
-        subprocess.Popen(command, stdout=said, stderr=subprocess.PIPE, text=True) as process,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stdout,
+        subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as process,
     ):
         progress = process.stderr.read() if process.stderr is not None else ""
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        return Ended(seconds, usage.ru_maxrss * 1024, process.returncode, said.read(), progress)
+        stdout.seek(0)
+        return FinishedProcess(seconds, usage.ru_maxrss * 1024, process.returncode, stdout.read(), progress)

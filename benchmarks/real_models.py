@@ -16,12 +16,12 @@ import onnx
 import typer
 from rich.progress import track
 
-from benchmarks.cells import Cell, Cells
-from benchmarks.processes import EXPORT, Ended, run
+from benchmarks.cells import Cell, CellStore
+from benchmarks.processes import EXPORT, FinishedProcess, run
 from benchmarks.real_page import publish_models, show_models
 from benchmarks.real_steps import FILES
-from benchmarks.real_subjects import SUBJECTS
-from convert.manifest.manifest import KEY, Manifest
+from benchmarks.real_subjects import REAL_MODELS
+from convert.manifest.manifest import MANIFEST_KEY, Manifest
 
 OWN = (
     *("real_models", "real_steps", "real_subjects", "rivals", "turns", "processes"),
@@ -39,11 +39,11 @@ def main(
     quick: Annotated[bool, typer.Option(help="Few rounds, and not long for torch.compile.")] = False,
 ) -> None:
     """Measure every model; the numbers of a run of some, or a quick one, are only printed."""
-    chosen = models.split(",") if models else list(SUBJECTS)
-    unknown = set(chosen) - set(SUBJECTS)
+    chosen = models.split(",") if models else list(REAL_MODELS)
+    unknown = set(chosen) - set(REAL_MODELS)
     if unknown:
         raise typer.BadParameter(
-            f"not a model: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}"
+            f"not a model: {', '.join(sorted(unknown))}; there are {', '.join(REAL_MODELS)}"
         )
     cells = measure(chosen, quick)
     if quick or models:
@@ -54,48 +54,50 @@ def main(
 
 def measure(chosen: Sequence[str], quick: bool) -> dict[str, Cell]:
     """What was measured of each model, now or before."""
-    cells = Cells("real_models", OWN, quick=quick)
+    cells = CellStore("real_models", OWN, quick=quick)
     return {
-        name: cells.measured(name, partial(_measured, name, cells.folder, quick))
+        name: cells.get_or_measure(name, partial(_measure_model, name, cells.folder, quick))
         for name in track(chosen, description="models")
     }
 
 
-def _measured(name: str, folder: Path, quick: bool) -> Cell:
+def _measure_model(name: str, folder: Path, quick: bool) -> Cell:
     own = folder / f"{name}.files"
     own.mkdir(exist_ok=True)
-    run(STEP, "checkpoint", name, str(own)).required()
-    ended = {"torch": run(STEP, "torch", name, str(own))}
+    run(STEP, "checkpoint", name, str(own)).require_success()
+    processes = {"torch": run(STEP, "torch", name, str(own))}
     for file, source in SOURCES.items():
-        ended[file] = run(EXPORT, str(own / source), str(own / FILES[file]))
+        processes[file] = run(EXPORT, str(own / source), str(own / FILES[file]))
     rounds = FEWER_ROUNDS if quick else ROUNDS
     seconds = FEWER_COMPILE_SECONDS if quick else COMPILE_SECONDS
-    timed = run(STEP, "latencies", name, str(own), str(rounds), str(seconds)).required()
-    cell: Cell = json.loads(timed.said.splitlines()[-1])
-    cell["exports"] = {file: _export(one, own / FILES[file]) for file, one in ended.items()}
+    timed = run(STEP, "latencies", name, str(own), str(rounds), str(seconds)).require_success()
+    cell: Cell = json.loads(timed.stdout.splitlines()[-1])
+    cell["exports"] = {file: _export_cell(process, own / FILES[file]) for file, process in processes.items()}
     for file in (*FILES.values(), "model.pt"):
         (own / file).unlink(missing_ok=True)
     return cell
 
 
-def _export(ended: Ended, path: Path) -> Cell:
+def _export_cell(process: FinishedProcess, path: Path) -> Cell:
     """What one way to a file took, or why it failed."""
-    if ended.status:
-        return {"failed": ended.last_line}
+    if process.status:
+        return {"failed": process.last_line}
     content = onnx.load(path)
     size, carried = path.stat().st_size, {entry.key: entry.value for entry in content.metadata_props}
-    numbers: Cell = {"seconds": ended.seconds, "peak_bytes": ended.peak_bytes, "file_bytes": size}
-    if KEY in carried:
-        numbers |= _parity(Manifest.from_json(carried[KEY]))
+    numbers: Cell = {"seconds": process.seconds, "peak_bytes": process.peak_bytes, "file_bytes": size}
+    if MANIFEST_KEY in carried:
+        numbers |= _parity_cell(Manifest.from_json(carried[MANIFEST_KEY]))
     return numbers
 
 
-def _parity(manifest: Manifest) -> Cell:
+def _parity_cell(manifest: Manifest) -> Cell:
     """How exact the file is, at the output that is worst."""
     outputs = manifest.parity.outputs
     return {
-        "error_to_float32": max((one.ratio for one in outputs if one.ratio is not None), default=None),
-        "error_of_scale": max(one.file_error / one.scale for one in outputs if one.scale),
+        "error_to_float32": max(
+            (output.ratio for output in outputs if output.ratio is not None), default=None
+        ),
+        "error_of_scale": max(output.file_error / output.scale for output in outputs if output.scale),
         "reference": manifest.reference,
         "fired": sum(fired.times for fired in manifest.fired),
     }

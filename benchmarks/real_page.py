@@ -29,30 +29,30 @@ against float64; and the largest of all samples as a share of the output's scale
 
 def publish_models(cells: Mapping[str, Cell]) -> None:
     """Writes the tables and the numbers, and prints them."""
-    publish("real_models", TITLE, tables(cells), {"models": dict(cells)}, NOTES)
+    publish("real_models", TITLE, make_tables(cells), {"models": dict(cells)}, NOTES)
 
 
 def show_models(cells: Mapping[str, Cell]) -> None:
     """Prints the tables."""
-    show(TITLE, tables(cells), NOTES)
+    show(TITLE, make_tables(cells), NOTES)
 
 
-def tables(cells: Mapping[str, Cell]) -> list[Table]:
+def make_tables(cells: Mapping[str, Cell]) -> list[Table]:
     """The times of a prediction, and what the exports took and gave."""
-    return [_latencies(cells), _exports(cells)]
+    return [_latency_table(cells), _export_table(cells)]
 
 
-def _latencies(cells: Mapping[str, Cell]) -> Table:
+def _latency_table(cells: Mapping[str, Cell]) -> Table:
     table = Table("model", title="Time of one prediction", box=box.MARKDOWN)
     for column in ("torch.onnx.export, ms", ".pt", ".onnx", EAGER, COMPILED):
         table.add_column(column, justify="right")
     for name, cell in cells.items():
-        shown = [_ratio(cell, key) for key in ("ours", "again", EAGER, COMPILED)]
-        table.add_row(name, _fixed(cell["milliseconds"].get("torch"), 3), *shown)
+        shown = [_format_ratio(cell, key) for key in ("ours", "again", EAGER, COMPILED)]
+        table.add_row(name, _format_fixed(cell["milliseconds"].get("torch"), 3), *shown)
     return table
 
 
-def _exports(cells: Mapping[str, Cell]) -> Table:
+def _export_table(cells: Mapping[str, Cell]) -> Table:
     table = Table("model", title="Export", box=box.MARKDOWN)
     for column in (
         *("torch, s", ".pt, s", ".onnx, s", "torch's file, MB", ".pt, MB", "memory, MB", "of the size"),
@@ -64,32 +64,35 @@ def _exports(cells: Mapping[str, Cell]) -> Table:
         torchs, ours, again = exports["torch"], exports["ours"], exports["again"]
         table.add_row(
             name,
-            *(_fixed(one.get("seconds"), 1, one) for one in (torchs, ours, again)),
-            *(_fixed(_mega(one.get("file_bytes")), 1) for one in (torchs, ours)),
-            *_memory(torchs, ours),
-            *(_fixed(one.get("error_to_float32"), 2) for one in (ours, again)),
-            *(f"{one['error_of_scale']:.1e}" if "error_of_scale" in one else "" for one in (ours, again)),
+            *(_format_fixed(export.get("seconds"), 1, export) for export in (torchs, ours, again)),
+            *(_format_fixed(_to_megabytes(export.get("file_bytes")), 1) for export in (torchs, ours)),
+            *_memory_cells(torchs, ours),
+            *(_format_fixed(export.get("error_to_float32"), 2) for export in (ours, again)),
+            *(
+                f"{export['error_of_scale']:.1e}" if "error_of_scale" in export else ""
+                for export in (ours, again)
+            ),
         )
     return table
 
 
-def _memory(torchs: Cell, ours: Cell) -> tuple[str, str]:
+def _memory_cells(torchs: Cell, ours: Cell) -> tuple[str, str]:
     if "peak_bytes" not in torchs or "peak_bytes" not in ours:
         return "", ""
     beyond = ours["peak_bytes"] - torchs["peak_bytes"]
     return f"{beyond / 1e6:.0f}", f"{beyond / torchs['file_bytes']:.1f}"
 
 
-def _ratio(cell: Cell, key: str) -> str:
+def _format_ratio(cell: Cell, key: str) -> str:
     failed: Any = cell["failed"].get(key) or cell["exports"].get(key, {}).get("failed")
-    return f"failed: {failed[:80]}" if failed else _fixed(cell["to_torch"].get(key), 2)
+    return f"failed: {failed[:80]}" if failed else _format_fixed(cell["to_torch"].get(key), 2)
 
 
-def _mega(size: int | None) -> float | None:
+def _to_megabytes(size: int | None) -> float | None:
     return None if size is None else size / 1e6
 
 
-def _fixed(number: float | None, digits: int, export: Cell | None = None) -> str:
+def _format_fixed(number: float | None, digits: int, export: Cell | None = None) -> str:
     if number is not None:
         return f"{number:.{digits}f}"
     return f"failed: {export['failed'][:80]}" if export and "failed" in export else ""

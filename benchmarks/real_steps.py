@@ -18,18 +18,18 @@ from typing import Any
 import torch
 
 from adaptive_act import load, save
-from benchmarks.real_subjects import SUBJECTS
-from benchmarks.rivals import attempted, torchs
-from benchmarks.turns import Run, ratio, session, take_turns
+from benchmarks.real_subjects import REAL_MODELS
+from benchmarks.rivals import export_with_torch, try_tool
+from benchmarks.turns import Run, make_session_run, median_ratio, take_turns
 
 FILES = {"torch": "torch.onnx", "ours": "ours.onnx", "again": "again.onnx"}
 COMPILED, EAGER = "torch.compile", "torch eager"
 TURN_SECONDS = 0.05
 
 
-def checkpoint(name: str, folder: Path) -> None:
+def write_checkpoint(name: str, folder: Path) -> None:
     """The model's checkpoint stands in the folder."""
-    subject = SUBJECTS[name]
+    subject = REAL_MODELS[name]
     kwargs = dict(subject.kwargs)
     save(
         subject.model(),
@@ -40,31 +40,33 @@ def checkpoint(name: str, folder: Path) -> None:
     )
 
 
-def torchs_file(name: str, folder: Path) -> None:
+def write_torch_file(name: str, folder: Path) -> None:
     """What torch.onnx.export writes of the checkpoint stands in the folder: torch's own time and memory."""
-    subject = SUBJECTS[name]
+    subject = REAL_MODELS[name]
     model = load(folder / "model.pt").model
-    torchs(model, subject.traced, tuple(subject.inputs), folder / FILES["torch"], free=subject.free)
+    export_with_torch(
+        model, subject.traced, tuple(subject.inputs), folder / FILES["torch"], free=subject.free
+    )
 
 
-def latencies(name: str, folder: Path, rounds: int, compile_seconds: int) -> dict[str, Any]:
+def measure_latencies(name: str, folder: Path, rounds: int, compile_seconds: int) -> dict[str, Any]:
     """The milliseconds of one prediction by each, their ratios to torch's file, and what failed, with why.
 
     torch.compile has `compile_seconds` for its first run; of none it is not tried.
     """
     torch.set_num_threads(1)
-    subject = SUBJECTS[name]
+    subject = REAL_MODELS[name]
     example = subject.example(1)
     feed = {key: value.numpy() for key, value in zip(subject.inputs, example, strict=True)}
     present = {key: folder / file for key, file in FILES.items() if (folder / file).exists()}
-    runs: dict[str, Run] = {key: session(path, feed, threads=1) for key, path in present.items()}
+    runs: dict[str, Run] = {key: make_session_run(path, feed, threads=1) for key, path in present.items()}
     model = load(folder / "model.pt").model.eval().requires_grad_(False)
     runs[EAGER] = lambda: model(*example)
     compiled: Any = torch.compile(model) if compile_seconds else None
     with torch.inference_mode():
-        with _at_most(compile_seconds):
+        with _limit_seconds(compile_seconds):
             began = time.perf_counter()
-            reason = attempted(lambda: compiled(*example)) if compiled is not None else "not tried"
+            reason = try_tool(lambda: compiled(*example)) if compiled is not None else "not tried"
         if reason is not None and time.perf_counter() - began >= compile_seconds > 0:
             reason = f"not done after {compile_seconds} s"  # whatever torch made of the TimeoutError
         if reason is None:
@@ -72,13 +74,13 @@ def latencies(name: str, folder: Path, rounds: int, compile_seconds: int) -> dic
         times = take_turns(runs, rounds, TURN_SECONDS)
     return {
         "milliseconds": {key: statistics.median(turns) * 1e3 for key, turns in times.items()},
-        "to_torch": {key: ratio(times, key, "torch") for key in times} if "torch" in times else {},
+        "to_torch": {key: median_ratio(times, key, "torch") for key in times} if "torch" in times else {},
         "failed": {} if reason is None else {COMPILED: reason},
     }
 
 
 @contextlib.contextmanager
-def _at_most(seconds: int) -> Iterator[None]:
+def _limit_seconds(seconds: int) -> Iterator[None]:
     """Within, the main thread is stopped by a TimeoutError after so many seconds."""
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -96,8 +98,8 @@ def _at_most(seconds: int) -> Iterator[None]:
 def main(step: str, name: str, folder: str, *numbers: str) -> None:
     """Does one step, and prints what it measured."""
     if step == "checkpoint":
-        checkpoint(name, Path(folder))
+        write_checkpoint(name, Path(folder))
     elif step == "torch":
-        torchs_file(name, Path(folder))
+        write_torch_file(name, Path(folder))
     else:
-        sys.stdout.write(json.dumps(latencies(name, Path(folder), *map(int, numbers))))
+        sys.stdout.write(json.dumps(measure_latencies(name, Path(folder), *map(int, numbers))))

@@ -29,7 +29,7 @@ ADAPTIVE: dict[type[nn.Module], Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class RealModel:
     """A model by its factory; what one sample of each input is; and whether its activations are swapped."""
 
     build: Callable[..., nn.Module]
@@ -77,11 +77,11 @@ class Subject:
             for parameter in model.parameters():
                 if parameter.ndim == 1:
                     parameter.add_(torch.randn_like(parameter), alpha=0.05)
-            _settle(model, self.example(4))
+            _settle_statistics(model, self.example(4))
         return model.eval().requires_grad_(False)
 
 
-def _settle(model: nn.Module, example: tuple[Tensor, ...]) -> None:
+def _settle_statistics(model: nn.Module, example: tuple[Tensor, ...]) -> None:
     """Each batch norm holds the statistics of these samples, as if it had been trained on such."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     usual = [norm.momentum for norm in norms]
@@ -93,25 +93,25 @@ def _settle(model: nn.Module, example: tuple[Tensor, ...]) -> None:
         norm.momentum = momentum
 
 
-def _timm(name: str, **options: Any) -> Subject:
-    return Subject(models.timm_model, IMAGE, {"name": name, **options})
+def _make_timm(name: str, **options: Any) -> RealModel:
+    return RealModel(models.timm_model, IMAGE, {"name": name, **options})
 
 
-SUBJECTS: dict[str, Subject] = {
-    "resnet18": _timm("resnet18"),
-    "mobilenetv3_small_100": _timm("mobilenetv3_small_100"),
-    "efficientnet_b0": _timm("efficientnet_b0"),
-    "vit_tiny_patch16_224": _timm("vit_tiny_patch16_224"),
-    "convnext_atto": _timm("convnext_atto"),
-    "densenet121": _timm("densenet121"),
-    "bert": Subject(models.Bert, {"ids": ("int64", (9,))}, free=False),
-    "lstm": Subject(models.LSTMHead, {"x": ("float32", (5, 6))}, free=False),
-    "unet": Subject(models.UNet, {"x": ("float32", (3, 128, 128))}, {"width": 32}),
-    "tabular": Subject(models.TabularMLP, {"numbers": ("float32", (7,)), "kind": ("int64", ())}),
-    "encoder": Subject(models.Encoder, {"x": ("float32", (5, 16))}, free=False),
-    "IResNet-50": Subject(iresnet50, {"face": ("float32", (3, FACE, FACE))}, adaptive=False),
-    "FSRCNN": Subject(fsrcnn, {"image": ("float32", (1, 180, 320))}, adaptive=False),
-    "Darknet-53": Subject(darknet53, {"image": ("float32", (3, 256, 256))}, adaptive=False),
-    "BigVGAN": Subject(bigvgan, {"mel": ("float32", (BANDS, 32))}, adaptive=False, free=False),
+REAL_MODELS: dict[str, RealModel] = {
+    "resnet18": _make_timm("resnet18"),
+    "mobilenetv3_small_100": _make_timm("mobilenetv3_small_100"),
+    "efficientnet_b0": _make_timm("efficientnet_b0"),
+    "vit_tiny_patch16_224": _make_timm("vit_tiny_patch16_224"),
+    "convnext_atto": _make_timm("convnext_atto"),
+    "densenet121": _make_timm("densenet121"),
+    "bert": RealModel(models.Bert, {"ids": ("int64", (9,))}, free=False),
+    "lstm": RealModel(models.LSTMHead, {"x": ("float32", (5, 6))}, free=False),
+    "unet": RealModel(models.UNet, {"x": ("float32", (3, 128, 128))}, {"width": 32}),
+    "tabular": RealModel(models.TabularMLP, {"numbers": ("float32", (7,)), "kind": ("int64", ())}),
+    "encoder": RealModel(models.Encoder, {"x": ("float32", (5, 16))}, free=False),
+    "IResNet-50": RealModel(iresnet50, {"face": ("float32", (3, FACE, FACE))}, adaptive=False),
+    "FSRCNN": RealModel(fsrcnn, {"image": ("float32", (1, 180, 320))}, adaptive=False),
+    "Darknet-53": RealModel(darknet53, {"image": ("float32", (3, 256, 256))}, adaptive=False),
+    "BigVGAN": RealModel(bigvgan, {"mel": ("float32", (BANDS, 32))}, adaptive=False, free=False),
 }
 """Those that the tests of `swap` run, with activations that learn, and four as people serve them today."""

@@ -27,12 +27,12 @@ def publish(
     A table's title is its heading there; `notes` say above the tables what they hold; `measured_on` is the
     machine, if it is not this one.
     """
-    measured_on = measured_on or machine()
+    measured_on = measured_on or describe_machine()
     tables = [tables] if isinstance(tables, Table) else tables
     show(title, tables, notes)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / f"{name}.md").open("w", encoding="utf-8") as file:
-        shown = "\n\n".join([*([notes] if notes else []), *map(_markdown, tables)])
+        shown = "\n\n".join([*([notes] if notes else []), *map(_to_markdown, tables)])
         file.write(f"# {title}\n\n{shown}\n\n{measured_on}\n")
     text = json.dumps({"machine": measured_on, **numbers}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -43,7 +43,7 @@ def show(title: str, tables: Sequence[Table], notes: str = "") -> None:
     Console().print(title, *tables, notes, sep="\n")
 
 
-def _markdown(table: Table) -> str:
+def _to_markdown(table: Table) -> str:
     text = io.StringIO()
     heading, table.title = table.title, None
     Console(file=text, width=200).print(table)
@@ -52,13 +52,13 @@ def _markdown(table: Table) -> str:
     return f"## {heading}\n\n{rows}" if heading else rows
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """What it was measured on, in a sentence."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy"))
-    return f"Measured on {_processor()}, Python {platform.python_version()}, {packages}."
+    return f"Measured on {_find_processor()}, Python {platform.python_version()}, {packages}."
 
 
-def _processor() -> str:
+def _find_processor() -> str:
     """The processor's name and how many of its threads there are here."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""The files that other ways from a torch model to ONNX give, which ours are compared with."""
+"""ONNX files that other tools write of a torch model, with which ours are compared."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from adaptive_act import Activation, named_activations
 from benchmarks.textbook import TEXTBOOK, Textbook
 from convert.sources.opset import DEFAULT_OPSET
-from convert.sources.torch_output import quiet_torch
+from convert.sources.torch_output import silence_torch
 
 ONNXSLIM = find_spec("onnxslim") is not None
-"""Whether onnxslim is installed, which nothing here needs."""
+"""Whether onnxslim is installed, which is optional."""
 
 
-def torchs(
+def export_with_torch(
     model: nn.Module, example: Sequence[Tensor], names: Sequence[str], path: Path, *, free: bool
 ) -> None:
     """torch.onnx.export's own file; where `free`, the first size of every input is left open."""
     shapes: Any = tuple({0: "batch"} for _ in example) if free else None
-    with quiet_torch():
+    with silence_torch():
         program = torch.onnx.export(
             model.eval(),
             tuple(example),
@@ -36,14 +36,14 @@ def torchs(
     program.save(path, external_data=False)
 
 
-def slimmed(source: Path, path: Path) -> None:
-    """What onnxslim makes of the file."""
+def slim(source: Path, path: Path) -> None:
+    """Writes onnxslim's version of the file."""
     import onnxslim  # noqa: PLC0415  # optional
 
     onnxslim.slim(str(source), str(path))
 
 
-def textbook(model: nn.Module) -> nn.Module | None:
+def make_textbook(model: nn.Module) -> nn.Module | None:
     """The model with its activations as people write them from the papers, at the same learned values.
 
     None where one of them has no such form.
@@ -55,11 +55,13 @@ def textbook(model: nn.Module) -> nn.Module | None:
         if formula is None or activation.options() != kind().options():  # as over another base
             return None
         parent, _, child = name.rpartition(".")
-        setattr(written.get_submodule(parent), child, _with_axes(Textbook(activation, formula), activation))
+        setattr(
+            written.get_submodule(parent), child, _align_channels(Textbook(activation, formula), activation)
+        )
     return written
 
 
-def _with_axes(written: Textbook, activation: Activation) -> Textbook:
+def _align_channels(written: Textbook, activation: Activation) -> Textbook:
     """The values a channel where they meet it: [C, 1, 1] for images, [C] where the channels come last."""
     if activation.channels is not None and activation.channel_axis == 1:
         for value in written.values.values():
@@ -67,7 +69,7 @@ def _with_axes(written: Textbook, activation: Activation) -> Textbook:
     return written
 
 
-def attempted(write: Callable[[], None]) -> str | None:
+def try_tool(write: Callable[[], None]) -> str | None:
     """None once it is done, or what went wrong in one line: a tool that fails is a result too."""
     try:
         write()

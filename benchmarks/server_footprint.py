@@ -35,7 +35,7 @@ def main(
     """Measure and publish."""
     if not MODELS.is_dir():
         raise SystemExit(f"no models in `{MODELS}`: run `make demo` first")
-    measured = [_start() for _ in track(range(starts), description="start the server")]
+    measured = [_measure_start() for _ in track(range(starts), description="start the server")]
     ready, memory = (statistics.median(values) for values in zip(*measured, strict=True))
     table = Table(box=box.MARKDOWN)
     for column in ("what", "measured", "budget"):
@@ -46,14 +46,14 @@ def main(
     table.add_row("memory (PSS) after predictions", f"{memory:.0f} MB", f"{BUDGETS['memory']} MB")
     numbers = {"ready_seconds": ready, "memory_mb": memory}
     if environment:
-        numbers["environment_mb"] = size = _environment()
+        numbers["environment_mb"] = size = _measure_environment()
         table.add_row(
             "environment of the `serve` extra on disk", f"{size:.0f} MB", f"{BUDGETS['environment']} MB"
         )
     publish("server_footprint", "The server with the two models of the demo", table, numbers)
 
 
-def _start() -> tuple[float, float]:
+def _measure_start() -> tuple[float, float]:
     """Seconds from starting the process to ready, and megabytes (10⁶) after a prediction of each model."""
     program = Path(sys.executable).with_name("adaptact-serve")
     command = [str(program), "--models", str(MODELS), "--port", "0", "--log-level", "warning"]
@@ -61,13 +61,13 @@ def _start() -> tuple[float, float]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        found = re.search(r"http://\S+", process.stdout.readline())
-        assert found is not None, "the server did not start"
-        _get(f"{found[0]}/v2/health/ready")
+        address = re.search(r"http://\S+", process.stdout.readline())
+        assert address is not None, "the server did not start"
+        _get(f"{address[0]}/v2/health/ready")
         seconds = time.perf_counter() - begin
         for model in MODELS.iterdir():
             image = [[[0.5] * 8] * 8]
-            _get(f"{found[0]}/v1/models/{model.name}:predict", f'{{"instances": [{image}]}}'.encode())
+            _get(f"{address[0]}/v1/models/{model.name}:predict", f'{{"instances": [{image}]}}'.encode())
         memory = psutil.Process(process.pid).memory_full_info().pss / 1e6
     finally:
         process.terminate()
@@ -88,7 +88,7 @@ def _get(url: str, body: bytes | None = None) -> None:
     raise SystemExit(f"`{url}` did not answer")
 
 
-def _environment() -> float:
+def _measure_environment() -> float:
     """Megabytes (10⁶) of a new environment with the serve extra, without pip."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)

@@ -18,17 +18,24 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from benchmarks.servers.load import Measured, binary_body, grpc_load, http_load, in_process, json_body
+from benchmarks.servers.load import (
+    LoadMeasurement,
+    binary_body,
+    json_body,
+    run_in_process,
+    send_grpc_load,
+    send_http_load,
+)
 from benchmarks.servers.models import SHAPES, write_models
-from benchmarks.servers.plans import PEERS, Form, Served
-from benchmarks.servers.server import running
+from benchmarks.servers.plans import Form, PEERS, ServedModel
+from benchmarks.servers.server import run_server
 from benchmarks.servers.tables import LIMIT, show
 
 BUILD = Path("build/serving")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ServingTurn:
     """One start of one server for one model."""
 
     round: int
@@ -50,9 +57,9 @@ def main(  # noqa: PLR0913, PLR0917  # the options of a command
     if shutil.which("wrk") is None:
         raise SystemExit("`wrk` is missing: install the package of that name")
     write_models(BUILD / "models")
-    counts = [int(each) for each in clients.split(",")]
-    names, missing = _present(only or [LIMIT, *PEERS], peers)
-    turns = list(_turns(names, rounds, [int(each) for each in workers.split(",")]))
+    counts = [int(number) for number in clients.split(",")]
+    names, missing = _find_present(only or [LIMIT, *PEERS], peers)
+    turns = list(_turns(names, rounds, [int(number) for number in workers.split(",")]))
     records = []
     with Progress() as progress:
         task = progress.add_task("servers", total=len(turns))
@@ -65,52 +72,53 @@ def main(  # noqa: PLR0913, PLR0917  # the options of a command
     show(numbers, publish)
 
 
-def _present(names: Iterable[str], peers: Path) -> tuple[list[str], list[str]]:
+def _find_present(names: Iterable[str], peers: Path) -> tuple[list[str], list[str]]:
     """The servers that can be started here, and those whose environment is missing."""
-    found: list[str] = []
+    present: list[str] = []
     missing: list[str] = []
     for name in names:
         environment = PEERS[name].environment if name in PEERS else ""
-        (missing if environment and not (peers / environment).is_dir() else found).append(name)
-    return found, missing
+        (missing if environment and not (peers / environment).is_dir() else present).append(name)
+    return present, missing
 
 
-def _turns(names: list[str], rounds: int, workers: list[int]) -> Iterator[Turn]:
+def _turns(names: list[str], rounds: int, workers: list[int]) -> Iterator[ServingTurn]:
     """Every server once in each round, in the other direction every other time."""
     for number in range(rounds):
         for count in workers:
             for model in SHAPES:
                 for name in names if number % 2 == 0 else reversed(names):
-                    yield Turn(number, name, model, count)
+                    yield ServingTurn(number, name, model, count)
 
 
-def _measure(turn: Turn, counts: list[int], seconds: int, peers: Path) -> list[dict[str, Any]]:
+def _measure(turn: ServingTurn, counts: list[int], seconds: int, peers: Path) -> list[dict[str, Any]]:
     models = (BUILD / "models").resolve()
     described = asdict(turn)
     if turn.server == LIMIT:
-        found = in_process(models / turn.model / "1/model.onnx", turn.model, turn.workers, seconds)
-        return [described | {"form": "none", "clients": turn.workers} | asdict(found)]
+        measurement = run_in_process(models / turn.model / "1/model.onnx", turn.model, turn.workers, seconds)
+        return [described | {"form": "none", "clients": turn.workers} | asdict(measurement)]
     peer = PEERS[turn.server]
     path = f"/v2/models/{turn.model}/infer"
     records = []
-    plan = peer.plan(Served(models, turn.model, turn.workers, peers.resolve()))
-    with running(plan, path, json_body(turn.model).content) as server:
+    plan = peer.plan(ServedModel(models, turn.model, turn.workers, peers.resolve()))
+    with run_server(plan, path, json_body(turn.model).content) as server:
         for form in peer.forms:
-            _load(form, server.url + path, server.grpc_address, turn.model, (8, 1))  # warm
+            _send_load(form, server.url + path, server.grpc_address, turn.model, (8, 1))  # warm
             for count in counts:
-                found = _load(form, server.url + path, server.grpc_address, turn.model, (count, seconds))
-                records.append(described | {"form": form, "clients": count} | asdict(found))
+                url = server.url + path
+                measurement = _send_load(form, url, server.grpc_address, turn.model, (count, seconds))
+                records.append(described | {"form": form, "clients": count} | asdict(measurement))
         after = {"memory_mb": server.memory_mb(), "cold_start_seconds": server.cold_start_seconds}
     return [record | after for record in records]
 
 
-def _load(form: Form, url: str, grpc: str | None, model: str, load: tuple[int, int]) -> Measured:
+def _send_load(form: Form, url: str, grpc: str | None, model: str, load: tuple[int, int]) -> LoadMeasurement:
     clients, seconds = load
     if form == "grpc":
         assert grpc is not None
-        return grpc_load(grpc, model, clients, seconds)
+        return send_grpc_load(grpc, model, clients, seconds)
     body = json_body(model) if form == "json" else binary_body(model)
-    return http_load(url, body, clients, seconds)
+    return send_http_load(url, body, clients, seconds)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmarks.results import publish
 from benchmarks.servers.load import json_body
 from benchmarks.servers.models import write_models
-from benchmarks.servers.plans import PEERS, Served
-from benchmarks.servers.server import Running, running
-from benchmarks.visitors import INFER, MODEL, SPARE, VISITORS, Place, Tally, ask_without_end
+from benchmarks.servers.plans import PEERS, ServedModel
+from benchmarks.servers.server import RunningServer, run_server
+from benchmarks.soak_clients import CLIENTS, INFER, MODEL, SPARE, ServerAddress, Tally, ask_until_ended
 
 BUILD = Path("build/soak")
 RELOAD_SECONDS = 20.0
@@ -58,29 +58,29 @@ def main(
     models = (BUILD / "models").resolve()
     write_models(models)
     shutil.copytree(models / MODEL, models / SPARE, dirs_exist_ok=True)
-    plan = PEERS["adaptact"].plan(Served(models, MODEL, workers, Path()))
+    plan = PEERS["adaptact"].plan(ServedModel(models, MODEL, workers, Path()))
     plan = replace(plan, command=[*plan.command, "--stall-seconds", str(STALL_SECONDS)])
-    with running(plan, INFER, json_body(MODEL).content) as server:
-        place = Place(plan.port, str(server.grpc_address))
+    with run_server(plan, INFER, json_body(MODEL).content) as server:
+        place = ServerAddress(plan.port, str(server.grpc_address))
         tally, samples = _soak(server, place, minutes * 60)
-    memory = summary(samples)
+    memory = summarise_memory(samples)
     _publish(tally, memory, minutes, workers)
     if tally.failures or not memory.is_steady:
         raise typer.Exit(1)
 
 
-def summary(samples: list[float]) -> Memory:
+def summarise_memory(samples: list[float]) -> Memory:
     """The memory at the start, in the middle and at the end."""
     tenth = max(1, len(samples) // 10)
     middle = (len(samples) - tenth) // 2
     return Memory(median(samples[:tenth]), median(samples[middle : middle + tenth]), median(samples[-tenth:]))
 
 
-def _soak(server: Running, place: Place, seconds: float) -> tuple[Tally, list[float]]:
+def _soak(server: RunningServer, place: ServerAddress, seconds: float) -> tuple[Tally, list[float]]:
     """What was answered, and the server's memory each second."""
     tally, ended = Tally(), threading.Event()
     threads = [
-        threading.Thread(target=_visit, args=(kind, place, tally, ended), daemon=True) for kind in VISITORS
+        threading.Thread(target=_visit, args=(kind, place, tally, ended), daemon=True) for kind in CLIENTS
     ]
     for thread in threads:
         thread.start()
@@ -95,9 +95,9 @@ def _soak(server: Running, place: Place, seconds: float) -> tuple[Tally, list[fl
     return tally, samples
 
 
-def _visit(kind: str, place: Place, tally: Tally, ended: threading.Event) -> None:
+def _visit(kind: str, place: ServerAddress, tally: Tally, ended: threading.Event) -> None:
     pause = PAUSE_SECONDS.get(kind)
-    ask_without_end(kind, place, tally, ended if pause is None else _Pausing(ended, pause))
+    ask_until_ended(kind, place, tally, ended if pause is None else _Pausing(ended, pause))
 
 
 class _Pausing(threading.Event):
@@ -116,7 +116,7 @@ def _publish(tally: Tally, memory: Memory, minutes: float, workers: int) -> None
     asked = Table(box=box.MARKDOWN)
     for column in ("requests", "asked", "not answered as they should"):
         asked.add_column(column, justify="left" if column == "requests" else "right")
-    for kind in VISITORS:
+    for kind in CLIENTS:
         asked.add_row(kind, f"{tally.requests[kind]}", f"{tally.failures[kind]}")
     asked.add_row("all", f"{tally.requests.total()}", f"{tally.failures.total()}")
     used = Table(box=box.MARKDOWN, title="Memory of the server (PSS), MB")
@@ -126,7 +126,7 @@ def _publish(tally: Tally, memory: Memory, minutes: float, workers: int) -> None
     used.add_row(f"{memory.start:.1f}", f"{memory.middle:.1f}", f"{memory.end:.1f}", verdict)
     notes = (
         f"Start, middle and end are medians of a tenth of the time each; steady is an end of {TOLERATED}."
-        + "".join(f"\n\n    {line}" for line in tally.said)
+        + "".join(f"\n\n    {line}" for line in tally.messages)
     )
     numbers = {
         "minutes": minutes,

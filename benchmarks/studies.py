@@ -82,25 +82,25 @@ def main(
             str(output),
         ]
         study(command, standalone_mode=False)
-        _keep(output, REPORTS / one.name)
-    publish("studies", "Accuracy over ReLU on test samples", summary(), {})
+        _keep_results(output, REPORTS / one.name)
+    publish("studies", "Accuracy over ReLU on test samples", make_summary(), {})
 
 
-def summary() -> Table:
+def make_summary() -> Table:
     """A row an activation: its paired difference to ReLU in each study, and what it costs in the CNN."""
-    found = {one.title: _results(one.name) for one in STUDIES if one.title is not None}
+    results_of = {study.title: _read_results(study.name) for study in STUDIES if study.title is not None}
     table = Table("activation", box=box.MARKDOWN)
-    for title in (*found, "training step", "prediction"):
+    for title in (*results_of, "training step", "prediction"):
         table.add_column(str(title), justify="right")
-    costs = _results("fashion-mnist-cnn")["cost"]
+    costs = _read_results("fashion-mnist-cnn")["cost"]
     for position, name in enumerate(("ReLU", *ACTIVATIONS)):
-        cells = [_cell(results["outcomes"][position], name) for results in found.values()]
+        cells = [_format_cell(results["outcomes"][position], name) for results in results_of.values()]
         cost = costs.get(name, {})
-        table.add_row(name, *cells, *(_ratio(cost.get(what)) for what in ("training_step", "latency")))
+        table.add_row(name, *cells, *(_format_ratio(cost.get(what)) for what in ("training_step", "latency")))
     return table
 
 
-def _cell(outcome: dict[str, Any], name: str) -> str:
+def _format_cell(outcome: dict[str, Any], name: str) -> str:
     """The difference in percentage points with its interval; the accuracy itself for the baseline."""
     assert outcome["variant"] == name
     against = outcome["against_baseline"]
@@ -111,16 +111,16 @@ def _cell(outcome: dict[str, Any], name: str) -> str:
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}){mark}"
 
 
-def _ratio(mean: dict[str, float] | None) -> str:
+def _format_ratio(mean: dict[str, float] | None) -> str:
     return "" if mean is None else f"{mean['mean']:.2f}x"
 
 
-def _results(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((REPORTS / name / "results.json").read_text(encoding="utf-8"))
-    return found
+def _read_results(name: str) -> dict[str, Any]:
+    results: dict[str, Any] = json.loads((REPORTS / name / "results.json").read_text(encoding="utf-8"))
+    return results
 
 
-def _keep(output: Path, kept: Path) -> None:
+def _keep_results(output: Path, kept: Path) -> None:
     """Copies the report, its figures and its numbers, not the runs."""
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(output, kept, ignore=shutil.ignore_patterns("runs", "cost.json", "report.html"))

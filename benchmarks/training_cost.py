@@ -34,7 +34,7 @@ Step = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class TrainedNetwork:
     """A network by its activation, the shape of one batch, and what cannot stand in it."""
 
     build: Callable[[Build], nn.Module]
@@ -43,7 +43,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """Times of one training step as ratios to `plain`, None where not measured; bytes kept per element."""
 
     network: str
@@ -74,8 +74,8 @@ def perceptron(activation: Build) -> nn.Module:
 
 
 NETWORKS = {
-    "CNN": Network(convolutions, (64, 1, 28, 28)),
-    "MLP": Network(perceptron, (128, 784), without=("Funnel",)),
+    "CNN": TrainedNetwork(convolutions, (64, 1, 28, 28)),
+    "MLP": TrainedNetwork(perceptron, (128, 784), without=("Funnel",)),
 }
 
 
@@ -89,7 +89,7 @@ def main(
 ) -> None:
     """Measure every activation in both networks."""
     torch.set_num_threads(threads)
-    rows: list[Row] = []
+    rows: list[TrainingRow] = []
     for network, described in NETWORKS.items():
         names = [name for name in ACTIVATIONS if name not in described.without]
         measured = [
@@ -97,28 +97,34 @@ def main(
             for name in track(names, description=network)
         ]
         rows += sorted(measured, key=lambda row: row.ours)
-    numbers = {"device": _device(device), "threads": threads, "rows": [asdict(row) for row in rows]}
+    numbers = {"device": _describe_device(device), "threads": threads, "rows": [asdict(row) for row in rows]}
     publish(
-        "training_cost", f"Time of one training step as a ratio ({_device(device)})", _table(rows), numbers
+        "training_cost",
+        f"Time of one training step as a ratio ({_describe_device(device)})",
+        _make_table(rows),
+        numbers,
     )
 
 
-def _measure(network: str, kind: type[Activation], device: str, rounds: int, compiled: bool) -> Row:
+def _measure(network: str, kind: type[Activation], device: str, rounds: int, compiled: bool) -> TrainingRow:
     plain = plain_start(kind)
     textbook = TEXTBOOK.get(kind.__name__)
-    builds: dict[str, Build] = {"plain": lambda _: plain(), "ours": lambda channels: _built(kind, channels)}
+    builds: dict[str, Build] = {"plain": lambda _: plain(), "ours": lambda channels: _build(kind, channels)}
     if textbook is not None:
         builds["textbook"] = lambda _: Textbook(kind(), textbook)
-    steps = {name: _step(_model(network, build, device), network, device) for name, build in builds.items()}
+    steps = {
+        name: _make_step(_make_model(network, build, device), network, device)
+        for name, build in builds.items()
+    }
     if compiled:
-        steps |= _compiled(network, builds, device)
-    times = _times(steps, rounds)
+        steps |= _compile_all(network, builds, device)
+    times = _time_steps(steps, rounds)
 
     def ratio(name: str, to: str = "plain") -> float | None:
         return times[name] / times[to] if name in times else None
 
-    kept = {name: kept_bytes(build(16)) for name, build in builds.items()}
-    return Row(
+    kept = {name: count_kept_bytes(build(16)) for name, build in builds.items()}
+    return TrainingRow(
         network=network,
         activation=kind.__name__,
         plain=plain.__name__,
@@ -138,31 +144,34 @@ def plain_start(kind: type[Activation]) -> type[nn.Module]:
     return nn.ReLU if nn.ReLU in plains or not plains else plains[0]
 
 
-def _built(kind: type[Activation], channels: int) -> Activation:
+def _build(kind: type[Activation], channels: int) -> Activation:
     """With shared parameters; what looks at the whole input has them per channel."""
     return kind() if kind.elementwise else kind(channels)
 
 
-def _model(network: str, build: Build, device: str) -> nn.Module:
+def _make_model(network: str, build: Build, device: str) -> nn.Module:
     torch.manual_seed(0)
     return NETWORKS[network].build(build).to(device)
 
 
-def _compiled(network: str, builds: Mapping[str, Build], device: str) -> dict[str, Step]:
+def _compile_all(network: str, builds: Mapping[str, Build], device: str) -> dict[str, Step]:
     """Steps with only the activations compiled, and with the whole model compiled, plain and ours."""
     torch.compiler.reset()
-    alone = _model(network, builds["ours"], device)
+    alone = _make_model(network, builds["ours"], device)
     for module in alone.modules():
         if isinstance(module, Activation):
             module.compile()
-    whole, plain_whole = _model(network, builds["ours"], device), _model(network, builds["plain"], device)
+    whole, plain_whole = (
+        _make_model(network, builds["ours"], device),
+        _make_model(network, builds["plain"], device),
+    )
     whole.compile()
     plain_whole.compile()
     models = {"compiled": alone, "compiled whole": whole, "plain compiled whole": plain_whole}
-    return {name: _step(model, network, device) for name, model in models.items()}
+    return {name: _make_step(model, network, device) for name, model in models.items()}
 
 
-def _step(model: nn.Module, network: str, device: str) -> Step:
+def _make_step(model: nn.Module, network: str, device: str) -> Step:
     generator = torch.Generator().manual_seed(1)
     shape = NETWORKS[network].shape
     x = torch.randn(shape, generator=generator).to(device)
@@ -177,7 +186,7 @@ def _step(model: nn.Module, network: str, device: str) -> Step:
     return step
 
 
-def _times(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
+def _time_steps(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
     """The seconds of each step's fastest turn; they take turns, so that what else runs strikes all alike."""
     for step, _ in itertools.product(steps.values(), range(3)):
         step()
@@ -190,7 +199,7 @@ def _times(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
     return fastest
 
 
-def kept_bytes(activation: nn.Module) -> float:
+def count_kept_bytes(activation: nn.Module) -> float:
     """The bytes per element of its input that one call keeps for the backward pass, each storage once."""
     x = torch.randn(8, 16, 16, 16, requires_grad=True)
     kept: dict[int, int] = {}
@@ -204,7 +213,7 @@ def kept_bytes(activation: nn.Module) -> float:
     return sum(kept.values()) / x.numel() if y.requires_grad else 0.0
 
 
-def _table(rows: list[Row]) -> Table:
+def _make_table(rows: list[TrainingRow]) -> Table:
     table = Table(box=box.MARKDOWN)
     for column in ("network", "activation", "plain"):
         table.add_column(column)
@@ -213,16 +222,16 @@ def _table(rows: list[Row]) -> Table:
     for row in rows:
         ratios = (row.ours, row.textbook, row.compiled, row.compiled_whole)
         kept = (row.kept, row.kept_by_textbook, row.kept_by_plain)
-        cells = [*(_number(r, 2) for r in ratios), *(_number(k, 0) for k in kept)]
+        cells = [*(_format_number(r, 2) for r in ratios), *(_format_number(k, 0) for k in kept)]
         table.add_row(row.network, row.activation, row.plain, *cells)
     return table
 
 
-def _number(value: float | None, digits: int) -> str:
+def _format_number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _device(device: str) -> str:
+def _describe_device(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 

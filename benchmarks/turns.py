@@ -1,4 +1,4 @@
-"""Times things against each other, in turns, so that what else the machine does strikes all alike."""
+"""Times functions against each other, in turns, so that other load on the machine affects all alike."""
 
 import statistics
 import time
@@ -18,23 +18,23 @@ TURN_SECONDS = 0.02
 
 
 def take_turns(runs: Mapping[str, Run], rounds: int, turn_seconds: float = TURN_SECONDS) -> Times:
-    """The median seconds of one run of each in each round; the ratios within a round say more than these."""
+    """The median seconds of one run of each function in each round; compare them by `median_ratio`."""
     for run in runs.values():
-        _turn(run, WARM_UP_SECONDS)
+        _time_turn(run, WARM_UP_SECONDS)
     times: Times = {name: [] for name in runs}
     for number in range(rounds):
-        # Back and forth, so that whatever drifts during a round favours nobody.
+        # Back and forth, so that a drift during a round favours no function.
         for name in runs if number % 2 == 0 else reversed(list(runs)):
-            times[name].append(statistics.median(_turn(runs[name], turn_seconds)))
+            times[name].append(statistics.median(_time_turn(runs[name], turn_seconds)))
     return times
 
 
-def ratio(times: Mapping[str, list[float]], name: str, to: str) -> float:
+def median_ratio(times: Mapping[str, list[float]], name: str, to: str) -> float:
     """The median over the rounds of how many times longer `name` took than `to` in the same round."""
     return statistics.median(mine / other for mine, other in zip(times[name], times[to], strict=True))
 
 
-def _turn(run: Run, seconds: float) -> list[float]:
+def _time_turn(run: Run, seconds: float) -> list[float]:
     """The seconds of each run, one after another until the time is over."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -45,13 +45,13 @@ def _turn(run: Run, seconds: float) -> list[float]:
     return times
 
 
-def session(path: Path, feed: Mapping[str, NDArray[np.generic]], threads: int) -> Run:
+def make_session_run(path: Path, feed: Mapping[str, NDArray[np.generic]], threads: int) -> Run:
     """One prediction of the file in ONNX Runtime, on the CPU with so many threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Or the threads of the one that ran last would still turn, waiting for work, while the next is timed.
+    # Otherwise the threads of the last session would still spin while the next one is timed.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     loaded = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given = dict(feed)
-    return lambda: loaded.run(None, given)
+    inputs = dict(feed)
+    return lambda: loaded.run(None, inputs)

@@ -40,15 +40,15 @@ convolutions from the exported file, shared parameters, as a multiple of the sam
 """
 
 
-def page() -> str:
+def make_page() -> str:
     """The page's text."""
-    training, serving = _training_costs(), _serving_costs()
-    rows = [_row(entry, training.get(entry.name), serving.get(entry.name)) for entry in catalogue()]
-    sections = [_section(ACTIVATIONS[entry.name]) for entry in catalogue()]
+    training, serving = _read_training_costs(), _read_serving_costs()
+    rows = [_make_row(entry, training.get(entry.name), serving.get(entry.name)) for entry in catalogue()]
+    sections = [_make_section(ACTIVATIONS[entry.name]) for entry in catalogue()]
     return HEAD.format(count=len(rows)) + "\n".join(rows) + "\n" + TAIL + "\n" + "\n".join(sections)
 
 
-def _row(entry: Entry, training: float | None, serving: float | None) -> str:
+def _make_row(entry: Entry, training: float | None, serving: float | None) -> str:
     learned = ", ".join(
         f"{name} = {parameter.init:.4g}{' (> 0)' if parameter.positive else ''}"
         for name, parameter in entry.learned.items()
@@ -57,45 +57,45 @@ def _row(entry: Entry, training: float | None, serving: float | None) -> str:
         f"`{entry.name}`{'' if entry.elementwise else ' *'}",
         entry.formula.replace("|", "\\|"),
         learned or "a small network",
-        _equals(entry),
+        _format_equals(entry),
         ", ".join(entry.operators),
         *(f"{cost:.2f}" if cost else "" for cost in (training, serving)),
     )
     return f"| {' | '.join(cells)} |"
 
 
-def _equals(entry: Entry) -> str:
+def _format_equals(entry: Entry) -> str:
     if len(entry.equals) > MOST_NAMED:
         return "any plain activation"
     return ", ".join(entry.equals) or "none"
 
 
-def _training_costs() -> dict[str, float]:
+def _read_training_costs() -> dict[str, float]:
     """The measured step of each activation in the CNN, to that of the plain one."""
-    return {row["activation"]: row["ours"] for row in _rows("training_cost") if row["network"] == "CNN"}
+    return {row["activation"]: row["ours"] for row in _read_rows("training_cost") if row["network"] == "CNN"}
 
 
-def _serving_costs() -> dict[str, float]:
+def _read_serving_costs() -> dict[str, float]:
     """The measured prediction of each activation, shared parameters, to that of ReLU."""
     return {
         row["activation"]: row["to_plain"]["ours"]
-        for row in _rows("activation_cost")
+        for row in _read_rows("activation_cost")
         if (row["network"], row["batch"], row["threads"]) == ("CNN", 1, 1)
         if not (row["per_channel"] and ACTIVATIONS[row["activation"]].elementwise)
     }
 
 
-def _rows(name: str) -> list[dict[str, Any]]:
+def _read_rows(name: str) -> list[dict[str, Any]]:
     path = RESULTS / f"{name}.json"
     rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     return rows
 
 
-def _section(kind: type[Activation]) -> str:
+def _make_section(kind: type[Activation]) -> str:
     """The class docstring as a section."""
     lines = [line.removeprefix("    ") for line in (kind.__doc__ or "").strip().splitlines()]
     return f"## {kind.__name__}\n\n" + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(make_page(), encoding="utf-8")

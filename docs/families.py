@@ -49,7 +49,7 @@ def draw() -> None:
     FigureCanvasAgg(figure)
     panels = list(figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).flat)
     for panel, name in zip(panels, names, strict=False):
-        _family(panel, ACTIVATIONS[name])
+        _draw_family(panel, ACTIVATIONS[name])
     for panel in panels[len(names) :]:
         panel.remove()
     figure.supxlabel("input x")
@@ -57,11 +57,11 @@ def draw() -> None:
     figure.savefig(PICTURE, dpi=80, pil_kwargs={"optimize": True})
 
 
-def _family(panel: Axes, kind: type[Activation]) -> None:
+def _draw_family(panel: Axes, kind: type[Activation]) -> None:
     points = torch.linspace(-SPAN, SPAN, 321, dtype=torch.float64)
     name = SHOWN.get(kind.__name__, next(iter(kind.learned), ""))
     parameter = kind.learned.get(name)
-    for value, colour in zip(_values(parameter), COLOURS, strict=False):
+    for value, colour in zip(_choose_values(parameter), COLOURS, strict=False):
         at: dict[str, StartValue] = {name: value} if name else {}
         curve = kind(None if kind.elementwise else 1, 1, **at).curve(points)[0]
         panel.plot(points, curve, color=colour, linewidth=1.6, label=f"{value:.3g}")
@@ -73,7 +73,7 @@ def _family(panel: Axes, kind: type[Activation]) -> None:
         panel.legend(fontsize=6, loc="lower right", frameon=False, handlelength=1.2, labelspacing=0.15)
 
 
-def _values(parameter: Learned | None) -> list[float]:
+def _choose_values(parameter: Learned | None) -> list[float]:
     if parameter is None:
         return [0.0]
     if parameter.positive:

@@ -9,12 +9,12 @@ README = ROOT / "README.md"
 MARKED = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def with_tables(text: str) -> str:
+def insert_tables(text: str) -> str:
     """The text with the table of each named file between its marks."""
-    return MARKED.sub(lambda found: f"{found[1]}\n{_table(ROOT / found[2])}\n\n{found[3]}", text)
+    return MARKED.sub(lambda match: f"{match[1]}\n{_read_table(ROOT / match[2])}\n\n{match[3]}", text)
 
 
-def _table(path: Path) -> str:
+def _read_table(path: Path) -> str:
     """The page's first table."""
     lines = path.read_text(encoding="utf-8").splitlines()
     table = dropwhile(lambda line: not line.startswith("|"), lines)
@@ -22,4 +22,4 @@ def _table(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(insert_tables(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -103,7 +103,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 
 
 def test_the_page_of_activations_is_what_the_classes_say() -> None:
-    written = runpy.run_path(str(ROOT / "docs" / "activations.py"))["page"]()
+    written = runpy.run_path(str(ROOT / "docs" / "activations.py"))["make_page"]()
     assert (ROOT / "docs" / "activations.md").read_text() == written, "run `make docs`"
     assert all(f"\n| `{name}`" in written for name in ACTIVATIONS)
 
@@ -123,4 +123,4 @@ def test_every_make_target_is_explained() -> None:
 def test_the_readmes_tables_are_the_measured_ones() -> None:
     text = (ROOT / "README.md").read_text()
     assert text.count("<!-- table of ") >= 3
-    assert runpy.run_path(str(ROOT / "docs" / "readme.py"))["with_tables"](text) == text, "run `make docs`"
+    assert runpy.run_path(str(ROOT / "docs" / "readme.py"))["insert_tables"](text) == text, "run `make docs`"

@@ -1,4 +1,4 @@
-"""The load: as many requests as some clients, each waiting for its answer, can send in some seconds."""
+"""Closed-loop load: clients that each wait for an answer before the next request."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LoadMeasurement:
     """Requests answered in a second, the median and the 99th percentile in milliseconds, and failures."""
 
     requests_per_second: float
@@ -51,7 +51,7 @@ class Body:
 
 def json_body(model: str) -> Body:
     """One sample as numbers in JSON."""
-    array = _sample(model)
+    array = _make_sample(model)
     entry = {"name": INPUT, "datatype": "FP32", "shape": array.shape, "data": array.ravel()}
     content = orjson.dumps({"inputs": [entry]}, option=orjson.OPT_SERIALIZE_NUMPY)
     return Body(content, {"Content-Type": "application/json"})
@@ -59,7 +59,7 @@ def json_body(model: str) -> Body:
 
 def binary_body(model: str) -> Body:
     """One sample as bytes after the JSON, and the answer asked for in the same form."""
-    array = _sample(model)
+    array = _make_sample(model)
     parameters = {"binary_data_size": array.nbytes}
     entry = {"name": INPUT, "datatype": "FP32", "shape": array.shape, "parameters": parameters}
     text = orjson.dumps({"inputs": [entry], "parameters": {"binary_data_output": True}})
@@ -70,7 +70,7 @@ def binary_body(model: str) -> Body:
     return Body(text + array.tobytes(), headers)
 
 
-def http_load(url: str, body: Body, clients: int, seconds: int) -> Measured:
+def send_http_load(url: str, body: Body, clients: int, seconds: int) -> LoadMeasurement:
     """What wrk measures with one thread; raises RuntimeError, with its words, where it measures nothing."""
     with tempfile.TemporaryDirectory() as folder:
         content, script = Path(folder) / "body", Path(folder) / "load.lua"
@@ -88,25 +88,27 @@ def http_load(url: str, body: Body, clients: int, seconds: int) -> Measured:
             str(script),
             url,
         ]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = said.stdout.partition("RESULT ")[2]
-    if not found:
-        raise RuntimeError(f"`wrk` measured nothing at `{url}`: {said.stdout[-500:]}{said.stderr[-500:]}")
-    numbers = json.loads(found.splitlines()[0])
+        process = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = process.stdout.partition("RESULT ")[2]
+    if not result:
+        raise RuntimeError(
+            f"`wrk` measured nothing at `{url}`: {process.stdout[-500:]}{process.stderr[-500:]}"
+        )
+    numbers = json.loads(result.splitlines()[0])
     answered = numbers["requests"] - numbers["errors"]
-    return Measured(answered / numbers["seconds"], numbers["p50"], numbers["p99"], numbers["errors"])
+    return LoadMeasurement(answered / numbers["seconds"], numbers["p50"], numbers["p99"], numbers["errors"])
 
 
-def grpc_load(address: str, model: str, clients: int, seconds: float) -> Measured:
+def send_grpc_load(address: str, model: str, clients: int, seconds: float) -> LoadMeasurement:
     """The same over gRPC, from a Python process of its own: its client is slower than wrk."""
     command = [sys.executable, "-m", "benchmarks.servers.load", address, model, str(clients), str(seconds)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
-    return Measured(**json.loads(said.stdout.splitlines()[-1]))
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    return LoadMeasurement(**json.loads(process.stdout.splitlines()[-1]))
 
 
-def in_process(path: Path, model: str, threads: int, seconds: float) -> Measured:
+def run_in_process(path: Path, model: str, threads: int, seconds: float) -> LoadMeasurement:
     """What ONNX Runtime alone does, called from so many threads: no server can do more."""
-    session, array = open_session(path), _sample(model)
+    session, array = open_session(path), _make_sample(model)
     end = time.perf_counter() + seconds
     times: list[list[float]] = [[] for _ in range(threads)]
 
@@ -116,29 +118,29 @@ def in_process(path: Path, model: str, threads: int, seconds: float) -> Measured
             own.append((time.perf_counter() - start) * 1e3)
 
     workers = [threading.Thread(target=run, args=(own,)) for own in times]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
-    return _measured([value for own in times for value in own], seconds, 0)
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return _summarise([value for own in times for value in own], seconds, 0)
 
 
-def _sample(model: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
+def _make_sample(model: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
     # Rounded as people round: digits of a random float32 would make the JSON twice as long.
     numbers = np.random.default_rng(0).random((1, *SHAPES[model]))
     return numbers.round(4).astype(np.float32)
 
 
-def _measured(milliseconds: list[float], seconds: float, errors: int) -> Measured:
+def _summarise(milliseconds: list[float], seconds: float, errors: int) -> LoadMeasurement:
     p50, p99 = np.percentile(milliseconds, [50, 99]) if milliseconds else (0.0, 0.0)
-    return Measured(len(milliseconds) / seconds, float(p50), float(p99), errors)
+    return LoadMeasurement(len(milliseconds) / seconds, float(p50), float(p99), errors)
 
 
-async def _grpc(address: str, model: str, clients: int, seconds: float) -> Measured:
+async def _send_grpc(address: str, model: str, clients: int, seconds: float) -> LoadMeasurement:
     import grpc  # noqa: PLC0415  # only this process needs it
     from tritonclient.grpc import InferInput, service_pb2  # noqa: PLC0415
 
-    array = _sample(model)
+    array = _make_sample(model)
     tensor = InferInput(INPUT, list(array.shape), "FP32").set_data_from_numpy(array)
     request = service_pb2.ModelInferRequest(model_name=model, inputs=[tensor._get_tensor()])
     request.raw_input_contents.append(array.tobytes())
@@ -161,10 +163,10 @@ async def _grpc(address: str, model: str, clients: int, seconds: float) -> Measu
                     milliseconds.append((time.perf_counter() - start) * 1e3)
 
         await asyncio.gather(*(client() for _ in range(clients)))
-    return _measured(milliseconds, seconds, errors)
+    return _summarise(milliseconds, seconds, errors)
 
 
 if __name__ == "__main__":
     address, model, clients, seconds = sys.argv[1:]
-    found = asyncio.run(_grpc(address, model, int(clients), float(seconds)))
-    print(json.dumps(asdict(found)))
+    measurement = asyncio.run(_send_grpc(address, model, int(clients), float(seconds)))
+    print(json.dumps(asdict(measurement)))

@@ -1,4 +1,4 @@
-"""The two models that every server serves: one that costs nothing and one that costs what a real one does."""
+"""The two models that every server serves: one of almost no cost, and one of a realistic cost."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from benchmarks.servers.server import Plan, free_port, triton_folder
+from benchmarks.servers.server import ServerPlan, find_free_port, write_triton_folder
 
 Form: TypeAlias = Literal["json", "binary", "grpc"]
 _PROGRAMS = Path(__file__).with_name("programs")
@@ -14,7 +14,7 @@ _ROOT = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedModel:
     """What is to be served: a model of a folder, by so many workers; and the peers' environments."""
 
     models: Path
@@ -27,44 +27,46 @@ class Served:
 class Peer:
     """A server, the forms of tensors that it takes, and the environment that it needs, if not this one."""
 
-    plan: Callable[[Served], Plan]
+    plan: Callable[[ServedModel], ServerPlan]
     forms: tuple[Form, ...]
     environment: str = ""
 
 
-def _own_program(name: str) -> Callable[[Served], Plan]:
-    def plan(served: Served) -> Plan:
-        port = free_port()
+def _plan_own_program(name: str) -> Callable[[ServedModel], ServerPlan]:
+    def plan(served: ServedModel) -> ServerPlan:
+        port = find_free_port()
         variables = {"MODELS": str(served.models), "PORT": str(port), "WORKERS": str(served.workers)}
-        return Plan(
-            [sys.executable, "-m", f"benchmarks.servers.programs.{name}"], port, variables | _threads()
+        return ServerPlan(
+            [sys.executable, "-m", f"benchmarks.servers.programs.{name}"],
+            port,
+            variables | _thread_variables(),
         )
 
     return plan
 
 
-def _adaptact(served: Served) -> Plan:
-    port, grpc_port = free_port(), free_port()
+def _plan_adaptact(served: ServedModel) -> ServerPlan:
+    port, grpc_port = find_free_port(), find_free_port()
     command = [
         str(Path(sys.executable).with_name("adaptact-serve")),
         *("--models", str(served.models), "--port", str(port), "--grpc-port", str(grpc_port)),
         *("--workers", str(served.workers), "--log-level", "warning"),
     ]
-    return Plan(command, port, _threads(), grpc_port)
+    return ServerPlan(command, port, _thread_variables(), grpc_port)
 
 
-def _mlserver(served: Served) -> Plan:
+def _plan_mlserver(served: ServedModel) -> ServerPlan:
     import json  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
 
-    port = free_port()
+    port = find_free_port()
     folder = Path(tempfile.mkdtemp(prefix="mlserver-"))
     parallel = served.workers if served.workers > 1 else 0  # 0: in the server's own process
     settings = {
         "debug": False,
         "http_port": port,
-        "grpc_port": free_port(),
-        "metrics_port": free_port(),
+        "grpc_port": find_free_port(),
+        "metrics_port": find_free_port(),
         "parallel_workers": parallel,
         "use_structured_logging": False,
     }
@@ -78,11 +80,11 @@ def _mlserver(served: Served) -> Plan:
     }
     (folder / "model-settings.json").write_text(json.dumps(model))
     program = served.peers / "mlserver/bin/mlserver"
-    return Plan([str(program), "start", str(folder)], port, {"PYTHONPATH": _ROOT} | _threads())
+    return ServerPlan([str(program), "start", str(folder)], port, {"PYTHONPATH": _ROOT} | _thread_variables())
 
 
-def _litserve(served: Served) -> Plan:
-    port = free_port()
+def _plan_litserve(served: ServedModel) -> ServerPlan:
+    port = find_free_port()
     variables = {
         "MODEL": str(served.models / served.model / "1/model.onnx"),
         "PORT": str(port),
@@ -90,14 +92,14 @@ def _litserve(served: Served) -> Plan:
         "PYTHONPATH": _ROOT,
     }
     program = [str(served.peers / "litserve/bin/python"), str(_PROGRAMS / "litserve_server.py")]
-    return Plan(program, port, variables | _threads())
+    return ServerPlan(program, port, variables | _thread_variables())
 
 
-def _triton(served: Served) -> Plan:
+def _plan_triton(served: ServedModel) -> ServerPlan:
     environment = served.peers / "pytriton"
     package = next(environment.glob("lib/python3*/site-packages"))
-    folder = triton_folder(environment, served.models, served.model, served.workers)
-    port, grpc_port = free_port(), free_port()
+    folder = write_triton_folder(environment, served.models, served.model, served.workers)
+    port, grpc_port = find_free_port(), find_free_port()
     command = [
         str(package / "pytriton/tritonserver/bin/tritonserver"),
         *(f"--model-repository={folder / 'models'}", f"--backend-directory={folder / 'backends'}"),
@@ -110,19 +112,19 @@ def _triton(served: Served) -> Plan:
         "PATH": f"{environment / 'bin'}:/usr/bin:/bin",
         "LD_LIBRARY_PATH": str(package / "nvidia_pytriton.libs"),
     }
-    return Plan(command, port, variables | _threads(), grpc_port)
+    return ServerPlan(command, port, variables | _thread_variables(), grpc_port)
 
 
-def _threads() -> dict[str, str]:
+def _thread_variables() -> dict[str, str]:
     """Nobody's numpy may start threads of its own."""
     return {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 PEERS: Mapping[str, Peer] = {
-    "adaptact": Peer(_adaptact, ("json", "binary", "grpc")),
-    "bare ASGI function": Peer(_own_program("bare_asgi"), ("json", "binary")),
-    "plain FastAPI": Peer(_own_program("plain_fastapi"), ("json",)),
-    "MLServer": Peer(_mlserver, ("json",), "mlserver"),
-    "LitServe": Peer(_litserve, ("json",), "litserve"),
-    "Triton": Peer(_triton, ("json", "binary", "grpc"), "pytriton"),
+    "adaptact": Peer(_plan_adaptact, ("json", "binary", "grpc")),
+    "bare ASGI function": Peer(_plan_own_program("bare_asgi"), ("json", "binary")),
+    "plain FastAPI": Peer(_plan_own_program("plain_fastapi"), ("json",)),
+    "MLServer": Peer(_plan_mlserver, ("json",), "mlserver"),
+    "LitServe": Peer(_plan_litserve, ("json",), "litserve"),
+    "Triton": Peer(_plan_triton, ("json", "binary", "grpc"), "pytriton"),
 }

@@ -1,4 +1,4 @@
-"""One server that runs: started in its own environment, stopped with all its children, its memory counted."""
+"""A running server: started in its own environment, stopped with its children, its memory measured."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ STOP_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServerPlan:
     """How a server is started for one model: a command, its environment, and where it answers."""
 
     command: list[str]
@@ -31,7 +31,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningServer:
     """A server that has answered a prediction."""
 
     url: str
@@ -42,14 +42,14 @@ class Running:
     def memory_mb(self) -> float:
         """Megabytes (10⁶) of the server and its children; each has its share of the pages that they share."""
         total = 0.0
-        for each in [self.process, *self.process.children(recursive=True)]:
+        for process in [self.process, *self.process.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                total += each.memory_full_info().pss / 1e6
+                total += process.memory_full_info().pss / 1e6
         return total
 
 
 @contextlib.contextmanager
-def running(plan: Plan, path: str, body: bytes) -> Iterator[Running]:
+def run_server(plan: ServerPlan, path: str, body: bytes) -> Iterator[RunningServer]:
     """The server, once it has answered the request with 200; gone with all its children after the block.
 
     Raises TimeoutError, with the end of what the server wrote, where it does not answer in a minute.
@@ -65,17 +65,17 @@ def running(plan: Plan, path: str, body: bytes) -> Iterator[Running]:
         )
         try:
             url = f"http://127.0.0.1:{plan.port}"
-            if not _answers(f"{url}{path}", body, process):
+            if not _is_answering(f"{url}{path}", body, process):
                 written.seek(0)
-                said = written.read()[-2000:].decode(errors="replace")
-                raise TimeoutError(f"`{plan.command[0]}` does not answer at `{url}{path}`; it said:\n{said}")
+                end = written.read()[-2000:].decode(errors="replace")
+                raise TimeoutError(f"`{plan.command[0]}` does not answer at `{url}{path}`; it said:\n{end}")
             grpc = f"127.0.0.1:{plan.grpc_port}" if plan.grpc_port else None
-            yield Running(url, grpc, time.perf_counter() - begin, psutil.Process(process.pid))
+            yield RunningServer(url, grpc, time.perf_counter() - begin, psutil.Process(process.pid))
         finally:
             _stop(process)
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ def free_port() -> int:
     return port
 
 
-def triton_folder(environment: Path, models: Path, model: str, instances: int) -> Path:
+def write_triton_folder(environment: Path, models: Path, model: str, instances: int) -> Path:
     """A new folder with Triton's backend as its Python package brings it, and the model for that backend."""
     package = next(environment.glob("lib/python3*/site-packages/pytriton/tritonserver"))
     version = package.parents[2].name.removeprefix("python")
@@ -112,7 +112,7 @@ def _triton_config(model: str, instances: int) -> str:
     )
 
 
-def _answers(url: str, body: bytes, process: subprocess.Popen[bytes]) -> bool:
+def _is_answering(url: str, body: bytes, process: subprocess.Popen[bytes]) -> bool:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     end = time.perf_counter() + READY_SECONDS
     while time.perf_counter() < end and process.poll() is None:

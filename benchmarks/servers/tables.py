@@ -1,4 +1,4 @@
-"""What was measured as tables: medians over the rounds, ratios, and what became of the budgets."""
+"""Tables of the measurements: medians over the rounds, ratios, and budgets."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -21,25 +21,25 @@ PLAIN, BARE, MLSERVER, TRITON = "plain FastAPI", "bare ASGI function", "MLServer
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class ServingRecords:
     """The records by what they are of; each answer is the median over the rounds."""
 
     records: list[Record]
 
     def median(self, field: str, **of: Any) -> float | None:
         """The field's median over the records that are of this; None where there is none."""
-        found = [
+        values = [
             record[field]
             for record in self.records
             if field in record and all(record[key] == value for key, value in of.items())
         ]
-        return statistics.median(found) if found else None
+        return statistics.median(values) if values else None
 
     def rate(self, **of: Any) -> float | None:
         """Requests a second."""
         return self.median("requests_per_second", **of)
 
-    def each(self, key: str) -> list[Any]:
+    def list_values(self, key: str) -> list[Any]:
         """The values that the records have of this key, in the order met."""
         return list(dict.fromkeys(record[key] for record in self.records))
 
@@ -55,8 +55,8 @@ class Budget:
 
 def show(numbers: Mapping[str, Any], keep: bool) -> None:
     """The tables on the terminal; with `keep` in docs/results/serving too."""
-    cells = Cells(numbers["cells"])
-    tables = [_speeds(cells), _costs(cells), _budgets(cells)]
+    cells = ServingRecords(numbers["cells"])
+    tables = [_speed_table(cells), _cost_table(cells), _budget_table(cells)]
     rounds, seconds = numbers["rounds"], numbers["seconds"]
     notes = (
         f"Requests a second: medians of {rounds} rounds, in each of which every server was started anew and "
@@ -69,28 +69,28 @@ def show(numbers: Mapping[str, Any], keep: bool) -> None:
         results.show(TITLE, tables, notes)
 
 
-def _speeds(cells: Cells) -> Table:
+def _speed_table(cells: ServingRecords) -> Table:
     clients = sorted({record["clients"] for record in cells.records if record["form"] != "none"})
     heads = [f"c = {count}" for count in clients]
-    table = _table("model", "form", "workers", "server", *heads, "p99/p50 at the middle c", "failed")
-    for row in _rows(cells):
+    table = _make_table("model", "form", "workers", "server", *heads, "p99/p50 at the middle c", "failed")
+    for row in _sorted_rows(cells):
         own = [count for count in clients if cells.rate(**row, clients=count) is not None]
-        rates = [_number(cells.rate(**row, clients=count)) for count in clients]
+        rates = [_format_number(cells.rate(**row, clients=count)) for count in clients]
         if not own:  # in the process itself there are no clients, only threads
-            rates = [_number(cells.rate(**row)), *[""] * (len(clients) - 1)]
+            rates = [_format_number(cells.rate(**row)), *[""] * (len(clients) - 1)]
         middle = row | {"clients": clients[len(clients) // 2]}
         p50, p99 = cells.median("p50", **middle), cells.median("p99", **middle)
         spread = f"{p99 / p50:.1f}" if p50 and p99 else ""
-        failed = sum(record["errors"] for record in cells.records if _is_of(record, row))
+        failed = sum(record["errors"] for record in cells.records if _matches(record, row))
         form = "" if row["form"] == "none" else row["form"]
         table.add_row(row["model"], form, str(row["workers"]), row["server"], *rates, spread, str(failed))
     return table
 
 
-def _costs(cells: Cells) -> Table:
-    table = _table("server", "workers", "memory (PSS), MB", "cold start to the first answer, s")
-    for server in cells.each("server"):
-        for workers in cells.each("workers"):
+def _cost_table(cells: ServingRecords) -> Table:
+    table = _make_table("server", "workers", "memory (PSS), MB", "cold start to the first answer, s")
+    for server in cells.list_values("server"):
+        for workers in cells.list_values("workers"):
             memory = cells.median("memory_mb", server=server, workers=workers, model="mlp")
             start = cells.median("cold_start_seconds", server=server, workers=workers, model="mlp")
             if memory is not None and start is not None:
@@ -98,70 +98,75 @@ def _costs(cells: Cells) -> Table:
     return table
 
 
-def _budgets(cells: Cells) -> Table:
-    table = _table("budget", "least", "measured", "")
-    for budget in _ratios(cells):
+def _budget_table(cells: ServingRecords) -> Table:
+    table = _make_table("budget", "least", "measured", "")
+    for budget in _ratio_budgets(cells):
         if budget.measured is not None:
             verdict = "met" if budget.measured >= budget.least else "not met"
             table.add_row(budget.what, f"{budget.least:.2f}", f"{budget.measured:.2f}", verdict)
     return table
 
 
-def _ratios(cells: Cells) -> Iterator[Budget]:
-    mlp = {"model": "mlp", "workers": max(cells.each("workers")), "clients": 32}
+def _ratio_budgets(cells: ServingRecords) -> Iterator[Budget]:
+    mlp = {"model": "mlp", "workers": max(cells.list_values("workers")), "clients": 32}
     ours = {form: cells.rate(server=OURS, form=form, **mlp) for form in FORMS}
     plain = cells.rate(server=PLAIN, form="json", **mlp)
     yield Budget("MLP, c = 32, JSON: plain FastAPI's JSON", _ratio(ours["json"], plain), 1.7)
     yield Budget("MLP, c = 32, binary: plain FastAPI's JSON", _ratio(ours["binary"], plain), 2.3)
-    found = [_best(cells, server=MLSERVER, model="mlp", clients=count) for count in cells.each("clients")]
-    best = max((rate for rate in found if rate is not None), default=None)
+    rates = [
+        _find_best(cells, server=MLSERVER, model="mlp", clients=count)
+        for count in cells.list_values("clients")
+    ]
+    best = max((rate for rate in rates if rate is not None), default=None)
     yield Budget("MLP, c = 32, JSON: MLServer's best", _ratio(ours["json"], best), 5.0)
     yield Budget("MLP, c = 32, binary: MLServer's best", _ratio(ours["binary"], best), 7.0)
     for form in ("json", "binary"):
         bare = cells.rate(server=BARE, form=form, **mlp)
         yield Budget(f"MLP, c = 32, {form}: the bare function", _ratio(ours[form], bare), 0.75)
-    yield from _ahead_of_triton(cells)
-    yield from _near_the_limit(cells)
+    yield from _triton_budgets(cells)
+    yield from _limit_budgets(cells)
 
 
-def _ahead_of_triton(cells: Cells) -> Iterator[Budget]:
+def _triton_budgets(cells: ServingRecords) -> Iterator[Budget]:
     """Each server with the number of workers that serves it best."""
-    for model in cells.each("model"):
+    for model in cells.list_values("model"):
         for form in ("json", "binary"):
             for clients in (1, 8, 32):
                 of = {"model": model, "form": form, "clients": clients}
-                ours, theirs = (_best(cells, server=server, **of) for server in (OURS, TRITON))
-                what = f"{model.upper()}, c = {clients}, {form}: Triton, each with its best number of workers"
-                yield Budget(what, _ratio(ours, theirs), 1.0)
+                ours, theirs = (_find_best(cells, server=server, **of) for server in (OURS, TRITON))
+                comparison = (
+                    f"{model.upper()}, c = {clients}, {form}: Triton, each with its best number of workers"
+                )
+                yield Budget(comparison, _ratio(ours, theirs), 1.0)
 
 
-def _near_the_limit(cells: Cells) -> Iterator[Budget]:
+def _limit_budgets(cells: ServingRecords) -> Iterator[Budget]:
     limit = cells.rate(server=LIMIT, model="cnn", workers=2)
     for form, least in (("json", 0.9), ("binary", 0.95)):
-        best = _best(cells, server=OURS, model="cnn", form=form, clients=8)
+        best = _find_best(cells, server=OURS, model="cnn", form=form, clients=8)
         yield Budget(f"CNN, c = 8, {form}: in-process ONNX Runtime, 2 threads", _ratio(best, limit), least)
 
 
-def _best(cells: Cells, **of: Any) -> float | None:
+def _find_best(cells: ServingRecords, **of: Any) -> float | None:
     """Requests a second with the number of workers that serves best."""
-    rates = (cells.rate(workers=count, **of) for count in cells.each("workers"))
+    rates = (cells.rate(workers=count, **of) for count in cells.list_values("workers"))
     return max((rate for rate in rates if rate is not None), default=None)
 
 
-def _rows(cells: Cells) -> Iterator[dict[str, Any]]:
+def _sorted_rows(cells: ServingRecords) -> Iterator[dict[str, Any]]:
     """What each row of the table is of, the rows to be compared side by side."""
     keys = ("model", "form", "workers", "server")
-    found = {tuple(record[key] for key in keys) for record in cells.records}
-    orders = [cells.each("model"), FORMS, cells.each("workers"), cells.each("server")]
+    rows = {tuple(record[key] for key in keys) for record in cells.records}
+    orders = [cells.list_values("model"), FORMS, cells.list_values("workers"), cells.list_values("server")]
 
     def place(row: tuple[Any, ...]) -> list[int]:
         return [order.index(part) for order, part in zip(orders, row, strict=True)]
 
-    for row in sorted(found, key=place):
+    for row in sorted(rows, key=place):
         yield dict(zip(keys, row, strict=True))
 
 
-def _is_of(record: Record, of: Mapping[str, Any]) -> bool:
+def _matches(record: Record, of: Mapping[str, Any]) -> bool:
     return all(record[key] == value for key, value in of.items())
 
 
@@ -169,11 +174,11 @@ def _ratio(ours: float | None, theirs: float | None) -> float | None:
     return ours / theirs if ours and theirs else None
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}".replace(",", " ")
 
 
-def _table(*columns: str) -> Table:
+def _make_table(*columns: str) -> Table:
     table = Table(box=box.MARKDOWN)
     for column in columns:
         left = column in ("model", "form", "server", "budget")

@@ -13,13 +13,13 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, named_activations, swap
 from adaptive_act.explain import draw_curves
-from convert.latency import latency
-from examples.digits.data import Digits, digits
-from examples.digits.exported import INPUT, Exported, export
+from convert.latency import measure_latency
+from examples.digits.data import Digits, read_digits
+from examples.digits.exported import ExportedModel, INPUT, export
 from examples.digits.model import build
-from examples.digits.report import Variant, failures, table, verdict, write_markdown
-from examples.digits.served import Answers, predict, server
-from examples.digits.train import Trained, train
+from examples.digits.report import Variant, describe_verdict, list_failures, make_table, write_markdown
+from examples.digits.served import ServerAnswers, predict, run_server
+from examples.digits.train import TrainedModel, train
 from examples.digits.train import predict as logits_of
 
 ROUNDS = 20  # of latency
@@ -32,19 +32,19 @@ def main(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs with ReLU, before the swap.")] = 12,
     fine_tune: Annotated[int, typer.Option(min=1, help="Epochs after it, for both models.")] = 8,
     seed: Annotated[int, typer.Option(help="Seed of weights, batches and image shifts.")] = 0,
-    output: Annotated[Path, typer.Option(help="Folder for the models, the picture and the table.")] = Path(
-        "build/digits"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Folder for the models, the picture and the make_table.")
+    ] = Path("build/digits"),
 ) -> None:
     """Carry a small network from training to predictions over HTTP, and show what it cost and brought."""
     torch.set_num_threads(1)  # so small a network trains faster on one core
     console = Console()
-    train_data, test_data = digits()
+    train_data, test_data = read_digits()
     labels = test_data.labels.numpy()
     names = ("ReLU", activation)
     columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        step = _steps(progress)
+        step = _make_steps(progress)
         torch.manual_seed(seed)
         plain = train(build(), train_data, epochs, seed, step("train with ReLU", epochs)).model
         swapped = swap(plain, {nn.ReLU: ACTIVATIONS[activation]}, example=train_data.images)
@@ -54,8 +54,8 @@ def main(
             for name, model in zip(names, (plain, swapped.model), strict=True)
         }
         exported = _export(trained, output, step("export and verify", len(names)))
-        answers = _ask(output / "models", names, test_data, step("predict over HTTP", 2 * len(labels)))
-        times = _latencies(exported, test_data, step("measure latency", ROUNDS))
+        answers = _ask_server(output / "models", names, test_data, step("predict over HTTP", 2 * len(labels)))
+        times = _measure_latencies(exported, test_data, step("measure latency", ROUNDS))
     variants = [
         Variant(
             name=name,
@@ -69,18 +69,18 @@ def main(
         for name in names
     ]
     draw_curves(named_activations(swapped.model), named_activations(start), output / "curves.png")
-    made = table(variants, labels)
-    write_markdown(made, output / "table.md")
-    console.print(made)
-    console.print(verdict(variants, labels))
+    table = make_table(variants, labels)
+    write_markdown(table, output / "table.md")
+    console.print(table)
+    console.print(describe_verdict(variants, labels))
     console.print(f"Learned curves: {output / 'curves.png'}. Models, ready to serve: {output / 'models'}")
-    wrong = failures(variants, swapped.report.largest_change)
+    wrong = list_failures(variants, swapped.report.largest_change)
     for line in wrong:
         console.print(f"failed: {line}", style="bold red")
     raise typer.Exit(1 if wrong else 0)
 
 
-def _steps(progress: Progress) -> Callable[[str, int], Tick]:
+def _make_steps(progress: Progress) -> Callable[[str, int], Tick]:
     """Adds a bar with so many ticks, and gives the function that moves it on."""
 
     def step(name: str, ticks: int) -> Tick:
@@ -90,23 +90,23 @@ def _steps(progress: Progress) -> Callable[[str, int], Tick]:
     return step
 
 
-def _export(trained: dict[str, Trained], output: Path, tick: Tick) -> dict[str, Exported]:
+def _export(trained: dict[str, TrainedModel], output: Path, tick: Tick) -> dict[str, ExportedModel]:
     exported = {}
-    for name, one in trained.items():
-        exported[name] = export(one.model, name.lower(), output)
+    for name, model in trained.items():
+        exported[name] = export(model.model, name.lower(), output)
         tick(1)
     return exported
 
 
-def _ask(models: Path, names: tuple[str, ...], data: Digits, tick: Tick) -> dict[str, Answers]:
-    with server(models) as url:
+def _ask_server(models: Path, names: tuple[str, ...], data: Digits, tick: Tick) -> dict[str, ServerAnswers]:
+    with run_server(models) as url:
         return {name: predict(url, name.lower(), data.images.numpy(), tick) for name in names}
 
 
-def _latencies(exported: dict[str, Exported], data: Digits, tick: Tick) -> dict[str, float]:
+def _measure_latencies(exported: dict[str, ExportedModel], data: Digits, tick: Tick) -> dict[str, float]:
     files = {name: files.file for name, files in exported.items()}
     files |= {f"{name} by torch": files.torch_file for name, files in exported.items()}
-    return latency(files, {INPUT: data.images[:1].numpy()}, ROUNDS, tick)
+    return measure_latency(files, {INPUT: data.images[:1].numpy()}, ROUNDS, tick)
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ class Digits:
     labels: Tensor
 
 
-def digits(seed: int = 0) -> tuple[Digits, Digits]:
+def read_digits(seed: int = 0) -> tuple[Digits, Digits]:
     """The training and the test digits, each class in the same share in both."""
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images, labels, test_size=TEST_SHARE, random_state=seed, stratify=labels)
     train_images, test_images, train_labels, test_labels = map(torch.from_numpy, parts)
-    return _digits(train_images, train_labels), _digits(test_images, test_labels)
+    return _to_digits(train_images, train_labels), _to_digits(test_images, test_labels)
 
 
-def _digits(images: Tensor, labels: Tensor) -> Digits:
+def _to_digits(images: Tensor, labels: Tensor) -> Digits:
     return Digits((images / 16).float().reshape(-1, 1, 8, 8), labels.long())

@@ -9,7 +9,7 @@ from torch import nn
 from adaptive_act import save
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
-from convert.sources.torch_output import quiet_torch
+from convert.sources.torch_output import silence_torch
 from examples.digits.data import CLASSES
 from examples.digits.model import build
 
@@ -19,7 +19,7 @@ SHAPE = (1, 8, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class ExportedModel:
     """The two ONNX files of one model, and the manifest of adaptact's."""
 
     file: Path
@@ -27,7 +27,7 @@ class Exported:
     manifest: Manifest
 
 
-def export(model: nn.Module, name: str, folder: Path) -> Exported:
+def export(model: nn.Module, name: str, folder: Path) -> ExportedModel:
     """Writes `name`.pt, models/`name`/1/model.onnx and by-torch/`name`.onnx in `folder`."""
     checkpoint = folder / f"{name}.pt"
     file = folder / "models" / name / "1" / "model.onnx"
@@ -45,11 +45,11 @@ def export(model: nn.Module, name: str, folder: Path) -> Exported:
     )
     manifest = convert(checkpoint, file, factory="examples.digits.model:build")
     _export_by_torch(model, torch_file)
-    return Exported(file, torch_file, manifest)
+    return ExportedModel(file, torch_file, manifest)
 
 
 def _export_by_torch(model: nn.Module, path: Path) -> None:
-    with quiet_torch():
+    with silence_torch():
         program = torch.onnx.export(
             model,
             (torch.zeros(2, *SHAPE),),

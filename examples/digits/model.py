@@ -1,4 +1,4 @@
-"""A small convolutional network with ReLU, as anybody would write it."""
+"""A small convolutional network with ReLU."""
 
 from collections import OrderedDict
 

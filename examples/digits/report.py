@@ -1,4 +1,4 @@
-"""What the demo found: one table for people, and the checks that decide the exit status."""
+"""The results of the demo: a table, and the checks that decide the exit status."""
 
 import io
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from rich.table import Table
 from scipy.stats import binomtest
 
 from adaptive_act import named_activations
-from examples.digits.exported import Exported
-from examples.digits.served import Answers
-from examples.digits.train import Trained
+from examples.digits.exported import ExportedModel
+from examples.digits.served import ServerAnswers
+from examples.digits.train import TrainedModel
 
 SAME = 1e-5
 """The largest difference between served and PyTorch's logits, relative to the largest logit."""
@@ -25,10 +25,10 @@ class Variant:
     """All that was measured of one model; `expected` are PyTorch's logits, latencies are microseconds."""
 
     name: str
-    trained: Trained
+    trained: TrainedModel
     expected: NDArray[np.float32]
-    exported: Exported
-    answers: Answers
+    exported: ExportedModel
+    answers: ServerAnswers
     latency: float
     torch_latency: float
 
@@ -52,19 +52,19 @@ class Variant:
         return int((self.answers.logits.argmax(1) == self.expected.argmax(1)).sum())
 
 
-def table(variants: list[Variant], labels: NDArray[np.int64]) -> Table:
+def make_table(variants: list[Variant], labels: NDArray[np.int64]) -> Table:
     """The comparison, a column a model."""
     digits = len(labels)
     first = variants[0].latency
-    made = Table(box=box.MARKDOWN)
-    made.add_column("")
+    table = Table(box=box.MARKDOWN)
+    table.add_column("")
     for variant in variants:
-        made.add_column(variant.name, justify="right")
+        table.add_column(variant.name, justify="right")
     rows = {
         f"test digits right, of {digits}": lambda v: f"{v.right(labels)} ({v.right(labels) / digits:.1%})",
         "weights + learned activation parameters": lambda v: "{:,} + {}".format(*v.parameters()),
         "training after the swap, s": lambda v: f"{v.trained.seconds:.1f}",
-        "file's error, share of what parity allows": _parity,
+        "file's error, share of what parity allows": _describe_parity,
         "served answers equal to PyTorch's": lambda v: f"{v.agreeing()} of {digits}",
         "their largest difference / largest logit": lambda v: f"{v.difference():.1e}",
         "one prediction, adaptact's file, µs": lambda v: f"{v.latency:.1f} ({v.latency / first:.2f}x)",
@@ -74,16 +74,16 @@ def table(variants: list[Variant], labels: NDArray[np.int64]) -> Table:
         "one prediction over HTTP, ms": lambda v: f"{v.answers.milliseconds:.2f}",
     }
     for label, cell in rows.items():
-        made.add_row(label, *map(cell, variants))
-    return made
+        table.add_row(label, *map(cell, variants))
+    return table
 
 
-def _parity(variant: Variant) -> str:
+def _describe_parity(variant: Variant) -> str:
     (output,) = variant.exported.manifest.parity.outputs
     return f"{output.file_error / output.allowed:.0%}"
 
 
-def verdict(variants: list[Variant], labels: NDArray[np.int64]) -> str:
+def describe_verdict(variants: list[Variant], labels: NDArray[np.int64]) -> str:
     """What the test digits say about the difference, by an exact two-sided sign test."""
     plain, adaptive = variants
     was, is_now = (v.answers.logits.argmax(1) == labels for v in (plain, adaptive))
@@ -96,26 +96,26 @@ def verdict(variants: list[Variant], labels: NDArray[np.int64]) -> str:
     )
 
 
-def failures(variants: list[Variant], outputs_moved: float | None) -> list[str]:
+def list_failures(variants: list[Variant], outputs_moved: float | None) -> list[str]:
     """What went wrong, one line each; empty when all checks passed."""
-    found = []
+    failures = []
     if outputs_moved != 0:
-        found.append(f"the swap moved the outputs by {outputs_moved}, expected 0")
+        failures.append(f"the swap moved the outputs by {outputs_moved}, expected 0")
     for variant in variants:
         if variant.agreeing() != len(variant.expected):
-            found.append(
+            failures.append(
                 f"{variant.name}: {variant.agreeing()} of {len(variant.expected)} answers are PyTorch's"
             )
         if not variant.difference() <= SAME:
-            found.append(
+            failures.append(
                 f"{variant.name}: served logits differ by {variant.difference():.1e}, expected {SAME:g}"
             )
-    return found
+    return failures
 
 
-def write_markdown(made: Table, path: Path) -> None:
+def write_markdown(table: Table, path: Path) -> None:
     """Writes the table as Markdown to `path`."""
     text = io.StringIO()
-    Console(file=text, width=200).print(made)
+    Console(file=text, width=200).print(table)
     lines = (line.rstrip() for line in text.getvalue().strip().splitlines())
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ STARTED_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ServerAnswers:
     """Logits [n, classes] for every image, and the median milliseconds of a request with one image."""
 
     logits: NDArray[np.float32]
@@ -29,7 +29,7 @@ class Answers:
 
 
 @contextmanager
-def server(models: Path) -> Iterator[str]:
+def run_server(models: Path) -> Iterator[str]:
     """The address of a server process for the folder; it is stopped by SIGTERM at the end."""
     program = Path(sys.executable).with_name("adaptact-serve")
     command = [str(program), "--models", str(models), "--port", "0", "--log-level", "warning"]
@@ -37,11 +37,11 @@ def server(models: Path) -> Iterator[str]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        if found is None:
+        address = re.search(r"http://\S+", line)
+        if address is None:
             raise RuntimeError(f"the server did not start: `{line.strip()}`, exit code {process.wait()}")
-        _wait_until_ready(found[0])
-        yield found[0]
+        _wait_until_ready(address[0])
+        yield address[0]
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(STARTED_SECONDS)
@@ -61,7 +61,7 @@ def _wait_until_ready(url: str) -> None:
     raise RuntimeError(f"the server at {url} is not ready after {STARTED_SECONDS:g} s")
 
 
-def predict(url: str, model: str, images: NDArray[np.float32], tick: Callable[[int], None]) -> Answers:
+def predict(url: str, model: str, images: NDArray[np.float32], tick: Callable[[int], None]) -> ServerAnswers:
     """What the served model answers for all images [n, ...]; `tick` hears how many more are done."""
     with httpx.Client(base_url=url) as client:
         logits = []
@@ -73,7 +73,7 @@ def predict(url: str, model: str, images: NDArray[np.float32], tick: Callable[[i
             begin = time.perf_counter()
             _infer(client, model, image[np.newaxis])
             times.append(time.perf_counter() - begin)
-    return Answers(np.concatenate(logits), statistics.median(times) * 1e3)
+    return ServerAnswers(np.concatenate(logits), statistics.median(times) * 1e3)
 
 
 def _infer(client: httpx.Client, model: str, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,14 +17,16 @@ ACTIVATION_RATE = 3e-2  # few parameters, each acting on a whole layer: they may
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedModel:
     """A model after training, and the seconds that took."""
 
     model: nn.Module
     seconds: float
 
 
-def train(model: nn.Module, data: Digits, epochs: int, seed: int, tick: Callable[[int], None]) -> Trained:
+def train(
+    model: nn.Module, data: Digits, epochs: int, seed: int, tick: Callable[[int], None]
+) -> TrainedModel:
     """Trains `model` in place with AdamW and a cosine schedule; `tick` is called after each epoch."""
     begin = time.perf_counter()
     torch.manual_seed(seed)
@@ -35,15 +37,15 @@ def train(model: nn.Module, data: Digits, epochs: int, seed: int, tick: Callable
     for _ in range(epochs):
         for chosen in torch.split(torch.randperm(len(data.labels)), BATCH):
             optimiser.zero_grad()
-            logits = model(shifted(data.images[chosen]))
+            logits = model(shift(data.images[chosen]))
             torch.autograd.backward(F.cross_entropy(logits, data.labels[chosen]))
             optimiser.step()
         schedule.step()
         tick(1)
-    return Trained(model.eval(), time.perf_counter() - begin)
+    return TrainedModel(model.eval(), time.perf_counter() - begin)
 
 
-def shifted(images: Tensor) -> Tensor:
+def shift(images: Tensor) -> Tensor:
     """The images [n, 1, 8, 8], each moved by up to one pixel in each direction."""
     padded = F.pad(images, (1, 1, 1, 1))
     rows, columns = torch.randint(0, 3, (2, len(images))).tolist()

@@ -12,9 +12,9 @@ from torch import nn
 from adaptive_act import ACTIVATIONS, swap
 from examples.digits.model import build
 from examples.digits.train import train
-from examples.transfer.data import KNOWN, NEW, tasks
-from examples.transfer.report import table, verdict
-from examples.transfer.tune import Tuned, fine_tune
+from examples.transfer.data import KNOWN, NEW, make_tasks
+from examples.transfer.report import describe_verdict, make_table
+from examples.transfer.tune import TunedModel, fine_tune
 
 
 def main(
@@ -28,21 +28,21 @@ def main(
 ) -> None:
     """Show what learned activations bring when a model is fine-tuned on few examples."""
     torch.set_num_threads(1)  # so small a network trains faster on one core
-    results: dict[str, list[Tuned]] = {"ReLU": [], activation: []}
+    results: dict[str, list[TunedModel]] = {"ReLU": [], activation: []}
     console = Console()
     for seed in track(range(seeds), "fine-tune", console=console):
-        data = tasks(per_class, seed)
+        data = make_tasks(per_class, seed)
         torch.manual_seed(seed)
         pretrained = train(build(classes=len(KNOWN)), data.known, epochs, seed, lambda _: None).model
-        plain = with_new_head(pretrained)
+        plain = replace_head(pretrained)
         swapped = swap(plain, {nn.ReLU: ACTIVATIONS[activation]}, example=data.tune.images).model
         for name, model in zip(results, (plain, swapped), strict=True):
             results[name].append(fine_tune(model, data, tune, seed))
-    console.print(table(results))
-    console.print(verdict(*results.values()))
+    console.print(make_table(results))
+    console.print(describe_verdict(*results.values()))
 
 
-def with_new_head(model: nn.Module) -> nn.Module:
+def replace_head(model: nn.Module) -> nn.Module:
     """A copy that tells the new classes apart, with a last layer that has yet to learn."""
     tuned = copy.deepcopy(model)
     old = tuned.get_submodule("classify")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from examples.digits.data import Digits, digits
+from examples.digits.data import Digits, read_digits
 
 KNOWN = range(5)
 NEW = range(5, 10)
@@ -24,9 +24,9 @@ class Tasks:
     test: Digits
 
 
-def tasks(per_class: int, seed: int) -> Tasks:
+def make_tasks(per_class: int, seed: int) -> Tasks:
     """The tasks with `per_class` digits of each new class to tune on, which ones depends on the seed."""
-    train, test = digits()
+    train, test = read_digits()
     generator = torch.Generator().manual_seed(seed)
     tune, held_out = [], []
     for label in NEW:
@@ -35,16 +35,16 @@ def tasks(per_class: int, seed: int) -> Tasks:
         tune.append(places[:per_class])
         held_out.append(places[per_class : 2 * per_class])
     return Tasks(
-        known=_of(train, KNOWN),
-        tune=_at(train, torch.cat(tune)),
-        held_out=_at(train, torch.cat(held_out)),
-        test=_of(test, NEW),
+        known=_select_classes(train, KNOWN),
+        tune=_select_samples(train, torch.cat(tune)),
+        held_out=_select_samples(train, torch.cat(held_out)),
+        test=_select_classes(test, NEW),
     )
 
 
-def _of(data: Digits, classes: range) -> Digits:
-    return _at(data, (data.labels >= classes.start) & (data.labels < classes.stop))
+def _select_classes(data: Digits, classes: range) -> Digits:
+    return _select_samples(data, (data.labels >= classes.start) & (data.labels < classes.stop))
 
 
-def _at(data: Digits, places: Tensor) -> Digits:
+def _select_samples(data: Digits, places: Tensor) -> Digits:
     return Digits(data.images[places], data.labels[places] % len(NEW))

@@ -6,27 +6,27 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from scipy import stats
 
-from examples.transfer.tune import Tuned
+from examples.transfer.tune import TunedModel
 
 CONFIDENCE = 0.95
 
 
-def table(results: Mapping[str, Sequence[Tuned]]) -> Table:
+def make_table(results: Mapping[str, Sequence[TunedModel]]) -> Table:
     """A row for each way to fine-tune, over all seeds."""
-    made = Table("", "test digits right, mean", "worst seed", "epochs, mean", "rollbacks")
+    table = Table("", "test digits right, mean", "worst seed", "epochs, mean", "rollbacks")
     for name, tuned in results.items():
-        accuracies = [one.accuracy for one in tuned]
-        made.add_row(
+        accuracies = [run.accuracy for run in tuned]
+        table.add_row(
             name,
             f"{statistics.mean(accuracies):.2%}",
             f"{min(accuracies):.2%}",
-            f"{statistics.mean(one.epochs for one in tuned):.0f}",
-            str(sum(one.rollbacks for one in tuned)),
+            f"{statistics.mean(run.epochs for run in tuned):.0f}",
+            str(sum(run.rollbacks for run in tuned)),
         )
-    return made
+    return table
 
 
-def verdict(plain: Sequence[Tuned], swapped: Sequence[Tuned]) -> str:
+def describe_verdict(plain: Sequence[TunedModel], swapped: Sequence[TunedModel]) -> str:
     """The mean gain of the swap over the seeds, with its confidence interval by Student's t on the pairs."""
     gains = [ours.accuracy - theirs.accuracy for theirs, ours in zip(plain, swapped, strict=True)]
     mean = 100 * statistics.mean(gains)
@@ -34,8 +34,8 @@ def verdict(plain: Sequence[Tuned], swapped: Sequence[Tuned]) -> str:
         return f"The swap changed {mean:+.2f} points; too few different seeds to tell that from chance."
     test = stats.ttest_1samp(gains, 0.0)
     low, high = (100 * float(end) for end in test.confidence_interval(CONFIDENCE))
-    what = "more than chance" if low > 0 or high < 0 else "no more than chance"
+    significance = "more than chance" if low > 0 or high < 0 else "no more than chance"
     return (
         f"The swap changed {mean:+.2f} points ({CONFIDENCE:.0%} interval {low:+.2f} to {high:+.2f}, "
-        f"{len(gains)} seeds): {what}."
+        f"{len(gains)} seeds): {significance}."
     )

@@ -28,7 +28,7 @@ PULL = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TunedModel:
     """How a fine-tuned model does on the test digits, how long it was tuned, and how often rolled back."""
 
     accuracy: float
@@ -36,7 +36,7 @@ class Tuned:
     rollbacks: int
 
 
-def fine_tune(model: nn.Module, data: Tasks, epochs: int, seed: int) -> Tuned:
+def fine_tune(model: nn.Module, data: Tasks, epochs: int, seed: int) -> TunedModel:
     """Tunes `model` in place until held-out digits no longer gain.
 
     The new head trains alone first, as far as the activations are concerned: they are frozen for a tenth of
@@ -57,11 +57,11 @@ def fine_tune(model: nn.Module, data: Tasks, epochs: int, seed: int) -> Tuned:
             torch.autograd.backward(loss)
             guard.step(loss)
             schedules.step()
-        if stopping.update(_loss(model.eval(), data.held_out)):
+        if stopping.update(_measure_loss(model.eval(), data.held_out)):
             break
     stopping.restore()
     guard.close()
-    return Tuned(_accuracy(model.eval(), data.test), stopping.updates, guard.rollbacks)
+    return TunedModel(_measure_accuracy(model.eval(), data.test), stopping.updates, guard.rollbacks)
 
 
 def _batches(data: Digits) -> Iterator[tuple[Tensor, Tensor]]:
@@ -69,9 +69,9 @@ def _batches(data: Digits) -> Iterator[tuple[Tensor, Tensor]]:
         yield data.images[chosen], data.labels[chosen]
 
 
-def _loss(model: nn.Module, data: Digits) -> float:
+def _measure_loss(model: nn.Module, data: Digits) -> float:
     return F.cross_entropy(predict(model, data.images), data.labels).item()
 
 
-def _accuracy(model: nn.Module, data: Digits) -> float:
+def _measure_accuracy(model: nn.Module, data: Digits) -> float:
     return (predict(model, data.images).argmax(1) == data.labels).double().mean().item()

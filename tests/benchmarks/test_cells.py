@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cells
-from benchmarks.cells import Cell, Cells
+from benchmarks.cells import Cell, CellStore
 
 
 @pytest.fixture(autouse=True)
@@ -18,21 +18,21 @@ def never() -> Cell:
 
 
 def test_a_cell_is_measured_once() -> None:
-    assert Cells("one", ["turns"]).measured("a/b 1", lambda: {"x": 1}) == {"x": 1}
-    assert Cells("one", ["turns"]).measured("a/b 1", never) == {"x": 1}
+    assert CellStore("one", ["turns"]).get_or_measure("a/b 1", lambda: {"x": 1}) == {"x": 1}
+    assert CellStore("one", ["turns"]).get_or_measure("a/b 1", never) == {"x": 1}
 
 
 def test_a_cell_that_fails_is_not_kept() -> None:
     with pytest.raises(AssertionError, match="measured again"):
-        Cells("one", ["turns"]).measured("a", never)
-    assert Cells("one", ["turns"]).measured("a", lambda: {"x": 2}) == {"x": 2}
+        CellStore("one", ["turns"]).get_or_measure("a", never)
+    assert CellStore("one", ["turns"]).get_or_measure("a", lambda: {"x": 2}) == {"x": 2}
 
 
 def test_other_settings_and_other_code_are_other_cells() -> None:
     folders = [
-        Cells("one", ["turns"]).folder,
-        Cells("one", ["turns"], rounds=3).folder,
-        Cells("one", ["networks"]).folder,
-        Cells("two", ["turns"]).folder,
+        CellStore("one", ["turns"]).folder,
+        CellStore("one", ["turns"], rounds=3).folder,
+        CellStore("one", ["networks"]).folder,
+        CellStore("two", ["turns"]).folder,
     ]
     assert len(set(folders)) == len(folders)

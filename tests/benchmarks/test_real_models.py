@@ -10,10 +10,10 @@ from rich.table import Table
 
 from adaptive_act import load
 from benchmarks import cells, real_models, real_steps
-from benchmarks.processes import EXPORT, Ended, run
-from benchmarks.real_page import tables
-from benchmarks.real_steps import COMPILED, EAGER, checkpoint
-from benchmarks.real_subjects import SUBJECTS
+from benchmarks.processes import EXPORT, FinishedProcess, run
+from benchmarks.real_page import make_tables
+from benchmarks.real_steps import COMPILED, EAGER, write_checkpoint
+from benchmarks.real_subjects import REAL_MODELS
 from convert.pipeline import convert
 
 
@@ -24,7 +24,7 @@ def text_of(shown: list[Table]) -> str:
     return capture.get()
 
 
-def in_this_process(code: str, *arguments: str) -> Ended:
+def in_this_process(code: str, *arguments: str) -> FinishedProcess:
     """What the benchmark runs in a process of its own, without the seconds that it takes to start one."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -33,7 +33,7 @@ def in_this_process(code: str, *arguments: str) -> Ended:
         else:
             assert code == EXPORT
             convert(*map(Path, arguments))
-    return Ended(1.0, 2**20, 0, said.getvalue(), "")
+    return FinishedProcess(1.0, 2**20, 0, said.getvalue(), "")
 
 
 def test_the_smallest_model_goes_through_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,13 +48,13 @@ def test_the_smallest_model_goes_through_every_step(tmp_path: Path, monkeypatch:
     for file in ("ours", "again"):
         assert cell["exports"][file]["error_to_float32"] < 4
         assert cell["exports"][file]["error_of_scale"] < 1e-5
-    assert "tabular" in text_of(tables(measured))
+    assert "tabular" in text_of(make_tables(measured))
     assert not list(tmp_path.rglob("*.onnx"))
 
 
 @pytest.mark.parametrize("name", ["tabular", "encoder", "FSRCNN"])
 def test_a_checkpoint_holds_the_model_away_from_its_start(name: str, tmp_path: Path) -> None:
-    checkpoint(name, tmp_path)
+    write_checkpoint(name, tmp_path)
     given = load(tmp_path / "model.pt").model.state_dict()
     slopes = [value for key, value in given.items() if value.ndim == 1 and len(value) > 1]
     assert slopes
@@ -62,7 +62,7 @@ def test_a_checkpoint_holds_the_model_away_from_its_start(name: str, tmp_path: P
 
 
 def test_every_subject_is_built_from_its_checkpoint() -> None:
-    for subject in SUBJECTS.values():
+    for subject in REAL_MODELS.values():
         assert subject.factory.partition(":")[2] == subject.build.__name__
         assert all(len(spec["shape"]) >= 1 for spec in subject.specs())
 
@@ -78,18 +78,18 @@ def test_a_step_that_failed_is_told_in_its_cell() -> None:
             "again": {"failed": "error: refused"},
         },
     }
-    text = text_of(tables({"some": cell}))
+    text = text_of(make_tables({"some": cell}))
     assert "failed: TimeoutError: not done after 1 s" in text
     assert "failed: error: parity failed" in text
     assert "failed: error: refused" in text
 
 
 def test_a_process_reports_time_memory_and_failure() -> None:
-    fine = run("print('said')").required()
-    assert fine.said == "said\n"
+    fine = run("print('said')").require_success()
+    assert fine.stdout == "said\n"
     assert fine.seconds > 0
     assert fine.peak_bytes > 2**20
     wrong = run("import sys; sys.stderr.write('one\\nerror: two\\nthree'); sys.exit(3)")
     assert (wrong.status, wrong.last_line) == (3, "error: two")
     with pytest.raises(SystemExit, match="status 3"):
-        wrong.required()
+        wrong.require_success()

@@ -2,14 +2,14 @@ import threading
 
 import pytest
 
-from benchmarks import visitors
-from benchmarks.soak import Memory, summary
-from benchmarks.visitors import Place, Tally, UnexpectedError, ask_without_end
+from benchmarks import soak_clients
+from benchmarks.soak import Memory, summarise_memory
+from benchmarks.soak_clients import ServerAddress, Tally, UnexpectedError, ask_until_ended
 
 
 def test_memory_is_averaged_over_a_tenth_of_the_run() -> None:
-    assert summary([float(number) for number in range(100)]) == Memory(4.5, 49.5, 94.5)
-    assert summary([7.0]) == Memory(7, 7, 7)
+    assert summarise_memory([float(number) for number in range(100)]) == Memory(4.5, 49.5, 94.5)
+    assert summarise_memory([7.0]) == Memory(7, 7, 7)
 
 
 @pytest.mark.parametrize(("end", "steady"), [(90, True), (110, True), (111, False), (200, False)])
@@ -28,7 +28,7 @@ def test_wrong_answers_are_counted_and_reported(monkeypatch: pytest.MonkeyPatch)
         if error is not None:
             raise error
 
-    monkeypatch.setitem(visitors.VISITORS, "JSON", lambda place: ask)
-    ask_without_end("JSON", Place(0, ""), tally, ended)
+    monkeypatch.setitem(soak_clients.CLIENTS, "JSON", lambda place: ask)
+    ask_until_ended("JSON", ServerAddress(0, ""), tally, ended)
     assert (tally.requests["JSON"], tally.failures["JSON"]) == (4, 2)
-    assert tally.said == ["JSON: UnexpectedError: another", "JSON: OSError: gone"]
+    assert tally.messages == ["JSON: UnexpectedError: another", "JSON: OSError: gone"]

@@ -11,15 +11,15 @@ from torch import nn
 
 from adaptive_act import NEAAF, swap
 from examples.digits.model import build
-from examples.transfer.data import tasks
-from examples.transfer.report import verdict
-from examples.transfer.tune import Tuned, fine_tune
+from examples.transfer.data import make_tasks
+from examples.transfer.report import describe_verdict
+from examples.transfer.tune import TunedModel, fine_tune
 
 ROOT = Path(__file__).parents[2]
 
 
-def tuned(*accuracies: float) -> list[Tuned]:
-    return [Tuned(accuracy, 10, 0) for accuracy in accuracies]
+def tuned(*accuracies: float) -> list[TunedModel]:
+    return [TunedModel(accuracy, 10, 0) for accuracy in accuracies]
 
 
 def test_it_compares_fine_tuning_with_and_without_swap() -> None:
@@ -32,7 +32,7 @@ def test_it_compares_fine_tuning_with_and_without_swap() -> None:
 
 
 def test_no_digit_is_in_two_parts_and_labels_start_at_zero() -> None:
-    data = tasks(per_class=6, seed=3)
+    data = make_tasks(per_class=6, seed=3)
     assert data.tune.labels.bincount().tolist() == data.held_out.labels.bincount().tolist() == [6] * 5
     parts = (data.known, data.tune, data.held_out, data.test)
     assert all(set(part.labels.tolist()) == set(range(5)) for part in parts)
@@ -43,7 +43,7 @@ def test_no_digit_is_in_two_parts_and_labels_start_at_zero() -> None:
 def test_fine_tuning_learns_digits_and_activations() -> None:
     torch.manual_seed(0)
     model = swap(build(classes=5), {nn.ReLU: NEAAF}).model
-    result = fine_tune(model, tasks(per_class=10, seed=0), epochs=12, seed=0)
+    result = fine_tune(model, make_tasks(per_class=10, seed=0), epochs=12, seed=0)
     assert result.accuracy > 0.5
     assert any(value.item() != 1 for name, value in model.named_parameters() if name.endswith("alpha"))
 
@@ -60,4 +60,4 @@ def test_fine_tuning_learns_digits_and_activations() -> None:
 def test_the_verdict_claims_no_more_than_the_seeds_show(
     plain: list[float], swapped: list[float], said: str
 ) -> None:
-    assert re.search(said, verdict(tuned(*plain), tuned(*swapped)))
+    assert re.search(said, describe_verdict(tuned(*plain), tuned(*swapped)))

@@ -12,7 +12,7 @@ from adaptive_act.study.plan import make_run_spec
 from adaptive_act.study.specs import RunSpec
 from adaptive_act.study.statistics import Mean
 from tests.adaptive_act.study.models import plan
-from tests.convert.test_latency import file
+from tests.convert.test_latency import write_product
 
 
 def test_ratios_are_medians_over_rounds() -> None:
@@ -71,7 +71,7 @@ def test_a_failed_export_leaves_the_others_measured(
     asked = plan("ABU", "PELU", seeds=1)
     data = load_dataset(asked.data)
     specs = [make_run_spec(asked, data.digest, variant, 0) for variant in asked.all_variants]
-    small = file(tmp_path / "small.onnx", 4)
+    small = write_product(tmp_path / "small.onnx", 4)
 
     def export(spec: RunSpec, data: Dataset, folder: Path, destination: Path) -> str | None:
         shutil.copy(small, destination)

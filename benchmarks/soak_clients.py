@@ -1,4 +1,4 @@
-"""Clients of every kind, honest and hostile: each asks, and says whether it was answered as it should."""
+"""Clients of every kind, honest and hostile, which check every answer."""
 
 import gzip
 import http.client
@@ -31,7 +31,7 @@ Response = message_class("inference.ModelInferResponse")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerAddress:
     """Where the server is."""
 
     port: int
@@ -39,16 +39,16 @@ class Place:
 
 
 class UnexpectedError(Exception):
-    """An answer that should have been another."""
+    """An unexpected answer."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many requests there were of each kind, and those that were not answered as they should."""
+    """The requests of each kind, and those with a wrong answer."""
 
     requests: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, kind: str, error: Exception | None) -> None:
@@ -57,17 +57,17 @@ class Tally:
             self.requests[kind] += 1
             if error is not None:
                 self.failures[kind] += 1
-                if len(self.said) < KEPT_FAILURES:
-                    self.said.append(f"{kind}: {type(error).__name__}: {error}"[:300])
+                if len(self.messages) < KEPT_FAILURES:
+                    self.messages.append(f"{kind}: {type(error).__name__}: {error}"[:300])
 
 
-def ask_without_end(kind: str, place: Place, tally: Tally, ended: threading.Event) -> None:
+def ask_until_ended(kind: str, place: ServerAddress, tally: Tally, ended: threading.Event) -> None:
     """Ask until the event is set."""
     asking: Callable[[], None] | None = None
     while not ended.is_set():
         error: Exception | None = None
         try:
-            asking = asking or VISITORS[kind](place)
+            asking = asking or CLIENTS[kind](place)
             asking()
         except (UnexpectedError, OSError, http.client.HTTPException, grpc.RpcError, ValueError) as raised:
             error, asking = raised, None
@@ -75,9 +75,9 @@ def ask_without_end(kind: str, place: Place, tally: Tally, ended: threading.Even
 
 
 class _Http:
-    """One connection that is kept."""
+    """One persistent connection."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ServerAddress) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=SECONDS)
 
     def ask(
@@ -94,29 +94,29 @@ class _Http:
         return text
 
 
-def _json(place: Place) -> Callable[[], None]:
-    connection, body, expected = _Http(place), json_body(MODEL), _expected(place)
+def _make_json_client(place: ServerAddress) -> Callable[[], None]:
+    connection, body, expected = _Http(place), json_body(MODEL), _fetch_expected(place)
 
     def ask() -> None:
         message = orjson.loads(connection.expect(200, "POST", INFER, body.content, body.headers))
-        _check(np.array(message["outputs"][0]["data"], np.float32), expected)
+        _check_equal(np.array(message["outputs"][0]["data"], np.float32), expected)
 
     return ask
 
 
-def _binary(place: Place) -> Callable[[], None]:
-    connection, body, expected = _Http(place), binary_body(MODEL), _expected(place)
+def _make_binary_client(place: ServerAddress) -> Callable[[], None]:
+    connection, body, expected = _Http(place), binary_body(MODEL), _fetch_expected(place)
 
     def ask() -> None:
         answer = connection.expect(200, "POST", INFER, body.content, body.headers)
-        _check(np.frombuffer(answer[-expected.nbytes :], np.float32), expected)
+        _check_equal(np.frombuffer(answer[-expected.nbytes :], np.float32), expected)
 
     return ask
 
 
-def _grpc(place: Place) -> Callable[[], None]:
+def _make_grpc_client(place: ServerAddress) -> Callable[[], None]:
     channel = grpc.insecure_channel(place.grpc_address)
-    call, expected = channel.unary_unary(GRPC_INFER), _expected(place)
+    call, expected = channel.unary_unary(GRPC_INFER), _fetch_expected(place)
     request = Request(model_name=MODEL)
     request.inputs.add(name=INPUT, datatype="FP32", shape=[1, *SHAPES[MODEL]])
     body = binary_body(MODEL).content
@@ -125,24 +125,24 @@ def _grpc(place: Place) -> Callable[[], None]:
 
     def ask() -> None:
         answer = Response.FromString(call(data, timeout=SECONDS))
-        _check(np.frombuffer(answer.raw_output_contents[0], np.float32), expected)
+        _check_equal(np.frombuffer(answer.raw_output_contents[0], np.float32), expected)
 
     return ask
 
 
-def _expected(place: Place) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What one sample is answered, which never changes: every version that is loaded is the same file."""
+def _fetch_expected(place: ServerAddress) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The answer to one sample, which never changes: every version that is loaded is the same file."""
     body = binary_body(MODEL)
     answer = _Http(place).expect(200, "POST", INFER, body.content, body.headers)
     return np.frombuffer(answer[-40:], np.float32)
 
 
-def _check(got: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:
+def _check_equal(got: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> None:
     if got.tobytes() != expected.tobytes():
         raise UnexpectedError("the answer is another than the first one")
 
 
-def _errors(place: Place) -> Callable[[], None]:
+def _make_refused_client(place: ServerAddress) -> Callable[[], None]:
     connection = _Http(place)
     asked = [
         (404, "POST", "/v2/models/nope/infer", b"{}"),
@@ -160,7 +160,7 @@ def _errors(place: Place) -> Callable[[], None]:
     return ask
 
 
-def _hostile(place: Place) -> Callable[[], None]:
+def _make_hostile_client(place: ServerAddress) -> Callable[[], None]:
     asked: list[tuple[Any, ...]] = [
         (400, "POST", INFER, b"[" * DEEP),
         (400, "POST", INFER, b'{"a":' * DEEP + b"1" + b"}" * DEEP),
@@ -177,8 +177,8 @@ def _hostile(place: Place) -> Callable[[], None]:
     return ask
 
 
-def _broken(place: Place) -> Callable[[], None]:
-    """Connections that end in the middle, in every way there is; no answer is expected."""
+def _make_broken_client(place: ServerAddress) -> Callable[[], None]:
+    """Connections that end in the middle of a request; no answer is expected."""
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n".encode()
     body = json_body(MODEL).content
     whole = head.replace(b"5000", b"%d" % len(body)) + body
@@ -194,8 +194,8 @@ def _broken(place: Place) -> Callable[[], None]:
     return ask
 
 
-def _reload(place: Place) -> Callable[[], None]:
-    """Loads the model anew with other settings while the others ask it; the spare comes and goes."""
+def _make_reload_client(place: ServerAddress) -> Callable[[], None]:
+    """Reloads the model with other settings while other clients use it; unloads and loads a spare one."""
     connection = _Http(place)
     rows = 8
 
@@ -211,12 +211,12 @@ def _reload(place: Place) -> Callable[[], None]:
     return ask
 
 
-VISITORS: dict[str, Callable[[Place], Callable[[], None]]] = {
-    "JSON": _json,
-    "binary": _binary,
-    "gRPC": _grpc,
-    "refused": _errors,
-    "hostile": _hostile,
-    "broken off": _broken,
-    "reload": _reload,
+CLIENTS: dict[str, Callable[[ServerAddress], Callable[[], None]]] = {
+    "JSON": _make_json_client,
+    "binary": _make_binary_client,
+    "gRPC": _make_grpc_client,
+    "refused": _make_refused_client,
+    "hostile": _make_hostile_client,
+    "broken off": _make_broken_client,
+    "reload": _make_reload_client,
 }

@@ -27,7 +27,7 @@ from benchmarks.servers.load import (
     send_http_load,
 )
 from benchmarks.servers.models import SHAPES, write_models
-from benchmarks.servers.plans import Form, PEERS, ServedModel
+from benchmarks.servers.plans import PEERS, Form, ServedModel
 from benchmarks.servers.server import run_server
 from benchmarks.servers.tables import LIMIT, show
 

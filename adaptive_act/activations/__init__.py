@@ -1,17 +1,28 @@
 """Every activation by name: an explicit list, with a file for each family."""
 
 from adaptive_act.activation import Activation
-from adaptive_act.activations.blended import ABU, Affine, DynActivation, NEAAF
+from adaptive_act.activations.blended import ABU, NEAAF, Affine, DynActivation
 from adaptive_act.activations.exponential import MPELU, PELU, PREU, PSELU, PTELU, XIELU
-from adaptive_act.activations.gated import ACONC, AHAF, APTx, AdaptiveHardswish, BetaMish, ErfAct, PSSiLU, Pserf, ScaledGELU, Swish
-from adaptive_act.activations.input_dependent import APReLU, DYReLU, Dice, Funnel, MetaACON
-from adaptive_act.activations.periodic import CosLU, PVLU, Snake, SnakeBeta
-from adaptive_act.activations.piecewise import APL, MeLU, PACT, PLU, PWLU, PiLU, SReLU, SoftThreshold
-from adaptive_act.activations.polynomial import HermitePolynomial, SLAF
+from adaptive_act.activations.gated import (
+    ACONC,
+    AHAF,
+    AdaptiveHardswish,
+    APTx,
+    BetaMish,
+    ErfAct,
+    Pserf,
+    PSSiLU,
+    ScaledGELU,
+    Swish,
+)
+from adaptive_act.activations.input_dependent import APReLU, Dice, DYReLU, Funnel, MetaACON
+from adaptive_act.activations.periodic import PVLU, CosLU, Snake, SnakeBeta
+from adaptive_act.activations.piecewise import APL, PACT, PLU, PWLU, MeLU, PiLU, SoftThreshold, SReLU
+from adaptive_act.activations.polynomial import SLAF, HermitePolynomial
 from adaptive_act.activations.rational import PAU
 from adaptive_act.activations.rectified import AReLU, DPReLU, PReLU, RPReLU, ShiLU, StarReLU
-from adaptive_act.activations.sigmoidal import ErfReLU, LAAF, ScaledSoftSign, Stan, TanhLU
-from adaptive_act.activations.smooth import AdaptiveSoftplus, BLU, SMU, SquarePlus
+from adaptive_act.activations.sigmoidal import LAAF, ErfReLU, ScaledSoftSign, Stan, TanhLU
+from adaptive_act.activations.smooth import BLU, SMU, AdaptiveSoftplus, SquarePlus
 
 __all__ = [
     "ABU",

@@ -10,7 +10,7 @@ from adaptive_act.activation import Activation, Learned, StartValue
 from adaptive_act.activations.exponential import PELU
 from adaptive_act.activations.rectified import PReLU
 from adaptive_act.kernels import cube, cubic_right
-from adaptive_act.plain import Description, PLAIN, build, describe
+from adaptive_act.plain import PLAIN, Description, build, describe
 
 _ABU_ZERO = {"w_tanh": 0.0, "w_elu": 0.0, "w_relu": 0.0, "w_identity": 0.0, "w_silu": 0.0}
 Side = Literal["positive", "both"]

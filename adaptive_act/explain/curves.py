@@ -11,7 +11,7 @@ import torch
 from adaptact.files import replace_file
 from adaptive_act.activation import Activation
 from adaptive_act.explain.arrays import Numbers
-from adaptive_act.explain.layers import Layer, POINTS, read_values
+from adaptive_act.explain.layers import POINTS, Layer, read_values
 from adaptive_act.explain.shape import evaluate_curve
 from adaptive_act.explain.subplots import (
     HISTOGRAM,

@@ -9,7 +9,14 @@ from torch import nn
 from adaptive_act.activation import Activation
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.reach import Reach
-from adaptive_act.explain.shape import Displacement, NEAR, Shape, evaluate_curve, measure_displacement, measure_shape
+from adaptive_act.explain.shape import (
+    NEAR,
+    Displacement,
+    Shape,
+    evaluate_curve,
+    measure_displacement,
+    measure_shape,
+)
 from adaptive_act.explain.start import StartedActivation, find_starts
 
 POINTS = 201

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.formats import read_dataset
-from adaptive_act.study.formats.raw import RawDataset, SampleSet, Samples
+from adaptive_act.study.formats.raw import RawDataset, Samples, SampleSet
 from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.specs import DataSpec
 

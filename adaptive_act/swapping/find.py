@@ -12,7 +12,13 @@ from adaptact.text import first_line
 from adaptive_act.activation import Activation
 from adaptive_act.plain import FUNCTIONS, METHODS, Plain
 from adaptive_act.site import Site, Skipped
-from adaptive_act.swapping.forwards import TracedForward, UNTRACEABLE, activated_value, trace_forward, unshare_modules
+from adaptive_act.swapping.forwards import (
+    UNTRACEABLE,
+    TracedForward,
+    activated_value,
+    trace_forward,
+    unshare_modules,
+)
 from adaptive_act.swapping.library_modules import find_held_functions, kernel_activations, script_activations
 from adaptive_act.swapping.recognise import Kinds, Recogniser, is_defined_by_torch
 from adaptive_act.swapping.rewrite import make_plain

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, PROBE, SAME, named_activations
+from adaptive_act.activation import PROBE, SAME, Activation, named_activations
 from adaptive_act.plain import PLAIN, from_repr
 from adaptive_act.swapping.library_modules import update_encoder_layers
 

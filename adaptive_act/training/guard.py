@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from adaptive_act.errors import DivergedError
-from adaptive_act.training.divergence import Alarm, DivergenceDetector, GRADIENT, LOSS, Options, reduce_worst
+from adaptive_act.training.divergence import GRADIENT, LOSS, Alarm, DivergenceDetector, Options, reduce_worst
 from adaptive_act.training.groups import find_activation_groups
 from adaptive_act.training.hooks import ActivationHooks
 from adaptive_act.training.schedule import RateFactor

@@ -15,7 +15,7 @@ from adaptive_act import ACTIVATIONS, named_activations, swap
 from adaptive_act.explain import draw_curves
 from convert.latency import measure_latency
 from examples.digits.data import Digits, read_digits
-from examples.digits.exported import ExportedModel, INPUT, export
+from examples.digits.exported import INPUT, ExportedModel, export
 from examples.digits.model import build
 from examples.digits.report import Variant, describe_verdict, list_failures, make_table, write_markdown
 from examples.digits.served import ServerAnswers, predict, run_server

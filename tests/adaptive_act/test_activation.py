@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import ACTIVATIONS, Activation, Affine, FixedPointError, Learned, NEAAF, PELU, PReLU, Swish
+from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, Affine, FixedPointError, Learned, PReLU, Swish
 from adaptive_act.activation import PROBE, named_activations
 
 

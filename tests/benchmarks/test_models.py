@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.models.bigvgan import AntiAliased, RATIO, Snake, bigvgan, lowpass
+from benchmarks.models.bigvgan import RATIO, AntiAliased, Snake, bigvgan, lowpass
 from benchmarks.models.darknet import darknet53
 from benchmarks.models.fsrcnn import fsrcnn
 from benchmarks.models.iresnet import iresnet50

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats.raw import RawDataset, SampleSet, Samples, check_bytes, make_dataset, make_sample_set
+from adaptive_act.study.formats.raw import (
+    RawDataset,
+    Samples,
+    SampleSet,
+    check_bytes,
+    make_dataset,
+    make_sample_set,
+)
 
 _KEYS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y", None, None))
 _CHANNELS = (1, 3, 4)

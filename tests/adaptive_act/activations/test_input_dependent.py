@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from adaptive_act import ACTIVATIONS, Activation, DYReLU, Dice, Funnel, MetaACON, swap
+from adaptive_act import ACTIVATIONS, Activation, Dice, DYReLU, Funnel, MetaACON, swap
 from tests.adaptive_act.processes import in_two_processes
-from tests.adaptive_act.references.input_dependent import Array, PAPERS
+from tests.adaptive_act.references.input_dependent import PAPERS, Array
 
 CHANNELS = 3
 LAYOUTS = {

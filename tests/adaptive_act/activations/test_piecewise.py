@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import Activation, PWLU, SReLU
+from adaptive_act import PWLU, Activation, SReLU
 
 
 def test_srelu_calibration_leaves_a_tenth_above_tr() -> None:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from adaptive_act import Activation, BLU, SquarePlus
+from adaptive_act import BLU, Activation, SquarePlus
 from adaptive_act.kernels import hypotenuse
 
 # Whose squares are above 65504, the largest number of float16.

@@ -8,7 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import Affine, CheckpointError, FactoryError, MPELU, NEAAF, PELU, PReLU, Swish, TensorSpec, load, save, swap
+from adaptive_act import (
+    MPELU,
+    NEAAF,
+    PELU,
+    Affine,
+    CheckpointError,
+    FactoryError,
+    PReLU,
+    Swish,
+    TensorSpec,
+    load,
+    save,
+    swap,
+)
 from adaptive_act.checkpoint.archive import read_archive
 from adaptive_act.checkpoint.checkpoint import is_checkpoint
 from adaptive_act.checkpoint.state import require_state

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
-from adaptive_act import DYReLU, PELU, PReLU
+from adaptive_act import PELU, DYReLU, PReLU
 from adaptive_act.explain import curves_figure, draw_curves, layers, reach
 from adaptive_act.explain.subplots import LEARNED, START
 from tests.adaptive_act.explain.models import batches, learned

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import DYReLU, PReLU, PWLU, named_activations
+from adaptive_act import PWLU, DYReLU, PReLU, named_activations
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain import Drift, drift_figure, read_tracks
 from adaptive_act.explain.drift import MOST_RECORDS

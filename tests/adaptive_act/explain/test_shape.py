@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import Affine, NEAAF, PELU, PReLU, ScaledGELU, Snake, Swish
+from adaptive_act import NEAAF, PELU, Affine, PReLU, ScaledGELU, Snake, Swish
 from adaptive_act.explain.reach import Reach, reach
 from adaptive_act.explain.shape import FAR, measure_displacement, measure_shape
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import ACTIVATIONS, Activation, Affine, NEAAF, PELU, PReLU, named_activations, swap
+from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, Affine, PReLU, named_activations, swap
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.start import INITIAL, find_start, find_starts
 from adaptive_act.swapping.replace import ActivationKind

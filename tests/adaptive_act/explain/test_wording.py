@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import ACTIVATIONS, Activation, PELU, PReLU, Swish, swap
+from adaptive_act import ACTIVATIONS, PELU, Activation, PReLU, Swish, swap
 from adaptive_act.explain.layers import layers
 from adaptive_act.explain.reach import reach
 from adaptive_act.explain.wording import explain_layer, format_percent, format_range, format_share

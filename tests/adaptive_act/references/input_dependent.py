@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptive_act import APReLU, Activation, DYReLU, Dice, Funnel, MetaACON
+from adaptive_act import Activation, APReLU, Dice, DYReLU, Funnel, MetaACON
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 State = Mapping[str, Array]

@@ -8,7 +8,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import ABU, Affine, FixedPointError, MPELU, NEAAF, PELU, PReLU, SwapError, Swish, named_activations, parameter_groups, swap
+from adaptive_act import (
+    ABU,
+    MPELU,
+    NEAAF,
+    PELU,
+    Affine,
+    FixedPointError,
+    PReLU,
+    SwapError,
+    Swish,
+    named_activations,
+    parameter_groups,
+    swap,
+)
 from tests.adaptive_act import models
 
 IMAGE = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))

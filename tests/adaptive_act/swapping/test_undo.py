@@ -8,7 +8,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import ACTIVATIONS, Activation, Affine, FixedPointError, Learned, NEAAF, PReLU, ScaledGELU, Swish, load, named_activations, parameter_groups, save, swap
+from adaptive_act import (
+    ACTIVATIONS,
+    NEAAF,
+    Activation,
+    Affine,
+    FixedPointError,
+    Learned,
+    PReLU,
+    ScaledGELU,
+    Swish,
+    load,
+    named_activations,
+    parameter_groups,
+    save,
+    swap,
+)
 from adaptive_act.swapping.undo import freeze, unfreeze, unswap
 from tests.adaptive_act import models
 

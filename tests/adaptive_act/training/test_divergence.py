@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_act.training.divergence import DivergenceDetector, GRADIENT, LOSS, Options
+from adaptive_act.training.divergence import GRADIENT, LOSS, DivergenceDetector, Options
 
 OPTIONS = Options(settle=5, patience=3)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import ACTIVATIONS, Activation, NEAAF, PELU, parameter_groups
+from adaptive_act import ACTIVATIONS, NEAAF, PELU, Activation, parameter_groups
 from adaptive_act.training import learned_parameters
 from adaptive_act.training.groups import find_activation_groups
 

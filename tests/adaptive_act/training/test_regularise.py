@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adaptive_act import ABU, ACTIVATIONS, Activation, Learned, NEAAF, PELU, PReLU, Snake, Swish
+from adaptive_act import ABU, ACTIVATIONS, NEAAF, PELU, Activation, Learned, PReLU, Snake, Swish
 from adaptive_act.training import CurvatureBound, Pull, SlopeBound
 from adaptive_act.training.regularise import _differentiate
 

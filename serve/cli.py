@@ -6,17 +6,24 @@ import logging
 import resource
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any, Optional
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from adaptact import exit_codes
+from adaptact.errors import OutputError, UsageError
+from adaptact.exit_codes import FAILED
+from adaptact.output import print_lines
+from adaptact.text import LONGEST_LINE, escape_line
 from serve.engine.errors import StartupError
 from serve.settings import FILE, PREFIX, Settings
 
-FAILED = 1
-WRONG_USE = 2
+log = logging.getLogger("adaptact")
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 # By the first setting of each, in the order of the settings.
 PANELS = {
     "models": "What is served, and where",
@@ -29,6 +36,8 @@ PANELS = {
     "keys": "Who may ask",
     "body_limit_mib": "Bounds of a request and of connections",
 }
+OWN_DESCRIPTORS = 256
+"""A process's descriptors beside its HTTP connections: gRPC, refused connections, files, sockets."""
 
 
 def serve(**options: Any) -> None:
@@ -40,22 +49,56 @@ def serve(**options: Any) -> None:
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except (ValueError, OSError) as error:
-        for problem in _list_problems(error):
-            typer.echo(f"error: {problem}", err=True)
-        typer.echo("hint: `adaptact-serve --help` lists every setting", err=True)
-        raise typer.Exit(WRONG_USE) from error
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        _run(settings)
-    except StartupError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(FAILED) from error
+        problems = (escape_line(problem, LONGEST_LINE) for problem in _list_problems(error))
+        raise UsageError("\nerror: ".join(problems), "`adaptact-serve --help` lists every setting") from error
+    _run(settings)
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code; each error is a line, and the hint below."""
+    _declare_options()
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(serve)
+    exit_codes.run(app, {StartupError: FAILED})
+
+
+def allow_connections(connections: int) -> None:
+    """Raise the descriptor limit of this process and its children to what so many connections need.
+
+    Where the system does not allow that many, the limit is as high as it allows and the log says so.
+    """
+    needed = connections + OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _is_enough(soft, needed):
+        return
+    if not _is_enough(hard, needed):
+        log.warning(
+            "`--connections %d` needs %d descriptors and the system allows %d: some connections would not be "
+            "answered; raise the hard limit (`ulimit -Hn`), or allow %d connections",
+            *(connections, needed, hard, max(1, hard - OWN_DESCRIPTORS)),
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed if _is_enough(hard, needed) else hard, hard))
+
+
+def describe_setting(field: FieldInfo) -> str:
+    """What the setting means, and its default where it has one."""
+    if field.is_required():
+        return f"{field.description} Required."
+    has_none = field.default in ("", None, False)
+    return str(field.description) if has_none else f"{field.description} Default: {format_default(field)}."
+
+
+def format_default(field: FieldInfo) -> str:
+    """The setting's default as a person reads it."""
+    return "none" if field.default in ("", None) else str(field.default)
 
 
 def _run(settings: Settings) -> None:
     # Imported here so that --help and a wrong argument answer at once.
+    from serve.observe.log_settings import configure_log  # noqa: PLC0415
     from serve.rest.server import listen  # noqa: PLC0415
 
+    configure_log(settings.log_level, LOG_FORMAT)
     allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
         if settings.workers > 1:
@@ -74,14 +117,7 @@ def _run_alone(settings: Settings, listener: socket.socket) -> None:
         engine = process.engine
         models = ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
         _announce(settings, listener, models)
-        run(
-            process.app,
-            listener,
-            engine.drain,
-            settings,
-            process.tls,
-            process.beside,
-        )
+        run(process.app, listener, engine.drain, settings, process.tls, process.side_servers)
 
 
 def _run_workers(settings: Settings, listener: socket.socket) -> None:
@@ -93,11 +129,12 @@ def _run_workers(settings: Settings, listener: socket.socket) -> None:
 
 
 def _announce(settings: Settings, listener: socket.socket, models: str) -> None:
-    from serve.rest.server import url  # noqa: PLC0415
+    from serve.rest.server import format_url  # noqa: PLC0415
 
-    scheme = "https" if settings.tls_certificate else "http"
-    doors = url(listener, scheme) + (f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else "")
-    typer.echo(f"adaptact-serve: {doors} serves {models} on {settings.provider}")
+    address = format_url(listener, "https" if settings.tls_certificate else "http")
+    grpc = f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else ""
+    with suppress(OutputError):  # a server without standard output serves all the same
+        print_lines(f"adaptact-serve: {address}{grpc} serves {models} on {settings.provider}")
 
 
 def _list_problems(error: Exception) -> Iterator[str]:
@@ -114,21 +151,14 @@ def _list_problems(error: Exception) -> Iterator[str]:
             yield f"`{FILE}` has an unknown setting `{name}`"
 
 
-def format_default(field: FieldInfo) -> str:
-    """The setting's default as a person reads it."""
-    return "none" if field.default in ("", None) else str(field.default)
-
-
-def _option_name(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def describe_setting(field: FieldInfo) -> str:
-    """What the setting means, and its default where it has one."""
-    if field.is_required():
-        return f"{field.description} Required."
-    without = field.default in ("", None, False)
-    return str(field.description) if without else f"{field.description} Default: {format_default(field)}."
+def _declare_options() -> None:
+    """Give `serve` the signature that Typer reads, with an option for each setting."""
+    parameters, panel = [], ""
+    for name, field in Settings.model_fields.items():
+        panel = PANELS.get(name, panel)
+        parameters.append(_make_parameter(name, field, panel))
+    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
+    serve.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
 
 def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
@@ -140,50 +170,13 @@ def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Paramete
         show_envvar=False,
         rich_help_panel=panel,
     )
-    # None means not given, so that the environment, the file and the default can speak.
+    # None stands for an option that was not given: the environment, the file or the default decides.
     annotation: Any = Annotated[Optional[field.annotation], option]  # noqa: UP045  a value, not an annotation
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def _declare_options() -> None:
-    """Give `serve` the signature that Typer reads, from the settings: they stand in one place."""
-    parameters, panel = [], ""
-    for name, field in Settings.model_fields.items():
-        panel = PANELS.get(name, panel)
-        parameters.append(_make_parameter(name, field, panel))
-    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
-    serve.__annotations__ = {each.name: each.annotation for each in parameters}
-
-
-def main() -> None:
-    """Run the command."""
-    _declare_options()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(serve)
-    app()
-
-
-log = logging.getLogger("adaptact")
-OWN_DESCRIPTORS = 256
-"""What a process has beside its connections over HTTP: those of gRPC, those it refuses, files, sockets."""
-
-
-def allow_connections(connections: int) -> None:
-    """Raise this process's limit, and so that of those it starts, to what so many connections need.
-
-    Where the system does not allow that many, the limit is as high as it allows and the log says so.
-    """
-    needed = connections + OWN_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if _is_enough(soft, needed):
-        return
-    if not _is_enough(hard, needed):
-        log.warning(
-            "`--connections %d` needs %d descriptors and the system allows %d: some connections would not be "
-            "answered; raise the hard limit (`ulimit -Hn`), or allow %d connections",
-            *(connections, needed, hard, max(1, hard - OWN_DESCRIPTORS)),
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed if _is_enough(hard, needed) else hard, hard))
+def _option_name(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _is_enough(limit: int, needed: int) -> bool:

@@ -1,4 +1,4 @@
-"""What the settings mean to the engine, and to its doors."""
+"""The settings as options of the engine, of access control and of TLS."""
 
 from serve.access.control import AccessControl, open_access_control
 from serve.access.limits import ClientLimits
@@ -10,7 +10,7 @@ from serve.settings import MEBIBYTE, Settings
 
 
 def make_engine_options(settings: Settings) -> EngineOptions:
-    """The engine that the settings ask for."""
+    """The engine's options."""
     return EngineOptions(
         folder=settings.models,
         provider=settings.provider,
@@ -43,10 +43,10 @@ def make_engine_options(settings: Settings) -> EngineOptions:
 
 
 def make_access_control(settings: Settings, limits: ClientLimits | None = None) -> AccessControl:
-    """The entrance that the settings ask for; raises `StartupError`. Without `limits` it counts alone."""
+    """Access control; raises `StartupError`. Without `limits` this process counts alone."""
     return open_access_control(settings.keys, settings.client_requests_per_second, settings.audit_log, limits)
 
 
 def make_tls(settings: Settings) -> Tls | None:
-    """How connections are encrypted, None where they are not; raises `TlsError`."""
+    """TLS, None without a certificate; raises `TlsError`."""
     return open_tls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

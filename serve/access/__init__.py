@@ -1,1 +1,1 @@
-"""Who may ask for what, and how often: the same for every door, which only reads the key from its request."""
+"""Who may do what, and how often: the same for REST and gRPC, which only read the key from the request."""

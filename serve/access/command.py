@@ -1,4 +1,4 @@
-"""`adaptact-key`: a new API key, shown once, and its line in the keys file."""
+"""`adaptact-key`: a new API key, printed once, and its entry in the keys file."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
+from adaptact import exit_codes
+from adaptact.errors import AdaptactError, UsageError
+from adaptact.exit_codes import FAILED
+from adaptact.output import print_lines
 from serve.access.errors import KeysFileError
 from serve.access.keys import NAME, ROLES, Role, format_key, generate_secret, read_keys
 
-FAILED, WRONG_USE = 1, 2
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def create_key(
     file: Annotated[Path, typer.Argument(help="The keys file; made if it is not there.")],
     name: Annotated[str, typer.Option(help="Whose key it is, as logs will name them.")],
@@ -23,37 +28,28 @@ def create_key(
     ] = 0.0,
 ) -> None:
     """Make an API key: print it, and add its digest to the keys file, which a running server reads again."""
-    roles: frozenset[Role] = frozenset(each for each in ROLES if each in role)
+    roles: frozenset[Role] = frozenset(known for known in ROLES if known in role)
     if unknown := sorted(set(role) - set(ROLES)):
-        _end(f"unknown role `{unknown[0]}`; expected: {', '.join(ROLES)}", WRONG_USE)
+        raise UsageError(f"unknown role `{unknown[0]}`; expected: {', '.join(ROLES)}")
     if not NAME.fullmatch(name):
-        _end(f"the name `{name}` has other signs than letters, digits and `._@-`", WRONG_USE)
+        raise UsageError(f"the name `{name}` has other signs than letters, digits and `._@-`")
+    secret = generate_secret()
     try:
         if file.exists() and any(key.name == name for key in read_keys(file)):
-            _end(f"`{file}` has a key named `{name}`; remove its table first", WRONG_USE)
-        secret = generate_secret()
-        _append_lines(file, format_key(name, secret, roles, requests_per_second))
-    except KeysFileError as error:
-        _end(str(error), FAILED)
+            raise UsageError(f"`{file}` has a key named `{name}`; remove its table first")
+        _append(file, format_key(name, secret, roles, requests_per_second))
     except OSError as error:
-        _end(f"`{file}` cannot be written: {error.strerror}", FAILED)
-    typer.echo(secret)
-
-
-def _append_lines(file: Path, lines: str) -> None:
-    # Digests are no secrets, but who may call is nobody's business.
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(lines if os.fstat(descriptor).st_size == 0 else f"\n{lines}")
-
-
-def _end(message: str, status: int) -> None:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(status)
+        raise AdaptactError(f"`{file}` cannot be written: {error.strerror}") from error
+    print_lines(secret)
 
 
 def main() -> None:
-    """Run the command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(create_key)
-    app()
+    """Run the command and end the process with its exit code; an error is one line."""
+    exit_codes.run(app, {KeysFileError: FAILED})
+
+
+def _append(file: Path, lines: str) -> None:
+    # Digests are no secrets, but the list of callers is not for everybody.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(lines if os.fstat(descriptor).st_size == 0 else f"\n{lines}")

@@ -1,22 +1,22 @@
-"""What keeps a request out.
+"""Errors that refuse a request, and of the files that access needs.
 
 AccessError
-├── KeyRequiredError       no key, or one that nobody has
+├── KeyRequiredError       no key, or an unknown one
 ├── RoleRequiredError      a key without the role that the request needs
-└── ClientLimitError       a client that asks more often than it may
+└── ClientLimitError       a client over its own limit
 
-KeysFileError and TlsError, of `StartupError`, are of files that cannot be read or used.
+KeysFileError and TlsError are StartupErrors, for files that cannot be read or used.
 """
 
 from serve.engine.errors import EngineError, StartupError
 
 
 class AccessError(EngineError):
-    """Root of every error that keeps a request out."""
+    """The root of every error that refuses a request."""
 
 
 class KeyRequiredError(AccessError):
-    """A request that needs a key and has none, or one that nobody has."""
+    """A request that needs a key and has none, or an unknown one."""
 
 
 class RoleRequiredError(AccessError):
@@ -24,7 +24,7 @@ class RoleRequiredError(AccessError):
 
 
 class ClientLimitError(AccessError):
-    """A request of a client that is over its own limit; it may ask again in `retry_after_seconds`."""
+    """A request of a client over its own limit, which may try again in `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ class ClientLimitError(AccessError):
 
 
 class KeysFileError(StartupError):
-    """A keys file that cannot be read, or says what cannot be."""
+    """A keys file that cannot be read, or holds a wrong value."""
 
 
 class TlsError(StartupError):

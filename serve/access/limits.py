@@ -1,7 +1,7 @@
-"""How often one client may ask: a bucket of tokens for each, filled at its own rate.
+"""How often a client may send requests: a token bucket for each client, filled at its own rate.
 
-Of a bucket one number is kept: when it will be full. So several processes can count together, in memory that
-all of them see, by a clock that is the machine's.
+A bucket is stored as one number, the time when it will be full. So several processes can count together, in
+shared memory and by the machine's clock.
 """
 
 from collections.abc import Callable
@@ -13,30 +13,27 @@ from time import monotonic
 from serve.access.errors import ClientLimitError
 
 BURST_SECONDS = 1.0
-# A client's place is one of a few, which its name decides, so that it is found without looking at all.
-ROWS, PLACES = 2048, 8
-MOST_CLIENTS = ROWS * PLACES
+# A set-associative table: the name decides the set, so that a client is found in a few slots.
+SETS, SLOTS = 2048, 8
+MOST_CLIENTS = SETS * SLOTS
 NUMBER_BYTES = 8
 MEMORY_BYTES = 2 * NUMBER_BYTES * MOST_CLIENTS
 
 
 class ClientLimits:
-    """The requests that each client has left; of too many clients those are forgotten that have most."""
+    """The requests that each client has left; beyond MOST_CLIENTS the fullest buckets are dropped."""
 
     def __init__(
         self,
         memory: mmap | None = None,
-        turn: AbstractContextManager[object] | None = None,
+        lock: AbstractContextManager[object] | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """Count alone, or in MEMORY_BYTES of all who count together, zero at first.
-
-        One of them counts at a time: who holds `turn`.
-        """
+        """Count alone, or in MEMORY_BYTES of shared memory, zeros at first, under a shared `lock`."""
         numbers = memoryview(mmap(-1, MEMORY_BYTES) if memory is None else memory)
         half = NUMBER_BYTES * MOST_CLIENTS
         self._clients, self._full_at = numbers[:half].cast("Q"), numbers[half:].cast("d")
-        self._turn = turn or nullcontext()
+        self._lock = lock or nullcontext()
         self._clock = clock
 
     def take(self, client: str, per_second: float) -> None:
@@ -44,27 +41,27 @@ class ClientLimits:
         if not per_second:
             return
         most = max(1.0, per_second * BURST_SECONDS)
-        with self._turn:
-            place, now = self._place(client), self._clock()
-            full_at = max(now, self._full_at[place])
+        with self._lock:
+            slot, now = self._find_slot(client), self._clock()
+            full_at = max(now, self._full_at[slot])
             left = most - (full_at - now) * per_second
             if left >= 1:
-                self._full_at[place] = full_at + 1 / per_second
+                self._full_at[slot] = full_at + 1 / per_second
                 return
         raise ClientLimitError(
             f"more than {per_second:g} requests a second, which is this client's limit",
             (1 - left) / per_second,
         )
 
-    def _place(self, client: str) -> int:
-        """Where the client's bucket is kept; a new one takes the place of its row's fullest."""
+    def _find_slot(self, client: str) -> int:
+        """The slot of the client's bucket; a new client takes that of the fullest bucket in its set."""
         number = int.from_bytes(blake2b(client.encode(), digest_size=NUMBER_BYTES).digest()) or 1
-        first = number % ROWS * PLACES
-        row = slice(first, first + PLACES)
-        clients = self._clients[row].tolist()
+        first = number % SETS * SLOTS
+        slots = slice(first, first + SLOTS)
+        clients = self._clients[slots].tolist()
         if number in clients:
             return first + clients.index(number)
-        times = self._full_at[row].tolist()
-        place = first + times.index(min(times))
-        self._clients[place], self._full_at[place] = number, 0.0
-        return place
+        times = self._full_at[slots].tolist()
+        slot = first + times.index(min(times))
+        self._clients[slot], self._full_at[slot] = number, 0.0
+        return slot

@@ -1,4 +1,4 @@
-"""What encrypts connections: the server's certificate, its key, and whose clients' certificates it takes."""
+"""TLS: the server's certificate and key, and the CA of its clients' certificates."""
 
 import logging
 import ssl
@@ -16,7 +16,7 @@ LARGEST_FILE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class TlsCredentials:
-    """What a connection begins with: the files' contents, and what Python's own TLS makes of them."""
+    """The contents of the PEM files, and Python's TLS context of them."""
 
     context: ssl.SSLContext
     certificate: bytes
@@ -27,25 +27,26 @@ class TlsCredentials:
 class Tls:
     """PEM files, read again when they change; if they then cannot be used the old contents stay in use.
 
-    With `client_ca` every client must show a certificate signed by it. Connections keep what they began with.
+    With `client_ca` every client must show a certificate signed by it. A connection keeps the credentials it
+    began with.
     """
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
-        """Read the files; raises `TlsError` for those that do not belong together."""
+        """Read the files; raises `TlsError` for files that do not belong together."""
         self.certificate, self.key, self.client_ca = certificate, key, client_ca
-        self._watched = ReloadedFiles(*(path for path in (certificate, key, client_ca) if path is not None))
+        self._files = ReloadedFiles(*(path for path in (certificate, key, client_ca) if path is not None))
         self._newest = self._read()
-        self._looking = threading.Lock()  # gRPC asks on threads of its own
+        self._lock = threading.Lock()  # gRPC reads it on threads of its own
         self.context: ssl.SSLContext = _NewestContext(self)
 
     def newest(self) -> TlsCredentials:
-        """What a connection is to begin with; the same object as before where nothing has changed."""
-        with self._looking:
-            if self._watched.has_changed():
-                self._renew()
+        """The credentials for a new connection; the same object as before where no file has changed."""
+        with self._lock:
+            if self._files.has_changed():
+                self._reload()
             return self._newest
 
-    def _renew(self) -> None:
+    def _reload(self) -> None:
         try:
             self._newest = self._read()
         except TlsError as error:
@@ -62,7 +63,7 @@ class Tls:
 
 
 class _NewestContext(ssl.SSLContext):
-    """The context for a server that takes one for good: each new connection begins with the newest."""
+    """A context for a server that keeps one for ever: each new connection uses the newest."""
 
     def __new__(cls, tls: Tls) -> "_NewestContext":
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
@@ -83,7 +84,7 @@ class _NewestContext(ssl.SSLContext):
 
 
 def open_tls(certificate: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
-    """What the files say, None without any; raises `TlsError` for those that do not belong together."""
+    """TLS with these files, None without any; raises `TlsError` for files that do not belong together."""
     if certificate is not None and key is not None:
         return Tls(certificate, key, client_ca)
     if certificate is key is client_ca is None:
@@ -95,7 +96,7 @@ def _create_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # A password that is never asked for: nobody sits at a server's terminal.
+        # An empty password, so that OpenSSL does not ask for one at the terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (OSError, ValueError) as error:
         raise TlsError(
@@ -113,14 +114,14 @@ def _create_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl
     return context
 
 
-def _read_file(what: str, path: Path) -> bytes:
+def _read_file(subject: str, path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise TlsError(f"the {what} `{path}` cannot be read: {error.strerror}") from error
+        raise TlsError(f"the {subject} `{path}` cannot be read: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
-        raise TlsError(f"the {what} `{path}` is larger than {LARGEST_FILE} bytes")
+        raise TlsError(f"the {subject} `{path}` is larger than {LARGEST_FILE} bytes")
     return content
 
 

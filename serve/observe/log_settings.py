@@ -1,13 +1,14 @@
-"""Which messages the server logs: read and changed while it runs, by whichever door, for every worker."""
+"""The server's own log: escaped lines, and which messages it has, which every worker changes together."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from serve.engine.errors import MalformedRequestError, listed, quoted
+from adaptact.text import escape
+from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.protocol.json_text import Value
-from serve.protocol.parameters import whole_number
+from serve.protocol.parameters import read_whole_number
 from serve.shared.worker_group import WorkerGroup
 
 # By the protocol's name, the level that a message has; its sample replies write the names with an s.
@@ -15,12 +16,12 @@ LEVELS = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error":
 ALIASES = {"log_warnings": "log_warning", "log_errors": "log_error"}
 FIXED = {"log_file": "", "log_format": "default"}
 MAX_VERBOSE = 2**31 - 1
-VERB = "log"  # what colleagues are asked for when the settings change
+VERB = "log"  # what workers are asked when the settings change
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Which messages are logged; where they go, and in which form, is the operator's to say at the start."""
+    """Which messages are logged; only the operator decides, at the start, where and in which form."""
 
     log_file: str = ""
     log_info: bool = True
@@ -30,8 +31,16 @@ class LogSettings:
     log_format: str = "default"
 
 
+class EscapingFormatter(logging.Formatter):
+    """Lines without control characters, which the names of files and models may have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines, escaped."""
+        return escape(super().format(record), longest=None)
+
+
 class LogFilter(logging.Filter):
-    """Lets pass what the settings let pass; those of the level that the logger has at the start."""
+    """Logs the messages that the settings allow, at first those of the logger's level."""
 
     def __init__(self, logger: logging.Logger) -> None:
         """Read the logger's level."""
@@ -46,7 +55,7 @@ class LogFilter(logging.Filter):
         )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the message is logged; one more serious than an error always is."""
+        """Whether the message is logged; a message above the level of errors always is."""
         if record.levelno < logging.INFO:
             return self.settings.log_verbose_level > 0
         for name, level in LEVELS.items():
@@ -55,46 +64,53 @@ class LogFilter(logging.Filter):
         return True
 
     def change(self, changes: Mapping[str, Any]) -> None:
-        """Let pass what the settings with these changes let pass, from now on."""
+        """Change these settings."""
         self.settings = replace(self.settings, **changes)
         self._logger.setLevel(logging.DEBUG if self.settings.log_verbose_level else logging.INFO)
 
 
-def install_log_filter(logger: logging.Logger, colleagues: WorkerGroup) -> LogFilter:
-    """A new filter in the place of an earlier one; colleagues change it, and learn its settings, by `log`."""
-    passing = LogFilter(logger)
-    logger.filters[:] = [each for each in logger.filters if not isinstance(each, LogFilter)]
-    logger.addFilter(passing)
+def configure_log(level: str, line_format: str) -> None:
+    """The process logs messages from this level on to standard error, in this format and escaped."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter(line_format))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def install_log_filter(logger: logging.Logger, workers: WorkerGroup) -> LogFilter:
+    """A new filter in the place of an earlier one; the workers change and read its settings by `VERB`."""
+    log_filter = LogFilter(logger)
+    logger.filters[:] = [other for other in logger.filters if not isinstance(other, LogFilter)]
+    logger.addFilter(log_filter)
 
     async def change(changes: Mapping[str, Value]) -> dict[str, Value]:
-        passing.change(changes)
-        return asdict(passing.settings)
+        log_filter.change(changes)
+        return asdict(log_filter.settings)
 
-    colleagues.register(VERB, change)
-    return passing
+    workers.register(VERB, change)
+    return log_filter
 
 
-async def update_log_settings(colleagues: WorkerGroup, given: Mapping[str, Value]) -> LogSettings:
-    """The settings, after every worker has changed those given; raises `MalformedRequestError`."""
-    settings, *_ = await colleagues.broadcast(VERB, parse_changes(given))
+async def update_log_settings(workers: WorkerGroup, changes: Mapping[str, Value]) -> LogSettings:
+    """The settings after every worker has made the changes; raises `MalformedRequestError`."""
+    settings, *_ = await workers.broadcast(VERB, parse_changes(changes))
     return LogSettings(**settings)
 
 
-def parse_changes(given: Mapping[str, Value]) -> dict[str, Value]:
-    """The settings to change, by name; raises `MalformedRequestError` for one that cannot be."""
-    read: dict[str, Value] = {}
-    for key, value in given.items():
+def parse_changes(request: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings to change, by name; raises `MalformedRequestError` for a change that is not allowed."""
+    changes: dict[str, Value] = {}
+    for key, value in request.items():
         name = ALIASES.get(key, key)
         if name in FIXED:
             if value != FIXED[name]:
                 raise MalformedRequestError(f"`{name}` cannot be changed while the server runs")
         elif name in LEVELS:
             if not isinstance(value, bool):
-                raise MalformedRequestError(f"`{name}` is {quoted(value)}, expected true or false")
-            read[name] = value
+                raise MalformedRequestError(f"`{name}` is {quote(value)}, expected true or false")
+            changes[name] = value
         elif name == "log_verbose_level":
-            read[name] = whole_number("request", "", value, name, MAX_VERBOSE)
+            changes[name] = read_whole_number("request", "", value, name, MAX_VERBOSE)
         else:
-            known = listed(list(LogSettings.__dataclass_fields__))
-            raise MalformedRequestError(f"{quoted(key)} is no setting of the log; known: {known}")
-    return read
+            known = quote_names(list(LogSettings.__dataclass_fields__))
+            raise MalformedRequestError(f"{quote(key)} is no setting of the log; known: {known}")
+    return changes

@@ -1,4 +1,4 @@
-"""The access log and the traces, told of every request by either door."""
+"""The access log and the traces of every request, over REST and gRPC."""
 
 import os
 import uuid
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.util.types import AttributeValue
 
+Attributes: TypeAlias = "Mapping[str, AttributeValue]"
+PATH = "/v1/traces"
+EXPORT_SECONDS = 3.0
+"""The time limit for sending a batch; the end of the process waits for the last batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Those who are told of requests; none, unless they are asked for."""
+    """The access log and the telemetry, where they are configured."""
 
     log: AccessLog | None = None
     telemetry: "Telemetry | None" = None
 
     def close(self) -> None:
-        """Write and send what is left."""
+        """Send the last spans and close the log."""
         if self.telemetry is not None:
             self.telemetry.close()
         if self.log is not None:
@@ -33,28 +38,18 @@ class Observers:
 
 
 def open_observers(access_log: Path | None, otlp_endpoint: str) -> Observers:
-    """The log in this file and traces to this address, where there is one; raises `StartupError`."""
-    telemetry = None
-    if otlp_endpoint:
-        # Imported only where it is wanted, since its packages are an extra.
-
-        telemetry = open_telemetry(otlp_endpoint)
+    """The log in this file and traces to this address, where given; raises `StartupError`."""
+    telemetry = open_telemetry(otlp_endpoint) if otlp_endpoint else None
     log = None if access_log is None else AccessLog(access_log)
     return Observers(log, telemetry)
 
 
-Attributes: TypeAlias = "Mapping[str, AttributeValue]"
-PATH = "/v1/traces"
-EXPORT_SECONDS = 3.0
-"""How long a batch is tried to be sent; the end of the process waits for the last."""
-
-
 class Telemetry:
-    """Makes the spans once the answer is written, from times that were taken before."""
+    """Makes spans once the answer is written, from times that were measured before."""
 
     def __init__(self, exporter: "SpanExporter") -> None:
-        """Send the spans with this, in batches and on a thread of its own; the rest when the process ends."""
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  an extra's, as all here
+        """Send spans with the exporter, in batches and on its own thread; the rest when the process ends."""
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415  # of an extra, as all here
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
         from opentelemetry.trace import SpanKind, Status, StatusCode  # noqa: PLC0415
@@ -80,16 +75,16 @@ class Telemetry:
     def span(
         self,
         name: str,
-        carried: Mapping[str, str],
+        headers: Mapping[str, str],
         about: Attributes,
         failed: bool,
         spent: tuple[float, float],
     ) -> str:
-        """Make the span, in the trace that the headers `carried` name or a new one; gives that trace's id."""
+        """Make a span in the trace that the headers name, or in a new one; returns the trace's id."""
         since = time_ns() - int(perf_counter() * 1e9)
         span = self._tracer.start_span(
             name,
-            self._propagator.extract(carried),
+            self._propagator.extract(headers),
             self._kind,
             about,
             start_time=since + int(spent[0] * 1e9),

@@ -1,1 +1,1 @@
-"""What all workers of one server share: a channel, numbers, metrics, and an engine that changes together."""
+"""What the workers of one server share: channels, memory, metrics, and an engine that changes together."""

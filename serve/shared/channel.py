@@ -1,4 +1,4 @@
-"""Questions and answers between two processes, each of which may ask the other."""
+"""Requests and answers between two processes, both of which may ask."""
 
 import asyncio
 import itertools
@@ -20,14 +20,14 @@ LARGEST_MESSAGE = 64 * 2**20
 
 
 class ChannelClosedError(EngineError):
-    """The process at the other end is gone, and with it the answer."""
+    """The process at the other end has ended before it answered."""
 
 
 class Channel:
-    """One end of a connection; `listen` must run for either end to be answered."""
+    """One end of a connection; while `listen` runs, both ends are answered."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Responder) -> None:
-        """`answer` gives the other end what it asks for, by verb and arguments; errors of it arrive too."""
+        """`answer` is called with the verb and arguments of the other end, which gets its errors too."""
         self._reader = reader
         self._writer = writer
         self._answer = answer
@@ -37,7 +37,7 @@ class Channel:
         self._closed = False
 
     async def ask(self, verb: str, *arguments: Json) -> Json:
-        """The other end's answer; raises what it raised, or `ChannelClosedError`."""
+        """The other end's answer; raises the error that it raised, or `ChannelClosedError`."""
         if self._closed:
             raise ChannelClosedError(f"`{verb}` was not answered: the process is gone")
         number = next(self._numbers)
@@ -49,13 +49,13 @@ class Channel:
             del self._waiting[number]
 
     async def listen(self) -> None:
-        """Answer and be answered, until the other end is gone."""
+        """Read requests and answers until the other end closes."""
         try:
             while True:
                 (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
                 if length > LARGEST_MESSAGE:
                     break
-                self._take(orjson.loads(await self._reader.readexactly(length)))
+                self._receive(orjson.loads(await self._reader.readexactly(length)))
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
@@ -65,7 +65,7 @@ class Channel:
                 if not future.done():
                     future.set_exception(ChannelClosedError("the process ended before it answered"))
 
-    def _take(self, message: list[Json]) -> None:
+    def _receive(self, message: list[Json]) -> None:
         number, kind, *rest = message
         if kind == "ask":
             task = asyncio.create_task(self._reply(number, *rest))
@@ -74,7 +74,7 @@ class Channel:
             return
         future = self._waiting.get(number)
         if future is None or future.done():
-            return  # whoever asked does not wait any more
+            return  # the caller was cancelled
         if kind == "failed":
             future.set_exception(_restore_error(*rest))
         else:
@@ -85,10 +85,10 @@ class Channel:
             content = orjson.dumps([number, "done", await self._answer(verb, arguments)])
         except EngineError as error:
             content = orjson.dumps([number, "failed", type(error).__name__, str(error)])
-        except Exception as error:  # a door: whoever asks must be answered
+        except Exception as error:  # the outermost handler: every request is answered
             log.exception("`%s` failed", verb)
-            told = f"`{verb}` failed: {type(error).__name__}"
-            content = orjson.dumps([number, "failed", "EngineError", told])
+            message = f"`{verb}` failed: {type(error).__name__}"
+            content = orjson.dumps([number, "failed", "EngineError", message])
         self._send(content)
 
     def _send(self, content: bytes) -> None:
@@ -97,6 +97,6 @@ class Channel:
 
 
 def _restore_error(name: str, message: str) -> EngineError:
-    """The error of this name, if it is one that a message alone makes; else its root."""
+    """The engine's error of this name, else its root."""
     kind = getattr(errors, name, EngineError)
     return kind(message) if isinstance(kind, type) and issubclass(kind, EngineError) else EngineError(message)

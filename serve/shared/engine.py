@@ -7,7 +7,7 @@ from dataclasses import asdict
 from serve.engine.engine import Engine
 from serve.engine.metrics import Metrics
 from serve.engine.options import EngineOptions
-from serve.engine.states import BatchStatistics, Duration, ModelStatistics
+from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 from serve.shared.channel import Json
 from serve.shared.worker_group import WorkerGroup
 
@@ -15,88 +15,93 @@ STAGES = ("compute_input", "compute_infer", "compute_output")
 
 
 class SharedEngine(Engine):
-    """One worker's engine: it runs what it is asked itself, and is administered together with the others."""
+    """One worker's engine: it runs its own requests, and is administered together with the others."""
 
-    def __init__(self, options: EngineOptions, metrics: Metrics, colleagues: WorkerGroup) -> None:
-        """Offer the colleagues what this engine does when one of them is told."""
+    def __init__(self, options: EngineOptions, metrics: Metrics, workers: WorkerGroup) -> None:
+        """Register this engine's part in what the workers do together."""
         super().__init__(options, metrics)
-        self._colleagues = colleagues
-        colleagues.register("load", self._own_load)
-        colleagues.register("unload", super().unload)
-        colleagues.register("set_alias", self._own_set_alias)
-        colleagues.register("remove_alias", self._own_remove_alias)
-        colleagues.register("statistics", self._own_statistics)
+        self._workers = workers
+        workers.register("load", self._load_here)
+        workers.register("unload", super().unload)
+        workers.register("set_alias", self._set_alias_here)
+        workers.register("remove_alias", self._remove_alias_here)
+        workers.register("statistics", self._statistics_here)
 
     async def load(self, name: str, config: Mapping[str, object] | None = None) -> None:
         """As of `Engine`, in every worker."""
-        await self._colleagues.broadcast("load", name, config)
+        await self._workers.broadcast("load", name, config)
 
     async def unload(self, name: str) -> None:
         """As of `Engine`, in every worker."""
-        await self._colleagues.broadcast("unload", name)
+        await self._workers.broadcast("unload", name)
 
     async def set_alias(self, name: str, alias: str, version: str) -> None:
         """As of `Engine`, in every worker."""
-        await self._colleagues.broadcast("set_alias", name, alias, version)
+        await self._workers.broadcast("set_alias", name, alias, version)
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """As of `Engine`, in every worker."""
-        await self._colleagues.broadcast("remove_alias", name, alias)
+        await self._workers.broadcast("remove_alias", name, alias)
 
-    async def statistics(self, name: str | None = None, version: str | None = None) -> list[ModelStatistics]:
+    async def statistics(
+        self, name: str | None = None, version: str | None = None
+    ) -> list[VersionStatistics]:
         """As of `Engine`, of every worker together."""
-        answers = await self._colleagues.broadcast("statistics", name, version)
-        found: dict[tuple[str, str], list[Json]] = defaultdict(list)
-        for each in (each for answer in answers for each in answer):
-            found[each["name"], each["version"]].append(each)
-        return [_sum_statistics(each) for each in found.values()]
+        answers = await self._workers.broadcast("statistics", name, version)
+        versions: dict[tuple[str, str], list[Json]] = defaultdict(list)
+        for record in (record for answer in answers for record in answer):
+            versions[record["name"], record["version"]].append(record)
+        return [_sum_statistics(records) for records in versions.values()]
 
-    # What changes this engine is answered with what undoes it, or None where nothing does.
+    # A change is answered with the verb and arguments that undo it, or None where nothing does.
 
-    async def _own_load(self, name: str, config: Mapping[str, object] | None) -> Json:
-        served = name in self.names()
+    async def _load_here(self, name: str, config: Mapping[str, object] | None) -> Json:
+        was_served = name in self.names()
         await super().load(name, config)
-        return None if served else ["unload", name]  # what served before may have been another file
+        return None if was_served else ["unload", name]  # the file that was served may have been another one
 
-    async def _own_set_alias(self, name: str, alias: str, version: str) -> Json:
-        undo = self._alias_again(name, alias)
+    async def _set_alias_here(self, name: str, alias: str, version: str) -> Json:
+        undo = self._undo_alias(name, alias)
         await super().set_alias(name, alias, version)
         return undo
 
-    async def _own_remove_alias(self, name: str, alias: str) -> Json:
-        undo = self._alias_again(name, alias)
+    async def _remove_alias_here(self, name: str, alias: str) -> Json:
+        undo = self._undo_alias(name, alias)
         await super().remove_alias(name, alias)
         return undo
 
-    def _alias_again(self, name: str, alias: str) -> list[str]:
-        meant = self.aliases(name).get(alias)
-        return ["remove_alias", name, alias] if meant is None else ["set_alias", name, alias, meant]
+    def _undo_alias(self, name: str, alias: str) -> list[str]:
+        version = self.aliases(name).get(alias)
+        return ["remove_alias", name, alias] if version is None else ["set_alias", name, alias, version]
 
-    async def _own_statistics(self, name: str | None, version: str | None) -> Json:
-        return [asdict(each) for each in self.own_statistics(name, version)]
+    async def _statistics_here(self, name: str | None, version: str | None) -> Json:
+        return [asdict(record) for record in self.own_statistics(name, version)]
 
 
-def _sum_statistics(found: list[Json]) -> ModelStatistics:
-    """One version's statistics of every worker as one."""
+def _sum_statistics(records: list[Json]) -> VersionStatistics:
+    """The workers' statistics of one version, added up."""
     batches: dict[int, list[Json]] = defaultdict(list)
-    for batch in (batch for each in found for batch in each["batch_stats"]):
+    for batch in (batch for record in records for batch in record["batch_stats"]):
         batches[batch["batch_size"]].append(batch)
-    return ModelStatistics(
-        name=found[0]["name"],
-        version=found[0]["version"],
-        last_inference=max(each["last_inference"] for each in found),
-        inference_count=sum(each["inference_count"] for each in found),
-        execution_count=sum(each["execution_count"] for each in found),
-        waiting=sum(each["waiting"] for each in found),
-        batch_stats=tuple(
-            BatchStatistics(rows, **_sum_durations(batches[rows], STAGES)) for rows in sorted(batches)
+    return VersionStatistics(
+        name=records[0]["name"],
+        version=records[0]["version"],
+        last_inference=max(record["last_inference"] for record in records),
+        inference_count=sum(record["inference_count"] for record in records),
+        execution_count=sum(record["execution_count"] for record in records),
+        inference_stats=InferStatistics(
+            **_sum_durations([record["inference_stats"] for record in records], InferStatistics.__slots__)
         ),
-        **_sum_durations(found, ("success", "fail", "queue", *STAGES)),
+        batch_stats=[
+            BatchStatistics(rows, **_sum_durations(batches[rows], STAGES)) for rows in sorted(batches)
+        ],
     )
 
 
-def _sum_durations(found: list[Json], names: Iterable[str]) -> dict[str, Duration]:
+def _sum_durations(records: list[Json], names: Iterable[str]) -> dict[str, Duration]:
     return {
-        name: Duration(sum(each[name]["count"] for each in found), sum(each[name]["ns"] for each in found))
+        name: Duration(
+            sum(record[name]["count"] for record in records), sum(record[name]["ns"] for record in records)
+        )
         for name in names
     }

@@ -14,7 +14,7 @@ def create_count() -> int:
 
 
 def create_limits() -> int:
-    """The descriptor of limits of clients none of which has asked yet."""
+    """The descriptor of new limits, with no client."""
     return _create_memory("adaptact-limits", MEMORY_BYTES)
 
 
@@ -32,19 +32,19 @@ class SharedCount:
 
     @property
     def value(self) -> int:
-        """What it is now."""
+        """The current value."""
         return self._number[0]
 
     def increase(self) -> None:
-        """One more; for the process that writes it."""
+        """Add one; only for the process that writes."""
         self._number[0] += 1
 
 
 class FileLock:
-    """What one process has at a time; the system takes it from one that dies."""
+    """A lock that one process holds at a time; the system releases that of a process that dies."""
 
     def __init__(self, descriptor: int) -> None:
-        """The descriptor stays open as long as this is used."""
+        """The descriptor must stay open."""
         self._descriptor = descriptor
 
     def __enter__(self) -> None:
@@ -54,7 +54,7 @@ class FileLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the next have it."""
+        """Release it."""
         fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 

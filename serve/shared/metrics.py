@@ -1,4 +1,4 @@
-"""Every worker's series as one: what Prometheus would have summed, had it found each of them."""
+"""The metrics of all workers as one exposition."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -9,8 +9,9 @@ from prometheus_client.registry import Collector
 
 from serve.shared.worker_group import WorkerGroup
 
-# What is true of the server as soon as, or as long as, it is true of every worker; all else is counted.
-LEAST = ("adaptact_model_ready", "process_start_time_seconds")
+# Series whose lowest value among the workers is the server's; all other series are added up.
+METRICS = "metrics"  # what workers are asked
+LOWEST = ("adaptact_model_ready", "process_start_time_seconds")
 
 
 class _FixedCollector(Collector):
@@ -21,42 +22,39 @@ class _FixedCollector(Collector):
         return self._families
 
 
-METRICS = "metrics"
+def register_metrics(registry: CollectorRegistry, workers: WorkerGroup) -> None:
+    """The workers can ask for the registry's series."""
 
-
-def register_metrics(registry: CollectorRegistry, colleagues: WorkerGroup) -> None:
-    """Let colleagues ask for the registry's series."""
-
-    async def own() -> str:
+    async def expose() -> str:
         return generate_latest(registry).decode()
 
-    colleagues.register(METRICS, own)
+    workers.register(METRICS, expose)
 
 
-async def collect_metrics(colleagues: WorkerGroup) -> bytes:
-    """Every worker's series together, in Prometheus' text format."""
-    texts = await colleagues.broadcast(METRICS)
+async def collect_metrics(workers: WorkerGroup) -> bytes:
+    """The series of all workers, added up, in Prometheus' text format."""
+    texts = await workers.broadcast(METRICS)
     return texts[0].encode() if len(texts) == 1 else sum_metrics(texts)
 
 
 def sum_metrics(texts: Sequence[str]) -> bytes:
-    """The texts, each one worker's in Prometheus' format, as one: equal series are added up."""
+    """The workers' expositions as one: series of the same name and labels are added up."""
     families: dict[str, Metric] = {}
     values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], list[float]]] = {}
     for text in texts:
         for family in text_string_to_metric_families(text):
             families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             series = values.setdefault(family.name, {})
-            for each in family.samples:
-                key = each.name, tuple(sorted(each.labels.items()))
-                series.setdefault(key, []).append(each.value)
+            for sample in family.samples:
+                key = sample.name, tuple(sorted(sample.labels.items()))
+                series.setdefault(key, []).append(sample.value)
     for name, family in families.items():
-        for (sample, labels), found in values[name].items():
-            family.add_sample(sample, dict(labels), _choose_aggregate(sample)(found))
+        for (sample_name, labels), samples in values[name].items():
+            family.add_sample(sample_name, dict(labels), _choose_aggregate(sample_name)(samples))
     registry = CollectorRegistry()
     registry.register(_FixedCollector(families.values()))
     return generate_latest(registry)
 
 
 def _choose_aggregate(sample: str) -> Callable[[Iterable[float]], float]:
-    return min if sample in LEAST or sample.endswith("_created") else sum
+    return min if sample in LOWEST or sample.endswith("_created") else sum

@@ -1,4 +1,4 @@
-"""What a worker and its colleagues do together; a server of one process is a worker without colleagues."""
+"""The workers of one server, of which each can ask all; a server of one process is a group of one."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -7,42 +7,42 @@ from serve.engine.errors import UnsupportedError
 from serve.shared.channel import Channel, Json
 
 Handler: TypeAlias = Callable[..., Awaitable[Json]]
-# What a worker asks of its supervisor: to ask all of them; to be told what they were; and for connections.
-BROADCAST, CATCH_UP, READY = "everybody", "catch up", "ready"
+# What a worker asks its supervisor: to ask all workers, to repeat earlier changes, and to send connections.
+BROADCAST, CATCH_UP, READY = "broadcast", "catch up", "ready"
 
 
 class WorkerGroup:
-    """The worker itself, and nobody else."""
+    """A group of this worker alone."""
 
     def __init__(self) -> None:
-        """Nothing can be asked yet."""
-        self._deeds: dict[str, Handler] = {}
+        """No handler is registered yet."""
+        self._handlers: dict[str, Handler] = {}
 
-    def register(self, verb: str, deed: Handler) -> None:
-        """From now on do this when `verb` is asked."""
-        self._deeds[verb] = deed
+    def register(self, verb: str, handler: Handler) -> None:
+        """From now on the handler answers `verb`."""
+        self._handlers[verb] = handler
 
-    async def own(self, verb: str, arguments: list[Json]) -> Json:
-        """What this worker answers; raises `UnsupportedError` for a verb that was not offered."""
-        if verb not in self._deeds:
+    async def answer(self, verb: str, arguments: list[Json]) -> Json:
+        """This worker's answer; raises `UnsupportedError` for a verb without a handler."""
+        if verb not in self._handlers:
             raise UnsupportedError(f"`{verb}` is nothing that a worker can do")
-        return await self._deeds[verb](*arguments)
+        return await self._handlers[verb](*arguments)
 
     async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
-        """The answer of every worker, in no order; raises what the first that failed has raised.
+        """The answers of all workers, in no order; raises the error of the first that failed.
 
-        Where workers are several, they are asked one verb after another, in the same order. What changes them
-        is done by all or by none; where it was not, the error says what became of it.
+        All workers are asked the same verbs in the same order. A change is made by all of them or by none;
+        where that fails, the error says how many have made it.
         """
-        return [await self.own(verb, list(arguments))]
+        return [await self.answer(verb, list(arguments))]
 
 
 class SupervisedWorkerGroup(WorkerGroup):
-    """The workers of a supervisor, which asks all of them."""
+    """All workers of a supervisor, which forwards what one of them asks."""
 
     channel: Channel
 
     async def broadcast(self, verb: str, *arguments: Json) -> list[Json]:
-        """As of `Colleagues`; a worker that died meanwhile is not among those that answer."""
+        """As of `WorkerGroup`; a worker that dies meanwhile does not answer."""
         answers: list[Json] = await self.channel.ask(BROADCAST, verb, *arguments)
         return answers

@@ -1,1 +1,1 @@
-"""Several processes on one port: connections are dealt out, and what one worker is told reaches all."""
+"""Several processes on one port: connections are distributed, and a change in one worker reaches all."""

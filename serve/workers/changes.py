@@ -1,4 +1,4 @@
-"""What all workers are told: done by all of them or by none, and by each that starts later."""
+"""Changes of all workers: made by all of them or by none, and repeated by every worker that starts later."""
 
 import asyncio
 import logging
@@ -11,7 +11,8 @@ from serve.workers.spawn import Worker
 log = logging.getLogger("adaptact")
 
 LOG, REMOVE_ALIAS = "log", "remove_alias"
-# What changes a worker's state: a new one is told the last of each kind, for each thing that it is about.
+# The verbs that change a worker: their kind, and how many arguments name their subject. A new worker repeats
+# the last change of each kind and subject.
 CHANGES = {
     "load": ("model", 1),
     "unload": ("model", 1),
@@ -19,34 +20,34 @@ CHANGES = {
     REMOVE_ALIAS: ("alias", 2),
     LOG: ("log", 0),
 }
-# Those that are answered with what undoes them, a verb and its arguments, or None where nothing does.
-UNDONE = ("load", "unload", "set_alias", REMOVE_ALIAS)
+# The verbs whose answer is the verb and arguments that undo them, or None where nothing does.
+UNDOABLE = ("load", "unload", "set_alias", REMOVE_ALIAS)
 
 
 class ChangeBroadcaster:
-    """Tells the workers, one change after the other, and keeps what a new one must be told."""
+    """Sends changes to the workers, one after the other, and keeps those that a new worker must repeat."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
-        """`workers` are those that there are at any time."""
+        """`workers` is the list that the supervisor keeps up to date."""
         self._workers = workers
         self._last: dict[tuple[Json, ...], tuple[str, list[Json]]] = {}
-        self._changing = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def catch_up(self, worker: Worker) -> None:
-        """Let the new worker do what the others were told; from now on it is told what they are."""
-        async with self._changing:
+        """The new worker repeats the others' changes, and takes part in all later ones."""
+        async with self._lock:
             for verb, arguments in list(self._last.values()):
                 try:
                     await worker.channel.ask(verb, *arguments)
                 except EngineError as error:
                     if verb != REMOVE_ALIAS:  # it may never have had the alias
                         log.error("a new worker cannot do `%s` again: %s", verb, error)
-            worker.told = True
+            worker.is_in_group = True
 
     async def broadcast(self, verb: str, arguments: list[Json]) -> list[Json]:
-        """Every worker's answer; raises what a worker has raised, with what became of the others'."""
+        """Every worker's answer; raises a worker's error, which says whether the others made the change."""
         if verb in CHANGES:
-            async with self._changing:
+            async with self._lock:
                 return await self._change(verb, arguments)
         done, refused = await self._ask_all(verb, arguments)
         for error in refused.values():
@@ -62,46 +63,48 @@ class ChangeBroadcaster:
         refusal = next(iter(refused.values()))
         if not done:
             if isinstance(refusal, ModelRefusedError) and not isinstance(refusal, ConfigError):
-                self._record(verb, arguments)  # what could be loaded of the name was
+                self._record(verb, arguments)  # the versions that could be loaded were loaded
             raise refusal
-        undo = next(iter(done.values())) if verb in UNDONE else None
+        undo = next(iter(done.values())) if verb in UNDOABLE else None
         if undo is not None:
             await self._undo(undo, done)
-            became = "undone where it was done"
+            outcome = "undone where it was done"
         else:
             self._record(verb, arguments)
             self._replace(refused)
-            became = f"done by {len(done)} of {len(done) + len(refused)} workers; new ones replace the others"
-        log.error("`%s` was refused by some workers, and is %s: %s", verb, became, refusal)
-        raise type(refusal)(f"{refusal}; a worker refused this, which is {became}")
+            outcome = (
+                f"done by {len(done)} of {len(done) + len(refused)} workers; new ones replace the others"
+            )
+        log.error("`%s` was refused by some workers, and is %s: %s", verb, outcome, refusal)
+        raise type(refusal)(f"{refusal}; a worker refused this, which is {outcome}")
 
     async def _undo(self, undo: list[Json], done: Iterable[Worker]) -> None:
-        """Let all have the state that those have which refused; a worker that cannot is replaced."""
+        """All workers go back to the state of those that refused; a worker that cannot is replaced."""
         verb, *arguments = undo
         self._record(verb, arguments)
-        # All, since of several versions a worker may have loaded some before it refused another.
+        # All workers, since one may have loaded some versions before it refused another.
         _, failed = await self._ask_all(verb, arguments)
         self._replace(failed.keys() & set(done))
 
     def _replace(self, workers: Iterable[Worker]) -> None:
         for worker in workers:
-            worker.leave()
-            worker.end()
+            worker.exclude()
+            worker.stop()
 
     def _record(self, verb: str, arguments: list[Json]) -> None:
-        kind, about = CHANGES[verb]
-        subject = (kind, *arguments[:about])
-        # To the end: what it needs, such as a version that was loaded for an alias, stands before it.
+        kind, count = CHANGES[verb]
+        subject = (kind, *arguments[:count])
+        # At the end, after what it needs, such as the load of the version that an alias names.
         _, before = self._last.pop(subject, ("", [{}]))
-        if verb == LOG:  # of its settings each change names some
+        if verb == LOG:  # each change names some of its settings
             arguments = [{**before[0], **arguments[0]}]
         self._last[subject] = verb, arguments
 
     async def _ask_all(
         self, verb: str, arguments: list[Json]
     ) -> tuple[dict[Worker, Json], dict[Worker, EngineError]]:
-        """The answers and the refusals; who dies meanwhile gives neither."""
-        asked = [worker for worker in self._workers if worker.told]
+        """The answers and the refusals; a worker that dies meanwhile gives neither."""
+        asked = [worker for worker in self._workers if worker.is_in_group]
         answers = await asyncio.gather(
             *(worker.channel.ask(verb, *arguments) for worker in asked), return_exceptions=True
         )

@@ -1,4 +1,4 @@
-"""One process of the server: the engine and its doors, as the settings ask for them."""
+"""One process of the server: the engine and its servers, after the settings."""
 
 import gc
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from serve.engine.metrics import Metrics
 from serve.observe.observers import Observers, open_observers
 from serve.options import make_access_control, make_engine_options, make_tls
 from serve.rest.app import create_app
-from serve.rest.server import Beside
+from serve.rest.server import SideServer
 from serve.settings import Settings
 from serve.shared.engine import SharedEngine
 from serve.shared.worker_group import WorkerGroup
@@ -25,64 +25,61 @@ from serve.shared.worker_group import WorkerGroup
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """What answers: the engine, the web application, and the doors beside it."""
+    """The engine, the web application, and the servers beside it."""
 
     engine: Engine
     app: ASGIApp
-    beside: tuple[Beside, ...]
+    side_servers: tuple[SideServer, ...]
     tls: Tls | None
 
 
 @contextmanager
 def open_server_process(
-    settings: Settings, colleagues: WorkerGroup, limits: ClientLimits | None = None
+    settings: Settings, workers: WorkerGroup, limits: ClientLimits | None = None
 ) -> Iterator[ServerProcess]:
     """The process's parts, with every model loaded; closed after the block. Raises `StartupError`.
 
-    `limits` are those that it counts together with its colleagues.
+    `limits` are counted together with the other workers.
     """
     with ExitStack() as closing:
-        entrance = make_access_control(settings, limits)
-        closing.callback(entrance.audit_log.close)
-        tls, watchers = make_tls(settings), open_observers(settings.access_log, settings.otlp_endpoint)
-        closing.callback(watchers.close)
+        access = make_access_control(settings, limits)
+        closing.callback(access.audit_log.close)
+        tls, observers = make_tls(settings), open_observers(settings.access_log, settings.otlp_endpoint)
+        closing.callback(observers.close)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        made = partial(SharedEngine, colleagues=colleagues)
-        engine = open_engine(make_engine_options(settings), Metrics(registry), made)
+        make_engine = partial(SharedEngine, workers=workers)
+        engine = open_engine(make_engine_options(settings), Metrics(registry), make_engine)
         closing.callback(engine.close)
-        app = create_app(engine, settings, colleagues, entrance, watchers)
-        beside = (
-            (_create_grpc_server(engine, settings, colleagues, entrance, tls, watchers),)
-            if settings.grpc_port
-            else ()
-        )
-        # What is loaded by now stays: the collector need not look at it again and again between requests.
+        app = create_app(engine, settings, workers, access, observers)
+        side_servers: tuple[SideServer, ...] = ()
+        if settings.grpc_port:
+            side_servers = (_create_grpc_server(engine, settings, workers, access, tls, observers),)
+        # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
-        yield ServerProcess(engine, app, beside, tls)
+        yield ServerProcess(engine, app, side_servers, tls)
 
 
 def _create_grpc_server(
     engine: Engine,
     settings: Settings,
-    colleagues: WorkerGroup,
-    entrance: AccessControl,
+    workers: WorkerGroup,
+    access: AccessControl,
     tls: Tls | None,
-    watchers: Observers,
-) -> Beside:
-    # Imported only where it is wanted, since gRPC takes memory.
-    from serve.grpc.server import GrpcOptions, GrpcServer, credentials  # noqa: PLC0415
+    observers: Observers,
+) -> SideServer:
+    # Imported only where it is used, since gRPC takes memory.
+    from serve.grpc.server import GrpcOptions, GrpcServer, make_credentials  # noqa: PLC0415
 
     options = GrpcOptions(
         settings.host,
         settings.grpc_port,
         settings.body_limit_bytes,
-        gate=entrance.authorizer,
-        audit=entrance.audit_log,
-        watchers=watchers,
-        credentials=None if tls is None else credentials(tls),
-        colleagues=colleagues,
+        access=access,
+        observers=observers,
+        credentials=None if tls is None else make_credentials(tls),
+        workers=workers,
         shares_port=settings.workers > 1,
     )
     return GrpcServer(engine, options)

@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it, and its beginning."""
+"""Starts a worker process; the supervisor's side of it."""
 
 import asyncio
 import os
@@ -14,76 +14,79 @@ from serve.shared.channel import Channel, Json
 from serve.shared.memory import SharedCount, create_count
 
 SupervisorResponder: TypeAlias = Callable[["Worker", str, list[Json]], Awaitable[Json]]
-"""What the supervisor answers a worker that asks."""
+"""The supervisor's answer to a worker, by verb and arguments."""
 
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """One process: the channel to it, and the socket by which it gets connections."""
+    """A worker process: the channel to it, and the socket over which it gets connections."""
 
     process: asyncio.subprocess.Process
     channel: Channel
-    dealing: socket.socket
-    finished: SharedCount
-    """How many connections it has done with."""
+    connection_socket: socket.socket
+    closed_connections: SharedCount
     started: float = field(default_factory=monotonic)
-    dealt: int = 0
-    turn: int = 0
-    """When it was last dealt a connection."""
-    told: bool = False
-    """Whether it has done what the others were told, and is told what they are."""
-    opened: bool = False
-    """Whether it has opened its doors, so that somebody may wait for an answer."""
+    sent_connections: int = 0
+    last_turn: int = 0
+    """The number of the last connection that it was sent, among those of all workers."""
+    is_in_group: bool = False
+    """Whether it has repeated the others' changes, and takes part in all later ones."""
+    may_have_clients: bool = False
+    """Whether a client may wait for its answer."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def connections(self) -> int:
-        """How many it has, those counted that it has not yet looked at."""
-        return self.dealt - self.finished.value
+        """How many it has, including those that it has not read from the socket yet."""
+        return self.sent_connections - self.closed_connections.value
 
-    def leave(self) -> None:
-        """Neither tell it anything from now on, nor deal it connections."""
-        self.told = False
+    def exclude(self) -> None:
+        """From now on it takes part in no change and gets no connection."""
+        self.is_in_group = False
         self.ready.clear()
 
-    def end(self) -> None:
-        """Let it end once it has answered what it was asked; at once where nobody can have asked."""
+    def stop(self) -> None:
+        """It ends once its requests are answered, or at once where it cannot have any."""
         with suppress(ProcessLookupError):
-            if self.opened:
+            if self.may_have_clients:
                 self.process.terminate()
             else:
-                self.process.kill()  # while it loads a model it may not hear a signal for long
+                self.process.kill()  # while it loads a model it may not handle a signal for long
 
 
 async def spawn_worker(settings: str, limits: int, answer: SupervisorResponder) -> Worker:
-    """A worker that starts, not listened to yet; raises `OSError` where the system has no room for it.
+    """A worker that starts; raises `OSError` where the system cannot start a process.
 
-    It reads the settings from its standard input; `limits` is the descriptor of `new_limits`.
+    Nothing reads its channel yet. It reads the settings from standard input; `limits` is the descriptor of
+    `create_limits`.
     """
-    with ExitStack() as kept, ExitStack() as given:
-        dealing, its_dealing = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        talking, its_talking = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for own, its in ((dealing, its_dealing), (talking, its_talking)):
-            kept.enter_context(own)
-            given.enter_context(its)
-        finished = create_count()
-        given.callback(os.close, finished)
-        descriptors = its_dealing.fileno(), its_talking.fileno(), finished, limits
+    with ExitStack() as ours, ExitStack() as theirs:
+        connection_socket, their_connection_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel_socket, their_channel_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for end in (connection_socket, channel_socket):
+            ours.enter_context(end)
+        for end in (their_connection_socket, their_channel_socket):
+            theirs.enter_context(end)
+        closed = create_count()
+        theirs.callback(os.close, closed)
+        descriptors = their_connection_socket.fileno(), their_channel_socket.fileno(), closed, limits
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "serve.workers.worker", *map(str, descriptors)),
             stdin=asyncio.subprocess.PIPE,
             pass_fds=descriptors,
-            start_new_session=True,  # a terminal's Ctrl+C is for the supervisor, which asks them to end
+            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which stops the workers
         )
         assert process.stdin is not None
         process.stdin.write(settings.encode())
         process.stdin.close()
-        dealing.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=talking)
+        connection_socket.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=channel_socket)
 
-        async def answered(verb: str, arguments: list[Json]) -> Json:
+        async def answer_worker(verb: str, arguments: list[Json]) -> Json:
             return await answer(worker, verb, arguments)
 
-        worker = Worker(process, Channel(reader, writer, answered), dealing, SharedCount(finished))
-        kept.pop_all()
+        worker = Worker(
+            process, Channel(reader, writer, answer_worker), connection_socket, SharedCount(closed)
+        )
+        ours.pop_all()
         return worker

@@ -1,25 +1,34 @@
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from serve.access.command import FAILED, WRONG_USE, create_key
+from adaptact.exit_codes import FAILED, FINE, WRONG_USE
+from serve.access.command import main
 from serve.access.keys import KeysFile
 
-app = typer.Typer()
-app.command()(create_key)
+Run = Callable[..., tuple[object, str, str]]
 
 
-def run(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    return result.exit_code, result.stdout.strip(), result.stderr
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command with these arguments: its exit code, standard output and standard error."""
+
+    def run_command(*arguments: str | Path) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["adaptact-key", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out.strip(), printed.err
+
+    return run_command
 
 
-def test_the_key_that_is_shown_is_the_key_that_the_file_knows(tmp_path: Path) -> None:
+def test_the_printed_key_is_in_the_file(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     status, first, _ = run(file, "--name", "ops", "--role", "admin", "--role", "metrics")
-    assert status == 0
+    assert status == FINE
     _, second, _ = run(file, "--name", "line-3", "--role", "infer", "--requests-per-second", "50")
     found = KeysFile(file).find(first)
     assert found is not None
@@ -33,14 +42,14 @@ def test_the_key_that_is_shown_is_the_key_that_the_file_knows(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "role", "said"), [("a b", "infer", "`a b`"), ("a", "root", "unknown role `root`")]
 )
-def test_wrong_use_writes_nothing(tmp_path: Path, name: str, role: str, said: str) -> None:
+def test_wrong_use_writes_nothing(run: Run, tmp_path: Path, name: str, role: str, said: str) -> None:
     status, shown, error = run(tmp_path / "keys.toml", "--name", name, "--role", role)
     assert (status, shown) == (WRONG_USE, "")
     assert said in error
     assert not (tmp_path / "keys.toml").exists()
 
 
-def test_a_name_that_is_taken_and_a_broken_file_change_nothing(tmp_path: Path) -> None:
+def test_a_taken_name_or_a_broken_file_changes_nothing(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.toml"
     run(file, "--name", "a", "--role", "infer")
     before = file.read_text()
@@ -52,7 +61,7 @@ def test_a_name_that_is_taken_and_a_broken_file_change_nothing(tmp_path: Path) -
     assert file.read_text() == "broken"
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(run: Run, tmp_path: Path) -> None:
     status, _, error = run(tmp_path / "missing" / "keys.toml", "--name", "a", "--role", "infer")
     assert status == FAILED
     assert "No such file" in error

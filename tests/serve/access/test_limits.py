@@ -81,13 +81,13 @@ def test_without_a_limit_nothing_is_counted(clock: Clock) -> None:
 def test_of_clients_without_number_those_are_forgotten_that_have_most(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "ROWS", 1)
+    monkeypatch.setattr(limits, "SETS", 1)
     served = ClientLimits(clock=clock)
-    for number in range(limits.PLACES - 1):
+    for number in range(limits.SLOTS - 1):
         served.take(f"slow {number}", 0.01)
     for number in range(100):
         assert admitted(served, f"quick {number}", 100)
-    assert not any(admitted(served, f"slow {number}", 0.01) for number in range(limits.PLACES - 1))
+    assert not any(admitted(served, f"slow {number}", 0.01) for number in range(limits.SLOTS - 1))
 
 
 TAKE = """

@@ -11,8 +11,8 @@ from serve.grpc.messages import MAX_FIELDS
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
 from serve.protocol.json_text import MAX_DEPTH, MAX_VALUES
-from serve.rest.body import SMALL_BYTES
-from serve.rest.http import BYTES_PER_SECOND, HEAD_BYTES, MOST_HEADERS, TOLD_CONNECTIONS
+from serve.rest.body import SMALL_LIMIT_BYTES
+from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, MAX_HEAD_BYTES, MAX_HEADERS
 from serve.settings import Settings
 from tests.serve.pages import first_cells, page
 
@@ -31,10 +31,10 @@ def test_every_option_on_the_page_is_a_setting() -> None:
 
 def test_the_bounds_are_as_stated() -> None:
     for stated in (
-        f"{MOST_HEADERS} headers, {HEAD_BYTES // 2**10} KiB",
-        f"503; {TOLD_CONNECTIONS} beyond that",
+        f"{MAX_HEADERS} headers, {MAX_HEAD_BYTES // 2**10} KiB",
+        f"503; {ANSWERED_SURPLUS} beyond that",
         f"{BYTES_PER_SECOND} bytes a second",
-        f"{SMALL_BYTES // 2**20} MiB if no model is addressed",
+        f"{SMALL_LIMIT_BYTES // 2**20} MiB if no model is addressed",
         f"{FREE_BYTES // 2**20} MiB, and beyond that {RATIO} times",
         f"{MAX_DEPTH} levels, {MAX_VALUES} values",
         f"| {MAX_STRINGS} | 400 |",

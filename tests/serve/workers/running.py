@@ -43,12 +43,12 @@ class Connection:
 
 @contextmanager
 def connections(server: ServerProcess, count: int = 2 * WORKERS) -> Iterator[list[Connection]]:
-    """So many connections, which are dealt out to all workers in turn."""
+    """So many connections, which are distributed to all workers in turn."""
     with ExitStack() as closing:
         made = [Connection(server) for _ in range(count)]
-        for each in made:
-            closing.callback(each.close)
-            assert each.ask("/v2/health/live")[0] == 200
+        for connection in made:
+            closing.callback(connection.close)
+            assert connection.ask("/v2/health/live")[0] == 200
         yield made
 
 
@@ -59,6 +59,6 @@ def children(server: ServerProcess) -> list[psutil.Process]:
 def connection_counts(server: ServerProcess) -> list[int]:
     """How many connections each worker has."""
     return [
-        sum(each.laddr.port == server.port for each in child.net_connections("tcp"))
+        sum(connection.laddr.port == server.port for connection in child.net_connections("tcp"))
         for child in children(server)
     ]

@@ -1,4 +1,4 @@
-"""A change that some workers can do and one cannot, in a real server: only that process has the fault."""
+"""Changes that one worker of a real server cannot make: only that process has the fault."""
 
 import signal
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def unable_to_open_files(process: psutil.Process) -> Iterator[None]:
-    """The process has as many descriptors as it may, so that it can read no folder and no model."""
+    """The process cannot open files: it reads no model and writes no alias."""
     limits = process.rlimit(psutil.RLIMIT_NOFILE)
     process.rlimit(psutil.RLIMIT_NOFILE, (1, limits[1]))
     try:
@@ -37,78 +37,74 @@ def unable_to_open_files(process: psutil.Process) -> Iterator[None]:
             process.rlimit(psutil.RLIMIT_NOFILE, limits)
 
 
-def test_an_alias_that_one_worker_cannot_change_stays_what_it_was_for_all(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_an_alias_that_one_worker_cannot_change_stays_for_all(folder: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
-    with workers(folder, "--state", str(state)) as server, connections(server) as asked:
-        # Where that worker, and no other, writes the new file.
-        hindrance = state / f".aliases.json.{children(server)[-1].pid}"
+    with workers(folder, "--state", str(state)) as server, connections(server) as clients:
         changes = (("2", "1", "PUT"), ("1", "2", "PUT"), ("2", "1", "PUT"), ("1", "2", "DELETE"))
-        for each, (before, after, method) in zip(asked, changes, strict=True):
-            hindrance.mkdir(parents=True)
-            status, answer = each.ask(ALIAS, f'{{"version": "{after}"}}', method)
-            assert status >= 400
-            assert answer["error"].endswith("a worker refused this, which is undone where it was done")
-            assert [each.infer()[1]["model_version"] for each in asked] == [before] * len(asked)
-            hindrance.rmdir()
-            assert each.ask(ALIAS, f'{{"version": "{after}"}}', method)[0] == 200
-            assert [each.infer()[1]["model_version"] for each in asked] == [after] * len(asked)
+        for client, (before, after, method) in zip(clients, changes, strict=True):
+            body = f'{{"version": "{after}"}}'
+            with unable_to_open_files(children(server)[-1]):
+                status, answer = client.ask(ALIAS, body, method)
+                assert status >= 400
+                assert answer["error"].endswith("a worker refused this, which is undone where it was done")
+                assert [client.infer()[1]["model_version"] for client in clients] == [before] * len(clients)
+            assert client.ask(ALIAS, body, method)[0] == 200
+            assert [client.infer()[1]["model_version"] for client in clients] == [after] * len(clients)
 
 
 def test_a_model_that_one_worker_cannot_load_is_served_by_none(folder: Path) -> None:
     ready = "/v2/models/other/ready"
-    with workers(folder) as server, connections(server) as asked:
-        assert asked[0].ask("/v2/repository/models/other/unload", "{}")[0] == 200
+    with workers(folder) as server, connections(server) as clients:
+        assert clients[0].ask("/v2/repository/models/other/unload", "{}")[0] == 200
         with unable_to_open_files(children(server)[-1]):
-            for each in asked:
-                status, answer = each.ask("/v2/repository/models/other/load", "{}")
+            for client in clients:
+                status, answer = client.ask("/v2/repository/models/other/load", "{}")
                 assert status >= 400
                 assert answer["error"].endswith("a worker refused this, which is undone where it was done")
-                assert [each.ask(ready)[0] for each in asked] == [503] * len(asked)
-        assert asked[0].ask("/v2/repository/models/other/load", "{}")[0] == 200
-        assert [each.ask(ready)[0] for each in asked] == [200] * len(asked)
+                assert [client.ask(ready)[0] for client in clients] == [503] * len(clients)
+        assert clients[0].ask("/v2/repository/models/other/load", "{}")[0] == 200
+        assert [client.ask(ready)[0] for client in clients] == [200] * len(clients)
 
 
-def test_a_worker_that_cannot_load_what_the_others_serve_is_replaced(folder: Path) -> None:
-    with workers(folder) as server, connections(server) as asked:
+def test_a_worker_that_cannot_load_a_served_model_is_replaced(folder: Path) -> None:
+    with workers(folder) as server, connections(server) as clients:
         before = children(server)
         models.put(folder, "double", models.model(TRIPLE), "2")
         with unable_to_open_files(before[-1]):
-            status, answer = asked[0].ask("/v2/repository/models/double/load", "{}")
+            status, answer = clients[0].ask("/v2/repository/models/double/load", "{}")
             assert status >= 400
             assert answer["error"].endswith(f"done by 1 of {WORKERS} workers; new ones replace the others")
 
             # No new connection is the old worker's from now on.
             with connections(server, 4 * WORKERS) as fresh:
-                answers = [each.infer()[1]["outputs"][0]["data"] for each in fresh]
+                answers = [client.infer()[1]["outputs"][0]["data"] for client in fresh]
             assert answers == [[3.0, 6.0, 9.0]] * len(fresh)
             until(lambda: before[-1] not in children(server) and len(children(server)) == WORKERS)
         assert set(before[:-1]) < set(children(server))
 
-        def both_answer() -> bool:
+        def all_answer() -> bool:
             with connections(server, 4 * WORKERS) as fresh:
-                answers = [each.infer()[1]["outputs"][0]["data"] for each in fresh]
+                answers = [client.infer()[1]["outputs"][0]["data"] for client in fresh]
                 text = fresh[0].ask("/metrics")[1]
             assert answers == [[3.0, 6.0, 9.0]] * len(fresh)
             return f"adaptact_workers {WORKERS}.0" in text
 
-        until(both_answer)
+        until(all_answer)
 
 
-def test_a_new_worker_is_told_each_setting_of_the_log_that_was_changed(folder: Path) -> None:
-    with workers(folder) as server, connections(server) as asked:
+def test_a_new_worker_has_the_changed_log_settings(folder: Path) -> None:
+    with workers(folder) as server, connections(server) as clients:
         for change in ('{"log_info": false}', '{"log_warning": false}'):
-            assert asked[0].ask("/v2/logging", change)[0] == 200
+            assert clients[0].ask("/v2/logging", change)[0] == 200
         victim = children(server)[-1]
         victim.send_signal(signal.SIGKILL)
         until(lambda: victim not in children(server) and len(children(server)) == WORKERS)
 
-        def both_answer() -> bool:
+        def all_answer() -> bool:
             with connections(server, 4 * WORKERS) as fresh:
-                found = [each.ask("/v2/logging")[1] for each in fresh]
+                settings = [client.ask("/v2/logging")[1] for client in fresh]
                 text = fresh[0].ask("/metrics")[1]
-            assert not any(each["log_info"] or each["log_warning"] for each in found)
+            assert not any(setting["log_info"] or setting["log_warning"] for setting in settings)
             return f"adaptact_workers {WORKERS}.0" in text
 
-        until(both_answer)
+        until(all_answer)

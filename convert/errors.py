@@ -1,42 +1,32 @@
-"""Everything that convert raises on its own account.
+"""The errors that convert raises.
 
 ConversionError
-├── UsageError           the call itself is wrong: an option, a name, a shape that cannot be meant
-├── SourceError          the file given is not one that can be converted
-├── DestinationError     the file asked for cannot be written
-├── ExportError          the model cannot be written as, or run as, an ONNX graph
-├── SignatureError       the file is not signed, or by another key, or was changed since
+├── UsageError           the call itself is wrong: an option, a name or a shape that makes no sense
+├── SourceError          the given file cannot be converted
+├── DestinationError     the requested file cannot be written
+├── ExportError          the model cannot be written as an ONNX graph, or the graph cannot be run
+├── SignatureError       the file is unsigned, signed by another key, or changed since
 └── ParityError          the ONNX file does not compute what the model computes
-    └── PrecisionError   it loses more in fewer bits than it may
+    └── PrecisionError   it loses more than allowed in lower precision
 """
 
-LONGEST_MESSAGE = 2000  # characters
+from adaptact.errors import AdaptactError
 
 
-class ConversionError(Exception):
-    """The root of this package's errors; what it says fits on a terminal, whatever a file put into it."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(printable(message))
-        self.hint = hint if hint is None else printable(hint)
-
-
-def printable(text: str, longest: int = LONGEST_MESSAGE) -> str:
-    """The text, cut, with a mark for each character that would move a terminal's cursor or its colours."""
-    cut = text if len(text) <= longest else f"{text[:longest]}…"
-    return "".join(one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in cut)
+class ConversionError(AdaptactError):
+    """The root of this package's errors; its text fits on a terminal, whatever a file put into it."""
 
 
 class UsageError(ConversionError):
-    """An option cannot be meant as it stands."""
+    """An option, a name or a shape makes no sense as it stands."""
 
 
 class SourceError(ConversionError):
-    """The file given is not one that can be converted."""
+    """The given file cannot be converted."""
 
 
 class DestinationError(ConversionError):
-    """The file asked for cannot be written."""
+    """The requested file cannot be written."""
 
 
 class ExportError(ConversionError):
@@ -44,7 +34,7 @@ class ExportError(ConversionError):
 
 
 class SignatureError(ConversionError):
-    """The file is not signed, or by another key, or was changed since it was signed."""
+    """The file is unsigned, signed by another key, or changed since it was signed."""
 
 
 class ParityError(ConversionError):
@@ -53,8 +43,8 @@ class ParityError(ConversionError):
     def __init__(self, message: str, hint: str | None = None, rule: str | None = None) -> None:
         super().__init__(message, hint)
         self.rule = rule
-        """The rewrite rule that broke it, where one did."""
+        """The rewrite rule that broke parity, if it was one."""
 
 
 class PrecisionError(ParityError):
-    """The ONNX file loses more in fewer bits than it may; nothing was written."""
+    """The ONNX file loses more than allowed in lower precision; nothing was written."""

@@ -13,21 +13,23 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
 
 EXPORTER = ("onnx", "onnxscript", "onnx_ir", "onnxruntime")
-TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", "convert")
+# A server reads the names in `convert.manifest.entries`, and nothing else of convert until a policy needs it.
+CONVERTER = ("convert.errors", "convert.manifest.manifest")
+TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", *CONVERTER)
 DRAWING = ("matplotlib", "jinja2", "typer", "rich")
-WEB = ("fastapi", "starlette", "uvicorn", "pydantic")
+WEB = ("fastapi", "starlette", "uvicorn")
 
 NOT_LOADED = [
     ("serve.rest.app", (*TRAINER, "rich", "typer", "grpc", "serve.grpc")),
     ("serve.engine", (*TRAINER, *WEB, "serve.rest", "serve.grpc")),
-    ("serve.protocol.messages", (*TRAINER, *WEB)),
+    ("serve.protocol.messages", (*TRAINER, *WEB, "pydantic")),
     ("serve.protocol.metadata", (*TRAINER, *WEB)),
     ("serve.protocol.predict", (*TRAINER, *WEB)),
     ("serve.grpc.server", (*TRAINER, *WEB, "serve.rest")),
     ("serve.observe.observers", (*TRAINER, *WEB, "opentelemetry", "serve.rest")),
     ("serve.cli", TRAINER),
-    ("serve.client", (*TRAINER, *WEB, "onnxruntime", "orjson", "simdjson", "grpc")),
-    ("serve.workers.supervisor", (*TRAINER, *WEB, "onnxruntime", "numpy", "grpc")),
+    ("serve.client", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "orjson", "simdjson", "grpc")),
+    ("serve.workers.supervisor", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "numpy", "grpc")),
     ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
     ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),
     ("adaptive_act", (*DRAWING, "scipy", *EXPORTER, "fastapi", "convert", "serve")),

@@ -1,4 +1,4 @@
-"""A sum of scaled values and a constant, Σ cᵢ · vᵢ + t, read from a tree of additions and written again."""
+"""A sum of scaled values and a constant, Σ cᵢ · vᵢ + t: read from a tree of additions, and written again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,24 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of, shift_of
-from convert.graph.layout import blocked
-from convert.graph.nodes import Array, Edit, constant, only_consumer, only_feeds, representable, same_shape
+from convert.graph.affine import match_scale, match_shift
+from convert.graph.edit import Edit
+from convert.graph.layout import is_blocked
+from convert.graph.nodes import feeds_only, get_constant, get_only_consumer, has_same_shape, is_representable
+from convert.model_io.array import Array
 
 ROUNDING = 2.0**-22
-ONE, NOTHING = np.ones(()), np.zeros(())
+_RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout")
+ONE, ZERO = np.ones(()), np.zeros(())
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """coefficient · value; the coefficient is in float64 and meets the value as ONNX broadcasts it."""
+    """coefficient · value; the coefficient is in float64 and broadcasts to the value as in ONNX."""
 
     coefficient: Array
     value: ir.Value
 
     @property
-    def plain(self) -> bool:
-        """True for 1 · value, which takes no product."""
+    def is_plain(self) -> bool:
+        """True for 1 · value, which needs no product."""
         return bool((self.coefficient == 1).all())
 
 
@@ -35,28 +38,27 @@ class Blend:
     terms: tuple[Term, ...]
     shift: Array
     shifts: int
-    """How many constants were added up to `shift`."""
+    """How many constants of the graph add up to `shift`."""
 
-    def divided(self, factor: Array) -> "Blend":
-        """The blend with every coefficient and the shift over `factor`; a quotient that rounds to 1 is 1."""
-        terms = tuple(Term(_rounded(term.coefficient / factor), term.value) for term in self.terms)
+    def divide(self, factor: Array) -> "Blend":
+        """The blend over `factor`, coefficients and shift; a quotient that rounds to 1 is 1."""
+        terms = tuple(Term(_round_to_one(term.coefficient / factor), term.value) for term in self.terms)
         return Blend(self.node, terms, self.shift / factor, self.shifts)
 
-    def held_in(self, dtype: np.dtype[np.generic]) -> bool:
+    def fits_in(self, dtype: np.dtype[np.generic]) -> bool:
         """True where no coefficient, nor the shift, leaves the range of `dtype`."""
-        return all(
-            representable(numbers, dtype) for numbers in (*(t.coefficient for t in self.terms), self.shift)
-        )
+        constants = (*(term.coefficient for term in self.terms), self.shift)
+        return all(is_representable(numbers, dtype) for numbers in constants)
 
 
-def _rounded(quotient: Array) -> Array:
-    # Each of the two numbers was rounded to float32, so such a quotient is 1 as far as anyone knows.
+def _round_to_one(quotient: Array) -> Array:
+    # Both numbers were rounded to float32, so within that rounding the quotient may be 1.
     return np.where(np.abs(quotient - 1) <= ROUNDING, 1.0, quotient)
 
 
-def blend_of(node: ir.Node) -> Blend | None:
-    """The sum that ends at this node; None inside of a larger one, and where a shape is not known."""
-    if node.op_type not in ("Add", "Sub") or in_sum(node):
+def match_blend(node: ir.Node) -> Blend | None:
+    """The sum that ends at this node; None within a larger sum, and where a shape is not known."""
+    if node.op_type not in ("Add", "Sub") or is_in_sum(node):
         return None
     terms: list[Term] = []
     shifts: list[Array] = []
@@ -64,32 +66,31 @@ def blend_of(node: ir.Node) -> Blend | None:
     while pending:
         factor, value, reader = pending.pop()
         source = value.producer()
-        parts = None
-        if source is not None and (source is node or only_feeds(value, reader)):
-            parts = _parts(source, shifts, factor)
-        if parts is None:
+        is_inside = source is node or feeds_only(value, reader)
+        parts = _split(source, shifts, factor) if source is not None and is_inside else None
+        if source is None or parts is None:
             terms.append(Term(factor, value))
-        elif source is not None:
+        else:
             pending += [(factor * own, part, source) for own, part in reversed(parts)]
-    return _complete(node, terms, shifts)
+    return _build_blend(node, terms, shifts)
 
 
-def _complete(node: ir.Node, terms: Sequence[Term], shifts: Sequence[Array]) -> Blend | None:
+def _build_blend(node: ir.Node, terms: Sequence[Term], shifts: Sequence[Array]) -> Blend | None:
     shape = node.outputs[0].shape
     dtype = node.outputs[0].dtype
     if not terms or shape is None or dtype is None or not dtype.is_floating_point():
         return None
-    if not all(same_shape(term.value, node.outputs[0]) for term in terms):
+    if not all(has_same_shape(term.value, node.outputs[0]) for term in terms):
         return None
     if any(term.coefficient.ndim > len(shape) for term in terms):
         return None
-    shift: Array = sum(shifts, NOTHING)
+    shift: Array = sum(shifts, ZERO)
     return Blend(node, tuple(terms), shift, len(shifts)) if shift.ndim <= len(shape) else None
 
 
-def _parts(node: ir.Node, shifts: list[Array], factor: Array) -> list[tuple[Array, ir.Value]] | None:
-    """What this node adds up or scales, each with its factor; a constant goes to `shifts`."""
-    scaled, shifted = scale_of(node), shift_of(node)
+def _split(node: ir.Node, shifts: list[Array], factor: Array) -> list[tuple[Array, ir.Value]] | None:
+    """The values that this node adds or scales, with their factors; a constant goes to `shifts`."""
+    scaled, shifted = match_scale(node), match_shift(node)
     if scaled is not None:
         return [(scaled[1], scaled[0])]
     if shifted is not None:
@@ -100,96 +101,90 @@ def _parts(node: ir.Node, shifts: list[Array], factor: Array) -> list[tuple[Arra
     first, second = node.inputs
     if first is None or second is None:
         return None
-    minuend, sign = constant(first), ONE if node.op_type == "Add" else -ONE
+    minuend, sign = get_constant(first), ONE if node.op_type == "Add" else -ONE
     if minuend is None:
         return [(ONE, first), (sign, second)]
     shifts.append(minuend.astype(np.float64) * factor)
     return [(sign, second)]
 
 
-def in_sum(node: ir.Node) -> bool:
-    """True where a sum reads what the node computes, scaled or not, and nothing else does."""
-    return _sum_over(node) is not None
+def is_in_sum(node: ir.Node) -> bool:
+    """True where only a sum reads the node's output, scaled or not."""
+    return _find_enclosing_sum(node) is not None
 
 
-def sum_around(node: ir.Node) -> Blend | None:
-    """The whole sum that what the node computes is a term of, scaled or not; None where it is none."""
-    last = _sum_over(node)
-    while last is not None and (larger := _sum_over(last)) is not None:
+def find_enclosing_blend(node: ir.Node) -> Blend | None:
+    """The whole sum of which the node's output is a term, scaled or not; None where there is none."""
+    last = _find_enclosing_sum(node)
+    while last is not None and (larger := _find_enclosing_sum(last)) is not None:
         last = larger
-    return blend_of(last) if last is not None else None
+    return match_blend(last) if last is not None else None
 
 
-def _sum_over(node: ir.Node) -> ir.Node | None:
-    """The addition that alone reads what the node computes, scaled or not."""
+def _find_enclosing_sum(node: ir.Node) -> ir.Node | None:
+    """The addition that alone reads the node's output, scaled or not."""
     value = node.outputs[0]
     while True:
-        reader = only_consumer(value)
+        reader = get_only_consumer(value)
         if reader is None or reader.domain:
             return None
         if reader.op_type in ("Add", "Sub"):
             return reader
-        if scale_of(reader) is None:
+        if match_scale(reader) is None:
             return None
         value = reader.outputs[0]
 
 
-def written(blend: Blend, edit: Edit) -> ir.Value:
-    """The blend as new nodes: the shift last, but beside a convolution with a term, as one affine step."""
+def write_blend(blend: Blend, edit: Edit) -> ir.Value:
+    """The blend as new nodes. The shift comes last, or with a term of a convolution, as one affine step."""
     dtype = blend.node.outputs[0].dtype
     if dtype is None:
         raise ValueError(f"the type of `{blend.node.outputs[0].name}` is not known")
-    kept = next((place for place, term in enumerate(blend.terms) if blocked(term.value)), None)
+    shifted = next((place for place, term in enumerate(blend.terms) if is_blocked(term.value)), None)
     total: ir.Value | None = None
     for place, term in enumerate(blend.terms):
         value = term.value
-        if not term.plain:
+        if not term.is_plain:
             value = edit.op("Mul", value, edit.constant(term.coefficient, dtype.numpy(), "scale"))
-        if place == kept and blend.shift.any():
+        if place == shifted and blend.shift.any():
             value = edit.op("Add", value, edit.constant(blend.shift, dtype.numpy(), "shift"))
         total = value if total is None else edit.op("Add", total, value)
     if total is None:
         raise ValueError("a blend of no terms")
-    if kept is None and blend.shift.any():
+    if shifted is None and blend.shift.any():
         total = edit.op("Add", total, edit.constant(blend.shift, dtype.numpy(), "shift"))
     return total
 
 
-def same(left: ir.Value, right: ir.Value) -> bool:
-    """True where two values are one, or computed by the same operators of the same inputs and constants."""
+def is_same_value(left: ir.Value, right: ir.Value) -> bool:
+    """True where two values are one, or the same operators compute them of the same inputs and constants."""
     pending, budget = [(left, right)], 32
     while pending:
-        one, other = pending.pop()
-        if one is other:
+        first, second = pending.pop()
+        if first is second:
             continue
         budget -= 1
-        if budget == 0 or not _alike(one, other):
+        if budget == 0 or not _is_same_operation(first, second):
             return False
-        first, second = one.producer(), other.producer()
-        if first is not None and second is not None:
-            pending += [
-                (a, b)
-                for a, b in zip(first.inputs, second.inputs, strict=True)
-                if a is not None and b is not None
-            ]
+        nodes = first.producer(), second.producer()
+        if nodes[0] is not None and nodes[1] is not None:
+            pairs = zip(nodes[0].inputs, nodes[1].inputs, strict=True)
+            pending += [(a, b) for a, b in pairs if a is not None and b is not None]
     return True
 
 
-def _alike(one: ir.Value, other: ir.Value) -> bool:
-    """True where the two are equal constants, or outputs of the same operator, whatever it reads."""
-    array, second_array = constant(one), constant(other)
-    if array is not None and second_array is not None:
-        return array.dtype == second_array.dtype and np.array_equal(array, second_array)
-    first, second = one.producer(), other.producer()
+def _is_same_operation(left: ir.Value, right: ir.Value) -> bool:
+    """True where both are equal constants, or outputs of the same operator, whatever it reads."""
+    left_array, right_array = get_constant(left), get_constant(right)
+    if left_array is not None and right_array is not None:
+        return left_array.dtype == right_array.dtype and np.array_equal(left_array, right_array)
+    first, second = left.producer(), right.producer()
     if first is None or second is None or len(first.outputs) != 1 or len(second.outputs) != 1:
         return False
     settings = ({k: v.value for k, v in n.attributes.items()} for n in (first, second))
     return (
         first.op_identifier() == second.op_identifier()
         and first.op_type not in _RANDOM
-        and [each is None for each in first.inputs] == [each is None for each in second.inputs]
+        and [value is None for value in first.inputs] == [value is None for value in second.inputs]
         and next(settings) == next(settings)
     )
-
-
-_RANDOM = ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial", "Dropout")

@@ -1,33 +1,35 @@
-"""The layers that take scales and shifts into their weights, found beside a value of a graph."""
+"""The layers that absorb scales and shifts in their weights, and how they are found beside a value."""
 
 import numpy as np
 import onnx_ir as ir
 
+from convert.graph.edit import set_constant
 from convert.graph.linear import (
     BatchNormalization,
     InstanceNormalization,
     LayerNormalization,
-    Linear,
+    LinearLayer,
     NotExactError,
 )
 from convert.graph.nodes import (
-    Array,
-    attribute,
-    constant,
-    only_consumer,
-    only_feeds,
-    rank,
-    representable,
-    set_constant,
+    feeds_only,
+    get_attribute,
+    get_constant,
+    get_only_consumer,
+    get_producer,
+    get_rank,
+    is_representable,
+    list_operand_orders,
 )
+from convert.model_io.array import Array
 
 
-def _column(vector: Array, axes: int, axis: int) -> Array:
+def _to_column(vector: Array, axes: int, axis: int) -> Array:
     """[n] as [1, n, 1, ...] with its numbers along `axis`."""
     return vector.reshape([-1 if position == axis else 1 for position in range(axes)])
 
 
-class _Conv(Linear):
+class _Conv(LinearLayer):
     """Convolution; weight [outputs, inputs / groups, kernel ...], channels along axis 1."""
 
     channel_axis = 1
@@ -42,12 +44,12 @@ class _Conv(Linear):
 
     @property
     def _groups(self) -> int:
-        return int(attribute(self.node, "group", 1))
+        return int(get_attribute(self.node, "group", 1))
 
     def transform_output(self, scale: Array, shift: Array) -> None:
         weight = self.weights(1)
         bias = self.bias(2, self.outputs)
-        self.store({1: weight * _column(scale, weight.ndim, 0), 2: bias * scale + shift}, weight.dtype)
+        self.store({1: weight * _to_column(scale, weight.ndim, 0), 2: bias * scale + shift}, weight.dtype)
 
     def transform_input(self, scale: Array, shift: Array) -> None:
         weight = self.weights(1)
@@ -67,14 +69,14 @@ class _Conv(Linear):
         return automatic in ("SAME_UPPER", "SAME_LOWER") or any(self.node.attributes.get_ints("pads", ()))
 
 
-class _Gemm(Linear):
+class _Gemm(LinearLayer):
     """alpha · A · B + beta · C on rows [batch, channels]."""
 
     channel_axis = -1
 
     @property
     def _transposed(self) -> bool:
-        return bool(attribute(self.node, "transB", 0))
+        return bool(get_attribute(self.node, "transB", 0))
 
     @property
     def outputs(self) -> int:
@@ -87,24 +89,24 @@ class _Gemm(Linear):
     def transform_output(self, scale: Array, shift: Array) -> None:
         weight, beta = self.weights(1), self._beta()
         bias = self.bias(2, self.outputs) * scale + shift / beta
-        self.store({1: weight * _column(scale, 2, 0 if self._transposed else 1), 2: bias}, weight.dtype)
+        self.store({1: weight * _to_column(scale, 2, 0 if self._transposed else 1), 2: bias}, weight.dtype)
 
     def transform_input(self, scale: Array, shift: Array) -> None:
-        if attribute(self.node, "transA", 0):
+        if get_attribute(self.node, "transA", 0):
             raise NotExactError("`Gemm` reads its input transposed, so its channels are rows")
         weight, beta = self.weights(1), self._beta()
         matrix = weight.astype(np.float64) if self._transposed else weight.T.astype(np.float64)
-        bias = self.bias(2, self.outputs) + attribute(self.node, "alpha", 1) * (matrix @ shift) / beta
-        self.store({1: weight * _column(scale, 2, 1 if self._transposed else 0), 2: bias}, weight.dtype)
+        bias = self.bias(2, self.outputs) + get_attribute(self.node, "alpha", 1) * (matrix @ shift) / beta
+        self.store({1: weight * _to_column(scale, 2, 1 if self._transposed else 0), 2: bias}, weight.dtype)
 
     def _beta(self) -> float:
-        beta = attribute(self.node, "beta", 1)
+        beta = get_attribute(self.node, "beta", 1)
         if beta == 0:
             raise NotExactError("`Gemm` multiplies its bias by zero")
         return beta
 
 
-class _MatMul(Linear):
+class _MatMul(LinearLayer):
     """x · B with a constant matrix B [inputs, outputs], and the Add of a bias where one follows."""
 
     channel_axis = -1
@@ -130,44 +132,44 @@ class _MatMul(Linear):
 
     def transform_output(self, scale: Array, shift: Array) -> None:
         matrix = self._matrix
-        bias = self._added() * scale + shift
+        bias = self._read_added() * scale + shift
         self._require_place(bias)
         self.store({1: matrix * scale}, matrix.dtype)
         self._store_bias(bias, matrix.dtype)
 
     def transform_input(self, scale: Array, shift: Array) -> None:
         matrix = self._matrix
-        bias = self._added() + shift @ matrix.astype(np.float64) if shift.any() else None
+        bias = self._read_added() + shift @ matrix.astype(np.float64) if shift.any() else None
         self._require_place(bias)
         self.store({1: matrix * scale.reshape(-1, 1)}, matrix.dtype)
         self._store_bias(bias, matrix.dtype)
 
     def _require_place(self, bias: Array | None) -> None:
-        """NotExactError where the Add after it is missing, or its type too narrow."""
+        """NotExactError where there is no Add to hold the bias, or the bias leaves the type's range."""
         if bias is None:
             return
         if self.add is None and bias.any():
             raise NotExactError("`MatMul` has no bias that a shift could go into")
-        if not representable(bias, self._matrix.dtype):
+        if not is_representable(bias, self._matrix.dtype):
             raise NotExactError(f"the shifted bias of `MatMul` leaves the range of {self._matrix.dtype}")
 
     def _bias_position(self) -> int:
-        return 1 if self.add is not None and constant(self.add.inputs[1]) is not None else 0
+        return 1 if self.add is not None and get_constant(self.add.inputs[1]) is not None else 0
 
-    def _added(self) -> Array:
+    def _read_added(self) -> Array:
         if self.add is None:
             return np.zeros(self.outputs)
-        found = constant(self.add.inputs[self._bias_position()])
-        if found is None or found.ndim > 1 or found.size not in (1, self.outputs):
+        bias = get_constant(self.add.inputs[self._bias_position()])
+        if bias is None or bias.ndim > 1 or bias.size not in (1, self.outputs):
             raise NotExactError("what is added after `MatMul` is not a bias, one number a channel")
-        return np.broadcast_to(found.reshape(-1).astype(np.float64), (self.outputs,))
+        return np.broadcast_to(bias.reshape(-1).astype(np.float64), (self.outputs,))
 
     def _store_bias(self, bias: Array | None, dtype: np.dtype[np.generic]) -> None:
         if self.add is not None and bias is not None:
             set_constant(self.add, self._bias_position(), bias, dtype, "bias")
 
 
-class _ConvTranspose(Linear):
+class _ConvTranspose(LinearLayer):
     """Transposed convolution; weight [inputs, outputs / groups, kernel ...], channels along axis 1."""
 
     channel_axis = 1
@@ -182,7 +184,7 @@ class _ConvTranspose(Linear):
 
     @property
     def _groups(self) -> int:
-        return int(attribute(self.node, "group", 1))
+        return int(get_attribute(self.node, "group", 1))
 
     def transform_output(self, scale: Array, shift: Array) -> None:
         weight = self.weights(1)
@@ -199,7 +201,7 @@ class _ConvTranspose(Linear):
         self.store({1: weight * scale.reshape((-1,) + (1,) * (weight.ndim - 1))}, weight.dtype)
 
 
-_LAYERS: dict[str, type[Linear]] = {
+_LAYERS: dict[str, type[LinearLayer]] = {
     "Conv": _Conv,
     "Gemm": _Gemm,
     "MatMul": _MatMul,
@@ -210,39 +212,36 @@ _LAYERS: dict[str, type[Linear]] = {
 }
 
 
-def layer_before(value: ir.Value) -> Linear | None:
-    """The linear layer whose output `value` is, None where it is something else's."""
+def find_layer_before(value: ir.Value) -> LinearLayer | None:
+    """The linear layer whose output `value` is, else None."""
     node = value.producer()
     if node is None or node.domain or value is not node.outputs[0]:
         return None  # a second output holds statistics, or a mask
     if node.op_type == "Add":
-        return _biased_matmul(node)
+        return _find_biased_matmul(node)
     return _LAYERS[node.op_type](node) if node.op_type in _LAYERS else None
 
 
-def layer_reading(value: ir.Value) -> Linear | None:
+def find_layer_after(value: ir.Value) -> LinearLayer | None:
     """The first linear layer that reads `value` as its data (not as its weights), else None."""
     for node in value.consumers():
         if not node.domain and node.op_type in _LAYERS and node.inputs[0] is value:
-            return _matmul_reading(node) if node.op_type == "MatMul" else _LAYERS[node.op_type](node)
+            return _build_matmul(node) if node.op_type == "MatMul" else _LAYERS[node.op_type](node)
     return None
 
 
-def _matmul_reading(node: ir.Node) -> Linear:
-    add = only_consumer(node.outputs[0])
+def _build_matmul(node: ir.Node) -> LinearLayer:
+    add = get_only_consumer(node.outputs[0])
     biased = add is not None and not add.domain and add.op_type == "Add"
-    constants = add is not None and any(constant(value) is not None for value in add.inputs)
+    constants = add is not None and any(get_constant(value) is not None for value in add.inputs)
     return _MatMul(node, add if biased and constants else None)
 
 
-def _biased_matmul(add: ir.Node) -> Linear | None:
-    for value, other in (add.inputs, reversed(add.inputs)):
-        inner = value.producer() if value is not None else None
-        if inner is not None and inner.op_type == "MatMul" and constant(other) is not None:
-            axes = rank(add.outputs[0])
-            return (
-                _MatMul(inner, add)
-                if axes is not None and value is not None and only_feeds(value, add)
-                else None
-            )
+def _find_biased_matmul(add: ir.Node) -> LinearLayer | None:
+    for value, other in list_operand_orders(add):
+        inner = get_producer(value)
+        if value is None or inner is None or inner.op_type != "MatMul" or get_constant(other) is None:
+            continue
+        is_bias = get_rank(add.outputs[0]) is not None and feeds_only(value, add)
+        return _MatMul(inner, add) if is_bias else None
     return None

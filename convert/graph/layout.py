@@ -7,21 +7,21 @@ their plain order: a copy before it and another after it, about 1.02 of a ReLU n
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import constant, only_feeds, rank
+from convert.graph.affine import match_scale
+from convert.graph.nodes import feeds_only, get_constant, get_producer, get_rank
 
 _POOLS = ("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool")
 _UNARY = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Gelu", "Identity", "Dropout")
-# With a constant, or to subtract, they stay once the rules have written them per channel and as sums.
+# With a constant, or as a difference, they stay after the rules have written them per channel and as sums.
 _NARY = ("Add", "Sub", "Mul", "Sum", "Concat")
 # These stay only where they become part of the convolution before them.
 _FUSED = ("LeakyRelu", "Clip")
 _CONVOLUTIONS = ("Conv", "BatchNormalization")
 
 
-def blocked(value: ir.Value) -> bool:
-    """True for an image that is in the blocked layout once it is computed."""
-    if rank(value) != 4:
+def is_blocked(value: ir.Value) -> bool:
+    """True for an image that ONNX Runtime computes in the blocked layout."""
+    if get_rank(value) != 4:
         return False
     pending, seen = [value], set[ir.Value]()
     while pending:
@@ -30,42 +30,43 @@ def blocked(value: ir.Value) -> bool:
         if current in seen:
             continue
         seen.add(current)
-        if node is None or node.domain or not _keeps(node):
+        if node is None or node.domain or not _keeps_layout(node):
             return False
         if node.op_type != "Conv":
-            pending += [each for each in _data(node) if constant(each) is None]
+            pending += [image for image in _list_images(node) if get_constant(image) is None]
     return True
 
 
-def between_blocked(node: ir.Node, value: ir.Value) -> bool:
-    """True where `value` is in the blocked layout, and all that reads the output of `node` would keep it."""
+def is_between_blocked(node: ir.Node, value: ir.Value) -> bool:
+    """True where `value` is in the blocked layout, and every reader of the output of `node` keeps it."""
     readers = list(node.outputs[0].consumers())
-    if not readers or node.outputs[0].is_graph_output() or not blocked(value):
+    if not readers or node.outputs[0].is_graph_output() or not is_blocked(value):
         return False
-    return all(not reader.domain and _takes(reader, node) for reader in readers)
+    return all(not reader.domain and _reads_blocked(reader, node) for reader in readers)
 
 
-def _takes(reader: ir.Node, node: ir.Node) -> bool:
+def _reads_blocked(reader: ir.Node, node: ir.Node) -> bool:
     if reader.op_type == "Conv" or reader.op_type in _POOLS or reader.op_type == "BatchNormalization":
         return reader.inputs[0] is node.outputs[0]
     if reader.op_type in (*_UNARY, *_FUSED):
         return True
     if reader.op_type not in _NARY:
         return False
-    others = [each for each in _data(reader) if each is not node.outputs[0]]
-    return all(constant(each) is not None or blocked(each) for each in others)
+    others = [image for image in _list_images(reader) if image is not node.outputs[0]]
+    return all(get_constant(other) is not None or is_blocked(other) for other in others)
 
 
-def _keeps(node: ir.Node) -> bool:
-    """True where the operator computes in the layout if its data comes in it."""
+def _keeps_layout(node: ir.Node) -> bool:
+    """True where the operator computes in the layout if its input is in it."""
     if node.op_type in _FUSED:
-        source = node.inputs[0].producer() if node.inputs[0] is not None else None
-        linear = source is not None and (source.op_type in _CONVOLUTIONS or scale_of(source) is not None)
-        return linear and source is not None and only_feeds(source.outputs[0], node)
+        source = get_producer(node.inputs[0])
+        if source is None or not feeds_only(source.outputs[0], node):
+            return False
+        return source.op_type in _CONVOLUTIONS or match_scale(source) is not None
     return node.op_type in (*_CONVOLUTIONS, *_POOLS, *_UNARY, *_NARY)
 
 
-def _data(node: ir.Node) -> list[ir.Value]:
+def _list_images(node: ir.Node) -> list[ir.Value]:
     """The inputs that are images, not weights or settings."""
-    given = node.inputs if node.op_type in _NARY else node.inputs[:1]
-    return [each for each in given if each is not None]
+    images = node.inputs if node.op_type in _NARY else node.inputs[:1]
+    return [image for image in images if image is not None]

@@ -1,36 +1,44 @@
-"""Gates that set how steep another curve is: of those even a tiny value counts, in all its digits."""
+"""Gates, such as Sigmoid, that set how steep a curve is."""
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import constant, only_consumer
+from convert.graph.affine import match_scale
+from convert.graph.nodes import get_constant, get_only_consumer, get_producer
 
 _MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Identity", "Dropout")
-# What they give is bounded, or a ratio, so nothing as large as their argument hides an error in it.
+# Their results are bounded, or ratios, so nothing as large as the argument hides an error in it.
 _CURVES = ("Sigmoid", "Tanh", "HardSigmoid", "Erf", "Sin", "Cos", "Softmax", "LogSoftmax", "Exp")
 _BOUNDED = ("Sigmoid", "Tanh", "HardSigmoid", "Erf", "Sin", "Cos", "Softmax")
 
 
 def is_steepness(gate: ir.Value, argument: ir.Value) -> bool:
-    """True where a curve alone reads `gate` · y, scaled or moved, for a y that is not bounded.
+    """True where only a curve reads `gate` · y, scaled or moved, for a y that is not bounded.
 
-    A y that is the gate's own argument is no more than that where the gate is tiny, so it does not count.
+    Of such a gate even a tiny value counts, in all its digits. A y that is the gate's own argument does not
+    count: it is not large where the gate is tiny.
     """
-    value, met = gate, False
-    while (reader := only_consumer(value)) is not None and not reader.domain:
+    value, is_lifted = gate, False
+    while (reader := get_only_consumer(value)) is not None and not reader.domain:
         if reader.op_type in _CURVES:
-            return met
-        if reader.op_type == "Mul" and scale_of(reader) is None:
-            other = next(each for each in reader.inputs if each is not value)
-            met = met or (other is not argument and _unbounded(other))
-        elif scale_of(reader) is None and (reader.op_type not in _MOVES or reader.inputs[0] is not value):
+            return is_lifted
+        if reader.op_type == "Mul" and match_scale(reader) is None:
+            other = next(operand for operand in reader.inputs if operand is not value)
+            is_lifted = is_lifted or (other is not argument and _is_unbounded(other))
+        elif match_scale(reader) is None and (reader.op_type not in _MOVES or reader.inputs[0] is not value):
             return False
         value = reader.outputs[0]
     return False
 
 
-def _unbounded(value: ir.Value | None) -> bool:
-    source = value.producer() if value is not None else None
-    return constant(value) is None and (
+def scales_own_gate(node: ir.Node, value: ir.Value) -> bool:
+    """True where `node` computes s · x of x · Sigmoid(s · x), one operator to ONNX Runtime."""
+    gate = get_only_consumer(node.outputs[0])
+    product = get_only_consumer(gate.outputs[0]) if gate is not None and gate.op_type == "Sigmoid" else None
+    return product is not None and product.op_type == "Mul" and value in product.inputs
+
+
+def _is_unbounded(value: ir.Value | None) -> bool:
+    source = get_producer(value)
+    return get_constant(value) is None and (
         source is None or bool(source.domain) or source.op_type not in _BOUNDED
     )

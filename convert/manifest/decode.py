@@ -1,4 +1,4 @@
-"""JSON read back as the frozen records that it was written from. Standard library only."""
+"""JSON decoded as frozen dataclasses. Standard library only."""
 
 import dataclasses
 import types
@@ -11,13 +11,13 @@ DEEPEST = 16
 
 
 class ManifestError(ValueError):
-    """The text is not a manifest that this version reads."""
+    """The text is no manifest that this version reads."""
 
 
-def decode(kind: Any, content: Any, where: str) -> Any:  # Any: the type is read from the fields' annotations
+def decode(kind: Any, content: Any, where: str) -> Any:  # Any: a type annotation
     """`content` as a value of the annotated type; ManifestError says where it is not."""
     if kind is Any:
-        return _plain(content, where, 0)
+        return _decode_json(content, where, 0)
     if dataclasses.is_dataclass(kind):
         return _decode_fields(kind, content, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -35,9 +35,9 @@ def decode(kind: Any, content: Any, where: str) -> Any:  # Any: the type is read
 def _decode_fields(kind: Any, content: Any, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     needed = {
-        one.name
-        for one in dataclasses.fields(kind)
-        if one.default is MISSING and one.default_factory is MISSING
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is MISSING and field.default_factory is MISSING
     }
     if not isinstance(content, dict) or not needed <= set(content):
         keys = sorted(content) if isinstance(content, dict) else type(content).__name__
@@ -68,12 +68,12 @@ def _is_plain(kind: Any, content: Any) -> bool:
     return isinstance(content, kind) and (kind is bool or not isinstance(content, bool))
 
 
-def _plain(content: Any, where: str, depth: int) -> Any:
+def _decode_json(content: Any, where: str, depth: int) -> Any:
     """JSON of any shape, no deeper than DEEPEST."""
     if depth > DEEPEST:
         raise ManifestError(f"`{where}` is nested deeper than {DEEPEST}")
     if isinstance(content, list):
-        return [_plain(item, where, depth + 1) for item in content]
+        return [_decode_json(item, where, depth + 1) for item in content]
     if isinstance(content, dict):
-        return {key: _plain(item, where, depth + 1) for key, item in content.items()}
+        return {key: _decode_json(item, where, depth + 1) for key, item in content.items()}
     return content

@@ -1,6 +1,7 @@
-"""The evidence that a converted model carries: what it was made from, what was done, and how exact it is.
+"""The evidence in a converted model's file: its source, the conversion, and its parity.
 
-JSON in the model's `metadata_props`, under KEY. Standard library only: a server has neither torch nor onnx.
+JSON under MANIFEST_KEY in the model's `metadata_props`. Standard library only: a server has neither torch
+nor onnx.
 """
 
 import dataclasses
@@ -10,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from convert.manifest.decode import ManifestError, decode
-from convert.manifest.fields import RoundingRecord, TuningRecord
+from convert.manifest.entries import LARGEST_MANIFEST
+from convert.manifest.records import RoundingRecord, TuningRecord
 
-KEY = "adaptact.manifest"
 FORMAT = "adaptact-manifest/1.2"
-"""Every 1.x is read: what an older one lacks has a default, and what a newer one adds is left out."""
-LARGEST = 32 * 2**20  # characters
+"""Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class StartRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReachRecord:
-    """What reached an activation: `shares` of all inputs in equal bins from low to high."""
+    """The inputs of an activation: their `shares` in equal bins from low to high."""
 
     inputs: int
     low: float
@@ -68,9 +68,9 @@ class ActivationRecord:
     values: dict[str, tuple[float, ...]]
     curve: CurveRecord
     replaced: str = ""
-    """The plain activation that stood there before."""
+    """The plain activation that it replaced."""
     words: str = ""
-    """What the learned shape does."""
+    """The learned shape, in words."""
     start: StartRecord | None = None
     reach: ReachRecord | None = None
 
@@ -85,7 +85,7 @@ class FiredRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeclinedRecord:
-    """A rewrite rule that left a layer as it was, and why."""
+    """A rewrite rule that did not change a layer, and why."""
 
     rule: str
     layer: str
@@ -94,7 +94,7 @@ class DeclinedRecord:
 
 @dataclass(frozen=True, slots=True)
 class DroppedRecord:
-    """A rewrite rule that was not used, since the file would have failed parity with it, and by how much."""
+    """A rewrite rule that was left out, since the file failed parity with it, and by how much."""
 
     rule: str
     reason: str
@@ -163,7 +163,7 @@ class OutputRecord:
 
 @dataclass(frozen=True, slots=True)
 class ParityRecord:
-    """The comparison that the file passed."""
+    """The parity comparison that the file passed."""
 
     criterion: str
     outputs: tuple[OutputRecord, ...]
@@ -181,7 +181,7 @@ class DataRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything a converted model says of itself."""
+    """All that is recorded of a converted model."""
 
     format: str
     source_digest: str
@@ -198,7 +198,7 @@ class Manifest:
     declined: tuple[DeclinedRecord, ...]
     parity: ParityRecord
     source_kind: str = ""
-    """What that file was: checkpoint, state_dict, exported program, TorchScript, pickled module or ONNX."""
+    """Its kind: checkpoint, state_dict, exported program, TorchScript, pickled module or ONNX."""
     reference: str = "float64"
     """The precision of the model that parity was judged against."""
     data: DataRecord | None = None
@@ -206,11 +206,11 @@ class Manifest:
     dropped: tuple[DroppedRecord, ...] = ()
     """The rewrite rules that the file was made without."""
     provider: str = "cpu"
-    """Of ONNX Runtime, for which the forms were chosen and on which parity was judged."""
+    """The provider of ONNX Runtime that the forms were chosen for and parity was judged on."""
     tuning: TuningRecord | None = None
-    """None where a table of the provider chose them."""
+    """None where the provider's table chose the forms."""
     rounding: RoundingRecord | None = None
-    """None in float32; else parity is of the graph before it was rounded, and this is the file's own gate."""
+    """None in float32; else parity is that of the graph before rounding, and this is the file's own gate."""
 
     def to_json(self) -> str:
         """The manifest as compact JSON, the same for the same manifest."""
@@ -218,9 +218,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The manifest that the text holds. Raises ManifestError where it is none, or of another format."""
-        if len(text) > LARGEST:
-            raise ManifestError(f"the manifest has {len(text)} characters, expected at most {LARGEST}")
+        """The manifest in the text. Raises ManifestError where there is none, or one of another format."""
+        if len(text) > LARGEST_MANIFEST:
+            raise ManifestError(
+                f"the manifest has {len(text)} characters, expected at most {LARGEST_MANIFEST}"
+            )
         try:
             content = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -230,16 +232,17 @@ class Manifest:
         return manifest
 
 
-def _require_readable(found: object) -> None:
-    """ManifestError unless the format is one of ours, of the major version that this reader knows."""
-    kind, _, ours = FORMAT.partition("/")
-    written = re.fullmatch(rf"{kind}/(\d{{1,6}})(\.\d{{1,6}})?", found) if isinstance(found, str) else None
-    if written is None:
-        raise ManifestError(f"the manifest's format is `{str(found)[:40]}`, expected `{FORMAT}`")
-    major = int(ours.partition(".")[0])
-    if int(written[1]) != major:
+def _require_readable(format_: object) -> None:
+    """ManifestError unless the format is FORMAT or one of the same major version."""
+    kind, _, version = FORMAT.partition("/")
+    pattern = rf"{kind}/(\d{{1,6}})(\.\d{{1,6}})?"
+    match = re.fullmatch(pattern, format_) if isinstance(format_, str) else None
+    if match is None:
+        raise ManifestError(f"the manifest's format is `{str(format_)[:40]}`, expected `{FORMAT}`")
+    major = int(version.partition(".")[0])
+    if int(match[1]) != major:
         raise ManifestError(
-            f"the manifest's format is `{found}`, and this version of adaptact reads `{kind}/{major}.x`: "
+            f"the manifest's format is `{format_}`, and this version of adaptact reads `{kind}/{major}.x`: "
             "read the file with the version that wrote it, or a newer one"
         )
 

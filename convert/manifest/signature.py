@@ -1,10 +1,10 @@
-"""Whether a file is what the holder of a key has signed, for convert and for a server, which has no onnx.
+"""The signature of a file: how it is encoded, and how it is verified, also on a server without onnx.
 
 Standard library only, and `cryptography` once a key is read.
 
-A signed file is the file as it was, and one more entry of `metadata_props`: protobuf reads the two, one after
-the other, as one model. So what is signed is a run of bytes, and no other program has to write them again in
-the same way to check it.
+A signed file is the unsigned file with one more entry of `metadata_props` behind it: protobuf reads the two
+in a row as one model. The signed content is therefore a run of bytes, and no other program has to encode the
+model again in the same way to check it.
 
 Source: Josefsson & Liusvaara 2017, RFC 8032, https://www.rfc-editor.org/rfc/rfc8032
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import SignatureError, UsageError
+from convert.manifest.entries import SIGNATURE_KEY
 from convert.manifest.manifest import DataRecord
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-KEY = "adaptact.signature"
 LARGEST_KEY = 64 * 1024  # bytes of a PEM file
 _UNSIGNED = "sign it as it is written: adaptact-export ... --sign key.pem; other tools drop or move the entry"
 _PURPOSE = b"adaptact-signature/1\0"
@@ -31,69 +31,69 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
 def verify(content: bytes, public_key: Path) -> str:
-    """The fingerprint of the key in `public_key`, which signed these bytes.
+    """The fingerprint of the key in `public_key`, which has signed these bytes.
 
-    The manifest is among them, and in it the digest of weights that lie beside: see `require_data`. Raises
+    The manifest is among the bytes, and holds the digest of external weights: see `require_data`. Raises
     SignatureError where the key did not sign, and UsageError where the file holds no Ed25519 public key.
     """
-    return verify_by(content, load_public_key(public_key))
+    return verify_with(content, load_public_key(public_key))
 
 
-def verify_by(content: bytes, public: "Ed25519PublicKey") -> str:
-    """The fingerprint of the key, which signed these bytes; as `verify`, for a key that is read once."""
+def verify_with(content: bytes, public: "Ed25519PublicKey") -> str:
+    """The same as `verify`, for a key that is loaded already."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # only signing needs it
 
-    unsigned, value = split(content)
-    found = _VALUE.fullmatch(value or "")
-    if found is None:
+    unsigned, value = split_signature(content)
+    match = _VALUE.fullmatch(value or "")
+    if match is None:
         raise SignatureError("the file carries no signature as its last entry", hint=_UNSIGNED)
-    ours = fingerprint(public)
-    if found[1] != ours:
-        raise SignatureError(f"the file is signed by key {found[1][:16]}…, expected {ours[:16]}…")
+    expected = fingerprint(public)
+    if match[1] != expected:
+        raise SignatureError(f"the file is signed by key {match[1][:16]}…, expected {expected[:16]}…")
     try:
-        public.verify(bytes.fromhex(found[2]), message(unsigned))
+        public.verify(bytes.fromhex(match[2]), build_message(unsigned))
     except InvalidSignature as error:
         raise SignatureError(
-            f"the file is not what key {ours[:16]}… signed: it was changed since",
+            f"the file is not what key {expected[:16]}… signed: it was changed since",
             hint="take it again from where it was made",
         ) from error
-    return ours
+    return expected
 
 
 def require_data(record: DataRecord | None, digests: Mapping[str, str], file: str = "the file") -> None:
-    """Raises SignatureError unless the weights beside a file are those of its manifest's record alone.
+    """Raises SignatureError unless a file's external weights are exactly those of its manifest's record.
 
-    `digests` holds the SHA-256, in hexadecimal, of each file that the model takes weights from, by its name.
+    `digests` maps the name of each file with weights of the model to its SHA-256, in hexadecimal.
     """
-    held = {} if record is None else {record.name: record.sha256}
-    foreign = sorted(digests.keys() - held.keys())
+    recorded = {} if record is None else {record.name: record.sha256}
+    foreign = sorted(digests.keys() - recorded.keys())
     if foreign:
         raise SignatureError(
             f"{file} takes weights from `{foreign[0]}`, of which it holds no digest",
             hint="write it anew: adaptact-export model.onnx other.onnx",
         )
-    for name, digest in held.items():
-        found = digests.get(name, "no such file")
-        if found != digest:
+    for name, digest in recorded.items():
+        actual = digests.get(name, "no such file")
+        if actual != digest:
             raise SignatureError(
                 f"the weights in `{name}` are not the ones that {file} was written with: "
-                f"their SHA-256 is {digest}, found {found}",
+                f"their SHA-256 is {digest}, found {actual}",
                 hint="take both files again from where they were made",
             )
 
 
-def signer(content: bytes) -> str | None:
-    """The fingerprint of the key that the file says has signed it, unchecked; None where it names none."""
-    found = _VALUE.fullmatch(split(content)[1] or "")
-    return found[1] if found else None
+def read_signer(content: bytes) -> str | None:
+    """The fingerprint of the key that the file names as its signer, unverified; None where it names none."""
+    match = _VALUE.fullmatch(split_signature(content)[1] or "")
+    return match[1] if match else None
 
 
-def split(content: bytes) -> tuple[memoryview, str | None]:
-    """The bytes that are signed, and the signature's text, None where the file does not end in one."""
-    length = len(entry("ed25519:" + "0" * 64 + ":" + "0" * 128))
+def split_signature(content: bytes) -> tuple[memoryview, str | None]:
+    """The signed bytes, and the signature's text, None where the file does not end in one."""
+    length = len(encode_entry("ed25519:" + "0" * 64 + ":" + "0" * 128))
     tail, view = content[-length:], memoryview(content)
     text = tail[-len("ed25519:") - 193 :].decode("ascii", "replace")
-    return (view[:-length], text) if _VALUE.fullmatch(text) and tail == entry(text) else (view, None)
+    return (view[:-length], text) if _VALUE.fullmatch(text) and tail == encode_entry(text) else (view, None)
 
 
 def fingerprint(public: "Ed25519PublicKey") -> str:
@@ -101,15 +101,15 @@ def fingerprint(public: "Ed25519PublicKey") -> str:
     return hashlib.sha256(public.public_bytes_raw()).hexdigest()
 
 
-def message(unsigned: memoryview) -> bytes:
-    """What is signed: a digest, so that a server need not hold the file twice, under a purpose of its own."""
+def build_message(unsigned: memoryview) -> bytes:
+    """The message to sign: a purpose, and a digest, so that a server need not hold the file twice."""
     return _PURPOSE + hashlib.sha256(unsigned).digest()
 
 
-def entry(value: str) -> bytes:
-    """The signature's text as protobuf writes a model of nothing but this one metadata entry."""
-    pair = _field(_ENTRY_KEY, KEY.encode()) + _field(_ENTRY_VALUE, value.encode())
-    return _field(_METADATA_PROPS, pair)
+def encode_entry(value: str) -> bytes:
+    """The signature's text as protobuf encodes a model with only this metadata entry."""
+    pair = _encode_field(_ENTRY_KEY, SIGNATURE_KEY.encode()) + _encode_field(_ENTRY_VALUE, value.encode())
+    return _encode_field(_METADATA_PROPS, pair)
 
 
 def load_public_key(path: Path) -> "Ed25519PublicKey":
@@ -125,19 +125,19 @@ def load_public_key(path: Path) -> "Ed25519PublicKey":
         ) from error
 
     try:
-        found = load_pem_public_key(read_pem(path))
+        key = load_pem_public_key(read_pem(path))
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        found = None
-    if not isinstance(found, Ed25519PublicKey):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
         raise UsageError(
             f"`{path}` holds no Ed25519 public key in PEM",
             hint="take it from the private one: openssl pkey -in key.pem -pubout -out public.pem",
         )
-    return found
+    return key
 
 
 def read_pem(path: Path) -> bytes:
-    """The beginning of the file, as much as a key can have; raises UsageError where it cannot be read."""
+    """The first LARGEST_KEY bytes of the file; raises UsageError where it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(LARGEST_KEY)
@@ -145,16 +145,16 @@ def read_pem(path: Path) -> bytes:
         raise UsageError(f"cannot read the key `{path}`: {error.strerror or error}") from error
 
 
-def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes: its number and kind, its length, itself.
+def _encode_field(number: int, content: bytes) -> bytes:
+    """A field of bytes: its number and wire type, its length, its content.
 
     Source: Protocol Buffers, Encoding, https://protobuf.dev/programming-guides/encoding/
     """
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    return _encode_varint(number << 3 | 2) + _encode_varint(len(content)) + content
 
 
-def _varint(value: int) -> bytes:
-    """The number in groups of 7 bits, lowest first; all but the last have their highest bit set."""
+def _encode_varint(value: int) -> bytes:
+    """The number in groups of 7 bits, lowest first; all but the last with the highest bit set."""
     groups = bytearray()
     while value > 0x7F:
         groups.append(value & 0x7F | 0x80)

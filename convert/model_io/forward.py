@@ -1,4 +1,4 @@
-"""Runs a forward, which is anybody's code: on tensors of its own, and whatever it raises is one error."""
+"""Runs a model's forward, which is foreign code: on copies of the samples, with one error for any failure."""
 
 import contextlib
 import traceback
@@ -12,69 +12,73 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convert.errors import ConversionError, ExportError
-from convert.model_io.samples import Array
+from convert.model_io.array import Array
 
 _TORCH = Path(torch.__file__).parent
 
 
-def tensors(arrays: Sequence[Array]) -> tuple[Tensor, ...]:
-    """The arrays as tensors with numbers of their own: a model may write into what it is given."""
+def to_tensors(arrays: Sequence[Array]) -> tuple[Tensor, ...]:
+    """The arrays as tensors with memory of their own: a model may write into its inputs."""
     return tuple(torch.from_numpy(np.array(array)) for array in arrays)
 
 
-def forward(model: nn.Module, arrays: Sequence[Array], hint: str, given: str | None = None) -> object:
-    """What the model returns for the arrays, which stay as they are, without gradients.
+def run_forward(
+    model: nn.Module, arrays: Sequence[Array], hint: str, description: str | None = None
+) -> object:
+    """What the model returns for the arrays, without gradients; the arrays stay unchanged.
 
-    Raises ExportError, that says on what (`given`, or else their types and shapes) and where, if it fails.
+    Raises ExportError if it fails. The error names the inputs (`description`, or else their types and shapes)
+    and the line of the model's code.
     """
-    given = given or ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in arrays)
+    description = description or ", ".join(f"{array.dtype.name}{list(array.shape)}" for array in arrays)
     try:
-        # What torch.cond compiles while its operators are counted or widened fails when they no longer are.
+        # What torch.cond compiles under a mode that counts or widens operators fails after the mode.
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            result: object = model(*tensors(arrays))
+            result: object = model(*to_tensors(arrays))
     except ConversionError:
         raise
-    except Exception as error:  # a stranger's code may raise anything
-        raise ExportError(f"the model cannot be run on {given}: {_said(error)}", hint) from error
+    except Exception as error:  # foreign code may raise anything
+        raise ExportError(f"the model cannot be run on {description}: {_describe(error)}", hint) from error
     return result
 
 
-def _said(error: Exception) -> str:
-    """What the error says in one line, and where the user's own code raised it."""
+def _describe(error: Exception) -> str:
+    """The error's type and text in one line, and the line of the user's code that raised it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    scripted = bool(lines) and "failed in the TorchScript interpreter" in lines[0]  # why is its last line
-    said = lines[-1 if scripted else 0][:300] if lines else ""
-    own = [
+    # The interpreter of TorchScript gives the reason in the last line.
+    is_scripted = bool(lines) and "failed in the TorchScript interpreter" in lines[0]
+    reason = lines[-1 if is_scripted else 0][:300] if lines else ""
+    frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)[1:]
         if not Path(frame.filename).is_relative_to(_TORCH) and Path(frame.filename).is_file()
     ]
-    place = f" (`{Path(own[-1].filename).name}`, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}{': ' if said else ''}{said}{place}"
+    place = f" (`{Path(frames[-1].filename).name}`, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{': ' if reason else ''}{reason}{place}"
 
 
 @contextlib.contextmanager
 def in_float64() -> Iterator[None]:
-    """Within, code that asks for float32, by its name or as torch's default, gets float64."""
+    """Within the block, code that asks for float32, by name or by torch's default, gets float64."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _Widening():  # type: ignore[no-untyped-call]
+        with _Float64Mode():  # type: ignore[no-untyped-call]
             yield
     finally:
         torch.set_default_dtype(default)
 
 
-class _Widening(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
-    """Has every operator that is asked for float32 make float64."""
+class _Float64Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
+    """Makes every operator that is asked for float32 return float64."""
 
     supports_higher_order_operators = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return func(
-            *(_widened(one) for one in args), **{name: _widened(one) for name, one in (kwargs or {}).items()}
-        )
+        named = {name: widen_dtype(argument) for name, argument in (kwargs or {}).items()}
+        return func(*(widen_dtype(argument) for argument in args), **named)
 
 
-def _widened(argument: Any) -> Any:
+def widen_dtype(argument: Any) -> Any:
+    """torch.float64 for torch.float32; any other argument unchanged."""
     return torch.float64 if argument is torch.float32 else argument

@@ -1,4 +1,4 @@
-"""What a model is compared on: generated samples, extremes, and the user's own."""
+"""The samples that a model is compared on: generated ones, extremes, and the user's own."""
 
 import struct
 import tokenize
@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from convert.errors import UsageError
-from convert.model_io.inputs import FREE_SIZE, InputSpec, batch_of
+from convert.model_io.array import Array
+from convert.model_io.inputs import FREE_SIZE, InputSpec, assign_batch
 
-Array = np.ndarray[Any, np.dtype[Any]]
 LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
 LARGEST_RUN = 64  # samples at a time
-FEWEST_MANY = 3  # samples in the largest generated batch, however much work they are
-TYPICAL_NUMBERS = 2**19  # of the inputs in the largest generated batch: what keeps parity cheap for images
+SMALLEST_LARGE_BATCH = 3  # samples in the largest generated batch, however much work they are
+TYPICAL_NUMBERS = 2**19  # of the inputs in the largest generated batch: keeps parity cheap for images
 SHOWN_NUMBERS = {"given": 2**22, "generated": 2**16}
-"""Of the inputs whose way through the activations is written down: their histograms cost more than parity."""
-# Where activations bend or saturate, and the float32 numbers just beside zero.
+"""Of the inputs whose activations are recorded: their histograms cost more than parity."""
+# Where activations bend or saturate, and float32 numbers close to zero.
 BOUNDARY = (
     0.0,
     -0.0,
@@ -41,7 +41,7 @@ BOUNDARY = (
     1e-30,
     -1e-30,
 )
-# What NumPy and zipfile raise on archives that were damaged or made up.
+# What NumPy and zipfile raise on damaged or forged archives.
 _UNREADABLE = (
     *(OSError, ValueError, EOFError, LookupError, TypeError, MemoryError, RuntimeError, SyntaxError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
@@ -52,124 +52,128 @@ NON_FINITE = {"nan": (np.nan,), "inf": (np.inf, -np.inf)}
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """Arrays for one run, in the order of the inputs."""
+    """The arrays of one run, in the order of the inputs."""
 
     name: str
     arrays: tuple[Array, ...]
     typical: bool = False
-    """Whether the outputs' usual scale is read off these samples."""
+    """Whether the outputs' typical scale is measured on these samples."""
     finite: bool = True
     """False where the samples hold NaN or Inf, which are reported and not judged."""
     given: bool = False
-    """Whether they are the user's own."""
+    """Whether the user gave them."""
     fixed: bool = False
     """Whether the model takes no other number of samples."""
     optional: bool = False
-    """Whether the model may refuse the samples: they are of other sizes than those that it must take."""
+    """Whether the model may refuse the samples, which have other sizes than those that it must take."""
 
 
-def generated(inputs: Sequence[InputSpec], rows: int = LARGEST_RUN) -> tuple[SampleSet, ...]:
+def generate_samples(inputs: Sequence[InputSpec], rows: int = LARGEST_RUN) -> tuple[SampleSet, ...]:
     """The sets that every model is compared on; the same on every call.
 
-    Typical numbers in batches of one, two and many (or three of the fixed size), then extremes, then other
-    sizes than FREE_SIZE where there are free ones besides the batch. Many are at least FEWEST_MANY, and at
-    most `rows`.
+    Typical numbers in batches of one, two and many (or three times the fixed size), then extremes, then other
+    sizes than FREE_SIZE where there are free ones besides the batch. Many are at least SMALLEST_LARGE_BATCH,
+    and at most `rows`.
     """
     free = inputs[0].free_batch is not None
     random = np.random.default_rng(20240329)
 
     def run(name: str, batch: int, numbers: str, **marks: bool) -> SampleSet:
-        sizes = batch_of(inputs, batch)
-        arrays = tuple(_array(spec, sizes, numbers, random) for spec in inputs)
+        sizes = assign_batch(inputs, batch)
+        arrays = tuple(_generate_array(spec, sizes, numbers, random) for spec in inputs)
         return SampleSet(name, arrays, fixed=not free, **marks)
 
     sets = [
         run(f"typical, batch {batch}" if free else f"typical, {batch}", batch, "normal", typical=True)
-        for batch in (1, 2, _many(inputs, rows))
+        for batch in (1, 2, _choose_largest_batch(inputs, rows))
     ]
     if any(_is_float(spec) for spec in inputs):
         sets += [run(name, 1, name) for name in ("large", "tiny", "zero", "boundary")]
         sets += [run(name, 1, name, finite=False) for name in NON_FINITE]
-    for name, sizes in _other_sizes(inputs):
-        arrays = tuple(_array(spec, sizes, "normal", random) for spec in inputs)
+    for name, sizes in _list_other_sizes(inputs):
+        arrays = tuple(_generate_array(spec, sizes, "normal", random) for spec in inputs)
         sets.append(SampleSet(name, arrays, fixed=not free, optional=True))
     return tuple(sets)
 
 
-def _other_sizes(inputs: Sequence[InputSpec]) -> Iterator[tuple[str, dict[str, int]]]:
-    """Sizes of one sample: a different one for each free size, and one that halves often for all of them."""
-    batch = batch_of(inputs, 1)
+def _list_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[tuple[str, dict[str, int]]]:
+    """Sizes of one sample: different ones for the free sizes, then a power of two for all of them."""
+    batch = assign_batch(inputs, 1)
     names = [size for spec in inputs for size in spec.shape if isinstance(size, str) and size not in batch]
     different = {name: FREE_SIZE + 1 + place for place, name in enumerate(dict.fromkeys(names))}
     for sizes in (different, dict.fromkeys(different, 2 * FREE_SIZE)) if names else ():
-        if sum(prod(spec.sized(batch | sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
+        if sum(prod(spec.fill_sizes(batch | sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
             yield f"other sizes, {', '.join(f'{name} {size}' for name, size in sizes.items())}", batch | sizes
 
 
-def _many(inputs: Sequence[InputSpec], rows: int) -> int:
-    """The largest batch, from FEWEST_MANY to `rows`: as many samples as TYPICAL_NUMBERS allow."""
-    numbers = sum(prod(spec.sized(batch_of(inputs, 1))) for spec in inputs)
-    return max(min(TYPICAL_NUMBERS // max(numbers, 1), rows, LARGEST_RUN), FEWEST_MANY)
+def _choose_largest_batch(inputs: Sequence[InputSpec], rows: int) -> int:
+    """As many samples as TYPICAL_NUMBERS allow, from SMALLEST_LARGE_BATCH to `rows`."""
+    numbers = sum(prod(spec.fill_sizes(assign_batch(inputs, 1))) for spec in inputs)
+    return max(min(TYPICAL_NUMBERS // max(numbers, 1), rows, LARGEST_RUN), SMALLEST_LARGE_BATCH)
 
 
-def most_like_data(sets: Sequence[SampleSet]) -> tuple[SampleSet, ...]:
-    """The user's own samples, or else a typical set that was generated; as many as SHOWN_NUMBERS allow."""
+def choose_shown_samples(sets: Sequence[SampleSet]) -> tuple[SampleSet, ...]:
+    """The user's own samples, else a generated typical set; as many as SHOWN_NUMBERS allow."""
     given = [samples for samples in sets if samples.given]
     left = SHOWN_NUMBERS["given" if given else "generated"]
     shown: list[SampleSet] = []
     for samples in given or [samples for samples in sets if samples.typical][-1:]:
         size = sum(array.size for array in samples.arrays)
         if size <= left or not shown:
-            shown.append(samples if size <= left else _first(samples, left / size))
+            shown.append(samples if size <= left else _take_share(samples, left / size))
         left -= size
     return tuple(shown)
 
 
-def _first(samples: SampleSet, share: float) -> SampleSet:
-    """The first samples, this share of them, but at least one; a batch that is fixed stays whole."""
+def _take_share(samples: SampleSet, share: float) -> SampleSet:
+    """The first samples, this share of the set, but at least one; a fixed batch stays whole."""
     counts = {array.shape[0] if array.ndim else 1 for array in samples.arrays}
     if len(counts) != 1 or samples.fixed:
         return samples
-    kept = max(int(counts.pop() * share), 1)
-    return replace(samples, arrays=tuple(array[:kept] for array in samples.arrays))
+    count = max(int(counts.pop() * share), 1)
+    return replace(samples, arrays=tuple(array[:count] for array in samples.arrays))
 
 
-def alone(samples: SampleSet, place: int) -> SampleSet:
-    """The set with this one of its samples, where they stand along the first axis and the batch is free."""
+def take_sample(samples: SampleSet, place: int) -> SampleSet:
+    """The set with only the sample at `place`; the whole set where the batch is fixed or has no axis."""
     counts = {array.shape[0] if array.ndim else 1 for array in samples.arrays}
     if samples.fixed or len(counts) != 1 or place >= counts.pop():
         return samples
     return replace(samples, arrays=tuple(array[place : place + 1] for array in samples.arrays))
 
 
-def example(inputs: Sequence[InputSpec], batch: int = 2) -> tuple[Array, ...]:
-    """One batch of typical numbers; of two, it is what the exporter traces."""
+def make_example(inputs: Sequence[InputSpec], batch: int = 2) -> tuple[Array, ...]:
+    """One batch of typical numbers; the exporter traces one of two samples."""
     random = np.random.default_rng(7)
-    return tuple(_array(spec, batch_of(inputs, batch), "normal", random) for spec in inputs)
+    return tuple(_generate_array(spec, assign_batch(inputs, batch), "normal", random) for spec in inputs)
 
 
 def _is_float(spec: InputSpec) -> bool:
     return spec.dtype.startswith("float")
 
 
-def _array(spec: InputSpec, sizes: dict[str, int], numbers: str, random: np.random.Generator) -> Array:
-    shape = spec.sized(sizes)
+def _generate_array(
+    spec: InputSpec, sizes: dict[str, int], numbers: str, random: np.random.Generator
+) -> Array:
+    shape = spec.fill_sizes(sizes)
     if not _is_float(spec):
-        return np.asarray(random.integers(*_whole(spec), shape), spec.dtype)
-    return np.asarray(_floats(numbers, shape, random), spec.dtype)  # without axes NumPy gives plain numbers
+        return np.asarray(random.integers(*_choose_integer_range(spec), shape), spec.dtype)
+    return np.asarray(
+        _generate_floats(numbers, shape, random), spec.dtype
+    )  # without axes NumPy returns plain numbers
 
 
-def _whole(spec: InputSpec) -> tuple[int, int]:
-    """The smallest number that is tried, and one above the largest."""
+def _choose_integer_range(spec: InputSpec) -> tuple[int, int]:
+    """The smallest integer that is tried, and one more than the largest."""
     if spec.below is not None:
         return 0, spec.below
-    if spec.dtype in ("uint8", "int8"):  # too short for an index: pictures, and what was quantised
-        kind = np.iinfo(spec.dtype)
-        return int(kind.min), int(kind.max) + 1
-    return 0, 2  # it may index a table, and in one of unknown length only these are always inside
+    if spec.dtype in ("uint8", "int8"):  # too short for an index: images and quantised values
+        limits = np.iinfo(spec.dtype)
+        return int(limits.min), int(limits.max) + 1
+    return 0, 2  # it may index a table of unknown length, where only these are always valid
 
 
-def _floats(numbers: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+def _generate_floats(numbers: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
     normal: Array = np.asarray(random.standard_normal(shape))
     if numbers in FACTORS:
         return normal * FACTORS[numbers]
@@ -180,12 +184,12 @@ def _floats(numbers: str, shape: tuple[int, ...], random: np.random.Generator) -
     return np.where(chosen, random.choice(NON_FINITE[numbers], shape), normal)
 
 
-def read_samples(path: Path, inputs: Sequence[InputSpec], what: str = "samples") -> tuple[SampleSet, ...]:
-    """The user's own samples: an .npz file with one array an input, by name, samples along the first axis.
+def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples") -> tuple[SampleSet, ...]:
+    """The user's own samples: an .npz file with one array per input, by name, samples along the first axis.
 
     Raises UsageError where the file is not that, or an array has another type or shape than its input.
     """
-    arrays = _arrays(path, inputs, what)
+    arrays = _read_arrays(path, inputs, name)
     step = inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else LARGEST_RUN
     counts = {array.shape[0] if array.ndim else 1 for array in arrays}
     if len(counts) != 1:
@@ -206,24 +210,24 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], what: str = "samples")
     )
 
 
-def _arrays(path: Path, inputs: Sequence[InputSpec], what: str) -> list[Array]:
+def _read_arrays(path: Path, inputs: Sequence[InputSpec], name: str) -> list[Array]:
     try:
         if path.exists() and not path.is_file():
-            raise UsageError(f"{what} `{path}` are no file but a folder, a pipe or a device")
+            raise UsageError(f"{name} `{path}` are no file but a folder, a pipe or a device")
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST_SAMPLES_FILE:
             raise UsageError(f"`{path}` unpacks to {size} bytes, expected at most {LARGEST_SAMPLES_FILE}")
         with np.load(path, allow_pickle=False) as archive:
-            return [_checked(archive, spec, path) for spec in inputs]
+            return [_read_array(archive, spec, path) for spec in inputs]
     except _UNREADABLE as error:
         raise UsageError(
-            f"{what} `{path}` cannot be read: {str(error) or type(error).__name__}",
+            f"{name} `{path}` cannot be read: {str(error) or type(error).__name__}",
             hint="write them with numpy.savez",
         ) from error
 
 
-def _checked(archive: Any, spec: InputSpec, path: Path) -> Array:
+def _read_array(archive: Any, spec: InputSpec, path: Path) -> Array:
     if spec.name not in archive.files:
         raise UsageError(f"`{path}` has no array `{spec.name}`; it holds {archive.files[:10]}")
     array: Array = archive[spec.name]
@@ -231,11 +235,12 @@ def _checked(archive: Any, spec: InputSpec, path: Path) -> Array:
         raise UsageError(f"`{spec.name}` in `{path}` is no array", hint="write them with numpy.savez")
     shape = (None, *spec.shape[1:]) if spec.shape else ()
     fits = array.ndim == len(shape) and all(
-        not isinstance(want, int) or want == got for want, got in zip(shape, array.shape, strict=True)
+        not isinstance(expected, int) or expected == size
+        for expected, size in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype.name != spec.dtype:
         raise UsageError(
             f"array `{spec.name}` in `{path}` is {array.dtype.name}{list(array.shape)}, "
-            f"expected {spec.dtype}{spec.written}"
+            f"expected {spec.dtype}{spec.shape_text}"
         )
     return array

@@ -9,27 +9,29 @@ time). An activation after it becomes a part of it.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, scale_of, shift_of
-from convert.graph.layout import between_blocked
+from convert.graph.affine import match_scale, match_shift, require_per_channel
+from convert.graph.edit import Edit
+from convert.graph.layout import is_between_blocked
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Array, Edit, constant, only_feeds, representable
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only, get_constant, is_representable
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = _affine(node)
-    if found is None or not between_blocked(node, found[0]):
+    affine = _match_affine(node)
+    if affine is None or not is_between_blocked(node, affine[0]):
         return None
-    value, scale, shift = found
+    value, scale, shift = affine
     channels = value.shape[1] if value.shape is not None else None
     if not isinstance(channels, int) or value.dtype is None:
         return Declined("the number of channels is not known")
     dtype = value.dtype.numpy()
     try:
-        slopes, shifts = (per_channel(array, value, 1, channels) for array in (scale, shift))
+        slopes, shifts = (require_per_channel(array, value, 1, channels) for array in (scale, shift))
     except NotExactError as reason:
         return Declined(str(reason))
-    if not (representable(slopes, dtype) and representable(shifts, dtype)):
+    if not (is_representable(slopes, dtype) and is_representable(shifts, dtype)):
         return Declined(f"the scale or shift leaves the range of {dtype}")
     edit = Edit(node)
     constants = {"slope": slopes, "shift": shifts, "mean": np.zeros(channels), "variance": np.ones(channels)}
@@ -38,19 +40,18 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def _affine(node: ir.Node) -> tuple[ir.Value, Array, Array] | None:
+def _match_affine(node: ir.Node) -> tuple[ir.Value, Array, Array] | None:
     """(x, s, t) of s · x + t."""
-    shifted = shift_of(node)
+    shifted = match_shift(node)
     if shifted is not None:
         value, shift = shifted
         sign = 1.0
     else:
-        minuend = constant(node.inputs[0])
+        minuend = get_constant(node.inputs[0])
         if node.op_type != "Sub" or minuend is None or node.inputs[1] is None:
             return None
         value, shift, sign = node.inputs[1], minuend.astype(np.float64), -1.0
-    product = value.producer()
-    scaled = scale_of(product) if product is not None and only_feeds(value, node) else None
+    scaled = match_scale(value.producer()) if feeds_only(value, node) else None
     if scaled is None:
         return value, np.full((), sign), shift
     return scaled[0], sign * scaled[1], shift

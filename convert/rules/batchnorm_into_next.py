@@ -7,23 +7,24 @@ border would differ: declined, as where the normalised value is read elsewhere t
 
 import onnx_ir as ir
 
-from convert.graph.layers import layer_reading
-from convert.graph.linear import NotExactError, normalization
-from convert.graph.nodes import Edit, only_feeds, rank
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_after
+from convert.graph.linear import NotExactError, read_normalization
+from convert.graph.nodes import feeds_only, get_rank
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     normalised = node.outputs[0]
-    layer, axes = layer_reading(normalised), rank(normalised)
+    layer, axes = find_layer_after(normalised), get_rank(normalised)
     if layer is None or node.inputs[0] is None or axes is None:
         return None
-    if not only_feeds(normalised, layer.node):
+    if not feeds_only(normalised, layer.node):
         return Declined("the normalised value is an output of the graph or is read elsewhere too")
     if layer.channel_axis % axes != 1:
         return Declined(f"`{layer.node.op_type}` reads other channels than those that are normalised")
     try:
-        scale, shift = normalization(node)
+        scale, shift = read_normalization(node)
         if scale.size != layer.inputs:
             return Declined(f"{scale.size} statistics for {layer.inputs} channels")
         layer.transform_input(scale, shift)

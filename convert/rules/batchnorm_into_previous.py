@@ -9,21 +9,22 @@ either is not constant, and where the weights would leave float32's range.
 
 import onnx_ir as ir
 
-from convert.graph.layers import layer_before
-from convert.graph.linear import NotExactError, normalization
-from convert.graph.nodes import Edit, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_before
+from convert.graph.linear import NotExactError, read_normalization
+from convert.graph.nodes import feeds_only
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     value = node.inputs[0]
-    layer = layer_before(value) if value is not None else None
+    layer = find_layer_before(value) if value is not None else None
     if value is None or layer is None:
         return None
-    if not only_feeds(value, node):
+    if not feeds_only(value, node):
         return Declined(f"the output of `{layer.node.op_type}` is read elsewhere too")
     try:
-        scale, shift = normalization(node)
+        scale, shift = read_normalization(node)
         if scale.size != layer.outputs:
             return Declined(f"{scale.size} statistics for {layer.outputs} channels")
         layer.transform_output(scale, shift)

@@ -10,36 +10,37 @@ between channels in another way, and where what computes x takes no scale.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.bounds import Between, between
-from convert.graph.layers import layer_before
-from convert.graph.layout import between_blocked
-from convert.graph.nodes import Edit, representable
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.bounds import BoundedValue, match_bounds
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_before
+from convert.graph.layout import is_between_blocked
+from convert.graph.nodes import is_representable
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = between(node)
-    if found is None or (found.low.size == 1 and found.high.size == 1):
+    bounded = match_bounds(node)
+    if bounded is None or (bounded.low.size == 1 and bounded.high.size == 1):
         return None
-    if not (found.low <= found.high).all():
+    if not (bounded.low <= bounded.high).all():
         return Declined("the bounds cross")
-    symmetric = not np.any(found.low + found.high)
-    scale, dtype = found.high.astype(np.float64), found.high.dtype
-    if not (scale > 0).all() or (np.any(found.low) and not symmetric):
+    symmetric = not np.any(bounded.low + bounded.high)
+    scale, dtype = bounded.high.astype(np.float64), bounded.high.dtype
+    if not (scale > 0).all() or (np.any(bounded.low) and not symmetric):
         return Declined("the bounds differ between channels, and are not 0 or −s, and s above 0")
-    if not representable(1 / scale, dtype):
+    if not is_representable(1 / scale, dtype):
         return Declined(f"the reciprocal of the bound leaves the range of {dtype}")
-    if not _pays(node, found):
+    if not _pays(node, bounded):
         return Declined("per channel it pays between convolutions only, where the first takes a scale")
     edit = Edit(node)
-    inner = edit.op("Mul", found.value, edit.constant(1 / scale, dtype, "reciprocal"))
+    inner = edit.op("Mul", bounded.value, edit.constant(1 / scale, dtype, "reciprocal"))
     bounds = (edit.constant(-1.0 if symmetric else 0.0, dtype, "a"), edit.constant(1.0, dtype, "b"))
     edit.replace(edit.op("Mul", edit.op("Clip", inner, *bounds), edit.constant(scale, dtype, "scale")))
     return FIRED
 
 
-def _pays(node: ir.Node, found: Between) -> bool:
-    return layer_before(found.value) is not None and between_blocked(node, found.value)
+def _pays(node: ir.Node, bounded: BoundedValue) -> bool:
+    return find_layer_before(bounded.value) is not None and is_between_blocked(node, bounded.value)
 
 
 RULE = Rule("bounds_to_clip", ("Max", "Min", "Relu"), _rewrite)

@@ -7,24 +7,25 @@ into that. Declined where a bound is not one constant number.
 
 import onnx_ir as ir
 
-from convert.graph.layout import blocked
-from convert.graph.nodes import Edit, only_feeds, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.layout import is_blocked
+from convert.graph.nodes import feeds_only, get_scalar
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     value, *bounds = node.inputs
-    given = [bound for bound in bounds if bound is not None]
-    if value is None or value.dtype is None or len(given) != 1:
+    present = [bound for bound in bounds if bound is not None]
+    if value is None or value.dtype is None or len(present) != 1:
         return None
-    if only_feeds(value, node) and blocked(value):
+    if feeds_only(value, node) and is_blocked(value):
         return None
-    number = scalar(given[0])
+    number = get_scalar(present[0])
     if number is None:
         return Declined("the bound is not one constant number")
     edit = Edit(node)
     bound = edit.constant(number, value.dtype.numpy(), "bound")
-    edit.replace(edit.op("Max" if given[0] is bounds[0] else "Min", value, bound))
+    edit.replace(edit.op("Max" if present[0] is bounds[0] else "Min", value, bound))
     return FIRED
 
 

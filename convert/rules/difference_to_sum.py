@@ -7,9 +7,10 @@ where it can, and leaves it to subtract.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.layout import between_blocked, blocked
-from convert.graph.nodes import Edit, constant, only_feeds
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.layout import is_between_blocked, is_blocked
+from convert.graph.nodes import feeds_only, get_constant
 from convert.graph.rule import FIRED, Outcome, Rule
 
 
@@ -17,11 +18,10 @@ def _rewrite(node: ir.Node) -> Outcome:
     minuend, subtrahend = node.inputs
     if minuend is None or subtrahend is None or subtrahend.dtype is None:
         return None
-    if constant(minuend) is not None or constant(subtrahend) is not None:
+    if get_constant(minuend) is not None or get_constant(subtrahend) is not None:
         return None
-    product = subtrahend.producer()
-    scaled = scale_of(product) if product is not None and only_feeds(subtrahend, node) else None
-    if scaled is None and not (between_blocked(node, minuend) and blocked(subtrahend)):
+    scaled = match_scale(subtrahend.producer()) if feeds_only(subtrahend, node) else None
+    if scaled is None and not (is_between_blocked(node, minuend) and is_blocked(subtrahend)):
         return None
     value, factor = scaled if scaled is not None else (subtrahend, np.ones(()))
     edit = Edit(node)

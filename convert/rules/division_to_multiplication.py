@@ -7,17 +7,18 @@ Declined where 1/c overflows or falls below the normal numbers.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import Edit, constant, representable
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_constant, is_representable
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found, divisor = scale_of(node), constant(node.inputs[1])
-    if found is None or divisor is None:
+    scaled, divisor = match_scale(node), get_constant(node.inputs[1])
+    if scaled is None or divisor is None:
         return None
-    value, reciprocal = found
-    if not representable(reciprocal, divisor.dtype):
+    value, reciprocal = scaled
+    if not is_representable(reciprocal, divisor.dtype):
         return Declined(f"the reciprocal of the divisor leaves the range of {divisor.dtype}")
     edit = Edit(node)
     edit.replace(edit.op("Mul", value, edit.constant(reciprocal, divisor.dtype, "scale")))

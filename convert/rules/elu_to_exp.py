@@ -14,26 +14,27 @@ from math import prod
 
 import onnx_ir as ir
 
-from convert.graph.blend import sum_around
-from convert.graph.nodes import Edit, attribute, rank
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import find_enclosing_blend
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_attribute, get_rank, match_argument
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 FEWEST_NUMBERS = 2048
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     value = node.inputs[0]
-    axes = rank(value) if value is not None else None
+    axes = get_rank(value) if value is not None else None
     if value is None or value.dtype is None or axes is None:
         return Declined("the type or rank of the input is not known")
-    if fuses(value):
+    if fuses_into_gemm(value):
         return Declined("on rows `Elu` fuses into the Gemm before it")
-    alpha, dtype = attribute(node, "alpha", 1), value.dtype.numpy()
+    alpha, dtype = get_attribute(node, "alpha", 1), value.dtype.numpy()
     edit = Edit(node)
     decay = edit.op("Exp", edit.op("Min", value, edit.constant(0.0, dtype, "zero")))
     depth = edit.constant(alpha, dtype, "alpha")
     decay = decay if alpha == 1 else edit.op("Mul", decay, depth)
-    if _beside_relu(node, value):
+    if _is_beside_relu(node, value):
         edit.replace(edit.op("Sub", edit.op("Add", edit.op("Relu", value), decay), depth))
     elif 0 <= alpha <= 1:
         edit.replace(edit.op("Max", value, edit.op("Sub", decay, depth)))
@@ -42,16 +43,16 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def fuses(value: ir.Value) -> bool:
+def fuses_into_gemm(value: ir.Value) -> bool:
     """True for rows of so few numbers, as far as sizes are known, that Elu is faster within the Gemm."""
     sizes = tuple(value.shape or ())
     return len(sizes) <= 2 and prod(size for size in sizes if isinstance(size, int)) < FEWEST_NUMBERS
 
 
-def _beside_relu(node: ir.Node, value: ir.Value) -> bool:
-    blend = sum_around(node)
-    sources = [term.value.producer() for term in blend.terms] if blend is not None else []
-    return any(one is not None and one.op_type == "Relu" and one.inputs[0] is value for one in sources)
+def _is_beside_relu(node: ir.Node, value: ir.Value) -> bool:
+    blend = find_enclosing_blend(node)
+    terms = blend.terms if blend is not None else ()
+    return any(match_argument(term.value, "Relu") is value for term in terms)
 
 
 RULE = Rule("elu_to_exp", ("Elu",), _rewrite)

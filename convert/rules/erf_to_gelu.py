@@ -9,30 +9,32 @@ import math
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.gelu import ROUNDING, argument_of, gated, has_gelu, write_gelu
-from convert.graph.nodes import Array, Edit, constant
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.gelu import ROUNDING, has_gelu, match_gate_argument, match_gated_product, write_gelu
+from convert.graph.nodes import get_constant
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = gated(node)
-    if found is None:
+    product = match_gated_product(node)
+    if product is None:
         return None
-    factor, pairs = found
+    factor, pairs = product
     for value, gate in pairs:
-        steepness = _steepness(gate, value)
+        steepness = _match_steepness(gate, value)
         if steepness is None or value.dtype is None:
             continue
         if not has_gelu(node):
             return Declined("the graph's opset has no Gelu")
         if steepness <= 0:
             return Declined("the steepness is not above 0")
-        return _gelu(node, value, steepness, factor)
+        return _write(node, value, steepness, factor)
     return None
 
 
-def _gelu(node: ir.Node, value: ir.Value, steepness: float, factor: Array) -> Outcome:
+def _write(node: ir.Node, value: ir.Value, steepness: float, factor: Array) -> Outcome:
     assert value.dtype is not None
     inner, dtype = math.sqrt(2) * steepness, value.dtype.numpy()
     inner = 1.0 if abs(inner - 1) <= ROUNDING else inner
@@ -43,16 +45,15 @@ def _gelu(node: ir.Node, value: ir.Value, steepness: float, factor: Array) -> Ou
     return FIRED
 
 
-def _steepness(gate: ir.Value, value: ir.Value) -> float | None:
+def _match_steepness(gate: ir.Value, value: ir.Value) -> float | None:
     """k of 1 + Erf(k · x)."""
-    argument = argument_of(gate, "Erf")
+    argument = match_gate_argument(gate, "Erf")
     if argument is None:
         return None
     if argument is value:
         return 1.0
-    source = argument.producer()
-    scaled = scale_of(source) if source is not None else None
-    if scaled is None or scaled[0] is not value or scaled[1].size != 1 or constant(value) is not None:
+    scaled = match_scale(argument.producer())
+    if scaled is None or scaled[0] is not value or scaled[1].size != 1 or get_constant(value) is not None:
         return None
     return float(scaled[1].reshape(()))
 

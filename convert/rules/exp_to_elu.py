@@ -12,11 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of, shift_of
-from convert.graph.nodes import Array, Edit, representable, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
-from convert.rules.elu_to_exp import fuses
-from convert.rules.where_to_prelu import SIDES
+from convert.graph.affine import match_scale, match_shift
+from convert.graph.edit import Edit
+from convert.graph.nodes import (
+    get_producer,
+    get_scalar,
+    is_representable,
+    list_operand_orders,
+    match_argument,
+    match_operator,
+)
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
+from convert.rules.elu_to_exp import fuses_into_gemm
+from convert.rules.where_to_prelu import match_branches
 
 ROUNDING = 4e-7
 
@@ -31,10 +40,10 @@ class _Decay:
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = _chosen(node) if node.op_type == "Where" else _added(node)
-    if found is None:
+    sides = _match_where(node) if node.op_type == "Where" else _match_sum(node)
+    if sides is None:
         return None
-    slope, decay = found
+    slope, decay = sides
     dtype = decay.value.dtype
     if dtype is None or not slope.all() or not (decay.steepness > 0).all():
         return Declined("the slope is 0, or the steepness not above 0, in a channel")
@@ -42,87 +51,78 @@ def _rewrite(node: ir.Node) -> Outcome:
     if (np.abs(ratio - ratio[0]) > ROUNDING * np.abs(ratio[0])).any():
         return Declined("the depth differs between channels in another way than the slope")
     outer = slope / decay.steepness
-    if (
-        node.op_type == "Add"
-        and (outer == 1).all()
-        and (decay.steepness == 1).all()
-        and not fuses(decay.value)
-    ):
-        return None  # an Elu that does not stay ends in this very form
-    if not (representable(outer, dtype.numpy()) and representable(decay.steepness, dtype.numpy())):
+    is_plain = bool((outer == 1).all() and (decay.steepness == 1).all())
+    if node.op_type == "Add" and is_plain and not fuses_into_gemm(decay.value):
+        return None  # `elu_to_exp` would write an Elu in this very form
+    if not (is_representable(outer, dtype.numpy()) and is_representable(decay.steepness, dtype.numpy())):
         return Declined(f"a scale leaves the range of {dtype}")
     alpha = 1.0 if abs(ratio[0] - 1) <= ROUNDING else float(ratio[0])
     edit = Edit(node)
     value = decay.value
     if (decay.steepness != 1).any():
         value = edit.op("Mul", value, edit.constant(decay.steepness, dtype.numpy(), "steepness"))
-    bent = edit.op("Elu", value, alpha=alpha)
+    curve = edit.op("Elu", value, alpha=alpha)
     if (outer != 1).any():
-        bent = edit.op("Mul", bent, edit.constant(outer, dtype.numpy(), "scale"))
-    edit.replace(bent)
+        curve = edit.op("Mul", curve, edit.constant(outer, dtype.numpy(), "scale"))
+    edit.replace(curve)
     return FIRED
 
 
-def _chosen(node: ir.Node) -> tuple[Array, _Decay] | None:
+def _match_where(node: ir.Node) -> tuple[Array, _Decay] | None:
     """(p, the left side) of Where."""
-    test = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if test is None or test.op_type not in SIDES or scalar(test.inputs[1], beside=test.inputs[0]) != 0:
+    branches = match_branches(node)
+    if branches is None:
         return None
-    right, left = (node.inputs[position] for position in SIDES[test.op_type])
-    decay = _decay(left, bounded=False)
-    line = _peeled(right)
-    if decay is None or line is None or line[1] is not decay.value or test.inputs[0] is not decay.value:
+    value, right, left = branches
+    decay, line = _match_decay(left), _split_scale(right)
+    if decay is None or line is None or line[1] is not value or decay.value is not value:
         return None
     return line[0], decay
 
 
-def _added(node: ir.Node) -> tuple[Array, _Decay] | None:
+def _match_sum(node: ir.Node) -> tuple[Array, _Decay] | None:
     """(p, the left side) of a sum."""
-    for right, left in (node.inputs, tuple(reversed(node.inputs))):
-        line, decay = _peeled(right), _decay(left, bounded=True)
-        relu = line[1].producer() if line is not None else None
-        if line is None or relu is None or decay is None or relu.op_type != "Relu":
+    for right, left in list_operand_orders(node):
+        line, decay = _split_scale(right), _match_decay(left)
+        negative = _match_negative_part(decay.steepness, decay.value) if decay is not None else None
+        if line is None or decay is None or negative is None:
             continue
-        if relu.inputs[0] is decay.value:
-            return line[0], decay
+        steepness, value = negative
+        if match_argument(line[1], "Relu") is value:
+            return line[0], _Decay(value, decay.depth, steepness)
     return None
 
 
-def _decay(value: ir.Value | None, bounded: bool) -> _Decay | None:
-    outer = _peeled(value)
-    lowered = outer[1].producer() if outer is not None else None
-    shifted = shift_of(lowered) if lowered is not None else None
-    inner = _peeled(shifted[0]) if shifted is not None else None
-    power = inner[1].producer() if inner is not None else None
-    if outer is None or shifted is None or inner is None or power is None or power.op_type != "Exp":
+def _match_decay(value: ir.Value | None) -> _Decay | None:
+    """The terms of depth · (Exp(steepness · u) − 1), scaled inside or outside of the bracket."""
+    outer = _split_scale(value)
+    shifted = match_shift(get_producer(outer[1])) if outer is not None else None
+    inner = _split_scale(shifted[0]) if shifted is not None else None
+    exponent = _split_scale(match_argument(inner[1], "Exp")) if inner is not None else None
+    if outer is None or shifted is None or inner is None or exponent is None or np.any(shifted[1] + inner[0]):
         return None
-    exponent = _peeled(power.inputs[0])
-    if exponent is None or np.any(shifted[1] + inner[0]):
-        return None
-    found = _bounded(*exponent) if bounded else exponent
-    return _Decay(found[1], outer[0] * inner[0], found[0]) if found is not None else None
+    return _Decay(exponent[1], outer[0] * inner[0], exponent[0])
 
 
-def _bounded(factor: Array, value: ir.Value) -> tuple[Array, ir.Value] | None:
+def _match_negative_part(factor: Array, value: ir.Value) -> tuple[Array, ir.Value] | None:
     """(b, x) of b · Min(x, 0), which is also −b · Relu(−x)."""
-    node = value.producer()
-    if node is not None and node.op_type == "Relu":
-        mirrored = _peeled(node.inputs[0])
-        turned = mirrored is not None and mirrored[0].size == 1 and (mirrored[0] == -1).all()
-        return (-factor, mirrored[1]) if mirrored is not None and turned else None
-    if node is None or node.op_type != "Min" or len(node.inputs) != 2:
-        return None
-    sides = (node.inputs, tuple(reversed(node.inputs)))
-    return next(((factor, x) for x, bound in sides if x is not None and scalar(bound, beside=x) == 0), None)
+    mirrored = _split_scale(match_argument(value, "Relu"))
+    if mirrored is not None:
+        is_mirrored = mirrored[0].size == 1 and (mirrored[0] == -1).all()
+        return (-factor, mirrored[1]) if is_mirrored else None
+    minimum = match_operator(value, "Min")
+    for x, bound in list_operand_orders(minimum) if minimum is not None else ():
+        if x is not None and get_scalar(bound, beside=x) == 0:
+            return factor, x
+    return None
 
 
-def _peeled(value: ir.Value | None) -> tuple[Array, ir.Value] | None:
+def _split_scale(value: ir.Value | None) -> tuple[Array, ir.Value] | None:
     """(the factor, the value) of a scaled value; a factor of 1 where nothing scales it."""
     if value is None:
         return None
-    node = value.producer()
-    found = scale_of(node) if node is not None else None
-    return (found[1], found[0]) if found is not None else (np.ones(()), value)
+    scaled = match_scale(value.producer())
+    return (scaled[1], scaled[0]) if scaled is not None else (np.ones(()), value)
 
 
 RULE = Rule("exp_to_elu", ("Where", "Add"), _rewrite)

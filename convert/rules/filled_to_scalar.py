@@ -7,8 +7,9 @@ so, and fills an image on every call. Declined where the other side is not known
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit, attribute, remove, same_shape, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit, remove_node
+from convert.graph.nodes import get_attribute, get_scalar, has_same_shape, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 _BINARY = (
     "Add",
@@ -30,11 +31,11 @@ def _rewrite(node: ir.Node) -> Outcome:
         return None
     for place, value in enumerate(node.inputs):
         other = node.inputs[1 - place]
-        found = filled(value)
-        if value is None or found is None or other is None:
+        filled = match_filled(value)
+        if value is None or filled is None or other is None:
             continue
-        number, sizes = found
-        if not same_shape(other, sizes):
+        number, sizes = filled
+        if not has_same_shape(other, sizes):
             return Declined("the other side is not known to have the shape that is filled")
         if value.dtype is None:
             return Declined("the type of the numbers is not known")
@@ -43,23 +44,21 @@ def _rewrite(node: ir.Node) -> Outcome:
         node.outputs[0].shape = other.shape
         filling = value.producer()
         if filling is not None and not list(value.uses()) and not value.is_graph_output():
-            remove(filling)
+            remove_node(filling)
         return FIRED
     return None
 
 
-def filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
-    """(the number, what has the shape that it is repeated over) of a value that is one number everywhere."""
-    node = value.producer() if value is not None else None
-    if node is None or node.domain or node.op_type not in ("Expand", "ConstantOfShape"):
+def match_filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
+    """(c, x) of Expand(c, Shape(x)), or of ConstantOfShape(Shape(x))."""
+    node = match_operator(value, "Expand", "ConstantOfShape")
+    shape = match_operator(node.inputs[-1], "Shape") if node is not None else None
+    if node is None or shape is None or shape.inputs[0] is None:
         return None
-    shape = node.inputs[-1].producer() if node.inputs[-1] is not None else None
-    cut = shape is None or "end" in shape.attributes or attribute(shape, "start", 0) != 0
-    whole = shape is not None and shape.op_type == "Shape" and not cut
-    if shape is None or not whole or shape.inputs[0] is None:
+    if "end" in shape.attributes or get_attribute(shape, "start", 0) != 0:
         return None
     if node.op_type == "Expand":
-        number = scalar(node.inputs[0], beside=shape.inputs[0])
+        number = get_scalar(node.inputs[0], beside=shape.inputs[0])
     else:
         tensor = node.attributes.get("value")
         number = 0.0 if tensor is None else float(np.asarray(tensor.value.numpy()).reshape(()))

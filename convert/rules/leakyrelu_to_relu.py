@@ -8,20 +8,26 @@ convolution, which becomes a part of it and stays. Declined where 1 − a and a 
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.layout import between_blocked, blocked
-from convert.graph.nodes import Edit, attribute
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
-from convert.rules.prelu_to_relu import LARGEST_SLOPE, bent
+from convert.graph.edit import Edit
+from convert.graph.layout import is_between_blocked, is_blocked
+from convert.graph.nodes import get_attribute
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.rules.prelu_to_relu import LARGEST_SLOPE, write_prelu
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value, slope = node.inputs[0], attribute(node, "alpha", 0.01)
-    if value is None or value.dtype is None or blocked(node.outputs[0]) or not between_blocked(node, value):
+    value, slope = node.inputs[0], get_attribute(node, "alpha", 0.01)
+    if (
+        value is None
+        or value.dtype is None
+        or is_blocked(node.outputs[0])
+        or not is_between_blocked(node, value)
+    ):
         return None
     if abs(slope) > LARGEST_SLOPE:
         return Declined(f"a slope beyond {LARGEST_SLOPE:g} would cancel digits")
     edit = Edit(node)
-    edit.replace(bent(edit, value, np.asarray(slope), value.dtype.numpy()))
+    edit.replace(write_prelu(edit, value, np.asarray(slope), value.dtype.numpy()))
     return FIRED
 
 

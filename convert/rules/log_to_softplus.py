@@ -7,49 +7,46 @@ left.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of, shift_of
-from convert.graph.nodes import Edit, same_shape
+from convert.graph.affine import match_scale, match_shift
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_producer, has_same_shape, match_argument, match_operator
 from convert.graph.rule import FIRED, Outcome, Rule
-from convert.rules.filled_to_scalar import filled
+from convert.rules.filled_to_scalar import match_filled
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    total = node.inputs[0].producer() if node.inputs[0] is not None else None
-    value = _beside_one(total) if total is not None else None
-    if value is None or _never_positive(value):
+    total = get_producer(node.inputs[0])
+    value = _match_one_plus_exp(total) if total is not None else None
+    if value is None or _is_never_positive(value):
         return None
     edit = Edit(node)
     edit.replace(edit.op("Softplus", value))
     return FIRED
 
 
-def _beside_one(total: ir.Node) -> ir.Value | None:
+def _match_one_plus_exp(total: ir.Node) -> ir.Value | None:
     """x of Exp(x) + 1, where the 1 may be Exp(0)."""
-    shifted = shift_of(total)
+    shifted = match_shift(total)
     if shifted is not None:
-        return _exponent(shifted[0]) if (shifted[1] == 1).all() else None
+        return match_argument(shifted[0], "Exp") if (shifted[1] == 1).all() else None
     if total.op_type != "Add" or total.domain:
         return None
-    one, two = (_exponent(value) for value in total.inputs)
-    for value, other in ((one, two), (two, one)):
-        repeated = filled(other)
-        if value is not None and repeated is not None and repeated[0] == 0 and same_shape(repeated[1], value):
-            return value
+    first, second = (match_argument(value, "Exp") for value in total.inputs)
+    for value, other in ((first, second), (second, first)):
+        filled = match_filled(other)
+        if value is not None and filled is not None:
+            number, sizes = filled
+            if number == 0 and has_same_shape(sizes, value):
+                return value
     return None
 
 
-def _exponent(value: ir.Value | None) -> ir.Value | None:
-    """x of Exp(x)."""
-    power = value.producer() if value is not None else None
-    return power.inputs[0] if power is not None and power.op_type == "Exp" and not power.domain else None
-
-
-def _never_positive(value: ir.Value) -> bool:
+def _is_never_positive(value: ir.Value) -> bool:
     """True for −|u|."""
-    node = value.producer()
-    found = scale_of(node) if node is not None else None
-    magnitude = found[0].producer() if found is not None and (found[1] <= 0).all() else None
-    return magnitude is not None and magnitude.op_type == "Abs"
+    scaled = match_scale(value.producer())
+    if scaled is None or (scaled[1] > 0).any():
+        return False
+    return match_operator(scaled[0], "Abs") is not None
 
 
 RULE = Rule("log_to_softplus", ("Log",), _rewrite)

@@ -6,18 +6,19 @@ exporter writes a linear layer without one as a MatMul. Declined where x is not 
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit, constant, only_consumer, rank
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_constant, get_only_consumer, get_rank
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
     value, matrix = node.inputs
-    numbers, reader = constant(matrix), only_consumer(node.outputs[0])
+    numbers, reader = get_constant(matrix), get_only_consumer(node.outputs[0])
     if value is None or matrix is None or numbers is None or reader is None:
         return None
     if reader.op_type != "BatchNormalization" or reader.domain or numbers.dtype.kind != "f":
         return None
-    if rank(value) != 2 or numbers.ndim != 2:
+    if get_rank(value) != 2 or numbers.ndim != 2:
         return Declined("the input is not known to be rows")
     edit = Edit(node)
     edit.replace(edit.op("Gemm", value, matrix))

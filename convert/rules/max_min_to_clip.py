@@ -7,23 +7,23 @@ Declined where the bounds cross; bounds that differ between channels have a rule
 
 import onnx_ir as ir
 
-from convert.graph.bounds import between
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.bounds import match_bounds
+from convert.graph.edit import Edit
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = between(node)
-    if found is None or found.low.size != 1 or found.high.size != 1:
+    bounded = match_bounds(node)
+    if bounded is None or bounded.low.size != 1 or bounded.high.size != 1:
         return None
-    if not (found.low <= found.high).all():
+    if not (bounded.low <= bounded.high).all():
         return Declined("the bounds cross")
     edit = Edit(node)
     bounds = (
         edit.constant(bound.reshape(()), bound.dtype, name)
-        for bound, name in ((found.low, "a"), (found.high, "b"))
+        for bound, name in ((bounded.low, "a"), (bounded.high, "b"))
     )
-    edit.replace(edit.op("Clip", found.value, *bounds))
+    edit.replace(edit.op("Clip", bounded.value, *bounds))
     return FIRED
 
 

@@ -7,17 +7,15 @@ wrong side of 1 in a channel.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_producer, list_operand_orders
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    if len(node.inputs) != 2:
-        return None
-    for value, other in (node.inputs, tuple(reversed(node.inputs))):
-        product = other.producer() if other is not None else None
-        scaled = scale_of(product) if product is not None else None
+    for value, other in list_operand_orders(node):
+        scaled = match_scale(get_producer(other))
         if value is None or value.dtype is None or scaled is None or scaled[0] is not value:
             continue
         if not ((scaled[1] <= 1) if node.op_type == "Max" else (scaled[1] >= 1)).all():

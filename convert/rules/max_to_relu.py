@@ -6,43 +6,39 @@ the layer before it, and the rules for PReLU and ELU read it. Declined where the
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Array, Edit, constant, fits
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_constant, keeps_shape, list_operand_orders, match_argument, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
+
+_Match = tuple[ir.Value, Array] | tuple[None, None]
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value, zeros = _above(node) if node.op_type == "Max" else _masked(node)
+    value, zeros = _match_max(node) if node.op_type == "Max" else _match_mask(node)
     if value is None or zeros is None or value.dtype is None or not value.dtype.is_floating_point():
         return None
-    if not fits(zeros, value):
+    if not keeps_shape(zeros, value):
         return Declined("the zeros may widen the shape of what they meet")
     edit = Edit(node)
     edit.replace(edit.op("Relu", value))
     return FIRED
 
 
-_Found = tuple[ir.Value, Array] | tuple[None, None]
-
-
-def _above(node: ir.Node) -> _Found:
+def _match_max(node: ir.Node) -> _Match:
     """(x, the zeros) of Max(x, 0)."""
-    if len(node.inputs) != 2:
-        return None, None
-    for value, bound in (node.inputs, tuple(reversed(node.inputs))):
-        array = constant(bound)
-        if value is not None and array is not None and constant(value) is None and not array.any():
+    for value, bound in list_operand_orders(node):
+        array = get_constant(bound)
+        if value is not None and array is not None and get_constant(value) is None and not array.any():
             return value, array
     return None, None
 
 
-def _masked(node: ir.Node) -> _Found:
+def _match_mask(node: ir.Node) -> _Match:
     """(x, the zero) of x · Cast(x > 0)."""
-    for value, mask in (node.inputs, tuple(reversed(node.inputs))):
-        cast = mask.producer() if mask is not None else None
-        test = cast.inputs[0].producer() if cast is not None and cast.inputs[0] is not None else None
-        if cast is None or test is None or cast.op_type != "Cast" or test.inputs[0] is not value:
-            continue
-        zero = constant(test.inputs[1]) if test.op_type in ("Greater", "GreaterOrEqual") else None
+    for value, mask in list_operand_orders(node):
+        test = match_operator(match_argument(mask, "Cast"), "Greater", "GreaterOrEqual")
+        zero = get_constant(test.inputs[1]) if test is not None and test.inputs[0] is value else None
         if value is not None and zero is not None and zero.size == 1 and not zero.any():
             return value, zero
     return None, None

@@ -8,12 +8,13 @@ ONNX Runtime has no Mish kernel and runs Softplus, Tanh, Mul: 2.2 times a ReLU n
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import match_argument
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value = node.inputs[0] if node.op_type == "Mish" else _of_softplus(node)
+    value = node.inputs[0] if node.op_type == "Mish" else match_argument(node.inputs[0], "Softplus")
     if value is None:
         return None
     if value.dtype is None:
@@ -25,12 +26,6 @@ def _rewrite(node: ir.Node) -> Outcome:
     ratio = edit.op("Div", numerator, edit.op("Sub", two, numerator))
     edit.replace(edit.op("Mul", value, ratio) if node.op_type == "Mish" else ratio)
     return FIRED
-
-
-def _of_softplus(tangent: ir.Node) -> ir.Value | None:
-    """x of Tanh(Softplus(x))."""
-    smooth = tangent.inputs[0].producer() if tangent.inputs[0] is not None else None
-    return smooth.inputs[0] if smooth is not None and smooth.op_type == "Softplus" else None
 
 
 RULE = Rule("mish_to_sigmoid", ("Mish", "Tanh"), _rewrite)

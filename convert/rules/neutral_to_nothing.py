@@ -7,13 +7,13 @@ Declined where x and the result are names that the graph gives or takes.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of, shift_of
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale, match_shift
+from convert.graph.edit import Edit
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    scaled, shifted = scale_of(node), shift_of(node)
+    scaled, shifted = match_scale(node), match_shift(node)
     if scaled is not None and (scaled[1] == 1).all():
         value = scaled[0]
     elif shifted is not None and (shifted[1] == 0).all():

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.blend import Blend, Term, written
-from convert.graph.layout import between_blocked
+from convert.graph.blend import Blend, Term, write_blend
+from convert.graph.edit import Edit
+from convert.graph.layout import is_between_blocked
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Array, Edit, only_consumer
-from convert.graph.piecewise import Channels, Piecewise, Region, channels_of, region_of
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import get_only_consumer
+from convert.graph.piecewise import Channels, Piecewise, Region, find_region, read_channels
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 # Far out, the sum of what is added up, over what comes of it on this side and on the steeper one.
 LARGEST_RATIO, LARGEST_GROWTH = 64.0, 8.0
@@ -29,7 +31,7 @@ _LEAVING = ("Max", "Min", "Abs", "Clip")
 
 @dataclass(frozen=True, slots=True)
 class _Hinges:
-    """slope · x + offset, and (knots, weights) of the hinges on either side of it; arrays of [channels]."""
+    """slope · x + offset, and (knots, weights) of the hinges on either side; arrays of [channels]."""
 
     slope: Array
     offset: Array
@@ -42,11 +44,11 @@ class _Hinges:
         hinges = (*self.right, *self.left)
         if self.slope.any():
             return 2 * len(hinges) + (not (self.slope == 1).all())
-        plain = any((weights == 1).all() for _, weights in hinges)  # the first of the sum is not added
-        return 2 * len(hinges) - plain
+        has_plain = any((weights == 1).all() for _, weights in hinges)  # the first of the sum is not added
+        return 2 * len(hinges) - has_plain
 
-    def stable(self) -> bool:
-        """True where no slope far out is much smaller than those that it is the sum of."""
+    def is_stable(self) -> bool:
+        """True where no slope far out is much smaller than the slopes that add up to it."""
         sides = [
             np.stack([self.slope, *(sign * weight for _, weight in hinges)])
             for hinges, sign in ((self.right, 1), (self.left, -1))
@@ -61,42 +63,42 @@ class _Hinges:
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    region = _whole(node)
-    if region is None or not between_blocked(node, region.variable):
+    region = _find_whole_region(node)
+    if region is None or not is_between_blocked(node, region.variable):
         return None
     value = region.variable
     try:
-        functions = channels_of(region)
+        functions = read_channels(region)
     except NotExactError as reason:
         return Declined(str(reason))
-    stable = [one for one in _choices(functions) if one.stable()]
+    stable = [hinges for hinges in _list_hinges(functions) if hinges.is_stable()]
     if not stable:
         return Declined("far out, a slope would be the small difference of large ones")
-    best = min(stable, key=lambda one: one.passes)
-    if best.passes >= _cost(region):
+    best = min(stable, key=lambda hinges: hinges.passes)
+    if best.passes >= _count_passes(region):
         return Declined(f"{best.passes} passes for {len(region.nodes)} operators")
-    return _replaced(node, value, best)
+    return _replace(node, value, best)
 
 
-def _whole(node: ir.Node) -> Region | None:
+def _find_whole_region(node: ir.Node) -> Region | None:
     """The whole function that ends at this node, where it leaves the layout."""
-    region = region_of(node)
-    if region is None or not any(one.op_type in _LEAVING for one in region.nodes):
+    region = find_region(node)
+    if region is None or not any(inner.op_type in _LEAVING for inner in region.nodes):
         return None
-    reader = only_consumer(node.outputs[0])
-    larger = region_of(reader) if reader is not None and not reader.domain else None
+    reader = get_only_consumer(node.outputs[0])
+    larger = find_region(reader) if reader is not None and not reader.domain else None
     return None if larger is not None and larger.variable is region.variable else region
 
 
-def _cost(region: Region) -> int:
+def _count_passes(region: Region) -> int:
     """The region's operators, twice those that never become part of a convolution."""
     return len(region.nodes) + sum(node.op_type in ("Max", "Min", "Abs") for node in region.nodes)
 
 
-def _choices(functions: Channels) -> list[_Hinges]:
+def _list_hinges(functions: Channels) -> list[_Hinges]:
     """The function written from each of its lines; where channels bend differently often, from the first."""
     most = max(len(f.knots) for f in functions)
-    whole = [_padded(f, most) for f in functions]
+    whole = [_pad_knots(f, most) for f in functions]
     slopes, offsets, knots = (
         np.array([getattr(f, part) for f in whole]).T for part in ("slopes", "offsets", "knots")
     )
@@ -113,14 +115,14 @@ def _choices(functions: Channels) -> list[_Hinges]:
     ]
 
 
-def _padded(f: Piecewise, most: int) -> Piecewise:
+def _pad_knots(f: Piecewise, most: int) -> Piecewise:
     """The function with knots beyond its last one at which it does not bend."""
     more = most - len(f.knots)
     last = f.knots[-1] if len(f.knots) else 0.0
-    return f.at_knots(np.concatenate([f.knots, last + np.arange(1, more + 1)])) if more else f
+    return f.insert_knots(np.concatenate([f.knots, last + np.arange(1, more + 1)])) if more else f
 
 
-def _replaced(node: ir.Node, value: ir.Value, hinges: _Hinges) -> Outcome:
+def _replace(node: ir.Node, value: ir.Value, hinges: _Hinges) -> Outcome:
     assert value.dtype is not None
     dtype = value.dtype.numpy()
     edit = Edit(node)
@@ -137,15 +139,15 @@ def _replaced(node: ir.Node, value: ir.Value, hinges: _Hinges) -> Outcome:
         terms.append(Term(column(weights), edit.op("Relu", inner)))
     blend = Blend(node, tuple(terms), column(hinges.offset), 1)
     bends = [numbers for numbers, _ in (*hinges.right, *hinges.left)]
-    if not terms or not _held(blend, bends, dtype):
+    if not terms or not _is_representable(blend, bends, dtype):
         return Declined(f"a knot, slope or offset leaves the range of {dtype}")
-    edit.replace(written(blend, edit))
+    edit.replace(write_blend(blend, edit))
     return FIRED
 
 
-def _held(blend: Blend, knots: Sequence[Array], dtype: np.dtype[np.generic]) -> bool:
+def _is_representable(blend: Blend, knots: Sequence[Array], dtype: np.dtype[np.generic]) -> bool:
     limits = np.finfo(dtype)  # type: ignore[type-var]
-    return blend.held_in(dtype) and all(bool((np.abs(each) <= limits.max).all()) for each in knots)
+    return blend.fits_in(dtype) and all(bool((np.abs(numbers) <= limits.max).all()) for numbers in knots)
 
 
 RULE = Rule("piecewise_to_hinges", ("Add", "Sub", "Mul", "Max", "Min", "Clip", "Relu", "Abs"), _rewrite)

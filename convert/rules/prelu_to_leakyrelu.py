@@ -7,17 +7,18 @@ network's time, measured). Declined where the slope is not constant or differs b
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit, constant, rank
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_constant, get_rank
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value, slope = node.inputs[0], constant(node.inputs[1])
+    value, slope = node.inputs[0], get_constant(node.inputs[1])
     if slope is None or value is None:
         return Declined("the slope is not constant")
     if slope.size == 0 or (slope != slope.reshape(-1)[0]).any():
         return Declined("the slope differs between channels")
-    if slope.ndim > (rank(value) or 0) and slope.ndim > 1:
+    if slope.ndim > (get_rank(value) or 0) and slope.ndim > 1:
         return Declined("the rank of the input is not known")
     edit = Edit(node)
     edit.replace(edit.op("LeakyRelu", value, alpha=float(slope.reshape(-1)[0])))

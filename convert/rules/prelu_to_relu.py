@@ -11,25 +11,27 @@ large that 1 − s and s cancel each other's digits.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import Array, Edit, constant
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_constant
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 # Rounding (1 − s) and s to float32 costs |s| · 6e-8 of x; beyond this PRelu, slower, is the more exact one.
 LARGEST_SLOPE = 8.0
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    value, slope = node.inputs[0], constant(node.inputs[1])
+    value, slope = node.inputs[0], get_constant(node.inputs[1])
     if slope is None or value is None:
         return Declined("the slope is not constant")
     if not (np.abs(slope) <= LARGEST_SLOPE).all():
         return Declined(f"a slope beyond {LARGEST_SLOPE:g} would cancel digits")
     edit = Edit(node)
-    edit.replace(bent(edit, value, slope.astype(np.float64), slope.dtype))
+    edit.replace(write_prelu(edit, value, slope.astype(np.float64), slope.dtype))
     return FIRED
 
 
-def bent(edit: Edit, value: ir.Value, slope: Array, dtype: np.dtype[np.generic]) -> ir.Value:
+def write_prelu(edit: Edit, value: ir.Value, slope: Array, dtype: np.dtype[np.generic]) -> ir.Value:
     """(1 − slope) · Relu(value) + slope · value, of slopes in float64."""
     right = edit.op("Mul", edit.op("Relu", value), edit.constant(1 - slope, dtype, "right"))
     left = edit.op("Mul", value, edit.constant(slope, dtype, "left"))

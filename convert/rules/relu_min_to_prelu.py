@@ -10,9 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import Array, Edit, only_feeds, representable, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.nodes import (
+    feeds_only,
+    get_producer,
+    get_scalar,
+    is_representable,
+    list_operand_orders,
+    match_argument,
+)
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 LARGEST_RATIO = 1e3
 
@@ -28,86 +37,85 @@ class _Side:
 def _rewrite(node: ir.Node) -> Outcome:
     sign = -1.0 if node.op_type == "Sub" else 1.0
     first, second = node.inputs
-    for right, left in ((_right(first), _left(second, sign)), (_right(second, sign), _left(first))):
+    for right, left in (
+        (_match_right(first), _match_left(second, sign)),
+        (_match_right(second, sign), _match_left(first)),
+    ):
         if right is not None and left is not None and right.value is left.value:
-            return _joined(node, right, left)
+            return _join(node, right, left)
     return None
 
 
-def _joined(node: ir.Node, right: _Side, left: _Side) -> Outcome:
+def _join(node: ir.Node, right: _Side, left: _Side) -> Outcome:
     value, dtype = right.value, right.value.dtype
     if right.slope is None or left.slope is None or dtype is None:
         return Declined("the slope is not constant")
     if not right.slope.all() or (np.abs(left.slope / right.slope) > LARGEST_RATIO).any():
         return Declined("the right slope is 0 or far below the left one")
     slope = left.slope / right.slope
-    if not representable(slope, dtype.numpy()):
+    if not is_representable(slope, dtype.numpy()):
         return Declined(f"the ratio of the slopes leaves the range of {dtype}")
     edit = Edit(node)
-    bent = edit.op("PRelu", value, edit.constant(slope, dtype.numpy(), "slope"))
+    curve = edit.op("PRelu", value, edit.constant(slope, dtype.numpy(), "slope"))
     if (right.slope != 1).any():
-        bent = edit.op("Mul", bent, edit.constant(right.slope, dtype.numpy(), "scale"))
-    edit.replace(bent)
+        curve = edit.op("Mul", curve, edit.constant(right.slope, dtype.numpy(), "scale"))
+    edit.replace(curve)
     return FIRED
 
 
-def _right(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
+def _match_right(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
     """The term p · Relu(x)."""
-    factor, node = _scaled(value)
+    factor, node = _split_scale(value)
     if node is None or node.op_type != "Relu" or node.inputs[0] is None:
         return None
     return _Side(node.inputs[0], None if factor is None else factor * sign)
 
 
-def _left(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
+def _match_left(value: ir.Value | None, sign: float = 1.0) -> _Side | None:
     """The term n · min(0, x)."""
-    factor, node = _scaled(value)
+    factor, node = _split_scale(value)
     if node is None:
         return None
-    for form, slope in ((_bounded, 1.0), (_mirrored, -1.0), (_halved, 2.0)):
+    for form, slope in ((_match_min, 1.0), (_match_mirrored_relu, -1.0), (_match_difference, 2.0)):
         source = form(node)
         if source is not None:
             return _Side(source, None if factor is None else factor * (slope * sign))
     return None
 
 
-def _scaled(value: ir.Value | None) -> tuple[Array | None, ir.Node | None]:
-    """(the factor, what it multiplies); the factor is None where it is computed."""
-    node = value.producer() if value is not None else None
-    found = scale_of(node) if node is not None else None
-    if found is not None and node is not None and node.op_type != "Neg":
-        inner = found[0].producer()
-        return (found[1], inner) if inner is not None else (np.ones(()), node)
-    if node is not None and node.op_type == "Mul":
-        sides = [each.producer() for each in node.inputs if each is not None]
-        known = [side for side in sides if side is not None and _bounded(side) is not None]
-        return (None, known[0]) if known else (np.ones(()), node)
+def _split_scale(value: ir.Value | None) -> tuple[Array | None, ir.Node | None]:
+    """(the factor, the node that it multiplies); the factor is None where it is computed."""
+    node = get_producer(value)
+    if node is None or node.op_type == "Neg":
+        return np.ones(()), node
+    scaled = match_scale(node)
+    if scaled is not None:
+        inner = scaled[0].producer()
+        return (scaled[1], inner) if inner is not None else (np.ones(()), node)
+    if node.op_type == "Mul":
+        operands = (get_producer(operand) for operand in node.inputs)
+        minimum = next((side for side in operands if side is not None and _match_min(side) is not None), None)
+        return (None, minimum) if minimum is not None else (np.ones(()), node)
     return np.ones(()), node
 
 
-def _bounded(node: ir.Node) -> ir.Value | None:
+def _match_min(node: ir.Node) -> ir.Value | None:
     """x of Min(x, 0)."""
-    if node.op_type != "Min" or len(node.inputs) != 2:
-        return None
-    sides = (node.inputs, tuple(reversed(node.inputs)))
-    return next((x for x, bound in sides if scalar(bound, beside=x) == 0), None)
+    orders = list_operand_orders(node) if node.op_type == "Min" else ()
+    return next((x for x, bound in orders if get_scalar(bound, beside=x) == 0), None)
 
 
-def _mirrored(node: ir.Node) -> ir.Value | None:
+def _match_mirrored_relu(node: ir.Node) -> ir.Value | None:
     """x of Relu(−x)."""
-    source = node.inputs[0].producer() if node.op_type == "Relu" and node.inputs[0] is not None else None
-    found = scale_of(source) if source is not None else None
-    return found[0] if found is not None and (found[1] == -1).all() and found[1].size == 1 else None
+    scaled = match_scale(get_producer(node.inputs[0])) if node.op_type == "Relu" else None
+    return scaled[0] if scaled is not None and scaled[1].size == 1 and (scaled[1] == -1).all() else None
 
 
-def _halved(node: ir.Node) -> ir.Value | None:
+def _match_difference(node: ir.Node) -> ir.Value | None:
     """x of x − |x|, which is 2 · min(0, x)."""
-    if node.op_type != "Sub" or node.inputs[1] is None:
+    if node.op_type != "Sub" or node.inputs[1] is None or not feeds_only(node.inputs[1], node):
         return None
-    magnitude = node.inputs[1].producer()
-    absolute = magnitude is not None and magnitude.op_type == "Abs" and only_feeds(node.inputs[1], node)
-    same = absolute and magnitude is not None and magnitude.inputs[0] is node.inputs[0]
-    return node.inputs[0] if same else None
+    return node.inputs[0] if match_argument(node.inputs[1], "Abs") is node.inputs[0] else None
 
 
 RULE = Rule("relu_min_to_prelu", ("Add", "Sub"), _rewrite)

@@ -8,56 +8,54 @@ chain of Shape, Gather, Unsqueeze and Concat. Declined where two sizes are unkno
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit, attribute, constant, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_attribute, get_constant, get_scalar, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 UNKNOWN = -1
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    sizes = node.inputs[1] if len(node.inputs) > 1 else None
-    joined = sizes.producer() if sizes is not None else None
-    if node.inputs[0] is None or joined is None or joined.op_type != "Concat":
+    joined = match_operator(node.inputs[1], "Concat") if len(node.inputs) > 1 else None
+    if node.inputs[0] is None or joined is None:
         return None
-    if attribute(node, "allowzero", 0):
+    if get_attribute(node, "allowzero", 0):
         return Declined("a size of 0 means 0 there")
-    parts = [_sizes(part) for part in joined.inputs]
+    parts = [_read_sizes(part) for part in joined.inputs]
     known = [part for part in parts if part is not None]
-    written = [size for part in known for size in part]
-    if len(known) < len(parts) or written.count(UNKNOWN) > 1 or 0 in written:
+    sizes = [size for part in known for size in part]
+    if len(known) < len(parts) or sizes.count(UNKNOWN) > 1 or 0 in sizes:
         return Declined("two sizes are not known, or one is 0")
     edit = Edit(node)
-    reshaped = edit.op("Reshape", node.inputs[0], edit.constant(np.array(written), np.int64, "sizes"))
+    reshaped = edit.op("Reshape", node.inputs[0], edit.constant(np.array(sizes), np.int64, "sizes"))
     own = tuple(reshaped.shape or ())
-    if len(own) == len(written):
+    if len(own) == len(sizes):
         reshaped.shape = ir.Shape(
-            [old if size == UNKNOWN else size for old, size in zip(own, written, strict=True)]
+            [old if size == UNKNOWN else size for old, size in zip(own, sizes, strict=True)]
         )
     edit.replace(reshaped)
     return FIRED
 
 
-def _sizes(part: ir.Value | None) -> list[int] | None:
-    """The sizes in this part of the shape; None where it is not known how many they are."""
-    known = constant(part)
+def _read_sizes(part: ir.Value | None) -> list[int] | None:
+    """The sizes in this part of the shape; None where their number is not known."""
+    known = get_constant(part)
     if known is not None:
         return [int(size) for size in known.reshape(-1)]
     if part is None or part.shape is None or tuple(part.shape) != (1,):
         return None
-    return [_stated(part)]
+    return [_read_stated_size(part)]
 
 
-def _stated(part: ir.Value) -> int:
-    """The size that is gathered from a shape, where the graph states it."""
+def _read_stated_size(part: ir.Value) -> int:
+    """The size of Unsqueeze(Gather(Shape(x), place)), where the graph states it, else UNKNOWN."""
     unsqueeze = part.producer()
-    gather = (
-        unsqueeze.inputs[0].producer() if unsqueeze is not None and unsqueeze.inputs[0] is not None else None
-    )
-    if gather is None or gather.op_type != "Gather" or gather.inputs[0] is None:
+    gather = match_operator(unsqueeze.inputs[0], "Gather") if unsqueeze is not None else None
+    shape = match_operator(gather.inputs[0], "Shape") if gather is not None else None
+    if gather is None or shape is None or get_attribute(shape, "start", 0):
         return UNKNOWN
-    whole, place = gather.inputs[0].producer(), scalar(gather.inputs[1])
-    source = whole.inputs[0] if whole is not None and whole.op_type == "Shape" else None
-    if source is None or source.shape is None or place is None or attribute(whole, "start", 0):  # type: ignore[arg-type]
+    source, place = shape.inputs[0], get_scalar(gather.inputs[1])
+    if source is None or source.shape is None or place is None:
         return UNKNOWN
     size = source.shape[int(place)]
     return size if isinstance(size, int) else UNKNOWN

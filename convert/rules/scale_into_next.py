@@ -8,25 +8,26 @@ are not constant or would leave float32's range.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, scale_of
-from convert.graph.layers import layer_reading
+from convert.graph.affine import match_scale, require_per_channel
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_after
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Edit, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found, scaled = scale_of(node), node.outputs[0]
-    if found is None:
+    operands, scaled = match_scale(node), node.outputs[0]
+    if operands is None:
         return None
-    value, factor = found
-    layer = layer_reading(scaled)
+    value, factor = operands
+    layer = find_layer_after(scaled)
     if layer is None:
         return None
-    if not only_feeds(scaled, layer.node):
+    if not feeds_only(scaled, layer.node):
         return Declined("the scaled value is an output of the graph or is read elsewhere too")
     try:
-        scale = per_channel(factor, value, layer.channel_axis, layer.inputs)
+        scale = require_per_channel(factor, value, layer.channel_axis, layer.inputs)
         layer.transform_input(scale, np.zeros(layer.inputs))
     except NotExactError as reason:
         return Declined(str(reason))

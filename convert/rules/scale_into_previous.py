@@ -8,23 +8,24 @@ would see the scaled one), where the weights are not constant, and where they wo
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, scale_of
-from convert.graph.layers import layer_before
+from convert.graph.affine import match_scale, require_per_channel
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_before
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Edit, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = scale_of(node)
-    layer = layer_before(found[0]) if found is not None else None
-    if found is None or layer is None:
+    operands = match_scale(node)
+    layer = find_layer_before(operands[0]) if operands is not None else None
+    if operands is None or layer is None:
         return None
-    value, factor = found
-    if not only_feeds(value, node):
+    value, factor = operands
+    if not feeds_only(value, node):
         return Declined(f"the output of `{layer.node.op_type}` is read elsewhere too")
     try:
-        scale = per_channel(factor, value, layer.channel_axis, layer.outputs)
+        scale = require_per_channel(factor, value, layer.channel_axis, layer.outputs)
         layer.transform_output(scale, np.zeros(layer.outputs))
     except NotExactError as reason:
         return Declined(str(reason))

@@ -10,34 +10,37 @@ Declined where no scale divides the others: one that is 0 in a channel, or more 
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.blend import Blend, blend_of, written
-from convert.graph.commuting import absorbed
-from convert.graph.layout import blocked
-from convert.graph.nodes import Array, Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.blend import Blend, match_blend, write_blend
+from convert.graph.commuting import is_absorbed
+from convert.graph.edit import Edit
+from convert.graph.layout import is_blocked
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 LARGEST_RATIO = 1e3
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    blend = blend_of(node)
-    if blend is None or any(term.plain for term in blend.terms):
+    blend = match_blend(node)
+    if blend is None or any(term.is_plain for term in blend.terms):
         return None
-    several = len(blend.terms) > 1
-    if not several and not blend.shift.any():
+    has_several = len(blend.terms) > 1
+    if not has_several and not blend.shift.any():
         return None
-    # A value outside the layout of a convolution is the dearest to scale.
-    order = sorted(blend.terms, key=lambda term: blocked(term.value))
+    # A value outside the layout of a convolution costs most to scale.
+    order = sorted(blend.terms, key=lambda term: is_blocked(term.value))
     factors = [term.coefficient for term in order if _divides(term.coefficient, blend)]
-    alike = several and bool(factors) and all(term.plain for term in blend.divided(factors[0]).terms)
-    taken = [factor for factor in factors if alike or absorbed(node.outputs[0], factor)]
-    if not taken:
+    is_common = (
+        has_several and bool(factors) and all(term.is_plain for term in blend.divide(factors[0]).terms)
+    )
+    absorbed = [factor for factor in factors if is_common or is_absorbed(node.outputs[0], factor)]
+    if not absorbed:
         return Declined("no scale divides the others") if not factors else None
-    factor, dtype = taken[0], node.outputs[0].dtype
-    if dtype is None or not blend.divided(factor).held_in(dtype.numpy()):
+    factor, dtype = absorbed[0], node.outputs[0].dtype
+    if dtype is None or not blend.divide(factor).fits_in(dtype.numpy()):
         return Declined("no scale divides the others within the type's range")
     edit = Edit(node)
-    total = written(blend.divided(factor), edit)
+    total = write_blend(blend.divide(factor), edit)
     edit.replace(edit.op("Mul", total, edit.constant(factor, dtype.numpy(), "scale")))
     return FIRED
 

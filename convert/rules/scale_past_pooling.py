@@ -10,15 +10,15 @@ scale per channel cannot be followed to another place.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.commuting import POOLS, Passing, scale_after
+from convert.graph.affine import match_scale
+from convert.graph.commuting import Commutation, POOLS, move_scale_past
 from convert.graph.rule import Outcome, Rule
 
-_PASSING = Passing("Mul", "scale", POOLS, scale_after)
+_COMMUTATION = Commutation("Mul", "scale", POOLS, move_scale_past)
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    return _PASSING.move(node, scale_of(node))
+    return _COMMUTATION.move(node, match_scale(node))
 
 
 RULE = Rule("scale_past_pooling", ("Mul", "Div", "Neg"), _rewrite)

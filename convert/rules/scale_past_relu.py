@@ -6,15 +6,15 @@ Declined for a scale that is 0 or below it in a channel.
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.commuting import RAMPS, Passing, scale_after
+from convert.graph.affine import match_scale
+from convert.graph.commuting import Commutation, RAMPS, move_scale_past
 from convert.graph.rule import Outcome, Rule
 
-_PASSING = Passing("Mul", "scale", RAMPS, scale_after)
+_COMMUTATION = Commutation("Mul", "scale", RAMPS, move_scale_past)
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    return _PASSING.move(node, scale_of(node))
+    return _COMMUTATION.move(node, match_scale(node))
 
 
 RULE = Rule("scale_past_relu", ("Mul", "Div"), _rewrite)

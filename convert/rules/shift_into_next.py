@@ -9,25 +9,26 @@ where the shifted value is read elsewhere too.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, shift_of
-from convert.graph.layers import layer_before, layer_reading
+from convert.graph.affine import match_shift, require_per_channel
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_after, find_layer_before
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Edit, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found, shifted = shift_of(node), node.outputs[0]
-    if found is None or layer_before(shifted) is not None:
+    operands, shifted = match_shift(node), node.outputs[0]
+    if operands is None or find_layer_before(shifted) is not None:
         return None  # the bias of a MatMul belongs to it
-    value, addend = found
-    layer = layer_reading(shifted)
+    value, addend = operands
+    layer = find_layer_after(shifted)
     if layer is None:
         return None
-    if not only_feeds(shifted, layer.node):
+    if not feeds_only(shifted, layer.node):
         return Declined("the shifted value is an output of the graph or is read elsewhere too")
     try:
-        shift = per_channel(addend, value, layer.channel_axis, layer.inputs)
+        shift = require_per_channel(addend, value, layer.channel_axis, layer.inputs)
         layer.transform_input(np.ones(layer.inputs), shift)
     except NotExactError as reason:
         return Declined(str(reason))

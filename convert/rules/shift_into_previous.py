@@ -7,23 +7,24 @@ Declined where the layer's output is read elsewhere too, and where the bias is n
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, shift_of
-from convert.graph.layers import layer_before
+from convert.graph.affine import match_shift, require_per_channel
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_before
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Edit, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = shift_of(node)
-    layer = layer_before(found[0]) if found is not None else None
-    if found is None or layer is None or layer_before(node.outputs[0]) is not None:
+    operands = match_shift(node)
+    layer = find_layer_before(operands[0]) if operands is not None else None
+    if operands is None or layer is None or find_layer_before(node.outputs[0]) is not None:
         return None  # the Add after a MatMul is its bias
-    value, addend = found
-    if not only_feeds(value, node):
+    value, addend = operands
+    if not feeds_only(value, node):
         return Declined(f"the output of `{layer.node.op_type}` is read elsewhere too")
     try:
-        shift = per_channel(addend, value, layer.channel_axis, layer.outputs)
+        shift = require_per_channel(addend, value, layer.channel_axis, layer.outputs)
         layer.transform_output(np.ones(layer.outputs), shift)
     except NotExactError as reason:
         return Declined(str(reason))

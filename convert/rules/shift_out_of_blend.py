@@ -1,9 +1,9 @@
 """a · (f(x) + t) + b · g(x) -> a · f(x) + b · g(x), with a · t in the bias of the layer that reads the sum.
 
 Exact up to rounding, where every output of that layer sees every input shifted, also past pooling; the bias
-is worked out in float64. A shift within a sum is so a pass less; one that stands last is `shift_into_next`'s.
+is worked out in float64. That saves a pass over the sum. `shift_into_next` takes a shift that stands last.
 Declined before padding, where the sum is read elsewhere too, and for a shift larger than the largest
-coefficient: what it takes away may be most of the sum, and until then the digits of the rest would be lost.
+coefficient: without the shift the sum may be much larger, and would lose digits until the bias is added.
 """
 
 from dataclasses import replace
@@ -11,48 +11,50 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import per_channel, shift_of
-from convert.graph.blend import NOTHING, Blend, blend_of, written
-from convert.graph.commuting import POOLS, shift_after
-from convert.graph.layers import layer_reading
+from convert.graph.affine import match_shift, require_per_channel
+from convert.graph.blend import Blend, ZERO, match_blend, write_blend
+from convert.graph.commuting import POOLS, move_shift_past
+from convert.graph.edit import Edit
+from convert.graph.layers import find_layer_after
 from convert.graph.linear import NotExactError
-from convert.graph.nodes import Array, Edit, only_consumer, only_feeds
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.nodes import feeds_only, get_only_consumer
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 LARGEST_SHIFT = 1.0
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    blend = blend_of(node)
-    if blend is None or not blend.shift.any() or shift_of(node) is not None:
+    blend = match_blend(node)
+    if blend is None or not blend.shift.any() or match_shift(node) is not None:
         return None
     try:
-        found = _given_on(node.outputs[0], blend.shift)
-        if found is None:
+        passed = _pass_pools(node.outputs[0], blend.shift)
+        if passed is None:
             return None
-        value, shift = found
-        layer = layer_reading(value)
+        value, shift = passed
+        layer = find_layer_after(value)
         if layer is None:
             return None
         _require_movable(blend)
-        if not only_feeds(value, layer.node):
+        if not feeds_only(value, layer.node):
             raise NotExactError("the sum is an output of the graph or is read elsewhere too")
         layer.transform_input(
-            np.ones(layer.inputs), per_channel(shift, value, layer.channel_axis, layer.inputs)
+            np.ones(layer.inputs), require_per_channel(shift, value, layer.channel_axis, layer.inputs)
         )
     except NotExactError as reason:
         return Declined(str(reason))
     edit = Edit(node)
-    edit.replace(written(replace(blend, shift=NOTHING, shifts=0), edit))
+    edit.replace(write_blend(replace(blend, shift=ZERO, shifts=0), edit))
     return FIRED
 
 
-def _given_on(value: ir.Value, shift: Array) -> tuple[ir.Value, Array] | None:
+def _pass_pools(value: ir.Value, shift: Array) -> tuple[ir.Value, Array] | None:
     """The value and its shift behind the pools that alone read it."""
-    while (reader := only_consumer(value)) is not None and not reader.domain and reader.op_type in POOLS:
+    while (reader := get_only_consumer(value)) is not None and not reader.domain and reader.op_type in POOLS:
         if reader.inputs[0] is not value:
             return None
-        value, shift = reader.outputs[0], shift_after(reader, shift)
+        value, shift = reader.outputs[0], move_shift_past(reader, shift)
     return value, shift
 
 
@@ -63,7 +65,7 @@ def _require_movable(blend: Blend) -> None:
             "the shift is large beside the sum, whose digits would be lost until it is applied"
         )
     dtype = blend.node.outputs[0].dtype
-    if dtype is None or not blend.held_in(dtype.numpy()):
+    if dtype is None or not blend.fits_in(dtype.numpy()):
         raise NotExactError(f"a coefficient leaves the range of {dtype}")
 
 

@@ -10,18 +10,18 @@ and where the channels of a shift per channel cannot be followed to another plac
 
 import onnx_ir as ir
 
-from convert.graph.affine import shift_of
-from convert.graph.commuting import POOLS, Passing, shift_after
-from convert.graph.layers import layer_before
+from convert.graph.affine import match_shift
+from convert.graph.commuting import Commutation, POOLS, move_shift_past
+from convert.graph.layers import find_layer_before
 from convert.graph.rule import Outcome, Rule
 
-_PASSING = Passing("Add", "shift", POOLS, shift_after)
+_COMMUTATION = Commutation("Add", "shift", POOLS, move_shift_past)
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    if layer_before(node.outputs[0]) is not None:
+    if find_layer_before(node.outputs[0]) is not None:
         return None  # the bias of a MatMul belongs to it
-    return _PASSING.move(node, shift_of(node))
+    return _COMMUTATION.move(node, match_shift(node))
 
 
 RULE = Rule("shift_past_pooling", ("Add", "Sub"), _rewrite)

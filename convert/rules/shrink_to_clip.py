@@ -6,21 +6,23 @@ and Inf Inf. Seven operators become two: 17 µs instead of 261 for [1, 32, 32, 3
 
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import Edit, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_producer, get_scalar, match_argument, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    test, difference, rest = (value.producer() if value is not None else None for value in node.inputs)
-    magnitude = _first(test, "Greater")
-    value = _first(magnitude.producer() if magnitude is not None else None, "Abs")
-    if test is None or value is None or value.dtype is None or not _is_zero(rest, value):
+    test, difference = match_operator(node.inputs[0], "Greater"), match_operator(node.inputs[1], "Sub")
+    if test is None or difference is None:
         return None
-    if _first(difference, "Sub") is not value or difference is None:
+    value = match_argument(test.inputs[0], "Abs")
+    if value is None or value.dtype is None or difference.inputs[0] is not value:
         return None
-    bound = scalar(test.inputs[1], beside=value)
-    if bound is None or not _is_signed(difference.inputs[1], value, bound):
+    if not _is_zero(node.inputs[2], value):
+        return None
+    bound = get_scalar(test.inputs[1], beside=value)
+    if bound is None or not _is_signed_bound(difference.inputs[1], value, bound):
         return None
     if bound < 0:
         return Declined("the bound is below 0")
@@ -31,24 +33,18 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def _first(node: ir.Node | None, operator: str) -> ir.Value | None:
-    """The first input of a node, where it is this operator."""
-    return node.inputs[0] if node is not None and node.op_type == operator and not node.domain else None
-
-
-def _is_zero(node: ir.Node | None, value: ir.Value) -> bool:
+def _is_zero(product: ir.Value | None, value: ir.Value) -> bool:
     """True for 0 · x."""
-    scaled = scale_of(node) if node is not None else None
+    scaled = match_scale(get_producer(product))
     return scaled is not None and scaled[0] is value and not scaled[1].any()
 
 
-def _is_signed(offset: ir.Value | None, value: ir.Value, bound: float) -> bool:
+def _is_signed_bound(offset: ir.Value | None, value: ir.Value, bound: float) -> bool:
     """True for bound · Sign(x)."""
-    node = offset.producer() if offset is not None else None
-    scaled = scale_of(node) if node is not None else None
+    scaled = match_scale(get_producer(offset))
     if scaled is None or scaled[1].size != 1 or float(scaled[1].reshape(())) != bound:
         return False
-    return _first(scaled[0].producer(), "Sign") is value
+    return match_argument(scaled[0], "Sign") is value
 
 
 RULE = Rule("shrink_to_clip", ("Where",), _rewrite)

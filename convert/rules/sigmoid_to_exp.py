@@ -1,16 +1,15 @@
 """Sigmoid(u) -> 1 / (1 + Exp(−u)), where it sets how steep another curve is: f(Sigmoid(u) · x).
 
 Exact: it is the definition of Sigmoid; where Exp(−u) overflows, both are 0. ONNX Runtime's Sigmoid is right
-to about 6e-8, not to so many digits: for u = −15 it is off by a sixth, and it ends at 0 for u below −18. A
-gate does no harm by that. But a large x lifts the digits that are missing, and the curve takes them for its
-argument: six convolutions with Meta-ACON, of inputs near 10⁴, were off by 29 times what float32 costs. Exp
-keeps them all.
+to about 6e-8, not to so many digits: for u = −15 it is off by a sixth, and it is 0 for u below −18. That does
+no harm in a gate. But a large x scales the error up, and the curve reads it: six convolutions with Meta-ACON,
+on inputs near 10⁴, were off by 29 times the error of float32. Exp keeps all digits.
 """
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 from convert.graph.steepness import is_steepness
 
 

@@ -8,26 +8,26 @@ Declined for a lower threshold.
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.affine import scale_of
-from convert.graph.nodes import Array, Edit, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.affine import match_scale
+from convert.graph.edit import Edit
+from convert.graph.nodes import get_producer, get_scalar, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.model_io.array import Array
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    test, smooth = (
-        value.producer() if value is not None else None for value in (node.inputs[0], node.inputs[2])
-    )
-    if test is None or smooth is None or test.op_type != "Greater":
+    test, smooth = match_operator(node.inputs[0], "Greater"), get_producer(node.inputs[2])
+    if test is None or smooth is None:
         return None
     straight, argument = node.inputs[1], test.inputs[0]
-    threshold = scalar(test.inputs[1], beside=argument)
-    scaled = scale_of(smooth)
+    threshold = get_scalar(test.inputs[1], beside=argument)
+    scaled = match_scale(smooth)
     inner = scaled[0].producer() if scaled is not None else smooth
     if inner is None or inner.op_type != "Softplus" or inner.inputs[0] is not argument or threshold is None:
         return None
     if threshold < 20:
         return Declined(f"a threshold of {threshold:g} is too low for both branches to round alike")
-    if not _same_line(straight, argument, np.ones(()) if scaled is None else scaled[1]):
+    if not _is_same_line(straight, argument, np.ones(()) if scaled is None else scaled[1]):
         return Declined("the straight branch is not the line that Softplus tends to")
     if node.inputs[2] is None or node.inputs[2].is_graph_output():
         return Declined("the smooth branch is an output of its own")
@@ -35,12 +35,11 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def _same_line(straight: ir.Value | None, argument: ir.Value | None, factor: Array) -> bool:
+def _is_same_line(straight: ir.Value | None, argument: ir.Value | None, factor: Array) -> bool:
     """True where argument · factor = straight: the line that Softplus(argument) · factor tends to."""
     if straight is argument:
         return bool((factor == 1).all())
-    source = argument.producer() if argument is not None else None
-    scaled = scale_of(source) if source is not None else None
+    scaled = match_scale(get_producer(argument))
     if scaled is None or scaled[0] is not straight:
         return False
     return bool((np.abs(scaled[1] * factor - 1) < 1e-6).all())

@@ -9,8 +9,8 @@ ReLU network's time at batch 1 and 3.6 at 32, this form 1.20 and 1.51.
 
 import onnx_ir as ir
 
-from convert.graph.nodes import Edit
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

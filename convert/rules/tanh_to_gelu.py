@@ -10,19 +10,20 @@ import numpy as np
 import onnx_ir as ir
 from numpy.polynomial import Polynomial
 
-from convert.graph.gelu import argument_of, gated, has_gelu, write_gelu
-from convert.graph.nodes import Edit, scalar
-from convert.graph.rule import FIRED, Declined, Outcome, Rule
+from convert.graph.edit import Edit
+from convert.graph.gelu import has_gelu, match_gate_argument, match_gated_product, write_gelu
+from convert.graph.nodes import get_scalar, match_operator
+from convert.graph.rule import Declined, FIRED, Outcome, Rule
 
 CUBIC = math.sqrt(2 / math.pi) * np.array([0, 1, 0, 0.044715])
 DEEPEST = 8  # operators between x and Tanh
 
 
 def _rewrite(node: ir.Node) -> Outcome:
-    found = gated(node)
-    if found is None:
+    product = match_gated_product(node)
+    if product is None:
         return None
-    factor, pairs = found
+    factor, pairs = product
     for value, gate in pairs:
         if value.dtype is not None and _is_gate(gate, value):
             if not has_gelu(node):
@@ -34,7 +35,7 @@ def _rewrite(node: ir.Node) -> Outcome:
 
 def _is_gate(gate: ir.Value, value: ir.Value) -> bool:
     """True for 1 + Tanh(the cubic of x)."""
-    cubic = _polynomial(argument_of(gate, "Tanh"), value, DEEPEST)
+    cubic = _match_polynomial(match_gate_argument(gate, "Tanh"), value, DEEPEST)
     return (
         cubic is not None
         and len(cubic.coef) == len(CUBIC)
@@ -42,27 +43,28 @@ def _is_gate(gate: ir.Value, value: ir.Value) -> bool:
     )
 
 
-def _polynomial(value: ir.Value | None, variable: ir.Value, deepest: int) -> Polynomial | None:
-    """What is computed of the variable, where that is a polynomial of at most the third degree."""
+def _match_polynomial(value: ir.Value | None, variable: ir.Value, deepest: int) -> Polynomial | None:
+    """The value as a polynomial of the variable, where it is one of at most the third degree."""
     if value is variable:
         return Polynomial([0, 1])
-    number = scalar(value, beside=variable)
+    number = get_scalar(value, beside=variable)
     if number is not None:
         return Polynomial([number])
-    node = value.producer() if value is not None else None
-    if node is None or node.domain or node.op_type not in ("Add", "Sub", "Mul", "Pow") or not deepest:
+    node = match_operator(value, "Add", "Sub", "Mul", "Pow")
+    if node is None or not deepest:
         return None
-    one, two = (_polynomial(each, variable, deepest - 1) for each in node.inputs)
-    if one is None or two is None:
+    first, second = (_match_polynomial(operand, variable, deepest - 1) for operand in node.inputs)
+    if first is None or second is None:
         return None
-    found = _joined(node.op_type, one, two)
-    return found if found is not None and found.degree() < len(CUBIC) else None
+    polynomial = _combine(node.op_type, first, second)
+    return polynomial if polynomial is not None and polynomial.degree() < len(CUBIC) else None
 
 
-def _joined(operator: str, one: Polynomial, two: Polynomial) -> Polynomial | None:
+def _combine(operator: str, first: Polynomial, second: Polynomial) -> Polynomial | None:
     if operator == "Pow":
-        return one ** int(two.coef[0]) if two.degree() == 0 and two.coef[0] in (2, 3) else None
-    return one * two if operator == "Mul" else one + two if operator == "Add" else one - two
+        exponent = second.coef[0]
+        return first ** int(exponent) if second.degree() == 0 and exponent in (2, 3) else None
+    return first * second if operator == "Mul" else first + second if operator == "Add" else first - second
 
 
 RULE = Rule("tanh_to_gelu", ("Mul", "Div"), _rewrite)

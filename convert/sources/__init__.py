@@ -1,1 +1,1 @@
-"""The kinds of file that a model comes from, a file each: what it holds becomes a `Source`."""
+"""The kinds of file that a model comes from, one module each: its content becomes a `Source`."""

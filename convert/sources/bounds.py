@@ -1,8 +1,8 @@
-"""Whether an ONNX model from a stranger can be read in memory and time that its size explains.
+"""Whether reading a foreign ONNX model takes memory and time in proportion to its size.
 
-What neither protobuf nor the ONNX checker looks at: that each tensor holds as much as it says, that external
-data are plain files beside the model, that functions do not unfold without end, and that nobody else's
-operators are needed. It is told from the description; no external data are read.
+Neither protobuf nor the ONNX checker checks that each tensor holds as much as it declares, that external data
+are plain files beside the model, that functions unfold to a bounded graph, and that all operators are
+standard. The description suffices to check it; no external data are read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +17,9 @@ from convert.errors import SourceError
 
 LARGEST_VALUE = 2**31  # elements of one tensor
 MOST_AXES = 64
-LARGEST_EXPANSION = 100_000  # nodes, once every function stands where it is called
+LARGEST_EXPANSION = 100_000  # nodes, with every function call expanded
 STANDARD = ("", "ai.onnx")
-_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
+_EXPORT_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
 
 _BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
@@ -33,19 +33,19 @@ _Key = tuple[str, str]
 
 
 def require_bounded(model: ModelProto, path: Path) -> tuple[Path, ...]:
-    """The files of external data that the model at `path` names, all of them sound. Raises SourceError."""
+    """The files of external data that the model at `path` names, once all checks pass. Raises SourceError."""
     _require_finite(model, path)
-    functions = {(one.domain, one.name): one for one in model.functions}
+    functions = {(function.domain, function.name) for function in model.functions}
     files: dict[Path, None] = {}
-    nodes = list(_nodes((*model.graph.node, *(node for one in model.functions for node in one.node))))
+    nodes = _list_all_nodes(model)
     for node in nodes:
         if node.domain not in STANDARD and (node.domain, node.op_type) not in functions:
-            raise refused(
+            raise build_error(
                 path,
                 f"needs `{node.domain[:100]}::{node.op_type[:100]}`, an operator outside the ONNX standard",
                 "export the model again, with operators of the domain `ai.onnx` only",
             )
-    for tensor in _tensors(model, nodes):
+    for tensor in _walk_tensors(model, nodes):
         file = _require_sound(tensor, path)
         if file is not None:
             files[file] = None
@@ -53,12 +53,12 @@ def require_bounded(model: ModelProto, path: Path) -> tuple[Path, ...]:
 
 
 def require_small_values(model: ModelProto, path: Path) -> None:
-    """Raises SourceError where a value of the graph, as far as its sizes are known, has too many elements."""
+    """Raises SourceError where the known sizes of a value of the graph make too many elements."""
     graph = model.graph
     for value in (*graph.input, *graph.value_info, *graph.output):
-        sizes = [one.dim_value for one in value.type.tensor_type.shape.dim if one.HasField("dim_value")]
+        sizes = [size.dim_value for size in value.type.tensor_type.shape.dim if size.HasField("dim_value")]
         if not _is_small([size or 1 for size in sizes]):
-            raise refused(
+            raise build_error(
                 path,
                 f"has the value `{value.name[:100]}` of sizes {sizes[:8]}, expected at most {LARGEST_VALUE} "
                 f"elements along at most {MOST_AXES} axes",
@@ -66,15 +66,15 @@ def require_small_values(model: ModelProto, path: Path) -> None:
 
 
 def require_small_tensors(model: ModelProto, path: Path) -> None:
-    """Raises SourceError where a tensor says that it has too many elements, whatever it holds."""
-    nodes = list(_nodes((*model.graph.node, *(node for one in model.functions for node in one.node))))
-    for tensor in _tensors(model, nodes):
+    """Raises SourceError where a tensor declares too many elements, whatever it holds."""
+    nodes = _list_all_nodes(model)
+    for tensor in _walk_tensors(model, nodes):
         _require_small(tensor, path)
 
 
 def _require_small(tensor: TensorProto, path: Path) -> None:
     if not _is_small(tensor.dims):
-        raise refused(
+        raise build_error(
             path,
             f"has the tensor `{tensor.name[:100]}` of sizes {list(tensor.dims)[:8]}, expected at most "
             f"{LARGEST_VALUE} elements along at most {MOST_AXES} axes",
@@ -82,59 +82,64 @@ def _require_small(tensor: TensorProto, path: Path) -> None:
 
 
 def _is_small(sizes: Sequence[int]) -> bool:
-    """Whether no size is negative, and the elements are not too many; their axes are counted first."""
+    """Whether no size is negative and the elements are within the limit; axes are counted first."""
     return len(sizes) <= MOST_AXES and min(sizes, default=0) >= 0 and prod(sizes) <= LARGEST_VALUE
 
 
-def refused(path: Path, what: str, hint: str = _AGAIN) -> SourceError:
-    """The error that says what the ONNX file is or does."""
-    return SourceError(f"`{path}` is an ONNX model and {what}", hint)
+def build_error(path: Path, reason: str, hint: str = _EXPORT_AGAIN) -> SourceError:
+    """The error for an ONNX file, where `reason` continues "the file is an ONNX model and"."""
+    return SourceError(f"`{path}` is an ONNX model and {reason}", hint)
 
 
-def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """The nodes, and all those in graphs inside them. Protobuf bounds how deep these lie."""
+def _list_all_nodes(model: ModelProto) -> list[NodeProto]:
+    """The nodes of the graph and of all functions, and those of all graphs inside them."""
+    return list(_walk_nodes((*model.graph.node, *(node for part in model.functions for node in part.node))))
+
+
+def _walk_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes, and those of all graphs inside them. Protobuf bounds the depth."""
     pending = list(nodes)
     while pending:
         node = pending.pop()
         yield node
-        pending += [inner for graph in _inner_graphs(node) for inner in graph.node]
+        pending += [inner for graph in _list_inner_graphs(node) for inner in graph.node]
 
 
-def _inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+def _list_inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs
 
 
-def _tensors(model: ModelProto, nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
-    yield from _of_graph(model.graph)
+def _walk_tensors(model: ModelProto, nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    yield from _list_graph_tensors(model.graph)
     for node in nodes:
-        for graph in _inner_graphs(node):
-            yield from _of_graph(graph)
+        for graph in _list_inner_graphs(node):
+            yield from _list_graph_tensors(graph)
         for attribute in node.attribute:
-            yield from _of_attribute(attribute)
+            yield from _list_attribute_tensors(attribute)
 
 
-def _of_graph(graph: GraphProto) -> Iterator[TensorProto]:
+def _list_graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
 
 
-def _of_attribute(attribute: AttributeProto) -> Iterator[TensorProto]:
+def _list_attribute_tensors(attribute: AttributeProto) -> Iterator[TensorProto]:
     yield from attribute.tensors
     if attribute.HasField("t"):
         yield attribute.t
-    sparse = [*attribute.sparse_tensors]
+    sparse_tensors = [*attribute.sparse_tensors]
     if attribute.HasField("sparse_tensor"):
-        sparse.append(attribute.sparse_tensor)
-    for one in sparse:
-        yield from (one.values, one.indices)
+        sparse_tensors.append(attribute.sparse_tensor)
+    for sparse in sparse_tensors:
+        yield from (sparse.values, sparse.indices)
 
 
 def _require_sound(tensor: TensorProto, path: Path) -> Path | None:
-    """The file of external data that holds the tensor, None where the model does. Raises SourceError."""
+    """The file of external data that holds the tensor, None where the model holds it. Raises SourceError."""
     _require_small(tensor, path)
     count = prod(tensor.dims)
     if tensor.data_type == TensorProto.STRING:
@@ -142,12 +147,12 @@ def _require_sound(tensor: TensorProto, path: Path) -> Path | None:
         return None
     item = _BYTES.get(tensor.data_type)
     if item is None:
-        raise refused(
+        raise build_error(
             path, f"has the tensor `{tensor.name[:100]}` of a type ({tensor.data_type}) not read here"
         )
     size = count * item
     if tensor.data_location == TensorProto.EXTERNAL:
-        return _external(tensor, size, path)
+        return _require_external_data(tensor, size, path)
     if tensor.HasField("raw_data"):
         _require_amount(tensor, len(tensor.raw_data), size, path)
     else:
@@ -156,33 +161,38 @@ def _require_sound(tensor: TensorProto, path: Path) -> Path | None:
     return None
 
 
-def _require_amount(tensor: TensorProto, found: int, expected: int, path: Path) -> None:
-    if found != expected:
-        raise refused(
+def _require_amount(tensor: TensorProto, actual: int, expected: int, path: Path) -> None:
+    if actual != expected:
+        raise build_error(
             path,
-            f"is damaged: its tensor `{tensor.name[:100]}` of sizes {list(tensor.dims)[:8]} holds {found} "
+            f"is damaged: its tensor `{tensor.name[:100]}` of sizes {list(tensor.dims)[:8]} holds {actual} "
             f"numbers or bytes, expected {expected}",
         )
 
 
-def _external(tensor: TensorProto, size: int, path: Path) -> Path:
+def _require_external_data(tensor: TensorProto, size: int, path: Path) -> Path:
     """The plain file beside the model that holds the tensor's bytes. Raises SourceError."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     parts = Path(location).parts
     if not parts or Path(location).is_absolute() or ".." in parts or "\\" in location or "\0" in location:
-        raise refused(path, f"takes external data from `{location[:200]}`, which is not beside it")
+        raise build_error(path, f"takes external data from `{location[:200]}`, which is not beside it")
     place = path.parent
     for part in parts:
         place /= part
         if place.is_symlink():
-            raise refused(path, f"takes external data from `{location[:200]}`, which is a link")
+            raise build_error(path, f"takes external data from `{location[:200]}`, which is a link")
     if not place.is_file() or place.stat().st_nlink > 1:
-        what = "is no file" if not place.is_file() else "is a file of several names (hard links)"
-        raise refused(path, f"takes external data from `{location[:200]}`, which {what}", "copy both files")
-    offset, length = _number(entries.get("offset", "0")), _number(entries.get("length", str(size)))
+        reason = "is no file" if not place.is_file() else "is a file of several names (hard links)"
+        raise build_error(
+            path, f"takes external data from `{location[:200]}`, which {reason}", "copy both files"
+        )
+    offset, length = (
+        _parse_number(entries.get("offset", "0")),
+        _parse_number(entries.get("length", str(size))),
+    )
     if length != size or offset is None or offset + size > place.stat().st_size:
-        raise refused(
+        raise build_error(
             path,
             f"is damaged: its tensor `{tensor.name[:100]}` takes {entries.get('length', size)} bytes from "
             f"{entries.get('offset', 0)} of `{location[:200]}`, expected {size} of {place.stat().st_size}",
@@ -190,16 +200,16 @@ def _external(tensor: TensorProto, size: int, path: Path) -> Path:
     return place
 
 
-def _number(text: str) -> int | None:
+def _parse_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _require_finite(model: ModelProto, path: Path) -> None:
-    """Raises SourceError where a function calls itself, or all of them written out are too many nodes."""
-    written = sum(len(one.node) for one in (model.graph, *model.functions))
-    if written > LARGEST_EXPANSION:
-        raise refused(path, f"has {written} nodes, expected at most {LARGEST_EXPANSION}")
-    functions = {(one.domain, one.name): list(_nodes(one.node)) for one in model.functions}
+    """Raises SourceError where a function calls itself, or the expanded graph has too many nodes."""
+    count = sum(len(part.node) for part in (model.graph, *model.functions))
+    if count > LARGEST_EXPANSION:
+        raise build_error(path, f"has {count} nodes, expected at most {LARGEST_EXPANSION}")
+    functions = {(part.domain, part.name): list(_walk_nodes(part.node)) for part in model.functions}
     calls = {
         key: {(node.domain, node.op_type) for node in nodes} & set(functions)
         for key, nodes in functions.items()
@@ -207,10 +217,10 @@ def _require_finite(model: ModelProto, path: Path) -> None:
     try:
         order: list[_Key] = list(TopologicalSorter(calls).static_order())
     except CycleError as error:
-        raise refused(path, "has a function that calls itself") from error
+        raise build_error(path, "has a function that calls itself") from error
     sizes: dict[_Key, int] = {}
     for key in order:
         sizes[key] = sum(sizes.get((node.domain, node.op_type), 1) for node in functions[key])
-    total = sum(sizes.get((node.domain, node.op_type), 1) for node in _nodes(model.graph.node))
+    total = sum(sizes.get((node.domain, node.op_type), 1) for node in _walk_nodes(model.graph.node))
     if total > LARGEST_EXPANSION:
-        raise refused(path, f"unfolds to {total} nodes, expected at most {LARGEST_EXPANSION}")
+        raise build_error(path, f"unfolds to {total} nodes, expected at most {LARGEST_EXPANSION}")

@@ -1,23 +1,23 @@
-"""Constant parts of a graph that torch's newer exporter did not write, computed once and for all."""
+"""Constant folding of graphs that torch's newer exporter did not write."""
 
 import math
 
 import onnx_ir as ir
 from onnxscript.optimizer import optimize_ir
 
-LARGEST_FOLDED = 2**16  # elements of what an operator makes that can make more than it reads
+LARGEST_FOLDED = 2**16  # elements of the result of an operator that can return more than it reads
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "OneHot", "EyeLike", "Pad")
 _REPEATING = ("Loop", "Scan")
 
 
 def fold_constants(model: ir.Model) -> ir.Model:
-    """The model itself, with constants for what hangs on them alone, and sizes where they can be told."""
+    """The model itself, with its constant parts computed, and its sizes where they can be inferred."""
     optimize_ir(model, should_fold=_should_fold)
     return model
 
 
 def _should_fold(node: ir.Node) -> bool | None:
-    """False where computing it could take memory or time without end; None leaves it to the limits of all."""
+    """False where computing the node could take unbounded memory or time; None for the general limits."""
     if node.op_type in _REPEATING:
         return False
     if node.op_type not in _GROWING:

@@ -12,28 +12,83 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.export import ExportedProgram
 
+from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
-from convert.graph.nodes import layer_of
-from convert.model_io.forward import forward, tensors
+from convert.graph.nodes import get_layer_name
+from convert.model_io.forward import run_forward, to_tensors
 from convert.model_io.inputs import InputSpec
-from convert.model_io.outputs import named_outputs
-from convert.model_io.samples import example
-from convert.sources.graph import ready
-from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, carried_down
+from convert.model_io.outputs import name_outputs
+from convert.model_io.samples import make_example
+from convert.sources.graph import prepare
+from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_opset
 from convert.sources.source import Source
-from convert.sources.torch_output import quiet_torch
-from convert.sources.torchscript import Scripted, written
+from convert.sources.torch_output import silence_torch
+from convert.sources.torchscript import ScriptedModule, write_graph
+
+_INPUTS_HINT = "check the inputs' order, types and shapes, and how large numbers may be: 'ids:int64[N,T]<50'"
+_LONGEST_REASON = 500  # characters
+# What torch's exporters raise on a model that they cannot write.
+_EXPORTER_ERRORS = (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError)
+
+
+def build_graph(source: Source, folded: nn.Module, opset: int) -> ir.Model:
+    """The graph that the file holds, else the one that torch writes of the folded model."""
+    if source.graph is not None:
+        return prepare(source.graph, opset)
+    return export(folded, source.inputs, source.outputs, opset)
+
+
+def export(
+    model: nn.Module,
+    inputs: Sequence[InputSpec],
+    outputs: Sequence[str] | None = None,
+    opset: int = DEFAULT_OPSET,
+) -> ir.Model:
+    """The graph that computes what `model` computes, with named inputs and outputs and free sizes left free.
+
+    Raises ExportError where the model cannot be run on inputs of this description, or not be written.
+    """
+    if opset not in OPSETS:
+        raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
+    arguments = to_tensors(make_example(inputs))
+    names = list_output_names(model, inputs, outputs)
+    with _flatten_outputs(model, names):
+        if isinstance(model, ScriptedModule):
+            graph = _export_script(model, arguments, inputs, names, opset)
+        else:
+            graph = _export_module(model, arguments, inputs, names, opset)
+    require_free_sizes(graph, inputs)
+    _require_standard_operators(graph)
+    _require_types(graph)
+    return lower_opset(graph, opset)
+
+
+def list_output_names(
+    model: nn.Module, inputs: Sequence[InputSpec], outputs: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """The names of the model's outputs; `outputs` where given.
+
+    Raises ExportError where the model cannot be run on inputs of this description, UsageError where the
+    number of names is wrong, or one is an input's.
+    """
+    description = ", ".join(f"{spec.name}:{spec.dtype}{spec.shape_text}" for spec in inputs)
+    result = run_forward(model, make_example(inputs), _INPUTS_HINT, description)
+    names = tuple(name_outputs(result, outputs))
+    clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
+    if clash is not None:
+        raise UsageError(f"`{clash}` names both an input and an output")
+    return names
 
 
 def require_every_size(program: ExportedProgram, model: nn.Module, inputs: Sequence[InputSpec]) -> None:
-    """Raises ExportError where the program is bound to a range of a free size, and the model is not."""
+    """Raises ExportError where the program limits a free size, and the model does not."""
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     for spec, name in zip(inputs, program.graph_signature.user_inputs, strict=True):
         for axis, (wanted, size) in enumerate(zip(spec.shape, values[str(name)].shape, strict=True)):
             if not isinstance(wanted, str) or isinstance(size, int):
                 continue
-            for limit, beyond in _limits(program.range_constraints.get(size.node.expr)):
-                if _takes(model, inputs, {wanted: beyond}):
+            for limit, beyond in _list_limits(program.range_constraints.get(size.node.expr)):
+                if _runs_at(model, inputs, {wanted: beyond}):
                     raise ExportError(
                         f"the model branches on size `{wanted}` (axis {axis} of input `{spec.name}`): its "
                         f"graph would hold {limit} only, and it takes {beyond} too",
@@ -42,28 +97,28 @@ def require_every_size(program: ExportedProgram, model: nn.Module, inputs: Seque
                     )
 
 
-def _limits(found: Any) -> Iterator[tuple[str, int]]:
-    """Where the range ends, in words, and the first size beyond, for each end that it has."""
-    if found is None:
+def _list_limits(bounds: Any) -> Iterator[tuple[str, int]]:
+    """Each end of the range, in words, with the first size beyond it."""
+    if bounds is None:
         return
-    if found.lower > 1:
-        yield f"from {found.lower}", int(found.lower) - 1
-    if found.upper.is_Integer:  # and not infinite
-        yield f"up to {found.upper}", int(found.upper) + 1
+    if bounds.lower > 1:
+        yield f"from {bounds.lower}", int(bounds.lower) - 1
+    if bounds.upper.is_Integer:  # and not infinite
+        yield f"up to {bounds.upper}", int(bounds.upper) + 1
 
 
-def _takes(model: nn.Module, inputs: Sequence[InputSpec], sizes: Mapping[str, int]) -> bool:
-    """Whether the model runs at these sizes; nothing is computed, so that none is too large to try."""
+def _runs_at(model: nn.Module, inputs: Sequence[InputSpec], sizes: Mapping[str, int]) -> bool:
+    """Whether the model runs at these sizes; nothing is computed, so no size is too large to try."""
     try:
         with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            model(*(torch.empty(spec.sized(sizes), dtype=getattr(torch, spec.dtype)) for spec in inputs))
-    except Exception:  # noqa: BLE001  # a stranger's code may raise anything
+            model(*(torch.empty(spec.fill_sizes(sizes), dtype=getattr(torch, spec.dtype)) for spec in inputs))
+    except Exception:  # noqa: BLE001  # foreign code may raise anything
         return False
     return True
 
 
 def require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
-    """Raises ExportError where the graph has a number in place of a free size."""
+    """Raises ExportError where the graph has a number for a free size."""
     for spec, value in zip(inputs, model.graph.inputs, strict=True):
         shape = value.shape or ()
         for axis, (wanted, got) in enumerate(zip(spec.shape, shape, strict=True)):
@@ -74,83 +129,38 @@ def require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
                 )
 
 
-_INPUTS = "check the inputs' order, types and shapes, and how large numbers may be: 'ids:int64[N,T]<50'"
-
-
-def export(
-    model: nn.Module,
-    inputs: Sequence[InputSpec],
-    outputs: Sequence[str] | None = None,
-    opset: int = DEFAULT_OPSET,
-) -> ir.Model:
-    """The graph that computes what `model` computes, its inputs and outputs named, its free sizes free.
-
-    Raises ExportError where the model cannot be run on inputs of this description, or not be written.
-    """
-    if opset not in OPSETS:
-        raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
-    arguments = tensors(example(inputs))
-    names = output_names(model, inputs, outputs)
-    with _flattened(model, names):
-        if isinstance(model, Scripted):
-            graph = _scripted(model, arguments, inputs, names, opset)
-        else:
-            graph = _traced(model, arguments, inputs, names, opset)
-    require_free_sizes(graph, inputs)
-    _require_standard_operators(graph)
-    _require_types(graph)
-    return carried_down(graph, opset)
-
-
-def output_names(
-    model: nn.Module, inputs: Sequence[InputSpec], outputs: Sequence[str] | None = None
-) -> tuple[str, ...]:
-    """The names of what the model returns, those given where there are any.
-
-    Raises ExportError where the model cannot be run on inputs of this description, UsageError where the names
-    are not those of so many outputs, or one of them is an input's.
-    """
-    given = ", ".join(f"{spec.name}:{spec.dtype}{spec.written}" for spec in inputs)
-    result = forward(model, example(inputs), _INPUTS, given)
-    names = tuple(named_outputs(result, outputs))
-    clash = next((name for name in names if name in {spec.name for spec in inputs}), None)
-    if clash is not None:
-        raise UsageError(f"`{clash}` names both an input and an output")
-    return names
-
-
 @contextlib.contextmanager
-def _flattened(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Within, the model returns a tuple of tensors: torch does not see through a stranger's dataclass."""
+def _flatten_outputs(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Within the block, the model returns a tuple of tensors: torch does not read foreign dataclasses."""
 
-    def flat(module: nn.Module, given: object, result: object) -> object:
-        return result if isinstance(result, torch.Tensor) else tuple(named_outputs(result, names).values())
+    def flatten(module: nn.Module, arguments: object, result: object) -> object:
+        return result if isinstance(result, torch.Tensor) else tuple(name_outputs(result, names).values())
 
-    handle = model.register_forward_hook(flat)
+    handle = model.register_forward_hook(flatten)
     try:
         yield
     finally:
         handle.remove()
 
 
-def _scripted(
-    model: Scripted,
+def _export_script(
+    model: ScriptedModule,
     arguments: tuple[torch.Tensor, ...],
     inputs: Sequence[InputSpec],
     outputs: tuple[str, ...],
     opset: int,
 ) -> ir.Model:
     try:
-        with quiet_torch():
-            return written(model, arguments, inputs, outputs, opset)
-    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        with silence_torch():
+            return write_graph(model, arguments, inputs, outputs, opset)
+    except _EXPORTER_ERRORS as error:
         raise ExportError(
-            f"torch cannot write the TorchScript as ONNX: {_first_line(error)}",
+            f"torch cannot write the TorchScript as ONNX: {_describe(error)}",
             hint="save the module itself with `adaptive_act.save`: torch has a newer exporter for it",
         ) from error
 
 
-def _traced(
+def _export_module(
     model: nn.Module,
     arguments: tuple[torch.Tensor, ...],
     inputs: Sequence[InputSpec],
@@ -162,7 +172,7 @@ def _traced(
         for spec in inputs
     ]
     try:
-        with quiet_torch():
+        with silence_torch():
             program = torch.onnx.export(
                 model,
                 arguments,
@@ -170,12 +180,12 @@ def _traced(
                 verbose=False,
                 input_names=[spec.name for spec in inputs],
                 output_names=outputs,
-                dynamic_shapes=_by_parameter(model, free) if any(free) else None,
+                dynamic_shapes=_group_by_parameter(model, free) if any(free) else None,
                 opset_version=max(opset, OLDEST_WRITTEN),
             )
-    except (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        said = _first_line(_origin(error))
-        raise ExportError(f"torch cannot write the model as ONNX: {said}", _advice(said)) from error
+    except _EXPORTER_ERRORS as error:
+        reason = _describe(_find_root_cause(error))
+        raise ExportError(f"torch cannot write the model as ONNX: {reason}", _suggest_fix(reason)) from error
     if program is None:
         raise ExportError("torch wrote no ONNX graph")
     if program.exported_program is not None:
@@ -183,31 +193,36 @@ def _traced(
     return program.model
 
 
-def _by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:
-    """One entry a parameter of `forward`; what its `*parameter` takes is one entry."""
+def _group_by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:
+    """One entry for each parameter of `forward`; a `*parameter` has one for all its arguments."""
     parameters = list(inspect.signature(model.forward).parameters.values())
     single = next(
-        (place for place, one in enumerate(parameters) if one.kind is inspect.Parameter.VAR_POSITIONAL),
+        (
+            place
+            for place, parameter in enumerate(parameters)
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL
+        ),
         len(free),
     )
     rest = (tuple(free[single:]),) if len(free) > single else ()
     return (*free[:single], *rest)
 
 
-def _origin(error: BaseException) -> BaseException:
-    """The error that the others were raised from: the one that names the operator or the constraint."""
+def _find_root_cause(error: BaseException) -> BaseException:
+    """The first cause of the error, which names the operator or the constraint."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:500]}" if lines else type(error).__name__
+def _describe(error: BaseException) -> str:
+    """The error's type, and the first line of its text where it has one."""
+    kind, line = type(error).__name__, first_line(error, _LONGEST_REASON)
+    return line if line == kind else f"{kind}: {line}"
 
 
-def _advice(said: str) -> str:
-    if "data-dependent" in said:
+def _suggest_fix(reason: str) -> str:
+    if "data-dependent" in reason:
         return (
             "the code branches on numbers that it computes: choose by `torch.where(condition, a, b)`, which "
             "computes both, or by `torch.cond`"
@@ -216,15 +231,14 @@ def _advice(said: str) -> str:
 
 
 def _require_types(model: ir.Model) -> None:
-    """Raises ExportError where the graph computes in a type that ONNX Runtime has hardly an operator for."""
+    """Raises ExportError where the graph computes in bfloat16, which ONNX Runtime hardly supports."""
     for node in model.graph.all_nodes():
-        for value in node.outputs:
-            if value.dtype is ir.DataType.BFLOAT16:
-                raise ExportError(
-                    f"the model computes in bfloat16 at `{layer_of(node)}` ({node.op_type}), for which ONNX "
-                    "Runtime has hardly an operator; expected float32",
-                    hint="save the model after `model.float()`; `--precision fp16` rounds the file again",
-                )
+        if any(value.dtype is ir.DataType.BFLOAT16 for value in node.outputs):
+            raise ExportError(
+                f"the model computes in bfloat16 at `{get_layer_name(node)}` ({node.op_type}), for which "
+                "ONNX Runtime has hardly an operator; expected float32",
+                hint="save the model after `model.float()`; `--precision fp16` rounds the file again",
+            )
 
 
 def _require_standard_operators(model: ir.Model) -> None:
@@ -232,10 +246,3 @@ def _require_standard_operators(model: ir.Model) -> None:
     foreign = sorted({f"{node.domain}::{node.op_type}" for node in model.graph.all_nodes() if node.domain})
     if foreign:
         raise ExportError(f"the model needs operators outside the ONNX standard: {', '.join(foreign[:5])}")
-
-
-def graph_of(source: Source, folded: nn.Module, opset: int) -> ir.Model:
-    """The graph that the file holds already, or that torch writes of the folded model."""
-    if source.graph is not None:
-        return ready(source.graph, opset)
-    return export(folded, source.inputs, source.outputs, opset)

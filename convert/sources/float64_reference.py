@@ -1,4 +1,4 @@
-"""An ONNX graph in float64: what parity of a graph that came as ONNX is judged against."""
+"""An ONNX graph in float64: the reference for the parity of a graph that came as ONNX."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ from onnx.reference.ops import op_max_pool as onnx_max_pool
 from torch.nn import functional as F
 
 from convert.errors import ExportError
+from convert.model_io.array import Array
 from convert.model_io.runtime import Session
 
-Array = np.ndarray[Any, np.dtype[Any]]
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
-# These operators take float32 there, whatever the type of their data.
-_KEEPS_FLOAT = {"Resize": (1, 2), "Upsample": (1,), "NonMaxSuppression": (0, 1, 3, 4)}
-EVALUATING = (
+# Inputs that are float32 whatever the type of the data.
+_FLOAT32_INPUTS = {"Resize": (1, 2), "Upsample": (1,), "NonMaxSuppression": (0, 1, 3, 4)}
+EVALUATOR_ERRORS = (
     *(RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError),
     *(NotImplementedError, MemoryError),
 )
-"""What onnx's own evaluator raises on operators, or forms of them, that it does not have."""
+"""What onnx's own evaluator raises on operators, or forms of them, that it does not support."""
 
 
 class Conv(OpRun):
-    """The convolution of torch in float64: onnx's own takes a hundred times as long."""
+    """Convolution by torch in float64: onnx's own is a hundred times slower."""
 
     def _run(self, x: Array, w: Array, b: Array | None = None, **options: Any) -> tuple[Array]:
         """[N, C, ...], [K, C / group, ...] -> [N, K, ...]."""
         convolve = (F.conv1d, F.conv2d, F.conv3d)[x.ndim - 3]
-        padded, strides, dilations = _padded(x, w.shape[2:], options, 0.0)
+        padded, strides, dilations = _pad(x, w.shape[2:], options, 0.0)
         bias = None if b is None else torch.from_numpy(b.copy())
         weight = torch.from_numpy(w.copy())
         y = convolve(padded, weight, bias, strides, 0, dilations, options.get("group") or 1)
@@ -42,7 +42,7 @@ class Conv(OpRun):
 
 
 class ConvTranspose(OpRun):
-    """The transposed convolution of torch in float64, where pads are numbers; else onnx's, far slower."""
+    """Transposed convolution by torch in float64, where pads are numbers; else by onnx, far slower."""
 
     def _run(self, x: Array, w: Array, b: Array | None = None, **options: Any) -> tuple[Array, ...]:
         """[N, C, ...], [C, K / group, ...] -> [N, K, ...]."""
@@ -54,14 +54,14 @@ class ConvTranspose(OpRun):
         if (
             options.get("output_shape")
             or (options.get("auto_pad") or "NOTSET") != "NOTSET"
-            or any(more >= max(stride, dilation) for more, stride, dilation in reach)  # torch refuses these
+            or any(extra >= max(stride, dilation) for extra, stride, dilation in reach)  # torch refuses these
         ):
             plain: Any = onnx_conv_transpose.ConvTranspose(self.onnx_node, self.run_params)
             return tuple(plain._run(x, w, b, **options))
         convolve: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
         bias = None if b is None else torch.from_numpy(b.copy())
-        given = (torch.from_numpy(x.copy()), torch.from_numpy(w.copy()), bias)
-        whole: Array = convolve(*given, strides, 0, added, options.get("group") or 1, dilations).numpy()
+        tensors = (torch.from_numpy(x.copy()), torch.from_numpy(w.copy()), bias)
+        whole: Array = convolve(*tensors, strides, 0, added, options.get("group") or 1, dilations).numpy()
         pads = options.get("pads") or [0] * (2 * axes)
         inside = (
             slice(start, size - end)
@@ -71,7 +71,7 @@ class ConvTranspose(OpRun):
 
 
 class MaxPool(OpRun):
-    """The largest number in each window by torch, where only that is asked for; else by onnx itself."""
+    """Max pooling by torch, in its plain form; else by onnx itself."""
 
     def _run(self, x: Array, **options: Any) -> tuple[Array, ...]:
         """[N, C, ...] -> [N, C, ...]."""
@@ -80,12 +80,12 @@ class MaxPool(OpRun):
             return tuple(plain._run(x, **options))
         pool: Any = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
         kernel = options["kernel_shape"]
-        padded, strides, dilations = _padded(x, kernel, options, -math.inf)
+        padded, strides, dilations = _pad(x, kernel, options, -math.inf)
         return (pool(padded, kernel, strides, 0, dilations).numpy(),)
 
 
 class GatherElements(OpRun):
-    """The gathering of torch: onnx's own fails where the index is of another shape than the data."""
+    """GatherElements by torch: onnx's own fails where the indices have another shape than the data."""
 
     def _run(self, data: Array, indices: Array, axis: int = 0) -> tuple[Array]:
         """[d0, d1, ...], [i0, i1, ...] -> [i0, i1, ...], a number of `data` for each index along the axis."""
@@ -93,20 +93,20 @@ class GatherElements(OpRun):
         return (torch.gather(torch.from_numpy(data.copy()), axis, torch.from_numpy(places)).numpy(),)
 
 
-def _padded(
+def _pad(
     x: Array, kernel: Sequence[int], options: dict[str, Any], filling: float
 ) -> tuple[torch.Tensor, list[int], list[int]]:
-    """The samples with their surroundings filled in, and the strides and dilations of the windows on them."""
+    """The padded samples, and the strides and dilations of the windows on them."""
     axes = x.ndim - 2
     strides = list(options.get("strides") or [1] * axes)
     dilations = list(options.get("dilations") or [1] * axes)
-    pads = _pads(options, x.shape[2:], kernel, strides, dilations)
+    pads = _resolve_pads(options, x.shape[2:], kernel, strides, dilations)
     # torch counts from the last axis, ONNX gives all the starts and then all the ends.
     around = [pads[axis + end] for axis in reversed(range(axes)) for end in (0, axes)]
     return F.pad(torch.from_numpy(x.copy()), around, value=filling), strides, dilations
 
 
-def _pads(
+def _resolve_pads(
     options: dict[str, Any],
     sizes: Sequence[int],
     kernel: Sequence[int],
@@ -122,15 +122,15 @@ def _pads(
         max((-(-size // stride) - 1) * stride + (length - 1) * dilation + 1 - size, 0)
         for size, length, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True)
     ]
-    less, more = [one // 2 for one in needed], [one - one // 2 for one in needed]
-    return [*less, *more] if mode == "SAME_UPPER" else [*more, *less]
+    smaller, larger = [pad // 2 for pad in needed], [pad - pad // 2 for pad in needed]
+    return [*smaller, *larger] if mode == "SAME_UPPER" else [*larger, *smaller]
 
 
-class Wide:
-    """The graph in float64: by ONNX Runtime where it has all the operators, else by onnx's own evaluator."""
+class Float64Graph:
+    """The graph in float64: run by ONNX Runtime where it has all operators, else by onnx's own evaluator."""
 
     def __init__(self, model: ModelProto, names: Sequence[str]) -> None:
-        wide = widened(model)
+        wide = convert_to_float64(model)
         self._names = tuple(names)
         self._outputs = [value.name for value in wide.graph.output]
         self._session: Session | None = None
@@ -138,11 +138,11 @@ class Wide:
         try:
             self._session = Session(wide.SerializeToString(), names)
         except (ExportError, ValueError):  # ValueError: more than protobuf holds, in float64
-            # The evaluator would keep the weights twice, in the graph and as arrays: so it is fed them.
-            self._weights = {one.name: numpy_helper.to_array(one) for one in wide.graph.initializer}
+            # Fed with the weights, the evaluator does not keep them twice, in the graph and as arrays.
+            self._weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in wide.graph.initializer}
             del wide.graph.initializer[:]
             bare = ModelProto()
-            bare.CopyFrom(wide)  # protobuf frees what was taken out of a message only with the message
+            bare.CopyFrom(wide)  # protobuf frees deleted fields only with their message
             self._evaluator = ReferenceEvaluator(bare, new_ops=[Conv, ConvTranspose, MaxPool, GatherElements])
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
@@ -150,13 +150,13 @@ class Wide:
         if self._session is not None:
             return self._session.run(arrays)
         with np.errstate(all="ignore"):
-            given = dict(zip(self._names, arrays, strict=True))
-            values = self._evaluator.run(None, {**self._weights, **given})
+            feeds = dict(zip(self._names, arrays, strict=True))
+            values = self._evaluator.run(None, {**self._weights, **feeds})
         return {name: np.array(value) for name, value in zip(self._outputs, values, strict=True)}
 
 
-def widened(model: ModelProto) -> ModelProto:
-    """A copy of the graph, which has no functions or external data, with float64 for float32 throughout."""
+def convert_to_float64(model: ModelProto) -> ModelProto:
+    """A copy of the graph with float64 for float32 throughout; it must have no functions or external data."""
     wide = ModelProto()
     wide.CopyFrom(model)
     del wide.graph.value_info[:]
@@ -173,7 +173,7 @@ def _widen_graph(graph: onnx.GraphProto) -> None:
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
-        graph.node.extend(_narrowing(node))
+        graph.node.extend(_cast_to_float32(node))
         _widen_node(node)
         graph.node.append(node)
 
@@ -185,10 +185,10 @@ def _widen_tensor(tensor: TensorProto) -> None:
         )
 
 
-def _narrowing(node: NodeProto) -> list[NodeProto]:
-    """What casts the inputs that stay float32 back to it; the node then reads these."""
+def _cast_to_float32(node: NodeProto) -> list[NodeProto]:
+    """Casts of the inputs that must stay float32; the node now reads these."""
     casts = []
-    for place in _KEEPS_FLOAT.get(node.op_type, ()):
+    for place in _FLOAT32_INPUTS.get(node.op_type, ()):
         if place < len(node.input) and node.input[place]:
             narrow = f"{node.output[0]}/narrow_{place}"
             casts.append(onnx.helper.make_node("Cast", [node.input[place]], [narrow], to=TensorProto.FLOAT))
@@ -208,12 +208,12 @@ def _widen_node(node: NodeProto) -> None:
 
 
 def _widen_constant(node: NodeProto) -> None:
-    """A constant that is written as a number of float32 becomes a tensor of float64."""
-    given = {attribute.name: attribute for attribute in node.attribute}
-    if node.op_type == "ConstantOfShape" and not given:
+    """A constant that is an attribute of float32 numbers becomes a tensor of float64."""
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type == "ConstantOfShape" and not attributes:
         node.attribute.append(onnx.helper.make_attribute("value", numpy_helper.from_array(np.zeros(1))))
-    elif node.op_type == "Constant" and ("value_float" in given or "value_floats" in given):
-        (attribute,) = given.values()
+    elif node.op_type == "Constant" and ("value_float" in attributes or "value_floats" in attributes):
+        (attribute,) = attributes.values()
         numbers = attribute.f if attribute.name == "value_float" else list(attribute.floats)
         del node.attribute[:]
         value = np.asarray(np.asarray(numbers, np.float32), np.float64)

@@ -10,11 +10,11 @@ from adaptive_act.activation import Activation, named_activations
 def fold(model: nn.Module) -> nn.Module:
     """A copy of the model in which every adaptive activation holds its values as constants.
 
-    An activation that stands under several names is folded once and stands under all of them again. The
-    given model is left as it is. The copy has its weights in the same memory, so that a large model fits
-    twice: put others in their place, but do not write into them.
+    An activation under several names is folded once and keeps all its names. The given model is unchanged.
+    The copy shares the memory of its weights, so that a large model fits: replace weights, but do not write
+    into them.
     """
-    folded = _copied(model).eval().requires_grad_(False)
+    folded = _copy_sharing_parameters(model).eval().requires_grad_(False)
     if isinstance(folded, Activation):
         return folded.folded()
     twins: dict[Activation, Activation] = {}
@@ -26,9 +26,10 @@ def fold(model: nn.Module) -> nn.Module:
     return folded
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    """The model anew, but for the memory of its parameters. Buffers are copied: a forward may write them."""
-    # A list, to live until the copy is made: the memo knows them by id, and some modules make them anew.
-    parameters = [one for one in model.parameters() if type(one) is nn.Parameter]
-    memo = {id(one): nn.Parameter(one.detach(), requires_grad=False) for one in parameters}
+def _copy_sharing_parameters(model: nn.Module) -> nn.Module:
+    """A copy that shares the memory of the parameters. Buffers are copied: a forward may write them."""
+    # The list keeps them alive until the copy is made: the memo knows them by id, and some modules create
+    # their parameters on access.
+    parameters = [parameter for parameter in model.parameters() if type(parameter) is nn.Parameter]
+    memo = {id(own): nn.Parameter(own.detach(), requires_grad=False) for own in parameters}
     return copy.deepcopy(model, memo)

@@ -1,4 +1,4 @@
-"""What a file is, from its first bytes and its table of contents; nothing in it is run or unpickled."""
+"""The kind of a file, by its first bytes and its table of contents; nothing is run or unpickled."""
 
 import re
 import zipfile
@@ -13,11 +13,11 @@ EXPECTED = (
 )
 
 _SAVE = "in Python, load it where it comes from and save it with `adaptive_act.save`, or its state_dict()"
-_CUT = "copy or save it again"
+_COPY_AGAIN = "copy or save it again"
 
 
 class Container(Enum):
-    """How a file is packed, which tells who reads it."""
+    """How a file is packed; each kind has its reader."""
 
     TORCH = "an archive of torch.save"
     PICKLE = "a bare pickle"
@@ -38,7 +38,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 
 
 def recognise(path: Path) -> Container:
-    """How the file is packed. Raises SourceError, with what it is and what to do, where nobody reads that."""
+    """How the file is packed. Raises SourceError, with its kind and a remedy, where nothing here reads it."""
     try:
         # A pipe or a device would have no end, or none to begin with.
         if path.exists() and not path.is_file():
@@ -55,19 +55,20 @@ def recognise(path: Path) -> Container:
     if not head:
         raise SourceError(f"`{path}` is empty; {EXPECTED}")
     if head.startswith(b"PK"):
-        return _zipped(path)
+        return _recognise_zip(path)
     if head.startswith(b"\x80"):
         return Container.PICKLE
     if path.suffix == ".onnx" or _ONNX.match(head):
         return Container.ONNX
-    what, todo = _foreign(head)
-    raise SourceError(f"`{path}` is {what}; {EXPECTED}", hint=todo)
+    kind, hint = _describe_foreign(head)
+    raise SourceError(f"`{path}` is {kind}; {EXPECTED}", hint=hint)
 
 
-def _foreign(head: bytes) -> tuple[str, str]:
-    for mark, what in _MARKS:
+def _describe_foreign(head: bytes) -> tuple[str, str]:
+    """(the kind of file, the hint)."""
+    for mark, kind in _MARKS:
         if head.startswith(mark):
-            return what, _SAVE
+            return kind, _SAVE
     if head[8:10] == b'{"' or head[8:9] == b"{":
         return (
             "a safetensors file",
@@ -77,12 +78,12 @@ def _foreign(head: bytes) -> tuple[str, str]:
     return "not a file that `torch.save` writes", _SAVE
 
 
-def _zipped(path: Path) -> Container:
+def _recognise_zip(path: Path) -> Container:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.partition("/")[2] or name for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise SourceError(f"`{path}` is truncated or damaged; {EXPECTED}", hint=_CUT) from error
+        raise SourceError(f"`{path}` is truncated or damaged; {EXPECTED}", hint=_COPY_AGAIN) from error
     if any("exported_program" in name or name.startswith(("models/", "data/aotinductor")) for name in names):
         return Container.PROGRAM
     if any(name == "constants.pkl" or name.startswith("code/") for name in names):

@@ -1,4 +1,4 @@
-"""The first stage: a file becomes a model, with what is known of its inputs and outputs."""
+"""The first stage: a file becomes a model, with a description of its inputs and outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,9 @@ from typing import Any
 from convert.model_io.inputs import InputSpec
 from convert.sources import graph, program, state, torchscript
 from convert.sources.kind import Container, recognise
-from convert.sources.source import Request, Source, digest_of
+from convert.sources.source import Source, SourceRequest
 
-__all__ = ["Source", "digest_of", "load"]
-_READERS: Mapping[Container, Callable[[Request], Source]] = {
+_READERS: Mapping[Container, Callable[[SourceRequest], Source]] = {
     Container.TORCH: state.read,
     Container.PICKLE: state.read,
     Container.TORCHSCRIPT: torchscript.read,
@@ -29,8 +28,10 @@ def load(  # each argument is an option of the command
 ) -> Source:
     """The model in the file, whatever kind of file it is.
 
-    What the user says of inputs and factory wins over what the file says. Nothing is unpickled that could run
-    code, unless `allow_pickle`. Raises SourceError where the file cannot be read, and UsageError where the
-    user must say more.
+    The user's inputs and factory override those of the file. Nothing is unpickled that could run code, unless
+    `allow_pickle`. Raises SourceError where the file cannot be read, and UsageError where the user must give
+    more.
     """
-    return _READERS[recognise(path)](Request(path, factory, factory_kwargs, tuple(inputs), allow_pickle))
+    return _READERS[recognise(path)](
+        SourceRequest(path, factory, factory_kwargs, tuple(inputs), allow_pickle)
+    )

@@ -1,57 +1,57 @@
-"""The versions of ONNX's operators that can be written, and how a graph is carried to an older one."""
+"""The opsets that can be written, and the conversion of a graph to an older one."""
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from convert.errors import ExportError
-from convert.graph.nodes import Edit
+from convert.graph.edit import Edit
 
 OPSETS = range(17, 24)
 DEFAULT_OPSET = 20
 OLDEST_WRITTEN = 18
-"""What torch's newer exporter writes at least."""
+"""The oldest that torch's newer exporter writes."""
 
 
-def carried_down(model: ir.Model, opset: int) -> ir.Model:
-    """The graph with the operators of an older opset, itself where it has none that are newer.
+def lower_opset(model: ir.Model, opset: int) -> ir.Model:
+    """The graph with the operators of an older opset; the graph itself where it has no newer ones.
 
-    An operator stays as it is where the older version takes the same inputs and attributes: what a new
-    version changes besides is the types that it takes. Raises ExportError where one has no older form.
+    An operator stays where its older version takes the same inputs and attributes: otherwise versions differ
+    only in the types that they take. Raises ExportError where an operator has no older form.
     """
     own = model.opset_imports[""]
     if own <= opset:
         return model
-    carried = model.clone()
-    for node in list(carried.graph.all_nodes()):
+    lowered = model.clone()
+    for node in list(lowered.graph.all_nodes()):
         if node.op_type == "Mish" and opset < OLDEST_WRITTEN and not node.domain:
             _mish_to_tanh(node)
         elif not node.domain:
-            _carry(node, own, opset)
-    carried.opset_imports[""] = opset
-    carried.graph.opset_imports[""] = opset
-    return carried
+            _lower_node(node, own, opset)
+    lowered.opset_imports[""] = opset
+    lowered.graph.opset_imports[""] = opset
+    return lowered
 
 
-def _carry(node: ir.Node, own: int, opset: int) -> None:
+def _lower_node(node: ir.Node, own: int, opset: int) -> None:
     newer = onnx.defs.get_schema(node.op_type, own, "")
     if newer.since_version <= opset:
         return
     try:
         older = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError as error:
-        raise _no_form(node, newer.since_version, opset) from error
+        raise _build_error(node, newer.since_version, opset) from error
     if node.op_type.startswith("Reduce") and older.max_input == 1 and len(node.inputs) > 1:
         _axes_to_attribute(node, opset)
     if node.op_type == "Split" and "num_outputs" not in older.attributes:
         _parts_to_sizes(node, opset)
-    newly = [
+    unsupported = [
         name
         for name in node.attributes
         if name not in older.attributes and not _is_default(node, name, newer)
     ]
-    if newly or len(node.inputs) > older.max_input:
-        raise _no_form(node, newer.since_version, opset)
+    if unsupported or len(node.inputs) > older.max_input:
+        raise _build_error(node, newer.since_version, opset)
     for name in [name for name in node.attributes if name not in older.attributes]:
         del node.attributes[name]
 
@@ -68,7 +68,7 @@ def _axes_to_attribute(node: ir.Node, opset: int) -> None:
     axes = node.inputs[1]
     if axes is not None:
         if axes.const_value is None:
-            raise _no_form(node, OLDEST_WRITTEN, opset)
+            raise _build_error(node, OLDEST_WRITTEN, opset)
         numbers = [int(axis) for axis in axes.const_value.numpy().reshape(-1)]
         if numbers:
             node.attributes["axes"] = ir.AttrInt64s("axes", numbers)
@@ -76,27 +76,27 @@ def _axes_to_attribute(node: ir.Node, opset: int) -> None:
 
 
 def _parts_to_sizes(node: ir.Node, opset: int) -> None:
-    """Split<num_outputs>(x) -> Split(x), which parts it equally, where that is possible."""
+    """Split<num_outputs>(x) -> Split(x), whose parts are equal, where that is possible."""
     parts = node.attributes.pop("num_outputs", None)
     if parts is None or (len(node.inputs) > 1 and node.inputs[1] is not None):
         return
     axis, value = node.attributes.get_int("axis", 0), node.inputs[0]
     length = value.shape[axis] if value is not None and value.shape is not None else None
     if not isinstance(length, int) or length % parts.as_int():
-        raise _no_form(node, OLDEST_WRITTEN, opset)
+        raise _build_error(node, OLDEST_WRITTEN, opset)
 
 
 def _is_default(node: ir.Node, name: str, schema: onnx.defs.OpSchema) -> bool:
-    """True where the attribute says what the operator does without it."""
+    """True where the attribute has its default value."""
     default = schema.attributes[name].default_value if name in schema.attributes else None
     if default is None or not default.name:
         return False
-    said = onnx.helper.get_attribute_value(default)
-    given = node.attributes[name].value
-    return bool(np.array_equal(said.decode() if isinstance(said, bytes) else said, given))
+    value = onnx.helper.get_attribute_value(default)
+    own = node.attributes[name].value
+    return bool(np.array_equal(value.decode() if isinstance(value, bytes) else value, own))
 
 
-def _no_form(node: ir.Node, since: int, opset: int) -> ExportError:
+def _build_error(node: ir.Node, since: int, opset: int) -> ExportError:
     return ExportError(
         f"`{node.op_type}` at `{node.name}` needs opset {since}, and opset {opset} was asked for",
         hint=f"--opset {since}, or newer",

@@ -1,4 +1,4 @@
-"""Opening a file with a reader that a hostile one can crash: in a process of its own first."""
+"""Opens a file with a reader that a hostile file can crash: first in a process of its own."""
 
 import contextlib
 import faulthandler
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from adaptact.text import first_line
 from convert.errors import ConversionError
 
 _T = TypeVar("_T")
@@ -17,19 +18,19 @@ _POLL_SECONDS = 0.002
 _LONGEST_REASON = 500  # bytes, fewer than a pipe holds unread
 
 
-def first_elsewhere(opened: Callable[[], _T], memory_bytes: int, seconds: float) -> _T:
-    """What `opened` gives, or how it refuses, here, once a copy of this process has called it and lived.
+def run_after_probe(action: Callable[[], _T], memory_bytes: int, seconds: float) -> _T:
+    """The result of `action`, or its ConversionError, after a copy of this process has survived it.
 
-    The copy may take so many more bytes of memory, and so many seconds. Raises RuntimeError where it raised
-    anything but a ConversionError, crashed, or was ended for taking more.
+    The copy may take `memory_bytes` more memory, and `seconds`. Raises RuntimeError where it raised anything
+    but a ConversionError, crashed, or was killed at a limit.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _try(opened, memory_bytes, writing)
+        _run_and_exit(action, memory_bytes, writing)
     os.close(writing)
     with open(reading, "rb") as pipe:
-        status = _waited(child, seconds)
+        status = _wait(child, seconds)
         if status is None:
             raise RuntimeError(f"opening it took more than {seconds:g} s")
         if os.WIFSIGNALED(status):
@@ -37,11 +38,11 @@ def first_elsewhere(opened: Callable[[], _T], memory_bytes: int, seconds: float)
             raise RuntimeError(f"opening it crashes its reader ({name})")
         if status:
             raise RuntimeError(pipe.read().decode(errors="replace"))
-    return opened()
+    return action()
 
 
-def _try(opened: Callable[[], object], memory_bytes: int, writing: int) -> NoReturn:
-    """Ends this process: status 0 where `opened` returned or refused; else 1, and the reason is written."""
+def _run_and_exit(action: Callable[[], object], memory_bytes: int, writing: int) -> NoReturn:
+    """Ends this process: with 0 where `action` returned or raised ConversionError, else with 1."""
     status = 1
     try:
         faulthandler.disable()
@@ -51,23 +52,22 @@ def _try(opened: Callable[[], object], memory_bytes: int, writing: int) -> NoRet
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         limit = pages * resource.getpagesize() + memory_bytes
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        _, hard_limit = resource.getrlimit(resource.RLIMIT_AS)
+        limit = limit if hard_limit == resource.RLIM_INFINITY else min(limit, hard_limit)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        with contextlib.suppress(ConversionError):  # a refusal, which comes again, whole, where it is wanted
-            opened()
+        with contextlib.suppress(ConversionError):  # the caller's process raises it again
+            action()
         status = 0
-    except BaseException as error:  # noqa: BLE001  # the end of a process: nothing may pass to what it copied
-        reason = next(iter(str(error).strip().splitlines()), "")
-        os.write(writing, f"{type(error).__name__}: {reason}".encode()[:_LONGEST_REASON])
+    except BaseException as error:  # noqa: BLE001  # nothing may propagate into the code of the parent process
+        os.write(writing, f"{type(error).__name__}: {first_line(error)}".encode()[:_LONGEST_REASON])
     finally:
         os._exit(status)
 
 
-def _waited(child: int, seconds: float) -> int | None:
-    """The child's status; None where it had to be ended because its time was over."""
-    over = time.monotonic() + seconds
-    while time.monotonic() < over:
+def _wait(child: int, seconds: float) -> int | None:
+    """The child's status; None where it was killed at the time limit."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return status

@@ -1,7 +1,7 @@
-"""Whether the description of a torch.export program can be opened without running code that it chose.
+"""Whether the description of a torch.export program can be opened without running code of its choice.
 
 torch writes the names in it into Python source, evaluates its expressions with `eval`, and resolves the
-functions that it calls by any dotted name. So each string has its form here, and nothing else is opened.
+functions that it calls by any dotted name. So every string must have its expected form.
 """
 
 import json
@@ -19,13 +19,13 @@ _OPERATOR = re.compile(
     r"|math\.(?:ceil|floor|trunc|sqrt)",
     re.ASCII,
 )
-BEYOND_TENSORS = frozenset(
+UNSAFE_OPERATORS = frozenset(
     (
         *("from_file", "save", "_sparse_coo_tensor_unsafe", "_sparse_compressed_tensor_unsafe"),
         *(f"_sparse_{layout}_tensor_unsafe" for layout in ("bsc", "bsr", "csc", "csr")),
     )
 )
-"""torch's own operators (`aten`) on files, and those that take indices unchecked, and so reach any memory."""
+"""torch's operators (`aten`) on files, and those with unchecked indices, which reach any memory."""
 _ARITHMETIC = re.compile(r"(?:[\w\s+\-/%(),=.'<>]|\*(?!\*))*", re.ASCII)
 _SYMBOL = re.compile(r"[suz][a-z]{0,2}\d{1,9}|\d{1,18}", re.ASCII)
 _WORD = re.compile(r"\w+", re.ASCII)
@@ -39,36 +39,38 @@ _WORDS = frozenset(
     )
 )
 _CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
-# Strings that are kept as they are: literals, which torch quotes, and what describes where a node came from.
+# Strings of any form: literals, which torch quotes, and descriptions of where a node came from.
 _LITERAL = frozenset(("as_string", "metadata", "torch_version", "guards_code"))
 
 
-def untamed(program: object) -> str | None:
-    """What in the description is not opened, in words; None where all of it is."""
-    return next((reason for key, text in _strings("", program) if (reason := _reason(key, text))), None)
+def find_unsafe(program: object) -> str | None:
+    """The first unsafe part of the description, in words; None where all of it is safe."""
+    return next(
+        (reason for key, text in _walk_strings("", program) if (reason := _find_reason(key, text))), None
+    )
 
 
-def _strings(key: str, value: object) -> Iterator[tuple[str, str]]:
-    """Each string with the key that it stands under; the keys themselves too, as names."""
+def _walk_strings(key: str, value: object) -> Iterator[tuple[str, str]]:
+    """Each string with its key; the keys themselves too, as names."""
     if isinstance(value, str):
         yield key, value
     elif key in _LITERAL:
         return
     elif isinstance(value, list):
         for member in value:
-            yield from _strings(key, member)
+            yield from _walk_strings(key, member)
     elif isinstance(value, dict):
         for inner, member in value.items():
             yield "", inner
-            yield from _strings(inner, member)
+            yield from _walk_strings(inner, member)
 
 
-def _reason(key: str, text: str) -> str | None:
+def _find_reason(key: str, text: str) -> str | None:
     if key in _LITERAL:
         return None
     if key == "target" and text.startswith(("torch", "_operator", "math", "#")):
         known = _OPERATOR.fullmatch(text)
-        if known is not None and known["name"] not in BEYOND_TENSORS:
+        if known is not None and known["name"] not in UNSAFE_OPERATORS:
             return None
         return f"the function `{text[:100]}`, which is no operator on tensors"
     if key == "expr_str":
@@ -76,7 +78,7 @@ def _reason(key: str, text: str) -> str | None:
             None if _is_arithmetic(text) else f"the expression `{text[:100]}`, which is no plain arithmetic"
         )
     if key in ("in_spec", "out_spec"):
-        return _foreign_container(text)
+        return _find_foreign_container(text)
     return None if _NAME.fullmatch(text) else f"the name `{text[:100]}`, which is none"
 
 
@@ -88,13 +90,13 @@ def _is_arithmetic(text: str) -> bool:
     )
 
 
-def _foreign_container(text: str) -> str | None:
-    """The first kind of container besides torch's own plain ones in a written tree."""
+def _find_foreign_container(text: str) -> str | None:
+    """The first kind of container in a serialised tree that is not one of torch's plain ones, in words."""
     try:
-        written: Any = json.loads(text)
+        spec: Any = json.loads(text)
     except (ValueError, RecursionError):
         return "a description of containers that is not JSON"
-    trees = [written[1]] if isinstance(written, list) and len(written) == 2 else [None]
+    trees = [spec[1]] if isinstance(spec, list) and len(spec) == 2 else [None]
     while trees:
         tree = trees.pop()
         if not isinstance(tree, dict) or not isinstance(tree.get("children_spec"), list):

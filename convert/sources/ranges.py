@@ -1,4 +1,4 @@
-"""How large the whole numbers of an input may be, read off the tables that they index."""
+"""The range of integer inputs, from the tables that they index."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,27 +8,27 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convert.model_io.forward import tensors
+from convert.model_io.forward import to_tensors
 from convert.model_io.inputs import InputSpec
-from convert.model_io.samples import example
+from convert.model_io.samples import make_example
 
 
-def with_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
-    """The inputs, with the length of the table that each indexes where a run of the model shows it.
+def add_ranges(model: nn.Module, inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
+    """The inputs, bounded by the lengths of the tables that they index in a run of the model.
 
-    A bound that the user gave stays. Where the model cannot be run, nothing is learned: the export says why.
+    A bound of the user stays. Where the model cannot be run, the inputs stay; the export reports the error.
     """
     if not any(_may_index(spec) for spec in inputs):
         return tuple(inputs)
-    arguments = tensors(example(inputs))
-    watch = _Lookups()
+    arguments = to_tensors(make_example(inputs))
+    recorder = _LookupRecorder()
     try:
-        with torch.no_grad(), watch:
+        with torch.no_grad(), recorder:
             model(*arguments)
-    except Exception:  # noqa: BLE001  # a stranger's code may raise anything; the export says what
+    except Exception:  # noqa: BLE001  # foreign code may raise anything; the export reports it
         return tuple(inputs)
     return tuple(
-        replace(spec, below=watch.lengths.get(argument.data_ptr()) or None) if _may_index(spec) else spec
+        replace(spec, below=recorder.lengths.get(argument.data_ptr()) or None) if _may_index(spec) else spec
         for spec, argument in zip(inputs, arguments, strict=True)
     )
 
@@ -37,8 +37,8 @@ def _may_index(spec: InputSpec) -> bool:
     return spec.dtype in ("int64", "int32") and spec.below is None
 
 
-class _Lookups(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes the shortest table that each tensor, by the address of its numbers, looks things up in."""
+class _LookupRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the length of the shortest table that each tensor indexes, by the address of its data."""
 
     supports_higher_order_operators = True
 

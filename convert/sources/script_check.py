@@ -1,9 +1,9 @@
-"""Whether the code of a TorchScript archive does nothing but compute, told before any of it has run.
+"""Whether the code of a TorchScript archive only computes, checked before any of it runs.
 
-Opening an archive runs three things in it: `__setstate__`, the defaults of parameters, and what the body of a
-class assigns. torch writes neither the first, here, nor calls in the others, so these are told from the
-source, which is read as Python: a subset of it is what torch writes. All else is told from what torch's own
-compiler made of the source, where no spelling hides what is called.
+Opening an archive runs three things in it: `__setstate__`, the defaults of parameters, and assignments in the
+body of a class. torch writes neither the first nor calls in the others, so these are checked in the source,
+which is a subset of Python. All else is checked in the graphs that torch's own compiler makes of the source,
+where no spelling hides a call.
 """
 
 import ast
@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from convert.sources.program_check import BEYOND_TENSORS
+from convert.sources.program_check import UNSAFE_OPERATORS
 
-# torch writes no tabs, no other line ends, and no comments; some of these its parser takes as code.
-_WRITTEN = re.compile(rb"(?:[\x20-\x7e]|\n)*")
+# torch writes no tabs, other line ends or comments; its parser reads some of these as code.
+_WRITTEN_BY_TORCH = re.compile(rb"(?:[\x20-\x7e]|\n)*")
 _TYPE_COMMENT = b"# type:"
-_FORMATTED = ("JoinedStr", "TemplateStr")  # strings that end elsewhere for Python than for torch
+_FORMATTED = ("JoinedStr", "TemplateStr")  # strings that end at another place for Python than for torch
 _EXTENSION = "torch.classes"
 _PRIMITIVES = frozenset(
     f"prim::{name}"
@@ -34,9 +34,9 @@ _PRIMITIVES = frozenset(
 )
 
 
-def run_on_opening(code: bytes) -> str | None:
-    """What in a file of the source would run as the archive is opened, in words; None where nothing would."""
-    if _WRITTEN.fullmatch(code) is None or _TYPE_COMMENT in code:
+def find_code_run_on_opening(code: bytes) -> str | None:
+    """The code in a source file that would run as the archive is opened, in words; None for none."""
+    if _WRITTEN_BY_TORCH.fullmatch(code) is None or _TYPE_COMMENT in code:
         return "characters that torch does not write"
     try:
         tree = ast.parse(code)
@@ -47,19 +47,21 @@ def run_on_opening(code: bytes) -> str | None:
             return "strings that torch does not write"
         if isinstance(node, ast.FunctionDef) and node.name == "__setstate__":
             return "code that runs as the file is opened (`__setstate__`)"
-        if any(isinstance(inner, ast.Call) for one in _evaluated(node) for inner in ast.walk(one)):
+        if any(isinstance(inner, ast.Call) for part in _list_evaluated(node) for inner in ast.walk(part)):
             return f"a call that runs as the file is opened (line {getattr(node, 'lineno', 1)})"
     return None
 
 
-def _evaluated(node: ast.AST) -> Iterator[ast.AST]:
-    """What torch evaluates of the node as it reads it, without a call of the function or class."""
+def _list_evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of the node that torch evaluates as it reads it, without a call of the function or class."""
     if isinstance(node, ast.FunctionDef):
         yield from node.decorator_list
-        yield from (one for one in (*node.args.defaults, *node.args.kw_defaults) if one is not None)
+        yield from (
+            default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None
+        )
     elif isinstance(node, ast.ClassDef):
         yield from (*node.bases, *node.keywords, *node.decorator_list)
-        yield from (one for one in node.body if not isinstance(one, ast.FunctionDef))
+        yield from (statement for statement in node.body if not isinstance(statement, ast.FunctionDef))
 
 
 def needs_extension(pickle: bytes) -> bool:
@@ -71,18 +73,18 @@ def needs_extension(pickle: bytes) -> bool:
     )
 
 
-def beyond_tensors(functions: Iterable[Any]) -> tuple[str, str] | None:
-    """The first of the compiled functions that does more than compute, and what it does, in words."""
+def find_unsafe_operation(functions: Iterable[Any]) -> tuple[str, str] | None:
+    """The first compiled function that does more than compute, and its operation, in words."""
     for function in functions:
-        for node in _nodes(function.graph):
-            reason = _reason(node)
+        for node in _walk_nodes(function.graph):
+            reason = _find_reason(node)
             if reason is not None:
                 return function.name, reason
     return None
 
 
-def _nodes(block: Any) -> Iterator[Any]:
-    """The nodes, and all those in blocks and graphs inside them."""
+def _walk_nodes(block: Any) -> Iterator[Any]:
+    """The nodes, and those of all blocks and graphs inside them."""
     pending = [block]
     while pending:
         for node in pending.pop().nodes():
@@ -93,10 +95,10 @@ def _nodes(block: Any) -> Iterator[Any]:
                 pending += [node.g(name)] if kind == "g" else node.gs(name) if kind == "gs" else ()
 
 
-def _reason(node: Any) -> str | None:
+def _find_reason(node: Any) -> str | None:
     kind = node.kind()
     namespace, _, name = kind.partition("::")
-    if namespace == "aten" and name in BEYOND_TENSORS:
+    if namespace == "aten" and name in UNSAFE_OPERATORS:
         return f"`{kind}`, an operator that reads or writes files, or memory, beyond its tensors"
     if namespace not in ("aten", "prim"):
         return f"`{kind}`, an operator of an extension"

@@ -1,4 +1,4 @@
-"""What loading gives, whatever kind of file it was, and what the user said of it."""
+"""The request to load a file, and the loaded model, for every kind of file."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from convert.model_io.inputs import InputSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A file to load, and what the user says of it."""
+class SourceRequest:
+    """A file to load, and the user's options for it."""
 
     path: Path
     factory: str | None = None
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A model in evaluation mode, and what the file and the user say of it."""
+    """A model in evaluation mode, with its description by the file and the user."""
 
     model: nn.Module
     inputs: tuple[InputSpec, ...]
@@ -35,14 +35,14 @@ class Source:
     digest: str
     """SHA-256 of the file, in hexadecimal; of an ONNX file with external data, of all its files."""
     kind: str = field(kw_only=True)
-    """What the file is, as the manifest says it."""
+    """The kind of file, as the manifest names it."""
     graph: ir.Model | None = field(default=None, kw_only=True)
-    """The ONNX graph, where the file holds one already."""
+    """The ONNX graph, where the file holds one."""
     reference: str = field(default="float64", kw_only=True)
     """The precision of the model that parity is judged against."""
 
 
-def digest_of(*paths: Path) -> str:
+def compute_digest(*paths: Path) -> str:
     """SHA-256 of the files' bytes, one after the other, in hexadecimal."""
     digest = hashlib.sha256()
     for path in paths:

@@ -9,18 +9,20 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from adaptact.text import first_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, is_checkpoint, restore
-from adaptive_act.checkpoint.factory import BUILDING, build_model, resolve
-from adaptive_act.checkpoint.state import state_of
+from adaptive_act.checkpoint.factory import BUILD_ERRORS, build_model, resolve_factory
+from adaptive_act.checkpoint.state import require_state
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from convert.errors import SourceError, UsageError
-from convert.model_io.inputs import distinct, inputs_of
+from convert.model_io.inputs import build_inputs, require_distinct
 from convert.sources.kind import EXPECTED
-from convert.sources.ranges import with_ranges
-from convert.sources.source import Request, Source, digest_of
-from convert.sources.torch_archive import saved
+from convert.sources.ranges import add_ranges
+from convert.sources.source import Source, SourceRequest, compute_digest
+from convert.sources.torch_archive import load_tensors
 
-# What unpickling a stranger's classes raises where they are missing, changed, or the bytes damaged.
+_INPUT_OPTION = "--input 'x:float32[N,3,32,32]'"
+# What unpickling foreign classes raises where they are missing or changed, or the bytes are damaged.
 _UNREADABLE = (
     *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, OSError),
     *(RuntimeError, TypeError, ValueError, MemoryError, pickle.UnpicklingError, zipfile.BadZipFile),
@@ -28,11 +30,11 @@ _UNREADABLE = (
 
 
 class PickleWarning(UserWarning):
-    """Code that a file chose is about to run."""
+    """Code of the file's choice is about to run."""
 
 
-def unpickled(path: Path) -> object:
-    """What the pickle holds, with its tensors on the CPU; code that the file chose has run.
+def unpickle(path: Path) -> object:
+    """The content of the pickle, with its tensors on the CPU; code of the file's choice has run.
 
     Raises SourceError where it cannot be unpickled here.
     """
@@ -42,49 +44,45 @@ def unpickled(path: Path) -> object:
     try:
         content: object = torch.load(path, map_location="cpu", weights_only=False)
     except _UNREADABLE as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
         raise SourceError(
-            f"`{path}` cannot be unpickled: {type(error).__name__}: {reason[:300]}",
+            f"`{path}` cannot be unpickled: {type(error).__name__}: {first_line(error)}",
             hint="run the command in the folder, and with the packages, in which the model was saved",
         ) from error
     return content
 
 
-_INPUT = "--input 'x:float32[N,3,32,32]'"
-
-
-def read(request: Request) -> Source:
+def read(request: SourceRequest) -> Source:
     """The model of a checkpoint, of a bare state_dict with a factory, or of a pickle that the user trusts."""
     path = request.path
     try:
-        content = _content(request)
+        content = _read_content(request)
         if isinstance(content, nn.Module):
             return _from_module(content, request)
         if is_checkpoint(content):
-            return _from_checkpoint(_restored(content, request), request)
+            return _from_checkpoint(_restore(content, request), request)
         _require_unwrapped(content, request)
-        return _from_state(state_of(content, str(path)), request)
+        return _from_state(require_state(content, str(path)), request)
     except FactoryError as error:
         if request.factory is not None:
             raise UsageError(str(error)) from error
         raise SourceError(str(error)) from error
     except AdaptiveActError as error:
-        raise SourceError(f"{error}; {EXPECTED}", hint=_hint(request)) from error
+        raise SourceError(f"{error}; {EXPECTED}", hint=_build_hint(request)) from error
 
 
-def _content(request: Request) -> object:
-    """What the file holds; through the unpickler that runs code only where the safe one cannot read it."""
+def _read_content(request: SourceRequest) -> object:
+    """The content of the file, by the unpickler that runs code only where the safe one cannot read it."""
     try:
-        content = saved(request.path)
+        content = load_tensors(request.path)
     except CheckpointError:
         if not request.allow_pickle:
             raise
-        content = unpickled(request.path)
+        content = unpickle(request.path)
     return content
 
 
-def _require_unwrapped(content: object, request: Request) -> None:
-    """Raises SourceError where a training loop's file holds a state_dict among other things."""
+def _require_unwrapped(content: object, request: SourceRequest) -> None:
+    """Raises SourceError where the file holds a state_dict among other things, as training loops write it."""
     members = content.items() if isinstance(content, dict) else ()
     key = next((key for key, value in members if _is_state(value)), None)
     if key is not None:
@@ -93,63 +91,67 @@ def _require_unwrapped(content: object, request: Request) -> None:
             f"`{request.path}` holds a state_dict under `{key}`, among other things; {EXPECTED}",
             hint=f"take it out: python -c \"import torch; torch.save(torch.load('{name}', weights_only=True)"
             f"['{key}'], 'state.pt')\", then adaptact-export state.pt model.onnx --factory "
-            f"package.module:callable {_INPUT}",
+            f"package.module:callable {_INPUT_OPTION}",
         )
 
 
 def _is_state(value: object) -> bool:
-    return isinstance(value, dict) and bool(value) and all(isinstance(one, Tensor) for one in value.values())
-
-
-def _hint(request: Request) -> str:
-    source = request.path.name
-    if request.allow_pickle:
-        return f"adaptact-export {source} model.onnx --factory package.module:callable {_INPUT}"
     return (
-        "save its state_dict() and name the code that builds the model: adaptact-export state.pt model.onnx "
-        f"--factory package.module:callable {_INPUT}; or, only if you trust whoever wrote it, since a pickle "
-        f"runs what it likes: adaptact-export {source} model.onnx --allow-pickle {_INPUT}"
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(member, Tensor) for member in value.values())
     )
 
 
-def _restored(content: object, request: Request) -> Checkpoint:
+def _build_hint(request: SourceRequest) -> str:
+    source = request.path.name
+    if request.allow_pickle:
+        return f"adaptact-export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
+    return (
+        "save its state_dict() and name the code that builds the model: adaptact-export state.pt model.onnx "
+        f"--factory package.module:callable {_INPUT_OPTION}; or, only if you trust whoever wrote it, since a "
+        f"pickle runs what it likes: adaptact-export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
+    )
+
+
+def _restore(content: object, request: SourceRequest) -> Checkpoint:
     return restore(content, str(request.path), request.factory, request.factory_kwargs)
 
 
-def _from_checkpoint(checkpoint: Checkpoint, request: Request) -> Source:
-    inputs = distinct(tuple(request.inputs) or inputs_of(checkpoint.inputs))
+def _from_checkpoint(checkpoint: Checkpoint, request: SourceRequest) -> Source:
+    inputs = require_distinct(tuple(request.inputs) or build_inputs(checkpoint.inputs))
     return Source(
         model=checkpoint.model,
-        inputs=with_ranges(checkpoint.model, inputs),
+        inputs=add_ranges(checkpoint.model, inputs),
         outputs=checkpoint.outputs,
         classes=checkpoint.classes,
         preprocessing=checkpoint.preprocessing,
-        digest=digest_of(request.path),
+        digest=compute_digest(request.path),
         kind="checkpoint",
     )
 
 
-def _from_module(model: nn.Module, request: Request) -> Source:
-    inputs = with_ranges(model.eval(), distinct(request.inputs))
-    return Source(model, inputs, None, None, None, digest_of(request.path), kind="pickled module")
+def _from_module(model: nn.Module, request: SourceRequest) -> Source:
+    inputs = add_ranges(model.eval(), require_distinct(request.inputs))
+    return Source(model, inputs, None, None, None, compute_digest(request.path), kind="pickled module")
 
 
-def _from_state(state: Mapping[str, Tensor], request: Request) -> Source:
+def _from_state(state: Mapping[str, Tensor], request: SourceRequest) -> Source:
     if request.factory is None:
         raise UsageError(
             f"`{request.path}` is a bare state_dict, which does not say what model it belongs to",
             hint=f"name the code that builds it: adaptact-export {request.path.name} model.onnx --factory "
-            f"package.module:callable {_INPUT}",
+            f"package.module:callable {_INPUT_OPTION}",
         )
-    described = distinct(request.inputs)
-    model = build_model(resolve(request.factory, trusted=True), request.factory_kwargs or {})
+    described = require_distinct(request.inputs)
+    model = build_model(resolve_factory(request.factory, trusted=True), request.factory_kwargs or {})
     try:
         model.load_state_dict(state)
-    except BUILDING as error:  # which the model's own code may raise, where it has extra state
+    except BUILD_ERRORS as error:  # the model's own code may raise it, where it has extra state
         reason = " ".join(str(error).split())
         raise SourceError(
             f"`{request.path}` does not fit the model of `{request.factory}`: {reason}",
             hint="name another factory, or its arguments: --factory-kwargs '{\"classes\": 10}'",
         ) from error
-    inputs = with_ranges(model.eval(), described)
-    return Source(model, inputs, None, None, None, digest_of(request.path), kind="state_dict")
+    inputs = add_ranges(model.eval(), described)
+    return Source(model, inputs, None, None, None, compute_digest(request.path), kind="state_dict")

@@ -1,4 +1,4 @@
-"""The members of a torch archive, by torch's own reader, which is the one that loads them afterwards."""
+"""The members of a torch archive, by the same reader of torch that loads them afterwards."""
 
 import zipfile
 from pathlib import Path
@@ -6,18 +6,19 @@ from typing import Any
 
 import torch
 
-from adaptive_act.checkpoint.archive import read as read_archive
+from adaptact.text import first_line
+from adaptive_act.checkpoint.archive import read_archive
 from adaptive_act.errors import CheckpointError
 from convert.errors import SourceError
 
-MOST = 100_000  # members
-# What torch's reader, in C++, makes of content that was damaged or made up.
+MOST_MEMBERS = 100_000
+# What torch's reader, in C++, raises on damaged or forged content.
 _DAMAGED = (RuntimeError, LookupError, ValueError, TypeError, MemoryError)
-SLACK = 64 * 2**20  # bytes that unpacking may take beyond the file's size: code is packed, weights are not
+UNPACKING_SLACK = 64 * 2**20  # bytes that unpacking may add to the file's size: only code is compressed
 
 
-class Records:
-    """A sound table of contents: few enough members, each once, that unpack to little more than they take.
+class ArchiveReader:
+    """Reads an archive with at most MOST_MEMBERS distinct members, which unpack to little more than its size.
 
     Raises SourceError where it is not.
     """
@@ -28,22 +29,24 @@ class Records:
             self._reader: Any = torch._C.PyTorchFileReader(str(path))
             self.names: tuple[str, ...] = tuple(self._reader.get_all_records())
             # The reader finds a member whether its name is asked for in upper or in lower case.
-            if len(self.names) > MOST or len({name.lower() for name in self.names}) != len(self.names):
+            if len(self.names) > MOST_MEMBERS or len({name.lower() for name in self.names}) != len(
+                self.names
+            ):
                 raise SourceError(
-                    f"`{path}` holds more than {MOST} members, or one twice; torch writes neither"
+                    f"`{path}` holds more than {MOST_MEMBERS} members, or one twice; torch writes neither"
                 )
             self._sizes = {name: int(self._reader.get_record_size(name)) for name in self.names}
         except _DAMAGED as error:
             raise self._damaged(error) from error
-        if sum(self._sizes.values()) > path.stat().st_size + SLACK:
+        if sum(self._sizes.values()) > path.stat().st_size + UNPACKING_SLACK:
             raise SourceError(f"`{path}` would unpack to far more than it holds, which torch never writes")
 
     def read(self, name: str, limit: int) -> bytes:
-        """A member's bytes. Raises SourceError where there is none of the name, or it is over the limit."""
+        """A member's bytes. Raises SourceError where there is no such member, or it is over the limit."""
         size = self._sizes.get(name)
         if size is None or size > limit:
-            found = "is missing" if size is None else f"has {size} bytes, expected at most {limit}"
-            raise SourceError(f"`{self._path}`: its member `{name}` {found}")
+            reason = "is missing" if size is None else f"has {size} bytes, expected at most {limit}"
+            raise SourceError(f"`{self._path}`: its member `{name}` {reason}")
         try:
             content: bytes = self._reader.get_record(name)
         except _DAMAGED as error:
@@ -51,18 +54,19 @@ class Records:
         return content
 
     def size(self, name: str) -> int:
-        """A member's size in bytes, 0 where there is none of the name."""
+        """A member's size in bytes, 0 where there is no such member."""
         return self._sizes.get(name, 0)
 
     def _damaged(self, error: Exception) -> SourceError:
-        reason = next(iter(str(error)[:200].splitlines()), type(error).__name__)
-        return SourceError(f"`{self._path}` is truncated or damaged: {reason}", hint="copy or save it again")
+        return SourceError(
+            f"`{self._path}` is truncated or damaged: {first_line(error, 200)}", hint="copy or save it again"
+        )
 
 
-def saved(path: Path) -> object:
-    """What torch.save wrote to `path`: tensors and plain values, since nothing else is loaded.
+def load_tensors(path: Path) -> object:
+    """The content of a file of torch.save: tensors and plain values alone.
 
-    Raises CheckpointError, for a table of contents that is damaged too.
+    Raises CheckpointError, also for a damaged table of contents.
     """
     try:
         content: object = read_archive(path)

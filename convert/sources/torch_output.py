@@ -1,4 +1,4 @@
-"""Keeps torch's own words out of the user's terminal while it exports."""
+"""Keeps torch's own output off the user's terminal while it exports."""
 
 import contextlib
 import io
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet_torch() -> Iterator[None]:
-    """What torch prints, warns of, or logs below an error reaches nobody; afterwards all is as before."""
+def silence_torch() -> Iterator[None]:
+    """Within the block, torch's prints, warnings, and logs below an error are dropped."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

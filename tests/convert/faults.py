@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import layer_of
+from convert.graph.nodes import get_layer_name
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Plant = Callable[[ir.Model], None]
@@ -25,7 +25,7 @@ class Fault:
     layers: tuple[str, ...]
 
 
-def _numbers(name: str, change: Callable[[Array], Array]) -> Plant:
+def _change_initialiser(name: str, change: Callable[[Array], Array]) -> Plant:
     """The initialiser of this name holds other numbers."""
 
     def plant(model: ir.Model) -> None:
@@ -38,7 +38,7 @@ def _numbers(name: str, change: Callable[[Array], Array]) -> Plant:
     return plant
 
 
-def _scaled(factor: float) -> Callable[[Array], Array]:
+def _scale_median(factor: float) -> Callable[[Array], Array]:
     """The number of median size, off by a factor."""
 
     def change(numbers: Array) -> Array:
@@ -49,21 +49,21 @@ def _scaled(factor: float) -> Callable[[Array], Array]:
     return change
 
 
-def _exchanged(axis: int) -> Callable[[Array], Array]:
+def _exchange(axis: int) -> Callable[[Array], Array]:
     """The first two places along an axis, each where the other was."""
     return lambda numbers: np.take(numbers, [1, 0, *range(2, numbers.shape[axis])], axis)
 
 
-def node(model: ir.Model, operator: str, layer: str) -> ir.Node:
+def find_node(model: ir.Model, operator: str, layer: str) -> ir.Node:
     """The first node of this operator in this layer."""
-    return next(one for one in model.graph if one.op_type == operator and layer in layer_of(one))
+    return next(one for one in model.graph if one.op_type == operator and layer in get_layer_name(one))
 
 
-def _operator(layer: str, before: str, after: str, **attributes: float) -> Plant:
+def _change_operator(layer: str, before: str, after: str, **attributes: float) -> Plant:
     """Another operator in the place of the first of its kind in a layer."""
 
     def plant(model: ir.Model) -> None:
-        found = node(model, before, layer)
+        found = find_node(model, before, layer)
         found.op_type = after
         for name, value in attributes.items():
             found.attributes[name] = ir.AttrFloat32(name, value)
@@ -71,11 +71,11 @@ def _operator(layer: str, before: str, after: str, **attributes: float) -> Plant
     return plant
 
 
-def _turned(layer: str, operator: str) -> Plant:
+def _swap_inputs(layer: str, operator: str) -> Plant:
     """The inputs of a node in the other order."""
 
     def plant(model: ir.Model) -> None:
-        found = node(model, operator, layer)
+        found = find_node(model, operator, layer)
         first, second = found.inputs
         found.replace_input_with(0, second)
         found.replace_input_with(1, first)
@@ -83,11 +83,11 @@ def _turned(layer: str, operator: str) -> Plant:
     return plant
 
 
-def _without(layer: str, operator: str, place: int = 0) -> Plant:
+def _skip_node(layer: str, operator: str, place: int = 0) -> Plant:
     """What comes after a node reads its input instead."""
 
     def plant(model: ir.Model) -> None:
-        found = node(model, operator, layer)
+        found = find_node(model, operator, layer)
         value = found.inputs[place]
         assert value is not None
         ir.convenience.replace_all_uses_with(found.outputs[0], value)
@@ -95,11 +95,11 @@ def _without(layer: str, operator: str, place: int = 0) -> Plant:
     return plant
 
 
-def _constant(layer: str, operator: str, place: int, change: Callable[[Array], Array]) -> Plant:
+def _change_constant(layer: str, operator: str, place: int, change: Callable[[Array], Array]) -> Plant:
     """Other numbers where a node of a layer reads a constant, and nowhere else."""
 
     def plant(model: ir.Model) -> None:
-        found = node(model, operator, layer)
+        found = find_node(model, operator, layer)
         old = found.inputs[place]
         assert old is not None
         assert old.const_value is not None
@@ -112,14 +112,14 @@ def _constant(layer: str, operator: str, place: int, change: Callable[[Array], A
     return plant
 
 
-def _padded(layer: str, pads: tuple[int, ...]) -> Plant:
+def _change_pads(layer: str, pads: tuple[int, ...]) -> Plant:
     def plant(model: ir.Model) -> None:
-        node(model, "Conv", layer).attributes["pads"] = ir.AttrInt64s("pads", pads)
+        find_node(model, "Conv", layer).attributes["pads"] = ir.AttrInt64s("pads", pads)
 
     return plant
 
 
-def _rounded_to_half(numbers: Array) -> Array:
+def _round_to_half(numbers: Array) -> Array:
     return numbers.astype(np.float16)
 
 
@@ -127,39 +127,49 @@ FAULTS = (
     *(
         Fault(
             f"one number of {layer}.{part} a hundredth off",
-            _numbers(f"{layer}.{part}", _scaled(1.01)),
+            _change_initialiser(f"{layer}.{part}", _scale_median(1.01)),
             (layer,),
         )
         for layer in ("left", "right", "wide", "narrow", "hidden", "head")
         for part in ("weight", "bias")
     ),
-    Fault("one weight a thousandth off", _numbers("head.weight", _scaled(1.001)), ("head",)),
-    Fault("a weight that is one with a normalisation", _numbers("stem.weight", _scaled(1.01)), ("norm",)),
-    Fault("a normalisation's shift", _numbers("stem.bias", _scaled(1.01)), ("norm",)),
-    Fault("a weight's sign", _numbers("wide.weight", _scaled(-1)), ("wide",)),
-    Fault("weights rounded to half precision", _numbers("narrow.weight", _rounded_to_half), ("narrow",)),
-    Fault("output channels exchanged", _numbers("right.weight", _exchanged(0)), ("right",)),
-    Fault("input channels exchanged", _numbers("left.weight", _exchanged(1)), ("left",)),
-    Fault("classes exchanged", _numbers("head.weight", _exchanged(0)), ("head",)),
-    Fault("a kernel mirrored", _numbers("wide.weight", lambda numbers: numbers[..., ::-1]), ("wide",)),
-    Fault("a slope a hundredth off", _constant("bend", "Mul", 0, _scaled(1.01)), ("bend",)),
-    Fault("slopes in the wrong order", _constant("bend", "Mul", 0, lambda a: a[::-1]), ("bend",)),
-    Fault("a slope's sign", _constant("last", "Mul", 0, _scaled(-1)), ("last",)),
-    Fault("a learned width", _constant("curve", "Div", 1, _scaled(1.01)), ("curve",)),
-    Fault("a learned height", _constant("curve", "Mul", 0, _scaled(1.01)), ("curve", "pool")),
-    Fault("a learned steepness", _constant("soft", "Mul", 0, _scaled(1.01)), ("soft",)),
-    Fault("a swapped difference", _turned("node_sub", "Sub"), ("curve", "left", "right", "node_sub_8")),
-    Fault("swapped branches", _turned("node_cat", "Concat"), ("node_cat",)),
+    Fault("one weight a thousandth off", _change_initialiser("head.weight", _scale_median(1.001)), ("head",)),
+    Fault(
+        "a weight that is one with a normalisation",
+        _change_initialiser("stem.weight", _scale_median(1.01)),
+        ("norm",),
+    ),
+    Fault("a normalisation's shift", _change_initialiser("stem.bias", _scale_median(1.01)), ("norm",)),
+    Fault("a weight's sign", _change_initialiser("wide.weight", _scale_median(-1)), ("wide",)),
+    Fault(
+        "weights rounded to half precision", _change_initialiser("narrow.weight", _round_to_half), ("narrow",)
+    ),
+    Fault("output channels exchanged", _change_initialiser("right.weight", _exchange(0)), ("right",)),
+    Fault("input channels exchanged", _change_initialiser("left.weight", _exchange(1)), ("left",)),
+    Fault("classes exchanged", _change_initialiser("head.weight", _exchange(0)), ("head",)),
+    Fault(
+        "a kernel mirrored", _change_initialiser("wide.weight", lambda numbers: numbers[..., ::-1]), ("wide",)
+    ),
+    Fault("a slope a hundredth off", _change_constant("bend", "Mul", 0, _scale_median(1.01)), ("bend",)),
+    Fault("slopes in the wrong order", _change_constant("bend", "Mul", 0, lambda a: a[::-1]), ("bend",)),
+    Fault("a slope's sign", _change_constant("last", "Mul", 0, _scale_median(-1)), ("last",)),
+    Fault("a learned width", _change_constant("curve", "Div", 1, _scale_median(1.01)), ("curve",)),
+    Fault("a learned height", _change_constant("curve", "Mul", 0, _scale_median(1.01)), ("curve", "pool")),
+    Fault("a learned steepness", _change_constant("soft", "Mul", 0, _scale_median(1.01)), ("soft",)),
+    Fault("a swapped difference", _swap_inputs("node_sub", "Sub"), ("curve", "left", "right", "node_sub_8")),
+    Fault("swapped branches", _swap_inputs("node_cat", "Concat"), ("node_cat",)),
     Fault(
         "a sum for a difference",
-        _operator("node_sub", "Sub", "Add"),
+        _change_operator("node_sub", "Sub", "Add"),
         ("curve", "left", "right", "node_sub_8"),
     ),
-    Fault("another activation", _operator("curve", "Elu", "Selu"), ("curve",)),
-    Fault("another gate", _operator("soft", "Sigmoid", "HardSigmoid"), ("soft",)),
-    Fault("a wrong constant of an activation", _operator("curve", "Elu", "Elu", alpha=1.01), ("curve",)),
-    Fault("the smaller for the larger", _operator("bend", "Min", "Max"), ("bend",)),
-    Fault("an activation left out", _without("last", "Add", 0), ("last",)),
-    Fault("a height left out", _without("curve", "Mul", 1), ("curve", "pool")),
-    Fault("a picture moved by a pixel", _padded("wide", (2, 2, 0, 0)), ("wide",)),
+    Fault("another activation", _change_operator("curve", "Elu", "Selu"), ("curve",)),
+    Fault("another gate", _change_operator("soft", "Sigmoid", "HardSigmoid"), ("soft",)),
+    Fault(
+        "a wrong constant of an activation", _change_operator("curve", "Elu", "Elu", alpha=1.01), ("curve",)
+    ),
+    Fault("the smaller for the larger", _change_operator("bend", "Min", "Max"), ("bend",)),
+    Fault("an activation left out", _skip_node("last", "Add", 0), ("last",)),
+    Fault("a height left out", _skip_node("curve", "Mul", 1), ("curve", "pool")),
+    Fault("a picture moved by a pixel", _change_pads("wide", (2, 2, 0, 0)), ("wide",)),
 )

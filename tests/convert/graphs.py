@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from convert.artefact.file import serialise
 from convert.graph.rule import Rule
 from convert.model_io.runtime import Session
-from convert.rewriting.optimise import Optimised, optimise
+from convert.rewriting.optimise import OptimisedGraph, optimise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,59 +24,59 @@ ROUNDING = 1.2e-7
 CORNERS = (0.0, -0.0, 1.0, -1.0, 1e-8, -1e-8, 20.0, -20.0, 88.0, -88.0, 1e4, -1e4)
 
 
-def numbers(*shape: int, seed: int = 0) -> str:
+def write_numbers(*shape: int, seed: int = 0) -> str:
     """Constants of a shape, as text: multiples of 1/64, the same in float32 and float64, none zero."""
     values = np.random.default_rng(seed).integers(1, 64, int(np.prod(shape, initial=1)))
     signs = np.where(np.arange(values.size) % 3 == 1, -1, 1)
     return f"{{{', '.join(str(value / 64) for value in values * signs)}}}"
 
 
-def constant(name: str, *shape: int, values: str | None = None) -> str:
+def write_constant(name: str, *shape: int, values: str | None = None) -> str:
     """One initialiser, as text."""
     written = ",".join(str(size) for size in shape)
-    body = values or numbers(*shape, seed=sum(map(ord, name)))
+    body = values or write_numbers(*shape, seed=sum(map(ord, name)))
     return f"float{f'[{written}]' if shape else ''} {name} = {body}"
 
 
-def graph(body: str, *constants: str, x: str = IMAGE, y: str = IMAGE) -> str:
+def write_graph(body: str, *constants: str, x: str = IMAGE, y: str = IMAGE) -> str:
     """A graph from `x` to `y`, as text."""
     head = '<ir_version: 10, opset_import: ["" : 20]> tested'
     return f"{head} ({x} x) => ({y} y) <{', '.join(constants)}> {{ {body} }}"
 
 
-def parsed(text: str) -> ir.Model:
+def parse_graph(text: str) -> ir.Model:
     """The graph with its shapes inferred."""
     return ir.from_proto(onnx.shape_inference.infer_shapes(onnx.parser.parse_model(text), strict_mode=True))
 
 
-def applied(rule: Rule, text: str) -> Optimised:
+def apply_rule(rule: Rule, text: str) -> OptimisedGraph:
     """What one rule makes of the graph, until it rests."""
-    return optimise(parsed(text), rules=[rule])
+    return optimise(parse_graph(text), rules=[rule])
 
 
-def operators(optimised: Optimised) -> list[str]:
+def list_operators(optimised: OptimisedGraph) -> list[str]:
     """The graph's operators, in order."""
     return [node.op_type for node in optimised.model.graph]
 
 
-def reasons(optimised: Optimised) -> list[str]:
+def list_reasons(optimised: OptimisedGraph) -> list[str]:
     """Why the rule declined, at each node."""
     return [refusal.reason for refusal in optimised.refusals]
 
 
-def run(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def run_graph(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """What ONNX Runtime computes."""
     return Session(serialise(model), list(feeds)).run(list(feeds.values()))
 
 
-def samples(shape: tuple[int, ...] = (3, 4, 6, 6)) -> Array:
+def make_samples(shape: tuple[int, ...] = (3, 4, 6, 6)) -> Array:
     """Random numbers and CORNERS, in float32."""
     values = np.random.default_rng(1).standard_normal(shape)
     values.reshape(-1)[: len(CORNERS)] = CORNERS[: values.size]
     return values.astype(np.float32)
 
 
-def exact(text: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
+def run_in_float64(text: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """What the graph means, computed in float64 by the reference implementation of ONNX."""
     model = onnx.parser.parse_model(text.replace("float[", "double[").replace("float ", "double "))
     evaluator = ReferenceEvaluator(model)
@@ -86,14 +86,14 @@ def exact(text: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def assert_same_values(
-    optimised: Optimised, text: str, x: Array | None = None, tolerance: float = 2e-6
+    optimised: OptimisedGraph, text: str, x: Array | None = None, tolerance: float = 2e-6
 ) -> None:
     """The rewritten graph agrees with the one it came from, and with float64, within a share of the scale."""
-    feeds = {"x": samples() if x is None else x}
+    feeds = {"x": make_samples() if x is None else x}
     before, after, meant = (
-        run(parsed(text), feeds)["y"],
-        run(optimised.model, feeds)["y"],
-        exact(text, feeds)["y"],
+        run_graph(parse_graph(text), feeds)["y"],
+        run_graph(optimised.model, feeds)["y"],
+        run_in_float64(text, feeds)["y"],
     )
     assert after.shape == before.shape
     assert after.dtype == before.dtype

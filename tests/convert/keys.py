@@ -16,16 +16,16 @@ PASSWORD = "correct horse"
 
 
 @dataclass(frozen=True)
-class Keys:
+class KeyFiles:
     private: Path
     public: Path
     encrypted: Path
 
 
-def keys(folder: Path, seed: int = 1) -> Keys:
+def write_keys(folder: Path, seed: int = 1) -> KeyFiles:
     """A pair of keys in `folder`, always the same for a seed, and the private one once more, encrypted."""
     key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
-    made = Keys(folder / f"{seed}.pem", folder / f"{seed}.pub", folder / f"{seed}.secret.pem")
+    made = KeyFiles(folder / f"{seed}.pem", folder / f"{seed}.pub", folder / f"{seed}.secret.pem")
     locked = BestAvailableEncryption(PASSWORD.encode())
     made.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     made.encrypted.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))

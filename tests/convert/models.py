@@ -11,17 +11,17 @@ from adaptive_act import ACTIVATIONS, model_factory, save
 from convert.artefact.file import serialise
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.model_io.runtime import Session
-from convert.model_io.samples import generated
-from convert.parity.criterion import Comparison, compare, scales
+from convert.model_io.samples import generate_samples
+from convert.parity.criterion import Comparison, compare, measure_scales
 from convert.parity.verify import Original, run_set
-from convert.rewriting.optimise import Optimised, optimise
+from convert.rewriting.optimise import OptimisedGraph, optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
 
 IMAGES = parse_input("image:float32[N,3,8,8]")
 
 
-def activation(name: str, channels: int | None = None, seed: int = 0) -> nn.Module:
+def make_activation(name: str, channels: int | None = None, seed: int = 0) -> nn.Module:
     """The named activation with values away from where it starts."""
     made = ACTIVATIONS[name](channels)
     generator = torch.Generator().manual_seed(seed)
@@ -37,7 +37,7 @@ def classifier(kind: str = "PELU", per_channel: bool = False, seed: int = 0) -> 
     torch.manual_seed(seed)
 
     def act(channels: int) -> nn.Module:
-        return activation(kind, channels if per_channel else None, seed)
+        return make_activation(kind, channels if per_channel else None, seed)
 
     norm = nn.BatchNorm2d(8)
     model = nn.Sequential(
@@ -52,13 +52,13 @@ def classifier(kind: str = "PELU", per_channel: bool = False, seed: int = 0) -> 
     return model.eval()
 
 
-class Shared(nn.Module):
+class SharedActivation(nn.Module):
     """One activation that stands at two places, under two names."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Linear(4, 4)
-        self.act = activation("PELU")
+        self.act = make_activation("PELU")
         self.second = nn.Linear(4, 4)
         self.again = self.act
 
@@ -68,7 +68,7 @@ class Shared(nn.Module):
         return result
 
 
-def checkpoint(path: Path, kind: str = "PELU") -> Path:
+def save_checkpoint(path: Path, kind: str = "PELU") -> Path:
     """A checkpoint of the classifier at `path`."""
     save(
         classifier(kind),
@@ -82,7 +82,7 @@ def checkpoint(path: Path, kind: str = "PELU") -> Path:
     return path
 
 
-class Side(nn.Module):
+class SideBySide(nn.Module):
     """Several models of one input, side by side."""
 
     def __init__(self, *members: nn.Module) -> None:
@@ -94,25 +94,25 @@ class Side(nn.Module):
         return tuple(member(x) for member in self.members)
 
 
-def exported(model: nn.Module, inputs: InputSpec = IMAGES, outputs: Sequence[str] = ("y",)) -> ir.Model:
+def export_model(model: nn.Module, inputs: InputSpec = IMAGES, outputs: Sequence[str] = ("y",)) -> ir.Model:
     """The graph that the first three stages make."""
     return export(fold(model), [inputs], outputs)
 
 
-def comparisons(
+def compare_model(
     model: nn.Module, graph: ir.Model, inputs: InputSpec = IMAGES, outputs: Sequence[str] = ("y",)
 ) -> list[Comparison]:
     """Every comparison that the parity of a graph rests on."""
     original = Original(model, outputs)
     session = Session(serialise(graph), [inputs.name])
-    runs = [run_set(original, session, samples) for samples in generated([inputs])]
-    usual = scales(runs)
+    runs = [run_set(original, session, samples) for samples in generate_samples([inputs])]
+    usual = measure_scales(runs)
     return [compare(run, output, usual[output]) for run in runs for output in outputs]
 
 
-def optimised_graph(model: nn.Module, inputs: InputSpec = IMAGES) -> Optimised:
+def optimise_model(model: nn.Module, inputs: InputSpec = IMAGES) -> OptimisedGraph:
     """What the first four stages make."""
-    return optimise(exported(model, inputs))
+    return optimise(export_model(model, inputs))
 
 
 def scale_one_weight(graph: ir.Model, name: str, factor: float) -> ir.Model:

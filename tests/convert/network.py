@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tests.convert.models import activation
+from tests.convert.models import make_activation
 
 
 class Network(nn.Module):
@@ -13,14 +13,14 @@ class Network(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
         self.norm = nn.BatchNorm2d(8)
-        self.bend = activation("PReLU", 8)
+        self.bend = make_activation("PReLU", 8)
         self.left, self.right = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
-        self.curve = activation("PELU")
+        self.curve = make_activation("PELU")
         self.pool = nn.MaxPool2d(2)
         self.wide, self.narrow = nn.Conv2d(8, 6, 3, padding=1), nn.Conv2d(8, 6, 1)
-        self.soft = activation("Swish")
+        self.soft = make_activation("Swish")
         self.hidden = nn.Linear(12, 16)
-        self.last = activation("PReLU")
+        self.last = make_activation("PReLU")
         self.head = nn.Linear(16, 4)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class Network(nn.Module):
         return result
 
 
-def network() -> Network:
+def make_network() -> Network:
     """The network with weights away from where they start, in evaluation mode."""
     torch.manual_seed(5)
     made = Network()

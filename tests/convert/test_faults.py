@@ -16,8 +16,8 @@ from convert.artefact.file import require_writable
 from convert.artefact.placement import Placement
 from convert.errors import DestinationError
 from convert.pipeline import convert
-from tests.convert.artefact.test_external import _answer, _graph, _write
-from tests.convert.elsewhere import NOBODY, limited, outcome_of
+from tests.convert.artefact.test_external import _make_graph, _run, _write
+from tests.convert.isolated import NOBODY, limit_file_size, run_isolated
 from tests.convert.sources import files
 
 KILLS = int(os.environ.get("ADAPTACT_KILLS", "25"))
@@ -48,22 +48,22 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def _content(folder: Path) -> dict[str, bytes]:
+def _read_content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def _seen(folder: Path) -> set[str]:
+def _read_versions(folder: Path) -> set[str]:
     """The names of the files, but for what a killed process began and nobody reads."""
     return {name for name in os.listdir(folder) if not name.startswith(".")}
 
 
-def _killed_while_writing(destination: Path, mode: Placement, seconds: float) -> None:
+def _kill_while_writing(destination: Path, mode: Placement, seconds: float) -> None:
     """Ends a process that writes two models by turns, again and again, after so many seconds of that."""
-    models = (_graph(1), _graph(2))
+    models = (_make_graph(1), _make_graph(2))
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(writing, b"begun")
+        os.write(writing, b"stages")
         for turn in range(10**6):
             _write(models[turn % 2], destination, mode)
         os._exit(0)
@@ -89,88 +89,86 @@ def test_a_kill_at_any_moment_leaves_no_file_or_a_whole_one(
         for name in os.listdir(tmp_path):
             (tmp_path / name).unlink()
         if old:
-            _write(_graph(3), destination, mode)
-        _killed_while_writing(destination, mode, chance.uniform(0, 0.002 * kills))
-        answers.add(_answer(destination) if destination.exists() else None)
+            _write(_make_graph(3), destination, mode)
+        _kill_while_writing(destination, mode, chance.uniform(0, 0.002 * kills))
+        answers.add(_run(destination) if destination.exists() else None)
     assert answers <= ({1, 2, 3} if old else {1, 2, None})
     assert len(answers) > 1
 
 
-def _killed_as_it_begins(stage: str, source: Path, destination: Path) -> bool:
+def _kill_at_stage(stage: str, source: Path, destination: Path) -> bool:
     """Whether an export, in a process of its own, came to this stage, and was killed there."""
 
-    def started(begun: str) -> None:
-        if begun == stage:
+    def on_stage(stages: str) -> None:
+        if stages == stage:
             os.kill(os.getpid(), signal.SIGKILL)
 
     child = os.fork()
     if child == 0:
-        convert(source, destination, external_data="always", started=started)
+        convert(source, destination, external_data="always", on_stage=on_stage)
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
 def test_a_kill_at_any_stage_leaves_the_old_file(tmp_path: Path) -> None:
-    source, begun = files.graph(tmp_path / "m.onnx"), list[str]()
-    convert(source, tmp_path / "whole.onnx", started=begun.append)
+    source, stages = files.write_onnx(tmp_path / "m.onnx"), list[str]()
+    convert(source, tmp_path / "whole.onnx", on_stage=stages.append)
     destination = tmp_path / "out.onnx"
     destination.write_bytes(b"old")
-    for stage in begun:
-        assert _killed_as_it_begins(stage, source, destination), stage
+    for stage in stages:
+        assert _kill_at_stage(stage, source, destination), stage
         assert destination.read_bytes() == b"old"
-    assert begun[0] == "load"
-    assert begun[-1] == "write"
+    assert stages[0] == "load"
+    assert stages[-1] == "write"
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_file_that_may_not_grow_is_a_clear_error_and_the_old_pair_stays(
-    tmp_path: Path, mode: Placement
-) -> None:
+def test_a_file_size_limit_keeps_the_old_pair(tmp_path: Path, mode: Placement) -> None:
     destination = tmp_path / "m.onnx"
-    _write(_graph(1), destination, mode)
-    before = _content(tmp_path)
-    failed = outcome_of(limited(lambda: _write(_graph(2), destination, mode), file_bytes=8192))
+    _write(_make_graph(1), destination, mode)
+    before = _read_content(tmp_path)
+    failed = run_isolated(limit_file_size(lambda: _write(_make_graph(2), destination, mode), file_bytes=8192))
     assert failed.kind == "DestinationError"
     assert "cannot write" in failed.message
     assert "File too large" in failed.message
     assert "bytes there" in str(failed.hint)
-    assert _content(tmp_path) == before
+    assert _read_content(tmp_path) == before
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_full_disk_is_a_clear_error_and_the_old_pair_stays(small_disk: Path, mode: Placement) -> None:
+def test_a_full_disk_keeps_the_old_pair(small_disk: Path, mode: Placement) -> None:
     destination = small_disk / "m.onnx"
-    _write(_graph(1), destination, mode)
+    _write(_make_graph(1), destination, mode)
     (small_disk / "other").write_bytes(b"x" * 64 * 1024)
-    before = _content(small_disk)
+    before = _read_content(small_disk)
     with pytest.raises(DestinationError, match="No space left on device") as failed:
-        _write(_graph(2), destination, mode)
+        _write(_make_graph(2), destination, mode)
     assert "bytes there" in str(failed.value.hint)
-    assert _content(small_disk) == before
-    assert _answer(destination) == 1
+    assert _read_content(small_disk) == before
+    assert _run(destination) == 1
 
 
-def test_a_whole_export_to_a_full_disk_leaves_it_as_it_was(small_disk: Path, tmp_path: Path) -> None:
+def test_an_export_to_a_full_disk_leaves_it_unchanged(small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "other").write_bytes(b"x" * 96 * 1024)
     with pytest.raises(DestinationError, match="No space left on device"):
-        convert(files.graph(tmp_path / "m.onnx"), small_disk / "m.onnx")
+        convert(files.write_onnx(tmp_path / "m.onnx"), small_disk / "m.onnx")
     assert os.listdir(small_disk) == ["other"]
 
 
 @pytest.mark.parametrize("mode", [0o555, 0o444, 0o000], ids=oct)
-def test_a_folder_without_permission_is_a_clear_error_and_the_old_file_stays(shared: Path, mode: int) -> None:
+def test_a_forbidden_folder_keeps_the_old_file(shared: Path, mode: int) -> None:
     folder = shared / "models"
     folder.mkdir()
     destination = folder / "m.onnx"
     destination.write_bytes(b"old")
     folder.chmod(mode)
-    failed = outcome_of(lambda: convert(shared / "m.pt", destination), user=NOBODY)
+    failed = run_isolated(lambda: convert(shared / "m.pt", destination), user=NOBODY)
     assert failed.kind == "DestinationError"
     assert "Permission denied" in failed.message
     assert "m.onnx" in failed.message
     assert failed.hint
     folder.chmod(0o755)
-    assert _content(folder) == {"m.onnx": b"old"}
+    assert _read_content(folder) == {"m.onnx": b"old"}
 
 
 def test_a_disk_that_is_read_only_is_a_clear_error(small_disk: Path) -> None:
@@ -178,10 +176,10 @@ def test_a_disk_that_is_read_only_is_a_clear_error(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(DestinationError, match="Read-only file system"):
         require_writable(small_disk / "m.onnx")
-    assert _content(small_disk) == {"m.onnx": b"old"}
+    assert _read_content(small_disk) == {"m.onnx": b"old"}
 
 
-def _socket(path: Path) -> None:
+def _make_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(path.name)
 
@@ -189,7 +187,7 @@ def _socket(path: Path) -> None:
 DESTINATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a folder": (lambda path: path.mkdir(), "is a folder, expected the name of a file"),
     "a pipe": (os.mkfifo, "is a device, a pipe or a socket"),
-    "a socket": (_socket, "is a device, a pipe or a socket"),
+    "a socket": (_make_socket, "is a device, a pipe or a socket"),
     "a link": (lambda path: path.symlink_to("real"), "is a link to `real`"),
     "a link to nothing": (lambda path: path.symlink_to("nowhere"), "is a link to `nowhere`"),
     "a link to itself": (lambda path: path.symlink_to(path.name), "is a link to `m.onnx`"),
@@ -198,7 +196,7 @@ DESTINATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", DESTINATIONS)
-def test_what_is_no_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_only_files_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.chdir(tmp_path)  # a socket's name may not be long
     made, reason = DESTINATIONS[kind]
     (tmp_path / "real").write_bytes(b"old")
@@ -208,7 +206,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Mon
         convert(tmp_path / "m.pt", tmp_path / "m.onnx")
     assert refused.value.hint
     assert (tmp_path / "m.onnx").lstat() == before
-    assert _seen(tmp_path) == {"real", "m.onnx"}
+    assert _read_versions(tmp_path) == {"real", "m.onnx"}
     assert (tmp_path / "real").read_bytes() == b"old"
 
 
@@ -222,7 +220,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Mon
         ("/proc/m.onnx", "cannot write"),
     ],
 )
-def test_a_place_where_no_file_can_be_is_a_clear_error(tmp_path: Path, place: str, reason: str) -> None:
+def test_an_impossible_destination_is_a_clear_error(tmp_path: Path, place: str, reason: str) -> None:
     (tmp_path / "real").write_bytes(b"old")
     with pytest.raises(DestinationError, match=reason) as refused:
         convert(tmp_path / "m.pt", tmp_path / place)

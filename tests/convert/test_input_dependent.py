@@ -6,16 +6,16 @@ from torch import nn
 
 from adaptive_act import ACTIVATIONS, Activation, MetaACON
 from convert.model_io.inputs import parse_input
-from convert.rewriting.optimise import Dropped, kept, optimise
-from tests.convert.models import activation, comparisons, exported, optimised_graph
+from convert.rewriting.optimise import DroppedRule, optimise, remaining_rules
+from tests.convert.models import compare_model, export_model, make_activation, optimise_model
 
 IMAGES = parse_input("x:float32[N,3,5,6]")
 NAMES = [name for name, kind in ACTIVATIONS.items() if not kind.elementwise]
 
 
-def trained(name: str, shape: tuple[int, ...], axis: int = 1) -> nn.Module:
+def make_trained(name: str, shape: tuple[int, ...], axis: int = 1) -> nn.Module:
     """The activation away from its start, with running statistics of its own."""
-    made = activation(name, 3)
+    made = make_activation(name, 3)
     assert isinstance(made, Activation)
     made.channel_axis = axis
     for _ in range(5):
@@ -24,18 +24,18 @@ def trained(name: str, shape: tuple[int, ...], axis: int = 1) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_exports_to_the_operators_that_it_promises_for_images(name: str) -> None:
-    model = nn.Sequential(trained(name, (4, 3, 5, 6)))
-    optimised = optimised_graph(model, IMAGES)
+def test_each_exports_to_its_promised_operators(name: str) -> None:
+    model = nn.Sequential(make_trained(name, (4, 3, 5, 6)))
+    optimised = optimise_model(model, IMAGES)
     assert tuple(node.op_type for node in optimised.model.graph) == ACTIVATIONS[name].onnx_ops
-    assert all(comparison.passed for comparison in comparisons(model, optimised.model, IMAGES))
+    assert all(comparison.passed for comparison in compare_model(model, optimised.model, IMAGES))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_keeps_its_values_between_convolutions(name: str) -> None:
-    model = nn.Sequential(nn.Conv2d(3, 3, 3), trained(name, (4, 3, 5, 6)), nn.Conv2d(3, 2, 3)).eval()
-    optimised = optimised_graph(model, IMAGES)
-    assert all(comparison.passed for comparison in comparisons(model, optimised.model, IMAGES))
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), make_trained(name, (4, 3, 5, 6)), nn.Conv2d(3, 2, 3)).eval()
+    optimised = optimise_model(model, IMAGES)
+    assert all(comparison.passed for comparison in compare_model(model, optimised.model, IMAGES))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "Funnel"])
@@ -44,21 +44,23 @@ def test_each_keeps_its_values_between_linear_layers(
     name: str, written: str, shape: tuple[int, ...], axis: int
 ) -> None:
     inputs = parse_input(f"x:float32[{written}]")
-    model = nn.Sequential(nn.Linear(3, 3), trained(name, shape, axis), nn.Linear(3, 2)).eval()
-    optimised = optimised_graph(model, inputs)
-    assert all(comparison.passed for comparison in comparisons(model, optimised.model, inputs))
+    model = nn.Sequential(nn.Linear(3, 3), make_trained(name, shape, axis), nn.Linear(3, 2)).eval()
+    optimised = optimise_model(model, inputs)
+    assert all(comparison.passed for comparison in compare_model(model, optimised.model, inputs))
 
 
-def test_a_sharpness_that_is_nearly_zero_keeps_its_digits_for_large_inputs() -> None:
+def test_a_tiny_sharpness_keeps_its_digits_for_large_inputs() -> None:
     """ONNX Runtime's Sigmoid has none left there, and x lifts what is missing into the next curve."""
-    sharp = trained("MetaACON", (8, 3))
+    sharp = make_trained("MetaACON", (8, 3))
     assert isinstance(sharp, MetaACON)
     nn.init.zeros_(sharp.excite.weight)
     nn.init.constant_(sharp.excite.bias, -12)
     inputs = parse_input("x:float32[N,3]")
     model = nn.Sequential(nn.Linear(3, 3), sharp, nn.Linear(3, 2)).eval()
-    optimised = optimised_graph(model, inputs)
-    assert all(comparison.passed for comparison in comparisons(model, optimised.model, inputs))
-    without = optimise(exported(model, inputs), kept([Dropped("sigmoid_to_exp", "")])).model
-    large = next(one for one in comparisons(model, without, inputs) if one.run == "large")
+    optimised = optimise_model(model, inputs)
+    assert all(comparison.passed for comparison in compare_model(model, optimised.model, inputs))
+    without = optimise(
+        export_model(model, inputs), remaining_rules([DroppedRule("sigmoid_to_exp", "")])
+    ).model
+    large = next(one for one in compare_model(model, without, inputs) if one.run == "large")
     assert not large.passed

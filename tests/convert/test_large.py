@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.convert.models import activation
+from tests.convert.models import make_activation
 
 ROOT = Path(__file__).parents[2]
 WIDE = 16384  # two layers of so many numbers, squared, are 2 GiB of float32
@@ -35,16 +35,16 @@ def network() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Linear(64, WIDE),
-        activation("PELU"),
+        make_activation("PELU"),
         nn.Linear(WIDE, WIDE),
-        activation("PELU"),
+        make_activation("PELU"),
         nn.Linear(WIDE, WIDE),
         nn.ReLU(),
         nn.Linear(WIDE, 8),
     ).eval()
 
 
-def _run(command: str, *arguments: object) -> dict[str, Any]:
+def _run_command(command: str, *arguments: object) -> dict[str, Any]:
     """What the command prints as JSON; what it took goes to the terminal."""
     code = (
         f"import sys; from convert.commands.{command} import main\n"
@@ -66,7 +66,7 @@ def _run(command: str, *arguments: object) -> dict[str, Any]:
     return said
 
 
-def test_a_model_of_more_than_2_gib_is_exported_verified_inspected_and_run(tmp_path: Path) -> None:
+def test_a_model_over_2_gib_goes_through_every_command(tmp_path: Path) -> None:
     source, file = tmp_path / "state.pt", tmp_path / "model.onnx"
     model = network()
     torch.save(model.state_dict(), source)
@@ -76,7 +76,7 @@ def test_a_model_of_more_than_2_gib_is_exported_verified_inspected_and_run(tmp_p
         expected = model(torch.from_numpy(x)).numpy()
     del model
 
-    exported = _run("export", source, file, *FACTORY)
+    exported = _run_command("export", source, file, *FACTORY)
     assert exported["data"]["bytes"] > 2**31
     assert sorted(os.listdir(tmp_path)) == sorted(["state.pt", "model.onnx", exported["data"]["name"]])
     onnx.checker.check_model(str(file))
@@ -84,10 +84,10 @@ def test_a_model_of_more_than_2_gib_is_exported_verified_inspected_and_run(tmp_p
     np.testing.assert_allclose(session.run(None, {"x": x})[0], expected, rtol=1e-3, atol=1e-5)
     del session
 
-    assert _run("verify", source, file, *FACTORY)["passed"]
-    seen = _run("inspect", file)
+    assert _run_command("verify", source, file, *FACTORY)["passed"]
+    seen = _run_command("inspect", file)
     assert seen["weights"] > 2**29
     assert seen["manifest"]["data"] == exported["data"]
 
-    again = _run("export", file, tmp_path / "again.onnx")
+    again = _run_command("export", file, tmp_path / "again.onnx")
     assert again["data"]["sha256"] == exported["data"]["sha256"]

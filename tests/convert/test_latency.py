@@ -14,7 +14,7 @@ from convert.latency import measure_latency, take_turns
 SMALL, LARGE = 4, 1000
 
 
-def file(path: Path, size: int, dtype: str = "float") -> Path:
+def write_product(path: Path, size: int, dtype: str = "float") -> Path:
     """The product of the transposed input [n, size] with itself, [size, size]."""
     model = parse_model(
         f'<ir_version: 8, opset_import: ["": 17]> g ({dtype}[N, {size}] x) => ({dtype}[{size}, {size}] y) '
@@ -24,9 +24,12 @@ def file(path: Path, size: int, dtype: str = "float") -> Path:
     return path
 
 
-def test_the_heavier_file_takes_longer_and_a_file_as_long_as_itself(tmp_path: Path) -> None:
-    files = {"small": file(tmp_path / "a.onnx", SMALL), "large": file(tmp_path / "b.onnx", LARGE)}
-    files["again"] = file(tmp_path / "c.onnx", LARGE)
+def test_the_heavier_file_takes_longer(tmp_path: Path) -> None:
+    files = {
+        "small": write_product(tmp_path / "a.onnx", SMALL),
+        "large": write_product(tmp_path / "b.onnx", LARGE),
+    }
+    files["again"] = write_product(tmp_path / "c.onnx", LARGE)
     turns = take_turns(files, None, 5, lambda _: None)
     assert {name: len(times) for name, times in turns.items()} == {"small": 5, "large": 5, "again": 5}
     assert np.median(turns["large"]) > 2 * np.median(turns["small"]) > 0
@@ -34,12 +37,12 @@ def test_the_heavier_file_takes_longer_and_a_file_as_long_as_itself(tmp_path: Pa
     assert 0.1 < ratio < 10
 
 
-def test_every_round_is_told(tmp_path: Path) -> None:
-    told: list[int] = []
+def test_progress_is_called_for_every_round(tmp_path: Path) -> None:
+    calls: list[int] = []
     feed = {"x": np.zeros((2, SMALL), np.float32)}
-    found = measure_latency({"one": file(tmp_path / "a.onnx", SMALL)}, feed, 3, told.append)
-    assert told == [1, 1, 1]
-    assert found["one"] > 0
+    result = measure_latency({"one": write_product(tmp_path / "a.onnx", SMALL)}, feed, 3, calls.append)
+    assert calls == [1, 1, 1]
+    assert result["one"] > 0
 
 
 def test_a_file_that_cannot_be_run_is_named(tmp_path: Path) -> None:
@@ -48,14 +51,14 @@ def test_a_file_that_cannot_be_run_is_named(tmp_path: Path) -> None:
         take_turns({"a": tmp_path / "a.onnx"}, None, 1, lambda _: None)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "convert.latency", *arguments]
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 def test_the_command_prints_each_turn_as_json(tmp_path: Path) -> None:
-    paths = [str(file(tmp_path / name, SMALL)) for name in ("a.onnx", "b.onnx")]
-    done = command(*paths, "--rounds", "3", "--json")
+    paths = [str(write_product(tmp_path / name, SMALL)) for name in ("a.onnx", "b.onnx")]
+    done = run_command(*paths, "--rounds", "3", "--json")
     assert done.returncode == 0, done.stderr
     turns = json.loads(done.stdout)["microseconds"]
     assert list(turns) == paths
@@ -63,14 +66,14 @@ def test_the_command_prints_each_turn_as_json(tmp_path: Path) -> None:
 
 
 def test_the_command_shows_a_table_for_people(tmp_path: Path) -> None:
-    done = command(str(file(tmp_path / "a.onnx", SMALL, "int64")), "--rounds", "1")
+    done = run_command(str(write_product(tmp_path / "a.onnx", SMALL, "int64")), "--rounds", "1")
     assert done.returncode == 0, done.stderr
     assert "1.00" in done.stdout
 
 
 @pytest.mark.parametrize(("names", "status"), [(("none.onnx",), 1), (("a.onnx", "a.onnx"), 2), ((), 2)])
 def test_the_command_fails_in_one_line(names: tuple[str, ...], status: int, tmp_path: Path) -> None:
-    file(tmp_path / "a.onnx", SMALL)
-    done = command(*(str(tmp_path / name) for name in names))
+    write_product(tmp_path / "a.onnx", SMALL)
+    done = run_command(*(str(tmp_path / name) for name in names))
     assert done.returncode == status
     assert "Traceback" not in done.stderr

@@ -17,7 +17,8 @@ from convert.errors import DestinationError, ExportError, ParityError, SourceErr
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_attribute
 from convert.graph.rule import FIRED, Outcome, Rule
-from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.manifest import Manifest
 from convert.model_io.array import Array
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import PROVIDERS
@@ -43,7 +44,7 @@ def converted(source: Path) -> Path:
     return destination
 
 
-def _manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> Manifest:
     entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     return Manifest.from_json(entries[MANIFEST_KEY])
 
@@ -57,7 +58,7 @@ def test_the_file_computes_what_the_model_computes(converted: Path, batch: int) 
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_file_is_standard_onnx_and_tells_nothing_private(converted: Path) -> None:
+def test_the_file_is_standard_onnx_without_private_data(converted: Path) -> None:
     proto = onnx.load(converted)
     onnx.checker.check_model(proto, full_check=True)
     assert {node.domain for node in proto.graph.node} == {""}
@@ -68,17 +69,21 @@ def test_the_file_is_standard_onnx_and_tells_nothing_private(converted: Path) ->
         assert private not in content
 
 
-def test_the_manifest_says_what_was_done(converted: Path, source: Path) -> None:
-    manifest = _manifest(converted)
+def test_the_manifest_records_the_conversion(converted: Path, source: Path) -> None:
+    manifest = _read_manifest(converted)
     assert manifest.source_digest == compute_digest(source)
     assert manifest.classes == ("a", "b", "c", "d")
-    assert [(one.layer, one.kind) for one in manifest.activations] == [
+    assert [(record.layer, record.kind) for record in manifest.activations] == [
         ("2", "PELU"),
         ("5", "PELU"),
         ("9", "PELU"),
     ]
-    assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "scale_into_next", "elu_to_exp"}
-    assert "on rows `Elu` fuses into the Gemm before it" in {one.reason for one in manifest.declined}
+    assert {record.rule for record in manifest.fired} >= {
+        "scale_into_previous",
+        "scale_into_next",
+        "elu_to_exp",
+    }
+    assert "on rows `Elu` fuses into the Gemm before it" in {record.reason for record in manifest.declined}
     (output,) = manifest.parity.outputs
     assert output.file_error <= output.allowed
     assert output.tolerance is None
@@ -89,7 +94,7 @@ def test_the_manifest_says_what_was_done(converted: Path, source: Path) -> None:
 def test_the_manifests_learned_values_and_curves_are_the_models(converted: Path) -> None:
     activation = classifier().get_submodule("2")
     assert isinstance(activation, Activation)
-    (record, *_) = _manifest(converted).activations
+    (record, *_) = _read_manifest(converted).activations
     for name, value in activation.values().items():
         np.testing.assert_allclose(record.values[name], value.numpy(), rtol=1e-8)
     points = torch.tensor(record.curve.points, dtype=torch.float64)
@@ -112,7 +117,7 @@ def test_a_second_run_in_another_process_gives_the_same_bytes(
     assert (tmp_path / "m").read_bytes() == converted.read_bytes()
 
 
-def test_the_manifest_behind_the_graph_makes_one_message_as_protobuf_writes_it(converted: Path) -> None:
+def test_graph_and_manifest_are_one_protobuf_message(converted: Path) -> None:
     content = converted.read_bytes()
     assert onnx.load_from_string(content).SerializeToString(deterministic=True) == content
 
@@ -123,10 +128,10 @@ def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
     assert stages == [stage for stage in STAGES if stage != "tune"]
 
 
-def test_given_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
+def test_own_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
     manifest = convert(source, tmp_path / "m.onnx", samples=tmp_path / "s.npz")
-    assert [(one.name, one.samples) for one in manifest.parity.sets][-2:] == [
+    assert [(record.name, record.samples) for record in manifest.parity.sets][-2:] == [
         ("given, 0", 64),
         ("given, 64", 6),
     ]
@@ -149,13 +154,13 @@ def test_nothing_is_written_where_parity_fails(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _spoil(monkeypatch)
-    with pytest.raises(ParityError, match="parity failed for output `logits`") as failed:
+    with pytest.raises(ParityError, match="parity failed for output `logits`") as exc_info:
         convert(source, tmp_path / "m.onnx")
-    assert failed.value.hint == "first differing layer: `8` (Linear)"
+    assert exc_info.value.hint == "first differing layer: `8` (Linear)"
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stage_that_writes_into_the_weights_is_found_though_the_original_has_them_too(
+def test_a_stage_that_changes_shared_weights_is_caught(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def written_into(model: nn.Module) -> nn.Module:
@@ -168,7 +173,7 @@ def test_a_stage_that_writes_into_the_weights_is_found_though_the_original_has_t
         convert(source, tmp_path / "m.onnx")
 
 
-def test_the_model_is_run_once_on_each_set_and_before_the_export_takes_its_memory(
+def test_the_model_runs_once_on_each_set_before_export(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages: list[str] = []
@@ -184,7 +189,7 @@ def test_the_model_is_run_once_on_each_set_and_before_the_export_takes_its_memor
     assert runs == ["reference"] * len(manifest.parity.sets)
 
 
-def test_a_model_that_cannot_run_on_one_sample_is_refused_by_the_export_which_says_why(
+def test_a_model_that_fails_on_one_sample_is_explained(
     tmp_path: Path,
 ) -> None:
     torch.save(Pairs().state_dict(), tmp_path / "s.pt")
@@ -262,11 +267,11 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
     (dropped,) = manifest.dropped
     assert dropped.rule == "off_by_a_little"
     assert dropped.reason.startswith("parity failed for output `logits`")
-    assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "elu_to_exp"}
-    assert _manifest(tmp_path / "m.onnx").dropped == manifest.dropped
+    assert {record.rule for record in manifest.fired} >= {"scale_into_previous", "elu_to_exp"}
+    assert _read_manifest(tmp_path / "m.onnx").dropped == manifest.dropped
 
 
-def _no_kernel(node: ir.Node) -> Outcome:
+def _cast_to_float64(node: ir.Node) -> Outcome:
     """ONNX Runtime has none of Elu for float64."""
     edit = Edit(node)
     wide = edit.op("Cast", *node.inputs, to=ir.DataType.DOUBLE)  # type: ignore[arg-type]
@@ -274,7 +279,7 @@ def _no_kernel(node: ir.Node) -> Outcome:
     return FIRED
 
 
-def _no_such_sizes(node: ir.Node) -> Outcome:
+def _reshape_to_one_row(node: ir.Node) -> Outcome:
     """Two samples cannot be one."""
     value = node.inputs[0]
     if value is None or value.shape is None or len(value.shape) != 2:
@@ -286,22 +291,22 @@ def _no_such_sizes(node: ir.Node) -> Outcome:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_rule_whose_operators_cannot_be_run_is_dropped_and_named(
+def test_a_rule_with_unsupported_operators_is_dropped(
     precision: Precision, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoiled = Rule("no_kernel", ("Elu",), _no_kernel)
+    spoiled = Rule("no_kernel", ("Elu",), _cast_to_float64)
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
     manifest = convert(source, tmp_path / "m.onnx", precision=precision)
     (dropped,) = manifest.dropped
     assert dropped.rule == "no_kernel"
     assert dropped.reason.startswith("ONNX Runtime refuses the graph")
-    assert "elu_to_exp" in {one.rule for one in manifest.fired}
+    assert "elu_to_exp" in {record.rule for record in manifest.fired}
 
 
 def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spoiled = Rule("no_such_sizes", ("Elu",), _no_such_sizes)
+    spoiled = Rule("no_such_sizes", ("Elu",), _reshape_to_one_row)
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
     (dropped,) = convert(source, tmp_path / "m.onnx").dropped
     assert dropped.rule == "no_such_sizes"
@@ -309,7 +314,7 @@ def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
 
 
 @pytest.mark.skipif(PROVIDERS["cuda"] in ort.get_available_providers(), reason="this machine may have it")
-def test_a_provider_that_is_missing_is_wrong_use_before_anything_is_read(tmp_path: Path) -> None:
+def test_a_missing_provider_is_refused_before_loading(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="provider `cuda` was asked for"):
         convert(tmp_path / "missing.pt", tmp_path / "m.onnx", provider="cuda")
     with pytest.raises(UsageError, match="provider `cuda` was asked for"):

@@ -15,7 +15,7 @@ from convert.rewriting.forms import ALTERNATIVES
 from convert.tuning import cache
 from convert.tuning.tune import FASTER, NOT_EXACT, TuningOptions
 from tests.convert.models import save_checkpoint
-from tests.convert.tuning.machine import Planted
+from tests.convert.tuning.machine import PlantedMachine
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +28,23 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     """Elu is fastest as a sum."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     costs = {"Max": 0.01, "Elu": 0.01}
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: Planted([costs]))
+    monkeypatch.setattr("convert.pipeline.Target", lambda *given: PlantedMachine([costs]))
 
 
-def _elus(path: Path) -> list[str]:
+def _list_elu_forms(path: Path) -> list[str]:
     return [node.op_type for node in onnx.load(path).graph.node if node.op_type in ("Elu", "Max", "Exp")]
 
 
 @pytest.mark.usefixtures("planted")
-def test_the_file_takes_the_forms_that_were_measured_to_be_faster(source: Path, tmp_path: Path) -> None:
+def test_the_file_takes_the_faster_forms(source: Path, tmp_path: Path) -> None:
     stages: list[str] = []
     manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), on_stage=stages.append)
     assert tuple(stages) == STAGES
-    assert _elus(tmp_path / "m.onnx") == ["Exp"] * 3
+    assert _list_elu_forms(tmp_path / "m.onnx") == ["Exp"] * 3
     assert manifest.tuning is not None
-    assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
-    assert {one.layer for one in manifest.tuning.chosen} == {"2", "5", "9"}
-    assert {one.rule for one in manifest.fired} >= {"elu_as_sum", "scale_into_previous"}
+    assert {record.form for record in manifest.tuning.chosen} == {"elu_as_sum"}
+    assert {record.layer for record in manifest.tuning.chosen} == {"2", "5", "9"}
+    assert {record.rule for record in manifest.fired} >= {"elu_as_sum", "scale_into_previous"}
     assert read_onnx_file(tmp_path / "m.onnx").manifest == manifest
 
 
@@ -61,12 +61,12 @@ def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
     others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
     monkeypatch.setattr("convert.rewriting.plan.ALTERNATIVES", (*others, spoiled))
     manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions())
-    assert [one.rule for one in manifest.dropped] == ["elu_as_sum"]
+    assert [record.rule for record in manifest.dropped] == ["elu_as_sum"]
     assert manifest.tuning is not None
     assert manifest.tuning.verdict == NOT_EXACT
     assert not manifest.tuning.chosen
     convert(source, tmp_path / "untuned.onnx")
-    assert _elus(tmp_path / "m.onnx") == _elus(tmp_path / "untuned.onnx")
+    assert _list_elu_forms(tmp_path / "m.onnx") == _list_elu_forms(tmp_path / "untuned.onnx")
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,14 @@ def test_forms_are_timed_in_the_precision_of_the_file(
     precision: Precision, shows: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    machine = Planted([{"Max": 0.01, "Elu": 0.01}])
+    machine = PlantedMachine([{"Max": 0.01, "Elu": 0.01}])
     monkeypatch.setattr("convert.pipeline.Target", lambda *given: machine)
     allowed = None if precision == "fp32" else BudgetOptions(max_error=0.5, min_agreement=0.0)
-    found = convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=allowed)
-    assert found.tuning is not None
-    assert found.tuning.verdict == FASTER
+    result = convert(
+        source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=allowed
+    )
+    assert result.tuning is not None
+    assert result.tuning.verdict == FASTER
     rounded = {bool(loaded["Cast"] + loaded["DynamicQuantizeLinear"]) for loaded in machine.loaded}
     assert rounded == {bool(shows)}
     assert not shows or all(loaded[shows] for loaded in machine.loaded)
@@ -90,8 +92,8 @@ def test_forms_are_timed_in_the_precision_of_the_file(
 @pytest.mark.usefixtures("planted")
 def test_an_answer_for_another_precision_is_none_for_this_one(source: Path, tmp_path: Path) -> None:
     allowed = BudgetOptions(max_error=0.5, min_agreement=0.0)
-    asked: tuple[Precision, ...] = ("fp32", "int8", "fp16", "int8")
-    for count, precision in enumerate(asked, 1):
+    options: tuple[Precision, ...] = ("fp32", "int8", "fp16", "int8")
+    for count, precision in enumerate(options, 1):
         budgets = None if precision == "fp32" else allowed
         convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=budgets)
         assert len(list(cache.cache_folder().iterdir())) == min(count, 3)

@@ -5,7 +5,7 @@ from torch import nn
 from adaptive_act import ACTIVATIONS
 from convert.model_io.inputs import parse_input
 from convert.rewriting.optimise import optimise
-from tests.convert.models import Side, activation, comparisons, exported, optimised_graph
+from tests.convert.models import SideBySide, compare_model, export_model, make_activation, optimise_model
 
 ROWS = parse_input("x:float32[N,6]")
 ELEMENTWISE = [name for name, kind in ACTIVATIONS.items() if kind.elementwise]
@@ -13,17 +13,19 @@ ELEMENTWISE = [name for name, kind in ACTIVATIONS.items() if kind.elementwise]
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_each_activation_exports_to_the_operators_it_promises(name: str) -> None:
-    model = nn.Sequential(activation(name))
-    optimised = optimised_graph(model, ROWS)
+    model = nn.Sequential(make_activation(name))
+    optimised = optimise_model(model, ROWS)
     assert tuple(node.op_type for node in optimised.model.graph) == ACTIVATIONS[name].onnx_ops
-    assert all(comparison.passed for comparison in comparisons(model, optimised.model, ROWS))
+    assert all(comparison.passed for comparison in compare_model(model, optimised.model, ROWS))
 
 
-def test_every_activation_per_channel_between_layers_keeps_its_values() -> None:
+def test_each_activation_per_channel_keeps_its_values() -> None:
     torch.manual_seed(3)
-    members = (nn.Sequential(nn.Linear(6, 5), activation(name, 5), nn.Linear(5, 3)) for name in ELEMENTWISE)
-    model = Side(*members).eval()
-    graph = optimise(exported(model, ROWS, ELEMENTWISE)).model
-    found = comparisons(model, graph, ROWS, ELEMENTWISE)
+    members = (
+        nn.Sequential(nn.Linear(6, 5), make_activation(name, 5), nn.Linear(5, 3)) for name in ELEMENTWISE
+    )
+    model = SideBySide(*members).eval()
+    graph = optimise(export_model(model, ROWS, ELEMENTWISE)).model
+    found = compare_model(model, graph, ROWS, ELEMENTWISE)
     assert {comparison.output for comparison in found} == set(ELEMENTWISE)
     assert [comparison.output for comparison in found if not comparison.passed] == []

@@ -24,7 +24,7 @@ from convert.tuning.tune import TuningOptions
 from tests.convert.graphs import parse_graph, write_graph
 from tests.convert.models import export_model, save_checkpoint, scale_one_weight
 from tests.convert.network import make_network
-from tests.convert.tuning.machine import Planted
+from tests.convert.tuning.machine import PlantedMachine
 
 ROOT = "tests.convert.network:make_network"
 
@@ -40,12 +40,12 @@ def file(source: Path) -> OnnxFile:
     return read_onnx_file(source.with_suffix(".onnx"))
 
 
-def _saved(model: ir.Model, path: Path) -> OnnxFile:
+def _save(model: ir.Model, path: Path) -> OnnxFile:
     path.write_bytes(serialise(model))
     return read_onnx_file(path)
 
 
-def _renamed(model: ir.Model) -> ir.Model:
+def _rename_values(model: ir.Model) -> ir.Model:
     """The graph with no name of a value left but those of its inputs and outputs."""
     renamed = model.clone()
     kept = {*renamed.graph.inputs, *renamed.graph.outputs}
@@ -58,24 +58,22 @@ def _renamed(model: ir.Model) -> ir.Model:
 def test_a_file_with_other_names_is_compared_by_its_numbers(tmp_path: Path) -> None:
     torch.save(make_network().state_dict(), tmp_path / "s.pt")
     wrong = scale_one_weight(export_model(make_network()), "wide.weight", 1.5)
-    found = recheck(
-        tmp_path / "s.pt", _saved(_renamed(wrong), tmp_path / "f.onnx"), RecheckOptions(factory=ROOT)
+    result = recheck(
+        tmp_path / "s.pt", _save(_rename_values(wrong), tmp_path / "f.onnx"), RecheckOptions(factory=ROOT)
     )
-    assert found.failure is not None
-    assert found.same_source is None
-    assert found.culprit == "first differing layer: `wide` (Conv2d)"
+    assert result.failure is not None
+    assert result.same_source is None
+    assert result.culprit == "first differing layer: `wide` (Conv2d)"
 
 
-def test_an_onnx_file_is_checked_against_the_onnx_file_it_was_made_from(
-    file: OnnxFile, tmp_path: Path
-) -> None:
+def test_an_onnx_file_is_checked_against_its_source(file: OnnxFile, tmp_path: Path) -> None:
     convert(file.path, tmp_path / "again.onnx")
-    found = recheck(file.path, read_onnx_file(tmp_path / "again.onnx"), RecheckOptions())
-    assert found.failure is None
-    assert found.same_source
+    result = recheck(file.path, read_onnx_file(tmp_path / "again.onnx"), RecheckOptions())
+    assert result.failure is None
+    assert result.same_source
 
 
-def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
+def test_a_failure_elsewhere_blames_no_layer(
     source: Path, file: OnnxFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A provider that computes otherwise: every run of the file but the one on the CPU is off."""
@@ -92,19 +90,17 @@ def test_what_fails_elsewhere_only_is_not_blamed_on_a_layer(
 
     monkeypatch.setattr("convert.recheck.require_provider", lambda provider: provider)
     monkeypatch.setattr("convert.recheck.Session", Elsewhere)
-    found = recheck(source, file, RecheckOptions(provider="cuda"))
-    assert found.failure is not None
-    assert str(found.culprit).startswith("on the CPU the file passes")
+    result = recheck(source, file, RecheckOptions(provider="cuda"))
+    assert result.failure is not None
+    assert str(result.culprit).startswith("on the CPU the file passes")
 
 
-def test_what_a_file_says_of_its_tolerance_is_said_and_not_trusted(
-    source: Path, file: OnnxFile, tmp_path: Path
-) -> None:
+def test_a_files_own_tolerance_is_reported_not_trusted(source: Path, file: OnnxFile, tmp_path: Path) -> None:
     convert(source, tmp_path / "m.onnx", tolerances={"logits": 0.5})
     generous = read_onnx_file(tmp_path / "m.onnx")
-    wrong = _saved(scale_one_weight(generous.graph, "10.weight", 1.1), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=generous.manifest), RecheckOptions())
-    assert str(found.culprit).endswith("; the file was written with --tolerance logits=0.5")
+    wrong = _save(scale_one_weight(generous.graph, "10.weight", 1.1), tmp_path / "w.onnx")
+    result = recheck(source, dataclasses.replace(wrong, manifest=generous.manifest), RecheckOptions())
+    assert str(result.culprit).endswith("; the file was written with --tolerance logits=0.5")
     assert recheck(source, wrong, RecheckOptions(tolerances={"logits": 0.5})).failure is None
     with pytest.raises(UsageError, match="expected a share of its scale"):
         recheck(source, file, RecheckOptions(tolerances={"logits": 2.0}))
@@ -124,13 +120,13 @@ def test_a_rule_that_the_file_was_made_without_is_not_blamed(
     convert(source, tmp_path / "m.onnx")
     made = read_onnx_file(tmp_path / "m.onnx")
     assert made.manifest is not None
-    assert [one.rule for one in made.manifest.dropped] == ["off"]
-    wrong = _saved(scale_one_weight(made.graph, "10.weight", 1.1), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=made.manifest), RecheckOptions())
-    assert str(found.culprit).startswith("first differing layer: `10` (Linear)")
+    assert [record.rule for record in made.manifest.dropped] == ["off"]
+    wrong = _save(scale_one_weight(made.graph, "10.weight", 1.1), tmp_path / "w.onnx")
+    result = recheck(source, dataclasses.replace(wrong, manifest=made.manifest), RecheckOptions())
+    assert str(result.culprit).startswith("first differing layer: `10` (Linear)")
 
 
-def test_a_tuned_file_is_made_again_of_its_own_forms_when_a_rule_is_to_blame(
+def test_a_tuned_file_is_remade_with_its_own_forms(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_shallow(node: ir.Node) -> Outcome:
@@ -139,28 +135,32 @@ def test_a_tuned_file_is_made_again_of_its_own_forms_when_a_rule_is_to_blame(
         return FIRED
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: Planted([{"Max": 0.01, "Elu": 0.01}]))
+    monkeypatch.setattr(
+        "convert.pipeline.Target", lambda *given: PlantedMachine([{"Max": 0.01, "Elu": 0.01}])
+    )
     manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions())
     assert manifest.tuning is not None
-    assert {one.form for one in manifest.tuning.chosen} == {"elu_as_sum"}
+    assert {record.form for record in manifest.tuning.chosen} == {"elu_as_sum"}
     tuned = read_onnx_file(tmp_path / "m.onnx")
     assert recheck(source, tuned, RecheckOptions()).failure is None
     others = [rule for rule in ALTERNATIVES if rule.name != "elu_as_sum"]
     spoiled = Rule("elu_as_sum", ("Elu",), too_shallow)
     monkeypatch.setattr("convert.rewriting.plan.ALTERNATIVES", (*others, spoiled))
-    wrong = _saved(scale_one_weight(tuned.graph, "10.weight", 1.5), tmp_path / "w.onnx")
-    found = recheck(source, dataclasses.replace(wrong, manifest=manifest), RecheckOptions())
-    assert str(found.culprit).startswith("first differing after rule `elu_as_sum` at ")
+    wrong = _save(scale_one_weight(tuned.graph, "10.weight", 1.5), tmp_path / "w.onnx")
+    result = recheck(source, dataclasses.replace(wrong, manifest=manifest), RecheckOptions())
+    assert str(result.culprit).startswith("first differing after rule `elu_as_sum` at ")
 
 
-def test_the_generated_samples_are_those_that_the_file_was_made_with(
+def test_generated_samples_are_the_same_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convert.parity.workload.OPERATIONS", 1.0)
     manifest = convert(source, tmp_path / "m.onnx")
-    found = recheck(source, read_onnx_file(tmp_path / "m.onnx"), RecheckOptions())
-    assert found.parity is not None
-    assert [one.samples for one in found.parity.runs] == [one.samples for one in manifest.parity.sets]
+    result = recheck(source, read_onnx_file(tmp_path / "m.onnx"), RecheckOptions())
+    assert result.parity is not None
+    assert [record.samples for record in result.parity.runs] == [
+        record.samples for record in manifest.parity.sets
+    ]
 
 
 def test_a_files_inputs_are_those_that_are_fed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from convert.artefact.file import serialise
 from convert.rewriting.optimise import FIRINGS_PER_NODE, optimise
-from tests.convert.graphs import ROWS, constant, graph, parsed, run
+from tests.convert.graphs import ROWS, parse_graph, run_graph, write_constant, write_graph
 
 WIDE = "float[N,4,5,5]"
 # Few enough to meet again in one graph, so that terms, knots and scales agree, cancel and vanish.
@@ -38,11 +38,15 @@ DENSE = (
     *("BatchNormalization({}, b, b, b, v)", "LayerNormalization({}, b, b)"),
 )
 WEIGHTS = (
-    *(constant("w3", 4, 4, 3, 3), constant("w1", 4, 4, 1, 1), constant("depth", 4, 1, 1, 1)),
-    *(constant("w2", 4, 4), constant("b", 4), constant("v", 4, values="{1, 0.5, 2, 0.25}")),
-    *(constant("lo", values="{-0.5}"), constant("hi", values="{2}")),
+    *(
+        write_constant("w3", 4, 4, 3, 3),
+        write_constant("w1", 4, 4, 1, 1),
+        write_constant("depth", 4, 1, 1, 1),
+    ),
+    *(write_constant("w2", 4, 4), write_constant("b", 4), write_constant("v", 4, values="{1, 0.5, 2, 0.25}")),
+    *(write_constant("lo", values="{-0.5}"), write_constant("hi", values="{2}")),
 )
-SLOPES = {kind: constant("slope", *shape) for kind, shape in ((ROWS, (4,)), (WIDE, (4, 1, 1)))}
+SLOPES = {kind: write_constant("slope", *shape) for kind, shape in ((ROWS, (4,)), (WIDE, (4, 1, 1)))}
 
 
 @dataclass
@@ -52,7 +56,7 @@ class _Drawn:
 
 
 @st.composite
-def graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
+def draw_graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
     """A graph of up to twelve operators, each of which reads values that came before it, as text."""
     drawn, values = _Drawn(), ["x"]
     for number in range(draw(st.integers(3, 12))):
@@ -61,10 +65,10 @@ def graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
         reads = [draw(st.sampled_from(values[-4:])) for _ in range(form.count("{}"))]
         name = f"k{number}"
         if "{k}" in form:
-            drawn.constants.append(draw(_constants(name, kind)))
+            drawn.constants.append(draw(_list_constants(name, kind)))
         drawn.body.append(f"v{number} = {form.format(*reads, k=name)}")
         values.append(f"v{number}")
-    return graph(
+    return write_graph(
         " ".join([*drawn.body, f"y = Identity({values[-1]})"]),
         *WEIGHTS,
         SLOPES[kind],
@@ -75,15 +79,15 @@ def graphs(draw: st.DrawFn, linear: tuple[str, ...], kind: str) -> str:
 
 
 @st.composite
-def _constants(draw: st.DrawFn, name: str, kind: str) -> str:
+def _list_constants(draw: st.DrawFn, name: str, kind: str) -> str:
     shape = draw(st.sampled_from([(), (4,) if kind == ROWS else (4, 1, 1)]))
     numbers = draw(
         st.lists(st.sampled_from(NUMBERS), min_size=len(shape) * 3 + 1 if shape == () else 4, max_size=4)
     )
-    return constant(name, *shape, values=f"{{{', '.join(numbers[: 4 if shape else 1])}}}")
+    return write_constant(name, *shape, values=f"{{{', '.join(numbers[: 4 if shape else 1])}}}")
 
 
-def _meant(text: str, x: np.ndarray) -> tuple[np.ndarray, float]:
+def _run_in_float64(text: str, x: np.ndarray) -> tuple[np.ndarray, float]:
     """(y in float64, the largest magnitude of any value on the way)."""
     model = onnx.parser.parse_model(text.replace("float[", "double[").replace("float ", "double "))
     with np.errstate(all="ignore"):
@@ -94,20 +98,20 @@ def _meant(text: str, x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 @pytest.mark.parametrize(("linear", "kind", "shape"), [(IMAGE, WIDE, (2, 4, 5, 5)), (DENSE, ROWS, (6, 4))])
-def test_any_graph_computes_the_same_after_the_rules(
+def test_the_rules_keep_the_values_of_any_graph(
     linear: tuple[str, ...], kind: str, shape: tuple[int, ...]
 ) -> None:
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
     @settings(max_examples=60, derandomize=True, deadline=None, database=None)
-    @given(graphs(linear, kind))
+    @given(draw_graphs(linear, kind))
     def check(text: str) -> None:
-        given_graph = parsed(text)
+        given_graph = parse_graph(text)
         optimised = optimise(given_graph)
         assert len(optimised.firings) < FIRINGS_PER_NODE * given_graph.graph.num_nodes()
         onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised.model)))
-        meant, largest = _meant(text, x)
-        before, after = (run(model, {"x": x})["y"] for model in (given_graph, optimised.model))
+        meant, largest = _run_in_float64(text, x)
+        before, after = (run_graph(model, {"x": x})["y"] for model in (given_graph, optimised.model))
         own = float(np.abs(before - meant).max())
         assert np.abs(after - meant).max() <= 16 * own + 3e-5 * max(largest, 1), text
 
@@ -121,33 +125,33 @@ LINES = (
 
 
 @st.composite
-def functions(draw: st.DrawFn) -> str:
+def draw_functions(draw: st.DrawFn) -> str:
     """A piecewise linear function of the image between two convolutions, as text."""
     drawn, values = _Drawn(), ["c"]
     for number in range(draw(st.integers(2, 9))):
         form = draw(st.sampled_from(LINES))
         if "{k}" in form:
-            drawn.constants.append(draw(_constants(f"k{number}", WIDE)))
+            drawn.constants.append(draw(_list_constants(f"k{number}", WIDE)))
         reads = [draw(st.sampled_from((*values[-3:], "c"))) for _ in range(form.count("{}"))]
         drawn.body.append(f"v{number} = {form.format(*reads, k=f'k{number}')}")
         values.append(f"v{number}")
     body = f"c = Conv(x, w1, b) {' '.join(drawn.body)} y = Conv({values[-1]}, w1, b)"
-    return graph(body, *WEIGHTS, SLOPES[WIDE], *drawn.constants, x=WIDE, y=WIDE)
+    return write_graph(body, *WEIGHTS, SLOPES[WIDE], *drawn.constants, x=WIDE, y=WIDE)
 
 
 @settings(max_examples=150, derandomize=True, deadline=None, database=None)
-@given(functions())
+@given(draw_functions())
 def test_any_piecewise_linear_function_computes_the_same(text: str) -> None:
     x = np.random.default_rng(3).standard_normal((2, 4, 5, 5)).astype(np.float32)
-    optimised = optimise(parsed(text))
-    meant, largest = _meant(text, x)
-    after = run(optimised.model, {"x": x})["y"]
+    optimised = optimise(parse_graph(text))
+    meant, largest = _run_in_float64(text, x)
+    after = run_graph(optimised.model, {"x": x})["y"]
     assert np.abs(after - meant).max() <= 3e-5 * max(largest, 1), text
     assert not optimise(optimised.model).firings
 
 
 @settings(max_examples=60, derandomize=True, deadline=None, database=None)
-@given(graphs(IMAGE, WIDE))
-def test_any_graph_is_at_rest_after_the_rules(text: str) -> None:
-    once = optimise(parsed(text))
+@given(draw_graphs(IMAGE, WIDE))
+def test_the_rules_leave_nothing_to_do(text: str) -> None:
+    once = optimise(parse_graph(text))
     assert not optimise(once.model).firings

@@ -22,8 +22,8 @@ from convert.rewriting.optimise import optimise
 from convert.sources.constants import fold_constants
 from convert.sources.export import export
 from convert.sources.fold import fold
-from tests.convert.graphs import samples
-from tests.convert.models import IMAGES, activation
+from tests.convert.graphs import make_samples
+from tests.convert.models import IMAGES, make_activation
 
 SLOPES = torch.tensor([0.3, 0.2, 0.75, 0.5, -0.125, 0.25, 1.25, 0.4]).reshape(8, 1, 1)
 EXP = ["Exp", "Max", "Min", "Sub"]
@@ -76,7 +76,7 @@ class Computes(nn.Module):
         return self.function(x)
 
 
-class Beside(nn.Module):
+class SideBySideTextbook(nn.Module):
     """Every activation between two convolutions of its own, side by side: one export for all of them."""
 
     def __init__(self, members: Mapping[str, nn.Module]) -> None:
@@ -94,12 +94,12 @@ class Beside(nn.Module):
         return tuple(after(member(before(x))) for before, member, after in layers)
 
 
-def newer(model: Beside) -> ir.Model:
+def export_newer(model: SideBySideTextbook) -> ir.Model:
     """The graph that torch's exporter writes."""
     return export(fold(model), [IMAGES], model.names)
 
 
-def legacy(model: Beside) -> ir.Model:
+def export_legacy(model: SideBySideTextbook) -> ir.Model:
     """The graph that its older exporter writes, as it is read from a file."""
     file = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -118,7 +118,7 @@ def legacy(model: Beside) -> ir.Model:
     return fold_constants(ir.from_proto(proto))
 
 
-def inner(graph: ir.Model) -> dict[str, list[str]]:
+def list_inner_operators(graph: ir.Model) -> dict[str, list[str]]:
     """The operators between the convolutions before each output, by its name and in the order of theirs."""
     found = {}
     for output in graph.graph.outputs:
@@ -133,9 +133,9 @@ def inner(graph: ir.Model) -> dict[str, list[str]]:
     return found
 
 
-def differences(graph: ir.Model, model: Beside) -> dict[str, float]:
+def measure_differences(graph: ir.Model, model: SideBySideTextbook) -> dict[str, float]:
     """How far each output is from the model's, as a share of the largest number."""
-    x = samples((3, 3, 8, 8)).clip(-10, 10)
+    x = make_samples((3, 3, 8, 8)).clip(-10, 10)
     with torch.no_grad():
         expected = dict(zip(model.names, model(torch.from_numpy(x)), strict=True))
     got = Session(serialise(graph), ["image"]).run([x])
@@ -148,15 +148,15 @@ def differences(graph: ir.Model, model: Beside) -> dict[str, float]:
 Optimised = tuple[dict[str, list[str]], dict[str, float]]
 
 
-def _optimised(write: Callable[[Beside], ir.Model], members: Mapping[str, nn.Module]) -> Optimised:
-    model = Beside(members)
+def _optimise(write: Callable[[SideBySideTextbook], ir.Model], members: Mapping[str, nn.Module]) -> Optimised:
+    model = SideBySideTextbook(members)
     graph = optimise(write(model)).model
-    return inner(graph), differences(graph, model)
+    return list_inner_operators(graph), measure_differences(graph, model)
 
 
-@pytest.fixture(scope="module", params=[newer, legacy])
+@pytest.fixture(scope="module", params=[export_newer, export_legacy])
 def forms(request: pytest.FixtureRequest) -> Optimised:
-    return _optimised(request.param, {name: Computes(function) for name, (function, _) in FORMS.items()})
+    return _optimise(request.param, {name: Computes(function) for name, (function, _) in FORMS.items()})
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -174,12 +174,12 @@ WRITTEN = [name for name in ACTIVATIONS if name not in UNWRITTEN]
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Optimised, Optimised]:
-    members = {name: activation(name, 8) for name in WRITTEN}
-    return _optimised(newer, members), _optimised(legacy, members)
+    members = {name: make_activation(name, 8) for name in WRITTEN}
+    return _optimise(export_newer, members), _optimise(export_legacy, members)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
-def test_the_older_exporter_comes_to_the_same_operators(name: str, both: tuple[Optimised, Optimised]) -> None:
+def test_the_older_exporter_reaches_the_same_operators(name: str, both: tuple[Optimised, Optimised]) -> None:
     (operators, far), (older, older_far) = both
     assert max(far[name], older_far[name]) <= 1e-5
     if name not in OTHERWISE:
@@ -187,6 +187,6 @@ def test_the_older_exporter_comes_to_the_same_operators(name: str, both: tuple[O
 
 
 @pytest.mark.parametrize("name", UNWRITTEN)
-def test_what_the_older_exporter_cannot_write_it_says(name: str) -> None:
+def test_the_older_exporter_names_what_it_lacks(name: str) -> None:
     with pytest.raises(OnnxExporterError):
-        legacy(Beside({name: activation(name, 8)}))
+        export_legacy(SideBySideTextbook({name: make_activation(name, 8)}))

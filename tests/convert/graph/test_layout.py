@@ -7,12 +7,17 @@ import onnxruntime as ort
 import pytest
 
 from convert.artefact.file import serialise
-from convert.graph.layout import blocked
-from tests.convert.graphs import constant, graph, parsed
+from convert.graph.layout import is_blocked
+from tests.convert.graphs import parse_graph, write_constant, write_graph
 
 WIDE = "float[N,16,6,6]"
 CONV = "Conv<pads = [1,1,1,1]>"
-CONSTANTS = (constant("w", 16, 16, 3, 3), constant("s", 16, 1, 1), constant("b", 16), constant("t"))
+CONSTANTS = (
+    write_constant("w", 16, 16, 3, 3),
+    write_constant("s", 16, 1, 1),
+    write_constant("b", 16),
+    write_constant("t"),
+)
 VALUES = {
     "Relu(c)": True,
     "LeakyRelu(c)": True,
@@ -28,12 +33,12 @@ VALUES = {
 }
 
 
-def _copies(body: str, folder: Path) -> int:
+def _count_copies(body: str, folder: Path) -> int:
     """How often ONNX Runtime copies out of the layout, the last time aside."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(folder / "optimised.onnx")
-    model = parsed(_text(body))
+    model = parse_graph(_write_body(body))
     ort.InferenceSession(serialise(model), options, providers=["CPUExecutionProvider"])
     operators = [node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node]
     if "ReorderOutput" not in operators:
@@ -41,21 +46,23 @@ def _copies(body: str, folder: Path) -> int:
     return operators.count("ReorderOutput") - 1
 
 
-def _text(body: str) -> str:
-    variance = constant("v", 16, values=f"{{{', '.join(['0.5'] * 16)}}}")
-    return graph(f"c = {CONV}(x, w) {body} y = {CONV}(m, w)", *CONSTANTS, variance, x=WIDE, y=WIDE)
+def _write_body(body: str) -> str:
+    variance = write_constant("v", 16, values=f"{{{', '.join(['0.5'] * 16)}}}")
+    return write_graph(f"c = {CONV}(x, w) {body} y = {CONV}(m, w)", *CONSTANTS, variance, x=WIDE, y=WIDE)
 
 
 @pytest.mark.parametrize("call", VALUES)
-def test_it_knows_what_onnx_runtime_keeps_in_the_layout(call: str, tmp_path: Path) -> None:
+def test_it_agrees_with_onnx_runtime(call: str, tmp_path: Path) -> None:
     body = f"m = {call}"
-    value = next(node.outputs[0] for node in parsed(_text(body)).graph if node.outputs[0].name == "m")
-    assert blocked(value) is VALUES[call]
-    assert (_copies(body, tmp_path) == 0) is VALUES[call]
+    value = next(
+        node.outputs[0] for node in parse_graph(_write_body(body)).graph if node.outputs[0].name == "m"
+    )
+    assert is_blocked(value) is VALUES[call]
+    assert (_count_copies(body, tmp_path) == 0) is VALUES[call]
 
 
-def test_a_leaky_relu_that_is_not_a_convolutions_own_leaves_the_layout(tmp_path: Path) -> None:
+def test_a_leaky_relu_behind_no_convolution_leaves_it(tmp_path: Path) -> None:
     body = "l = LeakyRelu(c) m = Add(l, c)"
-    values = {node.outputs[0].name: node.outputs[0] for node in parsed(_text(body)).graph}
-    assert not blocked(values["l"])
-    assert _copies(body, tmp_path) > 0
+    values = {node.outputs[0].name: node.outputs[0] for node in parse_graph(_write_body(body)).graph}
+    assert not is_blocked(values["l"])
+    assert _count_copies(body, tmp_path) > 0

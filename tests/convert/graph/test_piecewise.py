@@ -12,32 +12,33 @@ NUMBERS = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.25, 1.0, 3.0])
 Computed = tuple[Piecewise, np.ndarray]
 
 
-def values(f: Piecewise) -> np.ndarray:
+def evaluate(f: Piecewise) -> np.ndarray:
     """f at X, by its lines."""
     lines = np.searchsorted(f.knots, X)
     return f.slopes[lines] * X + f.offsets[lines]
 
 
 STEPS: dict[str, Callable[[Computed, float], Computed]] = {
-    "scaled": lambda one, n: (one[0].scaled(n), one[1] * n),
-    "shifted": lambda one, n: (one[0].shifted(n), one[1] + n),
-    "rectified": lambda one, n: (one[0].rectified(), np.maximum(one[1], 0)),
-    "plus": lambda one, n: (one[0].plus(IDENTITY.scaled(n)), one[1] + n * X),
+    "scale": lambda f, n: (f[0].scale(n), f[1] * n),
+    "shift": lambda f, n: (f[0].shift(n), f[1] + n),
+    "rectify": lambda f, n: (f[0].rectify(), np.maximum(f[1], 0)),
+    "add": lambda f, n: (f[0].add(IDENTITY.scale(n)), f[1] + n * X),
 }
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), NUMBERS), max_size=10))
-def test_it_computes_what_was_done(steps: list[tuple[str, float]]) -> None:
-    one: Computed = (IDENTITY, X)
+def test_steps_compute_their_function(steps: list[tuple[str, float]]) -> None:
+    computed: Computed = (IDENTITY, X)
     for name, number in steps:
-        one = STEPS[name](one, number)
-    np.testing.assert_allclose(values(one[0]), one[1], rtol=1e-12, atol=1e-9 * (1 + np.abs(one[1]).max()))
-    assert (np.diff(one[0].knots) > 0).all()
+        computed = STEPS[name](computed, number)
+    f, expected = computed
+    np.testing.assert_allclose(evaluate(f), expected, rtol=1e-12, atol=1e-9 * (1 + np.abs(expected).max()))
+    assert (np.diff(f.knots) > 0).all()
 
 
 @pytest.mark.parametrize("knot", [-1.5, 0.0, 2.0])
-def test_what_cancels_has_no_knots(knot: float) -> None:
-    hinge = IDENTITY.shifted(-knot).rectified()
+def test_terms_that_cancel_have_no_knots(knot: float) -> None:
+    hinge = IDENTITY.shift(-knot).rectify()
     assert list(hinge.knots) == [knot]
-    assert not hinge.plus(hinge.scaled(-1)).knots.size
+    assert not hinge.add(hinge.scale(-1)).knots.size

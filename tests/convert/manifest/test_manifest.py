@@ -4,10 +4,9 @@ import json
 import pytest
 
 from convert.manifest.decode import ManifestError
-from convert.manifest.fields import ChosenRecord, SpeedRecord, TrialRecord, TuningRecord
+from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.manifest import (
     FORMAT,
-    LARGEST,
     ActivationRecord,
     CurveRecord,
     DeclinedRecord,
@@ -18,6 +17,7 @@ from convert.manifest.manifest import (
     SetRecord,
     TensorRecord,
 )
+from convert.manifest.records import ChosenRecord, SpeedRecord, TrialRecord, TuningRecord
 
 TUNING = TuningRecord(
     provider="cpu",
@@ -69,19 +69,19 @@ def test_a_manifest_comes_back_from_its_json() -> None:
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
 
 
-def test_tuning_comes_back_too() -> None:
+def test_tuning_comes_back_from_json() -> None:
     tuned = dataclasses.replace(MANIFEST, tuning=TUNING, provider="cuda")
     assert Manifest.from_json(tuned.to_json()) == tuned
 
 
 def test_a_manifest_from_before_tuning_is_read() -> None:
-    content = json.loads(_with("format", "adaptact-manifest/1.1"))
+    content = json.loads(_replace_field("format", "adaptact-manifest/1.1"))
     del content["tuning"], content["provider"]
     found = Manifest.from_json(json.dumps(content))
     assert (found.tuning, found.provider) == (None, "cpu")
 
 
-def test_what_is_not_given_comes_back_as_nothing() -> None:
+def test_absent_fields_come_back_as_none() -> None:
     bare = dataclasses.replace(MANIFEST, classes=None, preprocessing=None)
     assert Manifest.from_json(bare.to_json()) == bare
 
@@ -92,7 +92,7 @@ def test_the_json_does_not_depend_on_the_order_of_keys() -> None:
     assert turned.to_json() == straight.to_json()
 
 
-def _with(path: str, value: object) -> str:
+def _replace_field(path: str, value: object) -> str:
     content = json.loads(MANIFEST.to_json())
     place = content
     *way, last = path.split(".")
@@ -129,11 +129,11 @@ def _with(path: str, value: object) -> str:
 )
 def test_a_wrong_field_is_named(path: str, value: object, reason: str) -> None:
     with pytest.raises(ManifestError, match=reason):
-        Manifest.from_json(_with(path, value))
+        Manifest.from_json(_replace_field(path, value))
 
 
-def test_what_a_newer_minor_version_adds_is_left_out() -> None:
-    newer = json.loads(_with("format", "adaptact-manifest/1.99")) | {"extra": 1}
+def test_fields_of_a_newer_minor_version_are_ignored() -> None:
+    newer = json.loads(_replace_field("format", "adaptact-manifest/1.99")) | {"extra": 1}
     newer["inputs"][0]["layout"] = "NCHW"
     assert Manifest.from_json(json.dumps(newer)) == dataclasses.replace(
         MANIFEST, format="adaptact-manifest/1.99"
@@ -142,7 +142,7 @@ def test_what_a_newer_minor_version_adds_is_left_out() -> None:
 
 def test_a_manifest_of_the_first_version_is_read() -> None:
     """As written before the format counted minor versions: without all that has a default now."""
-    first = json.loads(_with("format", "adaptact-manifest/1"))
+    first = json.loads(_replace_field("format", "adaptact-manifest/1"))
     for record, fields in (
         (first["activations"][0], ("replaced", "words", "start", "reach")),
         (first["parity"]["outputs"][0], ("original_quantiles", "typical_scale", "ratio", "top1")),
@@ -156,7 +156,7 @@ def test_a_manifest_of_the_first_version_is_read() -> None:
     assert found.parity.sets[0].used == {}
 
 
-def test_a_field_without_a_default_is_missed() -> None:
+def test_a_required_field_is_missed() -> None:
     content = json.loads(MANIFEST.to_json())
     del content["opset"]
     with pytest.raises(ManifestError, match=r"`manifest` has .*, expected .*opset"):
@@ -179,7 +179,7 @@ def test_errors_are_shown_as_shares_of_the_typical_scale() -> None:
         ('{"format": NaN}', "holds `NaN`"),
         ('{"opset": Infinity}', "holds `Infinity`"),
         ("1" * 5000, "not JSON"),
-        (" " * (LARGEST + 1), "characters, expected at most"),
+        (" " * (LARGEST_MANIFEST + 1), "characters, expected at most"),
     ],
 )
 def test_hostile_text_is_refused(text: str, reason: str) -> None:
@@ -187,9 +187,9 @@ def test_hostile_text_is_refused(text: str, reason: str) -> None:
         Manifest.from_json(text)
 
 
-def test_free_json_has_a_depth() -> None:
+def test_free_json_is_limited_in_depth() -> None:
     deep: object = 1
     for _ in range(50):
         deep = {"in": deep}
     with pytest.raises(ManifestError, match="nested deeper"):
-        Manifest.from_json(_with("preprocessing", {"deep": deep}))
+        Manifest.from_json(_replace_field("preprocessing", {"deep": deep}))

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from convert.errors import ExportError, UsageError
-from convert.model_io.forward import forward, in_float64
-from convert.sources.torch_output import quiet_torch
+from convert.model_io.forward import in_float64, run_forward
+from convert.sources.torch_output import silence_torch
 
 X = np.ones((2, 3), np.float32)
 
@@ -36,33 +36,33 @@ class OwnError(Exception):
         StopIteration("nine"),
     ],
 )
-def test_whatever_a_forward_raises_is_one_error_that_says_where(error: Exception) -> None:
+def test_any_error_of_a_forward_names_its_line(error: Exception) -> None:
     with pytest.raises(
         ExportError, match=r"run on float32\[2, 3\]: \w+: .*nine.* \(`test_forward.py`, line"
     ) as raised:
-        forward(Raises(error), [X], "do this")
+        run_forward(Raises(error), [X], "do this")
     assert raised.value.__cause__ is error
     assert raised.value.hint == "do this"
 
 
-def test_an_error_without_words_is_named() -> None:
+def test_an_error_without_text_is_named_by_type() -> None:
     with pytest.raises(ExportError, match=r"on x: AssertionError \("):
-        forward(Raises(AssertionError()), [X], "", "x")
+        run_forward(Raises(AssertionError()), [X], "", "x")
 
 
-def test_an_error_of_ours_stays_what_it_is() -> None:
+def test_a_conversion_error_passes_unchanged() -> None:
     with pytest.raises(UsageError, match=r"^ours$"):
-        forward(Raises(UsageError("ours")), [X], "")
+        run_forward(Raises(UsageError("ours")), [X], "")
 
 
-def test_a_script_says_what_failed_in_it() -> None:
-    with quiet_torch():
+def test_a_script_error_gives_its_last_line() -> None:
+    with silence_torch():
         script = torch.jit.trace(nn.Linear(3, 2), torch.ones(2, 3))  # type: ignore[no-untyped-call]
     with pytest.raises(ExportError, match="mat1 and mat2 shapes cannot be multiplied"):
-        forward(script, [np.ones((2, 5), np.float32)], "")
+        run_forward(script, [np.ones((2, 5), np.float32)], "")
 
 
-def test_within_code_that_asks_for_float32_gets_float64() -> None:
+def test_code_that_asks_for_float32_gets_float64() -> None:
     with in_float64():
         assert torch.ones(1).float().dtype == torch.float64
         assert torch.ones(1, dtype=torch.float32).dtype == torch.float64

@@ -2,7 +2,7 @@ import pytest
 
 from adaptive_act import TensorSpec
 from convert.errors import UsageError
-from convert.model_io.inputs import InputSpec, distinct, inputs_of, parse_input
+from convert.model_io.inputs import InputSpec, build_inputs, parse_input, require_distinct
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from convert.model_io.inputs import InputSpec, distinct, inputs_of, parse_input
         ("input/x:0:float32[2]", InputSpec("input/x:0", "float32", (2,))),
     ],
 )
-def test_an_input_is_read_as_it_is_written(text: str, expected: InputSpec) -> None:
+def test_an_input_is_parsed(text: str, expected: InputSpec) -> None:
     assert parse_input(text) == expected
 
 
@@ -41,23 +41,23 @@ def test_an_input_is_read_as_it_is_written(text: str, expected: InputSpec) -> No
         ("x:float32[" + "9" * 400 + "]", "has size"),
     ],
 )
-def test_a_wrong_input_is_refused_and_says_why(text: str, reason: str) -> None:
+def test_a_wrong_input_is_refused_with_a_reason(text: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         parse_input(text)
 
 
 def test_the_free_sizes_of_a_checkpoint_get_names() -> None:
     specs = [TensorSpec("x", "float32", (None, 3, None)), TensorSpec("m", "int64", (None,))]
-    assert [spec.shape for spec in inputs_of(specs)] == [("batch", 3, "x_2"), ("batch",)]
+    assert [spec.shape for spec in build_inputs(specs)] == [("batch", 3, "x_2"), ("batch",)]
 
 
 def test_two_inputs_of_a_name_are_refused() -> None:
     with pytest.raises(UsageError, match="`x` is described twice"):
-        distinct([parse_input("x:float32[2]"), parse_input("x:float32[3]")])
+        require_distinct([parse_input("x:float32[2]"), parse_input("x:float32[3]")])
 
 
-def test_no_inputs_are_refused_with_what_to_do() -> None:
+def test_no_inputs_are_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match="not known") as refused:
-        distinct([])
+        require_distinct([])
     assert refused.value.hint is not None
     assert "--input" in refused.value.hint

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from convert.errors import ExportError, UsageError
-from convert.model_io.outputs import named_outputs
+from convert.model_io.outputs import name_outputs
 
 A, B = torch.zeros(1), torch.ones(2)
 Pair = namedtuple("Pair", ["left", "right"])
@@ -38,31 +38,31 @@ class Scores:
     ],
 )
 def test_tensors_in_any_container_have_its_names(result: object, names: list[str]) -> None:
-    assert list(named_outputs(result, None)) == names
+    assert list(name_outputs(result, None)) == names
 
 
-def test_given_names_are_those_of_the_tensors_in_order() -> None:
-    found = named_outputs({"a": A, "b": (B, None)}, ["x", "y"])
+def test_given_names_apply_in_order() -> None:
+    found = name_outputs({"a": A, "b": (B, None)}, ["x", "y"])
     assert found["x"] is A
     assert found["y"] is B
 
 
 @pytest.mark.parametrize("result", [3, None, (), {"a": "text"}, (A, object())])
-def test_what_is_no_tensor_is_refused(result: object) -> None:
+def test_other_values_are_refused(result: object) -> None:
     with pytest.raises(ExportError, match="returns"):
-        named_outputs(result, None)
+        name_outputs(result, None)
 
 
-def test_a_container_without_end_is_refused() -> None:
+def test_an_endless_container_is_refused() -> None:
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(ExportError, match="returns a `list`"):
-        named_outputs(endless, None)
+        name_outputs(endless, None)
 
 
 def test_two_outputs_of_a_name_are_wrong_use() -> None:
     with pytest.raises(UsageError, match="not distinct"):
-        named_outputs({"a_b": A, "a": {"b": B}}, None)
+        name_outputs({"a_b": A, "a": {"b": B}}, None)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_two_outputs_of_a_name_are_wrong_use() -> None:
         (torch.ones(2).to_sparse(), "`y` is a sparse tensor", ".to_dense()"),
     ],
 )
-def test_a_tensor_that_onnx_runtime_has_not_is_refused(result: Tensor, reason: str, advice: str) -> None:
+def test_types_that_onnx_runtime_lacks_are_refused(result: Tensor, reason: str, advice: str) -> None:
     with pytest.raises(ExportError, match=reason) as refused:
-        named_outputs(result, ["y"])
+        name_outputs(result, ["y"])
     assert advice in str(refused.value.hint)

@@ -5,21 +5,27 @@ import pytest
 
 from convert.errors import UsageError
 from convert.model_io.inputs import parse_input
-from convert.model_io.samples import alone, example, generated, most_like_data, read_samples
+from convert.model_io.samples import (
+    choose_shown_samples,
+    generate_samples,
+    make_example,
+    read_samples,
+    take_sample,
+)
 
 X = parse_input("x:float32[N,3]")
 IDS = parse_input("ids:int64[N,2]")
 
 
 def test_the_generated_sets_are_the_same_on_every_call() -> None:
-    for first, second in zip(generated([X, IDS]), generated([X, IDS]), strict=True):
+    for first, second in zip(generate_samples([X, IDS]), generate_samples([X, IDS]), strict=True):
         assert first.name == second.name
         for one, other in zip(first.arrays, second.arrays, strict=True):
             np.testing.assert_array_equal(one, other)
 
 
-def test_a_free_batch_is_tried_at_several_sizes_and_with_extremes() -> None:
-    sets = {samples.name: samples.arrays[0] for samples in generated([X])}
+def test_a_free_batch_has_several_sizes_and_extremes() -> None:
+    sets = {samples.name: samples.arrays[0] for samples in generate_samples([X])}
     assert {array.shape[0] for array in sets.values()} == {1, 2, 64}
     assert np.abs(sets["large"]).max() > 1e3
     assert 0 < np.abs(sets["tiny"]).max() < 1e-5
@@ -29,28 +35,30 @@ def test_a_free_batch_is_tried_at_several_sizes_and_with_extremes() -> None:
 
 
 def test_a_fixed_batch_keeps_its_size() -> None:
-    assert {samples.arrays[0].shape for samples in generated([parse_input("x:float32[4,3]")])} == {(4, 3)}
+    assert {samples.arrays[0].shape for samples in generate_samples([parse_input("x:float32[4,3]")])} == {
+        (4, 3)
+    }
 
 
-def test_whole_numbers_stay_inside_any_table() -> None:
-    sets = generated([IDS])
+def test_integers_are_valid_in_any_table() -> None:
+    sets = generate_samples([IDS])
     assert {samples.name for samples in sets} == {"typical, batch 1", "typical, batch 2", "typical, batch 64"}
     assert {int(value) for samples in sets for value in samples.arrays[0].ravel()} <= {0, 1}
 
 
 @pytest.mark.parametrize(("image", "batch"), [(8, 64), (112, 13), (224, 3), (1024, 3)])
 def test_large_inputs_are_compared_in_smaller_batches(image: int, batch: int) -> None:
-    sets = generated([parse_input(f"x:float32[N,3,{image},{image}]")])
+    sets = generate_samples([parse_input(f"x:float32[N,3,{image},{image}]")])
     assert max(samples.arrays[0].shape[0] for samples in sets) == batch
 
 
 def test_the_example_has_a_batch_of_two() -> None:
-    assert [array.shape for array in example([X, IDS])] == [(2, 3), (2, 2)]
+    assert [array.shape for array in make_example([X, IDS])] == [(2, 3), (2, 2)]
 
 
-def test_free_sizes_of_one_name_are_equal_and_large_enough_for_a_network() -> None:
+def test_free_sizes_of_one_name_are_equal() -> None:
     left, right = parse_input("l:float32[N,H,W]"), parse_input("r:float32[M,N,H]")
-    shapes = [array.shape for array in example([left, right])]
+    shapes = [array.shape for array in make_example([left, right])]
     assert shapes == [(2, 32, 32), (2, 2, 32)]
 
 
@@ -81,7 +89,7 @@ def test_given_samples_fill_a_fixed_batch(tmp_path: Path) -> None:
         ({"x": np.array([{}], dtype=object)}, "cannot be read"),
     ],
 )
-def test_wrong_samples_are_refused_and_say_why(
+def test_wrong_samples_are_refused_with_a_reason(
     tmp_path: Path, arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], reason: str
 ) -> None:
     np.savez(tmp_path / "s.npz", **arrays)  # type: ignore[arg-type]  # numpy types the names as its own options
@@ -102,62 +110,61 @@ def test_inputs_with_different_numbers_of_samples_are_refused(tmp_path: Path) ->
         read_samples(tmp_path / "s.npz", [X, IDS])
 
 
-def test_one_sample_is_taken_out_where_the_batch_is_free() -> None:
-    many = generated([X, IDS])[2]
-    one = alone(many, 5)
+def test_one_sample_of_a_free_batch_is_taken() -> None:
+    many = generate_samples([X, IDS])[2]
+    one = take_sample(many, 5)
     for whole, part in zip(many.arrays, one.arrays, strict=True):
         np.testing.assert_array_equal(part, whole[5:6])
-    fixed = generated([parse_input("x:float32[4,3]")])[0]
-    assert alone(fixed, 2) is fixed
-    assert alone(many, 64) is many
+    fixed = generate_samples([parse_input("x:float32[4,3]")])[0]
+    assert take_sample(fixed, 2) is fixed
+    assert take_sample(many, 64) is many
 
 
-def test_what_is_most_like_data_is_the_users_own(tmp_path: Path) -> None:
+def test_shown_samples_are_the_users_own(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", x=np.ones((70, 3), np.float32))
     given = read_samples(tmp_path / "s.npz", [X])
-    assert most_like_data((*generated([X]), *given)) == given
-    (typical,) = most_like_data(generated([X]))
+    assert choose_shown_samples((*generate_samples([X]), *given)) == given
+    (typical,) = choose_shown_samples(generate_samples([X]))
     assert typical.name == "typical, batch 64"
 
 
-def test_only_so_many_samples_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shown_samples_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.model_io.samples.SHOWN_NUMBERS", {"given": 66 * 3, "generated": 10})
     np.savez(tmp_path / "s.npz", x=np.ones((70, 3), np.float32))
     given = read_samples(tmp_path / "s.npz", [X])
-    assert [one.arrays[0].shape[0] for one in most_like_data(given)] == [64]
-    assert [one.arrays[0].shape[0] for one in most_like_data(generated([X]))] == [3]
-    assert [one.arrays[0].shape[0] for one in most_like_data(generated([parse_input("x:float32[4,3]")]))] == [
-        4
-    ]
+    assert [one.arrays[0].shape[0] for one in choose_shown_samples(given)] == [64]
+    assert [one.arrays[0].shape[0] for one in choose_shown_samples(generate_samples([X]))] == [3]
+    assert [
+        one.arrays[0].shape[0]
+        for one in choose_shown_samples(generate_samples([parse_input("x:float32[4,3]")]))
+    ] == [4]
 
 
-def test_other_free_sizes_are_tried_each_a_different_one() -> None:
-    sets = generated([parse_input("x:float32[N,3,H,W]"), parse_input("m:bool[N,H]")])
+def test_other_free_sizes_differ_from_each_other() -> None:
+    sets = generate_samples([parse_input("x:float32[N,3,H,W]"), parse_input("m:bool[N,H]")])
     others = [[array.shape for array in samples.arrays] for samples in sets if samples.optional]
     assert others == [[(1, 3, 33, 34), (1, 33)], [(1, 3, 64, 64), (1, 64)]]
     assert not any(samples.typical for samples in sets if samples.optional)
 
 
-def test_other_sizes_that_are_much_work_are_left_out() -> None:
-    sets = generated([parse_input("x:float32[N,3,512,T]")])
+def test_large_other_sizes_are_left_out() -> None:
+    sets = generate_samples([parse_input("x:float32[N,3,512,T]")])
     assert [samples.name for samples in sets if samples.optional] == [
         "other sizes, T 33",
         "other sizes, T 64",
     ]
-    assert not any(samples.optional for samples in generated([parse_input("x:float32[N,64,512,T]")]))
+    assert not any(samples.optional for samples in generate_samples([parse_input("x:float32[N,64,512,T]")]))
 
 
 @pytest.mark.parametrize(
     ("dtype", "least", "most"), [("uint8", 0, 255), ("int8", -128, 127), ("int32", 0, 1)]
 )
-def test_whole_numbers_of_eight_bits_are_tried_in_their_whole_range(
-    dtype: str, least: int, most: int
-) -> None:
-    sets = generated([parse_input(f"x:{dtype}[N,1000]")])
+def test_eight_bit_integers_cover_their_range(dtype: str, least: int, most: int) -> None:
+    sets = generate_samples([parse_input(f"x:{dtype}[N,1000]")])
     assert min(int(samples.arrays[0].min()) for samples in sets) == least
     assert max(int(samples.arrays[0].max()) for samples in sets) == most
 
 
-def test_an_input_without_axes_has_arrays_too() -> None:
-    for samples in generated([parse_input("x:float32[]"), parse_input("n:int64[]")]):
+def test_an_input_without_axes_has_samples() -> None:
+    for samples in generate_samples([parse_input("x:float32[]"), parse_input("n:int64[]")]):
         assert [(type(array), array.shape) for array in samples.arrays] == [(np.ndarray, ())] * 2

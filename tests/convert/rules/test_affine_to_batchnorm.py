@@ -1,23 +1,30 @@
 import pytest
 
 from convert.rules.affine_to_batchnorm import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, samples
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    make_samples,
+    write_constant,
+    write_graph,
+)
 
 CONV = "Conv<pads = [1,1,1,1]>"
-WEIGHTS = constant("w", 4, 4, 3, 3)
+WEIGHTS = write_constant("w", 4, 4, 3, 3)
 FORMS = ["m = Mul(c, s) a = Add(m, t)", "a = Add(c, t)", "a = Sub(c, t)", "a = Sub(t, c)"]
 
 
 @pytest.mark.parametrize("form", [*FORMS, "m = Mul(c, s) a = Sub(t, m)"])
 @pytest.mark.parametrize("shape", [(), (4, 1, 1), (1, 4, 1, 1)])
 def test_an_affine_step_between_convolutions_is_one_operator(form: str, shape: tuple[int, ...]) -> None:
-    text = graph(
+    text = write_graph(
         f"c = {CONV}(x, w) {form} r = Relu(a) p = Mul(r, c) y = {CONV}(p, w)",
-        *(WEIGHTS, constant("s", *shape), constant("t", *shape)),
+        *(WEIGHTS, write_constant("s", *shape), write_constant("t", *shape)),
     )
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Conv", "BatchNormalization", "Relu", "Mul", "Conv"]
-    assert_same_values(optimised, text, samples().clip(-3, 3), tolerance=1e-5)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Conv", "BatchNormalization", "Relu", "Mul", "Conv"]
+    assert_same_values(optimised, text, make_samples().clip(-3, 3), tolerance=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +37,10 @@ def test_an_affine_step_between_convolutions_is_one_operator(form: str, shape: t
     ],
 )
 def test_it_leaves_what_stands_elsewhere(body: str) -> None:
-    assert not applied(RULE, graph(body, WEIGHTS, constant("t"))).firings
+    assert not apply_rule(RULE, write_graph(body, WEIGHTS, write_constant("t"))).firings
 
 
 def test_it_declines_a_constant_that_differs_along_the_width() -> None:
-    text = graph(f"c = {CONV}(x, w) a = Add(c, t) y = {CONV}(a, w)", WEIGHTS, constant("t", 6))
-    (refusal,) = applied(RULE, text).refusals
+    text = write_graph(f"c = {CONV}(x, w) a = Add(c, t) y = {CONV}(a, w)", WEIGHTS, write_constant("t", 6))
+    (refusal,) = apply_rule(RULE, text).refusals
     assert refusal.reason == "a constant of shape [6] is not one number for each of 4 channels"

@@ -4,20 +4,20 @@ from convert.rules.batchnorm_into_next import RULE
 from tests.convert.graphs import (
     IMAGE,
     ROWS,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
 )
 
 STATISTICS = (
-    *(constant("g", 4, values="{1.5, -0.5, 1, 2}"), constant("t", 4), constant("m", 4)),
-    constant("v", 4, values="{1, 0.5, 2, 0.25}"),
+    *(write_constant("g", 4, values="{1.5, -0.5, 1, 2}"), write_constant("t", 4), write_constant("m", 4)),
+    write_constant("v", 4, values="{1, 0.5, 2, 0.25}"),
 )
-NORMAL, B = "n = BatchNormalization<epsilon = 0.001>(x, g, t, m, v)", constant("b", 4)
+NORMAL, B = "n = BatchNormalization<epsilon = 0.001>(x, g, t, m, v)", write_constant("b", 4)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ NORMAL, B = "n = BatchNormalization<epsilon = 0.001>(x, g, t, m, v)", constant("
 def test_the_layer_after_takes_the_normalisation(
     layer: str, weights: tuple[int, ...], kind: str, out: str
 ) -> None:
-    text = graph(f"{NORMAL} y = {layer}", constant("w", *weights), B, *STATISTICS, x=kind, y=out)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == [layer.partition("<")[0].partition("(")[0]]
+    text = write_graph(f"{NORMAL} y = {layer}", write_constant("w", *weights), B, *STATISTICS, x=kind, y=out)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == [layer.partition("<")[0].partition("(")[0]]
     shape = {IMAGE: (3, 4, 6, 6), ROWS: (3, 4), "float[N,4,6]": (3, 4, 6)}[kind]
-    assert_same_values(optimised, text, samples(shape).clip(-30, 30), tolerance=5e-6)
+    assert_same_values(optimised, text, make_samples(shape).clip(-30, 30), tolerance=5e-6)
 
 
 PADDED = "a shift before a padded `Conv` differs at the border, where the padding is not shifted"
@@ -54,4 +54,6 @@ OTHERS = "`MatMul` reads other channels than those that are normalised"
     ],
 )
 def test_it_declines(body: str, weights: tuple[int, ...], reason: str) -> None:
-    assert reasons(applied(RULE, graph(body, constant("w", *weights), *STATISTICS))) == [reason]
+    assert list_reasons(apply_rule(RULE, write_graph(body, write_constant("w", *weights), *STATISTICS))) == [
+        reason
+    ]

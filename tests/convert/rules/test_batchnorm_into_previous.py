@@ -5,23 +5,23 @@ from convert.rules.batchnorm_into_previous import RULE
 from tests.convert.graphs import (
     IMAGE,
     ROWS,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    parsed,
-    reasons,
-    run,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    parse_graph,
+    run_graph,
+    write_constant,
+    write_graph,
 )
 
 STATISTICS = (
-    *(constant("g", 4, values="{1.5, -0.5, 1, 2}"), constant("t", 4), constant("m", 4)),
-    constant("v", 4, values="{1, 0.5, 2, 0.25}"),
+    *(write_constant("g", 4, values="{1.5, -0.5, 1, 2}"), write_constant("t", 4), write_constant("m", 4)),
+    write_constant("v", 4, values="{1, 0.5, 2, 0.25}"),
 )
 NORMAL = "BatchNormalization<epsilon = 0.001>(c, g, t, m, v)"
-B, SERIES = constant("b", 4), "float[N,4,6]"
+B, SERIES = write_constant("b", 4), "float[N,4,6]"
 LAYERS = {
     "Conv<pads = [1,1,1,1]>(x, w, b)": ((4, 4, 3, 3), IMAGE),
     "Conv<pads = [1,1,1,1]>(x, w)": ((4, 4, 3, 3), IMAGE),
@@ -38,22 +38,24 @@ LAYERS = {
 @pytest.mark.parametrize("layer", LAYERS)
 def test_the_layer_before_takes_the_normalisation(layer: str) -> None:
     weights, kind = LAYERS[layer]
-    text = graph(f"c = {layer} y = {NORMAL}", constant("w", *weights), B, *STATISTICS, x=kind, y=kind)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == [layer.partition("<")[0].partition("(")[0]]
+    text = write_graph(
+        f"c = {layer} y = {NORMAL}", write_constant("w", *weights), B, *STATISTICS, x=kind, y=kind
+    )
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == [layer.partition("<")[0].partition("(")[0]]
     shape = {IMAGE: (3, 4, 6, 6), ROWS: (3, 4), SERIES: (3, 4, 6)}[kind]
-    assert_same_values(optimised, text, samples(shape).clip(-30, 30), tolerance=5e-6)
+    assert_same_values(optimised, text, make_samples(shape).clip(-30, 30), tolerance=5e-6)
 
 
 @pytest.mark.parametrize("groups", [2, 4])
 def test_a_grouped_transposed_convolution_takes_it_too(groups: int) -> None:
     """ONNX's own evaluator cannot run one with groups, so ONNX Runtime is compared with itself."""
     layer = f"ConvTranspose<group = {groups}, pads = [1,1,1,1]>(x, w)"
-    text = graph(f"c = {layer} y = {NORMAL}", constant("w", 4, 4 // groups, 3, 3), *STATISTICS)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["ConvTranspose"]
-    x = samples().clip(-30, 30)
-    before, after = (run(model, {"x": x})["y"] for model in (parsed(text), optimised.model))
+    text = write_graph(f"c = {layer} y = {NORMAL}", write_constant("w", 4, 4 // groups, 3, 3), *STATISTICS)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["ConvTranspose"]
+    x = make_samples().clip(-30, 30)
+    before, after = (run_graph(model, {"x": x})["y"] for model in (parse_graph(text), optimised.model))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-4)
 
 
@@ -69,5 +71,5 @@ COMPUTED = "the weights of `Conv` are not constant"
     ],
 )
 def test_it_declines(body: str, reason: str) -> None:
-    optimised = applied(RULE, graph(body, constant("w", 4, 4, 1, 1), B, *STATISTICS))
-    assert [one.startswith(reason) for one in reasons(optimised)] == [True]
+    optimised = apply_rule(RULE, write_graph(body, write_constant("w", 4, 4, 1, 1), B, *STATISTICS))
+    assert [one.startswith(reason) for one in list_reasons(optimised)] == [True]

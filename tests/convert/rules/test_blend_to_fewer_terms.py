@@ -1,9 +1,20 @@
 import pytest
 
 from convert.rules.blend_to_fewer_terms import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    write_constant,
+    write_graph,
+)
 
-A, B, ZERO = constant("a", 4, 1, 1), constant("b", 4, 1, 1), constant("zero", 4, 1, 1, values="{0,0,0,0}")
+A, B, ZERO = (
+    write_constant("a", 4, 1, 1),
+    write_constant("b", 4, 1, 1),
+    write_constant("zero", 4, 1, 1, values="{0,0,0,0}"),
+)
 HINGES = "u = Sub(x, t) r = Relu(u) v = Sub(x, t) q = Relu(v)"
 
 
@@ -24,9 +35,9 @@ HINGES = "u = Sub(x, t) r = Relu(u) v = Sub(x, t) q = Relu(v)"
     ],
 )
 def test_equal_terms_and_constants_are_joined(body: str, expected: list[str]) -> None:
-    text = graph(body, A, B, ZERO, constant("t"))
-    optimised = applied(RULE, text)
-    assert operators(optimised) == expected
+    text = write_graph(body, A, B, ZERO, write_constant("t"))
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == expected
     assert_same_values(optimised, text)
 
 
@@ -40,13 +51,13 @@ def test_equal_terms_and_constants_are_joined(body: str, expected: list[str]) ->
     ],
 )
 def test_other_terms_stay(body: str) -> None:
-    text = graph(body, A, B, constant("t"))
-    optimised = applied(RULE, text)
+    text = write_graph(body, A, B, write_constant("t"))
+    optimised = apply_rule(RULE, text)
     assert optimised.model.graph.num_nodes() <= len(body.split("=")) - 1
     assert_same_values(optimised, text)
 
 
 def test_it_declines_a_sum_of_coefficients_that_overflows() -> None:
-    huge = constant("h", values="{3e38}")
-    optimised = applied(RULE, graph("r = Relu(x) m = Mul(r, h) n = Mul(r, h) y = Add(m, n)", huge))
-    assert reasons(optimised) == ["an added coefficient leaves the range of FLOAT"]
+    huge = write_constant("h", values="{3e38}")
+    optimised = apply_rule(RULE, write_graph("r = Relu(x) m = Mul(r, h) n = Mul(r, h) y = Add(m, n)", huge))
+    assert list_reasons(optimised) == ["an added coefficient leaves the range of FLOAT"]

@@ -1,9 +1,16 @@
 import pytest
 
 from convert.rules.gate_and_identity_to_gate import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    write_constant,
+    write_graph,
+)
 
-A, B = constant("a", 4, 1, 1), constant("b", 4, 1, 1)
+A, B = write_constant("a", 4, 1, 1), write_constant("b", 4, 1, 1)
 
 
 @pytest.mark.parametrize("product", ["p = Mul(x, g)", "p = Mul(g, x)"])
@@ -16,9 +23,9 @@ A, B = constant("a", 4, 1, 1), constant("b", 4, 1, 1)
     ],
 )
 def test_the_identity_goes_into_the_gate(product: str, total: str, expected: list[str]) -> None:
-    text = graph(f"g = Sigmoid(x) {product} {total}", A, B)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == expected
+    text = write_graph(f"g = Sigmoid(x) {product} {total}", A, B)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == expected
     assert_same_values(optimised, text)
 
 
@@ -31,10 +38,10 @@ def test_the_identity_goes_into_the_gate(product: str, total: str, expected: lis
     ],
 )
 def test_other_sums_stay(body: str) -> None:
-    assert not applied(RULE, graph(body, A)).firings
+    assert not apply_rule(RULE, write_graph(body, A)).firings
 
 
 def test_it_declines_a_coefficient_that_overflows() -> None:
     body = "g = Sigmoid(x) p = Mul(x, g) i = Mul(p, h) m = Mul(i, h) y = Add(m, x)"
-    found = reasons(applied(RULE, graph(body, constant("h", values="{1e30}"))))
+    found = list_reasons(apply_rule(RULE, write_graph(body, write_constant("h", values="{1e30}"))))
     assert found == ["a coefficient leaves the range of float32"]

@@ -1,11 +1,19 @@
 import pytest
 
 from convert.rules.inner_scale_into_previous import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
+)
 
 CONV = "c = Conv(x, w, a)"
-WEIGHTS = (constant("w", 4, 4, 1, 1), constant("a", 4), constant("zero", values="{0}"))
-SCALE = constant("s", 4, 1, 1, values="{0.5, 2, 1.5, 0.75}")
+WEIGHTS = (write_constant("w", 4, 4, 1, 1), write_constant("a", 4), write_constant("zero", values="{0}"))
+SCALE = write_constant("s", 4, 1, 1, values="{0.5, 2, 1.5, 0.75}")
 FORMS = {
     "a sum": ("u = Mul(c, s) v = Sin(u) y = Add(c, v)", ["Conv", "Sin", "Mul", "Add"]),
     "a scaled sum": (
@@ -26,10 +34,10 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_the_layer_takes_the_scale(form: str) -> None:
     body, expected = FORMS[form]
-    text = graph(f"{CONV} {body}", *WEIGHTS, SCALE)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == expected
-    assert_same_values(optimised, text, samples().clip(-3, 3), tolerance=2e-5)
+    text = write_graph(f"{CONV} {body}", *WEIGHTS, SCALE)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == expected
+    assert_same_values(optimised, text, make_samples().clip(-3, 3), tolerance=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -42,16 +50,18 @@ def test_the_layer_takes_the_scale(form: str) -> None:
     ],
 )
 def test_it_stays_where_it_would_gain_nothing(body: str) -> None:
-    assert not applied(RULE, graph(body, *WEIGHTS, SCALE)).firings
+    assert not apply_rule(RULE, write_graph(body, *WEIGHTS, SCALE)).firings
 
 
 @pytest.mark.parametrize("form", ["a sum", "a bound"])
 def test_it_declines_a_scale_of_zero(form: str) -> None:
-    zero = constant("s", 4, 1, 1, values="{1, 0, 1, 1}")
-    optimised = applied(RULE, graph(f"{CONV} {FORMS[form][0]}", *WEIGHTS, zero))
-    assert reasons(optimised) == ["the scale is 0, or below it before a bound, in a channel"]
+    zero = write_constant("s", 4, 1, 1, values="{1, 0, 1, 1}")
+    optimised = apply_rule(RULE, write_graph(f"{CONV} {FORMS[form][0]}", *WEIGHTS, zero))
+    assert list_reasons(optimised) == ["the scale is 0, or below it before a bound, in a channel"]
 
 
 def test_it_declines_weights_that_are_computed() -> None:
     body = f"v0 = Exp(w) c = Conv(x, v0, a) {FORMS['a sum'][0]}"
-    assert reasons(applied(RULE, graph(body, *WEIGHTS, SCALE))) == ["the weights of `Conv` are not constant"]
+    assert list_reasons(apply_rule(RULE, write_graph(body, *WEIGHTS, SCALE))) == [
+        "the weights of `Conv` are not constant"
+    ]

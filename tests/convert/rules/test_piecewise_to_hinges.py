@@ -1,23 +1,31 @@
 import pytest
 
 from convert.rules.piecewise_to_hinges import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
+)
 
 CONV = "Conv<pads = [1,1,1,1]>"
-WEIGHTS = constant("w", 4, 4, 3, 3)
+WEIGHTS = write_constant("w", 4, 4, 3, 3)
 KNOTS = (
-    constant("a", 4, 1, 1, values="{-0.5, -2, -1, -0.25}"),
-    constant("b", 4, 1, 1, values="{0.5, 2, 1, 3}"),
-    constant("s", 4, 1, 1, values="{0.5, 0.25, 2, 0.75}"),
+    write_constant("a", 4, 1, 1, values="{-0.5, -2, -1, -0.25}"),
+    write_constant("b", 4, 1, 1, values="{0.5, 2, 1, 3}"),
+    write_constant("s", 4, 1, 1, values="{0.5, 0.25, 2, 0.75}"),
 )
-ZERO, TWO = constant("zero", values="{0}"), constant("two", values="{2}")
+ZERO, TWO = write_constant("zero", values="{0}"), write_constant("two", values="{2}")
 HELD = "m = Max(c, a) h = Min(m, b) d = Sub(c, h)"
 TENT = "e = Sub(c, two) f = Abs(e) g = Sub(two, f) t = Relu(g) u = Mul(t, s)"
 
 
 def between(body: str) -> str:
     """The function of c as n, between two convolutions."""
-    return graph(f"c = {CONV}(x, w) {body} y = {CONV}(n, w)", WEIGHTS, *KNOTS, ZERO, TWO)
+    return write_graph(f"c = {CONV}(x, w) {body} y = {CONV}(n, w)", WEIGHTS, *KNOTS, ZERO, TWO)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +41,19 @@ def between(body: str) -> str:
 )
 def test_it_is_a_sum_of_hinges(body: str) -> None:
     text = between(body)
-    optimised = applied(RULE, text)
+    optimised = apply_rule(RULE, text)
     assert len(optimised.firings) == 1
-    assert set(operators(optimised)) <= {"Conv", "Sub", "Relu", "Mul", "Add"}
-    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+    assert set(list_operators(optimised)) <= {"Conv", "Sub", "Relu", "Mul", "Add"}
+    assert_same_values(optimised, text, make_samples().clip(-30, 30), tolerance=1e-5)
 
 
 def test_channels_may_bend_differently_often() -> None:
-    wide = constant("b", 4, 1, 1, values="{0.5, 0, 1, 3}")
+    wide = write_constant("b", 4, 1, 1, values="{0.5, 0, 1, 3}")
     body = f"c = {CONV}(x, w) e = Relu(c) f = Max(e, b) g = Abs(f) q = Min(c, s) i = Add(g, q) n = Add(i, c)"
-    text = graph(f"{body} y = {CONV}(n, w)", WEIGHTS, KNOTS[2], wide)
-    optimised = applied(RULE, text)
+    text = write_graph(f"{body} y = {CONV}(n, w)", WEIGHTS, KNOTS[2], wide)
+    optimised = apply_rule(RULE, text)
     assert len(optimised.firings) == 1
-    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+    assert_same_values(optimised, text, make_samples().clip(-30, 30), tolerance=1e-5)
 
 
 CANCELS = "far out, a slope would be the small difference of large ones"
@@ -60,13 +68,13 @@ CANCELS = "far out, a slope would be the small difference of large ones"
     ],
 )
 def test_it_declines(body: str, reason: str) -> None:
-    tiny = constant("tiny", values="{0.001}")
-    text = graph(f"c = {CONV}(x, w) {body} y = {CONV}(n, w)", WEIGHTS, *KNOTS, tiny)
-    optimised = applied(RULE, text)
+    tiny = write_constant("tiny", values="{0.001}")
+    text = write_graph(f"c = {CONV}(x, w) {body} y = {CONV}(n, w)", WEIGHTS, *KNOTS, tiny)
+    optimised = apply_rule(RULE, text)
     if "operators" in reason:
-        assert operators(optimised)[0] == "Conv"
+        assert list_operators(optimised)[0] == "Conv"
         return
-    assert reasons(optimised) == [reason]
+    assert list_reasons(optimised) == [reason]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +85,9 @@ def test_it_declines(body: str, reason: str) -> None:
     ],
 )
 def test_other_functions_stay(body: str) -> None:
-    assert not applied(RULE, between(body)).firings
+    assert not apply_rule(RULE, between(body)).firings
 
 
 def test_outside_of_convolutions_it_stays() -> None:
-    text = graph(f"c = Relu(x) {HELD} y = Add(h, d)", *KNOTS)
-    assert not applied(RULE, text).firings
+    text = write_graph(f"c = Relu(x) {HELD} y = Add(h, d)", *KNOTS)
+    assert not apply_rule(RULE, text).firings

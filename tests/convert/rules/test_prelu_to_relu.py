@@ -3,35 +3,35 @@ import pytest
 
 from convert.rules.prelu_to_relu import RULE
 from tests.convert.graphs import (
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    run,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    run_graph,
+    write_constant,
+    write_graph,
 )
 
 
 @pytest.mark.parametrize("slopes", ["{0.25, -1, 2, 0}", "{0.1, 0.3, 0.7, 1}", "{-0.9, 1.7, 8, -8}"])
 def test_a_slope_a_channel_becomes_a_sum(slopes: str) -> None:
-    text = graph("y = PRelu(x, a)", constant("a", 4, 1, 1, values=slopes))
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Relu", "Mul", "Mul", "Add"]
+    text = write_graph("y = PRelu(x, a)", write_constant("a", 4, 1, 1, values=slopes))
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Relu", "Mul", "Mul", "Add"]
     assert_same_values(optimised, text)
 
 
 def test_it_is_exact_where_the_slopes_are() -> None:
-    text = graph("y = PRelu(x, a)", constant("a", 4, 1, 1, values="{0.25, 0.25, 0.5, 0.75}"))
-    assert_same_values(applied(RULE, text), text, samples(), tolerance=1e-7)
+    text = write_graph("y = PRelu(x, a)", write_constant("a", 4, 1, 1, values="{0.25, 0.25, 0.5, 0.75}"))
+    assert_same_values(apply_rule(RULE, text), text, make_samples(), tolerance=1e-7)
 
 
 def test_nan_and_inf_pass_as_before_for_slopes_between_0_and_1() -> None:
-    text = graph("y = PRelu(x, a)", constant("a", 4, 1, 1, values="{0.25, 0.3, 0.5, 0.9}"))
-    x = samples()
+    text = write_graph("y = PRelu(x, a)", write_constant("a", 4, 1, 1, values="{0.25, 0.3, 0.5, 0.9}"))
+    x = make_samples()
     x[0, :, 0, 0], x[1, :, 0, 0], x[2, :, 0, 0] = np.nan, np.inf, -np.inf
-    after = run(applied(RULE, text).model, {"x": x})["y"][:, :, 0, 0]
+    after = run_graph(apply_rule(RULE, text).model, {"x": x})["y"][:, :, 0, 0]
     assert np.isnan(after[0]).all()
     assert (after[1] == np.inf).all()
     assert (after[2] == -np.inf).all()
@@ -45,6 +45,6 @@ def test_nan_and_inf_pass_as_before_for_slopes_between_0_and_1() -> None:
     ],
 )
 def test_it_declines(body: str, slopes: str, reason: str) -> None:
-    optimised = applied(RULE, graph(body, constant("a", 4, 1, 1, values=slopes)))
-    assert operators(optimised)[-1] == "PRelu"
-    assert reasons(optimised) == [reason]
+    optimised = apply_rule(RULE, write_graph(body, write_constant("a", 4, 1, 1, values=slopes)))
+    assert list_operators(optimised)[-1] == "PRelu"
+    assert list_reasons(optimised) == [reason]

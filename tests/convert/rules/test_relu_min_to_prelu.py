@@ -1,9 +1,16 @@
 import pytest
 
 from convert.rules.relu_min_to_prelu import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    write_constant,
+    write_graph,
+)
 
-ZERO = constant("zero", values="{0}")
+ZERO = write_constant("zero", values="{0}")
 
 
 @pytest.mark.parametrize("shape", [(), (4, 1, 1)])
@@ -13,9 +20,11 @@ ZERO = constant("zero", values="{0}")
 def test_both_sides_become_one_operator(
     negative: str, product: str, total: str, shape: tuple[int, ...]
 ) -> None:
-    text = graph(f"r = Relu(x) n = {negative} m = {product} y = {total}", ZERO, constant("a", *shape))
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["PRelu"]
+    text = write_graph(
+        f"r = Relu(x) n = {negative} m = {product} y = {total}", ZERO, write_constant("a", *shape)
+    )
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["PRelu"]
     assert_same_values(optimised, text, tolerance=0)
 
 
@@ -29,17 +38,17 @@ def test_both_sides_become_one_operator(
     ],
 )
 def test_other_sums_stay(body: str) -> None:
-    optimised = applied(RULE, graph(body, ZERO, constant("a", values="{-0.25}")))
-    assert operators(optimised)[-1] == "Add"
+    optimised = apply_rule(RULE, write_graph(body, ZERO, write_constant("a", values="{-0.25}")))
+    assert list_operators(optimised)[-1] == "Add"
 
 
 def test_it_declines_a_slope_that_is_computed() -> None:
-    text = graph("r = Relu(x) n = Min(x, zero) s = Sigmoid(x) m = Mul(s, n) y = Add(r, m)", ZERO)
-    assert reasons(applied(RULE, text)) == ["the slope is not constant"]
+    text = write_graph("r = Relu(x) n = Min(x, zero) s = Sigmoid(x) m = Mul(s, n) y = Add(r, m)", ZERO)
+    assert list_reasons(apply_rule(RULE, text)) == ["the slope is not constant"]
 
 
-P, N = constant("p", 4, 1, 1, values="{2, 0.5, 1, 3}"), constant("n", 4, 1, 1)
-MINUS, HALF = constant("minus", values="{-1}"), constant("half", values="{0.5}")
+P, N = write_constant("p", 4, 1, 1, values="{2, 0.5, 1, 3}"), write_constant("n", 4, 1, 1)
+MINUS, HALF = write_constant("minus", values="{-1}"), write_constant("half", values="{0.5}")
 
 
 @pytest.mark.parametrize(
@@ -53,14 +62,14 @@ MINUS, HALF = constant("minus", values="{-1}"), constant("half", values="{0.5}")
     ],
 )
 def test_a_slope_on_either_side_is_a_prelu_and_a_scale(body: str) -> None:
-    text = graph(body, ZERO, P, N, MINUS, HALF)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["PRelu", "Mul"]
+    text = write_graph(body, ZERO, P, N, MINUS, HALF)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["PRelu", "Mul"]
     assert_same_values(optimised, text)
 
 
 @pytest.mark.parametrize("p", ["{0, 1, 1, 1}", "{1e-4, 1, 1, 1}"])
 def test_it_declines_a_right_slope_that_divides_badly(p: str) -> None:
     body = "r = Relu(x) u = Mul(r, p) b = Min(x, zero) v = Mul(b, n) y = Add(u, v)"
-    optimised = applied(RULE, graph(body, ZERO, constant("p", 4, 1, 1, values=p), N))
-    assert reasons(optimised) == ["the right slope is 0 or far below the left one"]
+    optimised = apply_rule(RULE, write_graph(body, ZERO, write_constant("p", 4, 1, 1, values=p), N))
+    assert list_reasons(optimised) == ["the right slope is 0 or far below the left one"]

@@ -1,7 +1,7 @@
 import pytest
 
 from convert.rules.reshape_to_constant import RULE
-from tests.convert.graphs import applied, assert_same_values, graph, operators, reasons
+from tests.convert.graphs import apply_rule, assert_same_values, list_operators, list_reasons, write_graph
 
 INTS = (
     "int64[1] c = {144}",
@@ -27,9 +27,9 @@ REST = ("int64[1] m = {-1}", "int64[1] rest = {36}")
     ],
 )
 def test_sizes_that_follow_from_the_others_are_constant(sizes: str, shape: str) -> None:
-    text = graph(f"{sizes} y = Reshape(x, d)", *INTS, *REST, y=shape)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Reshape"]
+    text = write_graph(f"{sizes} y = Reshape(x, d)", *INTS, *REST, y=shape)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Reshape"]
     assert_same_values(optimised, text, tolerance=0)
 
 
@@ -42,5 +42,5 @@ def test_sizes_that_follow_from_the_others_are_constant(sizes: str, shape: str) 
     ],
 )
 def test_it_declines(call: str, reason: str) -> None:
-    text = graph(f"{BATCH} {call}", *INTS, *REST, y="float[M,K]")
-    assert reasons(applied(RULE, text)) == [reason]
+    text = write_graph(f"{BATCH} {call}", *INTS, *REST, y="float[M,K]")
+    assert list_reasons(apply_rule(RULE, text)) == [reason]

@@ -3,13 +3,13 @@ import pytest
 from convert.rules.scale_into_next import RULE
 from tests.convert.graphs import (
     ROWS,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
 )
 
 LAYERS = {
@@ -23,7 +23,7 @@ LAYERS = {
     "MatMul": ("MatMul(s, w)", (4, 4), (2, 5, 4)),
     "BatchNormalization": ("BatchNormalization<epsilon = 0.25>(s, b, b, m, v)", (4, 4), (3, 4, 6, 6)),
 }
-STATISTICS = [constant("m", 4), constant("v", 4, values="{0.5, 1, 2, 3}"), constant("b", 4)]
+STATISTICS = [write_constant("m", 4), write_constant("v", 4, values="{0.5, 1, 2, 3}"), write_constant("b", 4)]
 
 
 def _kind(shape: tuple[int, ...]) -> str:
@@ -36,12 +36,16 @@ def _kind(shape: tuple[int, ...]) -> str:
 def test_the_scale_goes_into_the_weights(layer: str, scale: str, granularity: str) -> None:
     call, weight, shape = LAYERS[layer]
     per_channel = (4, 1, 1) if len(shape) == 4 else (4,)
-    factor = constant("f", *(per_channel if granularity == "one a channel" else ()))
+    factor = write_constant("f", *(per_channel if granularity == "one a channel" else ()))
     body = f"r = Tanh(x) s = {scale} y = {call}"
-    text = graph(body, constant("w", *weight), *STATISTICS, factor, x=_kind(shape), y=_kind(shape))
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Tanh", call.partition("<")[0].partition("(")[0]]
-    assert_same_values(optimised, text, samples(shape), tolerance=2e-5 if scale.startswith("Div") else 5e-6)
+    text = write_graph(
+        body, write_constant("w", *weight), *STATISTICS, factor, x=_kind(shape), y=_kind(shape)
+    )
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Tanh", call.partition("<")[0].partition("(")[0]]
+    assert_same_values(
+        optimised, text, make_samples(shape), tolerance=2e-5 if scale.startswith("Div") else 5e-6
+    )
 
 
 CONV = "Conv<pads = [1,1,1,1]>"
@@ -64,57 +68,63 @@ CONV = "Conv<pads = [1,1,1,1]>"
     ],
 )
 def test_it_declines(body: str, shape: tuple[int, ...], reason: str) -> None:
-    optimised = applied(RULE, graph(body, constant("w", 4, 4, 3, 3), constant("f", *shape)))
+    optimised = apply_rule(
+        RULE, write_graph(body, write_constant("w", 4, 4, 3, 3), write_constant("f", *shape))
+    )
     assert not optimised.firings
-    assert reasons(optimised) == [reason]
+    assert list_reasons(optimised) == [reason]
 
 
 def test_it_declines_before_a_normalization_by_the_deviation() -> None:
     kind = "float[N,5,4]"
-    text = graph("s = Mul(x, f) y = LayerNormalization(s, f)", constant("f", 4), x=kind, y=kind)
-    assert reasons(applied(RULE, text)) == [
+    text = write_graph("s = Mul(x, f) y = LayerNormalization(s, f)", write_constant("f", 4), x=kind, y=kind)
+    assert list_reasons(apply_rule(RULE, text)) == [
         "`LayerNormalization` divides its input by its own deviation, and epsilon with it"
     ]
 
 
 def test_it_declines_where_the_scaled_value_is_an_output() -> None:
-    text = graph(f"s = Mul(x, f) y = {CONV}(s, w)", constant("w", 4, 4, 3, 3), constant("f"))
+    text = write_graph(
+        f"s = Mul(x, f) y = {CONV}(s, w)", write_constant("w", 4, 4, 3, 3), write_constant("f")
+    )
     text = text.replace("(float[N,4,6,6] y)", "(float[N,4,6,6] y, float[N,4,6,6] s)")
-    assert reasons(applied(RULE, text)) == [
+    assert list_reasons(apply_rule(RULE, text)) == [
         "the scaled value is an output of the graph or is read elsewhere too"
     ]
 
 
 def test_it_declines_a_gemm_that_transposes_its_input() -> None:
-    text = graph(
+    text = write_graph(
         "s = Mul(x, f) y = Gemm<transA = 1>(s, w)",
-        constant("w", 4, 4),
-        constant("f"),
+        write_constant("w", 4, 4),
+        write_constant("f"),
         x="float[4,4]",
         y="float[4,4]",
     )
-    assert reasons(applied(RULE, text)) == ["`Gemm` reads its input transposed, so its channels are rows"]
+    assert list_reasons(apply_rule(RULE, text)) == [
+        "`Gemm` reads its input transposed, so its channels are rows"
+    ]
 
 
 def test_it_declines_where_the_bias_is_switched_off() -> None:
-    text = graph(
+    text = write_graph(
         "s = Mul(x, f) y = Gemm<beta = 0.0>(s, w, b)",
-        constant("w", 4, 4),
+        write_constant("w", 4, 4),
         *STATISTICS,
-        constant("f"),
+        write_constant("f"),
         x=ROWS,
         y=ROWS,
     )
-    assert reasons(applied(RULE, text)) == ["`Gemm` multiplies its bias by zero"]
+    assert list_reasons(apply_rule(RULE, text)) == ["`Gemm` multiplies its bias by zero"]
 
 
 def test_a_scale_of_the_weights_is_not_one_of_the_input() -> None:
-    text = graph(
+    text = write_graph(
         "s = Mul(r, f) r = Relu(x) y = MatMul(w, s)",
-        constant("w", 4, 4),
-        constant("f"),
+        write_constant("w", 4, 4),
+        write_constant("f"),
         x="float[4,4]",
         y="float[4,4]",
     )
-    optimised = applied(RULE, text.replace("s = Mul(r, f) r = Relu(x)", "r = Relu(x) s = Mul(r, f)"))
-    assert operators(optimised) == ["Relu", "Mul", "MatMul"]
+    optimised = apply_rule(RULE, text.replace("s = Mul(r, f) r = Relu(x)", "r = Relu(x) s = Mul(r, f)"))
+    assert list_operators(optimised) == ["Relu", "Mul", "MatMul"]

@@ -3,13 +3,13 @@ import pytest
 from convert.rules.scale_into_previous import RULE
 from tests.convert.graphs import (
     ROWS,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
 )
 
 SEQUENCE = "float[N,5,4]"
@@ -39,7 +39,7 @@ LAYERS = {
     "LayerNormalization": ("l = LayerNormalization(x, b, b)", [(4, 4), (4,)], SEQUENCE),
     "LayerNormalization without bias": ("l = LayerNormalization<axis = 2>(x, b)", [(4, 4), (4,)], SEQUENCE),
 }
-VARIANCE = constant("v", 4, values="{0.5, 1, 2, 3}")
+VARIANCE = write_constant("v", 4, values="{0.5, 1, 2, 3}")
 SHAPES = {"float[N,4,6,6]": (3, 4, 6, 6), ROWS: (5, 4), SEQUENCE: (2, 5, 4)}
 
 
@@ -49,15 +49,17 @@ SHAPES = {"float[N,4,6,6]": (3, 4, 6, 6), ROWS: (5, 4), SEQUENCE: (2, 5, 4)}
 def test_the_scale_goes_into_the_weights(layer: str, scale: str, granularity: str) -> None:
     body, shapes, kind = LAYERS[layer]
     per_channel = (4, 1, 1) if kind == "float[N,4,6,6]" else (4,)
-    factor = constant("s", *(per_channel if granularity == "one a channel" else ()))
-    constants = [constant("w", *shapes[0]), constant("b", *shapes[1]), VARIANCE, factor]
-    text = graph(f"{body} y = {scale}", *constants, x=kind, y=kind)
-    optimised = applied(RULE, text)
+    factor = write_constant("s", *(per_channel if granularity == "one a channel" else ()))
+    constants = [write_constant("w", *shapes[0]), write_constant("b", *shapes[1]), VARIANCE, factor]
+    text = write_graph(f"{body} y = {scale}", *constants, x=kind, y=kind)
+    optimised = apply_rule(RULE, text)
     assert (
-        operators(optimised)
-        == operators(applied(RULE, graph(f"{body} y = Relu(l)", *constants, x=kind, y=kind)))[:-1]
+        list_operators(optimised)
+        == list_operators(apply_rule(RULE, write_graph(f"{body} y = Relu(l)", *constants, x=kind, y=kind)))[
+            :-1
+        ]
     )
-    x = samples(SHAPES[kind]).clip(-30, 30)
+    x = make_samples(SHAPES[kind]).clip(-30, 30)
     assert_same_values(optimised, text, x, tolerance=2e-5 if scale.startswith("Div") else 1e-5)
 
 
@@ -74,42 +76,46 @@ CONV = "c = Conv<pads = [1,1,1,1]>(x, w)"
     ],
 )
 def test_it_declines(body: str, factor: str, reason: str) -> None:
-    weight = constant("w", 4, 4, 3, 3, values=f"{{{', '.join(['40.5'] * 143)}, 0.001}}")
-    optimised = applied(RULE, graph(body, weight, constant("s", values=factor)))
+    weight = write_constant("w", 4, 4, 3, 3, values=f"{{{', '.join(['40.5'] * 143)}, 0.001}}")
+    optimised = apply_rule(RULE, write_graph(body, weight, write_constant("s", values=factor)))
     assert not optimised.firings
-    assert reasons(optimised) == [reason]
+    assert list_reasons(optimised) == [reason]
 
 
 def test_it_declines_weights_that_are_computed() -> None:
-    text = graph(
-        "v = Exp(w) c = Conv<pads = [1,1,1,1]>(x, v) y = Mul(c, s)", constant("w", 4, 4, 3, 3), constant("s")
+    text = write_graph(
+        "v = Exp(w) c = Conv<pads = [1,1,1,1]>(x, v) y = Mul(c, s)",
+        write_constant("w", 4, 4, 3, 3),
+        write_constant("s"),
     )
-    assert reasons(applied(RULE, text)) == ["the weights of `Conv` are not constant"]
+    assert list_reasons(apply_rule(RULE, text)) == ["the weights of `Conv` are not constant"]
 
 
 def test_it_declines_a_layer_normalization_over_several_axes() -> None:
-    text = graph(
+    text = write_graph(
         "l = LayerNormalization<axis = 1>(x, w) y = Mul(l, s)",
-        *(constant("w", 5, 4), constant("s")),
+        *(write_constant("w", 5, 4), write_constant("s")),
         x=SEQUENCE,
         y=SEQUENCE,
     )
-    assert reasons(applied(RULE, text)) == [
+    assert list_reasons(apply_rule(RULE, text)) == [
         "`LayerNormalization` over several axes has a scale for each of their places"
     ]
 
 
 def test_it_declines_a_scale_along_another_axis() -> None:
-    text = graph(f"{CONV} y = Mul(c, s)", constant("w", 4, 4, 3, 3), constant("s", 6))
-    assert reasons(applied(RULE, text)) == [
+    text = write_graph(f"{CONV} y = Mul(c, s)", write_constant("w", 4, 4, 3, 3), write_constant("s", 6))
+    assert list_reasons(apply_rule(RULE, text)) == [
         "a constant of shape [6] is not one number for each of 4 channels"
     ]
 
 
-def test_weights_that_another_layer_shares_are_scaled_for_one_only() -> None:
-    text = graph(
-        f"{CONV} m = Mul(c, s) y = Conv<pads = [1,1,1,1]>(m, w)", constant("w", 4, 4, 3, 3), constant("s")
+def test_shared_weights_are_scaled_for_one_layer_only() -> None:
+    text = write_graph(
+        f"{CONV} m = Mul(c, s) y = Conv<pads = [1,1,1,1]>(m, w)",
+        write_constant("w", 4, 4, 3, 3),
+        write_constant("s"),
     )
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Conv", "Conv"]
-    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Conv", "Conv"]
+    assert_same_values(optimised, text, make_samples().clip(-30, 30), tolerance=1e-5)

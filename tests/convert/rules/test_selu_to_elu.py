@@ -1,7 +1,14 @@
 import pytest
 
 from convert.rules.selu_to_elu import RULE
-from tests.convert.graphs import ROWS, applied, assert_same_values, graph, operators, reasons
+from tests.convert.graphs import (
+    ROWS,
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    write_graph,
+)
 
 
 @pytest.mark.parametrize(
@@ -14,16 +21,18 @@ from tests.convert.graphs import ROWS, applied, assert_same_values, graph, opera
     ],
 )
 def test_it_is_an_elu_and_scales(call: str, expected: list[str]) -> None:
-    text = graph(f"y = {call}")
-    optimised = applied(RULE, text)
-    assert operators(optimised) == expected
+    text = write_graph(f"y = {call}")
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == expected
     assert_same_values(optimised, text)
 
 
 def test_selu_of_rows_stays() -> None:
-    text = graph("y = Selu(x)", x=ROWS, y=ROWS)
-    assert reasons(applied(RULE, text)) == ["on rows `Selu` fuses into the Gemm before it"]
+    text = write_graph("y = Selu(x)", x=ROWS, y=ROWS)
+    assert list_reasons(apply_rule(RULE, text)) == ["on rows `Selu` fuses into the Gemm before it"]
 
 
 def test_it_declines_a_depth_below_zero() -> None:
-    assert reasons(applied(RULE, graph("y = Celu<alpha = -1.0>(x)"))) == ["the depth is not above 0"]
+    assert list_reasons(apply_rule(RULE, write_graph("y = Celu<alpha = -1.0>(x)"))) == [
+        "the depth is not above 0"
+    ]

@@ -1,7 +1,15 @@
 import pytest
 
 from convert.rules.shift_into_next import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
+)
 from tests.convert.rules.test_scale_into_next import STATISTICS
 
 LAYERS = {
@@ -20,20 +28,30 @@ def test_the_shift_goes_into_the_bias(layer: str, shift: str, granularity: str) 
     call, weight, shape = LAYERS[layer]
     kind = f"float[N,{','.join(map(str, shape[1:]))}]"
     per_channel = (4, 1, 1) if len(shape) == 4 else (4,)
-    addend = constant("t", *(per_channel if granularity == "one a channel" else ()))
-    text = graph(
-        f"r = Tanh(x) s = {shift} y = {call}", constant("w", *weight), *STATISTICS, addend, x=kind, y=kind
+    addend = write_constant("t", *(per_channel if granularity == "one a channel" else ()))
+    text = write_graph(
+        f"r = Tanh(x) s = {shift} y = {call}",
+        write_constant("w", *weight),
+        *STATISTICS,
+        addend,
+        x=kind,
+        y=kind,
     )
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Tanh", call.partition("<")[0].partition("(")[0]]
-    assert_same_values(optimised, text, samples(shape), tolerance=5e-6)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Tanh", call.partition("<")[0].partition("(")[0]]
+    assert_same_values(optimised, text, make_samples(shape), tolerance=5e-6)
 
 
 def test_it_fires_before_an_unpadded_convolution_of_any_kernel() -> None:
-    text = graph("s = Add(x, t) y = Conv(s, w)", constant("w", 4, 4, 3, 3), constant("t"), y="float[N,4,4,4]")
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Conv"]
-    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=1e-5)
+    text = write_graph(
+        "s = Add(x, t) y = Conv(s, w)",
+        write_constant("w", 4, 4, 3, 3),
+        write_constant("t"),
+        y="float[N,4,4,4]",
+    )
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Conv"]
+    assert_same_values(optimised, text, make_samples().clip(-30, 30), tolerance=1e-5)
 
 
 PADDED = "a shift before a padded `Conv` differs at the border, where the padding is not shifted"
@@ -55,14 +73,16 @@ PADDED = "a shift before a padded `Conv` differs at the border, where the paddin
     ],
 )
 def test_it_declines(body: str, reason: str) -> None:
-    optimised = applied(RULE, graph(body, constant("w", 4, 4, 3, 3), constant("t")))
+    optimised = apply_rule(RULE, write_graph(body, write_constant("w", 4, 4, 3, 3), write_constant("t")))
     assert not optimised.firings
-    assert reason in reasons(optimised)
+    assert reason in list_reasons(optimised)
 
 
 def test_it_declines_before_a_transposed_convolution() -> None:
-    text = graph("s = Add(x, t) y = ConvTranspose(s, w)", constant("w", 4, 4, 1, 1), constant("t"))
-    assert reasons(applied(RULE, text)) == [
+    text = write_graph(
+        "s = Add(x, t) y = ConvTranspose(s, w)", write_constant("w", 4, 4, 1, 1), write_constant("t")
+    )
+    assert list_reasons(apply_rule(RULE, text)) == [
         "a shift before `ConvTranspose` reaches its outputs unequally often"
     ]
 
@@ -72,14 +92,12 @@ THREE = "float[N,5,4]"
 
 @pytest.mark.parametrize("bias", ["Add(m, b)", "Add(b, m)"])
 @pytest.mark.parametrize("addend", [(), (4,)])
-def test_the_shift_goes_into_the_bias_that_is_added_after_a_matmul(
-    bias: str, addend: tuple[int, ...]
-) -> None:
-    constants = constant("w", 4, 4), constant("t", *addend), constant("b", 4)
-    text = graph(f"r = Tanh(x) s = Add(r, t) m = MatMul(s, w) y = {bias}", *constants, x=THREE, y=THREE)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Tanh", "MatMul", "Add"]
-    assert_same_values(optimised, text, samples((2, 5, 4)))
+def test_the_shift_goes_into_the_bias_behind_a_matmul(bias: str, addend: tuple[int, ...]) -> None:
+    constants = write_constant("w", 4, 4), write_constant("t", *addend), write_constant("b", 4)
+    text = write_graph(f"r = Tanh(x) s = Add(r, t) m = MatMul(s, w) y = {bias}", *constants, x=THREE, y=THREE)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Tanh", "MatMul", "Add"]
+    assert_same_values(optimised, text, make_samples((2, 5, 4)))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +113,6 @@ def test_the_shift_goes_into_the_bias_that_is_added_after_a_matmul(
     ],
 )
 def test_it_declines_before_a_matmul_without_a_bias(after: str, bias: tuple[int, ...], reason: str) -> None:
-    constants = constant("w", 4, 4), constant("t"), constant("b", *bias)
-    text = graph(f"r = Tanh(x) s = Add(r, t) {after}", *constants, x=THREE, y=THREE)
-    assert reasons(applied(RULE, text)) == [reason]
+    constants = write_constant("w", 4, 4), write_constant("t"), write_constant("b", *bias)
+    text = write_graph(f"r = Tanh(x) s = Add(r, t) {after}", *constants, x=THREE, y=THREE)
+    assert list_reasons(apply_rule(RULE, text)) == [reason]

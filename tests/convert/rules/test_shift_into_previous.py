@@ -1,7 +1,15 @@
 import pytest
 
 from convert.rules.shift_into_previous import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons, samples
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
+)
 from tests.convert.rules.test_scale_into_previous import LAYERS, SHAPES, VARIANCE
 
 CONV = "c = Conv<pads = [1,1,1,1]>(x, w)"
@@ -14,26 +22,26 @@ WITH_BIAS = [layer for layer in LAYERS if layer != "MatMul"]
 def test_the_shift_goes_into_the_bias(layer: str, shift: str, granularity: str) -> None:
     body, shapes, kind = LAYERS[layer]
     per_channel = (4, 1, 1) if kind == "float[N,4,6,6]" else (4,)
-    addend = constant("t", *(per_channel if granularity == "one a channel" else ()))
-    constants = [constant("w", *shapes[0]), constant("b", *shapes[1]), VARIANCE, addend]
-    text = graph(f"{body} s = {shift} y = Relu(s)", *constants, x=kind, y=kind)
-    optimised = applied(RULE, text)
+    addend = write_constant("t", *(per_channel if granularity == "one a channel" else ()))
+    constants = [write_constant("w", *shapes[0]), write_constant("b", *shapes[1]), VARIANCE, addend]
+    text = write_graph(f"{body} s = {shift} y = Relu(s)", *constants, x=kind, y=kind)
+    optimised = apply_rule(RULE, text)
     assert len(optimised.firings) == 1
-    assert operators(optimised)[-1] == "Relu"
-    assert_same_values(optimised, text, samples(SHAPES[kind]).clip(-30, 30), tolerance=1e-5)
+    assert list_operators(optimised)[-1] == "Relu"
+    assert_same_values(optimised, text, make_samples(SHAPES[kind]).clip(-30, 30), tolerance=1e-5)
 
 
 def test_the_bias_of_a_matmul_is_left_to_it() -> None:
-    text = graph(
+    text = write_graph(
         "m = MatMul(x, w) y = Add(m, b)",
-        constant("w", 4, 4),
-        constant("b", 4),
+        write_constant("w", 4, 4),
+        write_constant("b", 4),
         x="float[N,5,4]",
         y="float[N,5,4]",
     )
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["MatMul", "Add"]
-    assert reasons(optimised) == []
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["MatMul", "Add"]
+    assert list_reasons(optimised) == []
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,8 @@ def test_the_bias_of_a_matmul_is_left_to_it() -> None:
     ],
 )
 def test_it_declines(body: str, shape: tuple[int, ...], reason: str) -> None:
-    optimised = applied(RULE, graph(body, constant("w", 4, 4, 3, 3), constant("t", *shape)))
+    optimised = apply_rule(
+        RULE, write_graph(body, write_constant("w", 4, 4, 3, 3), write_constant("t", *shape))
+    )
     assert not optimised.firings
-    assert reasons(optimised) == [reason]
+    assert list_reasons(optimised) == [reason]

@@ -5,26 +5,28 @@ from convert.rules.shift_out_of_blend import RULE
 from tests.convert.graphs import (
     IMAGE,
     ROWS,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
 )
 
-A, T, ONE = constant("a", 4), constant("t"), constant("one", values="{1}")
+A, T, ONE = write_constant("a", 4), write_constant("t"), write_constant("one", values="{1}")
 BEND = "q = Mul(x, x) r = Add(q, one) u = Sqrt(r) v = Sub(u, one) m = Mul(v, a) z = Add(m, x)"
-SQUARE = constant("w", 4, 4)
+SQUARE = write_constant("w", 4, 4)
 
 
 def rows(body: str, *constants: str) -> str:
-    return graph(body, A, T, ONE, *(constants or (SQUARE,)), x=ROWS, y=ROWS)
+    return write_graph(body, A, T, ONE, *(constants or (SQUARE,)), x=ROWS, y=ROWS)
 
 
 def images(body: str, *kernel: int, y: str = IMAGE) -> str:
-    return graph(body, constant("a", 4, 1, 1), T, ONE, constant("w", 4, 4, *kernel), x=IMAGE, y=y)
+    return write_graph(
+        body, write_constant("a", 4, 1, 1), T, ONE, write_constant("w", 4, 4, *kernel), x=IMAGE, y=y
+    )
 
 
 ROOT = ["Mul", "Add", "Sqrt", "Mul", "Add"]
@@ -50,10 +52,10 @@ FORMS = {
     ],
 )
 def test_a_shift_within_a_sum_goes_into_the_bias_after_it(form: str, expected: list[str]) -> None:
-    optimised = applied(RULE, FORMS[form])
-    assert operators(optimised) == expected
+    optimised = apply_rule(RULE, FORMS[form])
+    assert list_operators(optimised) == expected
     shape = (5, 4) if ROWS in FORMS[form].partition("=>")[0] else (3, 4, 6, 6)
-    assert_same_values(optimised, FORMS[form], samples(shape).clip(-30, 30), tolerance=1e-5)
+    assert_same_values(optimised, FORMS[form], make_samples(shape).clip(-30, 30), tolerance=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -84,18 +86,18 @@ def test_a_shift_within_a_sum_goes_into_the_bias_after_it(form: str, expected: l
     ],
 )
 def test_it_declines(text: str, reason: str) -> None:
-    optimised = applied(RULE, text)
+    optimised = apply_rule(RULE, text)
     assert not optimised.firings
-    assert reason in reasons(optimised)
+    assert reason in list_reasons(optimised)
 
 
 @pytest.mark.parametrize("body", ["b = Tanh(x) s = Add(b, t) y = Gemm(s, w)", f"{BEND} y = Exp(z)"])
-def test_it_leaves_a_shift_that_stands_last_and_one_that_nothing_takes(body: str) -> None:
-    assert not applied(RULE, rows(body)).firings
+def test_it_leaves_a_last_shift_and_one_that_nothing_takes(body: str) -> None:
+    assert not apply_rule(RULE, rows(body)).firings
 
 
 def test_the_bias_is_worked_out_in_float64() -> None:
-    optimised = applied(RULE, FORMS["Gemm"])
+    optimised = apply_rule(RULE, FORMS["Gemm"])
     bias = optimised.model.graph[-1].inputs[2]
     assert bias is not None
     assert bias.const_value is not None

@@ -3,13 +3,13 @@ import pytest
 from convert.rules.shift_past_pooling import RULE
 from tests.convert.graphs import (
     HALVED,
-    applied,
+    apply_rule,
     assert_same_values,
-    constant,
-    graph,
-    operators,
-    reasons,
-    samples,
+    list_operators,
+    list_reasons,
+    make_samples,
+    write_constant,
+    write_graph,
 )
 from tests.convert.rules.test_scale_past_pooling import AXES, FLAT, POOLS
 
@@ -21,23 +21,23 @@ TURNED = "float[N,6,4,6]"
 @pytest.mark.parametrize("shape", [(), (4, 1, 1)])
 def test_the_shift_moves_past_the_pool(pool: str, shift: str, shape: tuple[int, ...]) -> None:
     output = POOLS.get(pool, FLAT if pool.startswith("Flatten") else TURNED)
-    text = graph(f"s = {shift} y = {pool}", AXES, constant("t", *shape), y=output)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == [pool.partition("<")[0].partition("(")[0], "Add"]
-    assert_same_values(optimised, text, samples().clip(-30, 30), tolerance=5e-6)
+    text = write_graph(f"s = {shift} y = {pool}", AXES, write_constant("t", *shape), y=output)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == [pool.partition("<")[0].partition("(")[0], "Add"]
+    assert_same_values(optimised, text, make_samples().clip(-30, 30), tolerance=5e-6)
 
 
 def test_it_declines_an_average_that_counts_its_padding() -> None:
     pool = "AveragePool<kernel_shape = [3,3], strides = [2,2], pads = [1,1,1,1], count_include_pad = 1>"
-    optimised = applied(RULE, graph(f"s = Add(x, t) y = {pool}(s)", constant("t"), y=HALVED))
-    assert reasons(optimised) == ["a padded `AveragePool` counts zeros that are not shifted"]
+    optimised = apply_rule(RULE, write_graph(f"s = Add(x, t) y = {pool}(s)", write_constant("t"), y=HALVED))
+    assert list_reasons(optimised) == ["a padded `AveragePool` counts zeros that are not shifted"]
 
 
 def test_the_bias_of_a_matmul_stays_with_it() -> None:
-    text = graph(
+    text = write_graph(
         "m = MatMul(x, w) s = Add(m, t) y = Flatten(s)",
-        *(constant("w", 4, 4), constant("t", 4)),
+        *(write_constant("w", 4, 4), write_constant("t", 4)),
         x="float[N,5,4]",
         y="float[N,20]",
     )
-    assert not applied(RULE, text).firings
+    assert not apply_rule(RULE, text).firings

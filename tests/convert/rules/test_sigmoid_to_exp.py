@@ -2,25 +2,14 @@ import numpy as np
 import pytest
 
 from convert.rules.sigmoid_to_exp import RULE
-from tests.convert.graphs import (
-    ROWS,
-    Array,
-    applied,
-    assert_same_values,
-    constant,
-    exact,
-    graph,
-    operators,
-    parsed,
-    run,
-)
+from tests.convert.graphs import Array, ROWS, apply_rule, assert_same_values, list_operators, parse_graph, run_graph, run_in_float64, write_constant, write_graph
 
-SLOPES, CURVE = constant("s", 4), "p = Mul(g, x) y = Sigmoid(p)"
+SLOPES, CURVE = write_constant("s", 4), "p = Mul(g, x) y = Sigmoid(p)"
 FORM = ["Neg", "Exp", "Add", "Reciprocal"]
 
 
 def rows(body: str, *constants: str) -> str:
-    return graph(body, *constants, x=ROWS, y=ROWS)
+    return write_graph(body, *constants, x=ROWS, y=ROWS)
 
 
 def steep() -> Array:
@@ -44,17 +33,18 @@ def steep() -> Array:
 )
 def test_a_gate_that_sets_a_steepness_is_written_with_exp(body: str, expected: list[str]) -> None:
     text = rows(body, SLOPES)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == expected
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == expected
     assert_same_values(optimised, text, np.linspace(-3, 3, 20, dtype=np.float32).reshape(5, 4))
 
 
 def test_digits_that_a_large_input_lifts_are_kept() -> None:
     text = rows(f"u = Mul(x, k) g = Sigmoid(u) {CURVE}", "float k = {0.0009765625}")
     feeds = {"x": steep()}
-    meant = exact(text, feeds)["y"]
+    meant = run_in_float64(text, feeds)["y"]
     plain, rewritten = (
-        np.abs(run(graph, feeds)["y"] - meant).max() for graph in (parsed(text), applied(RULE, text).model)
+        np.abs(run_graph(graph, feeds)["y"] - meant).max()
+        for graph in (parse_graph(text), apply_rule(RULE, text).model)
     )
     assert rewritten < 2e-7
     assert plain > 100 * rewritten
@@ -72,4 +62,4 @@ def test_digits_that_a_large_input_lifts_are_kept() -> None:
     ],
 )
 def test_any_other_sigmoid_stays(body: str) -> None:
-    assert not applied(RULE, rows(body, SLOPES)).firings
+    assert not apply_rule(RULE, rows(body, SLOPES)).firings

@@ -2,12 +2,25 @@ import numpy as np
 import pytest
 
 from convert.rules.tanh_to_gelu import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, parsed, reasons, run
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    parse_graph,
+    run_graph,
+    write_constant,
+    write_graph,
+)
 
 CONSTANTS = (
-    constant("k", values="{0.7978845608}"),
-    constant("a", values="{0.044715}"),
-    *(constant("one", values="{1}"), constant("half", values="{0.5}"), constant("three", values="{3}")),
+    write_constant("k", values="{0.7978845608}"),
+    write_constant("a", values="{0.044715}"),
+    *(
+        write_constant("one", values="{1}"),
+        write_constant("half", values="{0.5}"),
+        write_constant("three", values="{3}"),
+    ),
 )
 GATE = "t = Tanh(u) g = Add(t, one) h = Mul(x, half) y = Mul(h, g)"
 POWER = f"p = Pow(x, three) q = Mul(p, a) i = Add(x, q) u = Mul(i, k) {GATE}"
@@ -23,24 +36,26 @@ CUBICS = {
 
 @pytest.mark.parametrize("body", CUBICS.values(), ids=CUBICS.keys())
 def test_gelu_by_tanh_written_out_is_gelu(body: str) -> None:
-    text = graph(body, *CONSTANTS)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Gelu"]
+    text = write_graph(body, *CONSTANTS)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Gelu"]
     assert optimised.model.graph[0].attributes["approximate"].value == "tanh"
     assert_same_values(optimised, text)
 
 
 def test_another_height_is_a_scale() -> None:
-    text = graph(POWER.replace("Mul(x, half)", "Mul(x, three)"), *CONSTANTS)
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["Gelu", "Mul"]
+    text = write_graph(POWER.replace("Mul(x, half)", "Mul(x, three)"), *CONSTANTS)
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["Gelu", "Mul"]
     assert_same_values(optimised, text)
 
 
 def test_numbers_that_are_not_finite_stay_what_they_were() -> None:
-    text = graph(POWER, *CONSTANTS, x="float[N]", y="float[N]")
+    text = write_graph(POWER, *CONSTANTS, x="float[N]", y="float[N]")
     x = np.array([np.nan, np.inf, -np.inf, 1e20, -1e20], np.float32)
-    before, after = (run(model, {"x": x})["y"] for model in (parsed(text), applied(RULE, text).model))
+    before, after = (
+        run_graph(model, {"x": x})["y"] for model in (parse_graph(text), apply_rule(RULE, text).model)
+    )
     np.testing.assert_array_equal(after, before)
 
 
@@ -55,10 +70,10 @@ def test_numbers_that_are_not_finite_stay_what_they_were() -> None:
     ],
 )
 def test_another_gate_stays(body: str) -> None:
-    assert "Gelu" not in operators(applied(RULE, graph(body, *CONSTANTS)))
+    assert "Gelu" not in list_operators(apply_rule(RULE, write_graph(body, *CONSTANTS)))
 
 
 def test_it_declines_below_the_opset_that_has_gelu() -> None:
-    optimised = applied(RULE, graph(POWER, *CONSTANTS).replace(": 20]", ": 19]"))
+    optimised = apply_rule(RULE, write_graph(POWER, *CONSTANTS).replace(": 20]", ": 19]"))
     assert not optimised.firings
-    assert "the graph's opset has no Gelu" in reasons(optimised)
+    assert "the graph's opset has no Gelu" in list_reasons(optimised)

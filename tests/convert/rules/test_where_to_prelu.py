@@ -1,9 +1,16 @@
 import pytest
 
 from convert.rules.where_to_prelu import RULE
-from tests.convert.graphs import applied, assert_same_values, constant, graph, operators, reasons
+from tests.convert.graphs import (
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    list_reasons,
+    write_constant,
+    write_graph,
+)
 
-ZERO = constant("zero", values="{0}")
+ZERO = write_constant("zero", values="{0}")
 
 
 @pytest.mark.parametrize("shape", [(), (4, 1, 1)])
@@ -15,9 +22,11 @@ ZERO = constant("zero", values="{0}")
 def test_the_definition_becomes_the_operator(
     test: str, branches: str, product: str, shape: tuple[int, ...]
 ) -> None:
-    text = graph(f"t = {test}(x, zero) m = {product} y = Where(t, {branches})", ZERO, constant("a", *shape))
-    optimised = applied(RULE, text)
-    assert operators(optimised) == ["PRelu"]
+    text = write_graph(
+        f"t = {test}(x, zero) m = {product} y = Where(t, {branches})", ZERO, write_constant("a", *shape)
+    )
+    optimised = apply_rule(RULE, text)
+    assert list_operators(optimised) == ["PRelu"]
     assert_same_values(optimised, text, tolerance=0)
 
 
@@ -30,12 +39,12 @@ def test_the_definition_becomes_the_operator(
     ],
 )
 def test_other_choices_stay(body: str) -> None:
-    optimised = applied(RULE, graph(body, ZERO, constant("a", values="{0.25}")))
-    assert operators(optimised)[-1] == "Where"
+    optimised = apply_rule(RULE, write_graph(body, ZERO, write_constant("a", values="{0.25}")))
+    assert list_operators(optimised)[-1] == "Where"
 
 
 def test_it_declines_a_slope_that_is_computed() -> None:
-    optimised = applied(
-        RULE, graph("t = Greater(x, zero) s = Sigmoid(x) m = Mul(s, x) y = Where(t, x, m)", ZERO)
+    optimised = apply_rule(
+        RULE, write_graph("t = Greater(x, zero) s = Sigmoid(x) m = Mul(s, x) y = Where(t, x, m)", ZERO)
     )
-    assert reasons(optimised) == ["the slope is not constant, or would widen x"]
+    assert list_reasons(optimised) == ["the slope is not constant, or would widen x"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from convert.model_io.inputs import InputSpec, parse_input
-from tests.convert.models import activation
+from tests.convert.models import make_activation
 
 ROWS = parse_input("x:float32[N,4]")
 TOKENS = (parse_input("ids:int64[N,T]"), parse_input("mask:bool[N,T]"))
@@ -21,7 +21,7 @@ TOKENS = (parse_input("ids:int64[N,T]"), parse_input("mask:bool[N,T]"))
 def network(seed: int = 0) -> nn.Sequential:
     """[N, 4] -> [N, 3], with a learned activation in it."""
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(4, 16), activation("PELU"), nn.Linear(16, 3)).eval()
+    return nn.Sequential(nn.Linear(4, 16), make_activation("PELU"), nn.Linear(16, 3)).eval()
 
 
 class Tagger(nn.Module):
@@ -39,7 +39,7 @@ class Tagger(nn.Module):
         return {"scores": self.head(hidden).mean(1), "hidden": (hidden, None)}
 
 
-class Twice(nn.Module):
+class TwoOutputs(nn.Module):
     """Two outputs by name."""
 
     def __init__(self) -> None:
@@ -52,19 +52,19 @@ class Twice(nn.Module):
         return {"a": y, "b": y + 1}
 
 
-def state(path: Path) -> Path:
+def write_state(path: Path) -> Path:
     """A bare state_dict."""
     torch.save(network().state_dict(), path)
     return path
 
 
-def pickled(path: Path) -> Path:
+def write_pickle(path: Path) -> Path:
     """A whole module in a pickle."""
     torch.save(nn.Sequential(nn.Linear(4, 3), nn.ELU()), path)
     return path
 
 
-def program(path: Path, model: nn.Module | None = None, *arguments: Tensor) -> Path:
+def write_program(path: Path, model: nn.Module | None = None, *arguments: Tensor) -> Path:
     """A `.pt2` with a free batch, and a free length where there are two inputs."""
     given = arguments or (torch.randn(2, 4),)
     free = tuple(dict.fromkeys(range(len(given)), Dim.AUTO) for _ in given)
@@ -75,14 +75,14 @@ def program(path: Path, model: nn.Module | None = None, *arguments: Tensor) -> P
     return path
 
 
-def tagger_program(path: Path) -> Path:
+def write_tagger_program(path: Path) -> Path:
     """A `.pt2` of the tagger."""
-    return program(
+    return write_program(
         path, Tagger().eval(), torch.ones(2, 5, dtype=torch.int64), torch.ones(2, 5, dtype=torch.bool)
     )
 
 
-def torchscript(path: Path, model: nn.Module | None = None, *, traced: bool = True) -> Path:
+def write_torchscript(path: Path, model: nn.Module | None = None, *, traced: bool = True) -> Path:
     """A TorchScript file, traced or compiled."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -105,27 +105,27 @@ g (float[N,4] x) => (float[N,3] y)
 """
 
 
-def model() -> onnx.ModelProto:
+def make_onnx_model() -> onnx.ModelProto:
     """The graph of `graph`."""
     return onnx.parser.parse_model(GRAPH)
 
 
-def graph(path: Path, proto: onnx.ModelProto | None = None) -> Path:
+def write_onnx(path: Path, proto: onnx.ModelProto | None = None) -> Path:
     """An ONNX file."""
-    path.write_bytes((proto or model()).SerializeToString())
+    path.write_bytes((proto or make_onnx_model()).SerializeToString())
     return path
 
 
 KINDS: Mapping[str, tuple[Callable[[Path], Path], tuple[InputSpec, ...]]] = {
-    "state.pt": (state, (ROWS,)),
-    "pickled.pt": (pickled, (ROWS,)),
-    "program.pt2": (program, ()),
-    "script.ts": (torchscript, (ROWS,)),
-    "graph.onnx": (graph, ()),
+    "state.pt": (write_state, (ROWS,)),
+    "pickled.pt": (write_pickle, (ROWS,)),
+    "program.pt2": (write_program, ()),
+    "script.ts": (write_torchscript, (ROWS,)),
+    "graph.onnx": (write_onnx, ()),
 }
 
 
-def rewritten(path: Path, change: Callable[[str, bytes], bytes | None], **added: bytes) -> Path:
+def rewrite_archive(path: Path, change: Callable[[str, bytes], bytes | None], **added: bytes) -> Path:
     """The archive at `path`, its members changed, left out (None) or added, by their names in its folder."""
     with zipfile.ZipFile(path) as archive:
         members = {entry.filename: archive.read(entry) for entry in archive.infolist()}

@@ -18,12 +18,12 @@ import numpy as np
 
 from convert.artefact.signing import sign
 from convert.errors import ConversionError
-from convert.evidence.inspection import inspect, require_data
-from convert.manifest.manifest import KEY
+from convert.evidence.inspection import read_onnx_file, require_data
+from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.signature import load_public_key, verify
 from convert.model_io.samples import read_samples
 from convert.sources.load import load
-from tests.convert.keys import keys
+from tests.convert.keys import write_keys
 from tests.convert.manifest.test_manifest import MANIFEST
 from tests.convert.sources import files
 
@@ -31,23 +31,23 @@ MEMORY = 16 * 2**30  # bytes of addresses: torch alone takes some five
 _WORDS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0")
 
 
-def _flipped(content: bytearray, chance: random.Random) -> bytes:
+def _flip_bits(content: bytearray, chance: random.Random) -> bytes:
     for _ in range(chance.randint(1, 4)):
         content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     return bytes(content)
 
 
-def _truncated(content: bytearray, chance: random.Random) -> bytes:
+def _truncate(content: bytearray, chance: random.Random) -> bytes:
     return bytes(content[: chance.randrange(len(content))])
 
 
-def _lengths(content: bytearray, chance: random.Random) -> bytes:
+def _overwrite_length(content: bytearray, chance: random.Random) -> bytes:
     place = chance.randrange(len(content))
     content[place : place + 4] = chance.choice(_WORDS)
     return bytes(content)
 
 
-def _swapped(content: bytearray, chance: random.Random) -> bytes:
+def _swap_runs(content: bytearray, chance: random.Random) -> bytes:
     first, second = sorted(chance.randrange(len(content)) for _ in range(2))
     size = chance.randint(1, 8)
     return bytes(
@@ -59,7 +59,7 @@ def _swapped(content: bytearray, chance: random.Random) -> bytes:
     )
 
 
-def _repeated(content: bytearray, chance: random.Random) -> bytes:
+def _repeat_run(content: bytearray, chance: random.Random) -> bytes:
     place = chance.randrange(len(content))
     return bytes(
         content[:place] + content[max(place - 64, 0) : place] * chance.randint(1, 200) + content[place:]
@@ -67,15 +67,15 @@ def _repeated(content: bytearray, chance: random.Random) -> bytes:
 
 
 _DAMAGES: tuple[Callable[[bytearray, random.Random], bytes], ...] = (
-    _flipped,
-    _truncated,
-    _lengths,
-    _swapped,
-    _repeated,
+    _flip_bits,
+    _truncate,
+    _overwrite_length,
+    _swap_runs,
+    _repeat_run,
 )
 
 
-def _damaged(source: Path, copy: Path, chance: random.Random) -> None:
+def _write_damaged(source: Path, copy: Path, chance: random.Random) -> None:
     """One damage to the file or, since archives hold sums of their members, to one before it is packed."""
     damage = chance.choice(_DAMAGES)
     content = source.read_bytes()
@@ -86,7 +86,7 @@ def _damaged(source: Path, copy: Path, chance: random.Random) -> None:
     with zipfile.ZipFile(source) as archive:
         filled = [entry.filename.partition("/")[2] for entry in archive.infolist() if entry.file_size]
     chosen = chance.choice(filled)
-    files.rewritten(copy, lambda name, old: damage(bytearray(old), chance) if name == chosen else old)
+    files.rewrite_archive(copy, lambda name, old: damage(bytearray(old), chance) if name == chosen else old)
 
 
 def _load(path: Path, kind: str) -> object:
@@ -94,50 +94,50 @@ def _load(path: Path, kind: str) -> object:
     return load(path, factory, inputs=files.KINDS[kind][1])
 
 
-def _inspected(path: Path, kind: str) -> object:
-    file = inspect(path)
+def _inspect(path: Path, kind: str) -> object:
+    file = read_onnx_file(path)
     require_data(file)
-    return file.facts()
+    return file.list_facts()
 
 
-def _told(path: Path) -> Path:
+def _write_with_manifest(path: Path) -> Path:
     """A file with a manifest, small beside it, so that most damages meet the manifest."""
-    proto = files.model()
-    proto.metadata_props.add(key=KEY, value=MANIFEST.to_json())
-    return files.graph(path, proto)
+    proto = files.make_onnx_model()
+    proto.metadata_props.add(key=MANIFEST_KEY, value=MANIFEST.to_json())
+    return files.write_onnx(path, proto)
 
 
-def _samples(path: Path) -> Path:
+def _write_samples(path: Path) -> Path:
     np.savez(path, x=np.ones((3, 4), np.float32))
     return path
 
 
-def _signed(path: Path) -> Path:
-    pair = keys(path.parent)
-    path.write_bytes(sign(files.graph(path).read_bytes(), pair.private))
+def _write_signed(path: Path) -> Path:
+    pair = write_keys(path.parent)
+    path.write_bytes(sign(files.write_onnx(path).read_bytes(), pair.private))
     return path
 
 
-def _verified(path: Path, kind: str) -> object:
+def _verify(path: Path, kind: str) -> object:
     return verify(path.read_bytes(), path.parent / "1.pub")
 
 
-def _key(path: Path) -> Path:
-    path.write_bytes(keys(path.parent).public.read_bytes())
+def _write_key(path: Path) -> Path:
+    path.write_bytes(write_keys(path.parent).public.read_bytes())
     return path
 
 
 READERS: Mapping[str, tuple[Callable[[Path], Path], Callable[[Path, str], object]]] = {
     **{kind: (write, _load) for kind, (write, _) in files.KINDS.items()},
-    "told.onnx": (_told, _inspected),
-    "samples.npz": (_samples, lambda path, kind: read_samples(path, [files.ROWS])),
-    "signed.onnx": (_signed, _verified),
-    "key.pem": (_key, lambda path, kind: load_public_key(path)),
+    "told.onnx": (_write_with_manifest, _inspect),
+    "samples.npz": (_write_samples, lambda path, kind: read_samples(path, [files.ROWS])),
+    "signed.onnx": (_write_signed, _verify),
+    "key.pem": (_write_key, lambda path, kind: load_public_key(path)),
 }
 """How a sound file of each kind is written, and what reads a damaged one."""
 
 
-def _outcome(path: Path, kind: str) -> str:
+def _read_outcome(path: Path, kind: str) -> str:
     try:
         READERS[kind][1](path, kind)
     except ConversionError as error:
@@ -156,8 +156,8 @@ def main(folder: Path, count: int) -> None:
         for seed in range(count):
             with contextlib.suppress(FileNotFoundError):
                 copy.unlink()
-            _damaged(source, copy, random.Random(f"{kind} {seed} of {count}"))
-            outcomes[kind][_outcome(copy, kind)] += 1
+            _write_damaged(source, copy, random.Random(f"{kind} {seed} of {count}"))
+            outcomes[kind][_read_outcome(copy, kind)] += 1
     sys.stdout.write(json.dumps(outcomes))
 
 

@@ -40,7 +40,7 @@ class Add(nn.Module):
         return left + right
 
 
-def test_names_and_free_sizes_are_those_that_were_asked_for() -> None:
+def test_names_and_free_sizes_are_as_requested() -> None:
     pair: list[InputSpec] = [parse_input("left:float32[rows,4]"), parse_input("right:float32[rows,1]")]
     graph = export(Add(), pair, ["sum"]).graph
     assert [(value.name, [str(size) for size in value.shape or ()]) for value in graph.inputs] == [
@@ -78,7 +78,7 @@ def test_wrong_output_names_are_wrong_use(outputs: list[str], reason: str) -> No
         export(Returns("tuple"), [ROWS], outputs)
 
 
-def test_inputs_that_the_model_cannot_take_are_named() -> None:
+def test_inputs_that_the_model_refuses_are_named() -> None:
     with pytest.raises(ExportError, match=r"cannot be run on x:float32\[N,5\]"):
         export(nn.Linear(4, 2), [parse_input("x:float32[N,5]")])
 
@@ -88,7 +88,7 @@ def test_a_model_that_fixes_a_free_size_is_refused() -> None:
         export(Fixes(), [ROWS])
 
 
-def test_an_operator_that_torch_cannot_export_is_refused_in_one_line() -> None:
+def test_an_unexportable_operator_is_refused_in_one_line() -> None:
     class Unsupported(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             result: Tensor = torch.special.bessel_j0(x)
@@ -104,7 +104,7 @@ def test_an_opset_out_of_range_is_wrong_use() -> None:
         export(nn.Linear(4, 2), [ROWS], opset=7)
 
 
-def test_torch_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_torch_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     export(nn.Linear(4, 2), [ROWS])
     assert capfd.readouterr() == ("", "")
 
@@ -129,7 +129,7 @@ class Branches(nn.Module):
     ("kind", "reason", "advice"),
     [("bfloat16", "computes in bfloat16", "model.float()"), ("item", "data-dependent", "torch.where")],
 )
-def test_a_refusal_says_what_to_do(kind: str, reason: str, advice: str) -> None:
+def test_a_refusal_has_a_hint(kind: str, reason: str, advice: str) -> None:
     with pytest.raises(ExportError, match=reason) as refused:
         export(Branches(kind), [ROWS])
     assert advice in str(refused.value.hint)

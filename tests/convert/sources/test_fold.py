@@ -10,11 +10,11 @@ from convert.artefact.file import serialise
 from convert.rewriting.optimise import optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
-from tests.convert.models import IMAGES, Shared, activation, classifier
+from tests.convert.models import IMAGES, SharedActivation, classifier, make_activation
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in ACTIVATIONS.items() if kind.elementwise])
-def test_a_folded_model_computes_the_same_without_learning(kind: str) -> None:
+def test_a_folded_model_computes_the_same(kind: str) -> None:
     model = classifier(kind, per_channel=True)
     folded = fold(model)
     x = torch.randn(2, 3, 8, 8)
@@ -24,12 +24,12 @@ def test_a_folded_model_computes_the_same_without_learning(kind: str) -> None:
 
 
 def test_a_shared_activation_is_folded_everywhere() -> None:
-    folded = fold(Shared())
+    folded = fold(SharedActivation())
     assert folded.get_submodule("act") is folded.get_submodule("again")
     assert not list(folded.get_submodule("again").parameters())
 
 
-def test_the_given_model_is_left_as_it_is_by_all_that_follows() -> None:
+def test_the_given_model_is_unchanged() -> None:
     model = classifier("PELU", per_channel=True).train()
     before = copy.deepcopy(model.state_dict())
     folded = fold(model)
@@ -43,7 +43,7 @@ def test_the_given_model_is_left_as_it_is_by_all_that_follows() -> None:
     assert not any(one is other for one in model.modules() for other in folded.modules())
 
 
-def test_weights_are_held_in_memory_once_and_buffers_twice() -> None:
+def test_weights_are_shared_and_buffers_copied() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     folded = fold(model)
     for own, copied in zip(model.parameters(), folded.parameters(), strict=True):
@@ -66,14 +66,14 @@ class Counting(nn.Module):
         return x * self.weight
 
 
-def test_what_a_forward_writes_into_the_copy_stays_there() -> None:
+def test_buffers_written_in_the_copy_stay_there() -> None:
     model = Counting()
     fold(model)(torch.ones(2, 3))
     assert not model.runs
 
 
 def test_a_lone_activation_is_folded() -> None:
-    lone = activation("PELU")
+    lone = make_activation("PELU")
     folded = fold(lone)
     assert not list(folded.parameters())
     assert torch.equal(folded(torch.ones(3)), lone(torch.ones(3)))

@@ -11,84 +11,86 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.sources.bounds import require_bounded, require_small_values
-from convert.sources.float64_reference import Wide
+from convert.sources.float64_reference import Float64Graph
 from convert.sources.load import load
 from tests.convert.sources import files
 
 X = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
 
 
-def _weight(name: str) -> TensorProto:
-    found: TensorProto = next(one for one in files.model().graph.initializer if one.name == name)
+def _make_weight(name: str) -> TensorProto:
+    found: TensorProto = next(one for one in files.make_onnx_model().graph.initializer if one.name == name)
     return found
 
 
-def _parsed(text: str) -> ModelProto:
+def _parse(text: str) -> ModelProto:
     return onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17, "f": 1]> {text}')
 
 
-def test_the_inputs_and_outputs_are_the_graphs_own(tmp_path: Path) -> None:
-    source = load(files.graph(tmp_path / "m.onnx"))
+def test_inputs_and_outputs_are_those_of_the_graph(tmp_path: Path) -> None:
+    source = load(files.write_onnx(tmp_path / "m.onnx"))
     assert source.inputs == (InputSpec("x", "float32", ("N", 4)),)
     assert source.outputs == ("y",)
 
 
-def test_the_model_computes_the_graph_in_float32_and_in_float64(tmp_path: Path) -> None:
-    model = load(files.graph(tmp_path / "m.onnx")).model
-    w, b = (torch.from_numpy(numpy_helper.to_array(one).copy()) for one in (_weight("w"), _weight("b")))
+def test_the_module_runs_in_float32_and_float64(tmp_path: Path) -> None:
+    model = load(files.write_onnx(tmp_path / "m.onnx")).model
+    w, b = (
+        torch.from_numpy(numpy_helper.to_array(one).copy()) for one in (_make_weight("w"), _make_weight("b"))
+    )
     expected = 2 * torch.nn.functional.elu(X @ w.double() + b.double())
     torch.testing.assert_close(model(X.float())["y"], expected.float(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.double()(X)["y"], expected, rtol=1e-14, atol=1e-14)
 
 
-def test_where_float64_computes_something_else_the_reference_is_float32(
+def test_the_reference_is_float32_where_float64_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Wide, "run", lambda self, arrays: {"y": np.zeros((2, 3))})
-    source = load(files.graph(tmp_path / "m.onnx"))
+    monkeypatch.setattr(Float64Graph, "run", lambda self, arrays: {"y": np.zeros((2, 3))})
+    source = load(files.write_onnx(tmp_path / "m.onnx"))
     assert source.reference == "float32"
     assert torch.equal(source.model.double()(X)["y"], source.model(X.float())["y"])
 
 
-def test_the_length_of_the_table_that_an_input_indexes_is_found(tmp_path: Path) -> None:
+def test_an_index_is_bounded_by_its_table(tmp_path: Path) -> None:
     table = numpy_helper.from_array(np.ones((30, 2), np.float32), "t")
-    proto = _parsed("g (int64[N] i) => (float[N,2] y) { y = Gather(t, i) }")
+    proto = _parse("g (int64[N] i) => (float[N,2] y) { y = Gather(t, i) }")
     proto.graph.initializer.append(table)
-    assert load(files.graph(tmp_path / "m.onnx", proto)).inputs == (InputSpec("i", "int64", ("N",), 30),)
+    assert load(files.write_onnx(tmp_path / "m.onnx", proto)).inputs == (InputSpec("i", "int64", ("N",), 30),)
 
 
-def test_sizes_that_the_graph_leaves_open_are_the_users_to_say(tmp_path: Path) -> None:
-    path = files.graph(tmp_path / "m.onnx")
+def test_the_user_names_free_sizes_of_the_graph(tmp_path: Path) -> None:
+    path = files.write_onnx(tmp_path / "m.onnx")
     assert load(path, inputs=[parse_input("x:float32[7,4]")]).inputs[0].shape == (7, 4)
     for wrong in ("x:float32[N,5]", "x:float32[N]", "x:float64[N,4]", "z:float32[N,4]"):
         with pytest.raises(UsageError, match="input"):
             load(path, inputs=[parse_input(wrong)])
 
 
-def test_weights_that_are_inputs_too_are_weights(tmp_path: Path) -> None:
-    proto = files.model()
+def test_weights_that_are_also_inputs_are_weights(tmp_path: Path) -> None:
+    proto = files.make_onnx_model()
     proto.ir_version = 3
     proto.graph.input.extend(
         helper.make_tensor_value_info(one.name, one.data_type, one.dims) for one in proto.graph.initializer
     )
-    assert [spec.name for spec in load(files.graph(tmp_path / "m.onnx", proto)).inputs] == ["x"]
+    assert [spec.name for spec in load(files.write_onnx(tmp_path / "m.onnx", proto)).inputs] == ["x"]
 
 
-def test_functions_are_written_out(tmp_path: Path) -> None:
+def test_functions_are_inlined(tmp_path: Path) -> None:
     text = "g (float[N,4] x) => (float[N,4] y) { y = f.twice(x) }"
     function = '<domain: "f", opset_import: ["": 17]> twice (a) => (b) { b = Add(a, a) }'
-    loaded = load(files.graph(tmp_path / "m.onnx", _parsed(f"{text} {function}")))
+    loaded = load(files.write_onnx(tmp_path / "m.onnx", _parse(f"{text} {function}")))
     assert loaded.graph is not None
     assert [node.op_type for node in loaded.graph.graph] == ["Add"]
 
 
-def _tensor(change: Callable[[TensorProto], object]) -> ModelProto:
-    proto = files.model()
+def _make_tensor_model(change: Callable[[TensorProto], object]) -> ModelProto:
+    proto = files.make_onnx_model()
     change(next(one for one in proto.graph.initializer if one.name == "w"))
     return proto
 
 
-def _named(location: str, **entries: int) -> Callable[[TensorProto], None]:
+def _make_named_model(location: str, **entries: int) -> Callable[[TensorProto], None]:
     def change(tensor: TensorProto) -> None:
         tensor.ClearField("float_data")
         tensor.data_location = TensorProto.EXTERNAL
@@ -98,51 +100,54 @@ def _named(location: str, **entries: int) -> Callable[[TensorProto], None]:
     return change
 
 
-def _functions(*bodies: str) -> ModelProto:
+def _make_functions(*bodies: str) -> ModelProto:
     written = " ".join(
         f'<domain: "f", opset_import: ["": 17, "f": 1]> f{place} (a) => (b) {{ {body} }}'
         for place, body in enumerate(bodies)
     )
-    return _parsed(f"g (float[N,4] x) => (float[N,4] y) {{ y = f.f0(x) }} {written}")
+    return _parse(f"g (float[N,4] x) => (float[N,4] y) {{ y = f.f0(x) }} {written}")
 
 
 HOSTILE: dict[str, tuple[Callable[[], ModelProto], str]] = {
-    "absolute path": (lambda: _tensor(_named("/etc/passwd")), "not beside it"),
-    "path upwards": (lambda: _tensor(_named("a/../../secret")), "not beside it"),
-    "backslashes": (lambda: _tensor(_named("..\\secret")), "not beside it"),
-    "no location": (lambda: _tensor(_named("")), "not beside it"),
-    "missing data": (lambda: _tensor(_named("none.data")), "is no file"),
-    "link": (lambda: _tensor(_named("link.data")), "is a link"),
-    "link to a folder": (lambda: _tensor(_named("folder/real.data")), "is a link"),
-    "hard link": (lambda: _tensor(_named("hard.data")), "several names"),
-    "data past the end": (lambda: _tensor(_named("real.data", offset=10**9)), "takes"),
-    "negative offset": (lambda: _tensor(_named("real.data", offset=-1)), "takes"),
-    "wrong length": (lambda: _tensor(_named("real.data", length=3)), "takes"),
-    "huge sizes": (lambda: _tensor(lambda one: one.dims.extend([2**40])), "expected at most"),
-    "negative sizes": (lambda: _tensor(lambda one: one.dims.append(-1)), "expected at most"),
-    "too little data": (lambda: _tensor(lambda one: one.float_data.pop()), "is damaged"),
-    "an unknown type": (lambda: _tensor(lambda one: setattr(one, "data_type", 99)), "of type 99|a type"),
+    "absolute path": (lambda: _make_tensor_model(_make_named_model("/etc/passwd")), "not beside it"),
+    "path upwards": (lambda: _make_tensor_model(_make_named_model("a/../../secret")), "not beside it"),
+    "backslashes": (lambda: _make_tensor_model(_make_named_model("..\\secret")), "not beside it"),
+    "no location": (lambda: _make_tensor_model(_make_named_model("")), "not beside it"),
+    "missing data": (lambda: _make_tensor_model(_make_named_model("none.data")), "is no file"),
+    "link": (lambda: _make_tensor_model(_make_named_model("link.data")), "is a link"),
+    "link to a folder": (lambda: _make_tensor_model(_make_named_model("folder/real.data")), "is a link"),
+    "hard link": (lambda: _make_tensor_model(_make_named_model("hard.data")), "several names"),
+    "data past the end": (lambda: _make_tensor_model(_make_named_model("real.data", offset=10**9)), "takes"),
+    "negative offset": (lambda: _make_tensor_model(_make_named_model("real.data", offset=-1)), "takes"),
+    "wrong length": (lambda: _make_tensor_model(_make_named_model("real.data", length=3)), "takes"),
+    "huge sizes": (lambda: _make_tensor_model(lambda one: one.dims.extend([2**40])), "expected at most"),
+    "negative sizes": (lambda: _make_tensor_model(lambda one: one.dims.append(-1)), "expected at most"),
+    "too little data": (lambda: _make_tensor_model(lambda one: one.float_data.pop()), "is damaged"),
+    "an unknown type": (
+        lambda: _make_tensor_model(lambda one: setattr(one, "data_type", 99)),
+        "of type 99|a type",
+    ),
     "a foreign operator": (
-        lambda: _parsed("g (float[N] x) => (float[N] y) { y = f.Custom(x) }"),
+        lambda: _parse("g (float[N] x) => (float[N] y) { y = f.Custom(x) }"),
         "f::Custom",
     ),
     "a cyclic graph": (
-        lambda: _parsed("g (float[N] x) => (float[N] y) { y = Add(x, z) z = Relu(y) }"),
+        lambda: _parse("g (float[N] x) => (float[N] y) { y = Add(x, z) z = Relu(y) }"),
         "damaged",
     ),
-    "a cyclic function": (lambda: _functions("b = f.f1(a)", "b = f.f0(a)"), "calls itself"),
+    "a cyclic function": (lambda: _make_functions("b = f.f1(a)", "b = f.f0(a)"), "calls itself"),
     "functions without end": (
-        lambda: _functions(
+        lambda: _make_functions(
             *[f"c = f.f{place + 1}(a) b = f.f{place + 1}(c)" for place in range(40)], "b = Relu(a)"
         ),
         "unfolds to",
     ),
     "an input that is no tensor": (
-        lambda: _parsed("g (seq(float[N]) x) => (int64 y) { y = SequenceLength(x) }"),
+        lambda: _parse("g (seq(float[N]) x) => (int64 y) { y = SequenceLength(x) }"),
         "which is not a tensor",
     ),
     "a value without end": (
-        lambda: _parsed(
+        lambda: _parse(
             "g (float[N] x) => (float[M] y) <int64[2] s = {1000000, 1000000}> "
             "{ z = ConstantOfShape(s) y = Mul(z, x) }"
         ),
@@ -153,21 +158,21 @@ HOSTILE: dict[str, tuple[Callable[[], ModelProto], str]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_graph_is_refused_and_says_why(tmp_path: Path, kind: str) -> None:
+def test_a_hostile_graph_is_refused_with_a_reason(tmp_path: Path, kind: str) -> None:
     (tmp_path / "real.data").write_bytes(b"\0" * 48)
     (tmp_path / "link.data").symlink_to("real.data")
     (tmp_path / "folder").symlink_to(".")
     os.link(tmp_path / "real.data", tmp_path / "hard.data")
     made, reason = HOSTILE[kind]
     with pytest.raises(SourceError, match=reason) as refused:
-        load(files.graph(tmp_path / "m.onnx", made()))
+        load(files.write_onnx(tmp_path / "m.onnx", made()))
     assert "\n" not in str(refused.value)
     assert str(refused.value).count("m.onnx") == 1
 
 
-def test_graphs_inside_nodes_are_looked_through(tmp_path: Path) -> None:
+def test_graphs_inside_nodes_are_checked(tmp_path: Path) -> None:
     inner = helper.make_graph([helper.make_node("Odd", ["x"], ["z"], domain="odd")], "inner", [], [])
-    proto = files.model()
+    proto = files.make_onnx_model()
     proto.graph.node.append(helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner))
     with pytest.raises(SourceError, match="odd::Odd"):
         require_bounded(proto, tmp_path / "m.onnx")
@@ -175,12 +180,12 @@ def test_graphs_inside_nodes_are_looked_through(tmp_path: Path) -> None:
 
 def test_a_sound_graph_names_its_files_of_external_data(tmp_path: Path) -> None:
     (tmp_path / "real.data").write_bytes(b"\0" * 48)
-    proto = _tensor(_named("real.data", offset=0, length=48))
+    proto = _make_tensor_model(_make_named_model("real.data", offset=0, length=48))
     assert require_bounded(proto, tmp_path / "m.onnx") == (tmp_path / "real.data",)
     require_small_values(proto, tmp_path / "m.onnx")
 
 
-def test_bytes_that_are_no_graph_are_refused(tmp_path: Path) -> None:
+def test_other_bytes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"\x08\x08\x12\x07pytorch" + b"\xff" * 50)
     with pytest.raises(SourceError, match="is damaged, or none after all"):
         load(tmp_path / "m.onnx")
@@ -190,14 +195,12 @@ def test_bytes_that_are_no_graph_are_refused(tmp_path: Path) -> None:
     ("name", "kind", "hint"),
     [("an image", onnx.TensorProto.FLOAT, "input_names"), ("x", onnx.TensorProto.FLOAT16, "float32")],
 )
-def test_an_input_that_nobody_can_give_is_refused_with_what_to_do(
-    tmp_path: Path, name: str, kind: int, hint: str
-) -> None:
+def test_an_input_that_cannot_be_fed_is_refused(tmp_path: Path, name: str, kind: int, hint: str) -> None:
     value, result = (onnx.helper.make_tensor_value_info(one, kind, ["N", 4]) for one in (name, "y"))
     node = onnx.helper.make_node("Relu", [name], ["y"])
     proto = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [value], [result]))
     proto.ir_version = 10
     proto.opset_import[0].version = 20
     with pytest.raises(SourceError, match="cannot be fed") as refused:
-        load(files.graph(tmp_path / "m.onnx", proto))
+        load(files.write_onnx(tmp_path / "m.onnx", proto))
     assert hint in str(refused.value.hint)

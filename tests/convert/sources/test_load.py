@@ -14,15 +14,15 @@ from torch import nn
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.sources.load import load
-from convert.sources.source import digest_of
+from convert.sources.source import compute_digest
 from convert.sources.state import PickleWarning
-from tests.convert.models import IMAGES, checkpoint, classifier
+from tests.convert.models import IMAGES, classifier, save_checkpoint
 
 FACTORY = "tests.convert.models:classifier"
 
 
 def test_a_checkpoint_gives_its_model_inputs_and_names(tmp_path: Path) -> None:
-    source = load(checkpoint(tmp_path / "m.pt"))
+    source = load(save_checkpoint(tmp_path / "m.pt"))
     x = torch.randn(2, 3, 8, 8)
     assert torch.equal(source.model(x), classifier()(x))
     assert source.inputs == (InputSpec("image", "float32", ("batch", 3, 8, 8)),)
@@ -31,8 +31,8 @@ def test_a_checkpoint_gives_its_model_inputs_and_names(tmp_path: Path) -> None:
     assert not source.model.training
 
 
-def test_the_users_inputs_win_over_the_checkpoints(tmp_path: Path) -> None:
-    assert load(checkpoint(tmp_path / "m.pt"), inputs=[IMAGES]).inputs == (IMAGES,)
+def test_the_users_inputs_override_the_checkpoints(tmp_path: Path) -> None:
+    assert load(save_checkpoint(tmp_path / "m.pt"), inputs=[IMAGES]).inputs == (IMAGES,)
 
 
 def test_a_bare_state_dict_needs_a_factory_and_inputs(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_bare_state_dict_needs_a_factory_and_inputs(tmp_path: Path) -> None:
         ("json:loads", {"s": "[]"}, "gave a `list`, expected an nn.Module"),
     ],
 )
-def test_a_factory_of_the_user_that_does_not_build_is_wrong_use(
+def test_a_users_factory_that_fails_is_wrong_use(
     tmp_path: Path, factory: str, kwargs: dict[str, object], reason: str
 ) -> None:
     torch.save(classifier().state_dict(), tmp_path / "s.pt")
@@ -72,7 +72,7 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_recorded_factory_that_is_a_command_is_not_run(tmp_path: Path) -> None:
-    path = checkpoint(tmp_path / "m.pt")
+    path = save_checkpoint(tmp_path / "m.pt")
     document = torch.load(path, weights_only=True)
     document |= {"factory": "os:system", "factory_kwargs": {"command": f"touch {tmp_path / 'ran'}"}}
     torch.save(document, path)
@@ -85,47 +85,47 @@ class Pickled(nn.Linear):
     """A module that is pickled whole."""
 
 
-def _truncated(path: Path) -> None:
-    checkpoint(path)
+def _write_truncated(path: Path) -> None:
+    save_checkpoint(path)
     path.write_bytes(path.read_bytes()[:-2000])
 
 
-def _torchscript(path: Path) -> None:
+def _write_broken_torchscript(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
             archive.writestr(f"model/{name}", "")
 
 
-def _exported_program(path: Path) -> None:
+def _write_broken_program(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model/models/model.json", json.dumps({}))
 
 
-def _archive(path: Path) -> None:
+def _write_archive(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
 
 
-def _npy(path: Path) -> None:
+def _write_npy(path: Path) -> None:
     buffer = io.BytesIO()
     np.save(buffer, np.zeros(3))
     path.write_bytes(buffer.getvalue())
 
 
 FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "truncated": (_truncated, "truncated or damaged"),
+    "truncated": (_write_truncated, "truncated or damaged"),
     "pickled module": (lambda path: torch.save(Pickled(2, 2), path), "model.pt"),
     "pickled module, old format": (
         lambda path: torch.save(Pickled(2, 2), path, _use_new_zipfile_serialization=False),
         "model.pt",
     ),
-    "damaged TorchScript": (_torchscript, "truncated or damaged|a TorchScript archive"),
-    "damaged pt2": (_exported_program, r"truncated or damaged|a torch.export archive"),
+    "damaged TorchScript": (_write_broken_torchscript, "truncated or damaged|a TorchScript archive"),
+    "damaged pt2": (_write_broken_program, r"truncated or damaged|a torch.export archive"),
     "damaged ONNX": (lambda path: path.write_bytes(b"\x08\x0a\x12\x07pytorch"), "an ONNX model and"),
     "safetensors": (lambda path: path.write_bytes(b"\x10" + b"\0" * 7 + b'{"a":1}'), "a safetensors file"),
     "HDF5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "an HDF5"),
-    "NumPy": (_npy, "a NumPy array"),
-    "another zip": (_archive, "did not write"),
+    "NumPy": (_write_npy, "a NumPy array"),
+    "another zip": (_write_archive, "did not write"),
     "text": (lambda path: path.write_text("just words"), "not a file that `torch.save` writes"),
     "one byte": (lambda path: path.write_bytes(b"\x08"), "not a file that `torch.save` writes"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
@@ -136,7 +136,7 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_a_foreign_file_is_refused_in_one_line_that_says_what_it_is(tmp_path: Path, kind: str) -> None:
+def test_a_foreign_file_is_refused_by_kind_in_one_line(tmp_path: Path, kind: str) -> None:
     write, reason = FOREIGN[kind]
     path = tmp_path / "model.pt"
     write(path)
@@ -147,7 +147,9 @@ def test_a_foreign_file_is_refused_in_one_line_that_says_what_it_is(tmp_path: Pa
 
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
-    assert digest_of(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert (
+        compute_digest(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
@@ -163,25 +165,25 @@ def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
     assert source.kind == "pickled module"
 
 
-def test_a_pickle_is_not_loaded_freely_where_the_safe_way_is_enough(tmp_path: Path) -> None:
-    source = load(checkpoint(tmp_path / "m.pt"), allow_pickle=True)
+def test_a_safe_pickle_is_not_loaded_freely(tmp_path: Path) -> None:
+    source = load(save_checkpoint(tmp_path / "m.pt"), allow_pickle=True)
     assert source.kind == "checkpoint"
 
 
 @pytest.mark.parametrize("content", [b"\x80\x04N.", b"\x80\x04cno_such_module\nThing\n."])
-def test_a_pickle_of_something_else_is_refused_though_it_is_allowed(tmp_path: Path, content: bytes) -> None:
+def test_an_allowed_pickle_of_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pt").write_bytes(content)
     with pytest.warns(PickleWarning), pytest.raises(SourceError, match=r"m\.pt"):
         load(tmp_path / "m.pt", inputs=[IMAGES], allow_pickle=True)
 
 
-def test_each_kind_says_what_it_is(tmp_path: Path) -> None:
+def test_each_source_names_its_kind(tmp_path: Path) -> None:
     torch.save(classifier().state_dict(), tmp_path / "s.pt")
     assert load(tmp_path / "s.pt", FACTORY, {}, [IMAGES]).kind == "state_dict"
-    assert load(checkpoint(tmp_path / "m.pt")).kind == "checkpoint"
+    assert load(save_checkpoint(tmp_path / "m.pt")).kind == "checkpoint"
 
 
-def test_a_state_dict_among_other_things_is_found_and_the_way_to_it_told(tmp_path: Path) -> None:
+def test_a_nested_state_dict_is_refused_with_its_key(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     torch.save({"epoch": 3, "model": classifier().state_dict()}, path)
     with pytest.raises(SourceError, match="a state_dict under `model`") as refused:

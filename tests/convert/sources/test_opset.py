@@ -12,36 +12,38 @@ from convert.model_io.runtime import Session
 from convert.rewriting.optimise import optimise
 from convert.sources.export import export
 from convert.sources.fold import fold
-from convert.sources.opset import OPSETS, carried_down
-from tests.convert.graphs import graph, parsed, run, samples
-from tests.convert.models import Side, activation, comparisons
+from convert.sources.opset import OPSETS, lower_opset
+from tests.convert.graphs import make_samples, parse_graph, run_graph, write_graph
+from tests.convert.models import SideBySide, compare_model, make_activation
 
 SPEC = parse_input("x:float32[N,4,5,5]")
 NAMES = tuple(ACTIVATIONS)
 
 
 @pytest.fixture(scope="module")
-def catalogue() -> Side:
+def catalogue() -> SideBySide:
     """Every activation per channel after a convolution of its own, side by side."""
     torch.manual_seed(2)
-    return Side(*(nn.Sequential(nn.Conv2d(4, 4, 3), activation(name, 4)) for name in NAMES)).eval()
+    return SideBySide(*(nn.Sequential(nn.Conv2d(4, 4, 3), make_activation(name, 4)) for name in NAMES)).eval()
 
 
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
-def test_the_whole_catalogue_is_written_at_the_oldest_and_newest_opset(catalogue: Side, opset: int) -> None:
+def test_the_catalogue_is_written_at_both_end_opsets(catalogue: SideBySide, opset: int) -> None:
     optimised = optimise(export(fold(catalogue), [SPEC], NAMES, opset)).model
     assert optimised.opset_imports[""] == opset
     onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised)), full_check=True)
-    found = comparisons(catalogue, optimised, SPEC, NAMES)
+    found = compare_model(catalogue, optimised, SPEC, NAMES)
     assert [comparison.output for comparison in found if not comparison.passed] == []
 
 
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset_is_written(opset: int) -> None:
-    model = nn.Sequential(nn.Conv2d(4, 4, 3), activation("PELU", 4), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(
+        nn.Conv2d(4, 4, 3), make_activation("PELU", 4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
     optimised = optimise(export(fold(model.eval()), [SPEC], ["y"], opset)).model
     assert optimised.opset_imports[""] == opset
-    x = samples((2, 4, 5, 5)).clip(-20, 20)
+    x = make_samples((2, 4, 5, 5)).clip(-20, 20)
     with torch.no_grad():
         expected = model(torch.from_numpy(x)).numpy()
     got = Session(serialise(optimised), ["x"]).run([x])["y"]
@@ -59,26 +61,26 @@ def test_every_opset_is_written(opset: int) -> None:
     ],
 )
 def test_an_operator_takes_its_older_form(body: str, out: str, expected: list[str]) -> None:
-    model = parsed(graph(body, "int64[2] a = {2, 3}", y=out))
-    carried = carried_down(model, 17)
+    model = parse_graph(write_graph(body, "int64[2] a = {2, 3}", y=out))
+    carried = lower_opset(model, 17)
     assert [node.op_type for node in carried.graph] == expected
     assert carried.opset_imports[""] == 17
-    x = samples().clip(-30, 30)
-    np.testing.assert_allclose(run(carried, {"x": x})["y"], run(model, {"x": x})["y"], rtol=1e-6)
+    x = make_samples().clip(-30, 30)
+    np.testing.assert_allclose(run_graph(carried, {"x": x})["y"], run_graph(model, {"x": x})["y"], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [("y = Gelu(x)", "`Gelu` .* needs opset 20"), ("y = ReduceMean(x, h)", "needs opset 18")],
 )
-def test_what_has_no_older_form_is_refused_with_the_opset_that_has_it(body: str, reason: str) -> None:
+def test_an_operator_without_older_form_names_its_opset(body: str, reason: str) -> None:
     axes = "h = Identity(a) " if "h" in body else ""
-    model = parsed(graph(axes + body, "int64[1] a = {1}", y="float[N,M,6,6]"))
+    model = parse_graph(write_graph(axes + body, "int64[1] a = {1}", y="float[N,M,6,6]"))
     with pytest.raises(ExportError, match=reason) as refused:
-        carried_down(model, 17)
+        lower_opset(model, 17)
     assert "--opset" in str(refused.value.hint)
 
 
-def test_a_graph_that_is_old_enough_is_itself() -> None:
-    model = parsed(graph("y = Relu(x)"))
-    assert carried_down(model, 23) is model
+def test_an_old_enough_graph_is_unchanged() -> None:
+    model = parse_graph(write_graph("y = Relu(x)"))
+    assert lower_opset(model, 23) is model

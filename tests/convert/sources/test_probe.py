@@ -5,18 +5,18 @@ import time
 import pytest
 
 from convert.errors import SourceError
-from convert.sources.probe import first_elsewhere
+from convert.sources.probe import run_after_probe
 
 MEMORY = 2**28
 
 
-def test_what_lives_there_is_done_here() -> None:
+def test_an_action_that_survives_runs_here() -> None:
     places: list[int] = []
-    assert first_elsewhere(lambda: places.append(os.getpid()) or 7, MEMORY, 60) == 7  # type: ignore[func-returns-value]
+    assert run_after_probe(lambda: places.append(os.getpid()) or 7, MEMORY, 60) == 7  # type: ignore[func-returns-value]
     assert places == [os.getpid()]
 
 
-def test_what_raises_there_is_not_done_here() -> None:
+def test_an_action_that_raises_does_not_run_here() -> None:
     parent = os.getpid()
 
     def raises() -> None:
@@ -24,30 +24,30 @@ def test_what_raises_there_is_not_done_here() -> None:
         raise ValueError("no such thing\nat all")
 
     with pytest.raises(RuntimeError, match=r"^ValueError: no such thing$"):
-        first_elsewhere(raises, MEMORY, 60)
+        run_after_probe(raises, MEMORY, 60)
 
 
-def test_a_refusal_there_comes_from_here_whole() -> None:
+def test_a_conversion_error_is_raised_here() -> None:
     def refuses() -> None:
         raise SourceError("not this one", hint="another")
 
     with pytest.raises(SourceError, match=r"^not this one$") as refused:
-        first_elsewhere(refuses, MEMORY, 60)
+        run_after_probe(refuses, MEMORY, 60)
     assert refused.value.hint == "another"
 
 
 def test_a_crash_ends_the_copy_alone() -> None:
     with pytest.raises(RuntimeError, match=r"crashes its reader \(SIGSEGV\)"):
-        first_elsewhere(lambda: os.kill(os.getpid(), signal.SIGSEGV), MEMORY, 60)
+        run_after_probe(lambda: os.kill(os.getpid(), signal.SIGSEGV), MEMORY, 60)
 
 
 def test_more_memory_than_allowed_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="MemoryError"):
-        first_elsewhere(lambda: bytearray(2**30), MEMORY, 60)
+        run_after_probe(lambda: bytearray(2**30), MEMORY, 60)
 
 
 def test_more_time_than_allowed_is_an_error() -> None:
     begun = time.monotonic()
     with pytest.raises(RuntimeError, match=r"more than 0\.1 s"):
-        first_elsewhere(lambda: time.sleep(600), MEMORY, 0.1)
+        run_after_probe(lambda: time.sleep(600), MEMORY, 0.1)
     assert time.monotonic() - begun < 60

@@ -13,7 +13,7 @@ from torch import nn
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.sources.load import load
-from convert.sources.program import Program
+from convert.sources.program import ProgramModule
 from tests.convert.sources import files
 
 DESCRIPTION = "models/model.json"
@@ -33,48 +33,48 @@ class Touch:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    return files.program(tmp_path / "m.pt2")
+    return files.write_program(tmp_path / "m.pt2")
 
 
-def _changed(path: Path, member: str, change: Callable[[Any], Any]) -> Path:
+def _change(path: Path, member: str, change: Callable[[Any], Any]) -> Path:
     def changed(name: str, content: bytes) -> bytes:
         if name != member:
             return content
         document = json.loads(content)
         return json.dumps(change(document) or document).encode()
 
-    return files.rewritten(path, changed)
+    return files.rewrite_archive(path, changed)
 
 
-def _first_call(document: Any, **fields: object) -> None:
+def _find_first_call(document: Any, **fields: object) -> None:
     document["graph_module"]["graph"]["nodes"][0].update(fields)
 
 
-def _first_weight(document: Any, **fields: object) -> None:
+def _find_first_weight(document: Any, **fields: object) -> None:
     next(iter(document["config"].values())).update(fields)
 
 
-def test_the_inputs_are_the_programs_own(program: Path) -> None:
+def test_inputs_are_those_of_the_program(program: Path) -> None:
     assert load(program).inputs == (InputSpec("input", "float32", ("batch", 4)),)
 
 
-def test_the_length_of_the_table_that_an_input_indexes_is_found(tmp_path: Path) -> None:
-    ids, mask = load(files.tagger_program(tmp_path / "m.pt2")).inputs
+def test_an_index_is_bounded_by_its_table(tmp_path: Path) -> None:
+    ids, mask = load(files.write_tagger_program(tmp_path / "m.pt2")).inputs
     assert (ids.below, mask.below) == (50, None)
 
 
-def test_a_count_of_inputs_that_is_not_the_programs_is_wrong_use(program: Path) -> None:
+def test_another_number_of_inputs_is_wrong_use(program: Path) -> None:
     with pytest.raises(UsageError, match=r"takes \['input'\], not 2"):
         load(program, inputs=[parse_input("a:float32[1]"), parse_input("b:float32[1]")])
 
 
-def test_in_float64_the_types_that_the_program_names_are_wide_too() -> None:
+def test_named_types_become_float64() -> None:
     class Halves(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x @ torch.full((4, 2), 0.1, dtype=torch.float32)
 
     exported = torch.export.export(Halves(), (torch.ones(2, 4),))
-    model = Program(exported.module(check_guards=False), exported.call_spec.in_spec)
+    model = ProgramModule(exported.module(check_guards=False), exported.call_spec.in_spec)
     wide = model.double()(torch.ones(2, 4, dtype=torch.float64))
     assert isinstance(wide, torch.Tensor)
     torch.testing.assert_close(wide, torch.full((2, 2), 0.4, dtype=torch.float64), rtol=1e-15, atol=0)
@@ -83,32 +83,36 @@ def test_in_float64_the_types_that_the_program_names_are_wide_too() -> None:
 @pytest.mark.parametrize(
     ("member", "change", "reason"),
     [
-        (DESCRIPTION, lambda d: _first_call(d, target="torch.os.system"), "the function `torch.os.system`"),
-        (DESCRIPTION, lambda d: _first_call(d, target="torch.ops.aten.from_file.default"), "from_file"),
+        (
+            DESCRIPTION,
+            lambda d: _find_first_call(d, target="torch.os.system"),
+            "the function `torch.os.system`",
+        ),
+        (DESCRIPTION, lambda d: _find_first_call(d, target="torch.ops.aten.from_file.default"), "from_file"),
         (DESCRIPTION, lambda d: d["range_constraints"].update({"__import__('os')": {}}), "the name"),
         (DESCRIPTION, lambda d: [[]] * 3, "cannot be opened"),
-        (WEIGHTS, lambda d: _first_weight(d, use_pickle=True), "as a pickle"),
-        (WEIGHTS, lambda d: _first_weight(d, path_name="opaque_obj_0"), "as a pickle"),
+        (WEIGHTS, lambda d: _find_first_weight(d, use_pickle=True), "as a pickle"),
+        (WEIGHTS, lambda d: _find_first_weight(d, path_name="opaque_obj_0"), "as a pickle"),
         (
             WEIGHTS,
-            lambda d: _first_weight(d, tensor_meta={"sizes": [{"as_int": 10**12}]}),
+            lambda d: _find_first_weight(d, tensor_meta={"sizes": [{"as_int": 10**12}]}),
             "more than the file holds",
         ),
-        (WEIGHTS, lambda d: _first_weight(d, tensor_meta={}), "no description"),
+        (WEIGHTS, lambda d: _find_first_weight(d, tensor_meta={}), "no description"),
         (WEIGHTS, lambda d: {"config": 3}, "no list of tensors"),
     ],
 )
-def test_a_description_that_would_run_or_take_more_than_it_holds_is_refused(
+def test_an_unsafe_description_is_refused(
     program: Path, member: str, change: Callable[[Any], Any], reason: str
 ) -> None:
     with pytest.raises(SourceError, match=reason) as refused:
-        load(_changed(program, member, change))
+        load(_change(program, member, change))
     assert refused.value.hint is not None
     assert "torch.export.save" in refused.value.hint
 
 
 def test_an_expression_that_is_code_is_not_evaluated(tmp_path: Path) -> None:
-    path = files.program(tmp_path / "m.pt2")
+    path = files.write_program(tmp_path / "m.pt2")
     code = f"__import__('os').mkdir('{tmp_path / 'ran'}')"
 
     def planted(name: str, content: bytes) -> bytes:
@@ -120,7 +124,7 @@ def test_an_expression_that_is_code_is_not_evaluated(tmp_path: Path) -> None:
         return text.replace(found, json.dumps(code)).encode()
 
     with pytest.raises(SourceError, match="no plain arithmetic"):
-        load(files.rewritten(path, planted))
+        load(files.rewrite_archive(path, planted))
     assert not (tmp_path / "ran").exists()
 
 
@@ -128,7 +132,7 @@ def test_a_sample_that_is_a_pickle_of_code_does_not_run(program: Path, tmp_path:
     buffer = io.BytesIO()
     torch.save(Touch(tmp_path / "ran"), buffer)
     for sample in (buffer.getvalue(), pickle.dumps(Touch(tmp_path / "ran"))):
-        path = files.rewritten(program, lambda name, old, new=sample: new if name == SAMPLE else old)  # type: ignore[misc]
+        path = files.rewrite_archive(program, lambda name, old, new=sample: new if name == SAMPLE else old)  # type: ignore[misc]
         with pytest.raises(SourceError, match="sample inputs that are not opened"):
             load(path)
     assert not (tmp_path / "ran").exists()
@@ -142,13 +146,13 @@ def test_a_sample_that_is_a_pickle_of_code_does_not_run(program: Path, tmp_path:
         ("models/other.json", "several programs"),
     ],
 )
-def test_members_that_would_be_run_or_unpickled_are_refused(program: Path, added: str, reason: str) -> None:
+def test_members_that_would_run_or_unpickle_are_refused(program: Path, added: str, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
-        load(files.rewritten(program, lambda name, content: content, **{added: b"x"}))
+        load(files.rewrite_archive(program, lambda name, content: content, **{added: b"x"}))
 
 
 def test_an_archive_without_a_program_is_refused(program: Path) -> None:
-    path = files.rewritten(
+    path = files.rewrite_archive(
         program, lambda name, content: None if name == DESCRIPTION else content, **{"models/x": b""}
     )
     with pytest.raises(SourceError, match="of an older version"):

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convert.model_io.inputs import InputSpec, parse_input
-from convert.model_io.samples import generated
-from convert.sources.ranges import with_ranges
+from convert.model_io.samples import generate_samples
+from convert.sources.ranges import add_ranges
 from tests.convert.sources.files import TOKENS, Tagger
 
 
@@ -26,24 +26,24 @@ class Positions(nn.Module):
 INPUTS = (parse_input("ids:int64[N]"), parse_input("other:int64[N]"))
 
 
-def _bounds(inputs: tuple[InputSpec, ...]) -> list[int | None]:
+def _read_bounds(inputs: tuple[InputSpec, ...]) -> list[int | None]:
     return [spec.below for spec in inputs]
 
 
-def test_an_index_is_bounded_by_the_shortest_table_that_it_indexes() -> None:
-    assert _bounds(with_ranges(Positions(), INPUTS)) == [9, None]
+def test_an_index_is_bounded_by_its_shortest_table() -> None:
+    assert _read_bounds(add_ranges(Positions(), INPUTS)) == [9, None]
 
 
-def test_what_the_user_says_stays() -> None:
+def test_a_users_bound_stays() -> None:
     told = (parse_input("ids:int64[N]<5"), parse_input("other:int64[N]"))
-    assert _bounds(with_ranges(Positions(), told)) == [5, None]
+    assert _read_bounds(add_ranges(Positions(), told)) == [5, None]
 
 
-def test_a_model_that_cannot_be_run_teaches_nothing() -> None:
-    assert with_ranges(nn.Linear(2, 2), INPUTS) == INPUTS
+def test_a_failing_model_gives_no_bound() -> None:
+    assert add_ranges(nn.Linear(2, 2), INPUTS) == INPUTS
 
 
-def test_samples_then_reach_the_whole_table() -> None:
-    ids, _ = with_ranges(Tagger(12), TOKENS)
-    numbers = np.concatenate([samples.arrays[0].reshape(-1) for samples in generated([ids])])
+def test_samples_cover_the_whole_table() -> None:
+    ids, _ = add_ranges(Tagger(12), TOKENS)
+    numbers = np.concatenate([samples.arrays[0].reshape(-1) for samples in generate_samples([ids])])
     assert set(numbers.tolist()) == set(range(12))

@@ -55,9 +55,9 @@ def test_a_branch_on_a_free_size_is_refused(kind: str, reason: str) -> None:
     assert "as a number" in str(refused.value.hint)
 
 
-def test_a_size_that_is_given_may_be_branched_on() -> None:
+def test_a_branch_on_a_fixed_size_is_exported() -> None:
     assert export(Sized("cut"), [parse_input("x:float32[N,32,4]")]).graph.outputs
 
 
-def test_a_limit_of_the_model_itself_is_none_of_its_graph() -> None:
+def test_a_limit_of_the_model_itself_is_accepted() -> None:
     assert export(Sized("places"), [ROWS]).graph.outputs

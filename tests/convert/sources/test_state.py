@@ -35,38 +35,38 @@ class Packed(Remembering):
             raise ValueError("more than five")
 
 
-def _saved(folder: Path, **more: Tensor) -> Path:
+def _save(folder: Path, **more: Tensor) -> Path:
     tensors = nn.Linear(4, 2).state_dict()
     torch.save({**tensors, **more}, folder / "s.pt")
     return folder / "s.pt"
 
 
-def _refused(path: Path, factory: str, kwargs: dict[str, object] | None = None) -> str:
+def _read_refusal(path: Path, factory: str, kwargs: dict[str, object] | None = None) -> str:
     with pytest.raises(SourceError, match=r"`.*s.pt` does not fit the model of") as refused:
         load(path, factory, kwargs, [files.ROWS])
     assert "--factory-kwargs" in (refused.value.hint or "")
     return str(refused.value)
 
 
-def test_extra_state_that_the_file_lacks_is_named_as_missing(tmp_path: Path) -> None:
-    assert 'Missing key(s) in state_dict: "_extra_state"' in _refused(
-        _saved(tmp_path), f"{__name__}:Remembering"
+def test_missing_extra_state_is_named(tmp_path: Path) -> None:
+    assert 'Missing key(s) in state_dict: "_extra_state"' in _read_refusal(
+        _save(tmp_path), f"{__name__}:Remembering"
     )
 
 
 def test_extra_state_may_have_any_shape(tmp_path: Path) -> None:
-    path = _saved(tmp_path, _extra_state=torch.ones(5))
+    path = _save(tmp_path, _extra_state=torch.ones(5))
     assert isinstance(load(path, f"{__name__}:Packed", None, [files.ROWS]).model, Packed)
 
 
-def test_extra_state_that_the_models_own_code_refuses_is_refused(tmp_path: Path) -> None:
-    path = _saved(tmp_path, _extra_state=torch.ones(6))
-    assert _refused(path, f"{__name__}:Packed").endswith("more than five")
+def test_extra_state_that_the_model_refuses_is_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path, _extra_state=torch.ones(6))
+    assert _read_refusal(path, f"{__name__}:Packed").endswith("more than five")
 
 
-def test_tensors_of_other_names_and_shapes_are_named_in_one_line(tmp_path: Path) -> None:
-    path = _saved(tmp_path, weight=torch.zeros(3, 4), other=torch.zeros(1))
-    said = _refused(path, "torch.nn:Linear", {"in_features": 4, "out_features": 2})
+def test_unfitting_tensors_are_named_in_one_line(tmp_path: Path) -> None:
+    path = _save(tmp_path, weight=torch.zeros(3, 4), other=torch.zeros(1))
+    said = _read_refusal(path, "torch.nn:Linear", {"in_features": 4, "out_features": 2})
     assert 'Unexpected key(s) in state_dict: "other"' in said
     assert "size mismatch for weight" in said
     assert said.isprintable()

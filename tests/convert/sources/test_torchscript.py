@@ -36,15 +36,15 @@ class Counts(nn.Module):
         return x
 
 
-def test_the_module_computes_what_it_computed(tmp_path: Path) -> None:
-    source = load(files.torchscript(tmp_path / "m.ts"), inputs=[files.ROWS])
+def test_the_module_computes_the_same(tmp_path: Path) -> None:
+    source = load(files.write_torchscript(tmp_path / "m.ts"), inputs=[files.ROWS])
     x = torch.randn(2, 4)
     assert torch.equal(source.model(x), files.network()(x))
     assert source.inputs == (files.ROWS,)
 
 
-def test_a_wide_copy_leaves_the_first_as_it_was(tmp_path: Path) -> None:
-    source = load(files.torchscript(tmp_path / "m.ts"), inputs=[files.ROWS])
+def test_a_float64_copy_leaves_the_original_unchanged(tmp_path: Path) -> None:
+    source = load(files.write_torchscript(tmp_path / "m.ts"), inputs=[files.ROWS])
     wide = copy.deepcopy(source.model).double()
     x = torch.randn(2, 4)
     with in_float64():
@@ -55,22 +55,22 @@ def test_a_wide_copy_leaves_the_first_as_it_was(tmp_path: Path) -> None:
 
 def test_its_inputs_must_be_described(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="inputs are not known") as refused:
-        load(files.torchscript(tmp_path / "m.ts"))
+        load(files.write_torchscript(tmp_path / "m.ts"))
     assert "--input" in str(refused.value.hint)
 
 
-def _planted(path: Path, code: bytes, *, before: bytes) -> Path:
+def _plant(path: Path, code: bytes, *, before: bytes) -> Path:
     """The archive of a loop over x, with code of a stranger's before some of its own."""
-    return files.rewritten(
-        files.torchscript(path, Counts(), traced=False),
+    return files.rewrite_archive(
+        files.write_torchscript(path, Counts(), traced=False),
         lambda name, content: content.replace(before, code + before, 1) if name.endswith(".py") else content,
     )
 
 
-def _returning(path: Path, call: bytes) -> Path:
+def _write_returning(path: Path, call: bytes) -> Path:
     """The archive of a loop over x, which adds what a stranger's call gives."""
-    return files.rewritten(
-        files.torchscript(path, Counts(), traced=False),
+    return files.rewrite_archive(
+        files.write_torchscript(path, Counts(), traced=False),
         lambda name, content: content.replace(b"return ", b"return " + call + b" + "),
     )
 
@@ -86,9 +86,9 @@ WRITES = (
 
 
 @pytest.mark.parametrize("call", WRITES)
-def test_an_operator_on_files_is_refused_however_it_is_spelled(tmp_path: Path, call: str) -> None:
+def test_a_file_operator_is_refused_in_any_spelling(tmp_path: Path, call: str) -> None:
     marker = tmp_path / "written"
-    path = _returning(tmp_path / "m.ts", (call % marker).encode())
+    path = _write_returning(tmp_path / "m.ts", (call % marker).encode())
     with pytest.raises(SourceError, match="reads or writes files") as refused:
         load(path, inputs=[files.ROWS])
     assert "adaptive_act.save" in str(refused.value.hint)
@@ -106,37 +106,37 @@ def test_an_operator_on_files_is_refused_however_it_is_spelled(tmp_path: Path, c
         (b"  training : bool", b"  z : str = f'{1}'\n"),
     ],
 )
-def test_nothing_runs_as_an_archive_is_opened(tmp_path: Path, before: bytes, planted: bytes) -> None:
+def test_opening_an_archive_runs_no_code(tmp_path: Path, before: bytes, planted: bytes) -> None:
     marker = tmp_path / "written"
     code = planted.replace(b"%s", str(marker).encode())
     with pytest.raises(SourceError, match=r"as the file is opened|torch does not write"):
-        load(_planted(tmp_path / "m.ts", code, before=before), inputs=[files.ROWS])
+        load(_plant(tmp_path / "m.ts", code, before=before), inputs=[files.ROWS])
     assert not marker.exists()
 
 
-def test_code_is_found_under_a_name_in_upper_case(tmp_path: Path) -> None:
-    path = _planted(tmp_path / "m.ts", b", y: Tensor=torch.ones([1])", before=b") -> Tensor")
+def test_code_in_an_upper_case_member_is_checked(tmp_path: Path) -> None:
+    path = _plant(tmp_path / "m.ts", b", y: Tensor=torch.ones([1])", before=b") -> Tensor")
     with pytest.raises(SourceError, match="as the file is opened"):
-        load(_renamed(path, lambda name: name.replace(".py", ".PY")), inputs=[files.ROWS])
+        load(_rename(path, lambda name: name.replace(".py", ".PY")), inputs=[files.ROWS])
 
 
-def test_members_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
-    path = files.torchscript(tmp_path / "m.ts")
+def test_members_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    path = files.write_torchscript(tmp_path / "m.ts")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(next(name for name in archive.namelist() if _is_code(name)).upper(), b"")
     with pytest.raises(SourceError, match=r"one twice|damaged"):
         load(path, inputs=[files.ROWS])
 
 
-def test_an_archive_that_says_itself_where_its_code_lies_is_refused(tmp_path: Path) -> None:
-    path = files.torchscript(tmp_path / "m.ts")
+def test_an_archive_with_its_own_code_location_is_refused(tmp_path: Path) -> None:
+    path = files.write_torchscript(tmp_path / "m.ts")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(archive.namelist()[0].partition("/")[0] + "/Model.json", b"{}")
     with pytest.raises(SourceError, match="before 2020"):
         load(path, inputs=[files.ROWS])
 
 
-def _renamed(path: Path, name: Callable[[str], str]) -> Path:
+def _rename(path: Path, name: Callable[[str], str]) -> Path:
     with zipfile.ZipFile(path) as archive:
         members = {name(one): archive.read(one) for one in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
@@ -155,21 +155,21 @@ def _renamed(path: Path, name: Callable[[str], str]) -> Path:
 )
 def test_code_that_reaches_beyond_tensors_is_refused(tmp_path: Path, call: bytes, reason: str) -> None:
     with pytest.raises(SourceError, match=reason):
-        load(_returning(tmp_path / "m.ts", call), inputs=[files.ROWS])
+        load(_write_returning(tmp_path / "m.ts", call), inputs=[files.ROWS])
 
 
-def test_code_in_a_loop_is_looked_at_too(tmp_path: Path) -> None:
+def test_code_in_a_loop_is_checked(tmp_path: Path) -> None:
     loop = b"    for j in range(3):\n      torch.save(x, 'ran')\n"
-    path = _planted(tmp_path / "m.ts", loop, before=b"    return ")
+    path = _plant(tmp_path / "m.ts", loop, before=b"    return ")
     with pytest.raises(SourceError, match="reads or writes files"):
         load(path, inputs=[files.ROWS])
 
 
 @pytest.mark.parametrize("between", [b".", b"\n"])
-def test_an_object_of_an_extension_is_refused_before_it_is_built(tmp_path: Path, between: bytes) -> None:
+def test_an_object_of_an_extension_is_not_built(tmp_path: Path, between: bytes) -> None:
     foreign = b"c__torch__.torch" + between + b"classes.quantized" + (b"\n" if between == b"." else b".")
-    path = files.rewritten(
-        files.torchscript(tmp_path / "m.ts", Counts(), traced=False),
+    path = files.rewrite_archive(
+        files.write_torchscript(tmp_path / "m.ts", Counts(), traced=False),
         lambda name, content: (
             content.replace(b"c__torch__.tests.convert.sources.test_torchscript\n", foreign, 1)
             if name.endswith("data.pkl")
@@ -180,9 +180,9 @@ def test_an_object_of_an_extension_is_refused_before_it_is_built(tmp_path: Path,
         load(path, inputs=[files.ROWS])
 
 
-def test_what_torch_itself_compiled_to_write_a_file_is_refused(tmp_path: Path) -> None:
+def test_a_compiled_file_operation_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="reads or writes files"):
-        load(files.torchscript(tmp_path / "m.ts", Saves(), traced=False), inputs=[files.ROWS])
+        load(files.write_torchscript(tmp_path / "m.ts", Saves(), traced=False), inputs=[files.ROWS])
 
 
 class Rich(nn.Module):
@@ -208,26 +208,26 @@ class Rich(nn.Module):
         return result
 
 
-def test_what_people_script_is_opened(tmp_path: Path) -> None:
+def test_usual_scripts_are_opened(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Rich().eval()
-    source = load(files.torchscript(tmp_path / "m.ts", model, traced=False), inputs=[files.ROWS])
+    source = load(files.write_torchscript(tmp_path / "m.ts", model, traced=False), inputs=[files.ROWS])
     x = torch.randn(2, 4)
     torch.testing.assert_close(source.model(x), model(x))
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
-    path = files.torchscript(tmp_path / "m.ts")
+    path = files.write_torchscript(tmp_path / "m.ts")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("m/code/bomb.py", b"#" * 100_000_000)
     with pytest.raises(SourceError, match="far more than it holds"):
         load(path, inputs=[files.ROWS])
 
 
-def test_code_nested_without_end_is_an_error_and_no_crash(tmp_path: Path) -> None:
+def test_deeply_nested_code_is_an_error_and_no_crash(tmp_path: Path) -> None:
     deep = b"(" * 500_000 + b"x" + b")" * 500_000
-    path = files.rewritten(
-        files.torchscript(tmp_path / "m.ts"),
+    path = files.rewrite_archive(
+        files.write_torchscript(tmp_path / "m.ts"),
         lambda name, content: (
             content.replace(b"return ", b"return " + deep + b" or ", 1) if _is_code(name) else content
         ),
@@ -237,5 +237,5 @@ def test_code_nested_without_end_is_an_error_and_no_crash(tmp_path: Path) -> Non
 
 
 def test_a_loop_is_kept(tmp_path: Path) -> None:
-    source = load(files.torchscript(tmp_path / "m.ts", Counts(), traced=False), inputs=[files.ROWS])
+    source = load(files.write_torchscript(tmp_path / "m.ts", Counts(), traced=False), inputs=[files.ROWS])
     assert torch.equal(source.model(torch.ones(1, 4)), torch.full((1, 4), 0.125))

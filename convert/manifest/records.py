@@ -1,18 +1,18 @@
-"""The manifest's records of tuning and of fewer bits. Standard library only."""
+"""The manifest's records of tuning and of lower precision. Standard library only."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRecord:
-    """One form that was tried in the whole model, in place of another: its time over that one's.
+    """One form tried in the whole model in place of another: the ratio of their times.
 
-    `low` to `high` is what the noise leaves open.
+    `low` to `high` is its interval.
     """
 
     kind: str
     where: str
-    """What stands around the places: `image after Conv`."""
+    """The surroundings of the places: `image after Conv`."""
     places: int
     form: str
     instead_of: str
@@ -25,7 +25,7 @@ class TrialRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRecord:
-    """A place that takes another form than the provider's table gives it; `value` is what it computes."""
+    """A place with another form than the provider's table gives; `value` is the name of its output."""
 
     kind: str
     value: str
@@ -35,7 +35,7 @@ class ChosenRecord:
 
 @dataclass(frozen=True, slots=True)
 class SpeedRecord:
-    """One run of so many samples, of the untuned and of the tuned graph, in microseconds, and their ratio."""
+    """One run of a batch, untuned and tuned, in microseconds, and the ratio of the times."""
 
     batch: int
     untuned: float
@@ -47,37 +47,37 @@ class SpeedRecord:
 
 @dataclass(frozen=True, slots=True)
 class TuningRecord:
-    """What was timed where, and which forms the file took for it."""
+    """What was timed on which machine, and the forms that the file took."""
 
     provider: str
     threads: int
     batches: tuple[int, ...]
     processor: str
     seconds: float
-    """What it was given."""
+    """The time allowed for tuning."""
     spent: float
-    """What it took of them."""
+    """The time that it took."""
     noise: float
-    """The share of its time by which the untuned graph differed from itself: less does not count."""
+    """The relative difference between two timings of the untuned graph; a smaller gain does not count."""
     trials: tuple[TrialRecord, ...]
     chosen: tuple[ChosenRecord, ...]
-    """Empty where the file is as it would be without tuning."""
+    """Empty where tuning changed nothing."""
     speeds: tuple[SpeedRecord, ...]
-    """Of the last comparison of the untuned graph with the one that was chosen; empty where none was."""
+    """The last comparison of the untuned graph with the chosen one; empty where none was chosen."""
     verdict: str
-    """What was decided, in words."""
+    """The decision, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class LossRecord:
-    """What one output lost, as shares of its scale: the largest error, and the root mean square."""
+    """The errors of one output as shares of its scale: the largest, and the root mean square."""
 
     output: str
     scale: float
     largest: float
     typical: float
     agreed: int | None
-    """Of `compared` rows of scores, or whole numbers, those that agree; None where it is neither."""
+    """How many of `compared` rows of scores, or integers, agree; None for any other output."""
     compared: int
     low: float
     high: float
@@ -86,7 +86,7 @@ class LossRecord:
 
 @dataclass(frozen=True, slots=True)
 class AccuracyRecord:
-    """Of so many labelled samples, those that the original and the file get right by this output."""
+    """How many labelled samples the original and the file classify correctly by this output."""
 
     output: str
     samples: int
@@ -96,7 +96,7 @@ class AccuracyRecord:
 
 @dataclass(frozen=True, slots=True)
 class KeptRecord:
-    """A layer in float, and why: the share of the squared error that it took, or what half cannot hold."""
+    """A layer that stays in float, and why: its share of the squared error, or a range beyond half."""
 
     layer: str
     kind: str
@@ -105,7 +105,7 @@ class KeptRecord:
 
 @dataclass(frozen=True, slots=True)
 class RoundingRecord:
-    """How the numbers were rounded, and the gate that the file passed."""
+    """How the numbers were rounded, and the budgets that the file kept to."""
 
     method: str
     """fp16, dynamic or static."""
@@ -113,7 +113,7 @@ class RoundingRecord:
     """The samples: given, calibration or generated."""
     samples: int
     calibration_samples: int | None
-    """None where the method needs none."""
+    """None where the method needs no calibration."""
     max_error: float
     min_agreement: float
     max_accuracy_drop: float
@@ -122,4 +122,4 @@ class RoundingRecord:
     """None where the samples had no labels."""
     kept: tuple[KeptRecord, ...]
     places: int
-    """Where it could have been rounded: each activation with the layers that read it."""
+    """How many places could be rounded: an activation with the layers that read it is one."""

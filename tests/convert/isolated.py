@@ -1,4 +1,4 @@
-"""What an action comes to in a copy of this process, with less room or fewer rights, and what it takes."""
+"""Runs an action in a copy of this process, with less room or fewer rights, and measures it."""
 
 import contextlib
 import os
@@ -14,7 +14,6 @@ from typing import NoReturn
 
 NOBODY = 65534
 _SHOWN = 8000  # characters: less than a pipe holds unread
-
 Action = Callable[[], object]
 
 
@@ -31,14 +30,14 @@ class Outcome:
     """The most that it, or a process of its own, held at a time beyond what was there before."""
 
 
-def outcome_of(action: Action, *, user: int | None = None, seconds: float = 120.0) -> Outcome:
+def run_isolated(action: Action, *, user: int | None = None, seconds: float = 120.0) -> Outcome:
     """What came of the action, as this user where root runs it; after so many seconds SIGALRM ends it."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)  # so that processes of its own end with it
         os.close(reading)
-        _run(action, user, seconds, writing)
+        _run_and_exit(action, user, seconds, writing)
     os.close(writing)
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError):
@@ -51,7 +50,7 @@ def outcome_of(action: Action, *, user: int | None = None, seconds: float = 120.
     return found
 
 
-def limited(action: Action, *, file_bytes: int) -> Action:
+def limit_file_size(action: Action, *, file_bytes: int) -> Action:
     """The action, within which no file may be larger."""
 
     def run() -> object:
@@ -61,16 +60,16 @@ def limited(action: Action, *, file_bytes: int) -> Action:
     return run
 
 
-def _run(action: Action, user: int | None, seconds: float, writing: int) -> NoReturn:
+def _run_and_exit(action: Action, user: int | None, seconds: float, writing: int) -> NoReturn:
     status = 1
     try:
-        before, began = _resident(), time.monotonic()
+        before, began = _measure_resident(), time.monotonic()
         if user is not None and os.getuid() == 0:
             os.setgroups([])
             os.setgid(user)
             os.setuid(user)
         signal.alarm(round(seconds))
-        kind, message, hint = _ended(action)
+        kind, message, hint = _run_action(action)
         took = time.monotonic() - began
         most = max(
             resource.getrusage(who).ru_maxrss * 1024
@@ -86,7 +85,7 @@ def _run(action: Action, user: int | None, seconds: float, writing: int) -> NoRe
         os._exit(status)
 
 
-def _ended(action: Action) -> tuple[str, str, str | None]:
+def _run_action(action: Action) -> tuple[str, str, str | None]:
     try:
         action()
     except BaseException as error:  # noqa: BLE001  # whatever it is, it is what came of it
@@ -94,6 +93,6 @@ def _ended(action: Action) -> tuple[str, str, str | None]:
     return "returned", "", None
 
 
-def _resident() -> int:
+def _measure_resident() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()

@@ -1,0 +1,8 @@
+"""The entries of a model's `metadata_props` that convert writes and a server reads.
+
+A module without imports: a server that checks no manifests reads it at almost no cost.
+"""
+
+MANIFEST_KEY = "adaptact.manifest"
+LARGEST_MANIFEST = 32 * 2**20  # characters
+SIGNATURE_KEY = "adaptact.signature"

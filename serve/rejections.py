@@ -84,7 +84,7 @@ def fault_of(error: BaseException) -> Fault:
     return "failed"
 
 
-def message_of(error: Exception) -> str:
+def client_message(error: Exception) -> str:
     """What the client is told; of an error that nobody foresaw nothing but that, and the log has the rest."""
     if isinstance(error, EngineError):
         return str(error)

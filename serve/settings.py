@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -15,57 +15,29 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from serve.engine.config import RANGES, VERSIONS, Batching, ModelConfig
+from serve.engine.config import (
+    Batching,
+    BatchRows,
+    ModelConfig,
+    QueueLength,
+    QueueSeconds,
+    RequestRows,
+    Versions,
+)
 
 CGROUP = Path("/sys/fs/cgroup")
-
-
-def available_cores(cgroup: Path = CGROUP) -> int:
-    """The cores this process may use: its affinity, cut by a container's CPU quota, at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota(cgroup)
-    return max(1, min(cores, int(quota))) if quota else cores
-
-
-def _quota(cgroup: Path) -> float | None:
-    """The container's CPU quota in cores, from control groups version 2 or 1; None when there is none."""
-    try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        limit, period = _version_1(cgroup / "cpu")
-    if not (limit.isdecimal() and period.isdecimal() and int(period)):
-        return None
-    return max(1.0, int(limit) / int(period))
-
-
-def _version_1(folder: Path) -> tuple[str, str]:
-    try:
-        return (
-            (folder / "cpu.cfs_quota_us").read_text().strip(),
-            (folder / "cpu.cfs_period_us").read_text().strip(),
-        )
-    except OSError:
-        return "max", "0"
-
-
 MEBIBYTE = 2**20
 PREFIX = "ADAPTACT_"
 FILE = "adaptact.toml"
-# From here on a name counts as another one misspelt: WORKER and PROT do, but not SERVICE_PORT, which
-# Kubernetes sets where a service has the prefix's name.
-ALMOST = 0.7
-# What a model without a `config.toml` is served by, unless a setting says otherwise.
+# From this similarity on a name counts as misspelt: WORKER and PROT do, but not SERVICE_PORT, which
+# Kubernetes sets for a service that has the prefix's name.
+MISSPELT_SIMILARITY = 0.7
+# The defaults of a model without a `config.toml`.
 MODEL = ModelConfig()
 
 
-def _within(name: str, description: str) -> Any:
-    """A setting with the range that the same key has in a model's `config.toml`."""
-    low, high = RANGES[name]
-    return Field(ge=low, le=high, description=description)
-
-
 class Settings(BaseSettings):
-    """The settings, from arguments, else environment variables, else `adaptact.toml`, else defaults."""
+    """The settings: from arguments, else environment variables, else `adaptact.toml`, else defaults."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, toml_file=FILE, extra="forbid", frozen=True
@@ -99,26 +71,23 @@ class Settings(BaseSettings):
     ] = 0.0
     start_empty: Annotated[bool, Field(description="Start although no model can be served yet.")] = False
     versions: Annotated[
-        str,
-        Field(
-            pattern=f"^({VERSIONS.pattern})$",
-            description="Versions of each model that are served: all, or latest:n for the n highest.",
-        ),
+        Versions,
+        Field(description="Versions of each model that are served: all, or latest:n for the n highest."),
     ] = MODEL.versions
     batching: Annotated[
         Batching, Field(description="Join requests that wait: where that was measured to pay, always, never.")
     ] = MODEL.batching
-    batch_rows: Annotated[int, _within("batch_rows", "Rows that joined requests have together at most.")] = (
-        MODEL.batch_rows
-    )
-    request_rows: Annotated[int, _within("request_rows", "Rows of one request at most; 0 for no limit.")] = (
-        MODEL.request_rows
-    )
-    queue_length: Annotated[int, _within("queue_length", "Requests that wait for a model at most.")] = (
+    batch_rows: Annotated[
+        BatchRows, Field(description="Rows that joined requests have together at most.")
+    ] = MODEL.batch_rows
+    request_rows: Annotated[
+        RequestRows, Field(description="Rows of one request at most; 0 for no limit.")
+    ] = MODEL.request_rows
+    queue_length: Annotated[QueueLength, Field(description="Requests that wait for a model at most.")] = (
         MODEL.queue_length
     )
     queue_seconds: Annotated[
-        float, _within("queue_seconds", "Seconds that a request waits at most; it may ask for less.")
+        QueueSeconds, Field(description="Seconds that a request waits at most; it may ask for less.")
     ] = MODEL.queue_seconds
     require_parity: Annotated[
         bool, Field(description="Serve only files whose manifest says that they passed parity.")
@@ -221,19 +190,47 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments before the environment before the file; a variable that is empty counts as not there."""
+        """Arguments before the environment before the file; an empty variable counts as unset."""
         _refuse_misspelt(os.environ, list(settings_cls.model_fields))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def available_cores(cgroup: Path = CGROUP) -> int:
+    """The cores that this process may use: its affinity, limited by a container's CPU quota; at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _read_quota(cgroup)
+    return max(1, min(cores, int(quota))) if quota else cores
+
+
+def _read_quota(cgroup: Path) -> float | None:
+    """The container's CPU quota in cores, from control groups version 2 or 1; None when there is none."""
+    try:
+        limit, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        limit, period = _read_version_1(cgroup / "cpu")
+    if not (limit.isdecimal() and period.isdecimal() and int(period)):
+        return None
+    return max(1.0, int(limit) / int(period))
+
+
+def _read_version_1(folder: Path) -> tuple[str, str]:
+    try:
+        return (
+            (folder / "cpu.cfs_quota_us").read_text().strip(),
+            (folder / "cpu.cfs_period_us").read_text().strip(),
+        )
+    except OSError:
+        return "max", "0"
+
+
 def _refuse_misspelt(variables: Mapping[str, str], settings: Sequence[str]) -> None:
-    """Raise `ValidationError` for a variable whose name is almost a setting's, and would mean nothing."""
+    """Raises `ValidationError` for a variable whose name is almost a setting's, and would be ignored."""
     prefix = PREFIX.lower()
     for variable, value in variables.items():
         name = variable.lower().removeprefix(prefix)
         if not value or name in settings or not variable.lower().startswith(prefix):
             continue
-        for meant in get_close_matches(name, settings, 1, ALMOST):
+        for meant in get_close_matches(name, settings, 1, MISSPELT_SIMILARITY):
             message = f"`{variable}` is no setting, expected `{PREFIX}{meant.upper()}`"
             error = PydanticCustomError("misspelt", "{message}", {"message": message})
             details = InitErrorDetails(type=error, loc=(meant,), input=value)

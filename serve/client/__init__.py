@@ -18,7 +18,6 @@ from serve.client.errors import (
     UnsupportedError,
 )
 from serve.client.replies import (
-    Duration,
     InferResult,
     ModelMetadata,
     ModelState,
@@ -31,6 +30,7 @@ from serve.client.retry import Retry
 from serve.client.synchronous import Client
 from serve.client.transport import Transport
 from serve.engine.datatypes import BFLOAT16
+from serve.engine.statistics import Duration
 
 __all__ = [
     "BFLOAT16",

@@ -219,4 +219,6 @@ def _read_tensor(reply: JsonObject) -> TensorMetadata:
 def _read_durations(reply: JsonObject, kind: type[InferStatistics | BatchStatistics]) -> dict[str, Duration]:
     """The durations among the record's fields; zeros for those that the server does not have."""
     durations = {field.name: reply.object(field.name) for field in fields(kind) if field.type is Duration}
-    return {name: Duration(value.whole("count", 0), value.whole("ns", 0)) for name, value in durations.items()}
+    return {
+        name: Duration(value.whole("count", 0), value.whole("ns", 0)) for name, value in durations.items()
+    }

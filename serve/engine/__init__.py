@@ -11,7 +11,7 @@ __all__ = ["Engine", "EngineOptions", "Metrics", "open_engine"]
 
 
 def __getattr__(name: str) -> Any:
-    """What the engine offers, once it is asked for: clients take the datatypes and not ONNX Runtime."""
+    """Import the name at its first use: clients need the datatypes, but not ONNX Runtime."""
     if name not in __all__:
         raise AttributeError(f"module `{__name__}` has no attribute `{name}`")
     from serve.engine import engine, metrics  # noqa: PLC0415

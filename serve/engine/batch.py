@@ -1,4 +1,4 @@
-"""A request that waits for its turn, those that are run together, and what becomes of them."""
+"""Requests that wait for their turn, batches of them, and the results of running a batch."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ from typing import TypeAlias
 import onnxruntime as ort
 
 from serve.engine.errors import EngineError, RunFailedError
-from serve.engine.joining import join, part
+from serve.engine.joining import join_requests, split_rows
 from serve.engine.model import ServedModel
-from serve.engine.providers import run_options
+from serve.engine.providers import make_run_options
 from serve.engine.signature import Array
 
 log = logging.getLogger("adaptact")
 
-# What requests must share to be joined: the sizes beside the rows, the outputs, and who waits for them.
-Kind: TypeAlias = tuple[tuple[tuple[int, ...], ...], tuple[str, ...], int]
+JoinKey: TypeAlias = tuple[tuple[tuple[int, ...], ...], tuple[str, ...], int]
+"""What joined requests share: the inputs' sizes beside the rows, the outputs, and the event loop."""
 
 
 @dataclass(eq=False, slots=True)
-class Request:
-    """Inputs that were checked, and the future that their answer is for."""
+class QueuedRequest:
+    """Checked inputs, and the future of their outputs."""
 
     model: ServedModel
     inputs: Mapping[str, Array]
@@ -32,51 +32,40 @@ class Request:
     future: asyncio.Future[list[Array]]
     arrived: float
     """By `perf_counter`."""
-    kind: Kind | None = None
+    join_key: JoinKey | None = None
     """None where it runs alone."""
-    gone: bool = False
-    """Whether nobody waits for the answer any more."""
+    is_abandoned: bool = False
+    """Whether nobody waits for the outputs any more."""
     batch: "Batch | None" = None
-    """What it runs in; None while it waits."""
+    """The batch it runs in; None while it waits."""
 
 
 @dataclass(eq=False, slots=True)
 class Batch:
-    """Requests that run at once: one, or several of a kind."""
+    """Requests that run at once: one, or several with the same key."""
 
     model: ServedModel
-    requests: Sequence[Request]
-    options: ort.RunOptions = field(default_factory=run_options)
+    requests: Sequence[QueuedRequest]
+    options: ort.RunOptions = field(default_factory=make_run_options)
 
     def stop(self) -> None:
         """Make the run fail at its next operator."""
         self.options.terminate = True
 
 
-def kind_of(
-    model: ServedModel, inputs: Mapping[str, Array], outputs: tuple[str, ...], loop: asyncio.AbstractEventLoop
-) -> Kind | None:
-    """What others must share with these inputs to be joined; None where these run alone."""
-    shapes = [inputs[spec.name].shape for spec in model.signature.inputs]
-    rows = {shape[0] for shape in shapes}
-    if len(rows) != 1 or not 0 < min(rows) < model.config.batch_rows:
-        return None
-    return tuple(shape[1:] for shape in shapes), outputs, id(loop)
-
-
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """One run: an answer or an error for each of its requests, and the seconds that each part took."""
+class RunResult:
+    """One run: outputs or an error for each of its requests, and the seconds of each stage."""
 
     model: ServedModel
-    requests: Sequence[Request]
+    requests: Sequence[QueuedRequest]
     answers: Sequence[list[Array] | EngineError]
     started: float
     """By `perf_counter`, as is `ended`."""
     ended: float
     joining: float = 0.0
     running: float = 0.0
-    parting: float = 0.0
+    splitting: float = 0.0
 
     @property
     def rows(self) -> int:
@@ -84,8 +73,19 @@ class Ran:
         return sum(request.rows for request in self.requests)
 
 
-def run_batch(batch: Batch) -> list[Ran]:
-    """What became of the requests: of one run for all, or where that fails, of one for each."""
+def make_join_key(
+    model: ServedModel, inputs: Mapping[str, Array], outputs: tuple[str, ...], loop: asyncio.AbstractEventLoop
+) -> JoinKey | None:
+    """The key that requests to join with these inputs must have too; None where these run alone."""
+    shapes = [inputs[spec.name].shape for spec in model.signature.inputs]
+    rows = {shape[0] for shape in shapes}
+    if len(rows) != 1 or not 0 < min(rows) < model.config.batch_rows:
+        return None
+    return tuple(shape[1:] for shape in shapes), outputs, id(loop)
+
+
+def run_batch(batch: Batch) -> list[RunResult]:
+    """The result of one run of all requests, or where that fails, of one run for each."""
     try:
         if len(batch.requests) > 1:
             joined = _run_joined(batch)
@@ -93,33 +93,35 @@ def run_batch(batch: Batch) -> list[Ran]:
                 return [joined]
         return [_run_alone(batch, request) for request in batch.requests]
     except Exception as error:
-        log.error("%s failed while running", batch.model.called, exc_info=error)
-        failed = RunFailedError(f"{batch.model.called} failed while running; the server's log says why")
-        return [Ran(batch.model, batch.requests, [failed] * len(batch.requests), 0.0, 0.0)]
+        log.error("%s failed while running", batch.model.label, exc_info=error)
+        failed = RunFailedError(f"{batch.model.label} failed while running; the server's log says why")
+        return [RunResult(batch.model, batch.requests, [failed] * len(batch.requests), 0.0, 0.0)]
 
 
-def _run_joined(batch: Batch) -> Ran | None:
-    """The one run; None where it fails, or does not give a row for a row: each must then run alone."""
-    start = perf_counter()
-    inputs = join([request.inputs for request in batch.requests])
+def _run_joined(batch: Batch) -> RunResult | None:
+    """The one run; None where it fails, or gives another number of rows: each request must then run alone."""
+    started = perf_counter()
+    inputs = join_requests([request.inputs for request in batch.requests])
     joined = perf_counter()
     try:
         arrays = batch.model.run(inputs, batch.requests[0].outputs, batch.options)
     except EngineError:
         return None
     ran = perf_counter()
-    answers = part(arrays, [request.rows for request in batch.requests])
+    answers = split_rows(arrays, [request.rows for request in batch.requests])
     if answers is None:
         return None
     ended = perf_counter()
-    return Ran(batch.model, batch.requests, answers, start, ended, joined - start, ran - joined, ended - ran)
+    return RunResult(
+        batch.model, batch.requests, answers, started, ended, joined - started, ran - joined, ended - ran
+    )
 
 
-def _run_alone(batch: Batch, request: Request) -> Ran:
-    start = perf_counter()
+def _run_alone(batch: Batch, request: QueuedRequest) -> RunResult:
+    started = perf_counter()
     try:
         answer: list[Array] | EngineError = batch.model.run(request.inputs, request.outputs, batch.options)
     except EngineError as error:
         answer = error
     ended = perf_counter()
-    return Ran(batch.model, [request], [answer], start, ended, running=ended - start)
+    return RunResult(batch.model, [request], [answer], started, ended, running=ended - started)

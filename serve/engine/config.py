@@ -1,97 +1,100 @@
-"""What an operator says of one model: `config.toml` in the model's folder, beside its versions."""
+"""One model's configuration: `config.toml` in the model's folder, beside its versions."""
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias
 
-from serve.engine.errors import ConfigError, listed, quoted
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
-FILE = "config.toml"
-LARGEST_BYTES = 64 * 2**10
+from serve.engine.errors import ConfigError, quote, quote_names
+
+CONFIG_FILE = "config.toml"
+MAX_FILE_BYTES = 64 * 2**10
+MAX_BATCH_ROWS = 65_536
 VERSIONS = re.compile(r"all|latest:([1-9][0-9]{0,3})")
 
+Versions: TypeAlias = Annotated[str, Field(pattern=f"^({VERSIONS.pattern})$")]
 Batching: TypeAlias = Literal["auto", "on", "off"]
+BatchRows: TypeAlias = Annotated[int, Field(ge=1, le=MAX_BATCH_ROWS)]
+RequestRows: TypeAlias = Annotated[int, Field(ge=0, le=2**31)]
+QueueLength: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
+QueueSeconds: TypeAlias = Annotated[float, Field(ge=0.001, le=86_400.0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, config=ConfigDict(strict=True))
 class ModelConfig:
     """How one model is served; what its `config.toml` leaves out is the engine's default."""
 
-    versions: str = "all"
-    """`all`, or `latest:n`: the n highest, and those that an alias names."""
+    versions: Versions = "all"
+    """`all`, or `latest:n`: the n highest, and the versions of aliases."""
     batching: Batching = "auto"
-    """Whether requests that wait are joined into one run: `auto` does where that was measured to pay."""
-    batch_rows: int = 32
+    """Whether requests that wait are joined into one run: `auto`: where that was measured to pay."""
+    batch_rows: BatchRows = 32
     """Rows that joined requests have together at most."""
-    request_rows: int = 0
+    request_rows: RequestRows = 0
     """Rows of one request at most; 0 for no limit."""
-    queue_length: int = 256
+    queue_length: QueueLength = 256
     """Requests that wait at most."""
-    queue_seconds: float = 30.0
+    queue_seconds: QueueSeconds = 30.0
     """Seconds that a request waits at most; it may ask for less."""
 
     @property
     def latest(self) -> int | None:
         """How many of the highest versions are served; None for all."""
-        found = VERSIONS.fullmatch(self.versions)
-        return int(found[1]) if found and found[1] else None
+        match = VERSIONS.fullmatch(self.versions)
+        return int(match[1]) if match and match[1] else None
 
 
-# By field: the lowest and the highest value.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "batch_rows": (1, 65_536),
-    "request_rows": (0, 2**31),
-    "queue_length": (1, 1_000_000),
-    "queue_seconds": (0.001, 86_400.0),
-}
+SCHEMA = TypeAdapter(ModelConfig).json_schema()["properties"]
 
 
 def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
-    """The configuration in the file, over the defaults; these where there is no file.
+    """The configuration in the file, over the defaults; the defaults where there is no file.
 
     Raises `ConfigError` for a file that cannot be read, an unknown key, or a value that cannot be.
     """
     try:
         with path.open("rb") as stream:
-            text = stream.read(LARGEST_BYTES + 1)
+            text = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return defaults
     except OSError as error:
-        raise ConfigError(f"`{FILE}` cannot be read: {error.strerror}") from error
-    if len(text) > LARGEST_BYTES:
-        raise ConfigError(f"`{FILE}` is larger than {LARGEST_BYTES} bytes")
+        raise ConfigError(f"`{CONFIG_FILE}` cannot be read: {error.strerror}") from error
+    if len(text) > MAX_FILE_BYTES:
+        raise ConfigError(f"`{CONFIG_FILE}` is larger than {MAX_FILE_BYTES} bytes")
     try:
         content = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"`{FILE}` is not TOML: {quoted(str(error))}") from error
-    return checked(content, defaults)
+        raise ConfigError(f"`{CONFIG_FILE}` is not TOML: {quote(str(error))}") from error
+    return override_config(content, defaults)
 
 
-def checked(content: Mapping[str, object], defaults: ModelConfig) -> ModelConfig:
+def override_config(content: Mapping[str, object], defaults: ModelConfig) -> ModelConfig:
     """The defaults with the content's values in their place; raises `ConfigError` for one that cannot be."""
-    known = {field.name: field.type for field in dataclasses.fields(ModelConfig)}
-    for key, value in content.items():
-        if key not in known:
-            raise ConfigError(f"`{FILE}` has an unknown key {quoted(key)}; known: {listed(list(known))}")
-        _check(key, value)
-    return dataclasses.replace(defaults, **content)  # type: ignore[arg-type]  # each was checked
-
-
-def _check(key: str, value: object) -> None:
-    if key in RANGES:
-        low, high = RANGES[key]
-        whole = isinstance(getattr(ModelConfig(), key), int)
-        kinds = (int,) if whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            kind = "whole number" if whole else "number"
-            raise ConfigError(f"`{FILE}`: `{key}` is {quoted(value)}, expected a {kind} from {low} to {high}")
-    elif key == "batching" and value not in get_args(Batching):
+    for key in content:
+        if key not in SCHEMA:
+            raise ConfigError(
+                f"`{CONFIG_FILE}` has an unknown key {quote(key)}; known: {quote_names(list(SCHEMA))}"
+            )
+    values: dict[str, Any] = {**asdict(defaults), **content}
+    try:
+        return ModelConfig(**values)
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
         raise ConfigError(
-            f"`{FILE}`: `{key}` is {quoted(value)}, expected one of: {listed(get_args(Batching))}"
-        )
-    elif key == "versions" and not (isinstance(value, str) and VERSIONS.fullmatch(value)):
-        raise ConfigError(f"`{FILE}`: `{key}` is {quoted(value)}, expected `all` or `latest:n` with n from 1")
+            f"`{CONFIG_FILE}`: `{key}` is {quote(values[key])}, expected {_describe_values(SCHEMA[key])}"
+        ) from error
+
+
+def _describe_values(schema: Mapping[str, Any]) -> str:
+    """What the key's schema allows, in words."""
+    if "enum" in schema:
+        return f"one of: {quote_names(schema['enum'])}"
+    if "pattern" in schema:
+        return "`all` or `latest:n` with n from 1"
+    kind = "whole number" if schema["type"] == "integer" else "number"
+    return f"a {kind} from {schema['minimum']} to {schema['maximum']}"

@@ -1,7 +1,7 @@
 """CUDA graphs: for fixed batch sizes a run is recorded once and then replayed as one launch.
 
-A graph reads and writes the addresses that it was recorded with, so each batch size has tensors of its own
-on the device, requests are padded to the next size, and one thread at a time may run.
+A graph reads and writes the addresses of its recording, so each batch size has tensors of its own on the
+device, requests are padded to the next size, and one thread at a time may run.
 
 Source: ONNX Runtime, Using CUDA Graphs,
 https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#using-cuda-graphs-preview
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from serve.engine.providers import CudaOptions, run_options
+from serve.engine.providers import CudaOptions, make_run_options
 from serve.engine.signature import Array, Signature, TensorSpec
 
 GRAPH = "gpu_graph_id"
@@ -25,7 +25,7 @@ RUNS_TO_RECORD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class RecordedGraph:
     """The tensors on the device for one number of rows, bound to the session."""
 
     rows: int
@@ -35,7 +35,7 @@ class Graph:
 
 
 class CudaGraphs:
-    """Runs of one session, by recorded graphs where the number of rows allows."""
+    """Runs of one session, by recorded graphs where the number of rows fits one."""
 
     def __init__(
         self, session: ort.InferenceSession, signature: Signature, cuda: CudaOptions, device: str = "cuda"
@@ -43,37 +43,37 @@ class CudaGraphs:
         """Nothing is recorded yet."""
         self._session = session
         self._signature = signature
-        self._rows = sorted(set(cuda.graph_rows)) if _is_fixed_but_for_rows(signature) else []
+        self._rows = sorted(set(cuda.graph_rows)) if _has_fixed_row_shapes(signature) else []
         self._device, self._device_id = device, cuda.device
-        self._graphs: dict[int, Graph] = {}
+        self._graphs: dict[int, RecordedGraph] = {}
         self._lock = threading.Lock()
 
     def record(self) -> None:
         """Record every size; raises what a run raises, for a model that cannot be recorded."""
         outputs = [spec.name for spec in self._signature.outputs]
         for rows in self._rows:
-            inputs = {spec.name: _zeros(spec, rows) for spec in self._signature.inputs}
+            inputs = {spec.name: _make_zeros(spec, rows) for spec in self._signature.inputs}
             for _ in range(RUNS_TO_RECORD):
-                self.run(inputs, outputs, run_options())
+                self.run(inputs, outputs, make_run_options())
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions
     ) -> list[Array]:
-        """The named outputs; recorded if the rows fit a size that is recorded, else run as they are."""
+        """The named outputs; replayed if the rows fit a recorded size, else run without a graph."""
         rows = next(iter(inputs.values())).shape[0] if self._rows else 0
-        place = bisect_left(self._rows, rows)
+        index = bisect_left(self._rows, rows)
         with self._lock:
-            if not rows or place == len(self._rows):
-                return self._run_as_it_is(inputs, outputs, options)
-            graph = self._graph(self._rows[place])
+            if not rows or index == len(self._rows):
+                return self._run_unrecorded(inputs, outputs, options)
+            graph = self._graph(self._rows[index])
             options.add_run_config_entry(GRAPH, str(graph.rows))
             for name, array in inputs.items():
-                graph.inputs[name].update_inplace(_padded(array, graph.rows))
+                graph.inputs[name].update_inplace(_pad(array, graph.rows))
             self._session.run_with_iobinding(graph.binding, options)
-            # The next run writes the same tensors, so what is given away is a copy.
+            # The next run writes the same tensors, so the caller gets copies.
             return [graph.outputs[name].numpy()[:rows].copy() for name in outputs]
 
-    def _run_as_it_is(
+    def _run_unrecorded(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions
     ) -> list[Array]:
         options.add_run_config_entry(GRAPH, NOT_RECORDED)
@@ -86,7 +86,7 @@ class CudaGraphs:
         arrays: list[Array] = binding.copy_outputs_to_cpu()
         return arrays
 
-    def _graph(self, rows: int) -> Graph:
+    def _graph(self, rows: int) -> RecordedGraph:
         if rows not in self._graphs:
             inputs = {spec.name: self._tensor(spec, rows) for spec in self._signature.inputs}
             outputs = {spec.name: self._tensor(spec, rows) for spec in self._signature.outputs}
@@ -95,20 +95,20 @@ class CudaGraphs:
                 binding.bind_ortvalue_input(name, value)
             for name, value in outputs.items():
                 binding.bind_ortvalue_output(name, value)
-            self._graphs[rows] = Graph(rows, inputs, outputs, binding)
+            self._graphs[rows] = RecordedGraph(rows, inputs, outputs, binding)
         return self._graphs[rows]
 
     def _tensor(self, spec: TensorSpec, rows: int) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_numpy(_zeros(spec, rows), self._device, self._device_id)
+        return ort.OrtValue.ortvalue_from_numpy(_make_zeros(spec, rows), self._device, self._device_id)
 
 
-def _zeros(spec: TensorSpec, rows: int) -> Array:
+def _make_zeros(spec: TensorSpec, rows: int) -> Array:
     sizes = [dim for dim in spec.shape[1:] if isinstance(dim, int)]
     return np.zeros((rows, *sizes), spec.datatype.dtype)
 
 
-def _is_fixed_but_for_rows(signature: Signature) -> bool:
-    """Whether every tensor is of numbers, and only its first size varies."""
+def _has_fixed_row_shapes(signature: Signature) -> bool:
+    """Whether every tensor is numeric, and only its first size varies."""
     return all(
         spec.datatype.name not in ("BYTES", "BF16")
         and spec.shape
@@ -118,8 +118,8 @@ def _is_fixed_but_for_rows(signature: Signature) -> bool:
     )
 
 
-def _padded(array: Array, rows: int) -> Array:
-    """The array with rows of zeros after its own."""
+def _pad(array: Array, rows: int) -> Array:
+    """The array, with rows of zeros appended."""
     if array.shape[0] == rows:
         return np.ascontiguousarray(array)
     padded = np.zeros((rows, *array.shape[1:]), array.dtype)

@@ -1,4 +1,4 @@
-"""The datatypes of the protocol, of numpy and of ONNX Runtime: the only table of them."""
+"""The one table of datatypes: the protocol's, numpy's and ONNX Runtime's."""
 
 from dataclasses import dataclass
 

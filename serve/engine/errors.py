@@ -1,4 +1,4 @@
-"""What can go wrong in serving, without a word about HTTP.
+"""The errors of serving, independent of HTTP and gRPC.
 
 EngineError
 ├── UnknownModelError            no such model, or no such version of it
@@ -6,10 +6,10 @@ EngineError
 ├── QueueFullError               as many requests wait for the model as may wait
 ├── DeadlineExceededError        the request waited longer than it may
 ├── DrainingError                the engine takes no new requests, since it is about to end
-├── AliasError                   an alias, or what it is to stand for, that cannot be
+├── AliasError                   an alias with an invalid name or version
 ├── InvalidInputError            names, datatypes, shapes or values that the model does not take
 ├── MalformedRequestError        a message that cannot be read
-├── NotExpressibleError          an answer that JSON cannot carry
+├── NotExpressibleError          an answer that JSON cannot hold
 ├── UnsupportedError             a feature of the protocol that this server does not have
 ├── RunFailedError               the model failed while running; the log has the details
 └── StartupError                 the server cannot start
@@ -32,7 +32,7 @@ class EngineError(Exception):
 
 
 class UnknownModelError(EngineError):
-    """A model or version that the repository does not hold."""
+    """A model or version that is not in the repository."""
 
 
 class ModelUnavailableError(EngineError):
@@ -40,7 +40,7 @@ class ModelUnavailableError(EngineError):
 
 
 class QueueFullError(EngineError):
-    """A request turned away, since the model's queue is full; it may succeed in `retry_after_seconds`."""
+    """A request refused because the model's queue is full; it may succeed in `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(message)
@@ -48,15 +48,15 @@ class QueueFullError(EngineError):
 
 
 class DeadlineExceededError(EngineError):
-    """A request whose time was over before its turn came; nothing was run for it."""
+    """A request whose time was over before it was answered."""
 
 
 class DrainingError(EngineError):
-    """A request that came after the engine was told to end."""
+    """A request that came after the engine began to end."""
 
 
 class AliasError(EngineError):
-    """An alias that cannot be: its name, or the version it is to stand for."""
+    """An alias with an invalid name, or with a version that does not serve."""
 
 
 class InvalidInputError(EngineError):
@@ -68,7 +68,7 @@ class MalformedRequestError(EngineError):
 
 
 class NotExpressibleError(EngineError):
-    """A value that JSON has no way to write."""
+    """A value that JSON cannot hold."""
 
 
 class UnsupportedError(EngineError):
@@ -76,7 +76,7 @@ class UnsupportedError(EngineError):
 
 
 class RunFailedError(EngineError):
-    """A run that failed through no fault of the request that could be named."""
+    """A run that failed, for no reason found in the request."""
 
 
 class StartupError(EngineError):
@@ -88,11 +88,11 @@ class RepositoryError(StartupError):
 
 
 class StateError(StartupError):
-    """A state folder that cannot be read or written, or holds what is not ours."""
+    """A state folder that cannot be read or written, or whose file has another format."""
 
 
 class ProviderError(StartupError):
-    """An execution provider that was asked for and is not there."""
+    """A requested execution provider that is missing."""
 
 
 class ListenError(StartupError):
@@ -112,11 +112,11 @@ class PolicyError(ModelRefusedError):
 
 
 class ConfigError(ModelRefusedError):
-    """A model's `config.toml` that cannot be read, or says what cannot be."""
+    """A model's `config.toml` that cannot be read, or has an invalid value."""
 
 
-def quoted(text: object) -> str:
-    """The text in backticks, cut and made printable, since a client may have chosen it."""
+def quote(text: object) -> str:
+    """The text in backticks, cut and made printable, since it may come from a client."""
     # reprlib, since a client's list may be too long or too deep to be written out.
     shown = text if isinstance(text, str) else reprlib.repr(text)
     if len(shown) > SHOWN_CHARACTERS:
@@ -124,7 +124,7 @@ def quoted(text: object) -> str:
     return "`" + "".join(c if c.isprintable() else "?" for c in shown) + "`"
 
 
-def listed(names: list[str] | tuple[str, ...]) -> str:
+def quote_names(names: list[str] | tuple[str, ...]) -> str:
     """The first twenty names in backticks, or the word none."""
-    shown = ", ".join(quoted(name) for name in names[:20])
+    shown = ", ".join(quote(name) for name in names[:20])
     return (shown + (", ..." if len(names) > 20 else "")) or "none"

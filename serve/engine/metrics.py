@@ -1,4 +1,4 @@
-"""What the server counts, on a registry that is passed in."""
+"""The server's own Prometheus series, on a registry that is passed in."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from serve.engine.states import BatchStatistics, Duration, ModelStatistics
+from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 
 
 class Series:
-    """The observations under one set of labels; observed from one thread, the event loop's."""
+    """The observations under one set of labels; observed from one thread, the event loop's.
+
+    Own code: the client library's histogram takes a lock and walks the bounds, which was measured at 0.75
+    microseconds against 0.15, five times in every request.
+    """
 
     __slots__ = ("_bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """Nothing observed yet, in buckets up to and including each bound, and one beyond."""
+        """Buckets up to and including each bound, and one beyond; all are empty."""
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
@@ -47,11 +51,11 @@ class Histogram(Collector):
         registry.register(self)
 
     def labels(self, *values: str) -> Series:
-        """The series of these labels' values, made when it is first asked for."""
+        """The series of these labels' values, made at its first use."""
         return self._series.setdefault(values, Series(self._bounds))
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The family as the client library writes it: cumulative counts, and their sum."""
+        """The family as the client library expects it: cumulative counts, and their sum."""
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
         ends = [*map(str, map(float, self._bounds)), "+Inf"]
         # A copy, since a thread that loads a model may add its series meanwhile.
@@ -62,10 +66,27 @@ class Histogram(Collector):
 
 
 # From a small model on one row to a large one on a full batch.
-SECONDS = (5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
+SECOND_BOUNDS = (
+    5e-5,
+    1e-4,
+    2.5e-4,
+    5e-4,
+    1e-3,
+    2.5e-3,
+    5e-3,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+)
+ROW_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 # Clients choose how many rows a request has; runs of further numbers of rows are counted together only.
-MOST_BATCHES = 256
+MAX_BATCH_SIZES = 256
 Reason: TypeAlias = Literal[
     "queue_full", "deadline", "stopping", "unavailable", "client_limit", "key", "role"
 ]
@@ -88,14 +109,14 @@ class Metrics:
             "adaptact_inference_duration_seconds",
             "Seconds spent reading the input, waiting to run, running, and writing the output.",
             ["model", "version", "stage"],
-            SECONDS,
+            SECOND_BOUNDS,
             registry,
         )
         self.batch_size = Histogram(
             "adaptact_batch_size",
             "Rows in each run: the size of the first dimension of the first input.",
             ["model", "version"],
-            ROWS,
+            ROW_BOUNDS,
             registry,
         )
         self.rejected = Counter(
@@ -112,22 +133,22 @@ class Metrics:
             ["model", "version"],
             registry=registry,
         )
-        # Each worker says that it is one, and their series are added up.
+        # One for each worker; the series of all workers are summed.
         Gauge("adaptact_workers", "Processes that answer.", registry=registry).set(1)
         self.unknown = ModelMetrics(self, "", "")
-        self._of: dict[tuple[str, str], ModelMetrics] = {}
+        self._versions: dict[tuple[str, str], ModelMetrics] = {}
 
-    def of(self, name: str, version: str) -> "ModelMetrics":
+    def for_version(self, name: str, version: str) -> "ModelMetrics":
         """The version's own series, which go on where it is loaded again."""
-        if (name, version) not in self._of:
-            self._of[name, version] = ModelMetrics(self, name, version)
-        return self._of[name, version]
+        if (name, version) not in self._versions:
+            self._versions[name, version] = ModelMetrics(self, name, version)
+        return self._versions[name, version]
 
 
 class ModelMetrics:
-    """One version's own series, looked up once: a look-up costs as much as the counting.
+    """One version's own series, looked up once, since a look-up costs as much as the counting.
 
-    Everything is counted from one thread, the event loop's.
+    All counting is done on one thread, the event loop's.
     """
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
@@ -142,7 +163,7 @@ class ModelMetrics:
             for stage in ("input", "queue", "compute", "output")
         )
         self.batch_size = metrics.batch_size.labels(model, version)
-        self._joining = self._parting = self._failing = 0.0
+        self._joining = self._splitting = self._failing = 0.0
         self._failed = 0
         self._last: float | None = None
         self._batches: dict[int, list[float]] = {}
@@ -155,7 +176,7 @@ class ModelMetrics:
         counter.inc()
 
     def count_alone(self, rows: int, seconds: float, ended: float) -> None:
-        """One more request that ran at once and by itself; as `count_run`."""
+        """One more request that ran at once and by itself; arguments as of `count_run`."""
         self.queue.observe(0.0)
         self.compute.observe(seconds)
         self.count_run(rows, seconds, ended)
@@ -168,16 +189,16 @@ class ModelMetrics:
         if batch is not None:
             batch[0] += 1
             batch[1] += seconds
-        elif len(self._batches) < MOST_BATCHES:
+        elif len(self._batches) < MAX_BATCH_SIZES:
             self._batches[rows] = [1, seconds, 0.0, 0.0]
 
-    def count_joining(self, rows: int, joining: float, parting: float, requests: int) -> None:
-        """How long joining so many requests, and parting their answers, took for a run of so many rows."""
+    def count_joining(self, rows: int, joining: float, splitting: float, requests: int) -> None:
+        """The seconds of joining so many requests into so many rows, and of splitting the outputs."""
         self._joining += joining * requests
-        self._parting += parting * requests
+        self._splitting += splitting * requests
         if rows in self._batches:
             self._batches[rows][2] += joining
-            self._batches[rows][3] += parting
+            self._batches[rows][3] += splitting
 
     def count_failure(self, seconds: float) -> None:
         """One more request that the engine answered with an error, after so many seconds."""
@@ -189,39 +210,42 @@ class ModelMetrics:
         """The mean of how long a request ran; 0 where none has."""
         return self.compute.total / (sum(self.compute.counts) or 1)
 
-    def statistics(self, waiting: int) -> ModelStatistics:
-        """All of it by the protocol's names, and how many requests wait for their turn."""
-        queue, infer = _duration(self.queue), _duration(self.compute)
-        joining, parting = (Duration(infer.count, _ns(each)) for each in (self._joining, self._parting))
+    def statistics(self) -> VersionStatistics:
+        """All of it by the protocol's names."""
+        queue, infer = _make_duration(self.queue), _make_duration(self.compute)
+        joining, splitting = (Duration(infer.count, _ns(total)) for total in (self._joining, self._splitting))
         name, version = self._labels
-        return ModelStatistics(
+        return VersionStatistics(
             name=name,
             version=version,
             last_inference=self._last_milliseconds(),
             inference_count=int(self.batch_size.total),
             execution_count=sum(self.batch_size.counts),
-            success=Duration(infer.count, queue.ns + joining.ns + infer.ns + parting.ns),
-            fail=Duration(self._failed, _ns(self._failing)),
-            queue=queue,
-            compute_input=joining,
-            compute_infer=infer,
-            compute_output=parting,
-            waiting=waiting,
-            batch_stats=tuple(_batch(rows, batch) for rows, batch in sorted(self._batches.items())),
+            inference_stats=InferStatistics(
+                success=Duration(infer.count, queue.ns + joining.ns + infer.ns + splitting.ns),
+                fail=Duration(self._failed, _ns(self._failing)),
+                queue=queue,
+                compute_input=joining,
+                compute_infer=infer,
+                compute_output=splitting,
+                cache_hit=Duration(0, 0),
+                cache_miss=Duration(0, 0),
+            ),
+            batch_stats=[_make_batch(rows, batch) for rows, batch in sorted(self._batches.items())],
         )
 
     def _last_milliseconds(self) -> int:
         return 0 if self._last is None else int(1000 * (time() - perf_counter() + self._last))
 
 
-def _duration(series: Series) -> Duration:
+def _make_duration(series: Series) -> Duration:
     return Duration(sum(series.counts), _ns(series.total))
 
 
-def _batch(rows: int, batch: Sequence[float]) -> BatchStatistics:
+def _make_batch(rows: int, batch: Sequence[float]) -> BatchStatistics:
     runs = int(batch[0])
-    infer, joining, parting = (Duration(runs, _ns(seconds)) for seconds in batch[1:])
-    return BatchStatistics(rows, joining, infer, parting)
+    infer, joining, splitting = (Duration(runs, _ns(seconds)) for seconds in batch[1:])
+    return BatchStatistics(rows, joining, infer, splitting)
 
 
 def _ns(seconds: float) -> int:

@@ -9,32 +9,39 @@ from time import perf_counter
 import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
-from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quoted
-from serve.engine.joining import MOST_SECONDS, has_rows, try_joining
-from serve.engine.manifest import Json, class_names, read_manifest
+from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quote
+from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
+from serve.engine.manifest import Json, read_class_names, read_manifest
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.options import EngineOptions
 from serve.engine.providers import choose_providers
 from serve.engine.repository import ModelFile, check_loadable, read_files
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
-from serve.engine.signature import Array, Signature, elements
+from serve.engine.signature import Array, Signature, count_elements
 
 # Handing a run to another thread and back costs 50 to 80 microseconds: a run that takes
 # less is cheaper, and delays the others less, on the event loop itself.
 HOP_SECONDS = 60e-6
-WEIGHT = 0.1
+MEAN_WEIGHT = 0.1
 # A busy machine may interrupt any run for milliseconds; one such run says nothing about the model.
-SURPRISE = 4
-# Nor may it prove nothing: a run that stood still for so long held up everybody.
+MAX_GROWTH = 4
+# But a run that held up everybody for so long counts in full.
 BLOCKING_SECONDS = 0.05
+WARM_UP_RUNS = 3
+SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
+LONG_SECONDS = 1.0  # the assumed cost of a run that could not be measured
+STATUS_MESSAGE = re.compile(r"Status Message: ([^/\n]*)$")
+# A text that is no number: ONNX Runtime names the C++ function that could not read it.
+UNREADABLE_TEXT = re.compile(r"while running Cast node\..* Status Message: sto[a-z]+$")
+
+log = logging.getLogger("adaptact")
 
 
 @dataclass(slots=True)
-class Cost:
+class RunCost:
     """A running mean of the seconds that one run takes for each element of its input.
 
-    Runs that prove slow, or one that holds up everybody, raise the mean, so that the next ones leave the
-    event loop; they come back once they prove short again.
+    Slow runs raise the mean, so that the next ones leave the event loop; they come back once they are short.
     """
 
     seconds_per_element: float
@@ -47,8 +54,8 @@ class Cost:
         """Take a measured run into the mean."""
         measured = seconds / elements
         if seconds < BLOCKING_SECONDS:
-            measured = min(measured, SURPRISE * self.seconds_per_element)
-        self.seconds_per_element += WEIGHT * (measured - self.seconds_per_element)
+            measured = min(measured, MAX_GROWTH * self.seconds_per_element)
+        self.seconds_per_element += MEAN_WEIGHT * (measured - self.seconds_per_element)
 
     def observe_joined(self, elements: int, seconds: float) -> None:
         """Take a run that others shared into the mean: alone, these elements would have taken no longer."""
@@ -56,22 +63,13 @@ class Cost:
             self.observe(elements, seconds)
 
 
-log = logging.getLogger("adaptact")
-WARM_UP_RUNS = 3
-SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
-LONG_SECONDS = 1.0  # what a run is taken to cost while nobody knows
-STATUS_MESSAGE = re.compile(r"Status Message: ([^/\n]*)$")
-# A text that is no number: ONNX Runtime names the function of C++ that could not read it.
-UNREADABLE_TEXT = re.compile(r"while running Cast node\..* Status Message: sto[a-z]+$")
-
-
 class ServedModel:
-    """A model that can run; `cost` tells whether a run is short, `joins` whether requests share one."""
+    """A model that can run; `cost` predicts whether a run is short, `joins` allows requests to share one."""
 
     def __init__(
         self, name: str, version: str, session: Session, metrics: ModelMetrics, config: ModelConfig
     ) -> None:
-        """Read the manifest, time the model on zeros, and see whether its requests can be joined.
+        """Read the manifest, time the model on zeros, and try whether its requests can be joined.
 
         Raises `ConfigError` where the configuration asks for joining that would change answers.
         """
@@ -79,13 +77,13 @@ class ServedModel:
         self.version = version
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = read_manifest(session.metadata)
-        self.classes = class_names(self.manifest)
+        self.classes = read_class_names(self.manifest)
         self.metrics = metrics
         self.config = config
         self._session = session
         seconds = self._warm_up()
-        self.cost = Cost(seconds / elements(self.signature.zeros()))
-        self.joins = self._joins(seconds)
+        self.cost = RunCost(seconds / count_elements(self.signature.zeros()))
+        self.joins = self._can_join(seconds)
 
     def run(
         self,
@@ -95,28 +93,28 @@ class ServedModel:
     ) -> list[Array]:
         """The named outputs.
 
-        Raises `InvalidInputError` for values it refuses, `ModelUnavailableError` once `options` end the run,
-        else `RunFailedError`.
+        Raises `InvalidInputError` for values that the model refuses, `ModelUnavailableError` where `options`
+        ended the run, else `RunFailedError`.
         """
         try:
             return self._session.run(inputs, outputs, options)
         except INPUT_ERROR as error:
-            raise InvalidInputError(f"{self.called} cannot run on these values{_reason(error)}") from error
+            raise InvalidInputError(f"{self.label} cannot run on these values{_reason(error)}") from error
         except ORT_ERRORS as error:
             if options is not None and options.terminate:
-                raise ModelUnavailableError(f"{self.called} was stopped while the request ran") from error
+                raise ModelUnavailableError(f"{self.label} was stopped while the request ran") from error
             if UNREADABLE_TEXT.search(str(error)):
-                raise InvalidInputError(f"{self.called} cannot read a text as the number it needs") from error
-            log.error("%s failed while running: %s", self.called, error)
-            raise RunFailedError(f"{self.called} failed while running; the server's log says why") from error
+                raise InvalidInputError(f"{self.label} cannot read a text as the number it needs") from error
+            log.error("%s failed while running: %s", self.label, error)
+            raise RunFailedError(f"{self.label} failed while running; the server's log says why") from error
 
     @property
-    def called(self) -> str:
+    def label(self) -> str:
         """The model's name and version, for a message."""
-        return f"model {quoted(self.name)} version {quoted(self.version)}"
+        return f"model {quote(self.name)} version {quote(self.version)}"
 
     def _warm_up(self) -> float:
-        """Seconds that a run on zeros takes: the shortest of a few."""
+        """The seconds of a run on zeros: the shortest of a few."""
         inputs = self.signature.zeros()
         outputs = self.signature.choose_outputs(None)
         seconds = []
@@ -125,37 +123,31 @@ class ServedModel:
             try:
                 self._session.run(inputs, outputs)
             except ORT_ERRORS:
-                # Not every model takes zeros, or sizes of 1; requests will tell what it costs.
-                return LONG_SECONDS * elements(inputs)
+                # Not every model takes zeros, or sizes of 1; requests will show its cost.
+                return LONG_SECONDS * count_elements(inputs)
             seconds.append(perf_counter() - start)
             if seconds[-1] > SLOW_SECONDS:
                 break
         return min(seconds)
 
-    def _joins(self, seconds: float) -> bool:
+    def _can_join(self, seconds: float) -> bool:
         if self.config.batching == "off" or self.config.batch_rows == 1 or not has_rows(self.signature):
             return False
-        if self.config.batching == "auto" and seconds > MOST_SECONDS:
-            return False  # to see whether it pays would take a dozen runs
+        if self.config.batching == "auto" and seconds > MAX_SECONDS:
+            return False  # the trial would take a dozen runs
         try:
-            joined = try_joining(self._session.run, self.signature, seconds, self.config.batch_rows)
+            trial = try_joining(self._session.run, self.signature, seconds, self.config.batch_rows)
         except ORT_ERRORS:
-            # Numbers that mean nothing to the model: without having seen it, nothing is joined unasked.
+            # The model does not take such numbers: without a trial, only the operator's `on` joins requests.
             return self.config.batching == "on"
-        return joined.allows(self.config.batching)
+        return trial.allows(self.config.batching)
 
 
-def _reason(error: Exception) -> str:
-    """ONNX Runtime's own sentence, if it is about the values; never a path of its build machine."""
-    found = STATUS_MESSAGE.search(str(error))
-    return f": {found[1].strip()}" if found else ""
-
-
-class Loader:
-    """Loads one version after the other, each by the same rules."""
+class ModelLoader:
+    """Loads versions, all with the same provider, limits and policies."""
 
     def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
-        """Choose the provider; raises `ProviderError` if it is not there."""
+        """Choose the provider; raises `ProviderError` if it is missing."""
         self._options = options
         self._metrics = metrics
         self._session_options = SessionOptions(
@@ -170,5 +162,11 @@ class Loader:
         policies.check_signature(files)
         session = Session(files, self._session_options)
         policies.check_evidence(files, session.metadata)
-        metrics = self._metrics.of(entry.name, entry.version)
+        metrics = self._metrics.for_version(entry.name, entry.version)
         return ServedModel(entry.name, entry.version, session, metrics, config)
+
+
+def _reason(error: Exception) -> str:
+    """ONNX Runtime's own sentence, if it is about the values; never a path of its build machine."""
+    match = STATUS_MESSAGE.search(str(error))
+    return f": {match[1].strip()}" if match else ""

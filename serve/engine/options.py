@@ -1,4 +1,4 @@
-"""How an engine is opened, and what an operator requires of every model's file."""
+"""The options of an engine, and the policies that every model's file must meet."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
 from serve.engine.errors import PolicyError
-from serve.engine.manifest import KEY
 from serve.engine.providers import CudaOptions, Provider
 from serve.engine.repository import ModelBytes
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What a file must carry to be served; nothing unless it is asked for."""
+    """What a file must have to be served; nothing by default."""
 
     require_parity: bool = False
-    """A manifest that says what was compared, and that every output passed."""
+    """A manifest whose parity report has outputs, all of which passed."""
     require_signature: Path | None = None
     """The PEM file of the Ed25519 public key that must have signed it."""
 
@@ -29,7 +29,7 @@ class Policies:
         """Raise `PolicyError` unless the key, where one is required, has signed the file's bytes."""
         if self.require_signature is None:
             return
-        from convert.errors import SignatureError, UsageError  # noqa: PLC0415  only where it is asked
+        from convert.errors import SignatureError, UsageError  # noqa: PLC0415  a server without policies does not need them
         from convert.manifest.signature import verify  # noqa: PLC0415
 
         try:
@@ -48,9 +48,9 @@ class Policies:
         from convert.manifest.manifest import Manifest  # noqa: PLC0415
         from convert.manifest.signature import require_data  # noqa: PLC0415
 
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.beside.items()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.sidecars.items()}
         try:
-            manifest = Manifest.from_json(metadata[KEY]) if KEY in metadata else None
+            manifest = Manifest.from_json(metadata[MANIFEST_KEY]) if MANIFEST_KEY in metadata else None
             require_data(manifest.data if manifest else None, digests)
         except ManifestError as error:
             raise PolicyError("its manifest cannot be read", str(error)) from error
@@ -58,6 +58,35 @@ class Policies:
             raise PolicyError(str(error)) from error
         if self.require_parity:
             _check_parity(manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Which models are served, how they run, and what is required of them."""
+
+    folder: Path
+    """The models folder, in Triton's layout."""
+    provider: Provider = "cpu"
+    threads: int = 1
+    """Cores that one run may use."""
+    concurrency: int = 1
+    """Long runs at once, of all models together."""
+    model_limit_bytes: int = 2 * 2**30
+    """The largest model file that is loaded."""
+    poll_seconds: float = 0.0
+    """How often the folder is checked for changes; 0 for never."""
+    may_start_empty: bool = False
+    """Whether an engine without a model may be opened; one that polls always may."""
+    defaults: ModelConfig = field(default_factory=ModelConfig)
+    """The configuration of a model without a `config.toml`."""
+    policies: Policies = field(default_factory=Policies)
+    cuda: CudaOptions = field(default_factory=CudaOptions)
+    state_folder: Path | None = None
+    """Where aliases are stored; without it they last as long as the engine."""
+    triton_names: bool = False
+    """Whether metrics have Triton's names too."""
+    drain_seconds: float = 30.0
+    """How long an old version may finish its requests, before its runs are ended."""
 
 
 def _check_parity(manifest: "Manifest | None") -> None:
@@ -71,32 +100,3 @@ def _check_parity(manifest: "Manifest | None") -> None:
                 f"parity is required, and output `{output.name}` has error {output.file_error:.3g}, "
                 f"allowed {output.allowed:.3g}"
             )
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """Which models are served, how they are run, and what is required of them."""
-
-    folder: Path
-    """The models folder, in Triton's layout."""
-    provider: Provider = "cpu"
-    threads: int = 1
-    """Cores that one run may use."""
-    concurrency: int = 1
-    """Long runs at once, of all models together."""
-    model_limit_bytes: int = 2 * 2**30
-    """The largest model file that is taken."""
-    poll_seconds: float = 0.0
-    """How often the folder is looked at for changes; 0 never does."""
-    may_start_empty: bool = False
-    """Whether an engine may be opened that serves nothing yet; one that polls always may."""
-    defaults: ModelConfig = field(default_factory=ModelConfig)
-    """What a model without a `config.toml` is served by."""
-    policies: Policies = field(default_factory=Policies)
-    cuda: CudaOptions = field(default_factory=CudaOptions)
-    state_folder: Path | None = None
-    """Where aliases are kept; without it they last as long as the engine."""
-    triton_names: bool = False
-    """Whether what is counted is shown under Triton's names too."""
-    drain_seconds: float = 30.0
-    """How long an old version may finish what it has, before its runs are ended."""

@@ -1,8 +1,8 @@
-"""What a model's manifest says of the images it was trained on, and images made so.
+"""The preprocessing of images that a model's manifest describes, and its application.
 
 The manifest's `preprocessing` holds, all of them optional: `size` as [height, width], `color` as RGB, BGR or
-L, `scale` for each byte (1/255 if it is not given), then `mean` and `std`, one number a channel or one for
-all, and `layout` as NCHW or NHWC.
+L, `scale` for each byte (by default 1/255), then `mean` and `std`, one number a channel or one for all, and
+`layout` as NCHW or NHWC.
 """
 
 import math
@@ -13,14 +13,14 @@ from typing import Literal, TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from serve.engine.errors import InvalidInputError, quoted
+from serve.engine.errors import InvalidInputError, quote
 from serve.engine.manifest import Json
 from serve.engine.signature import Array, TensorSpec
 
 Color: TypeAlias = Literal["RGB", "BGR", "L"]
 Layout: TypeAlias = Literal["NCHW", "NHWC"]
 COLORS: Mapping[str, Color] = {"RGB": "RGB", "BGR": "BGR", "L": "L"}
-LARGEST_SIDE = 16_384
+MAX_SIDE = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Preprocessing:
     """How an image's bytes become a model's input."""
 
     size: tuple[int, int] | None = None
-    """Height and width; None where the model's own input tells."""
+    """Height and width; None to take them from the model's input."""
     color: Color = "RGB"
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0,)
@@ -42,11 +42,11 @@ class Preprocessing:
         height, width = spec.shape[2:] if self.channels_first else spec.shape[1:3]
         return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
-    def prepared(self, image: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Array:
+    def prepare(self, image: NDArray[np.uint8], dtype: np.dtype[np.generic]) -> Array:
         """One row of a model's input: [1, channels, height, width], or [1, height, width, channels].
 
-        The image is [height, width, 3] in red, green, blue, or [height, width, 1] where the color is L; for a
-        dtype of bytes its values stay as they are. Raises `InvalidInputError` for another number of channels.
+        The image is [height, width, 3] in red, green, blue, or [height, width, 1] where the color is L; for
+        uint8 its values stay as they are. Raises `InvalidInputError` for another number of channels.
         """
         channels = 1 if self.color == "L" else 3
         if image.ndim != 3 or image.shape[2] != channels:
@@ -62,8 +62,8 @@ class Preprocessing:
         return np.ascontiguousarray(values[np.newaxis])
 
 
-def layout_of(dims: Sequence[int]) -> Layout | None:
-    """How images of one or three channels lie in an input of these sizes; None if the sizes do not tell."""
+def guess_layout(dims: Sequence[int]) -> Layout | None:
+    """The layout of images of one or three channels in an input of these sizes; None if they do not tell."""
     if len(dims) != 3:
         return None
     if dims[0] in (1, 3):
@@ -72,61 +72,63 @@ def layout_of(dims: Sequence[int]) -> Layout | None:
 
 
 def read_preprocessing(manifest: Mapping[str, Json] | None) -> Preprocessing | None:
-    """What the manifest says; None where it says nothing, or anything that is not understood."""
-    found = (manifest or {}).get("preprocessing")
-    if not isinstance(found, dict):
+    """The manifest's preprocessing; None where it has none, or one that is not understood."""
+    entries = (manifest or {}).get("preprocessing")
+    if not isinstance(entries, dict):
         return None
     try:
-        return _read(found)
+        return _read_entries(entries)
     except ValueError:
-        # Half of it would make other inputs than the model was trained on.
+        # A part of it would make other inputs than those the model was trained on.
         return None
 
 
-def _read(found: Mapping[str, Json]) -> Preprocessing:
-    unknown = set(found) - {"size", "color", "scale", "mean", "std", "layout"}
+def _read_entries(entries: Mapping[str, Json]) -> Preprocessing:
+    unknown = set(entries) - {"size", "color", "scale", "mean", "std", "layout"}
     if unknown:
-        raise ValueError(f"unknown {quoted(sorted(unknown)[0])}")
+        raise ValueError(f"unknown {quote(sorted(unknown)[0])}")
     default = Preprocessing()
-    color, layout = found.get("color", default.color), found.get("layout", "NCHW")
+    color, layout = entries.get("color", default.color), entries.get("layout", "NCHW")
     if not isinstance(color, str) or color not in COLORS or layout not in ("NCHW", "NHWC"):
         raise ValueError("color or layout")
     channels = 1 if color == "L" else 3
-    std = _numbers(found.get("std", 1.0), channels)
+    std = _read_numbers(entries.get("std", 1.0), channels)
     if not all(std):
         raise ValueError("std of zero")
     return Preprocessing(
-        size=_size(found.get("size")),
+        size=_read_size(entries.get("size")),
         color=COLORS[color],
-        scale=_numbers(found.get("scale", default.scale), 1)[0],
-        mean=_numbers(found.get("mean", 0.0), channels),
+        scale=_read_numbers(entries.get("scale", default.scale), 1)[0],
+        mean=_read_numbers(entries.get("mean", 0.0), channels),
         std=std,
         channels_first=layout == "NCHW",
     )
 
 
-def _size(found: Json) -> tuple[int, int] | None:
-    if found is None:
+def _read_size(value: Json) -> tuple[int, int] | None:
+    if value is None:
         return None
-    if isinstance(found, list) and len(found) == 2:
-        height, width = found
+    if isinstance(value, list) and len(value) == 2:
+        height, width = value
         if _is_side(height) and _is_side(width):
             return height, width
     raise ValueError("size")
 
 
-def _is_side(found: Json) -> TypeGuard[int]:
-    return type(found) is int and 1 <= found <= LARGEST_SIDE
+def _is_side(value: Json) -> TypeGuard[int]:
+    return type(value) is int and 1 <= value <= MAX_SIDE
 
 
-def _numbers(found: Json, channels: int) -> tuple[float, ...]:
+def _read_numbers(value: Json, channels: int) -> tuple[float, ...]:
     """One finite number, or one for each channel."""
-    numbers = found if isinstance(found, list) else [found]
+    numbers = value if isinstance(value, list) else [value]
     if len(numbers) not in (1, channels):
         raise ValueError("number of channels")
-    kept = tuple(
-        float(each) for each in numbers if isinstance(each, int | float) and not isinstance(each, bool)
+    floats = tuple(
+        float(number)
+        for number in numbers
+        if isinstance(number, int | float) and not isinstance(number, bool)
     )
-    if len(kept) != len(numbers) or not all(map(math.isfinite, kept)):
+    if len(floats) != len(numbers) or not all(map(math.isfinite, floats)):
         raise ValueError("not numbers")
-    return kept
+    return floats

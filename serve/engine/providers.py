@@ -1,4 +1,4 @@
-"""What ONNX Runtime runs on: chosen by the operator, never replaced in silence."""
+"""ONNX Runtime's execution providers: chosen by the operator, never silently replaced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from serve.engine.errors import ProviderError
 Provider: TypeAlias = Literal["cpu", "cuda"]
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
+SILENT = 4  # only fatal messages: errors arrive as exceptions, which the engine logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,9 @@ class CudaOptions:
 
     device: int = 0
     memory_limit_bytes: int = 0
-    """What ONNX Runtime's arena may take of each session; 0 for all there is."""
+    """The limit of each session's ONNX Runtime arena; 0 for none."""
     tf32: bool = False
-    """Whether matrices may be multiplied with 10 bits of mantissa: faster, and beyond what parity allows."""
+    """Whether matrices may be multiplied with 10 bits of mantissa: faster, but outside parity's bounds."""
     graph_rows: tuple[int, ...] = ()
     """Batch sizes that a CUDA graph is recorded for; smaller ones are padded to the next of them."""
 
@@ -59,25 +60,22 @@ def choose_providers(provider: Provider) -> list[str]:
     return [CUDA, CPU]
 
 
-def native_options(providers: tuple[str, ...], cuda: CudaOptions) -> list[Mapping[str, str]]:
+def provider_options(providers: tuple[str, ...], cuda: CudaOptions) -> list[Mapping[str, str]]:
     """The options of each provider, in the providers' order."""
     return [cuda.native() if name == CUDA else {} for name in providers]
 
 
-def check_providers(wanted: list[str], got: list[str]) -> None:
+def check_providers(expected: list[str], got: list[str]) -> None:
     """Raise `ProviderError` if ONNX Runtime fell back: it only warns when CUDA cannot start."""
-    if wanted[0] not in got:
+    if expected[0] not in got:
         raise ProviderError(
-            f"provider `{wanted[0]}` was asked for, but ONNX Runtime started only {', '.join(got)}; "
+            f"provider `{expected[0]}` was asked for, but ONNX Runtime started only {', '.join(got)}; "
             "check the driver, the CUDA and cuDNN libraries, and that a GPU is visible"
         )
 
 
-SILENT = 4  # only fatal messages: what goes wrong arrives as an exception and is logged by us
-
-
-def run_options() -> ort.RunOptions:
-    """Options of a run of its own: `terminate` ends it at its next operator."""
+def make_run_options() -> ort.RunOptions:
+    """New options of one run: `terminate` ends it at its next operator."""
     options = ort.RunOptions()
     options.log_severity_level = SILENT
     return options

@@ -10,8 +10,15 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
-from serve.engine.errors import InvalidInputError, ModelRefusedError, quoted
-from serve.engine.providers import CUDA, SILENT, CudaOptions, check_providers, native_options, run_options
+from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
+from serve.engine.providers import (
+    CUDA,
+    SILENT,
+    CudaOptions,
+    check_providers,
+    make_run_options,
+    provider_options,
+)
 from serve.engine.repository import ModelBytes
 from serve.engine.signature import Array, Signature, TensorSpec
 
@@ -19,7 +26,7 @@ BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 # Operators that end the whole process on a tensor without elements (ONNX Runtime 1.32), each as the bytes
-# that name it in a file: the field, the length, the name. Bytes that only look so cost but empty tensors.
+# that name it in a file: the field, the length, the name. A false match only refuses empty tensors.
 ABORTING_ON_EMPTY = (b"\x22\x04LSTM", b"\x22\x03GRU", b"\x22\x13DynamicQuantizeLSTM")
 
 # They share no base class of their own.
@@ -44,7 +51,7 @@ INPUT_ERROR: type[Exception] = native.InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """How sessions are made: the threads of one run, and ONNX Runtime's providers, first one first."""
+    """The threads of one run, and ONNX Runtime's providers in order of preference."""
 
     threads: int
     providers: tuple[str, ...]
@@ -59,30 +66,30 @@ class Session:
         try:
             self._session = ort.InferenceSession(
                 files.model,
-                _native_options(files, options),
+                _make_options(files, options),
                 providers=list(options.providers),
-                provider_options=native_options(options.providers, options.cuda),
-                # It would start anew on another provider after an error, with no more than a printed word.
+                provider_options=provider_options(options.providers, options.cuda),
+                # It would restart on another provider after an error, and only print a line about it.
                 enable_fallback=0,
             )
             self.signature = Signature(
-                inputs=tuple(_spec("input", value) for value in self._session.get_inputs()),
-                outputs=tuple(_spec("output", value) for value in self._session.get_outputs()),
+                inputs=tuple(_read_spec("input", value) for value in self._session.get_inputs()),
+                outputs=tuple(_read_spec("output", value) for value in self._session.get_outputs()),
             )
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())
-        self._aborts_on_empty = any(named in files.model for named in ABORTING_ON_EMPTY)
-        # What it keeps to start anew is as large as the weights.
+        self._aborts_on_empty = any(operator in files.model for operator in ABORTING_ON_EMPTY)
+        # The copy for a restart is as large as the weights.
         self._session._model_bytes = None
-        self._run_options = run_options()
+        self._run_options = make_run_options()
         self._has_bfloat16 = any(
             spec.datatype.dtype == BFLOAT16 for spec in self.signature.inputs + self.signature.outputs
         )
         self._graphs: CudaGraphs | None = None
         if options.cuda.graph_rows and options.providers[0] == CUDA:
-            self._graphs = self._recorded(options.cuda)
+            self._graphs = self._record_graphs(options.cuda)
 
     def run(
         self,
@@ -96,7 +103,7 @@ class Session:
         """
         options = options or self._run_options
         if self._aborts_on_empty:
-            _check_filled(inputs)
+            _check_not_empty(inputs)
         if self._has_bfloat16:
             return self._run_as_ort_values(inputs, outputs, options)
         if self._graphs is not None:
@@ -104,7 +111,7 @@ class Session:
         arrays: list[Array] = self._session.run(outputs, inputs, options)
         return arrays
 
-    def _recorded(self, cuda: CudaOptions) -> CudaGraphs:
+    def _record_graphs(self, cuda: CudaOptions) -> CudaGraphs:
         try:
             graphs = CudaGraphs(self._session, self.signature, cuda)
             graphs.record()
@@ -116,56 +123,56 @@ class Session:
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions
     ) -> list[Array]:
         # `run` turns arrays into tensors by their numpy type, and numpy has none for bfloat16.
-        feeds = {name: _ort_value(array) for name, array in inputs.items()}
-        return [_array(value) for value in self._session.run_with_ort_values(outputs, feeds, options)]
+        feeds = {name: _to_ort_value(array) for name, array in inputs.items()}
+        return [_to_array(value) for value in self._session.run_with_ort_values(outputs, feeds, options)]
 
 
-def _native_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOptions:
-    made = ort.SessionOptions()
-    made.log_severity_level = SILENT
-    made.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    made.intra_op_num_threads = options.threads
-    made.inter_op_num_threads = 1
-    # Memory patterns are kept for every input shape ever seen, and clients choose the batch size.
-    made.enable_mem_pattern = False
+def _make_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOptions:
+    result = ort.SessionOptions()
+    result.log_severity_level = SILENT
+    result.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    result.intra_op_num_threads = options.threads
+    result.inter_op_num_threads = 1
+    # Memory patterns are cached for every input shape ever seen, and clients choose the batch size.
+    result.enable_mem_pattern = False
     # Spinning threads of idle models would take the cores from the busy ones. The one pool that sessions may
-    # share instead of having their own cannot be told so from Python (ONNX Runtime 1.32).
-    made.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    made.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    # A model without a path has no folder that its weights could be in, unless it is told of one.
-    made.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))
-    if files.beside:
-        names, contents = list(files.beside), list(files.beside.values())
-        made.add_external_initializers_from_files_in_memory(names, contents, list(map(len, contents)))
-    return made
+    # share instead of having their own has no such option in Python (ONNX Runtime 1.32).
+    result.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    result.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # A model without a path has no folder of weights by default.
+    result.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))
+    if files.sidecars:
+        names, contents = list(files.sidecars), list(files.sidecars.values())
+        result.add_external_initializers_from_files_in_memory(names, contents, list(map(len, contents)))
+    return result
 
 
-def _check_filled(inputs: Mapping[str, Array]) -> None:
+def _check_not_empty(inputs: Mapping[str, Array]) -> None:
     for name, array in inputs.items():
         if not array.size:
             raise InvalidInputError(
-                f"input {quoted(name)} of shape `{list(array.shape)}` has no elements, "
+                f"input {quote(name)} of shape `{list(array.shape)}` has no elements, "
                 "which the model's recurrent layers (LSTM, GRU) cannot run on; send at least one"
             )
 
 
-def _spec(kind: str, value: ort.NodeArg) -> TensorSpec:
+def _read_spec(kind: str, value: ort.NodeArg) -> TensorSpec:
     datatype = BY_ONNX_TYPE.get(value.type)
     if datatype is None:
         raise ModelRefusedError(
-            f"{kind} {quoted(value.name)} has type {quoted(value.type)}, which cannot be served"
+            f"{kind} {quote(value.name)} has type {quote(value.type)}, which cannot be served"
         )
     return TensorSpec(value.name, datatype, tuple(value.shape))
 
 
-def _ort_value(array: Array) -> ort.OrtValue:
+def _to_ort_value(array: Array) -> ort.OrtValue:
     if array.dtype != BFLOAT16:
         return ort.OrtValue.ortvalue_from_numpy(array)
     bits = np.ascontiguousarray(array).view(np.uint16)
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, BFLOAT16_ELEMENT)
 
 
-def _array(value: ort.OrtValue) -> Array:
+def _to_array(value: ort.OrtValue) -> Array:
     if value.element_type() != BFLOAT16_ELEMENT:
         array: Array = value.numpy()
         return array

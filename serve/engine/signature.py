@@ -1,4 +1,4 @@
-"""What a model takes and gives, and whether arrays fit it."""
+"""A model's inputs and outputs, and the check of arrays against them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.engine.datatypes import BY_DTYPE, Datatype
-from serve.engine.errors import InvalidInputError, listed, quoted
+from serve.engine.errors import InvalidInputError, quote, quote_names
 
 Array: TypeAlias = NDArray[np.generic]
 
@@ -23,7 +23,7 @@ class TensorSpec:
 
     @property
     def dims(self) -> list[int]:
-        """The shape as the protocol writes it: -1 for a size that may vary."""
+        """The shape in the protocol's form: -1 for a size that may vary."""
         return [dim if isinstance(dim, int) else -1 for dim in self.shape]
 
     def zeros(self) -> Array:
@@ -46,26 +46,27 @@ class Signature:
         for spec in self.inputs:
             array = arrays.get(spec.name)
             if array is None:
-                raise InvalidInputError(
-                    f"input {quoted(spec.name)} is missing; expected: {listed([s.name for s in self.inputs])}"
-                )
+                expected = quote_names([spec.name for spec in self.inputs])
+                raise InvalidInputError(f"input {quote(spec.name)} is missing; expected: {expected}")
             _check_datatype(spec, array)
             _check_shape(spec, array.shape, symbols)
         if len(arrays) > len(self.inputs):
             known = [spec.name for spec in self.inputs]
             extra = next(name for name in arrays if name not in known)
-            raise InvalidInputError(f"the model has no input {quoted(extra)}; expected: {listed(known)}")
+            raise InvalidInputError(f"the model has no input {quote(extra)}; expected: {quote_names(known)}")
 
     def choose_outputs(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The names asked for, or all; raises `InvalidInputError` for one that is unknown or repeated."""
+        """The requested names, or all; raises `InvalidInputError` for one that is unknown or repeated."""
         known = tuple(spec.name for spec in self.outputs)
         if not names:
             return known
         for position, name in enumerate(names):
             if name not in known:
-                raise InvalidInputError(f"the model has no output {quoted(name)}; expected: {listed(known)}")
+                raise InvalidInputError(
+                    f"the model has no output {quote(name)}; expected: {quote_names(known)}"
+                )
             if name in names[:position]:
-                raise InvalidInputError(f"output {quoted(name)} already exists in the request")
+                raise InvalidInputError(f"output {quote(name)} already exists in the request")
         return tuple(names)
 
     def zeros(self) -> dict[str, Array]:
@@ -78,13 +79,13 @@ def _check_datatype(spec: TensorSpec, array: Array) -> None:
         return
     got = BY_DTYPE.get(array.dtype)
     raise InvalidInputError(
-        f"input {quoted(spec.name)} has the wrong datatype: expected `{spec.datatype.name}`, "
+        f"input {quote(spec.name)} has the wrong datatype: expected `{spec.datatype.name}`, "
         f"got `{got.name if got else array.dtype}`"
     )
 
 
 def _check_shape(spec: TensorSpec, shape: tuple[int, ...], symbols: dict[str, int]) -> None:
-    # ONNX Runtime reports [] both for a scalar and for an unknown rank, so it must judge those itself.
+    # ONNX Runtime reports [] both for a scalar and for an unknown rank, so only its run can check those.
     if not spec.shape:
         return
     fits = len(shape) == len(spec.shape)
@@ -96,17 +97,17 @@ def _check_shape(spec: TensorSpec, shape: tuple[int, ...], symbols: dict[str, in
                 fits = False
                 break
     if not fits:
-        wanted = [dim if dim is not None else "?" for dim in spec.shape]
+        expected = [dim if dim is not None else "?" for dim in spec.shape]
         known = {name: size for name, size in symbols.items() if name in spec.shape}
         because = f" where {', '.join(f'{n}={s}' for n, s in known.items())}" if known else ""
         raise InvalidInputError(
-            f"input {quoted(spec.name)} has the wrong shape: "
-            f"expected `[{', '.join(map(str, wanted))}]`{because}, got `{list(shape)}`"
+            f"input {quote(spec.name)} has the wrong shape: "
+            f"expected `[{', '.join(map(str, expected))}]`{because}, got `{list(shape)}`"
         )
 
 
-def elements(arrays: Mapping[str, Array]) -> int:
-    """How many values all the arrays hold together, at least one."""
+def count_elements(arrays: Mapping[str, Array]) -> int:
+    """The number of values in all the arrays together, at least 1."""
     total = 0
     for array in arrays.values():
         total += array.size

@@ -1,4 +1,4 @@
-"""A call: who makes it, by what id it is known, how long its caller waits, and whether it may be made."""
+"""A gRPC call: its caller, its id, its deadline, and whether the caller may make it."""
 
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -13,49 +13,54 @@ from serve.grpc.errors import number_of
 from serve.grpc.messages import Message
 from serve.observe.access_log import Identity, identify_request
 
+# For load balancers, which have no key.
+FREE_METHODS = ("ServerLive", "ServerReady", "ModelReady", "HealthCheck")
+ADMIN_METHODS = ("RepositoryModelLoad", "RepositoryModelUnload")
+SETTINGS_METHODS = ("TraceSetting", "LogSettings")
+MAX_NAME = 512
+
 Context: TypeAlias = "ServicerContext[bytes, bytes]"
 
 
-class Call:
-    """What is known of a call; looked up when it is asked for, since few calls need all of it."""
+class IncomingCall:
+    """A call's deadline, headers, id and sender; looked up at their first use, since few calls need all."""
 
     def __init__(self, context: Context) -> None:
-        """Nothing is looked up yet."""
         self._context = context
 
     @property
     def left_seconds(self) -> float | None:
-        """How long the caller still waits; None for as long as it takes."""
+        """How long the caller still waits; None without a deadline."""
         left: float | None = self._context.time_remaining()
         return left
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """What the caller sent along in words, by name."""
-        given = self._context.invocation_metadata() or ()
-        return {name: value for name, value in given if isinstance(value, str)}
+        """The call's metadata of text, by name."""
+        metadata = self._context.invocation_metadata() or ()
+        return {name: value for name, value in metadata if isinstance(value, str)}
 
     @cached_property
     def identity(self) -> Identity:
-        """By what the call is known: the same for every message in it."""
+        """The call's ids, the same for every message in it."""
         return identify_request((name.encode(), value.encode()) for name, value in self.headers.items())
 
     @property
     def sender(self) -> tuple[str | None, str | None]:
-        """The call's `authorization` and where it comes from; no address on a socket of this machine."""
-        return self.headers.get("authorization"), address_of(self._context.peer())
+        """The call's `authorization` and its address; None for each that it does not have."""
+        return self.headers.get("authorization"), read_address(self._context.peer())
 
 
-Verb: TypeAlias = Callable[[Message, Call], Awaitable[Message]]
-"""The message that answers one of a call; raises `EngineError`."""
-Answer: TypeAlias = Callable[[bytes, Call], Awaitable[bytes]]
-"""The same in bytes, of whoever may ask it."""
+Method: TypeAlias = Callable[[Message, IncomingCall], Awaitable[Message]]
+"""Answers a message with a message; raises `EngineError`."""
+BytesMethod: TypeAlias = Callable[[bytes, IncomingCall], Awaitable[bytes]]
+"""The same from bytes to bytes, with access control."""
 
 
-def address_of(peer: str) -> str | None:
+def read_address(peer: str) -> str | None:
     """The address in what gRPC calls the peer: `ipv4:127.0.0.1:80` or `ipv6:%5B::1%5D:80`.
 
-    None for a socket of this machine, `unix:...`; of any other kind what it is, which is nobody's address.
+    None for a socket of this machine, `unix:...`; a peer of any other kind unchanged, which is no address.
     """
     kind, _, rest = unquote(peer).partition(":")
     if kind == "unix":
@@ -67,44 +72,39 @@ def address_of(peer: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return peer
-    # A socket for both families names a client of the older one so.
+    # A dual-stack socket maps IPv4 addresses into IPv6.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address)
 
 
-# What load balancers ask, who have no key.
-FREE = ("ServerLive", "ServerReady", "ModelReady", "HealthCheck")
-ADMINISTERING = ("RepositoryModelLoad", "RepositoryModelUnload")
-SETTING = ("TraceSetting", "LogSettings")
-LONGEST_NAME = 512
-
-
-def right_for(verb: str, asked: Message) -> RequiredRole:
-    """What the call needs."""
-    if verb in FREE:
+def right_for(method: str, request: Message) -> RequiredRole:
+    """The role that the call needs."""
+    if method in FREE_METHODS:
         return "free"
-    changes = verb in ADMINISTERING or (verb in SETTING and bool(asked.settings))
-    return "admin" if changes else "infer"
+    is_change = method in ADMIN_METHODS or (method in SETTINGS_METHODS and bool(request.settings))
+    return "admin" if is_change else "infer"
 
 
-def admit(gate: Authorizer, right: RequiredRole, call: Call) -> None:
-    """Let the call pass; raises `AccessError`."""
-    if right == "free" or (right == "infer" and gate.is_open):
+def admit(authorizer: Authorizer, right: RequiredRole, call: IncomingCall) -> None:
+    """Raise `AccessError` unless the caller has the role."""
+    if right == "free" or (right == "infer" and authorizer.is_open):
         return
-    gate.admit(right, *call.sender)
+    authorizer.admit(right, *call.sender)
 
 
-async def administer(verb: Verb, name: str, asked: Message, call: Call, entrance: AccessControl) -> Message:
-    """The verb's answer, for those who may; the audit log says who asked, and what for."""
-    gate = entrance.authorizer
+async def administer(
+    method: Method, name: str, request: Message, call: IncomingCall, access: AccessControl
+) -> Message:
+    """The method's answer, for an administrator; the audit log has every attempt."""
+    authorizer = access.authorizer
     error: BaseException | None = None
     try:
-        admit(gate, "admin", call)
-        return await verb(asked, call)
+        admit(authorizer, "admin", call)
+        return await method(request, call)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        caller = gate.identify(*call.sender).name
-        action = f"gRPC {name} {getattr(asked, 'model_name', '')[:LONGEST_NAME]}".strip()
-        entrance.audit_log.record(caller, action, number_of(error), call.identity.request_id)
+        caller = authorizer.identify(*call.sender).name
+        action = f"gRPC {name} {getattr(request, 'model_name', '')[:MAX_NAME]}".strip()
+        access.audit_log.record(caller, action, number_of(error), call.identity.request_id)

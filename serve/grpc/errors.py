@@ -1,4 +1,4 @@
-"""What each error is over gRPC: the only table of status codes."""
+"""The gRPC status code of each error."""
 
 from asyncio import CancelledError
 from typing import NoReturn
@@ -6,7 +6,7 @@ from typing import NoReturn
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
-from serve.rejections import Fault, fault_of, message_of, retry_after_seconds
+from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
 CODE: dict[Fault, StatusCode] = {
     "unknown": StatusCode.NOT_FOUND,
@@ -22,17 +22,17 @@ CODE: dict[Fault, StatusCode] = {
     "too_often": StatusCode.RESOURCE_EXHAUSTED,
 }
 OK = 0
-# Of gRPC's own: how long a client that repeats by its service's configuration is to wait first.
+# gRPC's own trailer: how long a client that retries by its service's configuration waits first.
 PUSHBACK = "grpc-retry-pushback-ms"
 
 
 def code_of(error: BaseException) -> StatusCode:
-    """The status code that answers this error; `CANCELLED` where nobody waits for an answer any more."""
+    """The error's status code; `CANCELLED` where the client has gone."""
     return StatusCode.CANCELLED if isinstance(error, CancelledError) else CODE[fault_of(error)]
 
 
 def number_of(error: BaseException | None) -> int:
-    """The status code's number, which is below all those of HTTP; 0, `OK`, without an error."""
+    """The number of the error's status code, always below those of HTTP; 0, `OK`, without an error."""
     if error is None:
         return OK
     number: int = code_of(error).value[0]
@@ -43,5 +43,5 @@ async def refuse(context: "ServicerContext[bytes, bytes]", error: Exception) -> 
     """End the call with the error's status code and message."""
     seconds = retry_after_seconds(error)
     trailing = () if seconds is None else ((PUSHBACK, str(max(1, round(1000 * seconds)))),)
-    await context.abort(code_of(error), message_of(error), trailing)
+    await context.abort(code_of(error), client_message(error), trailing)
     raise error  # never reached: `abort` raises what ends the call

@@ -1,4 +1,4 @@
-"""From a call's bytes to a verb and back: what gRPC is given to call."""
+"""The handlers that gRPC calls: from a call's bytes to a method of the service and back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,19 +6,20 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from serve.access.control import AccessControl
 from serve.engine.engine import Engine
 from serve.engine.errors import DrainingError, EngineError, UnsupportedError
-from serve.grpc.calls import Answer, Call, Context, Verb, administer, admit, right_for
+from serve.grpc.calls import BytesMethod, Context, IncomingCall, Method, administer, admit, right_for
 from serve.grpc.errors import refuse
-from serve.grpc.health import check, watch
-from serve.grpc.infer import Inference, Request, Stream
-from serve.grpc.messages import HEALTH, PROTOCOL, Message, message_class, parse, service
-from serve.grpc.observed import logged, traced
-from serve.grpc.verbs import verbs
+from serve.grpc.health import HEALTH, check_health, watch_health
+from serve.grpc.infer import InferMethod, InferStream, ModelInferRequest
+from serve.grpc.messages import PROTOCOL, Message, find_service, message_class, parse_message
+from serve.grpc.methods import make_methods
+from serve.grpc.observing import log_calls, trace_calls
 from serve.observe.observers import Observers
-from serve.rejections import message_of
+from serve.rejections import client_message
 from serve.shared.worker_group import WorkerGroup
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
@@ -26,151 +27,151 @@ StreamReply = message_class("inference.ModelStreamInferResponse")
 Write: TypeAlias = Callable[[Message], bytes]
 
 
-class Handlers:
-    """The protocol's verbs and the health service, by the path of the call."""
+class MethodHandlers:
+    """The handlers of the protocol's methods and of the health service, by the call's path."""
 
     def __init__(
         self,
         engine: Engine,
-        entrance: AccessControl,
-        watchers: Observers,
-        colleagues: WorkerGroup,
+        access: AccessControl,
+        observers: Observers,
+        workers: WorkerGroup,
         largest_bytes: int,
     ) -> None:
-        """Answer for this engine; no message is larger than that."""
+        """`largest_bytes` is the limit of one message."""
         self._engine = engine
-        self._entrance = entrance
-        self._watchers = watchers
+        self._access = access
+        self._observers = observers
         self._ending = asyncio.Event()
-        self._found = self._handlers(colleagues, largest_bytes)
+        self._handlers = self._make_handlers(workers, largest_bytes)
 
     def end(self) -> None:
-        """End the calls that last until the client has enough, once what was asked in them is answered."""
+        """End the streams, once their messages so far are answered."""
         self._ending.set()
 
     def service(self, details: grpc.HandlerCallDetails) -> Any:
-        """What answers the call; None for a service that is not here."""
-        found = self._found.get(details.method)
-        if found is None and details.method.startswith(f"/{PROTOCOL}/"):
-            return _unary(self._logged(_not_here, details.method))
-        return found
+        """The call's handler; None for a service that is not here."""
+        handler = self._handlers.get(details.method)
+        if handler is None and details.method.startswith(f"/{PROTOCOL}/"):
+            return _handle_unary(self._log(_refuse_unknown, details.method))
+        return handler
 
-    def _handlers(self, colleagues: WorkerGroup, largest_bytes: int) -> dict[str, Any]:
-        protocol, health = service(PROTOCOL).methods_by_name, service(HEALTH).methods_by_name
+    def _make_handlers(self, workers: WorkerGroup, largest_bytes: int) -> dict[str, Any]:
+        protocol = find_service(PROTOCOL).methods_by_name
 
-        async def check_health(asked: Message, call: Call) -> Message:
-            return check(self._engine, asked.service)
+        async def check(request: Message, call: IncomingCall) -> Message:
+            return check_health(self._engine, request)
 
-        found = {
-            f"/{PROTOCOL}/{name}": _answering(verb, protocol[name].input_type, self._entrance)
-            for name, verb in verbs(self._engine, colleagues).items()
+        methods = {
+            f"/{PROTOCOL}/{name}": _make_method(
+                method, message_class(protocol[name].input_type.full_name), self._access
+            )
+            for name, method in make_methods(self._engine, workers).items()
         }
-        found[f"/{HEALTH}/Check"] = _answering(check_health, health["Check"].input_type, self._entrance)
-        found[f"/{PROTOCOL}/{INFER}"] = self._inferring(INFER, _plain)
-        stream, watching = f"/{PROTOCOL}/{STREAM}", f"/{HEALTH}/Watch"
-        streaming = self._logged(self._inferring(STREAM, _in_stream), stream)
+        methods[f"/{HEALTH}/Check"] = _make_method(check, HealthCheckRequest, self._access)
+        methods[f"/{PROTOCOL}/{INFER}"] = self._make_infer(INFER, _to_bytes)
+        stream = f"/{PROTOCOL}/{STREAM}"
+        infer_stream = self._log(self._make_infer(STREAM, _to_stream_bytes), stream)
         return {
-            **{path: _unary(self._logged(answer, path)) for path, answer in found.items()},
-            stream: _streaming(streaming, self._ending, largest_bytes),
-            watching: _watching(self._engine, health["Watch"].input_type, self._ending),
+            **{path: _handle_unary(self._log(method, path)) for path, method in methods.items()},
+            stream: _handle_stream(infer_stream, self._ending, largest_bytes),
+            f"/{HEALTH}/Watch": _handle_watch(self._engine, self._ending),
         }
 
-    def _logged(self, answer: Answer, path: str) -> Answer:
-        return logged(answer, path, self._watchers.log, self._entrance.authorizer)
+    def _log(self, method: BytesMethod, path: str) -> BytesMethod:
+        return log_calls(method, path, self._observers.log, self._access.authorizer)
 
-    def _inferring(self, name: str, write: Write) -> Answer:
-        inference = Inference(self._engine)
-        verb = traced(inference.answer, name, self._watchers.telemetry)
-        gate = self._entrance.authorizer
+    def _make_infer(self, name: str, write: Write) -> BytesMethod:
+        infer = InferMethod(self._engine)
+        method = trace_calls(infer.answer, name, self._observers.telemetry)
+        authorizer = self._access.authorizer
 
-        async def answer(data: bytes, call: Call) -> bytes:
-            admit(gate, "infer", call)
-            return write(await verb(inference.read(data), call))
+        async def answer(data: bytes, call: IncomingCall) -> bytes:
+            admit(authorizer, "infer", call)
+            return write(await method(infer.read(data), call))
 
         return answer
 
 
-def _plain(reply: Message) -> bytes:
-    written: bytes = reply.SerializeToString()
-    return written
+def _make_method(method: Method, kind: Any, access: AccessControl) -> BytesMethod:
+    """The method from bytes to bytes, for callers with its role; `kind` is the class of its requests."""
+    name = kind.DESCRIPTOR.name.removesuffix("Request")
 
-
-def _in_stream(reply: Message) -> bytes:
-    return _plain(StreamReply(infer_response=reply))
-
-
-def _in_words(data: bytes, error: Exception) -> bytes:
-    """The answer to a stream's message that failed, with the message's id where it has one."""
-    failed = StreamReply(error_message=message_of(error))
-    try:
-        failed.infer_response.id = parse(Request, data).id
-    except EngineError:
-        failed.infer_response.SetInParent()
-    return _plain(failed)
-
-
-def _answering(verb: Verb, asked_type: Any, entrance: AccessControl) -> Answer:
-    name = asked_type.name.removesuffix("Request")
-    kind = message_class(asked_type.full_name)
-
-    async def answer(data: bytes, call: Call) -> bytes:
-        asked = parse(kind, data)
-        right = right_for(name, asked)
+    async def answer(data: bytes, call: IncomingCall) -> bytes:
+        request = parse_message(kind, data)
+        right = right_for(name, request)
         if right == "admin":
-            return _plain(await administer(verb, name, asked, call, entrance))
-        admit(entrance.authorizer, right, call)
-        return _plain(await verb(asked, call))
+            return _to_bytes(await administer(method, name, request, call, access))
+        admit(access.authorizer, right, call)
+        return _to_bytes(await method(request, call))
 
     return answer
 
 
-def _unary(answer: Answer) -> Any:
-    async def door(data: bytes, context: Context) -> bytes:
+def _handle_unary(method: BytesMethod) -> Any:
+    async def handle(data: bytes, context: Context) -> bytes:
         try:
-            return await answer(data, Call(context))
-        except Exception as error:  # noqa: BLE001  an outermost door: whatever it is, the client gets an answer
+            return await method(data, IncomingCall(context))
+        except Exception as error:  # noqa: BLE001  the outermost handler: any error is answered
             await refuse(context, error)
 
-    return grpc.unary_unary_rpc_method_handler(door)
+    return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _streaming(answer: Answer, ending: asyncio.Event, largest_bytes: int) -> Any:
-    async def door(coming: AsyncIterator[bytes], context: Context) -> None:
-        call, whole = Call(context), asyncio.current_task()
+def _handle_stream(method: BytesMethod, ending: asyncio.Event, largest_bytes: int) -> Any:
+    async def handle(messages: AsyncIterator[bytes], context: Context) -> None:
+        call, task = IncomingCall(context), asyncio.current_task()
 
         async def send(data: bytes) -> None:
             try:
                 await context.write(data)
             except grpc.aio.InternalError:
-                # Nobody is there any more, which gRPC mostly tells by cancelling the call itself.
-                assert whole is not None
-                whole.cancel()
+                # The client has gone, for which gRPC mostly, but not always, cancels the call itself.
+                assert task is not None
+                task.cancel()
 
-        async def answered(data: bytes) -> bytes:
+        async def answer(data: bytes) -> bytes:
             try:
-                return await answer(data, call)
+                return await method(data, call)
             except Exception as error:  # noqa: BLE001  the other messages are answered all the same
-                return _in_words(data, error)
+                return _to_error_bytes(data, error)
 
-        if not await Stream(answered, send, largest_bytes).run(coming, ending):
+        if not await InferStream(answer, send, largest_bytes).run(messages, ending):
             await refuse(context, DrainingError("the server is about to end, and takes no new requests"))
 
-    return grpc.stream_stream_rpc_method_handler(door)
+    return grpc.stream_stream_rpc_method_handler(handle)
 
 
-def _watching(engine: Engine, asked_type: Any, ending: asyncio.Event) -> Any:
-    kind = message_class(asked_type.full_name)
-
-    async def door(data: bytes, context: Context) -> AsyncIterator[bytes]:
+def _handle_watch(engine: Engine, ending: asyncio.Event) -> Any:
+    async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
         try:
-            asked = parse(kind, data)
+            request = parse_message(HealthCheckRequest, data)
         except EngineError as error:
             await refuse(context, error)
-        async for found in watch(engine, asked.service, ending):
-            yield _plain(found)
+        async for status in watch_health(engine, request, ending):
+            yield _to_bytes(status)
 
-    return grpc.unary_stream_rpc_method_handler(door)
+    return grpc.unary_stream_rpc_method_handler(handle)
 
 
-async def _not_here(data: bytes, call: Call) -> bytes:
+async def _refuse_unknown(data: bytes, call: IncomingCall) -> bytes:
     raise UnsupportedError("this server does not have this verb; send tensors in the messages")
+
+
+def _to_bytes(reply: Message) -> bytes:
+    data: bytes = reply.SerializeToString()
+    return data
+
+
+def _to_stream_bytes(reply: Message) -> bytes:
+    return _to_bytes(StreamReply(infer_response=reply))
+
+
+def _to_error_bytes(data: bytes, error: Exception) -> bytes:
+    """The answer to a stream's message that failed, with the message's id where it has one."""
+    reply = StreamReply(error_message=client_message(error))
+    try:
+        reply.infer_response.id = parse_message(ModelInferRequest, data).id
+    except EngineError:
+        reply.infer_response.SetInParent()
+    return _to_bytes(reply)

@@ -8,31 +8,35 @@ from typing import Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.grpc.calls import Call
+from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
-from serve.grpc.messages import Message, message_class, parse
+from serve.grpc.messages import Message, message_class, parse_message
 from serve.grpc.tensors import read_infer, write_infer
 from serve.rejections import count_rejection
 
-Request = message_class("inference.ModelInferRequest")
+# With the default of 32 rows a batch: one runs, and the next one waits.
+PLACES = 64
+
+ModelInferRequest = message_class("inference.ModelInferRequest")
+Pending: TypeAlias = "tuple[asyncio.Task[bytes], int]"
+"""The task that answers a message, and how many places the message takes."""
 
 
-class Inference:
+class InferMethod:
     """Answers inference requests: read, call the engine, write."""
 
     def __init__(self, engine: Engine) -> None:
-        """Answer for this engine."""
         self._engine = engine
 
     def read(self, data: bytes) -> Message:
-        """The message; raises `MalformedRequestError` for bytes that are none, which count as a request."""
+        """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
         try:
-            return parse(Request, data)
+            return parse_message(ModelInferRequest, data)
         except EngineError as error:
             self._engine.metrics.unknown.count_request(number_of(error))
             raise
 
-    async def answer(self, message: Message, call: Call) -> Message:
+    async def answer(self, message: Message, call: IncomingCall) -> Message:
         """The answer to a `ModelInferRequest`; raises `EngineError`."""
         metrics = self._engine.metrics.unknown
         try:
@@ -45,7 +49,7 @@ class Inference:
                 model,
                 request.inputs,
                 tuple(request.outputs),
-                timeout_seconds=_sooner(request.timeout_seconds, call.left_seconds),
+                timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
             )
             ran = perf_counter()
             reply = write_infer(model.name, model.version, request, outputs, model.classes)
@@ -59,23 +63,11 @@ class Inference:
         return reply
 
 
-def _sooner(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
+class InferStream:
+    """Answers a stream's messages at the same time, in their order, within a number of places.
 
-
-Turn: TypeAlias = "tuple[asyncio.Task[bytes], int]"
-"""A message under way, and how many places it takes."""
-# With the usual 32 rows a batch: one runs, and the next one waits.
-PLACES = 64
-
-
-class Stream:
-    """Reads on while others are answered, as long as there is room; whoever sends faster has to wait.
-
-    A message takes one place, or as many as it is 64ths of the largest that may come, until its answer is
-    sent: so those that are under way are together hardly larger than one may be.
+    A message takes a place for each 64th of the largest size, at least one, until its answer is sent;
+    without a free place the next is not read. So the messages in progress are hardly larger than one may be.
     """
 
     def __init__(
@@ -84,36 +76,42 @@ class Stream:
         send: Callable[[bytes], Awaitable[None]],
         largest_bytes: int,
     ) -> None:
-        """`answer` has one for every message, whatever happens; `send` is asked for one after the other."""
+        """`answer` never raises; `send` is called for one answer after the other."""
         self._answer = answer
         self._send = send
         self._place_bytes = max(1, largest_bytes // PLACES)
         self._free = asyncio.Semaphore(PLACES)
-        self._under_way: asyncio.Queue[Turn | None] = asyncio.Queue()
+        self._pending: asyncio.Queue[Pending | None] = asyncio.Queue()
 
-    async def run(self, coming: AsyncIterator[bytes], ending: asyncio.Event) -> bool:
-        """Answer what comes, to the last or until the server ends; whether it was the last."""
+    async def run(self, messages: AsyncIterator[bytes], ending: asyncio.Event) -> bool:
+        """Answer the messages until the last or the server's end; whether it was the last."""
         stop = asyncio.ensure_future(ending.wait())
         try:
             async with asyncio.TaskGroup() as group:
-                reading = group.create_task(self._read(coming, group))
-                reading.add_done_callback(lambda _: self._under_way.put_nowait(None))
+                reading = group.create_task(self._read(messages, group))
+                reading.add_done_callback(lambda _: self._pending.put_nowait(None))
                 stop.add_done_callback(lambda _: reading.cancel())
                 group.create_task(self._write())
         finally:
             stop.cancel()
         return not reading.cancelled()
 
-    async def _read(self, coming: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
-        async for data in coming:
+    async def _read(self, messages: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
+        async for data in messages:
             places = min(PLACES, 1 + len(data) // self._place_bytes)
             for _ in range(places):
                 await self._free.acquire()
-            self._under_way.put_nowait((group.create_task(self._answer(data)), places))
+            self._pending.put_nowait((group.create_task(self._answer(data)), places))
 
     async def _write(self) -> None:
-        while (turn := await self._under_way.get()) is not None:
-            answer, places = turn
+        while (pending := await self._pending.get()) is not None:
+            answer, places = pending
             await self._send(await answer)
             for _ in range(places):
                 self._free.release()
+
+
+def _earlier(first: float | None, second: float | None) -> float | None:
+    if first is None or second is None:
+        return first if second is None else second
+    return min(first, second)

@@ -1,4 +1,4 @@
-"""The messages and services of the .proto files as classes, and bytes parsed to them within bounds."""
+"""The protocol's messages and services as classes, and the parsing of bytes within bounds."""
 
 from importlib.resources import files
 from typing import Any, TypeAlias
@@ -9,9 +9,15 @@ from google.protobuf.message import DecodeError
 from serve.engine.errors import MalformedRequestError
 
 Message: TypeAlias = Any
-"""A message; its fields are those of the .proto file."""
+"""A message; its fields are those of `inference.proto`."""
 PROTOCOL = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
+# An empty message takes two bytes, and some fifty times as much once parsed; a small message holds few.
+SHORT_BYTES = 2**16
+MAX_FIELDS = 2**12
+VARINT_BYTES = 10
+# The wire types of protocol buffers: what follows a field's number.
+VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
+
 POOL = descriptor_pool.DescriptorPool()
 for _file in descriptor_pb2.FileDescriptorSet.FromString(
     (files("serve.grpc") / "protocol.binpb").read_bytes()
@@ -20,25 +26,17 @@ for _file in descriptor_pb2.FileDescriptorSet.FromString(
 
 
 def message_class(name: str) -> Any:
-    """The class of the messages of this full name."""
+    """The class of the message with this full name."""
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
 
 
-def service(name: str) -> Any:
-    """The descriptor of the service of this full name."""
+def find_service(name: str) -> Any:
+    """The descriptor of the service with this full name."""
     return POOL.FindServiceByName(name)
 
 
-# An empty message takes two bytes, and some fifty times as much once read: a small message cannot hold many.
-SHORT_BYTES = 2**16
-MAX_FIELDS = 2**12
-VARINT_BYTES = 10
-# The wire types of protocol buffers: what follows a field's number.
-VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
-
-
-def parse(kind: Any, data: bytes) -> Message:
-    """The message of this class; raises `MalformedRequestError` for other bytes, and for too many fields."""
+def parse_message(kind: Any, data: bytes) -> Message:
+    """The message of this class; raises `MalformedRequestError` for other bytes and for too many fields."""
     if len(data) > SHORT_BYTES:
         _check_fields(data)
     try:
@@ -48,17 +46,17 @@ def parse(kind: Any, data: bytes) -> Message:
 
 
 def _check_fields(data: bytes) -> None:
-    """Walk over the outermost fields, without reading them."""
+    """Skip over the outermost fields, without parsing them."""
     place = 0
     for _ in range(MAX_FIELDS):
         if place >= len(data):
             return
-        key, place = _varint(data, place)
+        key, place = _read_varint(data, place)
         kind = key & 7
         if kind == VARINT:
-            _, place = _varint(data, place)
+            _, place = _read_varint(data, place)
         elif kind == LENGTH:
-            size, place = _varint(data, place)
+            size, place = _read_varint(data, place)
             place += size
         elif kind in (EIGHT_BYTES, FOUR_BYTES):
             place += 8 if kind == EIGHT_BYTES else 4
@@ -68,8 +66,8 @@ def _check_fields(data: bytes) -> None:
         raise MalformedRequestError(f"the message has more than `{MAX_FIELDS}` fields")
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """The number that begins here, and the place behind it."""
+def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at this place, and the place behind it."""
     value = shift = 0
     for byte in data[place : place + VARINT_BYTES]:
         place += 1

@@ -1,4 +1,4 @@
-"""The gRPC server: its beginning and its end."""
+"""The gRPC server: its options, its start and its stop."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,53 +6,52 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from serve.access.control import AccessControl, AuditLog, Authorizer
+from serve.access.control import AccessControl
 from serve.access.tls import Tls, TlsCredentials
 from serve.engine.engine import Engine
 from serve.engine.errors import ListenError
-from serve.grpc.handlers import Handlers
+from serve.grpc.handlers import MethodHandlers
 from serve.observe.observers import Observers
 from serve.shared.worker_group import WorkerGroup
 
 CALLS_AT_ONCE = 1024
-IDLE_MS, ANSWER_MS = 60_000, 20_000  # a connection that is silent is asked, and closed without an answer
+IDLE_MS, ANSWER_MS = 60_000, 20_000  # a silent connection gets a ping, and is closed without its answer
 METADATA_BYTES = 2**14
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcOptions:
-    """Where the server listens, and what it takes; port 0 picks a free one."""
+    """The address, limits and parts of the server; port 0 picks a free one."""
 
     host: str
     port: int
     message_limit_bytes: int
-    gate: Authorizer = field(default_factory=Authorizer)
-    audit: AuditLog = field(default_factory=AuditLog)
-    watchers: Observers = field(default_factory=Observers)
+    access: AccessControl = field(default_factory=AccessControl)
+    observers: Observers = field(default_factory=Observers)
     credentials: grpc.ServerCredentials | None = None
-    colleagues: WorkerGroup = field(default_factory=WorkerGroup)
+    workers: WorkerGroup = field(default_factory=WorkerGroup)
     shares_port: bool = False
 
 
 class GrpcServer:
-    """Answers the protocol's verbs for one engine, on the event loop that the engine belongs to."""
+    """Serves the protocol's methods for one engine, on the engine's event loop."""
 
     def __init__(self, engine: Engine, options: GrpcOptions) -> None:
-        """Nothing is listened on yet."""
+        """It does not listen yet."""
         self._engine = engine
         self._options = options
         self._server: Any = None
         self.port = options.port
 
     async def start(self) -> None:
-        """Take calls from now on, on `port`; raises `ListenError`."""
+        """Take calls on `port` from now on; raises `ListenError`."""
         options = self._options
         server = grpc.aio.server(maximum_concurrent_rpcs=CALLS_AT_ONCE, options=_channel_options(options))
-        self._handlers = Handlers(
+        self._handlers = MethodHandlers(
             self._engine,
-            AccessControl(options.gate, options.audit),
-            options.watchers,
-            options.colleagues,
+            options.access,
+            options.observers,
+            options.workers,
             options.message_limit_bytes,
         )
         server.add_generic_rpc_handlers((self._handlers,))
@@ -69,31 +68,31 @@ class GrpcServer:
         self._server = server
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no more calls, and end those that are not answered after so many seconds."""
+        """Take no more calls, and end those in progress after so many seconds."""
         if self._server is not None:
             self._handlers.end()
             await self._server.stop(grace_seconds)
 
 
-def credentials(tls: Tls) -> grpc.ServerCredentials:
-    """What encrypts calls: the newest of the same files as over HTTP; gRPC takes no TLS older than 1.2."""
-    used = tls.newest()
+def make_credentials(tls: Tls) -> grpc.ServerCredentials:
+    """TLS credentials, renewed with the same files as for HTTP; gRPC takes no TLS older than 1.2."""
+    current = tls.newest()
 
-    def renewed() -> Any:
-        """What new connections begin with; None for what they began with before."""
-        nonlocal used
+    def renew() -> Any:
+        """The configuration of new connections; None where it has not changed."""
+        nonlocal current
         newest = tls.newest()
-        if newest is used:
+        if newest is current:
             return None
-        used = newest
-        return _configuration(newest)
+        current = newest
+        return _make_configuration(newest)
 
     return grpc.dynamic_ssl_server_credentials(
-        _configuration(used), renewed, require_client_authentication=used.client_ca is not None
+        _make_configuration(current), renew, require_client_authentication=current.client_ca is not None
     )
 
 
-def _configuration(files: TlsCredentials) -> Any:
+def _make_configuration(files: TlsCredentials) -> Any:
     return grpc.ssl_server_certificate_configuration([(files.key, files.certificate)], files.client_ca)
 
 

@@ -1,22 +1,22 @@
-"""Inference messages to arrays, and arrays to inference messages."""
+"""Inference messages to and from arrays."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from serve.engine.datatypes import Datatype
-from serve.engine.errors import MalformedRequestError, listed, quoted
+from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array
 from serve.grpc.messages import Message, message_class
-from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, shaped, to_binary
+from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, reshape, to_binary
 from serve.protocol.json_text import Value
 from serve.protocol.messages import InferRequest, RequestedOutput, read_datatype, read_shape
-from serve.protocol.parameters import check_reserved, read_parameters, timeout_seconds, whole_number
-from serve.protocol.replies import classified
+from serve.protocol.parameters import check_reserved, read_parameters, read_timeout_seconds, read_whole_number
+from serve.protocol.replies import apply_classification
 
 InferResponse = message_class("inference.ModelInferResponse")
 
-# Of `contents`, where the values of each datatype are; what is missing here has no such place.
+# The field of `contents` with each datatype's values; datatypes that are missing here have none.
 CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -35,7 +35,7 @@ CONTENTS = {
 
 def read_infer(message: Message) -> InferRequest:
     """The request in a `ModelInferRequest`; may raise `MalformedRequestError` or `UnsupportedError`."""
-    # Slices, here and below: they are lists at once, while iteration asks for one element after the other.
+    # Slices, here and below: they copy at once, while iteration calls protobuf for each element.
     entries, raw = message.inputs[:], message.raw_input_contents[:]
     if raw and len(raw) != len(entries):
         raise MalformedRequestError(
@@ -46,14 +46,14 @@ def read_infer(message: Message) -> InferRequest:
     for position, entry in enumerate(entries):
         name = entry.name
         if name in inputs:
-            raise MalformedRequestError(f"input {quoted(name)} already exists in the request")
+            raise MalformedRequestError(f"input {quote(name)} already exists in the request")
         inputs[name] = _read_input(entry, raw[position] if raw else None)
     outputs = _read_outputs(message.outputs[:])
     if not message.parameters:
         return InferRequest(inputs, outputs, True, message.id)
-    parameters = read_parameters("request", "", _plain(message.parameters))
+    parameters = read_parameters("request", "", _read_values(message.parameters))
     check_reserved(parameters)
-    return InferRequest(inputs, outputs, True, message.id, timeout_seconds(parameters))
+    return InferRequest(inputs, outputs, True, message.id, read_timeout_seconds(parameters))
 
 
 def write_infer(
@@ -64,7 +64,7 @@ def write_infer(
     Raises `MalformedRequestError` for a classification of what has no scores.
     """
     if request.outputs:
-        outputs = classified(request, outputs, classes)
+        outputs = apply_classification(request, outputs, classes)
     reply = InferResponse(model_name=model, model_version=version, id=request.id)
     for name, array in outputs.items():
         reply.outputs.add(name=name, datatype=datatype_name(array), shape=array.shape)
@@ -76,56 +76,56 @@ def _read_input(entry: Message, raw: bytes | None) -> Array:
     name = entry.name
     datatype, shape = read_datatype(name, entry.datatype), read_shape(name, entry.shape[:])
     if entry.parameters:
-        read_parameters("input", name, _plain(entry.parameters))
+        read_parameters("input", name, _read_values(entry.parameters))
     if raw is None:
-        return shaped(name, _read_contents(name, entry.contents, datatype), shape)
-    # Some clients send `contents` with nothing in it beside the bytes.
+        return reshape(name, _read_contents(name, entry.contents, datatype), shape)
+    # Some clients send an empty `contents` beside the bytes.
     if entry.HasField("contents") and entry.contents.ListFields():
-        raise MalformedRequestError(f"input {quoted(name)} has both `contents` and `raw_input_contents`")
+        raise MalformedRequestError(f"input {quote(name)} has both `contents` and `raw_input_contents`")
     return from_binary(name, memoryview(raw), datatype, shape)
 
 
 def _read_contents(name: str, contents: Message, datatype: Datatype) -> Array:
-    """The flat values; raises `MalformedRequestError` for those of another datatype, or too large for it."""
-    place = CONTENTS.get(datatype.name)
-    given = [field.name for field, _ in contents.ListFields()]
-    if place is None:
+    """The flat values; raises `MalformedRequestError` for another datatype's, or one out of range."""
+    field_name = CONTENTS.get(datatype.name)
+    fields = [field.name for field, _ in contents.ListFields()]
+    if field_name is None:
         raise MalformedRequestError(
-            f"input {quoted(name)}: {datatype.name} has no place in `contents`; "
+            f"input {quote(name)}: {datatype.name} has no place in `contents`; "
             "send it in `raw_input_contents`"
         )
-    if given not in ([place], []):
+    if fields not in ([field_name], []):
         raise MalformedRequestError(
-            f"input {quoted(name)}: a {datatype.name} is in `{place}`, got {listed(given)}"
+            f"input {quote(name)}: a {datatype.name} is in `{field_name}`, got {quote_names(fields)}"
         )
-    values = getattr(contents, place)
+    values = getattr(contents, field_name)
     if datatype.name == "BYTES":
-        return _texts(name, values)
+        return _read_texts(name, values)
     dtype = datatype.dtype
     wide = dtype if dtype.kind in "bf" else np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
     flat = np.fromiter(values, wide, len(values))
     narrow = flat.astype(dtype)
     if dtype.kind in "iu" and not np.array_equal(narrow, flat):
         raise MalformedRequestError(
-            f"input {quoted(name)}: `{place}` holds a number that is no {datatype.name}"
+            f"input {quote(name)}: `{field_name}` holds a number that is no {datatype.name}"
         )
     return narrow
 
 
-def _texts(name: str, values: Sequence[bytes]) -> Array:
+def _read_texts(name: str, values: Sequence[bytes]) -> Array:
     if len(values) > MAX_STRINGS:
         raise MalformedRequestError(
-            f"input {quoted(name)} has `{len(values)}`, at most `{MAX_STRINGS}` strings"
+            f"input {quote(name)} has `{len(values)}`, at most `{MAX_STRINGS}` strings"
         )
     try:
         texts = [value.decode() for value in values]
     except UnicodeDecodeError as error:
         raise MalformedRequestError(
-            f"input {quoted(name)}: a string is not UTF-8, the encoding of the model's strings"
+            f"input {quote(name)}: a string is not UTF-8, the encoding of the model's strings"
         ) from error
-    found = np.empty(len(texts), np.object_)
-    found[:] = texts
-    return found
+    array = np.empty(len(texts), np.object_)
+    array[:] = texts
+    return array
 
 
 def _read_outputs(entries: Sequence[Message]) -> Mapping[str, RequestedOutput]:
@@ -133,14 +133,14 @@ def _read_outputs(entries: Sequence[Message]) -> Mapping[str, RequestedOutput]:
     for entry in entries:
         name = entry.name
         if name in outputs:
-            raise MalformedRequestError(f"output {quoted(name)} already exists in the request")
-        parameters = read_parameters("output", name, _plain(entry.parameters))
-        count = whole_number("output", name, parameters.get("classification", 0), "classification")
+            raise MalformedRequestError(f"output {quote(name)} already exists in the request")
+        parameters = read_parameters("output", name, _read_values(entry.parameters))
+        count = read_whole_number("output", name, parameters.get("classification", 0), "classification")
         outputs[name] = RequestedOutput(True, count)
     return outputs
 
 
-def _plain(parameters: Mapping[str, Message]) -> dict[str, Value]:
-    """The parameters by name; one that was given no value counts as not given."""
-    chosen = ((name, each, each.WhichOneof("parameter_choice")) for name, each in parameters.items())
-    return {name: getattr(each, choice) for name, each, choice in chosen if choice}
+def _read_values(parameters: Mapping[str, Message]) -> dict[str, Value]:
+    """The parameters' values by name; parameters without a value are left out."""
+    choices = ((name, value, value.WhichOneof("parameter_choice")) for name, value in parameters.items())
+    return {name: getattr(value, choice) for name, value, choice in choices if choice}

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from serve.engine.datatypes import BY_DTYPE, Datatype
-from serve.engine.errors import MalformedRequestError, quoted
+from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
 
 LENGTH = struct.Struct("<I")
@@ -21,16 +21,16 @@ def from_binary(
 ) -> Array:
     """The tensor whose little-endian, row-major bytes these are; raises `MalformedRequestError`."""
     if datatype.name == "BYTES":
-        return shaped(name, _strings(name, data, prod(shape), kind), shape, kind)
+        return reshape(name, _read_strings(name, data, prod(shape), kind), shape, kind)
     expected = prod(shape) * datatype.dtype.itemsize
     if len(data) != expected:
         raise MalformedRequestError(
-            f"{kind} {quoted(name)}: shape `{list(shape)}` of `{datatype.name}` takes `{expected}` bytes, "
+            f"{kind} {quote(name)}: shape `{list(shape)}` of `{datatype.name}` takes `{expected}` bytes, "
             f"got `{len(data)}`"
         )
     flat = np.frombuffer(data, datatype.dtype)
     if datatype.name == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
-        raise MalformedRequestError(f"{kind} {quoted(name)}: a BOOL is a byte `0` or `1`")
+        raise MalformedRequestError(f"{kind} {quote(name)}: a BOOL is a byte `0` or `1`")
     # A header of odd length leaves the numbers behind it unaligned, which kernels need not bear.
     return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
 
@@ -48,46 +48,46 @@ def datatype_name(array: Array) -> str:
     return BY_DTYPE[array.dtype].name
 
 
-def shaped(name: str, flat: Array, shape: Sequence[int], kind: str = "input") -> Array:
+def reshape(name: str, flat: Array, shape: Sequence[int], kind: str = "input") -> Array:
     """The values in this shape; raises `MalformedRequestError` if they are more or fewer than it takes."""
     if flat.size != prod(shape):
         raise MalformedRequestError(
-            f"{kind} {quoted(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"
+            f"{kind} {quote(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"
         )
     return flat.reshape(shape)
 
 
-def _strings(name: str, data: memoryview, count: int, kind: str) -> Array:
+def _read_strings(name: str, data: memoryview, count: int, kind: str) -> Array:
     if count > MAX_STRINGS:
-        raise MalformedRequestError(f"{kind} {quoted(name)} has `{count}`, at most `{MAX_STRINGS}` strings")
+        raise MalformedRequestError(f"{kind} {quote(name)} has `{count}`, at most `{MAX_STRINGS}` strings")
     if count * LENGTH.size > len(data):
         raise MalformedRequestError(
-            f"{kind} {quoted(name)}: expected `{count}` strings, got `{len(data)}` bytes, which hold fewer"
+            f"{kind} {quote(name)}: expected `{count}` strings, got `{len(data)}` bytes, which hold fewer"
         )
     texts: list[str] = []
     position = 0
     while position < len(data):
         if len(texts) == count:
-            raise MalformedRequestError(f"{kind} {quoted(name)}: expected `{count}` strings, got more")
+            raise MalformedRequestError(f"{kind} {quote(name)}: expected `{count}` strings, got more")
         start = position + LENGTH.size
         if start > len(data):
-            raise MalformedRequestError(f"{kind} {quoted(name)}: a string's length is cut off")
+            raise MalformedRequestError(f"{kind} {quote(name)}: a string's length is cut off")
         (length,) = LENGTH.unpack_from(data, position)
         position = start + length
         if position > len(data):
             raise MalformedRequestError(
-                f"{kind} {quoted(name)}: a string of `{length}` bytes reaches beyond its tensor"
+                f"{kind} {quote(name)}: a string of `{length}` bytes reaches beyond its tensor"
             )
-        texts.append(_decoded(name, data[start:position], kind))
+        texts.append(_decode(name, data[start:position], kind))
     if len(texts) != count:
-        raise MalformedRequestError(f"{kind} {quoted(name)}: expected `{count}` strings, got `{len(texts)}`")
+        raise MalformedRequestError(f"{kind} {quote(name)}: expected `{count}` strings, got `{len(texts)}`")
     return np.array(texts, np.object_)
 
 
-def _decoded(name: str, text: memoryview, kind: str) -> str:
+def _decode(name: str, text: memoryview, kind: str) -> str:
     try:
         return str(text, "utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequestError(
-            f"{kind} {quoted(name)}: a string is not UTF-8, the encoding of the model's strings"
+            f"{kind} {quote(name)}: a string is not UTF-8, the encoding of the model's strings"
         ) from error

@@ -3,7 +3,7 @@
 import zlib
 from typing import Literal, TypeAlias
 
-from serve.engine.errors import MalformedRequestError, quoted
+from serve.engine.errors import MalformedRequestError, quote
 
 Coding: TypeAlias = Literal["gzip", "deflate"]
 
@@ -18,10 +18,10 @@ RATIO = 100
 
 LEVEL = 1  # on a local network the processor is slower than the wire
 # A shorter reply fits in one packet anyway.
-WORTH_BYTES = 1024
+MIN_BYTES = 1024
 # Floats hardly shrink: what the first of them give tells whether the rest is worth the time.
 PROBE_BYTES = 16 * 2**10
-WORTH_RATIO = 0.9
+MAX_PROBE_RATIO = 0.9
 
 
 class TooLargeUncompressedError(MalformedRequestError):
@@ -33,7 +33,7 @@ def read_coding(text: str) -> Coding | None:
     return ALIASES.get(text.strip().lower())
 
 
-def accepted_coding(text: str) -> Coding | None:
+def choose_coding(text: str) -> Coding | None:
     """The coding that an `Accept-Encoding` likes best among ours; None if it takes none."""
     best: Coding | None = None
     liked = 0.0
@@ -54,27 +54,27 @@ def decompress(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> byt
         # One byte more than allowed, so that the end of a body of just the allowed size is seen.
         whole = reader.decompress(body, allowed + 1)
     except zlib.error as error:
-        raise MalformedRequestError(f"the body is not in the coding {quoted(coding)}: {error}") from error
+        raise MalformedRequestError(f"the body is not in the coding {quote(coding)}: {error}") from error
     if len(whole) > allowed:
         raise TooLargeUncompressedError(
             f"the body grows beyond `{allowed}` bytes when decompressed; the limit is `{limit_bytes}`, "
             f"and `{RATIO}` times what was sent beyond the first `{FREE_BYTES}`"
         )
     if not reader.eof:
-        raise MalformedRequestError(f"the body ends before its {quoted(coding)} stream does")
+        raise MalformedRequestError(f"the body ends before its {quote(coding)} stream does")
     if reader.unused_data:
         raise MalformedRequestError(
-            f"`{len(reader.unused_data)}` bytes follow the body's {quoted(coding)} stream; expected only one"
+            f"`{len(reader.unused_data)}` bytes follow the body's {quote(coding)} stream; expected only one"
         )
     return whole
 
 
 def compress(body: bytes, coding: Coding) -> bytes | None:
     """The body in the coding; None if that is not worth it."""
-    if len(body) < WORTH_BYTES:
+    if len(body) < MIN_BYTES:
         return None
     probe = body[:PROBE_BYTES]
-    if len(zlib.compress(probe, LEVEL)) > WORTH_RATIO * len(probe):
+    if len(zlib.compress(probe, LEVEL)) > MAX_PROBE_RATIO * len(probe):
         return None
     return zlib.compress(body, LEVEL, WINDOW_BITS[coding])
 

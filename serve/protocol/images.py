@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serve.engine.errors import MalformedRequestError, UnsupportedError, quoted
+from serve.engine.errors import MalformedRequestError, UnsupportedError, quote
 from serve.engine.manifest import Json
-from serve.engine.preprocessing import Preprocessing, layout_of, read_preprocessing
+from serve.engine.preprocessing import Preprocessing, guess_layout, read_preprocessing
 from serve.engine.signature import Array, TensorSpec
 
 if TYPE_CHECKING:
@@ -44,20 +44,20 @@ def read_images(spec: TensorSpec, images: Sequence[object], manifest: Mapping[st
     Nothing is decoded until all that the files' heads say is within bounds. Raises `MalformedRequestError`
     for what is no image or too large, `UnsupportedError` for an input that takes no images.
     """
-    preprocessing = preprocessing_of(spec, manifest)
+    preprocessing = choose_preprocessing(spec, manifest)
     channels = 1 if preprocessing.color == "L" else 3
     size = preprocessing.size_for(spec)
     _check_takes_images(spec, size, channels)
-    opened = _opened(spec, images, size, channels)
-    first = _row(spec, 0, opened[0], preprocessing)
+    opened = _open_images(spec, images, size, channels)
+    first = _make_row(spec, 0, opened[0], preprocessing)
     rows = np.empty((len(opened), *first.shape), first.dtype)
     rows[0] = first
     for position in range(1, len(opened)):
-        rows[position] = _row(spec, position, opened[position], preprocessing)
+        rows[position] = _make_row(spec, position, opened[position], preprocessing)
     return rows
 
 
-def preprocessing_of(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> Preprocessing:
+def choose_preprocessing(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> Preprocessing:
     """What becomes of an image; raises `UnsupportedError` for what the manifest says and nobody can follow.
 
     Where it says nothing of the colours, of the order or of the size, the input's shape tells.
@@ -66,14 +66,14 @@ def preprocessing_of(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> P
     read = read_preprocessing(manifest)
     if told is not None and read is None:
         raise UnsupportedError(
-            f"the manifest's preprocessing {quoted(told)} cannot be followed here; send tensors, not images"
+            f"the manifest's preprocessing {quote(told)} cannot be followed here; send tensors, not images"
         )
     named = told if isinstance(told, dict) else {}
     found = read or Preprocessing()
     dims = spec.dims[1:]
     if "layout" not in named and len(dims) == 3:
-        found = replace(found, channels_first=layout_of(dims) != "NHWC")
-    if "color" not in named and _channels(dims, found) == 1:
+        found = replace(found, channels_first=guess_layout(dims) != "NHWC")
+    if "color" not in named and _count_channels(dims, found) == 1:
         found = replace(found, color="L")
     if found.size is None and len(dims) == 2 and min(dims) > 0:
         found = replace(found, size=(dims[0], dims[1]))
@@ -83,7 +83,7 @@ def preprocessing_of(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> P
     return found
 
 
-def _channels(dims: Sequence[int], found: Preprocessing) -> int:
+def _count_channels(dims: Sequence[int], found: Preprocessing) -> int:
     """How many colours an input of these sizes takes; -1 for any."""
     if len(dims) == 3:
         return dims[0] if found.channels_first else dims[2]
@@ -99,56 +99,56 @@ def _check_takes_images(spec: TensorSpec, size: tuple[int, int] | None, channels
     holds_one = len(spec.shape) in ranks and (size is None or min(size) > 0)
     if not holds_one or spec.datatype.dtype.kind not in "iuf":
         raise UnsupportedError(
-            f"input {quoted(spec.name)} of `{spec.datatype.name}` and shape `{spec.dims}` takes no images; "
+            f"input {quote(spec.name)} of `{spec.datatype.name}` and shape `{spec.dims}` takes no images; "
             "send tensors"
         )
 
 
-def _opened(
+def _open_images(
     spec: TensorSpec, images: Sequence[object], size: tuple[int, int] | None, channels: int
 ) -> "list[Image]":
     """The images with their heads read and nothing decoded, within the bounds."""
     if len(images) > REQUEST_IMAGES:
         raise MalformedRequestError(
-            f"input {quoted(spec.name)}: the request has `{len(images)}` images, at most `{REQUEST_IMAGES}`"
+            f"input {quote(spec.name)}: the request has `{len(images)}` images, at most `{REQUEST_IMAGES}`"
         )
     opened: list[Image] = []
     pixels = values = 0
     for position, image in enumerate(images):
-        opened.append(_head(_place(spec, position), image))
+        opened.append(_open_image(_name_place(spec, position), image))
         pixels += prod(opened[-1].size)
         values += prod(size or opened[-1].size) * channels
-        _check(spec, position, "pixels", pixels, REQUEST_PIXELS)
-        _check(spec, position, "values", values, REQUEST_VALUES)
+        _check_total(spec, position, "pixels", pixels, REQUEST_PIXELS)
+        _check_total(spec, position, "values", values, REQUEST_VALUES)
         if size is None and opened[-1].size != opened[0].size:
             raise MalformedRequestError(
-                f"{_place(spec, position)} has `{_sides(opened[-1])}` pixels, expected "
-                f"`{_sides(opened[0])}`, as the first: all images in a request must be of one size"
+                f"{_name_place(spec, position)} has `{_format_size(opened[-1])}` pixels, expected "
+                f"`{_format_size(opened[0])}`, as the first: all images in a request must be of one size"
             )
     return opened
 
 
-def _check(spec: TensorSpec, position: int, what: str, count: int, most: int) -> None:
+def _check_total(spec: TensorSpec, position: int, unit: str, count: int, most: int) -> None:
     if count > most:
         raise MalformedRequestError(
-            f"{_place(spec, position)}: the images up to here have `{count}` {what}, at most `{most}` in a "
-            "request; send fewer or smaller ones"
+            f"{_name_place(spec, position)}: the images up to here have `{count}` {unit}, at most `{most}` "
+            "in a request; send fewer or smaller ones"
         )
 
 
-def _place(spec: TensorSpec, position: int) -> str:
-    return f"input {quoted(spec.name)}: `instances[{position}]`"
+def _name_place(spec: TensorSpec, position: int) -> str:
+    return f"input {quote(spec.name)}: `instances[{position}]`"
 
 
-def _sides(image: "Image") -> str:
+def _format_size(image: "Image") -> str:
     return "{} × {}".format(*image.size)
 
 
-def _head(place: str, image: object) -> "Image":
+def _open_image(place: str, image: object) -> "Image":
     """The image with its head read; raises `MalformedRequestError` for none, or one that is too large."""
     text = image.get(KEY) if isinstance(image, dict) else None
     if not isinstance(text, str):
-        raise MalformedRequestError(f'{place} is {quoted(image)}, expected an image, `{{"{KEY}": "..."}}`')
+        raise MalformedRequestError(f'{place} is {quote(image)}, expected an image, `{{"{KEY}": "..."}}`')
     try:
         file = base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -160,18 +160,19 @@ def _head(place: str, image: object) -> "Image":
     except BROKEN as error:
         raise MalformedRequestError(
             f"{place} is not a PNG or JPEG image that can be read: its `{len(file)}` bytes begin with "
-            f"{quoted(file[:8].decode('latin-1'))}"
+            f"{quote(file[:8].decode('latin-1'))}"
         ) from error
     if prod(opened.size) > IMAGE_PIXELS:
         raise MalformedRequestError(
-            f"{place} has `{_sides(opened)}` pixels, at most `{IMAGE_PIXELS}` in all; send a smaller image"
+            f"{place} has `{_format_size(opened)}` pixels, at most `{IMAGE_PIXELS}` in all; "
+            "send a smaller image"
         )
     if opened.mode not in EIGHT_BITS:
         raise MalformedRequestError(f"{place} has more than 8 bits a colour; send it with 8")
     return opened
 
 
-def _row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Preprocessing) -> Array:
+def _make_row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Preprocessing) -> Array:
     """The image's row of the tensor; the image can not be asked again, since its pixels are given back."""
     mode = "L" if preprocessing.color == "L" else "RGB"
     try:
@@ -179,14 +180,14 @@ def _row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Prepro
         image = opened if opened.mode == mode else opened.convert(mode)
     except BROKEN as error:
         raise MalformedRequestError(
-            f"{_place(spec, position)} is a broken {opened.format} image: {quoted(str(error))}"
+            f"{_name_place(spec, position)} is a broken {opened.format} image: {quote(str(error))}"
         ) from error
     size = preprocessing.size_for(spec)
     if size is not None and image.size != size[::-1]:
         image = image.resize(size[::-1], BILINEAR)
     pixels = np.asarray(image, np.uint8).reshape(*image.size[::-1], -1)
     opened.close()
-    row: Array = preprocessing.prepared(pixels, spec.datatype.dtype)[0]
+    row: Array = preprocessing.prepare(pixels, spec.datatype.dtype)[0]
     if len(spec.shape) == 4:
         return row
     return row.reshape(image.size[::-1] if len(spec.shape) == 3 else -1)

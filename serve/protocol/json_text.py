@@ -15,7 +15,7 @@ MAX_DEPTH = 64
 # Below this, making Python objects at once is quicker than asking simdjson's for each value.
 SHORT_BYTES = 512
 # simdjson goes through an object from its start for each name that it is asked for.
-MAX_LOOKED_UP = 32
+MAX_MEMBERS = 32
 # A parser takes some twenty times the text's size in memory, so keeping one saves asking for it again,
 # and a large one is not kept.
 KEPT_PARSER = simdjson.Parser()
@@ -28,29 +28,29 @@ def parse_json(text: bytes | bytearray | memoryview) -> object:
     text = bytes(text) if isinstance(text, memoryview) else text
     _check_size(text)
     try:
-        return _simdjson(text)
+        return _parse_simdjson(text)
     except (ValueError, RuntimeError):
         # The standard has no NaN, but the protocol's own client writes it; and a whole number may be larger
         # than simdjson's widest, as JavaScript's 1e20 is.
-        return _python(text)
+        return _parse_python(text)
 
 
 def parse_object(text: bytes | bytearray) -> dict[str, Value]:
     """The JSON object; an empty one for no text at all; raises `MalformedRequestError` for anything else."""
-    value = plain(parse_json(text)) if text else {}
+    value = to_python(parse_json(text)) if text else {}
     if not isinstance(value, dict):
         raise MalformedRequestError("the body is not a JSON object")
     return value
 
 
-def members(value: object) -> Mapping[str, object] | None:
+def read_members(value: object) -> Mapping[str, object] | None:
     """A JSON object's values by name, each as it was parsed if they are few; None if it is not an object.
 
     Of values by the same name the last counts.
     """
     if not isinstance(value, simdjson.Object):
         return value if isinstance(value, dict) else None
-    if len(value) > MAX_LOOKED_UP:
+    if len(value) > MAX_MEMBERS:
         return value.as_dict()
     try:
         # Its own `get` takes microseconds for a name that is not there, and `items` copies every list.
@@ -61,12 +61,12 @@ def members(value: object) -> Mapping[str, object] | None:
     return found if len(found) == len(value) else value.as_dict()
 
 
-def items(value: object) -> Collection[object] | None:
+def read_items(value: object) -> Collection[object] | None:
     """A JSON list's values, each as it was parsed; None if the value is not a list."""
     return value if isinstance(value, (list, simdjson.Array)) else None
 
 
-def plain(value: object) -> Value:
+def to_python(value: object) -> Value:
     """The value with simdjson's objects and arrays turned into dicts and lists."""
     if isinstance(value, simdjson.Object):
         return value.as_dict()
@@ -75,16 +75,16 @@ def plain(value: object) -> Value:
     return value  # type: ignore[return-value]  # what parse_json gives is a JSON value
 
 
-def _simdjson(text: bytes | bytearray) -> object:
+def _parse_simdjson(text: bytes | bytearray) -> object:
     """What simdjson reads; raises `ValueError`, or `RuntimeError` for numbers or nesting beyond its own."""
     try:
-        return _parsed(text, KEPT_PARSER if len(text) <= KEPT_BYTES else simdjson.Parser())
+        return _parse_with(text, KEPT_PARSER if len(text) <= KEPT_BYTES else simdjson.Parser())
     except RuntimeError:
         # It refuses as long as a value of an earlier text lives, as in the traceback of an error.
-        return _parsed(text, simdjson.Parser())
+        return _parse_with(text, simdjson.Parser())
 
 
-def _parsed(text: bytes | bytearray, parser: simdjson.Parser) -> object:
+def _parse_with(text: bytes | bytearray, parser: simdjson.Parser) -> object:
     return parser.parse(text, recursive=True) if len(text) < SHORT_BYTES else parser.parse(text)
 
 
@@ -98,10 +98,10 @@ def _check_size(text: bytes | bytearray) -> None:
         )
 
 
-def _python(text: bytes | bytearray) -> object:
+def _parse_python(text: bytes | bytearray) -> object:
     """What Python reads: the standard, NaN, infinities, and whole numbers of any size."""
     try:
-        value = json.loads(str(text, "utf-8-sig"), parse_float=_finite)
+        value = json.loads(str(text, "utf-8-sig"), parse_float=_parse_float)
         if b"\\u" in text:
             # Python takes half of a surrogate pair for a character, which nothing can write again.
             json.dumps(value, ensure_ascii=False).encode()
@@ -110,7 +110,7 @@ def _python(text: bytes | bytearray) -> object:
     return value
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if isinf(number):
         raise ValueError("a number is too large for 64 bits")

@@ -6,11 +6,17 @@ from math import prod
 from typing import NamedTuple
 
 from serve.engine.datatypes import BY_NAME, Datatype
-from serve.engine.errors import MalformedRequestError, listed, quoted
+from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array, Signature
 from serve.protocol.binary import LENGTH, from_binary
-from serve.protocol.json_text import Value, items, members, parse_json, plain
-from serve.protocol.parameters import check_reserved, flag, read_parameters, timeout_seconds, whole_number
+from serve.protocol.json_text import Value, parse_json, read_items, read_members, to_python
+from serve.protocol.parameters import (
+    check_reserved,
+    read_flag,
+    read_parameters,
+    read_timeout_seconds,
+    read_whole_number,
+)
 from serve.protocol.tensors import from_json
 
 # Each costs microseconds before the model can say that it has no such tensor.
@@ -46,7 +52,7 @@ class InferRequest(NamedTuple):
         return self.binary_by_default if requested is None else requested.binary
 
 
-class _Tail:
+class _BinaryTail:
     """The binary tensors after the JSON, taken in the order of the inputs."""
 
     def __init__(self, data: memoryview) -> None:
@@ -57,7 +63,7 @@ class _Tail:
         if type(size) is not int or size < 0 or self._taken + size > len(self._data):
             left = len(self._data) - self._taken
             raise MalformedRequestError(
-                f"input {quoted(name)}: `{BINARY_SIZE}` is {quoted(size)}, "
+                f"input {quote(name)}: `{BINARY_SIZE}` is {quote(size)}, "
                 f"but `{left}` bytes are left in the body"
             )
         self._taken += size
@@ -78,41 +84,41 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
             f"`Inference-Header-Content-Length` says `{json_bytes}` bytes of JSON, the body has `{len(body)}`"
         )
     whole = memoryview(body)
-    message = members(parse_json(body if json_bytes == len(body) else whole[:json_bytes]))
+    message = read_members(parse_json(body if json_bytes == len(body) else whole[:json_bytes]))
     if message is None:
         raise MalformedRequestError("the body is not a JSON object")
-    tail = _Tail(whole[json_bytes:])
+    tail = _BinaryTail(whole[json_bytes:])
     inputs = _read_inputs(message.get("inputs"), tail)
     tail.check_used_up()
-    outputs = plain(message.get("outputs"))
-    parameters = read_parameters("request", "", plain(message.get("parameters")))
+    outputs = to_python(message.get("outputs"))
+    parameters = read_parameters("request", "", to_python(message.get("parameters")))
     timeout = None
     if parameters:
         check_reserved(parameters)
-        timeout = timeout_seconds(parameters)
-    binary = flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
+        timeout = read_timeout_seconds(parameters)
+    binary = read_flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
     return InferRequest(
         inputs,
         _read_outputs(outputs, binary),
         binary,
-        _identity(message.get("id")),
+        _read_id(message.get("id")),
         timeout,
     )
 
 
-def _read_inputs(entries: object, tail: _Tail) -> dict[str, Array]:
-    found = items(entries)
+def _read_inputs(entries: object, tail: _BinaryTail) -> dict[str, Array]:
+    found = read_items(entries)
     if found is None:
         raise MalformedRequestError("`inputs` is missing or is not a list")
     _check_count("inputs", found)
     inputs: dict[str, Array] = {}
     for position, value in enumerate(found):
-        entry = members(value) or {}
+        entry = read_members(value) or {}
         name = entry.get("name")
         if not isinstance(name, str):
             raise MalformedRequestError(f"`inputs[{position}]` has no `name`")
         if name in inputs:
-            raise MalformedRequestError(f"input {quoted(name)} already exists in the request")
+            raise MalformedRequestError(f"input {quote(name)} already exists in the request")
         inputs[name] = _read_tensor(name, entry, tail)
     return inputs
 
@@ -122,17 +128,17 @@ def _check_count(kind: str, entries: Sized) -> None:
         raise MalformedRequestError(f"`{kind}` has `{len(entries)}` entries, at most `{MAX_TENSORS}`")
 
 
-def _read_tensor(name: str, entry: Mapping[str, object], tail: _Tail) -> Array:
-    shape = read_shape(name, plain(entry.get("shape")))
+def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> Array:
+    shape = read_shape(name, to_python(entry.get("shape")))
     datatype = read_datatype(name, entry.get("datatype"))
-    parameters = read_parameters("input", name, plain(entry.get("parameters")))
+    parameters = read_parameters("input", name, to_python(entry.get("parameters")))
     data = entry.get("data")
     if BINARY_SIZE not in parameters:
         if data is None:
-            raise MalformedRequestError(f"input {quoted(name)} has neither `data` nor `{BINARY_SIZE}`")
+            raise MalformedRequestError(f"input {quote(name)} has neither `data` nor `{BINARY_SIZE}`")
         return from_json(name, data, datatype, shape)
     if data is not None:
-        raise MalformedRequestError(f"input {quoted(name)} has both `data` and `{BINARY_SIZE}`")
+        raise MalformedRequestError(f"input {quote(name)} has both `data` and `{BINARY_SIZE}`")
     return from_binary(name, tail.take(name, parameters[BINARY_SIZE]), datatype, shape)
 
 
@@ -143,16 +149,16 @@ def read_shape(name: str, shape: Value) -> list[int]:
     for dim in shape if isinstance(shape, list) else [None]:
         if type(dim) is not int or not 0 <= dim <= MAX_SIZE:
             raise MalformedRequestError(
-                f"input {quoted(name)}: `shape` is not a list of sizes, got {quoted(shape)}"
+                f"input {quote(name)}: `shape` is not a list of sizes, got {quote(shape)}"
             )
         sizes.append(dim)
     if len(sizes) > MAX_RANK:
         raise MalformedRequestError(
-            f"input {quoted(name)}: `shape` has `{len(sizes)}` dimensions, at most `{MAX_RANK}`"
+            f"input {quote(name)}: `shape` has `{len(sizes)}` dimensions, at most `{MAX_RANK}`"
         )
     if 0 in sizes and prod(size for size in sizes if size) > MAX_EMPTY_ELEMENTS:
         raise MalformedRequestError(
-            f"input {quoted(name)}: `shape` {quoted(sizes)} is too large for an empty tensor"
+            f"input {quote(name)}: `shape` {quote(sizes)} is too large for an empty tensor"
         )
     return sizes
 
@@ -162,8 +168,8 @@ def read_datatype(name: str, datatype: object) -> Datatype:
     if isinstance(datatype, str) and datatype in BY_NAME:
         return BY_NAME[datatype]
     raise MalformedRequestError(
-        f"input {quoted(name)}: {quoted(plain(datatype))} is not a `datatype`; "
-        f"expected: {listed(list(BY_NAME))}"
+        f"input {quote(name)}: {quote(to_python(datatype))} is not a `datatype`; "
+        f"expected: {quote_names(list(BY_NAME))}"
     )
 
 
@@ -179,7 +185,7 @@ def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, Reque
         if not isinstance(entry, dict) or not isinstance(name, str):
             raise MalformedRequestError(f"`outputs[{position}]` has no `name`")
         if name in outputs:
-            raise MalformedRequestError(f"output {quoted(name)} already exists in the request")
+            raise MalformedRequestError(f"output {quote(name)} already exists in the request")
         outputs[name] = _read_output(name, entry.get("parameters"), binary_by_default)
     return outputs
 
@@ -187,15 +193,15 @@ def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, Reque
 def _read_output(name: str, given: Value, binary_by_default: bool) -> RequestedOutput:
     parameters = read_parameters("output", name, given)
     return RequestedOutput(
-        flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data"),
-        whole_number("output", name, parameters.get("classification", 0), "classification"),
+        read_flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data"),
+        read_whole_number("output", name, parameters.get("classification", 0), "classification"),
     )
 
 
-def _identity(identity: object) -> str | None:
+def _read_id(identity: object) -> str | None:
     if identity is None or isinstance(identity, str):
         return identity
-    raise MalformedRequestError(f"`id` is not a string, got {quoted(plain(identity))}")
+    raise MalformedRequestError(f"`id` is not a string, got {quote(to_python(identity))}")
 
 
 def read_raw_request(body: bytes | bytearray, signature: Signature) -> InferRequest:
@@ -203,7 +209,7 @@ def read_raw_request(body: bytes | bytearray, signature: Signature) -> InferRequ
     if len(signature.inputs) != 1:
         raise MalformedRequestError(
             "a raw binary body needs a model with one input; "
-            f"this one has {listed([spec.name for spec in signature.inputs])}"
+            f"this one has {quote_names([spec.name for spec in signature.inputs])}"
         )
     spec = signature.inputs[0]
     shape = spec.dims
@@ -217,7 +223,7 @@ def read_raw_request(body: bytes | bytearray, signature: Signature) -> InferRequ
     if shape.count(-1) > 1:
         raise MalformedRequestError(
             f"a raw binary body needs an input with at most one size that varies; "
-            f"input {quoted(spec.name)} has `{shape}`"
+            f"input {quote(spec.name)} has `{shape}`"
         )
     row = prod(dim for dim in shape if dim != -1) * spec.datatype.dtype.itemsize
     shape = [len(body) // row if row and dim == -1 else dim for dim in shape]

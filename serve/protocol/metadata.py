@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 from typing import Literal
 
-from serve.engine.config import RANGES, ModelConfig
-from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedError, listed, quoted
+from serve.engine.config import MAX_BATCH_ROWS, ModelConfig
+from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedError, quote, quote_names
 from serve.engine.joining import has_rows
-from serve.engine.preprocessing import layout_of
+from serve.engine.preprocessing import guess_layout
 from serve.engine.signature import Signature, TensorSpec
 from serve.protocol.json_text import Value, parse_object
-from serve.protocol.parameters import MICROSECONDS, flag, read_parameters
+from serve.protocol.parameters import MICROSECONDS, read_flag, read_parameters
 
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
@@ -84,8 +84,8 @@ def write_configuration(
         platform=PLATFORM,
         backend=BACKEND,
         max_batch_size=rows,
-        input=[_input(spec, batched=batched) for spec in signature.inputs],
-        output=[_tensor(spec, batched=batched) for spec in signature.outputs],
+        input=[_write_input(spec, batched=batched) for spec in signature.inputs],
+        output=[_write_tensor(spec, batched=batched) for spec in signature.outputs],
         version_policy={"all": {}} if config.latest is None else {"latest": {"num_versions": config.latest}},
         dynamic_batching=DynamicBatching(0, policy) if joins else None,
     )
@@ -108,7 +108,7 @@ def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | No
         given = parse_object(config.encode())
     except MalformedRequestError as error:
         raise ConfigError(
-            f"failed to load {quoted(model)}: the text in parameter `config` is not a JSON object"
+            f"failed to load {quote(model)}: the text in parameter `config` is not a JSON object"
         ) from error
     return read_configuration(model, given)
 
@@ -116,7 +116,7 @@ def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | No
 def check_unload(request: Mapping[str, Value]) -> None:
     """Raise `MalformedRequestError` unless the request to unload is one; no model here has dependents."""
     parameters = read_parameters("request", "", request.get("parameters"))
-    flag("request", "", parameters.get("unload_dependents", False), "unload_dependents")
+    read_flag("request", "", parameters.get("unload_dependents", False), "unload_dependents")
 
 
 def read_configuration(model: str, given: Mapping[str, Value]) -> dict[str, Value]:
@@ -126,66 +126,67 @@ def read_configuration(model: str, given: Mapping[str, Value]) -> dict[str, Valu
         if key in FIXED or key == "name":
             expected = FIXED.get(key, model)
             if value not in (expected, ""):
-                raise ConfigError(f"`{key}` is {quoted(value)}, expected {quoted(expected)}")
+                raise ConfigError(f"`{key}` is {quote(value)}, expected {quote(expected)}")
         elif key == "max_batch_size":
-            read |= _rows(value)
+            read |= _read_rows(value)
         elif key == "version_policy":
-            read["versions"] = _versions(value)
+            read["versions"] = _read_version_policy(value)
         elif key == "dynamic_batching":
-            read |= {"batching": "on"} | _queue(value)
+            read |= {"batching": "on"} | _read_queue(value)
         elif key in ModelConfig.__dataclass_fields__:
             read[key] = value
         else:
-            raise ConfigError(f"{quoted(key)} cannot be configured; known: {listed(KNOWN)}")
+            raise ConfigError(f"{quote(key)} cannot be configured; known: {quote_names(KNOWN)}")
     return read
 
 
-def _tensor(spec: TensorSpec, *, batched: bool) -> TensorConfig:
+def _write_tensor(spec: TensorSpec, *, batched: bool) -> TensorConfig:
     name = "STRING" if spec.datatype.name == "BYTES" else spec.datatype.name
     return TensorConfig(
         name=spec.name, data_type=f"TYPE_{name}", dims=spec.dims[1:] if batched else spec.dims
     )
 
 
-def _input(spec: TensorSpec, *, batched: bool) -> TensorConfig:
-    tensor = _tensor(spec, batched=batched)
-    return replace(tensor, format=f"FORMAT_{layout_of(tensor.dims) or 'NONE'}")
+def _write_input(spec: TensorSpec, *, batched: bool) -> TensorConfig:
+    tensor = _write_tensor(spec, batched=batched)
+    return replace(tensor, format=f"FORMAT_{guess_layout(tensor.dims) or 'NONE'}")
 
 
-def _rows(value: Value) -> dict[str, Value]:
-    most = int(RANGES["batch_rows"][1])
+def _read_rows(value: Value) -> dict[str, Value]:
     # Clients write the number as a text too.
     text = str(value)
     digits = text.isascii() and text.isdigit() and len(text) <= DIGITS
-    if isinstance(value, bool) or not digits or int(text) > most:
-        raise ConfigError(f"`max_batch_size` is {quoted(value)}, expected a whole number from 0 to `{most}`")
+    if isinstance(value, bool) or not digits or int(text) > MAX_BATCH_ROWS:
+        raise ConfigError(
+            f"`max_batch_size` is {quote(value)}, expected a whole number from 0 to `{MAX_BATCH_ROWS}`"
+        )
     rows = int(text)
     return {"batch_rows": rows, "request_rows": rows} if rows else {"batching": "off"}
 
 
-def _versions(value: Value) -> str:
+def _read_version_policy(value: Value) -> str:
     if value == {"all": {}}:
         return "all"
     if isinstance(value, dict) and list(value) == ["latest"] and isinstance(value["latest"], dict):
         return f"latest:{value['latest'].get('num_versions', 1)}"
     raise ConfigError(
-        f'`version_policy` is {quoted(value)}, expected `{{"all": {{}}}}` or '
+        f'`version_policy` is {quote(value)}, expected `{{"all": {{}}}}` or '
         '`{"latest": {"num_versions": n}}`'
     )
 
 
-def _queue(value: Value) -> dict[str, Value]:
+def _read_queue(value: Value) -> dict[str, Value]:
     """What `dynamic_batching` says of the queue; what it says of waiting for more requests is not needed."""
     policy = value.get("default_queue_policy", {}) if isinstance(value, dict) else None
     if not isinstance(policy, dict):
-        raise ConfigError(f"`dynamic_batching` is {quoted(value)}, expected an object")
+        raise ConfigError(f"`dynamic_batching` is {quote(value)}, expected an object")
     read: dict[str, Value] = {}
     if policy.get("max_queue_size"):
         read["queue_length"] = policy["max_queue_size"]
     waiting = policy.get("default_timeout_microseconds")
     if waiting:
         if isinstance(waiting, bool) or not isinstance(waiting, int):
-            raise ConfigError(f"`default_timeout_microseconds` is {quoted(waiting)}, expected a whole number")
+            raise ConfigError(f"`default_timeout_microseconds` is {quote(waiting)}, expected a whole number")
         read["queue_seconds"] = waiting / MICROSECONDS
     return read
 
@@ -234,8 +235,10 @@ class ModelMetadata:
 
 def write_metadata(name: str, versions: list[str], signature: Signature) -> ModelMetadata:
     """What the model takes and gives."""
-    return ModelMetadata(name, versions, PLATFORM, _tensors(signature.inputs), _tensors(signature.outputs))
+    return ModelMetadata(
+        name, versions, PLATFORM, _write_tensors(signature.inputs), _write_tensors(signature.outputs)
+    )
 
 
-def _tensors(specs: Sequence[TensorSpec]) -> list[TensorMetadata]:
+def _write_tensors(specs: Sequence[TensorSpec]) -> list[TensorMetadata]:
     return [TensorMetadata(spec.name, spec.datatype.name, spec.dims) for spec in specs]

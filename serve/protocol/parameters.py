@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from serve.engine.errors import MalformedRequestError, UnsupportedError, quoted
+from serve.engine.errors import MalformedRequestError, UnsupportedError, quote
 from serve.protocol.json_text import Value
 
 MICROSECONDS = 1_000_000
@@ -21,16 +21,16 @@ def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Val
     if parameters is None:
         return NONE
     if not isinstance(parameters, dict):
-        raise MalformedRequestError(f"{where(kind, name)}: `parameters` is not an object")
+        raise MalformedRequestError(f"{describe(kind, name)}: `parameters` is not an object")
     for key, value in parameters.items():
         if not isinstance(value, (str, int, float)):
             raise MalformedRequestError(
-                f"{where(kind, name)}: parameter {quoted(key)} is {quoted(value)}, "
+                f"{describe(kind, name)}: parameter {quote(key)} is {quote(value)}, "
                 "expected a text, a number, true or false"
             )
     if "shared_memory_region" in parameters:
         raise UnsupportedError(
-            f"{where(kind, name)}: parameter `shared_memory_region` is not supported by this server; "
+            f"{describe(kind, name)}: parameter `shared_memory_region` is not supported by this server; "
             "send the tensor in binary"
         )
     return parameters
@@ -46,22 +46,22 @@ def check_reserved(parameters: Mapping[str, Value]) -> None:
             "the request: parameter `sequence_id` is not supported by this server: "
             "its models keep no state between requests"
         )
-    whole_number("request", "", parameters.get("priority", 0), "priority")
+    read_whole_number("request", "", parameters.get("priority", 0), "priority")
     for key in parameters:
         if key.startswith(RESERVED_PREFIX) and key not in TAKEN:
             raise MalformedRequestError(
-                f"the request: parameter {quoted(key)} is not known, and names that begin with "
+                f"the request: parameter {quote(key)} is not known, and names that begin with "
                 f"`{RESERVED_PREFIX}` are reserved"
             )
 
 
-def timeout_seconds(parameters: Mapping[str, Value]) -> float | None:
+def read_timeout_seconds(parameters: Mapping[str, Value]) -> float | None:
     """How long the request may wait, which it says in microseconds; None for as long as the model's."""
-    microseconds = whole_number("request", "", parameters.get("timeout", 0), "timeout")
+    microseconds = read_whole_number("request", "", parameters.get("timeout", 0), "timeout")
     return microseconds / MICROSECONDS or None
 
 
-def whole_number(kind: str, name: str, value: object, parameter: str, most: int = MAX_NUMBER) -> int:
+def read_whole_number(kind: str, name: str, value: object, parameter: str, most: int = MAX_NUMBER) -> int:
     """The parameter's value; raises `MalformedRequestError` unless it is a whole number up to the most."""
     if type(value) is int and 0 <= value <= most:
         return value
@@ -69,19 +69,19 @@ def whole_number(kind: str, name: str, value: object, parameter: str, most: int 
     if isinstance(value, float) and value.is_integer() and 0 <= value <= most:
         return int(value)
     raise MalformedRequestError(
-        f"{where(kind, name)}: `{parameter}` is {quoted(value)}, expected a whole number from 0 to `{most}`"
+        f"{describe(kind, name)}: `{parameter}` is {quote(value)}, expected a whole number from 0 to `{most}`"
     )
 
 
-def flag(kind: str, name: str, value: object, parameter: str) -> bool:
+def read_flag(kind: str, name: str, value: object, parameter: str) -> bool:
     """The parameter's value; raises `MalformedRequestError` unless it is true or false."""
     if isinstance(value, bool):
         return value
     raise MalformedRequestError(
-        f"{where(kind, name)}: `{parameter}` is not true or false, got {quoted(value)}"
+        f"{describe(kind, name)}: `{parameter}` is not true or false, got {quote(value)}"
     )
 
 
-def where(kind: str, name: str) -> str:
+def describe(kind: str, name: str) -> str:
     """What a message is about: a named input or output, or the request itself."""
-    return f"{kind} {quoted(name)}" if name else f"the {kind}"
+    return f"{kind} {quote(name)}" if name else f"the {kind}"

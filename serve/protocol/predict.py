@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import orjson
 
-from serve.engine.errors import MalformedRequestError, NotExpressibleError, listed, quoted
+from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote, quote_names
 from serve.engine.manifest import Json
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.images import is_image, read_images
-from serve.protocol.json_text import Value, members, parse_json, plain
+from serve.protocol.json_text import Value, parse_json, read_members, to_python
 from serve.protocol.tensors import check_finite, check_has_json, from_nested
 
 
 def parse_instances(body: bytes | bytearray) -> list[Value]:
     """The instances, at least one; raises `MalformedRequestError` for any other body."""
-    message = members(parse_json(body)) or {}
-    instances = plain(message.get("instances"))
+    message = read_members(parse_json(body)) or {}
+    instances = to_python(message.get("instances"))
     if not isinstance(instances, list) or not instances:
         raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
     return instances
@@ -41,10 +41,10 @@ def read_instances(
             "the model has no inputs, and so no instances; ask it by `/v2/models/.../infer`"
         )
     if len(names) > 1 or (isinstance(instances[0], dict) and not is_image(instances[0])):
-        columns = _columns(instances, names)
+        columns = _read_columns(instances, names)
     else:
         columns = {name: instances for name in names}
-    return {spec.name: _tensor(spec, columns[spec.name], manifest) for spec in signature.inputs}
+    return {spec.name: _read_tensor(spec, columns[spec.name], manifest) for spec in signature.inputs}
 
 
 def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Sequence[str]) -> bytes:
@@ -57,46 +57,47 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
         check_finite(name, array)
         if not array.ndim or array.shape[0] != instances:
             raise NotExpressibleError(
-                f"output {quoted(name)} has shape `{list(array.shape)}`, not a row for each of `{instances}` "
+                f"output {quote(name)} has shape `{list(array.shape)}`, not a row for each of `{instances}` "
                 "instances; ask for it by `/v2/models/.../infer`"
             )
-    message: dict[str, object] = {"predictions": _predictions(outputs)}
-    labels = _labels(list(outputs.values()), classes)
+    message: dict[str, object] = {"predictions": _arrange_rows(outputs)}
+    labels = _choose_labels(list(outputs.values()), classes)
     if labels:
         message["labels"] = labels
     return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _tensor(spec: TensorSpec, column: list[Value], manifest: Mapping[str, Json] | None) -> Array:
+def _read_tensor(spec: TensorSpec, column: list[Value], manifest: Mapping[str, Json] | None) -> Array:
     if is_image(column[0]):
         return read_images(spec, column, manifest)
     return from_nested(spec.name, column, spec.datatype)
 
 
-def _columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:
+def _read_columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:
     columns: dict[str, list[Value]] = {name: [] for name in names}
     for position, instance in enumerate(instances):
         if not isinstance(instance, dict) or set(instance) != set(names):
             raise MalformedRequestError(
-                f"`instances[{position}]` is not an object with exactly the model's inputs: {listed(names)}"
+                f"`instances[{position}]` is not an object with exactly the model's inputs: "
+                f"{quote_names(names)}"
             )
         for name, value in instance.items():
             columns[name].append(value)
     return columns
 
 
-def _predictions(outputs: Mapping[str, Array]) -> object:
-    rows = {name: _writable(array) for name, array in outputs.items()}
+def _arrange_rows(outputs: Mapping[str, Array]) -> object:
+    rows = {name: _to_writable(array) for name, array in outputs.items()}
     if len(rows) == 1:
         return next(iter(rows.values()))
     return [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
 
 
-def _writable(array: Array) -> "Array | list[object]":
+def _to_writable(array: Array) -> "Array | list[object]":
     return array.tolist() if array.dtype == np.object_ else np.ascontiguousarray(array)
 
 
-def _labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
+def _choose_labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:
     if not classes or len(outputs) != 1 or outputs[0].shape[1:] != (len(classes),):
         return []
     return [classes[index] for index in outputs[0].argmax(axis=1)]

@@ -9,13 +9,13 @@ import orjson
 from numpy.typing import NDArray
 
 from serve.engine.datatypes import BFLOAT16
-from serve.engine.errors import MalformedRequestError, quoted
+from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
 from serve.protocol.binary import datatype_name, to_binary
 from serve.protocol.messages import BINARY_SIZE, InferRequest
 from serve.protocol.tensors import check_finite, to_json
 
-Places: TypeAlias = NDArray[np.intp]
+Indices: TypeAlias = NDArray[np.intp]
 MAX_ENTRIES = 2**18  # a text takes some hundred bytes while the reply is made
 
 
@@ -27,21 +27,21 @@ def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) 
     that is not of numbers, and for more texts than a reply may hold.
     """
     height, width = (scores.shape[0], prod(scores.shape[1:])) if scores.ndim > 1 else (1, scores.size)
-    rows = _numbers(name, scores).reshape(height, width)
+    rows = _read_scores(name, scores).reshape(height, width)
     count = min(count, width)
     if height * count > MAX_ENTRIES:
         raise MalformedRequestError(
-            f"output {quoted(name)}: `classification` of `{height}` rows would give "
+            f"output {quote(name)}: `classification` of `{height}` rows would give "
             f"`{height * count}` texts, at most `{MAX_ENTRIES}`; ask for fewer, or for the output itself"
         )
     # Negated integers could overflow, so the order is taken from the back: of equal ones the last comes
     # first there, which is the first here.
-    order: Places = width - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
+    order: Indices = width - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
     if rows.dtype.kind == "f":
-        order = _with_nan_last(rows, order)
+        order = _put_nan_last(rows, order)
     names = classes if len(classes) == width else ()
     entries = [
-        [_entry(row[index], int(index), names) for index in best]
+        [_write_entry(row[index], int(index), names) for index in best]
         for row, best in zip(rows, order[:, :count], strict=True)
     ]
     found = np.empty(height * count, np.object_)
@@ -49,25 +49,25 @@ def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) 
     return found.reshape((height, count) if scores.ndim > 1 else (count,))
 
 
-def _numbers(name: str, scores: Array) -> Array:
+def _read_scores(name: str, scores: Array) -> Array:
     if scores.dtype == BFLOAT16:
         # The upper half of a float32.
         return (np.ascontiguousarray(scores).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     if scores.dtype.kind not in "iuf":
         raise MalformedRequestError(
-            f"output {quoted(name)}: `classification` needs an output of numbers, "
+            f"output {quote(name)}: `classification` needs an output of numbers, "
             f"this one is `{datatype_name(scores)}`"
         )
     return scores
 
 
-def _with_nan_last(rows: Array, order: Places) -> Places:
+def _put_nan_last(rows: Array, order: Indices) -> Indices:
     """The same order, but for NaN, which numpy takes for the highest number."""
     nan = np.isnan(np.take_along_axis(rows, order, axis=1))
     return np.take_along_axis(order, np.argsort(nan, axis=1, kind="stable"), axis=1)
 
 
-def _entry(value: np.generic, index: int, names: Sequence[str]) -> str:
+def _write_entry(value: np.generic, index: int, names: Sequence[str]) -> str:
     text = f"{value!s}:{index}"
     return f"{text}:{names[index]}" if names else text
 
@@ -91,7 +91,7 @@ def write_reply(
     Raises `MalformedRequestError` for a classification of what has no scores.
     """
     if request.outputs:
-        outputs = classified(request, outputs, classes)
+        outputs = apply_classification(request, outputs, classes)
     described: list[dict[str, object]] = []
     message: dict[str, object] = {"model_name": model, "model_version": version, "outputs": described}
     if request.id is not None:
@@ -120,7 +120,7 @@ def _check_finite(request: InferRequest, outputs: Mapping[str, Array]) -> None:
             check_finite(name, array)
 
 
-def classified(
+def apply_classification(
     request: InferRequest, outputs: Mapping[str, Array], classes: Sequence[str]
 ) -> Mapping[str, Array]:
     """The outputs, with the highest scores in place of those that they were asked of."""

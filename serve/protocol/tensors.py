@@ -9,9 +9,9 @@ import simdjson
 from numpy.typing import NDArray
 
 from serve.engine.datatypes import BFLOAT16, Datatype
-from serve.engine.errors import MalformedRequestError, NotExpressibleError, quoted
+from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote
 from serve.engine.signature import Array
-from serve.protocol.binary import shaped
+from serve.protocol.binary import reshape
 from serve.protocol.json_text import MAX_DEPTH, Value
 
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
@@ -26,32 +26,32 @@ PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int},
 def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int]) -> Array:
     """The tensor whose values flat or nested JSON data hold, in order; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16:
-        raise MalformedRequestError(f"input {quoted(name)}: BF16 has no JSON form; send it in binary")
+        raise MalformedRequestError(f"input {quote(name)}: BF16 has no JSON form; send it in binary")
     kind = datatype.dtype.kind
     try:
         if isinstance(data, simdjson.Array):
-            flat = _numbers(data, datatype) if kind in WIDEST else _flattened(data.as_list(), datatype)
+            flat = _read_buffer(data, datatype) if kind in WIDEST else _flatten(data.as_list(), datatype)
         elif isinstance(data, list):
-            flat = _flattened(data, datatype)
+            flat = _flatten(data, datatype)
         else:
-            raise MalformedRequestError(f"input {quoted(name)}: `data` is not a list")
+            raise MalformedRequestError(f"input {quote(name)}: `data` is not a list")
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise MalformedRequestError(
-            f"input {quoted(name)}: `data` holds a value that is not a `{datatype.name}`"
+            f"input {quote(name)}: `data` holds a value that is not a `{datatype.name}`"
         ) from error
-    return shaped(name, flat, shape)
+    return reshape(name, flat, shape)
 
 
 def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
     """The tensor that nested JSON data hold, whose shape is their nesting; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16 or not isinstance(data, list):
-        raise MalformedRequestError(f"input {quoted(name)}: `{datatype.name}` expects nested lists of values")
+        raise MalformedRequestError(f"input {quote(name)}: `{datatype.name}` expects nested lists of values")
     try:
-        flat, shape = _rows(data)
-        array = _array(flat, datatype)
+        flat, shape = _unnest(data)
+        array = _make_array(flat, datatype)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise MalformedRequestError(
-            f"input {quoted(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
+            f"input {quote(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
         ) from error
     return array.reshape(shape)
 
@@ -66,24 +66,24 @@ def to_json(name: str, array: Array) -> object:
 def check_has_json(name: str, array: Array) -> None:
     """Raise `NotExpressibleError` for BF16, which has no JSON form."""
     if array.dtype == BFLOAT16:
-        raise NotExpressibleError(f"output {quoted(name)}: BF16 has no JSON form; ask for binary output")
+        raise NotExpressibleError(f"output {quote(name)}: BF16 has no JSON form; ask for binary output")
 
 
 def check_finite(name: str, array: Array) -> None:
     """Raise `NotExpressibleError` for NaN and infinities, which JSON cannot carry."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise NotExpressibleError(
-            f"output {quoted(name)} holds NaN or an infinity, which JSON cannot carry; ask for binary output"
+            f"output {quote(name)} holds NaN or an infinity, which JSON cannot carry; ask for binary output"
         )
 
 
-def _numbers(data: simdjson.Array, datatype: Datatype) -> Array:
+def _read_buffer(data: simdjson.Array, datatype: Datatype) -> Array:
     letter, dtype = WIDEST[datatype.dtype.kind]
-    return _narrowed(np.frombuffer(data.as_buffer(of_type=letter), dtype), datatype)
+    return _narrow(np.frombuffer(data.as_buffer(of_type=letter), dtype), datatype)
 
 
 @np.errstate(over="raise")
-def _narrowed(wide: NDArray[Any], datatype: Datatype) -> Array:
+def _narrow(wide: NDArray[Any], datatype: Datatype) -> Array:
     """The numbers in the datatype; raises `OverflowError` or `FloatingPointError` for one too large."""
     if wide.dtype == datatype.dtype:
         return wide
@@ -94,15 +94,15 @@ def _narrowed(wide: NDArray[Any], datatype: Datatype) -> Array:
     return wide.astype(datatype.dtype)
 
 
-def _flattened(data: list[Value], datatype: Datatype) -> Array:
+def _flatten(data: list[Value], datatype: Datatype) -> Array:
     """All values in order, whatever their nesting, as simdjson's buffers hold them."""
     try:
-        return _array(data, datatype)
+        return _make_array(data, datatype)
     except TypeError:
-        return _array(list(_flat(data)), datatype)
+        return _make_array(list(_walk(data)), datatype)
 
 
-def _flat(data: list[Value]) -> Iterator[Value]:
+def _walk(data: list[Value]) -> Iterator[Value]:
     nested = [iter(data)]
     while nested:
         for value in nested[-1]:
@@ -114,7 +114,7 @@ def _flat(data: list[Value]) -> Iterator[Value]:
             nested.pop()
 
 
-def _rows(data: list[Value]) -> tuple[list[Value], list[int]]:
+def _unnest(data: list[Value]) -> tuple[list[Value], list[int]]:
     """All values in order, and the shape of their nesting; raises `ValueError` for ragged nesting."""
     shape: list[int] = [len(data)]
     while data and isinstance(data[0], list):
@@ -126,10 +126,10 @@ def _rows(data: list[Value]) -> tuple[list[Value], list[int]]:
     return data, shape
 
 
-def _array(values: list[Value], datatype: Datatype) -> Array:
+def _make_array(values: list[Value], datatype: Datatype) -> Array:
     """The values in the datatype; raises `TypeError` for one of another kind."""
     kind = datatype.dtype.kind
     if not set(map(type, values)) <= PYTHON_TYPES[kind]:
         raise TypeError
     wide = WIDEST[kind][1] if kind in WIDEST else datatype.dtype
-    return _narrowed(np.array(values, wide), datatype)
+    return _narrow(np.array(values, wide), datatype)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from serve.engine.errors import MalformedRequestError, UnsupportedError, listed, quoted
+from serve.engine.errors import MalformedRequestError, UnsupportedError, quote, quote_names
 from serve.protocol.json_text import Value
 
 
@@ -18,7 +18,7 @@ class TraceSettings:
     trace_file: str = ""
 
 
-def change_traces(given: Mapping[str, Value]) -> TraceSettings:
+def update_trace_settings(given: Mapping[str, Value]) -> TraceSettings:
     """The settings as they stay; null puts one back to what it is anyway.
 
     Raises `MalformedRequestError` for what is no setting, `UnsupportedError` for one that would trace.
@@ -26,9 +26,11 @@ def change_traces(given: Mapping[str, Value]) -> TraceSettings:
     off = asdict(TraceSettings())
     for key, value in given.items():
         if key not in off:
-            raise MalformedRequestError(f"{quoted(key)} is no setting of traces; known: {listed(list(off))}")
+            raise MalformedRequestError(
+                f"{quote(key)} is no setting of traces; known: {quote_names(list(off))}"
+            )
         if value is not None and value != off[key]:
             raise UnsupportedError(
-                f"traces to a file are not supported by this server; {quoted(key)} cannot be {quoted(value)}"
+                f"traces to a file are not supported by this server; {quote(key)} cannot be {quote(value)}"
             )
     return TraceSettings()

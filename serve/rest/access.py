@@ -1,4 +1,4 @@
-"""Who may ask what: the only place where a request's right to be answered is judged."""
+"""Access control of HTTP requests: the role that each needs, and whether its caller has it."""
 
 import ipaddress
 import re
@@ -12,17 +12,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.access.control import AccessControl, Authorizer, Caller, RequiredRole
 from serve.access.errors import AccessError
 from serve.observe.access_log import identify_request
-from serve.rest.errors import answer
+from serve.rest.errors import make_error_response
 
-READING = ("GET", "HEAD", "OPTIONS")
-# What changes nothing although it is no GET; whatever is not listed here is for administrators.
-ASKING = re.compile(
+READING_METHODS = ("GET", "HEAD", "OPTIONS")
+# POST requests that change nothing; any other is for administrators.
+READING_POSTS = re.compile(
     r"/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/v1/models/[^/]+(/versions/[^/]+)?:predict"
     r"|/v2/repository/index"
 )
-# What load balancers ask, who have no key, and the page that describes the API, which says nothing of models.
-FREE = re.compile(
+# For load balancers, which have no key; and the page of the API, which shows nothing of the models.
+FREE_PATHS = re.compile(
     r"/v2/health/(live|ready)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/ready"
     r"|/v1/models/[^/:]+"
@@ -33,64 +33,62 @@ METRICS = "/metrics"
 KEY = "key"
 AUTHORIZATION = b"authorization"
 CALLER, IDENTITY = "adaptact.caller", "adaptact.identity"
-LONGEST_PATH = 512
+MAX_PATH = 512
 
 
 class Forbidden(HTTPException):
-    """A request that its sender may not make."""
+    """A request that its caller may not make."""
 
     def __init__(self, message: str) -> None:
         super().__init__(HTTPStatus.FORBIDDEN, message)
 
 
 def is_administration(method: str, path: str) -> bool:
-    """Whether the request would change how the server answers others."""
-    return method not in READING and not ASKING.fullmatch(path)
+    """Whether the request may change how the server answers others."""
+    return method not in READING_METHODS and not READING_POSTS.fullmatch(path)
 
 
 def right_for(method: str, path: str) -> RequiredRole:
-    """What the request needs."""
+    """The role that the request needs."""
     if is_administration(method, path):
         return "admin"
-    # The framework takes a path with a line's end behind it for the same path.
+    # A prefix, since the framework ignores a newline at the end of a path.
     if path.startswith(METRICS):
         return "metrics"
-    return "free" if method in READING and FREE.fullmatch(path) else "infer"
+    return "free" if method in READING_METHODS and FREE_PATHS.fullmatch(path) else "infer"
 
 
-def with_keys(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document, which says of each operation whether it takes a key."""
+def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document, with the security of each operation."""
     document.setdefault("components", {})["securitySchemes"] = {KEY: {"type": "http", "scheme": "bearer"}}
-    needed: list[dict[str, list[str]]] = [{KEY: []}]
+    required: list[dict[str, list[str]]] = [{KEY: []}]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             right = right_for(method.upper(), path)
             if right != "free":
-                # On this machine an administrator needs none.
-                operation["security"] = [*needed, {}] if right == "admin" else needed
+                # An administrator on this machine needs none.
+                operation["security"] = [*required, {}] if right == "admin" else required
     return document
 
 
-def admit(gate: Authorizer, right: RequiredRole, scope: Scope) -> None:
-    """Let the request pass, and note its caller in the scope; raises `AccessError`, or `Forbidden`."""
-    if right == "free" or (right != "admin" and gate.is_open):
+def admit(authorizer: Authorizer, right: RequiredRole, scope: Scope) -> None:
+    """Put the request's caller into the scope; raises `AccessError` or `Forbidden` without the role."""
+    if right == "free" or (right != "admin" and authorizer.is_open):
         return
-    caller = gate.admit(right, *_sender(scope))
+    caller = authorizer.admit(right, *_read_sender(scope))
     scope[CALLER] = caller.name
     if right == "admin":
         _check_origin(scope, caller)
 
 
-async def administer(
-    entrance: AccessControl, app: ASGIApp, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Let the app answer an administrator, and refuse others; the audit log says who asked and what for.
+async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Let the app answer an administrator, refuse others, and write both to the audit log.
 
-    It says status 0 where no answer was given.
+    The log has status 0 where no answer was sent.
     """
     status = 0
 
-    async def noted(message: Message) -> None:
+    async def send_and_note(message: Message) -> None:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
@@ -98,20 +96,20 @@ async def administer(
 
     try:
         try:
-            admit(entrance.authorizer, "admin", scope)
+            admit(access.authorizer, "admin", scope)
         except (AccessError, Forbidden) as error:
-            await answer(error)(scope, receive, noted)
+            await make_error_response(error)(scope, receive, send_and_note)
         else:
-            await app(scope, receive, noted)
+            await app(scope, receive, send_and_note)
     finally:
-        caller = scope.get(CALLER) or entrance.authorizer.identify(*_sender(scope)).name
-        action = f"{scope['method']} {scope['path'][:LONGEST_PATH]}"
+        caller = scope.get(CALLER) or access.authorizer.identify(*_read_sender(scope)).name
+        action = f"{scope['method']} {scope['path'][:MAX_PATH]}"
         identity = scope.get(IDENTITY) or identify_request(scope["headers"])
-        entrance.audit_log.record(caller, action, status, identity.request_id)
+        access.audit_log.record(caller, action, status, identity.request_id)
 
 
-def _sender(scope: Scope) -> tuple[str | None, str | None]:
-    """The request's `Authorization` and where it comes from; no address on a socket of this machine."""
+def _read_sender(scope: Scope) -> tuple[str | None, str | None]:
+    """The request's `Authorization` and its address; None for each that it does not have."""
     client = scope.get("client")
     for name, value in scope["headers"]:
         if name == AUTHORIZATION:
@@ -120,17 +118,18 @@ def _sender(scope: Scope) -> tuple[str | None, str | None]:
 
 
 def _check_origin(scope: Scope, caller: Caller) -> None:
-    """Raise `Forbidden` for a page of another site."""
+    """Raise `Forbidden` for a request from a page of another site."""
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     origin = headers.get(b"origin")
-    if origin is not None and not _is_own(origin, headers.get(b"host", ""), caller):
+    if origin is not None and not _is_same_site(origin, headers.get(b"host", ""), caller):
         raise Forbidden("models and settings cannot be changed by a page of another site")
 
 
-def _is_own(origin: str, host: str, caller: Caller) -> bool:
-    """Whether the page is this server's: same host.
+def _is_same_site(origin: str, host: str, caller: Caller) -> bool:
+    """Whether the page is of this server: of the same host.
 
-    Where the address alone gives the right, that is not a name that anybody can point here.
+    A caller without a key has the role by its address; then the host must not be a name, which others could
+    point here.
     """
     try:
         parts = urlsplit(origin)

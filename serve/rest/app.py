@@ -16,28 +16,85 @@ from serve.observe.observers import Observers
 from serve.options import make_access_control
 from serve.protocol.metadata import ServerMetadata
 from serve.rejections import count_rejection
-from serve.rest.access import with_keys
+from serve.rest.access import describe_keys
 from serve.rest.errors import HANDLERS
 from serve.rest.extensions import log_settings_routes, shared_memory_routes, trace_routes
 from serve.rest.health import health_routes
-from serve.rest.infer import Inference, infer_routes
+from serve.rest.infer import InferEndpoint, infer_routes
 from serve.rest.metrics import metrics_routes, statistics_routes
-from serve.rest.middleware import Door, Observed
+from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
 from serve.rest.models import alias_routes, model_routes, repository_routes
-from serve.rest.predict import Prediction, predict_routes
+from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.settings import Settings
 from serve.shared.metrics import register_metrics
 from serve.shared.worker_group import WorkerGroup
 
-ASSETS = {
+TITLE = "adaptact"
+DOCS_FILES = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
     "favicon.png": "image/png",
 }
+NO_OBSERVERS = Observers()
+
+
+def create_app(
+    engine: Engine,
+    settings: Settings,
+    workers: WorkerGroup | None = None,
+    access: AccessControl | None = None,
+    observers: Observers = NO_OBSERVERS,
+) -> ASGIApp:
+    """The application that serves this engine, alone or as one of several workers.
+
+    `access` is shared with gRPC; by default it is made from the settings. The observers see each request.
+    """
+    workers = workers or WorkerGroup()
+    register_metrics(engine.metrics.registry, workers)
+    app = FastAPI(
+        title=TITLE,
+        version=ServerMetadata().version,
+        description="Inference on ONNX models by the Open Inference Protocol v2, and `:predict`.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=HANDLERS,
+    )
+    infer = InferEndpoint(engine, settings.body_limit_bytes)
+    predict = PredictEndpoint(engine, settings.body_limit_bytes)
+    for router in _make_routers(engine, infer, predict, workers):
+        app.include_router(router)
+    access = access or make_access_control(settings)
+    if access.authorizer.has_keys:
+        openapi = app.openapi
+        app.openapi = lambda: describe_keys(openapi())  # type: ignore[method-assign]  # as FastAPI's manual says
+    access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
+    served = InferenceMiddleware(app, infer.answer, predict.answer, access)
+    return served if observers == NO_OBSERVERS else ObservingMiddleware(served, observers)
+
+
+def _make_routers(
+    engine: Engine, infer: InferEndpoint, predict: PredictEndpoint, workers: WorkerGroup
+) -> tuple[APIRouter, ...]:
+    log_filter = install_log_filter(logging.getLogger("adaptact"), workers)
+    return (
+        infer_routes(infer),
+        predict_routes(engine, predict),
+        health_routes(engine),
+        statistics_routes(engine),
+        model_routes(engine),
+        repository_routes(engine),
+        alias_routes(engine),
+        log_settings_routes(log_filter, workers),
+        trace_routes(engine),
+        shared_memory_routes(),
+        metrics_routes(workers),
+        docs_routes(TITLE),
+    )
 
 
 def docs_routes(title: str) -> APIRouter:
-    """The page and the files it is made of."""
+    """The page of the API and its files, which need no network."""
     router = APIRouter(prefix="/docs", include_in_schema=False)
 
     @router.get("")
@@ -51,69 +108,10 @@ def docs_routes(title: str) -> APIRouter:
         )
 
     @router.get("/{name}")
-    async def asset(name: str) -> Response:
-        if name not in ASSETS:
+    async def file(name: str) -> Response:
+        if name not in DOCS_FILES:
             raise HTTPException(404)
-        return Response((files("fastapi_offline") / "static" / name).read_bytes(), media_type=ASSETS[name])
+        content = (files("fastapi_offline") / "static" / name).read_bytes()
+        return Response(content, media_type=DOCS_FILES[name])
 
     return router
-
-
-TITLE = "adaptact"
-NOBODY = Observers()
-
-
-def create_app(
-    engine: Engine,
-    settings: Settings,
-    colleagues: WorkerGroup | None = None,
-    entrance: AccessControl | None = None,
-    watchers: Observers = NOBODY,
-) -> ASGIApp:
-    """The application that answers for this engine, alone or with colleagues.
-
-    The entrance is shared with other doors; without one it is as the settings say. The watchers are told of
-    each request.
-    """
-    colleagues = colleagues or WorkerGroup()
-    register_metrics(engine.metrics.registry, colleagues)
-    app = FastAPI(
-        title=TITLE,
-        version=ServerMetadata().version,
-        description="Inference on ONNX models by the Open Inference Protocol v2, and `:predict`.",
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        exception_handlers=HANDLERS,
-    )
-    inference = Inference(engine, settings.body_limit_bytes)
-    prediction = Prediction(engine, settings.body_limit_bytes)
-    for router in _routers(engine, inference, prediction, colleagues):
-        app.include_router(router)
-    entrance = entrance or make_access_control(settings)
-    if entrance.authorizer.has_keys:
-        described = app.openapi
-        app.openapi = lambda: with_keys(described())  # type: ignore[method-assign]  # as FastAPI's manual says
-    entrance.authorizer.on_refusal = partial(count_rejection, engine.metrics)
-    door = Door(app, inference.answer, prediction.answer, entrance)
-    return door if watchers == NOBODY else Observed(door, watchers)
-
-
-def _routers(
-    engine: Engine, inference: Inference, prediction: Prediction, colleagues: WorkerGroup
-) -> tuple[APIRouter, ...]:
-    passing = install_log_filter(logging.getLogger("adaptact"), colleagues)
-    return (
-        infer_routes(inference),
-        predict_routes(engine, prediction),
-        health_routes(engine),
-        statistics_routes(engine),
-        model_routes(engine),
-        repository_routes(engine),
-        alias_routes(engine),
-        log_settings_routes(passing, colleagues),
-        trace_routes(engine),
-        shared_memory_routes(),
-        metrics_routes(colleagues),
-        docs_routes(TITLE),
-    )

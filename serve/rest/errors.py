@@ -1,4 +1,4 @@
-"""What each error is over HTTP: the only table of statuses, and the one form of an error's body."""
+"""The HTTP status and reply of each error."""
 
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from serve.access.errors import KeyRequiredError
-from serve.engine.errors import EngineError, quoted
-from serve.rejections import Fault, fault_of, message_of, retry_after_seconds
+from serve.engine.errors import EngineError, quote
+from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -43,22 +43,22 @@ class BodyTooLarge(HTTPException):
 
 
 class UnsupportedEncoding(HTTPException):
-    """A body in a coding that is not read."""
+    """A body in an unsupported coding."""
 
     def __init__(self, coding: str) -> None:
         super().__init__(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"`Content-Encoding` {quoted(coding)} is not read; send `gzip`, `deflate`, or uncompressed",
+            f"`Content-Encoding` {quote(coding)} is not read; send `gzip`, `deflate`, or uncompressed",
             headers={"Accept-Encoding": "gzip, deflate"},
         )
 
 
 def status_of(error: Exception) -> int:
-    """The status that answers this error."""
+    """The status of the reply to this error."""
     return error.status_code if isinstance(error, HTTPException) else STATUS[fault_of(error)]
 
 
-def answer(error: Exception) -> JSONResponse:
+def make_error_response(error: Exception) -> JSONResponse:
     """The reply to an error whose message is safe to show."""
     message, headers = str(error), None
     if isinstance(error, HTTPException):
@@ -70,35 +70,35 @@ def answer(error: Exception) -> JSONResponse:
     return JSONResponse({"error": message}, status_of(error), headers)
 
 
-def answer_unexpected(error: Exception) -> JSONResponse:
-    """The reply to an error that nobody foresaw: it goes to the log, not to the client."""
-    return JSONResponse({"error": message_of(error)}, HTTPStatus.INTERNAL_SERVER_ERROR)
+def make_unexpected_response(error: Exception) -> JSONResponse:
+    """The reply to an unexpected error, whose text goes to the log and not to the client."""
+    return JSONResponse({"error": client_message(error)}, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 async def _answer_error(request: Request, error: Any) -> JSONResponse:
-    return answer(error)
+    return make_error_response(error)
 
 
 async def _answer_unroutable(request: Request, error: Any) -> JSONResponse:
     if error.detail != HTTPStatus(error.status_code).phrase:
-        return answer(error)
-    # The framework's own 404 and 405 say nothing but their status.
+        return make_error_response(error)
+    # The framework's own 404 and 405 have no text but their status.
     message = f"{request.method} {request.url.path[:200]}: {error.detail}; see `/docs` for what there is"
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers = {"Allow": ", ".join(_methods(request))}
+        headers = {"Allow": ", ".join(_find_methods(request))}
     return JSONResponse({"error": message}, error.status_code, headers)
 
 
-def _methods(request: Request) -> list[str]:
-    """The methods that the path takes; the framework names only those of the first route that it finds."""
+def _find_methods(request: Request) -> list[str]:
+    """The methods of the path; the framework names only those of the first matching route."""
 
-    def takes(method: str) -> bool:
-        # The door asks for the one where the other is asked.
+    def has_route(method: str) -> bool:
+        # The middleware passes HEAD on as GET.
         scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
-    return [method for method in METHODS if takes(method)]
+    return [method for method in METHODS if has_route(method)]
 
 
 async def _answer_invalid(request: Request, error: Any) -> JSONResponse:
@@ -109,12 +109,12 @@ async def _answer_invalid(request: Request, error: Any) -> JSONResponse:
 
 
 async def _answer_disconnected(request: Request, error: Any) -> JSONResponse:
-    # Nobody is there to read it; without a handler every lost client would log a stack trace.
+    # No client reads it; without a handler every lost client would log a stack trace.
     return JSONResponse({"error": "the client went away"}, HTTPStatus.BAD_REQUEST)
 
 
 async def _answer_unexpected(request: Request, error: Any) -> JSONResponse:
-    return answer_unexpected(error)
+    return make_unexpected_response(error)
 
 
 # The second argument is of the class that the handler is registered for.

@@ -1,35 +1,35 @@
-"""Extensions of the protocol: logging, and those that this server does not have and says so."""
+"""Extensions of the protocol: log settings, and two that this server does not support."""
 
 from fastapi import APIRouter, Request
 
 from serve.engine.engine import Engine
 from serve.engine.errors import UnsupportedError
 from serve.observe.log_settings import LogFilter, LogSettings, update_log_settings
-from serve.protocol.trace_settings import TraceSettings, change_traces
+from serve.protocol.trace_settings import TraceSettings, update_trace_settings
 from serve.rest.body import read_small_object
 from serve.rest.schemas import ERRORS, LOGGING, TRACE, ModelName
 from serve.shared.worker_group import WorkerGroup
 
 
-def log_settings_routes(passing: LogFilter, colleagues: WorkerGroup) -> APIRouter:
-    """The routes of the log's settings, which are every worker's."""
+def log_settings_routes(log_filter: LogFilter, workers: WorkerGroup) -> APIRouter:
+    """The routes of the log settings, which all workers share."""
     router = APIRouter(prefix="/v2/logging", tags=["server"], responses=ERRORS)
 
     @router.get("")
     async def log_settings() -> LogSettings:
-        """Which messages are logged."""
-        return passing.settings
+        """The log settings."""
+        return log_filter.settings
 
     @router.post("", openapi_extra=LOGGING)
     async def change_log_settings(request: Request) -> LogSettings:
-        """Change which messages are logged; what is not given stays."""
-        return await update_log_settings(colleagues, await read_small_object(request.scope, request.receive))
+        """Change log settings; those that are left out stay."""
+        return await update_log_settings(workers, await read_small_object(request.scope, request.receive))
 
     return router
 
 
 def trace_routes(engine: Engine) -> APIRouter:
-    """The routes of traces to a file, of the server and of a model."""
+    """The routes of the trace settings, of the server and of a model."""
     router = APIRouter(prefix="/v2", tags=["server"], responses=ERRORS)
 
     @router.get("/trace/setting")
@@ -45,20 +45,20 @@ def trace_routes(engine: Engine) -> APIRouter:
 
     @router.post("/trace/setting", openapi_extra=TRACE)
     async def change_trace_settings(request: Request) -> TraceSettings:
-        """Takes what leaves it so, and refuses anything else."""
-        return change_traces(await read_small_object(request.scope, request.receive))
+        """Accepts settings that trace nothing, and refuses all others."""
+        return update_trace_settings(await read_small_object(request.scope, request.receive))
 
     @router.post("/models/{model}/trace/setting", openapi_extra=TRACE)
     async def change_model_trace_settings(model: ModelName, request: Request) -> TraceSettings:
-        """Takes what leaves it so, and refuses anything else."""
+        """Accepts settings that trace nothing, and refuses all others."""
         engine.model(model)
-        return change_traces(await read_small_object(request.scope, request.receive))
+        return update_trace_settings(await read_small_object(request.scope, request.receive))
 
     return router
 
 
 def shared_memory_routes() -> APIRouter:
-    """The routes of tensors in shared memory: all of them answer that there is none."""
+    """The routes of tensors in shared memory, all of which answer 501."""
     router = APIRouter(include_in_schema=False)
     for kind in ("system", "cuda"):
         for region in ("", "/region/{region}"):

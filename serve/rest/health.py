@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it and its models can answer."""
+"""Liveness and readiness of the server and of its models."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from serve.engine.engine import Engine
-from serve.engine.errors import ModelUnavailableError, quoted
+from serve.engine.errors import ModelUnavailableError, quote
 from serve.rest.schemas import ERRORS, ModelName, VersionName
 
 
@@ -30,7 +30,7 @@ class ModelReady(BaseModel):
 
 
 def health_routes(engine: Engine) -> APIRouter:
-    """The routes that load balancers and `docker` ask."""
+    """The routes for load balancers and `docker`."""
     router = APIRouter(prefix="/v2", tags=["health"], responses=ERRORS)
 
     @router.get("/health/live")
@@ -60,8 +60,8 @@ def health_routes(engine: Engine) -> APIRouter:
 
 def _reasons(engine: Engine) -> str:
     failed = [
-        f"{quoted(each.name)} version {quoted(each.version)}: {each.reason or each.state}"
-        for each in engine.index()
-        if each.state != "READY"
+        f"{quote(entry.name)} version {quote(entry.version)}: {entry.reason or entry.state}"
+        for entry in engine.index()
+        if entry.state != "READY"
     ]
     return "; ".join(failed) or "no model is loaded, or the server is about to end"

@@ -8,35 +8,34 @@ from starlette.types import Receive, Scope
 from serve.engine.engine import Engine
 from serve.protocol.messages import read_raw_request, read_request
 from serve.protocol.replies import write_reply
-from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, encoded, read_body, read_head
-from serve.rest.metrics import Counting
-from serve.rest.middleware import NOTES, Notes
-from serve.rest.schemas import ERRORS, INFER, in_version
+from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
+from serve.rest.metrics import RequestCounter
+from serve.rest.middleware import TIMINGS, RequestTimings
+from serve.rest.schemas import ERRORS, INFER, add_version
 
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 
 
-class Inference:
+class InferEndpoint:
     """Answers inference requests: parse, call the engine, write."""
 
     def __init__(self, engine: Engine, body_limit_bytes: int) -> None:
-        """Answer for this engine, with bodies up to the limit."""
         self._engine = engine
         self._body_limit_bytes = body_limit_bytes
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
         engine = self._engine
-        with Counting(engine, name, version):
-            head = read_head(scope)
-            body = await read_body(scope, head, receive, self._body_limit_bytes)
+        with RequestCounter(engine, name, version):
+            body_headers = read_body_headers(scope)
+            body = await read_body(scope, body_headers, receive, self._body_limit_bytes)
             start = perf_counter()
             model = engine.model(name, version)
-            notes: Notes | None = scope.get(NOTES)
-            if notes is not None:
-                notes.model = model
-            size = head.json_bytes
+            timings: RequestTimings | None = scope.get(TIMINGS)
+            if timings is not None:
+                timings.model = model
+            size = body_headers.json_bytes
             request = read_raw_request(body, model.signature) if size == 0 else read_request(body, size)
             read = perf_counter()
             outputs = await engine.run(
@@ -50,21 +49,21 @@ class Inference:
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
             model.metrics.input.observe(read - start)
             model.metrics.output.observe(perf_counter() - ran)
-            if notes is not None:
-                notes.answered(request.inputs, start, read, ran)
-            return await encoded(Answer(reply.body, headers), head.accepted)
+            if timings is not None:
+                timings.set_answered(request.inputs, start, read, ran)
+            return await compress_answer(Answer(reply.body, headers), body_headers.accepted)
 
 
-def infer_routes(inference: Inference) -> APIRouter:
+def infer_routes(endpoint: InferEndpoint) -> APIRouter:
     """The routes of inference, with and without a version."""
     router = APIRouter(tags=["inference"])
 
     async def infer(request: Request) -> Response:
         """Run a model on tensors in JSON, in binary, or in both."""
         path = request.path_params
-        answer = await inference.answer(request.scope, request.receive, path["model"], path.get("version"))
+        answer = await endpoint.answer(request.scope, request.receive, path["model"], path.get("version"))
         return answer.response()
 
-    for path, extra in ((PATH, INFER), (VERSION_PATH, in_version(INFER))):
+    for path, extra in ((PATH, INFER), (VERSION_PATH, add_version(INFER))):
         router.add_api_route(path, infer, methods=["POST"], responses=ERRORS, openapi_extra=extra)
     return router

@@ -1,6 +1,5 @@
 """`GET /metrics`, and the protocol's statistics of each version."""
 
-from dataclasses import asdict
 from http import HTTPStatus
 from types import TracebackType
 
@@ -11,26 +10,32 @@ from starlette.requests import ClientDisconnect
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.engine.states import ModelStatistics
+from serve.engine.statistics import VersionStatistics
 from serve.rejections import count_rejection
-from serve.rest.connection import GONE
+from serve.rest.connection import CLIENT_GONE
 from serve.rest.errors import status_of
 from serve.rest.schemas import ERRORS, ModelName, VersionName
 from serve.shared.metrics import collect_metrics
 from serve.shared.worker_group import WorkerGroup
 
 CLIENT_CLOSED_REQUEST = 499
-"""What logs write of a request that nobody waits for any more; nginx's number, which HTTP does not have."""
+"""The status of a request whose client went away, in logs and metrics; nginx's number, which HTTP lacks."""
 
 
-class Counting:
-    """Counts what is answered by model, version and status code, when the block ends.
+class Statistics(BaseModel):
+    """Each version's statistics."""
 
-    A model or version that is not served counts as unknown, since its name is the client's to choose.
+    model_stats: list[VersionStatistics]
+
+
+class RequestCounter:
+    """Counts the request by model, version and status code when the block ends.
+
+    A model or version that is not served counts as unknown, since its name is the client's to choose. A class
+    and not a generator: the hot path enters it once a request, measured at 0.3 microseconds against 0.9.
     """
 
     def __init__(self, engine: Engine, name: str, version: str | None) -> None:
-        """Count for this model."""
         self._all = engine.metrics
         try:
             self._metrics = engine.model(name, version).metrics
@@ -46,79 +51,20 @@ class Counting:
         if error is None:
             self._metrics.count_request(200)
             return
-        self._metrics.count_request(_code(error))
+        self._metrics.count_request(_code_for(error))
         count_rejection(self._all, error)
 
 
-def _code(error: BaseException) -> int:
-    """The status that answers the error; where nobody is there to be answered, that of a closed request."""
-    if isinstance(error, ClientDisconnect):
-        return CLIENT_CLOSED_REQUEST
-    if isinstance(error, Exception):
-        return status_of(error)
-    return CLIENT_CLOSED_REQUEST if error.args == (GONE,) else HTTPStatus.SERVICE_UNAVAILABLE
-
-
-def metrics_routes(colleagues: WorkerGroup) -> APIRouter:
+def metrics_routes(workers: WorkerGroup) -> APIRouter:
     """The route that Prometheus reads."""
     router = APIRouter(tags=["health"], responses=ERRORS)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Response:
         """The server's counters, in Prometheus' text format."""
-        return Response(await collect_metrics(colleagues), media_type=CONTENT_TYPE_LATEST)
+        return Response(await collect_metrics(workers), media_type=CONTENT_TYPE_LATEST)
 
     return router
-
-
-class Duration(BaseModel):
-    """How often something was done, and the nanoseconds it took together."""
-
-    count: int
-    ns: int
-
-
-class InferStatistics(BaseModel):
-    """Requests that were answered, those that failed, and the stages of those answered."""
-
-    success: Duration
-    fail: Duration
-    queue: Duration
-    compute_input: Duration
-    compute_infer: Duration
-    compute_output: Duration
-    cache_hit: Duration
-    cache_miss: Duration
-
-
-class BatchStatistics(BaseModel):
-    """The runs of one number of rows."""
-
-    batch_size: int
-    compute_input: Duration
-    compute_infer: Duration
-    compute_output: Duration
-
-
-class VersionStatistics(BaseModel):
-    """What one version has done since the server started."""
-
-    name: str
-    version: str
-    last_inference: int
-    """Milliseconds since 1970; 0 for never."""
-    inference_count: int
-    """Rows."""
-    execution_count: int
-    """Runs."""
-    inference_stats: InferStatistics
-    batch_stats: list[BatchStatistics]
-
-
-class Statistics(BaseModel):
-    """Each version's statistics."""
-
-    model_stats: list[VersionStatistics]
 
 
 def statistics_routes(engine: Engine) -> APIRouter:
@@ -128,26 +74,25 @@ def statistics_routes(engine: Engine) -> APIRouter:
     @router.get("/stats")
     async def all_statistics() -> Statistics:
         """What every version has done."""
-        return _written(await engine.statistics())
+        return Statistics(model_stats=await engine.statistics())
 
     @router.get("/{model}/stats")
     async def model_statistics(model: ModelName) -> Statistics:
         """What each version of the model has done."""
-        return _written(await engine.statistics(model))
+        return Statistics(model_stats=await engine.statistics(model))
 
     @router.get("/{model}/versions/{version}/stats")
     async def version_statistics(model: ModelName, version: VersionName) -> Statistics:
         """What this version has done."""
-        return _written(await engine.statistics(model, version))
+        return Statistics(model_stats=await engine.statistics(model, version))
 
     return router
 
 
-def _written(found: list[ModelStatistics]) -> Statistics:
-    return Statistics(model_stats=[_version(each) for each in found])
-
-
-def _version(found: ModelStatistics) -> VersionStatistics:
-    told = asdict(found)
-    stages = {name: told[name] for name in InferStatistics.model_fields}
-    return VersionStatistics.model_validate(told | {"inference_stats": stages})
+def _code_for(error: BaseException) -> int:
+    """The status that answers the error; CLIENT_CLOSED_REQUEST where the client went away."""
+    if isinstance(error, ClientDisconnect):
+        return CLIENT_CLOSED_REQUEST
+    if isinstance(error, Exception):
+        return status_of(error)
+    return CLIENT_CLOSED_REQUEST if error.args == (CLIENT_GONE,) else HTTPStatus.SERVICE_UNAVAILABLE

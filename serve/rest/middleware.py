@@ -1,4 +1,4 @@
-"""Around every request: inference is routed past the framework; ids, the access log and traces see all."""
+"""The middleware around the application: inference past the framework, access control, and observation."""
 
 import asyncio
 import re
@@ -14,15 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.access.control import AccessControl
 from serve.access.errors import AccessError
 from serve.engine.errors import EngineError
-from serve.engine.joining import rows_of
+from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.observe.access_log import REQUEST_ID, Identity, identify_request
 from serve.observe.observers import Attributes, Observers
 from serve.rest.access import CALLER, IDENTITY, administer, admit, right_for
 from serve.rest.body import Answer
-from serve.rest.connection import CYCLE, TASK, WRITTEN, name_answer, write_in_one
-from serve.rest.errors import answer, answer_unexpected
+from serve.rest.connection import CYCLE, STATUS, TASK, set_request_id, write_at_once
+from serve.rest.errors import make_error_response, make_unexpected_response
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
 
 if TYPE_CHECKING:
@@ -30,51 +30,57 @@ if TYPE_CHECKING:
 
     from serve.observe.observers import Telemetry
 
-# By the path: what answers it, given the model's name and the version, if one is named.
-Handler = Callable[[Scope, Receive, str, str | None], Awaitable[Answer]]
 MODEL = r"/models/([^/]+)(?:/versions/([^/]+))?"
 INFER = re.compile(f"/v2{MODEL}/infer")
 PREDICT = re.compile(f"/v1{MODEL}:predict")
+ROUTES = ((INFER, "/v2/models/{model}/infer"), (PREDICT, "/v1/models/{model}:predict"))
+TIMINGS = "adaptact.timings"
+"""Where in the scope the request's timings are, if it is traced."""
+TRACE_HEADERS = (b"traceparent", b"tracestate")
+SERVER_ERROR = 500
+
+Handler = Callable[[Scope, Receive, str, str | None], Awaitable[Answer]]
+"""Answers a request to the model of this name and version."""
 
 
-class Door:
-    """Judges each request, answers inference without the time that the framework takes, hands on the rest.
+class InferenceMiddleware:
+    """Admits requests, answers inference itself, and passes all others to the application.
 
-    Inference is answered as the framework's own routes would answer it, which describe it in OpenAPI.
+    Without the framework a request was measured to take some 100 microseconds less. The answers are those of
+    the routes that describe inference in OpenAPI.
     """
 
-    def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, entrance: AccessControl) -> None:
-        """Stand before the app."""
+    def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, access: AccessControl) -> None:
         self._app = app
-        self._entrance = entrance
-        # None where nobody need be asked to infer, so that inference does not pay for the gate.
-        self._gate = None if entrance.authorizer.is_open else entrance.authorizer
-        self._quick = ((INFER, infer), (PREDICT, predict))
+        self._access = access
+        # None where inference needs no key, so that it does not pay for the check.
+        self._authorizer = None if access.authorizer.is_open else access.authorizer
+        self._handlers = ((INFER, infer), (PREDICT, predict))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; answer too if the server must stop first."""
+        """Answer the request, with 503 if the server stops before it has an answer."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         try:
             if scope["method"] == "POST":
-                for path, handler in self._quick:
-                    if found := path.fullmatch(scope["path"]):
-                        model = found[1], found[2]
+                for path, handler in self._handlers:
+                    if match := path.fullmatch(scope["path"]):
+                        model = match[1], match[2]
                         return await self._answer_model(handler, scope, receive, send, model)
-            await self._hand_on(scope, receive, send)
+            await self._pass_on(scope, receive, send)
         except (AccessError, HTTPException) as error:
-            await answer(error)(scope, receive, send)
+            await make_error_response(error)(scope, receive, send)
         except asyncio.CancelledError:
-            # The stop's grace is over; the web server would answer in plain text.
+            # The grace of the stop is over; the web server would answer in plain text.
             stopped = HTTPException(503, "the server stopped before the answer was ready")
-            await answer(stopped)(scope, receive, send)
+            await make_error_response(stopped)(scope, receive, send)
 
-    async def _hand_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.pop(CYCLE, None)
         right = right_for(scope["method"], scope["path"])
         if right == "admin":
-            return await administer(self._entrance, self._app, scope, receive, send)
-        admit(self._entrance.authorizer, right, scope)
+            return await administer(self._access, self._app, scope, receive, send)
+        admit(self._access.authorizer, right, scope)
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}  # the web server leaves out the body
         return await self._app(scope, receive, send)
@@ -82,37 +88,62 @@ class Door:
     async def _answer_model(
         self, handler: Handler, scope: Scope, receive: Receive, send: Send, model: tuple[str, str | None]
     ) -> None:
-        # Whoever goes away need not be answered, and what runs for it can end.
+        # The connection cancels this task when the client goes away, which ends the run.
         scope[TASK] = asyncio.current_task()
         try:
-            if self._gate is not None:
-                admit(self._gate, "infer", scope)
-            ready = await handler(scope, receive, *model)
+            if self._authorizer is not None:
+                admit(self._authorizer, "infer", scope)
+            answer = await handler(scope, receive, *model)
         except (EngineError, HTTPException) as error:
-            refused = answer(error)
-            # At a full queue most answers are refusals, and what they cost is missing where it is needed.
-            if not write_in_one(scope, refused.status_code, refused.raw_headers, bytes(refused.body)):
-                await refused(scope, receive, send)
+            refusal = make_error_response(error)
+            # At a full queue most answers are refusals, whose cost is missing for the others.
+            if not write_at_once(scope, refusal.status_code, refusal.raw_headers, bytes(refusal.body)):
+                await refusal(scope, receive, send)
         except ClientDisconnect:
-            pass  # nobody is there to read an answer
-        except Exception as error:  # noqa: BLE001  an outermost door: whatever it is, the client gets an answer
-            await answer_unexpected(error)(scope, receive, send)
+            pass  # no client to answer
+        except Exception as error:  # noqa: BLE001  the outermost handler: the client gets an answer to any error
+            await make_unexpected_response(error)(scope, receive, send)
         else:
-            headers = ready.all_headers()
-            if not write_in_one(scope, 200, headers, ready.body):
+            headers = answer.all_headers()
+            if not write_at_once(scope, 200, headers, answer.body):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await send({"type": "http.response.body", "body": ready.body})
+                await send({"type": "http.response.body", "body": answer.body})
         finally:
             scope.pop(CYCLE, None)
 
 
-NOTES = "adaptact.notes"
-"""Where in the scope the notes are, if anybody watches."""
+class ObservingMiddleware:
+    """Names each answer with its request's id, and reports the request to the access log and the tracer."""
+
+    def __init__(self, app: ASGIApp, observers: Observers) -> None:
+        self._app = app
+        self._log = observers.log
+        self._spans = None if observers.telemetry is None else SpanRecorder(observers.telemetry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer, then report."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began = perf_counter()
+        identity = scope[IDENTITY] = identify_request(scope["headers"])
+        timings = RequestTimings()
+        if self._spans is not None:
+            scope[TIMINGS] = timings
+        reply = _ObservedReply(scope, identity.request_id.encode(), send)
+        try:
+            await self._app(scope, receive, reply.send)
+        finally:
+            ended = perf_counter()
+            if self._spans is not None:
+                identity = self._spans.record(scope, identity, reply.status, timings, (began, ended))
+            if self._log is not None:
+                request = scope["method"], scope["path"]
+                self._log.record(request, identity, _name_caller(scope), reply.status, ended - began)
 
 
 @dataclass(slots=True)
-class Notes:
-    """Times are by `perf_counter`; what was not reached is None or 0."""
+class RequestTimings:
+    """The stages of an inference request by `perf_counter`; None or 0 where it did not get so far."""
 
     model: ServedModel | None = None
     rows: int | None = None
@@ -121,107 +152,51 @@ class Notes:
     ran: float = 0.0
     written: float = 0.0
 
-    def answered(self, inputs: Mapping[str, Array], began: float, read: float, ran: float) -> None:
+    def set_answered(self, inputs: Mapping[str, Array], began: float, read: float, ran: float) -> None:
         """The request was read from `began` to `read`, had run at `ran`, and is written now."""
-        self.rows = rows_of(inputs)
+        self.rows = count_rows(inputs)
         self.began, self.read, self.ran, self.written = began, read, ran, perf_counter()
 
 
-ROUTES = ((INFER, "/v2/models/{model}/infer"), (PREDICT, "/v1/models/{model}:predict"))
-SERVER_ERROR = 500
-# What the caller's span is told by.
-CARRIED = (b"traceparent", b"tracestate")
-
-
-class Tracing:
-    """Makes the spans of requests, once they are answered."""
+class SpanRecorder:
+    """Makes the spans of inference requests, once they are answered."""
 
     def __init__(self, telemetry: "Telemetry") -> None:
-        """Make them with this."""
         self._telemetry = telemetry
 
     def record(
-        self, scope: Scope, identity: Identity, status: int, notes: Notes, spent: tuple[float, float]
+        self,
+        scope: Scope,
+        identity: Identity,
+        status: int,
+        timings: RequestTimings,
+        span: tuple[float, float],
     ) -> Identity:
-        """Make the request's span if it asked a model, and name its trace in the identity.
+        """The identity, with the trace's id if this was an inference request and so has a span.
 
-        `spent` is when by `perf_counter` the request came and was answered.
+        `span` is when by `perf_counter` the request came and was answered.
         """
         route = next((route for path, route in ROUTES if path.fullmatch(scope["path"])), None)
         if route is None or scope["method"] != "POST":
             return identity
-        about: Attributes = {
+        attributes: Attributes = {
             "http.request.method": "POST",
             "http.route": route,
             "http.response.status_code": status,
             "adaptact.request_id": identity.request_id,
-            **_about(notes),
+            **_describe_timings(timings),
         }
-        carried = {
-            name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in CARRIED
+        carrier = {
+            name.decode(): value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name in TRACE_HEADERS
         }
-        trace_id = self._telemetry.span(f"POST {route}", carried, about, status >= SERVER_ERROR, spent)
+        trace_id = self._telemetry.span(f"POST {route}", carrier, attributes, status >= SERVER_ERROR, span)
         return replace(identity, trace_id=trace_id)
 
 
-def _about(notes: Notes) -> Attributes:
-    """What is known of the model, and of the stages of a request that came to its end.
-
-    A span for each stage would say the same, and cost as much again each.
-    """
-    if notes.model is None:
-        return {}
-    model: Attributes = {
-        "adaptact.model": notes.model.name,
-        "adaptact.version": notes.model.version,
-    }
-    if notes.rows is None:
-        return model
-    return {
-        **model,
-        "adaptact.rows": notes.rows,
-        "adaptact.read_microseconds": _microseconds(notes.began, notes.read),
-        "adaptact.run_microseconds": _microseconds(notes.read, notes.ran),
-        "adaptact.write_microseconds": _microseconds(notes.ran, notes.written),
-    }
-
-
-def _microseconds(start: float, end: float) -> int:
-    return round(1e6 * (end - start))
-
-
-class Observed:
-    """An application whose every answer carries the request's id, and is told of."""
-
-    def __init__(self, app: ASGIApp, watchers: Observers) -> None:
-        """Tell them."""
-        self._app = app
-        self._log = watchers.log
-        self._tracing = None if watchers.telemetry is None else Tracing(watchers.telemetry)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the application answer, then tell."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        began = perf_counter()
-        identity = scope[IDENTITY] = identify_request(scope["headers"])
-        notes = Notes()
-        if self._tracing is not None:
-            scope[NOTES] = notes
-        reply = _Reply(scope, identity.request_id.encode(), send)
-        try:
-            await self._app(scope, receive, reply.send)
-        finally:
-            ended = perf_counter()
-            if self._tracing is not None:
-                identity = self._tracing.record(scope, identity, reply.status, notes, (began, ended))
-            if self._log is not None:
-                asked = scope["method"], scope["path"]
-                self._log.record(asked, identity, _caller(scope), reply.status, ended - began)
-
-
-class _Reply:
-    """What is sent back: with the request's id, and known by its status."""
+class _ObservedReply:
+    """Sends the answer with the request's id, and keeps its status."""
 
     def __init__(self, scope: Scope, request_id: bytes, send: Send) -> None:
         """The web server's cycle adds the id to its answer; without one it is added here."""
@@ -232,27 +207,53 @@ class _Reply:
         self._extra = [] if cycle is not None else [(REQUEST_ID, request_id)]
         self._sent: int | None = None
         if cycle is not None:
-            name_answer(cycle, request_id)
+            set_request_id(cycle, request_id)
 
     async def send(self, message: Message) -> None:
-        """Send on; what is sent when the client is gone was not its answer."""
-        gone = self._cycle is not None and self._cycle.disconnected
-        if message["type"] == "http.response.start" and not gone:
+        """Send the message on; a status that is sent after the client has gone does not count."""
+        is_gone = self._cycle is not None and self._cycle.disconnected
+        if message["type"] == "http.response.start" and not is_gone:
             self._sent = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *self._extra]}
         await self._send(message)
 
     @property
     def status(self) -> int:
-        """What the client was answered."""
+        """The status that the client got."""
         if self._sent is not None:
             return self._sent
-        # What is written in one piece does not pass here.
-        status: int = self._scope.get(WRITTEN, CLIENT_CLOSED_REQUEST)
+        # An answer that was written at once did not pass `send`.
+        status: int = self._scope.get(STATUS, CLIENT_CLOSED_REQUEST)
         return status
 
 
-def _caller(scope: Scope) -> str:
-    """Who asked: the caller whom the gate found, else the address."""
+def _describe_timings(timings: RequestTimings) -> Attributes:
+    """The span's attributes for the model, and for the stages of a request that was answered.
+
+    A span for each stage would say the same, and each would cost as much again.
+    """
+    if timings.model is None:
+        return {}
+    model: Attributes = {
+        "adaptact.model": timings.model.name,
+        "adaptact.version": timings.model.version,
+    }
+    if timings.rows is None:
+        return model
+    return {
+        **model,
+        "adaptact.rows": timings.rows,
+        "adaptact.read_microseconds": _to_microseconds(timings.began, timings.read),
+        "adaptact.run_microseconds": _to_microseconds(timings.read, timings.ran),
+        "adaptact.write_microseconds": _to_microseconds(timings.ran, timings.written),
+    }
+
+
+def _to_microseconds(start: float, end: float) -> int:
+    return round(1e6 * (end - start))
+
+
+def _name_caller(scope: Scope) -> str:
+    """The caller's name, if the request had a key, else its address."""
     client = scope.get("client")
     return str(scope.get(CALLER) or (client[0] if client else ""))

@@ -1,4 +1,4 @@
-"""KServe's and TensorFlow Serving's older API: `:predict`, and what models there are."""
+"""KServe's and TensorFlow Serving's older API: `:predict`, and the list of models."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +11,21 @@ from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
-from serve.rest.body import Answer, encoded, read_body, read_head
-from serve.rest.metrics import Counting
-from serve.rest.middleware import NOTES, Notes
-from serve.rest.schemas import ERRORS, PREDICT, ModelName, in_version
+from serve.rest.body import Answer, compress_answer, read_body, read_body_headers
+from serve.rest.health import ModelReady
+from serve.rest.metrics import RequestCounter
+from serve.rest.middleware import TIMINGS, RequestTimings
+from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
 
 PATH = "/v1/models/{model}:predict"
 VERSION_PATH = "/v1/models/{model}/versions/{version}:predict"
-# Requests whose images are decoded at once, by one process. Within the bounds of images, each was measured
-# to take up to some 450 MiB.
+# Requests whose images a process decodes at once. Within the bounds of images, each was measured to take up
+# to some 450 MiB.
 DECODING_REQUESTS = 2
 
 
-class NoColon(StringConvertor):
-    """A part of a path that is not one of the other routes', which end in a colon and what to do."""
+class NoColonConvertor(StringConvertor):
+    """A part of a path without the colon that other routes have before their action."""
 
     regex = "[^/:]+"
 
@@ -35,39 +36,30 @@ class ModelNames(BaseModel):
     models: list[str]
 
 
-class ModelReady(BaseModel):
-    """One model can answer."""
-
-    name: str
-    ready: bool = True
-
-
-class Prediction:
-    """Answers instances with predictions."""
+class PredictEndpoint:
+    """Answers instances with predictions: reads them, calls the engine, writes the reply."""
 
     def __init__(self, engine: Engine, body_limit_bytes: int) -> None:
-        """Answer for this engine, with bodies up to the limit."""
         self._engine = engine
         self._body_limit_bytes = body_limit_bytes
-        # Not a semaphore: a request whose client has gone away would give back its place, and decode on.
+        # Not a semaphore: a request whose client went away would release its place, and go on decoding.
         self._decoding = ThreadPoolExecutor(DECODING_REQUESTS, "adaptact-images")
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
-        with Counting(self._engine, name, version):
-            head = read_head(scope)
-            body = await read_body(scope, head, receive, self._body_limit_bytes)
-            return await encoded(
-                Answer(await self._predict(body, name, version, scope.get(NOTES))), head.accepted
-            )
+        with RequestCounter(self._engine, name, version):
+            headers = read_body_headers(scope)
+            body = await read_body(scope, headers, receive, self._body_limit_bytes)
+            answer = Answer(await self._predict(body, name, version, scope.get(TIMINGS)))
+            return await compress_answer(answer, headers.accepted)
 
     async def _predict(
-        self, body: bytes | bytearray, name: str, version: str | None, notes: Notes | None
+        self, body: bytes | bytearray, name: str, version: str | None, timings: RequestTimings | None
     ) -> bytes:
         start = perf_counter()
         model = self._engine.model(name, version)
-        if notes is not None:
-            notes.model = model
+        if timings is not None:
+            timings.model = model
         instances = parse_instances(body)
         arguments = instances, model.signature, model.manifest
         if holds_images(instances):
@@ -82,23 +74,23 @@ class Prediction:
         text = write_predictions(outputs, len(instances), model.classes)
         model.metrics.input.observe(read - start)
         model.metrics.output.observe(perf_counter() - ran)
-        if notes is not None:
-            notes.answered(inputs, start, read, ran)
+        if timings is not None:
+            timings.set_answered(inputs, start, read, ran)
         return text
 
 
-def predict_routes(engine: Engine, prediction: Prediction) -> APIRouter:
-    """The routes of predictions, with and without a version, and of the models there are."""
-    register_url_convertor("no_colon", NoColon())
+def predict_routes(engine: Engine, endpoint: PredictEndpoint) -> APIRouter:
+    """The routes of predictions, with and without a version, and of the list of models."""
+    register_url_convertor("no_colon", NoColonConvertor())
     router = APIRouter(tags=["inference"])
 
     async def predict(request: Request) -> Response:
         """Run a model on a list of instances, in JSON."""
         path = request.path_params
-        answer = await prediction.answer(request.scope, request.receive, path["model"], path.get("version"))
+        answer = await endpoint.answer(request.scope, request.receive, path["model"], path.get("version"))
         return answer.response()
 
-    for path, extra in ((PATH, PREDICT), (VERSION_PATH, in_version(PREDICT))):
+    for path, extra in ((PATH, PREDICT), (VERSION_PATH, add_version(PREDICT))):
         router.add_api_route(path, predict, methods=["POST"], responses=ERRORS, openapi_extra=extra)
 
     @router.get("/v1/models", responses=ERRORS)

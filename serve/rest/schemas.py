@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from serve.engine.datatypes import BY_NAME
 from serve.observe.log_settings import MAX_VERBOSE
 from serve.protocol.parameters import MAX_NUMBER
-from serve.rest.body import DIGITS
+from serve.rest.body import MAX_DIGITS
 
 ModelName = Annotated[str, Path(description="The model's name.")]
 VersionName = Annotated[str, Path(description="The model's version; the highest one answers without it.")]
@@ -57,7 +57,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-CLOSED: Schema = {"additionalProperties": False}
+NO_OTHER_KEYS: Schema = {"additionalProperties": False}
 
 
 def _object(required: list[str], **properties: Schema) -> Schema:
@@ -133,7 +133,7 @@ BINARY: Schema = {
 LENGTH_HEADER: Schema = {
     "description": "How many bytes of the body are JSON, when binary tensors follow them; "
     "0 in a request whose body is nothing but its only input.",
-    "schema": {"type": "integer", "minimum": 0, "maximum": 10**DIGITS - 1},
+    "schema": {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1},
 }
 
 
@@ -227,7 +227,7 @@ LOGGING = _optional(
         log_verbose_level=WHOLE | {"maximum": MAX_VERBOSE},
         log_format={"const": "default"},
     )
-    | CLOSED
+    | NO_OTHER_KEYS
 )
 TRACE = _optional(
     _object(
@@ -238,11 +238,11 @@ TRACE = _optional(
         log_frequency={"enum": ["0", None]},
         trace_file={"enum": ["", None]},
     )
-    | CLOSED
+    | NO_OTHER_KEYS
 )
 
 
-def in_version(operation: Schema) -> Schema:
+def add_version(operation: Schema) -> Schema:
     """The same operation on a path that also names a version."""
     versioned = deepcopy(operation)
     versioned["parameters"].insert(1, _parameter("version"))

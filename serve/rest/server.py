@@ -1,4 +1,4 @@
-"""The socket, the web server around the application, and its graceful end."""
+"""The web server around the application, its socket and its graceful stop."""
 
 import asyncio
 import os
@@ -16,79 +16,79 @@ from starlette.types import ASGIApp
 
 from serve.access.tls import Tls
 from serve.engine.errors import ListenError
-from serve.rest.http import Bodies, BoundedHttp, Limits
+from serve.rest.http import BodyBudget, BoundedHttpProtocol, ConnectionLimits
 from serve.settings import Settings
 
-# Clients keep connections open between requests; one that is closed under them costs a failed request.
+# Clients keep connections open between requests; one that the server closes may cost a failed request.
 KEEP_ALIVE_SECONDS = 75
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
-# All large bodies together may be as large as so many of the largest.
+# All large bodies together may have as many bytes as so many of the largest.
 LARGEST_BODIES = 16
+
 Drain = Callable[[float], Awaitable[None]]
 
 
-class Beside(Protocol):
-    """Another door to the same engine, which is open as long as the web server is."""
+class SideServer(Protocol):
+    """Another server of the same engine, which runs as long as the web server does."""
 
     async def start(self) -> None:
-        """Open it."""
+        """Take requests from now on; raises `ListenError`."""
 
     async def stop(self, grace_seconds: float) -> None:
-        """Close it, once what was asked is answered, or after so many seconds."""
+        """Take no more requests; return once all are answered, or after so many seconds."""
 
 
 def stop_cleanly_on_signals() -> None:
     """From now on SIGTERM and SIGINT end the process with status 0.
 
-    The web server answers them while it runs, by finishing what it has begun, and then raises them again.
+    While the web server runs, it handles them by finishing its requests, and then raises them again.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit)
 
 
 class Server(uvicorn.Server):
-    """The web server, which at a signal first lets what was asked be answered, and at the second ends."""
+    """The web server; the first signal lets its requests be answered, the second ends it."""
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, grace_seconds: int, beside: Sequence[Beside]
+        self, config: uvicorn.Config, drain: Drain, grace_seconds: int, side_servers: Sequence[SideServer]
     ) -> None:
-        """`drain` takes no new requests and waits for those there are, for at most so many seconds."""
+        """`drain` takes no new requests and waits for those in progress, for at most so many seconds."""
         super().__init__(config)
         self._drain = drain
         self._grace_seconds = grace_seconds
-        self._beside = beside
+        self._side_servers = side_servers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open every door; raises `ListenError`."""
+        """Start the servers; raises `ListenError`."""
         await super().startup(sockets)
-        for door in self._beside:
-            await door.start()
+        for server in self._side_servers:
+            await server.start()
 
     async def on_tick(self, counter: int) -> bool:
-        """Once a second, end the connections that have stalled; whether to stop."""
+        """Whether to stop; once a second, stalled connections are ended."""
         if counter % TICKS_PER_SECOND == 0:
             now = monotonic()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, BoundedHttp):
-                    connection.look(now)
+                if isinstance(connection, BoundedHttpProtocol):
+                    connection.end_if_stalled(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then close; together no longer than the grace. Connections are taken until all is answered.
+        """Drain, then close, together within the grace.
 
-        So whoever asks meanwhile, a load balancer for one, is told why, instead of finding nobody.
+        New connections are accepted until all is answered, so that a load balancer learns why it is refused.
         """
         end = monotonic() + self._grace_seconds
         if self._grace_seconds:
             await self._within_grace(self._drain, end)
-        for door in self._beside:
-            await self._within_grace(door.stop, end)
-        left = 0 if self.force_exit else max(0, ceil(end - monotonic()))
-        self.config.timeout_graceful_shutdown = left
+        for server in self._side_servers:
+            await self._within_grace(server.stop, end)
+        self.config.timeout_graceful_shutdown = 0 if self.force_exit else max(0, ceil(end - monotonic()))
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; the second signal, whichever it is, ends the grace."""
+        """Begin to stop; a second signal ends the grace."""
         self.force_exit = self.should_exit
         super().handle_exit(sig, frame)
 
@@ -108,19 +108,19 @@ def run(
     drain: Drain,
     settings: Settings,
     tls: Tls | None,
-    beside: Sequence[Beside] = (),
+    side_servers: Sequence[SideServer] = (),
 ) -> None:
-    """Answer requests until a signal; then finish what runs, for at most so many seconds."""
-    config = configured(app, settings, tls)
-    Server(config, drain, settings.stop_grace_seconds, beside).run(sockets=[listener])
+    """Answer requests until a signal; then finish those in progress, within the settings' grace."""
+    config = make_config(app, settings, tls)
+    Server(config, drain, settings.stop_grace_seconds, side_servers).run(sockets=[listener])
 
 
-def configured(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Config:
-    """How the web server serves the application."""
-    limits = limits_of(settings)
+def make_config(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Config:
+    """The web server's configuration for the application."""
+    limits = make_limits(settings)
     return uvicorn.Config(
         app,
-        http=partial(BoundedHttp, limits=limits),  # type: ignore[arg-type]  # it only calls what it takes here
+        http=partial(BoundedHttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it
         ssl_context_factory=None if tls is None else lambda config, default: tls.context,
         ws="none",
         lifespan="off",
@@ -134,14 +134,10 @@ def configured(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Con
     )
 
 
-def limits_of(settings: Settings) -> Limits:
-    """The bounds that the settings give."""
-    bodies = Bodies(LARGEST_BODIES * settings.body_limit_bytes)
-    return Limits(settings.connections, settings.stall_seconds, bodies)
-
-
-def _exit(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(0)
+def make_limits(settings: Settings) -> ConnectionLimits:
+    """The settings' limits of connections."""
+    budget = BodyBudget(LARGEST_BODIES * settings.body_limit_bytes)
+    return ConnectionLimits(settings.connections, settings.stall_seconds, budget)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -152,12 +148,16 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:
-        # A name that cannot be resolved has its own numbers; for the rest Python adds the address once more.
+        # An unresolved name has error numbers of its own; to other texts Python adds the address again.
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise ListenError(f"cannot listen on `{host}` port `{port}`: {reason}") from error
 
 
-def url(listener: socket.socket, scheme: str = "http") -> str:
-    """Where a browser on this machine finds the server."""
+def format_url(listener: socket.socket, scheme: str = "http") -> str:
+    """The server's URL for a browser on this machine."""
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

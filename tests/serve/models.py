@@ -6,8 +6,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper, parser
 
+from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.datatypes import DATATYPES
-from serve.engine.manifest import KEY
 
 HEADER = '<ir_version: 10, opset_import: ["" : 20]>\n'
 
@@ -58,7 +58,7 @@ def identity_model(datatype: str) -> onnx.ModelProto:
 
 
 def with_manifest(made: onnx.ModelProto, manifest: object) -> onnx.ModelProto:
-    made.metadata_props.add(key=KEY, value=json.dumps(manifest))
+    made.metadata_props.add(key=MANIFEST_KEY, value=json.dumps(manifest))
     return made
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from convert.pipeline import convert
 from serve.engine import Engine, Metrics, open_engine
 from serve.engine.errors import EngineError
-from tests.convert.models import checkpoint, classifier
+from tests.convert.models import classifier, save_checkpoint
 from tests.serve.conftest import options
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(6))
@@ -24,7 +24,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository")
     version = folder / "models" / "net" / "1"
     version.mkdir(parents=True)
-    manifest = convert(checkpoint(folder / "model.pt"), version / "model.onnx", external_data="always")
+    manifest = convert(save_checkpoint(folder / "model.pt"), version / "model.onnx", external_data="always")
     assert manifest.data is not None
     assert sorted(path.name for path in version.iterdir()) == ["model.onnx", manifest.data.name]
     return folder / "models"
@@ -53,17 +53,17 @@ def _data(repository: Path) -> Path:
 
 def test_the_pair_answers_what_the_model_computes(repository: Path) -> None:
     for engine in _opened(repository):
-        got = asyncio.run(engine.infer("net", None, {"image": X.numpy()}))["logits"]
+        got = asyncio.run(engine.run(engine.model("net"), {"image": X.numpy()}))["logits"]
         expected = classifier().double()(X.double()).detach().numpy()
         np.testing.assert_allclose(got.astype(np.float64), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_weights_that_are_written_over_while_it_runs_change_nothing(repository: Path) -> None:
+def test_overwritten_weights_change_nothing_while_served(repository: Path) -> None:
     for engine in _opened(repository):
-        before = asyncio.run(engine.infer("net", None, {"image": X.numpy()}))["logits"]
+        before = asyncio.run(engine.run(engine.model("net"), {"image": X.numpy()}))["logits"]
         data = _data(repository)
         data.write_bytes(bytes(data.stat().st_size))
-        after = asyncio.run(engine.infer("net", None, {"image": X.numpy()}))["logits"]
+        after = asyncio.run(engine.run(engine.model("net"), {"image": X.numpy()}))["logits"]
         np.testing.assert_array_equal(after, before)
 
 

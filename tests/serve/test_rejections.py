@@ -5,7 +5,7 @@ import pytest
 from serve.access.errors import AccessError, ClientLimitError, KeyRequiredError, RoleRequiredError
 from serve.engine.errors import EngineError, InvalidInputError, QueueFullError
 from serve.engine.metrics import Metrics, Reason
-from serve.rejections import FAULTS, REASONS, UNEXPECTED, Fault, count_rejection, fault_of, message_of
+from serve.rejections import FAULTS, REASONS, UNEXPECTED, Fault, client_message, count_rejection, fault_of
 
 
 def below(kind: type[EngineError]) -> list[type[EngineError]]:
@@ -30,13 +30,13 @@ def test_every_word_is_some_errors() -> None:
     assert set(FAULTS.values()) == set(get_args(Fault))
 
 
-def test_an_error_that_nobody_foresaw_is_the_servers_and_stays_in_its_log(
+def test_an_unexpected_error_stays_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert fault_of(KeyError("secret")) == "failed"
-    assert message_of(KeyError("secret")) == UNEXPECTED
+    assert client_message(KeyError("secret")) == UNEXPECTED
     assert "secret" in caplog.text
-    assert message_of(InvalidInputError("why")) == "why"
+    assert client_message(InvalidInputError("why")) == "why"
 
 
 def test_every_reason_is_there_from_the_start_and_has_an_error(metrics: Metrics) -> None:
@@ -58,7 +58,7 @@ def test_a_rejection_is_counted_by_what_it_was_for(metrics: Metrics) -> None:
     assert found == {"queue_full": 2, "client_limit": 1, "key": 1, "role": 1}
 
 
-def test_a_request_that_was_answered_in_any_other_way_was_not_turned_away(metrics: Metrics) -> None:
+def test_other_errors_do_not_count_as_rejections(metrics: Metrics) -> None:
     for error in (None, InvalidInputError(""), ValueError(), KeyboardInterrupt()):
         count_rejection(metrics, error)
     assert not any(counted(metrics).values())

@@ -148,7 +148,7 @@ def test_the_asynchronous_client(server: ServerProcess) -> None:
     asyncio.run(talk())
 
 
-def test_a_string_whose_length_lies_is_an_error_and_the_next_call_works(client: Any) -> None:
+def test_a_wrong_string_length_is_an_error_of_one_call(client: Any) -> None:
     lying = triton.InferInput("x", [1, 2], "BYTES")
     lying.set_data_from_numpy(_values("BYTES"), binary_data=True)
     lying._raw_data = struct.pack("<I", 2**31) + bytes(len(lying._raw_data) - 4)
@@ -209,7 +209,7 @@ def test_the_parameters_of_a_request_are_taken(client: Any) -> None:
         client.infer("double", row, sequence_id=7, sequence_start=True)
 
 
-def test_numbers_without_a_json_form_are_refused_with_the_way_out(client: Any) -> None:
+def test_numbers_without_a_json_form_are_refused_with_a_hint(client: Any) -> None:
     given = [_input("x", np.array([-1], np.float32), binary=True)]
     with pytest.raises(InferenceServerException, match=r"\[400\] .* ask for binary output"):
         client.infer("log", given, outputs=[triton.InferRequestedOutput("y", binary_data=False)])

@@ -1,4 +1,4 @@
-"""A model whose runs wait until they are let go, and are written down."""
+"""A model whose runs wait until a test lets them go, and are recorded."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 import onnxruntime as ort
 import pytest
 
-from serve.engine.joining import rows_of
-from serve.engine.model import Cost, ServedModel
+from serve.engine.joining import count_rows
+from serve.engine.model import RunCost, ServedModel
 from serve.engine.signature import Array
 
 SECONDS = 120.0
 
 
 class Gate:
-    """Closed until `open`, which lets so many runs go; every run is off the event loop."""
+    """Closed until `open`, which lets so many runs pass; every run is off the event loop."""
 
     def __init__(self, model: ServedModel, patch: pytest.MonkeyPatch, joins: bool = True) -> None:
         self.rows: list[int] = []
@@ -23,7 +23,7 @@ class Gate:
         self._run = model.run
         patch.setattr(model, "run", self._held)
         patch.setattr(model, "joins", joins)
-        patch.setattr(model, "cost", Cost(1.0))
+        patch.setattr(model, "cost", RunCost(1.0))
 
     def open(self, runs: int = 1000) -> None:
         self._passes.release(runs)
@@ -34,7 +34,7 @@ class Gate:
     def _held(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions | None = None
     ) -> list[Array]:
-        self.rows.append(rows_of(inputs))
+        self.rows.append(count_rows(inputs))
         self._entered.release()
         assert self._passes.acquire(timeout=SECONDS)
         return self._run(inputs, outputs, options)

@@ -6,22 +6,20 @@ import pytest
 
 from serve.engine.errors import AliasError, ModelUnavailableError, StateError
 from tests.serve.engine.conftest import Opened
-from tests.serve.engine.repositories import answer, load, put_times
+from tests.serve.engine.repositories import load, put_scaling_model, read_factor
 
 
-def test_an_alias_names_a_version_and_stable_answers_where_none_is_named(
-    tmp_path: Path, opened: Opened
-) -> None:
-    put_times(tmp_path, 1, "1")
-    put_times(tmp_path, 2, "2")
+def test_an_alias_names_a_version_and_stable_is_the_default(tmp_path: Path, opened: Opened) -> None:
+    put_scaling_model(tmp_path, 1, "1")
+    put_scaling_model(tmp_path, 2, "2")
     engine = opened()
     asyncio.run(engine.set_alias("m", "candidate", "2"))
-    assert (answer(engine), answer(engine, "candidate")) == (2, 2)
+    assert (read_factor(engine), read_factor(engine, "candidate")) == (2, 2)
     asyncio.run(engine.set_alias("m", "stable", "1"))
-    assert (answer(engine), answer(engine, "stable"), answer(engine, "2")) == (1, 1, 2)
+    assert (read_factor(engine), read_factor(engine, "stable"), read_factor(engine, "2")) == (1, 1, 2)
     assert engine.aliases("m") == {"candidate": "2", "stable": "1"}
     asyncio.run(engine.remove_alias("m", "stable"))
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
     with pytest.raises(AliasError, match="has no alias `stable`"):
         asyncio.run(engine.remove_alias("m", "stable"))
 
@@ -38,15 +36,15 @@ def test_an_alias_names_a_version_and_stable_answers_where_none_is_named(
 def test_an_alias_that_cannot_be_is_refused(
     tmp_path: Path, opened: Opened, name: str, alias: str, version: str, reason: str
 ) -> None:
-    put_times(tmp_path, 1)
+    put_scaling_model(tmp_path, 1)
     engine = opened()
     with pytest.raises(AliasError, match=reason):
         asyncio.run(engine.set_alias(name, alias, version))
 
 
 def test_an_alias_does_not_turn_into_another_version(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 1, "1")
-    put_times(tmp_path, 2, "2")
+    put_scaling_model(tmp_path, 1, "1")
+    put_scaling_model(tmp_path, 2, "2")
     engine = opened()
     asyncio.run(engine.set_alias("m", "stable", "1"))
     shutil.rmtree(tmp_path / "m" / "1")
@@ -57,23 +55,23 @@ def test_an_alias_does_not_turn_into_another_version(tmp_path: Path, opened: Ope
         ):
             engine.model("m", version)
     assert not engine.ready
-    assert answer(engine, "2") == 2
+    assert read_factor(engine, "2") == 2
 
 
 def test_aliases_outlive_the_engine(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path / "models", 1, "1")
-    put_times(tmp_path / "models", 2, "2")
+    put_scaling_model(tmp_path / "models", 1, "1")
+    put_scaling_model(tmp_path / "models", 2, "2")
     kept = {"folder": tmp_path / "models", "state_folder": tmp_path / "state"}
     asyncio.run(opened(**kept).set_alias("m", "stable", "1"))
-    assert answer(opened(**kept)) == 1
-    assert answer(opened(folder=tmp_path / "models")) == 2
+    assert read_factor(opened(**kept)) == 1
+    assert read_factor(opened(folder=tmp_path / "models")) == 2
     (tmp_path / "state" / "aliases.json").write_text("[]")
     with pytest.raises(StateError, match="is not a table of aliases"):
         opened(**kept)
 
 
 def test_an_alias_that_cannot_be_kept_is_not_set(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path / "models", 1)
+    put_scaling_model(tmp_path / "models", 1)
     engine = opened(folder=tmp_path / "models", state_folder=tmp_path / "state")
     (tmp_path / "state").touch()
     with pytest.raises(StateError, match="cannot be written"):

@@ -2,18 +2,18 @@ from pathlib import Path
 
 import pytest
 
-from serve.engine.config import FILE, ModelConfig, checked, read_config
+from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
 from serve.engine.errors import ConfigError
 
 
 def _read(folder: Path, text: str) -> ModelConfig:
-    (folder / FILE).write_text(text)
-    return read_config(folder / FILE, ModelConfig())
+    (folder / CONFIG_FILE).write_text(text)
+    return read_config(folder / CONFIG_FILE, ModelConfig())
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
     defaults = ModelConfig(batch_rows=7)
-    assert read_config(tmp_path / FILE, defaults) is defaults
+    assert read_config(tmp_path / CONFIG_FILE, defaults) is defaults
 
 
 def test_a_file_says_what_differs_from_the_defaults(tmp_path: Path) -> None:
@@ -48,14 +48,14 @@ def test_what_cannot_be_is_named(tmp_path: Path, text: str, reason: str) -> None
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE).mkdir()
+    (tmp_path / CONFIG_FILE).mkdir()
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
-        read_config(tmp_path / FILE, ModelConfig())
+        read_config(tmp_path / CONFIG_FILE, ModelConfig())
 
 
 def test_the_configuration_of_a_request_is_checked_alike() -> None:
-    assert checked({"batch_rows": 3}, ModelConfig(request_rows=9)) == ModelConfig(
+    assert override_config({"batch_rows": 3}, ModelConfig(request_rows=9)) == ModelConfig(
         batch_rows=3, request_rows=9
     )
     with pytest.raises(ConfigError, match="unknown key"):
-        checked({"nope": 1}, ModelConfig())
+        override_config({"nope": 1}, ModelConfig())

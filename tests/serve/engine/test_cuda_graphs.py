@@ -7,11 +7,11 @@ import onnxruntime as ort
 import pytest
 
 from serve.engine.cuda_graphs import GRAPH, NOT_RECORDED, CudaGraphs
-from serve.engine.providers import CudaOptions, run_options
+from serve.engine.providers import CudaOptions, make_run_options
 from serve.engine.session import Session
 from serve.engine.signature import Array
 from tests.serve import models
-from tests.serve.engine.loaded import loaded
+from tests.serve.engine.loading import load_session
 
 BODY = "OUTPUT0 = Neg(x) OUTPUT1 = Abs(x)"
 
@@ -20,7 +20,7 @@ class Options:
     """What a run is told, written down."""
 
     def __init__(self, told: list[str]) -> None:
-        self.native, self._told = run_options(), told
+        self.native, self._told = make_run_options(), told
 
     def add_run_config_entry(self, key: str, value: str) -> None:
         assert key == GRAPH
@@ -29,7 +29,7 @@ class Options:
 
 
 def _graphs(folder: Path, text: str, *rows: int) -> CudaGraphs:
-    session: Session = loaded(models.put(folder, "m", models.model(text)))
+    session: Session = load_session(models.put(folder, "m", models.model(text)))
     return CudaGraphs(session._session, session.signature, CudaOptions(graph_rows=rows), device="cpu")
 
 

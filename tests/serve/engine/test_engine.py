@@ -17,17 +17,17 @@ from serve.engine.errors import (
     RunFailedError,
     UnknownModelError,
 )
-from serve.engine.model import Cost, ServedModel
+from serve.engine.model import RunCost, ServedModel
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.conftest import options
-from tests.serve.engine.asking import ROW, asked, put, settled, until_runs
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
+from tests.serve.engine.requests import ROW, collect, put, start_requests, wait_until_running
 
 
 def _infer(engine: Engine, name: str, outputs: list[str] | None = None, **inputs: Array) -> dict[str, Array]:
-    return asyncio.run(engine.infer(name, None, inputs, outputs))
+    return asyncio.run(engine.run(engine.model(name), inputs, outputs))
 
 
 def test_a_run_gives_every_output_by_name(engine: Engine) -> None:
@@ -109,7 +109,10 @@ def test_why_a_run_failed_is_logged_and_not_told(
 
 def test_a_slow_model_does_not_block_the_event_loop(engine: Engine) -> None:
     async def ticks_while_running() -> int:
-        ticks, running = 0, asyncio.ensure_future(engine.infer("slow", None, {"x": np.ones(1, np.float32)}))
+        ticks, running = (
+            0,
+            asyncio.ensure_future(engine.run(engine.model("slow"), {"x": np.ones(1, np.float32)})),
+        )
         while not running.done():
             await asyncio.sleep(0.001)
             ticks += 1
@@ -130,7 +133,7 @@ def test_a_short_model_runs_on_the_event_loop_itself(engine: Engine, monkeypatch
 
     monkeypatch.setattr(model, "run", watched)
     for seconds_per_element in (1e-7, 1.0):
-        monkeypatch.setattr(model, "cost", Cost(seconds_per_element))
+        monkeypatch.setattr(model, "cost", RunCost(seconds_per_element))
         _infer(engine, "double", x=ROW)
     assert threads[0] is threading.main_thread()
     assert threads[1].name.startswith("adaptact-run")
@@ -144,13 +147,13 @@ def test_no_more_long_runs_than_allowed_go_on_at_once(
     gate = Gate(engine.model("double"), monkeypatch, joins=False)
 
     async def five() -> None:
-        begun = asked(engine, "double", *[ROW] * 5)
+        begun = start_requests(engine, "double", *[ROW] * 5)
         for _ in range(2):
             await asyncio.to_thread(gate.wait_for_a_run)
         await asyncio.sleep(0.1)  # in which a third would begin
-        assert (len(gate.rows), engine.own_statistics()[0].waiting) == (2, 3)
+        assert (len(gate.rows), engine.queue_depths()) == (2, {("double", "1"): 3})
         gate.open()
-        await settled(begun)
+        await collect(begun)
 
     asyncio.run(five())
     assert gate.rows == [1] * 5
@@ -208,8 +211,8 @@ def test_closing_ends_the_runs_in_progress(tmp_path: Path, metrics: Metrics) -> 
     engine = _open_without_warm_up(tmp_path, metrics)
 
     async def closed_while_running() -> EngineError | None:
-        running = asyncio.ensure_future(engine.infer("slow", None, {"x": np.ones(1, np.float32)}))
-        await until_runs(engine)
+        running = asyncio.ensure_future(engine.run(engine.model("slow"), {"x": np.ones(1, np.float32)}))
+        await wait_until_running(engine)
         await asyncio.to_thread(engine.close)
         try:
             await running
@@ -223,5 +226,5 @@ def test_closing_ends_the_runs_in_progress(tmp_path: Path, metrics: Metrics) -> 
 def _open_without_warm_up(folder: Path, metrics: Metrics) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ServedModel, "_warm_up", lambda _: 1.0)
-        patch.setattr(ServedModel, "_joins", lambda *_: False)
+        patch.setattr(ServedModel, "_can_join", lambda *_: False)
         return open_engine(options(folder), metrics)

@@ -10,9 +10,9 @@ from serve.engine.errors import (
     InvalidInputError,
 )
 from tests.serve import models
-from tests.serve.engine.asking import ROW, asked, behind, put, settled
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
+from tests.serve.engine.requests import ROW, collect, put, run_behind, start_requests
 
 
 def test_requests_that_wait_are_joined_into_the_next_run(
@@ -21,7 +21,7 @@ def test_requests_that_wait_are_joined_into_the_next_run(
     put(tmp_path, models.DOUBLE)
     engine = opened(concurrency=1)
     gate = Gate(engine.model("double"), monkeypatch)
-    got = asyncio.run(behind(engine, gate, "double", ROW, ROW + 1, np.tile(ROW, (2, 1)), ROW + 3))
+    got = asyncio.run(run_behind(engine, gate, "double", ROW, ROW + 1, np.tile(ROW, (2, 1)), ROW + 3))
     assert gate.rows == [1, 4]
     assert [each["y"].tolist() for each in got] == [
         [[2, 4, 6]],
@@ -29,12 +29,13 @@ def test_requests_that_wait_are_joined_into_the_next_run(
         [[2, 4, 6], [2, 4, 6]],
         [[8, 10, 12]],
     ]
-    [counted] = engine.own_statistics("double")
-    assert (counted.success.count, counted.execution_count, counted.inference_count) == (4, 2, 5)
-    assert {each.batch_size: each.compute_infer.count for each in counted.batch_stats} == {1: 1, 4: 1}
-    assert counted.compute_input.ns > 0
-    assert counted.queue.ns > 0
-    assert counted.waiting == 0
+    [statistics] = engine.own_statistics("double")
+    stats = statistics.inference_stats
+    assert (stats.success.count, statistics.execution_count, statistics.inference_count) == (4, 2, 5)
+    assert {batch.batch_size: batch.compute_infer.count for batch in statistics.batch_stats} == {1: 1, 4: 1}
+    assert stats.compute_input.ns > 0
+    assert stats.queue.ns > 0
+    assert engine.queue_depths() == {("double", "1"): 0}
 
 
 def test_a_request_that_finds_a_free_session_waits_for_nobody(
@@ -47,10 +48,10 @@ def test_a_request_that_finds_a_free_session_waits_for_nobody(
     async def three() -> None:
         begun = []
         for _ in range(3):
-            begun += asked(engine, "double", ROW)
+            begun += start_requests(engine, "double", ROW)
             await asyncio.to_thread(gate.wait_for_a_run)  # while those before it still run
         gate.open()
-        await settled(begun)
+        await collect(begun)
 
     asyncio.run(three())
     assert gate.rows == [1, 1, 1]
@@ -63,7 +64,7 @@ def test_joined_runs_have_no_more_rows_than_allowed(
     engine = opened(concurrency=1, defaults=ModelConfig(batch_rows=4))
     gate = Gate(engine.model("double"), monkeypatch)
     rows = [np.tile(ROW, (count, 1)) for count in (1, 2, 1, 2, 9, 1)]
-    got = asyncio.run(behind(engine, gate, "double", *rows))
+    got = asyncio.run(run_behind(engine, gate, "double", *rows))
     assert [len(each["y"]) for each in got] == [1, 2, 1, 2, 9, 1]
     assert gate.rows == [1, 3, 3, 9]  # the last one-row request goes with the second pair, past the nine
 
@@ -77,14 +78,14 @@ def test_only_requests_that_agree_in_all_but_the_rows_are_joined(
     gate = Gate(engine.model("wide"), monkeypatch, joins)
 
     async def mixed() -> list[Any]:
-        front = asked(engine, "wide", ROW)
+        front = start_requests(engine, "wide", ROW)
         await asyncio.to_thread(gate.wait_for_a_run)
-        rest = asked(engine, "wide", ROW, ROW[:, :2], ROW[:0])
-        rest += asked(engine, "wide", ROW, outputs=["z"])
-        rest += asked(engine, "wide", ROW)
+        rest = start_requests(engine, "wide", ROW, ROW[:, :2], ROW[:0])
+        rest += start_requests(engine, "wide", ROW, outputs=["z"])
+        rest += start_requests(engine, "wide", ROW)
         await asyncio.sleep(0)
         gate.open()
-        return await settled(front + rest)
+        return await collect(front + rest)
 
     got = asyncio.run(mixed())
     assert [list(each) for each in got] == [["y", "z"]] * 4 + [["z"], ["y", "z"]]
@@ -99,33 +100,34 @@ def test_a_request_that_fails_at_the_run_fails_alone(
     engine = opened(concurrency=1)
     gate = Gate(engine.model("lookup"), monkeypatch)
     good, bad = np.array([2]), np.array([7])
-    got = asyncio.run(behind(engine, gate, "lookup", good, good, bad, good))
+    got = asyncio.run(run_behind(engine, gate, "lookup", good, good, bad, good))
     assert [each["y"].tolist() for each in got if not isinstance(each, Exception)] == [[3.0]] * 3
     assert isinstance(got[2], InvalidInputError)
     assert "idx=7" in str(got[2])
     assert gate.rows == [1, 3, 1, 1, 1]
-    [counted] = engine.own_statistics("lookup")
-    assert (counted.success.count, counted.fail.count) == (3, 1)
+    [statistics] = engine.own_statistics("lookup")
+    stats = statistics.inference_stats
+    assert (stats.success.count, stats.fail.count) == (3, 1)
 
 
-def test_a_model_that_does_not_give_a_row_for_a_row_is_run_for_each(
+def test_outputs_without_a_row_for_each_are_run_one_by_one(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, "sum (float[N, 3] x) => (float[M, 3] y) { y = ReduceSum(x) }")
     engine = opened(concurrency=1)
     gate = Gate(engine.model("sum"), monkeypatch)
-    got = asyncio.run(behind(engine, gate, "sum", ROW, ROW, ROW + 1))
+    got = asyncio.run(run_behind(engine, gate, "sum", ROW, ROW, ROW + 1))
     assert [each["y"].tolist() for each in got] == [[[6]], [[6]], [[9]]]
 
 
-def test_a_request_that_does_not_fit_is_refused_before_it_can_join(
+def test_an_invalid_request_is_refused_before_joining(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, models.DOUBLE)
     engine = opened(concurrency=1, defaults=ModelConfig(request_rows=2))
     gate = Gate(engine.model("double"), monkeypatch)
     got = asyncio.run(
-        behind(engine, gate, "double", ROW, ROW.astype(np.float64), ROW[:, :2], np.tile(ROW, (3, 1)), ROW)
+        run_behind(engine, gate, "double", ROW, ROW.astype(np.float64), ROW[:, :2], np.tile(ROW, (3, 1)), ROW)
     )
     assert [type(each) for each in got] == [dict] + [InvalidInputError] * 3 + [dict]
     assert str(got[3]) == "model `double` version `1` takes at most 2 rows in a request, got 3"
@@ -141,16 +143,16 @@ def test_a_joined_run_goes_on_for_those_who_stay(
     gate = Gate(model, monkeypatch)
 
     async def one_leaves() -> list[Any]:
-        tasks = asked(engine, "double", ROW)
+        tasks = start_requests(engine, "double", ROW)
         await asyncio.to_thread(gate.wait_for_a_run)
-        tasks += asked(engine, "double", ROW, ROW)
+        tasks += start_requests(engine, "double", ROW, ROW)
         await asyncio.sleep(0)
         gate.open(1)
         await asyncio.to_thread(gate.wait_for_a_run)
         tasks[1].cancel()
         await asyncio.sleep(0)
         gate.open()
-        return await settled(tasks)
+        return await collect(tasks)
 
     first, left, stayed = asyncio.run(one_leaves())
     assert gate.rows == [1, 2]

@@ -7,15 +7,15 @@ from onnx import numpy_helper
 
 from serve.engine.config import ModelConfig
 from serve.engine.errors import ConfigError
-from serve.engine.joining import Joined, has_rows, join, part, rows_of, try_joining
+from serve.engine.joining import JoiningTrial, count_rows, has_rows, join_requests, split_rows, try_joining
 from serve.engine.metrics import Metrics
 from tests.serve import models
-from tests.serve.engine.loaded import loaded, served
+from tests.serve.engine.loading import load_model, load_session
 
 
-def _joined(folder: Path, text: str, run_seconds: float = 0.001, most_rows: int = 32) -> Joined:
-    session = loaded(models.put(folder, "m", models.model(text)))
-    return try_joining(session.run, session.signature, run_seconds, most_rows)
+def _joined(folder: Path, text: str, run_seconds: float = 0.001, max_rows: int = 32) -> JoiningTrial:
+    session = load_session(models.put(folder, "m", models.model(text)))
+    return try_joining(session.run, session.signature, run_seconds, max_rows)
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ def _joined(folder: Path, text: str, run_seconds: float = 0.001, most_rows: int 
 )
 def test_rows_that_do_not_meet_are_independent_and_exact(tmp_path: Path, text: str) -> None:
     joined = _joined(tmp_path, text)
-    assert joined.independent
-    assert joined.exact
+    assert joined.is_independent
+    assert joined.is_exact
 
 
-@pytest.mark.parametrize("most_rows", [2, 3, 32])
+@pytest.mark.parametrize("max_rows", [2, 3, 32])
 @pytest.mark.parametrize(
     "text",
     [
@@ -47,8 +47,8 @@ def test_rows_that_do_not_meet_are_independent_and_exact(tmp_path: Path, text: s
         "m (float[N, 3] x) => (float[M, 3] y) { k = Constant<value_ints = [0]>() y = ReduceSum(x, k) }",
     ],
 )
-def test_rows_that_change_each_other_are_seen(tmp_path: Path, text: str, most_rows: int) -> None:
-    assert not _joined(tmp_path, text, most_rows=most_rows).independent
+def test_rows_that_change_each_other_are_seen(tmp_path: Path, text: str, max_rows: int) -> None:
+    assert not _joined(tmp_path, text, max_rows=max_rows).is_independent
 
 
 def test_only_tensors_whose_first_size_varies_have_rows(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_only_tensors_whose_first_size_varies_have_rows(tmp_path: Path) -> None:
         ("m (float[1, 3] x) => (float[1, 3] y) { y = Neg(x) }", False),
         ("m () => (float[N] y) { y = Constant<value_floats = [1.0]>() }", False),
     ):
-        assert has_rows(loaded(models.put(tmp_path, "m", models.model(text))).signature) is expected
+        assert has_rows(load_session(models.put(tmp_path, "m", models.model(text))).signature) is expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_only_tensors_whose_first_size_varies_have_rows(tmp_path: Path) -> None:
 def test_what_is_joined_unasked_is_exact_and_pays(
     independent: bool, exact: bool, seconds: float, auto: bool, on: bool | None
 ) -> None:
-    joined = Joined(independent, exact, seconds, 1.0)
+    joined = JoiningTrial(independent, exact, seconds, 1.0)
     assert joined.allows("auto") is auto
     if on is None:
         with pytest.raises(ConfigError, match="was seen to change"):
@@ -99,20 +99,20 @@ def _dense() -> onnx.ModelProto:
 def test_a_model_joins_where_it_was_measured_to_pay(
     tmp_path: Path, metrics: Metrics, config: ModelConfig, joins: bool
 ) -> None:
-    assert served(tmp_path, _dense(), metrics, config).joins is joins
+    assert load_model(tmp_path, _dense(), metrics, config).joins is joins
 
 
 def test_rows_are_joined_and_parted_in_order() -> None:
     requests = [{"x": np.arange(count) + 10 * count, "y": np.zeros((count, 2))} for count in (2, 1, 3)]
-    joined = join(requests)
+    joined = join_requests(requests)
     assert joined["x"].tolist() == [20, 21, 10, 30, 31, 32]
-    parted = part([joined["x"]], [2, 1, 3])
+    parted = split_rows([joined["x"]], [2, 1, 3])
     assert parted is not None
     assert [answer.tolist() for [answer] in parted] == [[20, 21], [10], [30, 31, 32]]
-    assert part([joined["x"], np.zeros(5)], [2, 1, 3]) is None
-    assert part([np.array(1.0)], [1]) is None
+    assert split_rows([joined["x"], np.zeros(5)], [2, 1, 3]) is None
+    assert split_rows([np.array(1.0)], [1]) is None
 
 
 def test_rows_are_counted_by_the_first_input() -> None:
-    assert rows_of({"x": np.zeros((5, 2)), "y": np.zeros(3)}) == 5
-    assert rows_of({"x": np.array(1.0)}) == rows_of({}) == 1
+    assert count_rows({"x": np.zeros((5, 2)), "y": np.zeros(3)}) == 5
+    assert count_rows({"x": np.array(1.0)}) == count_rows({}) == 1

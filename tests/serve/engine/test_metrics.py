@@ -7,7 +7,7 @@ from serve.engine.metrics import Histogram, Metrics, ModelMetrics
 DURATION = "adaptact_inference_duration_seconds"
 
 
-def test_nothing_is_registered_but_on_the_registry_that_is_passed_in() -> None:
+def test_metrics_are_only_on_the_given_registry() -> None:
     Metrics(CollectorRegistry())
     assert not [family.name for family in REGISTRY.collect() if family.name.startswith("adaptact")]
 

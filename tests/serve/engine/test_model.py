@@ -6,27 +6,27 @@ import pytest
 import serve.engine.model as model_module
 from serve.engine.errors import InvalidInputError
 from serve.engine.metrics import Metrics
-from serve.engine.model import BLOCKING_SECONDS, HOP_SECONDS, Cost
+from serve.engine.model import BLOCKING_SECONDS, HOP_SECONDS, RunCost
 from tests.serve import models
-from tests.serve.engine.loaded import served
+from tests.serve.engine.loading import load_model
 
 
 def test_the_manifest_and_its_classes_are_read_from_the_file(tmp_path: Path, metrics: Metrics) -> None:
     manifest = {"format": 1, "classes": ["a", "b", "c"]}
-    model = served(tmp_path, models.with_manifest(models.model(models.DOUBLE), manifest), metrics)
+    model = load_model(tmp_path, models.with_manifest(models.model(models.DOUBLE), manifest), metrics)
     assert model.manifest == manifest
     assert model.classes == ["a", "b", "c"]
 
 
 def test_a_file_without_a_manifest_has_none(tmp_path: Path, metrics: Metrics) -> None:
-    model = served(tmp_path, models.model(models.DOUBLE), metrics)
+    model = load_model(tmp_path, models.model(models.DOUBLE), metrics)
     assert model.manifest is None
     assert model.classes == []
 
 
 def test_loading_measures_what_a_run_costs(tmp_path: Path, metrics: Metrics) -> None:
-    short = served(tmp_path, models.model(models.DOUBLE), metrics)
-    long = served(tmp_path, models.slow_model(turns=10_000), metrics)
+    short = load_model(tmp_path, models.model(models.DOUBLE), metrics)
+    long = load_model(tmp_path, models.slow_model(turns=10_000), metrics)
     assert not long.cost.is_short(1)
     assert short.cost.seconds_per_element < long.cost.seconds_per_element
 
@@ -39,51 +39,49 @@ def test_loading_measures_what_a_run_costs(tmp_path: Path, metrics: Metrics) -> 
         "m (float[N, 1, H, W] x) => (float[N, 1, A, B] y) { y = MaxPool<kernel_shape = [3, 3]>(x) }",
     ],
 )
-def test_a_model_that_takes_no_zeros_is_served_and_taken_for_long(
-    tmp_path: Path, metrics: Metrics, text: str
-) -> None:
-    model = served(tmp_path, models.model(text), metrics)
+def test_a_model_that_refuses_zeros_is_assumed_slow(tmp_path: Path, metrics: Metrics, text: str) -> None:
+    model = load_model(tmp_path, models.model(text), metrics)
     assert not model.cost.is_short(1)
 
 
 def test_strings_are_warmed_up_with_empty_ones(tmp_path: Path, metrics: Metrics) -> None:
-    model = served(tmp_path, models.identity_model("BYTES"), metrics)
+    model = load_model(tmp_path, models.identity_model("BYTES"), metrics)
     [got] = model.run({"x": np.array([["a", "b"]], np.object_)}, ["y"])
     assert got.tolist() == [["a", "b"]]
 
 
-def test_a_model_that_takes_long_is_not_run_a_dozen_times_to_see_whether_joining_pays(
+def test_joining_is_not_tried_on_a_slow_model(
     tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = models.model(models.DOUBLE)
-    monkeypatch.setattr(model_module, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(model_module, "MAX_SECONDS", 0.0)
     monkeypatch.setattr(model_module, "try_joining", None)
-    assert not served(tmp_path, made, metrics).joins
+    assert not load_model(tmp_path, made, metrics).joins
 
 
 def test_a_text_that_is_no_number_is_the_requests_fault(tmp_path: Path, metrics: Metrics) -> None:
     text = "m (string[N] x) => (float[N] y) { y = Cast<to = 1>(x) }"
-    model = served(tmp_path, models.model(text), metrics)
+    model = load_model(tmp_path, models.model(text), metrics)
     [got] = model.run({"x": np.array(["1.5"], np.object_)}, ["y"])
     assert got.tolist() == [1.5]
     with pytest.raises(InvalidInputError, match="cannot read a text as the number it needs"):
         model.run({"x": np.array(["one and a half"], np.object_)}, ["y"])
 
 
-def test_a_run_is_short_until_its_size_makes_it_longer_than_a_hop() -> None:
-    cost = Cost(seconds_per_element=HOP_SECONDS / 10)
+def test_a_large_input_makes_a_run_long() -> None:
+    cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
     assert cost.is_short(9)
     assert not cost.is_short(11)
 
 
 def test_one_interrupted_run_changes_nothing() -> None:
-    cost = Cost(seconds_per_element=HOP_SECONDS / 10)
+    cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
     cost.observe(1, seconds=BLOCKING_SECONDS / 2)
     assert cost.is_short(1)
 
 
-def test_one_run_that_held_up_everybody_leaves_the_event_loop_until_many_were_short() -> None:
-    cost = Cost(seconds_per_element=HOP_SECONDS / 10)
+def test_one_blocking_run_leaves_the_event_loop_for_long() -> None:
+    cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
     cost.observe(1, seconds=3.0)
     for _ in range(20):
         assert not cost.is_short(1)
@@ -93,8 +91,8 @@ def test_one_run_that_held_up_everybody_leaves_the_event_loop_until_many_were_sh
     assert cost.is_short(1)
 
 
-def test_runs_that_requests_share_bring_a_model_back_but_never_away() -> None:
-    cost = Cost(seconds_per_element=HOP_SECONDS / 10)
+def test_joined_runs_can_only_lower_the_cost() -> None:
+    cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
     for _ in range(100):
         cost.observe_joined(1, seconds=HOP_SECONDS * 2)
     assert cost.is_short(1)
@@ -104,8 +102,8 @@ def test_runs_that_requests_share_bring_a_model_back_but_never_away() -> None:
     assert cost.is_short(1)
 
 
-def test_runs_that_prove_slow_leave_the_event_loop_and_come_back_once_short_again() -> None:
-    cost = Cost(seconds_per_element=HOP_SECONDS / 10)
+def test_slow_runs_leave_the_event_loop_until_they_are_short() -> None:
+    cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
     for _ in range(20):
         cost.observe(1, seconds=BLOCKING_SECONDS / 2)
     assert not cost.is_short(1)

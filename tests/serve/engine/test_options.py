@@ -103,7 +103,7 @@ def test_what_passed_parity_is_served(tmp_path: Path, opened: Opened) -> None:
         (dataclasses.replace(MANIFEST, format="other/1"), "its manifest cannot be read"),
     ],
 )
-def test_without_passed_parity_a_file_is_refused_where_it_is_required(
+def test_required_parity_must_have_passed(
     tmp_path: Path, opened: Opened, manifest: Manifest | None, reason: str
 ) -> None:
     models.put(tmp_path, "m", _model(manifest))
@@ -143,12 +143,12 @@ def test_an_unsigned_file_does_not_replace_a_signed_one(
     models.put(tmp_path, "m", _model())
     with pytest.raises(PolicyError, match="model `m` version `1` is refused: a signature is required"):
         asyncio.run(engine.load("m"))
-    got = asyncio.run(engine.infer("m", None, {"x": np.ones((1, 3), np.float32)}))
+    got = asyncio.run(engine.run(engine.model("m"), {"x": np.ones((1, 3), np.float32)}))
     assert got["y"].tolist() == [[2, 2, 2]]
 
 
 @pytest.mark.parametrize("whose", ["the manifest's", "other", "unnamed", "missing"])
-def test_the_weights_beside_a_signed_file_are_those_that_it_names(
+def test_the_weights_of_a_signed_file_must_match_it(
     tmp_path: Path, opened: Opened, keys: Callable[[str], Keys], whose: str
 ) -> None:
     ours, weights = keys("ours"), np.array([5, 6], np.float32).tobytes()
@@ -166,7 +166,7 @@ def test_the_weights_beside_a_signed_file_are_those_that_it_names(
         assert "w.bin" in _refusal(opened, require_signature=ours.public)
 
 
-def test_a_key_that_cannot_be_read_lets_nothing_pass_and_is_not_told_to_clients(
+def test_an_unreadable_key_refuses_all_without_naming_it(
     tmp_path: Path, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     models.put(tmp_path, "m", _model())
@@ -176,13 +176,13 @@ def test_a_key_that_cannot_be_read_lets_nothing_pass_and_is_not_told_to_clients(
     assert "secret" in caplog.text
 
 
-def test_a_server_without_policies_does_not_load_what_checks_them(tmp_path: Path) -> None:
+def test_without_policies_their_checks_are_not_imported(tmp_path: Path) -> None:
     models.put(tmp_path, "m", _model())
     code = (
         "import sys, pathlib; from prometheus_client import CollectorRegistry\n"
         "from serve.engine import EngineOptions, Metrics, open_engine\n"
         f"open_engine(EngineOptions(folder=pathlib.Path({str(tmp_path)!r})), Metrics(CollectorRegistry()))\n"
-        "print('convert' in sys.modules, 'cryptography' in sys.modules)"
+        "print('convert.manifest.manifest' in sys.modules, 'cryptography' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -5,45 +5,45 @@ from pathlib import Path
 import pytest
 
 from tests.serve.engine.conftest import Opened
-from tests.serve.engine.repositories import answer, put_times, states, times
+from tests.serve.engine.repositories import make_scaling_model, put_scaling_model, read_factor, read_states
 from tests.waiting import until
 
 POLL = 0.02
 
 
 def test_polling_finds_what_is_new_changed_and_gone(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=POLL)
-    put_times(tmp_path, 3, name="other")
+    put_scaling_model(tmp_path, 3, name="other")
     until(lambda: engine.names() == ["m", "other"])
-    put_times(tmp_path, 4)
-    until(lambda: answer(engine) == 4)
-    put_times(tmp_path, 5, "2")
-    until(lambda: answer(engine) == 5)
+    put_scaling_model(tmp_path, 4)
+    until(lambda: read_factor(engine) == 4)
+    put_scaling_model(tmp_path, 5, "2")
+    until(lambda: read_factor(engine) == 5)
     (tmp_path / "m" / "config.toml").write_text('versions = "latest:1"')
     until(lambda: engine.versions("m") == ["2"])
     shutil.rmtree(tmp_path / "m")
     until(lambda: engine.names() == ["other"])
-    assert states(engine) == {("other", "1"): "READY"}
+    assert read_states(engine) == {("other", "1"): "READY"}
 
 
 def test_polling_tries_a_broken_file_once_and_serves_on(
     tmp_path: Path, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = put_times(tmp_path, 2)
+    path = put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=POLL)
     (tmp_path / "rubbish").write_bytes(b"rubbish")
     (tmp_path / "rubbish").replace(path)
     until(lambda: engine.index()[0].reason != "")
     asyncio.run(asyncio.sleep(5 * POLL))
     assert caplog.text.count("model `m` version `1` is refused") == 1
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
 
 
 def test_polling_waits_until_a_file_has_stopped_growing(tmp_path: Path, opened: Opened) -> None:
     engine = opened(may_start_empty=True)
-    look = engine._rollout.follow  # at a time of the test's own, and not of a clock's
-    content = times(7).SerializeToString()
+    look = engine._lifecycle.follow_folder  # at a time of the test's own, and not of a clock's
+    content = make_scaling_model(7).SerializeToString()
     path = tmp_path / "m" / "1" / "model.onnx"
     path.parent.mkdir(parents=True)
     with path.open("wb", buffering=0) as stream:
@@ -53,26 +53,26 @@ def test_polling_waits_until_a_file_has_stopped_growing(tmp_path: Path, opened: 
             assert engine.index() == []
     look()
     assert engine.names() == ["m"]
-    assert answer(engine) == 7
+    assert read_factor(engine) == 7
 
 
-def test_a_folder_that_cannot_be_read_for_a_while_changes_nothing(
+def test_a_temporarily_unreadable_folder_changes_nothing(
     tmp_path: Path, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put_times(tmp_path / "models", 2)
+    put_scaling_model(tmp_path / "models", 2)
     engine = opened(folder=tmp_path / "models", poll_seconds=POLL)
     (tmp_path / "models").rename(tmp_path / "away")
     until(lambda: "what is served stays" in caplog.text)
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
 
 
 def test_polling_goes_on_after_an_unforeseen_error(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=POLL)
     with monkeypatch.context() as patch:
-        patch.setattr("serve.engine.rollout.find_models", lambda _: 1 / 0)
+        patch.setattr("serve.engine.lifecycle.find_models", lambda _: 1 / 0)
         until(lambda: "division by zero; what is served stays" in caplog.text)
-    put_times(tmp_path, 3)
-    until(lambda: answer(engine) == 3)
+    put_scaling_model(tmp_path, 3)
+    until(lambda: read_factor(engine) == 3)

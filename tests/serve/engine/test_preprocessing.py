@@ -60,7 +60,7 @@ def test_without_a_manifest_there_is_nothing_to_follow() -> None:
 
 
 def test_an_image_becomes_a_row_of_planes_of_normalised_numbers() -> None:
-    made = Preprocessing(scale=0.5, mean=(1, 2, 3), std=(2, 4, 8)).prepared(IMAGE, FLOAT)
+    made = Preprocessing(scale=0.5, mean=(1, 2, 3), std=(2, 4, 8)).prepare(IMAGE, FLOAT)
     assert (made.shape, made.dtype) == ((1, 3, 2, 3), FLOAT)
     for y, x, channel in np.ndindex(IMAGE.shape):
         expected = (int(IMAGE[y, x, channel]) * 0.5 - (1, 2, 3)[channel]) / (2, 4, 8)[channel]
@@ -68,21 +68,21 @@ def test_an_image_becomes_a_row_of_planes_of_normalised_numbers() -> None:
 
 
 def test_layout_and_order_of_colors_are_the_models() -> None:
-    made = Preprocessing(color="BGR", scale=1, channels_first=False).prepared(IMAGE, FLOAT)
+    made = Preprocessing(color="BGR", scale=1, channels_first=False).prepare(IMAGE, FLOAT)
     assert made[0].tolist() == IMAGE[:, :, ::-1].tolist()
-    grey = Preprocessing(color="L", scale=1).prepared(IMAGE[:, :, :1], FLOAT)
+    grey = Preprocessing(color="L", scale=1).prepare(IMAGE[:, :, :1], FLOAT)
     assert grey.shape == (1, 1, 2, 3)
 
 
 def test_a_model_of_bytes_takes_the_image_as_it_is() -> None:
-    made = Preprocessing(mean=(5,)).prepared(IMAGE, np.dtype(np.uint8))
+    made = Preprocessing(mean=(5,)).prepare(IMAGE, np.dtype(np.uint8))
     assert (str(made.dtype), made[0, 0, 0].tolist()) == ("uint8", [0, 3, 6])
 
 
 def test_another_number_of_channels_is_the_callers_error() -> None:
     for image in (IMAGE[:, :, :1], IMAGE[:, :, 0]):
         with pytest.raises(InvalidInputError, match="expected 3 channels"):
-            Preprocessing().prepared(image, FLOAT)
+            Preprocessing().prepare(image, FLOAT)
 
 
 @pytest.mark.parametrize(

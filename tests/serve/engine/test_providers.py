@@ -7,10 +7,10 @@ import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.errors import ProviderError
-from serve.engine.providers import CPU, CUDA, CudaOptions, check_providers, choose_providers, native_options
+from serve.engine.providers import CPU, CUDA, CudaOptions, check_providers, choose_providers, provider_options
 from serve.engine.session import ORT_ERRORS
 from tests.serve import models
-from tests.serve.engine.loaded import loaded
+from tests.serve.engine.loading import load_session
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -26,11 +26,11 @@ def test_cuda_in_a_build_without_it_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_cuda_loads_its_libraries_before_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[bool] = []
+    loads: list[bool] = []
     monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(ort, "preload_dlls", lambda: loaded.append(True))
+    monkeypatch.setattr(ort, "preload_dlls", lambda: loads.append(True))
     assert choose_providers("cuda") == [CUDA, CPU]
-    assert loaded == [True]
+    assert loads == [True]
 
 
 def test_a_silent_fall_back_to_the_cpu_is_an_error() -> None:
@@ -55,15 +55,15 @@ def test_a_gpu_computes_in_full_precision_unless_told_otherwise() -> None:
 
 
 def test_only_cuda_has_options() -> None:
-    assert native_options((CUDA, CPU), CudaOptions(device=3))[0]["device_id"] == "3"
-    assert native_options((CUDA, CPU), CudaOptions())[1] == {}
+    assert provider_options((CUDA, CPU), CudaOptions(device=3))[0]["device_id"] == "3"
+    assert provider_options((CUDA, CPU), CudaOptions())[1] == {}
 
 
 def test_a_session_that_loses_its_gpu_does_not_go_on_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ONNX Runtime's own wheel would print a line, start anew on the CPU, and answer from there."""
-    session = loaded(models.put(tmp_path, "m", models.model(models.DOUBLE)))
+    session = load_session(models.put(tmp_path, "m", models.model(models.DOUBLE)))
 
     broken = Mock(**{"run.side_effect": native.EPFail("the device is gone")})
     broken.is_webgpu_graph_capture_enabled.return_value = False

@@ -8,9 +8,9 @@ import pytest
 
 from serve.engine import repository
 from serve.engine.errors import ModelRefusedError, RepositoryError
-from serve.engine.repository import ModelFile, check_loadable, find_models, fingerprint, read_files
+from serve.engine.repository import ModelFile, check_loadable, find_models, read_files, read_fingerprint
 from tests.serve import models
-from tests.serve.engine.loaded import loaded
+from tests.serve.engine.loading import load_session
 from tests.serve.models import put
 
 
@@ -18,7 +18,7 @@ def _found(folder: Path) -> list[tuple[str, str, bool]]:
     return [(entry.name, entry.version, not entry.problem) for entry in find_models(folder)]
 
 
-def test_folders_and_bare_files_are_models_in_order_of_name_and_version(tmp_path: Path) -> None:
+def test_models_are_found_in_order_of_name_and_version(tmp_path: Path) -> None:
     for version in ("2", "10", "1"):
         put(tmp_path, "b", b"", version)
     (tmp_path / "a.onnx").touch()
@@ -49,16 +49,14 @@ def test_a_model_without_a_version_folder_says_where_it_belongs(tmp_path: Path) 
     assert "expected `digits/1/model.onnx`" in entry.problem
 
 
-def test_two_files_for_one_version_are_a_problem_of_that_version_alone(tmp_path: Path) -> None:
+def test_two_files_for_one_version_affect_only_that_version(tmp_path: Path) -> None:
     put(tmp_path, "a", b"")
     put(tmp_path, "a", b"", "2")
     (tmp_path / "a.onnx").touch()
     assert _found(tmp_path) == [("a", "1", False), ("a", "2", True)]
 
 
-def test_a_folder_that_cannot_be_read_is_a_problem_of_its_own_model_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_affects_only_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "lost+found"):
         (tmp_path / name / "1").mkdir(parents=True)
     scandir = os.scandir
@@ -119,14 +117,14 @@ def test_the_file_and_the_weights_that_it_names_are_read(tmp_path: Path) -> None
     (path.parent / "notes.txt").write_text("not named")
     read = read_files(_entry(path), 2**20)
     assert read.model == path.read_bytes()
-    assert dict(read.beside) == {"inner/w.bin": bytes(8)}
+    assert dict(read.sidecars) == {"inner/w.bin": bytes(8)}
 
 
 def test_weights_may_be_written_over_while_their_model_serves(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", models.with_external_data("w.bin"))
     weights = path.with_name("w.bin")
     weights.write_bytes(np.array([5, 6], np.float32).tobytes())
-    session = loaded(path)
+    session = load_session(path)
     os.truncate(weights, 0)  # a mapped file would now end the process
     assert session.run({"x": np.zeros(2, np.float32)}, ["y"])[0].tolist() == [5, 6]
 
@@ -146,11 +144,11 @@ def test_a_file_that_went_away_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repository, "MOST_FILES", 3)
+    monkeypatch.setattr(repository, "MAX_FILES", 3)
     path = models.put(tmp_path, "m", b"")
     for number in range(3):
         path.with_name(str(number)).touch()
-    for look in (lambda: read_files(_entry(path), 100), lambda: fingerprint(_entry(path))):
+    for look in (lambda: read_files(_entry(path), 100), lambda: read_fingerprint(_entry(path))):
         with pytest.raises(ModelRefusedError, match="holds more than 3 files"):
             look()
 
@@ -158,14 +156,14 @@ def test_a_folder_with_too_many_files_is_refused(tmp_path: Path, monkeypatch: py
 def test_a_pipe_beside_the_model_is_not_waited_for(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", models.with_external_data("weights.bin"))
     os.mkfifo(path.with_name("weights.bin"))
-    assert read_files(_entry(path), 2**20).beside == {}
+    assert read_files(_entry(path), 2**20).sidecars == {}
 
 
 def test_a_fingerprint_changes_with_any_file_of_the_version(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", b"model")
     weights, config = path.with_name("w.bin"), path.parents[1] / "config.toml"
-    seen = [fingerprint(_entry(path))]
-    assert fingerprint(_entry(path)) == seen[0]
+    seen = [read_fingerprint(_entry(path))]
+    assert read_fingerprint(_entry(path)) == seen[0]
     for change in (
         lambda: weights.write_bytes(b"1"),
         lambda: weights.write_bytes(b"22"),
@@ -174,14 +172,14 @@ def test_a_fingerprint_changes_with_any_file_of_the_version(tmp_path: Path) -> N
         weights.unlink,
     ):
         change()
-        seen.append(fingerprint(_entry(path)))
+        seen.append(read_fingerprint(_entry(path)))
     assert len(set(seen)) == len(seen)
 
 
 def test_a_bare_file_stands_alone(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"w.bin")
-    before = fingerprint(_entry(path, bare=True))
+    before = read_fingerprint(_entry(path, bare=True))
     (tmp_path / "w.bin").write_bytes(b"1")
-    assert fingerprint(_entry(path, bare=True)) == before
-    assert read_files(_entry(path, bare=True), 100).beside == {}
+    assert read_fingerprint(_entry(path, bare=True)) == before
+    assert read_files(_entry(path, bare=True), 100).sidecars == {}

@@ -6,11 +6,11 @@ import pytest
 
 from serve.engine.datatypes import BFLOAT16, DATATYPES, Datatype
 from serve.engine.errors import InvalidInputError, ModelRefusedError
-from serve.engine.providers import run_options
+from serve.engine.providers import make_run_options
 from serve.engine.session import ORT_ERRORS, Session
 from serve.engine.signature import Array
 from tests.serve import models
-from tests.serve.engine.loaded import loaded
+from tests.serve.engine.loading import load_session
 
 VALUES: dict[str, Array] = {
     "BOOL": np.array([[True, False]]),
@@ -21,7 +21,7 @@ VALUES: dict[str, Array] = {
 
 
 def _session(folder: Path, made: onnx.ModelProto | bytes) -> Session:
-    return loaded(models.put(folder, "m", made))
+    return load_session(models.put(folder, "m", made))
 
 
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda datatype: datatype.name)
@@ -82,7 +82,7 @@ def test_a_tensor_of_a_type_outside_the_protocol_is_refused(tmp_path: Path) -> N
 def test_external_data_beside_the_model_are_loaded(tmp_path: Path) -> None:
     path = models.put(tmp_path, "m", models.with_external_data("w.bin"))
     path.with_name("w.bin").write_bytes(np.array([5, 6], np.float32).tobytes())
-    [got] = loaded(path).run({"x": np.zeros(2, np.float32)}, ["y"])
+    [got] = load_session(path).run({"x": np.zeros(2, np.float32)}, ["y"])
     assert got.tolist() == [5, 6]
 
 
@@ -96,13 +96,13 @@ def test_external_data_outside_the_models_own_folder_are_refused(tmp_path: Path,
     path.with_name("link").symlink_to(secret)
     path.with_name("inner").symlink_to(secret.parent)
     with pytest.raises(ModelRefusedError) as refused:
-        loaded(path)
+        load_session(path)
     assert str(tmp_path) not in str(refused.value)
 
 
 def test_a_run_ends_at_the_next_operator_once_it_is_told_to(tmp_path: Path) -> None:
     session = _session(tmp_path, models.slow_model(turns=1000))
-    options = run_options()
+    options = make_run_options()
     options.terminate = True
     with pytest.raises(ORT_ERRORS, match="terminate flag"):
         session.run({"x": np.zeros(1, np.float32)}, ["y"], options)

@@ -3,7 +3,7 @@ import pytest
 
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import InvalidInputError
-from serve.engine.signature import Array, Signature, TensorSpec, elements
+from serve.engine.signature import Array, Signature, TensorSpec, count_elements
 
 
 def _spec(name: str, datatype: str, *shape: int | str | None) -> TensorSpec:
@@ -82,7 +82,7 @@ def test_unknown_and_repeated_outputs_are_refused(asked: list[str], message: str
         SIGNATURE.choose_outputs(asked)
 
 
-def test_zeros_fit_the_signature_with_one_for_every_size_that_varies() -> None:
+def test_zeros_have_1_for_sizes_that_vary() -> None:
     zeros = SIGNATURE.zeros()
     SIGNATURE.check_inputs(zeros)
     assert {name: array.shape for name, array in zeros.items()} == {
@@ -98,5 +98,5 @@ def test_dims_write_minus_one_for_a_size_that_varies() -> None:
 
 
 def test_elements_are_counted_over_all_inputs_and_never_none() -> None:
-    assert elements(_inputs()) == 6 + 3 + 1
-    assert elements({"x": np.zeros((0, 5))}) == 1
+    assert count_elements(_inputs()) == 6 + 3 + 1
+    assert count_elements({"x": np.zeros((0, 5))}) == 1

@@ -83,9 +83,7 @@ def test_garbage_is_refused_with_an_error_of_ours(name: str, data: st.DataObject
 @pytest.mark.parametrize("name", ["infer", "infer_json", "instances", "images", "settings"])
 @often
 @given(value=JSONS, prefix=st.binary(min_size=1, max_size=1))
-def test_json_that_means_something_else_is_refused_with_an_error_of_ours(
-    name: str, value: object, prefix: bytes
-) -> None:
+def test_json_of_another_meaning_is_a_malformed_request(name: str, value: object, prefix: bytes) -> None:
     text = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     before = (
         len(text).to_bytes(2, "little") if name == "infer" else prefix[:1] if name == "instances" else b""

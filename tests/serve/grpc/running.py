@@ -20,7 +20,7 @@ LIMIT_BYTES = 2**20
 
 
 class Running:
-    """An engine and its door; what is asked of the engine is asked on its own event loop."""
+    """An engine and its gRPC server; `on_loop` runs coroutines on the engine's event loop."""
 
     def __init__(self, engine: Engine, server: GrpcServer, loop: asyncio.AbstractEventLoop) -> None:
         self.engine = engine
@@ -37,25 +37,26 @@ class Running:
 
 @contextmanager
 def running(folder: Path, **changes: Any) -> Iterator[Running]:
-    """The server on this folder, with changes of its options; `engine_` before one says of the engine."""
+    """The server on this folder, with these options; those that begin with `engine_` are the engine's."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    of_engine = {
-        name.removeprefix("engine_"): each for name, each in changes.items() if name.startswith("engine_")
+    prefix = "engine_"
+    engine_options = {
+        name.removeprefix(prefix): value for name, value in changes.items() if name.startswith(prefix)
     }
-    of_door = {name: each for name, each in changes.items() if not name.startswith("engine_")}
-    engine = open_engine(options(folder, **of_engine), Metrics(CollectorRegistry()))
-    colleagues = WorkerGroup()
-    install_log_filter(logging.getLogger("adaptact"), colleagues)
-    own = {"host": "127.0.0.1", "port": 0, "message_limit_bytes": LIMIT_BYTES, "colleagues": colleagues}
-    chosen = GrpcOptions(**{**own, **of_door})
-    found = Running(engine, GrpcServer(engine, chosen), loop)
+    server_options = {name: value for name, value in changes.items() if not name.startswith(prefix)}
+    engine = open_engine(options(folder, **engine_options), Metrics(CollectorRegistry()))
+    workers = WorkerGroup()
+    install_log_filter(logging.getLogger("adaptact"), workers)
+    defaults = {"host": "127.0.0.1", "port": 0, "message_limit_bytes": LIMIT_BYTES, "workers": workers}
+    server = GrpcServer(engine, GrpcOptions(**{**defaults, **server_options}))
+    started = Running(engine, server, loop)
     try:
-        found.on_loop(found.server.start())
-        yield found
+        started.on_loop(server.start())
+        yield started
     finally:
-        found.on_loop(found.server.stop(0))
+        started.on_loop(server.stop(0))
         engine.close()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -1,13 +1,13 @@
 import pytest
 
 from serve.access.control import is_this_machine
-from serve.grpc.calls import address_of, right_for
-from serve.grpc.messages import message_class, service
+from serve.grpc.calls import read_address, right_for
+from serve.grpc.messages import find_service, message_class
 
 
-@pytest.mark.parametrize("verb", service("inference.GRPCInferenceService").methods_by_name)
+@pytest.mark.parametrize("verb", find_service("inference.GRPCInferenceService").methods_by_name)
 def test_what_changes_something_is_for_administrators(verb: str) -> None:
-    asked_type = service("inference.GRPCInferenceService").methods_by_name[verb].input_type
+    asked_type = find_service("inference.GRPCInferenceService").methods_by_name[verb].input_type
     asked = message_class(asked_type.full_name)()
     administers = verb in ("RepositoryModelLoad", "RepositoryModelUnload")
     free = verb in ("ServerLive", "ServerReady", "ModelReady")
@@ -34,5 +34,5 @@ def test_what_changes_something_is_for_administrators(verb: str) -> None:
     ],
 )
 def test_where_a_call_comes_from(peer: str, address: str | None, here: bool) -> None:
-    assert address_of(peer) == address
-    assert is_this_machine(address_of(peer)) is here
+    assert read_address(peer) == address
+    assert is_this_machine(read_address(peer)) is here

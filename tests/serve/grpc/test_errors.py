@@ -20,7 +20,7 @@ def test_every_error_of_the_engine_has_a_code(kind: type[EngineError]) -> None:
     assert code_of(kind.__new__(kind)) not in (StatusCode.OK, StatusCode.UNKNOWN)
 
 
-def test_what_is_the_clients_own_fault_is_told_apart_from_what_is_not() -> None:
+def test_client_faults_differ_from_server_faults() -> None:
     assert code_of(errors.UnknownModelError("")) is StatusCode.NOT_FOUND
     assert code_of(errors.InvalidInputError("")) is StatusCode.INVALID_ARGUMENT
     assert code_of(errors.QueueFullError("")) is StatusCode.UNAVAILABLE

@@ -16,11 +16,12 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from serve.access.control import Authorizer
+from serve.access.control import AccessControl, Authorizer
 from serve.access.keys import format_key
-from serve.grpc.infer import PLACES, Stream
+from serve.grpc.infer import PLACES, InferStream
 from serve.grpc.messages import message_class
 from serve.observe.access_log import AccessLog
 from serve.observe.observers import Observers, Telemetry
@@ -71,7 +72,7 @@ def busy(where: Running) -> Iterator[None]:
     message.inputs.add(name="x", datatype="INT64", shape=[1]).contents.int64_contents.append(ENDLESS)
     with grpc.insecure_channel(where.address) as channel:
         endless = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(message.SerializeToString())
-        until(lambda: where.engine.pending() == 1)
+        until(lambda: where.engine.count_pending() == 1)
         yield
         endless.cancel()
 
@@ -98,7 +99,7 @@ def test_messages_that_wait_together_are_joined(one_thread: Running) -> None:
         with busy(one_thread):
             for number in range(20):
                 stream.ask("joined", number)
-            until(lambda: one_thread.engine.pending() == 21)
+            until(lambda: one_thread.engine.count_pending() == 21)
         assert [stream.next() for _ in range(20)] == [str(number) for number in range(20)]
     (found,) = one_thread.engine.own_statistics("joined", "1")
     assert (found.inference_count, found.execution_count) == (20, 1)
@@ -119,13 +120,13 @@ def test_who_sends_faster_than_is_answered_has_to_wait(one_thread: Running) -> N
         with busy(one_thread):
             for number in range(5 * PLACES):
                 stream.ask("joined", number)
-            until(lambda: one_thread.engine.pending() == 1 + PLACES)
+            until(lambda: one_thread.engine.count_pending() == 1 + PLACES)
             time.sleep(0.2)
-            assert one_thread.engine.pending() == 1 + PLACES
+            assert one_thread.engine.count_pending() == 1 + PLACES
         assert [stream.next() for _ in range(5 * PLACES)] == [str(number) for number in range(5 * PLACES)]
 
 
-def test_a_message_keeps_its_own_time_and_its_error_leaves_the_others(one_thread: Running) -> None:
+def test_a_stream_message_times_out_and_fails_alone(one_thread: Running) -> None:
     with asking(one_thread) as stream, busy(one_thread):
         stream.ask("joined", 1, timeout=1000)
         assert "were over while it was waiting" in stream.next()
@@ -141,7 +142,7 @@ def test_the_streams_own_time_is_kept(one_thread: Running) -> None:
         # Whoever looks at the clock first: the server, or the client's own library.
         told = stream.next()
         assert any(words in told for words in ("s were over", "Deadline Exceeded"))
-        until(lambda: one_thread.engine.pending() == 1)
+        until(lambda: one_thread.engine.count_pending() == 1)
 
 
 def test_a_client_that_goes_away_ends_what_it_asked(
@@ -151,9 +152,9 @@ def test_a_client_that_goes_away_ends_what_it_asked(
         with asking(one_thread) as stream:
             for number in range(20):
                 stream.ask("joined", number)
-            until(lambda: one_thread.engine.pending() == 21)
+            until(lambda: one_thread.engine.count_pending() == 21)
             stream.client.stop_stream(cancel_requests=True)
-            until(lambda: one_thread.engine.pending() == 1)
+            until(lambda: one_thread.engine.count_pending() == 1)
         until(lambda: counted(one_thread, "joined", 1) == 20)
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
 
@@ -175,7 +176,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 """
 
 
-def test_a_client_that_vanishes_with_answers_unread_leaves_nothing_behind(
+def test_a_vanished_stream_client_leaves_nothing_behind(
     one_thread: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     command, before = [sys.executable, "-c", VANISHING, one_thread.address], one_thread.on_loop(tasks())
@@ -213,9 +214,9 @@ def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
     keys = tmp_path / "keys.toml"
     keys.write_text(format_key("line", "k", frozenset({"infer"}), 2))
     kept = InMemorySpanExporter()
-    watchers = Observers(AccessLog(tmp_path / "log"), Telemetry(kept))
+    observers = Observers(AccessLog(tmp_path / "log"), Telemetry(kept))
     headers = {"authorization": "Bearer k", "x-request-id": "job-1"}
-    with running(tmp_path / "models", gate=Authorizer(keys), watchers=watchers) as where:
+    with running(tmp_path / "models", access=AccessControl(Authorizer(keys)), observers=observers) as where:
         with asking(where, headers=headers) as stream:
             for number in range(3):
                 stream.ask("double", number)
@@ -224,7 +225,7 @@ def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
         assert counted(where, "double", 0) == 2
     assert found[:2] == ["0", "1"]
     assert "more than 2 requests a second" in found[2]
-    watchers.close()
+    observers.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     told = {(line["path"], line["caller"], line["request_id"]) for line in lines}
     assert told == {(PATH, "line", "job-1")}
@@ -234,17 +235,17 @@ def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_stop_answers_what_was_asked_and_ends_what_would_last(one_thread: Running) -> None:
-    watched = message_class("grpc.health.v1.HealthCheckRequest")().SerializeToString()
+    watched = HealthCheckRequest().SerializeToString()
     with asking(one_thread) as stream, grpc.insecure_channel(one_thread.address) as channel:
         watching = channel.unary_stream("/grpc.health.v1.Health/Watch")(watched, timeout=60)
         next(watching)
         with busy(one_thread):
             stream.ask("joined", 1)
-            until(lambda: one_thread.engine.pending() == 2)
+            until(lambda: one_thread.engine.count_pending() == 2)
             began = time.monotonic()
             stopping = threading.Thread(target=lambda: one_thread.on_loop(one_thread.server.stop(25)))
             stopping.start()
-            last = message_class("grpc.health.v1.HealthCheckResponse").FromString(next(watching))
+            last = HealthCheckResponse.FromString(next(watching))
             assert last.status == 2
             assert list(watching) == []
         assert stream.next() == "1"
@@ -265,12 +266,12 @@ def test_a_stream_that_comes_at_the_end_is_not_begun() -> None:
         ending = asyncio.Event()
         ending.set()
         async with asyncio.timeout(10):
-            return await Stream(nothing, nothing, LIMIT_BYTES).run(coming(), ending)
+            return await InferStream(nothing, nothing, LIMIT_BYTES).run(coming(), ending)
 
     assert not asyncio.run(begun())
 
 
-def test_messages_under_way_are_together_no_larger_than_one_may_be() -> None:
+def test_stream_messages_in_progress_have_a_common_limit() -> None:
     async def largest(messages: list[bytes]) -> int:
         go, under_way, most = asyncio.Event(), 0, 0
 
@@ -291,7 +292,7 @@ def test_messages_under_way_are_together_no_larger_than_one_may_be() -> None:
         async def send(data: bytes) -> None:
             sent.append(data)
 
-        task = asyncio.create_task(Stream(answer, send, LIMIT_BYTES).run(coming(), asyncio.Event()))
+        task = asyncio.create_task(InferStream(answer, send, LIMIT_BYTES).run(coming(), asyncio.Event()))
         for _ in range(10 * PLACES):
             await asyncio.sleep(0)
         go.set()

@@ -3,7 +3,7 @@
 import pytest
 
 from serve.grpc.errors import CODE
-from serve.grpc.messages import service
+from serve.grpc.messages import PROTOCOL, find_service
 from tests.serve.grpc.running import Running
 from tests.serve.pages import blocks, first_cells, page
 
@@ -18,6 +18,6 @@ def test_every_code_is_on_the_page() -> None:
     assert {code.name for code in CODE.values()} <= set(first_cells("grpc"))
 
 
-@pytest.mark.parametrize("name", ["inference.GRPCInferenceService", "grpc.health.v1.Health"])
-def test_every_verb_is_on_the_page(name: str) -> None:
-    assert [verb for verb in service(name).methods_by_name if f"`{verb}`" not in page("grpc")] == []
+def test_every_method_is_on_the_page() -> None:
+    methods = [*find_service(PROTOCOL).methods_by_name, "Check", "Watch"]
+    assert [method for method in methods if f"`{method}`" not in page("grpc")] == []

@@ -13,10 +13,12 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from serve.access.control import AuditLog, Authorizer
+from serve.access.control import AccessControl, AuditLog, Authorizer
 from serve.access.keys import format_key
 from serve.engine.errors import ListenError
+from serve.grpc.health import HEALTH
 from serve.grpc.messages import Message, message_class
 from serve.observe.access_log import SAFE_ID, AccessLog
 from serve.observe.observers import Observers
@@ -25,7 +27,6 @@ from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.process import ServerProcess, free_port
 
 PROTOCOL = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
 Request = message_class("inference.ModelInferRequest")
 
 
@@ -99,7 +100,7 @@ def test_the_calls_own_deadline_is_kept(alive: Running) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         answer(alive, request("slow"), timeout=0.02)
     assert code(raised) is grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_until(lambda: alive.engine.pending() == 0)
+    wait_until(lambda: alive.engine.count_pending() == 0)
     assert time.monotonic() - began < 10
 
 
@@ -108,9 +109,9 @@ def test_a_call_that_is_given_up_ends_its_run(alive: Running) -> None:
         under_way = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(
             request("slow", rows=200).SerializeToString()
         )
-        wait_until(lambda: alive.engine.pending() > 0)
+        wait_until(lambda: alive.engine.count_pending() > 0)
         under_way.cancel()
-    wait_until(lambda: alive.engine.pending() == 0)
+    wait_until(lambda: alive.engine.count_pending() == 0)
 
 
 def wait_until(true: Any, seconds: float = 10) -> None:
@@ -137,25 +138,23 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
 
 def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
-    asked, told = message_class(f"{HEALTH}CheckRequest"), message_class(f"{HEALTH}CheckResponse")
     with running(tmp_path) as where:
         for name, status in (("", 1), (PROTOCOL, 1), ("double", 1)):
-            found = call(where, "Check", asked(service=name).SerializeToString(), HEALTH)
-            assert told.FromString(found).status == status
+            reply = call(where, "Check", HealthCheckRequest(service=name).SerializeToString(), HEALTH)
+            assert HealthCheckResponse.FromString(reply).status == status
         with pytest.raises(grpc.RpcError) as raised:
-            call(where, "Check", asked(service="nope").SerializeToString(), HEALTH)
+            call(where, "Check", HealthCheckRequest(service="nope").SerializeToString(), HEALTH)
         assert code(raised) is grpc.StatusCode.NOT_FOUND
         with grpc.insecure_channel(where.address) as channel:
-            watched = channel.unary_stream(f"/{HEALTH}/Watch")(
-                asked(service="double").SerializeToString(), timeout=20
-            )
-            assert told.FromString(next(watched)).status == 1
+            request = HealthCheckRequest(service="double").SerializeToString()
+            replies = channel.unary_stream(f"/{HEALTH}/Watch")(request, timeout=20)
+            assert HealthCheckResponse.FromString(next(replies)).status == 1
             where.on_loop(where.engine.unload("double"))
-            assert told.FromString(next(watched)).status == 2
-            watched.cancel()
+            assert HealthCheckResponse.FromString(next(replies)).status == 2
+            replies.cancel()
 
 
-def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp_path: Path) -> None:
+def test_roles_are_enforced_and_administration_is_audited(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     keys = tmp_path / "keys.toml"
     keys.write_text(
@@ -166,7 +165,7 @@ def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp
     data = request().SerializeToString()
     line, ops = ([("authorization", f"Bearer {key}")] for key in ("k", "a"))
     unauthenticated = grpc.StatusCode.UNAUTHENTICATED
-    with running(tmp_path / "models", gate=Authorizer(keys), audit=audit) as where:
+    with running(tmp_path / "models", access=AccessControl(Authorizer(keys), audit)) as where:
         call(where, "ServerLive", b"")
         assert refused(where, "ModelInfer", data) is grpc.StatusCode.UNAUTHENTICATED
         assert refused(where, "ModelInfer", data, metadata=ops) is grpc.StatusCode.PERMISSION_DENIED
@@ -192,11 +191,13 @@ def test_a_key_opens_what_its_role_allows_and_administration_is_written_down(tmp
     audit.close()
 
 
-def test_an_administrators_line_and_the_access_logs_have_the_same_id(tmp_path: Path) -> None:
+def test_audit_and_access_log_share_the_request_id(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     audit, log = AuditLog(tmp_path / "audit.log"), AccessLog(tmp_path / "access.log")
     asked = message_class("inference.RepositoryModelLoadRequest")(model_name="double").SerializeToString()
-    with running(tmp_path / "models", audit=audit, watchers=Observers(log)) as where:
+    with running(
+        tmp_path / "models", access=AccessControl(audit_log=audit), observers=Observers(log)
+    ) as where:
         call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "job-71")])
         call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "not safe")])
     audit.close()
@@ -232,7 +233,7 @@ def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=300_000))
     with running(tmp_path) as where, grpc.insecure_channel(where.address) as channel:
         under_way = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(request("slow").SerializeToString())
-        wait_until(lambda: where.engine.pending() > 0)
+        wait_until(lambda: where.engine.count_pending() > 0)
         stopping = threading.Thread(target=lambda: where.on_loop(where.server.stop(20)))
         stopping.start()
         assert len(under_way.result(20)) > 0

@@ -8,11 +8,11 @@ import pytest
 from serve.engine.errors import MalformedRequestError
 from serve.protocol.compression import (
     FREE_BYTES,
+    MIN_BYTES,
     RATIO,
-    WORTH_BYTES,
     Coding,
     TooLargeUncompressedError,
-    accepted_coding,
+    choose_coding,
     compress,
     decompress,
     read_coding,
@@ -43,13 +43,13 @@ def test_what_is_compressed_others_read(coding: Coding) -> None:
 
 
 @CODINGS
-@pytest.mark.parametrize("body", [bytes(WORTH_BYTES - 1), random.Random(0).randbytes(100_000)])
+@pytest.mark.parametrize("body", [bytes(MIN_BYTES - 1), random.Random(0).randbytes(100_000)])
 def test_what_does_not_get_shorter_is_left_as_it_is(coding: Coding, body: bytes) -> None:
     assert compress(body, coding) is None
 
 
 @CODINGS
-def test_a_body_of_just_the_limit_is_read_and_one_byte_more_is_not(coding: Coding) -> None:
+def test_the_limit_of_a_decompressed_body_is_exact(coding: Coding) -> None:
     for size, fits in ((1000, True), (1001, False)):
         body = THEIRS[coding][0](bytes(size))
         if fits:
@@ -59,7 +59,7 @@ def test_a_body_of_just_the_limit_is_read_and_one_byte_more_is_not(coding: Codin
                 decompress(body, coding, 1000)
 
 
-def test_a_small_body_that_grows_without_end_is_refused_although_the_limit_would_allow_it() -> None:
+def test_a_decompression_bomb_below_the_limit_is_refused() -> None:
     bomb = zlib.compress(bytes(FREE_BYTES * 4))
     assert len(bomb) * RATIO < FREE_BYTES * 4
     with pytest.raises(TooLargeUncompressedError, match=f"grows beyond `{FREE_BYTES}` bytes"):
@@ -115,4 +115,4 @@ def test_a_coding_is_known_by_its_names(text: str, coding: Coding | None) -> Non
     ],
 )
 def test_the_coding_that_a_client_likes_best_is_chosen(text: str, coding: Coding | None) -> None:
-    assert accepted_coding(text) == coding
+    assert choose_coding(text) == coding

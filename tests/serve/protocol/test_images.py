@@ -41,7 +41,7 @@ def _read(spec: TensorSpec, image: object, **preprocessing: Json) -> NDArray[Any
     return row
 
 
-def test_pixels_become_numbers_from_0_to_1_with_the_colours_first() -> None:
+def test_pixels_are_scaled_and_channels_come_first() -> None:
     expected = PIXELS.transpose(2, 0, 1) / 255
     assert np.allclose(_read(_spec(3, 4, 6), _b64(PIXELS)), expected, atol=1e-6)
 
@@ -92,7 +92,7 @@ def test_an_image_of_another_size_is_brought_to_the_models() -> None:
     assert np.allclose(got, 200 / 255, atol=1e-6)
 
 
-def test_a_size_that_the_shape_leaves_open_stands_in_the_manifest() -> None:
+def test_the_manifest_gives_a_size_that_the_shape_leaves_open() -> None:
     assert _read(_spec(3, "h", "w"), _b64(PIXELS), size=[2, 5]).shape == (3, 2, 5)
 
 
@@ -156,7 +156,7 @@ def test_the_images_of_a_request_are_bounded_together(
 
 
 @pytest.mark.parametrize("options", [{}, {"size": [16_384, 16_384]}], ids=["its own size", "the manifest's"])
-def test_a_tensor_that_would_be_too_large_is_refused_before_anything_is_decoded(
+def test_too_large_a_tensor_is_refused_before_decoding(
     options: dict[str, Json],
 ) -> None:
     # What is not there cannot be decoded: that would be another message.
@@ -171,7 +171,7 @@ def test_images_are_counted_before_the_first_is_opened() -> None:
         read_images(_spec(1, 4, 6), [{"b64": ""}] * (REQUEST_IMAGES + 1), None)
 
 
-def test_the_pixels_of_an_image_are_given_back_before_the_next_is_decoded(
+def test_an_images_pixels_are_freed_before_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events: list[str] = []
@@ -235,7 +235,7 @@ def test_pillow_is_loaded_with_the_first_image_only() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_what_pillow_finds_odd_in_a_file_is_not_written_into_the_log() -> None:
+def test_pillows_warnings_are_not_logged() -> None:
     image = _b64(PIXELS, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05")
     images._pillow.cache_clear()
     with warnings.catch_warnings(record=True) as said:

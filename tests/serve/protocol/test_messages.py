@@ -68,7 +68,7 @@ def test_an_empty_binary_tensor_takes_no_bytes() -> None:
         ),
     ],
 )
-def test_each_output_says_whether_it_is_binary_else_the_request_does(
+def test_an_outputs_binary_flag_overrides_the_requests(
     message: dict[str, object], binary: dict[str, bool]
 ) -> None:
     request = read_request(orjson.dumps(message))

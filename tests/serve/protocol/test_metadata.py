@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serve.engine.config import ModelConfig, checked
+from serve.engine.config import ModelConfig, override_config
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import ConfigError, EngineError, MalformedRequestError, UnsupportedError
 from serve.engine.signature import Signature, TensorSpec
@@ -90,7 +90,7 @@ def test_what_is_written_is_read_as_the_same(config: ModelConfig) -> None:
     told = {
         key: value for key, value in dataclasses.asdict(written).items() if key not in ("input", "output")
     }
-    got = checked(read_configuration("m", json.loads(json.dumps(told))), ModelConfig())
+    got = override_config(read_configuration("m", json.loads(json.dumps(told))), ModelConfig())
     assert (got.versions, got.batch_rows, got.queue_length, got.queue_seconds) == (
         config.versions,
         config.batch_rows,
@@ -145,7 +145,7 @@ def test_what_cannot_be_configured_is_named(given: dict[str, Any], message: str)
     assert message in str(error.value)
 
 
-def test_a_request_to_load_may_say_nothing_or_give_a_configuration_as_text() -> None:
+def test_a_load_request_may_have_a_configuration_as_text() -> None:
     assert read_load("m", {}) is None
     assert read_load("m", {"parameters": {}}) is None
     check_unload({})

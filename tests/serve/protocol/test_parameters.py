@@ -4,7 +4,7 @@ import pytest
 
 from serve.engine.errors import EngineError, MalformedRequestError, UnsupportedError
 from serve.protocol.json_text import Value
-from serve.protocol.parameters import MAX_NUMBER, check_reserved, read_parameters, timeout_seconds
+from serve.protocol.parameters import MAX_NUMBER, check_reserved, read_parameters, read_timeout_seconds
 
 
 def test_parameters_are_texts_numbers_true_and_false() -> None:
@@ -20,16 +20,16 @@ def test_anything_else_is_no_parameter(value: Any) -> None:
 
 
 def test_a_timeout_is_in_microseconds_and_zero_is_none() -> None:
-    assert timeout_seconds({"timeout": 2_500_000}) == 2.5
-    assert timeout_seconds({"timeout": 2_500_000.0}) == 2.5
-    assert timeout_seconds({"timeout": 0}) is None
-    assert timeout_seconds({}) is None
+    assert read_timeout_seconds({"timeout": 2_500_000}) == 2.5
+    assert read_timeout_seconds({"timeout": 2_500_000.0}) == 2.5
+    assert read_timeout_seconds({"timeout": 0}) is None
+    assert read_timeout_seconds({}) is None
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "10", True, MAX_NUMBER + 1])
 def test_a_timeout_that_is_none_is_refused(value: Any) -> None:
     with pytest.raises(MalformedRequestError, match="the request: `timeout` is"):
-        timeout_seconds({"timeout": value})
+        read_timeout_seconds({"timeout": value})
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_a_reply_in_json_is_flat_and_echoes_the_id() -> None:
     }
 
 
-def test_a_reply_mixes_json_and_binary_in_the_order_of_the_outputs() -> None:
+def test_a_reply_mixes_json_and_binary_in_order() -> None:
     request = InferRequest(
         {}, outputs={"a": RequestedOutput(True), "b": RequestedOutput(False), "c": RequestedOutput(True)}
     )
@@ -63,7 +63,7 @@ def test_the_word_null_in_a_reply_is_no_missing_number() -> None:
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_an_output_that_is_classified_is_answered_with_its_highest_scores(binary: bool) -> None:
+def test_a_classified_output_has_its_highest_scores(binary: bool) -> None:
     request = InferRequest({}, outputs={"y": RequestedOutput(binary, 1), "z": RequestedOutput(False)})
     reply = write_reply("m", "1", request, {"y": FLOATS, "z": FLOATS}, ["cat", "dog"])
     message = orjson.loads(reply.body[: reply.json_bytes])

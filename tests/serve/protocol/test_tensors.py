@@ -123,7 +123,7 @@ def test_data_mean_the_same_however_they_were_parsed(datatype: str, written: str
 
 @pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("datatype", ["FP32", "BOOL", "BYTES"])
-def test_of_nested_data_the_order_counts_and_the_shape_is_what_shape_says(datatype: str, long: bool) -> None:
+def test_nested_data_is_read_in_order_into_the_shape(datatype: str, long: bool) -> None:
     values: list[Any] = (VALUES[datatype] * 2)[:4]
     data = _parsed([values[:3], [[values[3]]]], long=long)
     got = from_json("x", data, BY_NAME[datatype], [2, 2])
@@ -181,7 +181,7 @@ def test_nesting_deeper_than_numpy_allows_is_refused() -> None:
         from_nested("x", data, BY_NAME["FP32"])
 
 
-def test_long_strings_beside_many_short_ones_take_no_more_than_themselves() -> None:
+def test_long_strings_among_short_ones_cost_only_themselves() -> None:
     # numpy would give each of them the width of the longest: 10 GB here.
     data: Any = ["x" * 100_000] + ["y"] * 25_000
     assert from_nested("x", data, BY_NAME["BYTES"]).dtype == np.object_
@@ -251,7 +251,7 @@ def test_strings_whose_lengths_lie_are_refused(data: bytes, message: str) -> Non
         from_binary("x", memoryview(data), BY_NAME["BYTES"], [1])
 
 
-def test_more_strings_than_memory_is_for_are_refused_before_they_are_made() -> None:
+def test_too_many_strings_are_refused_before_they_are_made() -> None:
     with pytest.raises(MalformedRequestError, match=f"at most `{MAX_STRINGS}` strings"):
         from_binary("x", memoryview(bytes(4)), BY_NAME["BYTES"], [MAX_STRINGS + 1])
 

@@ -97,9 +97,7 @@ def test_metrics_have_a_role_of_their_own(path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("peer", [AWAY, "::ffff:192.0.2.1", "10.0.0.1", "name"])
-def test_whatever_else_changes_something_is_for_this_machine_or_a_key(
-    keys: Path, method: str, path: str, peer: str
-) -> None:
+def test_any_other_change_needs_this_machine_or_a_key(keys: Path, method: str, path: str, peer: str) -> None:
     assert right_for(method, path) == "admin"
     for gate in (Authorizer(), Authorizer(keys)):
         with pytest.raises(KeyRequiredError):
@@ -138,7 +136,7 @@ def test_a_page_of_this_server_may(host: str) -> None:
     admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", origin=f"http://{host}", host=host))
 
 
-def test_a_name_that_was_made_to_point_here_needs_a_key_that_no_page_has(keys: Path) -> None:
+def test_a_rebound_dns_name_needs_a_key(keys: Path) -> None:
     named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
     for gate, headers in ((Authorizer(), _authorized("Bearer secret-of-admin")), (Authorizer(keys), {})):
         with pytest.raises(Forbidden):
@@ -168,15 +166,15 @@ def audit(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def entrance(keys: Path, audit: Path) -> Iterator[AccessControl]:
+def access(keys: Path, audit: Path) -> Iterator[AccessControl]:
     opened = open_access_control(keys, 0, audit)
     yield opened
     opened.audit_log.close()
 
 
 @pytest.fixture
-def app(fresh_engine: Engine, changing: Path, entrance: AccessControl) -> ASGIApp:
-    return create_app(fresh_engine, Settings(models=changing), entrance=entrance)
+def app(fresh_engine: Engine, changing: Path, access: AccessControl) -> ASGIApp:
+    return create_app(fresh_engine, Settings(models=changing), access=access)
 
 
 def _ask(
@@ -224,7 +222,7 @@ def test_a_client_over_its_limit_is_told_when_to_come_again(app: ASGIApp) -> Non
     assert 1 <= int(refused.headers["Retry-After"]) <= 1000
 
 
-def test_every_administrative_request_is_written_down_and_no_secret_is(app: ASGIApp, audit: Path) -> None:
+def test_administration_is_audited_without_secrets(app: ASGIApp, audit: Path) -> None:
     named = {"X-Request-Id": "r-1"}
     foreign = named | {"Origin": "https://example.org"}
     _ask(app, "POST", LOAD, "secret-of-admin", headers=named)

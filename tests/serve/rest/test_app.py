@@ -15,7 +15,7 @@ import pytest
 
 from serve.engine import Engine
 from serve.rest.app import create_app
-from serve.rest.middleware import Door
+from serve.rest.middleware import InferenceMiddleware
 from serve.settings import Settings
 from tests.serve.in_process import Client
 
@@ -73,7 +73,7 @@ def test_an_announced_length_of_any_size_is_refused(client: Client, path: str) -
 
 
 @pytest.mark.parametrize("path", BOTH)
-def test_a_body_in_chunks_is_refused_as_soon_as_it_is_over_the_limit(client: Client, path: str) -> None:
+def test_a_chunked_body_is_refused_once_over_the_limit(client: Client, path: str) -> None:
     sent = 0
 
     async def far_too_much() -> AsyncIterator[bytes]:
@@ -120,7 +120,7 @@ def test_the_door_answers_as_the_framework_would(
     engine: Engine, repository: Path, version: str, body: dict[str, object]
 ) -> None:
     door = create_app(engine, Settings(models=repository))
-    assert isinstance(door, Door)
+    assert isinstance(door, InferenceMiddleware)
     path = f"/v2/models/double{version}/infer"
     quick, slow = Client(door).post(path, body), Client(door._app).post(path, body)
     assert (quick.status_code, quick.content) == (slow.status_code, slow.content)
@@ -149,7 +149,7 @@ def test_bodies_are_compressed_both_ways(client: Client, path: str, coding: str)
     assert short.content == plain.content  # the client has decompressed it
 
 
-def test_the_length_of_the_json_counts_bytes_that_are_not_compressed(client: Client) -> None:
+def test_the_json_length_counts_uncompressed_bytes(client: Client) -> None:
     entry = {"name": "x", "shape": [1, 3], "datatype": "FP32", "parameters": {"binary_data_size": 12}}
     text = orjson.dumps({"inputs": [entry]})
     headers = {"Content-Encoding": "gzip", "Inference-Header-Content-Length": str(len(text))}
@@ -170,7 +170,7 @@ def test_the_door_predicts_as_the_framework_would(
     engine: Engine, repository: Path, version: str, body: dict[str, object]
 ) -> None:
     door = create_app(engine, Settings(models=repository))
-    assert isinstance(door, Door)
+    assert isinstance(door, InferenceMiddleware)
     path = f"/v1/models/double{version}:predict"
     quick, slow = Client(door).post(path, body), Client(door._app).post(path, body)
     assert (quick.status_code, quick.content) == (slow.status_code, slow.content)

@@ -151,14 +151,14 @@ def test_connect_is_refused_and_what_follows_is_no_request(server: ServerProcess
     ],
     ids=["nonsense", "no URL", "bad chunk", "many headers", "long header"],
 )
-def test_what_was_asked_before_a_broken_request_is_answered_first(
+def test_requests_before_a_broken_one_are_answered_first(
     server: ServerProcess, broken: bytes, status: int
 ) -> None:
     request = POST + _length(_body()) + _body()
     assert _answered(server, request * 2 + broken) == [200, 200, status]
 
 
-def test_more_requests_at_once_than_are_read_ahead_are_answered_in_their_order(server: ServerProcess) -> None:
+def test_more_requests_than_are_read_ahead_stay_in_order(server: ServerProcess) -> None:
     names = [str(number) for number in range(2000)]
     # Some are longer than a piece, and with a chunked body nobody knows where they end.
     bodies = [_body(name, rows=1000 if int(name) % 50 == 7 else 1) for name in names]
@@ -206,7 +206,7 @@ def _almost_sent(server: ServerProcess, opened: contextlib.ExitStack, count: int
     return connections
 
 
-def test_bodies_that_are_too_large_together_are_refused_and_count_no_more(narrow: ServerProcess) -> None:
+def test_bodies_beyond_the_common_limit_are_refused(narrow: ServerProcess) -> None:
     with contextlib.ExitStack() as opened:
         connections = _almost_sent(narrow, opened, 20)
         until(lambda: len(select.select(connections, [], [], 0)[0]) >= 4)

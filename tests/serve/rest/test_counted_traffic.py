@@ -166,7 +166,7 @@ def test_requests_are_one_each_by_model_version_and_code(busy: Busy) -> None:
     }
 
 
-def test_tritons_names_count_requests_rows_and_runs_as_triton_does(busy: Busy) -> None:
+def test_tritons_names_count_as_triton_does(busy: Busy) -> None:
     of = {"model": "double", "version": "1"}
     assert busy.value("nv_inference_request_success", **of) == 6
     assert busy.value("nv_inference_request_failure", **of, reason="OTHER") == 2

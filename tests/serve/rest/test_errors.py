@@ -6,7 +6,7 @@ import pytest
 
 from serve.engine.errors import EngineError
 from serve.rejections import Fault
-from serve.rest.errors import STATUS, answer, status_of
+from serve.rest.errors import STATUS, make_error_response, status_of
 
 
 def _below(kind: type[EngineError]) -> Iterator[type[EngineError]]:
@@ -29,4 +29,4 @@ def test_an_error_that_nobody_foresaw_is_the_servers() -> None:
 
 
 def test_an_errors_body_is_its_message() -> None:
-    assert answer(EngineError("what")).body == b'{"error":"what"}'
+    assert make_error_response(EngineError("what")).body == b'{"error":"what"}'

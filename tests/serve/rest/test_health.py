@@ -28,7 +28,7 @@ def test_a_server_whose_models_all_answer_is_ready(client: Client) -> None:
     assert client.get("/v2/models/double/versions/1/ready").json() == {"name": "double", "ready": True}
 
 
-def test_a_server_with_a_broken_model_is_live_and_not_ready_and_names_it(half_broken: Client) -> None:
+def test_a_broken_model_is_named_while_the_server_is_not_ready(half_broken: Client) -> None:
     assert half_broken.get("/v2/health/live").status_code == 200
     response = half_broken.get("/v2/health/ready")
     assert response.status_code == 503

@@ -171,7 +171,7 @@ def test_identity_is_no_coding(server: ServerProcess, coding: str) -> None:
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, deflate", "identity;q=0"])
-def test_a_coding_that_is_not_read_is_refused_with_those_that_are(server: ServerProcess, coding: str) -> None:
+def test_an_unknown_coding_is_refused_with_the_known_ones(server: ServerProcess, coding: str) -> None:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     connection.request("POST", INFER, b"x", {"Content-Encoding": coding})
     response = connection.getresponse()
@@ -200,7 +200,7 @@ def test_what_is_not_http_is_refused(server: ServerProcess, sent: bytes) -> None
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_requests_that_are_sent_at_once_are_answered_in_their_order(server: ServerProcess) -> None:
+def test_pipelined_requests_are_answered_in_order(server: ServerProcess) -> None:
     def request(number: int) -> bytes:
         body = orjson.dumps(GOOD | {"id": str(number)})
         return b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (

@@ -14,7 +14,7 @@ import orjson
 import psutil
 import pytest
 
-from serve.rest.http import BYTES_PER_SECOND, TOLD_CONNECTIONS, StallWatch
+from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, StallTimer
 from tests.serve import models
 from tests.serve.process import ServerProcess
 from tests.serve.turns import TURNS, endless
@@ -151,9 +151,7 @@ def test_bodies_that_stall_or_trickle_are_refused(strict: ServerProcess, path: b
             assert answer.endswith(b'{"error":"the request\'s body stalled for `1` seconds"}')
 
 
-def test_a_body_that_stalls_is_counted_and_logged_as_what_it_is_answered(
-    strict: ServerProcess, log: Path
-) -> None:
+def test_a_stalled_body_is_counted_and_logged_as_answered(strict: ServerProcess, log: Path) -> None:
     with _connected(strict) as connection:
         connection.sendall(PREDICT + b"X-Request-Id: stalls\r\n" + LENGTH % 1000 + b"{")
         assert _rest(connection).startswith(b"HTTP/1.1 408 ")
@@ -235,9 +233,7 @@ def test_what_runs_for_a_client_that_closed_its_half_is_ended(patient: ServerPro
 
 
 @pytest.mark.parametrize("behind", [PREDICT + LENGTH % len(BODY) + BODY, PREDICT + LENGTH % 99_999 + b"{"])
-def test_what_runs_for_a_client_that_went_away_is_ended_although_it_asked_more(
-    patient: ServerProcess, behind: bytes
-) -> None:
+def test_a_gone_clients_run_ends_despite_pipelined_requests(patient: ServerProcess, behind: bytes) -> None:
     with endless(patient) as connection:
         connection.sendall(behind * 3)
         time.sleep(0.1)
@@ -253,7 +249,7 @@ def _is_idle(server: ServerProcess) -> bool:
     return server.processor_seconds() - used < 0.05
 
 
-def test_more_connections_than_there_may_be_are_told_so_and_the_others_stay(patient: ServerProcess) -> None:
+def test_surplus_connections_are_refused_and_others_stay(patient: ServerProcess) -> None:
     with contextlib.ExitStack() as opened:
         first = [opened.enter_context(_connected(patient)) for _ in range(CONNECTIONS)]
         with _connected(patient) as surplus:
@@ -268,7 +264,7 @@ def test_more_connections_than_there_may_be_are_told_so_and_the_others_stay(pati
 
 
 def test_connections_without_number_are_cut_off(patient: ServerProcess) -> None:
-    told = CONNECTIONS + TOLD_CONNECTIONS
+    told = CONNECTIONS + ANSWERED_SURPLUS
     with contextlib.ExitStack() as opened:
         many = [opened.enter_context(_connected(patient)) for _ in range(300)]
         until(lambda: sum(map(_has_news, many)) == 300 - told)
@@ -280,13 +276,13 @@ def _has_news(connection: socket.socket) -> bool:
     return connection in select.select([connection], [], [], 0)[0]
 
 
-def test_what_is_waited_for_stalls_only_if_it_is_the_same_for_long_and_does_not_go_on() -> None:
-    watch = StallWatch(10, 30)
+def test_only_a_long_wait_without_progress_is_a_stall() -> None:
+    watch = StallTimer(10, 30)
     one, other = object(), object()
     came = 0
 
     def look(waiting: str | None, request: object, now: float) -> object:
-        return watch.stalled(waiting, request, lambda: came, now)  # type: ignore[arg-type]
+        return watch.check(waiting, request, lambda: came, now)  # type: ignore[arg-type]
 
     assert [look("head", one, now) for now in (0, 9, 9.9, 10)] == [None, None, None, "head"]
     assert [look("head", other, 20), look("body", other, 31), look(None, other, 42)] == [None] * 3

@@ -144,7 +144,7 @@ HOSTILE: Sequence[Any] = [
 
 @pytest.mark.parametrize("path", ["/v2/models/double/infer", "/v2/models/double/versions/2/infer"])
 @pytest.mark.parametrize(("body", "headers"), HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_requests_get_one_clear_400_and_the_next_is_answered(
+def test_a_hostile_request_gets_a_400_and_the_next_an_answer(
     client: Client, path: str, body: bytes, headers: dict[str, str]
 ) -> None:
     response = client.post(path, body, headers)

@@ -32,7 +32,7 @@ def _ready(server: ServerProcess) -> int:
     return status
 
 
-def test_those_that_the_queue_has_no_room_for_are_told_when_to_come_again(busy: ServerProcess) -> None:
+def test_a_full_queue_answers_503_with_retry_after(busy: ServerProcess) -> None:
     with ThreadPoolExecutor(8) as pool:
         with endless(busy):
             asked = [pool.submit(ask, busy, 0) for _ in range(8)]
@@ -64,7 +64,7 @@ def test_other_requests_are_answered_meanwhile(busy: ServerProcess) -> None:
         assert _ready(busy) == 200
 
 
-def test_a_server_that_is_about_to_end_says_so_and_takes_nothing_new(tmp_path: Path) -> None:
+def test_a_draining_server_refuses_new_requests(tmp_path: Path) -> None:
     models.put(tmp_path, "turns", models.model(TURNS))
     arguments = ("--models", str(tmp_path), "--stop-grace-seconds", "600")
     with ServerProcess(*arguments) as server, ThreadPoolExecutor(1) as pool:

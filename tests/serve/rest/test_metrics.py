@@ -14,10 +14,12 @@ from tests.serve.conftest import options
 from tests.serve.in_process import Client
 
 LABELS = ("model", "version", "stage", "code")
+TWO_ROWS = {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [1] * 6}]}
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
+def third(tmp_path: Path, metrics: Metrics) -> Iterator[Client]:
+    """A client of a server whose one model has only version 3."""
     models.put(tmp_path, "double", models.model(models.DOUBLE), "3")
     engine = open_engine(options(tmp_path), metrics)
     yield Client(create_app(engine, Settings(models=tmp_path)))
@@ -34,7 +36,7 @@ def _samples(client: Client) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_requests_are_counted_by_model_version_and_code(fresh: Client) -> None:
+def test_requests_are_counted_by_model_version_and_code(third: Client) -> None:
     for path, body in (
         ("/v2/models/double/infer", {}),
         ("/v1/models/double:predict", {"instances": [[1, 2, 3]]}),
@@ -43,16 +45,16 @@ def test_requests_are_counted_by_model_version_and_code(fresh: Client) -> None:
         ("/v2/models/anything/infer", {}),
         ("/v2/models/whatever/infer", {}),
     ):
-        fresh.post(path, body)
+        third.post(path, body)
     counted = {
-        key[1:3] + key[4:]: value for key, value in _samples(fresh).items() if "requests_total" in key[0]
+        key[1:3] + key[4:]: value for key, value in _samples(third).items() if "requests_total" in key[0]
     }
     assert counted == {("double", "3", "400"): 1, ("double", "3", "200"): 2, ("", "", "404"): 3}
 
 
-def test_stages_and_rows_are_measured(fresh: Client) -> None:
-    fresh.post("/v1/models/double:predict", {"instances": [[1, 2, 3]] * 4})
-    samples = _samples(fresh)
+def test_stages_and_rows_are_measured(third: Client) -> None:
+    third.post("/v1/models/double:predict", {"instances": [[1, 2, 3]] * 4})
+    samples = _samples(third)
     for stage in ("input", "queue", "compute", "output"):
         assert samples["adaptact_inference_duration_seconds_count", "double", "3", stage, ""] == 1
     assert samples["adaptact_batch_size_sum", "double", "3", "", ""] == 4
@@ -75,9 +77,6 @@ def test_those_whom_the_gate_turns_away_are_counted_by_why(tmp_path: Path, metri
         for reason in ("key", "role", "queue_full")
     }
     assert found == {"key": 1, "role": 1, "queue_full": 0}
-
-
-TWO_ROWS = {"inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [1] * 6}]}
 
 
 def _of(client: Client, path: str) -> dict[str, Any]:

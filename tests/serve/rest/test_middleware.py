@@ -14,7 +14,7 @@ from serve.access.keys import format_key
 from serve.engine import Engine
 from serve.observe.observers import Observers, open_observers
 from serve.rest.app import create_app
-from serve.rest.middleware import Door, Observed
+from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
 from serve.settings import Settings
 from tests.serve.in_process import Client
 from tests.serve.process import ServerProcess
@@ -34,19 +34,19 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def watchers(log: Path, changing: Path) -> Iterator[Observers]:
+def observers(log: Path, changing: Path) -> Iterator[Observers]:
     found = open_observers(log, "")
     yield found
     found.close()
 
 
 @pytest.fixture
-def logged(fresh_engine: Engine, changing: Path, watchers: Observers) -> Client:
-    return Client(create_app(fresh_engine, Settings(models=changing), watchers=watchers))
+def logged(fresh_engine: Engine, changing: Path, observers: Observers) -> Client:
+    return Client(create_app(fresh_engine, Settings(models=changing), observers=observers))
 
 
 def test_nothing_stands_before_the_door_where_nobody_watches(fresh_engine: Engine, changing: Path) -> None:
-    assert type(create_app(fresh_engine, Settings(models=changing))) is Door
+    assert type(create_app(fresh_engine, Settings(models=changing))) is InferenceMiddleware
 
 
 @pytest.mark.parametrize(("method", "path", "status"), ASKED)
@@ -62,11 +62,11 @@ def test_every_answer_has_the_id_that_its_line_has(
 
 
 def test_the_line_names_the_key_and_not_what_it_is(
-    fresh_engine: Engine, changing: Path, tmp_path: Path, log: Path, watchers: Observers
+    fresh_engine: Engine, changing: Path, tmp_path: Path, log: Path, observers: Observers
 ) -> None:
     keys = tmp_path / "keys.toml"
     keys.write_text(format_key("press", "0123456789abcdef0123456789abcdef", frozenset({"infer"})))
-    client = Client(create_app(fresh_engine, Settings(models=changing, keys=keys), watchers=watchers))
+    client = Client(create_app(fresh_engine, Settings(models=changing, keys=keys), observers=observers))
     key = {"authorization": "Bearer 0123456789abcdef0123456789abcdef"}
     assert client.post(INFER, ROW, key).status_code == 200
     assert client.post(INFER, ROW).status_code == 401
@@ -74,7 +74,7 @@ def test_the_line_names_the_key_and_not_what_it_is(
     assert "0123456789abcdef" not in log.read_text()
 
 
-def test_a_request_without_an_answer_is_one_that_the_client_gave_up(log: Path, watchers: Observers) -> None:
+def test_an_unanswered_request_is_logged_as_closed_by_its_client(log: Path, observers: Observers) -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         return None
 
@@ -82,7 +82,7 @@ def test_a_request_without_an_answer_is_one_that_the_client_gave_up(log: Path, w
         raise AssertionError
 
     scope = {"type": "http", "method": "POST", "path": INFER, "headers": []}
-    asyncio.run(Observed(silent, watchers)(scope, nobody, nobody))
+    asyncio.run(ObservingMiddleware(silent, observers)(scope, nobody, nobody))
     assert [line["status"] for line in lines(log)] == [499]
 
 

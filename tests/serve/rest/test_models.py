@@ -147,7 +147,7 @@ def test_the_index_takes_an_empty_body_too(fresh: Client, body: bytes | dict[str
     assert _index(fresh, body) == [("1", "READY", ""), ("2", "READY", "")]
 
 
-def test_what_is_unloaded_is_in_the_index_unless_only_the_ready_are_asked_for(fresh: Client) -> None:
+def test_an_unloaded_model_is_in_the_index_unless_ready_is_set(fresh: Client) -> None:
     assert fresh.post(UNLOAD).json() == {}
     assert _index(fresh) == [("1", "UNAVAILABLE", "unloaded"), ("2", "UNAVAILABLE", "unloaded")]
     assert _index(fresh, {"ready": True}) == []
@@ -162,9 +162,7 @@ def test_a_version_that_was_added_is_loaded(fresh: Client, changing: Path) -> No
     assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "3"
 
 
-def test_a_file_that_will_not_be_served_is_named_and_the_old_one_serves_on(
-    fresh: Client, changing: Path
-) -> None:
+def test_a_refused_file_is_named_and_the_old_one_serves(fresh: Client, changing: Path) -> None:
     models.put(changing, "double", b"rubbish", "2")
     response = fresh.post(LOAD)
     assert response.status_code == 422

@@ -117,7 +117,7 @@ def test_a_model_without_inputs_has_no_instances(tmp_path: Path, metrics: Metric
     assert (answer.status_code, answer.json()["error"].partition(",")[0]) == (400, "the model has no inputs")
 
 
-def test_the_images_of_few_requests_are_decoded_at_once_and_beside_the_event_loop(
+def test_few_requests_decode_images_at_once_in_threads(
     engine: Engine, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoding: set[int] = set()

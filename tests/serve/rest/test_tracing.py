@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from serve.engine import Engine
 from serve.observe.observers import Observers, Telemetry
 from serve.rest.app import create_app
-from serve.rest.middleware import Observed
+from serve.rest.middleware import ObservingMiddleware
 from serve.settings import Settings
 from tests.serve import models
 from tests.serve.in_process import Client
@@ -37,7 +37,7 @@ class Traced:
         self._kept = InMemorySpanExporter()
         self._telemetry = Telemetry(self._kept)
         app = create_app(engine, Settings(models=folder))
-        self.client = Client(Observed(app, Observers(telemetry=self._telemetry)))
+        self.client = Client(ObservingMiddleware(app, Observers(telemetry=self._telemetry)))
 
     def spans(self) -> list[ReadableSpan]:
         """All of them; no more can be made."""
@@ -95,7 +95,7 @@ def test_what_the_caller_does_not_sample_is_not_traced(traced: Traced) -> None:
     assert traced.spans() == []
 
 
-def test_one_that_failed_says_so_and_holds_no_name_that_a_client_chose(traced: Traced) -> None:
+def test_a_failed_requests_span_has_no_name_from_the_client(traced: Traced) -> None:
     traced.client.post(INFER, b"{")
     traced.client.post("/v2/models/secret-name/infer", TWO_ROWS)
     spans = traced.spans()
@@ -172,7 +172,7 @@ def collecting() -> Iterator[tuple[Collector, str]]:
         thread.join()
 
 
-def test_the_server_sends_its_spans_before_it_ends_and_its_log_names_their_traces(tmp_path: Path) -> None:
+def test_spans_are_sent_before_the_end_and_the_log_names_them(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     log = tmp_path / "access.jsonl"
     with collecting() as (collector, address):

@@ -10,13 +10,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve.engine import Engine, Metrics
-from serve.engine.exposition import COUNTS, expose
-from serve.engine.states import ModelStatistics
+from serve.engine.collectors import COUNTS, DURATIONS, PENDING, register_collectors
 from serve.shared.metrics import sum_metrics
 from tests.serve import models
-from tests.serve.engine.asking import ROW, asked, behind, put, settled
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
+from tests.serve.engine.requests import ROW, collect, put, run_behind, start_requests
 
 # The names, as a dashboard for Triton asks for them.
 NAMES = {
@@ -51,18 +50,12 @@ def triton(engine: Engine) -> dict[str, Any]:
     return series(engine.metrics, "nv_")
 
 
-def test_the_names_are_tritons_and_there_only_where_they_are_asked_for(
-    tmp_path: Path, opened: Opened
-) -> None:
+def test_tritons_names_are_optional(tmp_path: Path, opened: Opened) -> None:
     put(tmp_path, models.DOUBLE)
     assert (
         set(triton(opened(triton_names=True)))
         == NAMES
-        == set(COUNTS)
-        | {
-            "nv_inference_request_success",
-            "nv_inference_request_failure",
-        }
+        == {*COUNTS, *DURATIONS, PENDING, "nv_inference_request_success", "nv_inference_request_failure"}
     )
     assert triton(opened()) == {}
 
@@ -73,7 +66,7 @@ def test_rows_runs_and_times_are_those_of_joined_requests(
     put(tmp_path, models.DOUBLE)
     engine = opened(concurrency=1, triton_names=True)
     gate = Gate(engine.model("double"), monkeypatch)
-    asyncio.run(behind(engine, gate, "double", ROW, ROW, np.tile(ROW, (5, 1))))
+    asyncio.run(run_behind(engine, gate, "double", ROW, ROW, np.tile(ROW, (5, 1))))
     found = triton(engine)
     assert (found["nv_inference_count"], found["nv_inference_exec_count"]) == (7, 2)
     spent = sum(
@@ -97,14 +90,14 @@ def test_what_waits_is_counted_and_what_runs_is_not(
 
     async def watched() -> list[tuple[float, float]]:
         seen = [depths()]
-        tasks = asked(engine, "double", ROW)
+        tasks = start_requests(engine, "double", ROW)
         await asyncio.to_thread(gate.wait_for_a_run)
         seen.append(depths())
-        tasks += asked(engine, "double", ROW, ROW)
+        tasks += start_requests(engine, "double", ROW, ROW)
         await asyncio.sleep(0)
         seen.append(depths())
         gate.open()
-        await settled(tasks)
+        await collect(tasks)
         return [*seen, depths()]
 
     assert asyncio.run(watched()) == [(0, 0), (0, 0), (2, 2), (0, 0)]
@@ -122,9 +115,9 @@ def test_what_waits_is_counted_and_what_runs_is_not(
 def test_failures_are_told_apart_by_what_they_came_of(
     metrics: Metrics, codes: tuple[int, ...], reason: str
 ) -> None:
-    expose(metrics, list, triton_names=True)
+    register_collectors(metrics, list, dict, triton_names=True)
     for code in (*codes, 200, 0):
-        metrics.of("m", "1").count_request(code)
+        metrics.for_version("m", "1").count_request(code)
     found = series(metrics, "nv_")
     failures = found["nv_inference_request_failure"]
     assert {each: count for each, count in failures.items() if count} == {reason: len(codes)}
@@ -132,14 +125,14 @@ def test_failures_are_told_apart_by_what_they_came_of(
 
 
 def test_requests_for_unknown_models_are_no_models_failures(metrics: Metrics) -> None:
-    expose(metrics, list, triton_names=True)
+    register_collectors(metrics, list, dict, triton_names=True)
     metrics.unknown.count_request(404)
     assert series(metrics, "nv_").keys() & {"nv_inference_request_failure"} == set()
 
 
 def test_a_version_that_nobody_asked_has_every_series_at_zero(metrics: Metrics) -> None:
-    nothing: list[ModelStatistics] = [metrics.of("m", "1").statistics(waiting=0)]
-    expose(metrics, lambda: nothing, triton_names=True)
+    unused = [metrics.for_version("m", "1").statistics()]
+    register_collectors(metrics, lambda: unused, lambda: {("m", "1"): 0}, triton_names=True)
     found = series(metrics, "nv_")
     assert found.pop("nv_inference_request_failure") == dict.fromkeys(
         ("REJECTED", "CANCELED", "BACKEND", "OTHER"), 0
@@ -148,9 +141,9 @@ def test_a_version_that_nobody_asked_has_every_series_at_zero(metrics: Metrics) 
 
 
 def test_the_names_stay_when_workers_are_added_up(metrics: Metrics) -> None:
-    nothing: list[ModelStatistics] = [metrics.of("m", "1").statistics(waiting=3)]
-    expose(metrics, lambda: nothing, triton_names=True)
-    metrics.of("m", "1").count_request(200)
+    unused = [metrics.for_version("m", "1").statistics()]
+    register_collectors(metrics, lambda: unused, lambda: {("m", "1"): 3}, triton_names=True)
+    metrics.for_version("m", "1").count_request(200)
     text = generate_latest(metrics.registry).decode()
     both = [
         sample

@@ -34,7 +34,7 @@ class Traced:
 def traced(tmp_path: Path) -> Iterator[Traced]:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     found = Traced()
-    with running(tmp_path, watchers=Observers(telemetry=found.telemetry)) as found.door:
+    with running(tmp_path, observers=Observers(telemetry=found.telemetry)) as found.door:
         yield found
 
 
@@ -56,7 +56,7 @@ def test_a_call_is_a_span_of_its_callers_trace(traced: Traced) -> None:
     assert (span.end_time or 0) > (span.start_time or 0)
 
 
-def test_a_call_that_failed_says_so_and_holds_no_name_that_a_client_chose(
+def test_a_failed_calls_span_has_no_name_from_the_client(
     traced: Traced, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*arguments: Any, **named: Any) -> Any:

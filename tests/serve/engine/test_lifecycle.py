@@ -10,6 +10,7 @@ import psutil
 import pytest
 from onnx import numpy_helper
 
+from adaptact.memory import release_free_memory
 from serve.engine.config import ModelConfig
 from serve.engine.errors import (
     ConfigError,
@@ -19,13 +20,12 @@ from serve.engine.errors import (
     RepositoryError,
     UnknownModelError,
 )
-from serve.engine.memory import give_back
-from serve.engine.model import Cost
+from serve.engine.model import RunCost
 from tests.serve import models
-from tests.serve.engine.asking import until_runs
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
-from tests.serve.engine.repositories import ROW, answer, load, put_times, states
+from tests.serve.engine.repositories import ROW, load, put_scaling_model, read_factor, read_states
+from tests.serve.engine.requests import wait_until_running
 from tests.waiting import until
 
 MEBIBYTE = 2**20
@@ -36,15 +36,15 @@ POLL = 0.02
 def test_models_are_swapped_under_load_and_no_request_fails(
     tmp_path: Path, opened: Opened, cost: float
 ) -> None:
-    put_times(tmp_path, 1)
+    put_scaling_model(tmp_path, 1)
     engine = opened(defaults=ModelConfig(versions="latest:1"))
     answers: list[float] = []
     clients: list[asyncio.Future[None]] = []
 
     async def client() -> None:
         while not done.is_set():
-            engine.model("m").cost = Cost(cost)
-            answers.append(float((await engine.infer("m", None, {"x": ROW}))["y"][0, 0]))
+            engine.model("m").cost = RunCost(cost)
+            answers.append(float((await engine.run(engine.model("m"), {"x": ROW}))["y"][0, 0]))
             await asyncio.sleep(0)
 
     async def serving(factor: float) -> None:
@@ -57,7 +57,7 @@ def test_models_are_swapped_under_load_and_no_request_fails(
         await serving(1)
         for factor in range(2, 12):
             # In turn the same version's file, and a new version that takes the old one's place.
-            put_times(tmp_path, factor, "1" if factor % 2 else str(factor))
+            put_scaling_model(tmp_path, factor, "1" if factor % 2 else str(factor))
             if factor % 2:
                 shutil.rmtree(tmp_path / "m" / str(factor - 1))
             await engine.load("m")
@@ -68,24 +68,24 @@ def test_models_are_swapped_under_load_and_no_request_fails(
     done = asyncio.Event()
     asyncio.run(swapped())
     assert set(answers) == set(range(1, 12))
-    [counted] = engine.own_statistics("m")
-    assert counted.fail.count == 0
+    [statistics] = engine.own_statistics("m")
+    assert statistics.inference_stats.fail.count == 0
 
 
 def test_what_an_old_version_has_begun_it_finishes(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened(concurrency=1)
     old = engine.model("m")
     gate = Gate(old, monkeypatch, joins=False)
 
     async def swapped() -> list[float]:
-        begun = [asyncio.ensure_future(engine.infer("m", None, {"x": ROW})) for _ in range(2)]
+        begun = [asyncio.ensure_future(engine.run(engine.model("m"), {"x": ROW})) for _ in range(2)]
         await asyncio.to_thread(gate.wait_for_a_run)
-        put_times(tmp_path, 5)
+        put_scaling_model(tmp_path, 5)
         await engine.load("m")
-        new = await engine.infer("m", None, {"x": ROW})  # while the old still runs
+        new = await engine.run(engine.model("m"), {"x": ROW})  # while the old still runs
         gate.open()
         late = await engine.run(old, {"x": ROW})  # found before it was replaced
         return [float(each["y"][0, 0]) for each in (new, *await asyncio.gather(*begun), late)]
@@ -98,13 +98,13 @@ def test_an_old_version_that_does_not_finish_is_ended(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
-        patch.setattr("serve.engine.model.ServedModel._joins", lambda *_: False)
+        patch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
         models.put(tmp_path, "slow", models.slow_model(turns=10**12))
         engine = opened(drain_seconds=0.1)
 
     async def unloaded() -> None:
-        begun = asyncio.ensure_future(engine.infer("slow", None, {"x": ROW[0]}))
-        await until_runs(engine)
+        begun = asyncio.ensure_future(engine.run(engine.model("slow"), {"x": ROW[0]}))
+        await wait_until_running(engine)
         await engine.unload("slow")
         await begun
 
@@ -113,7 +113,7 @@ def test_an_old_version_that_does_not_finish_is_ended(
 
 
 def test_a_broken_new_file_is_named_and_the_old_one_serves_on(tmp_path: Path, opened: Opened) -> None:
-    path = put_times(tmp_path, 2)
+    path = put_scaling_model(tmp_path, 2)
     engine = opened()
     path.write_bytes(b"rubbish")
     with pytest.raises(ModelRefusedError, match="model `m` version `1` is refused: ONNX Runtime cannot load"):
@@ -122,30 +122,30 @@ def test_a_broken_new_file_is_named_and_the_old_one_serves_on(tmp_path: Path, op
     assert state.state == "READY"
     assert "ONNX Runtime cannot load it; the file that was loaded before still serves" in state.reason
     assert engine.ready
-    assert answer(engine) == 2
-    put_times(tmp_path, 3)
+    assert read_factor(engine) == 2
+    put_scaling_model(tmp_path, 3)
     load(engine)
     assert [each.reason for each in engine.index()] == [""]
-    assert answer(engine) == 3
+    assert read_factor(engine) == 3
 
 
 def test_a_broken_new_version_is_named_and_the_old_one_answers(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened()
     models.put(tmp_path, "m", b"rubbish", "2")
     with pytest.raises(ModelRefusedError, match="model `m` version `2` is refused"):
         load(engine)
-    assert states(engine) == {("m", "1"): "READY", ("m", "2"): "UNAVAILABLE"}
+    assert read_states(engine) == {("m", "1"): "READY", ("m", "2"): "UNAVAILABLE"}
     assert engine.ready
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
 
 
 def test_what_has_not_changed_is_not_loaded_again(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 1, "1")
-    put_times(tmp_path, 2, "2")
+    put_scaling_model(tmp_path, 1, "1")
+    put_scaling_model(tmp_path, 2, "2")
     engine = opened()
     first, second = engine.model("m", "1"), engine.model("m", "2")
-    put_times(tmp_path, 3, "2")
+    put_scaling_model(tmp_path, 3, "2")
     load(engine)
     assert engine.model("m", "1") is first
     assert engine.model("m", "2") is not second
@@ -154,17 +154,17 @@ def test_what_has_not_changed_is_not_loaded_again(tmp_path: Path, opened: Opened
 
 
 def test_unloading_frees_the_name_until_it_is_loaded_again(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=POLL)
     asyncio.run(engine.unload("m"))
-    put_times(tmp_path, 3)
+    put_scaling_model(tmp_path, 3)
     asyncio.run(asyncio.sleep(5 * POLL))
     with pytest.raises(ModelUnavailableError, match="model `m` version `1` is not ready: unloaded"):
         engine.model("m")
     assert engine.names() == []
     assert engine.ready  # what the operator took away is not missed
     load(engine)
-    assert answer(engine) == 3
+    assert read_factor(engine) == 3
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_memory_comes_back_when_models_go(tmp_path: Path, opened: Opened, size: 
     (tmp_path / ".hidden").rename(tmp_path / "m")
     gc.collect()
     gc.freeze()  # as a server does, since the collector need not look at what stays
-    give_back()
+    release_free_memory()
     before = psutil.Process().memory_info().rss
     for _ in range(times):
         load(engine)
@@ -222,40 +222,40 @@ def test_an_engine_without_a_model_does_not_start(opened: Opened) -> None:
         opened()
 
 
-def test_only_the_latest_versions_are_served_where_that_is_asked_for(tmp_path: Path, opened: Opened) -> None:
+def test_only_the_latest_versions_are_served_on_request(tmp_path: Path, opened: Opened) -> None:
     for version in ("1", "2", "3", "10"):
-        put_times(tmp_path, float(version), version)
+        put_scaling_model(tmp_path, float(version), version)
     (tmp_path / "m" / "config.toml").write_text('versions = "latest:2"')
     engine = opened()
     assert engine.versions("m") == ["3", "10"]
     asyncio.run(engine.set_alias("m", "stable", "3"))
-    put_times(tmp_path, 11, "11")
-    put_times(tmp_path, 12, "12")
+    put_scaling_model(tmp_path, 11, "11")
+    put_scaling_model(tmp_path, 12, "12")
     load(engine)
     assert engine.versions("m") == ["3", "11", "12"]
-    assert answer(engine) == 3
-    assert answer(engine, "12") == 12
+    assert read_factor(engine) == 3
+    assert read_factor(engine, "12") == 12
 
 
 def test_a_wrong_configuration_is_named_and_changes_nothing(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened()
     (tmp_path / "m" / "config.toml").write_text("batch_rows = 0")
     with pytest.raises(ConfigError, match="`batch_rows` is `0`, expected a whole number from 1 to 65536"):
         load(engine)
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
     with pytest.raises(ConfigError, match="unknown key `nope`"):
         load(engine, config={"nope": 1})
 
 
-def test_a_wrong_configuration_leaves_the_one_that_was_loaded_before(tmp_path: Path, opened: Opened) -> None:
-    put_times(tmp_path, 2)
+def test_an_invalid_configuration_keeps_the_loaded_one(tmp_path: Path, opened: Opened) -> None:
+    put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=0.05)
     load(engine, config={"batch_rows": 7})
     with pytest.raises(ConfigError):
         load(engine, config={"nope": 1})
-    put_times(tmp_path, 3)
-    until(lambda: answer(engine) == 3)
+    put_scaling_model(tmp_path, 3)
+    until(lambda: read_factor(engine) == 3)
     assert engine.model("m").config.batch_rows == 7
 
 
@@ -273,12 +273,12 @@ def test_a_device_that_is_lost_later_does_not_end_what_serves(
     def lost(*_: object) -> None:
         raise ProviderError("provider `cuda` was asked for, and is gone")
 
-    put_times(tmp_path, 2)
+    put_scaling_model(tmp_path, 2)
     engine = opened()
     monkeypatch.setattr("serve.engine.session.check_providers", lost)
-    put_times(tmp_path, 3)
+    put_scaling_model(tmp_path, 3)
     with pytest.raises(ModelRefusedError, match="`cuda` was asked for, and is gone"):
         load(engine)
-    assert answer(engine) == 2
+    assert read_factor(engine) == 2
     with pytest.raises(ProviderError):
         opened()

@@ -15,14 +15,14 @@ LIMIT_BYTES = 2**24
 OPTIONS = SessionOptions(threads=1, providers=("CPUExecutionProvider",))
 
 
-def loaded(path: Path, options: SessionOptions = OPTIONS) -> Session:
+def load_session(path: Path, options: SessionOptions = OPTIONS) -> Session:
     """The session of the file at `path`, as an engine would load it."""
     return Session(read_files(ModelFile("m", "1", path), LIMIT_BYTES), options)
 
 
-def served(
+def load_model(
     folder: Path, made: onnx.ModelProto, metrics: Metrics, config: ModelConfig | None = None
 ) -> ServedModel:
     """The model, in the folder and ready to run."""
-    session = loaded(models.put(folder, "m", made))
-    return ServedModel("m", "1", session, metrics.of("m", "1"), config or ModelConfig())
+    session = load_session(models.put(folder, "m", made))
+    return ServedModel("m", "1", session, metrics.for_version("m", "1"), config or ModelConfig())

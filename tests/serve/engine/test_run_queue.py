@@ -16,24 +16,24 @@ from serve.engine.errors import (
     ModelUnavailableError,
     QueueFullError,
 )
-from serve.engine.model import Cost
+from serve.engine.model import RunCost
 from serve.engine.signature import Array
 from tests.serve import models
-from tests.serve.engine.asking import ROW, asked, behind, put, settled, until_runs
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
+from tests.serve.engine.requests import ROW, collect, put, run_behind, start_requests, wait_until_running
 from tests.waiting import until
 
 LONG_TURNS = 10**12  # days
 
 
-def test_a_full_queue_turns_requests_away_and_says_when_to_come_again(
+def test_a_full_queue_refuses_with_a_retry_time(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, models.DOUBLE)
     engine = opened(concurrency=1, defaults=ModelConfig(queue_length=2))
     gate = Gate(engine.model("double"), monkeypatch, joins=False)
-    got = asyncio.run(behind(engine, gate, "double", *[ROW] * 5))
+    got = asyncio.run(run_behind(engine, gate, "double", *[ROW] * 5))
     assert [type(each) for each in got] == [dict, dict, dict, QueueFullError, QueueFullError]
     assert str(got[3]).startswith("model `double` version `1` has 2 requests waiting, which is its limit")
     assert got[3].retry_after_seconds >= 1
@@ -61,12 +61,12 @@ def test_a_request_waits_no_longer_than_it_may_and_is_not_run(
     gate = Gate(model, monkeypatch)
 
     async def too_late() -> list[Any]:
-        front = asked(engine, "double", ROW)
+        front = start_requests(engine, "double", ROW)
         await asyncio.to_thread(gate.wait_for_a_run)
         monkeypatch.setattr(model, "config", config)  # the one in front may wait as long as it must
-        late = await settled(asked(engine, "double", ROW, timeout_seconds=timeout))
+        late = await collect(start_requests(engine, "double", ROW, timeout_seconds=timeout))
         gate.open()
-        return late + await settled(front)
+        return late + await collect(front)
 
     late, front = asyncio.run(too_late())
     assert isinstance(late, DeadlineExceededError)
@@ -78,14 +78,14 @@ def test_a_request_waits_no_longer_than_it_may_and_is_not_run(
 def _slow(folder: Path, opened: Opened, patch: pytest.MonkeyPatch, **changes: Any) -> Engine:
     """An engine with one model that runs for very long, and one thread."""
     patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
-    patch.setattr("serve.engine.model.ServedModel._joins", lambda *_: False)
+    patch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
     models.put(folder, "slow", models.slow_model(turns=LONG_TURNS))
     return opened(concurrency=1, **changes)
 
 
 async def _until_free(engine: Engine) -> None:
     """Return once nothing waits or runs, which is before any run would end by itself."""
-    await asyncio.to_thread(until, lambda: not engine.pending())
+    await asyncio.to_thread(until, lambda: not engine.count_pending())
 
 
 def test_a_run_ends_when_its_requests_time_is_over(
@@ -94,7 +94,7 @@ def test_a_run_ends_when_its_requests_time_is_over(
     engine = _slow(tmp_path, opened, monkeypatch)
 
     async def late() -> list[Any]:
-        got = await settled(asked(engine, "slow", ROW[0], timeout_seconds=0.5))
+        got = await collect(start_requests(engine, "slow", ROW[0], timeout_seconds=0.5))
         await _until_free(engine)
         return got
 
@@ -109,13 +109,13 @@ def test_a_run_ends_when_its_client_goes_away(
     engine = _slow(tmp_path, opened, monkeypatch)
 
     async def gone() -> int:
-        running, waiting = asked(engine, "slow", ROW[0], ROW[0])
-        await until_runs(engine, waiting=1)
+        running, waiting = start_requests(engine, "slow", ROW[0], ROW[0])
+        await wait_until_running(engine, waiting=1)
         waiting.cancel()
-        await settled([waiting])
-        left = engine.pending()
+        await collect([waiting])
+        left = engine.count_pending()
         running.cancel()
-        await settled([running])
+        await collect([running])
         await _until_free(engine)
         return left
 
@@ -131,17 +131,17 @@ def test_the_model_whose_request_came_first_runs_first(
     gates = {name: Gate(engine.model(name), monkeypatch, joins=False) for name in ("double", "log")}
 
     async def turns() -> None:
-        front = asked(engine, "double", ROW)
+        front = start_requests(engine, "double", ROW)
         await asyncio.to_thread(gates["double"].wait_for_a_run)
         rest = []
         for name in ("log", "double", "log"):
-            [begun] = asked(engine, name, ROW if name == "double" else ROW[0])
+            [begun] = start_requests(engine, name, ROW if name == "double" else ROW[0])
             begun.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
             rest.append(begun)
             await asyncio.sleep(0)
         for gate in gates.values():
             gate.open()
-        await settled(front + rest)
+        await collect(front + rest)
 
     asyncio.run(turns())
     assert order == ["log", "double", "log"]
@@ -155,16 +155,16 @@ def test_draining_answers_what_has_begun_and_takes_nothing_new(
     gate = Gate(engine.model("double"), monkeypatch)
 
     async def drained() -> list[Any]:
-        begun = asked(engine, "double", ROW, ROW)
+        begun = start_requests(engine, "double", ROW, ROW)
         await asyncio.to_thread(gate.wait_for_a_run)
         draining = asyncio.ensure_future(engine.drain(600))
         await asyncio.sleep(0.05)
-        refused = await settled(asked(engine, "double", ROW) + asked(engine, "log", ROW[0]))
+        refused = await collect(start_requests(engine, "double", ROW) + start_requests(engine, "log", ROW[0]))
         assert not engine.ready
         assert not draining.done()
         gate.open()
         await draining
-        return await settled(begun) + refused
+        return await collect(begun) + refused
 
     got = asyncio.run(drained())
     assert [type(each) for each in got] == [dict, dict, DrainingError, DrainingError]
@@ -176,10 +176,10 @@ def test_draining_ends_what_takes_too_long(
     engine = _slow(tmp_path, opened, monkeypatch)
 
     async def drained() -> list[Any]:
-        begun = asked(engine, "slow", ROW[0], ROW[0])
-        await until_runs(engine, waiting=1)
+        begun = start_requests(engine, "slow", ROW[0], ROW[0])
+        await wait_until_running(engine, waiting=1)
         await engine.drain(0.1)
-        return await settled(begun)
+        return await collect(begun)
 
     assert [type(each) for each in asyncio.run(drained())] == [ModelUnavailableError, ModelUnavailableError]
 
@@ -191,19 +191,19 @@ def test_an_unforeseen_error_is_answered_and_the_thread_goes_on(
     engine = opened(concurrency=1)
     model = engine.model("double")
     run = model.run
-    monkeypatch.setattr(model, "cost", Cost(1.0))
+    monkeypatch.setattr(model, "cost", RunCost(1.0))
 
     def broken(*_: Any) -> list[Array]:
         raise ZeroDivisionError
 
     monkeypatch.setattr(model, "run", broken)
     with pytest.raises(EngineError, match="the server's log says why"):
-        asyncio.run(engine.infer("double", None, {"x": ROW}))
+        asyncio.run(engine.run(engine.model("double"), {"x": ROW}))
     monkeypatch.setattr(model, "run", run)
-    assert asyncio.run(engine.infer("double", None, {"x": ROW}))["y"].tolist() == [[2, 4, 6]]
+    assert asyncio.run(engine.run(engine.model("double"), {"x": ROW}))["y"].tolist() == [[2, 4, 6]]
 
 
-def test_what_was_answered_is_freed_without_the_garbage_collector(tmp_path: Path, opened: Opened) -> None:
+def test_answers_are_freed_without_the_garbage_collector(tmp_path: Path, opened: Opened) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=20_000))
     engine = opened()
 

@@ -1,7 +1,7 @@
-"""Long runs, off the event loop: so many at once, of all models together, and the rest wait their turn.
+"""The queue of long runs: threads off the event loop, so many at once for all models together.
 
-Nothing waits for company: what finds a thread free runs at once, and what has come by the time that a thread
-becomes free is joined into its next run.
+No request waits for others to join: it runs at once where a thread is free. The requests that have come by
+the time a thread becomes free are joined into its next run.
 """
 
 import asyncio
@@ -11,20 +11,20 @@ from contextlib import suppress
 from queue import SimpleQueue
 from time import perf_counter
 
-from serve.engine.batch import Batch, Ran, Request, kind_of, run_batch
+from serve.engine.batch import Batch, QueuedRequest, RunResult, make_join_key, run_batch
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
-from serve.engine.joining import rows_of
+from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
-from serve.engine.signature import Array, elements
+from serve.engine.signature import Array, count_elements
 
 
-class Runner:
-    """Threads that run what waits: the model whose request came first goes first."""
+class RunQueue:
+    """Threads that run what waits: the model of the oldest request goes first."""
 
     def __init__(self, threads: int) -> None:
         """Start the threads; they sleep until there is something to run."""
         self._lock = threading.Lock()
-        self._waiting: dict[ServedModel, dict[Request, None]] = {}
+        self._waiting: dict[ServedModel, dict[QueuedRequest, None]] = {}
         self._running: set[Batch] = set()
         # One for each request; a thread that takes one may find that its request was joined by another.
         self._tokens: SimpleQueue[bool] = SimpleQueue()
@@ -42,17 +42,18 @@ class Runner:
         outputs: tuple[str, ...],
         timeout_seconds: float | None,
     ) -> list[Array]:
-        """The named outputs, once it was the request's turn; whoever is cancelled leaves, and its run ends.
+        """The named outputs, once it was the request's turn; cancelled, it leaves the queue or ends its run.
 
         Raises `QueueFullError`, `DeadlineExceededError`, or what the run raises.
         """
         loop = asyncio.get_running_loop()
-        kind = kind_of(model, inputs, outputs, loop) if model.joins else None
-        request = Request(model, inputs, outputs, rows_of(inputs), loop.create_future(), perf_counter(), kind)
+        key = make_join_key(model, inputs, outputs, loop) if model.joins else None
+        rows = count_rows(inputs)
+        request = QueuedRequest(model, inputs, outputs, rows, loop.create_future(), perf_counter(), key)
         self._enqueue(request)
-        timers = [loop.call_later(model.config.queue_seconds, self._tire, request)]
+        timers = [loop.call_later(model.config.queue_seconds, self._time_out_waiting, request)]
         if timeout_seconds is not None:
-            timers.append(loop.call_later(timeout_seconds, self._expire, request, timeout_seconds))
+            timers.append(loop.call_later(timeout_seconds, self._time_out, request, timeout_seconds))
         try:
             return await request.future
         finally:
@@ -61,12 +62,12 @@ class Runner:
             if request.future.cancelled():
                 self._withdraw(request)
 
-    def pending(self, model: ServedModel | None = None) -> int:
+    def count_pending(self, model: ServedModel | None = None) -> int:
         """How many requests wait or run, of the model or of all."""
         with self._lock:
-            return sum(1 for each in self._requests() if model in (None, each.model))
+            return sum(1 for request in self._requests() if model in (None, request.model))
 
-    def waiting(self, model: ServedModel) -> int:
+    def count_waiting(self, model: ServedModel) -> int:
         """How many requests of the model wait for their turn."""
         with self._lock:
             return len(self._waiting.get(model, ()))
@@ -78,15 +79,15 @@ class Runner:
                 if model in (None, batch.model):
                     batch.stop()
             stopped = [
-                each for each in self._requests() if each.batch is None and model in (None, each.model)
+                request
+                for request in self._requests()
+                if request.batch is None and model in (None, request.model)
             ]
             for request in stopped:
                 self._remove(request)
         for request in stopped:
-            error = ModelUnavailableError(
-                f"{request.model.called} was stopped before the request's turn came"
-            )
-            _soon(request, _fail, request, error)
+            error = ModelUnavailableError(f"{request.model.label} was stopped before the request's turn came")
+            _call_soon(request, _fail, request, error)
 
     def close(self) -> None:
         """End everything, and the threads."""
@@ -96,44 +97,44 @@ class Runner:
         for thread in self._threads:
             thread.join()
 
-    def _requests(self) -> Iterator[Request]:
+    def _requests(self) -> Iterator[QueuedRequest]:
         for waiting in self._waiting.values():
             yield from waiting
         for batch in self._running:
             yield from batch.requests
 
-    def _enqueue(self, request: Request) -> None:
+    def _enqueue(self, request: QueuedRequest) -> None:
         model, limit = request.model, request.model.config.queue_length
         with self._lock:
             waiting = self._waiting.setdefault(model, {})
-            full = len(waiting) >= limit
-            if not full:
+            is_full = len(waiting) >= limit
+            if not is_full:
                 waiting[request] = None
-        if full:
+        if is_full:
             seconds = model.metrics.run_seconds * limit / len(self._threads)
-            message = f"{model.called} has {limit} requests waiting, which is its limit; try again later"
+            message = f"{model.label} has {limit} requests waiting, which is its limit; try again later"
             raise QueueFullError(message, max(1.0, seconds))
         self._tokens.put(True)
 
-    def _remove(self, request: Request) -> None:
-        """Take the request from those that wait; with the lock held."""
+    def _remove(self, request: QueuedRequest) -> None:
+        """Take the request from those that wait; the lock is held."""
         waiting = self._waiting.get(request.model, {})
         waiting.pop(request, None)
         if not waiting:
             self._waiting.pop(request.model, None)
 
-    def _withdraw(self, request: Request) -> bool:
+    def _withdraw(self, request: QueuedRequest) -> bool:
         """Whether the request still waited; where it runs, the run ends unless others wait for it too."""
         with self._lock:
-            request.gone = True
+            request.is_abandoned = True
             if request.batch is None:
                 self._remove(request)
                 return True
-            if all(each.gone for each in request.batch.requests):
+            if all(other.is_abandoned for other in request.batch.requests):
                 request.batch.stop()
             return False
 
-    def _tire(self, request: Request) -> None:
+    def _time_out_waiting(self, request: QueuedRequest) -> None:
         """Refuse the request if it still waits."""
         with self._lock:
             if request.batch is not None:
@@ -141,25 +142,27 @@ class Runner:
             self._remove(request)
         limit = request.model.config.queue_seconds
         _fail(
-            request, DeadlineExceededError(f"{request.model.called}: waited {limit:g} s, which is its limit")
+            request, DeadlineExceededError(f"{request.model.label}: waited {limit:g} s, which is its limit")
         )
 
-    def _expire(self, request: Request, seconds: float) -> None:
-        """Answer that the time is over; whatever the request was doing ends."""
-        doing = "waiting" if self._withdraw(request) else "running"
-        message = f"{request.model.called}: the request's {seconds:g} s were over while it was {doing}"
+    def _time_out(self, request: QueuedRequest, seconds: float) -> None:
+        """End the request, whether it waits or runs, with an error."""
+        activity = "waiting" if self._withdraw(request) else "running"
+        message = f"{request.model.label}: the request's {seconds:g} s were over while it was {activity}"
         _fail(request, DeadlineExceededError(message))
 
     def _take(self) -> Batch | None:
-        """What runs next: the request that came first, and those of its kind that it can be joined with."""
+        """The next batch: the oldest request, and the requests that it can be joined with."""
         with self._lock:
             if not self._waiting:
                 return None
-            # Those of one model stand in the order in which they came.
-            first = min((next(iter(each)) for each in self._waiting.values()), key=lambda each: each.arrived)
+            # The requests of one model are in the order in which they came.
+            first = min(
+                (next(iter(queue)) for queue in self._waiting.values()), key=lambda oldest: oldest.arrived
+            )
             requests, rows = [first], first.rows
-            for other in self._waiting[first.model] if first.kind else ():
-                if other is not first and other.kind == first.kind:
+            for other in self._waiting[first.model] if first.join_key else ():
+                if other is not first and other.join_key == first.join_key:
                     if rows + other.rows > first.model.config.batch_rows:
                         break
                     requests.append(other)
@@ -176,49 +179,49 @@ class Runner:
             batch = self._take()
             if batch is None:
                 continue
-            ran = run_batch(batch)
-            waiting = batch.requests[0]
+            results = run_batch(batch)
+            first = batch.requests[0]
             with self._lock:
                 self._running.discard(batch)
-                # A batch and its requests hold each other, and with them tensors, until the collector looks.
+                # A batch and its requests hold each other, and so tensors, until garbage is collected.
                 batch.requests = ()
-            _soon(waiting, _settle, ran)
+            _call_soon(first, _deliver, results)
             # An idle thread must not keep a model that was unloaded.
-            del batch, ran, waiting
+            del batch, results, first
 
 
-def _settle(ran: list[Ran]) -> None:
-    """Count the runs, and give their answers to those who wait."""
-    for each in ran:
-        metrics = each.model.metrics
-        served = [
+def _deliver(results: list[RunResult]) -> None:
+    """Count the runs, and set the futures of their requests; on the event loop."""
+    for result in results:
+        metrics = result.model.metrics
+        succeeded = [
             request
-            for request, answer in zip(each.requests, each.answers, strict=True)
+            for request, answer in zip(result.requests, result.answers, strict=True)
             if not isinstance(answer, EngineError)
         ]
-        if served:
-            metrics.count_run(each.rows, each.running, each.ended)
-            answered = [request for request in served if not request.gone]
-            metrics.count_joining(each.rows, each.joining, each.parting, len(answered))
+        if succeeded:
+            metrics.count_run(result.rows, result.running, result.ended)
+            answered = [request for request in succeeded if not request.is_abandoned]
+            metrics.count_joining(result.rows, result.joining, result.splitting, len(answered))
             for request in answered:
-                metrics.queue.observe(each.started - request.arrived)
-                metrics.compute.observe(each.running)
-            cost = each.model.cost
-            observe = cost.observe if len(each.requests) == 1 else cost.observe_joined
-            observe(elements(each.requests[0].inputs), each.running)
-        for request, answer in zip(each.requests, each.answers, strict=True):
+                metrics.queue.observe(result.started - request.arrived)
+                metrics.compute.observe(result.running)
+            cost = result.model.cost
+            observe = cost.observe if len(result.requests) == 1 else cost.observe_joined
+            observe(count_elements(result.requests[0].inputs), result.running)
+        for request, answer in zip(result.requests, result.answers, strict=True):
             if isinstance(answer, EngineError):
                 _fail(request, answer)
             elif not request.future.done():
                 request.future.set_result(answer)
 
 
-def _fail(request: Request, error: EngineError) -> None:
+def _fail(request: QueuedRequest, error: EngineError) -> None:
     if not request.future.done():
         request.future.set_exception(error)
 
 
-def _soon(request: Request, call: Callable[..., None], *arguments: object) -> None:
-    """Call on the event loop that waits for the request; one that has ended waits for nothing."""
+def _call_soon(request: QueuedRequest, call: Callable[..., None], *arguments: object) -> None:
+    """Call it on the request's event loop, unless that is closed, and so waits for nothing."""
     with suppress(RuntimeError):
         request.future.get_loop().call_soon_threadsafe(call, *arguments)

@@ -1,0 +1,230 @@
+"""Loading, replacing and unloading of models: new versions are warm before old ones stop."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from serve.engine.catalogue import Catalogue, IndexEntry
+from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
+from serve.engine.errors import ModelRefusedError, ProviderError, UnknownModelError, quote, quote_names
+from serve.engine.model import ModelLoader, ServedModel
+from serve.engine.options import EngineOptions
+from serve.engine.repository import Fingerprint, ModelFile, find_models, read_fingerprint
+
+log = logging.getLogger("adaptact")
+Fingerprints: TypeAlias = dict[str, Fingerprint]
+"""By version, what shows whether its files have changed."""
+Retire: TypeAlias = Callable[[list[ServedModel]], None]
+
+
+class ModelLifecycle:
+    """Keeps what is served in line with the folder, name by name; its methods block, off the event loop."""
+
+    def __init__(
+        self, options: EngineOptions, loader: ModelLoader, catalogue: Catalogue, retire: Retire
+    ) -> None:
+        """Nothing is loaded yet; `retire` gets the versions that no longer serve, and does not block."""
+        self._options = options
+        self._loader = loader
+        self._catalogue = catalogue
+        self._retire = retire
+        self._lock = threading.Lock()
+        self._loaded: dict[ServedModel, tuple[Fingerprint, ModelConfig]] = {}
+        self._configs: dict[str, ModelConfig] = {}
+        self._unloaded: set[str] = set()
+        self._has_started = False
+        self._tried: dict[str, Fingerprints] = {}
+        self._seen: dict[str, Fingerprints] = {}
+
+    def load_all(self) -> None:
+        """Load all that the folder holds; raises `RepositoryError` or `ProviderError`."""
+        with self._lock:
+            for name, files in self._find().items():
+                self._update(name, files)
+            self._has_started = True
+
+    def load(self, name: str, config: Mapping[str, object] | None) -> None:
+        """Load what is new or changed of the name, by this configuration or that of its `config.toml`.
+
+        Raises `UnknownModelError`, or `ModelRefusedError` for a version that will not be served; the others,
+        and its older file, are served all the same.
+        """
+        with self._lock:
+            found = self._find()
+            if name not in found:
+                raise UnknownModelError(
+                    f"failed to load {quote(name)}: the models folder holds no such model; "
+                    f"models: {quote_names(list(found))}"
+                )
+            if config is not None:
+                self._configs[name] = override_config(config, self._options.defaults)
+            else:
+                self._configs.pop(name, None)
+            self._unloaded.discard(name)
+            refusals = self._update(name, found[name])
+        for version, refused in refusals.items():
+            raise type(refused)(f"{_label(name, version)} is refused: {refused}", refused.detail)
+
+    def unload(self, name: str) -> list[ServedModel]:
+        """The versions that served until now; the name stays unloaded until it is loaded again.
+
+        Raises `UnknownModelError` where the folder holds none of this name.
+        """
+        with self._lock:
+            entries = self._entries(name)
+            if not entries:
+                raise UnknownModelError(f"Request for unknown model: {quote(name)} is not found")
+            self._unloaded.add(name)
+            self._configs.pop(name, None)
+            stopped = self._catalogue.replace(
+                name, {}, [IndexEntry(name, entry.version, "UNLOADING", "") for entry in entries]
+            )
+            self._forget(stopped)
+            return stopped
+
+    def finish_unload(self, name: str) -> None:
+        """The index says that the name's versions are unloaded, unless it was loaded again since."""
+        with self._lock:
+            if name in self._unloaded:
+                entries = [
+                    IndexEntry(name, entry.version, "UNAVAILABLE", "unloaded")
+                    for entry in self._entries(name)
+                ]
+                self._catalogue.set_entries(name, entries)
+
+    def is_unloaded(self, name: str) -> bool:
+        """Whether the name was unloaded and not loaded again since."""
+        return name in self._unloaded
+
+    def follow_folder(self) -> None:
+        """Load what has changed since it was last tried, and has not changed since the last call.
+
+        Raises `RepositoryError` where the folder cannot be read; all that is served stays.
+        """
+        with self._lock:
+            found = self._find()
+            seen = {name: _read_fingerprints(files) for name, files in found.items()}
+            settled = {name for name, fingerprints in seen.items() if self._seen.get(name) == fingerprints}
+            self._seen = seen
+            for name in settled - self._unloaded:
+                if self._tried.get(name) != seen[name]:
+                    self._update(name, found[name])
+            for name in {entry.name for entry in self._catalogue.index()} - found.keys():
+                self._drop(name)
+
+    def _find(self) -> dict[str, list[ModelFile]]:
+        """The folder's versions by name."""
+        found: dict[str, list[ModelFile]] = {}
+        for file in find_models(self._options.folder):
+            found.setdefault(file.name, []).append(file)
+        return found
+
+    def _entries(self, name: str) -> list[IndexEntry]:
+        return [entry for entry in self._catalogue.index() if entry.name == name]
+
+    def _update(self, name: str, files: Sequence[ModelFile]) -> dict[str, ModelRefusedError]:
+        """Why versions were refused; the others are served, and a refused one's older file if that served."""
+        # Read before the files are: what changes meanwhile is tried again.
+        self._tried[name] = fingerprints = _read_fingerprints(files)
+        before = self._catalogue.served(name)
+        refusals: dict[str, ModelRefusedError] = {}
+        try:
+            config = self._read_config(name, files)
+        except ModelRefusedError as error:
+            refusals = {file.version: error for file in files}
+            log.error("model %s is refused: %s", quote(name), error)
+            served, chosen = dict(before), list(files)
+        else:
+            chosen = self._choose_versions(name, files, config)
+            self._announce_loading(name, chosen, before)
+            served = {}
+            for file in chosen:
+                try:
+                    stamp = fingerprints[file.version], config
+                    served[file.version] = self._renew(file, before.get(file.version), stamp)
+                except ModelRefusedError as error:
+                    refusals[file.version] = error
+                    log.error("%s is refused: %s %s", _label(name, file.version), error, error.detail)
+                    if file.version in before:
+                        served[file.version] = before[file.version]
+        self._exchange(name, served, [_make_entry(file, served, refusals) for file in chosen])
+        return refusals
+
+    def _read_config(self, name: str, files: Sequence[ModelFile]) -> ModelConfig:
+        """The configuration that the name was loaded with, else its file's, else the engine's defaults."""
+        if name in self._configs or all(file.bare for file in files):
+            return self._configs.get(name, self._options.defaults)
+        return read_config(self._options.folder / name / CONFIG_FILE, self._options.defaults)
+
+    def _choose_versions(self, name: str, files: Sequence[ModelFile], config: ModelConfig) -> list[ModelFile]:
+        """The versions to serve, lowest first: all, or the latest and those of aliases."""
+        latest = files if config.latest is None else files[-config.latest :]
+        aliased = self._catalogue.aliases(name).values()
+        return [file for file in files if file in latest or file.version in aliased]
+
+    def _announce_loading(
+        self, name: str, files: Sequence[ModelFile], before: Mapping[str, ServedModel]
+    ) -> None:
+        entries = [
+            IndexEntry(name, file.version, "READY" if file.version in before else "LOADING", "")
+            for file in files
+        ]
+        self._catalogue.set_entries(name, entries)
+
+    def _renew(
+        self, file: ModelFile, old: ServedModel | None, stamp: tuple[Fingerprint, ModelConfig]
+    ) -> ServedModel:
+        """The old one if neither its files nor its configuration have changed, else a new one."""
+        if old is not None and self._loaded.get(old) == stamp:
+            return old
+        try:
+            new = self._loader.load(file, stamp[1])
+        except ProviderError as error:
+            if not self._has_started:
+                raise
+            # A device that is lost later is no reason to end what still serves.
+            raise ModelRefusedError(str(error)) from error
+        self._loaded[new] = stamp
+        return new
+
+    def _drop(self, name: str) -> None:
+        """Stop serving a name that the folder no longer holds."""
+        self._exchange(name, {}, [])
+        self._unloaded.discard(name)
+        self._configs.pop(name, None)
+        self._tried.pop(name, None)
+
+    def _exchange(self, name: str, served: Mapping[str, ServedModel], entries: Sequence[IndexEntry]) -> None:
+        stopped = self._catalogue.replace(name, served, entries)
+        self._forget(stopped)
+        self._retire(stopped)
+
+    def _forget(self, stopped: Sequence[ServedModel]) -> None:
+        for model in stopped:
+            self._loaded.pop(model, None)
+
+
+def _read_fingerprints(files: Sequence[ModelFile]) -> Fingerprints:
+    fingerprints: Fingerprints = {}
+    for file in files:
+        try:
+            fingerprints[file.version] = read_fingerprint(file)
+        except ModelRefusedError:
+            # Too many files to look at: it stays the same until there are fewer.
+            fingerprints[file.version] = ()
+    return fingerprints
+
+
+def _label(name: str, version: str) -> str:
+    return f"model {quote(name)} version {quote(version)}"
+
+
+def _make_entry(
+    file: ModelFile, served: Mapping[str, ServedModel], refusals: Mapping[str, ModelRefusedError]
+) -> IndexEntry:
+    is_ready = file.version in served
+    reason = str(refusals.get(file.version, ""))
+    if is_ready and reason:
+        reason += "; the file that was loaded before still serves"
+    return IndexEntry(file.name, file.version, "READY" if is_ready else "UNAVAILABLE", reason)

@@ -1,0 +1,75 @@
+"""The access log's lines and the spans of gRPC messages."""
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from grpc import StatusCode
+
+from serve.access.control import Authorizer
+from serve.grpc.calls import BytesMethod, IncomingCall, Method
+from serve.grpc.errors import number_of
+from serve.grpc.messages import PROTOCOL, Message
+from serve.observe.access_log import AccessLog
+
+if TYPE_CHECKING:
+    from serve.observe.observers import Telemetry
+
+METHOD = "gRPC"
+# OpenTelemetry's conventions count these as the server's errors.
+SERVER_ERRORS: tuple[int, ...] = tuple(
+    code.value[0]
+    for code in (
+        StatusCode.UNKNOWN,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.UNIMPLEMENTED,
+        StatusCode.INTERNAL,
+        StatusCode.UNAVAILABLE,
+        StatusCode.DATA_LOSS,
+    )
+)
+
+
+def log_calls(method: BytesMethod, path: str, log: AccessLog | None, authorizer: Authorizer) -> BytesMethod:
+    """The method, which also writes a line for each message; unchanged without a log."""
+    if log is None:
+        return method
+
+    async def answer_and_log(data: bytes, call: IncomingCall) -> bytes:
+        began = perf_counter()
+        error: BaseException | None = None
+        try:
+            return await method(data, call)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            caller = authorizer.identify(*call.sender).name
+            log.record((METHOD, path), call.identity, caller, number_of(error), perf_counter() - began)
+
+    return answer_and_log
+
+
+def trace_calls(method: Method, name: str, telemetry: "Telemetry | None") -> Method:
+    """The inference method of this name, which also makes a span a message; unchanged without telemetry."""
+    if telemetry is None:
+        return method
+    fixed = {"rpc.system": "grpc", "rpc.service": PROTOCOL, "rpc.method": name}
+
+    async def answer_and_trace(request: Message, call: IncomingCall) -> Message:
+        began = perf_counter()
+        attributes: dict[str, str | int] = {**fixed}
+        error: BaseException | None = None
+        try:
+            reply = await method(request, call)
+            attributes |= {"adaptact.model": reply.model_name, "adaptact.version": reply.model_version}
+            attributes["adaptact.rows"] = next(iter(request.inputs[0].shape), 1) if request.inputs else 1
+            return reply
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            number = attributes["rpc.grpc.status_code"] = number_of(error)
+            span = began, perf_counter()
+            telemetry.span(f"{PROTOCOL}/{name}", call.headers, attributes, number in SERVER_ERRORS, span)
+
+    return answer_and_trace

@@ -9,7 +9,7 @@ MOST_CHANNELS = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One place where a model applies an activation, and what stands there after the swap.
+    """One place where a model applies an activation, and the activation there after the swap.
 
     `layer` is the activation's module name in the swapped model. Where it was a call in a forward, `owner`
     is the module with that forward ("" is the model itself) and `call` the node's name in its graph, or

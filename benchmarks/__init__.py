@@ -1,1 +1,1 @@
-"""What the numbers in the README come from; each script prints a table and writes JSON."""
+"""The benchmarks behind the numbers in the README; each script prints a table and writes JSON."""

@@ -1,9 +1,9 @@
-"""What an exported activation costs in ONNX Runtime: against ReLU, and against what other tools write for it.
+"""The cost of exported activations in ONNX Runtime, relative to ReLU and to the files of other tools.
 
 Each cell is one network at one batch with one activation in place of its ReLU, as five files or six: torch's
 own export of the same module, what onnxslim makes of that, torch's export of the activation as people write
 it from its paper, ours, and ours tuned. Prints tables and writes docs/results/activation_cost.{md,json}.
-Every file and every cell is kept under build/benchmarks, so a run that was interrupted goes on.
+Every file and every cell is kept under build/benchmarks, so an interrupted run continues.
 """
 
 import statistics
@@ -36,7 +36,7 @@ WORTH_AGAIN = {"plain": 1.30, "torch": 1.02}
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a subject is timed."""
+    """A subject with the batch and the threads with which it is timed."""
 
     subject: Subject
     batch: int
@@ -113,7 +113,7 @@ def _write_all(cells: CellStore, subjects: Sequence[Subject], workers: int) -> d
 
 
 def _tune(cells: CellStore, subject: Subject) -> dict[str, str]:
-    """The tuned file stands beside the others; or what is to be said in its place."""
+    """Writes the tuned file; returns the reason where that fails."""
     path = cells.folder / subject.key / "tuned.onnx"
     reason: str | None = None if path.exists() else write_tuned(subject, cells.folder)
     return {} if reason is None else {"tuned": reason}

@@ -37,32 +37,32 @@ class Subject:
         return f"{self.network}-{self.family}-{'channels' if self.per_channel else 'shared'}"
 
     def files(self, folder: Path) -> dict[str, Path]:
-        """The network with ReLU, and what stands in the folder of this subject, by the name of the tool."""
+        """The network with ReLU and the files in this subject's folder, by the name of the tool."""
         own = sorted((folder / self.key).glob("*.onnx"))
         return {"plain": plain_path(self.network, folder), **{path.stem: path for path in own}}
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Which tools failed and why; `reason` says why the activation cannot stand there at all."""
+    """Which tools failed and why; `reason` is why the network cannot use the activation at all, or None."""
 
     failed: dict[str, str]
     reason: str | None = None
 
 
 def plain_path(network: str, folder: Path) -> Path:
-    """Where the network with ReLU stands."""
+    """The path of the network with ReLU."""
     return folder / f"{network}.onnx"
 
 
 def write_plain(network: str, folder: Path) -> None:
-    """The file of the network with ReLU stands there, as convert writes it."""
+    """Writes the file of the network with ReLU, as convert writes it."""
     if not plain_path(network, folder).exists():
         _convert(NETWORKS[network].build(), network, plain_path(network, folder))
 
 
 def write_files(subject: Subject, folder: Path) -> Files:
-    """Every tool's file of the subject stands in its folder of its own, unless it did already."""
+    """Writes every tool's file of the subject into the subject's folder, unless it is there."""
     own = folder / subject.key
     record = own / "files.json"
     if not record.exists():
@@ -92,7 +92,7 @@ def _try_tools(subject: Subject, folder: Path) -> Files:
 
 
 def write_tuned(subject: Subject, folder: Path) -> str | None:
-    """The tuned file of the subject stands beside the others, or why not. Nothing else may run meanwhile."""
+    """Writes the tuned file of the subject; returns why it failed, or None. Run nothing else meanwhile."""
     batches = NETWORKS[subject.network].batches
     tuning = TuningOptions(threads=1, batches=batches, seconds=TUNING_SECONDS, cached=False)
     path = folder / subject.key / "tuned.onnx"

@@ -66,7 +66,7 @@ class PublishedRows:
     """By activation, the machine."""
 
     def renewed(self, later: "PublishedRows", families: Sequence[str]) -> "PublishedRows":
-        """These, where those families' are the later ones."""
+        """These rows, with the later ones of those families in their place."""
         rows = [row for row in self.rows if row.activation not in families]
         left_out = {key: why for key, why in self.left_out.items() if key.split("-")[1] not in families}
         again = {**self.again, **dict.fromkeys(families, later.machine)}
@@ -74,7 +74,7 @@ class PublishedRows:
 
 
 def read_published() -> PublishedRows:
-    """What the page shows now."""
+    """The rows that the page shows now."""
     published = json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))
     rows = [CostRow(**row) for row in published["rows"]]
     return PublishedRows(rows, published["left_out"], published["machine"], published.get("again", {}))
@@ -104,7 +104,7 @@ def make_tables(rows: Sequence[CostRow]) -> list[Table]:
 
 
 def make_notes(measured: PublishedRows, named: Sequence[str]) -> str:
-    """What the tables hold, and what was not measured."""
+    """The notes: the content of the tables, and what was not measured."""
     missing = "" if ONNXSLIM else " onnxslim is not installed here, so its column is missing."
     for machine in dict.fromkeys(measured.again.values()):
         families = ", ".join(name for name, on in measured.again.items() if on == machine)

@@ -1,4 +1,4 @@
-"""How long `adaptact-export` takes on a network of ResNet-18's size, stage by stage, and how much memory.
+"""The time of `adaptact-export` on a network of ResNet-18's size, stage by stage, and its memory.
 
 The command is run as a user runs it, in a process of its own, on random weights with learned activations.
 Prints a table and writes docs/results/export_time.{md,json}. Budgets: 20 s on two cores, parity included, and
@@ -72,7 +72,7 @@ def write_checkpoint(path: Path, name: str) -> int:
 
 
 def write_torch_file(source: str, destination: str) -> None:
-    """What torch.onnx.export writes of the checkpoint stands at the destination."""
+    """Writes torch.onnx.export's file of the checkpoint to the destination."""
     export_with_torch(
         load(Path(source)).model, (torch.zeros(2, *SHAPE),), ("image",), Path(destination), free=True
     )
@@ -102,7 +102,7 @@ def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
 
 
 def make_table(results: list[ExportMeasurement]) -> Table:
-    """The results, a column an activation."""
+    """The results, one column for each activation."""
     table = Table("ResNet-18, 3×224×224", *(result.activation for result in results), box=box.MARKDOWN)
     table.add_row("parameters", *(f"{result.parameters:,}" for result in results))
     table.add_row("the whole command, s", *(f"{result.seconds:.1f}" for result in results))

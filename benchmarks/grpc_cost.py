@@ -1,7 +1,7 @@
-"""What a `ModelInfer` costs the server, against the same request in binary over HTTP and against gRPC alone.
+"""The server's cost of a `ModelInfer`, relative to the same request in binary over HTTP and to gRPC alone.
 
-Processor time of the server's process for one row of a model that does next to nothing: what is left is the
-door. Each turn measures all three in turn. Prints a table and writes docs/results/grpc_cost.{md,json}.
+Processor time of the server's process for one row of a trivial model, so that the cost is that of the
+protocol. Each turn measures all three in turn. Prints a table and writes docs/results/grpc_cost.{md,json}.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ class Network:
 
     @property
     def factory(self) -> str:
-        """What a checkpoint names."""
+        """The factory that a checkpoint names."""
         return f"{__name__}:{self.build.__name__}"
 
     def example(self, batch: int) -> Tensor:

@@ -1,8 +1,8 @@
-"""What is left of a server that gets three times what it can do: goodput, latency of what it takes, refusals.
+"""A server under three times its capacity: goodput, latency of accepted requests, refusals.
 
-Its capacity is what eight clients get that wait for their answers; then requests come at three times that
-rate, whether or not the earlier ones were answered. Both loads come from one process on the same machine,
-whose own processor time is told: what three times the requests take more is missing to the server.
+Its capacity is the rate of eight clients that wait for their answers. Then requests come at three times that
+rate, whether or not earlier ones were answered. Both loads come from one process on the same machine, whose
+processor time is reported, since the server lacks it.
 Prints a table and writes docs/results/overload.{md,json}.
 """
 
@@ -46,7 +46,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class OverloadMeasurement:
-    """What became of the load that the server can take, and of more; `shares` are the load's own."""
+    """The answers at capacity and beyond it; `shares` are the processor shares of the load itself."""
 
     capacity: float
     answers: Answers
@@ -139,7 +139,7 @@ def _encode_request(content: bytes, headers: dict[str, str]) -> bytes:
 
 
 class Load:
-    """Requests to one port, over connections that are used again."""
+    """Requests to one port, over persistent connections."""
 
     def __init__(self, port: int, request: bytes) -> None:
         self.port = port

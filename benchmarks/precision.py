@@ -1,4 +1,4 @@
-"""What fewer bits cost and bring: size, time, error, agreement and accuracy of each precision.
+"""The precisions compared: size, time, error, agreement and accuracy of each.
 
 Networks trained on the handwritten digits, with ReLU and with learned activations in its place. Static int8
 is calibrated on the training images; all is judged on the test images and their labels. Prints a table and
@@ -138,7 +138,7 @@ def _measure_rows(
 
 
 def _judge(graph: ir.Model, original: Original, sets: Sequence[SampleSet], task: RoundingTask) -> str:
-    """What the strict gate says, and what it keeps in float."""
+    """The verdict of the strict gate, and the layers that it keeps in float."""
     strict = RoundingTask(task.precision, BudgetOptions(), task.calibration, task.labels)
     try:
         kept = quantise(graph, original, sets, strict).kept

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 EXPORT = "import sys; from convert.commands.export import main; sys.argv[0] = 'adaptact-export'; main()"
-"""What the command adaptact-export runs."""
+"""The code of the command adaptact-export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class FinishedProcess:
 
     @property
     def last_line(self) -> str:
-        """The last thing that it wrote to stderr, which says what went wrong where something did."""
+        """The error line of stderr, or else its last line."""
         lines = [line.strip() for line in self.progress.splitlines() if line.strip()]
         return next((line for line in lines if line.startswith("error:")), lines[-1] if lines else "")[:200]
 
 
 def run(code: str, *arguments: str) -> FinishedProcess:
-    """The code has run with these arguments, whether it failed or not."""
+    """Runs the code with these arguments, whether it fails or not."""
     began = time.perf_counter()
     command = [sys.executable, "-c", code, *arguments]
     with (

@@ -1,9 +1,9 @@
-"""Real models from a checkpoint, and from the file that torch.onnx.export wrote of it, against torch itself.
+"""Real models exported from a checkpoint and from torch.onnx.export's file of it, compared with torch.
 
 For each model: the seconds and memory of its export, the size of the file, its error as a share of float32's
 own, and the time of one prediction against torch.onnx.export's file, torch and torch.compile. Each step runs
-in a process of its own. Prints tables and writes docs/results/real_models.{md,json}. What was measured is
-kept under build/benchmarks, so a run that was interrupted goes on.
+in a process of its own. Prints tables and writes docs/results/real_models.{md,json}. Measurements
+are kept under build/benchmarks, so an interrupted run continues.
 """
 
 import json
@@ -21,7 +21,8 @@ from benchmarks.processes import EXPORT, FinishedProcess, run
 from benchmarks.real_page import publish_models, show_models
 from benchmarks.real_steps import FILES
 from benchmarks.real_subjects import REAL_MODELS
-from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.manifest import Manifest
 
 OWN = (
     *("real_models", "real_steps", "real_subjects", "rivals", "turns", "processes"),
@@ -53,7 +54,7 @@ def main(
 
 
 def measure(chosen: Sequence[str], quick: bool) -> dict[str, Cell]:
-    """What was measured of each model, now or before."""
+    """The measurements of each model, new or from an earlier run."""
     cells = CellStore("real_models", OWN, quick=quick)
     return {
         name: cells.get_or_measure(name, partial(_measure_model, name, cells.folder, quick))
@@ -79,7 +80,7 @@ def _measure_model(name: str, folder: Path, quick: bool) -> Cell:
 
 
 def _export_cell(process: FinishedProcess, path: Path) -> Cell:
-    """What one way to a file took, or why it failed."""
+    """The cost of one export, or why it failed."""
     if process.status:
         return {"failed": process.last_line}
     content = onnx.load(path)
@@ -91,7 +92,7 @@ def _export_cell(process: FinishedProcess, path: Path) -> Cell:
 
 
 def _parity_cell(manifest: Manifest) -> Cell:
-    """How exact the file is, at the output that is worst."""
+    """The error of the file at its worst output."""
     outputs = manifest.parity.outputs
     return {
         "error_to_float32": max(

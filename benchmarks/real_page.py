@@ -38,7 +38,7 @@ def show_models(cells: Mapping[str, Cell]) -> None:
 
 
 def make_tables(cells: Mapping[str, Cell]) -> list[Table]:
-    """The times of a prediction, and what the exports took and gave."""
+    """The tables of prediction times and of exports."""
     return [_latency_table(cells), _export_table(cells)]
 
 

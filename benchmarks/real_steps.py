@@ -28,7 +28,7 @@ TURN_SECONDS = 0.05
 
 
 def write_checkpoint(name: str, folder: Path) -> None:
-    """The model's checkpoint stands in the folder."""
+    """Writes the model's checkpoint into the folder."""
     subject = REAL_MODELS[name]
     kwargs = dict(subject.kwargs)
     save(
@@ -41,7 +41,7 @@ def write_checkpoint(name: str, folder: Path) -> None:
 
 
 def write_torch_file(name: str, folder: Path) -> None:
-    """What torch.onnx.export writes of the checkpoint stands in the folder: torch's own time and memory."""
+    """Writes torch.onnx.export's file of the checkpoint into the folder."""
     subject = REAL_MODELS[name]
     model = load(folder / "model.pt").model
     export_with_torch(
@@ -52,7 +52,7 @@ def write_torch_file(name: str, folder: Path) -> None:
 def measure_latencies(name: str, folder: Path, rounds: int, compile_seconds: int) -> dict[str, Any]:
     """The milliseconds of one prediction by each, their ratios to torch's file, and what failed, with why.
 
-    torch.compile has `compile_seconds` for its first run; of none it is not tried.
+    torch.compile has `compile_seconds` for its first run; with 0 it is not tried.
     """
     torch.set_num_threads(1)
     subject = REAL_MODELS[name]
@@ -81,7 +81,7 @@ def measure_latencies(name: str, folder: Path, rounds: int, compile_seconds: int
 
 @contextlib.contextmanager
 def _limit_seconds(seconds: int) -> Iterator[None]:
-    """Within, the main thread is stopped by a TimeoutError after so many seconds."""
+    """Within the block, TimeoutError is raised in the main thread after so many seconds."""
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"not done after {seconds} s")

@@ -1,4 +1,4 @@
-"""The models of benchmarks/real_models.py: what people train and serve, with random weights."""
+"""The models of benchmarks/real_models.py, with random weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class RealModel:
 
     @property
     def factory(self) -> str:
-        """What a checkpoint names."""
+        """The factory that a checkpoint names."""
         return f"{self.build.__module__}:{self.build.__name__}"
 
     def specs(self) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ class RealModel:
 
     @property
     def traced(self) -> tuple[Tensor, ...]:
-        """What the exporter traces: two samples where the batch is open, or it would be taken for fixed."""
+        """The example for the exporter: two samples where the batch is free, since it takes 1 for fixed."""
         return self.example(2 if self.free else 1)
 
     def model(self) -> nn.Module:
@@ -82,7 +82,7 @@ class RealModel:
 
 
 def _settle_statistics(model: nn.Module, example: tuple[Tensor, ...]) -> None:
-    """Each batch norm holds the statistics of these samples, as if it had been trained on such."""
+    """Sets each batch norm's statistics to those of these samples, as after training."""
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:

@@ -53,7 +53,7 @@ def _to_markdown(table: Table) -> str:
 
 
 def describe_machine() -> str:
-    """What it was measured on, in a sentence."""
+    """This machine, in a sentence."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy"))
     return f"Measured on {_find_processor()}, Python {platform.python_version()}, {packages}."
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adaptact.text import first_line
 from adaptive_act import Activation, named_activations
 from benchmarks.textbook import TEXTBOOK, Textbook
 from convert.sources.opset import DEFAULT_OPSET
@@ -70,10 +71,9 @@ def _align_channels(written: Textbook, activation: Activation) -> Textbook:
 
 
 def try_tool(write: Callable[[], None]) -> str | None:
-    """None once it is done, or what went wrong in one line: a tool that fails is a result too."""
+    """Why the tool failed, in one line, or None: a failure is a result too."""
     try:
         write()
     except Exception as error:  # noqa: BLE001  # another tool may raise anything
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        return f"{type(error).__name__}: {first[:200]}"
+        return f"{type(error).__name__}: {first_line(error, longest=200)}"
     return None

@@ -1,4 +1,4 @@
-"""What the server takes: memory and time to start with the demo's models, and its environment on disk.
+"""The server's footprint: memory and start time with the demo's models, and its environment on disk.
 
 Needs `make demo` to have run. Prints a table and writes docs/results/server_footprint.{md,json}.
 """

@@ -1,11 +1,11 @@
-"""What adaptact's server does beside others: requests a second, latency, errors, memory and cold start.
+"""adaptact's server compared with others: requests a second, latency, errors, memory and cold start.
 
 Each server is started in turn, in its own environment, with the same two models on one thread a run, and gets
-the same load from `wrk` on the same machine. Rounds are repeated, so that what drifts strikes all alike; of
+the same load from `wrk` on the same machine. Rounds are repeated, so that drift affects all alike; of
 each cell the median counts. Prints tables and writes docs/results/serving.{md,json}.
 
 Needs `wrk`. The peers live in environments of their own, below the folder that `--peers` names:
-`mlserver`, `litserve` and `pytriton`, each with onnxruntime; one that is missing is left out, and said so.
+`mlserver`, `litserve` and `pytriton`, each with onnxruntime; a missing one is left out and reported.
 """
 
 import json

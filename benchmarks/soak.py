@@ -1,7 +1,7 @@
-"""Whether the server stays as it was under load of every kind: every answer right, and its memory steady.
+"""A soak test: under load of every kind, every answer must be right and the server's memory steady.
 
-For some minutes clients ask in JSON, in binary and over gRPC, each answer compared with the first; others
-send what is refused, what is hostile, and what ends in the middle; models are loaded anew. Prints a table and
+For some minutes clients ask in JSON, in binary and over gRPC, and compare each answer with the first. Others
+send invalid, hostile and broken-off requests; models are reloaded. Prints a table and
 writes docs/results/soak.{md,json}.
 """
 
@@ -46,7 +46,7 @@ class Memory:
 
     @property
     def is_steady(self) -> bool:
-        """Whether the end is no more than the middle but for what allocators keep."""
+        """Whether the memory at the end is no more than in the middle, apart from allocators' reserves."""
         return self.end <= STEADY_RATIO * self.middle + STEADY_MB
 
 
@@ -77,7 +77,7 @@ def summarise_memory(samples: list[float]) -> Memory:
 
 
 def _soak(server: RunningServer, place: ServerAddress, seconds: float) -> tuple[Tally, list[float]]:
-    """What was answered, and the server's memory each second."""
+    """The tally of answers, and the server's memory each second."""
     tally, ended = Tally(), threading.Event()
     threads = [
         threading.Thread(target=_visit, args=(kind, place, tally, ended), daemon=True) for kind in CLIENTS

@@ -1,6 +1,6 @@
 """Runs the committed studies on MNIST and Fashion-MNIST, and sums them up in one table: `make study`.
 
-Each study goes on where it was interrupted, in build/studies; its report and figures end in
+Each study continues where it was interrupted, in build/studies; its report and figures end in
 docs/results/studies/<name>, the summary in docs/results/studies.md. An hour or more on two cores.
 """
 
@@ -68,7 +68,7 @@ def main(
     fashion: Annotated[Path, typer.Option(help="Folder with the IDX files of Fashion-MNIST.")],
     jobs: Annotated[int, typer.Option(help="Runs at once.")] = 2,
 ) -> None:
-    """Run what is missing of the studies, and write their reports and the summary."""
+    """Run the studies that are missing, and write their reports and the summary."""
     folders = {"mnist": mnist, "fashion": fashion}
     for one in STUDIES:
         output = RUNS / one.name

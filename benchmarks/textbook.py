@@ -1,4 +1,4 @@
-"""The activations as people write them from the papers, in torch operators: what ours must beat."""
+"""The activations as textbook code in torch operators, to which ours are compared."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What an activation that learns costs in training: one step, against the plain activation it starts from.
+"""The training cost of each activation: one step, relative to the plain activation it starts from.
 
 For every activation, shared parameters, a small CNN and an MLP: the time of a forward and backward pass with
 the activation as it comes, as textbook code (benchmarks/textbook.py) and compiled, all as ratios to the plain
@@ -187,7 +187,7 @@ def _make_step(model: nn.Module, network: str, device: str) -> Step:
 
 
 def _time_steps(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
-    """The seconds of each step's fastest turn; they take turns, so that what else runs strikes all alike."""
+    """The seconds of each step's fastest turn; they take turns, so that other load affects all alike."""
     for step, _ in itertools.product(steps.values(), range(3)):
         step()
     fastest = dict.fromkeys(steps, math.inf)

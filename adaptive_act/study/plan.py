@@ -140,10 +140,10 @@ def _generate_run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:
     for seed in plan.few_seeds:
         for variant in [*(ablation.variant for ablation in list_ablations(plan)), *swept]:
             yield make_run_spec(plan, digest, variant, seed)
-    for spoilt in degrade_data(plan):
+    for degraded in degrade_data(plan):
         for seed in plan.few_seeds:
             for variant in plan.all_variants:
-                yield make_run_spec(plan, digest, variant, seed, spoilt.data)
+                yield make_run_spec(plan, digest, variant, seed, degraded.data)
 
 
 def _set_gamma(text: str, gamma: float) -> str:

@@ -184,7 +184,7 @@ class _ModuleSearch:
         return sites, skipped
 
     def _recognise_node(self, node: fx.Node) -> tuple[type[nn.Module], nn.Module] | str | None:
-        """The activation that the node applies, or why it cannot be told, or None where it is none."""
+        """The activation that the node applies, or why it is not known, or None where there is none."""
         if node.op == "call_module":
             module = self.owner.get_submodule(str(node.target))
             return None if isinstance(module, Activation) else self.recognise(module)

@@ -126,7 +126,7 @@ def _find_channels(met: _SeenInputs, channel_axis: int | None) -> Channels:
 
 
 def _find_axis(shape: tuple[int, ...], last: _Features | None) -> int | None:
-    """The axis of the features in a value of this shape; None where it cannot be told.
+    """The axis of the features in a value of this shape; None where it is ambiguous.
 
     Between the layer and the site, the features of several layers may be concatenated, which keeps the axis
     and makes it longer, or the axis may move, which keeps its size.

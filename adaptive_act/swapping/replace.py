@@ -163,7 +163,7 @@ def _add_channels(
 def _make_activation(
     found: FoundSite, kind: type[Activation], options: Mapping[str, Any], *, preserve: bool
 ) -> Activation:
-    """The adaptive activation for a site, at the fixed point of what stands there."""
+    """The adaptive activation for a site, at the fixed point of the plain one."""
     site, plain = found.site, copy.deepcopy(found.plain).cpu()
     if isinstance(plain, nn.PReLU) and plain.num_parameters > 1:  # torch has its channels on axis 1
         site = replace(site, channels=plain.num_parameters, channel_axis=1)

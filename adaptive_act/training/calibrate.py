@@ -32,11 +32,11 @@ def calibrate(model: nn.Module, batches: Iterable[Batch]) -> tuple[str, ...]:
         if layer in inputs:
             inputs[layer].append(x)
 
-    taps = ActivationHooks(model, keep)
+    hooks = ActivationHooks(model, keep)
     try:
         ran = _run_batches(model, batches)
     finally:
-        taps.close()
+        hooks.close()
     if not ran:
         raise ValueError("`calibrate` expects at least one batch, got none")
     reached = {layer: _join_inputs(layer, parts) for layer, parts in inputs.items() if parts}

@@ -32,7 +32,7 @@ class Writer(Protocol):
 
 
 class CSVWriter:
-    """Appends a line for each value to a file, `step,layer,quantity,value`, and goes on with one it finds.
+    """Appends a line for each value to a file, `step,layer,quantity,value`, or continues an existing one.
 
     Each step is handed to the operating system whole, so a process that is killed loses none of the steps
     before; the torn line of a machine that lost power is cut off when the file is opened again. A run that

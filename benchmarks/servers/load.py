@@ -71,7 +71,7 @@ def binary_body(model: str) -> Body:
 
 
 def send_http_load(url: str, body: Body, clients: int, seconds: int) -> LoadMeasurement:
-    """What wrk measures with one thread; raises RuntimeError, with its words, where it measures nothing."""
+    """wrk's measurement with one thread; raises RuntimeError, with wrk's output, where there is none."""
     with tempfile.TemporaryDirectory() as folder:
         content, script = Path(folder) / "body", Path(folder) / "load.lua"
         content.write_bytes(body.content)
@@ -107,7 +107,7 @@ def send_grpc_load(address: str, model: str, clients: int, seconds: float) -> Lo
 
 
 def run_in_process(path: Path, model: str, threads: int, seconds: float) -> LoadMeasurement:
-    """What ONNX Runtime alone does, called from so many threads: no server can do more."""
+    """ONNX Runtime alone, called from so many threads: the limit of any server."""
     session, array = open_session(path), _make_sample(model)
     end = time.perf_counter() + seconds
     times: list[list[float]] = [[] for _ in range(threads)]

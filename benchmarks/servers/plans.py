@@ -15,7 +15,7 @@ _ROOT = str(Path(__file__).parents[2])
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What is to be served: a model of a folder, by so many workers; and the peers' environments."""
+    """The model to serve, its folder, the number of workers, and the folder of the peers' environments."""
 
     models: Path
     model: str
@@ -116,7 +116,7 @@ def _plan_triton(served: ServedModel) -> ServerPlan:
 
 
 def _thread_variables() -> dict[str, str]:
-    """Nobody's numpy may start threads of its own."""
+    """The variables that keep numpy from starting threads."""
     return {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

@@ -50,7 +50,7 @@ class RunningServer:
 
 @contextlib.contextmanager
 def run_server(plan: ServerPlan, path: str, body: bytes) -> Iterator[RunningServer]:
-    """The server, once it has answered the request with 200; gone with all its children after the block.
+    """The server, once it has answered the request with 200; stopped with all its children after the block.
 
     Raises TimeoutError, with the end of what the server wrote, where it does not answer in a minute.
     """
@@ -76,7 +76,7 @@ def run_server(plan: ServerPlan, path: str, body: bytes) -> Iterator[RunningServ
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

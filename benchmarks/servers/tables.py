@@ -22,7 +22,7 @@ PLAIN, BARE, MLSERVER, TRITON = "plain FastAPI", "bare ASGI function", "MLServer
 
 @dataclass(frozen=True, slots=True)
 class ServingRecords:
-    """The records by what they are of; each answer is the median over the rounds."""
+    """The records of all rounds; each value is the median over the rounds."""
 
     records: list[Record]
 
@@ -46,7 +46,7 @@ class ServingRecords:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is promised, the ratio that was measured, and the lowest that keeps the promise."""
+    """A budget: what is compared, the measured ratio, and the least that meets it."""
 
     what: str
     measured: float | None
@@ -154,7 +154,7 @@ def _find_best(cells: ServingRecords, **of: Any) -> float | None:
 
 
 def _sorted_rows(cells: ServingRecords) -> Iterator[dict[str, Any]]:
-    """What each row of the table is of, the rows to be compared side by side."""
+    """The keys of each row of the table; rows to compare stand together."""
     keys = ("model", "form", "workers", "server")
     rows = {tuple(record[key] for key in keys) for record in cells.records}
     orders = [cells.list_values("model"), FORMS, cells.list_values("workers"), cells.list_values("server")]

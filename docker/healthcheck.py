@@ -10,7 +10,7 @@ TIMEOUT_SECONDS = 2.5  # under the image's `--timeout=3s`, so that the reason is
 
 
 def find_problem(settings: Mapping[str, str]) -> str | None:
-    """The reason why the server that has these settings is not ready; None if it is."""
+    """Why the server with these settings is not ready; None if it is ready."""
     port = int(settings["ADAPTACT_PORT"])
     try:
         connection = connect(port, settings)
@@ -32,7 +32,7 @@ def connect(port: int, settings: Mapping[str, str]) -> http.client.HTTPConnectio
     if not certificate:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    # The certificate names the server as its clients call it, and the server is on this machine.
+    # The certificate has the name that clients use; here the server is on this machine.
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if settings.get("ADAPTACT_TLS_CLIENT_CA"):

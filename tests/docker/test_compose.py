@@ -67,7 +67,7 @@ def test_a_service_can_write_nothing_and_gain_nothing(service: dict[str, Any]) -
 
 
 @each_service
-def test_a_service_listens_on_loopback_where_the_image_exposes_it(service: dict[str, Any]) -> None:
+def test_a_service_listens_on_loopback(service: dict[str, Any]) -> None:
     (port,) = service["ports"]
     assert port["host_ip"] == "127.0.0.1"
     assert str(port["target"]) == image_of(service).environment["ADAPTACT_PORT"]

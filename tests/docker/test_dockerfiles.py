@@ -77,7 +77,7 @@ def test_the_image_runs_as_an_ordinary_user_given_by_number(path: Path) -> None:
 
 
 @each_dockerfile
-def test_the_server_is_the_first_process_so_that_signals_reach_it(path: Path) -> None:
+def test_the_server_is_the_first_process(path: Path) -> None:
     entrypoint = json.loads(Dockerfile.read(path).last_stage.only("ENTRYPOINT"))
     assert entrypoint == ["adaptact-serve"]
     assert entrypoint[0] in project()["scripts"]
@@ -107,7 +107,7 @@ def test_the_image_sets_the_server_up_by_its_own_settings(
 
 
 @each_dockerfile
-def test_onnx_runtime_is_told_to_report_to_nobody(path: Path) -> None:
+def test_onnx_runtime_sends_no_telemetry(path: Path) -> None:
     assert Dockerfile.read(path).last_stage.environment["ORT_DISABLE_TELEMETRY"] == "1"
 
 

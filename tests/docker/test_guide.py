@@ -14,7 +14,7 @@ WRITTEN_BY_THE_READER = {"docker/.env", "docker/server.env"}
 
 
 @pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
-def test_every_variable_of_the_compose_files_stands_with_its_default(name: str, default: str) -> None:
+def test_every_compose_variable_has_its_default(name: str, default: str) -> None:
     assert f"| `{name}` | `{default}` |" in TEXT
 
 

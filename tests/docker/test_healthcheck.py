@@ -105,7 +105,7 @@ def test_a_server_that_speaks_tls_is_asked_over_tls(
     assert unencrypted.returncode == 1
 
 
-def test_a_certificate_that_is_not_there_is_said(certificates: Certificates, tmp_path: Path) -> None:
+def test_a_missing_certificate_is_named(certificates: Certificates, tmp_path: Path) -> None:
     gone = tmp_path / "gone.pem"
     checked = check(1, TLS_CERTIFICATE=gone, TLS_KEY=gone, TLS_CLIENT_CA=certificates.authority)
     assert checked.returncode == 1

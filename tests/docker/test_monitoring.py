@@ -32,7 +32,7 @@ def test_the_file_is_valid_with_and_without_its_defaults(tmp_path: Path) -> None
 
 
 @each_service
-def test_a_service_can_write_to_its_volume_alone_and_gain_nothing(service: dict[str, Any]) -> None:
+def test_a_service_writes_only_to_its_volume(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]

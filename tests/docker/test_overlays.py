@@ -35,7 +35,7 @@ def test_nothing_but_settings_ports_and_mounts_is_added(path: Path, name: str) -
 
 
 @each_server
-def test_grpc_is_published_on_loopback_where_the_server_listens_for_it(name: str) -> None:
+def test_grpc_is_published_on_loopback(name: str) -> None:
     service = services(GRPC)[name]
     (port,) = service["ports"]
     assert port["host_ip"] == "127.0.0.1"
@@ -49,7 +49,7 @@ def test_no_two_ports_of_the_host_are_the_same() -> None:
 
 
 @each_server
-def test_keys_and_certificate_come_from_a_folder_that_cannot_be_written(name: str) -> None:
+def test_keys_and_certificate_are_mounted_read_only(name: str) -> None:
     service = services(SECURED)[name]
     (mount,) = service["volumes"]
     assert mount["read_only"] is True

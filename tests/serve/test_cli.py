@@ -94,7 +94,7 @@ def test_a_missing_folder_is_a_failure(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_without_a_model_that_loads_is_a_failure_that_names_each(tmp_path: Path) -> None:
+def test_a_folder_without_usable_models_is_a_failure(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "a", b"rubbish")
     models.put(tmp_path / "models", "b", b"rubbish", "2")
     last = _failure(tmp_path, "--port", "0").splitlines()[-1]
@@ -111,7 +111,7 @@ def test_a_taken_port_is_a_failure(tmp_path: Path) -> None:
         assert f"error: cannot listen on `127.0.0.1` port `{port}`" in _failure(tmp_path, "--port", port)
 
 
-def test_cuda_without_a_gpu_is_a_failure_and_never_a_run_on_the_cpu(tmp_path: Path) -> None:
+def test_cuda_without_a_gpu_is_a_failure(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
     assert "provider `cuda` was asked for" in _failure(tmp_path, "--port", "0", "--provider", "cuda")
 
@@ -128,7 +128,7 @@ def test_cuda_without_a_gpu_is_a_failure_and_never_a_run_on_the_cpu(tmp_path: Pa
         ),
     ],
 )
-def test_a_file_of_keys_or_certificates_that_cannot_be_used_is_a_failure(
+def test_an_unusable_keys_or_certificate_file_is_a_failure(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
@@ -165,7 +165,7 @@ def after(connections: int, soft: int, hard: int) -> tuple[tuple[int, int], str]
     return (now, most), done.stderr
 
 
-def test_the_limit_is_raised_to_what_the_connections_need_and_no_further() -> None:
+def test_the_descriptor_limit_is_raised_as_far_as_needed() -> None:
     assert after(1000, soft=256, hard=4096) == ((1000 + OWN_DESCRIPTORS, 4096), "")
 
 
@@ -173,15 +173,24 @@ def test_a_limit_that_is_high_enough_stays() -> None:
     assert after(1000, soft=3000, hard=4096) == ((3000, 4096), "")
 
 
-def test_where_the_system_allows_too_few_the_log_says_what_to_do() -> None:
+def test_too_low_a_hard_limit_is_logged() -> None:
     limits, log = after(1000, soft=256, hard=1024)
     assert limits == (1024, 1024)
     assert log.startswith("WARNING `--connections 1000` needs 1256 descriptors and the system allows 1024: ")
     assert "allow 768 connections" in log
 
 
+def test_a_server_without_an_error_does_not_load_rich() -> None:
+    code = (
+        "import sys; from serve import cli; cli._run = lambda settings: print('rich' in sys.modules); "
+        "sys.argv = ['adaptact-serve', '--models', 'm']; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_server_raises_its_limit_before_it_does_anything_else(tmp_path: Path, workers: str) -> None:
+def test_the_server_first_raises_its_descriptor_limit(tmp_path: Path, workers: str) -> None:
     models.put(tmp_path, "broken", b"rubbish")  # it ends by itself
     command = [str(COMMAND), "--models", str(tmp_path), "--port", "0", "--workers", workers]
     done = subprocess.run(

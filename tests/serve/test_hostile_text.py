@@ -15,7 +15,7 @@ from serve.access import command as key_command
 from serve.client.batch import command as predict_command
 from tests.adaptact.hostile import HOSTILE
 from tests.serve import models
-from tests.serve.client.scripted import Answer, said, scripted
+from tests.serve.client.scripted import Answer, json_reply, scripted
 from tests.serve.process import COMMAND
 
 NAME = "".join(HOSTILE)  # a name of a file
@@ -49,11 +49,13 @@ def tensor(name: str) -> dict[str, object]:
 
 
 def metadata(name: str = "x", output: str = "y", version: str = "1") -> Answer:
-    return said({"name": TEXT, "versions": [version], "inputs": [tensor(name)], "outputs": [tensor(output)]})
+    return json_reply(
+        {"name": TEXT, "versions": [version], "inputs": [tensor(name)], "outputs": [tensor(output)]}
+    )
 
 
-ALIASES = said({"aliases": [{"alias": "stable", "version": TEXT}]})
-DONE = said({"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [0, 0]}]})
+ALIASES = json_reply({"aliases": [{"alias": "stable", "version": TEXT}]})
+DONE = json_reply({"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 2], "data": [0, 0]}]})
 
 
 def write_npz(folder: Path, name: str = "x") -> Path:
@@ -87,8 +89,8 @@ def test_an_error_of_the_server(run: Run, tmp_path: Path, status: int, answer: b
 @pytest.mark.parametrize(
     "reply",
     [
-        said({NAME: NAME}),
-        said({"name": "m", "versions": ["1"], "inputs": NAME, "outputs": NAME}),
+        json_reply({NAME: NAME}),
+        json_reply({"name": "m", "versions": ["1"], "inputs": NAME, "outputs": NAME}),
         Answer(body=TEXT.encode()),
         metadata(name=NAME),
     ],
@@ -111,7 +113,7 @@ def test_metadata_of_the_server(run: Run, tmp_path: Path, reply: Answer) -> None
     ],
 )
 def test_outputs_of_the_server(run: Run, tmp_path: Path, outputs: list[object]) -> None:
-    answers = [metadata(), ALIASES, metadata(), said({"outputs": outputs})]
+    answers = [metadata(), ALIASES, metadata(), json_reply({"outputs": outputs})]
     assert predict(run, answers, write_npz(tmp_path)) == FAILED
 
 
@@ -120,7 +122,7 @@ def test_names_of_arrays(run: Run, tmp_path: Path) -> None:
     answers = [
         metadata(),
         ALIASES,
-        said(json.loads(metadata().body) | {"inputs": [tensor("a"), tensor("b")]}),
+        json_reply(json.loads(metadata().body) | {"inputs": [tensor("a"), tensor("b")]}),
     ]
     assert predict(run, answers, source) == WRONG_USE
 
@@ -140,7 +142,7 @@ def test_names_of_images(run: Run, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / name).write_bytes(b"no image")
-    refusal = said({"error": "`instances[0]` is neither a PNG nor a JPEG image"}, 400)
+    refusal = json_reply({"error": "`instances[0]` is neither a PNG nor a JPEG image"}, 400)
     assert predict(run, [metadata(), ALIASES, metadata(), refusal], folder) == WRONG_USE
 
 

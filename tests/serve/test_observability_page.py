@@ -81,9 +81,7 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("expression", expressions())
-def test_alerts_and_dashboard_ask_for_series_and_labels_that_there_are(
-    shown: dict[str, set[str]], expression: str
-) -> None:
+def test_alerts_and_dashboard_use_existing_series(shown: dict[str, set[str]], expression: str) -> None:
     series = set(re.findall(r"\b((?:adaptact|process|nv)_\w+)", expression))
     assert series <= set(shown)
     assert series or expression.startswith("up{")
@@ -97,7 +95,7 @@ def test_alerts_and_dashboard_ask_for_series_and_labels_that_there_are(
     assert expression.count("(") == expression.count(")")
 
 
-def test_the_dashboard_reads_from_the_data_source_that_is_provided() -> None:
+def test_the_dashboard_reads_the_provided_data_source() -> None:
     [source] = yaml.safe_load((DOCKER / "grafana" / "datasource.yaml").read_text())["datasources"]
     used = {panel["datasource"]["uid"] for panel in DASHBOARD["panels"]}
     used |= {target["datasource"]["uid"] for panel in DASHBOARD["panels"] for target in panel["targets"]}

@@ -21,7 +21,7 @@ def test_only_the_models_folder_must_be_given() -> None:
     assert (made.host, made.port, made.body_limit_bytes) == ("127.0.0.1", 8000, 64 * 2**20)
 
 
-def test_arguments_win_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_beat_the_environment_and_that_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("adaptact.toml").write_text('models = "file"\nhost = "file"\nport = 1\n')
     monkeypatch.setenv("ADAPTACT_HOST", "environment")
     monkeypatch.setenv("ADAPTACT_PORT", "2")

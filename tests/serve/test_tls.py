@@ -108,7 +108,7 @@ def mutual(
         yield server, port
 
 
-def test_a_client_with_a_certificate_of_the_authority_is_answered(
+def test_a_client_with_a_certificate_is_answered(
     mutual: tuple[ServerProcess, int], files: Certificates
 ) -> None:
     server, port = mutual

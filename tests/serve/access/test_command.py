@@ -40,12 +40,12 @@ def test_the_printed_key_is_in_the_file(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "role", "said"), [("a b", "infer", "`a b`"), ("a", "root", "unknown role `root`")]
+    ("name", "role", "message"), [("a b", "infer", "`a b`"), ("a", "root", "unknown role `root`")]
 )
-def test_wrong_use_writes_nothing(run: Run, tmp_path: Path, name: str, role: str, said: str) -> None:
+def test_wrong_use_writes_nothing(run: Run, tmp_path: Path, name: str, role: str, message: str) -> None:
     status, shown, error = run(tmp_path / "keys.toml", "--name", name, "--role", role)
     assert (status, shown) == (WRONG_USE, "")
-    assert said in error
+    assert message in error
     assert not (tmp_path / "keys.toml").exists()
 
 

@@ -11,7 +11,7 @@ from serve.access.keys import ROLES, Role, format_key
 from serve.engine.errors import StartupError
 
 
-def test_every_action_is_a_line_that_says_who_what_and_how_it_ended(tmp_path: Path) -> None:
+def test_every_action_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_text('{"older": true}\n')
     audit = AuditLog(path)
@@ -96,12 +96,12 @@ def test_a_key_allows_what_its_roles_say_and_nothing_else(keys: Path, needed: Ro
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_with_a_keys_file_who_is_away_needs_a_key_for_everything(keys: Path, role: Role) -> None:
+def test_a_keys_file_asks_other_machines_for_a_key(keys: Path, role: Role) -> None:
     with pytest.raises(KeyRequiredError):
         Authorizer(keys).admit(role, None, AWAY)
 
 
-def test_with_a_keys_file_this_machine_still_administers_but_infers_with_a_key(keys: Path) -> None:
+def test_this_machine_administers_without_a_key(keys: Path) -> None:
     Authorizer(keys).admit("admin", None, "127.0.0.1")
     with pytest.raises(KeyRequiredError):
         Authorizer(keys).admit("infer", None, "127.0.0.1")
@@ -115,7 +115,7 @@ def test_a_wrong_key_is_refused_wherever_it_comes_from(keys: Path, given: str, a
     assert "secret" not in str(refused.value)
 
 
-def test_a_client_over_its_own_limit_is_told_when_to_come_again(keys: Path) -> None:
+def test_a_client_over_its_limit_learns_when_to_retry(keys: Path) -> None:
     keys.write_text(
         format_key("slow", "s", frozenset({"infer"}), 0.001) + format_key("fast", "f", frozenset({"infer"}))
     )
@@ -128,7 +128,7 @@ def test_a_client_over_its_own_limit_is_told_when_to_come_again(keys: Path) -> N
         gate.admit("infer", "Bearer f", AWAY)
 
 
-def test_the_limit_for_everybody_is_counted_by_address_without_keys() -> None:
+def test_without_keys_the_limit_is_counted_by_address() -> None:
     gate = Authorizer(requests_per_second=0.001)
     gate.admit("infer", None, AWAY)
     with pytest.raises(ClientLimitError):
@@ -141,12 +141,12 @@ def test_the_limit_for_everybody_is_counted_by_address_without_keys() -> None:
 @pytest.mark.parametrize(
     "address", ["", "localhost", "127.0.0.1.example.org", "10.0.0.1", "::ffff:192.0.2.1"]
 )
-def test_what_is_not_surely_this_machine_is_not(address: str) -> None:
+def test_other_addresses_are_not_this_machine(address: str) -> None:
     with pytest.raises(KeyRequiredError):
         Authorizer().admit("admin", None, address)
 
 
-def test_whoever_is_turned_away_is_named_all_the_same(keys: Path) -> None:
+def test_a_refused_caller_is_named(keys: Path) -> None:
     gate = Authorizer(keys)
     assert gate.identify(f"Bearer {SECRETS['infer']}", AWAY).name == "infer"
     for given in (None, "Bearer wrong", "Basic x"):

@@ -82,7 +82,7 @@ GOOD = {"name": '"a"', "sha256": f'"{"0" * 64}"', "roles": '["infer"]'}
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "message"),
     [
         ("name", '"a b"', "`name` is `a b`"),
         ("name", "3", "`name` is `3`"),
@@ -95,12 +95,12 @@ GOOD = {"name": '"a"', "sha256": f'"{"0" * 64}"', "roles": '["infer"]'}
         ("password", '"x"', "an unknown field `password`"),
     ],
 )
-def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, said: str) -> None:
+def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message: str) -> None:
     path = tmp_path / "keys.toml"
     path.write_text("[[key]]\n" + "\n".join(f"{k} = {v}" for k, v in (GOOD | {field: value}).items()))
     with pytest.raises(KeysFileError, match="key 1 of the keys file") as raised:
         read_keys(path)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert SECRET not in str(raised.value)
 
 

@@ -43,7 +43,7 @@ def test_a_client_gets_its_rate_and_no_more(clock: Clock) -> None:
     assert taken == pytest.approx(10 + 10 * 10, abs=1)  # its burst and its rate
 
 
-def test_after_the_time_that_a_refusal_names_the_client_is_served(clock: Clock) -> None:
+def test_a_client_is_served_after_the_time_of_its_refusal(clock: Clock) -> None:
     served = ClientLimits(clock=clock)
     served.take("a", 0.5)
     with pytest.raises(ClientLimitError) as refused:
@@ -78,9 +78,7 @@ def test_without_a_limit_nothing_is_counted(clock: Clock) -> None:
     assert bytes(memory) == bytes(MEMORY_BYTES)
 
 
-def test_of_clients_without_number_those_are_forgotten_that_have_most(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_too_many_clients_the_fullest_are_dropped(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SETS", 1)
     served = ClientLimits(clock=clock)
     for number in range(limits.SLOTS - 1):

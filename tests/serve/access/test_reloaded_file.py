@@ -15,7 +15,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_change_is_told_once(file: Path) -> None:
+def test_a_change_is_seen_once(file: Path) -> None:
     looked = ReloadedFiles(file)
     assert not looked.has_changed()
     file.write_text("another")

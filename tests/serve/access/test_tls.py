@@ -51,7 +51,7 @@ def test_a_key_with_a_password_is_refused_without_asking_for_it(files: Certifica
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "cannot be read: No such file"),
         (b"\0" * 2**21, "is larger than"),
@@ -60,13 +60,13 @@ def test_a_key_with_a_password_is_refused_without_asking_for_it(files: Certifica
     ],
 )
 def test_a_file_that_is_none_is_named(
-    files: Certificates, tmp_path: Path, place: int, content: bytes | None, said: str
+    files: Certificates, tmp_path: Path, place: int, content: bytes | None, message: str
 ) -> None:
     given = [*files.pair("server"), files.authority]
     given[place] = tmp_path / "broken.pem"
     if content is not None:
         given[place].write_bytes(content)
-    with pytest.raises(TlsError, match=said) as raised:
+    with pytest.raises(TlsError, match=message) as raised:
         open_tls(*given)
     assert f"`{given[place]}`" in str(raised.value)
 
@@ -124,7 +124,7 @@ def test_new_files_are_for_new_connections(files: Certificates, changing: Certif
 
 
 @pytest.mark.parametrize("broken", ["server.pem", "server.key", "authority.pem"])
-def test_a_new_file_that_cannot_be_used_is_named_and_the_old_ones_stay(
+def test_the_old_certificate_stays_where_the_new_is_unusable(
     changing: Certificates, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     authority = Path(shutil.copy(changing.authority, changing.folder / "copy.pem"))

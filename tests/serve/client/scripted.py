@@ -1,4 +1,4 @@
-"""A server that answers as it was told, and keeps what it was asked."""
+"""A server that gives prepared answers, and keeps the requests that it received."""
 
 import json
 import socket
@@ -22,27 +22,27 @@ class Answer:
 
 
 @dataclass
-class Asked:
+class ReceivedRequest:
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
 
 
-def said(content: object, status: int = 200, **headers: str) -> Answer:
+def json_reply(content: object, status: int = 200, **headers: str) -> Answer:
     """A reply in JSON."""
     return Answer(status, json.dumps(content).encode(), headers)
 
 
 class Scripted(ThreadingHTTPServer):
-    """Gives the answers in order, the last one for ever."""
+    """Gives the answers in order, and repeats the last one."""
 
     daemon_threads = True
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = list(answers)
-        self.asked: list[Asked] = []
+        self.requests: list[ReceivedRequest] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.asked.append(Asked(self.command, self.path, headers, body))
+        self.server.requests.append(ReceivedRequest(self.command, self.path, headers, body))
         answers = self.server.answers
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         self.send_response(answer.status)

@@ -28,13 +28,13 @@ from serve.client import (
     UnreachableError,
 )
 from serve.client.transport import Transport
-from tests.serve.client.scripted import Answer, said, scripted
+from tests.serve.client.scripted import Answer, json_reply, scripted
 from tests.serve.client.through import Through, awaiting, both
 
 SERVER = {"name": "s", "version": "1", "extensions": ["binary_tensor_data"]}
 
 
-def test_both_clients_have_the_same_methods_and_words() -> None:
+def test_both_clients_have_the_same_methods() -> None:
     def methods(kind: type) -> dict[str, object]:
         found = {name: value for name, value in vars(kind).items() if not name.startswith("_")}
         return {name.removeprefix("a"): (inspect.signature(f), f.__doc__) for name, f in found.items()}
@@ -44,17 +44,17 @@ def test_both_clients_have_the_same_methods_and_words() -> None:
 
 @both
 def test_a_reply_is_read(through: Through) -> None:
-    with scripted(said(SERVER)) as server:
+    with scripted(json_reply(SERVER)) as server:
         assert through(server.url, lambda c: c.server_metadata()).extensions == ("binary_tensor_data",)
-    assert server.asked[0].headers["accept-encoding"] == "identity"
+    assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 @both
 def test_a_key_and_headers_are_sent(through: Through) -> None:
-    with scripted(said(SERVER)) as server:
+    with scripted(json_reply(SERVER)) as server:
         transport = Transport(headers={"x-team": "a"}, gzip_replies=True)
         through(server.url + "/", lambda c: c.server_metadata(), api_key="secret", transport=transport)
-    asked = server.asked[0]
+    asked = server.requests[0]
     assert asked.path == "/v2"
     assert asked.headers["authorization"] == "Bearer secret"
     assert (asked.headers["x-team"], asked.headers["accept-encoding"]) == ("a", "gzip, deflate")
@@ -77,7 +77,7 @@ def test_an_inference_is_one_binary_message(through: Through) -> None:
             lambda c: c.infer("a/b", {"x": given}, version="3", outputs=["y"], request_id="7"),
             timeout_seconds=60,
         )
-    asked = server.asked[0]
+    asked = server.requests[0]
     assert asked.path == "/v2/models/a%2Fb/versions/3/infer"
     size = int(asked.headers["inference-header-content-length"])
     message = json.loads(asked.body[:size])
@@ -92,21 +92,21 @@ def test_an_inference_is_one_binary_message(through: Through) -> None:
 
 @both
 def test_a_server_that_comes_back_is_asked_again(through: Through) -> None:
-    with scripted(Answer(503), Answer(cut=0, body=b"x"), Answer(429), said(SERVER)) as server:
+    with scripted(Answer(503), Answer(cut=0, body=b"x"), Answer(429), json_reply(SERVER)) as server:
         retry = Retry(attempts=4, first_seconds=0.01)
         assert through(server.url, lambda c: c.server_metadata(), retry=retry).name == "s"
-        assert len(server.asked) == 4
+        assert len(server.requests) == 4
 
 
 @both
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (said({"error": "why"}, 400), InvalidInputError),
-        (said({"error": "why"}, 401), UnauthorizedError),
-        (said({"error": "why"}, 503), UnavailableError),
-        (said({"error": "why"}, 307, location="http://127.0.0.1:1"), InvalidReplyError),
-        (said({"error": "why"}, 201), InvalidReplyError),
+        (json_reply({"error": "why"}, 400), InvalidInputError),
+        (json_reply({"error": "why"}, 401), UnauthorizedError),
+        (json_reply({"error": "why"}, 503), UnavailableError),
+        (json_reply({"error": "why"}, 307, location="http://127.0.0.1:1"), InvalidReplyError),
+        (json_reply({"error": "why"}, 201), InvalidReplyError),
     ],
 )
 def test_an_error_has_the_servers_words(through: Through, answer: Answer, kind: type[ClientError]) -> None:
@@ -124,11 +124,11 @@ def test_nobody_there_is_unreachable(through: Through) -> None:
 
 @both
 @pytest.mark.parametrize("cut", [0, 5])
-def test_a_reply_that_breaks_off_is_unreachable_after_all_attempts(through: Through, cut: int) -> None:
+def test_a_reply_that_breaks_off_is_unreachable(through: Through, cut: int) -> None:
     with scripted(Answer(body=bytes(10), cut=cut)) as server:
         with pytest.raises(UnreachableError):
             through(server.url, lambda c: c.server_metadata())
-        assert len(server.asked) == 3
+        assert len(server.requests) == 3
 
 
 @both
@@ -137,7 +137,7 @@ def test_a_reply_that_drips_ends_in_time(through: Through) -> None:
     with scripted(Answer(body=bytes(1000), seconds_a_byte=0.2)) as server:
         with pytest.raises(TimedOutError, match=r"did not answer within 1 s"):
             through(server.url, lambda c: c.server_metadata(), timeout_seconds=1)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 def test_the_asynchronous_client_ends_in_time_while_headers_drip() -> None:
@@ -162,14 +162,14 @@ def test_the_asynchronous_client_ends_in_time_while_headers_drip() -> None:
 
 @both
 @pytest.mark.parametrize("seconds", [float("inf"), 1e300])
-def test_any_time_is_one_that_can_be_waited_for(through: Through, seconds: float) -> None:
-    with scripted(said({"outputs": []})) as server:
+def test_any_time_limit_can_be_waited_for(through: Through, seconds: float) -> None:
+    with scripted(json_reply({"outputs": []})) as server:
         x = {"x": np.ones(1, np.float32)}
         assert through(server.url, lambda c: c.infer("m", x), timeout_seconds=seconds).outputs == {}
 
 
 @both
-def test_what_is_no_time_is_over_at_once(through: Through) -> None:
+def test_a_time_limit_that_is_not_a_number_is_over(through: Through) -> None:
     with pytest.raises(TimedOutError):
         through("http://127.0.0.1:1", lambda c: c.is_live(), timeout_seconds=float("nan"))
 
@@ -189,7 +189,7 @@ def test_a_reply_beyond_the_limit_is_refused(through: Through, headers: dict[str
 def test_a_model_is_ready_or_not(through: Through, status: int, ready: bool) -> None:
     with scripted(Answer(status)) as server:
         assert through(server.url, lambda c: c.is_model_ready("m")) is ready
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 @both
@@ -198,7 +198,7 @@ def test_what_the_repository_and_the_statistics_say_is_typed(through: Through) -
         {"name": "m", "version": "1", "state": "READY"},
         {"name": "n", "state": "UNAVAILABLE", "reason": "r"},
     ]
-    with scripted(said(index)) as server:
+    with scripted(json_reply(index)) as server:
         states = through(server.url, lambda c: c.index())
     assert [(each.name, each.version, each.state, each.reason) for each in states] == [
         ("m", "1", "READY", ""),
@@ -206,18 +206,18 @@ def test_what_the_repository_and_the_statistics_say_is_typed(through: Through) -
     ]
     stats = {"name": "m", "version": "1", "inference_count": 5, "execution_count": 2}
     stats |= {"inference_stats": {"success": {"count": 2, "ns": 70}}}
-    with scripted(said({"model_stats": [stats]})) as server:
+    with scripted(json_reply({"model_stats": [stats]})) as server:
         (found,) = through(server.url, lambda c: c.model_statistics("m"))
     assert (found.inference_count, found.durations["success"].ns) == (5, 70)
 
 
 @both
 def test_an_image_is_an_instance(through: Through) -> None:
-    with scripted(said({"predictions": [[0.5]], "labels": ["cat"]})) as server:
+    with scripted(json_reply({"predictions": [[0.5]], "labels": ["cat"]})) as server:
         found = through(
             server.url, lambda c: c.predict("m", [b"\x89PNG", np.ones(1, np.float32), {"a": np.int8(2)}])
         )
-    assert json.loads(server.asked[0].body) == {"instances": [{"b64": "iVBORw=="}, [1.0], {"a": 2}]}
+    assert json.loads(server.requests[0].body) == {"instances": [{"b64": "iVBORw=="}, [1.0], {"a": 2}]}
     assert (found.predictions, found.labels) == ([[0.5]], ("cat",))
 
 

@@ -28,8 +28,8 @@ def values(datatype: Datatype) -> Array:
 def there_and_back(array: Array, encoding: Encoding) -> Array:
     tensors = describe_tensors({"x": array}, encoding)
     content, size = join_message({"outputs": list(tensors.described)}, tensors)
-    said = JsonObject(json.loads(content[:size]), "reply")
-    return read_tensors(said.objects("outputs"), memoryview(content)[size:], "output")["x"]
+    message = JsonObject(json.loads(content[:size]), "reply")
+    return read_tensors(message.objects("outputs"), memoryview(content)[size:], "output")["x"]
 
 
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda datatype: datatype.name)

@@ -16,12 +16,12 @@ def identified(**headers: str) -> Identity:
     )
 
 
-def test_a_request_is_known_by_the_id_that_its_client_gave() -> None:
+def test_a_client_may_choose_the_request_id() -> None:
     found = identified(x_request_id="job-7/part:3", traceparent=f"00-{TRACE}-{SPAN}-01")
     assert (found.request_id, found.trace_id, found.parent_id) == ("job-7/part:3", TRACE, SPAN)
 
 
-def test_without_an_id_its_trace_names_it_and_without_both_it_gets_one_of_its_own() -> None:
+def test_a_request_without_an_id_has_its_traces_or_a_new_one() -> None:
     assert identified(traceparent=f"00-{TRACE}-{SPAN}-00").request_id == TRACE
     assert len({identified().request_id for _ in range(100)}) == 100
 
@@ -75,7 +75,7 @@ def test_a_file_that_cannot_be_written_is_named_at_the_start(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_a_full_disk_costs_lines_and_nothing_else_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_loses_lines_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     log = AccessLog(Path("/dev/full"))
     for _ in range(3):
         log.record(ASKED, identified(), "somebody", 200, 0.0)

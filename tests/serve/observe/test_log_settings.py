@@ -8,14 +8,14 @@ from serve.observe.log_settings import LogSettings, install_log_filter, parse_ch
 from serve.shared.worker_group import WorkerGroup
 
 
-def test_a_change_reaches_the_filter_and_is_told() -> None:
-    logger, colleagues = logging.Logger("own", logging.INFO), WorkerGroup()
-    passing = install_log_filter(logger, colleagues)
-    found = asyncio.run(update_log_settings(colleagues, {"log_warnings": False, "log_verbose_level": 2}))
-    assert found == passing.settings == LogSettings(log_warning=False, log_verbose_level=2)
+def test_a_change_reaches_the_filter() -> None:
+    logger, workers = logging.Logger("own", logging.INFO), WorkerGroup()
+    log_filter = install_log_filter(logger, workers)
+    settings = asyncio.run(update_log_settings(workers, {"log_warnings": False, "log_verbose_level": 2}))
+    assert settings == log_filter.settings == LogSettings(log_warning=False, log_verbose_level=2)
     assert logger.level == logging.DEBUG
-    assert not passing.filter(logging.makeLogRecord({"levelno": logging.WARNING}))
-    assert passing.filter(logging.makeLogRecord({"levelno": logging.CRITICAL}))
+    assert not log_filter.filter(logging.makeLogRecord({"levelno": logging.WARNING}))
+    assert log_filter.filter(logging.makeLogRecord({"levelno": logging.CRITICAL}))
 
 
 def test_a_new_filter_takes_the_place_of_the_old() -> None:

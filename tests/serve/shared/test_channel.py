@@ -34,7 +34,7 @@ async def pair(answer: Answer, other: Answer = nothing) -> AsyncIterator[tuple[C
         await asyncio.wait(listening)
 
 
-def test_every_question_gets_its_own_answer_whatever_the_order_they_come_in() -> None:
+def test_answers_may_come_in_any_order() -> None:
     async def answer(verb: str, arguments: list[Json]) -> Json:
         await asyncio.sleep((10 - arguments[0]) / 1000)  # the first asked is answered last
         return f"{verb} {arguments[0]}"
@@ -58,7 +58,7 @@ def test_both_ends_may_ask_at_once() -> None:
 
 
 @pytest.mark.parametrize("error", [UnknownModelError("no `m`"), QueueFullError("full"), EngineError("other")])
-def test_what_one_end_raises_arrives_at_the_other(error: EngineError) -> None:
+def test_an_error_arrives_at_the_other_end(error: EngineError) -> None:
     async def answer(verb: str, arguments: list[Json]) -> Json:
         raise error
 
@@ -70,7 +70,7 @@ def test_what_one_end_raises_arrives_at_the_other(error: EngineError) -> None:
         asyncio.run(run())
 
 
-def test_a_fault_arrives_without_its_text_which_only_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_log_has_the_text_of_a_fault(caplog: pytest.LogCaptureFixture) -> None:
     async def answer(verb: str, arguments: list[Json]) -> Json:
         raise ZeroDivisionError("a secret")
 
@@ -84,7 +84,7 @@ def test_a_fault_arrives_without_its_text_which_only_the_log_has(caplog: pytest.
     assert "a secret" in caplog.text
 
 
-def test_an_answer_that_cannot_be_sent_is_a_fault_and_not_silence() -> None:
+def test_an_answer_that_cannot_be_sent_is_an_error() -> None:
     async def answer(verb: str, arguments: list[Json]) -> Json:
         return object()
 
@@ -96,7 +96,7 @@ def test_an_answer_that_cannot_be_sent_is_a_fault_and_not_silence() -> None:
     asyncio.run(run())
 
 
-def test_whoever_waits_learns_that_the_other_process_is_gone() -> None:
+def test_the_end_of_a_process_ends_the_wait_for_it() -> None:
     async def run() -> None:
         one, two = socket.socketpair()
         asking = await channel(one, nothing)
@@ -113,7 +113,7 @@ def test_whoever_waits_learns_that_the_other_process_is_gone() -> None:
     asyncio.run(run())
 
 
-def test_a_message_beyond_the_limit_ends_the_channel_before_it_is_read() -> None:
+def test_a_message_beyond_the_limit_ends_the_channel() -> None:
     async def run() -> None:
         one, two = socket.socketpair()
         listening = await channel(one, nothing)

@@ -1,4 +1,4 @@
-"""A client of a model `x -> y, length` that doubles rows, without a server; it can fail when told to."""
+"""A client of a model `x -> y, length` that doubles rows, without a server; it can fail."""
 
 from collections.abc import Mapping, Sequence
 from threading import Lock

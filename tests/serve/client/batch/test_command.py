@@ -10,7 +10,7 @@ import pytest
 
 from serve.client.batch.command import main
 from tests.serve import models
-from tests.serve.client.scripted import Answer, said, scripted
+from tests.serve.client.scripted import Answer, json_reply, scripted
 from tests.serve.process import ServerProcess
 
 KEPT = 5
@@ -51,7 +51,7 @@ def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> N
     assert sorted(path.name for path in source.parent.iterdir()) == ["in.npz", "out.npz"]
 
 
-def test_a_run_that_was_killed_goes_on_and_loses_nothing(server: ServerProcess, source: Path) -> None:
+def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
     arguments = [server.url, "double", source, "-o", target, "--batch", 100, "--parallel", 1]
     killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], check=False)
@@ -117,12 +117,14 @@ def test_wrong_use_ends_with_2(
 
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
-MODEL = said({"name": "m", "versions": ["1"], "inputs": [TENSOR], "outputs": [TENSOR | {"name": "y"}]})
-ANSWER = said({"outputs": [{"name": "y", "datatype": "FP32", "shape": [1000, 3], "data": [0.0] * 3000}]})
+MODEL = json_reply({"name": "m", "versions": ["1"], "inputs": [TENSOR], "outputs": [TENSOR | {"name": "y"}]})
+ANSWER = json_reply(
+    {"outputs": [{"name": "y", "datatype": "FP32", "shape": [1000, 3], "data": [0.0] * 3000}]}
+)
 
 
-def test_a_server_that_is_away_is_status_1_and_says_how_to_go_on(source: Path) -> None:
-    replies = (MODEL, said({}, 404), MODEL, ANSWER, Answer(503, b'{"error": "away"}'))
+def test_a_server_that_is_away_is_a_failure_with_a_hint(source: Path) -> None:
+    replies = (MODEL, json_reply({}, 404), MODEL, ANSWER, Answer(503, b'{"error": "away"}'))
     with scripted(*replies) as server:
         done = command(
             server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000, "--attempts", 2,
@@ -130,13 +132,13 @@ def test_a_server_that_is_away_is_status_1_and_says_how_to_go_on(source: Path) -
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == ("error: away\nhint: the same command goes on with the answers that are kept\n")
-    assert [asked.headers["authorization"] for asked in server.asked] == ["Bearer k"] * 6
+    assert [asked.headers["authorization"] for asked in server.requests] == ["Bearer k"] * 6
     assert source.with_name("out.npz.partial").exists()
 
 
-def test_a_version_that_is_gone_is_told_with_the_two_ways_on(source: Path) -> None:
-    gone = said({"error": "version `1` is not found"}, 404)
-    with scripted(MODEL, said({}, 404), MODEL, ANSWER, gone) as server:
+def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
+    gone = json_reply({"error": "version `1` is not found"}, 404)
+    with scripted(MODEL, json_reply({}, 404), MODEL, ANSWER, gone) as server:
         arguments = [server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000]
         for _ in range(2):
             done = command(*arguments, "--parallel", 1)
@@ -146,14 +148,14 @@ def test_a_version_that_is_gone_is_told_with_the_two_ways_on(source: Path) -> No
                 "hint: the answers that are kept are that version's: "
                 "serve it again, or begin anew with `--restart`\n"
             )
-    assert server.asked[-1].path == "/v2/models/m/versions/1"
+    assert server.requests[-1].path == "/v2/models/m/versions/1"
 
 
-def test_ctrl_c_does_not_wait_for_the_server(source: Path) -> None:
-    with scripted(MODEL, said({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:
+def test_ctrl_c_exits_at_once(source: Path) -> None:
+    with scripted(MODEL, json_reply({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:
         arguments = [server.url, "m", source, "-o", source.with_name("out.npz")]
         with subprocess.Popen([*RUN, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as running:
-            while len(server.asked) < 4:
+            while len(server.requests) < 4:
                 time.sleep(0.01)
             running.send_signal(signal.SIGINT)
             try:
@@ -163,16 +165,16 @@ def test_ctrl_c_does_not_wait_for_the_server(source: Path) -> None:
     assert running.returncode == 1
 
 
-def test_a_key_with_a_lines_end_is_sent_without_it(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_without_its_newline(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADAPTACT_API_KEY", "a-secret\n")
-    with scripted(said({"error": "no"}, 403)) as server:
+    with scripted(json_reply({"error": "no"}, 403)) as server:
         done = command(server.url, "m", source, "-o", source.with_name("out.npz"))
     assert done.returncode == 1
-    assert server.asked[0].headers["authorization"] == "Bearer a-secret"
+    assert server.requests[0].headers["authorization"] == "Bearer a-secret"
 
 
 @pytest.mark.parametrize("key", ["a-secret\nmore", "a-secret-schlüssel€", " \n"])
-def test_a_key_that_cannot_be_sent_is_wrong_use_and_never_shown(
+def test_a_key_that_cannot_be_sent_is_never_shown(
     source: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("ADAPTACT_API_KEY", key)

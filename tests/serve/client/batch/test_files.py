@@ -64,7 +64,7 @@ def test_columns_that_are_missing_or_there_twice_are_refused(
         read_tensor_rows(table(tmp_path / "a.csv", f"{header}\n1,2,3\n"), metadata(), ())
 
 
-def test_a_size_that_varies_is_told_by_the_columns(tmp_path: Path) -> None:
+def test_a_dynamic_size_follows_from_the_columns(tmp_path: Path) -> None:
     rows = read_tensor_rows(table(tmp_path / "a.csv", "a,b,c,d\n1,2,3,4\n"), metadata((-1, 2, -1)), ())
     assert rows.arrays["x"].tolist() == [[[1, 2], [3, 4]]]
 

@@ -47,7 +47,7 @@ def test_answers_are_found_by_their_rows_now_and_in_the_next_run(written: Path) 
             check(journal, start)
 
 
-def test_after_an_end_at_any_byte_whole_answers_remain_and_more_can_be_added(written: Path) -> None:
+def test_a_file_cut_at_any_byte_keeps_whole_answers(written: Path) -> None:
     content = written.read_bytes()
     ends = set()
     for length in range(0, len(content), 7):
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path, content: byt
     assert path.read_bytes() == content
 
 
-def test_a_full_disk_is_told_and_what_was_kept_remains(written: Path) -> None:
+def test_a_full_disk_keeps_the_earlier_answers(written: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # A file that may not grow is what a full disk looks like.
     resource.setrlimit(resource.RLIMIT_FSIZE, (written.stat().st_size + 10, hard))

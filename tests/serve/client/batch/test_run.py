@@ -29,7 +29,7 @@ def quiet(done: int, rows: int) -> None:
     pass
 
 
-def test_the_result_has_every_row_in_order_and_nothing_else_is_left(request_: PredictionRequest) -> None:
+def test_the_result_has_every_row_in_order(request_: PredictionRequest) -> None:
     seen: list[tuple[int, int]] = []
     done = predict_file(Doubling(), request_, lambda *now: seen.append(now))
     assert (done.rows, done.kept, done.version) == (100, 0, "10")
@@ -55,7 +55,7 @@ def test_a_run_goes_on_where_the_last_one_failed(request_: PredictionRequest, pa
         assert np.array_equal(found["y"], 2 * GIVEN)
 
 
-def test_a_version_that_comes_meanwhile_answers_no_part_of_it(request_: PredictionRequest) -> None:
+def test_a_version_deployed_meanwhile_answers_nothing(request_: PredictionRequest) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
     client = Doubling()
@@ -72,7 +72,7 @@ def test_the_version_is_the_one_that_answers_now(request_: PredictionRequest) ->
     assert {version for version, _ in client.asked} == {"9"}
 
 
-def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: PredictionRequest) -> None:
+def test_an_alias_that_moves_meanwhile_changes_nothing(request_: PredictionRequest) -> None:
     request = replace(request_, version="blue")
     before, after = Doubling(fails_after=5), Doubling()
     before.aliases, after.aliases = {"blue": "9"}, {"blue": "10"}
@@ -82,7 +82,7 @@ def test_an_alias_that_moves_meanwhile_answers_no_part_of_it(request_: Predictio
     assert {version for version, _ in [*before.asked, *after.asked]} == {"9"}
 
 
-def test_another_alias_of_another_version_is_something_else(request_: PredictionRequest) -> None:
+def test_an_alias_of_another_version_is_another_job(request_: PredictionRequest) -> None:
     client = Doubling(fails_after=5)
     client.aliases = {"blue": "9", "green": "10", "nine": "9"}
     with pytest.raises(UnavailableError):
@@ -93,7 +93,7 @@ def test_another_alias_of_another_version_is_something_else(request_: Prediction
     assert predict_file(client, replace(request_, version="nine"), quiet).kept
 
 
-def test_answers_of_another_model_are_told_before_the_server_is_asked(request_: PredictionRequest) -> None:
+def test_answers_of_another_model_are_refused_at_once(request_: PredictionRequest) -> None:
     with pytest.raises(UnavailableError):
         predict_file(Doubling(fails_after=5), request_, quiet)
     with (
@@ -174,8 +174,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-@pytest.mark.parametrize(("place", "said"), [(0, r"/c\.png`"), (7, r"`instances\[7\]`")])
-def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, said: str) -> None:
+@pytest.mark.parametrize(("place", "message"), [(0, r"/c\.png`"), (7, r"`instances\[7\]`")])
+def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, message: str) -> None:
     class Refusing(Doubling):
         def predict(self, model: str, instances: object, version: str | None = None) -> Predictions:
             if len(instances) == 2:  # type: ignore[arg-type]
@@ -183,7 +183,7 @@ def test_an_image_that_the_server_refuses_is_named(folder: Path, place: int, sai
             raise InvalidInputError(f"`instances[{place}]` is neither a PNG nor a JPEG image", 400)
 
     request = PredictionRequest("double", None, folder, folder / "out.csv", batch=2, parallel=1)
-    with pytest.raises(InvalidFileError, match=f"{said} is neither"):
+    with pytest.raises(InvalidFileError, match=f"{message} is neither"):
         predict_file(Refusing(), request, quiet)
 
 
@@ -197,7 +197,7 @@ def test_a_prediction_without_an_output_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [("d.png", "No such file"), ("\udcff.png", "is not UTF-8")])
-def test_an_image_without_a_file_or_a_name_is_told(folder: Path, name: str, message: str) -> None:
+def test_an_image_without_a_file_or_a_name_is_refused(folder: Path, name: str, message: str) -> None:
     (folder / name).symlink_to("nowhere")
     with pytest.raises(InvalidFileError, match=message):
         predict_file(Doubling(), PredictionRequest("double", None, folder, folder / "out.csv"), quiet)

@@ -11,7 +11,8 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from adaptact.files import replace_file
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.errors import DestinationError, ExportError
-from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.manifest import Manifest
 
 
 def serialise(model: ir.Model, manifest: Manifest | None = None) -> bytes:

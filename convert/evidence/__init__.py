@@ -1,1 +1,1 @@
-"""What the stages found: as the manifest's fields, as tables, as a page and as pictures."""
+"""The evidence of a conversion: the manifest's content, and its tables, pages and pictures."""

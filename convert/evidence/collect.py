@@ -63,7 +63,7 @@ def collect_evidence(
 def record_activations(
     model: nn.Module, samples: Sequence[SampleSet]
 ) -> tuple[manifest.ActivationRecord, ...]:
-    """Each learned activation under each of its names, and what reaches it on these samples."""
+    """Each learned activation under each of its names, with the histogram of its inputs on these samples."""
     activations = named_activations(model)
     if not activations:
         return ()

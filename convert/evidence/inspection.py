@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError
 from convert.errors import SourceError
 from convert.manifest import signature
 from convert.manifest.decode import ManifestError
-from convert.manifest.manifest import MANIFEST_KEY, ActivationRecord, Manifest
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.manifest import ActivationRecord, Manifest
 from convert.sources.bounds import require_small_tensors
 
 LARGEST = 2**31  # bytes: protobuf reads no more

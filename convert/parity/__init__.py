@@ -1,1 +1,1 @@
-"""Whether a file is as exact as its model: compared on what, by which criterion, and where it leaves it."""
+"""Parity: whether a file is as exact as its model, and the layer that differs where it is not."""

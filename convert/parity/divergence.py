@@ -188,5 +188,5 @@ def _read_constants(graph: ir.Model) -> dict[str, Array]:
     }
 
 
-def _is_equal(one: Array, other: Array) -> bool:
-    return one.shape == other.shape and np.array_equal(one, other)
+def _is_equal(array: Array, other: Array) -> bool:
+    return array.shape == other.shape and np.array_equal(array, other)

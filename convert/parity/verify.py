@@ -31,7 +31,7 @@ class Answers:
 
 
 class Original:
-    """The model as it was trained, in float32 and in float64; the given module is left as it is."""
+    """The model as it was trained, in float32 and in float64; the module itself is left as it is."""
 
     def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
         self.outputs = tuple(outputs)

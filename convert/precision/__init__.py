@@ -1,1 +1,1 @@
-"""Fewer bits than float32: what is rounded, what is left, and by which budgets the result is judged."""
+"""Fewer bits than float32: rounding, the sites that stay in float, and the gate that judges the result."""

@@ -29,7 +29,7 @@ class Calibration:
     """Data like those that the model will meet, in batches; at most MOST_SAMPLES of the user's."""
 
     sets: tuple[SampleSet, ...]
-    given: int
+    total: int
 
     @property
     def used(self) -> int:

@@ -71,7 +71,7 @@ class HalfScheme:
         return bool(self._pick_nodes(kept, self._model))
 
     def round(self, kept: Collection[RoundingSite]) -> ir.Model:
-        """The graph in half; the one given is left as it is."""
+        """The graph in half; the float graph is left as it is."""
         graph = self._model.clone()
         _Narrowing(graph, self._pick_nodes(kept, graph), self._opset).apply()
         return graph

@@ -53,7 +53,7 @@ class DynamicScheme:
         return {name for site in self.sites if site not in kept for name in site.readers}
 
     def round(self, kept: Collection[RoundingSite]) -> ir.Model:
-        """The rounded graph; the one given is left as it is."""
+        """The rounded graph; the float graph is left as it is."""
         readers = self._readers(kept)
         with _silence():
             quantiser = ONNXQuantizer(
@@ -104,7 +104,7 @@ class StaticScheme:
         return {name for site in self.sites if site not in kept for name in site.readers} - floats
 
     def round(self, kept: Collection[RoundingSite]) -> ir.Model:
-        """The rounded graph; the one given is left as it is."""
+        """The rounded graph; the float graph is left as it is."""
         left = [site for site in self.sites if site not in kept]
         readers = self._readers(kept)
         carriers = {name for site in left for name in site.between} & self._carriers

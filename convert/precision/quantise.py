@@ -90,7 +90,7 @@ def _ignore(step: str, done: int, total: int) -> None:
     """No callback."""
 
 
-def quantise(  # each argument is the result of an earlier stage
+def quantise(
     model: ir.Model,
     original: Original,
     sets: Sequence[SampleSet],

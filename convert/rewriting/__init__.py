@@ -1,1 +1,1 @@
-"""What the rules are written in: an ONNX graph, its layers, its scales and shifts, its layout."""
+"""Rewriting: rules applied until none fires, and the form that each place of the graph takes."""

@@ -117,7 +117,7 @@ class _Rewriter:
         self.refusals |= dict.fromkeys(declined)
 
     def _walk(self, rule: Rule) -> tuple[bool, list[Refusal]]:
-        """Try the rule at every node: whether it fired, and what it declined."""
+        """Try the rule at every node: whether it fired, and its refusals."""
         before = len(self.firings)
         refusals: list[Refusal] = []
         for node in self._graph:

@@ -1,1 +1,1 @@
-"""Which of several exact forms each place of a graph takes: by a table, or by measuring the whole model."""
+"""Tuning: of several exact forms at each place of a graph, the fastest, timed in the whole model."""

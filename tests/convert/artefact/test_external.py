@@ -22,7 +22,7 @@ from convert.sources.source import compute_digest
 from tests.convert.sources import files
 
 
-def _graph(seed: int = 0) -> ir.Model:
+def _make_graph(seed: int = 0) -> ir.Model:
     """A product with 64 × 64 weights, 16 KiB, and a shift of four numbers."""
     numbers = np.random.default_rng(seed)
     weights = [
@@ -42,20 +42,20 @@ def _write(model: ir.Model, destination: Path, mode: Placement = "always") -> st
     return file.data.name if file.data is not None else None
 
 
-def _answer(path: Path) -> float:
+def _run(path: Path) -> float:
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     return float(np.mean(session.run(None, {"x": np.zeros((1, 64), np.float32)})[0]))
 
 
 def test_the_weights_lie_beside_the_file_and_small_ones_in_it(tmp_path: Path) -> None:
-    name = _write(_graph(3), tmp_path / "m.onnx")
+    name = _write(_make_graph(3), tmp_path / "m.onnx")
     assert sorted(os.listdir(tmp_path)) == ["m.onnx", name]
     held = {
-        one.name: one.data_location
-        for one in onnx.load(tmp_path / "m.onnx", load_external_data=False).graph.initializer
+        record.name: record.data_location
+        for record in onnx.load(tmp_path / "m.onnx", load_external_data=False).graph.initializer
     }
     assert held == {"w": onnx.TensorProto.EXTERNAL, "s": onnx.TensorProto.DEFAULT}
-    assert _answer(tmp_path / "m.onnx") == 3
+    assert _run(tmp_path / "m.onnx") == 3
 
 
 @pytest.mark.parametrize(
@@ -65,21 +65,21 @@ def test_auto_goes_by_the_size_of_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Placement, limit: int, beside: bool
 ) -> None:
     monkeypatch.setattr(external, "LARGEST", limit)
-    assert (_write(_graph(), tmp_path / "m.onnx", mode) is not None) == beside
+    assert (_write(_make_graph(), tmp_path / "m.onnx", mode) is not None) == beside
 
 
 def test_a_new_pair_replaces_the_old_one_and_the_same_one_stays(tmp_path: Path) -> None:
-    first = _write(_graph(1), tmp_path / "m.onnx")
-    assert _write(_graph(1), tmp_path / "m.onnx") == first
-    second = _write(_graph(2), tmp_path / "m.onnx")
+    first = _write(_make_graph(1), tmp_path / "m.onnx")
+    assert _write(_make_graph(1), tmp_path / "m.onnx") == first
+    second = _write(_make_graph(2), tmp_path / "m.onnx")
     assert sorted(os.listdir(tmp_path)) == sorted(["m.onnx", str(second)])
-    assert _write(_graph(2), tmp_path / "m.onnx", "never") is None
+    assert _write(_make_graph(2), tmp_path / "m.onnx", "never") is None
 
 
 def test_a_failure_leaves_the_old_pair_and_nothing_else(tmp_path: Path) -> None:
-    _write(_graph(1), tmp_path / "m.onnx")
+    _write(_make_graph(1), tmp_path / "m.onnx")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(RuntimeError), place_weights(_graph(2), tmp_path / "m.onnx", "always"):
+    with pytest.raises(RuntimeError), place_weights(_make_graph(2), tmp_path / "m.onnx", "always"):
         raise RuntimeError("parity failed")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -87,30 +87,28 @@ def test_a_failure_leaves_the_old_pair_and_nothing_else(tmp_path: Path) -> None:
 def test_a_full_disk_is_a_clear_error_and_leaves_the_old_pair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _write(_graph(1), tmp_path / "m.onnx")
+    _write(_make_graph(1), tmp_path / "m.onnx")
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DestinationError, match="No space left on device"):
-        _write(_graph(2), tmp_path / "m.onnx")
+        _write(_make_graph(2), tmp_path / "m.onnx")
     assert len(os.listdir(tmp_path)) == 2
-    assert _answer(tmp_path / "m.onnx") == 1
+    assert _run(tmp_path / "m.onnx") == 1
 
 
 def test_a_mode_of_no_meaning_is_wrong_use(tmp_path: Path) -> None:
     often: Any = "often"
     with (
         pytest.raises(UsageError, match="auto, always, never"),
-        place_weights(_graph(), tmp_path / "m.onnx", often),
+        place_weights(_make_graph(), tmp_path / "m.onnx", often),
     ):
         pass
 
 
-def test_the_manifest_holds_the_digest_of_the_data_and_the_pair_converts_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_with_external_data_converts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "SMALLEST", 16)
     manifest = convert(files.write_onnx(tmp_path / "m.onnx"), tmp_path / "out.onnx", external_data="always")
     assert manifest.data is not None
@@ -121,7 +119,7 @@ def test_the_manifest_holds_the_digest_of_the_data_and_the_pair_converts_again(
     assert again.source_digest == load(tmp_path / "out.onnx").digest
 
 
-def _killed_at(step: int, model: ir.Model, destination: Path) -> bool:
+def _is_killed_at(step: int, model: ir.Model, destination: Path) -> bool:
     """Whether a copy of this process, which writes the pair, was killed as it took its `step`-th step.
 
     A step is a file that is opened, renamed or removed, a tensor that is read, or a wait for the disk.
@@ -153,10 +151,10 @@ def _killed_at(step: int, model: ir.Model, destination: Path) -> bool:
 @pytest.mark.parametrize("after", [1, 2])
 def test_an_end_at_any_step_leaves_a_whole_pair(tmp_path: Path, after: int) -> None:
     destination = tmp_path / "m.onnx"
-    _write(_graph(1), destination)
+    _write(_make_graph(1), destination)
     steps = 0
-    while _killed_at(steps, _graph(after), destination):
-        assert _answer(destination) in {1, after}
+    while _is_killed_at(steps, _make_graph(after), destination):
+        assert _run(destination) in {1, after}
         steps += 1
-    assert _answer(destination) == after
+    assert _run(destination) == after
     assert steps > 8

@@ -42,63 +42,65 @@ def file(source: Path) -> Path:
     return destination
 
 
-def _shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+def _inspect(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     monkeypatch.setattr(sys, "argv", ["adaptact-inspect", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exc_info:
         main()
-    assert not ended.value.code
+    assert not exc_info.value.code
     return capsys.readouterr().out
 
 
-def _plain(numbers: tuple[float, ...]) -> str:
+def _format_number(numbers: tuple[float, ...]) -> str:
     return f"{numbers[0]:.3g}"
 
 
-def test_layers_kinds_learned_values_operators_rules_and_parity_are_in_the_tables(
+def test_the_tables_show_everything_that_is_promised(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = _shown(monkeypatch, capsys, file)
+    text = _inspect(monkeypatch, capsys, file)
     proto = onnx.load(file, load_external_data=False)
     manifest = read_onnx_file(file).manifest
     assert manifest is not None
-    rows = [line.split() for line in said.splitlines()]
-    for one in manifest.activations:
-        (row,) = (row for row in rows if row[:2] == [one.layer, one.kind])
-        assert all(name in row for name in one.values)
-        assert any(word.startswith(_plain(one.values["a"])) for word in row)
+    rows = [line.split() for line in text.splitlines()]
+    for record in manifest.activations:
+        (row,) = (row for row in rows if row[:2] == [record.layer, record.kind])
+        assert all(name in row for name in record.values)
+        assert any(word.startswith(_format_number(record.values["a"])) for word in row)
     operators = [node.op_type for node in proto.graph.node]
     for kind in operators:
-        assert f"{operators.count(kind)} {kind}" in said
+        assert f"{operators.count(kind)} {kind}" in text
     for fired in manifest.fired:
         assert [fired.rule, str(fired.times)] in rows
     for declined in manifest.declined:
-        assert declined.reason in said
+        assert declined.reason in text
     for output in manifest.parity.outputs:
-        assert f"{output.allowed:g}" in said
+        assert f"{output.allowed:g}" in text
     for samples in manifest.parity.sets:
-        assert samples.name in said
+        assert samples.name in text
     assert manifest.data is not None
-    assert manifest.data.sha256 in said
-    assert "signed by key, unchecked" in said
+    assert manifest.data.sha256 in text
+    assert "signed by key, unchecked" in text
 
 
 def test_the_json_is_all_of_the_manifest(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = json.loads(_shown(monkeypatch, capsys, file, "--json"))
-    entries = {one.key: one.value for one in onnx.load(file, load_external_data=False).metadata_props}
-    assert said["manifest"] == json.loads(entries["adaptact.manifest"])
-    assert said["signed_by_unchecked"] == entries["adaptact.signature"].split(":")[1]
+    text = json.loads(_inspect(monkeypatch, capsys, file, "--json"))
+    entries = {
+        record.key: record.value for record in onnx.load(file, load_external_data=False).metadata_props
+    }
+    assert text["manifest"] == json.loads(entries["adaptact.manifest"])
+    assert text["signed_by_unchecked"] == entries["adaptact.signature"].split(":")[1]
 
 
-def test_the_page_needs_no_network_and_draws_curves_and_histograms(
+def test_the_page_draws_curves_without_a_network(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _shown(monkeypatch, capsys, file, "--html", tmp_path / "m.html")
+    _inspect(monkeypatch, capsys, file, "--html", tmp_path / "m.html")
     page = (tmp_path / "m.html").read_text()
     assert re.findall(r"https?:|//[a-z]|<script|<link|@import|<iframe", page) == []
     sources = re.findall(r"""(?:src|href)=["']?([^"'>]{0,30})""", page)
-    assert [one for one in sources if not one.startswith(("data:image/", "#"))] == []
+    assert [record for record in sources if not record.startswith(("data:image/", "#"))] == []
     assert "data:image/svg+xml;base64," in page
 
 
@@ -111,34 +113,34 @@ def test_the_graph_is_a_picture(
     suffix: str,
     begin: bytes,
 ) -> None:
-    _shown(monkeypatch, capsys, file, "--graph", tmp_path / f"m.{suffix}")
+    _inspect(monkeypatch, capsys, file, "--graph", tmp_path / f"m.{suffix}")
     assert (tmp_path / f"m.{suffix}").read_bytes().startswith(begin)
 
 
-def _named(path: Path, layer: str) -> Path:
+def _rename_layer(path: Path, layer: str) -> Path:
     """A file whose manifest gives a layer this name."""
     first = dataclasses.replace(MANIFEST.activations[0], layer=layer)
-    told: Manifest = dataclasses.replace(MANIFEST, activations=(first,))
-    path.write_bytes(serialise(parse_graph(write_graph("y = Mul(x, s)", write_constant("s", 4, 1, 1))), told))
+    manifest: Manifest = dataclasses.replace(MANIFEST, activations=(first,))
+    path.write_bytes(
+        serialise(parse_graph(write_graph("y = Mul(x, s)", write_constant("s", 4, 1, 1))), manifest)
+    )
     return path
 
 
 def test_names_that_are_code_stay_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "\x1b" not in _shown(monkeypatch, capsys, _named(tmp_path / "m.onnx", "\x1b[2J"))
-    page = render_report(read_onnx_file(_named(tmp_path / "m.onnx", "<script>alert(1)</script>")))
+    assert "\x1b" not in _inspect(monkeypatch, capsys, _rename_layer(tmp_path / "m.onnx", "\x1b[2J"))
+    page = render_report(read_onnx_file(_rename_layer(tmp_path / "m.onnx", "<script>alert(1)</script>")))
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
 
 
 @pytest.mark.parametrize("opset", OPSETS)
-def test_the_file_is_of_the_opset_asked_for_and_of_no_newer_format(
-    source: Path, tmp_path: Path, opset: int
-) -> None:
+def test_the_file_has_the_opset_and_a_fitting_format(source: Path, tmp_path: Path, opset: int) -> None:
     convert(source, tmp_path / "m.onnx", opset=opset)
     proto = onnx.load(tmp_path / "m.onnx")
-    assert [(one.domain, one.version) for one in proto.opset_import] == [("", opset)]
+    assert [(record.domain, record.version) for record in proto.opset_import] == [("", opset)]
     assert proto.ir_version == FORMATS[opset]
     onnx.checker.check_model(proto, full_check=True)
     x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(opset))

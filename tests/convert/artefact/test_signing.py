@@ -17,15 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 from convert.artefact.file import serialise
 from convert.artefact.signing import sign
 from convert.errors import SignatureError, UsageError
+from convert.manifest.entries import SIGNATURE_KEY
 from convert.manifest.manifest import DataRecord
-from convert.manifest.signature import (
-    SIGNATURE_KEY,
-    fingerprint,
-    read_signer,
-    require_data,
-    split_signature,
-    verify,
-)
+from convert.manifest.signature import fingerprint, read_signer, require_data, split_signature, verify
 from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.keys import PASSWORD, KeyFiles, write_keys
 
@@ -88,14 +82,14 @@ def test_another_key_is_refused_by_name(made: KeyFiles, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [b"", b"\0", b"\x72\x00"])
-def test_what_does_not_end_in_a_signature_is_unsigned(made: KeyFiles, after: bytes) -> None:
+def test_a_file_without_a_signature_at_its_end_is_unsigned(made: KeyFiles, after: bytes) -> None:
     content = sign(CONTENT, made.private) + after if after else CONTENT
     assert read_signer(content) is None
     with pytest.raises(SignatureError, match="carries no signature as its last entry"):
         verify(content, made.public)
 
 
-def test_a_signature_of_the_bare_digest_made_for_another_purpose_does_not_pass(made: KeyFiles) -> None:
+def test_a_signature_of_the_bare_digest_is_refused(made: KeyFiles) -> None:
     key = load_pem_private_key(made.private.read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)
     signature = key.sign(hashlib.sha256(CONTENT).digest())
@@ -110,7 +104,7 @@ def test_a_signature_of_the_bare_digest_made_for_another_purpose_does_not_pass(m
 DATA = DataRecord("m.onnx.0.data", 3, "ab")
 
 
-def test_the_weights_beside_are_those_of_the_manifest_and_no_others() -> None:
+def test_external_weights_match_the_manifest() -> None:
     require_data(None, {})
     require_data(DATA, {DATA.name: "ab"})
 
@@ -131,22 +125,22 @@ def test_other_weights_beside_are_refused(
         require_data(record, digests)
 
 
-def test_without_the_library_it_says_what_to_install(made: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_gets_an_install_hint(made: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
-    with pytest.raises(UsageError, match=r"needs `cryptography.*not installed") as refused:
+    with pytest.raises(UsageError, match=r"needs `cryptography.*not installed") as exc_info:
         verify(CONTENT, made.public)
-    assert refused.value.hint == "pip install cryptography"
+    assert exc_info.value.hint == "pip install cryptography"
 
 
 def test_an_encrypted_key_needs_its_password(made: KeyFiles) -> None:
     assert sign(CONTENT, made.encrypted, PASSWORD) == sign(CONTENT, made.private)
     assert sign(CONTENT, made.private, PASSWORD) == sign(CONTENT, made.private)
-    with pytest.raises(UsageError, match="is encrypted") as refused:
+    with pytest.raises(UsageError, match="is encrypted") as exc_info:
         sign(CONTENT, made.encrypted)
-    assert "ADAPTACT_KEY_PASSWORD" in str(refused.value.hint)
-    with pytest.raises(UsageError, match="no Ed25519 private key") as refused:
+    assert "ADAPTACT_KEY_PASSWORD" in str(exc_info.value.hint)
+    with pytest.raises(UsageError, match="no Ed25519 private key") as exc_info:
         sign(CONTENT, made.encrypted, "wrong")
-    assert "password is wrong" in str(refused.value.hint)
+    assert "password is wrong" in str(exc_info.value.hint)
 
 
 def test_keys_of_the_wrong_kind_are_refused(made: KeyFiles, tmp_path: Path) -> None:
@@ -166,7 +160,7 @@ def test_an_error_never_quotes_a_key(made: KeyFiles, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pem"
     secret = made.private.read_text().splitlines()[1]
     broken.write_text(made.private.read_text().replace("PRIVATE KEY", "PRIVATE KEE"))
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError) as exc_info:
         sign(CONTENT, broken)
-    assert secret not in f"{refused.value} {refused.value.hint}"
-    assert refused.value.__cause__ is None
+    assert secret not in f"{exc_info.value} {exc_info.value.hint}"
+    assert exc_info.value.__cause__ is None

@@ -28,24 +28,26 @@ def schema() -> ModuleType:
     return module
 
 
-def _manifest(inputs: tuple[TensorRecord, ...], outputs: tuple[TensorRecord, ...]) -> Manifest:
+def _make_manifest(inputs: tuple[TensorRecord, ...], outputs: tuple[TensorRecord, ...]) -> Manifest:
     sets = tuple(SetRecord(f"typical, batch {size}", size, 0, 0, 0) for size in (1, 2, 64))
     parity = dataclasses.replace(MANIFEST.parity, sets=sets)
     return dataclasses.replace(MANIFEST, inputs=inputs, outputs=outputs, parity=parity)
 
 
-def _read(schema: ModuleType, manifest: Manifest) -> Any:
+def _parse_config(schema: ModuleType, manifest: Manifest) -> Any:
     return text_format.Parse(render_config(manifest), schema.ModelConfig())
 
 
 def test_a_free_batch_is_tritons_to_fill(schema: ModuleType) -> None:
     image = TensorRecord("image", "float32", ("batch", 3, "height", 32))
-    found = _read(schema, _manifest((image,), (TensorRecord("logits", "float32", ("batch", 10)),)))
-    assert (found.backend, found.max_batch_size) == ("onnxruntime", 64)
-    assert found.HasField("dynamic_batching")
-    assert list(found.input[0].dims) == [3, -1, 32]
-    assert found.input[0].data_type == schema.DataType.TYPE_FP32
-    assert (found.output[0].name, list(found.output[0].dims)) == ("logits", [10])
+    config = _parse_config(
+        schema, _make_manifest((image,), (TensorRecord("logits", "float32", ("batch", 10)),))
+    )
+    assert (config.backend, config.max_batch_size) == ("onnxruntime", 64)
+    assert config.HasField("dynamic_batching")
+    assert list(config.input[0].dims) == [3, -1, 32]
+    assert config.input[0].data_type == schema.DataType.TYPE_FP32
+    assert (config.output[0].name, list(config.output[0].dims)) == ("logits", [10])
 
 
 @pytest.mark.parametrize(
@@ -54,29 +56,29 @@ def test_a_free_batch_is_tritons_to_fill(schema: ModuleType) -> None:
 def test_where_sizes_differ_requests_are_not_joined(
     schema: ModuleType, shape: tuple[int | str, ...], out: tuple[int | str, ...]
 ) -> None:
-    manifest = _manifest((TensorRecord("x", "int64", shape),), (TensorRecord("y", "float32", out),))
-    found = _read(schema, manifest)
-    assert found.max_batch_size == 0
-    assert not found.HasField("dynamic_batching")
-    assert list(found.input[0].dims) == [size if isinstance(size, int) else -1 for size in shape]
+    manifest = _make_manifest((TensorRecord("x", "int64", shape),), (TensorRecord("y", "float32", out),))
+    config = _parse_config(schema, manifest)
+    assert config.max_batch_size == 0
+    assert not config.HasField("dynamic_batching")
+    assert list(config.input[0].dims) == [size if isinstance(size, int) else -1 for size in shape]
 
 
 def test_one_number_a_sample_is_a_row_of_one_to_triton(schema: ModuleType) -> None:
-    found = _read(
-        schema, _manifest((TensorRecord("x", "bool", ("N",)),), (TensorRecord("y", "uint8", ("N",)),))
+    config = _parse_config(
+        schema, _make_manifest((TensorRecord("x", "bool", ("N",)),), (TensorRecord("y", "uint8", ("N",)),))
     )
-    assert list(found.input[0].dims) == [1]
-    assert found.input[0].HasField("reshape")
-    assert list(found.input[0].reshape.shape) == []
+    assert list(config.input[0].dims) == [1]
+    assert config.input[0].HasField("reshape")
+    assert list(config.input[0].reshape.shape) == []
 
 
 def test_a_name_cannot_end_its_field(schema: ModuleType) -> None:
     name = 'x" } ] backend: "python'
-    manifest = _manifest((TensorRecord(name, "float32", (1,)),), (TensorRecord("y", "float32", (1,)),))
-    found = _read(schema, manifest)
-    assert (found.input[0].name, found.backend) == (name, "onnxruntime")
+    manifest = _make_manifest((TensorRecord(name, "float32", (1,)),), (TensorRecord("y", "float32", (1,)),))
+    config = _parse_config(schema, manifest)
+    assert (config.input[0].name, config.backend) == (name, "onnxruntime")
 
 
 def test_a_type_that_triton_lacks_is_refused() -> None:
     with pytest.raises(UsageError, match="input `x` has type complex64"):
-        render_config(_manifest((TensorRecord("x", "complex64", (1,)),), ()))
+        render_config(_make_manifest((TensorRecord("x", "complex64", (1,)),), ()))

@@ -125,7 +125,7 @@ def test_the_help_names_both_kinds_of_file(
 
 
 @pytest.mark.parametrize("content", [b"", b"words", b"\x08\x08", b"PK\x03\x04"])
-def test_what_is_no_onnx_model_ends_with_1(
+def test_a_file_that_is_no_onnx_model_ends_with_1(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
@@ -133,7 +133,7 @@ def test_what_is_no_onnx_model_ends_with_1(
     assert "is not an ONNX model" in capsys.readouterr().err
 
 
-def test_a_newer_manifest_is_refused_with_what_to_do(
+def test_a_newer_manifest_is_refused_with_a_hint(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     proto = onnx.load(file)

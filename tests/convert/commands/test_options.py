@@ -24,9 +24,9 @@ def test_options_of_tuning_are_read() -> None:
 def test_tuning_options_need_tune(
     threads: int | None, batch: str | None, seconds: float | None, cached: bool, named: str
 ) -> None:
-    with pytest.raises(UsageError, match=named) as refused:
+    with pytest.raises(UsageError, match=named) as exc_info:
         parse_tuning(False, "cpu", threads, batch, seconds, cached=cached)
-    assert refused.value.hint == "add --tune"
+    assert exc_info.value.hint == "add --tune"
 
 
 @pytest.mark.parametrize("batch", ["", "1,", "-1", "1.5", "²", "1" * 50])

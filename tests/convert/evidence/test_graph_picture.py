@@ -17,7 +17,7 @@ def test_a_box_reads_those_whose_values_it_takes() -> None:
     assert [box.reads for box in boxes] == [(), (0,), (0,), (1,), (3, 2), (4,)]
 
 
-def test_every_box_stands_alone_and_below_what_it_reads() -> None:
+def test_every_box_is_alone_and_below_its_inputs() -> None:
     boxes = list_boxes(GRAPH)
     places = place_boxes(boxes)
     assert len(set(places)) == len(places)
@@ -32,7 +32,7 @@ def test_a_deep_graph_goes_on_in_the_next_column() -> None:
     assert columns == {0, 1, 2}
 
 
-def test_a_graph_that_nobody_could_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_a_graph_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.evidence.graph_picture.MOST_NODES", 3)
     with pytest.raises(UsageError, match="has 4 operators, and a picture shows at most 3"):
         write_picture(GRAPH, tmp_path / "g.svg")

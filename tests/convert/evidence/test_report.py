@@ -19,7 +19,7 @@ from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.manifest.test_manifest import MANIFEST, TUNING
 
 
-def _full() -> Manifest:
+def _make_full_manifest() -> Manifest:
     """A manifest with everything that a page can show."""
     activation = dataclasses.replace(
         MANIFEST.activations[0],
@@ -39,55 +39,55 @@ def _full() -> Manifest:
     )
 
 
-def _file(tmp_path: Path, manifest: Manifest | None) -> OnnxFile:
+def _write_file(tmp_path: Path, manifest: Manifest | None) -> OnnxFile:
     model = parse_graph(write_graph("r = Relu(x) y = Mul(r, s)", write_constant("s", 4, 1, 1)))
     (tmp_path / "m.onnx").write_bytes(serialise(model, manifest))
     return read_onnx_file(tmp_path / "m.onnx")
 
 
 def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
-    text = render_report(_file(tmp_path, _full()))
-    for said in (
+    text = render_report(_write_file(tmp_path, _make_full_manifest()))
+    for printed in (
         "parity passed in 1 sets",
         "It bends.",
         "ELU(alpha=1.0)",
         "broken_rule",
         "read elsewhere too",
     ):
-        assert said in text
-    for said in (
+        assert printed in text
+    for printed in (
         "elu_to_exp",
         "cat, dog",
         "resize",
         "89 % of 9 (50 % to 98 %; float32&#39;s 100 %)",
         "ab" * 32,
     ):
-        assert said in text
+        assert printed in text
 
 
-def test_the_page_shows_what_was_tuned(tmp_path: Path) -> None:
-    text = render_report(_file(tmp_path, dataclasses.replace(MANIFEST, tuning=TUNING)))
-    for said in (
+def test_the_page_shows_tuning(tmp_path: Path) -> None:
+    text = render_report(_write_file(tmp_path, dataclasses.replace(MANIFEST, tuning=TUNING)))
+    for printed in (
         "Measured on cpu, 2 threads, batch 1, 16, a CPU: the chosen forms are faster",
         "(2 trials in 12.5 s; noise 1.00%)",
         "features.1",
         "0.880 to 0.920",
         "elu_as_sum",
     ):
-        assert said in text
-    assert "Measured on" not in render_report(_file(tmp_path, MANIFEST))
+        assert printed in text
+    assert "Measured on" not in render_report(_write_file(tmp_path, MANIFEST))
 
 
-def test_a_comparison_made_anew_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+def test_a_new_comparison_replaces_the_old_one(tmp_path: Path) -> None:
     output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=float("inf"))
     anew = dataclasses.replace(MANIFEST.parity, outputs=(output,))
-    text = render_report(_file(tmp_path, MANIFEST), anew)
+    text = render_report(_write_file(tmp_path, MANIFEST), anew)
     assert "Compared anew, parity FAILED" in text
     assert "parity passed" not in text
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), 1e-3])
-def test_an_error_beyond_what_is_allowed_has_not_passed(error: float) -> None:
+def test_an_error_beyond_its_allowance_fails(error: float) -> None:
     output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=error)
     assert has_passed(MANIFEST.parity)
     assert not has_passed(dataclasses.replace(MANIFEST.parity, outputs=(output,)))
@@ -95,11 +95,11 @@ def test_an_error_beyond_what_is_allowed_has_not_passed(error: float) -> None:
 
 def test_names_in_the_file_are_text_and_never_markup(tmp_path: Path) -> None:
     hostile = dataclasses.replace(MANIFEST, classes=("<script>alert(1)</script>", "dog"))
-    assert "<script" not in render_report(_file(tmp_path, hostile))
+    assert "<script" not in render_report(_write_file(tmp_path, hostile))
 
 
 def test_a_file_without_a_manifest_has_a_page(tmp_path: Path) -> None:
-    assert "adaptact did not write this file" in render_report(_file(tmp_path, None))
+    assert "adaptact did not write this file" in render_report(_write_file(tmp_path, None))
 
 
 OLD = MANIFEST.activations[0]  # of a version that knew neither start nor reach
@@ -111,16 +111,14 @@ NEW = dataclasses.replace(
 
 
 @pytest.mark.parametrize(
-    ("one", "parts", "named"), [(OLD, 1, ["learned"]), (NEW, 2, ["learned", "start", "what reached it"])]
+    ("record", "parts", "named"), [(OLD, 1, ["learned"]), (NEW, 2, ["learned", "start", "what reached it"])]
 )
-def test_only_what_the_manifest_holds_is_drawn_and_named(
-    one: ActivationRecord, parts: int, named: list[str]
-) -> None:
-    figure = draw_curves([one])
+def test_a_sparse_manifest_has_a_sparse_page(record: ActivationRecord, parts: int, named: list[str]) -> None:
+    figure = draw_curves([record])
     (legend,) = figure.legends
     assert len(figure.axes) == parts
     assert [text.get_text() for text in legend.get_texts()] == named
     curve = figure.axes[0].lines[2]  # after the two lines through zero
     assert np.asarray(curve.get_xydata()).tolist() == [
-        list(point) for point in zip(one.curve.points, one.curve.values[0], strict=True)
+        list(point) for point in zip(record.curve.points, record.curve.values[0], strict=True)
     ]

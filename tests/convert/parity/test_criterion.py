@@ -7,12 +7,12 @@ from convert.parity.criterion import Agreement, Comparison, Run, compare, count_
 EPS = float(np.finfo(np.float32).eps)
 
 
-def _run(reference: Array, original: Array, file: Array, finite: bool = True) -> Run:
+def _make_run(reference: Array, original: Array, file: Array, finite: bool = True) -> Run:
     return Run("set", 1, True, finite, {"y": reference}, [{"y": original}], {"y": file})
 
 
-def _compared(reference: Array, original: Array, file: Array, finite: bool = True) -> Comparison:
-    run = _run(np.asarray(reference, np.float64), original, file, finite)
+def _compare(reference: Array, original: Array, file: Array, finite: bool = True) -> Comparison:
+    run = _make_run(np.asarray(reference, np.float64), original, file, finite)
     return compare(run, "y", measure_scales([run])["y"])
 
 
@@ -20,25 +20,25 @@ ONES = np.ones(4, np.float32)
 
 
 def test_an_equal_file_passes() -> None:
-    assert _compared(ONES, ONES, ONES).passed
+    assert _compare(ONES, ONES, ONES).passed
 
 
-def test_what_is_allowed_follows_the_originals_own_error() -> None:
+def test_the_allowance_follows_the_originals_error() -> None:
     exact = np.ones(4)
     own = (exact + 1e-4).astype(np.float32)
-    assert _compared(exact, own, (exact + 3.9e-4).astype(np.float32)).passed
-    assert not _compared(exact, own, (exact + 4.2e-4).astype(np.float32)).passed
+    assert _compare(exact, own, (exact + 3.9e-4).astype(np.float32)).passed
+    assert not _compare(exact, own, (exact + 4.2e-4).astype(np.float32)).passed
 
 
 def test_the_floor_follows_the_scale() -> None:
-    assert _compared(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 3 * EPS))).passed
-    assert not _compared(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 6 * EPS))).passed
+    assert _compare(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 3 * EPS))).passed
+    assert not _compare(ONES * 1e3, ONES * 1000, ONES * np.float32(1000 * (1 + 6 * EPS))).passed
 
 
 def test_the_worst_number_is_named() -> None:
     file = ONES.copy()
     file[2] = 1.5
-    failed = _compared(ONES, ONES, file)
+    failed = _compare(ONES, ONES, file)
     assert (failed.worst, failed.expected, failed.got) == ((2,), 1.0, 1.5)
     assert not failed.passed
 
@@ -47,94 +47,94 @@ def test_the_worst_number_is_named() -> None:
 def test_a_file_that_alone_is_not_finite_fails(wrong: float) -> None:
     file = ONES.copy()
     file[1] = wrong
-    assert not _compared(ONES, ONES, file).passed
+    assert not _compare(ONES, ONES, file).passed
 
 
 @pytest.mark.parametrize("overflowed", [np.nan, np.inf])
 def test_nothing_is_demanded_where_the_original_overflows(overflowed: float) -> None:
     original = ONES.copy()
     original[0] = overflowed
-    found = _compared(np.array([1e300, 1, 1, 1]), original, np.array([7, 1, 1, 1], np.float32))
-    assert found.passed
-    assert found.overflowed == 1
+    comparison = _compare(np.array([1e300, 1, 1, 1]), original, np.array([7, 1, 1, 1], np.float32))
+    assert comparison.passed
+    assert comparison.overflowed == 1
 
 
 def test_the_rest_is_judged_where_one_number_overflows() -> None:
     original = np.array([np.inf, 1, 1, 1], np.float32)
-    assert not _compared(
+    assert not _compare(
         np.array([1e300, 1, 1, 1]), original, np.array([np.inf, 1, 1, 1.01], np.float32)
     ).passed
 
 
 def test_lost_nans_are_counted_and_not_judged() -> None:
     original = np.array([np.nan, np.inf, 1, 1], np.float32)
-    found = _compared(
+    comparison = _compare(
         original.astype(np.float64), original, np.array([0, np.inf, 1, 2], np.float32), finite=False
     )
-    assert found.passed
-    assert (found.non_finite, found.non_finite_lost) == (2, 1)
+    assert comparison.passed
+    assert (comparison.non_finite, comparison.non_finite_lost) == (2, 1)
 
 
 def test_another_shape_or_type_fails() -> None:
-    assert not _compared(ONES, ONES, np.ones(3, np.float32)).passed
-    assert not _compared(ONES, ONES, np.ones(4, np.float64)).passed
+    assert not _compare(ONES, ONES, np.ones(3, np.float32)).passed
+    assert not _compare(ONES, ONES, np.ones(4, np.float64)).passed
 
 
 def test_whole_numbers_must_be_equal_where_the_original_is_sure() -> None:
     exact = np.array([1, 2, 3])
-    assert _compared(exact, exact, exact).passed
-    assert not _compared(exact, exact, np.array([1, 2, 4])).passed
-    assert _compared(exact, np.array([1, 2, 5]), np.array([1, 2, 4])).passed
+    assert _compare(exact, exact, exact).passed
+    assert not _compare(exact, exact, np.array([1, 2, 4])).passed
+    assert _compare(exact, np.array([1, 2, 5]), np.array([1, 2, 4])).passed
 
 
 def test_a_tolerance_allows_a_share_of_the_scale() -> None:
-    run = _run(np.ones(4), ONES, ONES * np.float32(1.009))
+    run = _make_run(np.ones(4), ONES, ONES * np.float32(1.009))
     assert not compare(run, "y", 1.0).passed
     assert compare(run, "y", 1.0, tolerance=0.01).passed
 
 
 def test_numbers_that_only_the_file_loses_are_counted() -> None:
     file = np.array([np.nan, 1, np.inf, 1], np.float32)
-    found = _compared(ONES, ONES, file, finite=False)
-    assert found.passed
-    assert found.non_finite_gained == 2
+    comparison = _compare(ONES, ONES, file, finite=False)
+    assert comparison.passed
+    assert comparison.non_finite_gained == 2
 
 
 def test_the_originals_own_errors_are_those_on_the_very_samples() -> None:
     own = np.array([1, 1, 1.25, 1], np.float32)
-    found = _compared(ONES, own, ONES)
-    assert found.original_errors.tolist() == [0, 0, 0.25, 0]
+    comparison = _compare(ONES, own, ONES)
+    assert comparison.original_errors.tolist() == [0, 0, 0.25, 0]
 
 
 SCORES = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4]])
 
 
-def test_top1_counts_the_samples_whose_largest_score_stays_where_it_is() -> None:
+def test_top1_counts_samples_that_keep_their_class() -> None:
     turned = SCORES.copy()
     turned[2] = turned[2, ::-1]
-    found = count_top1([_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
-    assert found == Agreement(samples=3, agreed=3, original_agreed=2)
+    comparison = count_top1([_make_run(SCORES, turned.astype(np.float32), SCORES.astype(np.float32))], "y")
+    assert comparison == Agreement(samples=3, agreed=3, original_agreed=2)
 
 
 def test_top1_leaves_out_samples_that_have_no_largest_score() -> None:
     unknown = SCORES.copy()
     unknown[0, 0] = np.nan
     single = SCORES.astype(np.float32)
-    assert count_top1([_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
+    assert count_top1([_make_run(unknown, single, single)], "y") == Agreement(2, 2, 2)
 
 
 @pytest.mark.parametrize(
     "values", [np.ones(4), np.ones((4, 1)), np.ones((2, 3, 4)), np.ones((4, 2), np.int64)]
 )
-def test_what_is_no_row_of_scores_has_no_top1(values: Array) -> None:
-    assert count_top1([_run(values, values, values)], "y") is None
+def test_only_rows_of_scores_have_top1(values: Array) -> None:
+    assert count_top1([_make_run(values, values, values)], "y") is None
 
 
 LARGE = 1e7
 RANDOM = np.random.default_rng(0)
 
 
-def _beside_large(scores: Array) -> Array:
+def _join_large_boxes(scores: Array) -> Array:
     """Boxes of LARGE pixels, and then the scores, [rows, 2 ...]."""
     return np.stack([np.linspace(-LARGE, LARGE, scores.size).reshape(scores.shape), scores], 1)
 
@@ -144,9 +144,9 @@ SMALL = RANDOM.random(64)
 
 @pytest.mark.parametrize("axis", [1, -1], ids=["axis 1", "the last"])
 def test_a_wrong_channel_does_not_hide_beside_a_large_one(axis: int) -> None:
-    exact = np.moveaxis(_beside_large(SMALL.reshape(8, 8)), 1, axis)
-    wrong = np.moveaxis(_beside_large(np.full((8, 8), 0.5)), 1, axis).astype(np.float32)
-    failed = _compared(exact, exact.astype(np.float32), wrong)
+    exact = np.moveaxis(_join_large_boxes(SMALL.reshape(8, 8)), 1, axis)
+    wrong = np.moveaxis(_join_large_boxes(np.full((8, 8), 0.5)), 1, axis).astype(np.float32)
+    failed = _compare(exact, exact.astype(np.float32), wrong)
     assert not failed.passed
     assert failed.scale == 1.0
     assert failed.worst[axis] == 1
@@ -154,46 +154,46 @@ def test_a_wrong_channel_does_not_hide_beside_a_large_one(axis: int) -> None:
     assert failed.file_error == abs(failed.got - failed.expected)
 
 
-def test_what_a_channel_may_be_off_follows_its_own_error() -> None:
-    exact = _beside_large(SMALL)
+def test_a_channels_allowance_follows_its_own_error() -> None:
+    exact = _join_large_boxes(SMALL)
     noise = RANDOM.standard_normal(64) * 1e-3
-    own = _beside_large(SMALL + noise).astype(np.float32)
-    assert _compared(exact, own, _beside_large(SMALL + 3 * noise[::-1]).astype(np.float32)).passed
-    assert not _compared(exact, own, _beside_large(SMALL + 0.25).astype(np.float32)).passed
+    own = _join_large_boxes(SMALL + noise).astype(np.float32)
+    assert _compare(exact, own, _join_large_boxes(SMALL + 3 * noise[::-1]).astype(np.float32)).passed
+    assert not _compare(exact, own, _join_large_boxes(SMALL + 0.25).astype(np.float32)).passed
 
 
 def test_a_channel_that_is_zero_or_constant_may_round() -> None:
     for value in (0.0, 1.0):
-        exact = _beside_large(np.full(64, value))
-        file = _beside_large(np.full(64, value + EPS)).astype(np.float32)
-        assert _compared(exact, exact.astype(np.float32), file).passed
+        exact = _join_large_boxes(np.full(64, value))
+        file = _join_large_boxes(np.full(64, value + EPS)).astype(np.float32)
+        assert _compare(exact, exact.astype(np.float32), file).passed
 
 
-def test_single_numbers_of_a_channel_may_stray_where_the_problem_is_ill_conditioned() -> None:
-    exact = _beside_large(SMALL)
+def test_single_numbers_of_a_channel_may_stray() -> None:
+    exact = _join_large_boxes(SMALL)
     scores = SMALL.copy()
     scores[:4] += 0.01
-    assert _compared(exact, exact.astype(np.float32), _beside_large(scores).astype(np.float32)).passed
+    assert _compare(exact, exact.astype(np.float32), _join_large_boxes(scores).astype(np.float32)).passed
     scores[4] += 0.01
-    assert not _compared(exact, exact.astype(np.float32), _beside_large(scores).astype(np.float32)).passed
+    assert not _compare(exact, exact.astype(np.float32), _join_large_boxes(scores).astype(np.float32)).passed
 
 
 @pytest.mark.parametrize(("rows", "typical"), [(2, True), (64, False)])
-def test_two_numbers_or_an_extreme_tell_nothing_of_a_channel(rows: int, typical: bool) -> None:
-    exact = _beside_large(SMALL[:rows])
-    file = _beside_large(SMALL[:rows] + 0.1).astype(np.float32)
+def test_a_channel_needs_three_typical_numbers(rows: int, typical: bool) -> None:
+    exact = _join_large_boxes(SMALL[:rows])
+    file = _join_large_boxes(SMALL[:rows] + 0.1).astype(np.float32)
     run = Run("set", rows, typical, True, {"y": exact}, [{"y": exact.astype(np.float32)}], {"y": file})
     assert compare(run, "y", LARGE).passed
 
 
 def test_a_tolerance_is_of_the_whole_scale_in_each_channel_too() -> None:
-    exact = _beside_large(SMALL)
-    run = _run(exact, exact.astype(np.float32), _beside_large(SMALL + 0.1).astype(np.float32))
+    exact = _join_large_boxes(SMALL)
+    run = _make_run(exact, exact.astype(np.float32), _join_large_boxes(SMALL + 0.1).astype(np.float32))
     assert not compare(run, "y", LARGE).passed
     assert compare(run, "y", LARGE, tolerance=1e-6).passed
 
 
-def test_float32_sums_of_large_terms_pass_whatever_is_left_of_them() -> None:
+def test_sums_of_large_terms_pass_with_float32_errors() -> None:
     """Correct programs that add up the same in another order, in channels of which one in two cancels."""
     for seed in range(40):
         random = np.random.default_rng(seed)

@@ -10,23 +10,23 @@ from tests.convert.graphs import make_samples, parse_graph, write_graph
 SETS = (SampleSet("x", (make_samples(),)),)
 
 
-def _widened(node: ir.Node) -> Outcome:
+def _widen(node: ir.Node) -> Outcome:
     edit = Edit(node)
     wide = edit.op("Cast", *node.inputs, to=ir.DataType.DOUBLE)  # type: ignore[arg-type]
     edit.replace(edit.op("Cast", edit.op("Elu", wide), to=ir.DataType.FLOAT))
     return FIRED
 
 
-def _doubled(node: ir.Node) -> Outcome:
+def _double(node: ir.Node) -> Outcome:
     edit = Edit(node)
     edit.replace(edit.op("Relu", edit.op("Relu", edit.op("Abs", *node.inputs))))  # type: ignore[arg-type]
     return FIRED
 
 
-RULES = (Rule("abs_to_relu", ("Neg",), _doubled), Rule("elu_to_double", ("Elu",), _widened))
+RULES = (Rule("abs_to_relu", ("Neg",), _double), Rule("elu_to_double", ("Elu",), _widen))
 
 
-def test_the_rule_that_writes_what_has_no_kernel_is_named() -> None:
+def test_a_rule_that_writes_an_unsupported_operator_is_named() -> None:
     model = parse_graph(write_graph("n = Neg(x) m = Neg(n) y = Elu(m)"))
     assert find_refused_rule(model, RULES, FormPlan(), SETS, "cpu") == "elu_to_double"
 

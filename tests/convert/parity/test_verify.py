@@ -49,9 +49,9 @@ def test_a_wrong_rule_is_named_with_its_layer() -> None:
     original = Original(model, ["y"])
     search = CulpritSearch(original, exact, wrong.firings, rules)
     session = Session(serialise(wrong.model), [IMAGES.name])
-    with pytest.raises(ParityError) as failed:
+    with pytest.raises(ParityError) as exc_info:
         verify(original, session, generate_samples([IMAGES]), {}, search.find)
-    assert failed.value.hint == "first differing after rule `elu_to_relu` at `2` (PELU)"
+    assert exc_info.value.hint == "first differing after rule `elu_to_relu` at `2` (PELU)"
 
 
 def _verify(model: nn.Module, whole: ir.Model, file: ir.Model) -> None:
@@ -78,9 +78,11 @@ def test_twenty_good_networks_pass_with_room(start: int) -> None:
     networks = SideBySide(
         *(classifier(KINDS[seed % 5], per_channel=start >= 10, seed=seed) for seed in seeds)
     ).eval()
-    found = compare_model(networks, optimise(export_model(networks, IMAGES, names)).model, IMAGES, names)
-    assert {comparison.output for comparison in found} == set(names)
-    assert max(comparison.used for comparison in found) < 0.7
+    comparisons = compare_model(
+        networks, optimise(export_model(networks, IMAGES, names)).model, IMAGES, names
+    )
+    assert {comparison.output for comparison in comparisons} == set(names)
+    assert max(comparison.used for comparison in comparisons) < 0.7
 
 
 def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, whole: ir.Model) -> None:
@@ -89,7 +91,7 @@ def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, who
     assert len(weights) == 4
     for name in weights:
         assert not all(
-            found.passed for found in compare_model(model, scale_one_weight(graph, name, 1.001))
+            comparison.passed for comparison in compare_model(model, scale_one_weight(graph, name, 1.001))
         ), name
 
 
@@ -97,16 +99,16 @@ def test_a_wrong_weight_is_traced_to_its_layer(model: nn.Module, whole: ir.Model
     wrong = scale_one_weight(whole, "4.weight", 1.1)
     with pytest.raises(
         ParityError, match=r"parity failed for output `y` on samples `.*`: .* at \[\d"
-    ) as failed:
+    ) as exc_info:
         _verify(model, wrong, optimise(wrong).model)
-    assert failed.value.hint == "first differing layer: `4` (Conv2d)"
+    assert exc_info.value.hint == "first differing layer: `4` (Conv2d)"
 
 
 def test_the_first_of_two_wrong_layers_is_named(model: nn.Module, whole: ir.Model) -> None:
     wrong = scale_one_weight(scale_one_weight(whole, "8.weight", 1.5), "0.weight", 1.5)
-    with pytest.raises(ParityError) as failed:
+    with pytest.raises(ParityError) as exc_info:
         _verify(model, wrong, wrong)
-    assert failed.value.hint == "first differing layer: `1` (BatchNorm2d)"
+    assert exc_info.value.hint == "first differing layer: `1` (BatchNorm2d)"
 
 
 class Insists(nn.Module):
@@ -126,8 +128,8 @@ class Insists(nn.Module):
 def test_a_model_that_insists_on_float32_is_judged_in_float64(kind: str) -> None:
     model, x = Insists().eval(), np.arange(6).reshape(2, 3)
     expected = (x / 255 + 1) @ model.linear.weight.double().numpy(force=True).T
-    found = Original(model, ["y"]).run_float64([x.astype(kind)])["y"]
-    np.testing.assert_allclose(found, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
+    values = Original(model, ["y"]).run_float64([x.astype(kind)])["y"]
+    np.testing.assert_allclose(values, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -139,7 +141,7 @@ class Doubles(nn.Module):
         return x.mul_(2)
 
 
-def test_a_model_that_writes_into_its_input_leaves_the_samples_as_they_are() -> None:
+def test_a_model_cannot_change_the_samples() -> None:
     (samples, *_) = generate_samples([parse_input("x:float32[N,3]")])
     before = samples.arrays[0].copy()
     original = Original(Doubles(), ["y"])
@@ -180,9 +182,9 @@ class Noisy(nn.Module):
 def test_a_model_that_is_random_or_keeps_state_is_refused(kind: str, training: bool, hint: str) -> None:
     torch.manual_seed(0)
     original = Original(Noisy(kind).train(training), ["y"])
-    with pytest.raises(SourceError, match="it is random, or keeps state") as refused:
+    with pytest.raises(SourceError, match="it is random, or keeps state") as exc_info:
         original.remember(generate_samples([parse_input("x:float32[N,3]")]))
-    assert hint in str(refused.value.hint)
+    assert hint in str(exc_info.value.hint)
 
 
 @pytest.mark.parametrize(("kind", "training"), [("dropout", False), ("counter", False)])
@@ -213,7 +215,7 @@ def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> No
     ]
 
 
-def test_a_file_that_fails_at_another_size_is_found() -> None:
+def test_a_failure_at_another_size_is_found() -> None:
     class Pads(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return F.pad(x, (0, x.shape[1] % 2))
@@ -223,15 +225,15 @@ def test_a_file_that_fails_at_another_size_is_found() -> None:
             return x + 0
 
     rows = parse_input("image:float32[N,T]")
-    found = compare_model(Pads(), export_model(Forgets(), rows), rows)
-    assert {one.run for one in found if not one.passed} == {"other sizes, T 33"}
+    comparisons = compare_model(Pads(), export_model(Forgets(), rows), rows)
+    assert {comparison.run for comparison in comparisons if not comparison.passed} == {"other sizes, T 33"}
 
 
 def test_an_input_without_axes_is_compared() -> None:
     scalar = parse_input("image:float32[]")
-    found = compare_model(nn.PReLU(), export_model(Plus(), scalar), scalar)
-    assert not all(one.passed for one in found)
-    assert all(one.passed for one in compare_model(Plus(), export_model(Plus(), scalar), scalar))
+    comparisons = compare_model(nn.PReLU(), export_model(Plus(), scalar), scalar)
+    assert not all(comparison.passed for comparison in comparisons)
+    assert all(record.passed for record in compare_model(Plus(), export_model(Plus(), scalar), scalar))
 
 
 class Plus(nn.Module):
@@ -253,7 +255,7 @@ def test_the_original_is_left_in_float32() -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
-def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
+def test_an_ill_conditioned_output_passes_unless_wrong() -> None:
     torch.manual_seed(0)
     steep = nn.Linear(8, 3)
     with torch.no_grad():
@@ -261,28 +263,29 @@ def test_an_ill_conditioned_output_passes_and_a_wrong_one_does_not() -> None:
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), steep, nn.Softmax(1)).eval()
     rows = parse_input("image:float32[N,6]")
     graph = optimise_model(model, rows).model
-    assert all(found.passed for found in compare_model(model, graph, rows))
+    assert all(comparison.passed for comparison in compare_model(model, graph, rows))
     assert not all(
-        found.passed for found in compare_model(model, scale_one_weight(graph, "0.weight", 1.01), rows)
+        comparison.passed
+        for comparison in compare_model(model, scale_one_weight(graph, "0.weight", 1.01), rows)
     )
 
 
-def _wide_graphs() -> int:
+def _count_float64_graphs() -> int:
     gc.collect()
-    return sum(type(one) is Float64Graph for one in gc.get_objects())
+    return sum(type(record) is Float64Graph for record in gc.get_objects())
 
 
-def test_once_the_answers_are_known_nothing_in_float64_is_held(tmp_path: Path) -> None:
-    before = _wide_graphs()
+def test_remembered_answers_free_the_float64_model(tmp_path: Path) -> None:
+    before = _count_float64_graphs()
     (tmp_path / "m.onnx").write_bytes(serialise(export_model(classifier("PELU"))))
     source = load(tmp_path / "m.onnx")
     original = Original(source.model, ["y"])
     sets = generate_samples(source.inputs)
     original.run_float64(sets[0].arrays)
-    assert _wide_graphs() == before + 1
+    assert _count_float64_graphs() == before + 1
     original.remember(sets)
     assert source.reference == "float64"
-    assert _wide_graphs() == before
+    assert _count_float64_graphs() == before
 
 
 def test_known_answers_are_those_from_before_the_weights_changed() -> None:

@@ -21,18 +21,18 @@ X = parse_input("x:float32[N,3,8,8]")
 CONVOLVED = 8 * 6 * 6
 
 
-def _source(model: nn.Module) -> Source:
+def _make_source(model: nn.Module) -> Source:
     return Source(model.eval(), (X,), ("y",), None, None, "", kind="module")
 
 
-def _of(source: Source) -> workload.Work:
+def _measure(source: Source) -> workload.Work:
     return measure_work(Original(source.model, ["y"]), source)
 
 
-def test_a_layer_counts_its_products_and_the_numbers_that_it_writes() -> None:
-    found = _of(_source(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU())))
-    assert found.operations == 2 * CONVOLVED * 3 * 9 + OF_A_NUMBER * 2 * CONVOLVED
-    assert found.largest == CONVOLVED
+def test_a_layer_counts_products_and_written_numbers() -> None:
+    work = _measure(_make_source(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU())))
+    assert work.operations == 2 * CONVOLVED * 3 * 9 + OF_A_NUMBER * 2 * CONVOLVED
+    assert work.largest == CONVOLVED
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, t
     path = tmp_path / "m.onnx"
     path.write_bytes(serialise(export(model.eval(), [X], ["y"])))
     graph = load(path)
-    known = _of(_source(model))
-    found = measure_work(Original(graph.model, ["y"]), graph)
-    assert found.largest == known.largest
-    assert found.operations == pytest.approx(known.operations, rel=0.3)  # torch unfolds a product, and copies
+    known = _measure(_make_source(model))
+    work = measure_work(Original(graph.model, ["y"]), graph)
+    assert work.largest == known.largest
+    assert work.operations == pytest.approx(known.operations, rel=0.3)  # torch unfolds a product, and copies
 
 
 def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = _source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+    source = _make_source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
     original = Original(source.model, ["y"])
     assert count_rows(original, source) == LARGEST_RUN
     once = measure_work(original, source)
@@ -69,16 +69,16 @@ def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.Monke
     assert count_rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
 
 
-def test_a_model_that_is_much_work_is_compared_on_few_samples_and_on_every_extreme(
+def test_much_work_means_few_samples_but_every_extreme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = save_checkpoint(tmp_path / "m.pt")
     monkeypatch.setattr(workload, "OPERATIONS", 1.0)
     sets = convert(source, tmp_path / "m.onnx").parity.sets
     known = generate_samples([parse_input("image:float32[N,3,8,8]")], 1)
-    assert [one.samples for one in sets] == [len(one.arrays[0]) for one in known]
-    assert max(one.samples for one in sets) == SMALLEST_LARGE_BATCH
-    assert {one.name for one in sets} >= {"large", "tiny", "zero", "boundary", "nan", "inf"}
+    assert [record.samples for record in sets] == [len(record.arrays[0]) for record in known]
+    assert max(record.samples for record in sets) == SMALLEST_LARGE_BATCH
+    assert {record.name for record in sets} >= {"large", "tiny", "zero", "boundary", "nan", "inf"}
 
 
 class _Branch(nn.Module):
@@ -94,7 +94,7 @@ class _Branch(nn.Module):
         return result
 
 
-def test_a_model_that_branches_is_counted_and_runs_afterwards_in_every_precision() -> None:
+def test_counting_leaves_a_branching_model_runnable() -> None:
     inputs = parse_input("x:float32[N,8]")
     source = Source(_Branch().eval(), (inputs,), ("y",), None, None, "", kind="module")
     original = Original(source.model, ["y"])

@@ -29,7 +29,7 @@ class Cube(nn.Module):
         return x * x * x
 
 
-def rows(*middle: nn.Module, steep: float = 1.0) -> nn.Sequential:
+def build_rows_network(*middle: nn.Module, steep: float = 1.0) -> nn.Sequential:
     """Linear layers of 16 to 32 and back to 4 scores, around the modules given; weights times `steep`."""
     torch.manual_seed(0)
     layers: list[nn.Module] = [nn.Linear(16, 32)]
@@ -45,47 +45,47 @@ NETWORKS = ("images", "rows")
 
 
 @cache
-def network(name: str) -> tuple[nn.Module, InputSpec, ir.Model]:
+def build_network(name: str) -> tuple[nn.Module, InputSpec, ir.Model]:
     """The named network of adaptive activations, its input, and its graph as it passed parity."""
     if name == "images":
         model: nn.Module = classifier("Swish", per_channel=True)
         return model, IMAGES, optimise_model(model).model
     made = {
-        "rows": rows(make_activation("PELU"), make_activation("PELU", 32)),
-        "cube": rows(make_activation("PELU"), Cube(), make_activation("PELU"), steep=2.5),
-        "relu": rows(nn.ReLU(), nn.ReLU6(), steep=6),
+        "rows": build_rows_network(make_activation("PELU"), make_activation("PELU", 32)),
+        "cube": build_rows_network(make_activation("PELU"), Cube(), make_activation("PELU"), steep=2.5),
+        "relu": build_rows_network(nn.ReLU(), nn.ReLU6(), steep=6),
     }[name]
     return made, ROWS, optimise_model(made, ROWS).model
 
 
 @cache
-def at_opset(opset: int) -> ir.Model:
+def export_at_opset(opset: int) -> ir.Model:
     """The network of images, written at this opset."""
-    model, spec, _ = network("images")
+    model, spec, _ = build_network("images")
     return optimise(export(fold(model), [spec], ["y"], opset)).model
 
 
-def data(spec: InputSpec, count: int = 128, seed: int = 3) -> Array:
+def make_samples(spec: InputSpec, count: int = 128, seed: int = 3) -> Array:
     """Samples of the input, [count, ...]."""
     shape = (count, *spec.shape[1:])
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)  # type: ignore[arg-type]
 
 
-def given(array: Array) -> tuple[SampleSet, ...]:
+def as_own_samples(array: Array) -> tuple[SampleSet, ...]:
     """The samples as the user's own."""
     return (SampleSet("given, 0", (array,), typical=True, given=True),)
 
 
-def calibration(array: Array) -> Calibration:
+def as_calibration(array: Array) -> Calibration:
     """The samples as calibration data."""
     return Calibration((SampleSet("calibration, 0", (array,)),), len(array))
 
 
-def original(name: str) -> Original:
+def build_original(name: str) -> Original:
     """What the named network is held against."""
-    return Original(network(name)[0], ["y"])
+    return Original(build_network(name)[0], ["y"])
 
 
-def operators(model: ir.Model) -> Sequence[str]:
+def list_operators(model: ir.Model) -> Sequence[str]:
     """The operators of the graph, in order."""
     return [node.op_type for node in model.graph]

@@ -8,38 +8,38 @@ from convert.errors import UsageError
 from convert.model_io.array import Array
 from convert.precision import calibration
 from convert.precision.calibration import read_calibration, read_labels
-from tests.convert.precision.networks import ROWS, data, given, network
+from tests.convert.precision.networks import ROWS, as_own_samples, build_network, make_samples
 
 
-def _saved(folder: Path, **arrays: Array) -> Path:
+def _save(folder: Path, **arrays: Array) -> Path:
     np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
     return folder / "data.npz"
 
 
 def test_ranges_are_those_of_the_values(tmp_path: Path) -> None:
-    model, spec, graph = network("rows")
-    x = data(spec)
-    found = calibration.measure_ranges(graph, given(x))
-    assert found["row"] == (float(x.min()), float(x.max()))
+    model, spec, graph = build_network("rows")
+    x = make_samples(spec)
+    limits = calibration.measure_ranges(graph, as_own_samples(x))
+    assert limits["row"] == (float(x.min()), float(x.max()))
     with torch.no_grad():
         y = model(torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(found["y"], (y.min(), y.max()), rtol=1e-4)
+    np.testing.assert_allclose(limits["y"], (y.min(), y.max()), rtol=1e-4)
 
 
 def test_batches_are_counted(tmp_path: Path) -> None:
-    _, spec, graph = network("rows")
-    read = read_calibration(_saved(tmp_path, row=data(spec, 150)), [spec])
+    _, spec, graph = build_network("rows")
+    read = read_calibration(_save(tmp_path, row=make_samples(spec, 150)), [spec])
     counted: list[int] = []
     calibration.measure_ranges(graph, read.sets, counted.append)
     assert counted == [1, 2, 3]
-    assert (read.used, read.given) == (150, 150)
+    assert (read.used, read.total) == (150, 150)
 
 
 def test_more_than_enough_is_thinned_out_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "MOST_SAMPLES", 128)
-    read = read_calibration(_saved(tmp_path, row=data(ROWS, 640)), [ROWS])
-    assert (read.used, read.given) == (128, 640)
-    assert [one.name for one in read.sets] == ["calibration, 0", "calibration, 320"]
+    read = read_calibration(_save(tmp_path, row=make_samples(ROWS, 640)), [ROWS])
+    assert (read.used, read.total) == (128, 640)
+    assert [record.name for record in read.sets] == ["calibration, 0", "calibration, 320"]
 
 
 @pytest.mark.parametrize(
@@ -56,10 +56,10 @@ def test_data_that_are_not_the_models_are_refused(
     tmp_path: Path, arrays: dict[str, Array], reason: str
 ) -> None:
     with pytest.raises(UsageError, match=reason):
-        read_calibration(_saved(tmp_path, **arrays), [ROWS])
+        read_calibration(_save(tmp_path, **arrays), [ROWS])
 
 
-def test_a_file_that_is_missing_is_called_what_it_was_given_as(tmp_path: Path) -> None:
+def test_a_missing_file_is_named_as_the_user_named_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"calibration data `.*gone.npz` cannot be read"):
         read_calibration(tmp_path / "gone.npz", [ROWS])
     with pytest.raises(UsageError, match=r"calibration data `.*` are no file but a folder"):
@@ -67,17 +67,17 @@ def test_a_file_that_is_missing_is_called_what_it_was_given_as(tmp_path: Path) -
 
 
 def test_labels_are_read_where_there_are_some(tmp_path: Path) -> None:
-    path = _saved(tmp_path, row=data(ROWS, 3), labels=np.array([0, 2, 1], np.uint8))
+    path = _save(tmp_path, row=make_samples(ROWS, 3), labels=np.array([0, 2, 1], np.uint8))
     labels = read_labels(path, [ROWS], 3)
     assert labels is not None
     assert labels.tolist() == [0, 2, 1]
-    assert read_labels(_saved(tmp_path, row=data(ROWS, 3)), [ROWS], 3) is None
+    assert read_labels(_save(tmp_path, row=make_samples(ROWS, 3)), [ROWS], 3) is None
 
 
 @pytest.mark.parametrize(
     "labels", [np.array([0, 1]), np.array([0.0, 1.0, 2.0]), np.array([0, -1, 2]), np.zeros((3, 1), int)]
 )
 def test_labels_of_another_form_are_refused(tmp_path: Path, labels: Array) -> None:
-    path = _saved(tmp_path, row=data(ROWS, 3), labels=labels)
+    path = _save(tmp_path, row=make_samples(ROWS, 3), labels=labels)
     with pytest.raises(UsageError, match="one for each of 3 samples"):
         read_labels(path, [ROWS], 3)

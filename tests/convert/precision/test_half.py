@@ -10,44 +10,44 @@ from convert.model_io.inputs import parse_input
 from convert.precision.half import LARGEST_HALF, HalfScheme
 from convert.precision.sites import Ranges, find_sites
 from tests.convert.models import export_model, optimise_model
-from tests.convert.precision.networks import data, network
+from tests.convert.precision.networks import build_network, make_samples
 
 ROW = parse_input("row:float32[N,4]")
 
 
-def _half(graph: ir.Model, ranges: Ranges | None = None) -> HalfScheme:
+def _make_scheme(graph: ir.Model, ranges: Ranges | None = None) -> HalfScheme:
     return HalfScheme(graph, find_sites(graph, {}), ranges or {}, {})
 
 
-def _types(graph: ir.Model) -> set[ir.DataType | None]:
+def _list_types(graph: ir.Model) -> set[ir.DataType | None]:
     return {value.dtype for value in (*graph.graph.inputs, *graph.graph.outputs)}
 
 
 @pytest.mark.parametrize("name", ["images", "rows", "cube"])
 def test_everything_between_the_inputs_and_outputs_is_half(name: str) -> None:
-    _, _, graph = network(name)
-    half = _half(graph)
+    _, _, graph = build_network(name)
+    half = _make_scheme(graph)
     rounded = half.round(())
     assert half.unfit == ()
-    assert _types(rounded) == {ir.DataType.FLOAT}
+    assert _list_types(rounded) == {ir.DataType.FLOAT}
     assert [node.op_type for node in rounded.graph].count("Cast") == 2
     floats = [value for value in rounded.graph.initializers.values() if value.dtype == ir.DataType.FLOAT]
     assert floats == []
 
 
-def test_the_given_graph_is_left_as_it_is() -> None:
-    _, _, graph = network("rows")
+def test_the_argument_is_left_as_it_is() -> None:
+    _, _, graph = build_network("rows")
     before = serialise(graph)
-    _half(graph).round(())
+    _make_scheme(graph).round(())
     assert serialise(graph) == before
 
 
-def test_values_that_leave_the_range_on_the_samples_stay_in_float_and_are_named() -> None:
-    _, _, graph = network("images")
+def test_values_out_of_range_stay_in_float() -> None:
+    _, _, graph = build_network("images")
     value = next(node for node in graph.graph if node.op_type == "Sigmoid").inputs[0]
     assert value is not None
-    half = _half(graph, {value.name or "": (-0.6 * LARGEST_HALF, 3.0)})
-    assert [one.layer for one in half.unfit] == ["1", "2"]  # what gives it, and what reads it
+    half = _make_scheme(graph, {value.name or "": (-0.6 * LARGEST_HALF, 3.0)})
+    assert [record.layer for record in half.unfit] == ["1", "2"]  # what gives it, and what reads it
     assert "numbers up to 3.93e+04 on the samples" in half.unfit[0].reason
     kept = next(node for node in half.round(()).graph if node.op_type == "Sigmoid")
     assert kept.inputs[0] is not None
@@ -68,22 +68,22 @@ class Scaled(nn.Module):
         return result
 
 
-@pytest.mark.parametrize(("factor", "said"), [(1e6, "half ends at 65504"), (3e-8, "which half rounds by")])
-def test_constants_that_half_cannot_hold_stay_in_float_and_are_named(factor: float, said: str) -> None:
+@pytest.mark.parametrize(("factor", "text"), [(1e6, "half ends at 65504"), (3e-8, "which half rounds by")])
+def test_constants_out_of_range_stay_in_float(factor: float, text: str) -> None:
     graph = optimise_model(Scaled(factor).eval(), ROW).model
-    half = _half(graph)
-    assert said in " ".join(one.reason for one in half.unfit)
+    half = _make_scheme(graph)
+    assert text in " ".join(record.reason for record in half.unfit)
     session = ort.InferenceSession(serialise(half.round(())), providers=["CPUExecutionProvider"])
-    x = data(ROW, 8)
+    x = make_samples(ROW, 8)
     expected = ort.InferenceSession(serialise(graph), providers=["CPUExecutionProvider"]).run(
         None, {"row": x}
     )
     np.testing.assert_allclose(session.run(None, {"row": x})[0], expected[0], atol=5e-3)
 
 
-def test_a_kept_activation_computes_in_float_and_its_neighbours_in_half() -> None:
-    _, _, graph = network("rows")
-    half = _half(graph)
+def test_only_the_kept_activation_computes_in_float() -> None:
+    _, _, graph = build_network("rows")
+    half = _make_scheme(graph)
     site = next(site for site in half.sites if site.has_activation)
     rounded = half.round((site,))
     nodes = {node.name: node for node in rounded.graph}
@@ -104,8 +104,8 @@ def test_an_output_that_others_read_keeps_its_name_and_type() -> None:
             inner = self.linear(x)
             return inner, torch.tanh(inner)
 
-    rounded = _half(export_model(Two().eval(), ROW, ("inner", "outer"))).round(())
+    rounded = _make_scheme(export_model(Two().eval(), ROW, ("inner", "outer"))).round(())
     assert [value.name for value in rounded.graph.outputs] == ["inner", "outer"]
     session = ort.InferenceSession(serialise(rounded), providers=["CPUExecutionProvider"])
-    inner, outer = session.run(None, {"row": data(ROW, 3)})
+    inner, outer = session.run(None, {"row": make_samples(ROW, 3)})
     np.testing.assert_allclose(np.tanh(inner), outer, atol=2e-3)

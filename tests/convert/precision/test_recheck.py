@@ -10,7 +10,8 @@ import torch
 
 from adaptact.exit_codes import FINE, PARITY_FAILED, WRONG_USE
 from convert.commands import export, inspect, verify
-from convert.manifest.manifest import MANIFEST_KEY, Manifest
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.manifest import Manifest
 from tests.convert.models import classifier, save_checkpoint
 
 
@@ -29,9 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(monkeypatch: pytest.MonkeyPatch, command: object, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["adaptact", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exc_info:
         command.main()  # type: ignore[attr-defined]
-    return int(ended.value.code or 0)
+    return int(exc_info.value.code or 0)
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,13 @@ def static(folder: Path) -> Path:
     return destination
 
 
-def _manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> Manifest:
     entries = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     return Manifest.from_json(entries[MANIFEST_KEY])
 
 
 def test_the_manifest_holds_the_gate(static: Path) -> None:
-    manifest = _manifest(static)
+    manifest = _read_manifest(static)
     record = manifest.rounding
     assert record is not None
     assert (manifest.precision, record.method, record.judged_on) == ("int8", "static", "given")
@@ -67,8 +68,8 @@ def test_it_is_verified_by_its_own_gate(
 ) -> None:
     given = ("--samples", folder / "samples.npz")
     assert _run(monkeypatch, verify, folder / "m.pt", static, *given, "--json") == FINE
-    said = json.loads(capsys.readouterr().out)
-    assert (said["passed"], said["parity"], said["gate"]["method"]) == (True, None, "static")
+    text = json.loads(capsys.readouterr().out)
+    assert (text["passed"], text["parity"], text["gate"]["method"]) == (True, None, "static")
     strict = ("--max-error", "0.00001", "--report", folder / "page.html")
     assert _run(monkeypatch, verify, folder / "m.pt", static, *given, *strict) == PARITY_FAILED
     out, err = capsys.readouterr()
@@ -81,7 +82,7 @@ def test_it_is_verified_by_its_own_gate(
     ("given", "reason"),
     [((), "generated samples leave them"), (("--tolerance", "logits=0.1"), "has a gate of its own")],
 )
-def test_what_cannot_be_judged_is_wrong_use(
+def test_a_budget_that_cannot_be_judged_is_wrong_use(
     static: Path,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,10 +117,10 @@ def test_it_is_shown(
     monkeypatch.setattr(sys, "argv", ["adaptact-inspect", str(static), "--json"])
     with pytest.raises(SystemExit):
         inspect.main()
-    said = json.loads(capsys.readouterr().out)
-    record = _manifest(static).rounding
+    text = json.loads(capsys.readouterr().out)
+    record = _read_manifest(static).rounding
     assert record is not None
-    assert said["manifest"]["rounding"] == json.loads(json.dumps(dataclasses.asdict(record)))
+    assert text["manifest"]["rounding"] == json.loads(json.dumps(dataclasses.asdict(record)))
 
 
 def test_a_file_that_fails_its_gate_is_not_written(

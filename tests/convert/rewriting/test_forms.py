@@ -51,7 +51,7 @@ DECLINED = {
 FORMS = [rule.name for rule in ALTERNATIVES]
 
 
-def written(form: str, text: str) -> OptimisedGraph:
+def write_form(form: str, text: str) -> OptimisedGraph:
     """The graph with the form at `y`."""
     kind = next(kind.name for kind in KINDS if form in kind.forms)
     return optimise(parse_graph(text), plan=FormPlan().with_form([(kind, "y")], form))
@@ -59,7 +59,7 @@ def written(form: str, text: str) -> OptimisedGraph:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_fires_where_it_is_chosen_and_is_counted(form: str) -> None:
-    optimised = written(form, GRAPHS[form])
+    optimised = write_form(form, GRAPHS[form])
     assert list_operators(optimised) == LEFT[form]
     assert optimised.count_firings()[form] == 1
 
@@ -68,13 +68,13 @@ def test_a_form_fires_where_it_is_chosen_and_is_counted(form: str) -> None:
 def test_a_form_computes_the_same(form: str) -> None:
     x = np.random.default_rng(0).standard_normal((3, 4, 6, 6)).astype(np.float32) * 4
     x.reshape(-1)[:6] = (0, -0.0, 3, -3, 1e-8, -88)
-    assert_same_values(written(form, GRAPHS[form]), GRAPHS[form], x)
+    assert_same_values(write_form(form, GRAPHS[form]), GRAPHS[form], x)
 
 
 @pytest.mark.parametrize("form", DECLINED)
 def test_a_form_declines_with_its_reason(form: str) -> None:
     text, reason = DECLINED[form]
     before = [node.op_type for node in parse_graph(text).graph]
-    optimised = written(form, text)
+    optimised = write_form(form, text)
     assert list_operators(optimised) == before
     assert reason in [refusal.reason for refusal in optimised.refusals]

@@ -23,14 +23,14 @@ CHAIN = write_graph(
 )
 
 
-def test_a_scaled_elu_between_convolutions_needs_no_scale_in_the_end() -> None:
+def test_a_scaled_elu_between_convolutions_loses_its_scale() -> None:
     optimised = optimise(parse_graph(CHAIN))
     assert list_operators(optimised) == ["Conv", "Min", "Exp", "Sub", "Max", "Conv"]
     assert optimised.count_firings() == {"scale_into_previous": 1, "scale_into_next": 1, "elu_to_exp": 1}
     assert_same_values(optimised, CHAIN, make_samples().clip(-3, 3), tolerance=3e-5)
 
 
-def test_the_given_graph_is_left_as_it_is() -> None:
+def test_the_argument_is_left_as_it_is() -> None:
     model = parse_graph(CHAIN)
     before = serialise(model)
     optimise(model)
@@ -93,7 +93,7 @@ def test_every_rule_has_its_row_in_the_documentation() -> None:
     assert [row for row in rows if row in {rule.name for rule in RULES}] == [rule.name for rule in RULES]
 
 
-def test_what_nobody_reads_is_no_reader() -> None:
+def test_an_unused_node_is_not_a_reader() -> None:
     text = write_graph(
         "m = Mul(x, s) n = Relu(m) y = Conv(m, w)", write_constant("s"), write_constant("w", 4, 4, 1, 1)
     )

@@ -17,7 +17,7 @@ BESIDE = write_graph(
 )
 
 
-def test_every_form_is_written_by_one_rule_and_belongs_to_one_kind() -> None:
+def test_every_form_has_one_rule_and_one_kind() -> None:
     rules = [rule.name for rule in (*RULES, *ALTERNATIVES)]
     forms = [form for kind in KINDS for form in kind.forms if form != UNCHANGED]
     assert len(set(forms)) == len(forms)
@@ -27,7 +27,7 @@ def test_every_form_is_written_by_one_rule_and_belongs_to_one_kind() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_every_provider_has_a_form_for_every_kind_that_no_alternative_writes(provider: str) -> None:
+def test_every_provider_has_a_default_form_for_every_kind(provider: str) -> None:
     chosen = default_forms(provider)
     assert list(chosen) == [kind.name for kind in KINDS]
     assert all(chosen[kind.name] in kind.forms for kind in KINDS)
@@ -77,7 +77,7 @@ def test_a_plan_without_a_form_takes_the_tables_again() -> None:
     assert plan.without_form("elu_as_sum") == FormPlan().with_form([("Elu", "e")], UNCHANGED)
 
 
-def test_firings_up_to_a_limit_are_the_first_of_all_with_alternatives_too() -> None:
+def test_a_limit_keeps_the_first_firings() -> None:
     plan = FormPlan().with_form([("Elu", "e"), ("Elu", "y")], "elu_as_sum")
     firings = optimise(parse_graph(BESIDE), plan=plan).firings
     assert len(firings) == 2

@@ -13,7 +13,7 @@ BASE_SECONDS = 0.01
 
 
 @dataclass
-class Planted:
+class PlantedMachine:
     """Each operator adds its cost, in seconds, to BASE_SECONDS; `batches` may each have costs of their own.
 
     `noise` is the deviation of the logarithm of every time.

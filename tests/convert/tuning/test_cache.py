@@ -18,15 +18,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def stored() -> Path:
+def find_stored_file() -> Path:
     cache.write(KEY, RECORD)
     (path,) = cache.cache_folder().iterdir()
     return path
 
 
-def test_what_was_stored_comes_back(home: Path) -> None:
+def test_a_stored_record_comes_back(home: Path) -> None:
     assert cache.read(KEY) is None
-    assert stored().parent == home / "adaptact" / "tuning"
+    assert find_stored_file().parent == home / "adaptact" / "tuning"
     assert cache.read(KEY) == RECORD
 
 
@@ -43,7 +43,7 @@ def test_what_was_stored_comes_back(home: Path) -> None:
     ],
 )
 def test_another_question_has_no_answer(other: cache.Key) -> None:
-    stored()
+    find_stored_file()
     assert cache.read(other) is None
 
 
@@ -52,7 +52,7 @@ def test_the_key_names_versions_and_processor() -> None:
     assert set(KEY) == {"graph", "onnxruntime", "adaptact", "processor", "provider", "threads", "batches"}
 
 
-def _content(**changes: object) -> str:
+def _make_content(**changes: object) -> str:
     return json.dumps(
         {"format": cache.FORMAT, "key": KEY, "tuning": dataclasses.asdict(RECORD), **changes}, default=str
     )
@@ -61,29 +61,29 @@ def _content(**changes: object) -> str:
 HOSTILE = {
     "nothing": "",
     "words": "words",
-    "cut short": _content()[:-20],
+    "cut short": _make_content()[:-20],
     "deep": "[" * 100_000,
-    "another format": _content(format="adaptact-tuning/2"),
-    "another key": _content(key={**KEY, "threads": 7}),
-    "no record": _content(tuning=None),
-    "a wrong type": _content(tuning={**dataclasses.asdict(RECORD), "noise": "much"}),
-    "no number": _content().replace("0.01", "NaN"),
+    "another format": _make_content(format="adaptact-tuning/2"),
+    "another key": _make_content(key={**KEY, "threads": 7}),
+    "no record": _make_content(tuning=None),
+    "a wrong type": _make_content(tuning={**dataclasses.asdict(RECORD), "noise": "much"}),
+    "no number": _make_content().replace("0.01", "NaN"),
     "bytes": "\udcff",
     "too much": " " * (cache.LARGEST + 1),
 }
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_damaged_or_hostile_file_is_as_good_as_none_and_is_written_anew(case: str) -> None:
-    path = stored()
+def test_a_damaged_or_hostile_file_is_replaced(case: str) -> None:
+    path = find_stored_file()
     path.write_text(HOSTILE[case], errors="surrogateescape")
     assert cache.read(KEY) is None
-    assert stored() == path
+    assert find_stored_file() == path
     assert cache.read(KEY) == RECORD
 
 
 def test_a_link_and_a_pipe_are_not_followed_or_waited_for(tmp_path: Path) -> None:
-    path = stored()
+    path = find_stored_file()
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     assert cache.read(KEY) is None

@@ -12,7 +12,7 @@ from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_after
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import get_attribute, get_constant, get_only_consumer, get_rank, has_same_shape
-from convert.graph.rule import Declined, FIRED, Outcome
+from convert.graph.rule import FIRED, Declined, Outcome
 from convert.model_io.array import Array
 
 _MAXIMA = ("MaxPool", "GlobalMaxPool")

@@ -14,7 +14,7 @@ from convert.graph.edit import Edit
 from convert.graph.layout import is_between_blocked
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import feeds_only, get_constant, is_representable
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 

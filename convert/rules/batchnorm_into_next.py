@@ -11,7 +11,7 @@ from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_after
 from convert.graph.linear import NotExactError, read_normalization
 from convert.graph.nodes import feeds_only, get_rank
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from convert.graph.blend import Blend, Term, is_same_value, match_blend, write_blend
 from convert.graph.edit import Edit
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -15,7 +15,7 @@ from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_before
 from convert.graph.layout import is_between_blocked
 from convert.graph.nodes import is_representable
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

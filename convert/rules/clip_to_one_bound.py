@@ -10,7 +10,7 @@ import onnx_ir as ir
 from convert.graph.edit import Edit
 from convert.graph.layout import is_blocked
 from convert.graph.nodes import feeds_only, get_scalar
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from convert.graph.blend import find_enclosing_blend
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_attribute, get_rank, match_argument
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 FEWEST_NUMBERS = 2048
 

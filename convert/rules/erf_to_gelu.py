@@ -13,7 +13,7 @@ from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
 from convert.graph.gelu import ROUNDING, has_gelu, match_gate_argument, match_gated_product, write_gelu
 from convert.graph.nodes import get_constant
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 

@@ -22,7 +22,7 @@ from convert.graph.nodes import (
     match_argument,
     match_operator,
 )
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 from convert.rules.elu_to_exp import fuses_into_gemm
 from convert.rules.where_to_prelu import match_branches

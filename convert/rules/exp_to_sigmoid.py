@@ -11,7 +11,7 @@ import onnx_ir as ir
 from convert.graph.affine import match_scale, match_shift
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_constant, get_producer, has_same_shape, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.graph.steepness import is_steepness
 
 

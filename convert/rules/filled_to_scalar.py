@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit, remove_node
 from convert.graph.nodes import get_attribute, get_scalar, has_same_shape, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 _BINARY = (
     "Add",

@@ -16,7 +16,7 @@ from convert.graph.nodes import (
     list_operand_orders,
     match_operator,
 )
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

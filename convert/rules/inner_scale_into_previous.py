@@ -19,7 +19,7 @@ from convert.graph.layers import find_layer_before
 from convert.graph.layout import is_blocked
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import get_constant, get_only_consumer, get_scalar, is_representable
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.graph.steepness import scales_own_gate
 from convert.model_io.array import Array
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from convert.graph.edit import Edit
 from convert.graph.layout import is_between_blocked, is_blocked
 from convert.graph.nodes import get_attribute
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.rules.prelu_to_relu import LARGEST_SLOPE, write_prelu
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_constant, keeps_shape, list_operand_orders, match_argument, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 _Match = tuple[ir.Value, Array] | tuple[None, None]

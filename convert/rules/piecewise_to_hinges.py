@@ -21,7 +21,7 @@ from convert.graph.layout import is_between_blocked
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import get_only_consumer
 from convert.graph.piecewise import Channels, Piecewise, Region, find_region, read_channels
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 # Far out, the sum of what is added up, over what comes of it on this side and on the steeper one.

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_constant
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 # Rounding (1 − s) and s to float32 costs |s| · 6e-8 of x; beyond this PRelu, slower, is the more exact one.

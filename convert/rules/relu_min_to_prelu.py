@@ -20,7 +20,7 @@ from convert.graph.nodes import (
     list_operand_orders,
     match_argument,
 )
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 LARGEST_RATIO = 1e3

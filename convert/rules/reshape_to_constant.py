@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_attribute, get_constant, get_scalar, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 UNKNOWN = -1
 

@@ -14,7 +14,7 @@ from convert.graph.blend import Blend, match_blend, write_blend
 from convert.graph.commuting import is_absorbed
 from convert.graph.edit import Edit
 from convert.graph.layout import is_blocked
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 LARGEST_RATIO = 1e3

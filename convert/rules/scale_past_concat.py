@@ -10,7 +10,7 @@ import onnx_ir as ir
 from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
 from convert.graph.nodes import broadcast_per_channel, feeds_only, get_rank
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 

@@ -11,7 +11,7 @@ scale per channel cannot be followed to another place.
 import onnx_ir as ir
 
 from convert.graph.affine import match_scale
-from convert.graph.commuting import Commutation, POOLS, move_scale_past
+from convert.graph.commuting import POOLS, Commutation, move_scale_past
 from convert.graph.rule import Outcome, Rule
 
 _COMMUTATION = Commutation("Mul", "scale", POOLS, move_scale_past)

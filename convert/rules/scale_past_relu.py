@@ -7,7 +7,7 @@ Declined for a scale that is 0 or below it in a channel.
 import onnx_ir as ir
 
 from convert.graph.affine import match_scale
-from convert.graph.commuting import Commutation, RAMPS, move_scale_past
+from convert.graph.commuting import RAMPS, Commutation, move_scale_past
 from convert.graph.rule import Outcome, Rule
 
 _COMMUTATION = Commutation("Mul", "scale", RAMPS, move_scale_past)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
 from convert.graph.layout import is_between_blocked
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.graph.steepness import scales_own_gate
 
 

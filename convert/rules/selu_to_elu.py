@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_attribute, get_rank
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 # ONNX gives float32 numbers as Selu's defaults.
 ALPHA, GAMMA = 1.67326319217681884765625, 1.05070102214813232421875

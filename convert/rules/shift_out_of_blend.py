@@ -12,13 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from convert.graph.affine import match_shift, require_per_channel
-from convert.graph.blend import Blend, ZERO, match_blend, write_blend
+from convert.graph.blend import ZERO, Blend, match_blend, write_blend
 from convert.graph.commuting import POOLS, move_shift_past
 from convert.graph.edit import Edit
 from convert.graph.layers import find_layer_after
 from convert.graph.linear import NotExactError
 from convert.graph.nodes import feeds_only, get_only_consumer
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.model_io.array import Array
 
 LARGEST_SHIFT = 1.0

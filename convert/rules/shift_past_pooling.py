@@ -11,7 +11,7 @@ and where the channels of a shift per channel cannot be followed to another plac
 import onnx_ir as ir
 
 from convert.graph.affine import match_shift
-from convert.graph.commuting import Commutation, POOLS, move_shift_past
+from convert.graph.commuting import POOLS, Commutation, move_shift_past
 from convert.graph.layers import find_layer_before
 from convert.graph.rule import Outcome, Rule
 

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_producer, get_scalar, match_argument, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

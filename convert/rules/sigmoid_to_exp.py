@@ -9,7 +9,7 @@ on inputs near 10⁴, were off by 29 times the error of float32. Exp keeps all d
 import onnx_ir as ir
 
 from convert.graph.edit import Edit
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 from convert.graph.steepness import is_steepness
 
 

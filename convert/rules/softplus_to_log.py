@@ -10,7 +10,7 @@ ReLU network's time at batch 1 and 3.6 at 32, this form 1.20 and 1.51.
 import onnx_ir as ir
 
 from convert.graph.edit import Edit
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 
 def _rewrite(node: ir.Node) -> Outcome:

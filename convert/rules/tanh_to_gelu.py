@@ -13,7 +13,7 @@ from numpy.polynomial import Polynomial
 from convert.graph.edit import Edit
 from convert.graph.gelu import has_gelu, match_gate_argument, match_gated_product, write_gelu
 from convert.graph.nodes import get_scalar, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 CUBIC = math.sqrt(2 / math.pi) * np.array([0, 1, 0, 0.044715])
 DEEPEST = 8  # operators between x and Tanh

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from convert.graph.affine import match_scale
 from convert.graph.edit import Edit
 from convert.graph.nodes import get_producer, get_scalar, match_operator
-from convert.graph.rule import Declined, FIRED, Outcome, Rule
+from convert.graph.rule import FIRED, Declined, Outcome, Rule
 
 _BRANCHES = {"Greater": (1, 2), "GreaterOrEqual": (1, 2), "Less": (2, 1), "LessOrEqual": (2, 1)}
 

@@ -29,7 +29,7 @@ from convert.model_io.inputs import InputSpec, require_distinct
 from convert.sources.program_check import find_unsafe
 from convert.sources.ranges import add_ranges
 from convert.sources.source import Source, SourceRequest, compute_digest
-from convert.sources.torch_archive import ArchiveReader, UNPACKING_SLACK, load_tensors
+from convert.sources.torch_archive import UNPACKING_SLACK, ArchiveReader, load_tensors
 
 LARGEST_DESCRIPTION = 256 * 2**20  # bytes
 LARGEST_SAMPLE = 2**30  # bytes

@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from convert.rules.sigmoid_to_exp import RULE
-from tests.convert.graphs import Array, ROWS, apply_rule, assert_same_values, list_operators, parse_graph, run_graph, run_in_float64, write_constant, write_graph
+from tests.convert.graphs import (
+    ROWS,
+    Array,
+    apply_rule,
+    assert_same_values,
+    list_operators,
+    parse_graph,
+    run_graph,
+    run_in_float64,
+    write_constant,
+    write_graph,
+)
 
 SLOPES, CURVE = write_constant("s", 4), "p = Mul(g, x) y = Sigmoid(p)"
 FORM = ["Neg", "Exp", "Add", "Reciprocal"]

@@ -95,7 +95,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     rounding_task = rounding.read(loaded.inputs, own_sets)
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
     on_stage("reference")  # before the export takes its memory, and before anything else has the weights
-    original = _name_outputs(loaded, tolerances or {})
+    original = _make_original(loaded, tolerances or {})
     sets = (*generate_samples(loaded.inputs, count_rows(original, loaded)), *own_sets)
     with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
         original.remember(sets)
@@ -103,8 +103,12 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     folded = fold(loaded.model)
     on_stage("export")
     exported = build_graph(loaded, folded, opset)
-    target = _Target(destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer)
-    return _Conversion(loaded, original, exported, sets, target, on_stage, on_progress).write_exact_file()
+    file_options = _FileOptions(
+        destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer
+    )
+    return _Conversion(
+        loaded, original, exported, sets, file_options, on_stage, on_progress
+    ).write_exact_file()
 
 
 def _require_apart(source: Path, destination: Path) -> None:
@@ -113,7 +117,7 @@ def _require_apart(source: Path, destination: Path) -> None:
         raise UsageError(f"`{destination}` is the file to convert; write to another one")
 
 
-def _name_outputs(source: Source, tolerances: Mapping[str, float]) -> Original:
+def _make_original(source: Source, tolerances: Mapping[str, float]) -> Original:
     """The model to compare with, its outputs named. Raises UsageError for a tolerance of another output."""
     if source.graph is not None:
         names = [value.name or "" for value in source.graph.graph.outputs]
@@ -124,8 +128,8 @@ def _name_outputs(source: Source, tolerances: Mapping[str, float]) -> Original:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """The file to write, as the stages from `tune` on need to know it."""
+class _FileOptions:
+    """The options of the file, as the stages from `tune` on need them."""
 
     destination: Path
     provider: str
@@ -144,7 +148,7 @@ class _Conversion:
     original: Original
     exported: ir.Model
     sets: Sequence[SampleSet]
-    target: _Target
+    options: _FileOptions
     on_stage: Callable[[str], None]
     on_progress: Callable[[str], None]
 
@@ -163,7 +167,7 @@ class _Conversion:
 
     def _tune(self, before: TuningResult | None, dropped: Sequence[DroppedRule]) -> TuningResult | None:
         """The measured choice, where one is asked for: a new one, or what a dropped rule leaves of it."""
-        options = self.target.tuning
+        options = self.options.tuning
         if options is None:
             return None
         if before is not None and dropped[-1].rule == TUNING:
@@ -176,7 +180,7 @@ class _Conversion:
 
     def _round_for_timing(self, graph: ir.Model) -> ir.Model:
         """The graph in the precision of the file, as far as that is known before the gate."""
-        return round_everywhere(graph, self.original, self.sets, self.target.rounding)
+        return round_everywhere(graph, self.original, self.sets, self.options.rounding)
 
     def _write_without(self, dropped: tuple[DroppedRule, ...], tuned: TuningResult | None) -> Manifest:
         """The manifest of the file that is made without these rules."""
@@ -185,12 +189,12 @@ class _Conversion:
         rules = remaining_rules(dropped)
         optimised = replace(optimise(self.exported, rules, plan=plan), dropped=dropped)
         self.on_stage("verify")
-        if self.target.rounding.precision == "fp32":
+        if self.options.rounding.precision == "fp32":
             return self._write_float32(optimised, plan, tuning)
         return self._write_rounded(optimised, plan, tuning)
 
     def _choose_plan(self, tuned: TuningResult | None) -> FormPlan:
-        return FormPlan(default_forms(self.target.provider)) if tuned is None else tuned.plan
+        return FormPlan(default_forms(self.options.provider)) if tuned is None else tuned.plan
 
     def _blame_rule(
         self, error: ParityError | ExportError, dropped: Sequence[DroppedRule], tuned: TuningResult | None
@@ -200,7 +204,7 @@ class _Conversion:
             rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
         else:
             rules, plan = remaining_rules(dropped), self._choose_plan(tuned)
-            rule = find_refused_rule(self.exported, rules, plan, self.sets, self.target.provider)
+            rule = find_refused_rule(self.exported, rules, plan, self.sets, self.options.provider)
         if rule is None:
             raise error
         return DroppedRule(rule, str(error))
@@ -209,34 +213,34 @@ class _Conversion:
         self, optimised: OptimisedGraph, plan: FormPlan, tuning: TuningRecord | None
     ) -> Manifest:
         """The manifest of the file; its parity is that of the very bytes that are written."""
-        target = self.target
+        options = self.options
         with (
-            place_weights(optimised.model, target.destination, target.external_data) as placed,
+            place_weights(optimised.model, options.destination, options.external_data) as placed,
             _store_graph(placed) as graph,
         ):
             manifest = self._collect_evidence(optimised, plan, graph, placed.folder)
             manifest = replace(manifest, data=placed.data, tuning=tuning)
             self.on_stage("write")
-            write_model(target.destination, target.sign(append_manifest(_read_graph(graph), manifest)))
+            write_model(options.destination, options.sign(append_manifest(_read_graph(graph), manifest)))
         return manifest
 
     def _write_rounded(
         self, optimised: OptimisedGraph, plan: FormPlan, tuning: TuningRecord | None
     ) -> Manifest:
         """The manifest of a file of fewer bits; its parity is that of the graph before it was rounded."""
-        target = self.target
-        with _store_graph(PlacedModel(optimised.model, target.destination.parent)) as graph:
+        options = self.options
+        with _store_graph(PlacedModel(optimised.model, options.destination.parent)) as graph:
             manifest = self._collect_evidence(optimised, plan, graph)
         self.on_stage(QUANTISE)
         rounded = quantise(
             optimised.model,
             self.original,
             self.sets,
-            target.rounding,
-            provider=target.provider,
+            options.rounding,
+            provider=options.provider,
             on_progress=lambda step, done, total: self.on_progress(f"{step} {done} of {total}"),
         )
-        with place_weights(rounded.model, target.destination, target.external_data) as placed:
+        with place_weights(rounded.model, options.destination, options.external_data) as placed:
             manifest = replace(
                 manifest,
                 data=placed.data,
@@ -245,7 +249,7 @@ class _Conversion:
                 rounding=record_rounding(rounded),
             )
             self.on_stage("write")
-            write_model(target.destination, target.sign(serialise(placed.model, manifest)))
+            write_model(options.destination, options.sign(serialise(placed.model, manifest)))
         return manifest
 
     def _collect_evidence(
@@ -253,7 +257,7 @@ class _Conversion:
     ) -> Manifest:
         parity = self._verify(optimised, plan, graph, folder)
         manifest = collect_evidence(self.source, optimised, parity, self.sets)
-        return replace(manifest, provider=self.target.provider)
+        return replace(manifest, provider=self.options.provider)
 
     def _verify(
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None
@@ -261,11 +265,11 @@ class _Conversion:
         """Parity of the file; while it is computed it takes several times the memory of the weights."""
         gc.collect()  # graphs are cycles, and nodes that the rules removed still hold their weights
         inputs = [spec.name for spec in self.source.inputs]
-        session = Session(graph, inputs, self.target.provider, folder=folder)
+        session = Session(graph, inputs, self.options.provider, folder=folder)
         rules = remaining_rules(optimised.dropped)
         search = CulpritSearch(self.original, self.exported, optimised.firings, rules, plan)
         find_culprit = search.find if count_weight_bytes(self.exported) <= LARGEST else _skip_search
-        return verify(self.original, session, self.sets, self.target.tolerances, find_culprit)
+        return verify(self.original, session, self.sets, self.options.tolerances, find_culprit)
 
 
 def _skip_search(samples: SampleSet, output: str) -> Culprit:

@@ -23,6 +23,10 @@ from convert.precision.budgets import Budgets
 
 RANKED_SAMPLES = 256
 """The samples that sites are ranked on: enough to order them, since each site takes a run of its own."""
+_ADVICE = (
+    "allow more by the option in brackets, if that is what the model can lose; for int8 give more data like "
+    "those it will meet (--calibration, --samples); or take --precision fp16 or fp32"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +193,7 @@ def require_passed(precision: str, report: LossReport, budgets: Budgets, also: s
     """Raises PrecisionError, with every budget that is not kept, unless all are."""
     lines = report.list_overspent(budgets)
     if lines:
-        raise PrecisionError(f"{precision} failed its gate{also}: {'; '.join(lines)}", hint=_WHAT_TO_DO)
-
-
-_WHAT_TO_DO = (
-    "allow more by the option in brackets, if that is what the model can lose; for int8 give more data like "
-    "those it will meet (--calibration, --samples); or take --precision fp16 or fp32"
-)
+        raise PrecisionError(f"{precision} failed its gate{also}: {'; '.join(lines)}", hint=_ADVICE)
 
 
 def _agreement(reference: Array, file: Array) -> tuple[int | None, int]:

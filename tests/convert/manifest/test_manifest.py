@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+import convert.manifest
 from convert.manifest.decode import ManifestError
 from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.manifest import (
@@ -193,3 +194,9 @@ def test_free_json_is_limited_in_depth() -> None:
         deep = {"in": deep}
     with pytest.raises(ManifestError, match="nested deeper"):
         Manifest.from_json(_replace_field("preprocessing", {"deep": deep}))
+
+
+def test_the_package_offers_the_manifest() -> None:
+    assert convert.manifest.Manifest is Manifest
+    with pytest.raises(AttributeError, match="`convert.manifest` has no attribute `Absent`"):
+        _ = convert.manifest.Absent

@@ -23,7 +23,8 @@ def print_json(result: Mapping[str, Any]) -> None:
 
     Raises ValueError where a number is not finite: JSON has no word for it.
     """
-    line = json.dumps(result, allow_nan=False)
+    # DEL is the one control character that JSON leaves as it is.
+    line = json.dumps(result, allow_nan=False).replace("\x7f", "\\u007f")
     with require_printed():
         sys.stdout.write(f"{line}\n")
 

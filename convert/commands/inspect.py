@@ -28,7 +28,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def inspect(
     source: Annotated[Path, typer.Argument(help="An ONNX file.")],
     html: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for the render_report, as a page.")
+        Path | None, typer.Option(dir_okay=False, help="File for the report, as a page.")
     ] = None,
     graph: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for a picture of the graph: .svg, .png or .pdf.")

@@ -4,5 +4,5 @@ TITLE = "\x1b]0;x\x07"  # names a terminal's window
 CLEAR = "\x1b[2J"
 REVERSED = "\u202e"  # the rest of the line reads from right to left
 CSI = "\x9b31m"  # the one-byte form of ESC [
-HOSTILE = (TITLE, CLEAR, REVERSED, CSI, "\r", "\x08", "\udcff")
+HOSTILE = (TITLE, CLEAR, REVERSED, CSI, "\r", "\x08", "\x7f", "\udcff")
 MARKUP = "[red]x[/y] :smile:"

@@ -198,5 +198,5 @@ def test_free_json_is_limited_in_depth() -> None:
 
 def test_the_package_offers_the_manifest() -> None:
     assert convert.manifest.Manifest is Manifest
-    with pytest.raises(AttributeError, match="`convert.manifest` has no attribute `Absent`"):
+    with pytest.raises(AttributeError, match=r"`convert\.manifest` has no attribute `Absent`"):
         _ = convert.manifest.Absent

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from serve.client.errors import InvalidFileError
-from serve.client.replies import ModelMetadata, TensorMetadata
 from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.signature import Array
+from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 INDEXED_NAME = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
 BOOLS = {"true": True, "1": True, "false": False, "0": False}

@@ -13,12 +13,13 @@ import numpy as np
 
 from serve.client.batch.columns import assign_columns, cast_to_input, parse_rows
 from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
-from serve.client.replies import Json, ModelMetadata, TensorMetadata
+from serve.client.replies import Json
 from serve.client.synchronous import Client
 from serve.client.tensors import array_from_json
 from serve.engine.datatypes import BFLOAT16, BY_NAME
 from serve.engine.errors import MalformedRequestError
 from serve.engine.signature import Array
+from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 INSTANCE = re.compile(r"`instances\[([0-9]{1,9})\]`")

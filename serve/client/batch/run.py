@@ -1,11 +1,13 @@
 """Predicts a whole file, batch by batch, from where an earlier run ended."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -13,10 +15,11 @@ from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.results import write_results
 from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
-from serve.client.replies import ModelMetadata
 from serve.client.synchronous import Client
 from serve.engine.signature import Array
+from serve.protocol.descriptions import ModelMetadata
 
+T = TypeVar("T")
 SUFFIXES = (".npz", ".csv")
 LOOK_SECONDS = 0.5
 
@@ -192,37 +195,50 @@ def _ask_in_parallel(
     parallel: int,
     ask: Callable[[int, int], dict[str, Array]],
 ) -> Iterator[tuple[int, int, dict[str, Array]]]:
-    """Each batch with its answers, in the order they come; at most `parallel` requests run at once."""
-    waiting: dict[Future[dict[str, Array]], tuple[int, int]] = {}
+    """Each batch with its answers, in the order they come; at most `parallel` requests run at once.
+
+    The requests run in threads that end with the command: Ctrl-C does not wait for a server. The queues are
+    those of C, since a Ctrl-C inside Python's own locks may come out as another error (CPython 3.11).
+    """
+    waiting: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+    answered: SimpleQueue[tuple[int, int, dict[str, Array] | BaseException]] = SimpleQueue()
+    threads = min(parallel, len(batches))
+    for _ in range(threads):
+        Thread(target=_ask_each, args=(ask, waiting, answered), name="adaptact-predict", daemon=True).start()
     coming = iter(batches)
-    while True:
-        for batch in coming:
-            waiting[_start(ask, *batch)] = batch
-            if len(waiting) >= parallel:
-                break
-        if not waiting:
-            return
-        ended: set[Future[dict[str, Array]]] = set()
-        while not ended:
-            # CPython 3.11 handles a Ctrl-C that comes just before a wait only after it.
-            ended, _ = wait(waiting, LOOK_SECONDS, FIRST_COMPLETED)
-        for future in ended:
-            start, stop = waiting.pop(future)
-            yield start, stop, future.result()
+    try:
+        for batch in islice(coming, threads):
+            waiting.put(batch)
+        for _ in batches:
+            start, stop, answers = _take(answered)
+            if isinstance(answers, BaseException):
+                raise answers
+            yield start, stop, answers
+            for batch in islice(coming, 1):
+                waiting.put(batch)
+    finally:
+        for _ in range(threads):
+            waiting.put(None)
 
 
-def _start(ask: Callable[[int, int], dict[str, Array]], start: int, stop: int) -> Future[dict[str, Array]]:
-    """The future answers, from a thread that ends with the command: Ctrl-C does not wait for a server."""
-    answers: Future[dict[str, Array]] = Future()
-
-    def run() -> None:
+def _ask_each(
+    ask: Callable[[int, int], dict[str, Array]],
+    waiting: "SimpleQueue[tuple[int, int] | None]",
+    answered: "SimpleQueue[tuple[int, int, dict[str, Array] | BaseException]]",
+) -> None:
+    """Answer the waiting batches, until there is None."""
+    for start, stop in iter(waiting.get, None):
         try:
-            answers.set_result(ask(start, stop))
-        except BaseException as error:  # noqa: BLE001  # the waiting thread raises it
-            answers.set_exception(error)
+            answered.put((start, stop, ask(start, stop)))
+        except BaseException as error:  # noqa: BLE001  # the thread that waits for the answers raises it
+            answered.put((start, stop, error))
 
-    Thread(target=run, name="adaptact-predict", daemon=True).start()
-    return answers
+
+def _take(queue: "SimpleQueue[T]") -> T:
+    """The next of the queue. CPython 3.11 handles a Ctrl-C that comes just before a wait only after it."""
+    while True:
+        with suppress(Empty):
+            return queue.get(timeout=LOOK_SECONDS)
 
 
 def _check_rows(answers: dict[str, Array], rows: int) -> None:

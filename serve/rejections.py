@@ -1,4 +1,4 @@
-"""What each error means to whoever asked: the only table, of which each door has its own words."""
+"""The fault behind each error, which REST and gRPC map to their own status codes."""
 
 import logging
 from typing import Literal, TypeAlias
@@ -40,7 +40,7 @@ Fault: TypeAlias = Literal[
     "role",
     "too_often",
 ]
-"""What was wrong, in a word: as much as a status can say."""
+"""What was wrong, in one word, for a status code."""
 
 FAULTS: dict[type[EngineError], Fault] = {
     UnknownModelError: "unknown",
@@ -63,7 +63,7 @@ FAULTS: dict[type[EngineError], Fault] = {
     AccessError: "role",
     ClientLimitError: "too_often",
 }
-# Of those, the requests that count as turned away, and what for.
+# The errors that count as rejections, and the metric's label of each.
 REASONS: dict[type[EngineError], Reason] = {
     QueueFullError: "queue_full",
     DeadlineExceededError: "deadline",
@@ -77,7 +77,7 @@ UNEXPECTED = "something went wrong in the server; its log says what"
 
 
 def fault_of(error: BaseException) -> Fault:
-    """The word of the nearest of the error's classes that has one; `failed` of one that nobody foresaw."""
+    """The fault of the nearest of the error's classes that has one; `failed` for an unexpected error."""
     for kind in type(error).__mro__:
         if kind in FAULTS:
             return FAULTS[kind]
@@ -85,7 +85,7 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def client_message(error: Exception) -> str:
-    """What the client is told; of an error that nobody foresaw nothing but that, and the log has the rest."""
+    """The message for the client; an unexpected error goes to the log, and its client gets UNEXPECTED."""
     if isinstance(error, EngineError):
         return str(error)
     log.error("unexpected error", exc_info=error)
@@ -93,12 +93,12 @@ def client_message(error: Exception) -> str:
 
 
 def retry_after_seconds(error: Exception) -> float | None:
-    """When the same request may succeed; None for what time alone does not change."""
+    """When the same request may succeed; None where waiting does not help."""
     return error.retry_after_seconds if isinstance(error, QueueFullError | ClientLimitError) else None
 
 
 def count_rejection(metrics: Metrics, error: BaseException | None) -> None:
-    """Count the request by the nearest of its error's classes that has a reason; others are no rejections."""
+    """Count the error as a rejection, if one of its classes has a reason; the nearest one counts."""
     for kind in type(error).__mro__:
         if kind in REASONS:
             metrics.rejected.labels(REASONS[kind]).inc()

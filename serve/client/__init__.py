@@ -19,18 +19,16 @@ from serve.client.errors import (
 )
 from serve.client.replies import (
     InferResult,
-    ModelMetadata,
     ModelState,
     ModelStatistics,
     Predictions,
-    ServerMetadata,
-    TensorMetadata,
 )
 from serve.client.retry import Retry
 from serve.client.synchronous import Client
 from serve.client.transport import Transport
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.statistics import Duration
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata, TensorMetadata
 
 __all__ = [
     "BFLOAT16",

@@ -9,19 +9,12 @@ from tenacity import AsyncRetrying
 
 from serve.client import calls, transport
 from serve.client.calls import ClientCall, Instance, Reply
-from serve.client.replies import (
-    InferResult,
-    Json,
-    ModelMetadata,
-    ModelState,
-    ModelStatistics,
-    Predictions,
-    ServerMetadata,
-)
+from serve.client.replies import InferResult, Json, ModelState, ModelStatistics, Predictions
 from serve.client.retry import Attempts, Failure, Retry
 from serve.client.tensors import Encoding
 from serve.client.transport import LimitedBody, Transport, base_url, basic_auth
 from serve.engine.signature import Array
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata
 
 T = TypeVar("T")
 

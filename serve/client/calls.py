@@ -17,15 +17,14 @@ from serve.client.replies import (
     InferResult,
     Json,
     JsonObject,
-    ModelMetadata,
     ModelState,
     ModelStatistics,
     Predictions,
-    ServerMetadata,
     parse,
 )
 from serve.client.tensors import Encoding, describe_tensors, join_message, read_tensors
 from serve.engine.signature import Array
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata
 
 JSON_BYTES = "inference-header-content-length"
 OK = frozenset({int(HTTPStatus.OK)})

@@ -8,6 +8,7 @@ from typing import Never, TypeAlias
 from serve.client.errors import InvalidReplyError
 from serve.engine.signature import Array
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata, TensorMetadata
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -87,35 +88,6 @@ def parse(body: bytes | bytearray | memoryview) -> Json:
 
 def _make_error(where: str, expected: str, got: Json) -> InvalidReplyError:
     return InvalidReplyError(f"`{where}` is not {expected}, got `{repr(got)[:80]}`")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerMetadata:
-    """The server's name, version, and the extensions of the protocol it has."""
-
-    name: str
-    version: str
-    extensions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorMetadata:
-    """An input or output; -1 in its shape is a size that may vary."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
-    """A model's versions, inputs and outputs."""
-
-    name: str
-    versions: tuple[str, ...]
-    platform: str
-    inputs: tuple[TensorMetadata, ...]
-    outputs: tuple[TensorMetadata, ...]
 
 
 @dataclass(frozen=True, slots=True)

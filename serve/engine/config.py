@@ -32,7 +32,7 @@ class ModelConfig:
     versions: Versions = "all"
     """`all`, or `latest:n`: the n highest, and the versions of aliases."""
     batching: Batching = "auto"
-    """Whether requests that wait are joined into one run: `auto`: where that was measured to pay."""
+    """Whether waiting requests are joined into one run; `auto` joins them where that was measured to pay."""
     batch_rows: BatchRows = 32
     """Rows that joined requests have together at most."""
     request_rows: RequestRows = 0
@@ -47,9 +47,6 @@ class ModelConfig:
         """How many of the highest versions are served; None for all."""
         match = VERSIONS.fullmatch(self.versions)
         return int(match[1]) if match and match[1] else None
-
-
-SCHEMA = TypeAdapter(ModelConfig).json_schema()["properties"]
 
 
 def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
@@ -75,23 +72,23 @@ def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
 
 def override_config(content: Mapping[str, object], defaults: ModelConfig) -> ModelConfig:
     """The defaults with the content's values in their place; raises `ConfigError` for one that cannot be."""
+    known = list(ModelConfig.__dataclass_fields__)
     for key in content:
-        if key not in SCHEMA:
-            raise ConfigError(
-                f"`{CONFIG_FILE}` has an unknown key {quote(key)}; known: {quote_names(list(SCHEMA))}"
-            )
+        if key not in known:
+            raise ConfigError(f"`{CONFIG_FILE}` has an unknown key {quote(key)}; known: {quote_names(known)}")
     values: dict[str, Any] = {**asdict(defaults), **content}
     try:
         return ModelConfig(**values)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
         raise ConfigError(
-            f"`{CONFIG_FILE}`: `{key}` is {quote(values[key])}, expected {_describe_values(SCHEMA[key])}"
+            f"`{CONFIG_FILE}`: `{key}` is {quote(values[key])}, expected {_describe_values(key)}"
         ) from error
 
 
-def _describe_values(schema: Mapping[str, Any]) -> str:
-    """What the key's schema allows, in words."""
+def _describe_values(key: str) -> str:
+    """The key's valid values, in words."""
+    schema = TypeAdapter(ModelConfig).json_schema()["properties"][key]
     if "enum" in schema:
         return f"one of: {quote_names(schema['enum'])}"
     if "pattern" in schema:

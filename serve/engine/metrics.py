@@ -120,10 +120,7 @@ class Metrics:
             registry,
         )
         self.rejected = Counter(
-            "adaptact_requests_rejected",
-            "Requests turned away, by what for.",
-            ["reason"],
-            registry=registry,
+            "adaptact_requests_rejected", "Requests turned away, by what for.", ["reason"], registry=registry
         )
         for reason in get_args(Reason):
             self.rejected.labels(reason)  # from zero, so that the first one is an increase

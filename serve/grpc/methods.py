@@ -11,8 +11,9 @@ from serve.engine.errors import EngineError, UnsupportedError
 from serve.grpc.calls import IncomingCall, Method
 from serve.grpc.messages import Message, message_class
 from serve.observe.log_settings import update_log_settings
+from serve.protocol.descriptions import ServerMetadata
 from serve.protocol.json_text import Value
-from serve.protocol.metadata import ServerMetadata, read_load, write_configuration, write_metadata
+from serve.protocol.metadata import read_load, write_configuration, write_metadata
 from serve.protocol.trace_settings import update_trace_settings
 from serve.shared.worker_group import WorkerGroup
 

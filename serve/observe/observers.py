@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from serve.engine.errors import StartupError
 from serve.observe.access_log import AccessLog
-from serve.protocol.metadata import ServerMetadata
+from serve.protocol.descriptions import ServerMetadata
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

@@ -1,4 +1,4 @@
-"""Tensors of the protocol in binary, to and from numpy arrays; the client reads and writes them too."""
+"""The protocol's binary tensors, to and from numpy arrays; the client uses them too."""
 
 import struct
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
 
 LENGTH = struct.Struct("<I")
-# A string costs some 60 bytes of memory beside what it says, and four of a body.
+# A string costs some 60 bytes of memory beside its text, and only four of a body.
 MAX_STRINGS = 4 * 2**20
 
 
@@ -31,15 +31,15 @@ def from_binary(
     flat = np.frombuffer(data, datatype.dtype)
     if datatype.name == "BOOL" and flat.view(np.uint8).max(initial=0) > 1:
         raise MalformedRequestError(f"{kind} {quote(name)}: a BOOL is a byte `0` or `1`")
-    # A header of odd length leaves the numbers behind it unaligned, which kernels need not bear.
+    # A header of odd length leaves the numbers behind it unaligned, which kernels need not support.
     return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
 
 
 def to_binary(array: Array) -> bytes:
-    """The tensor's little-endian, row-major bytes; strings, as UTF-8, with their length before them."""
+    """The tensor's little-endian, row-major bytes; each string is its length and its UTF-8."""
     if array.dtype != np.object_:
         return array.tobytes()
-    encoded = [each if isinstance(each, bytes) else str(each).encode() for each in array.flat]
+    encoded = [text if isinstance(text, bytes) else str(text).encode() for text in array.flat]
     return b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in encoded))
 
 
@@ -49,7 +49,7 @@ def datatype_name(array: Array) -> str:
 
 
 def reshape(name: str, flat: Array, shape: Sequence[int], kind: str = "input") -> Array:
-    """The values in this shape; raises `MalformedRequestError` if they are more or fewer than it takes."""
+    """The values in this shape; raises `MalformedRequestError` for another number of values."""
     if flat.size != prod(shape):
         raise MalformedRequestError(
             f"{kind} {quote(name)}: shape `{list(shape)}` takes `{prod(shape)}` values, got `{flat.size}`"

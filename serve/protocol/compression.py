@@ -1,4 +1,4 @@
-"""Compressed bodies, within bounds that hold before memory is spent."""
+"""Compression of bodies; decompression stops before it exceeds the memory limits."""
 
 import zlib
 from typing import Literal, TypeAlias
@@ -7,19 +7,19 @@ from serve.engine.errors import MalformedRequestError, quote
 
 Coding: TypeAlias = Literal["gzip", "deflate"]
 
-# What zlib calls the two formats: RFC 1952, and RFC 1950, which HTTP names deflate.
+# zlib's numbers of the two formats: RFC 1952, and RFC 1950, which HTTP names deflate.
 WINDOW_BITS: dict[Coding, int] = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 ALIASES: dict[str, Coding] = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 
-# Zeros shrink a thousandfold, so a ratio alone would refuse honest tensors: a body may always grow to
-# FREE_BYTES, and beyond that to RATIO times what was sent.
+# Zeros shrink a thousandfold, so a ratio alone would refuse valid tensors: a body may always grow to
+# FREE_BYTES, and beyond that to RATIO times its size.
 FREE_BYTES = 8 * 2**20
 RATIO = 100
 
 LEVEL = 1  # on a local network the processor is slower than the wire
 # A shorter reply fits in one packet anyway.
 MIN_BYTES = 1024
-# Floats hardly shrink: what the first of them give tells whether the rest is worth the time.
+# Floats hardly shrink: the first of them show whether compressing the rest is worth the time.
 PROBE_BYTES = 16 * 2**10
 MAX_PROBE_RATIO = 0.9
 
@@ -29,29 +29,29 @@ class TooLargeUncompressedError(MalformedRequestError):
 
 
 def read_coding(text: str) -> Coding | None:
-    """The coding that a `Content-Encoding` names; None if it is not one of ours."""
+    """The coding of a `Content-Encoding`; None if it is not supported."""
     return ALIASES.get(text.strip().lower())
 
 
 def choose_coding(text: str) -> Coding | None:
-    """The coding that an `Accept-Encoding` likes best among ours; None if it takes none."""
+    """The supported coding with the highest weight in an `Accept-Encoding`; None without one."""
     best: Coding | None = None
-    liked = 0.0
+    highest = 0.0
     for entry in text.lower().split(","):
         name, _, parameter = entry.partition(";")
         coding = ALIASES.get(name.strip())
         weight = _weight(parameter)
-        if coding is not None and weight > liked:
-            best, liked = coding, weight
+        if coding is not None and weight > highest:
+            best, highest = coding, weight
     return best
 
 
 def decompress(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> bytes:
-    """What the body holds; raises `MalformedRequestError`, before it has grown beyond what is allowed."""
+    """The decompressed body; raises `MalformedRequestError` before it grows beyond the limits."""
     allowed = min(limit_bytes, max(FREE_BYTES, RATIO * len(body)))
     reader = zlib.decompressobj(WINDOW_BITS[coding])
     try:
-        # One byte more than allowed, so that the end of a body of just the allowed size is seen.
+        # One byte more than allowed, so that the end of a body of exactly the allowed size is seen.
         whole = reader.decompress(body, allowed + 1)
     except zlib.error as error:
         raise MalformedRequestError(f"the body is not in the coding {quote(coding)}: {error}") from error
@@ -70,7 +70,7 @@ def decompress(body: bytes | bytearray, coding: Coding, limit_bytes: int) -> byt
 
 
 def compress(body: bytes, coding: Coding) -> bytes | None:
-    """The body in the coding; None if that is not worth it."""
+    """The compressed body; None if compressing it is not worth it."""
     if len(body) < MIN_BYTES:
         return None
     probe = body[:PROBE_BYTES]
@@ -80,7 +80,7 @@ def compress(body: bytes, coding: Coding) -> bytes | None:
 
 
 def _weight(parameter: str) -> float:
-    """How much a coding is liked: its `q`, or 1; 0 for what is no weight."""
+    """The `q` of a coding, by default 1; 0 for an invalid one."""
     name, _, value = parameter.partition("=")
     if name.strip() != "q":
         return 1.0

@@ -1,4 +1,4 @@
-"""Images in requests, PNG or JPEG in base64, made into the tensors that a model takes."""
+"""Images in requests, PNG or JPEG in base64, to the model's input tensors."""
 
 import base64
 import io
@@ -28,21 +28,22 @@ REQUEST_IMAGES = 4096
 REQUEST_PIXELS = 2**26
 REQUEST_VALUES = 2**25
 BILINEAR = 2  # Pillow's number
-# What Pillow raises for a file that is broken, or no image: for that it has no class of its own.
+# The errors of Pillow for a file that is broken or no image; they have no common class.
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 def is_image(value: object) -> bool:
-    """Whether the instance is an image: an object with nothing but `b64`."""
+    """Whether the instance is an image: an object with only `b64`."""
     return isinstance(value, dict) and set(value) == {KEY}
 
 
 def read_images(spec: TensorSpec, images: Sequence[object], manifest: Mapping[str, Json] | None) -> Array:
-    """The input's tensor, a row for each image, each brought to the size and the numbers the manifest says.
+    """The input's tensor, a row for each image, preprocessed as the manifest says.
 
-    Nothing is decoded until all that the files' heads say is within bounds. Raises `MalformedRequestError`
-    for what is no image or too large, `UnsupportedError` for an input that takes no images.
+    No image is decoded until the sizes in all files' headers are within bounds. Raises
+    `MalformedRequestError` for a file that is no image or too large, `UnsupportedError` for an input that
+    takes no images.
     """
     preprocessing = choose_preprocessing(spec, manifest)
     channels = 1 if preprocessing.color == "L" else 3
@@ -58,37 +59,37 @@ def read_images(spec: TensorSpec, images: Sequence[object], manifest: Mapping[st
 
 
 def choose_preprocessing(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> Preprocessing:
-    """What becomes of an image; raises `UnsupportedError` for what the manifest says and nobody can follow.
+    """The manifest's preprocessing; color, layout and size that it leaves out follow from the shape.
 
-    Where it says nothing of the colours, of the order or of the size, the input's shape tells.
+    Raises `UnsupportedError` for preprocessing that is not understood.
     """
-    told = (manifest or {}).get("preprocessing")
-    read = read_preprocessing(manifest)
-    if told is not None and read is None:
+    entries = (manifest or {}).get("preprocessing")
+    preprocessing = read_preprocessing(manifest)
+    if entries is not None and preprocessing is None:
         raise UnsupportedError(
-            f"the manifest's preprocessing {quote(told)} cannot be followed here; send tensors, not images"
+            f"the manifest's preprocessing {quote(entries)} cannot be followed here; send tensors, not images"
         )
-    named = told if isinstance(told, dict) else {}
-    found = read or Preprocessing()
+    given = entries if isinstance(entries, dict) else {}
+    chosen = preprocessing or Preprocessing()
     dims = spec.dims[1:]
-    if "layout" not in named and len(dims) == 3:
-        found = replace(found, channels_first=guess_layout(dims) != "NHWC")
-    if "color" not in named and _count_channels(dims, found) == 1:
-        found = replace(found, color="L")
-    if found.size is None and len(dims) == 2 and min(dims) > 0:
-        found = replace(found, size=(dims[0], dims[1]))
-    if found.size is None and len(dims) == 1 and dims[0] > 0:
-        side = isqrt(dims[0] // (1 if found.color == "L" else 3))
-        found = replace(found, size=(side, side))
-    return found
+    if "layout" not in given and len(dims) == 3:
+        chosen = replace(chosen, channels_first=guess_layout(dims) != "NHWC")
+    if "color" not in given and _count_channels(dims, chosen) == 1:
+        chosen = replace(chosen, color="L")
+    if chosen.size is None and len(dims) == 2 and min(dims) > 0:
+        chosen = replace(chosen, size=(dims[0], dims[1]))
+    if chosen.size is None and len(dims) == 1 and dims[0] > 0:
+        side = isqrt(dims[0] // (1 if chosen.color == "L" else 3))
+        chosen = replace(chosen, size=(side, side))
+    return chosen
 
 
-def _count_channels(dims: Sequence[int], found: Preprocessing) -> int:
-    """How many colours an input of these sizes takes; -1 for any."""
+def _count_channels(dims: Sequence[int], preprocessing: Preprocessing) -> int:
+    """The number of channels of an input with these sizes; -1 for any."""
     if len(dims) == 3:
-        return dims[0] if found.channels_first else dims[2]
+        return dims[0] if preprocessing.channels_first else dims[2]
     if len(dims) == 1:
-        size = prod(found.size) if found.size else isqrt(max(dims[0], 0)) ** 2
+        size = prod(preprocessing.size) if preprocessing.size else isqrt(max(dims[0], 0)) ** 2
         return 1 if size == dims[0] else 3
     return 1
 
@@ -107,7 +108,7 @@ def _check_takes_images(spec: TensorSpec, size: tuple[int, int] | None, channels
 def _open_images(
     spec: TensorSpec, images: Sequence[object], size: tuple[int, int] | None, channels: int
 ) -> "list[Image]":
-    """The images with their heads read and nothing decoded, within the bounds."""
+    """The images with only their headers read, within the bounds."""
     if len(images) > REQUEST_IMAGES:
         raise MalformedRequestError(
             f"input {quote(spec.name)}: the request has `{len(images)}` images, at most `{REQUEST_IMAGES}`"
@@ -145,7 +146,7 @@ def _format_size(image: "Image") -> str:
 
 
 def _open_image(place: str, image: object) -> "Image":
-    """The image with its head read; raises `MalformedRequestError` for none, or one that is too large."""
+    """The image with only its header read; raises `MalformedRequestError` for other or too large files."""
     text = image.get(KEY) if isinstance(image, dict) else None
     if not isinstance(text, str):
         raise MalformedRequestError(f'{place} is {quote(image)}, expected an image, `{{"{KEY}": "..."}}`')
@@ -173,7 +174,7 @@ def _open_image(place: str, image: object) -> "Image":
 
 
 def _make_row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Preprocessing) -> Array:
-    """The image's row of the tensor; the image can not be asked again, since its pixels are given back."""
+    """The image's row of the tensor; frees the image's pixels, so it can be used only once."""
     mode = "L" if preprocessing.color == "L" else "RGB"
     try:
         opened.load()
@@ -195,7 +196,7 @@ def _make_row(spec: TensorSpec, position: int, opened: "Image", preprocessing: P
 
 @cache
 def _pillow() -> Any:
-    """Pillow's module of images, loaded when the first image comes."""
+    """Pillow's `Image` module, imported at the first image."""
     try:
         from PIL import Image  # noqa: PLC0415
     except ImportError as error:
@@ -204,6 +205,6 @@ def _pillow() -> Any:
         ) from error
     # Our own bound is lower, and Pillow's would be a warning in the middle of a request.
     Image.MAX_IMAGE_PIXELS = None
-    # What it has to say of a file, a client would write into the log, in as many words as it likes.
+    # Its warnings quote the file: a client could write into the log, as much as it likes.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image

@@ -1,4 +1,4 @@
-"""JSON text in: fast, bounded, and with the NaN and Infinity that clients of the protocol write."""
+"""Parsing of JSON: fast, bounded, and with the NaN and Infinity that the protocol's clients write."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -9,15 +9,15 @@ import simdjson
 
 from serve.engine.errors import MalformedRequestError
 
-# A JSON value costs up to some 70 bytes of memory once read; a binary tensor costs what it weighs.
+# A JSON value costs up to some 70 bytes of memory once parsed; a binary tensor only its own size.
 MAX_VALUES = 4 * 2**20
 MAX_DEPTH = 64
-# Below this, making Python objects at once is quicker than asking simdjson's for each value.
+# Below this, converting all values at once is faster than asking simdjson's objects for each.
 SHORT_BYTES = 512
-# simdjson goes through an object from its start for each name that it is asked for.
+# simdjson searches an object from its start for each name.
 MAX_MEMBERS = 32
-# A parser takes some twenty times the text's size in memory, so keeping one saves asking for it again,
-# and a large one is not kept.
+# A parser takes some twenty times the text's size in memory: a kept one saves allocating it again, and a
+# large one is not kept.
 KEPT_PARSER = simdjson.Parser()
 KEPT_BYTES = 2**20
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"
@@ -30,13 +30,13 @@ def parse_json(text: bytes | bytearray | memoryview) -> object:
     try:
         return _parse_simdjson(text)
     except (ValueError, RuntimeError):
-        # The standard has no NaN, but the protocol's own client writes it; and a whole number may be larger
-        # than simdjson's widest, as JavaScript's 1e20 is.
+        # The standard has no NaN, but the protocol's own client writes it; and a whole number may exceed
+        # simdjson's widest, as JavaScript's 1e20 does.
         return _parse_python(text)
 
 
 def parse_object(text: bytes | bytearray) -> dict[str, Value]:
-    """The JSON object; an empty one for no text at all; raises `MalformedRequestError` for anything else."""
+    """The JSON object, empty for an empty text; raises `MalformedRequestError` for other values."""
     value = to_python(parse_json(text)) if text else {}
     if not isinstance(value, dict):
         raise MalformedRequestError("the body is not a JSON object")
@@ -44,30 +44,30 @@ def parse_object(text: bytes | bytearray) -> dict[str, Value]:
 
 
 def read_members(value: object) -> Mapping[str, object] | None:
-    """A JSON object's values by name, each as it was parsed if they are few; None if it is not an object.
+    """A JSON object's values by name, unconverted if they are few; None for other values.
 
-    Of values by the same name the last counts.
+    Of values with the same name the last counts.
     """
     if not isinstance(value, simdjson.Object):
         return value if isinstance(value, dict) else None
     if len(value) > MAX_MEMBERS:
         return value.as_dict()
     try:
-        # Its own `get` takes microseconds for a name that is not there, and `items` copies every list.
-        found = {name: value[name] for name in value}
+        # Its own `get` takes microseconds for a missing name, and `items` copies every list.
+        members = {name: value[name] for name in value}
     except KeyError:
-        # A name with a NUL in it, where the name that is looked up ends.
+        # A name with a NUL, at which the look-up ends the name.
         return value.as_dict()
-    return found if len(found) == len(value) else value.as_dict()
+    return members if len(members) == len(value) else value.as_dict()
 
 
 def read_items(value: object) -> Collection[object] | None:
-    """A JSON list's values, each as it was parsed; None if the value is not a list."""
+    """A JSON list's values, unconverted; None for other values."""
     return value if isinstance(value, (list, simdjson.Array)) else None
 
 
 def to_python(value: object) -> Value:
-    """The value with simdjson's objects and arrays turned into dicts and lists."""
+    """The value with simdjson's objects and arrays converted to dicts and lists."""
     if isinstance(value, simdjson.Object):
         return value.as_dict()
     if isinstance(value, simdjson.Array):
@@ -76,11 +76,11 @@ def to_python(value: object) -> Value:
 
 
 def _parse_simdjson(text: bytes | bytearray) -> object:
-    """What simdjson reads; raises `ValueError`, or `RuntimeError` for numbers or nesting beyond its own."""
+    """simdjson's value; raises `ValueError`, or `RuntimeError` for numbers or nesting beyond its limits."""
     try:
         return _parse_with(text, KEPT_PARSER if len(text) <= KEPT_BYTES else simdjson.Parser())
     except RuntimeError:
-        # It refuses as long as a value of an earlier text lives, as in the traceback of an error.
+        # The kept parser refuses while a value of an earlier text lives, for example in a traceback.
         return _parse_with(text, simdjson.Parser())
 
 
@@ -99,11 +99,11 @@ def _check_size(text: bytes | bytearray) -> None:
 
 
 def _parse_python(text: bytes | bytearray) -> object:
-    """What Python reads: the standard, NaN, infinities, and whole numbers of any size."""
+    """Python's value: the standard, NaN, infinities, and whole numbers of any size."""
     try:
         value = json.loads(str(text, "utf-8-sig"), parse_float=_parse_float)
         if b"\\u" in text:
-            # Python takes half of a surrogate pair for a character, which nothing can write again.
+            # Python accepts half of a surrogate pair, which cannot be written again.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedRequestError(f"the body is not valid JSON: {error}") from error

@@ -31,14 +31,14 @@ NO_OUTPUTS: Mapping[str, "RequestedOutput"] = {}
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """How a client wants an output: in binary or not; itself, or its so many highest scores."""
+    """How an output is answered: in binary or not, and with how many highest scores in its place."""
 
     binary: bool
     classification: int = 0
 
 
 class InferRequest(NamedTuple):
-    """What a client asks: its inputs by name, which outputs it wants and how, and how long it waits."""
+    """An inference request: its inputs and the requested outputs by name, and how long it may wait."""
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, RequestedOutput] = NO_OUTPUTS
@@ -47,7 +47,7 @@ class InferRequest(NamedTuple):
     timeout_seconds: float | None = None
 
     def wants_binary(self, output: str) -> bool:
-        """Whether this output is to be answered as a binary tensor."""
+        """Whether the output is answered as a binary tensor."""
         requested = self.outputs.get(output)
         return self.binary_by_default if requested is None else requested.binary
 
@@ -69,7 +69,7 @@ class _BinaryTail:
         self._taken += size
         return self._data[self._taken - size : self._taken]
 
-    def check_used_up(self) -> None:
+    def check_empty(self) -> None:
         left = len(self._data) - self._taken
         if left:
             raise MalformedRequestError(f"`{left}` bytes after the JSON belong to no input's `{BINARY_SIZE}`")
@@ -89,7 +89,7 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
         raise MalformedRequestError("the body is not a JSON object")
     tail = _BinaryTail(whole[json_bytes:])
     inputs = _read_inputs(message.get("inputs"), tail)
-    tail.check_used_up()
+    tail.check_empty()
     outputs = to_python(message.get("outputs"))
     parameters = read_parameters("request", "", to_python(message.get("parameters")))
     timeout = None
@@ -107,12 +107,12 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
 
 
 def _read_inputs(entries: object, tail: _BinaryTail) -> dict[str, Array]:
-    found = read_items(entries)
-    if found is None:
+    values = read_items(entries)
+    if values is None:
         raise MalformedRequestError("`inputs` is missing or is not a list")
-    _check_count("inputs", found)
+    _check_count("inputs", values)
     inputs: dict[str, Array] = {}
-    for position, value in enumerate(found):
+    for position, value in enumerate(values):
         entry = read_members(value) or {}
         name = entry.get("name")
         if not isinstance(name, str):
@@ -143,8 +143,8 @@ def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> A
 
 
 def read_shape(name: str, shape: Value) -> list[int]:
-    """The input's shape; raises `MalformedRequestError` for what no tensor has."""
-    # A loop, since a generator would cost more than all it looks at.
+    """The input's shape; raises `MalformedRequestError` for an invalid one."""
+    # A loop: a generator would cost more than the checks themselves.
     sizes: list[int] = []
     for dim in shape if isinstance(shape, list) else [None]:
         if type(dim) is not int or not 0 <= dim <= MAX_SIZE:
@@ -190,8 +190,8 @@ def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, Reque
     return outputs
 
 
-def _read_output(name: str, given: Value, binary_by_default: bool) -> RequestedOutput:
-    parameters = read_parameters("output", name, given)
+def _read_output(name: str, entries: Value, binary_by_default: bool) -> RequestedOutput:
+    parameters = read_parameters("output", name, entries)
     return RequestedOutput(
         read_flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data"),
         read_whole_number("output", name, parameters.get("classification", 0), "classification"),

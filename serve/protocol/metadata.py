@@ -1,8 +1,7 @@
-"""What a server and its models say of themselves, and a model's configuration, by the protocol's names."""
+"""A model's metadata and configuration by the protocol's names, and the parsing of a configuration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version as installed_version
 from typing import Literal
 
 from serve.engine.config import MAX_BATCH_ROWS, ModelConfig
@@ -10,15 +9,16 @@ from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedE
 from serve.engine.joining import has_rows
 from serve.engine.preprocessing import guess_layout
 from serve.engine.signature import Signature, TensorSpec
+from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 from serve.protocol.json_text import Value, parse_object
 from serve.protocol.parameters import MICROSECONDS, read_flag, read_parameters
 
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
-# Of the protocol's keys, those that say nothing that could be otherwise here.
+# The keys of the protocol whose value is the same for every model here.
 FIXED: Mapping[str, Value] = {"platform": PLATFORM, "backend": BACKEND}
 TRANSLATED = ("name", "max_batch_size", "version_policy", "dynamic_batching")
-DIGITS = 18  # of a number that anybody can mean
+MAX_DIGITS = 18  # of any plausible number
 KNOWN = [*FIXED, *TRANSLATED, *ModelConfig.__dataclass_fields__]
 
 
@@ -26,7 +26,7 @@ KNOWN = [*FIXED, *TRANSLATED, *ModelConfig.__dataclass_fields__]
 class TensorConfig:
     """An input or output; without the batch where `max_batch_size` is not 0.
 
-    `format` is how images lie in an input, as far as its sizes tell; outputs have none.
+    `format` is the layout of images in an input, as far as its sizes tell; outputs have none.
     """
 
     name: str
@@ -67,10 +67,17 @@ class ModelConfiguration:
     dynamic_batching: DynamicBatching | None = None
 
 
+def write_metadata(name: str, versions: Sequence[str], signature: Signature) -> ModelMetadata:
+    """The model's inputs and outputs."""
+    return ModelMetadata(
+        name, tuple(versions), PLATFORM, _write_tensors(signature.inputs), _write_tensors(signature.outputs)
+    )
+
+
 def write_configuration(
     name: str, signature: Signature, config: ModelConfig, joins: bool
 ) -> ModelConfiguration:
-    """What a client may expect of the model."""
+    """The model's configuration, as a client sees it."""
     batched = has_rows(signature) and config.batching != "off"
     rows = (config.request_rows or config.batch_rows) if batched else 0
     policy = QueuePolicy(
@@ -92,9 +99,9 @@ def write_configuration(
 
 
 def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | None:
-    """The configuration, by the engine's names, that a request to load gives; None for the model's own.
+    """The configuration of a request to load, by the engine's names; None for the model's own.
 
-    Raises `UnsupportedError` for files, `ConfigError` for a configuration that cannot be.
+    Raises `UnsupportedError` for files, `ConfigError` for an invalid configuration.
     """
     parameters = read_parameters("request", "", request.get("parameters"))
     if any(key.startswith("file:") for key in parameters):
@@ -105,24 +112,24 @@ def read_load(model: str, request: Mapping[str, Value]) -> dict[str, Value] | No
     if not isinstance(config, str):
         raise MalformedRequestError("the request: parameter `config` is not a text that holds JSON")
     try:
-        given = parse_object(config.encode())
+        entries = parse_object(config.encode())
     except MalformedRequestError as error:
         raise ConfigError(
             f"failed to load {quote(model)}: the text in parameter `config` is not a JSON object"
         ) from error
-    return read_configuration(model, given)
+    return read_configuration(model, entries)
 
 
 def check_unload(request: Mapping[str, Value]) -> None:
-    """Raise `MalformedRequestError` unless the request to unload is one; no model here has dependents."""
+    """Raise `MalformedRequestError` for an invalid request to unload; no model here has dependents."""
     parameters = read_parameters("request", "", request.get("parameters"))
     read_flag("request", "", parameters.get("unload_dependents", False), "unload_dependents")
 
 
-def read_configuration(model: str, given: Mapping[str, Value]) -> dict[str, Value]:
-    """The engine's names and values for those of the protocol, and the engine's own as they are."""
+def read_configuration(model: str, entries: Mapping[str, Value]) -> dict[str, Value]:
+    """The configuration by the engine's names; keys that are the engine's already stay as they are."""
     read: dict[str, Value] = {}
-    for key, value in given.items():
+    for key, value in entries.items():
         if key in FIXED or key == "name":
             expected = FIXED.get(key, model)
             if value not in (expected, ""):
@@ -153,9 +160,9 @@ def _write_input(spec: TensorSpec, *, batched: bool) -> TensorConfig:
 
 
 def _read_rows(value: Value) -> dict[str, Value]:
-    # Clients write the number as a text too.
+    # Some clients write the number as a text.
     text = str(value)
-    digits = text.isascii() and text.isdigit() and len(text) <= DIGITS
+    digits = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
     if isinstance(value, bool) or not digits or int(text) > MAX_BATCH_ROWS:
         raise ConfigError(
             f"`max_batch_size` is {quote(value)}, expected a whole number from 0 to `{MAX_BATCH_ROWS}`"
@@ -176,69 +183,20 @@ def _read_version_policy(value: Value) -> str:
 
 
 def _read_queue(value: Value) -> dict[str, Value]:
-    """What `dynamic_batching` says of the queue; what it says of waiting for more requests is not needed."""
+    """The queue's settings in `dynamic_batching`; its delay is ignored: no request waits to be joined."""
     policy = value.get("default_queue_policy", {}) if isinstance(value, dict) else None
     if not isinstance(policy, dict):
         raise ConfigError(f"`dynamic_batching` is {quote(value)}, expected an object")
     read: dict[str, Value] = {}
     if policy.get("max_queue_size"):
         read["queue_length"] = policy["max_queue_size"]
-    waiting = policy.get("default_timeout_microseconds")
-    if waiting:
-        if isinstance(waiting, bool) or not isinstance(waiting, int):
-            raise ConfigError(f"`default_timeout_microseconds` is {quote(waiting)}, expected a whole number")
-        read["queue_seconds"] = waiting / MICROSECONDS
+    timeout = policy.get("default_timeout_microseconds")
+    if timeout:
+        if isinstance(timeout, bool) or not isinstance(timeout, int):
+            raise ConfigError(f"`default_timeout_microseconds` is {quote(timeout)}, expected a whole number")
+        read["queue_seconds"] = timeout / MICROSECONDS
     return read
 
 
-# Of the protocol's extensions, those that work here.
-EXTENSIONS = (
-    "binary_tensor_data",
-    "classification",
-    "logging",
-    "model_configuration",
-    "model_repository",
-    "model_repository(unload_dependents)",
-    "parameters",
-    "statistics",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerMetadata:
-    """The server's name, version, and the extensions of the protocol it has."""
-
-    name: str = "adaptact"
-    version: str = installed_version("adaptact")
-    extensions: tuple[str, ...] = EXTENSIONS
-
-
-@dataclass(frozen=True, slots=True)
-class TensorMetadata:
-    """An input or output; -1 in its shape is a size that may vary."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelMetadata:
-    """A model's versions that can answer, lowest first, and its inputs and outputs."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-def write_metadata(name: str, versions: list[str], signature: Signature) -> ModelMetadata:
-    """What the model takes and gives."""
-    return ModelMetadata(
-        name, versions, PLATFORM, _write_tensors(signature.inputs), _write_tensors(signature.outputs)
-    )
-
-
-def _write_tensors(specs: Sequence[TensorSpec]) -> list[TensorMetadata]:
-    return [TensorMetadata(spec.name, spec.datatype.name, spec.dims) for spec in specs]
+def _write_tensors(specs: Sequence[TensorSpec]) -> tuple[TensorMetadata, ...]:
+    return tuple(TensorMetadata(spec.name, spec.datatype.name, tuple(spec.dims)) for spec in specs)

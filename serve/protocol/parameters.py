@@ -1,4 +1,4 @@
-"""Parameters of the protocol: those that mean something here, and those that cannot be honoured."""
+"""The protocol's parameters: their checks, and the values of those that this server supports."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from serve.protocol.json_text import Value
 MICROSECONDS = 1_000_000
 MAX_NUMBER = 2**64 - 1
 RESERVED_PREFIX = "triton_"
-# Every answer here is one reply, which is also the final one: asking for a mark on it changes nothing.
-TAKEN = ("triton_enable_empty_final_response",)
+# Accepted without effect: every answer here is one reply, and so the final one.
+ACCEPTED = ("triton_enable_empty_final_response",)
 NONE: Mapping[str, Value] = {}
 
 
 def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Value]:
-    """The parameters of a request, an input or an output; raises for what cannot be one.
+    """The parameters of a request, an input or an output.
 
-    Raises `MalformedRequestError`, or `UnsupportedError` for tensors in shared memory.
+    Raises `MalformedRequestError` for invalid ones, `UnsupportedError` for tensors in shared memory.
     """
     if parameters is None:
         return NONE
@@ -37,9 +37,9 @@ def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Val
 
 
 def check_reserved(parameters: Mapping[str, Value]) -> None:
-    """Raise for a request's reserved parameters that have a wrong value, or that cannot be honoured.
+    """Raise `MalformedRequestError` for a reserved parameter that is unknown or has a wrong value.
 
-    Raises `UnsupportedError` for a sequence: no model here remembers the request before.
+    Raises `UnsupportedError` for a sequence: no model here keeps state between requests.
     """
     if parameters.get("sequence_id") not in (None, 0, ""):
         raise UnsupportedError(
@@ -48,7 +48,7 @@ def check_reserved(parameters: Mapping[str, Value]) -> None:
         )
     read_whole_number("request", "", parameters.get("priority", 0), "priority")
     for key in parameters:
-        if key.startswith(RESERVED_PREFIX) and key not in TAKEN:
+        if key.startswith(RESERVED_PREFIX) and key not in ACCEPTED:
             raise MalformedRequestError(
                 f"the request: parameter {quote(key)} is not known, and names that begin with "
                 f"`{RESERVED_PREFIX}` are reserved"
@@ -56,7 +56,7 @@ def check_reserved(parameters: Mapping[str, Value]) -> None:
 
 
 def read_timeout_seconds(parameters: Mapping[str, Value]) -> float | None:
-    """How long the request may wait, which it says in microseconds; None for as long as the model's."""
+    """The request's `timeout`, which is in microseconds; None for the model's own."""
     microseconds = read_whole_number("request", "", parameters.get("timeout", 0), "timeout")
     return microseconds / MICROSECONDS or None
 
@@ -83,5 +83,5 @@ def read_flag(kind: str, name: str, value: object, parameter: str) -> bool:
 
 
 def describe(kind: str, name: str) -> str:
-    """What a message is about: a named input or output, or the request itself."""
+    """The owner of a parameter in an error: a named input or output, or the request itself."""
     return f"{kind} {quote(name)}" if name else f"the {kind}"

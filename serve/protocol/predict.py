@@ -23,7 +23,7 @@ def parse_instances(body: bytes | bytearray) -> list[Value]:
 
 
 def holds_images(instances: Sequence[Value]) -> bool:
-    """Whether there are images to decode, which takes long: the first instance is one, or has one."""
+    """Whether there are images, whose decoding takes long: the first instance is one, or has one."""
     first = instances[0]
     return is_image(first) or (isinstance(first, dict) and any(map(is_image, first.values())))
 

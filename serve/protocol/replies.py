@@ -16,7 +16,7 @@ from serve.protocol.messages import BINARY_SIZE, InferRequest
 from serve.protocol.tensors import check_finite, to_json
 
 Indices: TypeAlias = NDArray[np.intp]
-MAX_ENTRIES = 2**18  # a text takes some hundred bytes while the reply is made
+MAX_ENTRIES = 2**18  # each text takes some hundred bytes while the reply is made
 
 
 def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) -> Array:
@@ -24,7 +24,7 @@ def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) 
 
     Shape `[batch, count]`, or `[count]` for an output of one dimension; fewer than `count` if a row has
     fewer. Equal scores keep their order, and NaN comes last. Raises `MalformedRequestError` for an output
-    that is not of numbers, and for more texts than a reply may hold.
+    that is not numeric, and for more texts than a reply may hold.
     """
     height, width = (scores.shape[0], prod(scores.shape[1:])) if scores.ndim > 1 else (1, scores.size)
     rows = _read_scores(name, scores).reshape(height, width)
@@ -34,8 +34,8 @@ def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) 
             f"output {quote(name)}: `classification` of `{height}` rows would give "
             f"`{height * count}` texts, at most `{MAX_ENTRIES}`; ask for fewer, or for the output itself"
         )
-    # Negated integers could overflow, so the order is taken from the back: of equal ones the last comes
-    # first there, which is the first here.
+    # Sorted from the back, since negated integers could overflow; there the last of equal scores comes first,
+    # which here is the first.
     order: Indices = width - 1 - np.argsort(rows[:, ::-1], axis=1, kind="stable")[:, ::-1]
     if rows.dtype.kind == "f":
         order = _put_nan_last(rows, order)
@@ -44,9 +44,9 @@ def classify(name: str, scores: Array, count: int, classes: Sequence[str] = ()) 
         [_write_entry(row[index], int(index), names) for index in best]
         for row, best in zip(rows, order[:, :count], strict=True)
     ]
-    found = np.empty(height * count, np.object_)
-    found[:] = [entry for row in entries for entry in row]
-    return found.reshape((height, count) if scores.ndim > 1 else (count,))
+    texts = np.empty(height * count, np.object_)
+    texts[:] = [entry for row in entries for entry in row]
+    return texts.reshape((height, count) if scores.ndim > 1 else (count,))
 
 
 def _read_scores(name: str, scores: Array) -> Array:
@@ -62,7 +62,7 @@ def _read_scores(name: str, scores: Array) -> Array:
 
 
 def _put_nan_last(rows: Array, order: Indices) -> Indices:
-    """The same order, but for NaN, which numpy takes for the highest number."""
+    """The same order, but with NaN last, which numpy sorts as the highest number."""
     nan = np.isnan(np.take_along_axis(rows, order, axis=1))
     return np.take_along_axis(order, np.argsort(nan, axis=1, kind="stable"), axis=1)
 
@@ -73,7 +73,7 @@ def _write_entry(value: np.generic, index: int, names: Sequence[str]) -> str:
 
 
 class InferReply(NamedTuple):
-    """The body of a reply, and how many of its bytes are JSON if binary tensors follow them."""
+    """A reply's body, and how many of its bytes are JSON where binary tensors follow; else None."""
 
     body: bytes
     json_bytes: int | None
@@ -86,9 +86,9 @@ def write_reply(
     outputs: Mapping[str, Array],
     classes: Sequence[str] = (),
 ) -> InferReply:
-    """The answer to the request; raises `NotExpressibleError` for values that JSON cannot carry.
+    """The reply to the request; raises `NotExpressibleError` for values that JSON cannot hold.
 
-    Raises `MalformedRequestError` for a classification of what has no scores.
+    Raises `MalformedRequestError` for a classification of an output without scores.
     """
     if request.outputs:
         outputs = apply_classification(request, outputs, classes)
@@ -106,7 +106,7 @@ def write_reply(
             entry["data"] = to_json(name, array)
         described.append(entry)
     text = orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
-    # orjson writes null for NaN and infinities: looking for it is quicker than looking at every number.
+    # orjson writes null for NaN and infinities: searching for it is faster than checking every number.
     if b"null" in text:
         _check_finite(request, outputs)
     if not tensors:
@@ -123,11 +123,13 @@ def _check_finite(request: InferRequest, outputs: Mapping[str, Array]) -> None:
 def apply_classification(
     request: InferRequest, outputs: Mapping[str, Array], classes: Sequence[str]
 ) -> Mapping[str, Array]:
-    """The outputs, with the highest scores in place of those that they were asked of."""
-    wanted = {name: each.classification for name, each in request.outputs.items() if each.classification}
-    if not wanted:
+    """The outputs, with the highest scores in place of those with a classification."""
+    counts = {
+        name: output.classification for name, output in request.outputs.items() if output.classification
+    }
+    if not counts:
         return outputs
     return {
-        name: classify(name, array, wanted[name], classes) if name in wanted else array
+        name: classify(name, array, counts[name], classes) if name in counts else array
         for name, array in outputs.items()
     }

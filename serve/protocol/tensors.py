@@ -1,4 +1,4 @@
-"""Tensors of the protocol in JSON, to and from numpy arrays."""
+"""The protocol's JSON tensors, to and from numpy arrays."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -24,7 +24,7 @@ PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int},
 
 
 def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int]) -> Array:
-    """The tensor whose values flat or nested JSON data hold, in order; raises `MalformedRequestError`."""
+    """The tensor of flat or nested JSON data, in order; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16:
         raise MalformedRequestError(f"input {quote(name)}: BF16 has no JSON form; send it in binary")
     kind = datatype.dtype.kind
@@ -43,7 +43,7 @@ def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int])
 
 
 def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
-    """The tensor that nested JSON data hold, whose shape is their nesting; raises `MalformedRequestError`."""
+    """The tensor of nested JSON data, in the shape of their nesting; raises `MalformedRequestError`."""
     if datatype.dtype == BFLOAT16 or not isinstance(data, list):
         raise MalformedRequestError(f"input {quote(name)}: `{datatype.name}` expects nested lists of values")
     try:
@@ -57,7 +57,7 @@ def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
 
 
 def to_json(name: str, array: Array) -> object:
-    """The tensor as what orjson writes as one flat list; raises `NotExpressibleError` for BF16."""
+    """The tensor as an object that orjson writes as one flat list; raises `NotExpressibleError` for BF16."""
     check_has_json(name, array)
     flat = np.ascontiguousarray(array).reshape(-1)
     return flat.tolist() if array.dtype == np.object_ else flat
@@ -70,7 +70,7 @@ def check_has_json(name: str, array: Array) -> None:
 
 
 def check_finite(name: str, array: Array) -> None:
-    """Raise `NotExpressibleError` for NaN and infinities, which JSON cannot carry."""
+    """Raise `NotExpressibleError` for NaN and infinities, which JSON cannot hold."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise NotExpressibleError(
             f"output {quote(name)} holds NaN or an infinity, which JSON cannot carry; ask for binary output"
@@ -95,7 +95,7 @@ def _narrow(wide: NDArray[Any], datatype: Datatype) -> Array:
 
 
 def _flatten(data: list[Value], datatype: Datatype) -> Array:
-    """All values in order, whatever their nesting, as simdjson's buffers hold them."""
+    """All values in order, whatever their nesting, as in simdjson's buffers."""
     try:
         return _make_array(data, datatype)
     except TypeError:

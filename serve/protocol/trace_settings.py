@@ -1,4 +1,4 @@
-"""The protocol's settings of traces to a file, which this server does not make."""
+"""The protocol's settings of traces to a file, which this server does not write."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,13 +18,13 @@ class TraceSettings:
     trace_file: str = ""
 
 
-def update_trace_settings(given: Mapping[str, Value]) -> TraceSettings:
-    """The settings as they stay; null puts one back to what it is anyway.
+def update_trace_settings(changes: Mapping[str, Value]) -> TraceSettings:
+    """The unchanged settings; null resets one, which has no effect.
 
-    Raises `MalformedRequestError` for what is no setting, `UnsupportedError` for one that would trace.
+    Raises `MalformedRequestError` for an unknown setting, `UnsupportedError` for one that would trace.
     """
     off = asdict(TraceSettings())
-    for key, value in given.items():
+    for key, value in changes.items():
         if key not in off:
             raise MalformedRequestError(
                 f"{quote(key)} is no setting of traces; known: {quote_names(list(off))}"

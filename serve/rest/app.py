@@ -14,7 +14,7 @@ from serve.engine.engine import Engine
 from serve.observe.log_settings import install_log_filter
 from serve.observe.observers import Observers
 from serve.options import make_access_control
-from serve.protocol.metadata import ServerMetadata
+from serve.protocol.descriptions import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.access import describe_keys
 from serve.rest.errors import HANDLERS
@@ -23,7 +23,7 @@ from serve.rest.health import health_routes
 from serve.rest.infer import InferEndpoint, infer_routes
 from serve.rest.metrics import metrics_routes, statistics_routes
 from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
-from serve.rest.models import alias_routes, model_routes, repository_routes
+from serve.rest.models import alias_routes, configuration_routes, model_routes, repository_routes
 from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.settings import Settings
 from serve.shared.metrics import register_metrics
@@ -83,6 +83,7 @@ def _make_routers(
         health_routes(engine),
         statistics_routes(engine),
         model_routes(engine),
+        configuration_routes(engine),
         repository_routes(engine),
         alias_routes(engine),
         log_settings_routes(log_filter, workers),

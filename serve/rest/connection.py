@@ -181,8 +181,8 @@ def set_request_id(cycle: RequestResponseCycle, request_id: bytes) -> None:
 def write_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
     """Whether the answer was written at once; else it is to be sent as usual.
 
-    `headers` include the body's length. uvicorn itself writes head and body apart, which was measured to cost
-    a packet and a system call more.
+    `headers` include the body's length. uvicorn itself writes head and body apart, which costs a packet and
+    a system call more.
     """
     cycle: RequestResponseCycle | None = scope.pop(CYCLE, None)
     if cycle is None or cycle.disconnected or cycle.response_started or cycle.flow.write_paused:

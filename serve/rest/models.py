@@ -11,10 +11,9 @@ from serve.engine.engine import Engine
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata
 from serve.protocol.metadata import (
     ModelConfiguration,
-    ModelMetadata,
-    ServerMetadata,
     check_unload,
     read_load,
     write_configuration,
@@ -45,7 +44,7 @@ class Aliases(BaseModel):
 
 
 def model_routes(engine: Engine) -> APIRouter:
-    """The routes of the server's and the models' descriptions."""
+    """The routes of the server's and the models' metadata, and of manifests."""
     router = APIRouter(prefix="/v2", tags=["models"], responses=ERRORS)
 
     # Clients use both spellings, and treat a redirect as an error.
@@ -74,6 +73,13 @@ def model_routes(engine: Engine) -> APIRouter:
     async def version_manifest(model: ModelName, version: VersionName) -> dict[str, object]:
         """The evidence in this version's file: source, activations, rules, parity."""
         return dict(_require_manifest(engine.model(model, version)))
+
+    return router
+
+
+def configuration_routes(engine: Engine) -> APIRouter:
+    """The routes of the models' configurations."""
+    router = APIRouter(prefix="/v2", tags=["models"], responses=ERRORS)
 
     @router.get("/models/{model}/config", response_model_exclude_none=True)
     async def model_configuration(model: ModelName) -> ModelConfiguration:

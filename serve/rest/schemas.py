@@ -1,4 +1,4 @@
-"""OpenAPI for what the framework cannot see: bodies that the routes read themselves."""
+"""OpenAPI schemas of the bodies that routes read themselves, and of the errors of all routes."""
 
 from copy import deepcopy
 from typing import Annotated, Any

@@ -7,7 +7,7 @@ import onnx
 from onnx import TensorProto, helper, parser
 
 from convert.manifest.entries import MANIFEST_KEY
-from serve.engine.datatypes import DATATYPES
+from serve.engine.datatypes import BY_NAME
 
 HEADER = '<ir_version: 10, opset_import: ["" : 20]>\n'
 
@@ -24,7 +24,7 @@ LOOKUP = """lookup (int64[N] index) => (float[N] y) {
 }"""
 PHOTOS = "photos (float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) { y = Identity(x) }"
 UNKNOWN_OPERATOR = "unknown (float[N] x) => (float[N] y) { y = Nonsense(x) }"
-# Each turn takes some 0.8 microseconds, which no optimiser removes.
+# Each turn takes some 0.8 microseconds, and no optimiser removes it.
 LOOP = """slow (float[N] x) => (float[N] y) {{
     turns = Constant<value = int64 {{{turns}}}>()
     go_on = Constant<value = bool {{1}}>()
@@ -44,8 +44,8 @@ def slow_model(turns: int) -> onnx.ModelProto:
 
 
 def identity_model(datatype: str) -> onnx.ModelProto:
-    """A model `x -> y` of shape [N, 2] that gives back what it takes."""
-    onnx_type = next(each.onnx_type for each in DATATYPES if each.name == datatype)
+    """A model `x -> y` of shape [N, 2] that returns its input."""
+    onnx_type = BY_NAME[datatype].onnx_type
     name = onnx_type.removeprefix("tensor(").removesuffix(")").upper()
     element = TensorProto.DataType.Value(name)
     graph = helper.make_graph(

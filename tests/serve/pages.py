@@ -6,16 +6,16 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def page(name: str) -> str:
+def read_page(name: str) -> str:
     """The page's text."""
     return (DOCS / f"{name}.md").read_text()
 
 
-def blocks(name: str) -> list[str]:
+def read_code_blocks(name: str) -> list[str]:
     """The page's code in Python, in order."""
-    return re.findall(r"```python\n(.*?)```", page(name), re.DOTALL)
+    return re.findall(r"```python\n(.*?)```", read_page(name), re.DOTALL)
 
 
-def first_cells(name: str) -> dict[str, str]:
+def read_first_cells(name: str) -> dict[str, str]:
     """The row behind each first cell that is code, or begins with it."""
-    return dict(re.findall(r"^\| `(\w+)`(.*)\|$", page(name), re.MULTILINE))
+    return dict(re.findall(r"^\| `(\w+)`(.*)\|$", read_page(name), re.MULTILINE))

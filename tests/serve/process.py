@@ -21,7 +21,7 @@ UNASKED_PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A free port that the system gives to nobody who asks for any, so that it is free a moment later too."""
+    """A free port outside the system's own range, so that it is still free a moment later."""
     for port in random.sample(UNASKED_PORTS, 100):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A server on a free port; it is killed at the end if it has not stopped by itself."""
+    """A server on a free port; killed at the end if it has not stopped."""
 
     def __init__(self, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
@@ -40,13 +40,13 @@ class ServerProcess:
             text=True,
             env=environment,
         )
-        # The line is printed once the port answers, and its end is the end of the process.
+        # The line is printed once the port answers; without a line the process has ended.
         self.first_line = self._output.readline()
-        found = re.search(r"https?://\S+", self.first_line)
-        if found is None:
+        url = re.search(r"https?://\S+", self.first_line)
+        if url is None:
             self._process.kill()
             raise AssertionError(f"the server did not start: {self.first_line!r}")
-        self.url = found[0]
+        self.url = url[0]
         address = urlsplit(self.url)
         self.host, self.port = str(address.hostname), int(address.port or 0)
         self.address = f"{self.host}:{self.port}"
@@ -61,9 +61,9 @@ class ServerProcess:
         return self._process.pid
 
     def processor_seconds(self) -> float:
-        """What it has used so far, and its workers."""
+        """The processor time so far, of it and its workers."""
         process = psutil.Process(self.pid)
-        return float(sum(each.cpu_times().user for each in (process, *process.children())))
+        return float(sum(part.cpu_times().user for part in (process, *process.children())))
 
     def resident_bytes(self) -> int:
         return int(psutil.Process(self.pid).memory_info().rss)

@@ -15,13 +15,13 @@ from serve.engine.metrics import Reason
 from serve.observe.access_log import SAFE_ID
 from serve.settings import Settings
 from tests.serve import models
-from tests.serve.pages import page
+from tests.serve.pages import read_page
 from tests.serve.process import ServerProcess
 
 DOCKER = Path(__file__).parents[2] / "docker"
 ALERTS = yaml.safe_load((DOCKER / "prometheus" / "alerts.yaml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((DOCKER / "grafana" / "dashboard.json").read_text())
-PAGE = page("observability")
+PAGE = read_page("observability")
 HISTOGRAM = ("_bucket", "_sum", "_count")
 # What Prometheus adds to what it reads, and the client library to a counter.
 OF_PROMETHEUS = {"up", "instance", "job", "le"}

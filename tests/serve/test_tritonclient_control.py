@@ -155,8 +155,8 @@ def test_files_are_not_taken(call: Caller) -> None:
 
 def test_statistics_count_what_was_asked(call: Caller) -> None:
     def count() -> int:
-        told = call("get_inference_statistics", "double", "1")["model_stats"]
-        return int(told[0]["inference_stats"]["success"]["count"])
+        reply = call("get_inference_statistics", "double", "1")["model_stats"]
+        return int(reply[0]["inference_stats"]["success"]["count"])
 
     before = count()
     _doubled(call, "1")

@@ -1,4 +1,4 @@
-"""A model that runs as long as its input says, so that no test stands on how fast the machine is."""
+"""A model that runs as long as its input says, so that no test depends on the machine's speed."""
 
 import http.client
 import socket
@@ -11,7 +11,7 @@ import orjson
 from tests.serve.process import ServerProcess
 from tests.waiting import until
 
-# The turns that it always takes are too many for the event loop, which is seen when it is loaded.
+# It always takes so many turns that it is measured to be too slow for the event loop.
 TURNS = """turns (int64[N] x) => (float[1] y) {
     first = Constant<value = int64[1] {0}>()
     asked = Gather(x, first)
@@ -31,33 +31,33 @@ ENDLESS = 10**12  # days
 Reply = tuple[int, HTTPMessage, bytes]
 
 
-def body(turns: int, timeout: int = 0) -> bytes:
+def make_body(turns: int, timeout: int = 0) -> bytes:
     entry = {"name": "x", "shape": [1], "datatype": "INT64", "data": [turns]}
     return orjson.dumps({"inputs": [entry], "parameters": {"timeout": timeout}})
 
 
-def ask(server: ServerProcess, turns: int, timeout: int = 0) -> Reply:
-    """The answer to a request for so many turns, which may take so many microseconds."""
+def send_turns(server: ServerProcess, turns: int, timeout: int = 0) -> Reply:
+    """The answer to a request for so many turns, with a timeout in microseconds."""
     connection = http.client.HTTPConnection(server.host, server.port, timeout=120)
     try:
-        connection.request("POST", INFER, body(turns, timeout))
+        connection.request("POST", INFER, make_body(turns, timeout))
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
         connection.close()
 
 
-def until_it_runs(server: ServerProcess, used: float) -> None:
-    """Wait until the server, whose processor time was `used` before, computes what it was asked."""
+def wait_until_running(server: ServerProcess, used: float) -> None:
+    """Wait until the server, whose processor time was `used` before, runs the request."""
     until(lambda: server.processor_seconds() > used + 0.1)
 
 
 @contextmanager
-def endless(server: ServerProcess) -> Iterator[socket.socket]:
-    """The connection of a request that runs until its client goes away, at the end of the block."""
-    used, sent = server.processor_seconds(), body(ENDLESS)
+def endless_request(server: ServerProcess) -> Iterator[socket.socket]:
+    """The connection of a request that runs until its client disconnects, at the end of the block."""
+    used, sent = server.processor_seconds(), make_body(ENDLESS)
     with socket.create_connection((server.host, server.port), timeout=60) as connection:
         head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sent)}\r\n\r\n"
         connection.sendall(head.encode() + sent)
-        until_it_runs(server, used)
+        wait_until_running(server, used)
         yield connection

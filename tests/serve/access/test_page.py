@@ -14,13 +14,13 @@ from serve.protocol.json_text import MAX_DEPTH, MAX_VALUES
 from serve.rest.body import SMALL_LIMIT_BYTES
 from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, MAX_HEAD_BYTES, MAX_HEADERS
 from serve.settings import Settings
-from tests.serve.pages import first_cells, page
+from tests.serve.pages import read_first_cells, read_page
 
-TEXT = " ".join(page("security").split())
+TEXT = " ".join(read_page("security").split())
 
 
 def test_every_role_is_on_the_page() -> None:
-    assert set(first_cells("security")) == set(ROLES)
+    assert set(read_first_cells("security")) == set(ROLES)
 
 
 def test_every_option_on_the_page_is_a_setting() -> None:
@@ -45,7 +45,7 @@ def test_the_bounds_are_as_stated() -> None:
 
 
 def test_a_line_of_the_audit_log_is_as_shown() -> None:
-    shown = re.search(r"```json\n(.*)\n```", page("security"))
+    shown = re.search(r"```json\n(.*)\n```", read_page("security"))
     assert shown is not None
     recorded = set(get_type_hints(AuditLog.record)) - {"return"}
     assert set(json.loads(shown[1])) == recorded | {"time"}

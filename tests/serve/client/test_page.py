@@ -4,11 +4,11 @@ import pytest
 
 from serve.client import Client
 from serve.client.errors import KINDS, ClientError
-from tests.serve.pages import blocks, first_cells, page
+from tests.serve.pages import read_code_blocks, read_first_cells, read_page
 from tests.serve.process import ServerProcess
 
 
-@pytest.mark.parametrize("code", blocks("client"))
+@pytest.mark.parametrize("code", read_code_blocks("client"))
 def test_every_block_runs(code: str, server: ServerProcess, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code.replace("localhost:8000", server.address), "client.md", "exec"), {"__name__": "page"})
     assert ("print(" in code) == bool(capsys.readouterr().out)
@@ -16,11 +16,10 @@ def test_every_block_runs(code: str, server: ServerProcess, capsys: pytest.Captu
 
 @pytest.mark.parametrize(("status", "kind"), KINDS.items())
 def test_every_status_stands_in_the_row_of_its_error(status: int, kind: type[ClientError]) -> None:
-    assert str(int(status)) in first_cells("client")[kind.__name__]
+    assert str(int(status)) in read_first_cells("client")[kind.__name__]
 
 
 def test_every_method_is_on_the_page() -> None:
     methods = [name for name in vars(Client) if not name.startswith("_")]
-    assert [
-        name for name in methods if f"`{name}(" not in page("client") and f"{name}()" not in page("client")
-    ] == []
+    text = read_page("client")
+    assert [name for name in methods if f"`{name}(" not in text and f"{name}()" not in text] == []

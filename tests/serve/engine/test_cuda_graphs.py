@@ -35,16 +35,16 @@ def _graphs(folder: Path, text: str, *rows: int) -> CudaGraphs:
 
 def _run(graphs: CudaGraphs, patch: pytest.MonkeyPatch, **inputs: Array) -> tuple[list[Array], str]:
     """The outputs, and the graph that they came from."""
-    told: list[str] = []
+    replayed: list[str] = []
     run = ort.InferenceSession.run_with_iobinding
 
     def unwrapped(session: ort.InferenceSession, binding: ort.IOBinding, options: Options) -> None:
         run(session, binding, options.native)
 
     patch.setattr(ort.InferenceSession, "run_with_iobinding", unwrapped)
-    got = graphs.run(inputs, ["OUTPUT1", "OUTPUT0"], Options(told))
+    got = graphs.run(inputs, ["OUTPUT1", "OUTPUT0"], Options(replayed))
     patch.undo()
-    [graph] = told
+    [graph] = replayed
     return got, graph
 
 
@@ -59,7 +59,7 @@ def test_requests_are_padded_to_the_next_recorded_size(
     left = np.arange(rows * 4, dtype=np.int32).reshape(rows, 4)
     got, used = _run(graphs, monkeypatch, INPUT0=left, INPUT1=np.ones_like(left))
     assert used == graph
-    assert [each.tolist() for each in got] == [(left - 1).tolist(), (left + 1).tolist()]
+    assert [answer.tolist() for answer in got] == [(left - 1).tolist(), (left + 1).tolist()]
 
 
 def test_the_next_run_does_not_write_over_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,7 +170,7 @@ def half_broken(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
 
 
 def test_a_broken_model_is_named_and_the_others_serve(half_broken: Engine) -> None:
-    broken = [(each.name, each.version) for each in half_broken.index() if each.state == "UNAVAILABLE"]
+    broken = [(entry.name, entry.version) for entry in half_broken.index() if entry.state == "UNAVAILABLE"]
     assert broken == [("bad", "1"), ("good", "2")]
     assert not half_broken.ready
     assert _infer(half_broken, "good", x=ROW)["y"].tolist() == [[2, 4, 6]]

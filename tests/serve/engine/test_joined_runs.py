@@ -23,7 +23,7 @@ def test_requests_that_wait_are_joined_into_the_next_run(
     gate = Gate(engine.model("double"), monkeypatch)
     got = asyncio.run(run_behind(engine, gate, "double", ROW, ROW + 1, np.tile(ROW, (2, 1)), ROW + 3))
     assert gate.rows == [1, 4]
-    assert [each["y"].tolist() for each in got] == [
+    assert [answer["y"].tolist() for answer in got] == [
         [[2, 4, 6]],
         [[4, 6, 8]],
         [[2, 4, 6], [2, 4, 6]],
@@ -65,7 +65,7 @@ def test_joined_runs_have_no_more_rows_than_allowed(
     gate = Gate(engine.model("double"), monkeypatch)
     rows = [np.tile(ROW, (count, 1)) for count in (1, 2, 1, 2, 9, 1)]
     got = asyncio.run(run_behind(engine, gate, "double", *rows))
-    assert [len(each["y"]) for each in got] == [1, 2, 1, 2, 9, 1]
+    assert [len(answer["y"]) for answer in got] == [1, 2, 1, 2, 9, 1]
     assert gate.rows == [1, 3, 3, 9]  # the last one-row request goes with the second pair, past the nine
 
 
@@ -88,8 +88,8 @@ def test_only_requests_that_agree_in_all_but_the_rows_are_joined(
         return await collect(front + rest)
 
     got = asyncio.run(mixed())
-    assert [list(each) for each in got] == [["y", "z"]] * 4 + [["z"], ["y", "z"]]
-    assert [each["z"].shape for each in got] == [(1, 3), (1, 3), (1, 2), (0, 3), (1, 3), (1, 3)]
+    assert [list(answer) for answer in got] == [["y", "z"]] * 4 + [["z"], ["y", "z"]]
+    assert [answer["z"].shape for answer in got] == [(1, 3), (1, 3), (1, 2), (0, 3), (1, 3), (1, 3)]
     assert sorted(gate.rows) == ([0, 1, 1, 1, 2] if joins else [0, 1, 1, 1, 1, 1])
 
 
@@ -101,7 +101,7 @@ def test_a_request_that_fails_at_the_run_fails_alone(
     gate = Gate(engine.model("lookup"), monkeypatch)
     good, bad = np.array([2]), np.array([7])
     got = asyncio.run(run_behind(engine, gate, "lookup", good, good, bad, good))
-    assert [each["y"].tolist() for each in got if not isinstance(each, Exception)] == [[3.0]] * 3
+    assert [answer["y"].tolist() for answer in got if not isinstance(answer, Exception)] == [[3.0]] * 3
     assert isinstance(got[2], InvalidInputError)
     assert "idx=7" in str(got[2])
     assert gate.rows == [1, 3, 1, 1, 1]
@@ -117,7 +117,7 @@ def test_outputs_without_a_row_for_each_are_run_one_by_one(
     engine = opened(concurrency=1)
     gate = Gate(engine.model("sum"), monkeypatch)
     got = asyncio.run(run_behind(engine, gate, "sum", ROW, ROW, ROW + 1))
-    assert [each["y"].tolist() for each in got] == [[[6]], [[6]], [[9]]]
+    assert [answer["y"].tolist() for answer in got] == [[[6]], [[6]], [[9]]]
 
 
 def test_an_invalid_request_is_refused_before_joining(
@@ -129,7 +129,7 @@ def test_an_invalid_request_is_refused_before_joining(
     got = asyncio.run(
         run_behind(engine, gate, "double", ROW, ROW.astype(np.float64), ROW[:, :2], np.tile(ROW, (3, 1)), ROW)
     )
-    assert [type(each) for each in got] == [dict] + [InvalidInputError] * 3 + [dict]
+    assert [type(answer) for answer in got] == [dict] + [InvalidInputError] * 3 + [dict]
     assert str(got[3]) == "model `double` version `1` takes at most 2 rows in a request, got 3"
     assert gate.rows == [1, 1]
 

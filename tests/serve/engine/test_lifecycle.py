@@ -125,7 +125,7 @@ def test_a_broken_new_file_is_named_and_the_old_one_serves_on(tmp_path: Path, op
     assert read_factor(engine) == 2
     put_scaling_model(tmp_path, 3)
     load(engine)
-    assert [each.reason for each in engine.index()] == [""]
+    assert [entry.reason for entry in engine.index()] == [""]
     assert read_factor(engine) == 3
 
 

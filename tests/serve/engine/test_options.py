@@ -125,7 +125,7 @@ def test_only_what_the_key_has_signed_is_served(
         models.put(tmp_path, "m", wrong, version)
     engine = opened(policies=Policies(require_signature=ours.public))
     assert engine.versions("m") == ["1"]
-    reasons = [each.reason for each in engine.index()]
+    reasons = [entry.reason for entry in engine.index()]
     assert reasons[0] == ""
     for reason, part in zip(
         reasons[1:], ("carries no signature", "signed by key", "was changed since"), strict=True

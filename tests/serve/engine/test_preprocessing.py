@@ -12,7 +12,7 @@ IMAGE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
 
 
 def test_what_the_manifest_says_is_read() -> None:
-    told: Json = {
+    entries: Json = {
         "size": [28, 32],
         "color": "BGR",
         "scale": 1,
@@ -20,7 +20,7 @@ def test_what_the_manifest_says_is_read() -> None:
         "std": 2,
         "layout": "NHWC",
     }
-    assert read_preprocessing({"preprocessing": told}) == Preprocessing(
+    assert read_preprocessing({"preprocessing": entries}) == Preprocessing(
         (28, 32), "BGR", 1.0, (1.0, 2.5, 3.0), (2.0,), channels_first=False
     )
     assert read_preprocessing({"preprocessing": {}}) == Preprocessing()

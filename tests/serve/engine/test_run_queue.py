@@ -34,7 +34,7 @@ def test_a_full_queue_refuses_with_a_retry_time(
     engine = opened(concurrency=1, defaults=ModelConfig(queue_length=2))
     gate = Gate(engine.model("double"), monkeypatch, joins=False)
     got = asyncio.run(run_behind(engine, gate, "double", *[ROW] * 5))
-    assert [type(each) for each in got] == [dict, dict, dict, QueueFullError, QueueFullError]
+    assert [type(answer) for answer in got] == [dict, dict, dict, QueueFullError, QueueFullError]
     assert str(got[3]).startswith("model `double` version `1` has 2 requests waiting, which is its limit")
     assert got[3].retry_after_seconds >= 1
 
@@ -167,7 +167,7 @@ def test_draining_answers_what_has_begun_and_takes_nothing_new(
         return await collect(begun) + refused
 
     got = asyncio.run(drained())
-    assert [type(each) for each in got] == [dict, dict, DrainingError, DrainingError]
+    assert [type(answer) for answer in got] == [dict, dict, DrainingError, DrainingError]
 
 
 def test_draining_ends_what_takes_too_long(

@@ -127,12 +127,12 @@ def test_a_tensor_in_a_message_comes_back_as_it_went(datatype: Datatype, data: s
     elements = st.text(max_size=8) if datatype.name == "BYTES" else from_dtype(datatype.dtype, **finite)
     sent = data.draw(arrays(datatype.dtype, shapes, elements=elements, fill=st.nothing()))
     binary = data.draw(st.booleans())
-    asked = InferRequest({}, {"x": RequestedOutput(binary)}, id=data.draw(st.none() | st.text(max_size=4)))
-    reply = write_reply("m", "1", asked, {"x": sent})
+    request = InferRequest({}, {"x": RequestedOutput(binary)}, id=data.draw(st.none() | st.text(max_size=4)))
+    reply = write_reply("m", "1", request, {"x": sent})
     # What an answer calls outputs a request calls inputs, and that is all that differs.
     size = len(reply.body) if reply.json_bytes is None else reply.json_bytes
     message = orjson.loads(reply.body[:size])
-    assert message.get("id") == asked.id
+    assert message.get("id") == request.id
     text = orjson.dumps({"inputs": message["outputs"]})
     got = read_request(text + reply.body[size:], len(text)).inputs["x"]
     assert (got.dtype, got.shape, to_binary(got)) == (datatype.dtype, sent.shape, to_binary(sent))

@@ -7,7 +7,7 @@ from tests.serve.grpc.running import Running, running
 
 
 @pytest.fixture(scope="session")
-def door(repository: Path) -> Iterator[Running]:
+def grpc_server(repository: Path) -> Iterator[Running]:
     """The server on one of every kind of model."""
     with running(repository) as found:
         yield found

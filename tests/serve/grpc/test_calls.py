@@ -8,13 +8,13 @@ from serve.grpc.messages import find_service, message_class
 @pytest.mark.parametrize("verb", find_service("inference.GRPCInferenceService").methods_by_name)
 def test_what_changes_something_is_for_administrators(verb: str) -> None:
     asked_type = find_service("inference.GRPCInferenceService").methods_by_name[verb].input_type
-    asked = message_class(asked_type.full_name)()
+    request = message_class(asked_type.full_name)()
     administers = verb in ("RepositoryModelLoad", "RepositoryModelUnload")
     free = verb in ("ServerLive", "ServerReady", "ModelReady")
-    assert right_for(verb, asked) == ("admin" if administers else "free" if free else "infer")
+    assert right_for(verb, request) == ("admin" if administers else "free" if free else "infer")
     if verb in ("LogSettings", "TraceSetting"):
-        asked.settings["a"].SetInParent()
-        assert right_for(verb, asked) == "admin"
+        request.settings["a"].SetInParent()
+        assert right_for(verb, request) == "admin"
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ def one_thread(tmp_path: Path) -> Iterator[Running]:
     models.put(tmp_path, "turns", models.model(TURNS))
     path = models.put(tmp_path, "joined", models.slow_model(turns=5000))
     (path.parents[1] / "config.toml").write_text('batching = "on"\n')
-    with running(tmp_path, engine_concurrency=1) as where:
-        yield where
+    with running(tmp_path, engine_concurrency=1) as started:
+        yield started
 
 
 def counted(where: Running, model: str, code: int) -> float:
@@ -140,8 +140,8 @@ def test_the_streams_own_time_is_kept(one_thread: Running) -> None:
     with asking(one_thread, stream_timeout=1.0) as stream, busy(one_thread):
         stream.ask("joined", 1)
         # Whoever looks at the clock first: the server, or the client's own library.
-        told = stream.next()
-        assert any(words in told for words in ("s were over", "Deadline Exceeded"))
+        reply = stream.next()
+        assert any(words in reply for words in ("s were over", "Deadline Exceeded"))
         until(lambda: one_thread.engine.count_pending() == 1)
 
 
@@ -216,19 +216,19 @@ def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
     kept = InMemorySpanExporter()
     observers = Observers(AccessLog(tmp_path / "log"), Telemetry(kept))
     headers = {"authorization": "Bearer k", "x-request-id": "job-1"}
-    with running(tmp_path / "models", access=AccessControl(Authorizer(keys)), observers=observers) as where:
-        with asking(where, headers=headers) as stream:
+    with running(tmp_path / "models", access=AccessControl(Authorizer(keys)), observers=observers) as started:
+        with asking(started, headers=headers) as stream:
             for number in range(3):
                 stream.ask("double", number)
             found = [stream.next() for _ in range(3)]
             stream.client.stop_stream()
-        assert counted(where, "double", 0) == 2
+        assert counted(started, "double", 0) == 2
     assert found[:2] == ["0", "1"]
     assert "more than 2 requests a second" in found[2]
     observers.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    told = {(line["path"], line["caller"], line["request_id"]) for line in lines}
-    assert told == {(PATH, "line", "job-1")}
+    logged = {(line["path"], line["caller"], line["request_id"]) for line in lines}
+    assert logged == {(PATH, "line", "job-1")}
     assert sorted(line["status"] for line in lines) == [0, 0, 8]
     spans = kept.get_finished_spans()
     assert [(span.attributes or {})["rpc.method"] for span in spans] == ["ModelStreamInfer"] * 2

@@ -17,10 +17,10 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Traced:
-    """A door, and the spans of what is asked there."""
+    """A gRPC server and the spans of its calls."""
 
     def __init__(self) -> None:
-        self.door: Running
+        self.grpc_server: Running
         self._kept = InMemorySpanExporter()
         self.telemetry = Telemetry(self._kept)
 
@@ -34,12 +34,12 @@ class Traced:
 def traced(tmp_path: Path) -> Iterator[Traced]:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     found = Traced()
-    with running(tmp_path, observers=Observers(telemetry=found.telemetry)) as found.door:
+    with running(tmp_path, observers=Observers(telemetry=found.telemetry)) as found.grpc_server:
         yield found
 
 
 def test_a_call_is_a_span_of_its_callers_trace(traced: Traced) -> None:
-    answer(traced.door, request(rows=2), metadata=(("traceparent", f"00-{TRACE}-{SPAN}-01"),))
+    answer(traced.grpc_server, request(rows=2), metadata=(("traceparent", f"00-{TRACE}-{SPAN}-01"),))
     [span] = traced.spans()
     assert (span.name, span.kind) == ("inference.GRPCInferenceService/ModelInfer", SpanKind.SERVER)
     assert span.attributes == {
@@ -64,8 +64,8 @@ def test_a_failed_calls_span_has_no_name_from_the_client(
 
     for asked in (request("secret-name"), request()):
         with pytest.raises(grpc.RpcError):
-            answer(traced.door, asked)
-        monkeypatch.setattr(traced.door.engine, "run", broken)
+            answer(traced.grpc_server, asked)
+        monkeypatch.setattr(traced.grpc_server.engine, "run", broken)
     spans = traced.spans()
     assert [(span.attributes or {})["rpc.grpc.status_code"] for span in spans] == [5, 13]
     assert [span.status.status_code for span in spans] == [StatusCode.UNSET, StatusCode.ERROR]
@@ -73,6 +73,6 @@ def test_a_failed_calls_span_has_no_name_from_the_client(
 
 
 def test_only_inference_is_traced(traced: Traced) -> None:
-    call(traced.door, "ServerLive", b"")
-    call(traced.door, "RepositoryIndex", b"")
+    call(traced.grpc_server, "ServerLive", b"")
+    call(traced.grpc_server, "RepositoryIndex", b"")
     assert traced.spans() == []

@@ -1,4 +1,4 @@
-"""The door as any client sees it, without the protocol's own client in between."""
+"""The gRPC server as any client sees it, without the protocol's own client in between."""
 
 import gzip
 import json
@@ -52,10 +52,10 @@ def answer(where: Running, message: Message, **options: Any) -> Message:
 
 
 @pytest.fixture
-def alive(door: Running) -> Iterator[Running]:
+def alive(grpc_server: Running) -> Iterator[Running]:
     """The server; whatever was sent, it answers right after."""
-    yield door
-    found = np.frombuffer(answer(door, request()).raw_output_contents[0], np.float32)
+    yield grpc_server
+    found = np.frombuffer(answer(grpc_server, request()).raw_output_contents[0], np.float32)
     assert found.tolist() == [2, 2, 2]
 
 
@@ -124,12 +124,12 @@ def wait_until(true: Any, seconds: float = 10) -> None:
 def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
     path = models.put(tmp_path, "slow", models.slow_model(turns=300_000))
     (path.parents[1] / "config.toml").write_text('queue_length = 1\nbatching = "off"\n')
-    with running(tmp_path, engine_concurrency=1) as where:
-        with grpc.insecure_channel(where.address) as channel:
+    with running(tmp_path, engine_concurrency=1) as started:
+        with grpc.insecure_channel(started.address) as channel:
             ask = channel.unary_unary(f"/{PROTOCOL}/ModelInfer")
             calls = [ask.future(request("slow").SerializeToString(), timeout=20) for _ in range(12)]
             errors = [each.exception() for each in calls]
-        refused = [each for each in errors if each is not None]
+        refused = [error for error in errors if error is not None]
         assert 0 < len(refused) < 12
         assert {each.code() for each in refused} == {grpc.StatusCode.UNAVAILABLE}
         trailing = dict(refused[0].trailing_metadata())
@@ -138,18 +138,18 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
 
 def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
-    with running(tmp_path) as where:
+    with running(tmp_path) as started:
         for name, status in (("", 1), (PROTOCOL, 1), ("double", 1)):
-            reply = call(where, "Check", HealthCheckRequest(service=name).SerializeToString(), HEALTH)
+            reply = call(started, "Check", HealthCheckRequest(service=name).SerializeToString(), HEALTH)
             assert HealthCheckResponse.FromString(reply).status == status
         with pytest.raises(grpc.RpcError) as raised:
-            call(where, "Check", HealthCheckRequest(service="nope").SerializeToString(), HEALTH)
+            call(started, "Check", HealthCheckRequest(service="nope").SerializeToString(), HEALTH)
         assert code(raised) is grpc.StatusCode.NOT_FOUND
-        with grpc.insecure_channel(where.address) as channel:
+        with grpc.insecure_channel(started.address) as channel:
             request = HealthCheckRequest(service="double").SerializeToString()
             replies = channel.unary_stream(f"/{HEALTH}/Watch")(request, timeout=20)
             assert HealthCheckResponse.FromString(next(replies)).status == 1
-            where.on_loop(where.engine.unload("double"))
+            started.on_loop(started.engine.unload("double"))
             assert HealthCheckResponse.FromString(next(replies)).status == 2
             replies.cancel()
 
@@ -165,22 +165,22 @@ def test_roles_are_enforced_and_administration_is_audited(tmp_path: Path) -> Non
     data = request().SerializeToString()
     line, ops = ([("authorization", f"Bearer {key}")] for key in ("k", "a"))
     unauthenticated = grpc.StatusCode.UNAUTHENTICATED
-    with running(tmp_path / "models", access=AccessControl(Authorizer(keys), audit)) as where:
-        call(where, "ServerLive", b"")
-        assert refused(where, "ModelInfer", data) is grpc.StatusCode.UNAUTHENTICATED
-        assert refused(where, "ModelInfer", data, metadata=ops) is grpc.StatusCode.PERMISSION_DENIED
+    with running(tmp_path / "models", access=AccessControl(Authorizer(keys), audit)) as started:
+        call(started, "ServerLive", b"")
+        assert refused(started, "ModelInfer", data) is grpc.StatusCode.UNAUTHENTICATED
+        assert refused(started, "ModelInfer", data, metadata=ops) is grpc.StatusCode.PERMISSION_DENIED
         assert (
-            refused(where, "RepositoryModelUnload", unload, metadata=line)
+            refused(started, "RepositoryModelUnload", unload, metadata=line)
             is grpc.StatusCode.PERMISSION_DENIED
         )
-        call(where, "ModelInfer", data, metadata=line)
-        codes = {refused(where, "ModelInfer", data, metadata=line) for _ in range(20)}
+        call(started, "ModelInfer", data, metadata=line)
+        codes = {refused(started, "ModelInfer", data, metadata=line) for _ in range(20)}
         assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
-        call(where, "RepositoryModelUnload", unload, metadata=ops)
-        assert where.engine.names() == []
-        refused(where, "RepositoryModelUnload", unload.replace(b"double", b"absent"), metadata=ops)
+        call(started, "RepositoryModelUnload", unload, metadata=ops)
+        assert started.engine.names() == []
+        refused(started, "RepositoryModelUnload", unload.replace(b"double", b"absent"), metadata=ops)
         wrong = [("authorization", "Bearer wrong")]
-        assert refused(where, "RepositoryModelUnload", unload, metadata=wrong) is unauthenticated
+        assert refused(started, "RepositoryModelUnload", unload, metadata=wrong) is unauthenticated
     lines = [json.loads(text) for text in (tmp_path / "audit.log").read_text().splitlines()]
     assert [(each["caller"], each["action"], each["status"]) for each in lines] == [
         ("line", "gRPC RepositoryModelUnload double", 7),
@@ -197,9 +197,9 @@ def test_audit_and_access_log_share_the_request_id(tmp_path: Path) -> None:
     asked = message_class("inference.RepositoryModelLoadRequest")(model_name="double").SerializeToString()
     with running(
         tmp_path / "models", access=AccessControl(audit_log=audit), observers=Observers(log)
-    ) as where:
-        call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "job-71")])
-        call(where, "RepositoryModelLoad", asked, metadata=[("x-request-id", "not safe")])
+    ) as started:
+        call(started, "RepositoryModelLoad", asked, metadata=[("x-request-id", "job-71")])
+        call(started, "RepositoryModelLoad", asked, metadata=[("x-request-id", "not safe")])
     audit.close()
     log.close()
     audited, logged = (
@@ -231,10 +231,10 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=300_000))
-    with running(tmp_path) as where, grpc.insecure_channel(where.address) as channel:
+    with running(tmp_path) as started, grpc.insecure_channel(started.address) as channel:
         under_way = channel.unary_unary(f"/{PROTOCOL}/ModelInfer").future(request("slow").SerializeToString())
-        wait_until(lambda: where.engine.count_pending() > 0)
-        stopping = threading.Thread(target=lambda: where.on_loop(where.server.stop(20)))
+        wait_until(lambda: started.engine.count_pending() > 0)
+        stopping = threading.Thread(target=lambda: started.on_loop(started.server.stop(20)))
         stopping.start()
         assert len(under_way.result(20)) > 0
         stopping.join()
@@ -242,13 +242,13 @@ def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
 
 def test_calls_are_counted_by_their_codes(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
-    with running(tmp_path) as where:
+    with running(tmp_path) as started:
         for message in (request(), request(), request(rows=0, id="a" * 100)):
-            answer(where, message)
+            answer(started, message)
         for wrong in (request("nope"), request(model_version="7")):
             with pytest.raises(grpc.RpcError):
-                answer(where, wrong)
-        registry = where.engine.metrics.registry
+                answer(started, wrong)
+        registry = started.engine.metrics.registry
         labels = {"model": "double", "version": "1", "code": "0"}
         assert registry.get_sample_value("adaptact_inference_requests_total", labels) == 3
         unknown = {"model": "", "version": "", "code": "5"}

@@ -137,7 +137,7 @@ def test_an_answer_holds_bytes_and_classes() -> None:
     outputs: dict[str, Any] = {"y": np.array([[0.5, 2, 1]], np.float32), "z": np.ones((1, 1), np.int8)}
     reply = write_infer("m", "3", asked, outputs, ["a", "b", "c"])
     assert (reply.model_name, reply.model_version, reply.id) == ("m", "3", "7")
-    assert [(each.name, each.datatype, list(each.shape)) for each in reply.outputs] == [
+    assert [(output.name, output.datatype, list(output.shape)) for output in reply.outputs] == [
         ("y", "BYTES", [1, 2]),
         ("z", "INT8", [1, 1]),
     ]

@@ -22,9 +22,9 @@ ROW = np.ones((1, 3), np.float32)
 
 
 @pytest.fixture
-def client(door: Running) -> Iterator[Any]:
+def client(grpc_server: Running) -> Iterator[Any]:
     """A client; whatever was sent, the server lives and answers right after."""
-    connected = triton.InferenceServerClient(door.address)
+    connected = triton.InferenceServerClient(grpc_server.address)
     yield connected
     assert connected.is_server_live()
     assert connected.infer("double", [tensor("x", ROW)]).as_numpy("y").tolist() == [[2, 2, 2]]
@@ -74,7 +74,9 @@ def test_configuration_statistics_and_settings(client: Any) -> None:
 
 
 def test_the_repository(client: Any) -> None:
-    states = {(each.name, each.version): each.state for each in client.get_model_repository_index().models}
+    states = {
+        (model.name, model.version): model.state for model in client.get_model_repository_index().models
+    }
     assert states["double", "10"] == "READY"
     client.unload_model("log")
     assert not client.is_model_ready("log")
@@ -96,7 +98,7 @@ def test_an_inference_with_all_that_goes_with_it(client: Any) -> None:
     result = client.infer(
         "add_sub", inputs, outputs=outputs, request_id="42", timeout=10**7, priority=1, headers={"x-a": "b"}
     )
-    assert [each.name for each in result.get_response().outputs] == ["OUTPUT1", "OUTPUT0"]
+    assert [output.name for output in result.get_response().outputs] == ["OUTPUT1", "OUTPUT0"]
     assert (result.get_response().id, result.get_response().model_version) == ("42", "1")
     assert np.array_equal(result.as_numpy("OUTPUT0"), LEFT + RIGHT)
     assert np.array_equal(result.as_numpy("OUTPUT1"), LEFT - RIGHT)
@@ -104,8 +106,8 @@ def test_an_inference_with_all_that_goes_with_it(client: Any) -> None:
 
 def test_the_highest_scores_with_their_classes(client: Any) -> None:
     scores = np.array([[1, 3, 2]], np.float32)
-    asked = [triton.InferRequestedOutput("y", class_count=2)]
-    found = client.infer("classifier", [tensor("x", scores)], outputs=asked).as_numpy("y")
+    request = [triton.InferRequestedOutput("y", class_count=2)]
+    found = client.infer("classifier", [tensor("x", scores)], outputs=request).as_numpy("y")
     assert found.tolist() == [[b"6.0:1:one", b"4.0:2:two"]]
 
 
@@ -195,9 +197,9 @@ def test_a_timeout_of_the_request_is_kept(client: Any) -> None:
         client.infer("slow", [tensor("x", np.ones(1, np.float32))], timeout=1000)
 
 
-def test_a_stream_answers_in_order_and_goes_on_after_an_error(door: Running) -> None:
+def test_a_stream_answers_in_order_and_goes_on_after_an_error(grpc_server: Running) -> None:
     came: queue.Queue[Any] = queue.Queue()
-    with triton.InferenceServerClient(door.address) as client:
+    with triton.InferenceServerClient(grpc_server.address) as client:
         client.start_stream(callback=lambda result, error: came.put((result, error)))
         client.async_stream_infer(
             "double", [tensor("x", ROW)], request_id="1", enable_empty_final_response=True
@@ -223,9 +225,9 @@ def test_many_calls_in_flight(client: Any) -> None:
     assert {tuple(result.as_numpy("y").ravel().tolist()) for result, _ in found} == {(2, 2, 2)}
 
 
-def test_the_asynchronous_client(door: Running) -> None:
+def test_the_asynchronous_client(grpc_server: Running) -> None:
     async def talk() -> None:
-        async with triton_aio.InferenceServerClient(door.address) as client:
+        async with triton_aio.InferenceServerClient(grpc_server.address) as client:
             assert await client.is_server_ready()
             assert (await client.get_model_metadata("double", "2")).name == "double"
             inputs = [tensor("INPUT0", LEFT), tensor("INPUT1", RIGHT)]

@@ -9,10 +9,9 @@ from serve.engine.config import ModelConfig, override_config
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import ConfigError, EngineError, MalformedRequestError, UnsupportedError
 from serve.engine.signature import Signature, TensorSpec
+from serve.protocol.descriptions import ServerMetadata, TensorMetadata
 from serve.protocol.metadata import (
-    ServerMetadata,
     TensorConfig,
-    TensorMetadata,
     check_unload,
     read_configuration,
     read_load,
@@ -27,10 +26,10 @@ def test_a_server_is_of_the_version_that_is_installed() -> None:
 
 def test_a_size_that_may_vary_is_written_as_minus_one() -> None:
     spec = TensorSpec("x", BY_NAME["FP32"], ("N", None, 3))
-    found = write_metadata("m", ["1", "2"], Signature((spec,), ()))
-    assert (found.name, found.versions, found.platform) == ("m", ["1", "2"], "onnxruntime_onnx")
-    assert found.inputs == [TensorMetadata("x", "FP32", [-1, -1, 3])]
-    assert found.outputs == []
+    metadata = write_metadata("m", ["1", "2"], Signature((spec,), ()))
+    assert (metadata.name, metadata.versions, metadata.platform) == ("m", ("1", "2"), "onnxruntime_onnx")
+    assert metadata.inputs == (TensorMetadata("x", "FP32", (-1, -1, 3)),)
+    assert metadata.outputs == ()
 
 
 ROWS = Signature(
@@ -87,10 +86,10 @@ def test_without_batches_the_sizes_are_whole(signature: Signature, config: Model
 )
 def test_what_is_written_is_read_as_the_same(config: ModelConfig) -> None:
     written = write_configuration("m", ROWS, config, joins=True)
-    told = {
+    reply = {
         key: value for key, value in dataclasses.asdict(written).items() if key not in ("input", "output")
     }
-    got = override_config(read_configuration("m", json.loads(json.dumps(told))), ModelConfig())
+    got = override_config(read_configuration("m", json.loads(json.dumps(reply))), ModelConfig())
     assert (got.versions, got.batch_rows, got.queue_length, got.queue_seconds) == (
         config.versions,
         config.batch_rows,

@@ -99,11 +99,11 @@ def test_metrics_have_a_role_of_their_own(path: str) -> None:
 @pytest.mark.parametrize("peer", [AWAY, "::ffff:192.0.2.1", "10.0.0.1", "name"])
 def test_any_other_change_needs_this_machine_or_a_key(keys: Path, method: str, path: str, peer: str) -> None:
     assert right_for(method, path) == "admin"
-    for gate in (Authorizer(), Authorizer(keys)):
+    for authorizer in (Authorizer(), Authorizer(keys)):
         with pytest.raises(KeyRequiredError):
-            admit(gate, "admin", _scope(method, path, peer))
+            admit(authorizer, "admin", _scope(method, path, peer))
         for own in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", None):
-            admit(gate, "admin", _scope(method, path, own))
+            admit(authorizer, "admin", _scope(method, path, own))
     with pytest.raises(RoleRequiredError):
         admit(Authorizer(keys), "admin", _scope(method, path, peer, authorization="Bearer secret-of-infer"))
     scope = _scope(method, path, peer, authorization="Bearer secret-of-admin")
@@ -138,9 +138,12 @@ def test_a_page_of_this_server_may(host: str) -> None:
 
 def test_a_rebound_dns_name_needs_a_key(keys: Path) -> None:
     named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
-    for gate, headers in ((Authorizer(), _authorized("Bearer secret-of-admin")), (Authorizer(keys), {})):
+    for authorizer, headers in (
+        (Authorizer(), _authorized("Bearer secret-of-admin")),
+        (Authorizer(keys), {}),
+    ):
         with pytest.raises(Forbidden):
-            admit(gate, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
+            admit(authorizer, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
     admit(
         Authorizer(keys), "admin", _scope("POST", LOAD, AWAY, **named, authorization="Bearer secret-of-admin")
     )
@@ -187,13 +190,13 @@ def _ask(
 ) -> httpx.Response:
     """The answer to a client on another machine."""
 
-    async def asked() -> httpx.Response:
+    async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(AWAY, 1))
         given = {"Authorization": f"Bearer {key}"} if key else {}
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.request(method, path, content=content, headers=given | dict(headers))
 
-    return asyncio.run(asked())
+    return asyncio.run(request())
 
 
 @pytest.mark.parametrize("path", [PREDICT, INFER, "/v1/models/double/versions/1:predict"])

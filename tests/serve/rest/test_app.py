@@ -119,10 +119,10 @@ def test_an_error_that_nobody_foresaw_is_logged_and_not_shown(
 def test_the_door_answers_as_the_framework_would(
     engine: Engine, repository: Path, version: str, body: dict[str, object]
 ) -> None:
-    door = create_app(engine, Settings(models=repository))
-    assert isinstance(door, InferenceMiddleware)
+    app = create_app(engine, Settings(models=repository))
+    assert isinstance(app, InferenceMiddleware)
     path = f"/v2/models/double{version}/infer"
-    quick, slow = Client(door).post(path, body), Client(door._app).post(path, body)
+    quick, slow = Client(app).post(path, body), Client(app._app).post(path, body)
     assert (quick.status_code, quick.content) == (slow.status_code, slow.content)
     assert dict(quick.headers) == dict(slow.headers)
 
@@ -169,10 +169,10 @@ def test_nothing_but_answers_to_inference_is_compressed(client: Client, method: 
 def test_the_door_predicts_as_the_framework_would(
     engine: Engine, repository: Path, version: str, body: dict[str, object]
 ) -> None:
-    door = create_app(engine, Settings(models=repository))
-    assert isinstance(door, InferenceMiddleware)
+    app = create_app(engine, Settings(models=repository))
+    assert isinstance(app, InferenceMiddleware)
     path = f"/v1/models/double{version}:predict"
-    quick, slow = Client(door).post(path, body), Client(door._app).post(path, body)
+    quick, slow = Client(app).post(path, body), Client(app._app).post(path, body)
     assert (quick.status_code, quick.content) == (slow.status_code, slow.content)
     assert dict(quick.headers) == dict(slow.headers)
 
@@ -209,7 +209,7 @@ def test_bodies_that_the_routes_read_themselves_are_described(
     openapi: dict[str, Any], path: str, parameters: list[str]
 ) -> None:
     operation = openapi["paths"][path]["post"]
-    assert [each["name"] for each in operation["parameters"]] == parameters
+    assert [parameter["name"] for parameter in operation["parameters"]] == parameters
     assert "application/json" in operation["requestBody"]["content"]
     assert "application/json" in operation["responses"]["200"]["content"]
     assert {"400", "404", "413", "503"} <= set(operation["responses"])
@@ -217,20 +217,20 @@ def test_bodies_that_the_routes_read_themselves_are_described(
 
 def _schemas(openapi: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     operation = openapi["paths"]["/v2/models/{model}/infer"]["post"]
-    asked, answered = operation["requestBody"]["content"], operation["responses"]["200"]["content"]
-    assert "application/octet-stream" in asked
+    request, answered = operation["requestBody"]["content"], operation["responses"]["200"]["content"]
+    assert "application/octet-stream" in request
     assert "application/octet-stream" in answered
-    return asked["application/json"]["schema"], answered["application/json"]["schema"]
+    return request["application/json"]["schema"], answered["application/json"]["schema"]
 
 
 def test_what_is_sent_and_answered_is_what_is_described(client: Client, openapi: dict[str, Any]) -> None:
-    asked, answered = _schemas(openapi)
+    request, answered = _schemas(openapi)
     message = {
         "id": "1",
         "inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}],
         "outputs": [{"name": "y", "parameters": {"binary_data": False}}],
     }
-    jsonschema.validate(message, asked)
+    jsonschema.validate(message, request)
     jsonschema.validate(client.post("/v2/models/double/infer", message).json(), answered)
 
 
@@ -246,6 +246,6 @@ def test_what_is_sent_and_answered_is_what_is_described(client: Client, openapi:
 def test_what_is_refused_is_described_as_wrong(
     client: Client, openapi: dict[str, Any], entry: dict[str, Any]
 ) -> None:
-    asked, _ = _schemas(openapi)
-    assert not jsonschema.Draft202012Validator(asked).is_valid({"inputs": [entry]})
+    request, _ = _schemas(openapi)
+    assert not jsonschema.Draft202012Validator(request).is_valid({"inputs": [entry]})
     assert client.post("/v2/models/log/infer", {"inputs": [entry]}).status_code == 400

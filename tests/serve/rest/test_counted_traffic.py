@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from serve.grpc.messages import message_class
 from tests.serve import models
 from tests.serve.process import ServerProcess, free_port
-from tests.serve.turns import ENDLESS, TURNS, ask, endless, until_it_runs
+from tests.serve.turns import ENDLESS, TURNS, endless_request, send_turns, wait_until_running
 from tests.serve.turns import INFER as TURNS_INFER
 from tests.waiting import until
 
@@ -79,19 +79,19 @@ def ask_both_doors(server: ServerProcess, channel: grpc.Channel) -> None:
 
 def overload(server: ServerProcess, channel: grpc.Channel) -> None:
     """Those who go away, have no time, or find the queue full; and those who are in their way."""
-    with endless(server):
+    with endless_request(server):
         pass
     used = server.processor_seconds()
     under_way = channel.unary_unary(GRPC).future(turns(ENDLESS))
-    until_it_runs(server, used)
+    wait_until_running(server, used)
     under_way.cancel()
     until(lambda: count(server, CANCELED) == 2)
     with ThreadPoolExecutor(1) as pool:
-        with endless(server):
-            assert ask(server, 0, timeout=1000)[0] == 504
-            second = pool.submit(ask, server, 0)
+        with endless_request(server):
+            assert send_turns(server, 0, timeout=1000)[0] == 504
+            second = pool.submit(send_turns, server, 0)
             until(lambda: count(server, WAITING) == 1)
-            assert ask(server, 0)[0] == 503
+            assert send_turns(server, 0)[0] == 503
             time.sleep(WAITED_SECONDS)
         assert second.result()[0] == 200
 
@@ -198,7 +198,7 @@ def test_statistics_say_the_same(busy: Busy) -> None:
     stats = double["inference_stats"]
     # A body that cannot be read never reaches the model.
     assert (stats["success"]["count"], stats["fail"]["count"]) == (6, 1)
-    sizes = {each["batch_size"]: each["compute_infer"]["count"] for each in double["batch_stats"]}
+    sizes = {batch["batch_size"]: batch["compute_infer"]["count"] for batch in double["batch_stats"]}
     assert sizes == {0: 1, 2: 2, 3: 1, 4: 1, 5: 1}
     stats = slow["inference_stats"]
     assert (stats["success"]["count"], stats["fail"]["count"]) == (1, 5)
@@ -210,14 +210,14 @@ def test_statistics_say_the_same(busy: Busy) -> None:
 
 def test_every_request_of_both_doors_is_a_line_of_the_log(busy: Busy) -> None:
     lines = [json.loads(line) for line in busy.log.read_text().splitlines()]
-    asked = [(line["method"], line["path"], line["status"]) for line in lines if "models" in line["path"]]
-    assert asked[:7] == [
+    requests = [(line["method"], line["path"], line["status"]) for line in lines if "models" in line["path"]]
+    assert requests[:7] == [
         *[("POST", INFER, 200)] * 3,
         ("POST", "/v1/models/double:predict", 200),
         *[("POST", INFER, 400)] * 2,
         ("POST", "/v2/models/secret-name/infer", 404),
     ]
-    of_turns = sorted(status for _, path, status in asked if path == TURNS_INFER)
+    of_turns = sorted(status for _, path, status in requests if path == TURNS_INFER)
     assert of_turns == [200, 499, 499, 503, 504]
     called = [line for line in lines if line["method"] == "gRPC"]
     assert [(line["path"], line["status"]) for line in called] == [(GRPC, 0), (GRPC, 0), (GRPC, 5), (GRPC, 1)]

@@ -17,7 +17,7 @@ import pytest
 from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, StallTimer
 from tests.serve import models
 from tests.serve.process import ServerProcess
-from tests.serve.turns import TURNS, endless
+from tests.serve.turns import TURNS, endless_request
 from tests.waiting import until
 
 STALL_SECONDS = 1.0
@@ -169,7 +169,7 @@ def _metrics(server: ServerProcess) -> bytes:
 
 
 def test_a_head_that_stalls_waits_for_the_answer_before(strict: ServerProcess) -> None:
-    with endless(strict) as connection:
+    with endless_request(strict) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
         time.sleep(3 * STALL_SECONDS)
         assert not _has_news(connection)
@@ -212,7 +212,7 @@ def test_an_answer_that_nobody_reads_is_thrown_away(strict: ServerProcess, closi
 
 
 def test_a_run_that_takes_long_is_no_stall(strict: ServerProcess) -> None:
-    with endless(strict) as connection:
+    with endless_request(strict) as connection:
         time.sleep(3 * STALL_SECONDS)
         assert not _has_news(connection)
 
@@ -226,7 +226,7 @@ def test_a_client_that_closes_its_half_is_gone(patient: ServerProcess, sent: byt
 
 
 def test_what_runs_for_a_client_that_closed_its_half_is_ended(patient: ServerProcess) -> None:
-    with endless(patient) as connection:
+    with endless_request(patient) as connection:
         connection.shutdown(socket.SHUT_WR)
         _rest(connection)
         until(lambda: _is_idle(patient))
@@ -234,7 +234,7 @@ def test_what_runs_for_a_client_that_closed_its_half_is_ended(patient: ServerPro
 
 @pytest.mark.parametrize("behind", [PREDICT + LENGTH % len(BODY) + BODY, PREDICT + LENGTH % 99_999 + b"{"])
 def test_a_gone_clients_run_ends_despite_pipelined_requests(patient: ServerProcess, behind: bytes) -> None:
-    with endless(patient) as connection:
+    with endless_request(patient) as connection:
         connection.sendall(behind * 3)
         time.sleep(0.1)
     until(lambda: _is_idle(patient))
@@ -264,11 +264,11 @@ def test_surplus_connections_are_refused_and_others_stay(patient: ServerProcess)
 
 
 def test_connections_without_number_are_cut_off(patient: ServerProcess) -> None:
-    told = CONNECTIONS + ANSWERED_SURPLUS
+    answered = CONNECTIONS + ANSWERED_SURPLUS
     with contextlib.ExitStack() as opened:
         many = [opened.enter_context(_connected(patient)) for _ in range(300)]
-        until(lambda: sum(map(_has_news, many)) == 300 - told)
-        assert _open_connections(patient) == told
+        until(lambda: sum(map(_has_news, many)) == 300 - answered)
+        assert _open_connections(patient) == answered
 
 
 def _has_news(connection: socket.socket) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.serve import models
 from tests.serve.process import ServerProcess
-from tests.serve.turns import TURNS, ask, endless
+from tests.serve.turns import TURNS, endless_request, send_turns
 from tests.waiting import until
 
 
@@ -34,33 +34,33 @@ def _ready(server: ServerProcess) -> int:
 
 def test_a_full_queue_answers_503_with_retry_after(busy: ServerProcess) -> None:
     with ThreadPoolExecutor(8) as pool:
-        with endless(busy):
-            asked = [pool.submit(ask, busy, 0) for _ in range(8)]
-            until(lambda: sum(each.done() for each in asked) == 7)
-        replies = [each.result() for each in asked]
+        with endless_request(busy):
+            requests = [pool.submit(send_turns, busy, 0) for _ in range(8)]
+            until(lambda: sum(request.done() for request in requests) == 7)
+        replies = [request.result() for request in requests]
     assert sorted(status for status, _, _ in replies) == [200] + [503] * 7
     refused = next(reply for reply in replies if reply[0] == 503)
     assert int(refused[1]["Retry-After"]) >= 1
     assert "turns" in orjson.loads(refused[2])["error"]
-    assert ask(busy, 0)[0] == 200
+    assert send_turns(busy, 0)[0] == 200
 
 
 def test_one_that_waited_as_long_as_it_may_is_not_run(busy: ServerProcess) -> None:
-    with endless(busy):
-        status, _, text = ask(busy, 0, timeout=1000)
+    with endless_request(busy):
+        status, _, text = send_turns(busy, 0, timeout=1000)
     assert status == 504
     assert "were over while it was waiting" in orjson.loads(text)["error"]
-    assert ask(busy, 0, timeout=60_000_000)[0] == 200
+    assert send_turns(busy, 0, timeout=60_000_000)[0] == 200
 
 
 def test_what_runs_for_a_client_that_went_away_ends(busy: ServerProcess) -> None:
-    with endless(busy):
+    with endless_request(busy):
         pass
-    assert ask(busy, 0)[0] == 200
+    assert send_turns(busy, 0)[0] == 200
 
 
 def test_other_requests_are_answered_meanwhile(busy: ServerProcess) -> None:
-    with endless(busy):
+    with endless_request(busy):
         assert _ready(busy) == 200
 
 
@@ -68,10 +68,10 @@ def test_a_draining_server_refuses_new_requests(tmp_path: Path) -> None:
     models.put(tmp_path, "turns", models.model(TURNS))
     arguments = ("--models", str(tmp_path), "--stop-grace-seconds", "600")
     with ServerProcess(*arguments) as server, ThreadPoolExecutor(1) as pool:
-        with endless(server):
+        with endless_request(server):
             ended = pool.submit(server.stop, signal.SIGTERM)
             until(lambda: _ready(server) == 503)
-            status, _, text = ask(server, 0)
+            status, _, text = send_turns(server, 0)
             assert (status, "about to end" in orjson.loads(text)["error"]) == (503, True)
             assert not ended.done()
         assert ended.result() == 0

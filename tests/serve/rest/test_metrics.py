@@ -89,15 +89,17 @@ def test_statistics_count_requests_rows_and_runs(fresh: Client) -> None:
     for _ in range(3):
         assert fresh.post("/v2/models/double/versions/1/infer", TWO_ROWS).status_code == 200
     assert fresh.post("/v2/models/double/versions/1/infer", {"inputs": []}).status_code == 400
-    told = _of(fresh, "/v2/models/double/versions/1/stats")
-    assert (told["name"], told["version"]) == ("double", "1")
-    assert (told["inference_count"], told["execution_count"]) == (6, 3)
-    assert told["last_inference"] > 1_600_000_000_000
-    stats = told["inference_stats"]
+    reply = _of(fresh, "/v2/models/double/versions/1/stats")
+    assert (reply["name"], reply["version"]) == ("double", "1")
+    assert (reply["inference_count"], reply["execution_count"]) == (6, 3)
+    assert reply["last_inference"] > 1_600_000_000_000
+    stats = reply["inference_stats"]
     assert (stats["success"]["count"], stats["fail"]["count"], stats["compute_infer"]["count"]) == (3, 1, 3)
     assert stats["success"]["ns"] >= stats["compute_infer"]["ns"] > 0
     assert stats["cache_hit"] == stats["cache_miss"] == {"count": 0, "ns": 0}
-    assert [(each["batch_size"], each["compute_infer"]["count"]) for each in told["batch_stats"]] == [(2, 3)]
+    assert [(batch["batch_size"], batch["compute_infer"]["count"]) for batch in reply["batch_stats"]] == [
+        (2, 3)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_statistics_count_requests_rows_and_runs(fresh: Client) -> None:
 def test_statistics_are_of_all_of_a_model_or_of_a_version(
     fresh: Client, path: str, versions: list[str]
 ) -> None:
-    assert [each["version"] for each in fresh.get(path).json()["model_stats"]] == versions
+    assert [model_stat["version"] for model_stat in fresh.get(path).json()["model_stats"]] == versions
 
 
 @pytest.mark.parametrize("path", ["/v2/models/nope/stats", "/v2/models/double/versions/9/stats"])

@@ -65,12 +65,12 @@ def test_an_unknown_model_is_not_found(client: Client, path: str, end: str) -> N
 
 @pytest.mark.parametrize("path", ["/v2/models/add_sub/config", "/v2/models/add_sub/versions/1/config"])
 def test_a_model_says_how_it_is_served(client: Client, path: str) -> None:
-    told = client.get(path).json()
+    reply = client.get(path).json()
     common = {"data_type": "TYPE_INT32", "dims": [4]}
-    assert told["input"] == [{"name": f"INPUT{n}", **common, "format": "FORMAT_NONE"} for n in (0, 1)]
-    assert told["output"][0] == {"name": "OUTPUT0", **common}
-    assert [each["name"] for each in told["output"]] == ["OUTPUT0", "OUTPUT1"]
-    assert (told["max_batch_size"], told["version_policy"]) == (32, {"all": {}})
+    assert reply["input"] == [{"name": f"INPUT{n}", **common, "format": "FORMAT_NONE"} for n in (0, 1)]
+    assert reply["output"][0] == {"name": "OUTPUT0", **common}
+    assert [each["name"] for each in reply["output"]] == ["OUTPUT0", "OUTPUT1"]
+    assert (reply["max_batch_size"], reply["version_policy"]) == (32, {"all": {}})
 
 
 ALIASES = "/adaptact/v1/models/double/aliases"

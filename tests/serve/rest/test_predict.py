@@ -139,8 +139,8 @@ def test_few_requests_decode_images_at_once_in_threads(
     async def ask() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as asker:
-            asked = (asker.post("/v1/models/double:predict", content=body) for _ in range(8))
-            return await asyncio.gather(*asked)
+            request = (asker.post("/v1/models/double:predict", content=body) for _ in range(8))
+            return await asyncio.gather(*request)
 
     assert {answer.status_code for answer in asyncio.run(ask())} == {200}
     assert most == DECODING_REQUESTS

@@ -18,7 +18,7 @@ from serve.protocol.json_text import MAX_VALUES
 from serve.rest.server import format_url, listen
 from tests.serve import models
 from tests.serve.process import ServerProcess
-from tests.serve.turns import TURNS, ask, endless, until_it_runs
+from tests.serve.turns import TURNS, endless_request, send_turns, wait_until_running
 from tests.waiting import until
 
 MEBIBYTE = 2**20
@@ -95,9 +95,9 @@ def test_broken_connections_harm_nobody_else(server: ServerProcess, sent: bytes)
 
 @pytest.mark.parametrize("start", [b"GET /", b"GET /v2 HTTP/1.1\r\nx: ", b"GET /v2 HTTP/1.1\r\n"])
 def test_headers_without_end_are_refused(server: ServerProcess, start: bytes) -> None:
-    endless = b"x: y\r\n" * 20_000 if start.endswith(b"\n") else b"y" * 120_000
+    endless_request = b"x: y\r\n" * 20_000 if start.endswith(b"\n") else b"y" * 120_000
     with socket.create_connection((server.host, server.port), timeout=60) as connection:
-        connection.sendall(start + endless)
+        connection.sendall(start + endless_request)
         answer = connection.recv(1000)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b'{"error":"the headers are larger than the limit of' in answer
@@ -164,15 +164,15 @@ def slow(tmp_path: Path) -> Path:
 def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
     with ServerProcess("--models", str(slow)) as server, ThreadPoolExecutor(1) as pool:
         used = server.processor_seconds()
-        answer = pool.submit(ask, server, SOME_TURNS)
-        until_it_runs(server, used)
+        answer = pool.submit(send_turns, server, SOME_TURNS)
+        wait_until_running(server, used)
         assert server.stop(number) == 0
         assert answer.result()[0] == 200
 
 
 def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
     arguments = ("--models", str(slow), "--stop-grace-seconds", "0")
-    with ServerProcess(*arguments) as server, endless(server) as connection:
+    with ServerProcess(*arguments) as server, endless_request(server) as connection:
         assert server.stop() == 0
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -192,7 +192,7 @@ def test_a_second_signal_ends_the_grace(
     slow: Path, first: signal.Signals, second: signal.Signals, workers: int
 ) -> None:
     arguments = ("--models", str(slow), "--stop-grace-seconds", "600", "--workers", str(workers))
-    with ServerProcess(*arguments) as server, endless(server) as connection:
+    with ServerProcess(*arguments) as server, endless_request(server) as connection:
         os.kill(server.pid, first)
         until(lambda: _get(server, "/v2/health/ready")[0] == 503)
         assert server.stop(second) == 0

@@ -99,12 +99,12 @@ def test_a_failed_requests_span_has_no_name_from_the_client(traced: Traced) -> N
     traced.client.post(INFER, b"{")
     traced.client.post("/v2/models/secret-name/infer", TWO_ROWS)
     spans = traced.spans()
-    found = [each.attributes or {} for each in spans]
+    found = [span.attributes or {} for span in spans]
     assert [each["http.response.status_code"] for each in found] == [400, 404]
     assert ["adaptact.model" in each for each in found] == [True, False]
-    assert not any("secret-name" in each.to_json() for each in spans)
+    assert not any("secret-name" in span.to_json() for span in spans)
     # By the conventions a client's mistake is no error of the server.
-    assert {each.status.status_code for each in spans} == {StatusCode.UNSET}
+    assert {span.status.status_code for span in spans} == {StatusCode.UNSET}
 
 
 def test_an_error_of_the_server_is_an_error_of_the_span(
@@ -115,7 +115,7 @@ def test_an_error_of_the_server_is_an_error_of_the_span(
 
     monkeypatch.setattr(fresh_engine, "run", broken)
     assert traced.client.post(INFER, TWO_ROWS).status_code == 500
-    assert [each.status.status_code for each in traced.spans()] == [StatusCode.ERROR]
+    assert [span.status.status_code for span in traced.spans()] == [StatusCode.ERROR]
 
 
 def test_the_variables_of_opentelemetry_hold(

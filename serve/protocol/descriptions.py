@@ -1,0 +1,45 @@
+"""The protocol's descriptions of the server and of models; the client reads them too."""
+
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+# The protocol's extensions that this server has.
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "parameters",
+    "statistics",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMetadata:
+    """The server's name, version, and the extensions of the protocol it has."""
+
+    name: str = "adaptact"
+    version: str = installed_version("adaptact")
+    extensions: tuple[str, ...] = EXTENSIONS
+
+
+@dataclass(frozen=True, slots=True)
+class TensorMetadata:
+    """An input or output; -1 in its shape is a size that may vary."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetadata:
+    """A model's versions that can answer, lowest first, and its inputs and outputs."""
+
+    name: str
+    versions: tuple[str, ...]
+    platform: str
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]

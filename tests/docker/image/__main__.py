@@ -13,11 +13,11 @@ from tests.docker.image.commands import ImageTestError, check, require_tools, ru
 from tests.docker.image.container import Container, running, runtime_specification
 from tests.docker.image.report import (
     ABOVE_BASE_BUDGET_BYTES,
+    START_BUDGET_SECONDS,
+    STARTS,
+    STOP_BUDGET_SECONDS,
     Lifetime,
     Report,
-    STARTS,
-    START_BUDGET_SECONDS,
-    STOP_BUDGET_SECONDS,
     megabytes,
     seconds,
 )

@@ -34,16 +34,16 @@ NAMES = {
 
 def series(metrics: Metrics, prefix: str) -> dict[str, Any]:
     """By name: the value, or where there are reasons the values by reason."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for family in text_string_to_metric_families(generate_latest(metrics.registry).decode()):
         for sample in family.samples:
             if sample.name.startswith(prefix):
                 reason = sample.labels.get("reason")
                 if reason is None:
-                    found[sample.name] = sample.value
+                    values[sample.name] = sample.value
                 else:
-                    found.setdefault(sample.name, {})[reason] = sample.value
-    return found
+                    values.setdefault(sample.name, {})[reason] = sample.value
+    return values
 
 
 def triton(engine: Engine) -> dict[str, Any]:
@@ -67,14 +67,14 @@ def test_rows_runs_and_times_are_those_of_joined_requests(
     engine = opened(concurrency=1, triton_names=True)
     gate = Gate(engine.model("double"), monkeypatch)
     asyncio.run(run_behind(engine, gate, "double", ROW, ROW, np.tile(ROW, (5, 1))))
-    found = triton(engine)
-    assert (found["nv_inference_count"], found["nv_inference_exec_count"]) == (7, 2)
+    values = triton(engine)
+    assert (values["nv_inference_count"], values["nv_inference_exec_count"]) == (7, 2)
     spent = sum(
-        found[f"nv_inference_{stage}_duration_us"]
+        values[f"nv_inference_{stage}_duration_us"]
         for stage in ("queue", "compute_input", "compute_infer", "compute_output")
     )
-    assert found["nv_inference_request_duration_us"] == pytest.approx(spent, abs=4)
-    assert found["nv_inference_queue_duration_us"] > 0
+    assert values["nv_inference_request_duration_us"] == pytest.approx(spent, abs=4)
+    assert values["nv_inference_queue_duration_us"] > 0
 
 
 def test_what_waits_is_counted_and_what_runs_is_not(
@@ -118,10 +118,10 @@ def test_failures_are_told_apart_by_what_they_came_of(
     register_collectors(metrics, list, dict, triton_names=True)
     for code in (*codes, 200, 0):
         metrics.for_version("m", "1").count_request(code)
-    found = series(metrics, "nv_")
-    failures = found["nv_inference_request_failure"]
+    values = series(metrics, "nv_")
+    failures = values["nv_inference_request_failure"]
     assert {each: count for each, count in failures.items() if count} == {reason: len(codes)}
-    assert found["nv_inference_request_success"] == 2
+    assert values["nv_inference_request_success"] == 2
 
 
 def test_requests_for_unknown_models_are_no_models_failures(metrics: Metrics) -> None:
@@ -133,11 +133,11 @@ def test_requests_for_unknown_models_are_no_models_failures(metrics: Metrics) ->
 def test_a_version_that_nobody_asked_has_every_series_at_zero(metrics: Metrics) -> None:
     unused = [metrics.for_version("m", "1").statistics()]
     register_collectors(metrics, lambda: unused, lambda: {("m", "1"): 0}, triton_names=True)
-    found = series(metrics, "nv_")
-    assert found.pop("nv_inference_request_failure") == dict.fromkeys(
+    values = series(metrics, "nv_")
+    assert values.pop("nv_inference_request_failure") == dict.fromkeys(
         ("REJECTED", "CANCELED", "BACKEND", "OTHER"), 0
     )
-    assert set(found.values()) == {0}
+    assert set(values.values()) == {0}
 
 
 def test_the_names_stay_when_workers_are_added_up(metrics: Metrics) -> None:

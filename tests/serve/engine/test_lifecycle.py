@@ -87,7 +87,7 @@ def test_what_an_old_version_has_begun_it_finishes(
         await engine.load("m")
         new = await engine.run(engine.model("m"), {"x": ROW})  # while the old still runs
         gate.open()
-        late = await engine.run(old, {"x": ROW})  # found before it was replaced
+        late = await engine.run(old, {"x": ROW})  # looked up before it was replaced
         return [float(each["y"][0, 0]) for each in (new, *await asyncio.gather(*begun), late)]
 
     assert asyncio.run(swapped()) == [5, 2, 2, 2]

@@ -30,7 +30,7 @@ def test_a_manifest_over_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("found", "names"),
+    ("content", "names"),
     [
         (None, []),
         ({}, []),
@@ -39,5 +39,5 @@ def test_a_manifest_over_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) 
         ({"classes": ["cat", 7]}, ["cat", "7"]),
     ],
 )
-def test_class_names_are_a_list_of_text(found: dict[str, manifest.Json] | None, names: list[str]) -> None:
-    assert read_class_names(found) == names
+def test_class_names_are_a_list_of_text(content: dict[str, manifest.Json] | None, names: list[str]) -> None:
+    assert read_class_names(content) == names

@@ -209,11 +209,11 @@ def test_answers_are_freed_without_the_garbage_collector(tmp_path: Path, opened:
 
     async def freed() -> bool:
         sent = np.full(2, 0.5, np.float32)
-        found = weakref.ref(sent)
+        reference = weakref.ref(sent)
         await engine.run(engine.model("slow"), {"x": sent})
         del sent
         for _ in range(1000):  # the thread that ran it lets go of it soon
-            if found() is None:
+            if reference() is None:
                 return True
             await asyncio.sleep(0.001)
         return False

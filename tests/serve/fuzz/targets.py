@@ -39,8 +39,8 @@ PHOTO = _signature(TensorSpec("x", BY_NAME["FP32"], ("N", 3, 8, 8)))
 
 
 def _chosen(data: bytes, signatures: Mapping[str, Signature]) -> tuple[Signature, bytes]:
-    found = list(signatures.values())
-    return found[data[0] % len(found)] if data else found[0], data[1:]
+    kinds = list(signatures.values())
+    return kinds[data[0] % len(kinds)] if data else kinds[0], data[1:]
 
 
 def _infer(data: bytes) -> None:

@@ -101,8 +101,8 @@ def test_messages_that_wait_together_are_joined(one_thread: Running) -> None:
                 stream.ask("joined", number)
             until(lambda: one_thread.engine.count_pending() == 21)
         assert [stream.next() for _ in range(20)] == [str(number) for number in range(20)]
-    (found,) = one_thread.engine.own_statistics("joined", "1")
-    assert (found.inference_count, found.execution_count) == (20, 1)
+    (statistics,) = one_thread.engine.own_statistics("joined", "1")
+    assert (statistics.inference_count, statistics.execution_count) == (20, 1)
 
 
 def test_answers_leave_in_the_order_of_their_messages(one_thread: Running) -> None:
@@ -203,9 +203,9 @@ def test_bytes_that_are_no_message_are_answered_in_words(one_thread: Running) ->
     good = request(id="7").SerializeToString()
     with grpc.insecure_channel(one_thread.address) as channel:
         bytes_in = iter([b"\xff", good])
-        found = [Reply.FromString(data) for data in channel.stream_stream(PATH)(bytes_in, timeout=60)]
-    assert "the message is no `ModelInferRequest`" in found[0].error_message
-    assert (found[1].error_message, found[1].infer_response.id) == ("", "7")
+        replies = [Reply.FromString(data) for data in channel.stream_stream(PATH)(bytes_in, timeout=60)]
+    assert "the message is no `ModelInferRequest`" in replies[0].error_message
+    assert (replies[1].error_message, replies[1].infer_response.id) == ("", "7")
     assert counted(one_thread, "", 3) == 1
 
 
@@ -220,11 +220,11 @@ def test_each_message_counts_as_a_request_of_its_own(tmp_path: Path) -> None:
         with asking(started, headers=headers) as stream:
             for number in range(3):
                 stream.ask("double", number)
-            found = [stream.next() for _ in range(3)]
+            answers = [stream.next() for _ in range(3)]
             stream.client.stop_stream()
         assert counted(started, "double", 0) == 2
-    assert found[:2] == ["0", "1"]
-    assert "more than 2 requests a second" in found[2]
+    assert answers[:2] == ["0", "1"]
+    assert "more than 2 requests a second" in answers[2]
     observers.close()
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     logged = {(line["path"], line["caller"], line["request_id"]) for line in lines}

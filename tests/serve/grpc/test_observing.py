@@ -33,9 +33,9 @@ class Traced:
 @pytest.fixture
 def traced(tmp_path: Path) -> Iterator[Traced]:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
-    found = Traced()
-    with running(tmp_path, observers=Observers(telemetry=found.telemetry)) as found.grpc_server:
-        yield found
+    traced = Traced()
+    with running(tmp_path, observers=Observers(telemetry=traced.telemetry)) as traced.grpc_server:
+        yield traced
 
 
 def test_a_call_is_a_span_of_its_callers_trace(traced: Traced) -> None:

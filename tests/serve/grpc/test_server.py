@@ -55,8 +55,8 @@ def answer(where: Running, message: Message, **options: Any) -> Message:
 def alive(grpc_server: Running) -> Iterator[Running]:
     """The server; whatever was sent, it answers right after."""
     yield grpc_server
-    found = np.frombuffer(answer(grpc_server, request()).raw_output_contents[0], np.float32)
-    assert found.tolist() == [2, 2, 2]
+    array = np.frombuffer(answer(grpc_server, request()).raw_output_contents[0], np.float32)
+    assert array.tolist() == [2, 2, 2]
 
 
 def code(raised: Any) -> grpc.StatusCode:
@@ -216,8 +216,8 @@ def refused(where: Running, *arguments: Any, **options: Any) -> grpc.StatusCode:
     try:
         call(where, *arguments, **options)
     except grpc.RpcError as error:
-        found: grpc.StatusCode = error.code()
-        return found
+        code: grpc.StatusCode = error.code()
+        return code
     return grpc.StatusCode.OK
 
 

@@ -24,9 +24,9 @@ def request(shape: list[int], datatype: str, raw: bytes | None = None, /, **cont
 @pytest.mark.parametrize("datatype", DATATYPES, ids=lambda datatype: datatype.name)
 def test_every_datatype_is_read_from_its_bytes(datatype: Any) -> None:
     given = np.array([["é", ""]], np.object_) if datatype.name == "BYTES" else np.ones((1, 2), datatype.dtype)
-    found = read_infer(request([1, 2], datatype.name, to_binary(given))).inputs["x"]
-    assert found.dtype == datatype.dtype
-    assert found.tolist() == given.tolist()
+    array = read_infer(request([1, 2], datatype.name, to_binary(given))).inputs["x"]
+    assert array.dtype == datatype.dtype
+    assert array.tolist() == given.tolist()
 
 
 @pytest.mark.parametrize("name", CONTENTS)
@@ -34,15 +34,15 @@ def test_every_datatype_with_a_place_is_read_from_its_values(name: str) -> None:
     values: list[Any] = (
         [b"a", "é".encode()] if name == "BYTES" else [True, False] if name == "BOOL" else [1, 0]
     )
-    found = read_infer(request([2], name, **{CONTENTS[name]: values})).inputs["x"]
-    assert found.dtype == BY_NAME[name].dtype
-    assert found.tolist() == (["a", "é"] if name == "BYTES" else values)
+    array = read_infer(request([2], name, **{CONTENTS[name]: values})).inputs["x"]
+    assert array.dtype == BY_NAME[name].dtype
+    assert array.tolist() == (["a", "é"] if name == "BYTES" else values)
 
 
 def test_values_keep_their_bits() -> None:
     given = np.array([np.nan, -np.inf, 1e-45, -0.0, 3.4e38], np.float32)
-    found = read_infer(request([5], "FP32", fp32_contents=given.tolist())).inputs["x"]
-    assert found.tobytes() == given.tobytes()
+    array = read_infer(request([5], "FP32", fp32_contents=given.tolist())).inputs["x"]
+    assert array.tobytes() == given.tobytes()
     assert read_infer(request([1], "UINT64", uint64_contents=[2**64 - 1])).inputs["x"][0] == 2**64 - 1
     assert read_infer(request([1], "INT64", int64_contents=[-(2**63)])).inputs["x"][0] == -(2**63)
 
@@ -127,9 +127,9 @@ def test_parameters_are_read_and_one_without_a_value_is_none() -> None:
     message = with_parameter(request([1], "INT8", b"\1"), timeout=("uint64_param", 2_500_000))
     message.parameters["empty"].SetInParent()
     message.outputs.add(name="y").parameters["classification"].int64_param = 3
-    found = read_infer(message)
-    assert found.timeout_seconds == 2.5
-    assert found.outputs == {"y": RequestedOutput(True, 3)}
+    read = read_infer(message)
+    assert read.timeout_seconds == 2.5
+    assert read.outputs == {"y": RequestedOutput(True, 3)}
 
 
 def test_an_answer_holds_bytes_and_classes() -> None:

@@ -56,10 +56,10 @@ def test_configuration_statistics_and_settings(client: Any) -> None:
     photos = client.get_model_config("photos", as_json=True)["config"]
     assert photos["input"][0]["format"] == "FORMAT_NCHW"
     client.infer("add_sub", [tensor("INPUT0", LEFT), tensor("INPUT1", RIGHT)])
-    (found,) = client.get_inference_statistics("add_sub").model_stats
-    assert found.inference_count >= 2
-    assert found.inference_stats.success.count >= 1
-    assert found.batch_stats[0].batch_size == 2
+    (statistics,) = client.get_inference_statistics("add_sub").model_stats
+    assert statistics.inference_count >= 2
+    assert statistics.inference_stats.success.count >= 1
+    assert statistics.batch_stats[0].batch_size == 2
     assert len(client.get_inference_statistics().model_stats) > 5
     assert client.get_trace_settings("double").settings["trace_level"].value == ["OFF"]
     assert client.get_trace_settings(as_json=True)["settings"]["trace_rate"] == {"value": ["1000"]}
@@ -107,8 +107,8 @@ def test_an_inference_with_all_that_goes_with_it(client: Any) -> None:
 def test_the_highest_scores_with_their_classes(client: Any) -> None:
     scores = np.array([[1, 3, 2]], np.float32)
     request = [triton.InferRequestedOutput("y", class_count=2)]
-    found = client.infer("classifier", [tensor("x", scores)], outputs=request).as_numpy("y")
-    assert found.tolist() == [[b"6.0:1:one", b"4.0:2:two"]]
+    array = client.infer("classifier", [tensor("x", scores)], outputs=request).as_numpy("y")
+    assert array.tolist() == [[b"6.0:1:one", b"4.0:2:two"]]
 
 
 def values(datatype: str) -> np.ndarray[Any, Any]:
@@ -220,9 +220,9 @@ def test_many_calls_in_flight(client: Any) -> None:
         client.async_infer(
             "double", [tensor("x", ROW)], callback=lambda result, error: came.put((result, error))
         )
-    found = [came.get(timeout=20) for _ in range(40)]
-    assert [error for _, error in found if error] == []
-    assert {tuple(result.as_numpy("y").ravel().tolist()) for result, _ in found} == {(2, 2, 2)}
+    results = [came.get(timeout=20) for _ in range(40)]
+    assert [error for _, error in results if error] == []
+    assert {tuple(result.as_numpy("y").ravel().tolist()) for result, _ in results} == {(2, 2, 2)}
 
 
 def test_the_asynchronous_client(grpc_server: Running) -> None:
@@ -231,8 +231,8 @@ def test_the_asynchronous_client(grpc_server: Running) -> None:
             assert await client.is_server_ready()
             assert (await client.get_model_metadata("double", "2")).name == "double"
             inputs = [tensor("INPUT0", LEFT), tensor("INPUT1", RIGHT)]
-            found = await asyncio.gather(*(client.infer("add_sub", inputs) for _ in range(20)))
-            assert all(np.array_equal(each.as_numpy("OUTPUT0"), LEFT + RIGHT) for each in found)
+            results = await asyncio.gather(*(client.infer("add_sub", inputs) for _ in range(20)))
+            assert all(np.array_equal(result.as_numpy("OUTPUT0"), LEFT + RIGHT) for result in results)
             with pytest.raises(InferenceServerException, match="Request for unknown model"):
                 await client.infer("nope", inputs)
 

@@ -114,9 +114,9 @@ def test_sizes_after_the_first_are_the_classes() -> None:
 def test_the_order_is_that_of_sorting_by_score_and_then_by_place(dtype: Any) -> None:
     generator = np.random.default_rng(0)
     scores: Array = generator.integers(0, 6, (5, 40)).astype(dtype)
-    for row, found in zip(scores, classify("y", scores, 40), strict=True):
+    for row, entries in zip(scores, classify("y", scores, 40), strict=True):
         expected = sorted(range(40), key=lambda place: (-float(row[place]), place))
-        assert [int(text.split(":")[1]) for text in found] == expected
+        assert [int(text.split(":")[1]) for text in entries] == expected
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int8])

@@ -99,12 +99,12 @@ def overload(server: ServerProcess, channel: grpc.Channel) -> None:
 def line_of(log: Path, request_id: str) -> dict[str, Any]:
     """The request's line, which is written once the answer is."""
 
-    def found() -> list[dict[str, Any]]:
+    def find_lines() -> list[dict[str, Any]]:
         lines = map(json.loads, log.read_text().splitlines() if log.exists() else ())
         return [line for line in lines if line["request_id"] == request_id]
 
-    until(found)
-    return found()[0]
+    until(find_lines)
+    return find_lines()[0]
 
 
 def key(name: str, **labels: str) -> Key:
@@ -146,13 +146,13 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
 
 
 def test_requests_are_one_each_by_model_version_and_code(busy: Busy) -> None:
-    found = {
+    counts = {
         (labels["model"], labels["code"]): value
         for name, pairs in busy.samples
         for labels, value in ((dict(pairs), busy.samples[name, pairs]),)
         if name == "adaptact_inference_requests_total"
     }
-    assert found == {
+    assert counts == {
         ("double", "200"): 4,
         ("double", "400"): 2,
         ("double", "0"): 2,
@@ -179,12 +179,12 @@ def test_tritons_names_count_as_triton_does(busy: Busy) -> None:
 
 
 def test_what_was_turned_away_is_counted_by_what_for(busy: Busy) -> None:
-    found = {
+    counts = {
         dict(pairs)["reason"]: value
         for (name, pairs), value in busy.samples.items()
         if "rejected_total" in name
     }
-    assert {reason: value for reason, value in found.items() if value} == {"queue_full": 1, "deadline": 1}
+    assert {reason: value for reason, value in counts.items() if value} == {"queue_full": 1, "deadline": 1}
 
 
 def test_no_label_holds_what_a_client_chose(busy: Busy) -> None:
@@ -192,8 +192,8 @@ def test_no_label_holds_what_a_client_chose(busy: Busy) -> None:
 
 
 def test_statistics_say_the_same(busy: Busy) -> None:
-    found = httpx.get(busy.server.url + "/v2/models/stats").json()["model_stats"]
-    double, slow = (next(each for each in found if each["name"] == name) for name in ("double", "turns"))
+    reply = httpx.get(busy.server.url + "/v2/models/stats").json()["model_stats"]
+    double, slow = (next(each for each in reply if each["name"] == name) for name in ("double", "turns"))
     assert (double["inference_count"], double["execution_count"]) == (16, 6)
     stats = double["inference_stats"]
     # A body that cannot be read never reaches the model.

@@ -71,8 +71,8 @@ def _require_alone(server: ServerProcess) -> None:
 
 
 def _open_connections(server: ServerProcess) -> int:
-    found = psutil.Process(server.pid).net_connections("tcp")
-    return sum(each.status != psutil.CONN_LISTEN for each in found)
+    connections = psutil.Process(server.pid).net_connections("tcp")
+    return sum(connection.status != psutil.CONN_LISTEN for connection in connections)
 
 
 def _answered(server: ServerProcess) -> int:

@@ -72,17 +72,17 @@ def test_those_whom_the_gate_turns_away_are_counted_by_why(tmp_path: Path, metri
     assert client.post("/v1/models/double:predict").status_code == 401
     assert client.request("GET", "/metrics", headers=own).status_code == 403
     engine.close()
-    found = {
+    counts = {
         reason: metrics.registry.get_sample_value("adaptact_requests_rejected_total", {"reason": reason})
         for reason in ("key", "role", "queue_full")
     }
-    assert found == {"key": 1, "role": 1, "queue_full": 0}
+    assert counts == {"key": 1, "role": 1, "queue_full": 0}
 
 
 def _of(client: Client, path: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = client.get(path).json()["model_stats"]
-    assert len(found) == 1
-    return found[0]
+    reply: list[dict[str, Any]] = client.get(path).json()["model_stats"]
+    assert len(reply) == 1
+    return reply[0]
 
 
 def test_statistics_count_requests_rows_and_runs(fresh: Client) -> None:

@@ -35,9 +35,9 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def observers(log: Path, changing: Path) -> Iterator[Observers]:
-    found = open_observers(log, "")
-    yield found
-    found.close()
+    opened = open_observers(log, "")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

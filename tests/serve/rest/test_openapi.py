@@ -50,9 +50,12 @@ def openapi(client: Client) -> dict[str, Any]:
 
 def _operations(openapi: dict[str, Any]) -> list[tuple[str, str]]:
     """Every operation, those that take something away last, and those that set something first."""
-    found = [(method, path) for path, methods in openapi["paths"].items() for method in methods]
+    operations = [(method, path) for path, methods in openapi["paths"].items() for method in methods]
     order = {"put": 0, "delete": 2}
-    return sorted(found, key=lambda each: 3 if each[1].endswith("/unload") else order.get(each[0], 1))
+    return sorted(
+        operations,
+        key=lambda operation: 3 if operation[1].endswith("/unload") else order.get(operation[0], 1),
+    )
 
 
 def _written(body: object) -> bytes:

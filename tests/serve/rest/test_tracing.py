@@ -73,8 +73,8 @@ def test_an_inference_request_is_a_span_with_what_is_known_of_it(traced: Traced)
 def test_its_stages_are_told_and_fit_into_it(traced: Traced, path: str, body: object) -> None:
     traced.client.post(path, body)
     [span] = traced.spans()
-    found = span.attributes or {}
-    stages = [found[f"adaptact.{stage}_microseconds"] for stage in ("read", "run", "write")]
+    attributes = span.attributes or {}
+    stages = [attributes[f"adaptact.{stage}_microseconds"] for stage in ("read", "run", "write")]
     whole = ((span.end_time or 0) - (span.start_time or 0)) / 1e3
     assert all(isinstance(each, int) and each > 0 for each in stages)
     assert sum(each for each in stages if isinstance(each, int)) <= whole + 2
@@ -99,9 +99,9 @@ def test_a_failed_requests_span_has_no_name_from_the_client(traced: Traced) -> N
     traced.client.post(INFER, b"{")
     traced.client.post("/v2/models/secret-name/infer", TWO_ROWS)
     spans = traced.spans()
-    found = [span.attributes or {} for span in spans]
-    assert [each["http.response.status_code"] for each in found] == [400, 404]
-    assert ["adaptact.model" in each for each in found] == [True, False]
+    attributes = [span.attributes or {} for span in spans]
+    assert [span["http.response.status_code"] for span in attributes] == [400, 404]
+    assert ["adaptact.model" in span for span in attributes] == [True, False]
     assert not any("secret-name" in span.to_json() for span in spans)
     # By the conventions a client's mistake is no error of the server.
     assert {span.status.status_code for span in spans} == {StatusCode.UNSET}

@@ -24,17 +24,17 @@ from serve.settings import FILE, PREFIX, Settings
 log = logging.getLogger("adaptact")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-# By the first setting of each, in the order of the settings.
+# Titles by the first setting of each panel, in the order of the settings.
 PANELS = {
-    "models": "What is served, and where",
-    "provider": "How models run",
-    "model_limit_mib": "Which models are taken",
-    "batching": "Requests that wait",
-    "require_parity": "What models must have, and how they are replaced",
+    "models": "Server",
+    "provider": "Execution",
+    "model_limit_mib": "Model repository",
+    "batching": "Batching and queues",
+    "require_parity": "Policies, aliases, replacement",
     "cuda_device": "CUDA",
-    "triton_metrics": "Metrics, logs, traces",
-    "keys": "Who may ask",
-    "body_limit_mib": "Bounds of a request and of connections",
+    "triton_metrics": "Metrics, logs and traces",
+    "keys": "Access control and TLS",
+    "body_limit_mib": "Request and connection limits",
 }
 OWN_DESCRIPTORS = 256
 """A process's descriptors beside its HTTP connections: gRPC, refused connections, files, sockets."""
@@ -43,8 +43,9 @@ OWN_DESCRIPTORS = 256
 def serve(**options: Any) -> None:
     """Serve a folder of ONNX models over HTTP and gRPC.
 
-    Every option may also be an environment variable, such as ADAPTACT_GRPC_PORT for --grpc-port, or a line of
-    adaptact.toml in the working folder, such as: grpc_port = 8001. The first of these that gives it wins.
+    Each option can also be set by an environment variable, such as ADAPTACT_GRPC_PORT for --grpc-port, or by
+    a line of adaptact.toml in the working folder, such as: grpc_port = 8001. Options override variables, and
+    variables override the file.
     """
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})

@@ -44,119 +44,142 @@ class Settings(BaseSettings):
     )
 
     models: Annotated[Path, Field(description="Folder of models.")]
-    host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for every network.")] = "127.0.0.1"
+    host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for all networks.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")] = 8000
-    grpc_port: Annotated[int, Field(ge=0, le=65535, description="Port for gRPC; 0 for none.")] = 0
+    grpc_port: Annotated[int, Field(ge=0, le=65535, description="Port for gRPC; 0 disables gRPC.")] = 0
     workers: Annotated[
         int,
-        Field(ge=1, le=256, description="Processes that answer on the same port; each loads every model."),
+        Field(ge=1, le=256, description="Server processes that share the port; each loads every model."),
     ] = 1
     stop_grace_seconds: Annotated[
-        int, Field(ge=0, description="How long a stop waits for what is running, in seconds.")
+        int, Field(ge=0, description="Seconds that a shutdown waits for running requests.")
     ] = 30
     provider: Annotated[
-        Literal["cpu", "cuda"], Field(description="What models run on; never replaced by the other.")
+        Literal["cpu", "cuda"],
+        Field(description="Execution provider that runs the models; there is no fallback."),
     ] = "cpu"
     threads: Annotated[
         int,
-        Field(ge=0, le=1024, description="Cores that one run may use; 0 chooses: half of them, at most 4."),
+        Field(
+            ge=0, le=1024, description="Cores that one run may use; 0 chooses half of the cores, at most 4."
+        ),
     ] = 0
     concurrency: Annotated[
-        int, Field(ge=0, le=1024, description="Long runs at once; 0 chooses: the cores over the threads.")
+        int,
+        Field(ge=0, le=1024, description="Long runs at the same time; 0 chooses cores divided by threads."),
     ] = 0
-    model_limit_mib: Annotated[int, Field(ge=1, description="Largest model file, in MiB.")] = 2048
+    model_limit_mib: Annotated[int, Field(ge=1, description="Maximum size of a model file, in MiB.")] = 2048
     poll_seconds: Annotated[
         float,
-        Field(ge=0, le=86_400, description="Seconds between looks at the folder for changes; 0: none."),
+        Field(
+            ge=0, le=86_400, description="Seconds between checks of the folder for changes; 0 disables them."
+        ),
     ] = 0.0
-    start_empty: Annotated[bool, Field(description="Start although no model can be served yet.")] = False
+    start_empty: Annotated[bool, Field(description="Start even if no model can be served yet.")] = False
     versions: Annotated[
         Versions,
-        Field(description="Versions of each model that are served: all, or latest:n for the n highest."),
+        Field(description="Versions to serve of each model: all, or latest:n for the n highest."),
     ] = MODEL.versions
     batching: Annotated[
-        Batching, Field(description="Join requests that wait: where that was measured to pay, always, never.")
+        Batching,
+        Field(description="Join waiting requests: auto (if measured to pay), on (always) or off (never)."),
     ] = MODEL.batching
-    batch_rows: Annotated[
-        BatchRows, Field(description="Rows that joined requests have together at most.")
-    ] = MODEL.batch_rows
+    batch_rows: Annotated[BatchRows, Field(description="Maximum rows of all joined requests together.")] = (
+        MODEL.batch_rows
+    )
     request_rows: Annotated[
-        RequestRows, Field(description="Rows of one request at most; 0 for no limit.")
+        RequestRows, Field(description="Maximum rows of one request; 0 for no limit.")
     ] = MODEL.request_rows
-    queue_length: Annotated[QueueLength, Field(description="Requests that wait for a model at most.")] = (
+    queue_length: Annotated[QueueLength, Field(description="Maximum requests that wait for one model.")] = (
         MODEL.queue_length
     )
     queue_seconds: Annotated[
-        QueueSeconds, Field(description="Seconds that a request waits at most; it may ask for less.")
+        QueueSeconds,
+        Field(description="Maximum seconds that a request waits; the request may set a shorter limit."),
     ] = MODEL.queue_seconds
     require_parity: Annotated[
-        bool, Field(description="Serve only files whose manifest says that they passed parity.")
+        bool, Field(description="Serve only files whose manifest records that parity passed.")
     ] = False
     require_signature: Annotated[
-        Path | None, Field(description="Serve only files signed for this public key, a PEM file.")
+        Path | None,
+        Field(description="PEM file of a public key; serve only files signed with its private key."),
     ] = None
     state: Annotated[
-        Path | None, Field(description="Folder where aliases are kept; else they last as long as the server.")
+        Path | None, Field(description="Folder that stores aliases; without it a restart loses them.")
     ] = None
     drain_seconds: Annotated[
         float,
-        Field(ge=0, le=86_400, description="How long a replaced version may finish what it has, in seconds."),
+        Field(ge=0, le=86_400, description="Seconds that a replaced version has to finish its requests."),
     ] = 30.0
-    cuda_device: Annotated[int, Field(ge=0, le=1024, description="Number of the GPU.")] = 0
+    cuda_device: Annotated[int, Field(ge=0, le=1024, description="Index of the GPU.")] = 0
     cuda_memory_limit_mib: Annotated[
-        int, Field(ge=0, description="GPU memory of each version at most, in MiB; 0 for no limit.")
+        int, Field(ge=0, description="Maximum GPU memory of each version, in MiB; 0 for no limit.")
     ] = 0
-    cuda_tf32: Annotated[bool, Field(description="Let the GPU multiply with 10 bits of mantissa.")] = False
+    cuda_tf32: Annotated[
+        bool, Field(description="Let the GPU multiply in TF32, with 10 bits of mantissa.")
+    ] = False
     cuda_graph_rows: Annotated[
         str,
         Field(
             pattern=r"^([1-9][0-9]{0,4}(,[1-9][0-9]{0,4}){0,15})?$",
-            description="Batch sizes to record as CUDA graphs, such as 1,8,32; none without.",
+            description="Batch sizes to record as CUDA graphs, such as 1,8,32.",
         ),
     ] = ""
     triton_metrics: Annotated[
-        bool, Field(description="Show what is counted under Triton's names, `nv_inference_*`, too.")
+        bool, Field(description="Also export the metrics under Triton's names, `nv_inference_*`.")
     ] = False
     access_log: Annotated[
-        Path | None, Field(description="File for a line of JSON about each request; - for standard output.")
+        Path | None, Field(description="File for one line of JSON per request; - for standard output.")
     ] = None
     otlp_endpoint: Annotated[
         str,
         Field(
             pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$",
-            description="Address of an OpenTelemetry collector, OTLP over HTTP; it gets a span per request.",
+            description="URL of an OpenTelemetry collector (OTLP over HTTP) for one span per request.",
         ),
     ] = ""
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least serious message to log.")
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Lowest level of the messages to log."),
     ] = "info"
     keys: Annotated[
-        Path | None, Field(description="File of API keys, made with adaptact-key; else nobody needs one.")
+        Path | None,
+        Field(description="File of API keys, made with adaptact-key; without it no key is required."),
     ] = None
     client_requests_per_second: Annotated[
         float,
-        Field(ge=0, le=1e6, description="Requests a second of one key or address at most; 0 for no limit."),
+        Field(ge=0, le=1e6, description="Maximum requests per second of one key or address; 0 for no limit."),
     ] = 0.0
     audit_log: Annotated[
-        Path | None, Field(description="File of what administrators did; else it goes to the server's log.")
+        Path | None,
+        Field(description="File for administrators' actions; without it they go to the server's log."),
     ] = None
     tls_certificate: Annotated[
-        Path | None, Field(description="PEM file of the server's certificate; with it HTTPS only.")
+        Path | None,
+        Field(description="PEM file of the server's certificate; the server then accepts only HTTPS."),
     ] = None
     tls_key: Annotated[Path | None, Field(description="PEM file of the certificate's private key.")] = None
     tls_client_ca: Annotated[
-        Path | None, Field(description="PEM file of the CA that every client's certificate must come from.")
+        Path | None, Field(description="PEM file of the CA that must have issued every client's certificate.")
     ] = None
-    body_limit_mib: Annotated[int, Field(ge=1, le=2048, description="Largest body of a request, in MiB.")] = (
-        64
-    )
+    body_limit_mib: Annotated[
+        int, Field(ge=1, le=2048, description="Maximum size of a request's body, in MiB.")
+    ] = 64
     connections: Annotated[
         int,
-        Field(ge=1, le=100_000, description="Connections at once, of all workers together; more get 503."),
+        Field(
+            ge=1,
+            le=100_000,
+            description="Maximum open connections of all workers together; further ones get 503.",
+        ),
     ] = 1000
     stall_seconds: Annotated[
         float,
-        Field(ge=0.1, le=3600, description="Seconds for a request's head, and for a body that stalls."),
+        Field(
+            ge=0.1,
+            le=3600,
+            description="Maximum seconds for a request's head, and between parts of its body.",
+        ),
     ] = 20.0
 
     @property

@@ -27,20 +27,20 @@ QueueSeconds: TypeAlias = Annotated[float, Field(ge=0.001, le=86_400.0, allow_in
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(strict=True))
 class ModelConfig:
-    """How one model is served; what its `config.toml` leaves out is the engine's default."""
+    """The configuration of one model; the engine's defaults replace what `config.toml` leaves out."""
 
     versions: Versions = "all"
     """`all`, or `latest:n`: the n highest, and the versions of aliases."""
     batching: Batching = "auto"
-    """Whether waiting requests are joined into one run; `auto` joins them where that was measured to pay."""
+    """Whether waiting requests are joined into one run; `auto` joins them if that was measured to pay."""
     batch_rows: BatchRows = 32
-    """Rows that joined requests have together at most."""
+    """Maximum rows of all joined requests together."""
     request_rows: RequestRows = 0
-    """Rows of one request at most; 0 for no limit."""
+    """Maximum rows of one request; 0 for no limit."""
     queue_length: QueueLength = 256
-    """Requests that wait at most."""
+    """Maximum requests that wait."""
     queue_seconds: QueueSeconds = 30.0
-    """Seconds that a request waits at most; it may ask for less."""
+    """Maximum seconds that a request waits; the request may set a shorter limit."""
 
     @property
     def latest(self) -> int | None:

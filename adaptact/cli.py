@@ -31,24 +31,28 @@ COMMANDS = {
         "Write a trained model as an ONNX file, with proof of parity.",
     ),
     "verify": Command(
-        "convert.commands.verify:main", "convert", "Check an ONNX file against its model, and its signature."
+        "convert.commands.verify:main",
+        "convert",
+        "Check an ONNX file against its model, and check its signature.",
     ),
     "inspect": Command(
         "convert.commands.inspect:main",
         "convert",
-        "Show what activations have learned, or an ONNX file holds.",
+        "Show what activations have learned, or what an ONNX file holds.",
     ),
     "study": Command(
         "adaptive_act.study.cli:main",
         "study",
-        "Train activations and a baseline, and report whether they pay.",
+        "Train activations and a baseline, and report whether the activations pay.",
     ),
     "serve": Command("serve.cli:main", "serve", "Serve a folder of ONNX models over HTTP and gRPC."),
     "predict": Command(
-        "serve.client.batch.command:main", "client", "Ask a server for its answers to every row of a file."
+        "serve.client.batch.command:main",
+        "client",
+        "Send every row of a file to a server, and save its predictions.",
     ),
     "key": Command(
-        "serve.access.command:main", "serve", "Make an API key, and add it to a server's keys file."
+        "serve.access.command:main", "serve", "Create an API key, and add it to a server's keys file."
     ),
 }
 
@@ -56,7 +60,7 @@ _PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
 
 
 def main() -> None:
-    """Run the command that the first argument names; end the process with 2 where it names none."""
+    """Run the command that the first argument names; end the process with 2 if there is no such command."""
     name, *arguments = sys.argv[1:] or [""]
     if name == "--help":
         _print(*_help())
@@ -104,7 +108,7 @@ def _help() -> list[str]:
         "Commands:",
         *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
         "",
-        "`adaptact COMMAND --help` lists the options of a command, `adaptact --version` is the version.",
+        "`adaptact COMMAND --help` lists the options of a command; `adaptact --version` prints the version.",
     ]
 
 

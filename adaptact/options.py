@@ -1,4 +1,4 @@
-"""What options of several commands share: their declarations, and how their text is read."""
+"""Options that several commands share: their declarations and the parsing of their texts."""
 
 import json
 import sys
@@ -9,9 +9,9 @@ import typer
 
 from adaptact.errors import UsageError
 
-Factory = Annotated[str | None, typer.Option(help="The code that builds the model: package.module:callable.")]
-FactoryKwargs = Annotated[str | None, typer.Option(help="What to call it with, a JSON object.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and no progress.")]
+Factory = Annotated[str | None, typer.Option(help="Callable that builds the model: package.module:callable.")]
+FactoryKwargs = Annotated[str | None, typer.Option(help="Keyword arguments of the factory, a JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without progress.")]
 
 
 def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:
@@ -28,5 +28,5 @@ def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:
 
 
 def use_working_folder() -> None:
-    """The user's own modules are found in the working folder, as `python -m` too would find them."""
+    """Make modules in the working folder importable, as `python -m` does."""
     sys.path.insert(0, str(Path.cwd()))

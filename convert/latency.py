@@ -108,10 +108,12 @@ def _open_session(path: Path) -> ort.InferenceSession:
 @app.command()
 def compare_files(
     files: Annotated[list[Path], typer.Argument(help="ONNX files with the same inputs.")],
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that each file takes.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the median of each turn as JSON.")] = False,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Timed rounds; each file takes one turn per round.")
+    ] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the median of each round as JSON.")] = False,
 ) -> None:
-    """Time ONNX files against each other on random samples, one thread, in turns."""
+    """Compare the latency of ONNX files, in alternating turns, on random samples and one thread."""
     if len(set(files)) != len(files):
         raise UsageError("each file takes its own turns: name it once")
     turns = take_turns({str(file): file for file in files}, None, rounds, lambda _: None)

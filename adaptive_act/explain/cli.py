@@ -40,7 +40,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     source: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="A checkpoint of adaptive_act.save.")
+        Path, typer.Argument(exists=True, dir_okay=False, help="Checkpoint of adaptive_act.save.")
     ],
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
@@ -49,19 +49,21 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         typer.Option(
             exists=True,
             dir_okay=False,
-            help="Samples: .npz, one array an input; with an array `labels`, each layer is put back as well.",
+            help="Samples: .npz, one array per input; with `labels`, each layer is also reset to its start.",
         ),
     ] = None,
     monitor: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The training monitor's CSV file, for the drift."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="CSV file of the training monitor; shows the drift during training.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for curves.png, report.png and report.html.")
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for the report alone, as a page.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report alone.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what the activations of a trained model have learned, and what each of them decides.

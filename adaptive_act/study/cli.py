@@ -24,28 +24,31 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     output: Annotated[
-        Path, typer.Option(help="Folder for the runs and the reports; go on there with the same.")
+        Path, typer.Option(help="Folder for runs and reports; finished runs in it are reused.")
     ],
     activations: Annotated[
-        str, typer.Option(help='What is held against the baseline, as "PReLU,NEAAF(side=both) per channel".')
+        str, typer.Option(help='Activations to compare, as "PReLU,NEAAF(side=both) per channel".')
     ] = "PReLU,PELU,Swish,ABU,NEAAF,NEAAF(side=both)",
     data: Annotated[
         str,
         typer.Option(
-            help="`digits`, an .npz file, or a folder: IDX (as MNIST), CIFAR-10 (binary, pickled), images."
+            help="`digits`, an .npz file, or a folder of IDX (MNIST), CIFAR-10 (binary, pickled) or images."
         ),
     ] = "digits",
     architecture: Annotated[
-        str, typer.Option(help="Built-in network: mlp, cnn or cnn_bn; with options: mlp(width=256, depth=2).")
+        str,
+        typer.Option(help="Built-in network: mlp, cnn or cnn_bn; with options, as mlp(width=256, depth=2)."),
     ] = "mlp",
     factory: Annotated[
         str | None,
-        typer.Option(help="Your own network instead: package.module:callable, with the baseline in it."),
+        typer.Option(help="Your own network, with the baseline in it: package.module:callable."),
     ] = None,
-    factory_kwargs: Annotated[str, typer.Option(help="What to call it with, a JSON object.")] = "{}",
-    baseline: Annotated[str, typer.Option(help="Plain activation that the network has otherwise.")] = "ReLU",
+    factory_kwargs: Annotated[
+        str, typer.Option(help="Keyword arguments of the factory, a JSON object.")
+    ] = "{}",
+    baseline: Annotated[str, typer.Option(help="Plain activation of the network.")] = "ReLU",
     seeds: Annotated[
-        int, typer.Option(min=1, help="Runs of each activation, paired with the baseline's.")
+        int, typer.Option(min=1, help="Runs of each activation, each paired with a baseline run.")
     ] = 10,
     first_seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int, typer.Option(min=1)] = 10,
@@ -53,48 +56,57 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     lr: Annotated[float, typer.Option(help="Learning rate of the weights.")] = 1e-3,
     activation_lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate of the activations' parameters; the weights' if not given."),
+        typer.Option(help="Learning rate of the activations' parameters. Default: --lr."),
     ] = None,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Of the weights; activations have none.")] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="adam, or sgd with momentum 0.9.")] = "adam",
+    weight_decay: Annotated[
+        float, typer.Option(min=0, help="Weight decay of the weights; activations have none.")
+    ] = 0.0,
+    optimizer: Annotated[str, typer.Option(help="adam, or sgd (momentum 0.9).")] = "adam",
     schedule: Annotated[
-        str, typer.Option(help="Learning rate over the run: cosine to 0, or constant.")
+        str, typer.Option(help="Learning rate schedule: cosine (to 0) or constant.")
     ] = "cosine",
     patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation loss.")
+        int | None, typer.Option(min=1, help="Stop after this many epochs without a better validation loss.")
     ] = None,
     guard_tries: Annotated[
         int | None,
-        typer.Option(min=0, help="Roll a diverging run back so many times; only watch if not given."),
+        typer.Option(min=0, help="Roll a diverging run back up to this many times. Default: only detect it."),
     ] = None,
     train_size: Annotated[
-        int | None, typer.Option(min=1, help="Train on so many samples, stratified.")
+        int | None, typer.Option(min=1, help="Train on this many samples, stratified by class.")
     ] = None,
-    validation: Annotated[float, typer.Option(help="Share of the training samples held out.")] = 0.1,
-    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the split, the same for all runs.")] = 0,
+    validation: Annotated[
+        float, typer.Option(help="Share of the training samples used for validation.")
+    ] = 0.1,
+    split_seed: Annotated[int, typer.Option(min=0, help="Seed of the data split, which all runs share.")] = 0,
     resize: Annotated[
-        int | None, typer.Option(min=4, max=4096, help="Scale a folder's images to this side.")
+        int | None,
+        typer.Option(min=4, max=4096, help="Resize the images of a folder to this width and height."),
     ] = None,
     ablations: Annotated[
         bool,
         typer.Option(
-            "--ablations", help="Also: no nonlinearity, frozen, per channel, strength of NEAAF's term."
+            "--ablations",
+            help="Also run ablations: no nonlinearity, frozen, per channel, strength of NEAAF's term.",
         ),
     ] = False,
     robustness: Annotated[
-        bool, typer.Option("--robustness", help="Also: noise, blur, contrast; wrong labels, rare classes.")
+        bool,
+        typer.Option("--robustness", help="Also test noise, blur, contrast, wrong labels and rare classes."),
     ] = False,
-    extra_seeds: Annotated[int, typer.Option(min=1, help="Seeds of ablations and robustness, at most.")] = 3,
-    cost: Annotated[bool, typer.Option(help="Measure training step and exported latency.")] = True,
+    extra_seeds: Annotated[int, typer.Option(min=1, help="Maximum seeds for ablations and robustness.")] = 3,
+    cost: Annotated[
+        bool, typer.Option(help="Measure the training step and the latency of the exported file.")
+    ] = True,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at once; one for each core if not given.")
+        int | None, typer.Option(min=1, help="Runs at the same time. Default: one per core.")
     ] = None,
 ) -> None:
-    """Train activations that learn and a plain baseline with several seeds, and report whether they pay.
+    """Train learned activations and a plain baseline with several seeds, and report whether they pay.
 
     Writes results.json, report.md and report.html to the output folder.
-    Finished runs are kept there: the same command goes on where it was
-    interrupted, and gives the same numbers.
+    Finished runs are kept there: after an interruption the same command
+    continues, and gives the same numbers.
 
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """

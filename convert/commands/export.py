@@ -50,9 +50,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     source: Annotated[
         Path,
-        typer.Argument(help="A checkpoint of adaptive_act.save, a state_dict, .pt2, TorchScript, or .onnx."),
+        typer.Argument(help="Checkpoint of adaptive_act.save, state_dict, .pt2, TorchScript or .onnx file."),
     ],
-    destination: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    destination: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
     inputs: Inputs = None,
@@ -61,7 +61,8 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     tolerance: Tolerances = None,
     allow_pickle: AllowPickle = False,
     external_data: Annotated[
-        Placement, typer.Option(help="Weights beside the file: if it would be too large, always, never.")
+        Placement,
+        typer.Option(help="Store weights in a file beside it: auto (if it is too large), always or never."),
     ] = "auto",
     provider: Provider = "cpu",
     tune: Tune = False,
@@ -75,18 +76,19 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     min_agreement: MinAgreement = None,
     max_accuracy_drop: MaxAccuracyDrop = None,
     sign: Annotated[
-        Path | None, typer.Option(help="Sign the file with this Ed25519 private key, in PEM.")
+        Path | None, typer.Option(help="PEM file of the Ed25519 private key to sign with.")
     ] = None,
     report: Report = None,
     triton: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for Triton's config.pbtxt of the model.")
+        Path | None,
+        typer.Option(dir_okay=False, help="File for Triton's configuration of the model (config.pbtxt)."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a trained PyTorch model as an ONNX file that computes the same, and prove it.
 
-    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity, or the gate of fewer bits, failed. Nothing is
-    written unless it is 0, or what is written or printed besides was all that failed.
+    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity or the accuracy gate of fp16 or int8 failed. The ONNX
+    file is written only if the status is 0, or if only an extra file or the printed result failed.
     """
     prepare(factory, allow_pickle)
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.

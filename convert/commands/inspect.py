@@ -26,10 +26,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact-inspect model.pt --help")
 def inspect(
-    source: Annotated[Path, typer.Argument(help="An ONNX file.")],
-    html: Annotated[Path | None, typer.Option(dir_okay=False, help="File for the report, as a page.")] = None,
+    source: Annotated[Path, typer.Argument(help="ONNX file.")],
+    html: Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")] = None,
     graph: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="File for a picture of the graph: .svg, .png or .pdf.")
+        Path | None, typer.Option(dir_okay=False, help="File for an image of the graph: .svg, .png or .pdf.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

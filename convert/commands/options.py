@@ -1,4 +1,4 @@
-"""The options that several commands share: their declarations, and how their text is read."""
+"""Options that several commands share: their declarations and the parsing of their texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,52 +17,55 @@ Inputs = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
-        help="An input, as x:float32[N,3,32,32] or ids:int64[N,T]<30522; words are free sizes. Repeatable.",
+        help="Input, as x:float32[N,3,32,32] or ids:int64[N,T]<30522; words are free sizes. Repeatable.",
     ),
 ]
-Samples = Annotated[Path | None, typer.Option(help="Your own samples: .npz, one array an input.")]
+Samples = Annotated[
+    Path | None, typer.Option(help="Your own samples: an .npz file with one array per input.")
+]
 Tolerances = Annotated[
     list[str] | None,
-    typer.Option(help="OUTPUT=SHARE: accept this error too, as a share of the output's scale. Repeatable."),
+    typer.Option(help="OUTPUT=SHARE: also accept this error, as a share of the output's scale. Repeatable."),
 ]
 AllowPickle = Annotated[
-    bool, typer.Option("--allow-pickle", help="Load a pickled module too, which runs code that it chose.")
+    bool, typer.Option("--allow-pickle", help="Also load a pickled module; it can run any code.")
 ]
-Provider = Annotated[str, typer.Option(help="What ONNX Runtime runs the file on: cpu or cuda.")]
-Report = Annotated[
-    Path | None, typer.Option(dir_okay=False, help="File for a report on what was found, as a page.")
-]
+Provider = Annotated[str, typer.Option(help="Execution provider of ONNX Runtime: cpu or cuda.")]
+Report = Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")]
 
 Tune = Annotated[
-    bool, typer.Option("--tune", help="Time the exact forms of each layer on this machine, take the fastest.")
+    bool,
+    typer.Option("--tune", help="Time the exact forms of each layer on this machine, and use the fastest."),
 ]
-Threads = Annotated[int | None, typer.Option(help="To tune for: the threads of one run, 1 if not given.")]
+Threads = Annotated[int | None, typer.Option(help="With --tune: threads of one run. Default: 1.")]
 Batch = Annotated[
     str | None,
-    typer.Option(help="To tune for: samples at a time, as 1,16. The model's own, or 1, if not given."),
+    typer.Option(help="With --tune: batch sizes, as 1,16. Default: the model's fixed size, else 1."),
 ]
-TuneSeconds = Annotated[float | None, typer.Option(help="All the time to tune in: 60 if not given.")]
+TuneSeconds = Annotated[
+    float | None, typer.Option(help="With --tune: total seconds for tuning. Default: 60.")
+]
 NoTuneCache = Annotated[
-    bool, typer.Option("--no-tune-cache", help="Tune anew, and do not keep what was found for next time.")
+    bool, typer.Option("--no-tune-cache", help="With --tune: do not read or write cached results.")
 ]
 
 PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Of the file's numbers: fp32, fp16 for a GPU, or int8.")
+    Precision, typer.Option("--precision", help="Precision of the file: fp32, fp16 (for a GPU) or int8.")
 ]
 Calibration = Annotated[
-    Path | None, typer.Option(help="For int8: .npz, one array an input, of data like those it will meet.")
+    Path | None, typer.Option(help="For int8: .npz file of representative data, one array per input.")
 ]
 MaxError = Annotated[
     float | None,
-    typer.Option(help="Of fp16 and int8: the largest error, as a share of the output's scale."),
+    typer.Option(help="For fp16 and int8: largest allowed error, as a share of the output's scale."),
 ]
 MinAgreement = Annotated[
     float | None,
-    typer.Option(help="Of fp16 and int8: the share of samples whose largest score stays in its place."),
+    typer.Option(help="For fp16 and int8: minimum share of samples whose largest score keeps its place."),
 ]
 MaxAccuracyDrop = Annotated[
     float | None,
-    typer.Option(help="Of fp16 and int8: the share of samples that may turn wrong; needs `labels` in them."),
+    typer.Option(help="For fp16 and int8: largest allowed drop in accuracy; needs `labels` in the samples."),
 ]
 
 

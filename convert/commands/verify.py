@@ -1,4 +1,4 @@
-"""`adaptact-verify`: an ONNX file against its model and its signature."""
+"""`adaptact-verify`: checks an ONNX file against its model and its signature."""
 
 import math
 import sys
@@ -57,15 +57,15 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     min_agreement: MinAgreement = None,
     max_accuracy_drop: MaxAccuracyDrop = None,
     public_key: Annotated[
-        Path | None, typer.Option(help="An Ed25519 public key in PEM, which must have signed the file.")
+        Path | None, typer.Option(help="PEM file of the Ed25519 public key that must have signed the file.")
     ] = None,
     allow_pickle: AllowPickle = False,
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check an ONNX file: that it computes what the model computes, and that its signer's key is yours.
+    """Check that an ONNX file computes what its model computes, and that it is signed by the given key.
 
-    With the file alone only its signature is checked. Inputs that are not described are the file's own.
+    Without a model, only the signature is checked. Inputs that you do not describe are taken from the file.
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
     prepare(factory, allow_pickle)

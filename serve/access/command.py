@@ -1,4 +1,4 @@
-"""`adaptact-key`: a new API key, printed once, and its entry in the keys file."""
+"""`adaptact-key`: creates an API key, prints it once, and adds its entry to the keys file."""
 
 import os
 from pathlib import Path
@@ -18,16 +18,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def create_key(
-    file: Annotated[Path, typer.Argument(help="The keys file; made if it is not there.")],
-    name: Annotated[str, typer.Option(help="Whose key it is, as logs will name them.")],
-    role: Annotated[
-        list[str], typer.Option(help="What it allows: infer, admin, metrics; repeat it for more.")
-    ],
+    file: Annotated[Path, typer.Argument(help="Keys file; created if it does not exist.")],
+    name: Annotated[str, typer.Option(help="Name of the key's owner, used in logs.")],
+    role: Annotated[list[str], typer.Option(help="Role of the key: infer, admin or metrics. Repeatable.")],
     requests_per_second: Annotated[
-        float, typer.Option(min=0, max=1e6, help="How many requests a second it allows; 0 for any number.")
+        float, typer.Option(min=0, max=1e6, help="Maximum requests per second; 0 for no limit.")
     ] = 0.0,
 ) -> None:
-    """Make an API key: print it, and add its digest to the keys file, which a running server reads again."""
+    """Create an API key: print it, and add its digest to the keys file, which a running server rereads."""
     roles: frozenset[Role] = frozenset(known for known in ROLES if known in role)
     if unknown := sorted(set(role) - set(ROLES)):
         raise UsageError(f"unknown role `{unknown[0]}`; expected: {', '.join(ROLES)}")

@@ -40,8 +40,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
-    url: Annotated[str, typer.Argument(help="The server: http://host:8000.")],
-    model: Annotated[str, typer.Argument(help="The model's name.")],
+    url: Annotated[str, typer.Argument(help="URL of the server: http://host:8000.")],
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
     source: Annotated[
         Path,
         typer.Argument(
@@ -51,40 +51,41 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", dir_okay=False, help="The file for the answers: .npz or .csv.")
+        Path, typer.Option("--output", "-o", dir_okay=False, help="File for the predictions: .npz or .csv.")
     ],
     version: Annotated[
-        str | None, typer.Option(help="The model's version, or an alias; else the one that answers now.")
+        str | None, typer.Option(help="Version of the model, or an alias. Default: the current version.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="An output that is wanted, else all. Repeatable.")
+        list[str] | None, typer.Option("--only", help="Output to request. Repeatable. Default: all.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=65_536, help="Rows in one request.")] = 32,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Requests at once.")] = 2,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Requests at the same time.")] = 2,
     attempts: Annotated[
-        int, typer.Option(min=1, max=1000, help="How often a request is sent before the run gives up.")
+        int, typer.Option(min=1, max=1000, help="Maximum attempts per request before the run gives up.")
     ] = 10,
     timeout: Annotated[
-        float, typer.Option(min=0.001, help="Seconds that a request may take, with all its attempts.")
+        float, typer.Option(min=0.001, help="Maximum seconds per request, including all its attempts.")
     ] = 300.0,
     api_key: Annotated[
-        str | None, typer.Option(envvar="ADAPTACT_API_KEY", help="The key; others see it on a command line.")
+        str | None,
+        typer.Option(envvar="ADAPTACT_API_KEY", help="API key; on a command line other users can see it."),
     ] = None,
     ca: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="The certificates to trust, in PEM; else the system's."
+            exists=True, dir_okay=False, help="PEM file of certificates to trust. Default: the system's."
         ),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Ask about every row again, whatever an earlier run kept.")
+        bool, typer.Option("--restart", help="Predict every row again, ignoring what an earlier run saved.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a server for its model's answers to every row of a file.
+    """Send every row of a file to a model on a server, and save the predictions.
 
-    Answers are kept beside OUTPUT as they come: the same command goes on where an earlier one ended, however
-    it ended. Exit status: 0 fine, 1 failed, 2 wrong use.
+    Answers are saved beside OUTPUT as they arrive. After any interruption the same command continues there.
+    Exit status: 0 fine, 1 failed, 2 wrong use.
     """
     request = PredictionRequest(model, version, source, output, tuple(only or ()), batch, parallel, restart)
     began = time.monotonic()

@@ -55,8 +55,8 @@ class ABU(Activation):
 class Affine(Activation):
     """α · f(βx + γ) + δ: any plain activation f with learned scales and shifts on both sides.
 
-    α and β scale, γ and δ shift; they start at 1, 1, 0, 0, where it equals f. Beside linear layers it adds
-    nothing that the layers could not express: it changes how training goes, and folds away at export.
+    α and β scale, γ and δ shift; they start at 1, 1, 0, 0, where it equals f. Next to linear layers it adds
+    nothing that the layers cannot express: it only changes the course of training, and folds away at export.
 
     Source: Kunc & Kléma 2021 (transformative adaptive activation functions), surveyed in
     https://arxiv.org/abs/2402.09249
@@ -93,8 +93,8 @@ class Affine(Activation):
 class DynActivation(Activation):
     """(α − β) · f(x) + βx: any plain activation f, moved towards the identity.
 
-    β is the weight of the line, α the slope of the whole wherever f has slope 1; both are unbounded and start
-    at 1 and 0, where it equals f (Mish unless given). With both at 1 it equals the identity.
+    α is the slope of the whole wherever f has slope 1, β the weight of the line. Both are unbounded. They
+    start at 1 and 0, where it equals f (by default Mish). With both at 1 it equals the identity.
 
     Source: Bachmann 2026, https://arxiv.org/abs/2603.22154
     """
@@ -130,12 +130,13 @@ class DynActivation(Activation):
 class NEAAF(Activation):
     """α · g(x) + γβ · c(x): a base activation g and a cubic c, both with a learned weight.
 
-    α starts at 1 and β at 0, where it equals its base; γ is a fixed number that sets how strongly a change of
-    β acts (0.1 unless given; larger is bolder and diverges more often). g is ReLU, PReLU, ELU, PELU or SiLU.
+    α starts at 1 and β at 0, where it equals its base. γ is a fixed number that sets how strongly a change of
+    β acts (by default 0.1; a larger γ acts faster and diverges more often). g is ReLU, PReLU, ELU, PELU or
+    SiLU.
 
-    The paper's abstract calls the cubic "even", and public summaries of it disagree on what that means, so
-    both readings are here: `side="positive"`, the default, is c(x) = max(0, x)³, which leaves the left side
-    of ReLU at zero; `side="both"` is c(x) = |x|³. Which one the author used is not verified.
+    The paper's abstract calls the cubic "even", and public summaries disagree on what that means, so both
+    readings are available: `side="positive"`, the default, is c(x) = max(0, x)³, which leaves the left side
+    of ReLU at zero; `side="both"` is c(x) = |x|³. It is not verified which one the author used.
 
     Source: Yevick 2024, https://arxiv.org/abs/2403.19896
     """

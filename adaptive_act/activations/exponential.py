@@ -37,8 +37,8 @@ class MPELU(Activation):
 class PELU(Activation):
     """a/b · x for x ≥ 0, a · (exp(x / b) − 1) for x < 0: ELU with learned depth and reach.
 
-    a > 0 is the depth of the left side, b > 0 how far it reaches; the slope a/b is the same on both sides of
-    zero. Both start at 1, where it equals ELU; with a = b it is CELU. Written as a · ELU(x / b), which
+    a > 0 is the depth of the left side and b > 0 its reach; the slope a/b is the same on both sides of zero.
+    Both start at 1, where it equals ELU; with a = b it equals CELU. It is computed as a · ELU(x / b), which
     is the same function and cannot overflow in the backward pass.
 
     Source: Trottier et al. 2016, https://arxiv.org/abs/1605.09332; there a and b are clamped at 0.1, here
@@ -56,8 +56,9 @@ class PELU(Activation):
 class PREU(Activation):
     """αx for x ≥ 0, αx · exp(βx) for x < 0: a line whose left side dips and dies out, as Swish does.
 
-    α is the slope at and right of zero, without bounds; β > 0 sets how soon the left side dies out: towards
-    0 it tends to a straight line, towards ∞ to a scaled ReLU. Both start at 1. Equals no plain activation.
+    α is the slope at zero and right of it, without bounds. β > 0 sets how soon the left side dies out: as β
+    tends to 0 the curve tends to a straight line, as β tends to ∞ to a scaled ReLU. Both start at 1. It
+    equals no plain activation.
 
     Source: after Ying et al. 2019, surveyed in https://arxiv.org/abs/2402.09092
     """
@@ -72,8 +73,8 @@ class PREU(Activation):
 class PSELU(Activation):
     """γ · x for x ≥ 0, γα · (exp(x) − 1) for x < 0: SELU whose scale and depth are learned.
 
-    γ > 0 scales the whole; α, without bounds, is the depth of the left side before that (0 is ReLU). They
-    start at SELU's 1.0507 and 1.6733. Equals SELU, ELU, CELU with its default argument, and ReLU.
+    γ > 0 scales the whole; α, without bounds, is the depth of the left side before that scaling (0 is ReLU).
+    They start at SELU's 1.0507 and 1.6733. Equals SELU, ELU, CELU with its default argument, and ReLU.
 
     Source: after Klambauer et al. 2017, https://arxiv.org/abs/1706.02515, with its constants learned
     """
@@ -110,9 +111,9 @@ class PTELU(Activation):
 class XIELU(Activation):
     """αₚx² + βx for x > 0, αₙ(exp(x) − 1 − x) + βx for x ≤ 0: quadratic to the right, with a dip to the left.
 
-    αₚ > 0 bends the right side. αₙ is learned as its `excess` over β, excess > 0, which keeps the far left
-    rising again. β, the slope at zero, is an option, 0.5 unless given. αₚ starts at 0.8 and the excess at
-    0.3, which makes αₙ 0.8 too. Equals no plain activation. Written as
+    αₚ > 0 bends the right side. αₙ is learned as its `excess` over β; excess > 0 makes the curve rise again
+    on the far left. β, the slope at zero, is an option, by default 0.5. αₚ starts at 0.8 and the excess at
+    0.3, so αₙ starts at 0.8 too. It equals no plain activation. It is computed as
     x · (αₚ · max(0, x) − excess) + αₙ · ELU(x), which is the same function.
 
     Source: Huang & Schlag 2024, https://arxiv.org/abs/2411.13010; there αₚ and the excess are kept positive

@@ -17,7 +17,8 @@ ERFACT_LARGEST_EXPONENT = 2.0
 class Swish(Activation):
     """x · sigmoid(βx): ReLU with a soft corner that β sharpens.
 
-    β = 0 is x / 2, β = 1 is SiLU, β → ∞ tends to ReLU; negative β mirrors. Starts at 1, without bounds.
+    β = 0 is x / 2, β = 1 is SiLU, β → ∞ tends to ReLU; a negative β mirrors the curve. β starts at 1,
+    without bounds.
 
     Source: Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941
     """
@@ -33,9 +34,10 @@ class Swish(Activation):
 class ACONC(Activation):
     """(p₁ − p₂)x · sigmoid(β(p₁ − p₂)x) + p₂x: a smooth maximum of two learned lines, p₁x and p₂x.
 
-    p₁ and p₂ are the slopes that the two sides tend to, β how sharply one passes into the other: towards ∞ it
-    tends to max(p₁x, p₂x), at 0 it is their mean, negative β makes it a smooth minimum. All are unbounded and
-    start at 1, 0, 1, where it equals SiLU; β = 1.702 is QuickGELU, and equal slopes of 1 are the identity.
+    p₁ and p₂ are the slopes that the two sides tend to; β sets how sharply one passes into the other. As β
+    tends to ∞ the curve tends to max(p₁x, p₂x); at 0 it is the mean of the lines; a negative β makes it a
+    smooth minimum. All are unbounded and start at 1, 0, 1, where it equals SiLU. β = 1.702 is QuickGELU, and
+    equal slopes of 1 are the identity.
 
     Source: Ma et al. 2021, https://arxiv.org/abs/2009.04759; there p₁ and p₂ start at random.
     """
@@ -56,8 +58,8 @@ class ACONC(Activation):
 class AdaptiveHardswish(Activation):
     """x · min(max(ax + b, 0), 1): Hardswish whose ramp from off to on is learned.
 
-    a is the steepness of the ramp and b its height at x = 0: b in (0, 1) places the ramp across zero. Both
-    are unbounded and start at 1/6 and 1/2, where it equals Hardswish. Where no input meets the ramp, neither
+    a is the steepness of the ramp and b its height at x = 0: with b in (0, 1) the ramp crosses zero. Both are
+    unbounded and start at 1/6 and 1/2, where it equals Hardswish. If no input lies on the ramp, neither
     parameter gets a gradient.
 
     Source: after Howard et al. 2019, https://arxiv.org/abs/1905.02244, for Hardswish.
@@ -75,9 +77,10 @@ class AdaptiveHardswish(Activation):
 class AHAF(Activation):
     """γx · sigmoid(βx): Swish with a learned height.
 
-    γ is the slope that the right side tends to, without bounds; β > 0 sharpens the corner, towards ∞ up to
-    ReLU. Both start at 1, where it equals SiLU; β = 1.702 is QuickGELU, and β = 1 under any γ E-swish
-    (Alcaide 2018). Written as γ/β · SiLU(βx), which is the same function in fewer steps.
+    γ is the slope that the right side tends to, without bounds. β > 0 sharpens the corner; as β tends to ∞
+    the curve tends to ReLU scaled by γ. Both start at 1, where it equals SiLU. β = 1.702 is QuickGELU, and
+    β = 1 with any γ is E-swish (Alcaide 2018). It is computed as γ/β · SiLU(βx), which is the same function
+    in fewer steps.
 
     Source: after Bodyanskiy & Kostiuk 2022, https://doi.org/10.20535/SRIT.2308-8893.2022.1.07
     """
@@ -96,10 +99,10 @@ class AHAF(Activation):
 class APTx(Activation):
     """(α + tanh(βx)) · γx: x with a gate of tanh, whose floor, steepness and height are learned.
 
-    α lifts the gate: the slope is γ(α − 1) far on the left and γ(α + 1) far on the right; β is how quickly it
-    passes from one to the other. All are unbounded and start at 1, 1, 1/2, where it is Swish with β = 2. At
-    β = 1/2 instead it equals SiLU, at β = 0.851 QuickGELU, and at 1, 0, 1 the identity. Its curves are
-    ACON-C's, reached along other parameters.
+    α lifts the gate: the slope is γ(α − 1) far on the left and γ(α + 1) far on the right. β sets how quickly
+    the curve passes from one to the other. All are unbounded and start at 1, 1, 1/2, where it is Swish with
+    β = 2. With β = 1/2 it equals SiLU, with β = 0.851 QuickGELU, and at 1, 0, 1 the identity. It has the same
+    curves as ACON-C, in other parameters.
 
     Source: Kumar 2022, https://arxiv.org/abs/2209.06119
     """
@@ -120,8 +123,8 @@ class APTx(Activation):
 class BetaMish(Activation):
     """x · tanh(log(1 + exp(βx))): Mish whose corner β sharpens.
 
-    β > 0: towards 0 it tends to 0.6 · x, 1 is Mish, towards ∞ it tends to ReLU. Starts at 1. Written as
-    Mish(βx) / β, which is the same function and cannot overflow.
+    β > 0: as β tends to 0 the curve tends to 0.6 · x, β = 1 is Mish, β → ∞ tends to ReLU. β starts at 1. It
+    is computed as Mish(βx) / β, which is the same function and cannot overflow.
 
     Source: after Misra 2019, https://arxiv.org/abs/1908.08681, for Mish.
     """
@@ -137,8 +140,8 @@ class BetaMish(Activation):
 class ErfAct(Activation):
     """x · erf(α · exp(βx)): a gate of the error function over an exponential.
 
-    α > 0 is how far the gate is open at x = 0; β is its steepness, without bounds, and mirrors where it is
-    negative. They start at 0.75. It equals no plain activation.
+    α > 0 sets how far the gate is open at x = 0. β is the steepness of the gate, without bounds; a negative β
+    mirrors it. Both start at 0.75. It equals no plain activation.
 
     Source: Biswas et al. 2021, https://arxiv.org/abs/2109.04386; α is kept positive here, since its sign is
     that of the whole output.
@@ -155,8 +158,8 @@ class ErfAct(Activation):
 class Pserf(Activation):
     """x · erf(γ · log(1 + exp(δx))): a gate of the error function over softplus.
 
-    δ is the steepness of the gate and γ how early it opens fully. Both are unbounded; negative δ mirrors, and
-    negative γ turns the sign. They start at 1.25 and 0.85. It equals no plain activation.
+    γ sets how early the gate opens fully, δ its steepness. Both are unbounded; a negative δ mirrors the gate,
+    and a negative γ turns its sign. γ starts at 1.25 and δ at 0.85. It equals no plain activation.
 
     Source: Biswas et al. 2021, https://arxiv.org/abs/2109.04386
     """
@@ -171,9 +174,9 @@ class Pserf(Activation):
 class PSSiLU(Activation):
     """x · (sigmoid(ax) − b) / (1 − b): Swish whose left side keeps a slope.
 
-    a sharpens the corner, without bounds; b < 1 shifts the gate down, so that the left side tends to the
-    slope −b / (1 − b) while the right keeps slope 1; b = 1 is a pole. They start at 1 and 0, where it equals
-    SiLU; a = 1.702 is QuickGELU. Its curves are those of ACON-C whose right slope is 1.
+    a sharpens the corner, without bounds. b < 1 shifts the gate down, so that the left side tends to the
+    slope −b / (1 − b) while the right side keeps slope 1; b = 1 is a pole. They start at 1 and 0, where it
+    equals SiLU; a = 1.702 is QuickGELU. It has the same curves as ACON-C with a right slope of 1.
 
     Source: after the survey of Kunc & Kléma 2024, https://arxiv.org/abs/2402.09092
     """
@@ -189,8 +192,8 @@ class PSSiLU(Activation):
 class ScaledGELU(Activation):
     """x · Φ(kx): GELU whose corner k sharpens, Φ the standard normal distribution function.
 
-    k > 0: towards 0 it tends to x / 2, 1 is GELU, towards ∞ it tends to ReLU. Starts at 1.
-    `approximate="tanh"` takes torch's tanh form of GELU instead, and then equals that one at k = 1.
+    k > 0: as k tends to 0 the curve tends to x / 2, k = 1 is GELU, k → ∞ tends to ReLU. k starts at 1.
+    `approximate="tanh"` uses torch's tanh form of GELU, which it then equals at k = 1.
 
     Source: Hendrycks & Gimpel 2016, https://arxiv.org/abs/1606.08415, for GELU; the scale after its
     parametric variants.

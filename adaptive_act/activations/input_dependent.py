@@ -67,9 +67,9 @@ def zero_init(layer: nn.Linear) -> nn.Linear:
 
 
 class Norm(nn.BatchNorm1d):
-    """Batch normalisation of [N, C, ...] that takes its running statistics where a channel has one number.
+    """Batch normalisation of [N, C, ...] that uses its running statistics if a channel has one number.
 
-    torch refuses to train on one number a channel, as the last batch of an epoch may bring.
+    torch refuses to train on one number per channel, which the last batch of an epoch may have.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,10 +87,10 @@ class APReLU(Activation):
     """max(0, x) + (a + σ(z) − 1/2) · min(0, x): PReLU, whose slope each sample sets for each of its channels.
 
     a is the slope left of zero that all samples share, without bounds; it starts at 0.25. A small network
-    adds up to 1/2 either way, from the means m of max(0, x) and of min(0, x) in every channel:
-    z = N₂(W₂ · relu(N₁(W₁m))), where N₁ and N₂ are batch normalisations. The scale of N₂ starts at zero, so
-    z too, where it equals PReLU: ReLU, LeakyReLU, torch's PReLU and the identity are among its fixed points.
-    `channels` is required. A training batch with one number a channel takes the running statistics.
+    adds or subtracts up to 1/2. It computes z = N₂(W₂ · relu(N₁(W₁m))) from the means m of max(0, x) and of
+    min(0, x) in every channel, where N₁ and N₂ are batch normalisations. The scale of N₂ and with it z start
+    at zero, where it equals PReLU: its fixed points are ReLU, LeakyReLU, torch's PReLU and the identity.
+    `channels` is required. A training batch with one number per channel uses the running statistics.
 
     Source: after Zhao et al. 2020, https://doi.org/10.1109/TIE.2020.2972458; there the slope is σ(z), which
     is this at a = 1/2
@@ -130,10 +130,10 @@ class Dice(Activation):
     """p · x + (1 − p) · αx with p = σ((x − E) / √(V + 1e-8)): PReLU, whose corner follows the data.
 
     α is the slope that the left side tends to, without bounds, and starts at 0. E and V are the mean and the
-    variance of each channel: those of the batch in training, running ones in evaluation, as in a batch
-    normalisation. At α = 1 it equals the identity, whatever the data; at the start it is near SiLU on a
-    normalised input, but equals no activation with a corner. `channels` is required. A training batch with
-    one number a channel takes the running statistics.
+    variance of each channel: those of the batch in training, running ones in evaluation, as in batch
+    normalisation. At α = 1 it equals the identity for any data; at the start it is near SiLU on a normalised
+    input, but equals no activation with a corner. `channels` is required. A training batch with one number
+    per channel uses the running statistics.
 
     Source: Zhou et al. 2018 (Deep Interest Network), https://arxiv.org/abs/1706.06978
     """
@@ -156,10 +156,10 @@ class Dice(Activation):
 class DYReLU(Activation):
     """max(a₁x + b₁, a₂x + b₂): the larger of two lines, which each sample sets for each of its channels.
 
-    A small network sees the mean m of every channel and gives the lines: a₁ = 1 + θ₁, a₂ = θ₂, b₁ = θ₃ / 2,
+    A small network computes the lines from the mean m of every channel: a₁ = 1 + θ₁, a₂ = θ₂, b₁ = θ₃ / 2,
     b₂ = θ₄ / 2, with θ = tanh(W₂ · relu(W₁m + c₁) + c₂) between −1 and 1. W₂ and c₂ start at zero, where it
-    equals ReLU; all else follows from what they learn. `channels` is required; `reduction` (4) is how many
-    channels share a unit between W₁ and W₂.
+    equals ReLU. `channels` is required; `reduction` (4) is the number of channels per hidden unit between W₁
+    and W₂.
 
     Source: Chen et al. 2020, https://arxiv.org/abs/2003.10027 (form B), whose 2σ(z) − 1 is tanh(z / 2); the
     half is left to W₂ here
@@ -193,9 +193,9 @@ class DYReLU(Activation):
 class Funnel(Activation):
     """max(x, T(x)) with T(x) = N(W ∗ x): ReLU, whose zero becomes what each place's neighbours say.
 
-    W is one 3×3 filter a channel, N a batch normalisation; x is [batch, channels, height, width]. The scale
+    W is one 3×3 filter per channel, N a batch normalisation; x is [batch, channels, height, width]. The scale
     of N starts at zero, where T is 0 and it equals ReLU; the scale learns first, and the filter after it.
-    `channels` is required. It is called FReLU too, a name that another activation also bears.
+    `channels` is required. It is also called FReLU, which is the name of another activation too.
 
     Source: Ma et al. 2020, https://arxiv.org/abs/2007.11824
     """
@@ -237,11 +237,11 @@ class Funnel(Activation):
 class MetaACON(Activation):
     """(p₁ − p₂)x · sigmoid(β(p₁ − p₂)x) + p₂x: ACON, whose sharpness β each sample sets for its channels.
 
-    p₁ and p₂, without bounds, are the slopes far right and far left; β in (0, 2) is how sharply it passes
-    from one to the other. A small network gives it from the mean m of every channel:
-    β = 2 · sigmoid(W₂(W₁m + c₁) + c₂). W₂ and c₂ start at zero, so β at 1; with the starts p₁ = 1 and p₂ = 0
-    it equals SiLU, and with p₁ = p₂ = 1 the identity. `channels` is required; `reduction` (16) is how many
-    channels share a unit between W₁ and W₂.
+    p₁ and p₂, without bounds, are the slopes far right and far left; β in (0, 2) sets how sharply one passes
+    into the other. A small network computes β from the mean m of every channel:
+    β = 2 · sigmoid(W₂(W₁m + c₁) + c₂). W₂ and c₂ start at zero, so β starts at 1. With the starts p₁ = 1 and
+    p₂ = 0 it equals SiLU, and with p₁ = p₂ = 1 the identity. `channels` is required; `reduction` (16) is the
+    number of channels per hidden unit between W₁ and W₂.
 
     Source: Ma et al. 2021, https://arxiv.org/abs/2009.04759; there β = sigmoid(…), and p₁, p₂ start at random
     """

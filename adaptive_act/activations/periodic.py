@@ -43,8 +43,8 @@ class PVLU(Activation):
 class Snake(Activation):
     """x + sin²(ax) / a: the identity with a periodic part, for signals that repeat.
 
-    a > 0 is the frequency of the ripple, and 1/a its height; it starts at 1. As a tends to 0 it tends to the
-    identity, which it reaches for no value: it equals no plain activation.
+    a > 0 is the frequency of the ripple, and 1/a its height; it starts at 1. As a tends to 0 the curve
+    tends to the identity but never reaches it, so it equals no plain activation.
 
     Source: Ziyin et al. 2020, https://arxiv.org/abs/2006.08195
     """
@@ -60,7 +60,7 @@ class SnakeBeta(Activation):
     """x + sin²(αx) / β: Snake whose ripple has a height of its own.
 
     α > 0 is the frequency of the ripple, and 1/β > 0 its height; both start at 1, where it equals Snake. As β
-    tends to ∞ it tends to the identity, which it reaches for no value: it equals no plain activation.
+    tends to ∞ the curve tends to the identity but never reaches it, so it equals no plain activation.
 
     Source: Lee et al. 2022 (BigVGAN), https://arxiv.org/abs/2206.04658
     """

@@ -26,9 +26,9 @@ _SRELU_BELOW = 0.9
 class APL(Activation):
     """max(0, x) + Σ aₛ · max(0, bₛ − x), s from 1 to 2: ReLU that bends left of learned hinges.
 
-    aₛ is how much the slope falls left of the hinge bₛ. Neither has bounds. Right of all hinges it stays
-    ReLU. Starts at a = 0, where it equals ReLU, with the hinges at ±1/2: they begin to move once a has. At
-    a1 = −1 with b1 = 0 it equals the identity.
+    aₛ is how much the slope falls left of the hinge bₛ. Neither has bounds. Right of all hinges the curve is
+    ReLU. a starts at 0, where it equals ReLU, and the hinges at ±1/2; the hinges move only after a has moved.
+    At a1 = −1 with b1 = 0 it equals the identity.
 
     Source: Agostinelli et al. 2014, https://arxiv.org/abs/1412.6830; there a and b start at random
     """
@@ -47,9 +47,9 @@ class APL(Activation):
 class MeLU(Activation):
     """max(0, x) + a · min(0, x) + Σ cⱼ · max(0, wⱼ − |x − mⱼ|), j from 1 to 3: PReLU with hats.
 
-    a is the slope left of zero; cⱼ raises or lowers a hat, a triangle that stays in its place: a wide one on
-    [0, 4], and two narrow ones on [0, 2] and [2, 4]. None has bounds. Beyond 4 it stays x. All start at 0,
-    where it equals ReLU; with c = 0 it is PReLU, and equals LeakyReLU, torch's PReLU and the identity.
+    a is the slope left of zero. cⱼ raises or lowers a hat, a triangle at a fixed place: a wide one on [0, 4],
+    and two narrow ones on [0, 2] and [2, 4]. None has bounds. Beyond 4 the curve is x. All start at 0, where
+    it equals ReLU; with c = 0 it is PReLU, and equals LeakyReLU, torch's PReLU and the identity.
 
     Source: after Maguolo et al. 2019, https://arxiv.org/abs/1905.02473; the hats are placed here for
     normalised inputs, there for those of images
@@ -74,8 +74,8 @@ class MeLU(Activation):
 class PACT(Activation):
     """min(max(0, x), a): ReLU with a learned ceiling, which keeps activations quantisable. Also ReLUN.
 
-    a > 0 is the ceiling; a larger one clips less and tends to ReLU. Starts at 6, where it equals ReLU6. Only
-    inputs above it move it.
+    a > 0 is the ceiling; a larger ceiling clips less, and the curve tends to ReLU. a starts at 6, where it
+    equals ReLU6. Only inputs above the ceiling give it a gradient.
 
     Source: after Choi et al. 2018, https://arxiv.org/abs/1805.06085; for ReLUN after Pishchik 2023
     """
@@ -91,9 +91,9 @@ class PACT(Activation):
 class PiLU(Activation):
     """c + a · max(0, x − c) + b · min(0, x − c): two lines that meet on the diagonal, at c.
 
-    a is the slope right of the knot c, b the one left of it; all without bounds, starting at 1, 0.01 and 1.
-    With a = b = 1 it is the identity wherever the knot. Equals ReLU, LeakyReLU and torch's PReLU at c = 0,
-    and the identity.
+    a is the slope right of the knot c, b the slope left of it. All are unbounded; a starts at 1, b at 0.01
+    and c at 1. With a = b = 1 it is the identity for any knot. At c = 0 it equals ReLU, LeakyReLU and torch's
+    PReLU.
 
     Source: after Inturrisi et al. 2021, surveyed in https://arxiv.org/abs/2402.09092
     """
@@ -114,8 +114,8 @@ class PiLU(Activation):
 class PLU(Activation):
     """x for |x| ≤ c, slope α beyond: three joined lines between tanh and ReLU.
 
-    c > 0 is the half-width of the middle, α the slope outside it, without bounds: 0 is Hardtanh, 1 the
-    identity. They start at 1 and 0.1. Equals Hardtanh with bounds ±c, and the identity.
+    c > 0 is the half-width of the middle piece. α is the slope outside it, without bounds: 0 is Hardtanh, 1
+    the identity. They start at 1 and 0.1. Equals Hardtanh with bounds ±c, and the identity.
 
     Source: after Nicolae 2018, https://arxiv.org/abs/1809.09534; there it is written as
     max(α(x + c) − c, min(α(x − c) + c, x)), which is the same for α ≤ 1.
@@ -133,14 +133,14 @@ class PLU(Activation):
 class PWLU(Activation):
     """y₀ + s(x − t₀) + Σ Δₖ · max(0, x − tₖ), k from 0 to 6: eight straight pieces.
 
-    The knots tₖ divide the way from `left` to `right` into six equal intervals, and the curve has the height
-    yₖ at each. Left of them its slope s is `slope_left`, right of them `slope_right`; Δₖ is the change of
-    slope at tₖ. All eleven are learned, without bounds, but `right` counts as 0.001 above `left` at least.
-    They start at ReLU with the bounds ±3, which is exact because 0 is a knot.
+    The knots tₖ divide the range from `left` to `right` into six equal intervals; yₖ is the height at each
+    knot. The slope s left of all knots is `slope_left`, the slope right of them `slope_right`; Δₖ is the
+    change of slope at tₖ. All eleven numbers are learned, without bounds, but `right` counts as at least
+    0.001 above `left`. They start at ReLU with the bounds ±3, which is exact because 0 is a knot.
 
-    The pieces are useful where the data is: `calibrate(x)` puts the bounds at the mean ± 3 standard
-    deviations of an input (of each channel, where it learns them per channel) and reads the heights and the
-    outer slopes off the curve as it stands, which so stays the same at the new knots, not between them.
+    The pieces should cover the data: `calibrate(x)` puts the bounds at the mean ± 3 standard deviations of an
+    input (of each channel, if it learns them per channel), and takes the heights and the outer slopes from
+    the current curve. The curve stays the same at the new knots, but not between them.
 
     Source: Zhou et al. 2021, https://arxiv.org/abs/2104.03693
     """
@@ -194,8 +194,8 @@ class PWLU(Activation):
 class SoftThreshold(Activation):
     """sign(x) · max(|x| − τ, 0): zero up to τ, and closer to zero by τ beyond.
 
-    For sparse codes and denoising. τ > 0 is the threshold; towards 0 it tends to the identity. Starts at
-    0.5. Equals Softshrink.
+    It is used for sparse codes and denoising. τ > 0 is the threshold; as τ tends to 0 the curve tends to the
+    identity. τ starts at 0.5. Equals Softshrink.
 
     Source: after Gregor & LeCun 2010 (LISTA) and Zhao et al. 2020 (deep residual shrinkage networks)
     """
@@ -211,11 +211,11 @@ class SoftThreshold(Activation):
 class SReLU(Activation):
     """x between tₗ and tᵣ, slope aₗ below and aᵣ above: three joined lines, S-shaped where both are flat.
 
-    `tl` and `tr` are the thresholds, `al` and `ar` the slopes beyond them; all without bounds. Where training
-    has moved tl past tr the middle is gone, and the two outer lines meet at tr. They start at 0, 6, 0.01 and
-    1: LeakyReLU, whatever tr, which begins to act as ar leaves 1. Equals ReLU, LeakyReLU, torch's PReLU, the
-    identity, ReLU6 and Hardtanh. `calibrate(x)` puts tr at the upper tenth of the data in x, best
-    after a few epochs; while ar is 1 that leaves the output as it is.
+    `tl` and `tr` are the thresholds, `al` and `ar` the slopes beyond them; all are unbounded. If training
+    moves tl past tr, the middle piece vanishes and the two outer lines meet at tr. They start at 0, 6, 0.01
+    and 1, which is LeakyReLU; tr has no effect while ar is 1. Equals ReLU, LeakyReLU, torch's PReLU, the
+    identity, ReLU6 and Hardtanh. `calibrate(x)` puts tr at the upper tenth of the data in x, best after a few
+    epochs; it does not change the output while ar is 1.
 
     Source: after Jin et al. 2015, https://arxiv.org/abs/1512.07030
     """

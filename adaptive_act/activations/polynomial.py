@@ -13,11 +13,11 @@ _GAIN = sum(1 / factorial(k) for k in range(3))
 class HermitePolynomial(Activation):
     """Σ aₖHeₖ(x) / k!, k from 0 to 3: a cubic in the probabilists' Hermite polynomials, whose weights learn.
 
-    He₀ to He₃ are 1, x, x² − 1 and x³ − 3x, which do not overlap on a normal input. a0 shifts, a1 is the
-    linear part, a2 and a3 bend; none has bounds. They start at √(1/3) and thrice √(2/5), where it keeps
-    variances: for z ~ N(0, 1), E[f(z)²] = 1 forwards and E[f′(z)²] = 1 backwards. At a1 = 1 and the others at
-    0 it equals the identity. It grows as x³: keep its inputs normalised. Half precision is computed in
-    float32.
+    He₀ to He₃ are 1, x, x² − 1 and x³ − 3x, which are orthogonal on a normal input. a0 shifts the curve, a1
+    is the linear part, a2 and a3 bend it; none has bounds. a0 starts at √(1/3) and the others at √(2/5). That
+    preserves variances: for z ~ N(0, 1), E[f(z)²] = 1 forwards and E[f′(z)²] = 1 backwards. With a1 = 1 and
+    the others at 0 it equals the identity. It grows as x³: keep its inputs normalised. Half precision is
+    computed in float32.
 
     Source: after Khalfaoui-Hassani & Kesselheim 2025, https://arxiv.org/abs/2502.01247
     """
@@ -40,9 +40,9 @@ class HermitePolynomial(Activation):
 class SLAF(Activation):
     """Σ aₖxᵏ, k from 0 to 4: a polynomial, whose every coefficient is learned.
 
-    a0 shifts, a1 is the slope at zero, a2 to a4 bend; none has bounds. Starts at a1 = 1 and the others at 0,
-    where it equals the identity, so that the model is linear there until the coefficients have moved. It
-    grows as x⁴: keep its inputs small (a normalisation before it), and its learning rate low. Half
+    a0 shifts the curve, a1 is the slope at zero, a2 to a4 bend the curve; none has bounds. a1 starts at 1 and
+    the others at 0, where it equals the identity, so the layer is linear until the coefficients move. It
+    grows as x⁴: keep its inputs small (put a normalisation before it), and its learning rate low. Half
     precision is computed in float32.
 
     Source: Goyal et al. 2019, https://arxiv.org/abs/1906.09529; there it may start near another activation

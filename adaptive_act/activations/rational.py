@@ -24,13 +24,13 @@ Array = NDArray[np.float64]
 class PAU(Activation):
     """Σ aₖxᵏ / (1 + |Σ bₖxᵏ|), k to 5 above and from 1 to 4 below: a rational function, free in shape.
 
-    The a bend the numerator; the b bend the denominator, which is never below 1. None has bounds. They start
-    where the curve is nearest to `base` by least squares on [-5, 5]; base is LeakyReLU unless given, and may
-    be any plain torch activation. That start is approximate: within 0.06 of LeakyReLU and ReLU on [-5, 5],
-    1e-4 of SiLU and Tanh, 4e-3 of GELU, and further off outside (1 at ±10 for LeakyReLU). It equals no plain
-    activation, so a swap to it needs `preserve=False` and changes what the model computes.
+    aₖ are the coefficients of the numerator, bₖ those of the denominator, which is never below 1. None has
+    bounds. They start at the least-squares fit to `base` on [-5, 5]; base is any plain torch activation, by
+    default LeakyReLU. That start is approximate: within 0.06 of LeakyReLU and ReLU on [-5, 5], 1e-4 of SiLU
+    and Tanh, 4e-3 of GELU, and further off outside (1 at ±10 for LeakyReLU). It equals no plain activation:
+    a swap to it needs `preserve=False` and changes what the model computes.
 
-    Half precision is computed in float32. Beyond ±1e6 the value stays what it is there.
+    Half precision is computed in float32. Beyond ±1e6 the value is constant.
 
     Source: Molina et al. 2019, https://arxiv.org/abs/1907.06732 (the safe form); the starts are our own fits
     """

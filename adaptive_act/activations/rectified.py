@@ -35,9 +35,9 @@ class PReLU(Activation):
 class DPReLU(Activation):
     """p · max(0, x) + n · min(0, x): ReLU with a slope on each side.
 
-    p is the slope right of zero, n the one left of it; both without bounds, starting at 1 and 0.01. Equals
-    ReLU, LeakyReLU, torch's PReLU and the identity. LeLeLU, one scale for both sides of a LeakyReLU, is
-    `Affine(base="LeakyReLU")`.
+    p is the slope right of zero, n the slope left of it. Both have no bounds and start at 1 and 0.01. Equals
+    ReLU, LeakyReLU, torch's PReLU and the identity. LeLeLU, which has one scale for both sides of a
+    LeakyReLU, is `Affine(base="LeakyReLU")`.
 
     Source: after Balaji et al. 2019, https://arxiv.org/abs/1912.10752 (the dual line), without its bias,
     which the next layer's can take over.
@@ -59,8 +59,9 @@ class DPReLU(Activation):
 class RPReLU(Activation):
     """max(0, x − γ) + β · min(0, x − γ) + ζ: PReLU whose corner moves, made for binary networks.
 
-    γ and ζ are where the corner stands, across and up; β is the slope left of it. All without bounds; they
-    start at 0, 0 and 0.25, which is PReLU. Equals ReLU, LeakyReLU, torch's PReLU and the identity.
+    γ and ζ are the horizontal and vertical position of the corner; β is the slope left of it. All are
+    unbounded. γ and ζ start at 0 and β at 0.25, which is PReLU. Equals ReLU, LeakyReLU, torch's PReLU and the
+    identity.
 
     Source: after Liu et al. 2020, https://arxiv.org/abs/2003.03488
     """
@@ -81,9 +82,9 @@ class RPReLU(Activation):
 class AReLU(Activation):
     """(1 + σ(b)) · x for x ≥ 0, clip(a, 0.01, 0.99) · x for x < 0: amplifies right of zero, attenuates left.
 
-    a is the slope left of zero, held in [0.01, 0.99]; beyond that it acts as the bound and gets no gradient.
-    b sets the slope right of zero, between 1 and 2. They start at 0.9 and 2. Equals no plain activation: the
-    right slope comes to 1 for no value of b.
+    a is the slope left of zero, clamped to [0.01, 0.99]; outside that range it gets no gradient. b sets the
+    slope right of zero, between 1 and 2. They start at 0.9 and 2. It equals no plain activation, since the
+    right slope is never 1.
 
     Source: after Chen et al. 2020, https://arxiv.org/abs/2006.13858
     """
@@ -99,7 +100,7 @@ class AReLU(Activation):
 class ShiLU(Activation):
     """a · max(0, x) + b: ReLU with a learned scale and a learned floor.
 
-    a is the slope right of zero, b the value left of it; both without bounds, starting at 1 and 0, where it
+    a is the slope right of zero, b the value left of it. Both have no bounds and start at 1 and 0, where it
     equals ReLU. With a = 1 it is the flexible ReLU (FReLU). Between linear layers both fold away at export.
 
     Source: after Pishchik 2023, surveyed in https://arxiv.org/abs/2402.09092; for FReLU after Qiu et al.

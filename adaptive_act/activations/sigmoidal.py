@@ -29,9 +29,10 @@ class ErfReLU(Activation):
 class LAAF(Activation):
     """tanh(n · a · x): tanh whose slope at zero is learned, for physics-informed networks.
 
-    n > 0 is a fixed number (1 unless given) that sets how strongly a change of a acts: larger trains faster,
-    and is unstable if too large. a is unbounded and starts at 1/n, where it equals tanh for any n. Its paper
-    adds 1 / mean(exp(a)), over the layers, to the loss: the slope recovery term, which makes the slopes grow.
+    n > 0 is a fixed number (by default 1) that sets how strongly a change of a acts: a larger n trains
+    faster, but is unstable if too large. a is unbounded and starts at 1/n, where it equals tanh for any n.
+    The paper adds 1 / mean(exp(a)), over the layers, to the loss: this slope recovery term makes the slopes
+    grow.
 
     Source: Jagtap et al. 2020 (locally adaptive activation functions with slope recovery),
     https://arxiv.org/abs/1909.12228
@@ -59,8 +60,8 @@ class LAAF(Activation):
 class ScaledSoftSign(Activation):
     """αx / (β + |x|): Softsign with learned height and reach.
 
-    α is the height that it tends to, without bounds, and β > 0 how far from zero it is half of that. They
-    start at 1, where it equals Softsign.
+    α is the height that the curve tends to, without bounds; β > 0 is the distance from zero at which it
+    reaches half of that. They start at 1, where it equals Softsign.
 
     Source: after Pishchik 2023, https://www.preprints.org/manuscript/202301.0463
     """
@@ -76,8 +77,8 @@ class ScaledSoftSign(Activation):
 class Stan(Activation):
     """tanh(x) · (1 + βx): tanh that does not saturate, for outputs of unknown scale.
 
-    β is the slope, upwards on both sides, that it tends to far from zero, without bounds. Starts at 1; with
-    β = 0 it equals tanh.
+    β is the steepness that the curve tends to far from zero, upwards on both sides, without bounds. It starts
+    at 1; with β = 0 it equals tanh.
 
     Source: Gnanasambandam et al. 2022, https://arxiv.org/abs/2204.12589
     """

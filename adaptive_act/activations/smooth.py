@@ -15,8 +15,8 @@ SOFTPLUS_THRESHOLD = 40
 class AdaptiveSoftplus(Activation):
     """log(1 + exp(βx)) / β: Softplus whose corner β sharpens.
 
-    β > 0: it is log(2)/β high at zero and tends to ReLU as β tends to ∞. Starts at 1. Equals torch's Softplus
-    of the same β.
+    β > 0: the height at zero is log(2)/β, and the curve tends to ReLU as β tends to ∞. β starts at 1. It
+    equals torch's Softplus with the same β.
 
     Source: after Dugas et al. 2000 (Incorporating second-order functional knowledge for better option
     pricing), NIPS 13, for Softplus.
@@ -33,8 +33,9 @@ class AdaptiveSoftplus(Activation):
 class BLU(Activation):
     """β(√(x² + 1) − 1) + x: the identity, bent at zero.
 
-    β is the bend: the slope tends to 1 − β on the left and 1 + β on the right. Between −1 and 1 it is
-    increasing, at 1 a smooth ReLU of slope 2; nothing bounds it. Starts at 0, where it equals the identity.
+    β is the bend: the slope tends to 1 − β on the left and 1 + β on the right. With β between −1 and 1 the
+    curve is increasing; β = 1 is a smooth ReLU of slope 2. β has no bounds and starts at 0, where it equals
+    the identity.
 
     Source: after Godfrey 2019 (An evaluation of parametric activation functions for deep learning), IEEE SMC.
     """
@@ -50,9 +51,10 @@ class BLU(Activation):
 class SMU(Activation):
     """((1 + α)x + (1 − α)x · erf(μ(1 − α)x)) / 2: leaky ReLU with a soft corner.
 
-    α is the slope left of zero, without bounds, and μ > 0 how sharp the corner is: towards ∞ it tends to
-    leaky ReLU. They start at 0 and 1/√2, where it equals GELU; with α = 1 it equals the identity. Written as
-    GELU(k(1 − α)x) / k + αx with k = √2 · μ, which is the same function in fewer steps.
+    α is the slope left of zero, without bounds. μ > 0 is the sharpness of the corner; as μ tends to ∞ the
+    curve tends to leaky ReLU. They start at 0 and 1/√2, where it equals GELU; with α = 1 it equals the
+    identity. It is computed as GELU(k(1 − α)x) / k + αx with k = √2 · μ, which is the same function in fewer
+    steps.
 
     Source: Biswas et al. 2021, https://arxiv.org/abs/2111.04682; code after it starts at α = 1/4 and μ = 10⁶,
     where μ gets no gradient.
@@ -74,8 +76,8 @@ class SMU(Activation):
 class SquarePlus(Activation):
     """(x + √(x² + b)) / 2: a smooth ReLU without an exponential.
 
-    b > 0 is the size of the soft corner, √b / 2 high at zero. Starts at 4. As b tends to 0 it tends to ReLU,
-    which it reaches for no value: it equals no plain activation.
+    b > 0 is the size of the soft corner; the height at zero is √b / 2. b starts at 4. As b tends to 0 the
+    curve tends to ReLU but never reaches it, so it equals no plain activation.
 
     Source: Barron 2021, https://arxiv.org/abs/2112.11687
     """

@@ -47,7 +47,7 @@ def report(findings: Findings, title: str, subtitle: str = "") -> str:
         sections.append(Section("Drift during training", _drift_pictures(findings.tracks)))
     if findings.provenance:
         facts = Table(("what", "value"), list(findings.provenance.items()))
-        sections.append(Section("What was looked at", [facts]))
+        sections.append(Section("Sources", [facts]))
     sections.append(Section("How to read this page", [Text(text) for text in _reading_notes(findings)]))
     return render_html(title, sections, subtitle)
 
@@ -106,14 +106,12 @@ def _decision_parts(decisions: Decisions) -> list[Part]:
     summary = (
         f"On {decisions.samples:,} labelled samples the model with its learned activations is right on "
         f"{format_share(accuracy.value)} (95 % interval {right}), at a cross-entropy of {loss.value:.4f} "
-        f"nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is put back to where it started while "
-        "the others keep what they learned, and last all are."
+        f"nats ({loss.low:.4f} to {loss.high:.4f}). Below, each layer is reset to its start while the others "
+        "keep their learned values; in the last row all are reset."
     )
-    read = "Put back less learned: an accuracy below 0 or a loss above 0 is what the learned shape brings."
-    interval = "What putting back a layer changes; filled where the 95 % interval leaves out 0."
-    by_class = (
-        "Each class's change of accuracy when a layer is put back; empty: no change, a dash: no samples."
-    )
+    read = "Reset minus learned: if the accuracy is below 0 or the loss above 0, the learned shape is better."
+    interval = "Change when a layer is reset; filled if the 95 % interval excludes 0."
+    by_class = "Change of each class's accuracy when a layer is reset; empty: no change, dash: no samples."
     return [
         Text(summary),
         Table(DECISIONS, decision_rows(decisions), read),
@@ -139,23 +137,23 @@ def _reading_notes(findings: Findings) -> Iterator[str]:
         )
     else:
         yield (
-            f"No data were given: curves and “moved” are from −{NEAR:g} to {NEAR:g}, each input counted "
-            "alike, whatever the layer sees in use."
+            f"No data were given: curves and “moved” cover −{NEAR:g} to {NEAR:g} with equal weight, not the "
+            "inputs that the layer gets in use."
         )
     yield "Ranges of values, starts and slopes are over the channels of a layer."
     if any(layer.origin == INITIAL for layer in findings.layers):
         yield (
             f"A layer whose start is “{INITIAL}” has no fixed point on record: it was built by hand, swapped "
-            "without keeping the outputs, or took the place of weights that the record does not hold."
+            "without keeping the outputs, or replaced weights that the record does not hold."
         )
     if findings.decisions is not None:
         by_chance = 0.05 * len(findings.decisions.layers)
         yield (
             "Accuracy (pp, percentage points): Newcombe's interval for paired shares, and the exact p of "
-            "McNemar's test. Predictions, the share that changes: Wilson's interval. Loss: percentile "
-            "bootstrap over the samples. They speak of new samples of the same kind, not of another training "
-            f"run. Of {len(findings.decisions.layers)} layers up to {by_chance:.2g} would show p < 0.05 by "
-            "chance alone. Layers act together: their changes need not add up to that of all."
+            "McNemar's test. Predictions (the share that changes): Wilson's interval. Loss: percentile "
+            "bootstrap over the samples. The intervals hold for new samples of the same kind, not for "
+            f"another training run. Of {len(findings.decisions.layers)} layers up to {by_chance:.2g} would "
+            "show p < 0.05 by chance alone. Layers interact: their changes need not add up to that of all."
         )
 
 

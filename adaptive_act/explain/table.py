@@ -27,7 +27,7 @@ LAYERS: Row = (
     "slope at 0−",
     "slope at 0+",
 )
-DECISIONS: Row = ("put back", "accuracy [pp]", "95 %", "loss [nats]", "95 %", "predictions", "95 %", "p")
+DECISIONS: Row = ("layer reset", "accuracy [pp]", "95 %", "loss [nats]", "95 %", "predictions", "95 %", "p")
 
 
 def layer_row(layer: Layer) -> Row:

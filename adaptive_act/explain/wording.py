@@ -17,7 +17,9 @@ ChannelIndices = NDArray[np.int64]
 def explain_layer(layer: Layer) -> str:
     """What the activation does where its inputs lie, how far it is from its start, and what reached it."""
     sentences = (
-        [] if layer.elementwise else ["Response to a constant map, since it looks at more than one input."]
+        []
+        if layer.elementwise
+        else ["This is the response to a constant map, since the layer depends on more than one input."]
     )
     shape, reach = layer.shape, layer.reach
     ends = np.array([side.far for side in (shape.left, shape.right) if side] + [0.0])

@@ -21,8 +21,8 @@ _RESPECTS = {each.name: each.unit for each in CORRUPTIONS} | {
 }
 
 _TIMES = (
-    "Training steps took turns in one process on one thread, and so did the exported files; a ratio is to "
-    "the baseline's turn of the same round, and their median is given. Latency is of one sample at a time."
+    "Training steps took turns in one process on one thread, and so did the exported files. A ratio divides "
+    "by the baseline's time in the same round; the median ratio is given. Latency is that of one sample."
 )
 
 
@@ -47,11 +47,13 @@ def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Sect
     sections = [
         Section("The answer", _answer_parts(results)),
         Section("Each seed", _seed_parts(results)),
-        Section("While learning", _learning_parts(results, curves)),
+        Section("Learning curves", _learning_parts(results, curves)),
         Section("Ablations", _ablation_parts(results)),
-        Section("How strong the cubic term", [part for each in results.gamma for part in _gamma_parts(each)]),
-        Section("Worse data", _robustness_parts(results)),
-        Section("How it was done", _method_parts(results)),
+        Section(
+            "Strength of the cubic term", [part for each in results.gamma for part in _gamma_parts(each)]
+        ),
+        Section("Robustness", _robustness_parts(results)),
+        Section("Method", _method_parts(results)),
     ]
     return [section for section in sections if section.parts]
 
@@ -74,7 +76,7 @@ def _answer_parts(results: Results) -> list[Part]:
         Picture(
             figures.differences_figure(results),
             f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
-            "are the seeds. An interval that crosses the line leaves open which is better.",
+            "are the seeds. An interval that crosses the line does not show which is better.",
         ),
         Table(
             header + more,
@@ -116,8 +118,8 @@ def _seed_parts(results: Results) -> list[Part]:
     return [
         Picture(
             figures.accuracies_figure(results),
-            "Accuracy on the test samples: a dot a seed, the mean, and its 95 % interval. Dots far "
-            "from the rest are arrows at the edge.",
+            "Accuracy on the test samples: one dot per seed, the mean, and its 95 % interval. Arrows at the "
+            "edge stand for dots far from the rest.",
         ),
         Table(header, rows, "Accuracy on the test samples, %. * marks a run that diverged."),
         *map(Text, _describe_divergences(results)),
@@ -147,7 +149,9 @@ def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Pa
         )
     ]
     if curves:
-        caption = f"The curves learned with seed {results.plan.seeds[0]}, a line a layer, over their start."
+        caption = (
+            f"The curves learned with seed {results.plan.seeds[0]}, one line per layer, over their start."
+        )
         parts.append(Picture(figures.learned_figure(curves), caption))
     return parts
 
@@ -167,8 +171,8 @@ def _ablation_parts(results: Results) -> list[Part]:
     ]
     count = wording.format_count(len(results.plan.few_seeds), "seed")
     caption = (
-        f"What each change made of the accuracy, on {count}; p is not corrected, and at best "
-        f"{results.ablations[0].difference.smallest_p:.2g} with so many."
+        f"Accuracy after each change, on {count}; p is not corrected, and cannot be below "
+        f"{results.ablations[0].difference.smallest_p:.2g} with this number of seeds."
     )
     return [Table(("activation", "change", "accuracy", "difference, points", "p"), rows, caption)]
 
@@ -219,15 +223,15 @@ def _method_parts(results: Results) -> list[Part]:
         if cost.not_measured
     ]
     texts = [
-        "With one seed every variant has the same initial weights and meets the same batches in the same "
-        "order; differences are taken seed by seed. The split of the data is one and the same for all runs.",
+        "For one seed every variant has the same initial weights and gets the same batches in the same "
+        "order; differences are taken seed by seed. All runs share one split of the data.",
         _describe_starts(results, away),
-        f"A run diverged when its loss was no finite number, or its test accuracy is no better than always "
-        f"naming the most frequent class ({data.chance:.1%}) would give by luck. Diverged runs stay in every "
-        "mean and test as they ended, and are counted beside.",
-        f"The test samples are looked at once, after training. {_describe_selection(training.patience)}",
+        f"A run diverged if its loss was not finite, or if its test accuracy is no better than always naming "
+        f"the most frequent class ({data.chance:.1%}) would give by luck. Diverged runs stay in every mean "
+        "and test as they ended, and are also counted.",
+        f"The test samples are used once, after training. {_describe_selection(training.patience)}",
         f"ECE: expected calibration error on the test samples, {BINS} bins. Intervals are Student's t over "
-        "the seeds; of times the median's, by order statistics.",
+        "the seeds; for times, of the median, by order statistics.",
         *([_TIMES] if results.cost else []),
         *not_measured,
     ]
@@ -236,7 +240,7 @@ def _method_parts(results: Results) -> list[Part]:
 
 def _describe_selection(patience: int | None) -> str:
     if patience is None:
-        return "Validation samples draw the learning curves only; nothing is chosen by them."
+        return "Validation samples are used only for the learning curves; nothing is chosen by them."
     epochs = wording.format_count(patience, "epoch")
     return (
         f"Training stops after {epochs} without a better validation loss, and the model of the best epoch is "
@@ -249,8 +253,8 @@ def _describe_starts(results: Results, away: Sequence[str]) -> str:
     if not away:
         return f"Every learned activation starts as {baseline}, at its fixed point."
     return (
-        f"Learned activations start as {baseline}, at their fixed point, except those that have none there "
-        f"and start at their own initial values: {', '.join(away)}."
+        f"Learned activations start as {baseline}, at their fixed point, except those without such a fixed "
+        f"point, which start at their own initial values: {', '.join(away)}."
     )
 
 

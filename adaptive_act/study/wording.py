@@ -30,7 +30,7 @@ def format_p(p: float) -> str:
 
 
 def summarise_answer(results: Results) -> list[str]:
-    """The answer in three sentences: does it pay, how sure is that, what does it cost."""
+    """The answer in three paragraphs: the gain, its certainty and its cost."""
     return [_describe_gain(results), _describe_certainty(results), _describe_costs(results)]
 
 
@@ -118,9 +118,9 @@ def _describe_costs(results: Results) -> str:
 def _describe_parameters(results: Results) -> str:
     added = max(outcome.runs[0].parameters_added for outcome in results.outcomes)
     if added == 0:
-        return "No parameters more"
+        return "No extra parameters"
     share = added / results.baseline.runs[0].parameters
-    return f"At most {format_count(added, 'parameter')} more ({share:.2%} of the network)"
+    return f"At most {format_count(added, 'extra parameter')} ({share:.2%} of the network)"
 
 
 def _format_extremes(named: list[tuple[float, str]]) -> str:

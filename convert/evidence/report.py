@@ -27,8 +27,8 @@ def render_report(
 ) -> str:
     """The page as HTML; equal files give equal text.
 
-    `new_parity` is a new comparison, in place of the one that the file carries; `new_rounding` is that of a
-    file of fewer bits.
+    `new_parity` is a new comparison and replaces the one in the manifest; `new_rounding` does so for a file
+    in fp16 or int8.
     """
     manifest = file.manifest
     sections = [Section("The file", [Table(("what", "value"), list(file.list_facts().items()))])]
@@ -36,7 +36,9 @@ def render_report(
     if parity is not None:
         sections.append(Section("Parity", _parity_parts(parity, anew=new_parity is not None)))
     if manifest is None:
-        sections.append(Section("Evidence", [Text("adaptact did not write this file: it carries none.")]))
+        sections.append(
+            Section("Evidence", [Text("adaptact did not write this file: it contains no evidence.")])
+        )
     else:
         sections += _evidence_sections(
             manifest if new_rounding is None else replace(manifest, rounding=new_rounding)
@@ -53,11 +55,11 @@ def _evidence_sections(manifest: Manifest) -> list[Section]:
     sections.append(Section("Rules", _rule_parts(manifest)))
     if manifest.tuning is not None:
         sections.append(Section("Tuning", _tuning_parts(manifest.tuning)))
-    return [*sections, Section("What it was made from", _source_parts(manifest))]
+    return [*sections, Section("Source", _source_parts(manifest))]
 
 
 def has_passed(parity: ParityRecord) -> bool:
-    """Whether every output is within its allowance. An error that is no number is not."""
+    """Whether every output is within its allowance; an error of NaN is not."""
     return all(output.file_error <= output.allowed for output in parity.outputs)
 
 
@@ -69,11 +71,11 @@ def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
         Table(*tables.tabulate_parity(parity.outputs)),
         Table(*tables.tabulate_sets(parity.sets)),
         Text(
-            "The reference is the model that was converted, run in float64. Errors over the scale are those "
-            "on typical samples; “× float32's” is the file's error over that of the model itself in float32, "
-            "root mean square. The hardest samples are those in which the file takes the largest share of "
-            "what is allowed. Top-1 agreement: samples whose largest score stands where it does in float64, "
-            "with Wilson's 95 % interval. NaN and Inf in the inputs are tried and reported, not judged."
+            "The reference is the original model, run in float64. Errors over the scale are those on typical "
+            "samples; “× float32's” is the file's error divided by that of the original model in float32, "
+            "root mean square. The hardest samples are those in which the file uses the largest share of the "
+            "allowed error. Top-1 agreement: samples whose largest score has the same index as in float64, "
+            "with Wilson's 95 % interval. NaN and Inf in the inputs are tried and reported, but not judged."
         ),
     ]
 
@@ -103,7 +105,7 @@ def _activation_parts(activations: Sequence[ActivationRecord]) -> list[Part]:
 
 
 def draw_curves(activations: Sequence[ActivationRecord]) -> "Figure":
-    """One panel a layer: its learned curve over its start, and below it the histogram of its inputs."""
+    """One panel per layer: its learned curve over its start, and below it the histogram of its inputs."""
     return plot_curves([_to_plot(record) for record in activations])
 
 
@@ -145,8 +147,8 @@ def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
         parts.append(Table(*tables.tabulate_kept(record)))
     parts.append(
         Text(
-            "Errors are of this file against the model in float64, as shares of the output's scale; parity "
-            "is that of the graph in float32 before it was rounded. Agreement has Wilson's 95 % interval."
+            "Errors compare this file with the model in float64, as shares of the output's scale; parity "
+            "compares the float32 graph before it was rounded. Agreement has Wilson's 95 % interval."
         )
     )
     return parts
@@ -157,9 +159,9 @@ def _tuning_parts(record: TuningRecord) -> list[Part]:
     parts += [Table(header, rows) for header, rows in tables.tabulate_tuning(record) if rows]
     parts.append(
         Text(
-            "A ratio is the time of the whole model with the form over that without it; below 1 is faster. "
-            "A form is taken if all that the noise leaves open is below 1, and no batch is slower. "
-            "The noise is how far the untuned graph, loaded twice, differs from itself."
+            "A ratio is the time of the whole model with the form, divided by the time without it; below 1 "
+            "is faster. A form is taken if its whole interval is below 1 and no batch is slower. The "
+            "interval covers the noise: the difference between two loads of the untuned graph."
         )
     )
     return parts

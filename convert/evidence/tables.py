@@ -19,13 +19,13 @@ Row = tuple[str, ...]
 NOTHING = "–"
 _METHODS = {
     "dynamic": "dynamic: no calibration data, so convolutions have 8-bit weights and compute in float",
-    "static": "static: 8 bits in and out of each layer, one scale a channel",
+    "static": "static: 8 bits in and out of each layer, one scale per channel",
     "fp16": "16-bit floats inside, 32-bit inputs and outputs",
 }
 _JUDGED_ON = {
     "given": "samples of your own",
-    "calibration": "of the calibration data",
-    "generated": "generated samples, which say little of yours",
+    "calibration": "samples of the calibration data",
+    "generated": "generated samples, which may differ from yours",
 }
 
 
@@ -102,7 +102,7 @@ def format_agreement(record: AgreementRecord) -> str:
 def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
     """The sets of samples, and the largest share of the allowance that an output uses in each."""
     header = (
-        *("samples", "number", "of the allowance used", "overflowed"),
+        *("samples", "number", "share of allowance used", "overflowed"),
         *("NaN and Inf kept", "NaN and Inf gained"),
     )
     return TextTable(header, [_set_row(record) for record in sets])
@@ -128,13 +128,13 @@ def tabulate_fired(manifest: Manifest) -> TextTable:
 def tabulate_declined(manifest: Manifest) -> TextTable:
     """The rules that declined a layer."""
     rows = [(record.rule, record.layer, record.reason) for record in manifest.declined]
-    return TextTable(("rule", "layer", "why it left it alone"), rows)
+    return TextTable(("rule", "layer", "reason"), rows)
 
 
 def tabulate_dropped(manifest: Manifest) -> TextTable:
-    """The rules that broke the file, and were left out."""
+    """The rules that were left out because they broke the file."""
     rows = [(record.rule, record.reason) for record in manifest.dropped]
-    return TextTable(("rule", "why it was not used"), rows)
+    return TextTable(("rule", "reason"), rows)
 
 
 def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTable]:
@@ -151,10 +151,10 @@ def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTab
     ]
     chosen = [(place.kind, place.layer, place.value, place.form) for place in record.chosen]
     return (
-        TextTable(("batch", "table's forms, µs", "chosen forms, µs", "ratio", "noise leaves open"), speeds),
+        TextTable(("batch", "table's forms, µs", "chosen forms, µs", "ratio", "interval"), speeds),
         TextTable(("kind", "layer", "value", "form"), chosen),
         TextTable(
-            ("kind", "places", "where", "form", "instead of", "ratio", "noise leaves open", "rounds", ""),
+            ("kind", "places", "where", "form", "instead of", "ratio", "interval", "rounds", ""),
             [_trial_row(trial) for trial in record.trials],
         ),
     )

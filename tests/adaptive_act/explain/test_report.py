@@ -56,7 +56,7 @@ def test_the_page_holds_all_that_was_found() -> None:
         "Learned curves",
         "What each layer decides",
         "Drift during training",
-        "What was looked at",
+        "Sources",
         "How to read this page",
     ]
     assert {"PReLU", "MPELU", "ELU(alpha=0.7)", "all layers", "m.pt <1>"} <= set(read.cells)

@@ -61,7 +61,7 @@ def test_a_side_that_no_inputs_reach_is_not_described() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in ACTIVATIONS.values() if not kind.elementwise])
 def test_what_looks_at_more_than_one_input_is_named_so(kind: type[Activation]) -> None:
-    assert said(kind(channels=4)).startswith("Response to a constant map")
+    assert said(kind(channels=4)).startswith("This is the response to a constant map")
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS.values())

@@ -92,7 +92,7 @@ def test_the_report_starts_with_the_answer(done: Path) -> None:
     top = text[: text.index("## Each seed")]
     assert "Does it pay? That cannot be shown with 3 seeds" in top
     assert "How sure?" in top
-    assert "What does it cost? At most 2 parameters more" in top
+    assert "What does it cost? At most 2 extra parameters" in top
     assert "too few seeds" in top
 
 

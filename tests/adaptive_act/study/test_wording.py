@@ -41,7 +41,7 @@ def test_what_is_better_on_every_seed_pays() -> None:
     assert "Less accurate: Swish." in sure
     assert "No difference shown: ABU; that is no proof that there is none." in sure
     assert (
-        cost == "What does it cost? At most 2 parameters more (1.00% of the network). 0 of 32 runs diverged."
+        cost == "What does it cost? At most 2 extra parameters (1.00% of the network). 0 of 32 runs diverged."
     )
 
 
@@ -77,7 +77,7 @@ def test_costs_are_said_with_the_slowest() -> None:
 
 
 def test_plain_activations_add_nothing() -> None:
-    assert "What does it cost? No parameters more." in summarise_answer(found({"ELU": BASE}))[2]
+    assert "What does it cost? No extra parameters." in summarise_answer(found({"ELU": BASE}))[2]
 
 
 def test_differences_are_points_with_signs() -> None:

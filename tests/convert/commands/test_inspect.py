@@ -105,7 +105,7 @@ def test_a_foreign_file_is_shown_without_evidence(
     onnx.save(proto, tmp_path / "bare.onnx")
     assert run(monkeypatch, tmp_path / "bare.onnx", "--html", tmp_path / "m.html") == FINE
     assert "no manifest: adaptact did not write this file" in capsys.readouterr().out
-    assert "it carries none" in (tmp_path / "m.html").read_text()
+    assert "it contains no evidence" in (tmp_path / "m.html").read_text()
 
 
 def test_a_checkpoint_goes_to_the_explainer(

@@ -1,4 +1,4 @@
-"""Requests that wait for their turn, batches of them, and the results of running a batch."""
+"""Queued requests, batches of them, and the results of running a batch."""
 
 import asyncio
 import logging
@@ -76,7 +76,7 @@ class RunResult:
 def make_join_key(
     model: ServedModel, inputs: Mapping[str, Array], outputs: tuple[str, ...], loop: asyncio.AbstractEventLoop
 ) -> JoinKey | None:
-    """The key that requests to join with these inputs must have too; None where these run alone."""
+    """The key that requests must share to be joined with these inputs; None if these run alone."""
     shapes = [inputs[spec.name].shape for spec in model.signature.inputs]
     rows = {shape[0] for shape in shapes}
     if len(rows) != 1 or not 0 < min(rows) < model.config.batch_rows:
@@ -85,7 +85,7 @@ def make_join_key(
 
 
 def run_batch(batch: Batch) -> list[RunResult]:
-    """The result of one run of all requests, or where that fails, of one run for each."""
+    """The results: one run of all requests, or one run of each if the joint run fails."""
     try:
         if len(batch.requests) > 1:
             joined = _run_joined(batch)
@@ -99,7 +99,7 @@ def run_batch(batch: Batch) -> list[RunResult]:
 
 
 def _run_joined(batch: Batch) -> RunResult | None:
-    """The one run; None where it fails, or gives another number of rows: each request must then run alone."""
+    """The joint run; None if it fails or returns another number of rows, so each request must run alone."""
     started = perf_counter()
     inputs = join_requests([request.inputs for request in batch.requests])
     joined = perf_counter()

@@ -1,4 +1,4 @@
-"""Which versions are served, by every name that a client may use for them: versions, aliases, the latest."""
+"""The served versions of each model, found by version number, by alias, or as the default."""
 
 import json
 import re
@@ -32,7 +32,7 @@ State: TypeAlias = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One version in the repository; one that is ready and has a reason serves its older file."""
+    """One version in the repository; a ready version with a `reason` still serves its older file."""
 
     name: str
     version: str
@@ -42,10 +42,10 @@ class IndexEntry:
 
 
 class Catalogue:
-    """The models that can answer, the state of those that cannot, and their aliases."""
+    """The models that can answer, the state of all others, and the aliases."""
 
     def __init__(self, aliases: "AliasStore", metrics: Metrics) -> None:
-        """Nothing is served yet."""
+        """Start without models."""
         self._aliases = aliases
         self._metrics = metrics
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Catalogue:
         return self._served.get(name, {})
 
     def model(self, name: str, version: str | None) -> ServedModel:
-        """The version of this number or alias, or the one that answers where none is named.
+        """The version with this number or alias, by default the one that answers unversioned requests.
 
         Raises `UnknownModelError` or `ModelUnavailableError`.
         """
@@ -71,7 +71,7 @@ class Catalogue:
         return model if model is not None else self._raise_missing(name, version)
 
     def can_answer(self, name: str) -> bool:
-        """Whether the model answers where no version is named."""
+        """Whether the model answers requests without a version."""
         return (name, None) in self._answering
 
     def index(self) -> list[IndexEntry]:
@@ -82,7 +82,7 @@ class Catalogue:
     def replace(
         self, name: str, served: Mapping[str, ServedModel], entries: Sequence[IndexEntry]
     ) -> list[ServedModel]:
-        """The versions that no longer serve, now that these do; each request meets either old or new."""
+        """Serve these versions and return the ones they replace; the change is atomic for requests."""
         with self._lock:
             before = self._served.get(name, {})
             others = {other: versions for other, versions in self._served.items() if other != name}
@@ -92,7 +92,7 @@ class Catalogue:
             return [model for version, model in before.items() if served.get(version) is not model]
 
     def set_entries(self, name: str, entries: Sequence[IndexEntry]) -> None:
-        """Put these into the index for the name, without changing which versions are served."""
+        """Replace the name's index entries without changing the served versions."""
         with self._lock:
             self._set_entries(name, entries)
 
@@ -101,7 +101,7 @@ class Catalogue:
         return self._aliases.read(name)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point the alias at the version; raises `AliasError` unless that can answer."""
+        """Point the alias at the version; raises `AliasError` if that version cannot answer."""
         with self._lock:
             versions = self._served.get(name, {})
             if version not in versions:
@@ -113,7 +113,7 @@ class Catalogue:
             self._publish(self._served)
 
     def remove_alias(self, name: str, alias: str) -> None:
-        """Remove the alias; raises `AliasError` where there is none."""
+        """Remove the alias; raises `AliasError` if it does not exist."""
         with self._lock:
             self._aliases.remove(name, alias)
             self._publish(self._served)
@@ -172,10 +172,10 @@ class Catalogue:
 
 
 class AliasStore:
-    """The version of each model's aliases; stored in a file where there is a folder for it."""
+    """The aliases of each model and their versions; stored in a file if a state folder is set."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Read the file; raises `StateError` where that fails."""
+        """Read the file; raises `StateError` if that fails."""
         self._path = folder / ALIAS_FILE if folder else None
         self._versions = _read_file(self._path) if self._path else {}
 
@@ -196,7 +196,7 @@ class AliasStore:
         self._replace({**self._versions, name: changed})
 
     def remove(self, name: str, alias: str) -> None:
-        """Remove the alias; raises `AliasError` where there is none."""
+        """Remove the alias; raises `AliasError` if it does not exist."""
         left = self.read(name)
         if left.pop(alias, None) is None:
             raise AliasError(f"model {quote(name)} has no alias {quote(alias)}")
@@ -204,7 +204,7 @@ class AliasStore:
         self._replace({**others, name: left} if left else others)
 
     def _replace(self, versions: Mapping[str, Mapping[str, str]]) -> None:
-        """Store these: on the disk first, so that nothing acknowledged is lost."""
+        """Store these aliases, on disk first so that no acknowledged change is lost."""
         if self._path:
             _write_file(self._path, versions)
         self._versions = {name: dict(aliases) for name, aliases in versions.items()}

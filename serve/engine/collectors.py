@@ -1,4 +1,4 @@
-"""Prometheus collectors, whose series are made when they are read: queue depths, and Triton's names.
+"""Prometheus collectors that compute their series on each scrape: queue depths and Triton's names.
 
 Source: Triton Inference Server, Metrics,
 https://github.com/triton-inference-server/server/blob/main/docs/user_guide/metrics.md
@@ -55,7 +55,7 @@ DURATIONS: Mapping[str, tuple[str, Callable[[InferStatistics], Duration]]] = {
 def register_collectors(
     metrics: Metrics, statistics: Statistics, queue_depths: QueueDepths, *, triton_names: bool
 ) -> None:
-    """The metrics' registry has these series too, Triton's where they are asked for."""
+    """Register these series with the metrics' registry, Triton's only if they are enabled."""
     registry: CollectorRegistry = metrics.registry
     registry.register(QueueDepthCollector(queue_depths))
     if triton_names:
@@ -63,7 +63,7 @@ def register_collectors(
 
 
 class QueueDepthCollector(Collector):
-    """How many requests of each version wait for their turn."""
+    """The number of waiting requests of each version."""
 
     def __init__(self, queue_depths: QueueDepths) -> None:
         """Call it whenever the series is read."""
@@ -80,10 +80,10 @@ class QueueDepthCollector(Collector):
 
 
 class TritonCollector(Collector):
-    """The series of Triton that dashboards are made of, counted as Triton counts them.
+    """The Triton series that dashboards use, counted as Triton counts them.
 
-    A request is one whatever its rows, and either a success or a failure. Requests for unknown models are
-    neither, since Triton has no series for them.
+    Each request counts once, however many rows it has, as a success or a failure. Requests for unknown models
+    are not counted, since Triton has no series for them.
     """
 
     def __init__(self, statistics: Statistics, queue_depths: QueueDepths, requests: Counter) -> None:
@@ -93,7 +93,7 @@ class TritonCollector(Collector):
         self._requests = requests
 
     def collect(self) -> Iterator[UntypedMetricFamily]:
-        """The series, without the ending that Prometheus gives a counter and Triton does not."""
+        """The series, without the suffix `_total` that Prometheus adds to counters and Triton does not."""
         versions = {(version.name, version.version): version for version in self._statistics()}
         for name, (text, count) in COUNTS.items():
             yield _make_family(name, text, [(key, count(version)) for key, version in versions.items()])

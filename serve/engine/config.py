@@ -50,9 +50,9 @@ class ModelConfig:
 
 
 def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
-    """The configuration in the file, over the defaults; the defaults where there is no file.
+    """The defaults overridden by the file; the defaults alone if there is no file.
 
-    Raises `ConfigError` for a file that cannot be read, an unknown key, or a value that cannot be.
+    Raises `ConfigError` for a file that cannot be read, an unknown key or an invalid value.
     """
     try:
         with path.open("rb") as stream:
@@ -71,7 +71,7 @@ def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
 
 
 def override_config(content: Mapping[str, object], defaults: ModelConfig) -> ModelConfig:
-    """The defaults with the content's values in their place; raises `ConfigError` for one that cannot be."""
+    """The defaults overridden by the content; raises `ConfigError` for an invalid value."""
     known = list(ModelConfig.__dataclass_fields__)
     for key in content:
         if key not in known:

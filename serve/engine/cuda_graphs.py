@@ -35,12 +35,12 @@ class RecordedGraph:
 
 
 class CudaGraphs:
-    """Runs of one session, by recorded graphs where the number of rows fits one."""
+    """Runs one session, through a recorded graph if the number of rows fits one."""
 
     def __init__(
         self, session: ort.InferenceSession, signature: Signature, cuda: CudaOptions, device: str = "cuda"
     ) -> None:
-        """Nothing is recorded yet."""
+        """Start without recorded graphs."""
         self._session = session
         self._signature = signature
         self._rows = sorted(set(cuda.graph_rows)) if _has_fixed_row_shapes(signature) else []
@@ -49,7 +49,7 @@ class CudaGraphs:
         self._lock = threading.Lock()
 
     def record(self) -> None:
-        """Record every size; raises what a run raises, for a model that cannot be recorded."""
+        """Record a graph for every size; a model that cannot be recorded raises the error of its run."""
         outputs = [spec.name for spec in self._signature.outputs]
         for rows in self._rows:
             inputs = {spec.name: _make_zeros(spec, rows) for spec in self._signature.inputs}
@@ -59,7 +59,7 @@ class CudaGraphs:
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions
     ) -> list[Array]:
-        """The named outputs; replayed if the rows fit a recorded size, else run without a graph."""
+        """The named outputs, replayed from a graph if the rows fit a recorded size, else run normally."""
         rows = next(iter(inputs.values())).shape[0] if self._rows else 0
         index = bisect_left(self._rows, rows)
         with self._lock:

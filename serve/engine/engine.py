@@ -1,4 +1,4 @@
-"""The engine: models by name and version, and `Engine.run`, the one door to them."""
+"""The engine: models by name and version, all run through `Engine.run`."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ class Engine:
     """
 
     def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
-        """Nothing is loaded yet; raises `ProviderError` or `StateError`."""
+        """Start without models; raises `ProviderError` or `StateError`."""
         self.metrics = metrics
         self._options = options
         self._catalogue = Catalogue(AliasStore(options.state_folder), metrics)
@@ -64,7 +64,7 @@ class Engine:
         return list(self._catalogue.served(name)) or [self.model(name).version]
 
     def model(self, name: str, version: str | None = None) -> ServedModel:
-        """The version of this number or alias; by default the one of `stable`, or without it the highest.
+        """The version with this number or alias; by default that of the alias `stable`, else the highest.
 
         Raises `UnknownModelError` or `ModelUnavailableError`.
         """
@@ -76,7 +76,7 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether every name that was not unloaded can answer, and new requests are taken."""
+        """Whether every name that was not unloaded can answer, and new requests are accepted."""
         return not self._draining and all(
             self._catalogue.can_answer(entry.name) or self._lifecycle.is_unloaded(entry.name)
             for entry in self._catalogue.index()
@@ -92,10 +92,10 @@ class Engine:
     ) -> dict[str, Array]:
         """The requested outputs, or all, by name and in the requested order.
 
-        A short run takes place on the event loop itself, any other in a thread. A model that was replaced
+        A short run takes place on the event loop, a longer run in a thread. A model that was replaced
         after the caller looked it up still answers. Raises `DrainingError`, `InvalidInputError`,
         `QueueFullError` or `DeadlineExceededError` before anything runs; `InvalidInputError`,
-        `DeadlineExceededError` or `RunFailedError` after. Cancelled, it ends the run.
+        `DeadlineExceededError` or `RunFailedError` after. Cancelling the call ends the run.
         """
         received = perf_counter()
         try:
@@ -121,9 +121,9 @@ class Engine:
         return dict(zip(chosen, arrays, strict=True))
 
     async def load(self, name: str, config: Mapping[str, object] | None = None) -> None:
-        """Load what is new or changed of the name, by this configuration or that of its `config.toml`.
+        """Load new or changed versions of the name, with this configuration or that of its `config.toml`.
 
-        The versions before serve until the new ones are warm, and finish their requests. Raises
+        The old versions serve until the new ones are warm, and finish their requests. Raises
         `UnknownModelError`, or `ModelRefusedError` for a version that will not be served.
         """
         if self._draining:
@@ -131,7 +131,7 @@ class Engine:
         await asyncio.get_running_loop().run_in_executor(self._loading, self._lifecycle.load, name, config)
 
     async def unload(self, name: str) -> None:
-        """Take no more requests for the name, and free it once its requests are answered.
+        """Refuse new requests for the name, and free it after its running requests are answered.
 
         It stays unloaded until `load`. Raises `UnknownModelError`.
         """
@@ -147,11 +147,11 @@ class Engine:
         return self._catalogue.aliases(name)
 
     async def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point the alias at the version; raises `AliasError`, or `StateError` where it cannot be stored."""
+        """Point the alias at the version; raises `AliasError`, or `StateError` if it cannot be stored."""
         self._catalogue.set_alias(name, alias, version)
 
     async def remove_alias(self, name: str, alias: str) -> None:
-        """Remove the alias; raises `AliasError` where there is none, or `StateError`."""
+        """Remove the alias; raises `AliasError` if it does not exist, or `StateError`."""
         self._catalogue.remove_alias(name, alias)
 
     async def statistics(
@@ -161,7 +161,7 @@ class Engine:
         return self.own_statistics(name, version)
 
     def own_statistics(self, name: str | None = None, version: str | None = None) -> list[VersionStatistics]:
-        """The same, of this engine alone where several share the work."""
+        """The statistics of this process alone, without the other workers'."""
         if name is None:
             models = self._served()
         elif version is None:
@@ -171,15 +171,15 @@ class Engine:
         return [model.metrics.statistics() for model in models]
 
     def queue_depths(self) -> dict[tuple[str, str], int]:
-        """By name and version, how many requests wait for their turn."""
+        """The number of waiting requests by name and version."""
         return {(model.name, model.version): self._run_queue.count_waiting(model) for model in self._served()}
 
     def count_pending(self) -> int:
-        """How many requests wait or run."""
+        """The number of requests that wait or run."""
         return self._run_queue.count_pending()
 
     async def drain(self, seconds: float) -> None:
-        """Take no new requests, and return once the last is answered; after so many seconds end the rest."""
+        """Refuse new requests and wait for the others; end those that remain after this many seconds."""
         self._draining = True
         end = monotonic() + seconds
         while self.count_pending() and monotonic() < end:
@@ -194,7 +194,7 @@ class Engine:
         self._run_queue.close()
 
     def _start(self) -> None:
-        """Load everything; raises `RepositoryError` where nothing can be served and nothing will come."""
+        """Load everything; raises `RepositoryError` if nothing is served without `may_start_empty`."""
         self._loading.submit(self._lifecycle.load_all).result()
         if self._options.poll_seconds:
             threading.Thread(target=self._poll, name="adaptact-poll", daemon=True).start()
@@ -226,7 +226,7 @@ class Engine:
             threading.Thread(target=self._retire, args=[stopped], name="adaptact-retire", daemon=True).start()
 
     def _retire(self, stopped: list[ServedModel]) -> None:
-        """Let the versions finish their requests, then free them; the list is empty after."""
+        """Let the versions finish their requests, then free them and empty the list."""
         end = monotonic() + self._options.drain_seconds
         while stopped:
             if not self._run_queue.count_pending(stopped[-1]):
@@ -244,9 +244,9 @@ def open_engine(
     metrics: Metrics,
     engine_class: Callable[[EngineOptions, Metrics], Engine] = Engine,
 ) -> Engine:
-    """An engine with every model of the folder that loads.
+    """An engine with every model of the folder that can be loaded.
 
-    Raises `RepositoryError` if none does and none may come, `ProviderError` if the provider is missing,
+    Raises `RepositoryError` if none can without `may_start_empty`, `ProviderError` if the provider is missing,
     `StateError` if the aliases cannot be read.
     """
     engine = engine_class(options, metrics)

@@ -48,11 +48,11 @@ class QueueFullError(EngineError):
 
 
 class DeadlineExceededError(EngineError):
-    """A request whose time was over before it was answered."""
+    """A request whose time limit passed before it was answered."""
 
 
 class DrainingError(EngineError):
-    """A request that came after the engine began to end."""
+    """A request that arrived during shutdown."""
 
 
 class AliasError(EngineError):
@@ -76,7 +76,7 @@ class UnsupportedError(EngineError):
 
 
 class RunFailedError(EngineError):
-    """A run that failed, for no reason found in the request."""
+    """A run that failed although the request is valid."""
 
 
 class StartupError(EngineError):

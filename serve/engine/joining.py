@@ -1,6 +1,6 @@
 """Joining requests into one run, splitting its outputs, and the trial that shows whether a model allows it.
 
-With `auto`, rows are joined only where each row's answer is the same bit for bit, whichever rows run with it.
+With `auto`, rows are joined only if the answer to each row is bit-identical whichever rows run with it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ ROUNDING = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class JoiningTrial:
-    """How rows that ran together compare with the same rows one by one."""
+    """The comparison of rows that ran together with the same rows run one by one."""
 
     is_independent: bool
     """Whether the answers are the same but for rounding."""
@@ -37,7 +37,7 @@ class JoiningTrial:
     single_seconds: float
 
     def allows(self, batching: Batching) -> bool:
-        """Whether requests are to be joined; raises `ConfigError` for `on` where rows change each other."""
+        """Whether requests may be joined; raises `ConfigError` for `on` if rows affect each other."""
         if batching == "on" and not self.is_independent:
             raise ConfigError(
                 "`batching` is `on`, but a row's answer was seen to change with the rows beside it; "
@@ -62,7 +62,7 @@ def count_rows(inputs: Mapping[str, Array]) -> int:
 
 
 def try_joining(run: Run, signature: Signature, run_seconds: float, max_rows: int) -> JoiningTrial:
-    """The trial on rows of random numbers; errors of the run are passed on."""
+    """The trial on rows of random numbers; errors of the run propagate."""
     outputs = signature.choose_outputs(None)
     affordable = max(2, int(MAX_SECONDS / max(run_seconds, 1e-9)))
     rows = min(max_rows, MAX_ROWS, affordable)
@@ -95,7 +95,7 @@ def join_requests(requests: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
 
 
 def split_rows(arrays: Sequence[Array], rows: Sequence[int]) -> list[list[Array]] | None:
-    """Each request's own rows of the outputs; None where the outputs do not have one row for each row."""
+    """Each request's rows of the outputs; None unless the outputs have one row per input row."""
     ends = np.cumsum(rows)
     if any(not array.ndim or array.shape[0] != ends[-1] for array in arrays):
         return None

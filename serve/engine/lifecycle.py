@@ -19,12 +19,12 @@ Retire: TypeAlias = Callable[[list[ServedModel]], None]
 
 
 class ModelLifecycle:
-    """Keeps what is served in line with the folder, name by name; its methods block, off the event loop."""
+    """Loads, replaces and unloads models by name; its methods block, so they run off the event loop."""
 
     def __init__(
         self, options: EngineOptions, loader: ModelLoader, catalogue: Catalogue, retire: Retire
     ) -> None:
-        """Nothing is loaded yet; `retire` gets the versions that no longer serve, and does not block."""
+        """Start without models; `retire` gets the versions that no longer serve, and must not block."""
         self._options = options
         self._loader = loader
         self._catalogue = catalogue
@@ -38,17 +38,17 @@ class ModelLifecycle:
         self._seen: dict[str, Fingerprints] = {}
 
     def load_all(self) -> None:
-        """Load all that the folder holds; raises `RepositoryError` or `ProviderError`."""
+        """Load every model in the folder; raises `RepositoryError` or `ProviderError`."""
         with self._lock:
             for name, files in self._find().items():
                 self._update(name, files)
             self._has_started = True
 
     def load(self, name: str, config: Mapping[str, object] | None) -> None:
-        """Load what is new or changed of the name, by this configuration or that of its `config.toml`.
+        """Load new or changed versions of the name, with this configuration or that of its `config.toml`.
 
-        Raises `UnknownModelError`, or `ModelRefusedError` for a version that will not be served; the others,
-        and its older file, are served all the same.
+        Raises `UnknownModelError`, or `ModelRefusedError` for a refused version; the other versions, and its
+        older file, are still served.
         """
         with self._lock:
             found = self._find()
@@ -67,9 +67,9 @@ class ModelLifecycle:
             raise type(refused)(f"{_label(name, version)} is refused: {refused}", refused.detail)
 
     def unload(self, name: str) -> list[ServedModel]:
-        """The versions that served until now; the name stays unloaded until it is loaded again.
+        """Unload the name until it is loaded again, and return the versions that it served.
 
-        Raises `UnknownModelError` where the folder holds none of this name.
+        Raises `UnknownModelError` if the folder has no such model.
         """
         with self._lock:
             entries = self._entries(name)
@@ -84,7 +84,7 @@ class ModelLifecycle:
             return stopped
 
     def finish_unload(self, name: str) -> None:
-        """The index says that the name's versions are unloaded, unless it was loaded again since."""
+        """Mark the name's versions as unloaded in the index, unless it has been loaded again."""
         with self._lock:
             if name in self._unloaded:
                 entries = [
@@ -94,13 +94,13 @@ class ModelLifecycle:
                 self._catalogue.set_entries(name, entries)
 
     def is_unloaded(self, name: str) -> bool:
-        """Whether the name was unloaded and not loaded again since."""
+        """Whether the name was unloaded and has not been loaded again."""
         return name in self._unloaded
 
     def follow_folder(self) -> None:
-        """Load what has changed since it was last tried, and has not changed since the last call.
+        """Load what has changed since the last attempt, once it is unchanged between two calls.
 
-        Raises `RepositoryError` where the folder cannot be read; all that is served stays.
+        Raises `RepositoryError` if the folder cannot be read; all served models stay.
         """
         with self._lock:
             found = self._find()
@@ -124,7 +124,7 @@ class ModelLifecycle:
         return [entry for entry in self._catalogue.index() if entry.name == name]
 
     def _update(self, name: str, files: Sequence[ModelFile]) -> dict[str, ModelRefusedError]:
-        """Why versions were refused; the others are served, and a refused one's older file if that served."""
+        """Why versions were refused; the others are served, and a refused one's older file if it served."""
         # Read before the files are: what changes meanwhile is tried again.
         self._tried[name] = fingerprints = _read_fingerprints(files)
         before = self._catalogue.served(name)
@@ -152,7 +152,7 @@ class ModelLifecycle:
         return refusals
 
     def _read_config(self, name: str, files: Sequence[ModelFile]) -> ModelConfig:
-        """The configuration that the name was loaded with, else its file's, else the engine's defaults."""
+        """The configuration of the load request, else of the model's file, else the engine's defaults."""
         if name in self._configs or all(file.bare for file in files):
             return self._configs.get(name, self._options.defaults)
         return read_config(self._options.folder / name / CONFIG_FILE, self._options.defaults)
@@ -175,7 +175,7 @@ class ModelLifecycle:
     def _renew(
         self, file: ModelFile, old: ServedModel | None, stamp: tuple[Fingerprint, ModelConfig]
     ) -> ServedModel:
-        """The old one if neither its files nor its configuration have changed, else a new one."""
+        """The old version if neither its files nor its configuration have changed, else a new one."""
         if old is not None and self._loaded.get(old) == stamp:
             return old
         try:

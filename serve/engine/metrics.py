@@ -1,4 +1,4 @@
-"""The server's own Prometheus series, on a registry that is passed in."""
+"""The server's own Prometheus series, on the registry that is passed in."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, 
 
 
 class Series:
-    """The observations under one set of labels; observed from one thread, the event loop's.
+    """The observations of one set of labels; only the event loop's thread adds to them.
 
     Own code: the client library's histogram takes a lock and walks the bounds, which was measured at 0.75
     microseconds against 0.15, five times in every request.
@@ -23,7 +23,7 @@ class Series:
     __slots__ = ("_bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """Buckets up to and including each bound, and one beyond; all are empty."""
+        """Start with empty buckets: one up to and including each bound, and one beyond."""
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
@@ -45,13 +45,13 @@ class Histogram(Collector):
         bounds: Sequence[float],
         registry: CollectorRegistry,
     ) -> None:
-        """Register on the registry; bounds rise."""
+        """Register on the registry; bounds must be in rising order."""
         self._name, self._meaning, self._labels, self._bounds = name, meaning, labels, bounds
         self._series: dict[tuple[str, ...], Series] = {}
         registry.register(self)
 
     def labels(self, *values: str) -> Series:
-        """The series of these labels' values, made at its first use."""
+        """The series of these label values, created on first use."""
         return self._series.setdefault(values, Series(self._bounds))
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
@@ -94,7 +94,7 @@ Reason: TypeAlias = Literal[
 
 
 class Metrics:
-    """The server's own series; a label's value is never a text that a client chose."""
+    """The server's own series; no label value is a text that a client chose."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register every series on the registry."""
@@ -136,14 +136,14 @@ class Metrics:
         self._versions: dict[tuple[str, str], ModelMetrics] = {}
 
     def for_version(self, name: str, version: str) -> "ModelMetrics":
-        """The version's own series, which go on where it is loaded again."""
+        """The version's own series, which continue if the version is loaded again."""
         if (name, version) not in self._versions:
             self._versions[name, version] = ModelMetrics(self, name, version)
         return self._versions[name, version]
 
 
 class ModelMetrics:
-    """One version's own series, looked up once, since a look-up costs as much as the counting.
+    """One version's own series, looked up once, since a look-up costs as much as counting.
 
     All counting is done on one thread, the event loop's.
     """
@@ -166,20 +166,20 @@ class ModelMetrics:
         self._batches: dict[int, list[float]] = {}
 
     def count_request(self, code: int) -> None:
-        """One more request answered with this status code."""
+        """Count a request answered with this status code."""
         counter = self._by_code.get(code)
         if counter is None:
             counter = self._by_code[code] = self._requests.labels(*self._labels, code)
         counter.inc()
 
     def count_alone(self, rows: int, seconds: float, ended: float) -> None:
-        """One more request that ran at once and by itself; arguments as of `count_run`."""
+        """Count a request that ran immediately and alone; the arguments are those of `count_run`."""
         self.queue.observe(0.0)
         self.compute.observe(seconds)
         self.count_run(rows, seconds, ended)
 
     def count_run(self, rows: int, seconds: float, ended: float) -> None:
-        """One more run: its rows, how long it took, and when by `perf_counter` it ended."""
+        """Count a run: its rows, its duration, and the `perf_counter` time of its end."""
         self.batch_size.observe(rows)
         self._last = ended
         batch = self._batches.get(rows)
@@ -190,7 +190,7 @@ class ModelMetrics:
             self._batches[rows] = [1, seconds, 0.0, 0.0]
 
     def count_joining(self, rows: int, joining: float, splitting: float, requests: int) -> None:
-        """The seconds of joining so many requests into so many rows, and of splitting the outputs."""
+        """Count the seconds spent on joining requests into rows and on splitting the outputs."""
         self._joining += joining * requests
         self._splitting += splitting * requests
         if rows in self._batches:
@@ -198,17 +198,17 @@ class ModelMetrics:
             self._batches[rows][3] += splitting
 
     def count_failure(self, seconds: float) -> None:
-        """One more request that the engine answered with an error, after so many seconds."""
+        """Count a request that the engine answered with an error, and its seconds."""
         self._failed += 1
         self._failing += seconds
 
     @property
     def run_seconds(self) -> float:
-        """The mean of how long a request ran; 0 where none has."""
+        """The mean run time of a request; 0 if none has run."""
         return self.compute.total / (sum(self.compute.counts) or 1)
 
     def statistics(self) -> VersionStatistics:
-        """All of it by the protocol's names."""
+        """The statistics under the protocol's names."""
         queue, infer = _make_duration(self.queue), _make_duration(self.compute)
         joining, splitting = (Duration(infer.count, _ns(total)) for total in (self._joining, self._splitting))
         name, version = self._labels

@@ -39,7 +39,7 @@ log = logging.getLogger("adaptact")
 
 @dataclass(slots=True)
 class RunCost:
-    """A running mean of the seconds that one run takes for each element of its input.
+    """The running mean of the seconds per input element of a run.
 
     Slow runs raise the mean, so that the next ones leave the event loop; they come back once they are short.
     """
@@ -47,31 +47,31 @@ class RunCost:
     seconds_per_element: float
 
     def is_short(self, elements: int) -> bool:
-        """Whether a run over so many elements is expected to take less than a hop to a thread."""
+        """Whether a run over this many elements should take less time than handing it to a thread."""
         return self.seconds_per_element * elements < HOP_SECONDS
 
     def observe(self, elements: int, seconds: float) -> None:
-        """Take a measured run into the mean."""
+        """Add a measured run to the mean."""
         measured = seconds / elements
         if seconds < BLOCKING_SECONDS:
             measured = min(measured, MAX_GROWTH * self.seconds_per_element)
         self.seconds_per_element += MEAN_WEIGHT * (measured - self.seconds_per_element)
 
     def observe_joined(self, elements: int, seconds: float) -> None:
-        """Take a run that others shared into the mean: alone, these elements would have taken no longer."""
+        """Add a joint run to the mean: alone, these elements would have taken no longer."""
         if seconds < self.seconds_per_element * elements:
             self.observe(elements, seconds)
 
 
 class ServedModel:
-    """A model that can run; `cost` predicts whether a run is short, `joins` allows requests to share one."""
+    """A loaded model; `cost` predicts whether a run is short, `joins` allows requests to share a run."""
 
     def __init__(
         self, name: str, version: str, session: Session, metrics: ModelMetrics, config: ModelConfig
     ) -> None:
         """Read the manifest, time the model on zeros, and try whether its requests can be joined.
 
-        Raises `ConfigError` where the configuration asks for joining that would change answers.
+        Raises `ConfigError` if the configuration requires joining and that would change answers.
         """
         self.name = name
         self.version = version
@@ -114,7 +114,7 @@ class ServedModel:
         return f"model {quote(self.name)} version {quote(self.version)}"
 
     def _warm_up(self) -> float:
-        """The seconds of a run on zeros: the shortest of a few."""
+        """The shortest time in seconds of a few runs on zeros."""
         inputs = self.signature.zeros()
         outputs = self.signature.choose_outputs(None)
         seconds = []
@@ -155,7 +155,7 @@ class ModelLoader:
         )
 
     def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
-        """The version, warm; raises `ModelRefusedError` where it will not be served, or `ProviderError`."""
+        """The version, warmed up; raises `ModelRefusedError` if it is refused, or `ProviderError`."""
         check_loadable(self._options.folder, entry)
         files = read_files(entry, self._options.model_limit_bytes)
         policies = self._options.policies
@@ -167,6 +167,6 @@ class ModelLoader:
 
 
 def _reason(error: Exception) -> str:
-    """ONNX Runtime's own sentence, if it is about the values; never a path of its build machine."""
+    """ONNX Runtime's message if it concerns the values; never a path of its build machine."""
     match = STATUS_MESSAGE.search(str(error))
     return f": {match[1].strip()}" if match else ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """What a file must have to be served; nothing by default."""
+    """The requirements on every served file; none by default."""
 
     require_parity: bool = False
     """A manifest whose parity report has outputs, all of which passed."""
@@ -62,7 +62,7 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """Which models are served, how they run, and what is required of them."""
+    """Which models are served, how they run, and which policies they must meet."""
 
     folder: Path
     """The models folder, in Triton's layout."""

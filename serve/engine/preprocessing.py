@@ -63,7 +63,7 @@ class Preprocessing:
 
 
 def guess_layout(dims: Sequence[int]) -> Layout | None:
-    """The layout of images of one or three channels in an input of these sizes; None if they do not tell."""
+    """The layout of images of one or three channels in an input of these sizes; None if ambiguous."""
     if len(dims) != 3:
         return None
     if dims[0] in (1, 3):
@@ -72,7 +72,7 @@ def guess_layout(dims: Sequence[int]) -> Layout | None:
 
 
 def read_preprocessing(manifest: Mapping[str, Json] | None) -> Preprocessing | None:
-    """The manifest's preprocessing; None where it has none, or one that is not understood."""
+    """The manifest's preprocessing; None if it is missing or not supported."""
     entries = (manifest or {}).get("preprocessing")
     if not isinstance(entries, dict):
         return None

@@ -23,7 +23,7 @@ Fingerprint: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """The place of one version of a model; `problem` is the reason, if it will not be served."""
+    """The location of one version of a model; `problem` is the reason why it is not served, if any."""
 
     name: str
     version: str
@@ -35,7 +35,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelBytes:
-    """The ONNX file, and the sidecar files that it names, by their paths in its folder."""
+    """The ONNX file, and its sidecar files by their paths in its folder."""
 
     model: bytes
     folder: Path
@@ -79,7 +79,7 @@ def read_fingerprint(entry: ModelFile) -> Fingerprint:
 
 
 def read_files(entry: ModelFile, limit_bytes: int) -> ModelBytes:
-    """The version's files; raises `ModelRefusedError` where they cannot be read or are over the limit."""
+    """The version's files; raises `ModelRefusedError` if they cannot be read or exceed the limit."""
     path = entry.path
     try:
         content = _read(path, limit_bytes)

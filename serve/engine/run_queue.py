@@ -1,7 +1,7 @@
-"""The queue of long runs: threads off the event loop, so many at once for all models together.
+"""The queue of long runs: a fixed number of threads, shared by all models, off the event loop.
 
-No request waits for others to join: it runs at once where a thread is free. The requests that have come by
-the time a thread becomes free are joined into its next run.
+No request waits for others to join: it runs at once if a thread is free. The requests that have arrived when
+a thread becomes free are joined into its next run.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from serve.engine.signature import Array, count_elements
 
 
 class RunQueue:
-    """Threads that run what waits: the model of the oldest request goes first."""
+    """Threads that run the waiting requests; the model of the oldest request goes first."""
 
     def __init__(self, threads: int) -> None:
         """Start the threads; they sleep until there is something to run."""
@@ -42,7 +42,7 @@ class RunQueue:
         outputs: tuple[str, ...],
         timeout_seconds: float | None,
     ) -> list[Array]:
-        """The named outputs, once it was the request's turn; cancelled, it leaves the queue or ends its run.
+        """The named outputs; a cancelled request leaves the queue or ends its run.
 
         Raises `QueueFullError`, `DeadlineExceededError`, or what the run raises.
         """
@@ -63,17 +63,17 @@ class RunQueue:
                 self._withdraw(request)
 
     def count_pending(self, model: ServedModel | None = None) -> int:
-        """How many requests wait or run, of the model or of all."""
+        """The number of requests that wait or run, of the model or of all."""
         with self._lock:
             return sum(1 for request in self._requests() if model in (None, request.model))
 
     def count_waiting(self, model: ServedModel) -> int:
-        """How many requests of the model wait for their turn."""
+        """The number of waiting requests of the model."""
         with self._lock:
             return len(self._waiting.get(model, ()))
 
     def stop(self, model: ServedModel | None = None) -> None:
-        """End what waits and what runs, of the model or of all, with an error."""
+        """End waiting and running requests, of the model or of all, with an error."""
         with self._lock:
             for batch in self._running:
                 if model in (None, batch.model):
@@ -117,14 +117,14 @@ class RunQueue:
         self._tokens.put(True)
 
     def _remove(self, request: QueuedRequest) -> None:
-        """Take the request from those that wait; the lock is held."""
+        """Remove the request from the waiting ones; the caller holds the lock."""
         waiting = self._waiting.get(request.model, {})
         waiting.pop(request, None)
         if not waiting:
             self._waiting.pop(request.model, None)
 
     def _withdraw(self, request: QueuedRequest) -> bool:
-        """Whether the request still waited; where it runs, the run ends unless others wait for it too."""
+        """Whether the request still waited; if it runs, end the run unless other requests share it."""
         with self._lock:
             request.is_abandoned = True
             if request.batch is None:
@@ -222,6 +222,6 @@ def _fail(request: QueuedRequest, error: EngineError) -> None:
 
 
 def _call_soon(request: QueuedRequest, call: Callable[..., None], *arguments: object) -> None:
-    """Call it on the request's event loop, unless that is closed, and so waits for nothing."""
+    """Call it on the request's event loop, unless that loop is closed."""
     with suppress(RuntimeError):
         request.future.get_loop().call_soon_threadsafe(call, *arguments)

@@ -56,7 +56,7 @@ class Signature:
             raise InvalidInputError(f"the model has no input {quote(extra)}; expected: {quote_names(known)}")
 
     def choose_outputs(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The requested names, or all; raises `InvalidInputError` for one that is unknown or repeated."""
+        """The requested names, or all; raises `InvalidInputError` for an unknown or repeated name."""
         known = tuple(spec.name for spec in self.outputs)
         if not names:
             return known

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """How often something was done, and the nanoseconds it took together."""
+    """The number of executions, and their total time in nanoseconds."""
 
     count: int
     ns: int
@@ -16,7 +16,7 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class InferStatistics:
-    """Requests that were answered, those that failed, and the stages of those answered."""
+    """Answered requests, failed requests, and the stages of the answered ones."""
 
     # From when the engine has a request until it has the answer.
     success: Duration
@@ -44,7 +44,7 @@ class BatchStatistics:
 
 @dataclass(frozen=True, slots=True)
 class VersionStatistics:
-    """What one version has done since the server started."""
+    """The statistics of one version since the server started."""
 
     name: str
     version: str

@@ -194,7 +194,7 @@ class Engine:
         self._run_queue.close()
 
     def _start(self) -> None:
-        """Load everything; raises `RepositoryError` if nothing is served without `may_start_empty`."""
+        """Load everything; raises `RepositoryError` if nothing can be served, unless `may_start_empty`."""
         self._loading.submit(self._lifecycle.load_all).result()
         if self._options.poll_seconds:
             threading.Thread(target=self._poll, name="adaptact-poll", daemon=True).start()
@@ -246,7 +246,7 @@ def open_engine(
 ) -> Engine:
     """An engine with every model of the folder that can be loaded.
 
-    Raises `RepositoryError` if none can without `may_start_empty`, `ProviderError` if the provider is missing,
+    Raises `RepositoryError` if none can, unless `may_start_empty`; `ProviderError` if the provider is missing;
     `StateError` if the aliases cannot be read.
     """
     engine = engine_class(options, metrics)

@@ -246,7 +246,7 @@ def open_engine(
 ) -> Engine:
     """An engine with every model of the folder that can be loaded.
 
-    Raises `RepositoryError` if none can, unless `may_start_empty`; `ProviderError` if the provider is missing;
+    Raises `RepositoryError` if none can, unless `may_start_empty`; `ProviderError` without the provider; and
     `StateError` if the aliases cannot be read.
     """
     engine = engine_class(options, metrics)

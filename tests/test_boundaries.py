@@ -39,6 +39,7 @@ NOT_LOADED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "forbidden"), NOT_LOADED, ids=lambda value: str(value)[:20])
 def test_an_import_in_a_fresh_interpreter_stays_within_its_bounds(
     module: str, forbidden: tuple[str, ...], tmp_path: Path

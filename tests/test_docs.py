@@ -42,6 +42,7 @@ def servers() -> Iterator[list[subprocess.Popen[str]]]:
         assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_every_block_of_the_readme_runs(tmp_path: Path, servers: list[subprocess.Popen[str]]) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     environment |= {"ADAPTACT_PORT": "0"}
@@ -84,6 +85,7 @@ def announced(server: subprocess.Popen[str]) -> str:
     return found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("guide", "left"), [("swapping", []), ("training", ["run.csv"])])
 def test_the_blocks_of_a_guide_run_one_after_another(guide: str, left: list[str], tmp_path: Path) -> None:
     blocks = [Block(*found) for found in BLOCK.findall((ROOT / "docs" / f"{guide}.md").read_text())]

@@ -131,6 +131,7 @@ def test_it_equals_the_plain_activation_at_its_fixed_point(
         assert torch.equal(actual, expected)
 
 
+@pytest.mark.slow
 @every_variant
 def test_it_compiles_into_one_graph(reference: Reference) -> None:
     torch.compiler.reset()  # all activations share one forward, whose number of compiled forms is bounded
@@ -140,6 +141,7 @@ def test_it_compiles_into_one_graph(reference: Reference) -> None:
     torch.testing.assert_close(compiled(x), activation(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own backend needs a compiler")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
 def test_all_activations_compile_with_inductor() -> None:

@@ -84,6 +84,7 @@ def test_it_can_be_differentiated_twice(
     assert torch.autograd.gradgradcheck(lambda x, *p: kernel(x, *p) * x, (x, *parameters))
 
 
+@pytest.mark.slow
 @every_kernel
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
 def test_function_transforms_pass_through_it(

@@ -81,6 +81,7 @@ def test_the_optimisers_state_survives_a_pickle(kind: type[Activation]) -> None:
         assert torch.equal(a, b)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_the_same_shapes_as_one(tmp_path: Path) -> None:
     """DistributedDataParallel over gloo: the averaged gradients are those of the whole batch."""
     in_two_processes(_half_of_the_batch, tmp_path)

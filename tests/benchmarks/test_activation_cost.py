@@ -37,6 +37,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CellStore:
     return CellStore("activation_cost", activation_cost.OWN)
 
 
+@pytest.mark.slow
 def test_a_cell_compares_every_tool(build: CellStore) -> None:
     subject = SMALLEST.subject
     write_plain(subject.network, build.folder)
@@ -50,6 +51,7 @@ def test_a_cell_compares_every_tool(build: CellStore) -> None:
     assert len(make_tables([row])) == 3
 
 
+@pytest.mark.slow
 def test_the_files_of_a_cell_compute_the_same(build: CellStore) -> None:
     subject = Subject("MLP", "PELU", per_channel=True, tuned=False)
     write_files(subject, build.folder)

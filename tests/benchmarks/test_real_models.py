@@ -36,6 +36,7 @@ def in_this_process(code: str, *arguments: str) -> FinishedProcess:
     return FinishedProcess(1.0, 2**20, 0, said.getvalue(), "")
 
 
+@pytest.mark.slow
 def test_the_smallest_model_goes_through_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "BUILD", tmp_path)
     monkeypatch.setattr(real_models, "run", in_this_process)

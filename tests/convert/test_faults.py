@@ -75,6 +75,7 @@ def _kill_while_writing(destination: Path, mode: Placement, seconds: float) -> N
     os.waitpid(child, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("old", [False, True], ids=["nothing there", "an old file there"])
 def test_a_kill_at_any_moment_leaves_no_file_or_a_whole_one(
@@ -110,6 +111,7 @@ def _kill_at_stage(stage: str, source: Path, destination: Path) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_stage_leaves_the_old_file(tmp_path: Path) -> None:
     source, stages = files.write_onnx(tmp_path / "m.onnx"), list[str]()
     convert(source, tmp_path / "whole.onnx", on_stage=stages.append)
@@ -148,6 +150,7 @@ def test_a_full_disk_keeps_the_old_pair(small_disk: Path, mode: Placement) -> No
     assert _run(destination) == 1
 
 
+@pytest.mark.slow
 def test_an_export_to_a_full_disk_leaves_it_unchanged(small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "other").write_bytes(b"x" * 96 * 1024)
     with pytest.raises(DestinationError, match="No space left on device"):

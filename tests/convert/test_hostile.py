@@ -344,6 +344,7 @@ def _require_refused(found: Outcome, path: Path, *, said: bool = True) -> None:
     assert found.message.isprintable()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_it_is_refused_in_bounded_memory_and_time(tmp_path: Path, kind: str) -> None:
     name, made, read, reason = FILES[kind]

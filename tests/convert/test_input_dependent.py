@@ -23,6 +23,7 @@ def make_trained(name: str, shape: tuple[int, ...], axis: int = 1) -> nn.Module:
     return made.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_exports_to_its_promised_operators(name: str) -> None:
     model = nn.Sequential(make_trained(name, (4, 3, 5, 6)))
@@ -31,6 +32,7 @@ def test_each_exports_to_its_promised_operators(name: str) -> None:
     assert all(comparison.passed for comparison in compare_model(model, optimised.model, IMAGES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_keeps_its_values_between_convolutions(name: str) -> None:
     model = nn.Sequential(nn.Conv2d(3, 3, 3), make_trained(name, (4, 3, 5, 6)), nn.Conv2d(3, 2, 3)).eval()
@@ -38,6 +40,7 @@ def test_each_keeps_its_values_between_convolutions(name: str) -> None:
     assert all(comparison.passed for comparison in compare_model(model, optimised.model, IMAGES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "Funnel"])
 @pytest.mark.parametrize(("written", "shape", "axis"), [("N,3", (8, 3), 1), ("N,6,3", (4, 6, 3), -1)])
 def test_each_keeps_its_values_between_linear_layers(
@@ -49,6 +52,7 @@ def test_each_keeps_its_values_between_linear_layers(
     assert all(comparison.passed for comparison in compare_model(model, optimised.model, inputs))
 
 
+@pytest.mark.slow
 def test_a_tiny_sharpness_keeps_its_digits_for_large_inputs() -> None:
     """ONNX Runtime's Sigmoid has none left there, and x lifts what is missing into the next curve."""
     sharp = make_trained("MetaACON", (8, 3))

@@ -56,6 +56,7 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_prints_each_turn_as_json(tmp_path: Path) -> None:
     paths = [str(write_product(tmp_path / name, SMALL)) for name in ("a.onnx", "b.onnx")]
     done = run_command(*paths, "--rounds", "3", "--json")
@@ -71,6 +72,7 @@ def test_the_command_shows_a_table_for_people(tmp_path: Path) -> None:
     assert "1.00" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("names", "status"), [(("none.onnx",), 1), (("a.onnx", "a.onnx"), 2), ((), 2)])
 def test_the_command_fails_in_one_line(names: tuple[str, ...], status: int, tmp_path: Path) -> None:
     write_product(tmp_path / "a.onnx", SMALL)

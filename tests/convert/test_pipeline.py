@@ -49,6 +49,7 @@ def _read_manifest(path: Path) -> Manifest:
     return Manifest.from_json(entries[MANIFEST_KEY])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1, 5])
 def test_the_file_computes_what_the_model_computes(converted: Path, batch: int) -> None:
     x = torch.randn(batch, 3, 8, 8, generator=torch.Generator().manual_seed(batch))
@@ -102,6 +103,7 @@ def test_the_manifests_learned_values_and_curves_are_the_models(converted: Path)
     np.testing.assert_allclose(record.curve.values[0], expected, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_second_run_in_another_process_gives_the_same_bytes(
     source: Path, converted: Path, tmp_path: Path
 ) -> None:
@@ -122,12 +124,14 @@ def test_graph_and_manifest_are_one_protobuf_message(converted: Path) -> None:
     assert onnx.load_from_string(content).SerializeToString(deterministic=True) == content
 
 
+@pytest.mark.slow
 def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
     stages: list[str] = []
     convert(source, tmp_path / "m.onnx", on_stage=stages.append)
     assert stages == [stage for stage in STAGES if stage != "tune"]
 
 
+@pytest.mark.slow
 def test_own_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
     manifest = convert(source, tmp_path / "m.onnx", samples=tmp_path / "s.npz")
@@ -150,6 +154,7 @@ def _spoil(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.pipeline.fold", spoiled)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_where_parity_fails(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +165,7 @@ def test_nothing_is_written_where_parity_fails(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_stage_that_changes_shared_weights_is_caught(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +179,7 @@ def test_a_stage_that_changes_shared_weights_is_caught(
         convert(source, tmp_path / "m.onnx")
 
 
+@pytest.mark.slow
 def test_the_model_runs_once_on_each_set_before_export(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +196,7 @@ def test_the_model_runs_once_on_each_set_before_export(
     assert runs == ["reference"] * len(manifest.parity.sets)
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_on_one_sample_is_explained(
     tmp_path: Path,
 ) -> None:
@@ -213,6 +221,7 @@ class Pairs(nn.Module):
         return x.reshape(2, 3) * self.scale
 
 
+@pytest.mark.slow
 def test_a_tolerance_lets_it_pass_and_the_manifest_says_so(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +260,7 @@ def test_the_source_is_never_overwritten(source: Path) -> None:
     assert source.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_rule_that_breaks_parity_is_dropped_and_named(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +300,7 @@ def _reshape_to_one_row(node: ir.Node) -> Outcome:
     return FIRED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_rule_with_unsupported_operators_is_dropped(
     precision: Precision, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -303,6 +314,7 @@ def test_a_rule_with_unsupported_operators_is_dropped(
     assert "elu_to_exp" in {record.rule for record in manifest.fired}
 
 
+@pytest.mark.slow
 def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

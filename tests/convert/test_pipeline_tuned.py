@@ -35,6 +35,7 @@ def _list_elu_forms(path: Path) -> list[str]:
     return [node.op_type for node in onnx.load(path).graph.node if node.op_type in ("Elu", "Max", "Exp")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 def test_the_file_takes_the_faster_forms(source: Path, tmp_path: Path) -> None:
     stages: list[str] = []
@@ -48,6 +49,7 @@ def test_the_file_takes_the_faster_forms(source: Path, tmp_path: Path) -> None:
     assert read_onnx_file(tmp_path / "m.onnx").manifest == manifest
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -69,6 +71,7 @@ def test_a_measured_form_that_breaks_parity_is_dropped_and_named(
     assert _list_elu_forms(tmp_path / "m.onnx") == _list_elu_forms(tmp_path / "untuned.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "shows"), [("fp32", ""), ("fp16", "Cast"), ("int8", "DynamicQuantizeLinear")]
 )
@@ -89,6 +92,7 @@ def test_forms_are_timed_in_the_precision_of_the_file(
     assert not shows or all(loaded[shows] for loaded in machine.loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 def test_an_answer_for_another_precision_is_none_for_this_one(source: Path, tmp_path: Path) -> None:
     allowed = BudgetOptions(max_error=0.5, min_agreement=0.0)

@@ -44,6 +44,7 @@ def test_there_are_enough_faults() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 20
 
 
+@pytest.mark.slow
 def test_without_a_fault_parity_passes(original: Original, whole: ir.Model) -> None:
     assert _compare(original, optimise(whole).model).passed
 

@@ -11,6 +11,7 @@ ROWS = parse_input("x:float32[N,6]")
 ELEMENTWISE = [name for name, kind in ACTIVATIONS.items() if kind.elementwise]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_each_activation_exports_to_the_operators_it_promises(name: str) -> None:
     model = nn.Sequential(make_activation(name))
@@ -19,6 +20,7 @@ def test_each_activation_exports_to_the_operators_it_promises(name: str) -> None
     assert all(comparison.passed for comparison in compare_model(model, optimised.model, ROWS))
 
 
+@pytest.mark.slow
 def test_each_activation_per_channel_keeps_its_values() -> None:
     torch.manual_seed(3)
     members = (

@@ -55,6 +55,7 @@ def _rename_values(model: ir.Model) -> ir.Model:
     return renamed
 
 
+@pytest.mark.slow
 def test_a_file_with_other_names_is_compared_by_its_numbers(tmp_path: Path) -> None:
     torch.save(make_network().state_dict(), tmp_path / "s.pt")
     wrong = scale_one_weight(export_model(make_network()), "wide.weight", 1.5)
@@ -66,6 +67,7 @@ def test_a_file_with_other_names_is_compared_by_its_numbers(tmp_path: Path) -> N
     assert result.culprit == "first differing layer: `wide` (Conv2d)"
 
 
+@pytest.mark.slow
 def test_an_onnx_file_is_checked_against_its_source(file: OnnxFile, tmp_path: Path) -> None:
     convert(file.path, tmp_path / "again.onnx")
     result = recheck(file.path, read_onnx_file(tmp_path / "again.onnx"), RecheckOptions())
@@ -95,6 +97,7 @@ def test_a_failure_elsewhere_blames_no_layer(
     assert str(result.culprit).startswith("on the CPU the file passes")
 
 
+@pytest.mark.slow
 def test_a_files_own_tolerance_is_reported_not_trusted(source: Path, file: OnnxFile, tmp_path: Path) -> None:
     convert(source, tmp_path / "m.onnx", tolerances={"logits": 0.5})
     generous = read_onnx_file(tmp_path / "m.onnx")
@@ -106,6 +109,7 @@ def test_a_files_own_tolerance_is_reported_not_trusted(source: Path, file: OnnxF
         recheck(source, file, RecheckOptions(tolerances={"logits": 2.0}))
 
 
+@pytest.mark.slow
 def test_a_rule_that_the_file_was_made_without_is_not_blamed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +130,7 @@ def test_a_rule_that_the_file_was_made_without_is_not_blamed(
     assert str(result.culprit).startswith("first differing layer: `10` (Linear)")
 
 
+@pytest.mark.slow
 def test_a_tuned_file_is_remade_with_its_own_forms(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +156,7 @@ def test_a_tuned_file_is_remade_with_its_own_forms(
     assert str(result.culprit).startswith("first differing after rule `elu_as_sum` at ")
 
 
+@pytest.mark.slow
 def test_generated_samples_are_the_same_again(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,7 @@ def _run_in_float64(text: str, x: np.ndarray) -> tuple[np.ndarray, float]:
     return values["y"], float(max(sizes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("linear", "kind", "shape"), [(IMAGE, WIDE, (2, 4, 5, 5)), (DENSE, ROWS, (6, 4))])
 def test_the_rules_keep_the_values_of_any_graph(
     linear: tuple[str, ...], kind: str, shape: tuple[int, ...]
@@ -139,6 +140,7 @@ def draw_functions(draw: st.DrawFn) -> str:
     return write_graph(body, *WEIGHTS, SLOPES[WIDE], *drawn.constants, x=WIDE, y=WIDE)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, derandomize=True, deadline=None, database=None)
 @given(draw_functions())
 def test_any_piecewise_linear_function_computes_the_same(text: str) -> None:

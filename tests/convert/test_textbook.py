@@ -159,6 +159,7 @@ def forms(request: pytest.FixtureRequest) -> Optimised:
     return _optimise(request.param, {name: Computes(function) for name, (function, _) in FORMS.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMS)
 def test_textbook_code_reaches_the_cheapest_form(name: str, forms: Optimised) -> None:
     operators, far = forms
@@ -178,6 +179,7 @@ def both() -> tuple[Optimised, Optimised]:
     return _optimise(export_newer, members), _optimise(export_legacy, members)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITTEN)
 def test_the_older_exporter_reaches_the_same_operators(name: str, both: tuple[Optimised, Optimised]) -> None:
     (operators, far), (older, older_far) = both

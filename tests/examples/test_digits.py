@@ -24,6 +24,7 @@ def demo(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["PReLU", "NEAAF"])
 def test_it_carries_a_model_from_training_to_predictions(activation: str, tmp_path: Path) -> None:
     done = demo(tmp_path, "--activation", activation)

@@ -22,6 +22,7 @@ def tuned(*accuracies: float) -> list[TunedModel]:
     return [TunedModel(accuracy, 10, 0) for accuracy in accuracies]
 
 
+@pytest.mark.slow
 def test_it_compares_fine_tuning_with_and_without_swap() -> None:
     options = ["--epochs", "1", "--tune", "2", "--seeds", "2", "--per-class", "4"]
     command = [sys.executable, "-m", "examples.transfer", *options]

@@ -48,6 +48,7 @@ def test_every_setting_is_an_environment_variable_too(tmp_path: Path, name: str)
     assert f"`--{name.replace('_', '-')}` has a wrong value `-1" in ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -88,12 +89,14 @@ def _failure(folder: Path, *arguments: str) -> str:
     return ran.stderr
 
 
+@pytest.mark.slow
 def test_a_missing_folder_is_a_failure(tmp_path: Path) -> None:
     assert _failure(tmp_path, "--port", "0") == (
         "error: models folder `models` does not exist or is not a folder\n"
     )
 
 
+@pytest.mark.slow
 def test_a_folder_without_usable_models_is_a_failure(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "a", b"rubbish")
     models.put(tmp_path / "models", "b", b"rubbish", "2")
@@ -111,11 +114,13 @@ def test_a_taken_port_is_a_failure(tmp_path: Path) -> None:
         assert f"error: cannot listen on `127.0.0.1` port `{port}`" in _failure(tmp_path, "--port", port)
 
 
+@pytest.mark.slow
 def test_cuda_without_a_gpu_is_a_failure(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "a", models.model(models.DOUBLE))
     assert "provider `cuda` was asked for" in _failure(tmp_path, "--port", "0", "--provider", "cuda")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -189,6 +194,7 @@ def test_a_server_without_an_error_does_not_load_rich() -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_server_first_raises_its_descriptor_limit(tmp_path: Path, workers: str) -> None:
     models.put(tmp_path, "broken", b"rubbish")  # it ends by itself

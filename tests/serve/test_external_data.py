@@ -51,6 +51,7 @@ def _data(repository: Path) -> Path:
     return found
 
 
+@pytest.mark.slow
 def test_the_pair_answers_what_the_model_computes(repository: Path) -> None:
     for engine in _opened(repository):
         got = asyncio.run(engine.run(engine.model("net"), {"image": X.numpy()}))["logits"]

@@ -102,6 +102,7 @@ def _examples(language: str, word: str) -> list[str]:
     return [block for block in blocks if word in block]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", _examples("python", "triton"))
 def test_the_python_examples_run(digits: ServerProcess, folder: Path, example: str) -> None:
     ran = _ran([sys.executable, "-c", example.replace("localhost:8000", digits.address)], folder)

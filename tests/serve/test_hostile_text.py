@@ -179,6 +179,7 @@ def test_the_settings_file(tmp_path: Path, text: str) -> None:
     assert serve(tmp_path, "--models", "models") == WRONG_USE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_models_folder(tmp_path: Path, workers: str) -> None:
     folder = tmp_path / TEXT
@@ -186,6 +187,7 @@ def test_the_models_folder(tmp_path: Path, workers: str) -> None:
     assert serve(tmp_path, "--models", TEXT, "--workers", workers) == FAILED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [NAME, "m"])
 def test_a_model_and_its_settings(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "models"

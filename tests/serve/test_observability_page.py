@@ -51,6 +51,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[st
         yield found
 
 
+@pytest.mark.slow
 def test_the_tables_have_every_series_and_its_labels(shown: dict[str, set[str]]) -> None:
     documented = {}
     for row in rows("Metrics") + rows("Triton's names"):
@@ -118,6 +119,7 @@ def test_no_panel_lies_over_another() -> None:
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
+@pytest.mark.slow
 def test_the_line_of_the_log_is_one_that_the_log_writes(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "digits", models.model(models.DOUBLE))
     [text] = re.findall(r"```json\n(.*?)\n```", PAGE, re.DOTALL)

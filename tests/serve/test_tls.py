@@ -61,6 +61,7 @@ def encrypted(files: Certificates, folder: Path) -> Iterator[tuple[ServerProcess
         yield server, port
 
 
+@pytest.mark.slow
 def test_the_first_line_says_https_and_it_answers(
     encrypted: tuple[ServerProcess, int], files: Certificates
 ) -> None:
@@ -108,6 +109,7 @@ def mutual(
         yield server, port
 
 
+@pytest.mark.slow
 def test_a_client_with_a_certificate_is_answered(
     mutual: tuple[ServerProcess, int], files: Certificates
 ) -> None:
@@ -144,6 +146,7 @@ def _is_called(port: int, files: Certificates) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_new_files_are_for_new_connections_of_every_worker(
     files: Certificates, folder: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def _doubled(call: Caller, version: str = "") -> Any:
     return call("infer", "double", [given], version).as_numpy("y").tolist()
 
 
+@pytest.mark.slow
 def test_the_index_has_every_version(call: Caller) -> None:
     index = call("get_model_repository_index")
     assert [(each["name"], each["version"], each["state"]) for each in index] == [

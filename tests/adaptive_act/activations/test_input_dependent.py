@@ -137,6 +137,7 @@ def test_float32_weights_take_half_precision_inputs(kind: type[Activation]) -> N
     torch.testing.assert_close(y.double(), activation.double()(x), rtol=0.05, atol=0.05)
 
 
+@pytest.mark.slow
 @every_kind
 @pytest.mark.parametrize("training", [False, True])
 def test_it_compiles_into_one_graph(kind: type[Activation], training: bool) -> None:
@@ -221,6 +222,7 @@ def test_wrong_shapes_and_arguments_are_named(run: Callable[[], object], message
         run()
 
 
+@pytest.mark.slow
 def test_two_processes_keep_the_same_weights(tmp_path: Path) -> None:
     in_two_processes(_one_of_two, tmp_path)
 

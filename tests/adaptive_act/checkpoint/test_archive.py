@@ -90,6 +90,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["model.pt"]
 
 
+@pytest.mark.slow
 def test_torch_load_is_called_in_two_places() -> None:
     root = Path(__file__).parents[3]
     found: dict[str, list[str]] = {}

@@ -58,6 +58,7 @@ def test_labelled_samples_give_decisions(
     assert set(said["provenance"]) == {"model", "samples", "adaptact", "torch"}
 
 
+@pytest.mark.slow
 def test_pictures_and_page_are_written_where_asked(
     checkpoint: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +70,7 @@ def test_pictures_and_page_are_written_where_asked(
     assert "Activations of m.pt" in page.read_text()
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(
     checkpoint: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

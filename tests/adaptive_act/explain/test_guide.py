@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.main import get_command
 
 from adaptive_act.explain.cli import app
@@ -12,6 +13,7 @@ from adaptive_act.explain.cli import app
 GUIDE = (Path(__file__).parents[3] / "docs" / "explaining.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_blocks_run_one_after_another(tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL))
     done = subprocess.run(

@@ -102,6 +102,7 @@ def change_file(path: Path, change: Change) -> None:
     torch.save(content, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])
 @pytest.mark.parametrize("field", FINE)
 def test_checkpoint_field(
@@ -131,6 +132,7 @@ def test_array_names(flags: tuple[str, ...], checkpoint: Path, tmp_path: Path, i
     assert "]0;x" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--json",)], ids=["table", "json"])
 def test_monitor_file(flags: tuple[str, ...], checkpoint: Path, tmp_path: Path, inspect: Inspect) -> None:
     monitor = tmp_path / "monitor.csv"

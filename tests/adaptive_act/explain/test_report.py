@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib import image
 from torch import nn
 
@@ -69,18 +70,21 @@ def test_the_page_leaves_out_what_was_not_measured() -> None:
     assert "No data were given" in text
 
 
+@pytest.mark.slow
 def test_equal_findings_give_equal_text() -> None:
     text = report(findings(), "t")
     assert text == report(findings(), "t")
     assert "http" not in text.replace("http-equiv", "")
 
 
+@pytest.mark.slow
 def test_many_layers_fill_several_pictures() -> None:
     few = findings(full=False).layers
     read = Read(report(Findings([few[0]] * 50), "t"))
     assert len(read.pictures) == 5
 
 
+@pytest.mark.slow
 def test_the_picture_of_everything_begins_with_the_curves(tmp_path: Path) -> None:
     write_pictures(findings(), tmp_path / "curves.png", tmp_path / "report.png")
     curves, everything = (image.imread(tmp_path / name) for name in ("curves.png", "report.png"))

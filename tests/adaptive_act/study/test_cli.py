@@ -31,6 +31,7 @@ def command(*arguments: str, cwd: Path = models.ROOT) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.slow
 def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
     activations = "PReLU,NEAAF(side=both,gamma=0.05) per channel"
     done = command("--output", str(tmp_path), "--activations", activations, "--jobs", "1", *QUICK)
@@ -48,6 +49,7 @@ def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
     assert found["plan"]["data"]["train_size"] == 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -71,6 +73,7 @@ def test_wrong_options_fail_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_output_that_is_no_folder_fails_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     done = command("--output", str(tmp_path / "out"), *QUICK)
@@ -78,6 +81,7 @@ def test_an_output_that_is_no_folder_fails_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
@@ -91,6 +95,7 @@ def test_a_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
 
 
+@pytest.mark.slow
 def test_help_lists_the_options() -> None:
     done = command("--help")
     assert done.returncode == 0

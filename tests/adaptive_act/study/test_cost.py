@@ -33,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_training_and_exported_file_are_measured(folder: Path) -> None:
     found = json.loads((folder / "results.json").read_text())["cost"]
     assert list(found) == ["ReLU", "ABU"]
@@ -43,6 +44,7 @@ def test_training_and_exported_file_are_measured(folder: Path) -> None:
     assert "latency, ratio" in (folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_costs_are_kept_until_their_file_is_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / "results.json").read_text()
     monkeypatch.setattr(cost, "measure_latencies", None)  # whoever measures again fails
@@ -65,6 +67,7 @@ def test_without_the_exporter_the_report_says_so(
     assert all("adaptact[convert]" in str(reason) for reason in found.values())
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_the_others_measured(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

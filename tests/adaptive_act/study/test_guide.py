@@ -32,6 +32,7 @@ def test_the_levels_are_those_of_the_plan() -> None:
     assert ", ".join(f"{ratio:g}" for ratio in IMBALANCE) + " times fewer" in GUIDE
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     done = subprocess.run(

@@ -40,6 +40,7 @@ def write_images(folder: Path, *classes: str) -> None:
             Image.new("L", (4, 4), 100 * number + shade).save(folder / name / f"{shade}.png")
 
 
+@pytest.mark.slow
 def test_names_of_data_and_classes(tmp_path: Path, study: Study) -> None:
     write_images(tmp_path / HOSTILE, "a", HOSTILE)
     assert study("--data", tmp_path / HOSTILE)[0] == 0

@@ -40,6 +40,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_runs(done: Path) -> None:
     outcomes = {outcome["variant"]: outcome for outcome in read(done)["outcomes"]}
     accuracies = {name: [run["accuracy"] for run in each["runs"]] for name, each in outcomes.items()}
@@ -96,6 +97,7 @@ def test_the_report_starts_with_the_answer(done: Path) -> None:
     assert "too few seeds" in top
 
 
+@pytest.mark.slow
 def test_no_report_says_where_the_data_lie(tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((200, 6), np.float32)
     np.savez(tmp_path / "own.npz", x=x, y=np.arange(200) % 2)
@@ -112,6 +114,7 @@ def test_every_picture_of_the_markdown_is_there(done: Path) -> None:
     assert all((done / picture).stat().st_size > 5000 for picture in pictures)
 
 
+@pytest.mark.slow
 def test_equal_plans_give_equal_bytes_for_any_jobs(tmp_path: Path) -> None:
     for name, jobs in (("one", 1), ("two", 2), ("again", 1)):
         study(plan("PReLU", "PELU"), tmp_path / name, jobs=jobs)
@@ -119,6 +122,7 @@ def test_equal_plans_give_equal_bytes_for_any_jobs(tmp_path: Path) -> None:
     assert texts[0] == texts[1] == texts[2]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     study(plan(), tmp_path, jobs=1)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / RUNS).iterdir()}
@@ -144,6 +148,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_kill_9_costs_only_the_runs_that_were_under_way(jobs: int, tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
@@ -180,6 +185,7 @@ def alive(group: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_factory_of_the_users_own_is_studied(tmp_path: Path) -> None:
     asked = replace(plan("PReLU", "ELU"), architecture=Architecture(models.OWN, '{"width": 12}'))
     found = study(asked, tmp_path, jobs=1)
@@ -205,6 +211,7 @@ def test_impossible_plans_fail_before_training(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_diverged_runs_are_counted_and_stay_in_the_mean(tmp_path: Path) -> None:
     training = Training(epochs=2, batch=64, lr=1e30, optimizer="sgd")
     found = study(plan(training=training), tmp_path, jobs=1)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -27,6 +28,7 @@ def run(rank: int, folder: Path) -> None:
     torch.save({"events": events, "state": state, "alphas": alphas}, folder / f"{rank}.pt")
 
 
+@pytest.mark.slow
 def test_one_process_that_diverges_rolls_all_of_them_back(tmp_path: Path) -> None:
     in_two_processes(run, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))

@@ -5,6 +5,7 @@ import gc
 import pickle
 import weakref
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +53,7 @@ def test_nothing_is_left_after_closing() -> None:
     assert not model[0]._forward_hooks
 
 
+@pytest.mark.slow
 def test_a_forgotten_reader_is_not_kept_alive_by_the_model() -> None:
     model = nn.Sequential(PELU())
     forgotten = weakref.ref(Heard(model))

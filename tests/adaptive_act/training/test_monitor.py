@@ -150,6 +150,7 @@ def test_a_row_holds_one_value_that_reads_back_exactly(tmp_path: Path) -> None:
     assert values[1][3] == "nan"
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_no_readings(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     code = f"""

@@ -80,6 +80,7 @@ def test_a_poisoned_step_is_rolled_back(tmp_path: Path) -> None:
     assert not model.network[2]._forward_hooks
 
 
+@pytest.mark.slow
 def test_the_rolled_back_steps_are_as_if_they_had_not_been(tmp_path: Path) -> None:
     """The guard keeps the state before the third step, where the fourth one puts it back to."""
     guard, model = GuardCallback(options=Options(keep_every=3)), Model(poisoned=(3,))
@@ -90,6 +91,7 @@ def test_the_rolled_back_steps_are_as_if_they_had_not_been(tmp_path: Path) -> No
     assert all(torch.equal(p, kept[name]) for name, p in short.named_parameters())
 
 
+@pytest.mark.slow
 def test_a_lost_run_ends_with_the_error(tmp_path: Path) -> None:
     guard, model = GuardCallback(tries=1), Model(poisoned=(2, 3, 4))
     with pytest.raises(DivergedError, match="after 1 rollbacks"):
@@ -177,6 +179,7 @@ def test_a_metric_that_is_not_there_is_named(tmp_path: Path) -> None:
         trainer.train()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_knows_what_happened_before(tmp_path: Path) -> None:
     def callbacks() -> list[Any]:
         return [
@@ -197,6 +200,7 @@ def test_a_resumed_run_knows_what_happened_before(tmp_path: Path) -> None:
     assert stopping.best <= first[2].part.best
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_the_state_is_said_to_be_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -108,6 +108,7 @@ def test_a_mode_of_no_meaning_is_wrong_use(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_a_file_with_external_data_converts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external, "SMALLEST", 16)
     manifest = convert(files.write_onnx(tmp_path / "m.onnx"), tmp_path / "out.onnx", external_data="always")
@@ -148,6 +149,7 @@ def _is_killed_at(step: int, model: ir.Model, destination: Path) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 2])
 def test_an_end_at_any_step_leaves_a_whole_pair(tmp_path: Path, after: int) -> None:
     destination = tmp_path / "m.onnx"

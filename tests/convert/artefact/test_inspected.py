@@ -54,6 +54,7 @@ def _format_number(numbers: tuple[float, ...]) -> str:
     return f"{numbers[0]:.3g}"
 
 
+@pytest.mark.slow
 def test_the_tables_show_everything_that_is_promised(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +137,7 @@ def test_names_that_are_code_stay_names(
     assert "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_the_file_has_the_opset_and_a_fitting_format(source: Path, tmp_path: Path, opset: int) -> None:
     convert(source, tmp_path / "m.onnx", opset=opset)

@@ -78,6 +78,7 @@ def _read_outputs(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(
     folders: tuple[Path, Path],
 ) -> None:

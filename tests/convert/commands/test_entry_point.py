@@ -46,6 +46,7 @@ def test_every_error_has_its_exit_code(error: type[ConversionError]) -> None:
     assert exit_code(error("why"), EXIT_CODES) == EXPECTED_CODES[error]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "verify"])
 def test_a_command_prepares_before_torch_is_loaded(command: str) -> None:
     code = PRINT_WHEN_PREPARED.format(command=command)

@@ -152,6 +152,7 @@ CASES: dict[str, tuple[int, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize("case", CASES)
 def test_no_control_character_is_printed(

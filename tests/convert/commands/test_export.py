@@ -23,6 +23,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(exit_info.value.code or 0)
 
 
+@pytest.mark.slow
 def test_stages_go_to_stderr_and_the_result_to_stdout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,6 +43,7 @@ def test_stages_go_to_stderr_and_the_result_to_stdout(
     assert (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -59,6 +61,7 @@ def test_json_is_all_that_is_printed(
     assert result["activations"][0] == {"layer": "2", "kind": "Swish"}
 
 
+@pytest.mark.slow
 def test_tuning_is_printed_recorded_and_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +120,7 @@ def test_an_error_is_one_line_and_a_hint(
     assert hint == "hint: copy or save it again"
 
 
+@pytest.mark.slow
 def test_failed_parity_ends_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +131,7 @@ def test_failed_parity_ends_with_3(
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.slow
 def test_signature_report_and_configuration_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +156,7 @@ def test_extra_files_are_checked_before_work_begins(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="Linux's device that is always full")
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_unprintable_result_is_an_error(options: tuple[str, ...], tmp_path: Path) -> None:

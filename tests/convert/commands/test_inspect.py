@@ -36,6 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(exit_info.value.code or 0)
 
 
+@pytest.mark.slow
 def test_the_whole_manifest_is_printed(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +87,7 @@ def test_page_and_picture_are_self_contained(
     assert (tmp_path / "m.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(exit_info.value.code or 0)
 
 
+@pytest.mark.slow
 def test_a_good_file_passes(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_good_file_passes(
     assert [line.split()[0] for line in err.splitlines()] == ["load", "run"]
 
 
+@pytest.mark.slow
 def test_a_faulty_file_fails_with_3_and_its_layer(
     files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,6 +73,7 @@ def test_a_faulty_file_fails_with_3_and_its_layer(
     assert "hint: first differing layer: `10` (Linear); not the model's in the file: `10.weight`" in err
 
 
+@pytest.mark.slow
 def test_json_has_verdict_culprit_and_errors(
     files: Files, faulty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +86,7 @@ def test_json_has_verdict_culprit_and_errors(
     assert result["parity"]["outputs"][0]["file_error"] > result["parity"]["outputs"][0]["allowed"]
 
 
+@pytest.mark.slow
 def test_the_json_of_a_nan_is_null(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +114,7 @@ def test_own_samples_are_compared_too(
     assert [record["name"] for record in sets][-2:] == ["given, 0", "given, 64"]
 
 
+@pytest.mark.slow
 def test_a_file_of_another_model_fails_and_says_so(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +144,7 @@ def test_a_signature_is_checked_with_and_without_model(
     assert run(monkeypatch, files.file, "--public-key", pair.public) == FAILED
 
 
+@pytest.mark.slow
 def test_weights_beside_the_file_are_checked(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ STEPS: dict[str, Callable[[Computed, float], Computed]] = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(STEPS)), NUMBERS), max_size=10))
 def test_steps_compute_their_function(steps: list[tuple[str, float]]) -> None:

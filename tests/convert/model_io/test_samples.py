@@ -46,6 +46,7 @@ def test_integers_are_valid_in_any_table() -> None:
     assert {int(value) for samples in sets for value in samples.arrays[0].ravel()} <= {0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("image", "batch"), [(8, 64), (112, 13), (224, 3), (1024, 3)])
 def test_large_inputs_are_compared_in_smaller_batches(image: int, batch: int) -> None:
     sets = generate_samples([parse_input(f"x:float32[N,3,{image},{image}]")])

@@ -41,6 +41,7 @@ def _wrong_elu(node: ir.Node) -> Outcome:
     return FIRED
 
 
+@pytest.mark.slow
 def test_a_wrong_rule_is_named_with_its_layer() -> None:
     model = classifier("PELU")
     exact = export_model(model)
@@ -71,6 +72,7 @@ def whole(model: nn.Module) -> ir.Model:
     return export_model(model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 20, 5))
 def test_twenty_good_networks_pass_with_room(start: int) -> None:
     seeds = range(start, start + 5)
@@ -85,6 +87,7 @@ def test_twenty_good_networks_pass_with_room(start: int) -> None:
     assert max(comparison.used for comparison in comparisons) < 0.7
 
 
+@pytest.mark.slow
 def test_a_thousandth_in_one_weight_of_any_layer_is_caught(model: nn.Module, whole: ir.Model) -> None:
     graph = optimise(whole).model
     weights = [name for name in graph.graph.initializers if name.endswith("weight")]
@@ -215,6 +218,7 @@ def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> No
     ]
 
 
+@pytest.mark.slow
 def test_a_failure_at_another_size_is_found() -> None:
     class Pads(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -229,6 +233,7 @@ def test_a_failure_at_another_size_is_found() -> None:
     assert {comparison.run for comparison in comparisons if not comparison.passed} == {"other sizes, T 33"}
 
 
+@pytest.mark.slow
 def test_an_input_without_axes_is_compared() -> None:
     scalar = parse_input("image:float32[]")
     comparisons = compare_model(nn.PReLU(), export_model(Plus(), scalar), scalar)
@@ -255,6 +260,7 @@ def test_the_original_is_left_in_float32() -> None:
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_an_ill_conditioned_output_passes_unless_wrong() -> None:
     torch.manual_seed(0)
     steep = nn.Linear(8, 3)
@@ -275,6 +281,7 @@ def _count_float64_graphs() -> int:
     return sum(type(record) is Float64Graph for record in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_remembered_answers_free_the_float64_model(tmp_path: Path) -> None:
     before = _count_float64_graphs()
     (tmp_path / "m.onnx").write_bytes(serialise(export_model(classifier("PELU"))))

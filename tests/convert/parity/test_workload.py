@@ -35,6 +35,7 @@ def test_a_layer_counts_products_and_written_numbers() -> None:
     assert work.largest == CONVOLVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [
@@ -69,6 +70,7 @@ def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.Monke
     assert count_rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
 
 
+@pytest.mark.slow
 def test_much_work_means_few_samples_but_every_extreme(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

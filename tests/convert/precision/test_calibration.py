@@ -16,6 +16,7 @@ def _save(folder: Path, **arrays: Array) -> Path:
     return folder / "data.npz"
 
 
+@pytest.mark.slow
 def test_ranges_are_those_of_the_values(tmp_path: Path) -> None:
     model, spec, graph = build_network("rows")
     x = make_samples(spec)

@@ -23,6 +23,7 @@ def _list_types(graph: ir.Model) -> set[ir.DataType | None]:
     return {value.dtype for value in (*graph.graph.inputs, *graph.graph.outputs)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["images", "rows", "cube"])
 def test_everything_between_the_inputs_and_outputs_is_half(name: str) -> None:
     _, _, graph = build_network(name)
@@ -68,6 +69,7 @@ class Scaled(nn.Module):
         return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "text"), [(1e6, "half ends at 65504"), (3e-8, "which half rounds by")])
 def test_constants_out_of_range_stay_in_float(factor: float, text: str) -> None:
     graph = optimise_model(Scaled(factor).eval(), ROW).model
@@ -93,6 +95,7 @@ def test_only_the_kept_activation_computes_in_float() -> None:
         assert nodes[name].outputs[0].dtype == ir.DataType.FLOAT16
 
 
+@pytest.mark.slow
 def test_an_output_that_others_read_keeps_its_name_and_type() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:

@@ -86,6 +86,7 @@ def test_a_rounded_file_is_standard_smaller_and_close(name: str, method: str) ->
         assert np.abs(result - expected).max() < 0.1 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("opset", [17, 20])
 def test_the_opset_is_the_one_asked_for(opset: int, method: str) -> None:
@@ -250,6 +251,7 @@ class Class(nn.Module):
         return result.argmax(1)
 
 
+@pytest.mark.slow
 def test_whole_numbers_have_to_be_equal_on_generated_samples_too() -> None:
     scores = build_rows_network(make_activation("PELU"), make_activation("PELU"), steep=4)
     scores[-1] = nn.Linear(32, 500)

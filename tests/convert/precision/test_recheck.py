@@ -50,6 +50,7 @@ def _read_manifest(path: Path) -> Manifest:
     return Manifest.from_json(entries[MANIFEST_KEY])
 
 
+@pytest.mark.slow
 def test_the_manifest_holds_the_gate(static: Path) -> None:
     manifest = _read_manifest(static)
     record = manifest.rounding
@@ -63,6 +64,7 @@ def test_the_manifest_holds_the_gate(static: Path) -> None:
     assert manifest.parity.outputs[0].file_error <= manifest.parity.outputs[0].allowed
 
 
+@pytest.mark.slow
 def test_it_is_verified_by_its_own_gate(
     static: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +125,7 @@ def test_it_is_shown(
     assert text["manifest"]["rounding"] == json.loads(json.dumps(dataclasses.asdict(record)))
 
 
+@pytest.mark.slow
 def test_a_file_that_fails_its_gate_is_not_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

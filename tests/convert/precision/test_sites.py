@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ def test_each_layer_belongs_to_the_activation_that_it_reads() -> None:
     assert [site.has_activation for site in found_sites] == [False, True, True, True]
 
 
+@pytest.mark.slow
 def test_every_layer_belongs_to_one_site() -> None:
     model = branched()
     graph = optimise_model(model, parse_input("image:float32[N,3,8,8]")).model
@@ -36,6 +38,7 @@ def test_every_layer_belongs_to_one_site() -> None:
     assert not set(between) & set(readers)
 
 
+@pytest.mark.slow
 def test_two_readers_of_one_activation_share_a_site() -> None:
     class Fork(nn.Module):
         def __init__(self) -> None:

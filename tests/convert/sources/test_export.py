@@ -40,6 +40,7 @@ class Add(nn.Module):
         return left + right
 
 
+@pytest.mark.slow
 def test_names_and_free_sizes_are_as_requested() -> None:
     pair: list[InputSpec] = [parse_input("left:float32[rows,4]"), parse_input("right:float32[rows,1]")]
     graph = export(Add(), pair, ["sum"]).graph
@@ -52,6 +53,7 @@ def test_names_and_free_sizes_are_as_requested() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "names"), [("dict", ["a", "b"]), ("tuple", ["output_0", "output_1"])])
 def test_several_outputs_get_names(kind: str, names: list[str]) -> None:
     assert [value.name for value in export(Returns(kind), [ROWS]).graph.outputs] == names
@@ -83,11 +85,13 @@ def test_inputs_that_the_model_refuses_are_named() -> None:
         export(nn.Linear(4, 2), [parse_input("x:float32[N,5]")])
 
 
+@pytest.mark.slow
 def test_a_model_that_fixes_a_free_size_is_refused() -> None:
     with pytest.raises(ExportError, match="N"):
         export(Fixes(), [ROWS])
 
 
+@pytest.mark.slow
 def test_an_unexportable_operator_is_refused_in_one_line() -> None:
     class Unsupported(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -104,6 +108,7 @@ def test_an_opset_out_of_range_is_wrong_use() -> None:
         export(nn.Linear(4, 2), [ROWS], opset=7)
 
 
+@pytest.mark.slow
 def test_torch_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     export(nn.Linear(4, 2), [ROWS])
     assert capfd.readouterr() == ("", "")
@@ -125,6 +130,7 @@ class Branches(nn.Module):
         return y * 2 if y.sum().item() > 0 else y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason", "advice"),
     [("bfloat16", "computes in bfloat16", "model.float()"), ("item", "data-dependent", "torch.where")],

@@ -29,6 +29,7 @@ def test_a_shared_activation_is_folded_everywhere() -> None:
     assert not list(folded.get_submodule("again").parameters())
 
 
+@pytest.mark.slow
 def test_the_given_model_is_unchanged() -> None:
     model = classifier("PELU", per_channel=True).train()
     before = copy.deepcopy(model.state_dict())

@@ -10,12 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.convert.sources.fuzz import READERS
 
 COUNT = int(os.environ.get("ADAPTACT_FUZZ", "25"))
 SECONDS = 240 + COUNT
 
 
+@pytest.mark.slow
 def test_damaged_files_give_a_conversion_error_or_a_model(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.convert.sources.fuzz", str(tmp_path), str(COUNT)]
     done = subprocess.run(

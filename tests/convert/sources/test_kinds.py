@@ -40,6 +40,7 @@ def _matches(path: Path, name: str, model: nn.Module) -> None:
         np.testing.assert_allclose(got, model.double()(X.double()).numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_converted(tmp_path: Path) -> None:
     source = files.write_program(tmp_path / "m.pt2")
     path, manifest = _convert(source)
@@ -48,6 +49,7 @@ def test_an_exported_program_is_converted(tmp_path: Path) -> None:
     assert manifest.inputs[0].shape == ("batch", 4)
 
 
+@pytest.mark.slow
 def test_a_traced_torchscript_that_names_types_is_converted(tmp_path: Path) -> None:
     path, manifest = _convert(files.write_torchscript(tmp_path / "m.ts"), files.ROWS)
     _matches(path, "x", files.network())
@@ -55,6 +57,7 @@ def test_a_traced_torchscript_that_names_types_is_converted(tmp_path: Path) -> N
     assert {one.rule for one in manifest.fired} >= {"scale_into_previous", "scale_into_next"}
 
 
+@pytest.mark.slow
 def test_a_compiled_torchscript_with_a_dict_is_converted(tmp_path: Path) -> None:
     model = files.TwoOutputs()
     path, manifest = _convert(files.write_torchscript(tmp_path / "m.ts", model, traced=False), files.ROWS)
@@ -64,6 +67,7 @@ def test_a_compiled_torchscript_with_a_dict_is_converted(tmp_path: Path) -> None
     np.testing.assert_allclose(got["a"], model(X)["a"].detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_pickled_module_is_converted_where_the_user_allows_it(tmp_path: Path) -> None:
     source = files.write_pickle(tmp_path / "m.pt")
     with pytest.warns(PickleWarning, match="runs code of its own choice"):
@@ -71,6 +75,7 @@ def test_a_pickled_module_is_converted_where_the_user_allows_it(tmp_path: Path) 
     assert manifest.source_kind == "pickled module"
 
 
+@pytest.mark.slow
 def test_an_onnx_file_is_optimised_and_verified_against_itself(tmp_path: Path) -> None:
     source = files.write_onnx(tmp_path / "m.onnx")
     path, manifest = _convert(source)
@@ -80,6 +85,7 @@ def test_an_onnx_file_is_optimised_and_verified_against_itself(tmp_path: Path) -
     assert manifest.opset == 17
 
 
+@pytest.mark.slow
 def test_inputs_of_any_type_and_nested_outputs_are_named(tmp_path: Path) -> None:
     path, manifest = _convert(files.write_tagger_program(tmp_path / "m.pt2"))
     assert [(one.name, one.dtype, one.shape) for one in manifest.inputs] == [
@@ -94,6 +100,7 @@ def test_inputs_of_any_type_and_nested_outputs_are_named(tmp_path: Path) -> None
     assert got["hidden_0"].shape == (1, 3, 8)
 
 
+@pytest.mark.slow
 def test_a_second_conversion_keeps_the_classes(tmp_path: Path) -> None:
     proto = files.make_onnx_model()
     first, manifest = _convert(files.write_onnx(tmp_path / "m.onnx", proto))
@@ -104,11 +111,13 @@ def test_a_second_conversion_keeps_the_classes(tmp_path: Path) -> None:
     assert second.classes == ("a", "b", "c")
 
 
+@pytest.mark.slow
 def test_the_users_inputs_override_a_programs(tmp_path: Path) -> None:
     _, manifest = _convert(files.write_program(tmp_path / "m.pt2"), parse_input("rows:float32[5,4]"))
     assert [(one.name, one.shape) for one in manifest.inputs] == [("rows", (5, 4))]
 
 
+@pytest.mark.slow
 def test_a_state_dict_is_converted_with_a_factory(tmp_path: Path) -> None:
     source = files.write_state(tmp_path / "s.pt")
     factory = "tests.convert.sources.files:network"
@@ -117,6 +126,7 @@ def test_a_state_dict_is_converted_with_a_factory(tmp_path: Path) -> None:
     assert manifest.source_kind == "state_dict"
 
 
+@pytest.mark.slow
 def test_a_users_free_size_is_named_at_the_outputs(tmp_path: Path) -> None:
     proto = files.make_onnx_model()
     for value in (*proto.graph.input, *proto.graph.output):
@@ -127,16 +137,19 @@ def test_a_users_free_size_is_named_at_the_outputs(tmp_path: Path) -> None:
     assert output.type.tensor_type.shape.dim[0].dim_param == "rows"
 
 
+@pytest.mark.slow
 def test_a_fixed_size_is_fixed_at_the_outputs(tmp_path: Path) -> None:
     _, manifest = _convert(files.write_onnx(tmp_path / "m.onnx"), parse_input("x:float32[5,4]"))
     assert manifest.outputs[0].shape == (5, 3)
 
 
+@pytest.mark.slow
 def test_free_sizes_of_a_torchscript_are_named_at_the_outputs(tmp_path: Path) -> None:
     _, manifest = _convert(files.write_torchscript(tmp_path / "m.ts"), files.ROWS)
     assert manifest.outputs[0].shape == ("N", 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [17, 23])
 def test_a_torchscript_is_written_at_the_oldest_and_newest_opset(tmp_path: Path, opset: int) -> None:
     source = files.write_torchscript(tmp_path / "m.ts")
@@ -145,6 +158,7 @@ def test_a_torchscript_is_written_at_the_oldest_and_newest_opset(tmp_path: Path,
     _matches(tmp_path / "m.onnx", "x", files.network())
 
 
+@pytest.mark.slow
 def test_a_newer_onnx_file_is_lowered_to_the_opset(tmp_path: Path) -> None:
     proto = files.make_onnx_model()
     proto.opset_import[0].version = 21

@@ -183,6 +183,7 @@ def test_each_source_names_its_kind(tmp_path: Path) -> None:
     assert load(save_checkpoint(tmp_path / "m.pt")).kind == "checkpoint"
 
 
+@pytest.mark.slow
 def test_a_nested_state_dict_is_refused_with_its_key(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     torch.save({"epoch": 3, "model": classifier().state_dict()}, path)

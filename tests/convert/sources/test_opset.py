@@ -27,6 +27,7 @@ def catalogue() -> SideBySide:
     return SideBySide(*(nn.Sequential(nn.Conv2d(4, 4, 3), make_activation(name, 4)) for name in NAMES)).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
 def test_the_catalogue_is_written_at_both_end_opsets(catalogue: SideBySide, opset: int) -> None:
     optimised = optimise(export(fold(catalogue), [SPEC], NAMES, opset)).model
@@ -36,6 +37,7 @@ def test_the_catalogue_is_written_at_both_end_opsets(catalogue: SideBySide, opse
     assert [comparison.output for comparison in found if not comparison.passed] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset_is_written(opset: int) -> None:
     model = nn.Sequential(

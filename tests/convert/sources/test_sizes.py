@@ -41,6 +41,7 @@ class Sized(nn.Module):
         return F.avg_pool1d((x + self.places[: x.shape[1]]).mT, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
@@ -55,9 +56,11 @@ def test_a_branch_on_a_free_size_is_refused(kind: str, reason: str) -> None:
     assert "as a number" in str(refused.value.hint)
 
 
+@pytest.mark.slow
 def test_a_branch_on_a_fixed_size_is_exported() -> None:
     assert export(Sized("cut"), [parse_input("x:float32[N,32,4]")]).graph.outputs
 
 
+@pytest.mark.slow
 def test_a_limit_of_the_model_itself_is_accepted() -> None:
     assert export(Sized("places"), [ROWS]).graph.outputs

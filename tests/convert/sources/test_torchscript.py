@@ -208,6 +208,7 @@ class Rich(nn.Module):
         return result
 
 
+@pytest.mark.slow
 def test_usual_scripts_are_opened(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = Rich().eval()
@@ -216,6 +217,7 @@ def test_usual_scripts_are_opened(tmp_path: Path) -> None:
     torch.testing.assert_close(source.model(x), model(x))
 
 
+@pytest.mark.slow
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
     path = files.write_torchscript(tmp_path / "m.ts")
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:

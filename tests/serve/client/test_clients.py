@@ -131,6 +131,7 @@ def test_a_reply_that_breaks_off_is_unreachable(through: Through, cut: int) -> N
         assert len(server.requests) == 3
 
 
+@pytest.mark.slow
 @both
 def test_a_reply_that_drips_ends_in_time(through: Through) -> None:
     # Each byte comes in time for one read; only the whole takes too long.
@@ -140,6 +141,7 @@ def test_a_reply_that_drips_ends_in_time(through: Through) -> None:
         assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 def test_the_asynchronous_client_ends_in_time_while_headers_drip() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 

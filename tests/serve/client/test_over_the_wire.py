@@ -46,6 +46,7 @@ def batch(rows: int) -> Array:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [2, 7, 64])
 def test_binary_answers_are_the_sessions_bit_for_bit(served: Any, rows: int) -> None:
     server, session = served

@@ -30,6 +30,7 @@ def _infer(engine: Engine, name: str, outputs: list[str] | None = None, **inputs
     return asyncio.run(engine.run(engine.model(name), inputs, outputs))
 
 
+@pytest.mark.slow
 def test_a_run_gives_every_output_by_name(engine: Engine) -> None:
     left, right = np.array([[1, 2, 3, 4]], np.int32), np.array([[1, 1, 1, 1]], np.int32)
     got = _infer(engine, "add_sub", INPUT0=left, INPUT1=right)

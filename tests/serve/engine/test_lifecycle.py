@@ -32,6 +32,7 @@ MEBIBYTE = 2**20
 POLL = 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost", [0.0, 1.0], ids=["on the event loop", "in threads"])
 def test_models_are_swapped_under_load_and_no_request_fails(
     tmp_path: Path, opened: Opened, cost: float
@@ -93,6 +94,7 @@ def test_what_an_old_version_has_begun_it_finishes(
     assert asyncio.run(swapped()) == [5, 2, 2, 2]
 
 
+@pytest.mark.slow
 def test_an_old_version_that_does_not_finish_is_ended(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +142,7 @@ def test_a_broken_new_version_is_named_and_the_old_one_answers(tmp_path: Path, o
     assert read_factor(engine) == 2
 
 
+@pytest.mark.slow
 def test_what_has_not_changed_is_not_loaded_again(tmp_path: Path, opened: Opened) -> None:
     put_scaling_model(tmp_path, 1, "1")
     put_scaling_model(tmp_path, 2, "2")
@@ -191,6 +194,7 @@ def _of_mebibytes(size: int) -> onnx.ModelProto:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "times"), [(4, 30), (32, 1)])
 def test_memory_comes_back_when_models_go(tmp_path: Path, opened: Opened, size: int, times: int) -> None:
     """Neither thirty times the weights, nor what it took to load them once, stays with the process."""
@@ -248,6 +252,7 @@ def test_a_wrong_configuration_is_named_and_changes_nothing(tmp_path: Path, open
         load(engine, config={"nope": 1})
 
 
+@pytest.mark.slow
 def test_an_invalid_configuration_keeps_the_loaded_one(tmp_path: Path, opened: Opened) -> None:
     put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=0.05)

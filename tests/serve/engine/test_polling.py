@@ -11,6 +11,7 @@ from tests.waiting import until
 POLL = 0.02
 
 
+@pytest.mark.slow
 def test_polling_finds_what_is_new_changed_and_gone(tmp_path: Path, opened: Opened) -> None:
     put_scaling_model(tmp_path, 2)
     engine = opened(poll_seconds=POLL)

@@ -88,6 +88,7 @@ async def _until_free(engine: Engine) -> None:
     await asyncio.to_thread(until, lambda: not engine.count_pending())
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_its_requests_time_is_over(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +204,7 @@ def test_an_unforeseen_error_is_answered_and_the_thread_goes_on(
     assert asyncio.run(engine.run(engine.model("double"), {"x": ROW}))["y"].tolist() == [[2, 4, 6]]
 
 
+@pytest.mark.slow
 def test_answers_are_freed_without_the_garbage_collector(tmp_path: Path, opened: Opened) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=20_000))
     engine = opened()

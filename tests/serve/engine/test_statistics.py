@@ -77,6 +77,7 @@ def test_of_a_joined_run_only_the_cancelled_request_failed(
     assert stats.queue.count == stats.compute_infer.count == stats.compute_input.count == 3
 
 
+@pytest.mark.slow
 def test_one_whose_time_is_over_while_it_runs_is_a_failure(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

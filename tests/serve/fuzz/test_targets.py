@@ -80,6 +80,7 @@ def test_garbage_is_refused_with_an_error_of_ours(name: str, data: st.DataObject
     _only_an_error_of_ours(name, bytes(good))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["infer", "infer_json", "instances", "images", "settings"])
 @often
 @given(value=JSONS, prefix=st.binary(min_size=1, max_size=1))
@@ -116,6 +117,7 @@ def test_a_binary_tensor_comes_back_bit_for_bit(datatype: Datatype, data: st.Dat
 JSON_TYPES = [each for each in DATATYPES if each.dtype != BFLOAT16]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("datatype", JSON_TYPES, ids=lambda each: each.name)
 @often
 @given(data=st.data())
@@ -149,6 +151,7 @@ def test_what_is_compressed_comes_back(coding: Any, part: bytes, times: int) -> 
     assert shorter is None or decompress(shorter, coding, len(body)) == body
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_fuzzer_that_looks_for_new_paths_finds_no_other_error(name: str) -> None:

@@ -115,6 +115,7 @@ def test_answers_leave_in_the_order_of_their_messages(one_thread: Running) -> No
         assert [stream.next(), stream.next()] == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_who_sends_faster_than_is_answered_has_to_wait(one_thread: Running) -> None:
     with asking(one_thread) as stream:
         with busy(one_thread):
@@ -136,6 +137,7 @@ def test_a_stream_message_times_out_and_fails_alone(one_thread: Running) -> None
         assert stream.next() == "3"
 
 
+@pytest.mark.slow
 def test_the_streams_own_time_is_kept(one_thread: Running) -> None:
     with asking(one_thread, stream_timeout=1.0) as stream, busy(one_thread):
         stream.ask("joined", 1)
@@ -176,6 +178,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 """
 
 
+@pytest.mark.slow
 def test_a_vanished_stream_client_leaves_nothing_behind(
     one_thread: Running, caplog: pytest.LogCaptureFixture
 ) -> None:

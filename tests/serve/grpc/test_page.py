@@ -8,6 +8,7 @@ from tests.serve.grpc.running import Running
 from tests.serve.pages import read_code_blocks, read_first_cells, read_page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", read_code_blocks("grpc"))
 def test_every_block_runs(code: str, grpc_server: Running, capsys: pytest.CaptureFixture[str]) -> None:
     exec(

@@ -121,6 +121,7 @@ def wait_until(true: Any, seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
     path = models.put(tmp_path, "slow", models.slow_model(turns=300_000))
     (path.parents[1] / "config.toml").write_text('queue_length = 1\nbatching = "off"\n')
@@ -136,6 +137,7 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
         assert int(trailing["grpc-retry-pushback-ms"]) > 0
 
 
+@pytest.mark.slow
 def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     with running(tmp_path) as started:
@@ -229,6 +231,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_stop_lets_what_runs_be_answered(tmp_path: Path) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=300_000))
     with running(tmp_path) as started, grpc.insecure_channel(started.address) as channel:
@@ -255,6 +258,7 @@ def test_calls_are_counted_by_their_codes(tmp_path: Path) -> None:
         assert registry.get_sample_value("adaptact_inference_requests_total", unknown) == 2
 
 
+@pytest.mark.slow
 def test_the_command_opens_both_doors_and_closes_them(repository: Path) -> None:
     port = free_port()
     with ServerProcess("--models", str(repository), "--grpc-port", str(port)) as process:

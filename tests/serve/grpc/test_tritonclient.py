@@ -73,6 +73,7 @@ def test_configuration_statistics_and_settings(client: Any) -> None:
         client.update_log_settings({"nope": 1})
 
 
+@pytest.mark.slow
 def test_the_repository(client: Any) -> None:
     states = {
         (model.name, model.version): model.state for model in client.get_model_repository_index().models

@@ -149,6 +149,7 @@ def test_a_rebound_dns_name_needs_a_key(keys: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_forbidden_is_answered_in_json(client: Client) -> None:
     response = client.post(LOAD, b"", {"Origin": "https://example.org"})
     assert response.status_code == 403
@@ -225,6 +226,7 @@ def test_a_client_over_its_limit_is_told_when_to_come_again(app: ASGIApp) -> Non
     assert 1 <= int(refused.headers["Retry-After"]) <= 1000
 
 
+@pytest.mark.slow
 def test_administration_is_audited_without_secrets(app: ASGIApp, audit: Path) -> None:
     named = {"X-Request-Id": "r-1"}
     foreign = named | {"Origin": "https://example.org"}

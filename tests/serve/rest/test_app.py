@@ -164,6 +164,7 @@ def test_nothing_but_answers_to_inference_is_compressed(client: Client, method: 
     assert "content-encoding" not in response.headers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["", "/versions/2"])
 @pytest.mark.parametrize("body", [{"instances": [[1, 2, 3]]}, {}])
 def test_the_door_predicts_as_the_framework_would(

@@ -158,6 +158,7 @@ def test_requests_before_a_broken_one_are_answered_first(
     assert _answered(server, request * 2 + broken) == [200, 200, status]
 
 
+@pytest.mark.slow
 def test_more_requests_than_are_read_ahead_stay_in_order(server: ServerProcess) -> None:
     names = [str(number) for number in range(2000)]
     # Some are longer than a piece, and with a chunked body nobody knows where they end.
@@ -176,6 +177,7 @@ def test_more_requests_than_are_read_ahead_stay_in_order(server: ServerProcess) 
     assert [part.split(b'"')[0].decode() for part in got.split(b'"id":"')[1:]] == names
 
 
+@pytest.mark.slow
 def test_requests_at_once_without_number_are_left_to_the_client(server: ServerProcess) -> None:
     before, got = server.resident_bytes(), 0
     with _connected(server) as connection:
@@ -206,6 +208,7 @@ def _almost_sent(server: ServerProcess, opened: contextlib.ExitStack, count: int
     return connections
 
 
+@pytest.mark.slow
 def test_bodies_beyond_the_common_limit_are_refused(narrow: ServerProcess) -> None:
     with contextlib.ExitStack() as opened:
         connections = _almost_sent(narrow, opened, 20)

@@ -145,6 +145,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
         yield Busy(server, log, samples(server))
 
 
+@pytest.mark.slow
 def test_requests_are_one_each_by_model_version_and_code(busy: Busy) -> None:
     counts = {
         (labels["model"], labels["code"]): value

@@ -38,6 +38,7 @@ def test_a_broken_model_is_named_while_the_server_is_not_ready(half_broken: Clie
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "status"),
     [

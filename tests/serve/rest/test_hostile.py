@@ -255,6 +255,7 @@ AT_THE_BOUNDS: dict[str, tuple[str, bytes, dict[str, str], int]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "body", "headers", "status"), AT_THE_BOUNDS.values(), ids=AT_THE_BOUNDS)
 def test_what_goes_to_a_bound_leaves_no_memory_behind(
     server: ServerProcess, path: str, body: bytes, headers: dict[str, str], status: int

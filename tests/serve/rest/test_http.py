@@ -113,6 +113,7 @@ def _trickle(connection: socket.socket, every: float) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_heads_that_do_not_end_are_refused_however_they_trickle(strict: ServerProcess) -> None:
     starts = (b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\n", PREDICT + b"X: ")
     with ThreadPoolExecutor(len(starts)) as pool:
@@ -128,6 +129,7 @@ def _trickled(server: ServerProcess, start: bytes) -> tuple[bytes, float]:
         return _rest(connection), seconds
 
 
+@pytest.mark.slow
 def test_a_connection_that_asks_nothing_is_closed(strict: ServerProcess) -> None:
     began = time.monotonic()
     with _connected(strict) as connection:
@@ -135,6 +137,7 @@ def test_a_connection_that_asks_nothing_is_closed(strict: ServerProcess) -> None
     assert time.monotonic() - began < SOON_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [b"/v1/models/double:predict", b"/v2/repository/models/double/load"])
 def test_bodies_that_stall_or_trickle_are_refused(strict: ServerProcess, path: bytes) -> None:
     chunked = b"Transfer-Encoding: chunked\r\n\r\n"
@@ -151,6 +154,7 @@ def test_bodies_that_stall_or_trickle_are_refused(strict: ServerProcess, path: b
             assert answer.endswith(b'{"error":"the request\'s body stalled for `1` seconds"}')
 
 
+@pytest.mark.slow
 def test_a_stalled_body_is_counted_and_logged_as_answered(strict: ServerProcess, log: Path) -> None:
     with _connected(strict) as connection:
         connection.sendall(PREDICT + b"X-Request-Id: stalls\r\n" + LENGTH % 1000 + b"{")
@@ -168,6 +172,7 @@ def _metrics(server: ServerProcess) -> bytes:
     return text
 
 
+@pytest.mark.slow
 def test_a_head_that_stalls_waits_for_the_answer_before(strict: ServerProcess) -> None:
     with endless_request(strict) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -175,6 +180,7 @@ def test_a_head_that_stalls_waits_for_the_answer_before(strict: ServerProcess) -
         assert not _has_news(connection)
 
 
+@pytest.mark.slow
 def test_a_body_that_goes_on_may_take_longer_than_a_stall(strict: ServerProcess) -> None:
     body = BODY.rjust(20_000)
     with _connected(strict) as connection:
@@ -185,6 +191,7 @@ def test_a_body_that_goes_on_may_take_longer_than_a_stall(strict: ServerProcess)
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_a_body_that_goes_on_after_its_refusal_is_cut_off(strict: ServerProcess) -> None:
     with _connected(strict) as connection:
         connection.sendall(PREDICT + LENGTH % 10**12)
@@ -197,6 +204,7 @@ def test_a_body_that_goes_on_after_its_refusal_is_cut_off(strict: ServerProcess)
         assert time.monotonic() - began < SOON_SECONDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
 def test_an_answer_that_nobody_reads_is_thrown_away(strict: ServerProcess, closing: bytes) -> None:
     body = bytes(3 * 4 * 2**20)  # more than the buffers of both ends of the connection
@@ -211,12 +219,14 @@ def test_an_answer_that_nobody_reads_is_thrown_away(strict: ServerProcess, closi
         until(lambda: not _open_connections(strict))
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_long_is_no_stall(strict: ServerProcess) -> None:
     with endless_request(strict) as connection:
         time.sleep(3 * STALL_SECONDS)
         assert not _has_news(connection)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [b"", b"POST /v1", PREDICT + LENGTH % 1000 + b"{"])
 def test_a_client_that_closes_its_half_is_gone(patient: ServerProcess, sent: bytes) -> None:
     with _connected(patient) as connection:
@@ -232,6 +242,7 @@ def test_what_runs_for_a_client_that_closed_its_half_is_ended(patient: ServerPro
         until(lambda: _is_idle(patient))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", [PREDICT + LENGTH % len(BODY) + BODY, PREDICT + LENGTH % 99_999 + b"{"])
 def test_a_gone_clients_run_ends_despite_pipelined_requests(patient: ServerProcess, behind: bytes) -> None:
     with endless_request(patient) as connection:
@@ -263,6 +274,7 @@ def test_surplus_connections_are_refused_and_others_stay(patient: ServerProcess)
             assert connection.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
+@pytest.mark.slow
 def test_connections_without_number_are_cut_off(patient: ServerProcess) -> None:
     answered = CONNECTIONS + ANSWERED_SURPLUS
     with contextlib.ExitStack() as opened:

@@ -32,6 +32,7 @@ def _ready(server: ServerProcess) -> int:
     return status
 
 
+@pytest.mark.slow
 def test_a_full_queue_answers_503_with_retry_after(busy: ServerProcess) -> None:
     with ThreadPoolExecutor(8) as pool:
         with endless_request(busy):
@@ -64,6 +65,7 @@ def test_other_requests_are_answered_meanwhile(busy: ServerProcess) -> None:
         assert _ready(busy) == 200
 
 
+@pytest.mark.slow
 def test_a_draining_server_refuses_new_requests(tmp_path: Path) -> None:
     models.put(tmp_path, "turns", models.model(TURNS))
     arguments = ("--models", str(tmp_path), "--stop-grace-seconds", "600")

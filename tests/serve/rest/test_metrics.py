@@ -52,6 +52,7 @@ def test_requests_are_counted_by_model_version_and_code(third: Client) -> None:
     assert counted == {("double", "3", "400"): 1, ("double", "3", "200"): 2, ("", "", "404"): 3}
 
 
+@pytest.mark.slow
 def test_stages_and_rows_are_measured(third: Client) -> None:
     third.post("/v1/models/double:predict", {"instances": [[1, 2, 3]] * 4})
     samples = _samples(third)

@@ -49,6 +49,7 @@ def test_nothing_stands_before_the_door_where_nobody_watches(fresh_engine: Engin
     assert type(create_app(fresh_engine, Settings(models=changing))) is InferenceMiddleware
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "status"), ASKED)
 def test_every_answer_has_the_id_that_its_line_has(
     logged: Client, log: Path, method: str, path: str, status: int

@@ -99,6 +99,7 @@ def test_stable_answers_where_no_version_is_named(fresh: Client) -> None:
     assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "1"
 
 
+@pytest.mark.slow
 def test_aliases_are_listed_and_removed(fresh: Client) -> None:
     assert fresh.get(ALIASES).json() == {"name": "double", "aliases": []}
     _set(fresh, "stable", "2")
@@ -147,6 +148,7 @@ def test_the_index_takes_an_empty_body_too(fresh: Client, body: bytes | dict[str
     assert _index(fresh, body) == [("1", "READY", ""), ("2", "READY", "")]
 
 
+@pytest.mark.slow
 def test_an_unloaded_model_is_in_the_index_unless_ready_is_set(fresh: Client) -> None:
     assert fresh.post(UNLOAD).json() == {}
     assert _index(fresh) == [("1", "UNAVAILABLE", "unloaded"), ("2", "UNAVAILABLE", "unloaded")]
@@ -170,6 +172,7 @@ def test_a_refused_file_is_named_and_the_old_one_serves(fresh: Client, changing:
     assert fresh.post("/v2/models/double/infer", ONES).json()["model_version"] == "2"
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_with_a_configuration_of_the_request(fresh: Client) -> None:
     assert fresh.get("/v2/models/double/config").json()["max_batch_size"] == 32
     config = orjson.dumps({"max_batch_size": 2}).decode()
@@ -183,6 +186,7 @@ def test_a_model_is_loaded_with_a_configuration_of_the_request(fresh: Client) ->
     assert fresh.post("/v2/models/double/infer", three).status_code == 200
 
 
+@pytest.mark.slow
 def test_what_dependents_there_are_is_of_no_matter(fresh: Client) -> None:
     assert fresh.post(UNLOAD, {"parameters": {"unload_dependents": True}}).status_code == 200
 

@@ -89,6 +89,7 @@ def test_the_document_is_of_openapi_3_1(openapi: dict[str, Any]) -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 def test_every_operation_answers_as_it_is_described(openapi: dict[str, Any], fresh: Client) -> None:
     for operation in _operations(openapi):
         method, path = operation

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from serve.access.keys import ROLES, format_key
 from tests.serve import models
 from tests.serve.process import ServerProcess
@@ -21,6 +23,7 @@ OPERATIONS = 30  # at least, so that a document that lost its paths is noticed
 SECRET = "a-key-with-every-role"
 
 
+@pytest.mark.slow
 def test_every_answer_is_as_it_is_described(tmp_path: Path) -> None:
     folder = tmp_path / "models"
     for name, text in (("double", models.DOUBLE), ("add_sub", models.ADD_SUB)):

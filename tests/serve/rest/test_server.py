@@ -59,6 +59,7 @@ def test_the_url_is_one_that_a_browser_takes() -> None:
         assert format_url(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_an_announced_body_over_the_limit_is_refused_unread(server: ServerProcess) -> None:
     with socket.create_connection((server.host, server.port), timeout=60) as connection:
         connection.sendall(
@@ -129,6 +130,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -160,6 +162,7 @@ def slow(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
     with ServerProcess("--models", str(slow)) as server, ThreadPoolExecutor(1) as pool:
@@ -170,6 +173,7 @@ def test_a_stop_finishes_what_runs(slow: Path, number: signal.Signals) -> None:
         assert answer.result()[0] == 200
 
 
+@pytest.mark.slow
 def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
     arguments = ("--models", str(slow), "--stop-grace-seconds", "0")
     with ServerProcess(*arguments) as server, endless_request(server) as connection:
@@ -179,6 +183,7 @@ def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
     assert answer.endswith(b'{"error":"the server stopped before the answer was ready"}')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "workers"),
     [

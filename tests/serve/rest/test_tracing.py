@@ -107,6 +107,7 @@ def test_a_failed_requests_span_has_no_name_from_the_client(traced: Traced) -> N
     assert {span.status.status_code for span in spans} == {StatusCode.UNSET}
 
 
+@pytest.mark.slow
 def test_an_error_of_the_server_is_an_error_of_the_span(
     traced: Traced, fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def collecting() -> Iterator[tuple[Collector, str]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_spans_are_sent_before_the_end_and_the_log_names_them(tmp_path: Path) -> None:
     models.put(tmp_path / "models", "double", models.model(models.DOUBLE))
     log = tmp_path / "access.jsonl"
@@ -194,6 +196,7 @@ def test_spans_are_sent_before_the_end_and_the_log_names_them(tmp_path: Path) ->
     assert all(span.trace_id.hex() in text for span in collector.spans)
 
 
+@pytest.mark.slow
 def test_a_server_whose_collector_is_away_answers_and_ends(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     with ServerProcess("--models", str(tmp_path), "--otlp-endpoint", "http://127.0.0.1:9") as server:
@@ -201,6 +204,7 @@ def test_a_server_whose_collector_is_away_answers_and_ends(tmp_path: Path) -> No
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     without = "import sys; sys.modules['opentelemetry.exporter'] = None; from serve.cli import main; main()"
@@ -213,6 +217,7 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_imported_where_it_is_not_wanted() -> None:
     code = "import sys; import serve.rest.app, serve.rest.server; print('opentelemetry.sdk' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -37,6 +37,7 @@ def unable_to_open_files(process: psutil.Process) -> Iterator[None]:
             process.rlimit(psutil.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.slow
 def test_an_alias_that_one_worker_cannot_change_stays_for_all(folder: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with workers(folder, "--state", str(state)) as server, connections(server) as clients:
@@ -52,6 +53,7 @@ def test_an_alias_that_one_worker_cannot_change_stays_for_all(folder: Path, tmp_
             assert [client.infer()[1]["model_version"] for client in clients] == [after] * len(clients)
 
 
+@pytest.mark.slow
 def test_a_model_that_one_worker_cannot_load_is_served_by_none(folder: Path) -> None:
     ready = "/v2/models/other/ready"
     with workers(folder) as server, connections(server) as clients:
@@ -66,6 +68,7 @@ def test_a_model_that_one_worker_cannot_load_is_served_by_none(folder: Path) -> 
         assert [client.ask(ready)[0] for client in clients] == [200] * len(clients)
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_load_a_served_model_is_replaced(folder: Path) -> None:
     with workers(folder) as server, connections(server) as clients:
         before = children(server)
@@ -92,6 +95,7 @@ def test_a_worker_that_cannot_load_a_served_model_is_replaced(folder: Path) -> N
         until(all_answer)
 
 
+@pytest.mark.slow
 def test_a_new_worker_has_the_changed_log_settings(folder: Path) -> None:
     with workers(folder) as server, connections(server) as clients:
         for change in ('{"log_info": false}', '{"log_warning": false}'):

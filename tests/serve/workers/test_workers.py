@@ -44,6 +44,7 @@ def server(folder: Path) -> Iterator[ServerProcess]:
         yield server
 
 
+@pytest.mark.slow
 def test_connections_are_distributed_evenly(server: ServerProcess) -> None:
     with connections(server, 4 * WORKERS):
         assert connection_counts(server) == [4] * WORKERS
@@ -84,6 +85,7 @@ def test_an_impossible_change_has_the_error_of_one_worker(server: ServerProcess)
             assert answer["error"].startswith("failed to load `missing`")
 
 
+@pytest.mark.slow
 def test_metrics_and_statistics_are_of_all_workers(server: ServerProcess) -> None:
     def counted(text: str, name: str) -> float:
         families = text_string_to_metric_families(text)
@@ -109,6 +111,7 @@ def test_metrics_and_statistics_are_of_all_workers(server: ServerProcess) -> Non
             assert counted(text, "adaptact_workers") == WORKERS
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(folder: Path) -> None:
     with workers(folder) as server, connections(server) as clients:
         clients[0].ask("/v2/repository/models/other/unload", "{}")
@@ -140,6 +143,7 @@ def test_a_worker_that_dies_is_replaced(folder: Path) -> None:
         until(all_workers_know)
 
 
+@pytest.mark.slow
 def test_sigterm_ends_all_workers(folder: Path) -> None:
     with workers(folder) as server:
         processes = children(server)
@@ -148,6 +152,7 @@ def test_sigterm_ends_all_workers(folder: Path) -> None:
         assert not any(process.is_running() for process in processes)
 
 
+@pytest.mark.slow
 def test_an_idle_connection_does_not_delay_the_end(folder: Path) -> None:
     grace = 40
     with workers(folder, "--stop-grace-seconds", str(grace)) as server, ExitStack() as closing:
@@ -172,6 +177,7 @@ def test_an_idle_connection_does_not_delay_the_end(folder: Path) -> None:
         assert time.monotonic() - began < grace / 2
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_supervisor(folder: Path) -> None:
     with workers(folder) as server:
         processes = children(server)
@@ -180,6 +186,7 @@ def test_workers_end_with_a_killed_supervisor(folder: Path) -> None:
         assert not alive
 
 
+@pytest.mark.slow
 def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
     command = [str(COMMAND), "--models", str(tmp_path), "--port", "0", "--workers", str(WORKERS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -188,6 +195,7 @@ def test_workers_that_cannot_start_end_the_server(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_sigterm_ends_workers_that_load_models(tmp_path: Path) -> None:
     models.put(tmp_path, "slow", models.slow_model(turns=10**12))  # its first run, on zeros, takes days
     command = [str(COMMAND), "--models", str(tmp_path), "--port", "0", "--workers", str(WORKERS)]
@@ -208,6 +216,7 @@ def test_sigterm_ends_workers_that_load_models(tmp_path: Path) -> None:
     assert not alive
 
 
+@pytest.mark.slow
 def test_a_clients_limit_holds_for_all_workers_together(folder: Path) -> None:
     with workers(folder, "--client-requests-per-second", "0.0001") as server, connections(server) as clients:
         answers = [client.infer() for client in 2 * clients]
@@ -215,6 +224,7 @@ def test_a_clients_limit_holds_for_all_workers_together(folder: Path) -> None:
     assert "which is this client's limit" in answers[1][1]["error"]
 
 
+@pytest.mark.slow
 def test_the_connection_limit_holds_for_all_workers_together(folder: Path) -> None:
     limit = 2 * WORKERS
     with workers(folder, "--connections", str(limit)) as server, connections(server, limit) as made:
@@ -236,6 +246,7 @@ def test_the_connection_limit_holds_for_all_workers_together(folder: Path) -> No
         until(there_is_room)
 
 
+@pytest.mark.slow
 def test_dead_and_silent_connections_leave_room(folder: Path) -> None:
     limit = 2 * WORKERS
     with workers(folder, "--connections", str(limit)) as server:

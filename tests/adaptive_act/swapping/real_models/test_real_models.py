@@ -100,6 +100,7 @@ def run(model: nn.Module, case: Case) -> Tensor:
     return answer
 
 
+@pytest.mark.slow
 def test_every_activation_is_found_and_the_outputs_stay(done: Done) -> None:
     replaced = Counter(site.replaced.partition("(")[0] for site in done.swapped.report.changed)
     assert replaced == done.case.found
@@ -132,6 +133,7 @@ def test_the_way_back_gives_the_same_outputs(done: Done) -> None:
     assert torch.equal(run(back.model, done.case), run(done.model, done.case))
 
 
+@pytest.mark.slow
 def test_trained_it_comes_back_from_a_file_and_is_exported(done: Done, tmp_path: Path) -> None:
     """The last to use the model, which it changes. Export passes only if the file answers as it does."""
     torch.manual_seed(1)

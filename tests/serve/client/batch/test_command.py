@@ -40,6 +40,7 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*RUN, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> None:
     target = source.with_name("out.npz")
     done = command(server.url, "double", source, "-o", target, "--batch", 256, "--json")
@@ -51,6 +52,7 @@ def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> N
     assert sorted(path.name for path in source.parent.iterdir()) == ["in.npz", "out.npz"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
     arguments = [server.url, "double", source, "-o", target, "--batch", 100, "--parallel", 1]
@@ -68,6 +70,7 @@ def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
     assert not kept.exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     manifest = {"format": 1, "classes": ["red", "green", "blue"]}
@@ -123,6 +126,7 @@ ANSWER = json_reply(
 )
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_a_failure_with_a_hint(source: Path) -> None:
     replies = (MODEL, json_reply({}, 404), MODEL, ANSWER, Answer(503, b'{"error": "away"}'))
     with scripted(*replies) as server:
@@ -136,6 +140,7 @@ def test_a_server_that_is_away_is_a_failure_with_a_hint(source: Path) -> None:
     assert source.with_name("out.npz.partial").exists()
 
 
+@pytest.mark.slow
 def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
     gone = json_reply({"error": "version `1` is not found"}, 404)
     with scripted(MODEL, json_reply({}, 404), MODEL, ANSWER, gone) as server:
@@ -151,6 +156,7 @@ def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
     assert server.requests[-1].path == "/v2/models/m/versions/1"
 
 
+@pytest.mark.slow
 def test_ctrl_c_exits_at_once(source: Path) -> None:
     with scripted(MODEL, json_reply({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:
         arguments = [server.url, "m", source, "-o", source.with_name("out.npz")]

@@ -30,3 +30,7 @@ class Rule:
     name: str
     operators: tuple[str, ...]
     rewrite: Callable[[ir.Node], Outcome]
+    is_exact: bool = False
+    """The result has the very same bits, so that the rule may also be applied before a step."""
+    changes_inputs: bool = False
+    """It also changes a value that the node and others read."""

@@ -12,6 +12,7 @@ from convert.graph.nodes import get_layer_name
 from convert.graph.rule import Declined, Fired, Rule
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rewriting.plan import LAYOUT, FormPlan
+from convert.rewriting.steps import StepGuard
 from convert.rules import RULES
 
 FIRINGS_PER_NODE = 5
@@ -105,6 +106,8 @@ class _Rewriter:
         self._graph, self._plan, self._most = graph, plan, most
         self.firings: list[Firing] = []
         self.refusals: dict[Refusal, None] = {}
+        self._guard: StepGuard | None = StepGuard(graph)
+        self._has_steps = self._guard.is_needed  # and no rule makes one
 
     def apply_until_rest(self, rules: Sequence[Rule]) -> None:
         """No rule fires any more; `refusals` gains the nodes that they declined last."""
@@ -127,10 +130,19 @@ class _Rewriter:
                 continue
             if not self._plan.allows(rule, node):
                 continue
+            if self._has_steps and self._get_guard().forbids(rule, node):
+                continue
             layer, value = get_layer_name(node), node.outputs[0].name or ""
             outcome = rule.rewrite(node)
             if isinstance(outcome, Fired):
                 self.firings.append(Firing(rule.name, layer, value))
+                self._guard = None
             elif isinstance(outcome, Declined):
                 refusals.append(Refusal(rule.name, layer, outcome.reason))
         return len(self.firings) > before, refusals
+
+    def _get_guard(self) -> StepGuard:
+        """The guard for the graph as it stands."""
+        if self._guard is None:
+            self._guard = StepGuard(self._graph)
+        return self._guard

@@ -29,4 +29,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("clip_to_one_bound", ("Clip",), _rewrite)
+RULE = Rule("clip_to_one_bound", ("Clip",), _rewrite, is_exact=True)

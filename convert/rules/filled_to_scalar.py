@@ -65,4 +65,4 @@ def match_filled(value: ir.Value | None) -> tuple[float, ir.Value] | None:
     return None if number is None else (number, shape.inputs[0])
 
 
-RULE = Rule("filled_to_scalar", _BINARY, _rewrite)
+RULE = Rule("filled_to_scalar", _BINARY, _rewrite, is_exact=True)

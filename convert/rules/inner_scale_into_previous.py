@@ -120,4 +120,4 @@ def _rescale(node: ir.Node, reading: _Reading, reciprocal: Array) -> None:
     Edit(node).replace(reading.clipped.outputs[0] if reading.clipped is not None else value)
 
 
-RULE = Rule("inner_scale_into_previous", ("Mul", "Div"), _rewrite)
+RULE = Rule("inner_scale_into_previous", ("Mul", "Div"), _rewrite, changes_inputs=True)

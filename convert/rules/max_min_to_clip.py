@@ -27,4 +27,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("max_min_to_clip", ("Max", "Min", "Relu"), _rewrite)
+RULE = Rule("max_min_to_clip", ("Max", "Min", "Relu"), _rewrite, is_exact=True)

@@ -44,4 +44,4 @@ def _match_mask(node: ir.Node) -> _Match:
     return None, None
 
 
-RULE = Rule("max_to_relu", ("Max", "Mul"), _rewrite)
+RULE = Rule("max_to_relu", ("Max", "Mul"), _rewrite, is_exact=True)

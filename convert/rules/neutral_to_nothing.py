@@ -26,4 +26,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("neutral_to_nothing", ("Mul", "Div", "Add", "Sub"), _rewrite)
+RULE = Rule("neutral_to_nothing", ("Mul", "Div", "Add", "Sub"), _rewrite, is_exact=True)

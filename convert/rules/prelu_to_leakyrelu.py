@@ -25,4 +25,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("prelu_to_leakyrelu", ("PRelu",), _rewrite)
+RULE = Rule("prelu_to_leakyrelu", ("PRelu",), _rewrite, is_exact=True)

@@ -61,4 +61,4 @@ def _read_stated_size(part: ir.Value) -> int:
     return size if isinstance(size, int) else UNKNOWN
 
 
-RULE = Rule("reshape_to_constant", ("Reshape",), _rewrite)
+RULE = Rule("reshape_to_constant", ("Reshape",), _rewrite, is_exact=True)

@@ -31,4 +31,4 @@ def _rewrite(node: ir.Node) -> Outcome:
     return FIRED
 
 
-RULE = Rule("scale_to_channels", ("Mul", "Neg"), _rewrite)
+RULE = Rule("scale_to_channels", ("Mul", "Neg"), _rewrite, is_exact=True)

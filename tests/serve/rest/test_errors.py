@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from serve.engine.errors import EngineError
+from serve.engine.errors import EngineError, QueueFullError
 from serve.rejections import Fault
 from serve.rest.errors import STATUS, make_error_response, status_of
 
@@ -30,3 +30,8 @@ def test_an_error_that_nobody_foresaw_is_the_servers() -> None:
 
 def test_an_errors_body_is_its_message() -> None:
     assert make_error_response(EngineError("what")).body == b'{"error":"what"}'
+
+
+@pytest.mark.parametrize(("seconds", "header"), [(0.0, "1"), (0.2, "1"), (1.0, "1"), (1.2, "2")])
+def test_retry_after_is_whole_seconds_rounded_up(seconds: float, header: str) -> None:
+    assert make_error_response(QueueFullError("full", seconds)).headers["retry-after"] == header

@@ -46,8 +46,8 @@ Handler = Callable[[Scope, Receive, str, str | None], Awaitable[Answer]]
 class InferenceMiddleware:
     """Admits requests, answers inference itself, and passes all others to the application.
 
-    Without the framework a request was measured to take some 100 microseconds less. The answers are those of
-    the routes that describe inference in OpenAPI.
+    The framework would take more time than a small model does: plain FastAPI answers fewer than half as many
+    requests (docs/results/serving.md). The answers are those of the routes that OpenAPI describes.
     """
 
     def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, access: AccessControl) -> None:

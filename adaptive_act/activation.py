@@ -78,6 +78,7 @@ class Activation(nn.Module):
             raise TypeError(
                 f"`{type(self).__name__}` has no parameter {sorted(unknown)}; it learns {list(self.learned)}"
             )
+        _require_channel_count(type(self), channels)
         self.channels = channels
         self.channel_axis = channel_axis
         for name, parameter in self.learned.items():
@@ -149,6 +150,12 @@ class Activation(nn.Module):
 
         Raises FixedPointError where no parameter values do that.
         """
+        _require_channel_count(cls, channels)
+        if chosen := [name for name in cls.learned if name in options]:
+            raise FixedPointError(
+                f"`{cls.__name__}` starts at the value of `{chosen[0]}` at which it equals `{plain}`: leave "
+                f"`{chosen[0]}` out"
+            )
         point = cls.fixed_points.get(type(plain))
         if point is None:
             raise FixedPointError(
@@ -207,6 +214,16 @@ def named_activations(model: nn.Module) -> dict[str, Activation]:
         if isinstance(module, Activation) and not inside:
             activations[name] = module
     return activations
+
+
+def _require_channel_count(kind: type[Activation], channels: object) -> None:
+    """Raises ValueError for anything but a whole number from 1 up, or None for shared parameters."""
+    if channels is None:
+        return
+    if isinstance(channels, bool) or not isinstance(channels, int) or channels < 1:
+        raise ValueError(
+            f"`{kind.__name__}` expects channels from 1 up, or None for shared parameters, got `{channels}`"
+        )
 
 
 def _make_own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], Tensor]:

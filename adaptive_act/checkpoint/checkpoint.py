@@ -191,7 +191,7 @@ def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def _check_description(content: object, where: str) -> dict[str, Any]:
-    """The file's content, with every field present and of its type."""
+    """The file's content, each field of its type; an optional one that the file lacks is None."""
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(
             f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found "
@@ -200,8 +200,9 @@ def _check_description(content: object, where: str) -> dict[str, Any]:
         )
     if content["format"] != FORMAT:
         raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
-    _check_fields(content, where)
-    return content
+    described = dict.fromkeys(_FIELDS) | content
+    _check_fields(described, where)
+    return described
 
 
 def _check_fields(content: Mapping[str, Any], where: str) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -55,6 +55,7 @@ def swap(  # noqa: PLR0913  # each argument is a choice of the user
     Raises SwapError where nothing was found to swap or the outputs changed, and FixedPointError where an
     activation cannot equal what it should replace. The given model is not changed.
     """
+    _require_classes(activations)
     kinds = {plain: _kind_and_options(kind) for plain, kind in activations.items()}
     counting = _require_countable(first, last)
     scratch = copy_sharing_parameters(model)
@@ -79,6 +80,12 @@ def swap(  # noqa: PLR0913  # each argument is a choice of the user
     if preserve and example is not None and change is not None and not change <= UNCHANGED:
         _require_rounding(model, swapped, example, change)
     return Swapped(swapped, _make_report(activations_added, skipped, change))
+
+
+def _require_classes(plains: Iterable[object]) -> None:
+    for plain in plains:
+        if not (isinstance(plain, type) and issubclass(plain, nn.Module)):
+            raise SwapError(f"expected a class of torch's activations, such as nn.ReLU, got `{plain}`")
 
 
 def _kind_and_options(kind: ActivationKind) -> tuple[type[Activation], dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What all activations share."""
 
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -111,3 +112,17 @@ def test_an_in_place_module_is_not_changed_by_the_search() -> None:
     probe = PROBE.clone()
     assert torch.equal(PReLU.at_fixed_point(nn.ReLU(inplace=True), 3).values()["a"], torch.zeros(3))
     assert torch.equal(probe, PROBE)
+
+
+@pytest.mark.parametrize("channels", [0, -1, 2.5, True, "4"])
+def test_channels_are_a_whole_number_from_1(channels: Any) -> None:
+    message = f"`PReLU` expects channels from 1 up, or None for shared parameters, got `{channels}`"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        PReLU(channels)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        PReLU.at_fixed_point(nn.ReLU(), channels)
+
+
+def test_a_fixed_point_sets_the_learned_values() -> None:
+    with pytest.raises(FixedPointError, match=r"`PReLU` starts at the value of `a` .* leave `a` out"):
+        PReLU.at_fixed_point(nn.ReLU(), a=0.1)

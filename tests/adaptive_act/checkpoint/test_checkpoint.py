@@ -249,3 +249,22 @@ def test_a_tampered_file_is_refused(
     torch.save(_saved(path) | change, path)
     with pytest.raises(error, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("field", ["outputs", "classes", "preprocessing"])
+def test_an_optional_field_may_be_absent(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    content = _saved(path)
+    del content[field]
+    torch.save(content, path)
+    assert getattr(load(path), field) is None
+
+
+@pytest.mark.parametrize("field", ["state_dict", "factory", "factory_kwargs", "swap", "inputs"])
+def test_an_absent_field_is_named(field: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    content = _saved(path)
+    del content[field]
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=f"field `{field}` should be .* found NoneType"):
+        load(path)

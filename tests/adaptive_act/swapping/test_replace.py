@@ -3,6 +3,7 @@
 import copy
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -278,3 +279,9 @@ def test_the_report_lists_each_change() -> None:
     assert "features.3: ELU(alpha=1.0) -> PELU" in text
     assert "2 swapped, 3 parameters added" in text
     assert "pass example=" in text
+
+
+@pytest.mark.parametrize("plain", ["relu", nn.ReLU(), int])
+def test_only_classes_of_modules_are_replaced(plain: Any) -> None:
+    with pytest.raises(SwapError, match=r"expected a class of torch's activations, such as nn\.ReLU, got"):
+        swap(nn.Sequential(nn.ReLU()), {plain: PReLU})

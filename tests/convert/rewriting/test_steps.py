@@ -25,9 +25,10 @@ STEPS = (
     *("i = Cast<to = 7>(d) y = Cast<to = 1>(i)", "b = GreaterOrEqual(d, o) y = Cast<to = 1>(b)"),
     *("b = Equal(d, o) y = Cast<to = 1>(b)", "b = Less(d, o) y = Where(b, x, o)", "y = Mod<fmod = 1>(d, o)"),
     "i = ArgMax<axis = 1>(d) y = Cast<to = 1>(i)",
-    "g = MatMul(d, whole) y = Floor(g)",
+    *("g = MatMul(d, whole) y = Floor(g)", "g = Gemm(d, whole, half) y = Floor(g)"),
 )
 ONE = write_constant("o", values="{1}")
+HALF = write_constant("half", 4, values="{0.5, 0.5, 0.5, 0.5}")
 WHOLE, PART = (
     write_constant(name, 4, 4, values=f"{{{', '.join([number] * 16)}}}")
     for name, number in (("whole", "2"), ("part", "0.3"))
@@ -40,7 +41,7 @@ def write_rows(body: str, *constants: str) -> str:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_quotient_before_a_step_is_left_alone(step: str) -> None:
-    graph = parse_graph(write_rows(f"d = Div(x, c) {step}", DIVISOR, ONE, WHOLE))
+    graph = parse_graph(write_rows(f"d = Div(x, c) {step}", DIVISOR, ONE, WHOLE, HALF))
     optimised = optimise(graph)
     assert optimised.count_firings() == {}
     before, after = (run_graph(model, {"x": X})["y"] for model in (graph, optimised.model))
@@ -59,6 +60,23 @@ def test_a_quotient_before_a_step_is_left_alone(step: str) -> None:
 def test_elsewhere_it_becomes_a_product(body: str) -> None:
     optimised = optimise(parse_graph(write_rows(body, DIVISOR, PART)))
     assert "Div" not in [node.op_type for node in optimised.model.graph]
+
+
+IMAGE = "float[N,4,6,6]"
+
+
+@pytest.mark.parametrize(
+    ("reader", "size", "fires"),
+    [
+        ('y = Resize<mode = "nearest">(d, , twice)', "float[N,4,12,12]", True),
+        ("y = MaxPool<kernel_shape = [2, 2]>(d)", "float[N,4,5,5]", True),
+        ("p, i = MaxPool<kernel_shape = [2, 2]>(d) y = Cast<to = 1>(i)", "float[N,4,5,5]", False),
+    ],
+)
+def test_values_that_are_only_moved_reach_no_step(reader: str, size: str, fires: bool) -> None:
+    twice = write_constant("twice", 4, values="{1, 1, 2, 2}")
+    graph = parse_graph(write_graph(f"d = Div(x, c) {reader}", DIVISOR, twice, x=IMAGE, y=size))
+    assert bool(optimise(graph).firings) == fires
 
 
 @pytest.mark.parametrize(("other", "fires"), [("Floor", False), ("Sin", True)])

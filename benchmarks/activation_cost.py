@@ -27,7 +27,7 @@ from benchmarks.results import describe_machine
 from benchmarks.turns import Times, make_session_run, median_ratio, take_turns
 
 OWN = ("activation_cost", "activation_files", "networks", "rivals", "textbook", "turns")
-NAMED = ("PReLU", "PELU", "ABU", "NEAAF", "Swish", "Snake", "BetaMish", "PAU")
+NAMED = ("PReLU", "PELU", "ABU", "NEAAF", "Swish", "Snake", "ScaledMish", "PAU")
 """What is measured per channel, with two threads, and tuned as well; all would take hours."""
 ROUNDS, FEWER_ROUNDS, AGAIN = 12, 6, 3
 WORTH_AGAIN = {"plain": 1.30, "torch": 1.02}

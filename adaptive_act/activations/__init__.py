@@ -13,6 +13,7 @@ from adaptive_act.activations.gated import (
     Pserf,
     PSSiLU,
     ScaledGELU,
+    ScaledMish,
     Swish,
 )
 from adaptive_act.activations.input_dependent import APReLU, Dice, DYReLU, Funnel, MetaACON
@@ -70,6 +71,7 @@ __all__ = [
     "RPReLU",
     "SReLU",
     "ScaledGELU",
+    "ScaledMish",
     "ScaledSoftSign",
     "ShiLU",
     "Snake",

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activations.smooth import SOFTPLUS_THRESHOLD
 from adaptive_act.plain import QuickGELU
 
 # erf(exp(2)) is 1 in float64 too: a larger exponent changes nothing, and would overflow.
@@ -121,20 +122,22 @@ class APTx(Activation):
 
 
 class BetaMish(Activation):
-    """x · tanh(log(1 + exp(βx))): Mish whose corner β sharpens.
+    """x · tanh(log((1 + exp(x))^β)): Mish whose gate opens earlier the larger β is.
 
-    β > 0: as β tends to 0 the curve tends to 0.6 · x, β = 1 is Mish, β → ∞ tends to ReLU. β starts at 1. It
-    is computed as Mish(βx) / β, which is the same function and cannot overflow.
+    β has no bounds: at 0 the curve is 0, β = 1 is Mish, as β → ∞ it tends to ReLU; a negative β turns the
+    sign. It starts at 1.5. It is computed as x · tanh(β · softplus(x)), which is the same function and cannot
+    overflow. The form whose input is scaled is `ScaledMish`.
 
-    Source: after Misra 2019, https://arxiv.org/abs/1908.08681, for Mish.
+    Source: Misra 2019 (β-Mish), in the library of Mish's author, https://github.com/digantamisra98/Echo;
+    there β is a fixed number, 1.5
     """
 
-    learned = {"beta": Learned(1.0, positive=True)}
+    learned = {"beta": Learned(1.5)}
     fixed_points = {nn.Mish: {"beta": 1.0}}
-    onnx_ops = ("Mul", "Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul", "Mul")
+    onnx_ops = ("Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul", "Tanh", "Mul")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:
-        return F.mish(beta * x) / beta
+        return x * torch.tanh(beta * F.softplus(x, threshold=SOFTPLUS_THRESHOLD))
 
 
 class ErfAct(Activation):
@@ -168,7 +171,7 @@ class Pserf(Activation):
     onnx_ops = ("Mul", "Abs", "Sigmoid", "Log", "Relu", "Sub", "Mul", "Erf", "Mul")
 
     def formula(self, x: Tensor, gamma: Tensor, delta: Tensor) -> Tensor:
-        return x * torch.erf(gamma * F.softplus(delta * x))
+        return x * torch.erf(gamma * F.softplus(delta * x, threshold=SOFTPLUS_THRESHOLD))
 
 
 class PSSiLU(Activation):
@@ -224,3 +227,21 @@ class ScaledGELU(Activation):
     @classmethod
     def options_from(cls, plain: nn.Module) -> dict[str, Any]:
         return {"approximate": plain.approximate}
+
+
+class ScaledMish(Activation):
+    """x · tanh(log(1 + exp(βx))): Mish whose corner β sharpens.
+
+    β > 0: as β tends to 0 the curve tends to 0.6 · x, β = 1 is Mish, β → ∞ tends to ReLU. β starts at 1. It
+    is computed as Mish(βx) / β, which is the same function and cannot overflow.
+
+    Source: Misra 2019, https://arxiv.org/abs/1908.08681, for Mish; the scale as in the scaled GELU. It is not
+    β-Mish, which is `BetaMish`.
+    """
+
+    learned = {"beta": Learned(1.0, positive=True)}
+    fixed_points = {nn.Mish: {"beta": 1.0}}
+    onnx_ops = ("Mul", "Sigmoid", "Sub", "Mul", "Sub", "Div", "Mul", "Mul")
+
+    def formula(self, x: Tensor, beta: Tensor) -> Tensor:
+        return F.mish(beta * x) / beta

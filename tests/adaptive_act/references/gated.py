@@ -28,10 +28,11 @@ GATED = (
     Reference("AdaptiveHardswish", _hard_swish),
     Reference("AHAF", lambda x, v: v["gamma"] * x * sigmoid(v["beta"] * x)),
     Reference("APTx", lambda x, v: (v["alpha"] + math.tanh(v["beta"] * x)) * v["gamma"] * x),
-    Reference("BetaMish", lambda x, v: x * math.tanh(softplus(v["beta"] * x))),
+    Reference("BetaMish", lambda x, v: x * math.tanh(v["beta"] * softplus(x))),
     Reference("ErfAct", _erf_act),
     Reference("Pserf", lambda x, v: x * math.erf(v["gamma"] * softplus(v["delta"] * x))),
     Reference("PSSiLU", lambda x, v: x * (sigmoid(v["a"] * x) - v["b"]) / (1 - v["b"])),
     Reference("ScaledGELU", lambda x, v: x * normal_cdf(v["k"] * x)),
     Reference("ScaledGELU", lambda x, v: _gelu_tanh(v["k"] * x) / v["k"], {"approximate": "tanh"}),
+    Reference("ScaledMish", lambda x, v: x * math.tanh(softplus(v["beta"] * x))),
 )

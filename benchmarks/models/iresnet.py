@@ -1,4 +1,4 @@
-"""IResNet-50, which turns a face [n, 3, 112, 112] into 512 numbers: PReLU with a slope a channel.
+"""IResNet-18 and -50, which turn a face [n, 3, 112, 112] into 512 numbers: PReLU with a slope a channel.
 
 The improved residual block normalises before its first convolution, and nothing bends after the sum; ArcFace
 trains it with an angular margin.
@@ -7,11 +7,12 @@ Source: Deng et al. 2019, ArcFace, https://arxiv.org/abs/1801.07698; the block: 
 Residual Networks, https://arxiv.org/abs/2004.04989
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from adaptive_act import model_factory
 
-BLOCKS = (3, 4, 14, 3)
 WIDTHS = (64, 128, 256, 512)
 EMBEDDING = 512
 FACE = 112
@@ -42,12 +43,23 @@ class Block(nn.Module):
 
 
 @model_factory
+def iresnet18() -> nn.Sequential:
+    """The network of 18 layers: 24.0 million parameters, 12.8 of them in the last linear layer."""
+    return _build((2, 2, 2, 2))
+
+
+@model_factory
 def iresnet50() -> nn.Sequential:
     """The network of 50 layers: 43.6 million parameters, 12.8 of them in the last linear layer."""
+    return _build((3, 4, 14, 3))
+
+
+def _build(counts: Sequence[int]) -> nn.Sequential:
+    """The network with so many blocks of each width."""
     stem = [nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64)]
     blocks: list[nn.Module] = []
     inputs = 64
-    for width, count in zip(WIDTHS, BLOCKS, strict=True):
+    for width, count in zip(WIDTHS, counts, strict=True):
         for place in range(count):
             blocks.append(Block(inputs, width, 2 if place == 0 else 1))
             inputs = width

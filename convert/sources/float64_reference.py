@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from convert.errors import ExportError
 from convert.model_io.array import Array
+from convert.model_io.forward import convolve_each
 from convert.model_io.runtime import Session
 
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
@@ -37,8 +38,8 @@ class Conv(OpRun):
         padded, strides, dilations = _pad(x, w.shape[2:], options, 0.0)
         bias = None if b is None else torch.from_numpy(b.copy())
         weight = torch.from_numpy(w.copy())
-        y = convolve(padded, weight, bias, strides, 0, dilations, options.get("group") or 1)
-        return (y.numpy(),)
+        groups = options.get("group") or 1
+        return (convolve_each(convolve, padded, weight, bias, strides, 0, dilations, groups).numpy(),)
 
 
 class ConvTranspose(OpRun):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.models.bigvgan import RATIO, AntiAliased, Snake, bigvgan, lowpass
 from benchmarks.models.darknet import darknet53
 from benchmarks.models.fsrcnn import fsrcnn
-from benchmarks.models.iresnet import iresnet50
+from benchmarks.models.iresnet import iresnet18, iresnet50
 from benchmarks.models.resnet import resnet18
 from tests.adaptive_act.swapping.real_models.models import timm_model
 
@@ -31,7 +31,7 @@ def test_a_classifier_has_as_many_parameters_as_timms(build: Callable[..., nn.Mo
 
 @pytest.mark.parametrize(
     ("build", "millions"),
-    [(resnet18, 11.7), (iresnet50, 43.6), (darknet53, 41.6), (bigvgan, 14.0)],
+    [(resnet18, 11.7), (iresnet18, 24.0), (iresnet50, 43.6), (darknet53, 41.6), (bigvgan, 14.0)],
 )
 def test_a_model_has_the_published_number_of_parameters(
     build: Callable[[], nn.Module], millions: float
@@ -49,6 +49,7 @@ def test_fsrcnn_has_the_weights_that_its_paper_counts() -> None:
     ("build", "given", "made"),
     [
         (resnet18, (2, 3, 64, 64), (2, 1000)),
+        (iresnet18, (2, 3, 112, 112), (2, 512)),
         (iresnet50, (2, 3, 112, 112), (2, 512)),
         (fsrcnn, (1, 1, 18, 32), (1, 1, 54, 96)),
         (darknet53, (1, 3, 64, 64), (1, 1000)),
@@ -63,7 +64,13 @@ def test_shapes_are_those_of_the_paper(
 
 @pytest.mark.parametrize(
     ("build", "kind", "count"),
-    [(iresnet50, nn.PReLU, 25), (fsrcnn, nn.PReLU, 7), (darknet53, nn.Mish, 52), (bigvgan, Snake, 73)],
+    [
+        (iresnet18, nn.PReLU, 9),
+        (iresnet50, nn.PReLU, 25),
+        (fsrcnn, nn.PReLU, 7),
+        (darknet53, nn.Mish, 52),
+        (bigvgan, Snake, 73),
+    ],
 )
 def test_the_slow_activation_stands_everywhere(
     build: Callable[[], nn.Module], kind: type[nn.Module], count: int

@@ -1,7 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from convert.errors import ExportError, UsageError
 from convert.model_io.forward import in_float64, run_forward
@@ -69,3 +73,26 @@ def test_code_that_asks_for_float32_gets_float64() -> None:
         assert (torch.ones(1, dtype=torch.int64) / 3).dtype == torch.float64
         assert torch.ones(1).half().dtype == torch.float16
     assert torch.ones(1).dtype == torch.float32
+
+
+class ConvolvedBatches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The sizes of the batches that torch convolves."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sizes: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution.default:
+            self.sizes.append(len(args[0]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("batch", [0, 1, 5])
+def test_a_float64_convolution_takes_the_memory_of_one_sample(batch: int) -> None:
+    x = torch.randn(batch, 4, 6, 6, dtype=torch.float64)
+    kernel = torch.randn(4, 2, 3, 3, dtype=torch.float64)
+    with ConvolvedBatches() as convolved, in_float64():
+        result = F.conv2d(x, kernel, padding=1, groups=2)
+    assert max(convolved.sizes) <= 1
+    torch.testing.assert_close(result, F.conv2d(x, kernel, padding=1, groups=2), rtol=1e-12, atol=1e-12)

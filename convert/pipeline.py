@@ -19,9 +19,11 @@ from convert.errors import ExportError, ParityError, PrecisionError, UsageError
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
 from convert.manifest.records import TuningRecord
+from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session, require_provider
-from convert.model_io.samples import SampleSet, generate_samples, read_samples
+from convert.model_io.samples import SampleSet, generate_samples
+from convert.parity.integers import find_ranges
 from convert.parity.locate import CulpritSearch, find_refused_rule
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Culprit, Original, Parity, verify
@@ -96,7 +98,8 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
     on_stage("reference")  # before the export takes its memory, and before anything else has the weights
     original = _make_original(loaded, tolerances or {})
-    sets = (*generate_samples(loaded.inputs, count_rows(original, loaded)), *own_sets)
+    ranges = find_ranges(original, loaded)
+    sets = (*generate_samples(loaded.inputs, count_rows(original, loaded, ranges), ranges), *own_sets)
     with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
         original.remember(sets)
     on_stage("fold")
@@ -204,7 +207,8 @@ class _Conversion:
             rule = error.rule or (TUNING if tuned is not None and tuned.plan.chosen else None)
         else:
             rules, plan = remaining_rules(dropped), self._choose_plan(tuned)
-            rule = find_refused_rule(self.exported, rules, plan, self.sets, self.options.provider)
+            sets = self.original.select_accepted(self.sets)
+            rule = find_refused_rule(self.exported, rules, plan, sets, self.options.provider)
         if rule is None:
             raise error
         return DroppedRule(rule, str(error))

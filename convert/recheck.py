@@ -11,10 +11,12 @@ import onnx_ir as ir
 from convert.artefact.file import serialise
 from convert.errors import ConversionError, UsageError
 from convert.evidence.inspection import OnnxFile
+from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec, require_distinct
 from convert.model_io.runtime import PROVIDERS, Session, require_provider
-from convert.model_io.samples import SampleSet, generate_samples, read_samples, take_sample
+from convert.model_io.samples import SampleSet, generate_samples, take_sample
 from convert.parity.divergence import find_first_difference
+from convert.parity.integers import find_ranges
 from convert.parity.locate import CulpritSearch
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original, Parity, describe_failure, measure_parity
@@ -85,7 +87,8 @@ def recheck(
     names = _order_inputs(source, file.graph)
     open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)
     own_sets = read_samples(options.samples, source.inputs) if options.samples is not None else ()
-    sets = (*generate_samples(source.inputs, count_rows(original, source)), *own_sets)
+    ranges = find_ranges(original, source)
+    sets = (*generate_samples(source.inputs, count_rows(original, source, ranges), ranges), *own_sets)
     manifest = file.manifest
     same_source = None if manifest is None else manifest.source_digest == source.digest
     precision = read_precision(manifest)

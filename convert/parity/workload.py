@@ -3,6 +3,7 @@
 It is counted, not timed: a model is judged on the same samples on every machine and every day.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convert.graph.nodes import get_attribute
 from convert.model_io.inputs import assign_batch
-from convert.model_io.samples import LARGEST_RUN, make_example
+from convert.model_io.patterns import IntegerRange, choose_ranges
+from convert.model_io.samples import LARGEST_RUN, count_other_rows, make_example
 from convert.parity.verify import Original
 from convert.sources.source import Source
 
@@ -26,8 +28,6 @@ OF_A_NUMBER = 16
 """The operations that one number written to memory counts as."""
 NUMBERS = 2**24
 """The most numbers of one tensor within the model, for the largest batch: 128 MiB in float64."""
-OTHER_ROWS = 9
-"""Besides the largest batch: those of one and two samples, and one sample for each of six extremes."""
 TRACED = 2  # samples that are counted at once, as in every example
 _VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
@@ -40,17 +40,18 @@ class Work:
     largest: float
 
 
-def count_rows(original: Original, source: Source) -> int:
+def count_rows(original: Original, source: Source, ranges: Mapping[str, IntegerRange] | None = None) -> int:
     """How many samples the largest generated batch may have by their work: 1 to LARGEST_RUN.
 
-    Every extreme is one sample and never left out, whatever it costs. Operations within a loop are not
-    counted, nor, in an ONNX file, those whose shape depends on numbers. Raises ExportError where the model
-    cannot be run.
+    No extreme is ever left out, whatever it costs; `ranges` are those of whole numbers. Operations within a
+    loop are not counted, nor, in an ONNX file, those whose shape depends on numbers. Raises ExportError where
+    the model cannot be run.
     """
     if source.inputs[0].free_batch is None:
         return LARGEST_RUN  # its size is fixed, so none is chosen
     work = measure_work(original, source)
-    by_time = OPERATIONS / max(work.operations, 1) - OTHER_ROWS
+    ranges = choose_ranges(source.inputs) if ranges is None else ranges
+    by_time = OPERATIONS / max(work.operations, 1) - count_other_rows(source.inputs, ranges)
     return int(min(max(min(by_time, NUMBERS / max(work.largest, 1)), 1), LARGEST_RUN))
 
 
@@ -58,13 +59,13 @@ def measure_work(original: Original, source: Source) -> Work:
     """The work of one sample, for a free batch. Raises ExportError where the model cannot be run."""
     if source.graph is not None:
         return _measure_graph(source, source.graph)
-    with FlopCounterMode(display=False) as counter, _SizeCounter() as sizes:
+    with FlopCounterMode(display=False) as counter, SizeCounter() as sizes:
         original.run_float32(make_example(source.inputs, TRACED))
     operations = counter.get_total_flops() + OF_A_NUMBER * sizes.numbers
     return Work(operations / TRACED, sizes.largest / TRACED)
 
 
-class _SizeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
+class SizeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
     """Adds up the numbers of every tensor that an operator writes; views are not counted.
 
     Of a `torch.cond` or a loop it counts the results, not what is computed within.

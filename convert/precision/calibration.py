@@ -14,8 +14,9 @@ from onnxruntime.quantization import CalibrationMethod, create_calibrator
 from convert.artefact.file import serialise
 from convert.errors import UsageError
 from convert.model_io.array import Array
+from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec
-from convert.model_io.samples import SampleSet, read_samples
+from convert.model_io.samples import SampleSet
 from convert.precision.gate import count_samples
 from convert.precision.sites import Ranges
 

@@ -13,8 +13,8 @@ import torch
 
 from convert.errors import SourceError
 from convert.evidence.inspection import read_onnx_file, require_data
+from convert.model_io.given import read_samples
 from convert.model_io.inputs import parse_input
-from convert.model_io.samples import read_samples
 from convert.sources import bounds
 from convert.sources.load import load
 from tests.convert.isolated import Outcome, run_isolated

@@ -3,13 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.errors import UsageError
-from convert.model_io.inputs import parse_input
+from convert.model_io.array import Array
+from convert.model_io.given import read_samples
+from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.patterns import IntegerRange, choose_ranges
 from convert.model_io.samples import (
     choose_shown_samples,
+    count_other_rows,
     generate_samples,
     make_example,
-    read_samples,
     take_sample,
 )
 
@@ -41,9 +43,80 @@ def test_a_fixed_batch_keeps_its_size() -> None:
 
 
 def test_integers_are_valid_in_any_table() -> None:
-    sets = generate_samples([IDS])
-    assert {samples.name for samples in sets} == {"typical, batch 1", "typical, batch 2", "typical, batch 64"}
-    assert {int(value) for samples in sets for value in samples.arrays[0].ravel()} <= {0, 1}
+    assert {int(value) for samples in generate_samples([IDS]) for value in samples.arrays[0].ravel()} == {
+        0,
+        1,
+    }
+
+
+MASK = parse_input("mask:bool[N,4]")
+
+
+def _get_arrays(inputs: list[InputSpec], name: str) -> tuple[Array, ...]:
+    (arrays,) = [samples.arrays for samples in generate_samples(inputs) if samples.name == name]
+    return arrays
+
+
+@pytest.mark.parametrize("mask", [MASK, parse_input("mask:int64[N,4]"), parse_input("mask:int64[N,4]<2")])
+def test_a_mask_is_tried_at_its_extremes(mask: InputSpec) -> None:
+    inputs = [X, mask]
+    assert not _get_arrays(inputs, "mask all 0")[1].any()
+    assert _get_arrays(inputs, "mask all 1")[1].all()
+    (off, rest), (on, others) = (_get_arrays(inputs, f"mask row of {number}")[1] for number in (0, 1))
+    assert not off.any()
+    assert on.all()
+    assert {*rest.tolist(), *others.tolist()} == {0, 1}
+    assert all(_get_arrays(inputs, name)[0].std() > 0.3 for name in ("mask all 0", "mask row of 0"))
+
+
+def test_a_square_mask_has_one_row_masked_in_every_sample() -> None:
+    (mask,) = _get_arrays([parse_input("mask:bool[N,3,50,50]")], "mask row of 0")
+    assert not mask[..., 0, :].any()
+    assert mask[..., 1:, :].any(-1).all()
+
+
+def test_extremes_of_several_inputs_come_alone_and_together() -> None:
+    inputs = [MASK, parse_input("ids:int64[N,20]<90"), X]
+    mask, ids, _ = _get_arrays(inputs, "ids all 89")
+    assert ids.min() == 89
+    assert mask.any()
+    mask, ids, x = _get_arrays(inputs, "all whole numbers least")
+    assert not mask.any()
+    assert not ids.any()
+    assert x.any()
+    assert (_get_arrays(inputs, "x all one")[2] == 1).all()
+
+
+def test_a_model_may_refuse_extremes_of_whole_numbers() -> None:
+    required = {samples.name for samples in generate_samples([MASK, IDS]) if not samples.optional}
+    assert required == {"typical, batch 1", "typical, batch 2", "typical, batch 64"}
+
+
+def test_many_inputs_are_tried_alone_in_part() -> None:
+    masks = [parse_input(f"m{place}:bool[N]") for place in range(40)]
+    names = [samples.name for samples in generate_samples(masks)]
+    assert "m7 all 0" in names
+    assert len(names) < 40
+    assert not any(array.any() for array in _get_arrays(masks, "all whole numbers least"))
+
+
+def test_a_wide_range_has_numbers_of_every_magnitude() -> None:
+    limits = np.iinfo(np.int64)
+    ranges = {"ids": IntegerRange(int(limits.min), int(limits.max), (0, 1))}
+    sets = {
+        samples.name: samples for samples in generate_samples([parse_input("ids:int64[N,90]")], 64, ranges)
+    }
+    ids = sets[f"ids {limits.min} to {limits.max}"].arrays[0]
+    assert {limits.min, limits.max, -1} <= set(ids.flat)
+    assert {len(str(abs(int(number)))) for number in ids.flat} >= set(range(1, 19))
+    assert set(sets["typical, batch 64"].arrays[0].flat) == {0, 1}
+
+
+def test_every_row_is_counted() -> None:
+    inputs = [MASK, IDS, X]
+    others = [samples for samples in generate_samples(inputs) if samples.name != "typical, batch 64"]
+    expected = sum(len(samples.arrays[0]) for samples in others)
+    assert count_other_rows(inputs, choose_ranges(inputs)) == expected
 
 
 @pytest.mark.slow
@@ -61,54 +134,6 @@ def test_free_sizes_of_one_name_are_equal() -> None:
     left, right = parse_input("l:float32[N,H,W]"), parse_input("r:float32[M,N,H]")
     shapes = [array.shape for array in make_example([left, right])]
     assert shapes == [(2, 32, 32), (2, 2, 32)]
-
-
-def test_given_samples_are_read_by_name_and_cut_into_runs(tmp_path: Path) -> None:
-    x, ids = np.random.default_rng(0).random((100, 3), np.float32), np.ones((100, 2), np.int64)
-    np.savez(tmp_path / "s.npz", ids=ids, x=x)
-    sets = read_samples(tmp_path / "s.npz", [X, IDS])
-    assert np.array_equal(np.concatenate([samples.arrays[0] for samples in sets]), x)
-    assert all(samples.arrays[1].dtype == np.int64 for samples in sets)
-    assert [samples.arrays[0].shape[0] for samples in sets] == [64, 36]
-
-
-def test_given_samples_fill_a_fixed_batch(tmp_path: Path) -> None:
-    np.savez(tmp_path / "s.npz", x=np.zeros((6, 3), np.float32))
-    assert len(read_samples(tmp_path / "s.npz", [parse_input("x:float32[2,3]")])) == 3
-    with pytest.raises(UsageError, match="6 samples, expected a multiple of the fixed batch of 4"):
-        read_samples(tmp_path / "s.npz", [parse_input("x:float32[4,3]")])
-
-
-@pytest.mark.parametrize(
-    ("arrays", "reason"),
-    [
-        ({"y": np.zeros((2, 3), np.float32)}, "has no array `x`"),
-        ({"x": np.zeros((2, 3))}, r"is float64\[2, 3\], expected float32\[N,3\]"),
-        ({"x": np.zeros((2, 4), np.float32)}, r"is float32\[2, 4\], expected float32\[N,3\]"),
-        ({"x": np.zeros((3,), np.float32)}, "expected float32"),
-        ({"x": np.zeros((0, 3), np.float32)}, "holds 0 samples"),
-        ({"x": np.array([{}], dtype=object)}, "cannot be read"),
-    ],
-)
-def test_wrong_samples_are_refused_with_a_reason(
-    tmp_path: Path, arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]], reason: str
-) -> None:
-    np.savez(tmp_path / "s.npz", **arrays)  # type: ignore[arg-type]  # numpy types the names as its own options
-    with pytest.raises(UsageError, match=reason):
-        read_samples(tmp_path / "s.npz", [X])
-
-
-@pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04broken"])
-def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "s.npz").write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_samples(tmp_path / "s.npz", [X])
-
-
-def test_inputs_with_different_numbers_of_samples_are_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "s.npz", x=np.zeros((2, 3), np.float32), ids=np.zeros((3, 2), np.int64))
-    with pytest.raises(UsageError, match=r"different numbers of samples: \[2, 3\]"):
-        read_samples(tmp_path / "s.npz", [X, IDS])
 
 
 def test_one_sample_of_a_free_batch_is_taken() -> None:
@@ -143,7 +168,7 @@ def test_shown_samples_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_other_free_sizes_differ_from_each_other() -> None:
     sets = generate_samples([parse_input("x:float32[N,3,H,W]"), parse_input("m:bool[N,H]")])
-    others = [[array.shape for array in samples.arrays] for samples in sets if samples.optional]
+    others = [[array.shape for array in samples.arrays] for samples in sets if "other sizes" in samples.name]
     assert others == [[(1, 3, 33, 34), (1, 33)], [(1, 3, 64, 64), (1, 64)]]
     assert not any(samples.typical for samples in sets if samples.optional)
 

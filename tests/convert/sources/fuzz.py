@@ -21,7 +21,7 @@ from convert.errors import ConversionError
 from convert.evidence.inspection import read_onnx_file, require_data
 from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.signature import load_public_key, verify
-from convert.model_io.samples import read_samples
+from convert.model_io.given import read_samples
 from convert.sources.load import load
 from tests.convert.keys import write_keys
 from tests.convert.manifest.test_manifest import MANIFEST

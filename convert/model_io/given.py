@@ -1,0 +1,85 @@
+"""The user's own samples, from an .npz file."""
+
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.errors import UsageError
+from convert.model_io.array import Array
+from convert.model_io.inputs import InputSpec
+from convert.model_io.samples import LARGEST_RUN, SampleSet
+
+LARGEST_SAMPLES_FILE = 4 * 2**30  # bytes, unpacked
+# What NumPy and zipfile raise on damaged or forged archives.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, MemoryError, RuntimeError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
+def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples") -> tuple[SampleSet, ...]:
+    """The user's own samples: an .npz file with one array per input, by name, samples along the first axis.
+
+    Raises UsageError where the file is not that, or an array has another type or shape than its input.
+    """
+    arrays = _read_arrays(path, inputs, name)
+    step = inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else LARGEST_RUN
+    counts = {array.shape[0] if array.ndim else 1 for array in arrays}
+    if len(counts) != 1:
+        raise UsageError(f"the arrays in `{path}` hold different numbers of samples: {sorted(counts)}")
+    count = counts.pop()
+    if count == 0 or (inputs[0].free_batch is None and count % step):
+        raise UsageError(f"`{path}` holds {count} samples, expected a multiple of the fixed batch of {step}")
+    starts = range(0, count, step)
+    return tuple(
+        SampleSet(
+            f"given, {start}",
+            tuple(array[start : start + step] for array in arrays),
+            typical=True,
+            given=True,
+            fixed=inputs[0].free_batch is None,
+        )
+        for start in starts
+    )
+
+
+def _read_arrays(path: Path, inputs: Sequence[InputSpec], name: str) -> list[Array]:
+    try:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{name} `{path}` are no file but a folder, a pipe or a device")
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_SAMPLES_FILE:
+            raise UsageError(f"`{path}` unpacks to {size} bytes, expected at most {LARGEST_SAMPLES_FILE}")
+        with np.load(path, allow_pickle=False) as archive:
+            return [_read_array(archive, spec, path) for spec in inputs]
+    except _UNREADABLE as error:
+        raise UsageError(
+            f"{name} `{path}` cannot be read: {str(error) or type(error).__name__}",
+            hint="write them with numpy.savez",
+        ) from error
+
+
+def _read_array(archive: Any, spec: InputSpec, path: Path) -> Array:
+    if spec.name not in archive.files:
+        raise UsageError(f"`{path}` has no array `{spec.name}`; it holds {archive.files[:10]}")
+    array: Array = archive[spec.name]
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"`{spec.name}` in `{path}` is no array", hint="write them with numpy.savez")
+    shape = (None, *spec.shape[1:]) if spec.shape else ()
+    fits = array.ndim == len(shape) and all(
+        not isinstance(expected, int) or expected == size
+        for expected, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.name != spec.dtype:
+        raise UsageError(
+            f"array `{spec.name}` in `{path}` is {array.dtype.name}{list(array.shape)}, "
+            f"expected {spec.dtype}{spec.shape_text}"
+        )
+    return array

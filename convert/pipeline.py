@@ -59,6 +59,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     inputs: Sequence[InputSpec] = (),
     samples: Path | None = None,
     allow_pickle: bool = False,
+    state_key: str | None = None,
     external_data: Placement = "auto",
     opset: int = DEFAULT_OPSET,
     tolerances: Mapping[str, float] | None = None,
@@ -74,6 +75,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
 ) -> Manifest:
     """The manifest of the ONNX file now at `destination`, which passed parity with the model in `source`.
 
+    `state_key` chooses among several state_dicts in the file.
     `tolerances` allows an output, by name, an error of that share of its scale beyond the criterion.
     Forms are those of `provider`'s table, or what `tuning` finds faster on the provider that it names.
     `precision` other than fp32 rounds the graph that passed parity, and `budgets`, or else strict ones, judge
@@ -92,7 +94,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     signer = make_signer(sign, password)
 
     on_stage("load")
-    loaded = load(source, factory, factory_kwargs, inputs, allow_pickle=allow_pickle)
+    loaded = load(source, factory, factory_kwargs, inputs, allow_pickle=allow_pickle, state_key=state_key)
     own_sets = read_samples(samples, loaded.inputs) if samples is not None else ()
     rounding_task = rounding.read(loaded.inputs, own_sets)
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None

@@ -51,6 +51,7 @@ class RecheckOptions:
     budgets: BudgetOptions = field(default_factory=BudgetOptions)
     """For a file of fewer bits."""
     allow_pickle: bool = False
+    state_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,14 @@ def recheck(
     require_provider(options.provider)
     on_stage("load")
     inputs = options.inputs or read_inputs(file.graph)
-    source = load(model, options.factory, options.factory_kwargs, inputs, allow_pickle=options.allow_pickle)
+    source = load(
+        model,
+        options.factory,
+        options.factory_kwargs,
+        inputs,
+        allow_pickle=options.allow_pickle,
+        state_key=options.state_key,
+    )
     original = Original(source.model, _name_outputs(source, file.graph))
     names = _order_inputs(source, file.graph)
     open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)

@@ -29,6 +29,7 @@ from convert.commands.options import (
     Provider,
     Report,
     Samples,
+    StateKey,
     Threads,
     Tolerances,
     Tune,
@@ -60,6 +61,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1])] = DEFAULT_OPSET,
     tolerance: Tolerances = None,
     allow_pickle: AllowPickle = False,
+    state_key: StateKey = None,
     external_data: Annotated[
         Placement,
         typer.Option(help="Store weights in a file beside it: auto (if it is too large), always or never."),
@@ -114,6 +116,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             inputs=[parse_input(text) for text in inputs or []],
             samples=samples,
             allow_pickle=allow_pickle,
+            state_key=state_key,
             external_data=external_data,
             opset=opset,
             tolerances=parse_tolerances(tolerance),
@@ -165,6 +168,8 @@ def _print(manifest: Manifest, destination: Path) -> None:
         console.print(table(*tabulate_parity(manifest.parity.outputs)))
         if manifest.rounding is not None:
             print_rounding(console, manifest.precision, manifest.rounding)
+        for note in manifest.source_notes:
+            print_line(console, f"source: {note}")
         for record in manifest.fired:
             print_line(console, f"{record.rule} x {record.times}")
         if manifest.tuning is not None:

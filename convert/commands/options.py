@@ -27,6 +27,10 @@ Tolerances = Annotated[
     list[str] | None,
     typer.Option(help="OUTPUT=SHARE: also accept this error, as a share of the output's scale. Repeatable."),
 ]
+StateKey = Annotated[
+    str | None,
+    typer.Option(help="Which state_dict of several in the file to take: its key, as ema or ema.shadow."),
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Also load a pickled module; it can run any code.")
 ]

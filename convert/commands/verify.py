@@ -25,6 +25,7 @@ from convert.commands.options import (
     Provider,
     Report,
     Samples,
+    StateKey,
     Tolerances,
     parse_tolerances,
     require_separate,
@@ -60,6 +61,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         Path | None, typer.Option(help="PEM file of the Ed25519 public key that must have signed the file.")
     ] = None,
     allow_pickle: AllowPickle = False,
+    state_key: StateKey = None,
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,6 +86,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         provider=provider,
         budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
         allow_pickle=allow_pickle,
+        state_key=state_key,
     )
     if model is None and options != RecheckOptions(inputs=[], tolerances={}):
         raise UsageError(

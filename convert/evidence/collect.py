@@ -56,6 +56,7 @@ def collect_evidence(
         dropped=tuple(manifest.DroppedRecord(rule.rule, rule.reason) for rule in optimised.dropped),
         parity=record_parity(parity),
         source_kind=source.kind,
+        source_notes=source.notes,
         reference=source.reference,
     )
 

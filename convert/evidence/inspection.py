@@ -60,14 +60,17 @@ class OnnxFile:
         graph = self.graph
         opsets = graph.opset_imports.items()
         data = None if self.manifest is None else self.manifest.data
+        sources = () if self.manifest is None else self.manifest.source_notes
         data_file = (
             {} if data is None else {"data file": f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
         )
+        notes = {} if not sources else {"as its source was loaded": "; ".join(sources)}
         return {
             "file": self.name,
             "bytes": f"{len(self.content):,}",
             "SHA-256": self.digest,
             **data_file,
+            **notes,
             "signed by key, unchecked": signature.read_signer(self.content) or "nobody",
             "written by": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
             "opset": ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),

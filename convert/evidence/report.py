@@ -171,6 +171,7 @@ def _source_parts(manifest: Manifest) -> list[Part]:
     facts = {
         "SHA-256 of the model file": manifest.source_digest,
         "kind of file": manifest.source_kind or "checkpoint",
+        "as it was loaded": "; ".join(manifest.source_notes) or tables.NOTHING,
         "reference of parity": manifest.reference,
         "precision": manifest.precision,
         "provider": manifest.provider,

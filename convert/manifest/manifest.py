@@ -14,7 +14,7 @@ from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.records import RoundingRecord, TuningRecord
 
-FORMAT = "adaptact-manifest/1.2"
+FORMAT = "adaptact-manifest/1.3"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
 
 
@@ -198,7 +198,9 @@ class Manifest:
     declined: tuple[DeclinedRecord, ...]
     parity: ParityRecord
     source_kind: str = ""
-    """Its kind: checkpoint, state_dict, exported program, TorchScript, pickled module or ONNX."""
+    """Its kind: checkpoint, state_dict, safetensors, exported program, TorchScript, pickled module, ONNX."""
+    source_notes: tuple[str, ...] = ()
+    """What was taken off the source as it was loaded, or left in the file as it is, in words."""
     reference: str = "float64"
     """The precision of the model that parity was judged against."""
     data: DataRecord | None = None

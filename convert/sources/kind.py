@@ -8,8 +8,8 @@ from pathlib import Path
 from convert.errors import SourceError
 
 EXPECTED = (
-    "expected a checkpoint written by `adaptive_act.save`, a state_dict together with `--factory`, a `.pt2`, "
-    "a TorchScript file, or an `.onnx`"
+    "expected a checkpoint written by `adaptive_act.save`, a state_dict or safetensors file together with "
+    "`--factory`, a `.pt2`, a TorchScript file, or an `.onnx`"
 )
 
 _SAVE = "in Python, load it where it comes from and save it with `adaptive_act.save`, or its state_dict()"
@@ -24,10 +24,13 @@ class Container(Enum):
     TORCHSCRIPT = "a TorchScript archive"
     PROGRAM = "a torch.export archive (.pt2)"
     ONNX = "an ONNX model"
+    SAFETENSORS = "a safetensors file"
 
 
 # Field 1 (ir_version, a small number), then another of ModelProto's fields, 2 to 8.
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+# The length of the header, in eight bytes that may begin as other kinds do, and the header, which is JSON.
+_SAFETENSORS = re.compile(rb".{4}\0{4}\{[\s\"}]", re.DOTALL)
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF", "an HDF5 (Keras) file"),
     (b"GGUF", "a GGUF file"),
@@ -39,6 +42,22 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 
 def recognise(path: Path) -> Container:
     """How the file is packed. Raises SourceError, with its kind and a remedy, where nothing here reads it."""
+    head = _read_head(path)
+    if path.suffix == ".safetensors" or _SAFETENSORS.match(head):
+        return Container.SAFETENSORS
+    if head.startswith(b"PK"):
+        return _recognise_zip(path)
+    if head.startswith(b"\x80"):
+        return Container.PICKLE
+    if path.suffix == ".onnx" or _ONNX.match(head):
+        return Container.ONNX
+    kinds = (kind for mark, kind in _MARKS if head.startswith(mark))
+    kind = next(kinds, "not a file that `torch.save` writes")
+    raise SourceError(f"`{path}` is {kind}; {EXPECTED}", hint=_SAVE)
+
+
+def _read_head(path: Path) -> bytes:
+    """The first bytes of the file. Raises SourceError where there is none, or it is empty."""
     try:
         # A pipe or a device would have no end, or none to begin with.
         if path.exists() and not path.is_file():
@@ -54,28 +73,7 @@ def recognise(path: Path) -> Container:
         ) from error
     if not head:
         raise SourceError(f"`{path}` is empty; {EXPECTED}")
-    if head.startswith(b"PK"):
-        return _recognise_zip(path)
-    if head.startswith(b"\x80"):
-        return Container.PICKLE
-    if path.suffix == ".onnx" or _ONNX.match(head):
-        return Container.ONNX
-    kind, hint = _describe_foreign(head)
-    raise SourceError(f"`{path}` is {kind}; {EXPECTED}", hint=hint)
-
-
-def _describe_foreign(head: bytes) -> tuple[str, str]:
-    """(the kind of file, the hint)."""
-    for mark, kind in _MARKS:
-        if head.startswith(mark):
-            return kind, _SAVE
-    if head[8:10] == b'{"' or head[8:9] == b"{":
-        return (
-            "a safetensors file",
-            'python -c "import sys, torch, safetensors.torch as s; torch.save(s.load_file(sys.argv[1]), '
-            "'model.pt')\" FILE, then adaptact-export model.pt model.onnx --factory package.module:callable",
-        )
-    return "not a file that `torch.save` writes", _SAVE
+    return head
 
 
 def _recognise_zip(path: Path) -> Container:

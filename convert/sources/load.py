@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from convert.errors import UsageError
 from convert.model_io.inputs import InputSpec
 from convert.sources import graph, program, state, torchscript
 from convert.sources.kind import Container, recognise
@@ -15,6 +16,7 @@ _READERS: Mapping[Container, Callable[[SourceRequest], Source]] = {
     Container.TORCHSCRIPT: torchscript.read,
     Container.PROGRAM: program.read,
     Container.ONNX: graph.read,
+    Container.SAFETENSORS: state.read_safetensors_source,
 }
 
 
@@ -25,13 +27,16 @@ def load(  # each argument is an option of the command
     inputs: Sequence[InputSpec] = (),
     *,
     allow_pickle: bool = False,
+    state_key: str | None = None,
 ) -> Source:
     """The model in the file, whatever kind of file it is.
 
     The user's inputs and factory override those of the file. Nothing is unpickled that could run code, unless
-    `allow_pickle`. Raises SourceError where the file cannot be read, and UsageError where the user must give
-    more.
+    `allow_pickle`. `state_key` chooses among several state_dicts in it. Raises SourceError where the file
+    cannot be read, and UsageError where the user must give more.
     """
-    return _READERS[recognise(path)](
-        SourceRequest(path, factory, factory_kwargs, tuple(inputs), allow_pickle)
-    )
+    request = SourceRequest(path, factory, factory_kwargs, tuple(inputs), allow_pickle, state_key)
+    source = _READERS[recognise(path)](request)
+    if state_key is not None and source.kind != state.KIND:
+        raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
+    return source

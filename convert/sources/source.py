@@ -21,6 +21,7 @@ class SourceRequest:
     factory_kwargs: Mapping[str, Any] | None = None
     inputs: Sequence[InputSpec] = ()
     allow_pickle: bool = False
+    state_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Source:
     """The ONNX graph, where the file holds one."""
     reference: str = field(default="float64", kw_only=True)
     """The precision of the model that parity is judged against."""
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    """What was taken off the file's content as it was loaded, or left as it is, in words."""
 
 
 def compute_digest(*paths: Path) -> str:

@@ -1,26 +1,28 @@
-"""Files of `torch.save`: an adaptact checkpoint, a bare state_dict, or a pickled module."""
+"""Files of `torch.save`: an adaptact checkpoint, a state_dict, or a pickled module; and of safetensors."""
 
 import pickle
 import warnings
 import zipfile
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from adaptact.text import first_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, is_checkpoint, restore
 from adaptive_act.checkpoint.factory import BUILD_ERRORS, build_model, resolve_factory
-from adaptive_act.checkpoint.state import require_state
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import build_inputs, require_distinct
 from convert.sources.kind import EXPECTED
 from convert.sources.ranges import add_ranges
+from convert.sources.safetensors_file import read_safetensors
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import load_tensors
+from convert.sources.wrapping import find_states, unwrap
 
+KIND = "state_dict"
 _INPUT_OPTION = "--input 'x:float32[N,3,32,32]'"
 # What unpickling foreign classes raises where they are missing or changed, or the bytes are damaged.
 _UNREADABLE = (
@@ -52,16 +54,14 @@ def unpickle(path: Path) -> object:
 
 
 def read(request: SourceRequest) -> Source:
-    """The model of a checkpoint, of a bare state_dict with a factory, or of a pickle that the user trusts."""
-    path = request.path
+    """The model of a checkpoint, of a state_dict with a factory, or of a pickle that the user trusts."""
     try:
         content = _read_content(request)
         if isinstance(content, nn.Module):
             return _from_module(content, request)
         if is_checkpoint(content):
             return _from_checkpoint(_restore(content, request), request)
-        _require_unwrapped(content, request)
-        return _from_state(require_state(content, str(path)), request)
+        return _from_state(content, request)
     except FactoryError as error:
         if request.factory is not None:
             raise UsageError(str(error)) from error
@@ -79,28 +79,6 @@ def _read_content(request: SourceRequest) -> object:
             raise
         content = unpickle(request.path)
     return content
-
-
-def _require_unwrapped(content: object, request: SourceRequest) -> None:
-    """Raises SourceError where the file holds a state_dict among other things, as training loops write it."""
-    members = content.items() if isinstance(content, dict) else ()
-    key = next((key for key, value in members if _is_state(value)), None)
-    if key is not None:
-        name = request.path.name
-        raise SourceError(
-            f"`{request.path}` holds a state_dict under `{key}`, among other things; {EXPECTED}",
-            hint=f"take it out: python -c \"import torch; torch.save(torch.load('{name}', weights_only=True)"
-            f"['{key}'], 'state.pt')\", then adaptact-export state.pt model.onnx --factory "
-            f"package.module:callable {_INPUT_OPTION}",
-        )
-
-
-def _is_state(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(member, Tensor) for member in value.values())
-    )
 
 
 def _build_hint(request: SourceRequest) -> str:
@@ -136,7 +114,18 @@ def _from_module(model: nn.Module, request: SourceRequest) -> Source:
     return Source(model, inputs, None, None, None, compute_digest(request.path), kind="pickled module")
 
 
-def _from_state(state: Mapping[str, Tensor], request: SourceRequest) -> Source:
+def read_safetensors_source(request: SourceRequest) -> Source:
+    """The model that the factory builds, with the tensors of a safetensors file."""
+    try:
+        return replace(_from_state(read_safetensors(request.path), request), kind="safetensors")
+    except FactoryError as error:
+        raise UsageError(str(error)) from error
+    except AdaptiveActError as error:
+        raise SourceError(str(error)) from error
+
+
+def _from_state(content: object, request: SourceRequest) -> Source:
+    states = find_states(content, request.path)
     if request.factory is None:
         raise UsageError(
             f"`{request.path}` is a bare state_dict, which does not say what model it belongs to",
@@ -145,8 +134,9 @@ def _from_state(state: Mapping[str, Tensor], request: SourceRequest) -> Source:
         )
     described = require_distinct(request.inputs)
     model = build_model(resolve_factory(request.factory, trusted=True), request.factory_kwargs or {})
+    state = unwrap(states, request.state_key, model, request.path)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state.tensors)
     except BUILD_ERRORS as error:  # the model's own code may raise it, where it has extra state
         reason = " ".join(str(error).split())
         raise SourceError(
@@ -154,4 +144,5 @@ def _from_state(state: Mapping[str, Tensor], request: SourceRequest) -> Source:
             hint="name another factory, or its arguments: --factory-kwargs '{\"classes\": 10}'",
         ) from error
     inputs = add_ranges(model.eval(), described)
-    return Source(model, inputs, None, None, None, compute_digest(request.path), kind="state_dict")
+    digest = compute_digest(request.path)
+    return Source(model, inputs, None, None, None, digest, kind=KIND, notes=state.notes)

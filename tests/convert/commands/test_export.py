@@ -10,8 +10,11 @@ from adaptact.exit_codes import FAILED, FINE, PARITY_FAILED, WRONG_USE
 from convert.commands.export import main
 from convert.evidence.inspection import read_onnx_file
 from convert.manifest.signature import verify
+from convert.model_io.inputs import parse_input
+from convert.recheck import RecheckOptions, recheck
 from tests.convert.keys import PASSWORD, write_keys
 from tests.convert.models import classifier, save_checkpoint
+from tests.convert.sources.files import network
 
 FULL = Path("/dev/full")
 
@@ -176,3 +179,21 @@ def test_an_unprintable_result_is_an_error(options: tuple[str, ...], tmp_path: P
     assert error == "error: cannot print the result: No space left on device"
     assert hint == f"hint: `{file}` itself is written"
     assert file.exists()
+
+
+@pytest.mark.slow
+def test_what_was_taken_off_a_state_dict_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {f"module.{name}": tensor for name, tensor in network(2).state_dict().items()}
+    torch.save({"model": network().state_dict(), "ema": state}, tmp_path / "s.pt")
+    options = ("--factory", "tests.convert.sources.files:network", "--input", "x:float32[N,4]")
+    assert _run(monkeypatch, tmp_path / "s.pt", tmp_path / "m.onnx", *options) == WRONG_USE
+    assert "choose one: --state-key model" in capsys.readouterr().err
+    assert _run(monkeypatch, tmp_path / "s.pt", tmp_path / "m.onnx", *options, "--state-key", "ema") == FINE
+    assert "source: taken from `ema`\nsource: `module.` removed from its names" in capsys.readouterr().out
+    file = read_onnx_file(tmp_path / "m.onnx")
+    assert "taken from `ema`" in file.list_facts()["as its source was loaded"]
+    for key, passes in {"ema": True, "model": False}.items():
+        chosen = RecheckOptions(options[1], inputs=[parse_input(options[3])], state_key=key)
+        assert (recheck(tmp_path / "s.pt", file, chosen).failure is None) == passes

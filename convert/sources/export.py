@@ -19,6 +19,7 @@ from convert.model_io.forward import run_forward, to_tensors
 from convert.model_io.inputs import InputSpec
 from convert.model_io.outputs import name_outputs
 from convert.model_io.samples import make_example
+from convert.sources.constants import fold_constants
 from convert.sources.graph import prepare
 from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_opset
 from convert.sources.source import Source
@@ -178,6 +179,7 @@ def _export_module(
                 arguments,
                 dynamo=True,
                 verbose=False,
+                optimize=False,  # not exact, see `fold_constants`
                 input_names=[spec.name for spec in inputs],
                 output_names=outputs,
                 dynamic_shapes=_group_by_parameter(model, free) if any(free) else None,
@@ -190,7 +192,7 @@ def _export_module(
         raise ExportError("torch wrote no ONNX graph")
     if program.exported_program is not None:
         require_every_size(program.exported_program, model, inputs)
-    return program.model
+    return fold_constants(program.model, trusted=True)
 
 
 def _group_by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:

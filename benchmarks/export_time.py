@@ -1,6 +1,7 @@
-"""The time of `adaptact-export` on a network of ResNet-18's size, stage by stage, and its memory.
+"""The time of `adaptact-export` on networks of 18 layers, stage by stage, and its memory.
 
-The command is run as a user runs it, in a process of its own, on random weights with learned activations.
+The command is run as a user runs it, in a process of its own, on random weights: ResNet-18 with learned
+activations, and IResNet-18, half of whose weights are in one linear layer.
 Prints a table and writes docs/results/export_time.{md,json}. Budgets: 20 s on two cores, parity included, and
 three times the model's size beyond the peak of a process that loads it and exports it by torch alone.
 """
@@ -9,9 +10,10 @@ import re
 import statistics
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -21,22 +23,43 @@ from rich.table import Table
 from torch import nn
 
 from adaptive_act import PELU, PReLU, load, save, swap
+from benchmarks.models.iresnet import FACE, iresnet18
 from benchmarks.models.resnet import resnet18
 from benchmarks.processes import EXPORT, run
 from benchmarks.results import publish
 from benchmarks.rivals import export_with_torch
 
 BUDGET_SECONDS, BUDGET_SIZES = 20.0, 3.0
-SHAPE = (3, 224, 224)
-ACTIVATIONS = {"PReLU": (nn.ReLU, PReLU), "PELU": (nn.ELU, PELU)}
 TORCHS = "import sys; from benchmarks.export_time import write_torch_file; write_torch_file(*sys.argv[1:])"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A network by its factory, the shape of one image, and what each plain activation is swapped for."""
+
+    build: Callable[..., nn.Module]
+    shape: tuple[int, ...]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    swaps: Mapping[type[nn.Module], Any] = field(default_factory=dict)
+
+    @property
+    def factory(self) -> str:
+        """The factory that a checkpoint names."""
+        return f"{self.build.__module__}:{self.build.__name__}"
+
+
+SUBJECTS = {
+    "ResNet-18, PReLU": Subject(resnet18, (3, 224, 224), {"activation": "ReLU"}, {nn.ReLU: PReLU}),
+    "ResNet-18, PELU": Subject(resnet18, (3, 224, 224), {"activation": "ELU"}, {nn.ELU: PELU}),
+    "IResNet-18": Subject(iresnet18, (3, FACE, FACE)),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ExportMeasurement:
     """One run of the command, or the medians of several."""
 
-    activation: str
+    subject: str
     parameters: int
     seconds: float
     stages: dict[str, float]
@@ -56,32 +79,32 @@ class ExportMeasurement:
         return self.seconds <= BUDGET_SECONDS and self.sizes_beyond <= BUDGET_SIZES
 
 
-def write_checkpoint(path: Path, name: str) -> int:
+def write_checkpoint(path: Path, subject: Subject) -> int:
     """A checkpoint of random weights, its activations moved from their start; the number of parameters."""
     torch.manual_seed(0)
-    plain, learned = ACTIVATIONS[name]
-    model = swap(resnet18(plain.__name__), {plain: learned}).model
+    model = subject.build(**subject.kwargs)
+    if subject.swaps:
+        model = swap(model, subject.swaps).model
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    spec = {"name": "image", "dtype": "float32", "shape": [None, *SHAPE]}
-    kwargs = {"activation": plain.__name__}
-    save(model, path, factory="benchmarks.models.resnet:resnet18", factory_kwargs=kwargs, inputs=[spec])
+    spec = {"name": "image", "dtype": "float32", "shape": [None, *subject.shape]}
+    save(model, path, factory=subject.factory, factory_kwargs=subject.kwargs, inputs=[spec])
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def write_torch_file(source: str, destination: str) -> None:
     """Writes torch.onnx.export's file of the checkpoint to the destination."""
-    export_with_torch(
-        load(Path(source)).model, (torch.zeros(2, *SHAPE),), ("image",), Path(destination), free=True
-    )
+    checkpoint = load(Path(source))
+    example = torch.zeros(2, *(size or 1 for size in checkpoint.inputs[0].shape[1:]))
+    export_with_torch(checkpoint.model, (example,), ("image",), Path(destination), free=True)
 
 
 def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
-    """The median of several exports of ResNet-18 with the named activation."""
-    source, destination = folder / f"{name}.pt", folder / f"{name}.onnx"
-    parameters = write_checkpoint(source, name)
+    """The median of several exports of the named subject."""
+    source, destination = folder / "model.pt", folder / "model.onnx"
+    parameters = write_checkpoint(source, SUBJECTS[name])
     alone = run(TORCHS, str(source), str(folder / "torch.onnx")).require_success()
     runs = [
         run(EXPORT, str(source), str(destination)).require_success()
@@ -89,7 +112,7 @@ def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
     ]
     stages = [dict(re.findall(r"^(\w+)\s+([\d.]+) s$", process.progress, re.MULTILINE)) for process in runs]
     return ExportMeasurement(
-        activation=name,
+        subject=name,
         parameters=parameters,
         seconds=statistics.median(process.seconds for process in runs),
         stages={
@@ -102,8 +125,8 @@ def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
 
 
 def make_table(results: list[ExportMeasurement]) -> Table:
-    """The results, one column for each activation."""
-    table = Table("ResNet-18, 3×224×224", *(result.activation for result in results), box=box.MARKDOWN)
+    """The results, one column for each subject."""
+    table = Table("", *(result.subject for result in results), box=box.MARKDOWN)
     table.add_row("parameters", *(f"{result.parameters:,}" for result in results))
     table.add_row("the whole command, s", *(f"{result.seconds:.1f}" for result in results))
     for stage in results[0].stages:
@@ -119,13 +142,13 @@ def make_table(results: list[ExportMeasurement]) -> Table:
 def main(rounds: Annotated[int, typer.Option(min=1, help="How often each model is exported.")] = 3) -> None:
     """Measure and publish; exit status 1 where a budget is missed."""
     with tempfile.TemporaryDirectory() as folder:
-        results = [measure(name, rounds, Path(folder)) for name in ACTIVATIONS]
+        results = [measure(name, rounds, Path(folder)) for name in SUBJECTS]
     numbers = {
         "budget_seconds": BUDGET_SECONDS,
         "budget_sizes": BUDGET_SIZES,
         "exports": [asdict(result) for result in results],
     }
-    publish("export_time", "Exporting ResNet-18, parity included", make_table(results), numbers)
+    publish("export_time", "Exporting networks of 18 layers, parity included", make_table(results), numbers)
     if not all(result.within for result in results):
         sys.exit(1)
 

@@ -2,24 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from adaptive_act import TensorSpec
 from convert.errors import UsageError
+from convert.model_io.size_bounds import LONGEST_NAME, SizeBounds, intersect_all, parse_size_bounds
 
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 LARGEST_RANK = 8
 LARGEST_INPUT = 2**28  # elements, with free sizes of FREE_SIZE
 FREE_SIZE = 32  # a free size other than the batch in generated samples: the smallest for image networks
-LONGEST_NAME = 128
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:/\-]*"
 _INPUT = re.compile(
     rf"(?P<name>{_NAME}):(?P<dtype>[a-z0-9]+)\[(?P<shape>[^\[\]]*)\](?:<(?P<below>[0-9]{{1,10}}))?"
 )
-_FREE_SIZE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class InputSpec:
     shape: tuple[int | str, ...]
     below: int | None = None
     """The integers that the model takes are 0 to one less than this; None where that is not known."""
+    size_bounds: tuple[SizeBounds, ...] = ()
+    """Of its free sizes, by name; a size without any may be anything."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name) or len(self.name) > LONGEST_NAME:
@@ -65,8 +66,15 @@ class InputSpec:
 
     @property
     def shape_text(self) -> str:
-        """The shape as text: `[N,3,32,32]`."""
-        return f"[{','.join(str(size) for size in self.shape)}]"
+        """The shape as text: `[N,3,32,32]`, or with the bounds of its sizes: `[N,T>=2]`."""
+        texts = {bounds.name: bounds.text for bounds in self.size_bounds}
+        return f"[{','.join(texts.get(str(size), str(size)) for size in self.shape)}]"
+
+    @property
+    def text(self) -> str:
+        """The input as it is described on the command line: `ids:int64[N,T]<30522`."""
+        below = "" if self.below is None else f"<{self.below}"
+        return f"{self.name}:{self.dtype}{self.shape_text}{below}"
 
     @property
     def free_batch(self) -> str | None:
@@ -74,28 +82,59 @@ class InputSpec:
         return self.shape[0] if self.shape and isinstance(self.shape[0], str) else None
 
     def fill_sizes(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape with numbers for its free sizes: those in `sizes`, else FREE_SIZE."""
-        return tuple(size if isinstance(size, int) else sizes.get(size, FREE_SIZE) for size in self.shape)
+        """The shape with numbers for its free sizes: those in `sizes`, else FREE_SIZE or the nearest."""
+        return tuple(
+            size if isinstance(size, int) else sizes.get(size, self.get_bounds(size).fit(FREE_SIZE))
+            for size in self.shape
+        )
+
+    def get_bounds(self, size: str) -> SizeBounds:
+        """The bounds of the free size of this name."""
+        return next((bounds for bounds in self.size_bounds if bounds.name == size), SizeBounds(size))
 
 
 def assign_batch(inputs: Sequence[InputSpec], batch: int) -> dict[str, int]:
-    """The free first sizes of the inputs, all at `batch`."""
-    return {spec.free_batch: batch for spec in inputs if spec.free_batch is not None}
+    """The free first sizes of the inputs, all at `batch`, or the nearest size that they take."""
+    return {
+        spec.free_batch: spec.get_bounds(spec.free_batch).fit(batch)
+        for spec in inputs
+        if spec.free_batch is not None
+    }
+
+
+def share_size_bounds(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
+    """The inputs, each with the bounds that any of them gives a size of that name.
+
+    Raises UsageError where two inputs' bounds leave hardly a size.
+    """
+    given = [bounds for spec in inputs for bounds in spec.size_bounds]
+    shared = {
+        name: intersect_all(bounds for bounds in given if bounds.name == name)
+        for name in dict.fromkeys(bounds.name for bounds in given)
+    }
+    return tuple(
+        replace(spec, size_bounds=tuple(shared[name] for name in dict.fromkeys(spec.shape) if name in shared))
+        for spec in inputs
+    )
 
 
 def parse_input(text: str) -> InputSpec:
     """The input that `name:float32[N,3,32,32]` describes; a size that is a word (or `?`) is free.
 
+    `T>=2`, `2<=T<=512`, `T%8==0`, and these joined by `and`, are free sizes within bounds.
     `ids:int64[N,T]<30522` holds whole numbers from 0 to 30521.
     Raises UsageError where the text is not of this form.
     """
     match = _INPUT.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"input `{text[:200]}` cannot be read, expected `name:float32[N,3,32,32]`")
-    name, sizes = match["name"], match["shape"].strip()
-    parts = [part.strip() for part in sizes.split(",")] if sizes else []
-    shape = tuple(_parse_size(name, axis, part) for axis, part in enumerate(parts))
-    return InputSpec(name, match["dtype"], shape, int(match["below"]) if match["below"] else None)
+    name, axes = match["name"], match["shape"].strip()
+    parts = [part.strip() for part in axes.split(",")] if axes else []
+    sizes = [_parse_size(name, axis, part) for axis, part in enumerate(parts)]
+    shape = tuple(size.name if isinstance(size, SizeBounds) else size for size in sizes)
+    bounds = tuple(size for size in sizes if isinstance(size, SizeBounds) and size.is_limiting)
+    spec = InputSpec(name, match["dtype"], shape, int(match["below"]) if match["below"] else None, bounds)
+    return share_size_bounds([spec])[0]
 
 
 def build_inputs(specs: Sequence[TensorSpec]) -> tuple[InputSpec, ...]:
@@ -126,16 +165,18 @@ def require_distinct(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
     return tuple(inputs)
 
 
-def _parse_size(name: str, axis: int, part: str) -> int | str:
+def _parse_size(name: str, axis: int, part: str) -> int | SizeBounds:
     if part in ("?", "None"):
-        return name_free_size(name, axis)
+        return SizeBounds(name_free_size(name, axis))
     if part.isascii() and part.isdigit() and len(part) < 12:
         return int(part)
-    if _FREE_SIZE_NAME.fullmatch(part) and len(part) <= LONGEST_NAME:
-        return part
-    raise UsageError(
-        f"input `{name}` has size `{part[:50]}` at axis {axis}, expected a number or a name such as `N`"
-    )
+    bounds = parse_size_bounds(part)
+    if bounds is None:
+        raise UsageError(
+            f"input `{name}` has size `{part[:50]}` at axis {axis}, expected a number, a name such as `N`, "
+            "or bounds such as `N>=2`, `2<=N<=512` or `N%8==0`"
+        )
+    return bounds
 
 
 def name_free_size(name: str, axis: int) -> str:

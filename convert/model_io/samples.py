@@ -7,7 +7,8 @@ from math import prod
 import numpy as np
 
 from convert.model_io.array import Array
-from convert.model_io.inputs import FREE_SIZE, InputSpec, assign_batch
+from convert.model_io.inputs import InputSpec, assign_batch
+from convert.model_io.other_sizes import OtherSizes, advise_bounds, list_batches, list_other_sizes
 from convert.model_io.patterns import (
     LEAST,
     MOST,
@@ -49,6 +50,8 @@ class SampleSet:
     """Whether the model takes no other number of samples."""
     optional: bool = False
     """Whether the model may refuse the samples: other sizes than it must take, or masks that mask all."""
+    advice: str = ""
+    """What to do where the file is wrong at the sizes of these samples, and not at those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class _Plan:
     typical: bool = False
     finite: bool = True
     optional: bool = False
+    advice: str = ""
 
 
 def generate_samples(
@@ -70,28 +74,51 @@ def generate_samples(
 
     Typical numbers in batches of one, two and many (or three times the fixed size), then extremes of all
     inputs together and of each alone, then other sizes than FREE_SIZE where there are free ones besides the
-    batch. Many are at least SMALLEST_LARGE_BATCH, and at most `rows`. `ranges` are those of whole numbers,
-    by input; without them they are as described.
+    batch, also the smallest. All are within the bounds of the sizes. Many are at least SMALLEST_LARGE_BATCH,
+    and at most `rows`. `ranges` are those of whole numbers, by input; without them they are as described.
     """
     ranges = choose_ranges(inputs) if ranges is None else ranges
     random = np.random.default_rng(20240329)
-    return tuple(
-        SampleSet(
-            plan.name,
-            _fill_arrays(inputs, plan, ranges, random),
-            typical=plan.typical,
-            finite=plan.finite,
-            fixed=inputs[0].free_batch is None,
-            optional=plan.optional,
+    plans = (*_plan_sets(inputs, rows, ranges), *_plan_other_sizes(inputs))
+    return tuple(_generate_set(inputs, plan, ranges, random) for plan in plans)
+
+
+def sample_sizes(
+    inputs: Sequence[InputSpec], others: Sequence[OtherSizes], ranges: Mapping[str, IntegerRange]
+) -> tuple[SampleSet, ...]:
+    """Typical samples of these sizes, which the model may refuse; the same on every call."""
+    random = np.random.default_rng(20261128)
+    plans = (
+        _Plan(
+            f"sizes {_describe_sizes(other.sizes)}",
+            other.sizes,
+            optional=True,
+            advice=advise_bounds(inputs, other.bounds),
         )
-        for plan in (*_plan_sets(inputs, rows, ranges), *_plan_other_sizes(inputs))
+        for other in others
+    )
+    return tuple(_generate_set(inputs, plan, ranges, random) for plan in plans)
+
+
+def _generate_set(
+    inputs: Sequence[InputSpec], plan: _Plan, ranges: Mapping[str, IntegerRange], random: np.random.Generator
+) -> SampleSet:
+    return SampleSet(
+        plan.name,
+        _fill_arrays(inputs, plan, ranges, random),
+        typical=plan.typical,
+        finite=plan.finite,
+        fixed=inputs[0].free_batch is None,
+        optional=plan.optional,
+        advice=plan.advice,
     )
 
 
 def count_other_rows(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRange]) -> int:
     """The generated samples besides the largest batch, and besides those of other sizes."""
-    batches = [plan.sizes.get(inputs[0].free_batch or "", 1) for plan in _plan_sets(inputs, 1, ranges)]
-    return sum(batches) - max(batches[:3])
+    plans, first = list(_plan_sets(inputs, 1, ranges)), inputs[0].free_batch or ""
+    batches = [plan.sizes.get(first, 1) for plan in plans]
+    return sum(batches) - max(plan.sizes.get(first, 1) for plan in plans if plan.typical)
 
 
 def _fill_arrays(
@@ -113,10 +140,11 @@ def _fill_arrays(
 
 
 def _plan_sets(inputs: Sequence[InputSpec], rows: int, ranges: Mapping[str, IntegerRange]) -> Iterator[_Plan]:
-    is_free = inputs[0].free_batch is not None
-    for batch in (1, 2, _choose_largest_batch(inputs, rows)):
-        name = f"typical, batch {batch}" if is_free else f"typical, {batch}"
-        yield _Plan(name, assign_batch(inputs, batch), typical=True)
+    first = inputs[0].free_batch
+    for place, batch in enumerate(list_batches(inputs, _choose_largest_batch(inputs, rows)), start=1):
+        name = f"typical, {place}" if first is None else f"typical, batch {batch.sizes[first]}"
+        advice = "" if batch.bounds is None else advise_bounds(inputs, batch.bounds)
+        yield _Plan(name, batch.sizes, typical=True, advice=advice)
     floats = [spec.name for spec in inputs if is_float(spec)]
     one = assign_batch(inputs, 1)
     for pattern in ("large", "tiny", "zero", "boundary", *NON_FINITE) if floats else ():
@@ -158,14 +186,17 @@ def _choose_wide_batch(spec: InputSpec) -> int:
 
 
 def _plan_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[_Plan]:
-    """Sizes of one sample: different ones for the free sizes, then a power of two for all of them."""
-    batch = assign_batch(inputs, 1)
-    names = [size for spec in inputs for size in spec.shape if isinstance(size, str) and size not in batch]
-    different = {name: FREE_SIZE + 1 + place for place, name in enumerate(dict.fromkeys(names))}
-    for sizes in (different, dict.fromkeys(different, 2 * FREE_SIZE)) if names else ():
-        if sum(prod(spec.fill_sizes(batch | sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
-            name = f"other sizes, {', '.join(f'{name} {size}' for name, size in sizes.items())}"
-            yield _Plan(name, batch | sizes, optional=True)
+    """Those of the other sizes that are few enough numbers."""
+    one = assign_batch(inputs, 1)
+    for other in list_other_sizes(inputs):
+        if sum(prod(spec.fill_sizes(other.sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
+            unusual = {name: size for name, size in other.sizes.items() if one.get(name) != size}
+            advice = advise_bounds(inputs, other.bounds)
+            yield _Plan(f"other sizes, {_describe_sizes(unusual)}", other.sizes, optional=True, advice=advice)
+
+
+def _describe_sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {size}" for name, size in sizes.items())
 
 
 def _choose_largest_batch(inputs: Sequence[InputSpec], rows: int) -> int:

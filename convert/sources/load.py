@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import UsageError
-from convert.model_io.inputs import InputSpec
+from convert.model_io.inputs import InputSpec, share_size_bounds
 from convert.sources import graph, program, state, torchscript
 from convert.sources.kind import Container, recognise
 from convert.sources.source import Source, SourceRequest
@@ -35,7 +35,7 @@ def load(  # each argument is an option of the command
     `allow_pickle`. `state_key` chooses among several state_dicts in it. Raises SourceError where the file
     cannot be read, and UsageError where the user must give more.
     """
-    request = SourceRequest(path, factory, factory_kwargs, tuple(inputs), allow_pickle, state_key)
+    request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
     source = _READERS[recognise(path)](request)
     if state_key is not None and source.kind != state.KIND:
         raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")

@@ -5,13 +5,15 @@ import pytest
 
 from convert.model_io.array import Array
 from convert.model_io.given import read_samples
-from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.inputs import InputSpec, parse_input, share_size_bounds
+from convert.model_io.other_sizes import OtherSizes
 from convert.model_io.patterns import IntegerRange, choose_ranges
 from convert.model_io.samples import (
     choose_shown_samples,
     count_other_rows,
     generate_samples,
     make_example,
+    sample_sizes,
     take_sample,
 )
 
@@ -50,6 +52,7 @@ def test_integers_are_valid_in_any_table() -> None:
 
 
 MASK = parse_input("mask:bool[N,4]")
+MASK_OF_T = parse_input("mask:bool[N,T]")
 
 
 def _get_arrays(inputs: list[InputSpec], name: str) -> tuple[Array, ...]:
@@ -169,7 +172,7 @@ def test_shown_samples_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_other_free_sizes_differ_from_each_other() -> None:
     sets = generate_samples([parse_input("x:float32[N,3,H,W]"), parse_input("m:bool[N,H]")])
     others = [[array.shape for array in samples.arrays] for samples in sets if "other sizes" in samples.name]
-    assert others == [[(1, 3, 33, 34), (1, 33)], [(1, 3, 64, 64), (1, 64)]]
+    assert others[:2] == [[(1, 3, 33, 34), (1, 33)], [(1, 3, 64, 64), (1, 64)]]
     assert not any(samples.typical for samples in sets if samples.optional)
 
 
@@ -178,8 +181,51 @@ def test_large_other_sizes_are_left_out() -> None:
     assert [samples.name for samples in sets if samples.optional] == [
         "other sizes, T 33",
         "other sizes, T 64",
+        "other sizes, N 2, T 1",
+        "other sizes, T 1",
     ]
-    assert not any(samples.optional for samples in generate_samples([parse_input("x:float32[N,64,512,T]")]))
+    large = generate_samples([parse_input("x:float32[N,64,512,T]")])
+    assert not any("33" in samples.name for samples in large)
+
+
+def test_the_smallest_sizes_come_alone_and_together() -> None:
+    sets = generate_samples([parse_input("x:float32[N,3,H,W]")])
+    others = [samples for samples in sets if "other sizes" in samples.name][2:]
+    assert [samples.arrays[0].shape for samples in others] == [(2, 3, 1, 32), (2, 3, 32, 1), (1, 3, 1, 1)]
+    assert [samples.advice for samples in others][:2] == [
+        "if `H>=2` is enough, say so: --input 'x:float32[N,3,H>=2,W]'",
+        "if `W>=2` is enough, say so: --input 'x:float32[N,3,H,W>=2]'",
+    ]
+
+
+def test_sizes_stay_within_their_bounds() -> None:
+    inputs = share_size_bounds([parse_input("ids:int64[3<=N<=5,8<=T<=200 and T%8==0]"), MASK_OF_T])
+    shapes = {array.shape for samples in generate_samples(inputs) for array in samples.arrays}
+    assert shapes == {
+        *((3, 32), (4, 32), (5, 32)),
+        *((3, 40), (3, 64), (3, 8), (3, 200)),
+    }
+    assert make_example(inputs)[0].shape == (3, 32)
+
+
+def test_a_batch_of_two_at_least_is_never_one() -> None:
+    sets = generate_samples([parse_input("x:float32[2<=N<=3,4]")])
+    assert [samples.name for samples in sets if samples.typical] == ["typical, batch 2", "typical, batch 3"]
+    assert [samples.advice for samples in sets if samples.typical] == ["", ""]
+    assert {len(samples.arrays[0]) for samples in sets} == {2, 3}
+
+
+def test_a_failure_of_one_sample_has_advice() -> None:
+    first, *others = generate_samples([parse_input("x:float32[N,4]")])
+    assert first.advice == "if `N>=2` is enough, say so: --input 'x:float32[N>=2,4]'"
+    assert {samples.advice for samples in others} == {""}
+
+
+def test_samples_of_chosen_sizes_may_be_refused() -> None:
+    (samples,) = sample_sizes([X, IDS], [OtherSizes({"N": 17})], choose_ranges([X, IDS]))
+    assert [array.shape for array in samples.arrays] == [(17, 3), (17, 2)]
+    assert samples.optional
+    assert samples.name == "sizes N 17"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def test_the_users_inputs_override_the_checkpoints(tmp_path: Path) -> None:
     assert load(save_checkpoint(tmp_path / "m.pt"), inputs=[IMAGES]).inputs == (IMAGES,)
 
 
+def test_bounds_of_a_size_are_those_of_every_input(tmp_path: Path) -> None:
+    inputs = [parse_input("image:float32[B>=2,3,8,8]"), parse_input("mask:bool[B<=9]")]
+    source = load(save_checkpoint(tmp_path / "m.pt"), inputs=inputs)
+    assert [spec.shape_text for spec in source.inputs] == ["[2<=B<=9,3,8,8]", "[2<=B<=9]"]
+
+
 def test_a_bare_state_dict_needs_a_factory_and_inputs(tmp_path: Path) -> None:
     torch.save(classifier("Swish", seed=5).state_dict(), tmp_path / "s.pt")
     source = load(tmp_path / "s.pt", FACTORY, {"kind": "Swish"}, [IMAGES])

@@ -1,0 +1,72 @@
+"""The free sizes that a model is tried at besides the usual ones, and what to do if the file fails there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from convert.errors import UsageError
+from convert.model_io.inputs import FREE_SIZE, InputSpec, assign_batch, share_size_bounds
+from convert.model_io.size_bounds import SizeBounds
+
+_NUMBERS = "give the sizes as numbers in --input, or rewrite the code that asks for them"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSizes:
+    """Numbers for some of the free sizes."""
+
+    sizes: Mapping[str, int]
+    bounds: SizeBounds | None = None
+    """Bounds that leave them out, if the file is wrong there; None where no bounds would."""
+
+
+def list_batches(inputs: Sequence[InputSpec], largest: int) -> list[OtherSizes]:
+    """The batches of typical samples: the smallest, the next, and a large one; equal ones once."""
+    first = inputs[0].free_batch
+    smallest = 1 if first is None else inputs[0].get_bounds(first).fit(1)
+    batches = [assign_batch(inputs, batch) for batch in (1, smallest + 1, largest)]
+    larger = None if first is None else _leave_out_smallest(inputs[0].get_bounds(first))
+    distinct = batches if first is None else {tuple(sizes.values()): sizes for sizes in batches}.values()
+    return [OtherSizes(sizes, larger if place == 0 else None) for place, sizes in enumerate(distinct)]
+
+
+def list_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[OtherSizes]:
+    """The sizes besides the batch: different ones, twice the usual ones, and both ends of their bounds.
+
+    The smallest come for each size alone, in a batch of two, and for all of them, in a batch of one.
+    """
+    one, two = assign_batch(inputs, 1), assign_batch(inputs, 2)
+    free = {
+        size: spec.get_bounds(size)
+        for spec in inputs
+        for size in spec.shape
+        if isinstance(size, str) and size not in one
+    }
+    if not free:
+        return
+    different = {name: bounds.fit(FREE_SIZE + 1 + place) for place, (name, bounds) in enumerate(free.items())}
+    yield OtherSizes(one | different)
+    yield OtherSizes(one | {name: bounds.fit(2 * FREE_SIZE) for name, bounds in free.items()})
+    for name, bounds in free.items():
+        yield OtherSizes(two | {name: bounds.fit(1)}, _leave_out_smallest(bounds))
+        if bounds.high is not None:
+            yield OtherSizes(one | {name: bounds.fit(bounds.high)})
+    yield OtherSizes(one | {name: bounds.fit(1) for name, bounds in free.items()})
+
+
+def _leave_out_smallest(bounds: SizeBounds) -> SizeBounds | None:
+    try:
+        return replace(bounds, low=bounds.fit(1) + 1)
+    except UsageError:
+        return None
+
+
+def advise_bounds(inputs: Sequence[InputSpec], bounds: SizeBounds | None) -> str:
+    """What to do where a file is wrong outside of these bounds; None where no bounds are known."""
+    if bounds is None:
+        return _NUMBERS
+    specs = [
+        replace(spec, size_bounds=(*spec.size_bounds, bounds)) if bounds.name in spec.shape else spec
+        for spec in inputs
+    ]
+    options = " ".join(f"--input '{spec.text}'" for spec in share_size_bounds(specs))
+    return f"if `{bounds.text}` is enough, say so: {options}"

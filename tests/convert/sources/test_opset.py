@@ -17,24 +17,37 @@ from tests.convert.graphs import make_samples, parse_graph, run_graph, write_gra
 from tests.convert.models import SideBySide, compare_model, make_activation
 
 SPEC = parse_input("x:float32[N,4,5,5]")
-NAMES = tuple(ACTIVATIONS)
+
+
+def _cover_operators() -> tuple[str, ...]:
+    """Activations whose promised operators are all those of the catalogue: exporting each takes 0.2 s."""
+    missing = {operator for kind in ACTIVATIONS.values() for operator in kind.onnx_ops}
+    chosen = []
+    while missing:
+        name = max(ACTIVATIONS, key=lambda name: len(missing & set(ACTIVATIONS[name].onnx_ops)))
+        chosen.append(name)
+        missing -= set(ACTIVATIONS[name].onnx_ops)
+    return tuple(chosen)
+
+
+NAMES = _cover_operators()
 
 
 @pytest.fixture(scope="module")
-def catalogue() -> SideBySide:
-    """Every activation per channel after a convolution of its own, side by side."""
+def side_by_side() -> SideBySide:
+    """The activations per channel, each after a convolution of its own."""
     torch.manual_seed(2)
     return SideBySide(*(nn.Sequential(nn.Conv2d(4, 4, 3), make_activation(name, 4)) for name in NAMES)).eval()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
-def test_the_catalogue_is_written_at_both_end_opsets(catalogue: SideBySide, opset: int) -> None:
-    optimised = optimise(export(fold(catalogue), [SPEC], NAMES, opset)).model
+def test_every_promised_operator_is_written_at_both_end_opsets(side_by_side: SideBySide, opset: int) -> None:
+    optimised = optimise(export(fold(side_by_side), [SPEC], NAMES, opset)).model
     assert optimised.opset_imports[""] == opset
     onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised)), full_check=True)
-    found = compare_model(catalogue, optimised, SPEC, NAMES)
-    assert [comparison.output for comparison in found if not comparison.passed] == []
+    comparisons = compare_model(side_by_side, optimised, SPEC, NAMES)
+    assert [comparison.output for comparison in comparisons if not comparison.passed] == []
 
 
 @pytest.mark.slow

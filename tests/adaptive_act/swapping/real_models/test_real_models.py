@@ -69,7 +69,7 @@ CASES = (
     timm_case("efficientnet_b0", {"SiLU": 49, "Sigmoid": 16}, 1),
     timm_case("vit_tiny_patch16_224", {"GELU": 12}, -1, img_size=32),
     timm_case("convnext_atto", {"GELU": 12}, 1),
-    timm_case("densenet121", {"ReLU": 121}, 1),
+    timm_case("densenet121", {"ReLU": 21}, 1, block_config=[2, 2, 2, 2]),
     Case("bert", models.Bert, (WORDS,), {"GELU": 2, "Tanh": 1}, -1),
     Case("lstm", models.LSTMHead, (SERIES,), {"ReLU": 1}, -1, skipped=("Sigmoid", "Tanh")),
     Case("unet", models.UNet, (IMAGE,), {"ReLU": 10, "Sigmoid": 1}, 1),

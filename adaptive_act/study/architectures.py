@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from adaptive_act.checkpoint.factory import build_model, model_factory, resolve_factory
 from adaptive_act.errors import FactoryError, StudyError
@@ -19,7 +19,35 @@ from adaptive_act.study.variants import plain_activation, replace_plain
 Shape = Sequence[int]
 
 
-def mlp(shape: Shape, classes: int, activation: str, width: int = 128, depth: int = 1) -> nn.Module:
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions with batch normalisation, added to the input.
+
+    Where the sizes differ, the input passes a 1x1 convolution with batch normalisation first.
+    Source: He et al. 2016, https://arxiv.org/abs/1512.03385
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, activation: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.act1 = plain_activation(activation)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.act2 = plain_activation(activation)
+        self.shortcut = (
+            nn.Identity()
+            if (inputs, stride) == (outputs, 1)
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output [n, outputs, height / stride, width / stride] of x [n, inputs, height, width]."""
+        inside = self.act1(self.norm1(self.conv1(x)))
+        result: Tensor = self.act2(self.norm2(self.conv2(inside)) + self.shortcut(x))
+        return result
+
+
+def mlp(shape: Shape, classes: int, activation: str, width: int = 256, depth: int = 1) -> nn.Module:
     """`depth` hidden layers of `width` units each."""
     widths = [math.prod(shape), *[width] * depth]
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
@@ -31,43 +59,53 @@ def mlp(shape: Shape, classes: int, activation: str, width: int = 128, depth: in
 
 
 def cnn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
-    """Two 3x3 convolutions with stride 2, `width` and twice as many channels, and a linear layer."""
+    """Two pooled 3x3 convolutions, of `width` and twice as many channels, and a layer of 4 x `width`."""
     channels, height, columns = _require_image(shape, "cnn")
-    pixels = math.ceil(height / 4) * math.ceil(columns / 4)
+    pixels = (height // 4) * (columns // 4)
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(channels, width, 3, stride=2, padding=1),
+            conv1=nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            pool1=nn.MaxPool2d(2),
+            norm1=nn.BatchNorm2d(width),
             act1=plain_activation(activation),
-            conv2=nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            conv2=nn.Conv2d(width, 2 * width, 3, padding=1, bias=False),
+            pool2=nn.MaxPool2d(2),
+            norm2=nn.BatchNorm2d(2 * width),
             act2=plain_activation(activation),
             flatten=nn.Flatten(),
-            classify=nn.Linear(2 * width * pixels, classes),
+            linear=nn.Linear(2 * width * pixels, 4 * width),
+            act3=plain_activation(activation),
+            classify=nn.Linear(4 * width, classes),
         )
     )
 
 
-def cnn_bn(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
-    """Four 3x3 convolutions with batch normalisation, halved once, averaged at the end."""
-    channels, _, _ = _require_image(shape, "cnn_bn")
-    widths = (channels, width, width, 2 * width, 2 * width)
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths), start=1):
-        if number == 3:
-            layers["halve"] = nn.MaxPool2d(2)
-        layers[f"conv{number}"] = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        layers[f"norm{number}"] = nn.BatchNorm2d(outputs)
-        layers[f"act{number}"] = plain_activation(activation)
-    layers |= {"average": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
-    layers["classify"] = nn.Linear(2 * width, classes)
-    return nn.Sequential(layers)
+def resnet(shape: Shape, classes: int, activation: str, width: int = 16) -> nn.Module:
+    """A 3x3 convolution and two residual blocks, each with stride 2 and twice the channels, then averaged."""
+    channels, _, _ = _require_image(shape, "resnet")
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+            norm=nn.BatchNorm2d(width),
+            act=plain_activation(activation),
+            block1=ResidualBlock(width, 2 * width, 2, activation),
+            block2=ResidualBlock(2 * width, 4 * width, 2, activation),
+            average=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classify=nn.Linear(4 * width, classes),
+        )
+    )
 
 
-BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "cnn_bn": cnn_bn}
+BUILT_IN: Mapping[str, Callable[..., nn.Module]] = {"mlp": mlp, "cnn": cnn, "resnet": resnet}
 
 
 @model_factory
 def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> nn.Module:
-    """A built-in network with a plain activation, such as `mlp(width=64)` with `ELU`."""
+    """A built-in network with a plain activation, such as `mlp(width=64)` with `ELU`.
+
+    Its weights lie in memory with the channels last, which halves a convolution's time on a CPU.
+    """
     named = NamedOptions.parse(architecture)
     if named.name not in BUILT_IN:
         raise StudyError(
@@ -75,9 +113,11 @@ def built_in(architecture: str, shape: Shape, classes: int, activation: str) -> 
             "`--factory package.module:callable`"
         )
     try:
-        return BUILT_IN[named.name](shape, classes, activation, **named.options)
+        model = BUILT_IN[named.name](shape, classes, activation, **named.options)
     except TypeError as error:
         raise StudyError(f"architecture `{architecture}`: {error}") from error
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch leaves it out
+    return model
 
 
 def of_factory(factory: str, kwargs: Mapping[str, Any], baseline: str, activation: str) -> nn.Module:

@@ -37,7 +37,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     ] = "digits",
     architecture: Annotated[
         str,
-        typer.Option(help="Built-in network: mlp, cnn or cnn_bn; with options, as mlp(width=256, depth=2)."),
+        typer.Option(help="Built-in network: mlp, cnn or resnet; with options, as mlp(depth=2)."),
     ] = "mlp",
     factory: Annotated[
         str | None,
@@ -53,18 +53,26 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     first_seed: Annotated[int, typer.Option(min=0)] = 0,
     epochs: Annotated[int, typer.Option(min=1)] = 10,
     batch: Annotated[int, typer.Option(min=2)] = 128,
-    lr: Annotated[float, typer.Option(help="Learning rate of the weights.")] = 1e-3,
+    lr: Annotated[
+        str,
+        typer.Option(
+            help="Learning rates to choose from, by validation, for each activation and the baseline; or one."
+        ),
+    ] = "1e-3,3e-3,1e-2",
+    tuning_seeds: Annotated[
+        int, typer.Option(min=1, help="Runs of each activation at each rate, by which one is chosen.")
+    ] = 2,
     activation_lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate of the activations' parameters. Default: --lr."),
+        typer.Option(help="Learning rate of the activations' parameters. Default: that of the weights."),
     ] = None,
     weight_decay: Annotated[
         float, typer.Option(min=0, help="Weight decay of the weights; activations have none.")
-    ] = 0.0,
-    optimizer: Annotated[str, typer.Option(help="adam, or sgd (momentum 0.9).")] = "adam",
+    ] = 0.01,
+    optimizer: Annotated[str, typer.Option(help="adamw, adam, or sgd (momentum 0.9).")] = "adamw",
     schedule: Annotated[
-        str, typer.Option(help="Learning rate schedule: cosine (to 0) or constant.")
-    ] = "cosine",
+        str, typer.Option(help="Learning rate schedule: onecycle, cosine (after a short rise) or constant.")
+    ] = "onecycle",
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many epochs without a better validation loss.")
     ] = None,
@@ -144,9 +152,19 @@ def _plan(options: dict[str, Any]) -> Plan:
         variants=tuple(split_list(options["activations"])),
         baseline=options["baseline"],
         seeds=tuple(range(options["first_seed"], options["first_seed"] + options["seeds"])),
+        rates=_parse_rates(options["lr"]),
         training=Training(**chosen(Training)),
-        **{name: options[name] for name in ("ablations", "robustness", "cost", "extra_seeds")},
+        **{
+            name: options[name] for name in ("tuning_seeds", "ablations", "robustness", "cost", "extra_seeds")
+        },
     )
+
+
+def _parse_rates(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(rate) for rate in text.split(","))
+    except ValueError as error:
+        raise StudyError(f"--lr: expected one rate or several, as 1e-3,3e-3, got `{text}`") from error
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from adaptact.files import replace_file
 from adaptive_act.study.architectures import describe_network
 from adaptive_act.study.data import Dataset
 from adaptive_act.study.execute import model_path
+from adaptive_act.study.optimizer import make_optimizer
 from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.plan import Plan, make_run_spec
 from adaptive_act.study.run import build_untrained
 from adaptive_act.study.specs import RunSpec
 from adaptive_act.study.statistics import Mean, median_interval
-from adaptive_act.study.train import make_optimizer
 
 LATENCY_ROUNDS = 41
 Latencies = Mapping[str, Mean | str]
@@ -142,7 +142,7 @@ def _split_latency(latencies: Latencies, spec: RunSpec) -> tuple[Mean | None, st
 def _make_step(spec: RunSpec, data: Dataset) -> Callable[[], Tensor]:
     """One training step of the variant, forward to optimizer, on one batch."""
     model = build_untrained(spec, data).model.train()
-    optimizer = make_optimizer(model, spec.training)
+    optimizer = make_optimizer(model, spec.training, spec.lr)
     batch = data.train.x[: spec.training.batch], data.train.labels[: spec.training.batch]
 
     def step() -> Tensor:

@@ -1,17 +1,17 @@
-"""Executes runs, and keeps each finished run in its own file.
+"""Executes runs and trials, and keeps each finished one in its own file.
 
-A run's file appears whole or not at all, after its model's. So whatever ends the study, even kill -9, only
-the runs in progress are lost.
+A file appears whole or not at all, a run's after its model's. So whatever ends the study, even kill -9, only
+what was in progress is lost.
 """
 
 import functools
 import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -20,62 +20,76 @@ from adaptive_act.checkpoint.checkpoint import load as load_checkpoint
 from adaptive_act.checkpoint.checkpoint import save
 from adaptive_act.study.architectures import describe_network
 from adaptive_act.study.parallel import map_in_processes
-from adaptive_act.study.run import Run, RunResult, run
+from adaptive_act.study.run import Run, RunResult, TrialResult, run, run_trial
 from adaptive_act.study.specs import RunSpec, versions
 from adaptive_act.study.statistics import replace_non_finite
 from adaptive_act.study.train import Curves
 from adaptive_act.study.variants import Variant
 
-FORMAT = "adaptact-study-run/1"
+FORMAT = "adaptact-study-run/2"
 RUNS = "runs"
+TRIALS = "trials"
 INPUT = "x"
 
-OnRun = Callable[[RunResult, bool], None]
+_Result = TypeVar("_Result", RunResult, TrialResult)
+
+OnResult = Callable[[_Result, bool], None]
 """Called with each result, and whether it was read from the folder."""
 
 
-def execute_runs(specs: Sequence[RunSpec], folder: Path, jobs: int, on_run: OnRun) -> dict[str, RunResult]:
+def execute_runs(
+    specs: Sequence[RunSpec], folder: Path, jobs: int, on_result: OnResult[RunResult]
+) -> dict[str, RunResult]:
     """The result of every spec by its key; those that are in `folder` already are not run again.
 
     An error in a run ends the study with that error; finished runs stay.
     """
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
-    unique = {spec.key: spec for spec in specs}
-    results = {key: result for key in unique if (result := read_finished(folder, key)) is not None}
-    for result in results.values():
-        on_run(result, True)
-    missing = [spec for key, spec in unique.items() if key not in results]
-    for key, result in map_in_processes(functools.partial(execute_run, folder=folder), missing, jobs):
-        results[key] = result
-        on_run(result, False)
-    return results
+    task = functools.partial(execute_run, folder=folder)
+    return _execute(specs, functools.partial(read_run, folder), task, jobs, on_result)
+
+
+def execute_trials(
+    specs: Sequence[RunSpec], folder: Path, jobs: int, on_result: OnResult[TrialResult]
+) -> dict[str, TrialResult]:
+    """The validation scores of every spec by its key, as `execute_runs` does; no model is kept."""
+    (folder / TRIALS).mkdir(parents=True, exist_ok=True)
+    task = functools.partial(execute_trial, folder=folder)
+    return _execute(specs, functools.partial(read_trial, folder), task, jobs, on_result)
 
 
 def execute_run(spec: RunSpec, folder: Path) -> tuple[str, RunResult]:
     """Runs `spec` and keeps its model and its result in `folder`."""
     finished = run(spec)
     _save_model(finished, spec, model_path(folder, spec.key))
-    document = {
-        "format": FORMAT,
-        "key": spec.key,
-        "spec": asdict(spec),
-        "versions": versions(),
-        "seconds": round(finished.seconds, 3),
-        "result": replace_non_finite(asdict(finished.result)),
-    }
-    with replace_file(_result_path(folder, spec.key)) as path:
-        path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    measured = {"seconds": round(finished.seconds, 3), "result": asdict(finished.result)}
+    _write_finished(spec, measured, folder / RUNS)
     return spec.key, finished.result
 
 
-def read_finished(folder: Path, key: str) -> RunResult | None:
+def execute_trial(spec: RunSpec, folder: Path) -> tuple[str, TrialResult]:
+    """Runs `spec` as a trial and keeps its result in `folder`."""
+    result = run_trial(spec)
+    _write_finished(spec, {"result": asdict(result)}, folder / TRIALS)
+    return spec.key, result
+
+
+def read_run(folder: Path, key: str) -> RunResult | None:
     """The result of a run that was finished before; None where there is none that can be read."""
     try:
-        document = json.loads(_result_path(folder, key).read_text(encoding="utf-8"))
-        if document["format"] != FORMAT or document["key"] != key or not model_path(folder, key).is_file():
+        fields = _read_finished(folder / RUNS, key)
+        if not model_path(folder, key).is_file():
             return None
-        fields = _restore_nan(document["result"])
-        return RunResult(**fields | {"curves": Curves(**fields["curves"])})
+        curves = {name: _restore_nan(entries) for name, entries in fields["curves"].items()}
+        return RunResult(**fields | {"curves": Curves(**curves)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_trial(folder: Path, key: str) -> TrialResult | None:
+    """The result of a trial that was finished before; None where there is none that can be read."""
+    try:
+        return TrialResult(**_read_finished(folder / TRIALS, key))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -91,8 +105,38 @@ def load_trained_model(folder: Path, spec: RunSpec, shape: Sequence[int], classe
     return load_checkpoint(model_path(folder, spec.key), factory=factory).model
 
 
-def _result_path(folder: Path, key: str) -> Path:
-    return folder / RUNS / f"{key}.json"
+def _execute(
+    specs: Sequence[RunSpec],
+    read: Callable[[str], _Result | None],
+    task: Callable[[RunSpec], tuple[str, _Result]],
+    jobs: int,
+    on_result: OnResult[_Result],
+) -> dict[str, _Result]:
+    unique = {spec.key: spec for spec in specs}
+    results = {key: result for key in unique if (result := read(key)) is not None}
+    for result in results.values():
+        on_result(result, True)
+    missing = [spec for key, spec in unique.items() if key not in results]
+    for key, result in map_in_processes(task, missing, jobs):
+        results[key] = result
+        on_result(result, False)
+    return results
+
+
+def _write_finished(spec: RunSpec, measured: Mapping[str, Any], folder: Path) -> None:
+    document = {"format": FORMAT, "key": spec.key, "spec": asdict(spec), "versions": versions(), **measured}
+    with replace_file(folder / f"{spec.key}.json") as path:
+        text = json.dumps(replace_non_finite(document), indent=1, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_finished(folder: Path, key: str) -> dict[str, Any]:
+    """The fields of a result, its scores NaN where they are null; raises where it is not that of `key`."""
+    document = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+    if (document["format"], document["key"]) != (FORMAT, key):
+        raise ValueError(f"expected a result of `{key}` in {FORMAT}, got {document['key']}")
+    fields: dict[str, Any] = document["result"]
+    return fields | {name: math.nan for name in ("loss", "error") if fields.get(name, 0) is None}
 
 
 def _save_model(finished: Run, spec: RunSpec, path: Path) -> None:
@@ -115,11 +159,5 @@ def _save_model(finished: Run, spec: RunSpec, path: Path) -> None:
         )
 
 
-def _restore_nan(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields with NaN in place of each None that stands for a number."""
-    numbers = {name: math.nan for name in ("loss", "ece") if fields[name] is None}
-    curves = {
-        name: [math.nan if entry is None else entry for entry in entries]
-        for name, entries in fields["curves"].items()
-    }
-    return fields | numbers | {"curves": curves}
+def _restore_nan(entries: Sequence[float | None]) -> list[float]:
+    return [math.nan if entry is None else entry for entry in entries]

@@ -26,11 +26,11 @@ _LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 def differences_figure(results: Results) -> "Figure":
     """A row a variant: each seed's difference to the baseline in points, the mean and its interval."""
-    baseline = np.array([run.accuracy for run in results.baseline.runs])
+    baseline = np.array([run.score for run in results.baseline.runs])
     dots, means = {}, {}
     for outcome in results.outcomes[1:]:
         assert outcome.against_baseline is not None
-        dots[outcome.variant] = np.array([run.accuracy for run in outcome.runs]) - baseline
+        dots[outcome.variant] = np.array([run.score for run in outcome.runs]) - baseline
         means[outcome.variant] = outcome.against_baseline.difference
     figure, panel = _draw_rows(dots, means)
     panel.axvline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
@@ -40,9 +40,9 @@ def differences_figure(results: Results) -> "Figure":
 
 def accuracies_figure(results: Results) -> "Figure":
     """A row a variant: each seed's accuracy in per cent, the mean and its interval."""
-    dots = {o.variant: np.array([run.accuracy for run in o.runs]) for o in results.outcomes}
-    figure, panel = _draw_rows(dots, {o.variant: o.accuracy for o in results.outcomes})
-    mean = results.baseline.accuracy.mean
+    dots = {o.variant: np.array([run.score for run in o.runs]) for o in results.outcomes}
+    figure, panel = _draw_rows(dots, {o.variant: o.score for o in results.outcomes})
+    mean = results.baseline.score.mean
     panel.axvline(100 * mean, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
     panel.set_xlabel(f"accuracy on the test samples, % (dashed: mean of {results.plan.baseline})")
     return figure
@@ -53,7 +53,7 @@ def learning_figure(results: Results) -> "Figure":
     figure, panels = _make_figure(9.6, 4.0, columns=2)
     for place, outcome in enumerate(results.outcomes):
         series = (
-            [100 * np.array(run.curves.validation_accuracy) for run in outcome.runs],
+            [100 * np.array(run.curves.validation_score) for run in outcome.runs],
             [np.array(run.curves.training_loss) for run in outcome.runs],
         )
         for panel, runs in zip(panels, series, strict=True):
@@ -93,13 +93,13 @@ def gamma_figure(curve: Curve) -> "Figure":
     """Accuracy by strength of the cubic term, and below it the share of runs that diverged."""
     figure, (top, below) = _make_figure(6.4, 4.6, rows=2)
     places = np.arange(len(curve.levels), dtype=np.float64)
-    _draw_errors(top, places, [level.accuracy for level in curve.levels], 1, curve.variant)
+    _draw_errors(top, places, [level.score for level in curve.levels], 1, curve.variant)
     first = curve.levels[0]
     if first.difference is not None:
-        base = 100 * (first.accuracy.mean - first.difference.mean)
+        base = 100 * (first.score.mean - first.difference.mean)
         top.axhline(base, color=BASELINE, linestyle="--", linewidth=1.4, label="baseline")
     top.legend(fontsize="small", frameon=False)
-    shares = [100 * level.diverged / level.accuracy.n for level in curve.levels]
+    shares = [100 * level.diverged / level.score.n for level in curve.levels]
     below.bar(places, shares, color=SERIES[1], width=0.5)
     for panel in (top, below):
         panel.set_xticks(places, [f"{level.severity:g}" for level in curve.levels])
@@ -116,7 +116,7 @@ def robustness_figure(curves: Sequence[Curve], unit: str) -> "Figure":
     places = np.arange(len(curves[0].levels), dtype=np.float64)
     for place, curve in enumerate(curves):
         shift = 0.3 * (place / max(1, len(curves) - 1) - 0.5)  # so that intervals stand side by side
-        _draw_errors(panel, places + shift, [level.accuracy for level in curve.levels], place, curve.variant)
+        _draw_errors(panel, places + shift, [level.score for level in curve.levels], place, curve.variant)
     panel.set_xticks(places, [f"{level.severity:g}" for level in curves[0].levels])
     panel.set_xlabel(f"{curves[0].respect}: {unit}")
     panel.set_ylabel("accuracy, %")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from adaptive_act.study import report, results
@@ -13,7 +14,8 @@ from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.plan import Plan, list_run_specs, make_run_spec
 from adaptive_act.study.results import Results, gather_results
 from adaptive_act.study.robustness import measure_corrupted
-from adaptive_act.study.run import RunResult, build_untrained
+from adaptive_act.study.run import RunResult, TrialResult, build_untrained
+from adaptive_act.study.tuning import list_trial_specs, tune
 
 RESULTS = "results.json"
 
@@ -24,6 +26,7 @@ OnStage = Callable[[str, int], Callable[[str], None]]
 def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage | None = None) -> Results:
     """The results of `plan`, also written to `output` as results.json, report.md and report.html.
 
+    With several rates to choose from, that of each variant is chosen first, on the validation samples.
     Every finished run is kept in `output` and never repeated; the same plan gives the same numbers, measured
     times aside. `jobs` processes train at once (None: one for each core); with more than one, a script that
     calls this needs `if __name__ == "__main__":`. Raises DataError, StudyError, FactoryError or SwapError.
@@ -33,6 +36,8 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     data = load_dataset(plan.data)
     check_plan(plan, data)
     output.mkdir(parents=True, exist_ok=True)
+    on_trial = _report_trials(on_stage("tune learning rates", len(list_trial_specs(plan, data.digest))))
+    plan, tuning = tune(plan, data.digest, output, jobs, on_trial)
     specs = list_run_specs(plan, data.digest)
     runs = execute_runs(specs, output, jobs, _report_runs(on_stage("train", len(specs))))
     corrupted_runs = len(plan.few_seeds) * len(plan.all_variants) if plan.robustness else 0
@@ -40,7 +45,7 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     accuracies = measure_corrupted(plan, data, output, jobs, on_corrupted)
     on_measured = _report_steps(on_stage("measure cost", (ROUNDS + 1) * plan.cost))
     costs = measure_costs(plan, data, output, jobs, on_measured)
-    gathered = gather_results(plan, data, runs, accuracies, costs)
+    gathered = gather_results(plan, data, runs, accuracies, costs, tuning)
     results.write_results(gathered, output / RESULTS)
     report.write_report(gathered, compare_curves(plan, data, output), output)
     return gathered
@@ -57,6 +62,7 @@ def check_plan(plan: Plan, data: Dataset) -> None:
 
     Raises StudyError, FactoryError or SwapError.
     """
+    plan = replace(plan, rates=plan.rates[:1])  # whichever it will be, the networks are the same
     specs = list_run_specs(plan, data.digest)
     first = {spec.variant: spec for spec in specs if spec.data == plan.data}
     with use_one_thread():
@@ -71,10 +77,18 @@ def _ignore_stage(stage: str, total: int) -> Callable[[str], None]:
     return lambda _: None
 
 
+def _report_trials(on_step: Callable[[str], None]) -> Callable[[TrialResult, bool], None]:
+    def on_trial(result: TrialResult, is_known: bool) -> None:
+        kept = ", was there" if is_known else ""
+        on_step(f"{result.variant} at {result.lr:g}: {result.score:.2%} of the validation samples{kept}")
+
+    return on_trial
+
+
 def _report_runs(on_step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
     def on_run(result: RunResult, is_known: bool) -> None:
         kept = ", was there" if is_known else ""
-        on_step(f"{result.variant}, seed {result.seed}: {result.accuracy:.2%}{kept}")
+        on_step(f"{result.variant}, seed {result.seed}: {result.score:.2%}{kept}")
 
     return on_run
 

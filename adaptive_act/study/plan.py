@@ -1,6 +1,7 @@
 """The plan of a study, and its runs."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from adaptive_act.activations import ACTIVATIONS
@@ -12,6 +13,9 @@ GAMMAS = (0.0, 0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """The strengths of NEAAF's cubic term that an ablation goes through."""
 LABEL_NOISE = (0.1, 0.2, 0.4)
 IMBALANCE = (10.0, 50.0, 100.0)
+RATES = (1e-3, 3e-3, 1e-2)
+FIRST_TUNING_SEED = 1_000_000
+"""Seeds from here on choose the rates, so that no run that is compared took part in the choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,12 @@ class Plan:
     variants: tuple[str, ...]
     baseline: str = "ReLU"
     seeds: tuple[int, ...] = tuple(range(10))
+    rates: tuple[float, ...] = RATES
+    """Learning rates of the weights to choose from, for each variant; a single one is taken as it is."""
+    tuning_seeds: int = 2
+    """With how many seeds each variant is trained at each rate before one is chosen."""
+    chosen: Mapping[str, float] = field(default_factory=dict)
+    """The rate of each variant, where there were several to choose from."""
     training: Training = field(default_factory=Training)
     ablations: bool = False
     robustness: bool = False
@@ -40,6 +50,10 @@ class Plan:
             raise StudyError(f"name at least one activation to hold against the baseline `{self.baseline}`")
         if len(set(self.seeds)) != len(self.seeds) or not self.seeds:
             raise StudyError(f"expected at least one seed, each once, got {list(self.seeds)}")
+        if not 0 <= min(self.seeds) <= max(self.seeds) < FIRST_TUNING_SEED:
+            raise StudyError(f"expected seeds from 0 to {FIRST_TUNING_SEED - 1:,}, got {list(self.seeds)}")
+        _check_rates(self.rates, self.tuning_seeds)
+        object.__setattr__(self, "rates", tuple(sorted(self.rates)))
         object.__setattr__(self, "baseline", str(baseline))
         object.__setattr__(self, "variants", tuple(named))
 
@@ -52,6 +66,10 @@ class Plan:
     def few_seeds(self) -> tuple[int, ...]:
         """The seeds of ablations and robustness."""
         return self.seeds[: self.extra_seeds]
+
+    def rate_of(self, variant: str) -> float:
+        """The learning rate at which a variant is trained; raises KeyError where none is chosen yet."""
+        return self.rates[0] if len(self.rates) == 1 else self.chosen[variant]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +104,7 @@ def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSp
         plan.baseline,
         variant,
         seed,
+        plan.rate_of(variant),
         plan.training,
     )
 
@@ -130,6 +149,13 @@ def degrade_data(plan: Plan) -> list[DegradedData]:
     return noise + [
         DegradedData("class imbalance", ratio, replace(plan.data, imbalance=ratio)) for ratio in IMBALANCE
     ]
+
+
+def _check_rates(rates: tuple[float, ...], tuning_seeds: int) -> None:
+    if not rates or len(set(rates)) != len(rates) or not all(0 < rate < math.inf for rate in rates):
+        raise StudyError(f"expected learning rates above 0, each once, got {list(rates)}")
+    if tuning_seeds < 1:
+        raise StudyError(f"expected at least 1 seed to choose a rate by, got {tuning_seeds}")
 
 
 def _generate_run_specs(plan: Plan, digest: str) -> Iterator[RunSpec]:

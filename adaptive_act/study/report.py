@@ -10,6 +10,7 @@ from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.results import Curve, Outcome, Results
 from adaptive_act.study.robustness import CORRUPTIONS
 from adaptive_act.study.statistics import BINS
+from adaptive_act.study.tuning_report import describe_choice, tuning_parts
 
 MARKDOWN = "report.md"
 HTML = "report.html"
@@ -46,6 +47,7 @@ def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Sect
     """The report from the answer to the details; sections without content are left out."""
     sections = [
         Section("The answer", _answer_parts(results)),
+        Section("Learning rates", tuning_parts(results)),
         Section("Each seed", _seed_parts(results)),
         Section("Learning curves", _learning_parts(results, curves)),
         Section("Ablations", _ablation_parts(results)),
@@ -59,14 +61,14 @@ def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Sect
 
 
 def _answer_parts(results: Results) -> list[Part]:
-    header = ("activation", "accuracy", "difference, points", "p", "verdict", "diverged")
+    header = ("activation", "starts", "accuracy", "difference, points", "p", "verdict", "diverged")
     costs = wording.format_costs(results)
     more = ("parameters added", "ECE") + (("training step, ratio", "latency, ratio") if costs else ())
     rows = [
         (
             *_accuracy_cells(o),
             f"{o.runs[0].parameters_added:,}",
-            wording.format_percent(o.ece),
+            wording.format_percent(o.error),
             *costs.get(o.variant, ()),
         )
         for o in results.outcomes
@@ -90,10 +92,12 @@ def _answer_parts(results: Results) -> list[Part]:
 def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
     diverged = f"{outcome.diverged} of {len(outcome.runs)}"
     compared = outcome.against_baseline
+    start = "as baseline" if outcome.starts_as_baseline else "elsewhere"
     if compared is None:
         return (
             outcome.variant,
-            wording.format_percent(outcome.accuracy),
+            start,
+            wording.format_percent(outcome.score),
             wording.NONE,
             wording.NONE,
             "baseline",
@@ -101,7 +105,8 @@ def _accuracy_cells(outcome: Outcome) -> tuple[str, ...]:
         )
     return (
         outcome.variant,
-        wording.format_percent(outcome.accuracy),
+        start,
+        wording.format_percent(outcome.score),
         wording.format_points(compared.difference),
         wording.format_p(compared.p),
         compared.verdict,
@@ -128,7 +133,7 @@ def _seed_parts(results: Results) -> list[Part]:
 
 def _run_cell(outcome: Outcome, place: int) -> str:
     run = outcome.runs[place]
-    return f"{run.accuracy:.2%}".rstrip("%") + ("*" if run.diverged else "")
+    return f"{run.score:.2%}".rstrip("%") + ("*" if run.diverged else "")
 
 
 def _describe_divergences(results: Results) -> list[str]:
@@ -163,7 +168,7 @@ def _ablation_parts(results: Results) -> list[Part]:
         (
             each.ablation.against,
             each.ablation.change,
-            wording.format_percent(each.accuracy),
+            wording.format_percent(each.score),
             wording.format_points(each.difference),
             wording.format_p(each.difference.p),
         )
@@ -181,9 +186,9 @@ def _gamma_parts(curve: Curve) -> list[Part]:
     rows = [
         (
             f"{level.severity:g}",
-            wording.format_percent(level.accuracy),
+            wording.format_percent(level.score),
             wording.NONE if level.difference is None else wording.format_points(level.difference),
-            f"{level.diverged} of {level.accuracy.n}",
+            f"{level.diverged} of {level.score.n}",
         )
         for level in curve.levels
     ]
@@ -205,7 +210,7 @@ def _robustness_parts(results: Results) -> list[Part]:
         parts.append(Picture(figures.robustness_figure(curves, unit), caption))
         header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
         rows = [
-            (curve.variant, *(f"{level.accuracy.mean:.2%}".rstrip("%") for level in curve.levels))
+            (curve.variant, *(f"{level.score.mean:.2%}".rstrip("%") for level in curve.levels))
             for curve in curves
         ]
         parts.append(Table(header, rows, f"Accuracy, %, by {respect}: {unit}."))
@@ -214,9 +219,7 @@ def _robustness_parts(results: Results) -> list[Part]:
 
 def _method_parts(results: Results) -> list[Part]:
     training, data = results.plan.training, results.data
-    away = [
-        o.variant for o in results.outcomes[1:] if o.runs[0].parameters_added and not o.runs[0].at_fixed_point
-    ]
+    away = [o.variant for o in results.outcomes[1:] if not o.starts_as_baseline]
     not_measured = [
         f"Latency of {name} was not measured: {cost.not_measured}."
         for name, cost in results.cost.items()
@@ -229,7 +232,8 @@ def _method_parts(results: Results) -> list[Part]:
         f"A run diverged if its loss was not finite, or if its test accuracy is no better than always naming "
         f"the most frequent class ({data.chance:.1%}) would give by luck. Diverged runs stay in every mean "
         "and test as they ended, and are also counted.",
-        f"The test samples are used once, after training. {_describe_selection(training.patience)}",
+        f"The test samples are used once, after training. {describe_choice(results)} "
+        f"{_describe_stopping(training.patience)}",
         f"ECE: expected calibration error on the test samples, {BINS} bins. Intervals are Student's t over "
         "the seeds; for times, of the median, by order statistics.",
         *([_TIMES] if results.cost else []),
@@ -238,9 +242,9 @@ def _method_parts(results: Results) -> list[Part]:
     return [*map(Text, texts), Table(("setting", "value"), _setting_rows(results))]
 
 
-def _describe_selection(patience: int | None) -> str:
+def _describe_stopping(patience: int | None) -> str:
     if patience is None:
-        return "Validation samples are used only for the learning curves; nothing is chosen by them."
+        return "Every run trains for all epochs; its last state is tested."
     epochs = wording.format_count(patience, "epoch")
     return (
         f"Training stops after {epochs} without a better validation loss, and the model of the best epoch is "
@@ -251,16 +255,16 @@ def _describe_selection(patience: int | None) -> str:
 def _describe_starts(results: Results, away: Sequence[str]) -> str:
     baseline = results.plan.baseline
     if not away:
-        return f"Every learned activation starts as {baseline}, at its fixed point."
+        return f"Every activation starts as {baseline}, at its fixed point."
     return (
-        f"Learned activations start as {baseline}, at their fixed point, except those without such a fixed "
-        f"point, which start at their own initial values: {', '.join(away)}."
+        f"Learned activations that can equal {baseline} start there, at their fixed point. These start "
+        f"elsewhere, at their own initial values or as another plain activation: {', '.join(away)}."
     )
 
 
 def _setting_rows(results: Results) -> list[tuple[str, str]]:
     plan, training = results.plan, results.plan.training
-    rate = training.lr if training.activation_lr is None else training.activation_lr
+    rate = "that of the weights" if training.activation_lr is None else f"{training.activation_lr:g}"
     return [
         ("data", f"{results.data.name}, digest {results.data.digest[:16]}"),
         ("sample", " x ".join(map(str, results.data.shape))),
@@ -270,9 +274,11 @@ def _setting_rows(results: Results) -> list[tuple[str, str]]:
         ("seeds", ", ".join(map(str, plan.seeds))),
         ("epochs, batch", f"{training.epochs}, {training.batch}"),
         (
-            "optimizer",
-            f"{training.optimizer}, {training.schedule} rate {training.lr:g}, of activations {rate:g}",
+            "optimizer, schedule",
+            f"{training.optimizer}, {training.schedule}",
         ),
+        ("rates to choose from", ", ".join(f"{lr:g}" for lr in plan.rates)),
+        ("rate of the activations", rate),
         ("weight decay", f"{training.weight_decay:g}"),
         ("versions", ", ".join(f"{name} {number}" for name, number in results.versions.items())),
     ]

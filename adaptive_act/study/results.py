@@ -14,8 +14,9 @@ from adaptive_act.study.robustness import Accuracies
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.specs import DataSpec, versions
 from adaptive_act.study.statistics import Mean, Paired, replace_non_finite
+from adaptive_act.study.tuning import Tuning
 
-FORMAT = "adaptact-study/1"
+FORMAT = "adaptact-study/2"
 
 Runs = Mapping[str, RunResult]
 
@@ -48,9 +49,13 @@ class Outcome:
     """A variant over all seeds; runs that diverged are in the means as they ended."""
 
     variant: str
+    lr: float
+    """The learning rate at which it was trained."""
+    starts_as_baseline: bool
+    """Whether the network computed what it does with the baseline when training began."""
     runs: tuple[RunResult, ...]
-    accuracy: Mean
-    ece: Mean
+    score: Mean
+    error: Mean
     against_baseline: Comparison | None
     """None for the baseline itself."""
     diverged: int
@@ -62,7 +67,7 @@ class AblationOutcome:
     """The accuracy of a changed variant, and its difference to the unchanged one."""
 
     ablation: Ablation
-    accuracy: Mean
+    score: Mean
     difference: Paired
 
 
@@ -71,7 +76,7 @@ class Level:
     """One point of a curve: a variant's accuracy at a severity, or at a strength of its cubic term."""
 
     severity: float
-    accuracy: Mean
+    score: Mean
     difference: Paired | None
     """To the baseline at the same severity; None for the baseline."""
     diverged: int
@@ -99,6 +104,8 @@ class Results:
     gamma: tuple[Curve, ...]
     robustness: tuple[Curve, ...]
     cost: Costs
+    tuning: Tuning
+    """The validation scores by which the rates were chosen; empty where there was a single rate."""
 
     @property
     def baseline(self) -> Outcome:
@@ -106,8 +113,10 @@ class Results:
         return self.outcomes[0]
 
 
-def gather_results(plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies, cost: Costs) -> Results:
-    """The results of a plan from its runs by key, the accuracies on corrupted samples, and the cost."""
+def gather_results(
+    plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies, cost: Costs, tuning: Tuning = ()
+) -> Results:
+    """The results of a plan from its runs by key, the accuracies on corrupted samples, cost and tuning."""
     return Results(
         plan=plan,
         data=_summarise_data(data),
@@ -122,6 +131,7 @@ def gather_results(plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies,
             *_make_degraded_curves(plan, data.digest, runs),
         ),
         cost=cost,
+        tuning=tuning,
     )
 
 
@@ -152,9 +162,11 @@ def _make_outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
     return tuple(
         Outcome(
             variant,
+            plan.rate_of(variant),
+            variant_runs[0].at_fixed_point,
             tuple(variant_runs),
             statistics.share(_accuracies(variant_runs)),
-            statistics.share([run.ece for run in variant_runs]),
+            statistics.share([run.error for run in variant_runs]),
             comparisons.get(variant),
             _count_diverged(variant_runs),
         )
@@ -174,7 +186,7 @@ def _compare_variants(plan: Plan, accuracies: Mapping[str, Sequence[float]]) -> 
 
 
 def _accuracies(runs: Sequence[RunResult]) -> list[float]:
-    return [run.accuracy for run in runs]
+    return [run.score for run in runs]
 
 
 def _few_runs(

@@ -125,7 +125,7 @@ def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, fl
             corruption.name: {
                 float(severity): score(
                     model, LabelledTensors(corruption.apply(data.test.x, severity), data.test.labels)
-                ).accuracy
+                ).score
                 for severity in corruption.severities
             }
             for corruption in list_fitting(data)

@@ -1,4 +1,7 @@
-"""One run: a network with one activation, trained with one seed and tested once."""
+"""One run: a network with one activation, trained at one rate with one seed, and tested once.
+
+A trial is a run that chooses the rate: it is scored on the validation samples and never tested.
+"""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from adaptive_act.study.architectures import build_network
 from adaptive_act.study.data import Dataset, load_dataset
 from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.specs import RunSpec
-from adaptive_act.study.train import Curves, score, train
+from adaptive_act.study.train import Curves, Trained, score, train
 from adaptive_act.study.variants import PlacedVariant, Variant, place_variant
 
 BEYOND_CHANCE = 0.999
@@ -27,9 +30,10 @@ class RunResult:
 
     variant: str
     seed: int
-    accuracy: float
+    score: float
+    """Accuracy on the test samples."""
     loss: float
-    ece: float
+    error: float
     """Expected calibration error on the test samples; NaN where the answers are."""
     diverged: str | None
     """How the run diverged; None where it did not."""
@@ -38,6 +42,18 @@ class RunResult:
     parameters: int
     parameters_added: int
     curves: Curves
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """The validation scores of one variant at one rate with one seed. Equal specs give equal results."""
+
+    variant: str
+    seed: int
+    lr: float
+    score: float
+    loss: float
+    diverged: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +71,21 @@ def run(spec: RunSpec) -> Run:
 
     Raises DataError where the data are no longer those that the spec was made for.
     """
-    data = load_dataset(spec.data)
-    if data.digest != spec.data_digest:
-        raise DataError(
-            f"`{spec.data.source}` has changed: expected samples with digest {spec.data_digest[:12]}, got "
-            f"{data.digest[:12]}"
-        )
-    with use_one_thread(), torch.random.fork_rng(devices=[]):
-        started = time.perf_counter()
-        placed = build_untrained(spec, data)
-        trained = train(placed.model, data, spec.training, spec.seed)
-        seconds = time.perf_counter() - started
+    data = _load_data(spec)
+    started = time.perf_counter()
+    placed, trained = _train(spec, data)
+    seconds = time.perf_counter() - started
+    with use_one_thread():
         scores = score(placed.model, data.test)
     at_chance = (
-        None if scores.accuracy > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
+        None if scores.score > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
     )
     result = RunResult(
         variant=spec.variant,
         seed=spec.seed,
-        accuracy=scores.accuracy,
+        score=scores.score,
         loss=scores.loss,
-        ece=scores.ece,
+        error=scores.error,
         diverged=trained.diverged or at_chance,
         rollbacks=trained.rollbacks,
         at_fixed_point=placed.at_fixed_point,
@@ -84,6 +94,18 @@ def run(spec: RunSpec) -> Run:
         curves=trained.curves,
     )
     return Run(result, seconds, placed.model.eval(), data)
+
+
+def run_trial(spec: RunSpec) -> TrialResult:
+    """The validation scores of the run that `spec` describes; the test samples are not looked at.
+
+    Raises DataError where the data are no longer those that the spec was made for.
+    """
+    data = _load_data(spec)
+    placed, trained = _train(spec, data)
+    with use_one_thread():
+        scores = score(placed.model, data.validation)
+    return TrialResult(spec.variant, spec.seed, spec.lr, scores.score, scores.loss, trained.diverged)
 
 
 def build_untrained(spec: RunSpec, data: Dataset) -> PlacedVariant:
@@ -98,3 +120,19 @@ def build_untrained(spec: RunSpec, data: Dataset) -> PlacedVariant:
 def chance_bound(data: Dataset) -> float:
     """The accuracy up to which a run is no better than always naming one class."""
     return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)
+
+
+def _load_data(spec: RunSpec) -> Dataset:
+    data = load_dataset(spec.data)
+    if data.digest != spec.data_digest:
+        raise DataError(
+            f"`{spec.data.source}` has changed: expected samples with digest {spec.data_digest[:12]}, got "
+            f"{data.digest[:12]}"
+        )
+    return data
+
+
+def _train(spec: RunSpec, data: Dataset) -> tuple[PlacedVariant, Trained]:
+    with use_one_thread(), torch.random.fork_rng(devices=[]):
+        placed = build_untrained(spec, data)
+        return placed, train(placed.model, data, spec.training, spec.lr, spec.seed)

@@ -5,10 +5,10 @@ import json
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-Optimizer = Literal["adam", "sgd"]
-Schedule = Literal["cosine", "constant"]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["onecycle", "cosine", "constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a model is trained; the same for every variant."""
+    """How a model is trained, the rate aside; the same for every variant."""
 
     epochs: int = 10
     batch: int = 128
-    lr: float = 1e-3
     activation_lr: float | None = None
     """Learning rate of the activations' parameters; None: that of the weights."""
-    weight_decay: float = 0.0
-    optimizer: Optimizer = "adam"
-    schedule: Schedule = "cosine"
+    weight_decay: float = 0.01
+    """Of the weights; the activations' parameters have none."""
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "onecycle"
     patience: int | None = None
     """Epochs without a better validation loss after which training stops; None: never."""
     guard_tries: int | None = None
@@ -74,10 +74,8 @@ class Training:
         for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
             if getattr(self, name) not in known:
                 raise ValueError(f"expected `{name}` among {', '.join(known)}, got `{getattr(self, name)}`")
-        if self.epochs < 1 or self.batch < 2 or not self.lr > 0:
-            raise ValueError(
-                f"expected at least 1 epoch, a batch of at least 2 and a learning rate above 0, got {self}"
-            )
+        if self.epochs < 1 or self.batch < 2:
+            raise ValueError(f"expected at least 1 epoch and a batch of at least 2, got {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +89,25 @@ class RunSpec:
     """The plain activation that the architecture has before a variant takes its place."""
     variant: str
     seed: int
+    lr: float
+    """Learning rate of the weights at its highest."""
     training: Training = field(default_factory=Training)
 
     @property
     def key(self) -> str:
         """Hexadecimal digest of the spec and of the versions that compute it; the run's file name.
 
-        Where the data lie does not matter, only what they are: `data_digest` stands for them.
+        Where the data lie does not matter, only what they are: `data_digest` stands for them. An option that
+        is not set does not count, so that runs are still found when a later version has more options.
         """
-        content = asdict(self) | {"versions": versions()}
-        content["data"] = {name: value for name, value in content["data"].items() if name != "source"}
+        content = asdict(self, dict_factory=_keep_set) | {"versions": versions()}
+        del content["data"]["source"]
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _keep_set(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in fields if value is not None}
 
 
 def versions() -> dict[str, str]:

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim import Optimizer
 
 from adaptive_act.errors import DivergedError
 from adaptive_act.study.data import Dataset, LabelledTensors
+from adaptive_act.study.optimizer import make_optimizer, make_schedule
 from adaptive_act.study.specs import Training
 from adaptive_act.study.statistics import calibration_error
-from adaptive_act.training import EarlyStopping, Guard, parameter_groups
-
-MOMENTUM = 0.9
+from adaptive_act.training import EarlyStopping, Guard
 
 _AT_ONCE = 2000  # samples of one forward pass where nothing is learned
 
@@ -30,7 +28,7 @@ class Curves:
 
     training_loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
+    validation_score: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +44,21 @@ class Trained:
 class Scores:
     """A model's scores on samples: share of right answers, cross-entropy, calibration error."""
 
-    accuracy: float
+    score: float
     loss: float
-    ece: float
+    error: float
 
 
-def train(model: nn.Module, data: Dataset, training: Training, seed: int) -> Trained:
-    """Trains `model` in place; the batches follow from `seed` alone, so that every variant meets the same.
+def train(model: nn.Module, data: Dataset, training: Training, lr: float, seed: int) -> Trained:
+    """Trains `model` in place at the rate `lr`.
 
-    A run whose loss is not finite ends with that epoch. With a patience, the model is left as it was in the
-    epoch with the least validation loss.
+    The batches follow from `seed` alone, so that every variant meets the same. A run whose loss is not finite
+    ends with that epoch. With a patience, the model is left as it was in the epoch with the least validation
+    loss.
     """
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
-    optimizer = make_optimizer(model, training)
+    optimizer = make_optimizer(model, training, lr)
     curves = Curves()
     stopping = None if training.patience is None else EarlyStopping(model, patience=training.patience)
     with _make_step(model, optimizer, training) as (step, guard):
@@ -74,9 +73,9 @@ def score(model: nn.Module, samples: LabelledTensors) -> Scores:
     """The model's scores in evaluation mode; an answer of NaN counts as class 0."""
     logits = predict(model, samples.x)
     return Scores(
-        accuracy=float((logits.argmax(1) == samples.labels).double().mean()),
+        score=float((logits.argmax(1) == samples.labels).double().mean()),
         loss=float(F.cross_entropy(logits, samples.labels)),
-        ece=calibration_error(logits, samples.labels),
+        error=calibration_error(logits, samples.labels),
     )
 
 
@@ -85,14 +84,6 @@ def predict(model: nn.Module, x: Tensor) -> Tensor:
     model.eval()
     with torch.inference_mode():
         return torch.cat([model(part) for part in torch.split(x, _AT_ONCE)])
-
-
-def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
-    """The optimizer with its two groups, in the kernels that are fastest on a CPU."""
-    groups = parameter_groups(model, training.lr, training.activation_lr, training.weight_decay)
-    if training.optimizer == "sgd":
-        return SGD(groups, momentum=MOMENTUM, fused=True)
-    return Adam(groups, fused=True)
 
 
 @contextlib.contextmanager
@@ -113,7 +104,7 @@ def _make_epoch(
     """A function that trains for one epoch in the order given, and gives the mean loss."""
     batch = min(training.batch, len(samples))
     steps = len(samples) // batch
-    cosine = CosineAnnealingLR(optimizer, steps * training.epochs) if training.schedule == "cosine" else None
+    schedule = make_schedule(optimizer, training, steps * training.epochs)
 
     def learn(order: Tensor) -> float:
         model.train()
@@ -125,8 +116,7 @@ def _make_epoch(
             torch.autograd.backward(loss)
             step(loss)
             total += loss.detach()
-            if cosine is not None:
-                cosine.step()
+            schedule.step()
         return float(total) / steps
 
     return learn
@@ -149,7 +139,7 @@ def _run_epochs(
         validation = score(model, data.validation)
         curves.training_loss.append(loss)
         curves.validation_loss.append(validation.loss)
-        curves.validation_accuracy.append(validation.accuracy)
+        curves.validation_score.append(validation.score)
         if not math.isfinite(loss):
             return f"the loss was not finite in epoch {epoch}"
         if stopping is not None and stopping.update(validation.loss):

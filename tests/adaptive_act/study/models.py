@@ -10,12 +10,19 @@ from adaptive_act.study import Architecture, DataSpec, Plan, Training
 QUICK = Training(epochs=1, batch=64)
 
 
-def plan(*variants: str, seeds: int = 2, training: Training = QUICK, **options: bool) -> Plan:
+def plan(
+    *variants: str,
+    seeds: int = 2,
+    rates: tuple[float, ...] = (1e-3,),
+    training: Training = QUICK,
+    **options: bool,
+) -> Plan:
     return Plan(
         DataSpec("digits", train_size=256),
         Architecture("mlp(width=16)"),
         variants or ("PReLU",),
         seeds=tuple(range(seeds)),
+        rates=rates,
         training=training,
         **{"cost": False, **options},  # type: ignore[arg-type]  # all options given here are flags
     )

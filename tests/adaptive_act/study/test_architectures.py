@@ -49,7 +49,7 @@ def test_another_plain_activation_replaces_the_baseline() -> None:
 @pytest.mark.parametrize(
     ("architecture", "error", "words"),
     [
-        (Architecture("vgg"), StudyError, "mlp, cnn, cnn_bn"),
+        (Architecture("vgg"), StudyError, "mlp, cnn, resnet"),
         (Architecture("mlp(wide=3)"), StudyError, "wide"),
         (Architecture(models.CALLING), StudyError, "calls of a function"),
         (Architecture(models.WRONG), FactoryError, r"expected outputs \[n, 10\]"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adaptive_act.study.cli import main
 from tests.adaptive_act.study import models
 
 QUICK = (
@@ -19,6 +20,13 @@ QUICK = (
     "2",
     "--no-cost",
 )
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["adaptact-study", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
 def command(*arguments: str, cwd: Path = models.ROOT) -> subprocess.CompletedProcess[str]:
@@ -49,36 +57,42 @@ def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
     assert found["plan"]["data"]["train_size"] == 128
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
         (("--activations", "NoSuch"), 2, "unknown activation `NoSuch`"),
         (("--activations", "ReLU"), 2, "at least one activation"),
         (("--baseline", "PReLU"), 2, "baseline is a plain activation"),
-        (("--optimizer", "lbfgs"), 2, "adam, sgd"),
-        (("--architecture", "vgg"), 2, "mlp, cnn, cnn_bn"),
+        (("--optimizer", "lbfgs"), 2, "adamw, adam, sgd"),
+        (("--architecture", "vgg"), 2, "mlp, cnn, resnet"),
         (("--epochs", "0"), 2, "epochs"),
+        (("--lr", "1e-3,fast"), 2, "one rate or several"),
+        (("--lr", "1e-3,-1"), 2, "rates above 0"),
         (("--data", "nowhere"), 1, "there is no data at `nowhere`"),
         (("--factory", "nowhere:f"), 1, "nowhere"),
     ],
 )
 def test_wrong_options_fail_in_one_line(
-    arguments: tuple[str, ...], status: int, words: str, tmp_path: Path
+    arguments: tuple[str, ...],
+    status: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = command("--output", str(tmp_path / "out"), *QUICK, *arguments)
-    assert done.returncode == status, done.stderr
-    assert words in re.sub(r"\s+", " ", done.stderr.replace("│", " "))
-    assert "Traceback" not in done.stderr
+    assert run(monkeypatch, "--output", str(tmp_path / "out"), *QUICK, *arguments) == status
+    stderr = capsys.readouterr().err
+    assert words in re.sub(r"\s+", " ", stderr.replace("│", " "))
+    assert "Traceback" not in stderr
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
-def test_an_output_that_is_no_folder_fails_in_one_line(tmp_path: Path) -> None:
+def test_an_output_that_is_no_folder_fails_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out").write_text("")
-    done = command("--output", str(tmp_path / "out"), *QUICK)
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    assert run(monkeypatch, "--output", str(tmp_path / "out"), *QUICK) == 1
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -95,8 +109,6 @@ def test_a_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
 
 
-@pytest.mark.slow
-def test_help_lists_the_options() -> None:
-    done = command("--help")
-    assert done.returncode == 0
-    assert "--robustness" in done.stdout
+def test_help_lists_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--help") == 0
+    assert "--robustness" in capsys.readouterr().out

@@ -1,20 +1,21 @@
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.data import load_dataset
+from adaptive_act.study.data import LabelledTensors, load_dataset
 from adaptive_act.study.plan import make_run_spec
-from adaptive_act.study.run import build_untrained, chance_bound, run
-from adaptive_act.study.specs import RunSpec, Training
+from adaptive_act.study.run import build_untrained, chance_bound, run, run_trial
+from adaptive_act.study.specs import Optimizer, RunSpec, Schedule, Training
 from tests.adaptive_act.study.models import plan
 
-FAST = Training(epochs=2, batch=64, lr=1e-2)
+FAST = Training(epochs=2, batch=64, schedule="constant")
 
 
-def spec(variant: str = "PReLU", seed: int = 0, training: Training = FAST) -> RunSpec:
-    asked = plan(variant, training=training) if variant != "ReLU" else plan(training=training)
+def spec(variant: str = "PReLU", seed: int = 0, lr: float = 1e-2, training: Training = FAST) -> RunSpec:
+    asked = plan(*() if variant == "ReLU" else (variant,), rates=(lr,), training=training)
     return make_run_spec(asked, load_dataset(asked.data).digest, variant, seed)
 
 
@@ -48,29 +49,29 @@ def test_another_seed_is_another_run() -> None:
 def test_a_frozen_fixed_point_repeats_the_baseline() -> None:
     plain, frozen = run(spec("ReLU")).result, run(spec("PReLU frozen")).result
     assert frozen.at_fixed_point
-    assert (frozen.accuracy, frozen.curves) == (plain.accuracy, plain.curves)
+    assert (frozen.score, frozen.curves) == (plain.score, plain.curves)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_it_learns(optimizer: str, schedule: str) -> None:
-    training = Training(20, 32, 1e-2, optimizer=optimizer, schedule=schedule)  # type: ignore[arg-type]
+    training = Training(20, 32, optimizer=optimizer, schedule=schedule)  # type: ignore[arg-type]
     result = run(spec("NEAAF", training=training)).result
-    assert result.accuracy > 0.85
+    assert result.score > 0.85
     assert result.diverged is None
     assert len(result.curves.training_loss) == 20
     assert result.parameters_added == 2
 
 
 def test_a_run_whose_loss_is_not_finite_ends_and_says_so() -> None:
-    result = run(spec("ELU", training=replace(FAST, lr=1e30, optimizer="sgd", epochs=5))).result
+    result = run(spec("ELU", lr=1e30, training=replace(FAST, optimizer="sgd", epochs=5))).result
     assert result.diverged is not None
     assert "not finite" in result.diverged
     assert len(result.curves.training_loss) < 5
 
 
 def test_a_run_that_only_guesses_counts_as_diverged() -> None:
-    result = run(spec(training=replace(FAST, lr=1e-12))).result
+    result = run(spec(lr=1e-12)).result
     assert result.diverged is not None
     assert "at chance" in result.diverged
 
@@ -81,18 +82,28 @@ def test_what_luck_can_give_is_a_little_above_chance() -> None:
 
 
 def test_patience_keeps_the_best_epoch() -> None:
-    training = replace(FAST, epochs=60, lr=0.05, patience=2, schedule="constant")
-    done = run(spec(training=training))
+    training = replace(FAST, epochs=60, patience=2)
+    done = run(spec(lr=0.05, training=training))
     losses = done.result.curves.validation_loss
     assert len(losses) < 60
     assert min(losses) == losses[-3]
 
 
 def test_a_guard_rolls_back_and_counts_it() -> None:
-    training = replace(FAST, epochs=3, lr=1e3, optimizer="sgd", guard_tries=1)
-    result = run(spec("NEAAF(gamma=1000)", training=training)).result
+    training = replace(FAST, epochs=3, optimizer="sgd", guard_tries=1)
+    result = run(spec("NEAAF(gamma=1000)", lr=1e3, training=training)).result
     assert result.rollbacks == 1
     assert result.diverged is not None
+
+
+def test_a_trial_scores_validation_and_never_sees_the_test_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run(spec()).result.curves
+    data = load_dataset(spec().data)
+    unseen = LabelledTensors(torch.empty(0), torch.empty(0))
+    monkeypatch.setattr("adaptive_act.study.run.load_dataset", lambda _: replace(data, test=unseen))
+    trial = run_trial(spec())
+    assert (trial.score, trial.loss) == (expected.validation_score[-1], expected.validation_loss[-1])
+    assert (trial.variant, trial.lr, trial.diverged) == ("PReLU", 1e-2, None)
 
 
 def test_data_that_have_changed_since_are_refused() -> None:
@@ -105,11 +116,12 @@ def test_the_key_covers_what_decides_the_numbers() -> None:
     others = [
         replace(one, seed=1),
         replace(one, variant="PELU"),
+        replace(one, lr=1e-3),
         replace(one, data_digest="0"),
         replace(one, training=replace(FAST, batch=32)),
         replace(one, data=replace(one.data, label_noise=0.1)),
     ]
-    assert len({each.key for each in [one, *others]}) == 6
+    assert len({each.key for each in [one, *others]}) == 7
     assert replace(one, data=replace(one.data, source="/elsewhere")).key == one.key
 
 

@@ -20,7 +20,7 @@ from scipy import stats
 from adaptive_act import load
 from adaptive_act.errors import DataError, FactoryError, StudyError
 from adaptive_act.study import Architecture, DataSpec, Training, study
-from adaptive_act.study.execute import RUNS
+from adaptive_act.study.execute import RUNS, TRIALS
 from tests.adaptive_act.study import models
 from tests.adaptive_act.study.models import ROOT, plan
 from tests.waiting import until
@@ -43,10 +43,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_numbers_are_those_of_the_runs(done: Path) -> None:
     outcomes = {outcome["variant"]: outcome for outcome in read(done)["outcomes"]}
-    accuracies = {name: [run["accuracy"] for run in each["runs"]] for name, each in outcomes.items()}
+    accuracies = {name: [run["score"] for run in each["runs"]] for name, each in outcomes.items()}
     assert [len(each) for each in accuracies.values()] == [3] * 4
     for name, values in accuracies.items():
-        assert outcomes[name]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+        assert outcomes[name]["score"]["mean"] == pytest.approx(np.mean(values))
     compared = outcomes["ELU"]["against_baseline"]["difference"]
     test = stats.ttest_rel(accuracies["ELU"], accuracies["ReLU"])
     assert (compared["low"], compared["high"]) == pytest.approx(tuple(test.confidence_interval(0.95)))
@@ -72,10 +72,10 @@ def test_ablations_and_robustness_are_reported(done: Path) -> None:
         *("Gaussian noise", "blur", "contrast", "label noise", "class imbalance"),
     }
     for curve in found["robustness"]:
-        assert curve["levels"][0]["accuracy"]["mean"] > curve["levels"][-1]["accuracy"]["mean"] - 0.1
-    clean = {o["variant"]: np.mean([run["accuracy"] for run in o["runs"][:2]]) for o in found["outcomes"]}
+        assert curve["levels"][0]["score"]["mean"] > curve["levels"][-1]["score"]["mean"] - 0.1
+    clean = {o["variant"]: np.mean([run["score"] for run in o["runs"][:2]]) for o in found["outcomes"]}
     for curve in found["robustness"]:
-        assert curve["levels"][0]["accuracy"]["mean"] == pytest.approx(clean[curve["variant"]])
+        assert curve["levels"][0]["score"]["mean"] == pytest.approx(clean[curve["variant"]])
 
 
 def test_the_page_needs_nothing_from_elsewhere(done: Path) -> None:
@@ -144,36 +144,38 @@ from tests.adaptive_act.study.models import plan
 if __name__ == "__main__":
     import sys
     training = Training(epochs=12, batch=16)
-    study(plan("PReLU", "PELU", seeds=5, training=training), Path(sys.argv[1]), jobs=int(sys.argv[2]))
+    asked = plan("PReLU", "PELU", seeds=4, rates=(1e-3, 1e-2), training=training)
+    study(asked, Path(sys.argv[1]), jobs=int(sys.argv[2]))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_kill_9_costs_only_the_runs_that_were_under_way(jobs: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("jobs", "stage"), [(1, TRIALS), (2, TRIALS), (2, RUNS)])
+def test_kill_9_costs_only_the_runs_that_were_under_way(jobs: int, stage: str, tmp_path: Path) -> None:
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     folder = tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(folder), str(jobs)]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
-    until(lambda: len(finished(folder)) >= 3)
+    until(lambda: len(finished(folder / stage)) >= 3)
     process.send_signal(signal.SIGKILL)
     process.wait()
     until(lambda: not alive(process.pid))  # its workers end with it
-    before = finished(folder)
-    assert 3 <= len(before) < 15
-    asked = plan("PReLU", "PELU", seeds=5, training=Training(epochs=12, batch=16))
+    before = finished(folder / TRIALS) | finished(folder / RUNS)
+    assert 3 <= len(before) < 24
+    training = Training(epochs=12, batch=16)
+    asked = plan("PReLU", "PELU", seeds=4, rates=(1e-3, 1e-2), training=training)
     study(asked, folder, jobs=1)
-    after = finished(folder)
-    assert len(after) == 15
+    after = finished(folder / TRIALS) | finished(folder / RUNS)
+    assert len(after) == 24
     assert {name: after[name] for name in before} == before
     study(asked, tmp_path / "undisturbed", jobs=1)
     assert read(folder) == read(tmp_path / "undisturbed")
 
 
 def finished(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in (folder / RUNS).glob("[0-9a-f]*.json")}
+    return {str(path): path.stat().st_mtime_ns for path in folder.glob("[0-9a-f]*.json")}
 
 
 def alive(group: int) -> bool:
@@ -183,6 +185,27 @@ def alive(group: int) -> bool:
             if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
                 return True
     return False
+
+
+@pytest.mark.slow
+def test_each_variant_is_trained_at_the_rate_that_validation_chose(tmp_path: Path) -> None:
+    training = Training(epochs=1, batch=64, schedule="constant")
+    asked = plan("PReLU", "SiLU", rates=(1e-9, 0.01, 30.0), training=training, ablations=True)
+    found = study(asked, tmp_path, jobs=1)
+    assert {outcome.variant: outcome.lr for outcome in found.outcomes} == dict.fromkeys(
+        asked.all_variants, 0.01
+    )
+    scores = read(tmp_path)["tuning"]
+    assert len(scores) == 3 * 3
+    assert [len(score["scores"]) for score in scores] == [asked.tuning_seeds] * 9
+    assert [score["lr"] for score in scores if score["is_chosen"]] == [0.01] * 3
+    specs = [json.loads(path.read_text())["spec"] for path in (tmp_path / RUNS).glob("*.json")]
+    assert {spec["lr"] for spec in specs} == {0.01}
+    text = (tmp_path / "report.md").read_text()
+    assert "## Learning rates" in text
+    assert "No rate chosen is the lowest or highest of those tried." in text
+    assert [outcome["starts_as_baseline"] for outcome in read(tmp_path)["outcomes"]] == [True, True, False]
+    assert "start elsewhere, at their own initial values or as another plain activation: SiLU." in text
 
 
 @pytest.mark.slow
@@ -213,11 +236,12 @@ def test_impossible_plans_fail_before_training(
 
 @pytest.mark.slow
 def test_diverged_runs_are_counted_and_stay_in_the_mean(tmp_path: Path) -> None:
-    training = Training(epochs=2, batch=64, lr=1e30, optimizer="sgd")
-    found = study(plan(training=training), tmp_path, jobs=1)
+    training = Training(epochs=2, batch=64, optimizer="sgd")
+    asked = plan(rates=(1e30,), training=training)
+    found = study(asked, tmp_path, jobs=1)
     assert [outcome.diverged for outcome in found.outcomes] == [2, 2]
-    assert math.isnan(found.baseline.ece.mean)
-    assert read(tmp_path)["outcomes"][0]["ece"]["mean"] is None
+    assert math.isnan(found.baseline.error.mean)
+    assert read(tmp_path)["outcomes"][0]["error"]["mean"] is None
     assert "4 of 4 runs diverged" in (tmp_path / "report.md").read_text()
-    again = study(plan(training=training), tmp_path, jobs=1)
+    again = study(asked, tmp_path, jobs=1)
     assert str(again.outcomes) == str(found.outcomes)

@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 DONE := .venv/.installed
+# One more than there are cores: tests that start processes wait for them nearly half the time.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
@@ -23,10 +25,10 @@ demo: install  ## train, export, verify, serve and predict the handwritten digit
 	$(BIN)/python -m examples.digits
 
 test: lint  ## lint, type-check and run every test
-	$(BIN)/python -m pytest -n logical
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 quick: install  ## run most tests, for the loop of a day (under 3 minutes)
-	$(BIN)/python -m pytest -n logical -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .
@@ -79,7 +81,7 @@ fuzz: install  ## damage files and requests of every kind, for longer than the t
 large: install  ## convert a model of more than 2 GiB (16 GB of memory, 10 minutes)
 	ADAPTACT_LARGE=1 $(BIN)/python -m pytest -s tests/convert/test_large.py
 
-study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; an hour or more)
+study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; two hours or more)
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -162,20 +161,17 @@ def test_extra_files_are_checked_before_work_begins(tmp_path: Path, monkeypatch:
 @pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="Linux's device that is always full")
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_an_unprintable_result_is_an_error(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_unprintable_result_is_an_error(
+    options: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     source, file = save_checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx"
-    code = "from convert.commands.export import main; main()"
     with FULL.open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", code, source, file, *options],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-    assert done.returncode == FAILED
-    *_, error, hint = done.stderr.splitlines()
+        monkeypatch.setattr(sys, "stdout", full)
+        assert _run(monkeypatch, source, file, *options) == FAILED
+    *_, error, hint = capsys.readouterr().err.splitlines()
     assert error == "error: cannot print the result: No space left on device"
     assert hint == f"hint: `{file}` itself is written"
     assert file.exists()

@@ -22,12 +22,13 @@ from convert.manifest.records import TuningRecord
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session, require_provider
-from convert.model_io.samples import SampleSet, generate_samples
-from convert.parity.integers import find_ranges
+from convert.model_io.samples import SampleSet
+from convert.parity.coverage import Trials, examine
 from convert.parity.locate import CulpritSearch, find_refused_rule
+from convert.parity.sampling import choose_samples
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Culprit, Original, Parity, verify
-from convert.parity.workload import count_rows
+from convert.parity.weakness import judge
 from convert.precision.budgets import BudgetOptions, Precision
 from convert.precision.quantise import PrecisionOptions, RoundingTask, quantise, round_everywhere
 from convert.precision.record import record_rounding
@@ -100,10 +101,12 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
     on_stage("reference")  # before the export takes its memory, and before anything else has the weights
     original = _make_original(loaded, tolerances or {})
-    ranges = find_ranges(original, loaded)
-    sets = (*generate_samples(loaded.inputs, count_rows(original, loaded, ranges), ranges), *own_sets)
+    sampling = choose_samples(original, loaded)
+    sets = (*sampling.sets, *own_sets)
+    trials = None
     with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
         original.remember(sets)
+        trials = examine(original, loaded, sampling, own_sets)
     on_stage("fold")
     folded = fold(loaded.model)
     on_stage("export")
@@ -112,7 +115,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
         destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer
     )
     return _Conversion(
-        loaded, original, exported, sets, file_options, on_stage, on_progress
+        loaded, original, exported, sets, trials, file_options, on_stage, on_progress
     ).write_exact_file()
 
 
@@ -153,6 +156,8 @@ class _Conversion:
     original: Original
     exported: ir.Model
     sets: Sequence[SampleSet]
+    trials: Trials | None
+    """What the samples exercise; None where the model fails on them."""
     options: _FileOptions
     on_stage: Callable[[str], None]
     on_progress: Callable[[str], None]
@@ -275,7 +280,10 @@ class _Conversion:
         rules = remaining_rules(optimised.dropped)
         search = CulpritSearch(self.original, self.exported, optimised.firings, rules, plan)
         find_culprit = search.find if count_weight_bytes(self.exported) <= LARGEST else _skip_search
-        return verify(self.original, session, self.sets, self.options.tolerances, find_culprit)
+        parity = verify(self.original, session, self.sets, self.options.tolerances, find_culprit)
+        if self.trials is None:
+            return parity
+        return replace(parity, coverage=judge(self.trials, self.original, self.source, optimised.model))
 
 
 def _skip_search(samples: SampleSet, output: str) -> Culprit:

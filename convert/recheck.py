@@ -14,13 +14,15 @@ from convert.evidence.inspection import OnnxFile
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec, require_distinct
 from convert.model_io.runtime import PROVIDERS, Session, require_provider
-from convert.model_io.samples import SampleSet, generate_samples, take_sample
+from convert.model_io.samples import SampleSet, take_sample
+from convert.parity.coverage import examine
 from convert.parity.divergence import find_first_difference
 from convert.parity.integers import find_ranges
 from convert.parity.locate import CulpritSearch
+from convert.parity.sampling import choose_samples
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original, Parity, describe_failure, measure_parity
-from convert.parity.workload import count_rows
+from convert.parity.weakness import judge
 from convert.precision.budgets import BudgetOptions, resolve_budgets
 from convert.precision.recheck import GateResult, read_precision, read_task, recheck_gate
 from convert.rewriting.optimise import DroppedRule, optimise, remaining_rules
@@ -95,8 +97,8 @@ def recheck(
     names = _order_inputs(source, file.graph)
     open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)
     own_sets = read_samples(options.samples, source.inputs) if options.samples is not None else ()
-    ranges = find_ranges(original, source)
-    sets = (*generate_samples(source.inputs, count_rows(original, source, ranges), ranges), *own_sets)
+    sampling = choose_samples(original, source)
+    sets = (*sampling.sets, *own_sets)
     manifest = file.manifest
     same_source = None if manifest is None else manifest.source_digest == source.digest
     precision = read_precision(manifest)
@@ -110,7 +112,9 @@ def recheck(
     resolve_budgets("fp32", options.budgets)
     tolerances = _check_tolerances(options, original)
     original.remember(sets)  # first, so that its float64 model is freed before the session takes memory
-    parity = measure_parity(original, open_session(), sets, tolerances)
+    trials = examine(original, source, sampling, own_sets)
+    coverage = judge(trials, original, source, _load_weights(file))
+    parity = replace(measure_parity(original, open_session(), sets, tolerances), coverage=coverage)
     if parity.passed:
         return RecheckResult(parity, None, None, same_source)
     on_stage("locate")

@@ -38,7 +38,7 @@ from convert.commands.options import (
     parse_tuning,
     require_separate,
 )
-from convert.commands.printing import print_line, print_rounding
+from convert.commands.printing import print_coverage, print_line, print_rounding
 from convert.errors import DestinationError
 from convert.manifest.manifest import Manifest
 from convert.precision.budgets import BudgetOptions
@@ -156,7 +156,8 @@ def summarise(manifest: Manifest, destination: Path) -> dict[str, Any]:
     """The result that `--json` prints: the manifest without the curves and learned values."""
     content = asdict(manifest)
     content["activations"] = [{"layer": record.layer, "kind": record.kind} for record in manifest.activations]
-    return {"file": str(destination), "bytes": destination.stat().st_size, **content}
+    size, strength = destination.stat().st_size, manifest.parity.strength
+    return {"file": str(destination), "bytes": size, "strength": strength, **content}
 
 
 def _print(manifest: Manifest, destination: Path) -> None:
@@ -166,6 +167,7 @@ def _print(manifest: Manifest, destination: Path) -> None:
     with results() as console:
         print_line(console, f"{destination}: {destination.stat().st_size} bytes, parity{stage} passed")
         console.print(table(*tabulate_parity(manifest.parity.outputs)))
+        print_coverage(console, manifest.parity)
         if manifest.rounding is not None:
             print_rounding(console, manifest.precision, manifest.rounding)
         for note in manifest.source_notes:

@@ -13,7 +13,7 @@ from adaptact.files import write_text
 from adaptact.output import print_json
 from convert.commands.entry_point import run
 from convert.commands.options import require_separate
-from convert.commands.printing import print_line, print_rounding
+from convert.commands.printing import print_coverage, print_line, print_rounding
 from convert.errors import SourceError
 from convert.manifest.manifest import Manifest
 from convert.manifest.signature import read_signer
@@ -68,6 +68,7 @@ def summarise(file: "OnnxFile") -> dict[str, Any]:
         "signed_by_unchecked": read_signer(file.content),
         "operators": dict(file.operators),
         "weights": file.numbers,
+        "strength": None if file.manifest is None else file.manifest.parity.strength,
         "manifest": None if file.manifest is None else asdict(file.manifest),
     }
 
@@ -103,6 +104,7 @@ def _print_manifest(manifest: Manifest, console: Console) -> None:
         tables.tabulate_parity(manifest.parity.outputs),
         tables.tabulate_sets(manifest.parity.sets),
     ]
+    print_coverage(console, manifest.parity)
     if manifest.rounding is not None:
         print_rounding(console, manifest.precision, manifest.rounding)
     if manifest.tuning is not None:

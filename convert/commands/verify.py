@@ -30,7 +30,7 @@ from convert.commands.options import (
     parse_tolerances,
     require_separate,
 )
-from convert.commands.printing import print_line, print_rounding
+from convert.commands.printing import print_coverage, print_line, print_rounding
 from convert.errors import SourceError, UsageError
 from convert.manifest import signature
 from convert.precision.budgets import BudgetOptions
@@ -153,12 +153,14 @@ def summarise(file: "OnnxFile", signer: str | None, result: "RecheckResult | Non
 
     summary: dict[str, Any] = {"file": file.name, "digest": file.digest, "signed_by": signer}
     if result is not None:
+        parity = None if result.parity is None else record_parity(result.parity)
         summary |= {
             "passed": result.failure is None,
+            "strength": None if parity is None else parity.strength,
             "failure": result.failure,
             "culprit": result.culprit,
             "same_source": result.same_source,
-            "parity": None if result.parity is None else asdict(record_parity(result.parity)),
+            "parity": None if parity is None else asdict(parity),
             "gate": None if result.gate is None else asdict(result.gate.record),
         }
     return {name: _nullify(value) for name, value in summary.items()}
@@ -191,6 +193,7 @@ def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None")
             print_line(console, f"{file.name}: parity {verdict}; {parity.criterion}")
             console.print(table(*tabulate_parity(parity.outputs)))
             console.print(table(*tabulate_sets(parity.sets)))
+            print_coverage(console, parity)
         if result.same_source is False:
             print_line(console, "note: the file was made from another model file than this one")
     if result.failure is not None:

@@ -147,6 +147,7 @@ def record_parity(parity: Parity) -> manifest.ParityRecord:
             for name, comparisons in by_output.items()
         ),
         sets=_record_sets(parity),
+        coverage=parity.coverage,
     )
 
 

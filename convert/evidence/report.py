@@ -70,6 +70,8 @@ def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
         Text(f"{when}, parity {verdict} in {len(parity.sets)} sets of samples: {parity.criterion}."),
         Table(*tables.tabulate_parity(parity.outputs)),
         Table(*tables.tabulate_sets(parity.sets)),
+        Text(f"What parity proves: {tables.describe_coverage(parity)}."),
+        *(Table(*part) for part in _list_coverage(parity) if part.rows),
         Text(
             "The reference is the original model, run in float64. Errors over the scale are those on typical "
             "samples; “× float32's” is the file's error divided by that of the original model in float32, "
@@ -78,6 +80,10 @@ def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
             "with Wilson's 95 % interval. NaN and Inf in the inputs are tried and reported, but not judged."
         ),
     ]
+
+
+def _list_coverage(parity: ParityRecord) -> tuple[tables.TextTable, ...]:
+    return tables.tabulate_weakness(parity), tables.tabulate_integers(parity)
 
 
 def _tensor_parts(manifest: Manifest) -> list[Part]:

@@ -11,6 +11,7 @@ from convert.manifest.manifest import (
     AgreementRecord,
     Manifest,
     OutputRecord,
+    ParityRecord,
     SetRecord,
 )
 from convert.manifest.records import LossRecord, RoundingRecord, TrialRecord, TuningRecord
@@ -118,6 +119,31 @@ def _set_row(record: SetRecord) -> Row:
         f"{kept} of {record.non_finite}" if record.non_finite else NOTHING,
         str(record.non_finite_gained) if record.non_finite_gained else NOTHING,
     )
+
+
+def describe_coverage(parity: ParityRecord) -> str:
+    """How much parity proves, in a line: strong, weak, or unknown in a file of an older version."""
+    coverage = parity.coverage
+    if coverage is None:
+        return "not known: it was not examined what the samples show"
+    if not coverage.weights:
+        return f"{parity.strength}; the model has no weights"
+    seen = coverage.tried - len(coverage.unseen)
+    tried = f"{coverage.tried} of {coverage.weights} weights were changed a little"
+    return f"{parity.strength}; {tried}, and {seen} of the changes moved an output"
+
+
+def tabulate_weakness(parity: ParityRecord) -> TextTable:
+    """Why parity is weak; no rows where it is not."""
+    reasons = () if parity.coverage is None else parity.coverage.reasons
+    return TextTable(("parity is weak, because",), [(reason,) for reason in reasons])
+
+
+def tabulate_integers(parity: ParityRecord) -> TextTable:
+    """The whole numbers that were compared; no rows where no input holds them."""
+    records = () if parity.coverage is None else parity.coverage.integers
+    rows = [(record.input, str(record.least), str(record.most), str(record.different)) for record in records]
+    return TextTable(("whole numbers compared", "from", "to", "different ones"), rows)
 
 
 def tabulate_fired(manifest: Manifest) -> TextTable:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
-from convert.manifest.records import RoundingRecord, TuningRecord
+from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 
 FORMAT = "adaptact-manifest/1.3"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
@@ -168,6 +168,15 @@ class ParityRecord:
     criterion: str
     outputs: tuple[OutputRecord, ...]
     sets: tuple[SetRecord, ...]
+    coverage: CoverageRecord | None = None
+    """None where it was not examined."""
+
+    @property
+    def strength(self) -> Strength:
+        """Weak where there are reasons for it; unknown where the samples were not examined for them."""
+        if self.coverage is None:
+            return "unknown"
+        return "weak" if self.coverage.reasons else "strong"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,34 @@
-"""The manifest's records of tuning and of lower precision. Standard library only."""
+"""The manifest's records of what parity exercised, tuning and lower precision. Standard library only."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Strength = Literal["strong", "weak", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegersRecord:
+    """The whole numbers that were compared at an input: so many different ones, from `least` to `most`."""
+
+    input: str
+    least: int
+    most: int
+    different: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What the samples of parity exercised."""
+
+    reasons: tuple[str, ...]
+    """Why parity is weak, in words: where the file could be wrong and no sample would show it."""
+    weights: int
+    """How many weights the model has."""
+    tried: int
+    """How many of them were changed to see whether an output moves."""
+    unseen: tuple[str, ...]
+    """Those of them whose change moved none."""
+    integers: tuple[IntegersRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)

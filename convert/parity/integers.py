@@ -16,7 +16,7 @@ from convert.model_io.array import Array
 from convert.model_io.patterns import IntegerRange, choose_ranges
 from convert.model_io.samples import make_example
 from convert.parity.verify import Original
-from convert.parity.workload import NUMBERS, OPERATIONS, SizeCounter, measure_work
+from convert.parity.workload import NUMBERS, OPERATIONS, SizeCounter, Work
 from convert.sources.source import Source
 
 STEP = 16  # from one number that is tried to the next
@@ -24,20 +24,20 @@ TRIES = 64  # about as many as a search takes
 GROWTH = 2  # of the model's tensors, at which a number is taken for a size
 
 
-def find_ranges(original: Original, source: Source) -> dict[str, IntegerRange]:
+def find_ranges(original: Original, source: Source, work: Work) -> dict[str, IntegerRange]:
     """The range of each input of whole numbers: as described, else as far as the model is found to take it.
 
-    Where the search would be too much work, or might take the memory of a size, the range stays 0 to 1.
-    Raises ExportError where the model cannot be run on typical samples.
+    Where the search would be too much, by the work of one sample, or might take the memory of a size, the
+    range stays 0 to 1. Raises ExportError where the model cannot be run on typical samples.
     """
     ranges = choose_ranges(source.inputs)
     unknown = [place for place, spec in enumerate(source.inputs) if not _is_whole(ranges.get(spec.name))]
-    if not unknown or measure_work(original, source).operations * TRIES > OPERATIONS:
+    if not unknown or work.operations * TRIES > OPERATIONS:
         return ranges
     arrays = make_example(source.inputs, 1)
     for place in unknown:
         if source.graph is None or not sets_sizes(source.graph.graph, source.graph.graph.inputs[place]):
-            ranges[source.inputs[place].name] = _Search(original, arrays, place).find()
+            ranges[source.inputs[place].name] = _RangeSearch(original, arrays, place).find()
     return ranges
 
 
@@ -62,7 +62,7 @@ class _End:
     """False where its tensors grew: it may take more."""
 
 
-class _Search:
+class _RangeSearch:
     """Tries numbers at one input, beside typical ones at the others."""
 
     def __init__(self, original: Original, arrays: Sequence[Array], place: int) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from convert.errors import ExportError, ParityError, SourceError
+from convert.manifest.records import CoverageRecord
 from convert.model_io.array import Array
 from convert.model_io.forward import in_float64, run_forward
 from convert.model_io.outputs import name_outputs
@@ -146,6 +147,8 @@ class Parity:
     comparisons: tuple[Comparison, ...]
     runs: tuple[Run, ...]
     tolerances: Mapping[str, float]
+    coverage: CoverageRecord | None = None
+    """What the samples exercise; None where that was not examined."""
 
     @property
     def worst(self) -> Comparison:
@@ -203,16 +206,20 @@ def measure_parity(
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     """One set through the original, in float64 and several times in float32, and through the graph."""
-    arrays = samples.arrays
-    answers = original.answer(samples)
+    return make_run(samples, original.answer(samples), session.run(samples.arrays))
+
+
+def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) -> Run:
+    """The results of a set: the original's answers, and the file's."""
+    first = samples.arrays[0]
     return Run(
         name=samples.name,
-        samples=arrays[0].shape[0] if arrays[0].ndim else 1,
+        samples=first.shape[0] if first.ndim else 1,
         typical=samples.typical,
         finite=samples.finite,
         reference=answers.reference,
         originals=answers.originals,
-        file=session.run(arrays),
+        file=file,
     )
 
 

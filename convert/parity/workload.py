@@ -3,7 +3,7 @@
 It is counted, not timed: a model is judged on the same samples on every machine and every day.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from convert.graph.nodes import get_attribute
-from convert.model_io.inputs import assign_batch
-from convert.model_io.patterns import IntegerRange, choose_ranges
+from convert.model_io.inputs import InputSpec, assign_batch
+from convert.model_io.patterns import IntegerRange
 from convert.model_io.samples import LARGEST_RUN, count_other_rows, make_example
 from convert.parity.verify import Original
 from convert.sources.source import Source
@@ -40,29 +40,36 @@ class Work:
     largest: float
 
 
-def count_rows(original: Original, source: Source, ranges: Mapping[str, IntegerRange] | None = None) -> int:
+def count_rows(work: Work, inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRange]) -> int:
     """How many samples the largest generated batch may have by their work: 1 to LARGEST_RUN.
 
-    No extreme is ever left out, whatever it costs; `ranges` are those of whole numbers. Operations within a
-    loop are not counted, nor, in an ONNX file, those whose shape depends on numbers. Raises ExportError where
-    the model cannot be run.
+    No extreme is ever left out, whatever it costs; `ranges` are those of whole numbers.
     """
-    if source.inputs[0].free_batch is None:
+    if inputs[0].free_batch is None:
         return LARGEST_RUN  # its size is fixed, so none is chosen
-    work = measure_work(original, source)
-    ranges = choose_ranges(source.inputs) if ranges is None else ranges
-    by_time = OPERATIONS / max(work.operations, 1) - count_other_rows(source.inputs, ranges)
+    by_time = OPERATIONS / max(work.operations, 1) - count_other_rows(inputs, ranges)
     return int(min(max(min(by_time, NUMBERS / max(work.largest, 1)), 1), LARGEST_RUN))
 
 
 def measure_work(original: Original, source: Source) -> Work:
-    """The work of one sample, for a free batch. Raises ExportError where the model cannot be run."""
+    """The work of one sample.
+
+    Operations within a loop are not counted, nor, in an ONNX file, those whose shape depends on numbers.
+    Raises ExportError where the model cannot be run.
+    """
     if source.graph is not None:
         return _measure_graph(source, source.graph)
     with FlopCounterMode(display=False) as counter, SizeCounter() as sizes:
         original.run_float32(make_example(source.inputs, TRACED))
     operations = counter.get_total_flops() + OF_A_NUMBER * sizes.numbers
-    return Work(operations / TRACED, sizes.largest / TRACED)
+    traced = _count_traced(source.inputs)
+    return Work(operations / traced, sizes.largest / traced)
+
+
+def _count_traced(inputs: Sequence[InputSpec]) -> int:
+    """The samples that are counted at once: TRACED, or those of a fixed batch."""
+    sizes = inputs[0].fill_sizes(assign_batch(inputs, TRACED))
+    return sizes[0] if sizes else 1
 
 
 class SizeCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
@@ -103,7 +110,8 @@ def _measure_graph(source: Source, graph: ir.Model) -> Work:
         for value in node.outputs
     ]
     operations = OF_A_NUMBER * sum(numbers) + sum(_count_products(node) for node in inferred.graph)
-    return Work(operations / TRACED, max(numbers, default=0) / TRACED)
+    traced = _count_traced(source.inputs)
+    return Work(operations / traced, max(numbers, default=0) / traced)
 
 
 def _read_sizes(value: ir.Value | None) -> tuple[int, ...] | None:

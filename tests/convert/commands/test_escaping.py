@@ -105,7 +105,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_torchscript(folder / "damaged.ts"), lambda name, _: HOSTILE.encode("utf-8", "replace")
     )
     convert(model, folder / "model.onnx")
-    poison_onnx(folder / "model.onnx", folder / "poisoned.onnx")
+    poison_onnx(
+        folder / "model.onnx",
+        folder / "poisoned.onnx",
+        lambda manifest: manifest["parity"]["coverage"].update(reasons=[HOSTILE], unseen=[HOSTILE]),
+    )
     poison_onnx(
         folder / "model.onnx",
         folder / "inconsistent.onnx",

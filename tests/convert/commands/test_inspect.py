@@ -13,7 +13,7 @@ from adaptact.exit_codes import FAILED, FINE, WRONG_USE
 from convert.commands.inspect import main
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
-from tests.convert.manifest.test_manifest import TUNING
+from tests.convert.manifest.test_manifest import COVERAGE, TUNING
 from tests.convert.models import save_checkpoint
 
 
@@ -36,6 +36,24 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(exit_info.value.code or 0)
 
 
+def test_weak_parity_is_printed_and_in_the_json(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    proto = onnx.load(file)
+    (entry,) = proto.metadata_props
+    manifest = Manifest.from_json(entry.value)
+    parity = dataclasses.replace(manifest.parity, coverage=COVERAGE)
+    entry.value = dataclasses.replace(manifest, parity=parity).to_json()
+    onnx.save(proto, tmp_path / "weak.onnx")
+    assert run(monkeypatch, tmp_path / "weak.onnx") == FINE
+    out = capsys.readouterr().out
+    assert all(part in out for part in ("parity is weak; 4 of 5 weights", "input `mask` moves no output"))
+    assert run(monkeypatch, tmp_path / "weak.onnx", "--json") == FINE
+    content = json.loads(capsys.readouterr().out)
+    assert content["strength"] == "weak"
+    assert content["manifest"]["parity"]["coverage"]["unseen"] == ["1.weight"]
+
+
 @pytest.mark.slow
 def test_the_whole_manifest_is_printed(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -43,7 +61,16 @@ def test_the_whole_manifest_is_printed(
     assert run(monkeypatch, file) == FINE
     out, err = capsys.readouterr()
     assert err == ""
-    for part in ("PELU", "a = 1.22", "elu_to_exp", "on rows `Elu` fuses", "logits", "given, 64", "Conv"):
+    for part in (
+        "PELU",
+        "a = 1.22",
+        "elu_to_exp",
+        "on rows `Elu` fuses",
+        "logits",
+        "given, 64",
+        "Conv",
+        "parity is strong; 16 of 16",
+    ):
         assert part in out
 
 

@@ -14,6 +14,7 @@ import torch
 from adaptact.exit_codes import FAILED, FINE, PARITY_FAILED, WRONG_USE
 from convert.artefact.signing import sign
 from convert.commands.verify import main
+from convert.model_io.inputs import parse_input
 from convert.pipeline import convert
 from tests.convert.keys import write_keys
 from tests.convert.models import classifier, save_checkpoint
@@ -58,8 +59,36 @@ def test_a_good_file_passes(
     assert run(monkeypatch, files.model, files.file) == FINE
     out, err = capsys.readouterr()
     assert "model.onnx: parity passed" in out
+    assert "parity is strong; 16 of 16 weights" in out
     assert all(word in out for word in ("logits", "top-1 agreement", "boundary", "NaN and Inf kept"))
     assert [line.split()[0] for line in err.splitlines()] == ["load", "run"]
+
+
+@pytest.mark.slow
+def test_parity_behind_a_head_of_zeros_is_weak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A changed first layer passes, and the verdict says that it would."""
+    model = classifier()
+    torch.nn.init.zeros_(model[10].weight)  # type: ignore[arg-type]  # a layer has it
+    torch.save(model.state_dict(), tmp_path / "m.pt")
+    factory, inputs = "tests.convert.models:classifier", [parse_input("image:float32[N,3,8,8]")]
+    manifest = convert(tmp_path / "m.pt", tmp_path / "m.onnx", factory=factory, inputs=inputs)
+    assert manifest.parity.strength == "weak"
+    proto = onnx.load(tmp_path / "m.onnx")
+    (tensor,) = (tensor for tensor in proto.graph.initializer if tensor.name == "0.weight")
+    tensor.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(proto, tmp_path / "changed.onnx")
+    files = (tmp_path / "m.pt", tmp_path / "changed.onnx", "--factory", factory)
+    assert run(monkeypatch, *files) == FINE
+    out = capsys.readouterr().out
+    assert "changed.onnx: parity passed" in out
+    assert "parity is weak; 16 of 16 weights were changed a little, and 2 of the changes" in out
+    assert "no input moves output `output`" in out
+    assert run(monkeypatch, *files, "--json") == FINE
+    content = json.loads(capsys.readouterr().out)
+    assert (content["passed"], content["strength"]) == (True, "weak")
+    assert "0.weight" in content["parity"]["coverage"]["unseen"]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from convert.manifest.manifest import (
     StartRecord,
 )
 from tests.convert.graphs import parse_graph, write_constant, write_graph
-from tests.convert.manifest.test_manifest import MANIFEST, TUNING
+from tests.convert.manifest.test_manifest import COVERAGE, MANIFEST, TUNING
 
 
 def _make_full_manifest() -> Manifest:
@@ -35,7 +35,7 @@ def _make_full_manifest() -> Manifest:
         MANIFEST,
         activations=(activation, dataclasses.replace(MANIFEST.activations[0], layer="2")),
         dropped=(DroppedRecord("broken_rule", "too far off"),),
-        parity=dataclasses.replace(MANIFEST.parity, outputs=(output,)),
+        parity=dataclasses.replace(MANIFEST.parity, outputs=(output,), coverage=COVERAGE),
     )
 
 
@@ -49,6 +49,9 @@ def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
     text = render_report(_write_file(tmp_path, _make_full_manifest()))
     for printed in (
         "parity passed in 1 sets",
+        "weak; 4 of 5 weights were changed a little, and 3 of the changes moved an output",
+        "input `mask` moves no output",
+        str(2**63 - 1),
         "It bends.",
         "ELU(alpha=1.0)",
         "broken_rule",

@@ -18,8 +18,22 @@ from convert.manifest.manifest import (
     SetRecord,
     TensorRecord,
 )
-from convert.manifest.records import ChosenRecord, SpeedRecord, TrialRecord, TuningRecord
+from convert.manifest.records import (
+    ChosenRecord,
+    CoverageRecord,
+    IntegersRecord,
+    SpeedRecord,
+    TrialRecord,
+    TuningRecord,
+)
 
+COVERAGE = CoverageRecord(
+    reasons=("input `mask` moves no output",),
+    weights=5,
+    tried=4,
+    unseen=("1.weight",),
+    integers=(IntegersRecord("ids", 0, 2**63 - 1, 70),),
+)
 TUNING = TuningRecord(
     provider="cpu",
     threads=2,
@@ -68,6 +82,26 @@ MANIFEST = Manifest(
 
 def test_a_manifest_comes_back_from_its_json() -> None:
     assert Manifest.from_json(MANIFEST.to_json()) == MANIFEST
+
+
+def _with_coverage(coverage: CoverageRecord | None) -> Manifest:
+    return dataclasses.replace(MANIFEST, parity=dataclasses.replace(MANIFEST.parity, coverage=coverage))
+
+
+@pytest.mark.parametrize(
+    ("coverage", "strength"),
+    [(COVERAGE, "weak"), (dataclasses.replace(COVERAGE, reasons=()), "strong"), (None, "unknown")],
+)
+def test_parity_is_weak_where_there_is_a_reason(coverage: CoverageRecord | None, strength: str) -> None:
+    found = Manifest.from_json(_with_coverage(coverage).to_json())
+    assert found.parity.coverage == coverage
+    assert found.parity.strength == strength
+
+
+def test_a_manifest_from_before_coverage_is_read() -> None:
+    content = json.loads(_replace_field("format", "adaptact-manifest/1.2"))
+    del content["parity"]["coverage"]
+    assert Manifest.from_json(json.dumps(content)).parity.strength == "unknown"
 
 
 def test_tuning_comes_back_from_json() -> None:

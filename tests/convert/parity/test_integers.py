@@ -14,7 +14,9 @@ from convert.model_io.runtime import Session
 from convert.model_io.samples import generate_samples
 from convert.parity import integers
 from convert.parity.integers import find_ranges
+from convert.parity.sampling import choose_samples
 from convert.parity.verify import Original, measure_parity
+from convert.parity.workload import measure_work
 from convert.sources.load import load
 from convert.sources.source import Source
 from tests.convert.graphs import parse_graph
@@ -35,10 +37,15 @@ class Apply(nn.Module):
         return self.function(x, self.table)
 
 
+def _find_in(source: Source) -> IntegerRange:
+    original = Original(source.model, ["y"])
+    return find_ranges(original, source, measure_work(original, source))["x"]
+
+
 def _find(function: Callable[[Tensor, Tensor], Tensor], kind: str = "x:int64[N]") -> IntegerRange:
     spec = parse_input(kind)
     source = Source(Apply(function).eval(), (spec,), ("y",), None, None, "", kind="module")
-    return find_ranges(Original(source.model, ["y"]), source)["x"]
+    return _find_in(source)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +93,7 @@ def test_a_quotient_that_is_rounded_otherwise_fails() -> None:
     towards_zero = parse_graph(f"{head} <int64 four = {{4}}> {{ y = Div(x, four) }}")
     original, session = Original(model, ["y"]), Session(serialise(towards_zero), ["x"])
     assert measure_parity(original, session, generate_samples([spec]), {}).passed
-    found = generate_samples([spec], 64, find_ranges(original, source))
+    found = choose_samples(original, source).sets
     assert not measure_parity(original, session, found, {}).passed
 
 
@@ -97,7 +104,7 @@ def _find_in_graph(tmp_path: Path, body: str) -> IntegerRange:
     )
     (tmp_path / "m.onnx").write_bytes(serialise(parse_graph(f"{head} {table} {{ {body} }}")))
     source = load(tmp_path / "m.onnx")
-    return find_ranges(Original(source.model, ["y"]), source)["x"]
+    return _find_in(source)
 
 
 def test_the_range_of_a_graph_is_found(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from convert.artefact.file import serialise
 from convert.model_io.inputs import parse_input
+from convert.model_io.patterns import choose_ranges
 from convert.model_io.samples import LARGEST_RUN, SMALLEST_LARGE_BATCH, generate_samples
 from convert.parity import workload
 from convert.parity.verify import Original
@@ -29,6 +30,10 @@ def _measure(source: Source) -> workload.Work:
     return measure_work(Original(source.model, ["y"]), source)
 
 
+def _count_rows(source: Source) -> int:
+    return count_rows(_measure(source), source.inputs, choose_ranges(source.inputs))
+
+
 def test_a_layer_counts_products_and_written_numbers() -> None:
     work = _measure(_make_source(nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU())))
     assert work.operations == 2 * CONVOLVED * 3 * 9 + OF_A_NUMBER * 2 * CONVOLVED
@@ -48,7 +53,7 @@ def test_a_layer_counts_products_and_written_numbers() -> None:
 )
 def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    path.write_bytes(serialise(export(model.eval(), [X], ["y"])))
+    path.write_bytes(serialise(export(model.eval(), [X], ["y"]).model))
     graph = load(path)
     known = _measure(_make_source(model))
     work = measure_work(Original(graph.model, ["y"]), graph)
@@ -59,15 +64,15 @@ def test_a_graph_counts_as_the_module_that_it_was_written_of(model: nn.Module, t
 def test_the_more_work_a_sample_is_the_fewer_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     source = _make_source(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
     original = Original(source.model, ["y"])
-    assert count_rows(original, source) == LARGEST_RUN
+    assert _count_rows(source) == LARGEST_RUN
     once = measure_work(original, source)
     monkeypatch.setattr(workload, "OPERATIONS", 30 * once.operations)
-    assert count_rows(original, source) == 30 - 9  # one and two samples, and six extremes
+    assert _count_rows(source) == 30 - 9  # one and two samples, and six extremes
     monkeypatch.setattr(workload, "NUMBERS", 5 * once.largest)
-    assert count_rows(original, source) == 5
+    assert _count_rows(source) == 5
     monkeypatch.setattr(workload, "OPERATIONS", once.operations)
-    assert count_rows(original, source) == 1
-    assert count_rows(original, replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
+    assert _count_rows(source) == 1
+    assert _count_rows(replace(source, inputs=(parse_input("x:float32[4,3,8,8]"),))) == LARGEST_RUN
 
 
 @pytest.mark.slow
@@ -100,7 +105,7 @@ def test_counting_leaves_a_branching_model_runnable() -> None:
     inputs = parse_input("x:float32[N,8]")
     source = Source(_Branch().eval(), (inputs,), ("y",), None, None, "", kind="module")
     original = Original(source.model, ["y"])
-    assert count_rows(original, source) == LARGEST_RUN
+    assert _count_rows(source) == LARGEST_RUN
     for samples in generate_samples([inputs]):
         own, wide = original.run_float32(samples.arrays), original.run_float64(samples.arrays)
         assert own["y"].shape == wide["y"].shape == (len(samples.arrays[0]), 4)

@@ -1,0 +1,64 @@
+"""What the samples exercise of a model, found by changing its inputs and its weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convert.manifest.records import IntegersRecord
+from convert.model_io.array import Array
+from convert.model_io.samples import SampleSet
+from convert.parity.effects import Effects
+from convert.parity.movement import find_movements
+from convert.parity.sampling import Sampling
+from convert.parity.unseen import Budget, UnseenWeights, find_unseen
+from convert.parity.verify import Original
+from convert.parity.weights import find_weights
+from convert.parity.workload import OPERATIONS
+from convert.sources.source import Source
+
+SHARE = 0.25  # of the operations of parity's samples
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What changed when inputs and weights were changed."""
+
+    weights: UnseenWeights
+    all_weights: int
+    moved: frozenset[tuple[str, str]]
+    """The pairs of an input and an output that it moves."""
+    integers: tuple[IntegersRecord, ...]
+    bounded: frozenset[str]
+    """The inputs of whole numbers whose range is known."""
+
+
+def examine(
+    original: Original, source: Source, sampling: Sampling, own_sets: Sequence[SampleSet] = ()
+) -> Trials:
+    """What the model's outputs show of changes, on the generated samples that it accepts and the user's own.
+
+    The model has its weights again afterwards. Raises ExportError where it fails on samples that it must
+    take.
+    """
+    accepted = original.select_accepted((*sampling.sets, *own_sets))
+    finite = [samples for samples in accepted if samples.finite]
+    effects, budget = Effects(original, finite), Budget(SHARE * OPERATIONS, sampling.work.operations)
+    weights = find_weights(original, source)
+    names = [spec.name for spec in source.inputs]
+    return Trials(
+        moved=find_movements(original, names, finite, effects, budget),
+        weights=find_unseen(original, weights, finite, effects, budget),
+        all_weights=len(weights.names),
+        integers=tuple(
+            _count_integers(name, [samples.arrays[place] for samples in accepted])
+            for place, name in enumerate(names)
+            if name in sampling.ranges
+        ),
+        bounded=frozenset(name for name, integers in sampling.ranges.items() if integers.is_whole),
+    )
+
+
+def _count_integers(name: str, arrays: Sequence[Array]) -> IntegersRecord:
+    numbers = np.unique(np.concatenate([array.reshape(-1) for array in arrays]))
+    return IntegersRecord(name, int(numbers[0]), int(numbers[-1]), len(numbers))

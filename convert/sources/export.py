@@ -25,6 +25,7 @@ from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_o
 from convert.sources.source import Source
 from convert.sources.torch_output import silence_torch
 from convert.sources.torchscript import ScriptedModule, write_graph
+from convert.sources.translations import list_translations
 
 _INPUTS_HINT = "check the inputs' order, types and shapes, and how large numbers may be: 'ids:int64[N,T]<50'"
 _LONGEST_REASON = 500  # characters
@@ -184,6 +185,7 @@ def _export_module(
                 output_names=outputs,
                 dynamic_shapes=_group_by_parameter(model, free) if any(free) else None,
                 opset_version=max(opset, OLDEST_WRITTEN),
+                custom_translation_table=list_translations(opset),
             )
     except _EXPORTER_ERRORS as error:
         reason = _describe(_find_root_cause(error))

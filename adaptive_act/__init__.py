@@ -1,7 +1,7 @@
 """Activations that learn their shape: swapped into a trained model, trained, saved and shown."""
 
 from adaptive_act import activations
-from adaptive_act.activation import Activation, Learned, named_activations
+from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import *  # noqa: F403  # its list is part of ours
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.activations.catalogue import Entry, catalogue
@@ -18,6 +18,7 @@ from adaptive_act.errors import (
     StudyError,
     SwapError,
 )
+from adaptive_act.learned import Learned
 from adaptive_act.plain import QuickGELU
 from adaptive_act.site import Site, Skipped
 from adaptive_act.swapping.replace import swap

@@ -3,36 +3,24 @@
 import copy
 import inspect
 import types
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.types import Device
 
+from adaptive_act import layout
 from adaptive_act.errors import FixedPointError
+from adaptive_act.learned import Learned, StartValue
 from adaptive_act.site import Site
-
-HALVES = (torch.float16, torch.bfloat16)
-
-StartValue = float | Sequence[float] | Tensor
 
 # A fixed point is accepted when the two curves differ by no more than this on PROBE: the rounding of a
 # differently written but equal formula is far below it, any real difference far above.
 SAME = 1e-6
-PROBE = torch.cat([torch.linspace(-8, 8, 161), torch.tensor([0.0, 1e-8, -1e-8, 30.0, -30.0])]).double()
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """One learned parameter: the value it starts at, and whether it stays above zero.
-
-    A positive parameter is stored as its logarithm, so every gradient step keeps it positive, and a step
-    of the same size changes it by the same ratio wherever it stands.
-    """
-
-    init: float
-    positive: bool = False
+PROBE = torch.tensor(
+    [*(k / 10 for k in range(-80, 81)), 0.0, 1e-8, -1e-8, 30.0, -30.0], dtype=torch.float64, device="cpu"
+)
 
 
 class Activation(nn.Module):
@@ -42,8 +30,9 @@ class Activation(nn.Module):
     folding follow from these. The output has the input's shape and dtype.
 
     `channels=None` shares each parameter over the layer; `channels=C` learns C of each, along
-    `channel_axis` of the input. Keyword arguments named as the parameters set their starting values.
-    Parameters are stored 1-D, [1] or [C], so that "no decay for vectors" rules exempt them.
+    `channel_axis` of the input. Keyword arguments named as the parameters set their starting values;
+    `device` and `dtype` are what they are in torch's own modules. Parameters are stored 1-D, [1] or [C], so
+    that "no decay for vectors" rules exempt them.
     """
 
     learned: ClassVar[Mapping[str, Learned]]
@@ -71,7 +60,15 @@ class Activation(nn.Module):
         if "forward" not in vars(cls):
             cls.forward = _make_own_forward(cls)  # type: ignore[method-assign, assignment]
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
+    def __init__(
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
+    ) -> None:
         super().__init__()
         unknown = set(values) - set(self.learned)
         if unknown:
@@ -81,20 +78,41 @@ class Activation(nn.Module):
         _require_channel_count(type(self), channels)
         self.channels = channels
         self.channel_axis = channel_axis
+        self._starts: dict[str, list[float]] = {}
         for name, parameter in self.learned.items():
-            start = _to_vector(values.get(name, parameter.init), channels, f"{type(self).__name__}.{name}")
-            if parameter.positive and not (start > 0).all():
-                raise ValueError(f"`{type(self).__name__}.{name}` must start above 0, got {start.tolist()}")
-            raw = start.log() if parameter.positive else start
-            self.register_parameter(
-                _stored_name(name, parameter), nn.Parameter(raw.to(torch.get_default_dtype()))
-            )
+            where = f"{type(self).__name__}.{name}"
+            self._starts[name] = parameter.check_start(values.get(name), channels, where)
+            stored = nn.Parameter(torch.empty(channels or 1, device=device, dtype=dtype))
+            self.register_parameter(parameter.stored_name(name), stored)
+        Activation.reset_parameters(self)
+
+    def reset_parameters(self) -> None:
+        """Gives the learned values, and the modules inside, the start with which they were built."""
+        for name, parameter in self.learned.items():
+            stored = self._parameters.get(parameter.stored_name(name))
+            if stored is not None:  # a folded one holds constants
+                parameter.store(self._starts[name], stored)
+        for child in self.children():
+            if callable(reset := getattr(child, "reset_parameters", None)):
+                reset()
 
     def forward(self, x: Tensor) -> Tensor:
         """The formula at the learned values; x has any shape with `channels` along `channel_axis`."""
-        wide = x.float() if self.in_float32 and x.dtype in HALVES else x
+        wide = widen(x) if self.in_float32 else x
         values = {name: self._broadcast(self._value(name), wide) for name in self.learned}
         return self.formula(wide, **values).to(x.dtype)
+
+    @property
+    def place(self) -> layout.Place:
+        """The axis on which the channels lie, their number (0 where shared), and the activation's name."""
+        return self.channel_axis, self.channels or 0, type(self).__name__
+
+    def __prepare_scriptable__(self) -> Self:
+        # torch would put what is returned here into the caller's model, in this activation's place.
+        raise TypeError(
+            f"`{type(self).__name__}` cannot be scripted from its source, but from its graph: "
+            "`torch.jit.script(torch.fx.symbolic_trace(model))`"
+        )
 
     def calibrate(self, x: Tensor) -> None:
         """Sets what depends on the range of the data, such as bounds, from one input; most set nothing."""
@@ -112,15 +130,15 @@ class Activation(nn.Module):
         return own
 
     def curve(self, points: Tensor) -> Tensor:
-        """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, detached.
+        """The activation at `points` [n] in each channel: [C, n], or [1, n] if shared; float64, on the CPU.
 
         An activation that is not elementwise gets a constant map, in evaluation mode.
         """
-        twin = copy.deepcopy(self).double().eval()
+        twin = copy.deepcopy(self).to("cpu", torch.float64).eval()
         for module in twin.modules():
             if isinstance(module, Activation):
                 module.channel_axis = 1
-        columns = points.double().reshape(-1, 1).expand(-1, self.channels or 1)
+        columns = points.to("cpu", torch.float64).reshape(-1, 1).expand(-1, self.channels or 1)
         with torch.no_grad():
             values: Tensor = twin(columns)
         return values.T.contiguous()
@@ -129,8 +147,8 @@ class Activation(nn.Module):
         """A copy whose learned values are constant buffers; it has no parameters."""
         folded = copy.deepcopy(self)
         for name, parameter in self.learned.items():
-            if _stored_name(name, parameter) in folded._parameters:
-                delattr(folded, _stored_name(name, parameter))
+            if parameter.stored_name(name) in folded._parameters:
+                delattr(folded, parameter.stored_name(name))
                 folded.register_buffer(_constant_name(name), self._value(name).detach().clone())
         for name, child in self.named_children():
             if isinstance(child, Activation):
@@ -144,7 +162,14 @@ class Activation(nn.Module):
 
     @classmethod
     def at_fixed_point(
-        cls, plain: nn.Module, channels: int | None = None, channel_axis: int = 1, **options: Any
+        cls,
+        plain: nn.Module,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **options: Any,
     ) -> Self:
         """An activation that equals `plain` (within 1e-6 everywhere on [-30, 30]; most are exact).
 
@@ -156,27 +181,20 @@ class Activation(nn.Module):
                 f"`{cls.__name__}` starts at the value of `{chosen[0]}` at which it equals `{plain}`: leave "
                 f"`{chosen[0]}` out"
             )
-        point = cls.fixed_points.get(type(plain))
-        if point is None:
-            raise FixedPointError(
-                f"`{cls.__name__}` has no fixed point at `{plain}`; {_describe_fixed_points(cls)}"
-            )
-        values = {name: getattr(plain, v) if isinstance(v, str) else v for name, v in point.items()}
-        for name, value in values.items():
-            if cls.learned[name].positive and not (torch.as_tensor(value) > 0).all():
-                raise FixedPointError(
-                    f"`{cls.__name__}` equals `{plain}` at no parameter values: `{name}` would not be above 0"
-                )
+        values = _read_point(cls, plain)
         sizes = [value.numel() for value in values.values() if isinstance(value, Tensor)]
         channels = max([channels or 1, *sizes]) if channels or max(sizes, default=1) > 1 else None
-        activation = cls(channels, channel_axis, **cls.options_from(plain) | options, **values)
+        dtype = dtype or torch.get_default_dtype()
+        precise = torch.promote_types(dtype, torch.float32)
+        options = cls.options_from(plain) | options | {"device": "cpu", "dtype": precise}
+        activation = cls(channels, channel_axis, **options, **values)
         difference = _largest_difference(activation, plain)
         if not difference <= SAME:
             raise FixedPointError(
                 f"`{cls.__name__}` equals `{plain}` at no parameter values (the nearest known differs by "
                 f"{difference:.2g}); {_describe_fixed_points(cls)} with torch's default arguments"
             )
-        return activation
+        return activation.to(torch.get_default_device() if device is None else device, dtype)
 
     def extra_repr(self) -> str:
         """The values, or their range over the channels."""
@@ -190,20 +208,20 @@ class Activation(nn.Module):
         constant: Tensor | None = self._buffers.get(_constant_name(name))
         if constant is not None:
             return constant
-        raw: Tensor = getattr(self, _stored_name(name, parameter))
-        return raw.exp() if parameter.positive else raw
+        return parameter.value_of(getattr(self, parameter.stored_name(name)))
 
     def _broadcast(self, value: Tensor, x: Tensor) -> Tensor:
         """`value` in x's dtype, shaped to meet x: [] when shared, [C, 1, ...] per channel."""
         if self.channels is None:
             return value.to(x.dtype).reshape(())
-        axis = self.channel_axis % x.dim() if -x.dim() <= self.channel_axis < x.dim() else None
-        if axis is None or x.shape[axis] != self.channels:
-            raise ValueError(
-                f"`{type(self).__name__}` learned {self.channels} channels along axis {self.channel_axis}, "
-                f"got an input of shape {list(x.shape)}"
-            )
-        return value.to(x.dtype).reshape(-1, *(1,) * (x.dim() - axis - 1))
+        return layout.spread(value, x, self.place)
+
+
+# A single step in a graph of torch.fx, where an input has no dtype.
+@fx.wrap
+def widen(x: Tensor) -> Tensor:
+    """x in float32 where it is in half precision, else x."""
+    return x.float() if x.dtype in [torch.float16, torch.bfloat16] else x
 
 
 def named_activations(model: nn.Module) -> dict[str, Activation]:
@@ -235,28 +253,33 @@ def _make_own_forward(cls: type[Activation]) -> Callable[[Activation, Tensor], T
     return own
 
 
-def _stored_name(name: str, parameter: Learned) -> str:
-    return f"log_{name}" if parameter.positive else name
-
-
 def _constant_name(name: str) -> str:
     return f"{name}_constant"
 
 
-def _to_vector(start: StartValue, channels: int | None, where: str) -> Tensor:
-    """The starting values in float64, [1] or [channels]."""
-    size = channels or 1
-    values = torch.as_tensor(start, dtype=torch.float64, device="cpu").detach().clone().reshape(-1)
-    if values.numel() not in (1, size):
-        raise ValueError(f"`{where}` starts with {values.numel()} values, expected 1 or {size}")
-    return values.expand(size).clone()
+def _read_point(cls: type[Activation], plain: nn.Module) -> dict[str, Any]:
+    """The values at which `cls` may equal `plain`; raises FixedPointError where it declares none."""
+    point = cls.fixed_points.get(type(plain))
+    if point is None:
+        raise FixedPointError(
+            f"`{cls.__name__}` has no fixed point at `{plain}`; {_describe_fixed_points(cls)}"
+        )
+    values: dict[str, Any] = {
+        name: getattr(plain, v) if isinstance(v, str) else v for name, v in point.items()
+    }
+    for name, value in values.items():
+        if cls.learned[name].positive and not (torch.as_tensor(value, device="cpu") > 0).all():
+            raise FixedPointError(
+                f"`{cls.__name__}` equals `{plain}` at no parameter values: `{name}` would not be above 0"
+            )
+    return values
 
 
 def _largest_difference(activation: Activation, plain: nn.Module) -> float:
     """The largest |activation - plain| on PROBE over all channels, in float64."""
     points = PROBE.reshape(-1, 1).repeat(1, activation.channels or 1)  # a copy: `plain` may work in place
     with torch.no_grad():
-        expected = copy.deepcopy(plain).double()(points).T
+        expected = copy.deepcopy(plain).to("cpu", torch.float64)(points).T
     return float((activation.curve(PROBE) - expected).abs().max())
 
 
@@ -266,5 +289,7 @@ def _describe_fixed_points(cls: type[Activation]) -> str:
 
 
 def _format_range(value: Tensor) -> str:
+    if value.is_meta:
+        return "?"
     low, high = value.detach().min().item(), value.detach().max().item()
     return f"{low:.4g}" if low == high else f"{low:.4g}..{high:.4g}"

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx._symbolic_trace import is_fx_symbolic_tracing
 
 
 def is_in_graph() -> bool:
     """Whether the plain expression is needed: in compiling, tracing, exporting or a function transform."""
     return (
         torch.compiler.is_compiling()
+        or is_fx_symbolic_tracing()
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
@@ -27,8 +29,9 @@ def is_scalar_on_cpu(x: Tensor, *parameters: Tensor) -> bool:
 
     On a GPU, reading a number would wait for all work before it.
     """
-    shared = all(parameter.numel() == 1 for parameter in parameters)
-    return shared and x.device.type == "cpu" and not is_in_graph()
+    if is_in_graph() or x.device.type != "cpu":
+        return False
+    return all(parameter.numel() == 1 for parameter in parameters)
 
 
 def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
@@ -44,6 +47,8 @@ def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
 
 def clip(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """`x.clamp(low, high)` for low ≤ high, broadcastable to x; a bound gets the gradient from beyond it."""
+    if is_fx_symbolic_tracing():  # where TorchScript compiles the graph, the bounds of clamp get no gradient
+        return torch.where(x > high, high, torch.where(x < low, low, x))
     if is_in_graph():
         return x.clamp(low, high)
     clipped: Tensor = _Clip.apply(x, low, high)  # type: ignore[no-untyped-call]
@@ -225,15 +230,15 @@ class _EluBelow(torch.autograd.Function):
         return of_x, sum_product(gradient, torch.expm1(rate * low), depth), of_rate
 
 
-def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
-    """`slope * x + sum(bend * torch.relu(x - knot))`, over the first axis of bends and knots.
+def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor, count: int) -> Tensor:
+    """`slope * x + sum(bend * torch.relu(x - knot))`, over the `count` bends and knots on their first axis.
 
     For shared parameters on the CPU only x is kept for the backward pass.
     """
-    if not is_scalar_on_cpu(x, slope, *bends, *knots):
+    if not is_scalar_on_cpu(x, slope, bends[0], knots[0]):
         total = slope * x
-        for bend, knot in zip(bends, knots, strict=True):
-            total = total + bend * torch.relu(x - knot)
+        for k in range(count):
+            total = total + bends[k] * torch.relu(x - knots[k])
         return total
     bent: Tensor = _Hinges.apply(x, slope, bends, knots)  # type: ignore[no-untyped-call]
     return bent

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -9,7 +10,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from adaptive_act import ACTIVATIONS, Activation, Learned
-from adaptive_act.activation import StartValue
 
 PICTURE = Path(__file__).parent / "images" / "activations.png"
 
@@ -62,7 +62,7 @@ def _draw_family(panel: Axes, kind: type[Activation]) -> None:
     name = SHOWN.get(kind.__name__, next(iter(kind.learned), ""))
     parameter = kind.learned.get(name)
     for value, colour in zip(_choose_values(parameter), COLOURS, strict=False):
-        at: dict[str, StartValue] = {name: value} if name else {}
+        at: dict[str, Any] = {name: value} if name else {}
         curve = kind(None if kind.elementwise else 1, 1, **at).curve(points)[0]
         panel.plot(points, curve, color=colour, linewidth=1.6, label=f"{value:.3g}")
     panel.set_title(f"{kind.__name__}: {name}" if name else kind.__name__, fontsize="medium")

@@ -3,13 +3,15 @@
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activation import Activation
 from adaptive_act.activations.exponential import PELU
 from adaptive_act.activations.rectified import PReLU
+from adaptive_act.fused import blend
 from adaptive_act.kernels import cube, cubic_right
+from adaptive_act.learned import Learned, StartValue
 from adaptive_act.plain import PLAIN, Description, build, describe
 
 _ABU_ZERO = {"w_tanh": 0.0, "w_elu": 0.0, "w_relu": 0.0, "w_identity": 0.0, "w_silu": 0.0}
@@ -48,8 +50,7 @@ class ABU(Activation):
     def formula(
         self, x: Tensor, w_tanh: Tensor, w_elu: Tensor, w_relu: Tensor, w_identity: Tensor, w_silu: Tensor
     ) -> Tensor:
-        curved = w_tanh * torch.tanh(x) + w_elu * F.elu(x) + w_silu * F.silu(x)
-        return curved + w_relu * torch.relu(x) + w_identity * x
+        return blend(x, w_tanh, w_elu, w_relu, w_identity, w_silu)
 
 
 class Affine(Activation):
@@ -73,9 +74,12 @@ class Affine(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "Tanh",
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **values: StartValue,
     ) -> None:
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         self.base = build(base)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor, delta: Tensor) -> Tensor:
@@ -110,9 +114,12 @@ class DynActivation(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "Mish",
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **values: StartValue,
     ) -> None:
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         self.base = build(base)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
@@ -148,23 +155,26 @@ class NEAAF(Activation):
     in_float32 = True
     onnx_ops = ("Relu", "Mul", "Mul", "Add", "Mul")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # each argument is a choice of the user
         self,
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | type[nn.Module] | nn.Module = "ReLU",
         side: Side = "positive",
         gamma: float = 0.1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **values: StartValue,
     ) -> None:
         if side not in ("positive", "both"):
             raise ValueError(f"`NEAAF` expects side `positive` or `both`, got `{side}`")
         if isinstance(base, Activation):
             channels = channels or base.channels
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         self.side: Side = side
         self.gamma = float(gamma)
-        self.base = _build_base(base, channels, channel_axis)
+        self.base = _build_base(base, channels, channel_axis, device=device, dtype=dtype)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
         if self.side == "positive" and isinstance(self.base, nn.ReLU):
@@ -183,7 +193,12 @@ class NEAAF(Activation):
 
 
 def _build_base(
-    base: str | type[nn.Module] | nn.Module, channels: int | None, channel_axis: int
+    base: str | type[nn.Module] | nn.Module,
+    channels: int | None,
+    channel_axis: int,
+    *,
+    device: Device,
+    dtype: torch.dtype | None,
 ) -> nn.Module:
     """The base as a module of its own, with the granularity of the whole where it learns."""
     values = base.values() if isinstance(base, Activation) else {}
@@ -192,4 +207,6 @@ def _build_base(
     if name not in NEAAF_BASES:
         raise ValueError(f"`NEAAF` expects a base among {list(NEAAF_BASES)}, got `{name}`")
     chosen = NEAAF_BASES[name]
-    return chosen(channels, channel_axis, **values) if issubclass(chosen, Activation) else chosen()
+    if not issubclass(chosen, Activation):
+        return chosen()
+    return chosen(channels, channel_axis, device=device, dtype=dtype, **values)

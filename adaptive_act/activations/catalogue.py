@@ -4,8 +4,9 @@ import inspect
 import re
 from dataclasses import dataclass
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
 from adaptive_act.activations import ACTIVATIONS
+from adaptive_act.learned import Learned
 
 
 @dataclass(frozen=True, slots=True)

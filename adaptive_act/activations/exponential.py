@@ -5,9 +5,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activation import Activation
 from adaptive_act.kernels import elu_below, negative_part, two_slopes
+from adaptive_act.learned import Learned, StartValue
 
 # The constants that torch's SELU holds.
 _SELU_ALPHA, _SELU_GAMMA = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
@@ -124,9 +126,16 @@ class XIELU(Activation):
     onnx_ops = ("Relu", "Mul", "Sub", "Mul", "Elu", "Mul", "Add")
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, beta: float = 0.5, **values: StartValue
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        beta: float = 0.5,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
     ) -> None:
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         self.beta = float(beta)
 
     def formula(self, x: Tensor, alpha_p: Tensor, excess: Tensor) -> Tensor:

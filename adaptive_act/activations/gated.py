@@ -6,9 +6,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activation import Activation
 from adaptive_act.activations.smooth import SOFTPLUS_THRESHOLD
+from adaptive_act.learned import Learned, StartValue
 from adaptive_act.plain import QuickGELU
 
 # erf(exp(2)) is 1 in float64 too: a larger exponent changes nothing, and would overflow.
@@ -68,11 +70,11 @@ class AdaptiveHardswish(Activation):
 
     learned = {"a": Learned(1 / 6), "b": Learned(0.5)}
     fixed_points = {nn.Hardswish: {"a": 1 / 6, "b": 0.5}}
-    onnx_ops = ("Mul", "Add", "HardSigmoid", "Mul")
+    onnx_ops = ("Mul", "Add", "Clip", "Mul")
 
     def formula(self, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        # hardsigmoid(u) = min(max(u / 6 + 1/2, 0), 1), in one pass forward and one backward.
-        return x * F.hardsigmoid(6 * a * x + (6 * b - 3))
+        # hardtanh clips in one pass forward and one backward, and unlike hardsigmoid is differentiable twice.
+        return x * F.hardtanh(a * x + b, 0.0, 1.0)
 
 
 class AHAF(Activation):
@@ -211,11 +213,14 @@ class ScaledGELU(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         approximate: str = "none",
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **values: StartValue,
     ) -> None:
         if approximate not in ("none", "tanh"):
             raise ValueError(f"`ScaledGELU` expects approximate `none` or `tanh`, got `{approximate}`")
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         self.approximate = approximate
 
     def formula(self, x: Tensor, k: Tensor) -> Tensor:

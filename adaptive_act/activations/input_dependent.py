@@ -4,14 +4,14 @@ import copy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act import layout
+from adaptive_act.activation import Activation
+from adaptive_act.activations.small_network import Norm, ZeroLinear, bottleneck_width
 from adaptive_act.kernels import negative_part
-
-NARROWEST = 4
-"""The fewest units between a hyper-network's two layers."""
+from adaptive_act.learned import Learned, StartValue
 
 
 def require_channels(kind: type[Activation], channels: int | None) -> int:
@@ -22,65 +22,6 @@ def require_channels(kind: type[Activation], channels: int | None) -> int:
             f"`channels=`, or an `example=` to `swap`; got `{channels}`"
         )
     return channels
-
-
-def find_channel_axis(x: Tensor, activation: Activation) -> int:
-    """The channel axis of x, counted from the front.
-
-    Raises ValueError where x has other channels than the activation, or no batch before them.
-    """
-    axis = activation.channel_axis + (x.dim() if activation.channel_axis < 0 else 0)
-    if not (0 < axis < x.dim() and x.shape[axis] == activation.channels):
-        raise ValueError(
-            f"`{type(activation).__name__}` has {activation.channels} channels along axis "
-            f"{activation.channel_axis} of a batch, got an input of shape {list(x.shape)}"
-        )
-    return axis
-
-
-def pool(x: Tensor, activation: Activation) -> Tensor:
-    """The mean of each channel of each sample, [N, C]; x is [N, C], [N, C, ...] or [N, ..., C]."""
-    axis = find_channel_axis(x, activation)
-    rest = [other for other in range(1, x.dim()) if other != axis]
-    return x.mean(rest) if rest else x
-
-
-def align_channels(values: Tensor, x: Tensor, activation: Activation) -> Tensor:
-    """Values [N, n] in x's dtype with n along x's channel axis; with n = C they broadcast to x."""
-    axis, values = find_channel_axis(x, activation), values.to(x.dtype)
-    ones = (*(1,) * (axis - 1), values.shape[1], *(1,) * (x.dim() - axis - 1))
-    return values if x.dim() == 2 else values.reshape(-1, *ones)
-
-
-def bottleneck_width(channels: int, reduction: int) -> int:
-    """The units between a hyper-network's layers; raises ValueError where the reduction is not from 1 up."""
-    if reduction < 1:
-        raise ValueError(f"expected a reduction of at least 1, got {reduction}")
-    return max(channels // reduction, NARROWEST)
-
-
-def zero_init(layer: nn.Linear) -> nn.Linear:
-    """The layer with its weights and biases at zero: it gives 0 until it has learned otherwise."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
-class Norm(nn.BatchNorm1d):
-    """Batch normalisation of [N, C, ...] that uses its running statistics if a channel has one number.
-
-    torch refuses to train on one number per channel, which the last batch of an epoch may have.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x normalised over all axes but the second, in training with the batch's own statistics."""
-        if self.training and x.numel() == x.shape[1]:
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        normal: Tensor = super().forward(x)
-        return normal
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """Accepts any number of axes; torch requires two or three."""
 
 
 class APReLU(Activation):
@@ -109,20 +50,28 @@ class APReLU(Activation):
         *("Mul", "Tanh", "Mul", "Add", "Mul", "Add"),
     )
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
-        super().__init__(channels, channel_axis, **values)
+    def __init__(
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
+    ) -> None:
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         count = require_channels(type(self), channels)
-        self.squeeze = nn.Linear(2 * count, count, bias=False)
-        self.squeeze_norm = Norm(count)
-        self.excite = nn.Linear(count, count, bias=False)
-        self.excite_norm = Norm(count)
-        nn.init.zeros_(self.excite_norm.weight)
+        self.squeeze = nn.Linear(2 * count, count, bias=False, device=device, dtype=dtype)
+        self.squeeze_norm = Norm(count, device=device, dtype=dtype)
+        self.excite = nn.Linear(count, count, bias=False, device=device, dtype=dtype)
+        self.excite_norm = Norm(count, scale=0.0, device=device, dtype=dtype)
 
     def formula(self, x: Tensor, a: Tensor) -> Tensor:
         sides = (torch.relu(x), negative_part(x))
-        seen = torch.cat([pool(side, self) for side in sides], dim=1).to(self.squeeze.weight.dtype)
+        seen = torch.cat([layout.pool(side, self.place) for side in sides], dim=1)
+        seen = seen.to(self.squeeze.weight.dtype)
         hidden = torch.relu(self.squeeze_norm(self.squeeze(seen)))
-        z = align_channels(self.excite_norm(self.excite(hidden)), x, self)
+        z = layout.align(self.excite_norm(self.excite(hidden)), x, self.place)
         return sides[0] + (a + torch.tanh(z / 2) / 2) * sides[1]
 
 
@@ -143,13 +92,21 @@ class Dice(Activation):
     fixed_points = {nn.Identity: {"alpha": 1.0}}
     onnx_ops = ("BatchNormalization", "Sigmoid", "Mul", "Add", "Mul")
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, **values: StartValue) -> None:
-        super().__init__(channels, channel_axis, **values)
-        self.norm = Norm(require_channels(type(self), channels), eps=1e-8, affine=False)
+    def __init__(
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
+    ) -> None:
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
+        count = require_channels(type(self), channels)
+        self.norm = Norm(count, eps=1e-8, affine=False, device=device, dtype=dtype)
 
     def formula(self, x: Tensor, alpha: Tensor) -> Tensor:
-        axis = find_channel_axis(x, self)
-        normal = self.norm(x) if axis == 1 else self.norm(x.movedim(axis, 1)).movedim(1, axis)
+        normal = layout.move_back(self.norm(layout.move_second(x, self.place)), x, self.place)
         return x * (alpha + (1 - alpha) * torch.sigmoid(normal))
 
 
@@ -173,17 +130,27 @@ class DYReLU(Activation):
         *("Add", "Mul", "Mul", "Add", "Mul", "Mul", "Add", "Max"),
     )
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1, reduction: int = 4) -> None:
-        super().__init__(channels, channel_axis)
+    def __init__(
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        reduction: int = 4,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(channels, channel_axis, device=device, dtype=dtype)
         count = require_channels(type(self), channels)
         self.reduction = reduction
-        self.squeeze = nn.Linear(count, bottleneck_width(count, reduction))
-        self.excite = zero_init(nn.Linear(self.squeeze.out_features, 4 * count))
+        width = bottleneck_width(count, reduction)
+        self.squeeze = nn.Linear(count, width, device=device, dtype=dtype)
+        self.excite = ZeroLinear(width, 4 * count, device=device, dtype=dtype)
 
     def formula(self, x: Tensor) -> Tensor:
-        seen = pool(x, self).to(self.squeeze.weight.dtype)
+        seen = layout.pool(x, self.place).to(self.squeeze.weight.dtype)
         theta = torch.tanh(self.excite(torch.relu(self.squeeze(seen))))
-        a1, a2, b1, b2 = align_channels(theta, x, self).chunk(4, dim=find_channel_axis(x, self))
+        lines = layout.align(theta, x, self.place)
+        a1, a2, b1, b2 = lines.chunk(4, dim=layout.find_axis(x, self.place))
         return torch.maximum((1 + a1) * x + b1 / 2, a2 * x + b2 / 2)
 
     def options(self) -> dict[str, Any]:
@@ -205,30 +172,34 @@ class Funnel(Activation):
     fixed_points = {nn.ReLU: {}}
     onnx_ops = ("Conv", "Max")
 
-    def __init__(self, channels: int | None = None, channel_axis: int = 1) -> None:
-        super().__init__(channels, channel_axis)
+    def __init__(
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(channels, channel_axis, device=device, dtype=dtype)
         count = require_channels(type(self), channels)
         if channel_axis not in (1, -3):
             raise ValueError(
                 f"`Funnel` looks at images with their channels along axis 1, got axis {channel_axis}"
             )
-        self.filter = nn.Conv2d(count, count, 3, padding=1, groups=count, bias=False)
-        self.norm = Norm(count)
-        nn.init.zeros_(self.norm.weight)
+        factory: Any = {"device": device, "dtype": dtype}
+        self.filter = nn.Conv2d(count, count, 3, padding=1, groups=count, bias=False, **factory)
+        self.norm = Norm(count, scale=0.0, device=device, dtype=dtype)
 
     def formula(self, x: Tensor) -> Tensor:
-        if x.dim() != 4 or x.shape[1] != self.channels:
-            raise ValueError(
-                f"`Funnel` expects images [batch, {self.channels}, height, width], got an input of shape "
-                f"{list(x.shape)}"
-            )
+        x = layout.require_images(x, self.place)
         seen = self.norm(self.filter(x.to(self.filter.weight.dtype)))
         return torch.maximum(x, seen.to(x.dtype))
 
     def curve(self, points: Tensor) -> Tensor:
-        """The activation in the middle of a constant image, in evaluation mode: [C, n]; float64, detached."""
-        twin = copy.deepcopy(self).double().eval()
-        images = points.double().reshape(-1, 1, 1, 1).expand(-1, self.filter.in_channels, 3, 3)
+        """The activation in the middle of a constant image, in evaluation mode: [C, n]; float64, CPU."""
+        twin = copy.deepcopy(self).to("cpu", torch.float64).eval()
+        centres = points.to("cpu", torch.float64).reshape(-1, 1, 1, 1)
+        images = centres.expand(-1, self.filter.in_channels, 3, 3)
         with torch.no_grad():
             values: Tensor = twin(images)
         return values[:, :, 1, 1].T.contiguous()
@@ -255,17 +226,25 @@ class MetaACON(Activation):
     )
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, reduction: int = 16, **values: StartValue
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        reduction: int = 16,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
     ) -> None:
-        super().__init__(channels, channel_axis, **values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **values)
         count = require_channels(type(self), channels)
         self.reduction = reduction
-        self.squeeze = nn.Linear(count, bottleneck_width(count, reduction))
-        self.excite = zero_init(nn.Linear(self.squeeze.out_features, count))
+        width = bottleneck_width(count, reduction)
+        self.squeeze = nn.Linear(count, width, device=device, dtype=dtype)
+        self.excite = ZeroLinear(width, count, device=device, dtype=dtype)
 
     def formula(self, x: Tensor, p1: Tensor, p2: Tensor) -> Tensor:
-        seen = pool(x, self).to(self.squeeze.weight.dtype)
-        beta = align_channels(2 * torch.sigmoid(self.excite(self.squeeze(seen))), x, self)
+        seen = layout.pool(x, self.place).to(self.squeeze.weight.dtype)
+        beta = layout.align(2 * torch.sigmoid(self.excite(self.squeeze(seen))), x, self.place)
         apart = p1 - p2
         return x * (apart * torch.sigmoid(beta * apart * x) + p2)
 

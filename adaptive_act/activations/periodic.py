@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
+from adaptive_act.learned import Learned
 
 
 class CosLU(Activation):

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
 from adaptive_act.kernels import clip, hinges, two_lines, two_slopes
+from adaptive_act.learned import Learned
 
 MELU_HATS = ((2.0, 2.0), (1.0, 1.0), (3.0, 1.0))
 """The place and the half-width of each hat: a wide one, and two halves of it."""
@@ -162,7 +163,7 @@ class PWLU(Activation):
         knots = torch.stack(_place_knots(left, right))
         slopes = y.diff(dim=0) / (_total_width(left, right) / PWLU_INTERVALS)
         bends = torch.cat([slope_left[None], slopes, slope_right[None]]).diff(dim=0)
-        return hinges(x, slope_left, bends, knots) + (y[0] - slope_left * knots[0])
+        return hinges(x, slope_left, bends, knots, len(heights)) + (y[0] - slope_left * knots[0])
 
     @torch.no_grad()
     def calibrate(self, x: Tensor) -> None:

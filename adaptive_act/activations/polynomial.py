@@ -4,7 +4,9 @@ from math import factorial, sqrt
 
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
+from adaptive_act.fused import polynomial
+from adaptive_act.learned import Learned
 
 # The gain backwards, E[f′(z)²], when every coefficient but a0 is 1.
 _GAIN = sum(1 / factorial(k) for k in range(3))
@@ -34,7 +36,7 @@ class HermitePolynomial(Activation):
 
     def formula(self, x: Tensor, a0: Tensor, a1: Tensor, a2: Tensor, a3: Tensor) -> Tensor:
         # Expanded to powers of x, so that only the coefficients pay for the basis.
-        return (a0 - a2 / 2) + x * ((a1 - a3 / 2) + x * (a2 / 2 + x * (a3 / 6)))
+        return polynomial(x, a0 - a2 / 2, a1 - a3 / 2, a2 / 2, a3 / 6)
 
 
 class SLAF(Activation):
@@ -60,5 +62,4 @@ class SLAF(Activation):
     onnx_ops = ("Mul", "Add") * 4
 
     def formula(self, x: Tensor, **coefficients: Tensor) -> Tensor:
-        a0, a1, a2, a3, a4 = coefficients.values()
-        return a0 + x * (a1 + x * (a2 + x * (a3 + x * a4)))
+        return polynomial(x, *coefficients.values())

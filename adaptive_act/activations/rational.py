@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activation import Activation
+from adaptive_act.fused import rational
+from adaptive_act.learned import Learned, StartValue
 from adaptive_act.plain import Description, build, describe
 
 REACH = 5.0
@@ -58,17 +60,19 @@ class PAU(Activation):
         channels: int | None = None,
         channel_axis: int = 1,
         base: str | Description | type[nn.Module] | nn.Module = "LeakyReLU",
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         **values: StartValue,
     ) -> None:
         self.base = describe(build(base))
-        super().__init__(channels, channel_axis, **_find_start(self.base) | values)
+        super().__init__(
+            channels, channel_axis, device=device, dtype=dtype, **_find_start(self.base) | values
+        )
 
     def formula(self, x: Tensor, **coefficients: Tensor) -> Tensor:
         a0, a1, a2, a3, a4, a5, b1, b2, b3, b4 = coefficients.values()
-        u = F.hardtanh(x, -LARGEST, LARGEST)
-        above = a0 + u * (a1 + u * (a2 + u * (a3 + u * (a4 + u * a5))))
-        below = 1 + (u * (b1 + u * (b2 + u * (b3 + u * b4)))).abs()
-        return above / below
+        return rational(x, [a0, a1, a2, a3, a4, a5], [b1, b2, b3, b4], LARGEST)
 
     def options(self) -> dict[str, Any]:
         return {"base": self.base}

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
 from adaptive_act.kernels import two_lines, two_slopes
+from adaptive_act.learned import Learned
 
 # The left slope stays between these.
 _ARELU_LOWEST, _ARELU_HIGHEST = 0.01, 0.99

@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.types import Device
 
-from adaptive_act.activation import Activation, Learned, StartValue
+from adaptive_act.activation import Activation
 from adaptive_act.kernels import negative_part
+from adaptive_act.learned import Learned, StartValue
 
 
 class ErfReLU(Activation):
@@ -43,11 +45,18 @@ class LAAF(Activation):
     onnx_ops = ("Mul", "Tanh")
 
     def __init__(
-        self, channels: int | None = None, channel_axis: int = 1, n: float = 1.0, **values: StartValue
+        self,
+        channels: int | None = None,
+        channel_axis: int = 1,
+        n: float = 1.0,
+        *,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+        **values: StartValue,
     ) -> None:
         if not 0 < n < math.inf:
             raise ValueError(f"`LAAF` expects a finite factor n above 0, got {n}")
-        super().__init__(channels, channel_axis, **{"a": 1 / n} | values)
+        super().__init__(channels, channel_axis, device=device, dtype=dtype, **{"a": 1 / n} | values)
         self.n = float(n)
 
     def formula(self, x: Tensor, a: Tensor) -> Tensor:

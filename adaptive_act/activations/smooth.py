@@ -5,8 +5,9 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptive_act.activation import Activation, Learned
+from adaptive_act.activation import Activation
 from adaptive_act.kernels import hypotenuse
+from adaptive_act.learned import Learned
 
 # Above it torch gives x itself, which is then exact in float64 too; torch's own 20 is exact in float32 only.
 SOFTPLUS_THRESHOLD = 40

@@ -38,7 +38,7 @@ KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[flo
         (0.7, -0.2),
     ),
     "hinges": (
-        lambda x, slope, *rest: hinges(x, slope, torch.stack(rest[:2]), torch.stack(rest[2:])),
+        lambda x, slope, *rest: hinges(x, slope, torch.stack(rest[:2]), torch.stack(rest[2:]), 2),
         lambda x, slope, a, b, s, t: slope * x + a * torch.relu(x - s) + b * torch.relu(x - t),
         (0.3, 0.5, -0.6, -1.1, 0.4),
     ),

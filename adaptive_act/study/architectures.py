@@ -185,8 +185,8 @@ def _check_outputs(model: nn.Module, architecture: Architecture, shape: Shape, c
     actual = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
     if actual != [2, classes]:
         raise FactoryError(
-            f"architecture `{architecture.name}`: expected outputs [n, {classes}], one for each class, got "
-            f"{actual} for n = 2"
+            f"architecture `{architecture.name}`: expected outputs [n, {classes}], one for each class or one "
+            f"number, got {actual} for n = 2"
         )
 
 

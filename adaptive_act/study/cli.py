@@ -31,10 +31,18 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     ] = "PReLU,PELU,Swish,ABU,NEAAF,NEAAF(side=both)",
     data: Annotated[
         str,
-        typer.Option(
-            help="`digits`, an .npz file, or a folder of IDX (MNIST), CIFAR-10 (binary, pickled) or images."
-        ),
+        typer.Option(help="digits, diabetes, an .npz file, or a folder of IDX (MNIST), CIFAR-10 or images."),
     ] = "digits",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification or regression. Default: by the labels, whole numbers being classes."
+        ),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(help="Your own training loop in place of the built-in one: package.module:function."),
+    ] = None,
     architecture: Annotated[
         str,
         typer.Option(help="Built-in network: mlp, cnn or resnet; with options, as mlp(depth=2)."),
@@ -121,6 +129,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     options = dict(locals())
     if factory is not None:
         parse_json_object(factory_kwargs, "--factory-kwargs")
+    if factory is not None or train is not None:
         use_working_folder()
     with StageBars(messages()) as bars:
         results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
@@ -153,7 +162,7 @@ def _plan(options: dict[str, Any]) -> Plan:
         baseline=options["baseline"],
         seeds=tuple(range(options["first_seed"], options["first_seed"] + options["seeds"])),
         rates=_parse_rates(options["lr"]),
-        training=Training(**chosen(Training)),
+        training=Training(loop=options["train"], **chosen(Training)),
         **{
             name: options[name] for name in ("tuning_seeds", "ablations", "robustness", "cost", "extra_seeds")
         },

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from adaptact.files import replace_file
@@ -105,9 +104,7 @@ def _median_ratio(turns: Sequence[float], base: Sequence[float]) -> Mean:
 
 def _export_model(spec: RunSpec, data: Dataset, folder: Path, file: Path) -> str | None:
     """Exports the run's model to `file`; returns why it failed, or None."""
-    factory, _ = describe_network(
-        spec.architecture, data.shape, len(data.classes), spec.baseline, spec.baseline
-    )
+    factory, _ = describe_network(spec.architecture, data.shape, data.outputs, spec.baseline, spec.baseline)
     model = model_path(folder, spec.key)
     process = _run_module("convert.commands.export", str(model), str(file), "--factory", factory, "--json")
     return None if process.returncode == 0 else _describe_failure(process)
@@ -147,7 +144,7 @@ def _make_step(spec: RunSpec, data: Dataset) -> Callable[[], Tensor]:
 
     def step() -> Tensor:
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(batch[0]), batch[1])
+        loss = data.task.compute_loss(model(batch[0]), batch[1])
         torch.autograd.backward(loss)
         optimizer.step()
         return loss

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.formats import read_dataset
-from adaptive_act.study.formats.raw import RawDataset, Samples, SampleSet
+from adaptive_act.study.formats.raw import Labels, RawDataset, Samples, SampleSet
 from adaptive_act.study.parallel import use_one_thread
-from adaptive_act.study.specs import DataSpec
+from adaptive_act.study.specs import DataSpec, TaskName
+from adaptive_act.study.task import CLASSIFICATION, REGRESSION, Task
 
-Labels = NDArray[np.int64]
+Classes = NDArray[np.int64]
 Indices = NDArray[np.int64]
 TEST_SHARE = 0.2
 """Share of the samples that are kept apart for the test where the files keep none."""
@@ -24,13 +26,21 @@ _FLAT = 1e-6  # a standard deviation below this is that of a constant
 
 @dataclass(frozen=True, slots=True)
 class LabelledTensors:
-    """Standardised samples [n, channels, height, width] or [n, features] in float32, and labels [n]."""
+    """Standardised samples [n, channels, height, width] or [n, features] in float32, and labels [n].
+
+    Numbers to predict are standardised too, as float32.
+    """
 
     x: Tensor
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def task(self) -> Task:
+        """What the labels ask for."""
+        return REGRESSION if self.labels.is_floating_point() else CLASSIFICATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +52,24 @@ class Dataset:
     validation: LabelledTensors
     test: LabelledTensors
     classes: tuple[str, ...]
+    """Empty where numbers are to be predicted."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
     digest: str
     """SHA-256 of all samples and labels as the files hold them."""
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    """By which numbers to predict were standardised; those of classes are not."""
+
+    @property
+    def task(self) -> Task:
+        """What is learned."""
+        return self.train.task
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a model gives for a sample."""
+        return len(self.classes) or 1
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,7 +78,9 @@ class Dataset:
 
     @property
     def chance(self) -> float:
-        """The accuracy on the test samples of always naming their most frequent class."""
+        """The score on the test samples of always naming their most frequent class, or their mean."""
+        if not self.classes:
+            return 0.0
         return float(torch.bincount(self.test.labels).max()) / len(self.test)
 
 
@@ -65,12 +91,12 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Samples are shifted and scaled by the training samples' mean and standard deviation, of each channel or
     feature. Label noise and imbalance touch the training samples only. Raises DataError.
     """
-    raw, digest = _read_raw(spec.source, spec.resize)
+    raw, digest = _read_raw(spec.source, spec.resize, spec.task)
     with use_one_thread():
         return _split_dataset(raw, digest, spec)
 
 
-def split_stratified(labels: Labels, size: int, seed: int) -> tuple[Indices, Indices]:
+def split_stratified(labels: Classes, size: int, seed: int) -> tuple[Indices, Indices]:
     """`size` indices with each class in its share, and the remaining ones; both ascending."""
     generator = np.random.default_rng(seed)
     counts = np.bincount(labels)
@@ -82,7 +108,7 @@ def split_stratified(labels: Labels, size: int, seed: int) -> tuple[Indices, Ind
     return kept, np.setdiff1d(np.arange(len(labels)), kept)
 
 
-def sample_long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
+def sample_long_tailed(labels: Classes, imbalance: float, seed: int) -> Indices:
     """Ascending indices that keep the first class whole and `imbalance` times fewer of the last one.
 
     In between the share falls geometrically from class to class; each keeps at least one sample.
@@ -98,7 +124,7 @@ def sample_long_tailed(labels: Labels, imbalance: float, seed: int) -> Indices:
     return np.sort(np.concatenate(chosen))
 
 
-def add_label_noise(labels: Labels, share: float, classes: int, seed: int) -> Labels:
+def add_label_noise(labels: Classes, share: float, classes: int, seed: int) -> Classes:
     """The labels, of which `share` are replaced by another class, each other one equally likely."""
     generator = np.random.default_rng(seed)
     relabelled = generator.permutation(len(labels))[: round(share * len(labels))]
@@ -109,28 +135,57 @@ def add_label_noise(labels: Labels, share: float, classes: int, seed: int) -> La
 
 def _split_dataset(raw: RawDataset, digest: str, spec: DataSpec) -> Dataset:
     train, test = _separate_test(raw, spec)
-    labels = train.labels
-    validation, rest = split_stratified(labels, _validation_size(raw, len(labels), spec), spec.split_seed)
-    kept = _select_training(labels[rest], spec)
-    chosen = rest[kept]
-    learned = add_label_noise(labels[chosen], spec.label_noise, len(raw.classes), spec.split_seed)
+    strata = _stratify(raw, train.labels)
+    validation, rest = split_stratified(strata, _validation_size(raw, len(strata), spec), spec.split_seed)
+    chosen = rest[_select_training(strata[rest], spec)]
+    parts = [train.labels[chosen], train.labels[validation], test.labels]
+    labels, target_mean, target_std = _make_targets(raw, parts, spec)
     x = _to_float(train.samples[chosen])
     mean, std = _measure_moments(x)
     return Dataset(
         name=raw.name,
-        train=LabelledTensors(_standardise(x, mean, std), torch.from_numpy(learned)),
-        validation=_standardise_set(train.samples[validation], labels[validation], mean, std),
-        test=_standardise_set(test.samples, test.labels, mean, std),
+        train=LabelledTensors(_standardise(x, mean, std), labels[0]),
+        validation=_standardise_set(train.samples[validation], labels[1], mean, std),
+        test=_standardise_set(test.samples, labels[2], mean, std),
         classes=raw.classes,
         mean=tuple(mean.flatten().tolist()),
         std=tuple(std.flatten().tolist()),
         digest=digest,
+        target_mean=target_mean,
+        target_std=target_std,
     )
 
 
+def _stratify(raw: RawDataset, labels: Labels) -> Classes:
+    """The class of each sample, by which the data are split; one for all where there are no classes."""
+    return labels.astype(np.int64) if raw.classes else np.zeros(len(labels), np.int64)
+
+
+def _make_targets(
+    raw: RawDataset, parts: Sequence[Labels], spec: DataSpec
+) -> tuple[list[Tensor], float, float]:
+    """The labels of training, validation and test as tensors; numbers standardised by those of training."""
+    if raw.classes:
+        train, *others = [part.astype(np.int64) for part in parts]
+        noisy = add_label_noise(train, spec.label_noise, len(raw.classes), spec.split_seed)
+        return [torch.from_numpy(part) for part in (noisy, *others)], 0.0, 1.0
+    if spec.label_noise or spec.imbalance > 1:
+        raise DataError(
+            f"`{spec.source}` holds numbers to predict; wrong labels and rare classes need classes"
+        )
+    for part, numbers in zip(("training", "validation", "test"), parts, strict=True):
+        if np.ptp(numbers) == 0:
+            raise DataError(
+                f"`{spec.source}`: expected numbers to predict that differ, got {numbers[0]:g} for all "
+                f"{len(numbers)} {part} samples"
+            )
+    mean, std = float(np.mean(parts[0])), float(np.std(parts[0]))
+    return [torch.from_numpy(((part - mean) / std).astype(np.float32)) for part in parts], mean, std
+
+
 @functools.lru_cache(maxsize=1)
-def _read_raw(source: str, resize: int | None) -> tuple[RawDataset, str]:
-    raw = read_dataset(source, resize)
+def _read_raw(source: str, resize: int | None, task: TaskName | None) -> tuple[RawDataset, str]:
+    raw = read_dataset(source, resize, task)
     digest = hashlib.sha256(repr(raw.classes).encode())
     for part in (raw.train, raw.test):
         if part is not None:
@@ -145,7 +200,8 @@ def _separate_test(raw: RawDataset, spec: DataSpec) -> tuple[SampleSet, SampleSe
     if raw.test is not None:
         return raw.train, raw.test
     labels = raw.train.labels
-    test, train = split_stratified(labels, round(TEST_SHARE * len(labels)), spec.split_seed)
+    strata = _stratify(raw, labels)
+    test, train = split_stratified(strata, round(TEST_SHARE * len(labels)), spec.split_seed)
     return (
         SampleSet(raw.train.samples[train], labels[train]),
         SampleSet(raw.train.samples[test], labels[test]),
@@ -157,12 +213,12 @@ def _validation_size(raw: RawDataset, available: int, spec: DataSpec) -> int:
     if size < 1 or available - size < len(raw.classes):
         raise DataError(
             f"`{spec.source}` has {available} training samples, too few to hold out {spec.validation:.0%} "
-            f"of them for validation and train on {len(raw.classes)} classes"
+            f"of them for validation and train on {len(raw.classes) or 'no'} classes"
         )
     return size
 
 
-def _select_training(labels: Labels, spec: DataSpec) -> Indices:
+def _select_training(labels: Classes, spec: DataSpec) -> Indices:
     """The training samples that `train_size` and `imbalance` leave."""
     kept = np.arange(len(labels))
     if spec.train_size is not None:
@@ -193,8 +249,8 @@ def _standardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (x - mean).div_(std)
 
 
-def _standardise_set(samples: Samples, labels: Labels, mean: Tensor, std: Tensor) -> LabelledTensors:
-    return LabelledTensors(_standardise(_to_float(samples), mean, std), torch.from_numpy(labels))
+def _standardise_set(samples: Samples, labels: Tensor, mean: Tensor, std: Tensor) -> LabelledTensors:
+    return LabelledTensors(_standardise(_to_float(samples), mean, std), labels)
 
 
 def _divide_by_share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

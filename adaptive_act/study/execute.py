@@ -19,6 +19,7 @@ from adaptact.files import replace_file
 from adaptive_act.checkpoint.checkpoint import load as load_checkpoint
 from adaptive_act.checkpoint.checkpoint import save
 from adaptive_act.study.architectures import describe_network
+from adaptive_act.study.data import Dataset
 from adaptive_act.study.parallel import map_in_processes
 from adaptive_act.study.run import Run, RunResult, TrialResult, run, run_trial
 from adaptive_act.study.specs import RunSpec, versions
@@ -142,9 +143,7 @@ def _read_finished(folder: Path, key: str) -> dict[str, Any]:
 def _save_model(finished: Run, spec: RunSpec, path: Path) -> None:
     activation = spec.baseline if Variant.parse(spec.variant).learns else spec.variant
     data = finished.data
-    factory, kwargs = describe_network(
-        spec.architecture, data.shape, len(data.classes), spec.baseline, activation
-    )
+    factory, kwargs = describe_network(spec.architecture, data.shape, data.outputs, spec.baseline, activation)
     with warnings.catch_warnings():
         # To load a network of the user's own, one has to name its factory.
         warnings.filterwarnings("ignore", message=".*is not marked with.*")
@@ -154,9 +153,16 @@ def _save_model(finished: Run, spec: RunSpec, path: Path) -> None:
             factory=factory,
             factory_kwargs=kwargs,
             inputs=[{"name": INPUT, "dtype": "float32", "shape": [None, *data.shape]}],
-            classes=data.classes,
-            preprocessing={"mean": list(data.mean), "std": list(data.std)},
+            classes=data.classes or None,
+            preprocessing=_describe_preprocessing(data),
         )
+
+
+def _describe_preprocessing(data: Dataset) -> dict[str, Any]:
+    """How samples become inputs, and outputs become numbers in the units of the data."""
+    inputs = {"mean": list(data.mean), "std": list(data.std)}
+    outputs = {} if data.classes else {"target_mean": data.target_mean, "target_std": data.target_std}
+    return inputs | outputs
 
 
 def _restore_nan(entries: Sequence[float | None]) -> list[float]:

@@ -8,6 +8,7 @@ import numpy as np
 from adaptive_act.study.learned_curves import LearnedCurve, Numbers
 from adaptive_act.study.results import Curve, Results
 from adaptive_act.study.statistics import Mean, Paired
+from adaptive_act.study.task import Metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,40 +26,44 @@ _LAYERS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 
 
 def differences_figure(results: Results) -> "Figure":
-    """A row a variant: each seed's difference to the baseline in points, the mean and its interval."""
+    """A row a variant: each seed's difference to the baseline, the mean and its interval."""
+    metric = results.task.score
     baseline = np.array([run.score for run in results.baseline.runs])
     dots, means = {}, {}
     for outcome in results.outcomes[1:]:
         assert outcome.against_baseline is not None
         dots[outcome.variant] = np.array([run.score for run in outcome.runs]) - baseline
         means[outcome.variant] = outcome.against_baseline.difference
-    figure, panel = _draw_rows(dots, means)
+    figure, panel = _draw_rows(dots, means, metric.scale)
     panel.axvline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
-    panel.set_xlabel(f"accuracy minus that of {results.plan.baseline}, percentage points (right is better)")
+    unit = ", percentage points" if metric.is_share else ""
+    panel.set_xlabel(f"{metric.name} minus that of {results.plan.baseline}{unit} (right is better)")
     return figure
 
 
-def accuracies_figure(results: Results) -> "Figure":
-    """A row a variant: each seed's accuracy in per cent, the mean and its interval."""
+def scores_figure(results: Results) -> "Figure":
+    """A row a variant: each seed's score, the mean and its interval."""
+    metric = results.task.score
     dots = {o.variant: np.array([run.score for run in o.runs]) for o in results.outcomes}
-    figure, panel = _draw_rows(dots, {o.variant: o.score for o in results.outcomes})
-    mean = results.baseline.score.mean
-    panel.axvline(100 * mean, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
-    panel.set_xlabel(f"accuracy on the test samples, % (dashed: mean of {results.plan.baseline})")
+    figure, panel = _draw_rows(dots, {o.variant: o.score for o in results.outcomes}, metric.scale)
+    mean = metric.scale * results.baseline.score.mean
+    panel.axvline(mean, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
+    panel.set_xlabel(f"{metric.label} on the test samples (dashed: mean of {results.plan.baseline})")
     return figure
 
 
 def learning_figure(results: Results) -> "Figure":
-    """Validation accuracy and training loss by epoch: the mean over the seeds, and the range."""
+    """Validation score and training loss by epoch: the mean over the seeds, and the range."""
+    metric = results.task.score
     figure, panels = _make_figure(9.6, 4.0, columns=2)
     for place, outcome in enumerate(results.outcomes):
         series = (
-            [100 * np.array(run.curves.validation_score) for run in outcome.runs],
+            [metric.scale * np.array(run.curves.validation_score) for run in outcome.runs],
             [np.array(run.curves.training_loss) for run in outcome.runs],
         )
         for panel, runs in zip(panels, series, strict=True):
             _draw_band(panel, runs, place, outcome.variant)
-    for panel, label in zip(panels, ("validation accuracy, %", "training loss"), strict=True):
+    for panel, label in zip(panels, (f"validation {metric.label}", "training loss"), strict=True):
         panel.set_xlabel("epoch")
         panel.set_ylabel(label)
         panel.locator_params(axis="x", integer=True)
@@ -89,37 +94,38 @@ def learned_figure(curves: Sequence[LearnedCurve]) -> "Figure":
     return figure
 
 
-def gamma_figure(curve: Curve) -> "Figure":
-    """Accuracy by strength of the cubic term, and below it the share of runs that diverged."""
+def gamma_figure(curve: Curve, metric: Metric) -> "Figure":
+    """The score by strength of the cubic term, and below it the share of runs that diverged."""
     figure, (top, below) = _make_figure(6.4, 4.6, rows=2)
     places = np.arange(len(curve.levels), dtype=np.float64)
-    _draw_errors(top, places, [level.score for level in curve.levels], 1, curve.variant)
+    _draw_errors(top, places, [level.score for level in curve.levels], (1, curve.variant), metric)
     first = curve.levels[0]
     if first.difference is not None:
-        base = 100 * (first.score.mean - first.difference.mean)
+        base = metric.scale * (first.score.mean - first.difference.mean)
         top.axhline(base, color=BASELINE, linestyle="--", linewidth=1.4, label="baseline")
     top.legend(fontsize="small", frameon=False)
     shares = [100 * level.diverged / level.score.n for level in curve.levels]
     below.bar(places, shares, color=SERIES[1], width=0.5)
     for panel in (top, below):
         panel.set_xticks(places, [f"{level.severity:g}" for level in curve.levels])
-    top.set_ylabel("accuracy, %")
+    top.set_ylabel(metric.label)
     below.set_ylabel("runs diverged, %")
     below.set_ylim(0, 100)
     below.set_xlabel("γ, strength of the cubic term")
     return figure
 
 
-def robustness_figure(curves: Sequence[Curve], unit: str) -> "Figure":
-    """Accuracy by severity, a line a variant; severities stand side by side, the least first."""
+def robustness_figure(curves: Sequence[Curve], unit: str, metric: Metric) -> "Figure":
+    """The score by severity, a line a variant; severities stand side by side, the least first."""
     figure, (panel,) = _make_figure(7.2, 4.0)
     places = np.arange(len(curves[0].levels), dtype=np.float64)
     for place, curve in enumerate(curves):
         shift = 0.3 * (place / max(1, len(curves) - 1) - 0.5)  # so that intervals stand side by side
-        _draw_errors(panel, places + shift, [level.score for level in curve.levels], place, curve.variant)
+        scores = [level.score for level in curve.levels]
+        _draw_errors(panel, places + shift, scores, (place, curve.variant), metric)
     panel.set_xticks(places, [f"{level.severity:g}" for level in curves[0].levels])
     panel.set_xlabel(f"{curves[0].respect}: {unit}")
-    panel.set_ylabel("accuracy, %")
+    panel.set_ylabel(metric.label)
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
 
@@ -149,13 +155,13 @@ def _style_of(place: int) -> tuple[str, str, str]:
 
 
 def _draw_rows(
-    dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]"
+    dots: dict[str, Numbers], means: "dict[str, Mean] | dict[str, Paired]", scale: int
 ) -> tuple["Figure", "Axes"]:
-    """Dots and an interval for each name, from the top down, in per cent or points."""
+    """Dots and an interval for each name, from the top down, multiplied by `scale`."""
     figure, (panel,) = _make_figure(7.2, 1.0 + 0.38 * len(dots))
     low, high = _find_limits(dots, means)
     for row, (name, values) in enumerate(dots.items()):
-        inside = 100 * np.clip(values, low, high)
+        inside = scale * np.clip(values, low, high)
         colour = "#0072B2"
         below, above = values < low, values > high
         for mark, chosen in (("o", ~(below | above)), ("<", below), (">", above)):
@@ -163,10 +169,10 @@ def _draw_rows(
                 inside[chosen], np.full(chosen.sum(), row), mark, color=colour, alpha=0.35, markersize=5
             )
         interval = means[name]
-        panel.plot([100 * interval.low, 100 * interval.high], [row, row], color=colour, linewidth=2.2)
-        panel.plot(100 * interval.mean, row, "D", color=colour, markersize=6, markeredgecolor="white")
+        panel.plot([scale * interval.low, scale * interval.high], [row, row], color=colour, linewidth=2.2)
+        panel.plot(scale * interval.mean, row, "D", color=colour, markersize=6, markeredgecolor="white")
     margin = 0.04 * (high - low)
-    panel.set_xlim(100 * (low - margin), 100 * (high + margin))
+    panel.set_xlim(scale * (low - margin), scale * (high + margin))
     panel.set_yticks(range(len(dots)), list(dots))
     panel.set_ylim(len(dots) - 0.5, -0.5)
     return figure, panel
@@ -201,11 +207,14 @@ def _draw_band(panel: "Axes", runs: Sequence[Numbers], place: int, label: str) -
     )
 
 
-def _draw_errors(panel: "Axes", x: Numbers, means: Sequence[Mean], place: int, label: str) -> None:
+def _draw_errors(
+    panel: "Axes", x: Numbers, means: Sequence[Mean], named: tuple[int, str], metric: Metric
+) -> None:
+    place, label = named
     colour, mark, dashes = _style_of(place)
-    middle = np.array([100 * mean.mean for mean in means])
-    below = np.nan_to_num(np.array([100 * (mean.mean - mean.low) for mean in means]))
-    above = np.nan_to_num(np.array([100 * (mean.high - mean.mean) for mean in means]))
+    middle = np.array([metric.scale * mean.mean for mean in means])
+    below = np.nan_to_num(np.array([metric.scale * (mean.mean - mean.low) for mean in means]))
+    above = np.nan_to_num(np.array([metric.scale * (mean.high - mean.mean) for mean in means]))
     panel.errorbar(
         x,
         middle,

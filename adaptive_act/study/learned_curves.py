@@ -38,7 +38,7 @@ def compare_curves(plan: Plan, data: Dataset, folder: Path) -> list[LearnedCurve
         if not Variant.parse(text).learns:
             continue
         spec = make_run_spec(plan, data.digest, text, plan.seeds[0])
-        trained = named_activations(load_trained_model(folder, spec, data.shape, len(data.classes)))
+        trained = named_activations(load_trained_model(folder, spec, data.shape, data.outputs))
         begun = named_activations(build_untrained(spec, data).model)
         for layer, activation in trained.items():
             before, after = begun[layer].curve(points), activation.curve(points)

@@ -5,16 +5,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from adaptive_act.errors import StudyError
 from adaptive_act.study import report, results
 from adaptive_act.study.cost import ROUNDS, measure_costs
 from adaptive_act.study.data import Dataset, load_dataset
 from adaptive_act.study.execute import execute_runs
 from adaptive_act.study.learned_curves import compare_curves
+from adaptive_act.study.own_code import resolve_loop
 from adaptive_act.study.parallel import use_one_thread
 from adaptive_act.study.plan import Plan, list_run_specs, make_run_spec
 from adaptive_act.study.results import Results, gather_results
 from adaptive_act.study.robustness import measure_corrupted
 from adaptive_act.study.run import RunResult, TrialResult, build_untrained
+from adaptive_act.study.task import Metric
 from adaptive_act.study.tuning import list_trial_specs, tune
 
 RESULTS = "results.json"
@@ -36,10 +39,12 @@ def study(plan: Plan, output: Path, jobs: int | None = None, on_stage: OnStage |
     data = load_dataset(plan.data)
     check_plan(plan, data)
     output.mkdir(parents=True, exist_ok=True)
-    on_trial = _report_trials(on_stage("tune learning rates", len(list_trial_specs(plan, data.digest))))
+    on_trial = _report_trials(
+        data.task.score, on_stage("tune learning rates", len(list_trial_specs(plan, data.digest)))
+    )
     plan, tuning = tune(plan, data.digest, output, jobs, on_trial)
     specs = list_run_specs(plan, data.digest)
-    runs = execute_runs(specs, output, jobs, _report_runs(on_stage("train", len(specs))))
+    runs = execute_runs(specs, output, jobs, _report_runs(data.task.score, on_stage("train", len(specs))))
     corrupted_runs = len(plan.few_seeds) * len(plan.all_variants) if plan.robustness else 0
     on_corrupted = _report_steps(on_stage("corrupt test samples", corrupted_runs))
     accuracies = measure_corrupted(plan, data, output, jobs, on_corrupted)
@@ -60,8 +65,12 @@ def count_cores() -> int:
 def check_plan(plan: Plan, data: Dataset) -> None:
     """Builds every variant once, so that a variant that cannot be built fails before any training.
 
-    Raises StudyError, FactoryError or SwapError.
+    Raises StudyError, FactoryError or SwapError; also where an own training loop takes other arguments.
     """
+    if plan.robustness and not data.classes:
+        raise StudyError(f"robustness needs data of classes, got numbers to predict in `{data.name}`")
+    if plan.training.loop is not None:
+        resolve_loop(plan.training.loop)
     plan = replace(plan, rates=plan.rates[:1])  # whichever it will be, the networks are the same
     specs = list_run_specs(plan, data.digest)
     first = {spec.variant: spec for spec in specs if spec.data == plan.data}
@@ -77,18 +86,18 @@ def _ignore_stage(stage: str, total: int) -> Callable[[str], None]:
     return lambda _: None
 
 
-def _report_trials(on_step: Callable[[str], None]) -> Callable[[TrialResult, bool], None]:
+def _report_trials(metric: Metric, on_step: Callable[[str], None]) -> Callable[[TrialResult, bool], None]:
     def on_trial(result: TrialResult, is_known: bool) -> None:
         kept = ", was there" if is_known else ""
-        on_step(f"{result.variant} at {result.lr:g}: {result.score:.2%} of the validation samples{kept}")
+        on_step(f"{result.variant} at {result.lr:g}: {metric.label} {metric.write(result.score)}{kept}")
 
     return on_trial
 
 
-def _report_runs(on_step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
+def _report_runs(metric: Metric, on_step: Callable[[str], None]) -> Callable[[RunResult, bool], None]:
     def on_run(result: RunResult, is_known: bool) -> None:
         kept = ", was there" if is_known else ""
-        on_step(f"{result.variant}, seed {result.seed}: {result.score:.2%}{kept}")
+        on_step(f"{result.variant}, seed {result.seed}: {metric.label} {metric.write(result.score)}{kept}")
 
     return on_run
 

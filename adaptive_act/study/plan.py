@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import StudyError
+from adaptive_act.study.own_code import digest_source
 from adaptive_act.study.specs import Architecture, DataSpec, RunSpec, Training
 from adaptive_act.study.variants import LINEAR, Variant
 
@@ -95,8 +96,12 @@ def list_run_specs(plan: Plan, digest: str) -> list[RunSpec]:
     return list(dict.fromkeys(_generate_run_specs(plan, digest)))
 
 
-def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None) -> RunSpec:
-    """The run of a variant with a seed, on the plan's data or on degraded ones."""
+def make_run_spec(
+    plan: Plan, digest: str, variant: str, seed: int, data: DataSpec | None = None, lr: float | None = None
+) -> RunSpec:
+    """The run of a variant with a seed, on the plan's data or on degraded ones, at its rate or at `lr`."""
+    own = () if plan.architecture.is_built_in else (plan.architecture.name,)
+    loop = () if plan.training.loop is None else (plan.training.loop,)
     return RunSpec(
         plan.data if data is None else data,
         digest,
@@ -104,8 +109,9 @@ def make_run_spec(plan: Plan, digest: str, variant: str, seed: int, data: DataSp
         plan.baseline,
         variant,
         seed,
-        plan.rate_of(variant),
+        plan.rate_of(variant) if lr is None else lr,
         plan.training,
+        digest_source((*own, *loop)),
     )
 
 

@@ -14,6 +14,7 @@ from adaptive_act.study.robustness import Accuracies
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.specs import DataSpec, versions
 from adaptive_act.study.statistics import Mean, Paired, replace_non_finite
+from adaptive_act.study.task import CLASSIFICATION, REGRESSION, Metric, Task
 from adaptive_act.study.tuning import Tuning
 
 FORMAT = "adaptact-study/2"
@@ -28,7 +29,9 @@ class DataSummary:
     name: str
     digest: str
     shape: tuple[int, ...]
+    task: str
     classes: tuple[str, ...]
+    """Empty where numbers are predicted."""
     train: int
     validation: int
     test: int
@@ -55,6 +58,7 @@ class Outcome:
     """Whether the network computed what it does with the baseline when training began."""
     runs: tuple[RunResult, ...]
     score: Mean
+    loss: Mean
     error: Mean
     against_baseline: Comparison | None
     """None for the baseline itself."""
@@ -108,6 +112,11 @@ class Results:
     """The validation scores by which the rates were chosen; empty where there was a single rate."""
 
     @property
+    def task(self) -> Task:
+        """What was learned."""
+        return CLASSIFICATION if self.data.classes else REGRESSION
+
+    @property
     def baseline(self) -> Outcome:
         """The baseline's outcome."""
         return self.outcomes[0]
@@ -117,15 +126,16 @@ def gather_results(
     plan: Plan, data: Dataset, runs: Runs, corrupted: Accuracies, cost: Costs, tuning: Tuning = ()
 ) -> Results:
     """The results of a plan from its runs by key, the accuracies on corrupted samples, cost and tuning."""
+    score = data.task.score
     return Results(
         plan=plan,
         data=_summarise_data(data),
         versions=versions(),
-        outcomes=_make_outcomes(plan, data.digest, runs),
+        outcomes=_make_outcomes(plan, data, runs),
         ablations=tuple(
-            _make_ablation(plan, data.digest, runs, ablation) for ablation in list_ablations(plan)
+            _make_ablation(plan, data.digest, runs, ablation, score) for ablation in list_ablations(plan)
         ),
-        gamma=_make_gamma_curves(plan, data.digest, runs),
+        gamma=_make_gamma_curves(plan, data.digest, runs, score),
         robustness=(
             *_make_corruption_curves(plan, corrupted),
             *_make_degraded_curves(plan, data.digest, runs),
@@ -148,16 +158,16 @@ def write_results(results: Results, path: Path) -> None:
 
 def _summarise_data(data: Dataset) -> DataSummary:
     sizes = (len(data.train), len(data.validation), len(data.test))
-    return DataSummary(data.name, data.digest, data.shape, data.classes, *sizes, data.chance)
+    return DataSummary(data.name, data.digest, data.shape, data.task.name, data.classes, *sizes, data.chance)
 
 
-def _make_outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
+def _make_outcomes(plan: Plan, data: Dataset, runs: Runs) -> tuple[Outcome, ...]:
     by_variant = {
-        variant: [runs[make_run_spec(plan, digest, variant, seed).key] for seed in plan.seeds]
+        variant: [runs[make_run_spec(plan, data.digest, variant, seed).key] for seed in plan.seeds]
         for variant in plan.all_variants
     }
     comparisons = _compare_variants(
-        plan, {variant: _accuracies(variant_runs) for variant, variant_runs in by_variant.items()}
+        plan, {variant: _scores(variant_runs) for variant, variant_runs in by_variant.items()}
     )
     return tuple(
         Outcome(
@@ -165,8 +175,9 @@ def _make_outcomes(plan: Plan, digest: str, runs: Runs) -> tuple[Outcome, ...]:
             plan.rate_of(variant),
             variant_runs[0].at_fixed_point,
             tuple(variant_runs),
-            statistics.share(_accuracies(variant_runs)),
-            statistics.share([run.error for run in variant_runs]),
+            _average(_scores(variant_runs), data.task.score),
+            statistics.mean([run.loss for run in variant_runs]),
+            _average([run.error for run in variant_runs], data.task.error),
             comparisons.get(variant),
             _count_diverged(variant_runs),
         )
@@ -185,7 +196,11 @@ def _compare_variants(plan: Plan, accuracies: Mapping[str, Sequence[float]]) -> 
     }
 
 
-def _accuracies(runs: Sequence[RunResult]) -> list[float]:
+def _average(values: Sequence[float], metric: Metric) -> Mean:
+    return statistics.share(values) if metric.is_share else statistics.mean(values)
+
+
+def _scores(runs: Sequence[RunResult]) -> list[float]:
     return [run.score for run in runs]
 
 
@@ -195,27 +210,34 @@ def _few_runs(
     return [runs[make_run_spec(plan, digest, variant, seed, data).key] for seed in plan.few_seeds]
 
 
-def _make_ablation(plan: Plan, digest: str, runs: Runs, ablation: Ablation) -> AblationOutcome:
-    changed = _accuracies(_few_runs(plan, digest, runs, ablation.variant))
-    before = _accuracies(_few_runs(plan, digest, runs, ablation.against))
-    return AblationOutcome(ablation, statistics.share(changed), statistics.paired(changed, before))
+def _make_ablation(
+    plan: Plan, digest: str, runs: Runs, ablation: Ablation, metric: Metric
+) -> AblationOutcome:
+    changed = _scores(_few_runs(plan, digest, runs, ablation.variant))
+    before = _scores(_few_runs(plan, digest, runs, ablation.against))
+    return AblationOutcome(ablation, _average(changed, metric), statistics.paired(changed, before))
 
 
 def _make_level(
-    severity: float, values: Sequence[float], baseline: Sequence[float] | None, diverged: int
+    severity: float,
+    values: Sequence[float],
+    baseline: Sequence[float] | None,
+    diverged: int,
+    metric: Metric = CLASSIFICATION.score,
 ) -> Level:
     difference = None if baseline is None else statistics.paired(values, baseline)
-    return Level(severity, statistics.share(values), difference, diverged)
+    return Level(severity, _average(values, metric), difference, diverged)
 
 
-def _make_gamma_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, ...]:
-    baseline = _accuracies(_few_runs(plan, digest, runs, plan.baseline))
+def _make_gamma_curves(plan: Plan, digest: str, runs: Runs, metric: Metric) -> tuple[Curve, ...]:
+    baseline = _scores(_few_runs(plan, digest, runs, plan.baseline))
     curves = []
     for variant, sweep in sweep_gamma(plan).items():
         levels = []
         for gamma, swept in sweep:
             swept_runs = _few_runs(plan, digest, runs, swept)
-            levels.append(_make_level(gamma, _accuracies(swept_runs), baseline, _count_diverged(swept_runs)))
+            diverged = _count_diverged(swept_runs)
+            levels.append(_make_level(gamma, _scores(swept_runs), baseline, diverged, metric))
         curves.append(Curve("gamma", variant, tuple(levels)))
     return tuple(curves)
 
@@ -236,9 +258,9 @@ def _make_degraded_curves(plan: Plan, digest: str, runs: Runs) -> tuple[Curve, .
                 variant_runs = _few_runs(plan, digest, runs, variant, data)
                 base = None
                 if variant != plan.baseline:
-                    base = _accuracies(_few_runs(plan, digest, runs, plan.baseline, data))
+                    base = _scores(_few_runs(plan, digest, runs, plan.baseline, data))
                 levels.append(
-                    _make_level(severity, _accuracies(variant_runs), base, _count_diverged(variant_runs))
+                    _make_level(severity, _scores(variant_runs), base, _count_diverged(variant_runs))
                 )
             curves.append(Curve(way, variant, tuple(levels)))
     return tuple(curves)

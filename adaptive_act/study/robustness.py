@@ -119,7 +119,7 @@ def _measure(spec: RunSpec, folder: Path) -> tuple[str, dict[str, dict[float, fl
     known = _read_known(path, severities)
     if known is not None:
         return spec.key, known
-    model = load_trained_model(folder, spec, data.shape, len(data.classes))
+    model = load_trained_model(folder, spec, data.shape, data.outputs)
     with use_one_thread():
         accuracies = {
             corruption.name: {

@@ -31,10 +31,11 @@ class RunResult:
     variant: str
     seed: int
     score: float
-    """Accuracy on the test samples."""
+    """On the test samples: accuracy, or R² where numbers are predicted."""
     loss: float
+    """Cross-entropy, or mean squared error in the units of the data."""
     error: float
-    """Expected calibration error on the test samples; NaN where the answers are."""
+    """Expected calibration error, or mean absolute error in the units of the data."""
     diverged: str | None
     """How the run diverged; None where it did not."""
     rollbacks: int
@@ -77,15 +78,13 @@ def run(spec: RunSpec) -> Run:
     seconds = time.perf_counter() - started
     with use_one_thread():
         scores = score(placed.model, data.test)
-    at_chance = (
-        None if scores.score > chance_bound(data) else f"the accuracy is at chance ({data.chance:.1%})"
-    )
+    at_chance = None if scores.score > chance_bound(data) else _describe_chance(data)
     result = RunResult(
         variant=spec.variant,
         seed=spec.seed,
         score=scores.score,
-        loss=scores.loss,
-        error=scores.error,
+        loss=scores.loss * data.target_std**2,
+        error=scores.error * data.target_std,
         diverged=trained.diverged or at_chance,
         rollbacks=trained.rollbacks,
         at_fixed_point=placed.at_fixed_point,
@@ -113,13 +112,19 @@ def build_untrained(spec: RunSpec, data: Dataset) -> PlacedVariant:
     variant = Variant.parse(spec.variant)
     activation = spec.baseline if variant.learns else str(variant)
     torch.manual_seed(spec.seed)
-    model = build_network(spec.architecture, data.shape, len(data.classes), spec.baseline, activation)
+    model = build_network(spec.architecture, data.shape, data.outputs, spec.baseline, activation)
     return place_variant(model, spec.baseline, variant, data.train.x[:_EXAMPLES])
 
 
 def chance_bound(data: Dataset) -> float:
-    """The accuracy up to which a run is no better than always naming one class."""
+    """The score up to which a run is no better than always naming one class, or the mean of the numbers."""
+    if not data.classes:
+        return data.chance
     return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)
+
+
+def _describe_chance(data: Dataset) -> str:
+    return f"the accuracy is at chance ({data.chance:.1%})" if data.classes else "R² is not above 0"
 
 
 def _load_data(spec: RunSpec) -> Dataset:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["onecycle", "cosine", "constant"]
+TaskName = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class DataSpec:
     """The location of the data, and how they are split, cut and degraded before training."""
 
     source: str
-    """`digits`, or the path of a file or folder."""
+    """`digits`, `diabetes`, or the path of a file or folder."""
     resize: int | None = None
     """Side in pixels to which the images of a folder are scaled."""
     train_size: int | None = None
@@ -28,8 +29,12 @@ class DataSpec:
     """Share of the training labels that are replaced by another class."""
     imbalance: float = 1.0
     """How many times more training samples the first class keeps than the last."""
+    task: TaskName | None = None
+    """What is learned; None: what the data hold, classes or numbers."""
 
     def __post_init__(self) -> None:
+        if self.task not in (None, *get_args(TaskName)):
+            raise ValueError(f"expected `task` among {', '.join(get_args(TaskName))}, got `{self.task}`")
         if not 0 < self.validation < 1:
             raise ValueError(f"expected a share between 0 and 1 for validation, got {self.validation}")
         if not 0 <= self.label_noise <= 1:
@@ -69,6 +74,8 @@ class Training:
     """Epochs without a better validation loss after which training stops; None: never."""
     guard_tries: int | None = None
     """How often a diverging run is rolled back before it is given up; None: runs are only watched."""
+    loop: str | None = None
+    """A training loop of the user's own, as "package.module:function"; None: the built-in one."""
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -76,6 +83,10 @@ class Training:
                 raise ValueError(f"expected `{name}` among {', '.join(known)}, got `{getattr(self, name)}`")
         if self.epochs < 1 or self.batch < 2:
             raise ValueError(f"expected at least 1 epoch and a batch of at least 2, got {self}")
+        if self.loop is not None and (self.patience, self.guard_tries) != (None, None):
+            raise ValueError(
+                "patience and guard tries belong to the built-in training, not to one's own loop"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,8 @@ class RunSpec:
     lr: float
     """Learning rate of the weights at its highest."""
     training: Training = field(default_factory=Training)
+    code_digest: str | None = None
+    """Digest of the user's own source files; None where none are used."""
 
     @property
     def key(self) -> str:

@@ -1,20 +1,21 @@
 """Training and testing of one model, with the same steps for every variant."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from adaptive_act.errors import DivergedError
 from adaptive_act.study.data import Dataset, LabelledTensors
 from adaptive_act.study.optimizer import make_optimizer, make_schedule
+from adaptive_act.study.own_code import run_own_loop
 from adaptive_act.study.specs import Training
-from adaptive_act.study.statistics import calibration_error
+from adaptive_act.study.task import Scores
 from adaptive_act.training import EarlyStopping, Guard
 
 _AT_ONCE = 2000  # samples of one forward pass where nothing is learned
@@ -24,7 +25,7 @@ Step = Callable[[Tensor], bool]
 
 @dataclass(slots=True)
 class Curves:
-    """The losses and accuracy after each epoch; a loss that is not finite is NaN."""
+    """The losses and the score after each epoch; a loss that is not finite is NaN."""
 
     training_loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
@@ -40,26 +41,20 @@ class Trained:
     rollbacks: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """A model's scores on samples: share of right answers, cross-entropy, calibration error."""
-
-    score: float
-    loss: float
-    error: float
-
-
 def train(model: nn.Module, data: Dataset, training: Training, lr: float, seed: int) -> Trained:
     """Trains `model` in place at the rate `lr`.
 
     The batches follow from `seed` alone, so that every variant meets the same. A run whose loss is not finite
     ends with that epoch. With a patience, the model is left as it was in the epoch with the least validation
-    loss.
+    loss. A loop of the user's own decides all this itself.
     """
     torch.manual_seed(seed)
+    curves = Curves()
+    if training.loop is not None:
+        on_epoch = functools.partial(_record_epoch, curves, model, data)
+        return Trained(curves, run_own_loop(model, data, training, lr, seed, on_epoch), 0)
     order = torch.Generator().manual_seed(seed)
     optimizer = make_optimizer(model, training, lr)
-    curves = Curves()
     stopping = None if training.patience is None else EarlyStopping(model, patience=training.patience)
     with _make_step(model, optimizer, training) as (step, guard):
         learn = _make_epoch(model, data.train, training, optimizer, step)
@@ -70,20 +65,16 @@ def train(model: nn.Module, data: Dataset, training: Training, lr: float, seed: 
 
 
 def score(model: nn.Module, samples: LabelledTensors) -> Scores:
-    """The model's scores in evaluation mode; an answer of NaN counts as class 0."""
-    logits = predict(model, samples.x)
-    return Scores(
-        score=float((logits.argmax(1) == samples.labels).double().mean()),
-        loss=float(F.cross_entropy(logits, samples.labels)),
-        error=calibration_error(logits, samples.labels),
-    )
+    """The model's scores in evaluation mode."""
+    return samples.task.measure(predict(model, samples.x), samples.labels)
 
 
 def predict(model: nn.Module, x: Tensor) -> Tensor:
-    """The logits [n, classes] in evaluation mode."""
+    """The logits [n, classes], or the numbers [n, 1], in evaluation mode, wherever the weights are."""
     model.eval()
+    device = next(model.parameters(), x).device
     with torch.inference_mode():
-        return torch.cat([model(part) for part in torch.split(x, _AT_ONCE)])
+        return torch.cat([model(part.to(device)).cpu() for part in torch.split(x, _AT_ONCE)])
 
 
 @contextlib.contextmanager
@@ -112,7 +103,7 @@ def _make_epoch(
         # The last, smaller batch is left out: its few samples would weigh more than others.
         for chosen in torch.split(order[: steps * batch], batch):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(samples.x[chosen]), samples.labels[chosen])
+            loss = samples.task.compute_loss(model(samples.x[chosen]), samples.labels[chosen])
             torch.autograd.backward(loss)
             step(loss)
             total += loss.detach()
@@ -136,12 +127,20 @@ def _run_epochs(
             loss = learn(torch.randperm(len(data.train), generator=order))
         except DivergedError as error:
             return f"stopped by the guard in epoch {epoch}: {error}"
-        validation = score(model, data.validation)
-        curves.training_loss.append(loss)
-        curves.validation_loss.append(validation.loss)
-        curves.validation_score.append(validation.score)
+        validation_loss = _record_epoch(curves, model, data, loss)
         if not math.isfinite(loss):
             return f"the loss was not finite in epoch {epoch}"
-        if stopping is not None and stopping.update(validation.loss):
+        if stopping is not None and stopping.update(validation_loss):
             return None
     return None
+
+
+def _record_epoch(curves: Curves, model: nn.Module, data: Dataset, loss: float | Tensor) -> float:
+    """The validation loss, appended to the curves with the score and the training loss."""
+    is_training = model.training
+    validation = score(model, data.validation)
+    model.train(is_training)
+    curves.training_loss.append(float(loss.detach() if isinstance(loss, Tensor) else loss))
+    curves.validation_loss.append(validation.loss)
+    curves.validation_score.append(validation.score)
+    return validation.loss

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptive_act.study.execute import OnResult, execute_trials
-from adaptive_act.study.plan import FIRST_TUNING_SEED, Plan, list_ablations, sweep_gamma
+from adaptive_act.study.plan import FIRST_TUNING_SEED, Plan, list_ablations, make_run_spec, sweep_gamma
 from adaptive_act.study.run import TrialResult
 from adaptive_act.study.specs import RunSpec
 
@@ -29,9 +29,9 @@ class RateScore:
         return math.fsum(self.scores) / len(self.scores)
 
     @property
-    def rank(self) -> tuple[float, float, float]:
-        """Highest for the rate to choose: by accuracy, then by least loss, then by the smaller rate."""
-        return self.mean, -math.fsum(_replace_nan(loss) for loss in self.losses), -self.lr
+    def rank(self) -> tuple[int, float, float, float]:
+        """Highest for the rate to choose: by trials that did not diverge, by score, by less loss, by rate."""
+        return -self.diverged, self.mean, -math.fsum(_replace_nan(loss) for loss in self.losses), -self.lr
 
 
 Tuning = tuple[RateScore, ...]
@@ -59,16 +59,17 @@ def tune(
 def list_trial_specs(plan: Plan, digest: str) -> list[RunSpec]:
     """Every trial of the plan, those of one seed together; none where there is a single rate."""
     return [
-        RunSpec(
-            plan.data, digest, plan.architecture, plan.baseline, variant, seed, lr=lr, training=plan.training
-        )
+        make_run_spec(plan, digest, variant, seed, lr=lr)
         for seed in range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + plan.tuning_seeds)
         for variant, lr in _list_pairs(plan)
     ]
 
 
 def choose_rates(scores: Sequence[RateScore]) -> dict[str, float]:
-    """By variant, the rate with the best mean validation accuracy; of equal ones, that with less loss."""
+    """By variant, the rate with the best mean validation score, of those at which fewest trials diverged.
+
+    Of equal ones it is that with less loss, then the smaller one.
+    """
     best: dict[str, RateScore] = {}
     for score in scores:
         if score.variant not in best or score.rank > best[score.variant].rank:

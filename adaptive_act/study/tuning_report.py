@@ -5,22 +5,23 @@ from collections.abc import Sequence
 from adaptive_act.page import Part, Table, Text
 from adaptive_act.study import wording
 from adaptive_act.study.results import Results
+from adaptive_act.study.task import Metric
 from adaptive_act.study.tuning import RateScore
 
 
 def tuning_parts(results: Results) -> list[Part]:
-    """The validation accuracy of every activation at every rate; empty where the rate was given."""
+    """The validation score of every activation at every rate; empty where the rate was given."""
     if not results.tuning:
         return []
-    plan = results.plan
+    plan, metric = results.plan, results.task.score
     header = ("activation", *(f"{lr:g}" for lr in plan.rates), "rate chosen")
     rows = [
-        (variant, *map(_format_score, scores), f"{_find_chosen(scores).lr:g}")
+        (variant, *(_format_score(score, metric) for score in scores), f"{_find_chosen(scores).lr:g}")
         for variant, scores in _group_by_variant(results).items()
     ]
     seeds = wording.format_count(plan.tuning_seeds, "seed")
     caption = (
-        f"Accuracy on the validation samples, %, by learning rate: mean over {seeds} that the comparison "
+        f"On the validation samples: {metric.label}, by learning rate; mean over {seeds} that the comparison "
         "does not use. * marks the best, which is chosen; in brackets how many trials diverged."
     )
     return [
@@ -30,8 +31,8 @@ def tuning_parts(results: Results) -> list[Part]:
         Table(
             ("activation", *(f"all at {lr:g}" for lr in plan.rates), "each at its own"),
             _lead_rows(results),
-            f"What the choice changes: lead over {plan.baseline} on the validation samples, percentage "
-            "points, with one rate for all and with the rate chosen for each.",
+            f"What the choice changes: lead over {plan.baseline} on the validation samples, "
+            f"{metric.unit_of_differences}, with one rate for all and with the rate chosen for each.",
         ),
     ]
 
@@ -44,7 +45,8 @@ def describe_choice(results: Results) -> str:
     rates = ", ".join(f"{lr:g}" for lr in plan.rates)
     return (
         f"The learning rate of each activation, {plan.baseline} included, is the one of {rates} with the "
-        f"best validation accuracy over {wording.format_count(plan.tuning_seeds, 'seed')} of their own."
+        f"best validation {results.task.score.name} over "
+        f"{wording.format_count(plan.tuning_seeds, 'seed')} of their own."
     )
 
 
@@ -59,9 +61,9 @@ def _find_chosen(scores: Sequence[RateScore]) -> RateScore:
     return next(score for score in scores if score.is_chosen)
 
 
-def _format_score(score: RateScore) -> str:
+def _format_score(score: RateScore, metric: Metric) -> str:
     diverged = f" ({score.diverged})" if score.diverged else ""
-    return f"{100 * score.mean:.2f}{' *' * score.is_chosen}{diverged}"
+    return f"{metric.write(score.mean)}{' *' * score.is_chosen}{diverged}"
 
 
 def _describe_edges(results: Results) -> str:
@@ -79,11 +81,11 @@ def _describe_edges(results: Results) -> str:
 
 def _lead_rows(results: Results) -> list[tuple[str, ...]]:
     columns = {name: [*scores, _find_chosen(scores)] for name, scores in _group_by_variant(results).items()}
-    baseline = columns.pop(results.plan.baseline)
+    baseline, metric = columns.pop(results.plan.baseline), results.task.score
     return [
         (
             name,
-            *(f"{100 * (one.mean - base.mean):+.2f}" for one, base in zip(scores, baseline, strict=True)),
+            *(metric.write(one.mean - base.mean, "+") for one, base in zip(scores, baseline, strict=True)),
         )
         for name, scores in columns.items()
     ]

@@ -5,23 +5,26 @@ from collections.abc import Iterable
 
 from adaptive_act.study.results import Comparison, Outcome, Results
 from adaptive_act.study.statistics import ALPHA, Mean, Paired
+from adaptive_act.study.task import Metric
 
 NONE = "–"
+RATIO = Metric("ratio", ".2f")
 
 
-def format_percent(value: Mean) -> str:
-    """A share with its interval, such as `98.12 % (98.02 to 98.22)`."""
-    return f"{value.mean:.2%}".replace("%", " %") + _format_interval(value.low * 100, value.high * 100, ".2f")
+def format_mean(value: Mean, metric: Metric) -> str:
+    """A mean with its interval, such as `98.12 % (98.02 to 98.22)` or `0.512 (0.498 to 0.526)`."""
+    unit = " %" if metric.is_share else ""
+    return f"{metric.write(value.mean)}{unit}{_format_interval(value, metric)}"
 
 
-def format_points(value: Paired | Mean) -> str:
-    """A difference of shares in percentage points, such as `+0.21 (+0.10 to +0.32)`."""
-    return f"{value.mean * 100:+.2f}{_format_interval(value.low * 100, value.high * 100, '+.2f')}"
+def format_difference(value: Paired | Mean, metric: Metric) -> str:
+    """A difference with its interval, such as `+0.21 (+0.10 to +0.32)` in percentage points."""
+    return f"{metric.write(value.mean, '+')}{_format_interval(value, metric, '+')}"
 
 
 def format_ratio(value: Mean | None) -> str:
     """A ratio with its interval, such as `1.08 (1.06 to 1.10)`."""
-    return NONE if value is None else f"{value.mean:.2f}{_format_interval(value.low, value.high, '.2f')}"
+    return NONE if value is None else f"{value.mean:.2f}{_format_interval(value, RATIO)}"
 
 
 def format_p(p: float) -> str:
@@ -62,23 +65,24 @@ def format_costs(results: Results) -> dict[str, tuple[str, str]]:
 
 def _describe_gain(results: Results) -> str:
     better = _select_verdict(results, "better")
-    baseline = results.plan.baseline
+    baseline, task = results.plan.baseline, results.task
     if better:
         better.sort(key=lambda pair: -pair[1].difference.mean)
         gains = _join_list(
-            f"{outcome.variant} by {format_points(compared.difference)}" for outcome, compared in better
+            f"{outcome.variant} by {format_difference(compared.difference, task.score)}"
+            for outcome, compared in better
         )
         share = (
             f"{len(better)} of {format_count(len(results.plan.variants), 'activation')} {_verb_for(better)}"
         )
         return (
-            f"Does it pay? Yes, on these data: {share} more accurate than {baseline}, in percentage points: "
-            f"{gains}."
+            f"Does it pay? Yes, on these data: {share} {task.better} than {baseline}, in "
+            f"{task.score.unit_of_differences}: {gains}."
         )
     if any(comparison.verdict == "no difference shown" for _, comparison in _list_compared(results)):
-        return f"Does it pay? Not shown: no activation was shown to be more accurate than {baseline} here."
+        return f"Does it pay? Not shown: no activation was shown to be {task.better} than {baseline} here."
     if _select_verdict(results, "worse"):
-        return f"Does it pay? No: every activation that could be told from {baseline} was less accurate."
+        return f"Does it pay? No: every activation that could be told from {baseline} was {task.worse}."
     return (
         f"Does it pay? That cannot be shown with {format_count(len(results.plan.seeds), 'seed')}: the "
         f"smallest p that so few can reach is {format_p(_smallest_p(results))}, corrected for "
@@ -98,7 +102,7 @@ def _describe_certainty(results: Results) -> str:
         f"{kind} sign-flip test with p at most {ALPHA:g}, corrected for "
         f"{format_count(len(results.plan.variants), 'comparison')}."
     ]
-    parts += [f"Less accurate: {worse}."] if worse else []
+    parts += [f"{results.task.worse.capitalize()}: {worse}."] if worse else []
     parts += [f"No difference shown: {same}; that is no proof that there is none."] if same else []
     return " ".join(parts)
 
@@ -149,5 +153,7 @@ def _join_list(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def _format_interval(low: float, high: float, form: str) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f" ({low:{form}} to {high:{form}})"
+def _format_interval(value: Mean | Paired, metric: Metric, sign: str = "") -> str:
+    if math.isnan(value.low) or math.isnan(value.high):
+        return ""
+    return f" ({metric.write(value.low, sign)} to {metric.write(value.high, sign)})"

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptive_act.errors import DataError
-from adaptive_act.study.formats import cifar_binary, cifar_pickle, digits, idx, images, npz
+from adaptive_act.study.formats import cifar_binary, cifar_pickle, diabetes, digits, idx, images, npz
 from adaptive_act.study.formats.raw import RawDataset
+from adaptive_act.study.specs import TaskName
 
-DIGITS = "digits"
+BUNDLED: Mapping[str, Callable[[], RawDataset]] = {"digits": digits.read, "diabetes": diabetes.read}
+"""The data sets that come with scikit-learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,28 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def read_dataset(source: str, resize: int | None = None) -> RawDataset:
+def read_dataset(source: str, resize: int | None = None, task: TaskName | None = None) -> RawDataset:
     """The data set at `source`, in the format of its files; `resize` is for folders of images.
 
-    Raises DataError where nothing known is there, or a file is damaged, foreign or too large.
+    Raises DataError where nothing known is there, a file is damaged, foreign or too large, or what it holds
+    does not fit the task.
     """
-    if source == DIGITS:
-        return digits.read()
+    data = _read(source, resize, task)
+    held = "classification" if data.classes else "regression"
+    if task not in (None, held):
+        raise DataError(f"`{source}` holds data for {held}, got `--task {task}`")
+    return data
+
+
+def _read(source: str, resize: int | None, task: TaskName | None) -> RawDataset:
+    if source in BUNDLED:
+        return BUNDLED[source]()
     path = Path(source)
     if not path.exists():
-        raise DataError(f"there is no data at `{path}`; expected `{DIGITS}` or the path of {_expected()}")
+        names = ", ".join(f"`{name}`" for name in BUNDLED)
+        raise DataError(f"there is no data at `{path}`; expected {names} or the path of {_expected()}")
+    if npz.matches(path):
+        return npz.read(path, task)
     for form in FORMATS.values():
         if form.matches(path):
             return form.read(path)

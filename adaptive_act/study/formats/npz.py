@@ -1,6 +1,7 @@
 """An .npz file of the user's own: arrays by name, never pickled ones."""
 
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from adaptive_act.study.formats.raw import (
     SampleSet,
     check_bytes,
     make_dataset,
+    make_number_dataset,
+    make_number_set,
     make_sample_set,
 )
+from adaptive_act.study.specs import TaskName
 
-_KEYS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y", None, None))
+_KEYS = (("x_train", "y_train", "x_test", "y_test"), ("x", "y"))
 _CHANNELS = (1, 3, 4)
 
 
@@ -26,12 +30,13 @@ def matches(path: Path) -> bool:
     return path.is_file() and path.suffix == ".npz"
 
 
-def read(path: Path) -> RawDataset:
+def read(path: Path, task: TaskName | None = None) -> RawDataset:
     """Arrays `x_train`, `y_train` and, where they are there, `x_test`, `y_test`; or `x`, `y`.
 
     Samples are [n, features], [n, height, width], [n, channels, height, width] or the same with channels
-    last; bytes are images from 0 to 255, floating-point numbers are taken as they are.
-    Raises DataError where an array is missing, pickled, of another kind, or larger than it may be.
+    last; bytes are images from 0 to 255, floating-point numbers are taken as they are. Without a task, whole
+    numbers in `y` are classes and floating-point ones are to be predicted. Raises DataError where an array is
+    missing, pickled, of another kind, or larger than it may be.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -40,22 +45,48 @@ def read(path: Path) -> RawDataset:
             keys = next((keys for keys in _KEYS if set(keys[:2]) <= names), None)
             if keys is None:
                 raise DataError(f"`{path}`: expected x_train and y_train, or x and y; got {sorted(names)}")
-            train = _read_set(path, archive, keys[0], keys[1])
-            test = _read_set(path, archive, keys[2], keys[3]) if {*keys[2:]} <= names else None
+            arrays = {name: _read_array(path, archive, name) for name in keys if name in names}
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError) as error:
         raise DataError(f"`{path}` cannot be read: {error}") from error
-    return make_dataset(path.stem, train, test)
+    if (task or _guess_task(path, arrays[keys[1]])) == "regression":
+        return make_number_dataset(path.stem, *_make_sets(path, arrays, keys, make_number_set))
+    return make_dataset(path.stem, *_make_sets(path, arrays, keys, _make_class_set))
 
 
-def _read_set(path: Path, archive: zipfile.ZipFile, samples: str | None, labels: str | None) -> SampleSet:
-    return make_sample_set(
-        path,
-        _check_samples(path, _read_array(path, archive, samples)),
-        _read_array(path, archive, labels).reshape(-1),
-    )
+def _guess_task(path: Path, labels: NDArray[Any]) -> TaskName:
+    if labels.dtype.kind in "iu":
+        return "classification"
+    if labels.size and _are_whole(labels):
+        raise DataError(
+            f"`{path}`: the labels are whole numbers in {labels.dtype}, which may be classes or numbers to "
+            "predict: say `--task classification` or `--task regression`"
+        )
+    return "regression"
 
 
-def _read_array(path: Path, archive: zipfile.ZipFile, name: str | None) -> NDArray[Any]:
+def _make_sets(
+    path: Path,
+    arrays: Mapping[str, NDArray[Any]],
+    keys: Sequence[str],
+    make_set: Callable[[Path, Samples, NDArray[Any]], SampleSet],
+) -> tuple[SampleSet, SampleSet | None]:
+    train, *test = [
+        make_set(path, _check_samples(path, arrays[samples]), arrays[labels].reshape(-1))
+        for samples, labels in zip(keys[::2], keys[1::2], strict=True)
+        if {samples, labels} <= arrays.keys()
+    ]
+    return train, test[0] if test else None
+
+
+def _make_class_set(path: Path, samples: Samples, labels: NDArray[Any]) -> SampleSet:
+    return make_sample_set(path, samples, labels.astype(np.int64) if _are_whole(labels) else labels)
+
+
+def _are_whole(labels: NDArray[Any]) -> bool:
+    return bool(((labels == np.round(labels)) & (np.abs(labels) < 2**53)).all())
+
+
+def _read_array(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """The array, read only if its header asks for no more bytes than the entry holds."""
     entry = archive.getinfo(f"{name}.npy")
     with archive.open(entry) as stream:

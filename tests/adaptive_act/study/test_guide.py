@@ -8,10 +8,14 @@ import typer.main
 
 from adaptive_act.study.architectures import BUILT_IN
 from adaptive_act.study.cli import app
-from adaptive_act.study.plan import GAMMAS, IMBALANCE, LABEL_NOISE
-from tests.adaptive_act.study.models import ROOT
+from adaptive_act.study.data import load_dataset
+from adaptive_act.study.plan import GAMMAS, IMBALANCE, LABEL_NOISE, make_run_spec
+from adaptive_act.study.run import run
+from adaptive_act.study.specs import Training
+from tests.adaptive_act.study.models import ROOT, plan
 
 GUIDE = (ROOT / "docs" / "study.md").read_text()
+PYTHON = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 OPTIONS = [option for each in typer.main.get_command(app).params for option in each.opts]
 
 
@@ -33,8 +37,18 @@ def test_the_levels_are_those_of_the_plan() -> None:
 
 
 @pytest.mark.slow
+def test_the_training_loop_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_guide.py").write_text(PYTHON[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = plan(rates=(0.01,), training=Training(epochs=5, batch=16, loop="own_guide:train"))
+    result = run(make_run_spec(asked, load_dataset(asked.data).digest, "PReLU", 0)).result
+    assert result.score > 0.5
+    assert len(result.curves.training_loss) == 5
+
+
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+    code = PYTHON[-1]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -35,6 +35,11 @@ def test_of_equal_accuracies_the_lesser_loss_chooses() -> None:
     assert choose_rates(scores) == {"ReLU": 0.2}
 
 
+def test_a_rate_at_which_trials_diverge_comes_last() -> None:
+    lost = replace(score(0.2, 0.0), diverged=1)  # numbers to predict: R² of a lost run is 0, and may be below
+    assert choose_rates([score(0.1, -0.2), lost]) == {"ReLU": 0.1}
+
+
 def test_of_equal_scores_the_smaller_rate_is_chosen() -> None:
     assert choose_rates([score(0.2, 0.9), score(0.1, 0.9), score(0.3, 0.9)]) == {"ReLU": 0.1}
 

@@ -9,8 +9,9 @@ from adaptive_act.study.plan import make_run_spec
 from adaptive_act.study.results import Results, gather_results
 from adaptive_act.study.run import RunResult
 from adaptive_act.study.statistics import Mean
+from adaptive_act.study.task import CLASSIFICATION, REGRESSION
 from adaptive_act.study.train import Curves
-from adaptive_act.study.wording import format_points, summarise_answer
+from adaptive_act.study.wording import format_difference, format_mean, summarise_answer
 from tests.adaptive_act.study.models import plan
 
 BASE = (0.90, 0.91, 0.92, 0.90, 0.91, 0.92, 0.90, 0.91)
@@ -81,5 +82,13 @@ def test_plain_activations_add_nothing() -> None:
 
 
 def test_differences_are_points_with_signs() -> None:
-    assert format_points(Mean(0.0125, -0.001, 0.026, 5)) == "+1.25 (-0.10 to +2.60)"
-    assert format_points(Mean(-0.01, float("nan"), float("nan"), 1)) == "-1.00"
+    accuracy = CLASSIFICATION.score
+    assert format_difference(Mean(0.0125, -0.001, 0.026, 5), accuracy) == "+1.25 (-0.10 to +2.60)"
+    assert format_difference(Mean(-0.01, float("nan"), float("nan"), 1), accuracy) == "-1.00"
+
+
+def test_shares_are_per_cent_and_other_numbers_are_not() -> None:
+    value = Mean(0.5, 0.4, 0.6, 5)
+    assert format_mean(value, CLASSIFICATION.score) == "50.00 % (40.00 to 60.00)"
+    assert format_mean(value, REGRESSION.score) == "0.500 (0.400 to 0.600)"
+    assert format_difference(value, REGRESSION.score) == "+0.500 (+0.400 to +0.600)"

@@ -44,7 +44,7 @@ def test_test_samples_are_read_where_they_are_there(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "other names": ({"a": GREY}, "expected x_train and y_train"),
     "objects": ({"x": np.array([{}] * 6, object), "y": LABELS}, "expected numbers"),
-    "floats as labels": ({"x": GREY, "y": LABELS / 2}, "whole numbers"),
+    "floats as labels": ({"x": GREY, "y": LABELS * 1.0}, "whole numbers in float64"),
     "negative labels": ({"x": GREY, "y": LABELS - 1}, "labels from 0"),
     "too few labels": ({"x": GREY, "y": LABELS[:5]}, "expected 6 labels"),
     "one class": ({"x": GREY, "y": LABELS * 0}, "at least 2 classes"),

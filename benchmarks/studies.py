@@ -108,7 +108,7 @@ def _format_outcomes(results: Mapping[str, Any]) -> dict[str, str]:
 def _format_outcome(outcome: Mapping[str, Any]) -> str:
     against = outcome["against_baseline"]
     if against is None:
-        return f"{100 * outcome['accuracy']['mean']:.2f} %"
+        return f"{100 * outcome['score']['mean']:.2f} %"
     mean, low, high = (100 * against["difference"][part] for part in ("mean", "low", "high"))
     mark = " *" if against["verdict"] in ("better", "worse") else ""
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}){mark}"
@@ -119,16 +119,15 @@ def _format_rates(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _format_leads(results: Mapping[str, Any]) -> dict[str, str]:
-    """By activation its lead over ReLU in validation accuracy at the lowest rate, and at the chosen ones."""
+    """By activation its lead over ReLU at the lowest rate and at the chosen ones; ReLU's accuracy."""
     tuning, rates = results["tuning"], results["plan"]["rates"]
     lowest = {score["variant"]: _mean(score) for score in tuning if score["lr"] == rates[0]}
     chosen = {score["variant"]: _mean(score) for score in tuning if score["is_chosen"]}
-    base = f"{100 * (chosen['ReLU'] - lowest['ReLU']):+.2f} by its rate"
     leads = {
         name: f"{100 * (lowest[name] - lowest['ReLU']):+.2f} → {100 * (chosen[name] - chosen['ReLU']):+.2f}"
         for name in chosen
     }
-    return leads | {"ReLU": base}
+    return leads | {"ReLU": f"{100 * lowest['ReLU']:.2f} → {100 * chosen['ReLU']:.2f} %"}
 
 
 def _mean(score: Mapping[str, Any]) -> float:

@@ -24,8 +24,8 @@ ROOMS = {
         "cli",
     ),
     "adaptive_act": (
-        *("errors", "kernels", "layout", "learned", "plain", "site", "activation", "activations", "swapping"),
-        *("checkpoint", "page", "explain", "training", "study"),
+        *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
+        *("swapping", "checkpoint", "page", "explain", "training", "study"),
     ),
     "convert": (
         *("errors", "model_io", "manifest", "artefact", "graph", "rules", "rewriting", "sources", "parity"),

@@ -28,7 +28,9 @@ def make_engine_options(settings: Settings) -> EngineOptions:
             queue_seconds=settings.queue_seconds,
         ),
         policies=Policies(
-            require_parity=settings.require_parity, require_signature=settings.require_signature
+            require_parity=settings.require_parity,
+            require_strong_parity=settings.require_strong_parity,
+            require_signature=settings.require_signature,
         ),
         cuda=CudaOptions(
             device=settings.cuda_device,

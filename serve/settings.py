@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     require_parity: Annotated[
         bool, Field(description="Serve only files whose manifest records that parity passed.")
     ] = False
+    require_strong_parity: Annotated[
+        bool, Field(description="Serve only files whose manifest records that parity passed and is strong.")
+    ] = False
     require_signature: Annotated[
         Path | None,
         Field(description="PEM file of a public key; serve only files signed with its private key."),

@@ -150,6 +150,7 @@ def read_model_metadata(reply: JsonObject) -> ModelMetadata:
         reply.text("platform", ""),
         tuple(map(_read_tensor, reply.objects("inputs"))),
         tuple(map(_read_tensor, reply.objects("outputs"))),
+        reply.text("parity", "") or None,
     )
 
 

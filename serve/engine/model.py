@@ -11,7 +11,7 @@ import onnxruntime as ort
 from serve.engine.config import ModelConfig
 from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quote
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
-from serve.engine.manifest import Json, read_class_names, read_manifest
+from serve.engine.manifest import Json, read_class_names, read_manifest, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.options import EngineOptions
 from serve.engine.providers import choose_providers
@@ -78,6 +78,7 @@ class ServedModel:
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = read_manifest(session.metadata)
         self.classes = read_class_names(self.manifest)
+        self.parity = read_strength(self.manifest)
         self.metrics = metrics
         self.config = config
         self._session = session
@@ -163,7 +164,10 @@ class ModelLoader:
         session = Session(files, self._session_options)
         policies.check_evidence(files, session.metadata)
         metrics = self._metrics.for_version(entry.name, entry.version)
-        return ServedModel(entry.name, entry.version, session, metrics, config)
+        model = ServedModel(entry.name, entry.version, session, metrics, config)
+        if model.parity == "weak":
+            log.warning("%s: its parity is weak; its manifest says why", model.label)
+        return model
 
 
 def _reason(error: Exception) -> str:

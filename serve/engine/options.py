@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
 from serve.engine.errors import PolicyError
@@ -13,7 +14,7 @@ from serve.engine.providers import CudaOptions, Provider
 from serve.engine.repository import ModelBytes
 
 if TYPE_CHECKING:
-    from convert.manifest.manifest import Manifest
+    from convert.manifest.manifest import Manifest, ParityRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Policies:
 
     require_parity: bool = False
     """A manifest whose parity report has outputs, all of which passed."""
+    require_strong_parity: bool = False
+    """The same, and that the samples showed what the model computes: there is no reason to call it weak."""
     require_signature: Path | None = None
     """The PEM file of the Ed25519 public key that must have signed it."""
 
@@ -41,7 +44,8 @@ class Policies:
 
     def check_evidence(self, files: ModelBytes, metadata: Mapping[str, str]) -> None:
         """Raise `PolicyError` unless the manifest, and the weights beside the file, are as required."""
-        if not (self.require_parity or self.require_signature):
+        requires_parity = self.require_parity or self.require_strong_parity
+        if not (requires_parity or self.require_signature):
             return
         from convert.errors import SignatureError  # noqa: PLC0415  a server without policies does not need them
         from convert.manifest.decode import ManifestError  # noqa: PLC0415
@@ -56,8 +60,10 @@ class Policies:
             raise PolicyError("its manifest cannot be read", str(error)) from error
         except SignatureError as error:
             raise PolicyError(str(error)) from error
-        if self.require_parity:
+        if requires_parity:
             _check_parity(manifest)
+        if self.require_strong_parity and manifest is not None:
+            _check_strength(manifest.parity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +106,12 @@ def _check_parity(manifest: "Manifest | None") -> None:
                 f"parity is required, and output `{output.name}` has error {output.file_error:.3g}, "
                 f"allowed {output.allowed:.3g}"
             )
+
+
+def _check_strength(parity: "ParityRecord") -> None:
+    if parity.strength == "unknown":
+        raise PolicyError("strong parity is required, and the file is of a version that did not examine it")
+    if parity.coverage is not None and parity.coverage.reasons:
+        first, *others = parity.coverage.reasons
+        more = f", and {len(others)} more reasons" if others else ""
+        raise PolicyError(f"strong parity is required, and it is weak: {escape_line(first)}{more}")

@@ -116,8 +116,9 @@ def _is_ready(engine: Engine, request: Message) -> bool:
 
 def _write_metadata(engine: Engine, request: Message) -> Message:
     model = engine.model(request.name, request.version or None)
-    metadata = write_metadata(model.name, engine.versions(model.name), model.signature)
-    return _make("ModelMetadataResponse", **asdict(metadata))
+    fields = asdict(write_metadata(model.name, engine.versions(model.name), model.signature))
+    del fields["parity"]  # the protocol's message has none
+    return _make("ModelMetadataResponse", **fields)
 
 
 def _write_config(engine: Engine, request: Message) -> Message:

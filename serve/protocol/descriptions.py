@@ -36,10 +36,14 @@ class TensorMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """A model's versions that can answer, lowest first, and its inputs and outputs."""
+    """A model's versions that can answer, lowest first, and its inputs and outputs.
+
+    `parity` is strong, weak or unknown, and None of a file without a manifest; gRPC's message lacks it.
+    """
 
     name: str
     versions: tuple[str, ...]
     platform: str
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
+    parity: str | None = None

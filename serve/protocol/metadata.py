@@ -67,11 +67,12 @@ class ModelConfiguration:
     dynamic_batching: DynamicBatching | None = None
 
 
-def write_metadata(name: str, versions: Sequence[str], signature: Signature) -> ModelMetadata:
-    """The model's inputs and outputs."""
-    return ModelMetadata(
-        name, tuple(versions), PLATFORM, _write_tensors(signature.inputs), _write_tensors(signature.outputs)
-    )
+def write_metadata(
+    name: str, versions: Sequence[str], signature: Signature, parity: str | None = None
+) -> ModelMetadata:
+    """The model's inputs and outputs, and how much its file's parity proves."""
+    inputs, outputs = _write_tensors(signature.inputs), _write_tensors(signature.outputs)
+    return ModelMetadata(name, tuple(versions), PLATFORM, inputs, outputs, parity)
 
 
 def write_configuration(

@@ -54,12 +54,12 @@ def model_routes(engine: Engine) -> APIRouter:
         """The server's name, version and extensions."""
         return ServerMetadata()
 
-    @router.get("/models/{model}")
+    @router.get("/models/{model}", response_model_exclude_none=True)
     async def model_metadata(model: ModelName) -> ModelMetadata:
         """The inputs and outputs of the model's highest version."""
         return _describe(engine, engine.model(model))
 
-    @router.get("/models/{model}/versions/{version}")
+    @router.get("/models/{model}/versions/{version}", response_model_exclude_none=True)
     async def version_metadata(model: ModelName, version: VersionName) -> ModelMetadata:
         """The inputs and outputs of this version of the model."""
         return _describe(engine, engine.model(model, version))
@@ -183,7 +183,7 @@ def _describe_configuration(model: ServedModel) -> ModelConfiguration:
 
 
 def _describe(engine: Engine, model: ServedModel) -> ModelMetadata:
-    return write_metadata(model.name, engine.versions(model.name), model.signature)
+    return write_metadata(model.name, engine.versions(model.name), model.signature, model.parity)
 
 
 def _require_manifest(model: ServedModel) -> dict[str, Json]:

@@ -2,7 +2,7 @@ import pytest
 
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine import manifest
-from serve.engine.manifest import read_class_names, read_manifest
+from serve.engine.manifest import read_class_names, read_manifest, read_strength
 
 
 def test_the_manifest_is_the_json_object_in_the_metadata() -> None:
@@ -41,3 +41,19 @@ def test_a_manifest_over_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_class_names_are_a_list_of_text(content: dict[str, manifest.Json] | None, names: list[str]) -> None:
     assert read_class_names(content) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "strength"),
+    [
+        (None, None),
+        ({}, "unknown"),
+        ({"parity": []}, "unknown"),
+        ({"parity": {"coverage": None}}, "unknown"),
+        ({"parity": {"coverage": {"reasons": "none"}}}, "unknown"),
+        ({"parity": {"coverage": {"reasons": []}}}, "strong"),
+        ({"parity": {"coverage": {"reasons": ["a"]}}}, "weak"),
+    ],
+)
+def test_a_reason_makes_parity_weak(content: dict[str, manifest.Json] | None, strength: str | None) -> None:
+    assert read_strength(content) == strength

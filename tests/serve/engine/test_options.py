@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from convert.artefact.signing import sign
 from convert.manifest.manifest import FORMAT, DataRecord, Manifest, OutputRecord, ParityRecord
+from convert.manifest.records import CoverageRecord
 from serve.engine.errors import PolicyError, RepositoryError
 from serve.engine.options import Policies
 from tests.serve import models
@@ -109,6 +110,47 @@ def test_required_parity_must_have_passed(
     models.put(tmp_path, "m", _model(manifest))
     assert reason in _refusal(opened, require_parity=True)
     assert opened().names() == ["m"]
+
+
+def _with_coverage(coverage: CoverageRecord | None) -> Manifest:
+    return dataclasses.replace(MANIFEST, parity=dataclasses.replace(MANIFEST.parity, coverage=coverage))
+
+
+STRONG = CoverageRecord(reasons=(), weights=4, tried=4, unseen=(), integers=())
+WEAK = dataclasses.replace(STRONG, reasons=("input `mask` moves no output", "another"))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        (None, "parity is required, and the file's manifest shows none"),
+        (_with_coverage(None), "the file is of a version that did not examine it"),
+        (_with_coverage(WEAK), "it is weak: input `mask` moves no output, and 1 more reasons"),
+        (_with_coverage(dataclasses.replace(WEAK, reasons=("\x1b[2J",))), "it is weak: \N{REPLACEMENT CHARACTER}[2J"),
+        (_with(file_error=5e-7), "output `y` has error 5e-07, allowed 4e-07"),
+    ],
+)
+def test_weak_parity_is_refused_where_strong_is_required(
+    tmp_path: Path, opened: Opened, manifest: Manifest | None, reason: str
+) -> None:
+    models.put(tmp_path, "m", _model(manifest))
+    assert reason in _refusal(opened, require_strong_parity=True)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "strength"), [(STRONG, "strong"), (WEAK, "weak"), (None, "unknown")], ids=str
+)
+def test_a_model_tells_how_much_its_parity_proves(
+    tmp_path: Path,
+    opened: Opened,
+    caplog: pytest.LogCaptureFixture,
+    coverage: CoverageRecord | None,
+    strength: str,
+) -> None:
+    models.put(tmp_path, "m", _model(_with_coverage(coverage)))
+    policies = Policies(require_parity=True, require_strong_parity=strength == "strong")
+    assert opened(policies=policies).model("m").parity == strength
+    assert ("its parity is weak" in caplog.text) == (strength == "weak")
 
 
 def test_only_what_the_key_has_signed_is_served(

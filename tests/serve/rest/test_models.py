@@ -39,6 +39,11 @@ def test_a_model_says_what_it_takes_and_gives(client: Client, path: str) -> None
     }
 
 
+def test_metadata_tell_how_much_parity_proves(client: Client) -> None:
+    """The manifest here has no parity at all."""
+    assert client.get("/v2/models/classifier").json()["parity"] == "unknown"
+
+
 @pytest.mark.parametrize(
     "path", ["/v2/models/classifier/manifest", "/v2/models/classifier/versions/1/manifest"]
 )

@@ -3,8 +3,7 @@
 import contextlib
 import gc
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from convert.artefact.external import LARGEST, PlacedModel, count_weight_bytes, 
 from convert.artefact.file import append_manifest, require_writable, serialise, write_model
 from convert.artefact.placement import Placement
 from convert.artefact.signing import make_signer
+from convert.artefact.stored_graph import read_graph, store_graph
 from convert.errors import ExportError, ParityError, PrecisionError, UsageError
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
@@ -227,12 +227,12 @@ class _Conversion:
         options = self.options
         with (
             place_weights(optimised.model, options.destination, options.external_data) as placed,
-            _store_graph(placed) as graph,
+            store_graph(placed) as graph,
         ):
             manifest = self._collect_evidence(optimised, plan, graph, placed.folder)
             manifest = replace(manifest, data=placed.data, tuning=tuning)
             self.on_stage("write")
-            write_model(options.destination, options.sign(append_manifest(_read_graph(graph), manifest)))
+            write_model(options.destination, options.sign(append_manifest(read_graph(graph), manifest)))
         return manifest
 
     def _write_rounded(
@@ -240,7 +240,7 @@ class _Conversion:
     ) -> Manifest:
         """The manifest of a file of fewer bits; its parity is that of the graph before it was rounded."""
         options = self.options
-        with _store_graph(PlacedModel(optimised.model, options.destination.parent)) as graph:
+        with store_graph(PlacedModel(optimised.model, options.destination.parent)) as graph:
             manifest = self._collect_evidence(optimised, plan, graph)
         self.on_stage(QUANTISE)
         rounded = quantise(
@@ -288,25 +288,3 @@ class _Conversion:
 
 def _skip_search(samples: SampleSet, output: str) -> Culprit:
     return Culprit("the model is too large to look for the layer that differs")
-
-
-@contextlib.contextmanager
-def _store_graph(placed: PlacedModel) -> Iterator[bytes | Path]:
-    """The file without its manifest, on the disk: ONNX Runtime keeps a copy of what it is given in memory."""
-    content = serialise(placed.model)
-    if placed.data is not None:  # the weights are on the disk already
-        yield content
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "graph.onnx"
-        try:
-            path.write_bytes(content)
-        except OSError:  # no room on the disk: kept in memory
-            yield content
-            return
-        del content
-        yield path
-
-
-def _read_graph(graph: bytes | Path) -> bytes:
-    return graph if isinstance(graph, bytes) else graph.read_bytes()

@@ -1,0 +1,32 @@
+"""A graph on the disk while it is judged: ONNX Runtime keeps a copy of what it is given in memory."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from convert.artefact.external import PlacedModel
+from convert.artefact.file import serialise
+
+
+@contextmanager
+def store_graph(placed: PlacedModel) -> Iterator[bytes | Path]:
+    """Its path, without the manifest; its bytes where its weights lie elsewhere or the disk is full."""
+    content = serialise(placed.model)
+    if placed.data is not None:  # the weights are on the disk already
+        yield content
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        try:
+            path.write_bytes(content)
+        except OSError:  # no room on the disk: kept in memory
+            yield content
+            return
+        del content
+        yield path
+
+
+def read_graph(graph: bytes | Path) -> bytes:
+    """The bytes of the stored graph."""
+    return graph if isinstance(graph, bytes) else graph.read_bytes()

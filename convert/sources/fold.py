@@ -14,7 +14,7 @@ def fold(model: nn.Module) -> nn.Module:
     The copy shares the memory of its weights, so that a large model fits: replace weights, but do not write
     into them.
     """
-    folded = _copy_sharing_parameters(model).eval().requires_grad_(False)
+    folded = copy_sharing_parameters(model).eval().requires_grad_(False)
     if isinstance(folded, Activation):
         return folded.folded()
     twins: dict[Activation, Activation] = {}
@@ -26,7 +26,7 @@ def fold(model: nn.Module) -> nn.Module:
     return folded
 
 
-def _copy_sharing_parameters(model: nn.Module) -> nn.Module:
+def copy_sharing_parameters(model: nn.Module) -> nn.Module:
     """A copy that shares the memory of the parameters. Buffers are copied: a forward may write them."""
     # The list keeps them alive until the copy is made: the memo knows them by id, and some modules create
     # their parameters on access.

@@ -1,6 +1,7 @@
 """The first stage: a file becomes a model, with a description of its inputs and outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from convert.errors import UsageError
 from convert.model_io.inputs import InputSpec, share_size_bounds
 from convert.sources import graph, program, state, torchscript
 from convert.sources.kind import Container, recognise
+from convert.sources.purity import require_pure
+from convert.sources.ranges import add_ranges
 from convert.sources.source import Source, SourceRequest
 
 _READERS: Mapping[Container, Callable[[SourceRequest], Source]] = {
@@ -33,10 +36,13 @@ def load(  # each argument is an option of the command
 
     The user's inputs and factory override those of the file. Nothing is unpickled that could run code, unless
     `allow_pickle`. `state_key` chooses among several state_dicts in it. Raises SourceError where the file
-    cannot be read, and UsageError where the user must give more.
+    cannot be read or its model is random or changes itself, and UsageError where the user must give more.
     """
     request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
     source = _READERS[recognise(path)](request)
     if state_key is not None and source.kind != state.KIND:
         raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
-    return source
+    if source.graph is not None:
+        return source
+    require_pure(source.model, source.inputs)
+    return replace(source, inputs=add_ranges(source.model, source.inputs))

@@ -27,7 +27,6 @@ from convert.errors import SourceError, UsageError
 from convert.model_io.forward import widen_dtype
 from convert.model_io.inputs import InputSpec, require_distinct
 from convert.sources.program_check import find_unsafe
-from convert.sources.ranges import add_ranges
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import UNPACKING_SLACK, ArchiveReader, load_tensors
 
@@ -92,7 +91,7 @@ def read(request: SourceRequest) -> Source:
     except _UNREADABLE as error:
         raise _build_error(path, f"cannot be opened: {type(error).__name__}: {first_line(error)}") from error
     return Source(
-        model, add_ranges(model, inputs), None, None, None, compute_digest(path), kind="exported program"
+        model, inputs, None, None, None, compute_digest(path), kind="exported program"
     )
 
 

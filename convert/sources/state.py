@@ -16,7 +16,6 @@ from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import build_inputs, require_distinct
 from convert.sources.kind import EXPECTED
-from convert.sources.ranges import add_ranges
 from convert.sources.safetensors_file import read_safetensors
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import load_tensors
@@ -100,7 +99,7 @@ def _from_checkpoint(checkpoint: Checkpoint, request: SourceRequest) -> Source:
     inputs = require_distinct(tuple(request.inputs) or build_inputs(checkpoint.inputs))
     return Source(
         model=checkpoint.model,
-        inputs=add_ranges(checkpoint.model, inputs),
+        inputs=inputs,
         outputs=checkpoint.outputs,
         classes=checkpoint.classes,
         preprocessing=checkpoint.preprocessing,
@@ -110,8 +109,8 @@ def _from_checkpoint(checkpoint: Checkpoint, request: SourceRequest) -> Source:
 
 
 def _from_module(model: nn.Module, request: SourceRequest) -> Source:
-    inputs = add_ranges(model.eval(), require_distinct(request.inputs))
-    return Source(model, inputs, None, None, None, compute_digest(request.path), kind="pickled module")
+    inputs = require_distinct(request.inputs)
+    return Source(model.eval(), inputs, None, None, None, compute_digest(request.path), kind="pickled module")
 
 
 def read_safetensors_source(request: SourceRequest) -> Source:
@@ -143,6 +142,5 @@ def _from_state(content: object, request: SourceRequest) -> Source:
             f"`{request.path}` does not fit the model of `{request.factory}`: {reason}",
             hint="name another factory, or its arguments: --factory-kwargs '{\"classes\": 10}'",
         ) from error
-    inputs = add_ranges(model.eval(), described)
     digest = compute_digest(request.path)
-    return Source(model, inputs, None, None, None, digest, kind=KIND, notes=state.notes)
+    return Source(model.eval(), described, None, None, None, digest, kind=KIND, notes=state.notes)

@@ -21,7 +21,6 @@ from convert.errors import SourceError
 from convert.model_io.inputs import InputSpec, require_distinct
 from convert.sources.constants import fold_constants
 from convert.sources.probe import run_after_probe
-from convert.sources.ranges import add_ranges
 from convert.sources.script_check import find_code_run_on_opening, find_unsafe_operation, needs_extension
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import ArchiveReader
@@ -57,7 +56,7 @@ def read(request: SourceRequest) -> Source:
         parameter.requires_grad_(False)
     model = ScriptedModule(script).eval()
     return Source(
-        model, add_ranges(model, inputs), None, None, None, compute_digest(request.path), kind="TorchScript"
+        model, inputs, None, None, None, compute_digest(request.path), kind="TorchScript"
     )
 
 

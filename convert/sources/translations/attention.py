@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-from onnxscript.onnx_opset import opset18 as op
-from onnxscript.onnx_opset import opset23
+from onnxscript.onnx_opset import opset18, opset23
+
+op: Any = opset18  # it takes more than its annotations say
 
 
 def attend(  # noqa: PLR0913, PLR0917  # torch's signature
@@ -57,7 +58,7 @@ def attend_by_operator(  # noqa: PLR0913, PLR0917  # torch's signature
     return result if attn_mask is None else _clear_masked(result, attn_mask, query.dtype)
 
 
-def _make_constant(number: float, dtype: ir.DataType) -> Any:
+def _make_constant(number: Any, dtype: ir.DataType) -> Any:
     return op.Constant(value=ir.tensor(np.asarray(number, dtype.numpy())))
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 from onnxscript.function_libs.torch_lib.tensor_typing import TReal
-from onnxscript.onnx_opset import opset18 as op
+from onnxscript.onnx_opset import opset18
+
+op: Any = opset18  # it takes more than its annotations say
 
 
 def divide(self: TReal, other: TReal, rounding_mode: str | None = None) -> Any:
@@ -42,7 +44,8 @@ def find_remainder(self: TReal, other: TReal) -> Any:
 
 def find_remainder_by_number(self: TReal, other: float) -> Any:
     """The same, by a plain number."""
-    return find_remainder(self, op.Constant(value=ir.tensor(other, dtype=self.dtype)))
+    divisor: Any = op.Constant(value=ir.tensor(other, dtype=self.dtype))
+    return op.Mod(self, divisor) if self.dtype.is_integer() else _find_remainder(self, divisor)
 
 
 def find_remainder_of_number(self: float, other: TReal) -> Any:

@@ -20,6 +20,11 @@ def escape_line(text: str, longest: int | None = LONGEST_TEXT) -> str:
 
 
 def first_line(error: BaseException, longest: int = LONGEST_LINE) -> str:
-    """The first line of the error's text that is not empty, cut, or else the name of its type."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line[:longest] for line in lines if line), type(error).__name__)
+    """The first line of the error's text that is not empty, cut, or else the name of its type.
+
+    A first line that ends in a colon announces the others, which then follow in the same line.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return (" ".join(lines) if lines[0].endswith(":") else lines[0])[:longest]

@@ -111,7 +111,7 @@ def _measure_rows(
     folder: Path, case: tuple[str, str], model: nn.Module, parts: tuple[Digits, Digits], rounds: int
 ) -> list[PrecisionRow]:
     training, test = parts
-    graph = optimise(export(fold(model), [IMAGE], ["logits"])).model
+    graph = optimise(export(fold(model), [IMAGE], ["logits"]).model).model
     original = Original(model, ["logits"])
     sets = (SampleSet("given", (test.images.numpy(),), typical=True, given=True),)
     judge = Gate(original, sets, test.labels.numpy())

@@ -26,6 +26,7 @@ from convert.model_io.samples import SampleSet
 from convert.parity.coverage import Trials, examine
 from convert.parity.locate import CulpritSearch, find_refused_rule
 from convert.parity.sampling import choose_samples
+from convert.parity.sizes import sample_doubtful
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Culprit, Original, Parity, verify
 from convert.parity.weakness import judge
@@ -111,11 +112,14 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     folded = fold(loaded.model)
     on_stage("export")
     exported = build_graph(loaded, folded, opset)
+    doubtful = sample_doubtful(loaded, exported.doubtful_sizes, sampling.ranges, sampling.work)
+    original.remember_more(doubtful)
+    sets = (*sets, *doubtful)
     file_options = _FileOptions(
         destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer
     )
     return _Conversion(
-        loaded, original, exported, sets, trials, file_options, on_stage, on_progress
+        loaded, original, exported.model, sets, trials, file_options, on_stage, on_progress
     ).write_exact_file()
 
 

@@ -17,7 +17,6 @@ from convert.model_io.runtime import PROVIDERS, Session, require_provider
 from convert.model_io.samples import SampleSet, take_sample
 from convert.parity.coverage import examine
 from convert.parity.divergence import find_first_difference
-from convert.parity.integers import find_ranges
 from convert.parity.locate import CulpritSearch
 from convert.parity.sampling import choose_samples
 from convert.parity.tolerance import require_known, require_shares
@@ -208,7 +207,7 @@ def _find_culprit(
     good = None  # the model converted again, where that passes
     try:
         named = replace(source, outputs=original.outputs)
-        exported = build_graph(named, fold(source.model), file.graph.opset_imports[""])
+        exported = build_graph(named, fold(source.model), file.graph.opset_imports[""]).model
         rules, plan = remaining_rules(_read_dropped(file)), _read_plan(file, exported)
         optimised = optimise(exported, rules, plan=plan)
         parity = measure_parity(original, Session(serialise(optimised.model), inputs), [samples], {})

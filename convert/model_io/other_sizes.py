@@ -1,6 +1,6 @@
 """The free sizes that a model is tried at besides the usual ones, and what to do if the file fails there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from convert.errors import UsageError
@@ -17,6 +17,8 @@ class OtherSizes:
     sizes: Mapping[str, int]
     bounds: SizeBounds | None = None
     """Bounds that leave them out, if the file is wrong there; None where no bounds would."""
+    condition: str = ""
+    """The condition of the exporter's graph that they break: `T <= 40`."""
 
 
 def list_batches(inputs: Sequence[InputSpec], largest: int) -> list[OtherSizes]:
@@ -29,7 +31,7 @@ def list_batches(inputs: Sequence[InputSpec], largest: int) -> list[OtherSizes]:
     return [OtherSizes(sizes, larger if place == 0 else None) for place, sizes in enumerate(distinct)]
 
 
-def list_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[OtherSizes]:
+def list_other_sizes(inputs: Sequence[InputSpec]) -> list[OtherSizes]:
     """The sizes besides the batch: different ones, twice the usual ones, and both ends of their bounds.
 
     The smallest come for each size alone, in a batch of two, and for all of them, in a batch of one.
@@ -42,15 +44,20 @@ def list_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[OtherSizes]:
         if isinstance(size, str) and size not in one
     }
     if not free:
-        return
+        return []
     different = {name: bounds.fit(FREE_SIZE + 1 + place) for place, (name, bounds) in enumerate(free.items())}
-    yield OtherSizes(one | different)
-    yield OtherSizes(one | {name: bounds.fit(2 * FREE_SIZE) for name, bounds in free.items()})
+    twice = {name: bounds.fit(2 * FREE_SIZE) for name, bounds in free.items()}
+    others = [OtherSizes(different), OtherSizes(twice)]
     for name, bounds in free.items():
-        yield OtherSizes(two | {name: bounds.fit(1)}, _leave_out_smallest(bounds))
+        others.append(OtherSizes(two | {name: bounds.fit(1)}, _leave_out_smallest(bounds)))
         if bounds.high is not None:
-            yield OtherSizes(one | {name: bounds.fit(bounds.high)})
-    yield OtherSizes(one | {name: bounds.fit(1) for name, bounds in free.items()})
+            others.append(OtherSizes({name: bounds.fit(bounds.high)}))
+    others.append(OtherSizes({name: bounds.fit(1) for name, bounds in free.items()}))
+    distinct: dict[frozenset[tuple[str, int]], OtherSizes] = {}
+    for other in others:
+        sizes = {**one, **other.sizes}
+        distinct.setdefault(frozenset(sizes.items()), replace(other, sizes=sizes))
+    return list(distinct.values())
 
 
 def _leave_out_smallest(bounds: SizeBounds) -> SizeBounds | None:
@@ -60,13 +67,15 @@ def _leave_out_smallest(bounds: SizeBounds) -> SizeBounds | None:
         return None
 
 
-def advise_bounds(inputs: Sequence[InputSpec], bounds: SizeBounds | None) -> str:
-    """What to do where a file is wrong outside of these bounds; None where no bounds are known."""
-    if bounds is None:
-        return _NUMBERS
+def advise_sizes(inputs: Sequence[InputSpec], other: OtherSizes) -> str:
+    """What to do if the file is wrong at these sizes."""
+    branch = f"the graph is of the branch for `{other.condition}`: " if other.condition else ""
+    if other.bounds is None:
+        return f"{branch}{_NUMBERS}"
+    bounds = other.bounds
     specs = [
         replace(spec, size_bounds=(*spec.size_bounds, bounds)) if bounds.name in spec.shape else spec
         for spec in inputs
     ]
     options = " ".join(f"--input '{spec.text}'" for spec in share_size_bounds(specs))
-    return f"if `{bounds.text}` is enough, say so: {options}"
+    return f"{branch}if `{bounds.text}` is enough, say so: {options}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec, assign_batch
-from convert.model_io.other_sizes import OtherSizes, advise_bounds, list_batches, list_other_sizes
+from convert.model_io.other_sizes import OtherSizes, advise_sizes, list_batches, list_other_sizes
 from convert.model_io.patterns import (
     LEAST,
     MOST,
@@ -93,7 +93,7 @@ def sample_sizes(
             f"sizes {_describe_sizes(other.sizes)}",
             other.sizes,
             optional=True,
-            advice=advise_bounds(inputs, other.bounds),
+            advice=advise_sizes(inputs, other),
         )
         for other in others
     )
@@ -143,7 +143,7 @@ def _plan_sets(inputs: Sequence[InputSpec], rows: int, ranges: Mapping[str, Inte
     first = inputs[0].free_batch
     for place, batch in enumerate(list_batches(inputs, _choose_largest_batch(inputs, rows)), start=1):
         name = f"typical, {place}" if first is None else f"typical, batch {batch.sizes[first]}"
-        advice = "" if batch.bounds is None else advise_bounds(inputs, batch.bounds)
+        advice = "" if batch.bounds is None else advise_sizes(inputs, batch)
         yield _Plan(name, batch.sizes, typical=True, advice=advice)
     floats = [spec.name for spec in inputs if is_float(spec)]
     one = assign_batch(inputs, 1)
@@ -191,7 +191,7 @@ def _plan_other_sizes(inputs: Sequence[InputSpec]) -> Iterator[_Plan]:
     for other in list_other_sizes(inputs):
         if sum(prod(spec.fill_sizes(other.sizes)) for spec in inputs) <= TYPICAL_NUMBERS:
             unusual = {name: size for name, size in other.sizes.items() if one.get(name) != size}
-            advice = advise_bounds(inputs, other.bounds)
+            advice = advise_sizes(inputs, other)
             yield _Plan(f"other sizes, {_describe_sizes(unusual)}", other.sizes, optional=True, advice=advice)
 
 

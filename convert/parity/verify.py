@@ -38,7 +38,7 @@ class Original:
         self.outputs = tuple(outputs)
         self.float32 = model
         self._float64: nn.Module | None = None
-        self._remembered: Sequence[tuple[SampleSet, Answers | None]] = ()
+        self._remembered: list[tuple[SampleSet, Answers | None]] = []
 
     @property
     def float64(self) -> nn.Module:
@@ -54,7 +54,12 @@ class Original:
         the model gives two answers to the same samples.
         """
         self.require_repeatable(sets[0])
-        self._remembered = [(samples, self._try_set(samples)) for samples in sets]
+        self._remembered.clear()
+        self.remember_more(sets)
+
+    def remember_more(self, sets: Sequence[SampleSet]) -> None:
+        """The same for further sets, of which the first may be one that the model refuses."""
+        self._remembered += [(samples, self._try_set(samples)) for samples in sets]
         self._float64 = None
 
     def select_accepted(self, sets: Sequence[SampleSet]) -> list[SampleSet]:
@@ -186,8 +191,21 @@ def verify(
         worst = parity.worst
         samples = next(samples for samples in sets if samples.name == worst.run)
         culprit = find_culprit(samples, worst.output)
-        raise ParityError(describe_failure(worst), hint=culprit.text, rule=culprit.rule)
+        hint = "; ".join(filter(None, (find_advice(parity, sets), culprit.text)))
+        raise ParityError(describe_failure(worst), hint=hint, rule=culprit.rule)
     return parity
+
+
+def find_advice(parity: Parity, sets: Sequence[SampleSet]) -> str:
+    """What to do about a failure at certain sizes; empty where samples of the usual sizes fail too.
+
+    Of several, the last: those of a condition come last and are the most precise.
+    """
+    failed = {comparison.run for comparison in parity.comparisons if not comparison.passed}
+    failing = [samples for samples in sets if samples.name in failed]
+    if any(samples.typical and not samples.advice for samples in failing):
+        return ""
+    return next((samples.advice for samples in reversed(failing) if samples.advice), "")
 
 
 def measure_parity(
@@ -206,7 +224,7 @@ def measure_parity(
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     """One set through the original, in float64 and several times in float32, and through the graph."""
-    return make_run(samples, original.answer(samples), session.run(samples.arrays))
+    return make_run(samples, original.answer(samples), _run_file(session, samples))
 
 
 def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) -> Run:
@@ -221,6 +239,13 @@ def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) ->
         originals=answers.originals,
         file=file,
     )
+
+
+def _run_file(session: Session, samples: SampleSet) -> Mapping[str, Array]:
+    try:
+        return session.run(samples.arrays)
+    except ExportError as error:
+        raise ExportError(str(error), hint=(samples.optional and samples.advice) or error.hint) from error
 
 
 def nudge(arrays: Sequence[Array], seed: int) -> list[Array]:

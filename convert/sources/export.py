@@ -2,26 +2,26 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 import torch
 from onnx_ir.passes.common import InlinePass
 from torch import nn
-from torch._subclasses import FakeTensorMode
-from torch.export import ExportedProgram
 
 from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
 from convert.graph.nodes import get_layer_name
 from convert.model_io.forward import run_forward, to_tensors
 from convert.model_io.inputs import InputSpec
+from convert.model_io.other_sizes import OtherSizes
 from convert.model_io.outputs import name_outputs
 from convert.model_io.samples import make_example
 from convert.sources.constants import fold_constants
 from convert.sources.graph import prepare
 from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_opset
+from convert.sources.size_conditions import read_conditions
 from convert.sources.source import Source
 from convert.sources.torch_output import silence_torch
 from convert.sources.torchscript import ScriptedModule, write_graph
@@ -33,10 +33,18 @@ _LONGEST_REASON = 500  # characters
 _EXPORTER_ERRORS = (RuntimeError, TypeError, ValueError, AssertionError, NotImplementedError)
 
 
-def build_graph(source: Source, folded: nn.Module, opset: int) -> ir.Model:
+@dataclass(frozen=True, slots=True)
+class ExportedGraph:
+    """A graph, and the sizes at which it may not be right."""
+
+    model: ir.Model
+    doubtful_sizes: tuple[OtherSizes, ...] = ()
+
+
+def build_graph(source: Source, folded: nn.Module, opset: int) -> ExportedGraph:
     """The graph that the file holds, else the one that torch writes of the folded model."""
     if source.graph is not None:
-        return prepare(source.graph, opset)
+        return ExportedGraph(prepare(source.graph, opset))
     return export(folded, source.inputs, source.outputs, opset)
 
 
@@ -45,10 +53,11 @@ def export(
     inputs: Sequence[InputSpec],
     outputs: Sequence[str] | None = None,
     opset: int = DEFAULT_OPSET,
-) -> ir.Model:
+) -> ExportedGraph:
     """The graph that computes what `model` computes, with named inputs and outputs and free sizes left free.
 
-    Raises ExportError where the model cannot be run on inputs of this description, or not be written.
+    torch follows one branch of code that asks for sizes; those that take another are doubtful. Raises
+    ExportError where the model cannot be run on inputs of this description, or not be written.
     """
     if opset not in OPSETS:
         raise UsageError(f"opset {opset} is not offered, expected {OPSETS[0]} to {OPSETS[-1]}")
@@ -56,13 +65,13 @@ def export(
     names = list_output_names(model, inputs, outputs)
     with _flatten_outputs(model, names):
         if isinstance(model, ScriptedModule):
-            graph = _export_script(model, arguments, inputs, names, opset)
+            exported = ExportedGraph(_export_script(model, arguments, inputs, names, opset))
         else:
-            graph = _export_module(model, arguments, inputs, names, opset)
-    require_free_sizes(graph, inputs)
-    _require_standard_operators(graph)
-    _require_types(graph)
-    return lower_opset(graph, opset)
+            exported = _export_module(model, arguments, inputs, names, opset)
+    require_free_sizes(exported.model, inputs)
+    _require_standard_operators(exported.model)
+    _require_types(exported.model)
+    return replace(exported, model=lower_opset(exported.model, opset))
 
 
 def list_output_names(
@@ -80,43 +89,6 @@ def list_output_names(
     if clash is not None:
         raise UsageError(f"`{clash}` names both an input and an output")
     return names
-
-
-def require_every_size(program: ExportedProgram, model: nn.Module, inputs: Sequence[InputSpec]) -> None:
-    """Raises ExportError where the program limits a free size, and the model does not."""
-    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
-    for spec, name in zip(inputs, program.graph_signature.user_inputs, strict=True):
-        for axis, (wanted, size) in enumerate(zip(spec.shape, values[str(name)].shape, strict=True)):
-            if not isinstance(wanted, str) or isinstance(size, int):
-                continue
-            for limit, beyond in _list_limits(program.range_constraints.get(size.node.expr)):
-                if _runs_at(model, inputs, {wanted: beyond}):
-                    raise ExportError(
-                        f"the model branches on size `{wanted}` (axis {axis} of input `{spec.name}`): its "
-                        f"graph would hold {limit} only, and it takes {beyond} too",
-                        hint="give the size as a number in --input, or rewrite the code that asks for "
-                        f"shape[{axis}] so that it does the same for every size",
-                    )
-
-
-def _list_limits(bounds: Any) -> Iterator[tuple[str, int]]:
-    """Each end of the range, in words, with the first size beyond it."""
-    if bounds is None:
-        return
-    if bounds.lower > 1:
-        yield f"from {bounds.lower}", int(bounds.lower) - 1
-    if bounds.upper.is_Integer:  # and not infinite
-        yield f"up to {bounds.upper}", int(bounds.upper) + 1
-
-
-def _runs_at(model: nn.Module, inputs: Sequence[InputSpec], sizes: Mapping[str, int]) -> bool:
-    """Whether the model runs at these sizes; nothing is computed, so no size is too large to try."""
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-            model(*(torch.empty(spec.fill_sizes(sizes), dtype=getattr(torch, spec.dtype)) for spec in inputs))
-    except Exception:  # noqa: BLE001  # foreign code may raise anything
-        return False
-    return True
 
 
 def require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
@@ -168,7 +140,7 @@ def _export_module(
     inputs: Sequence[InputSpec],
     outputs: tuple[str, ...],
     opset: int,
-) -> ir.Model:
+) -> ExportedGraph:
     free = [
         {axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)} or None
         for spec in inputs
@@ -192,9 +164,12 @@ def _export_module(
         raise ExportError(f"torch cannot write the model as ONNX: {reason}", _suggest_fix(reason)) from error
     if program is None:
         raise ExportError("torch wrote no ONNX graph")
-    if program.exported_program is not None:
-        require_every_size(program.exported_program, model, inputs)
-    return fold_constants(program.model, trusted=True)
+    doubtful = (
+        ()
+        if program.exported_program is None
+        else read_conditions(program.exported_program, inputs).list_doubtful()
+    )
+    return ExportedGraph(fold_constants(program.model, trusted=True), tuple(doubtful))
 
 
 def _group_by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:
@@ -220,8 +195,10 @@ def _find_root_cause(error: BaseException) -> BaseException:
 
 
 def _describe(error: BaseException) -> str:
-    """The error's type, and the first line of its text where it has one."""
+    """The error's type, and the first line of its text where it has one; of broken constraints all lines."""
     kind, line = type(error).__name__, first_line(error, _LONGEST_REASON)
+    if line.startswith("Constraints violated"):  # that line only says where to look
+        line = " ".join(str(error).split())[:_LONGEST_REASON]
     return line if line == kind else f"{kind}: {line}"
 
 
@@ -231,6 +208,8 @@ def _suggest_fix(reason: str) -> str:
             "the code branches on numbers that it computes: choose by `torch.where(condition, a, b)`, which "
             "computes both, or by `torch.cond`"
         )
+    if "static shape" in reason:
+        return "give the size as a number in --input, or rewrite the code that takes it for one"
     return "rewrite what is named here with operators that torch.onnx.export knows, and try again"
 
 

@@ -37,6 +37,8 @@ def test_escaping_twice_changes_nothing() -> None:
         (ValueError(" \n"), "ValueError"),
         (KeyError(), "KeyError"),
         (ValueError("x" * 400), "x" * 300),
+        (ValueError("\nThese differ:\n - a\n\n - b\n"), "These differ: - a - b"),
+        (ValueError("These differ:\n" + "x" * 400), "These differ: " + "x" * 286),
     ],
 )
 def test_the_first_line_of_an_error_is_not_empty(error: Exception, line: str) -> None:

@@ -96,7 +96,7 @@ class SideBySide(nn.Module):
 
 def export_model(model: nn.Module, inputs: InputSpec = IMAGES, outputs: Sequence[str] = ("y",)) -> ir.Model:
     """The graph that the first three stages make."""
-    return export(fold(model), [inputs], outputs)
+    return export(fold(model), [inputs], outputs).model
 
 
 def compare_model(

@@ -96,7 +96,7 @@ class SideBySideTextbook(nn.Module):
 
 def export_newer(model: SideBySideTextbook) -> ir.Model:
     """The graph that torch's exporter writes."""
-    return export(fold(model), [IMAGES], model.names)
+    return export(fold(model), [IMAGES], model.names).model
 
 
 def export_legacy(model: SideBySideTextbook) -> ir.Model:

@@ -62,7 +62,7 @@ def build_network(name: str) -> tuple[nn.Module, InputSpec, ir.Model]:
 def export_at_opset(opset: int) -> ir.Model:
     """The network of images, written at this opset."""
     model, spec, _ = build_network("images")
-    return optimise(export(fold(model), [spec], ["y"], opset)).model
+    return optimise(export(fold(model), [spec], ["y"], opset).model).model
 
 
 def make_samples(spec: InputSpec, count: int = 128, seed: int = 3) -> Array:

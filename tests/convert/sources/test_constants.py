@@ -43,7 +43,7 @@ class Log(nn.Module):
 
 @pytest.mark.slow
 def test_the_guard_of_a_logarithm_is_exported() -> None:
-    graph = export(Log(), [parse_input("x:float32[N,4]")], ["y"])
+    graph = export(Log(), [parse_input("x:float32[N,4]")], ["y"]).model
     x = torch.tensor([[0.0, 1e-9, 1e-6, 1.0]])
     got = Session(serialise(graph), ["x"]).run([x.numpy()])["y"]
     assert got == pytest.approx(torch.log(x.double() + 1e-9).numpy(), rel=1e-6, abs=1e-6)

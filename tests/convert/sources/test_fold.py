@@ -35,7 +35,7 @@ def test_the_given_model_is_unchanged() -> None:
     before = copy.deepcopy(model.state_dict())
     folded = fold(model)
     folded.get_parameter("0.weight").requires_grad_(True)
-    graph = optimise(export(folded, [IMAGES])).model
+    graph = optimise(export(folded, [IMAGES]).model).model
     serialise(graph)
     assert model.training
     assert model.state_dict().keys() == before.keys()

@@ -43,7 +43,7 @@ def side_by_side() -> SideBySide:
 @pytest.mark.slow
 @pytest.mark.parametrize("opset", [OPSETS[0], OPSETS[-1]])
 def test_every_promised_operator_is_written_at_both_end_opsets(side_by_side: SideBySide, opset: int) -> None:
-    optimised = optimise(export(fold(side_by_side), [SPEC], NAMES, opset)).model
+    optimised = optimise(export(fold(side_by_side), [SPEC], NAMES, opset).model).model
     assert optimised.opset_imports[""] == opset
     onnx.checker.check_model(onnx.load_model_from_string(serialise(optimised)), full_check=True)
     comparisons = compare_model(side_by_side, optimised, SPEC, NAMES)
@@ -56,7 +56,7 @@ def test_every_opset_is_written(opset: int) -> None:
     model = nn.Sequential(
         nn.Conv2d(4, 4, 3), make_activation("PELU", 4), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     )
-    optimised = optimise(export(fold(model.eval()), [SPEC], ["y"], opset)).model
+    optimised = optimise(export(fold(model.eval()), [SPEC], ["y"], opset).model).model
     assert optimised.opset_imports[""] == opset
     x = make_samples((2, 4, 5, 5)).clip(-20, 20)
     with torch.no_grad():

@@ -35,7 +35,7 @@ def run_exported(
         for name, array in zip(names, arrays, strict=True)
     ]
     exported = export(Calls(list(functions.values())), inputs, list(functions), opset)
-    return Session(serialise(exported), names).run(arrays)
+    return Session(serialise(exported.model), names).run(arrays)
 
 
 def run_in_torch(function: Callable[..., Tensor], arrays: Sequence[Array]) -> Array:

@@ -1,0 +1,195 @@
+"""What torch took for granted of the free sizes while it traced a model, and the sizes where that is not so.
+
+torch follows one branch of `if x.shape[1] > 40` and keeps the condition beside the graph. Beyond it the graph
+may still be right, since both branches often compute the same; so such sizes are tried.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+
+import sympy
+from torch import SymInt
+from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.utils._sympy.printers import PythonPrinter
+
+from convert.errors import UsageError
+from convert.model_io.inputs import InputSpec, assign_batch
+from convert.model_io.other_sizes import OtherSizes
+from convert.model_io.size_bounds import LARGEST_SIZE, SizeBounds
+
+MOST_TRIED = 64
+"""Of doubtful sizes: each is run like a set of samples."""
+MOST_MULTIPLE = 128
+_USUAL = sorted({*range(1, 10), *(2**power + step for power in range(4, 21) for step in (-1, 0, 1))})
+
+
+@dataclass(frozen=True, slots=True)
+class SizeConditions:
+    """Conditions on the free sizes, whose symbols have the sizes' names."""
+
+    conditions: tuple[sympy.Basic, ...]
+    inputs: tuple[InputSpec, ...]
+
+    def list_doubtful(self) -> list[OtherSizes]:
+        """Sizes within the inputs' bounds that break a condition, at most MOST_TRIED.
+
+        They are those at the condition's limit, one beyond and one far beyond, and the nearest that breaks no
+        other condition.
+        """
+        usual = self._fill(2)
+        smallest = {name: self._find_bounds(name).fit(1) for name in usual}
+        found = [
+            _ConditionSearch(self, condition, name, base, self._find_bounds(name)).list_doubtful()
+            for condition in self.conditions
+            for base in ((usual, smallest) if len(condition.free_symbols) > 1 else (usual,))
+            for name in sorted(symbol.name for symbol in condition.free_symbols)
+            if holds(condition, base)
+        ]
+        distinct: dict[tuple[int, ...], OtherSizes] = {}
+        for doubt in filter(None, chain.from_iterable(zip_longest(*found))):
+            distinct.setdefault(tuple(doubt.sizes.values()), doubt)
+        return list(distinct.values())[:MOST_TRIED]
+
+    def _fill(self, batch: int) -> dict[str, int]:
+        sizes = assign_batch(self.inputs, batch)
+        return {
+            name: size
+            for spec in self.inputs
+            for name, size in zip(spec.shape, spec.fill_sizes(sizes), strict=True)
+            if isinstance(name, str)
+        }
+
+    def _find_bounds(self, name: str) -> SizeBounds:
+        return next(spec.get_bounds(name) for spec in self.inputs if name in spec.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConditionSearch:
+    """One condition, which holds at the sizes of `base`, and one of its sizes to change."""
+
+    conditions: SizeConditions
+    condition: sympy.Basic
+    name: str
+    base: Mapping[str, int]
+    bounds: SizeBounds
+
+    def list_doubtful(self) -> list[OtherSizes]:
+        """The sizes that break the condition on either side of the base."""
+        candidates = self._list_candidates()
+        below = self._list_broken([size for size in reversed(candidates) if size < self.own])
+        above = self._list_broken([size for size in candidates if size > self.own])
+        bounds = self._suggest(candidates, below, above)
+        condition = PythonPrinter().doprint(self.condition)
+        return [OtherSizes({**self.base, self.name: size}, bounds, condition) for size in (*below, *above)]
+
+    @property
+    def own(self) -> int:
+        """The size at which the condition holds."""
+        return self.base[self.name]
+
+    def _list_candidates(self) -> list[int]:
+        constants = [abs(int(number)) for number in self.condition.atoms(sympy.Integer)]
+        near = [constant + step for constant in constants for step in (-1, 0, 1)]
+        fitting = {self.bounds.fit(size) for size in (*_USUAL, *near) if 1 <= size <= LARGEST_SIZE}
+        return sorted(size for size in fitting if size >= 1)
+
+    def _list_broken(self, side: Sequence[int]) -> list[int]:
+        """Of the sizes on one side: the limit, one beyond and far beyond, and one that breaks this alone."""
+        broken = next((size for size in side if self._breaks(size)), None)
+        if broken is None:
+            return []
+        limit = self._approach(broken)
+        is_above = limit > self.own
+        after = limit + (self.bounds.multiple if is_above else -self.bounds.multiple)
+        far = next((size for size in side if (size > 2 * limit if is_above else 2 * size < limit)), limit)
+        alone = next((size for size in side if self._breaks_alone(size)), limit)
+        return [size for size in dict.fromkeys((limit, alone, after, far)) if size and self._breaks(size)]
+
+    def _approach(self, broken: int) -> int:
+        """A size between the base and `broken` that breaks the condition, while its neighbour does not."""
+        step = self.bounds.multiple
+        held = self.own
+        while abs(broken - held) > step:
+            middle = (broken + held) // (2 * step) * step
+            if self._breaks(middle):
+                broken = middle
+            else:
+                held = middle
+        return broken
+
+    def _breaks(self, size: int) -> bool:
+        return self.bounds.allow(size) and not holds(self.condition, {**self.base, self.name: size})
+
+    def _breaks_alone(self, size: int) -> bool:
+        sizes = {**self.base, self.name: size}
+        others = (condition for condition in self.conditions.conditions if condition is not self.condition)
+        return self._breaks(size) and all(holds(condition, sizes) for condition in others)
+
+    def _suggest(
+        self, candidates: Sequence[int], below: Sequence[int], above: Sequence[int]
+    ) -> SizeBounds | None:
+        """Bounds within which the condition holds; None where it is one on several sizes, or none fit."""
+        if len(self.condition.free_symbols) > 1:
+            return None
+        multiples = [
+            multiple
+            for multiple in range(2, MOST_MULTIPLE + 1)
+            if all(self._breaks(size) == (size % multiple > 0) for size in range(1, 4 * multiple))
+        ]
+        try:
+            if multiples:
+                return SizeBounds(self.name, multiple=multiples[0]).intersect(self.bounds)
+            if above and not self._breaks(candidates[-1]):  # large sizes are more useful than small ones
+                return SizeBounds(self.name, max(above) + 1).intersect(self.bounds)
+            low, high = max(below, default=-1) + 1, min(above) - 1 if above else None
+            return SizeBounds(self.name, low, high).intersect(self.bounds)
+        except UsageError:
+            return None
+
+
+def read_conditions(program: ExportedProgram, inputs: Sequence[InputSpec]) -> SizeConditions:
+    """The conditions on the program's free sizes, in the names of the inputs' sizes."""
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    names: dict[sympy.Basic, sympy.Symbol] = {}
+    environment: ShapeEnv | None = None
+    for spec, place in zip(inputs, program.graph_signature.user_inputs, strict=True):
+        for name, size in zip(spec.shape, values[str(place)].shape, strict=True):
+            if isinstance(name, str) and isinstance(size, SymInt):
+                environment = size.node.shape_env
+                names.setdefault(size.node._expr, sympy.Symbol(name, integer=True, positive=True))
+    if environment is None:
+        return SizeConditions((), tuple(inputs))
+    named = [
+        condition.xreplace(names)
+        for condition in _list_conditions(environment)
+        if condition.free_symbols <= names.keys()
+    ]
+    return SizeConditions(tuple(dict.fromkeys(filter(_is_open, named))), tuple(inputs))
+
+
+def _list_conditions(environment: ShapeEnv) -> Iterator[sympy.Basic]:
+    """Ranges and equalities of the program's symbols, then its other conditions; some come twice."""
+    for symbol, bounds in environment.var_to_range.items():
+        if bounds.lower > 1:
+            yield sympy.Ge(symbol, bounds.lower)
+        if bounds.upper.is_Integer:  # and not infinite
+            yield sympy.Le(symbol, bounds.upper)
+    for symbol, value in environment.replacements.items():
+        yield sympy.Eq(symbol, value)
+    for asserted in chain.from_iterable(environment.deferred_runtime_asserts.values()):
+        yield asserted.expr
+    for guard in environment.guards:
+        yield guard.expr
+
+
+def _is_open(condition: sympy.Basic) -> bool:
+    """Whether there are sizes that it depends on."""
+    return bool(condition.free_symbols)
+
+
+def holds(condition: sympy.Basic, sizes: Mapping[str, int]) -> bool:
+    """Whether the condition is not known to be broken at these sizes."""
+    numbers = {symbol: sympy.Integer(sizes[symbol.name]) for symbol in condition.free_symbols}
+    return bool(condition.xreplace(numbers) != sympy.false)

@@ -1,0 +1,187 @@
+"""Models that ask for their sizes, from the file to the manifest."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import GPT2Config, GPT2Model
+
+from convert.errors import ExportError, ParityError
+from convert.manifest.manifest import Manifest
+from convert.model_io.inputs import parse_input
+from convert.model_io.other_sizes import OtherSizes
+from convert.parity.sizes import sample_doubtful
+from convert.parity.workload import NUMBERS, OPERATIONS, Work
+from convert.pipeline import convert
+from convert.sources.source import Source
+
+
+def _fill(x: Tensor) -> Tensor:
+    return F.pad(x, (0, 0, 0, 16 - x.shape[1])) if x.shape[1] < 16 else x
+
+
+def _fill_to_eight(x: Tensor) -> Tensor:
+    return F.pad(x, (0, 0, 0, 8 - x.shape[1] % 8)) if x.shape[1] % 8 else x
+
+
+CODE: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "cut": lambda x: x[:, :40] if x.shape[1] > 40 else x,
+    "filled": _fill,
+    "batch": lambda x: x * 2 if x.shape[0] > 100 else x,
+    "three": lambda x: x * 2 if x.shape[0] == 3 else x,
+    "seventeen": lambda x: x * 2 if x.shape[1] == 17 else x,
+    "eighths": _fill_to_eight,
+    "square": lambda x: x * 2 if x.shape[1] == x.shape[2] else x,
+    "single": lambda x: x.mean(1) if x.shape[1] == 1 else x,
+    "alike": lambda x: x.flip(1).flip(1) if x.shape[1] > 40 else x,
+}
+
+
+class Sized(nn.Module):
+    """[N, T, 4] -> the same, by code that asks for its sizes."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, 4] -> [N, T, 4]."""
+        return CODE[self.kind](x) * self.scale
+
+
+class Places(nn.Module):
+    """[N, T, 4] -> [N, 4, T - 2], of sixty-four places, and of three, which the kernel takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(64, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, 4] -> [N, 4, T - 2]."""
+        return F.avg_pool1d((x + self.places[: x.shape[1]]).mT, 3, 1)
+
+
+class Circular(nn.Module):
+    """[N, T, 4] -> [N, 4, T], of two at least in torch's graph, though one is the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, 4] -> [N, 4, T]."""
+        y: Tensor = self.layer(x.mT)
+        return y
+
+
+class Gpt(nn.Module):
+    """[N, T] -> [N, T, 8]: a GPT-2 of one small layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = GPT2Config(
+            vocab_size=20, n_positions=64, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
+        )
+        self.model = GPT2Model(config)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """[N, T] -> [N, T, 8]."""
+        hidden: Tensor = self.model(ids, use_cache=False).last_hidden_state
+        return hidden
+
+
+MODELS: Mapping[str, Callable[[], nn.Module]] = {"places": Places, "circular": Circular, "gpt": Gpt}
+
+
+def build(kind: str) -> nn.Module:
+    """The model of this kind, in evaluation mode, the same on every call."""
+    torch.manual_seed(0)
+    return (MODELS[kind]() if kind in MODELS else Sized(kind)).eval()
+
+
+def convert_model(kind: str, path: Path, text: str) -> Manifest:
+    """The manifest of the model's file at `path`."""
+    weights = path.with_suffix(".pt")
+    torch.save(build(kind).state_dict(), weights)
+    factory = f"{__name__}:build"
+    return convert(weights, path, factory=factory, factory_kwargs={"kind": kind}, inputs=[parse_input(text)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "text", "enough"),
+    [
+        ("cut", "x:float32[N,T,4]", "x:float32[N,T<=40,4]"),
+        ("filled", "x:float32[N,T,4]", "x:float32[N,T>=16,4]"),
+        ("batch", "x:float32[N,2,4]", "x:float32[N<=100,2,4]"),
+        ("three", "x:float32[N,2,4]", "x:float32[N>=4,2,4]"),
+        ("seventeen", "x:float32[N,T,4]", "x:float32[N,T>=18,4]"),
+        ("eighths", "x:float32[N,T,4]", "x:float32[N,T%8==0,4]"),
+        ("single", "x:float32[N,T,4]", "x:float32[N,T>=2,4]"),
+        ("square", "x:float32[N,T,U]", None),
+    ],
+)
+def test_a_branch_that_computes_something_else_is_refused(
+    kind: str, text: str, enough: str | None, tmp_path: Path
+) -> None:
+    with pytest.raises(ParityError, match="on samples") as refused:
+        convert_model(kind, tmp_path / "m.onnx", text)
+    hint = str(refused.value.hint)
+    assert (f"is enough, say so: --input '{enough}'" if enough else "give the sizes as numbers") in hint
+    assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("cut", "x:float32[N,T<=40,4]"),
+        ("eighths", "x:float32[N,T%8==0,4]"),
+        ("cut", "x:float32[N,32,4]"),
+        ("alike", "x:float32[N,T,4]"),
+        ("places", "x:float32[N,T,4]"),
+        ("circular", "x:float32[N,T,4]"),
+        ("gpt", "ids:int64[N,T]<20"),
+    ],
+)
+def test_a_branch_that_computes_the_same_is_converted(kind: str, text: str, tmp_path: Path) -> None:
+    convert_model(kind, tmp_path / "m.onnx", text)
+    spec, model = parse_input(text), build(kind)
+    session = ort.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    for length in (3, 8, 16, 40, 48, 64):
+        if not spec.get_bounds("T").allow(length):
+            continue
+        x = np.random.default_rng(length).integers(0, 20, spec.fill_sizes({"N": 3, "T": length}))
+        x = x.astype(spec.dtype)
+        (y,) = session.run(None, {spec.name: x})
+        np.testing.assert_allclose(y, model(torch.from_numpy(x)).detach(), rtol=1e-4, atol=1e-4)
+
+
+ROWS = parse_input("x:float32[N,4]")
+BRANCH = OtherSizes({"N": 10**8 + 1}, ROWS.get_bounds("N"), "N <= 100000000")
+
+
+def _make_source(kind: str) -> Source:
+    return Source(build(kind), (ROWS,), None, None, None, "", kind="pickled module")
+
+
+def test_a_size_that_is_too_large_to_compare_is_refused() -> None:
+    with pytest.raises(ExportError, match=r"also takes N 100000001, which is too large to compare"):
+        sample_doubtful(_make_source("batch"), [BRANCH], {}, Work(8, 4))
+
+
+def test_a_large_size_that_the_model_refuses_is_passed_over() -> None:
+    assert sample_doubtful(_make_source("square"), [BRANCH], {}, Work(8, 4)) == ()
+
+
+def test_doubtful_sizes_take_bounded_work() -> None:
+    sizes = [OtherSizes({"N": size}) for size in range(10, 25)]
+    chosen = sample_doubtful(_make_source("batch"), sizes, {}, Work(OPERATIONS / 100, NUMBERS / 100))
+    operations = sum(len(samples.arrays[0]) for samples in chosen) * OPERATIONS / 100
+    assert 0.5 * OPERATIONS < operations <= OPERATIONS

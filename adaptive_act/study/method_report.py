@@ -63,7 +63,7 @@ def _describe_metrics(results: Results) -> str:
 
 def _describe_stopping(training: Training) -> str:
     if training.loop is not None:
-        return f"The training loop is the user's own, `{training.loop}`."
+        return f"The training loop is the user's own, {training.loop}."
     if training.patience is None:
         return "Every run trains for all epochs; its last state is tested."
     epochs = wording.format_count(training.patience, "epoch")

@@ -96,17 +96,30 @@ def test_an_output_that_is_no_folder_fails_in_one_line(
 
 
 @pytest.mark.slow
-def test_a_factory_is_found_in_the_working_folder(tmp_path: Path) -> None:
+def test_own_code_is_found_in_the_working_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
         "def net(width):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, 10))\n"
+        "def train(model, train, validation, *, lr, on_epoch, **options):\n"
+        "    model[1].weight.data.mul_(1 + lr)\n"
     )
-    own = ("--factory", "mine:net", "--factory-kwargs", '{"width": 5}', "--jobs", "2")
+    own = (
+        "--factory",
+        "mine:net",
+        "--factory-kwargs",
+        '{"width": 5}',
+        "--train",
+        "mine:train",
+        "--jobs",
+        "2",
+    )
     done = command("--output", "out", *QUICK, *own, "--activations", "PReLU,ELU", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
+    assert found["tuning"][0]["lr"] == 1e-3
+    assert "The training loop is the user's own, mine:train." in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_help_lists_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -73,10 +73,14 @@ def test_idx_and_binary_files(tmp_path: Path, study: Study) -> None:
         assert study("--data", folder)[0] == 1
 
 
-def test_names_of_factories(study: Study) -> None:
-    assert study("--factory", f"{HOSTILE}:net")[0] == 1
+@pytest.mark.parametrize("option", ["--factory", "--train"])
+def test_names_of_own_code(option: str, study: Study) -> None:
+    assert study(option, f"{HOSTILE}:net")[0] == 1
 
 
-@pytest.mark.parametrize("option", ["--activations", "--baseline", "--architecture", "--optimizer"])
+NAMED = ("activations", "baseline", "architecture", "optimizer", "schedule", "task", "lr")
+
+
+@pytest.mark.parametrize("option", [f"--{name}" for name in NAMED])
 def test_names_of_options(option: str, study: Study) -> None:
     assert study(option, HOSTILE)[0] == 2

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.formats import read_dataset
 from adaptive_act.study.formats.raw import Labels, RawDataset, Samples, SampleSet
 from adaptive_act.study.parallel import use_one_thread
+from adaptive_act.study.sampling import (
+    Classes,
+    Indices,
+    add_label_noise,
+    sample_long_tailed,
+    split_stratified,
+)
 from adaptive_act.study.specs import DataSpec, TaskName
 from adaptive_act.study.task import CLASSIFICATION, REGRESSION, Task
 
-Classes = NDArray[np.int64]
-Indices = NDArray[np.int64]
 TEST_SHARE = 0.2
 """Share of the samples that are kept apart for the test where the files keep none."""
 _FLAT = 1e-6  # a standard deviation below this is that of a constant
@@ -94,43 +98,6 @@ def load_dataset(spec: DataSpec) -> Dataset:
     raw, digest = _read_raw(spec.source, spec.resize, spec.task)
     with use_one_thread():
         return _split_dataset(raw, digest, spec)
-
-
-def split_stratified(labels: Classes, size: int, seed: int) -> tuple[Indices, Indices]:
-    """`size` indices with each class in its share, and the remaining ones; both ascending."""
-    generator = np.random.default_rng(seed)
-    counts = np.bincount(labels)
-    chosen = [
-        generator.permutation(np.flatnonzero(labels == label))[:share]
-        for label, share in enumerate(_divide_by_share(counts, size))
-    ]
-    kept = np.sort(np.concatenate(chosen))
-    return kept, np.setdiff1d(np.arange(len(labels)), kept)
-
-
-def sample_long_tailed(labels: Classes, imbalance: float, seed: int) -> Indices:
-    """Ascending indices that keep the first class whole and `imbalance` times fewer of the last one.
-
-    In between the share falls geometrically from class to class; each keeps at least one sample.
-    Source: Cui et al. 2019, https://arxiv.org/abs/1901.05555
-    """
-    generator = np.random.default_rng(seed)
-    last = max(int(labels.max()), 1)
-    chosen = []
-    for label in range(last + 1):
-        of_class = generator.permutation(np.flatnonzero(labels == label))
-        share = imbalance ** (-label / last)
-        chosen.append(of_class[: max(1, round(len(of_class) * share))])
-    return np.sort(np.concatenate(chosen))
-
-
-def add_label_noise(labels: Classes, share: float, classes: int, seed: int) -> Classes:
-    """The labels, of which `share` are replaced by another class, each other one equally likely."""
-    generator = np.random.default_rng(seed)
-    relabelled = generator.permutation(len(labels))[: round(share * len(labels))]
-    changed = labels.copy()
-    changed[relabelled] = (labels[relabelled] + generator.integers(1, classes, len(relabelled))) % classes
-    return changed
 
 
 def _split_dataset(raw: RawDataset, digest: str, spec: DataSpec) -> Dataset:
@@ -251,12 +218,3 @@ def _standardise(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 def _standardise_set(samples: Samples, labels: Tensor, mean: Tensor, std: Tensor) -> LabelledTensors:
     return LabelledTensors(_standardise(_to_float(samples), mean, std), labels)
-
-
-def _divide_by_share(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """`size` divided as `counts` are, the largest remainders rounded up."""
-    exact = counts * (size / counts.sum())
-    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
-    upwards = np.argsort(-(exact - shares), kind="stable")[: size - int(shares.sum())]
-    shares[upwards] += 1
-    return shares

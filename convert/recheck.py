@@ -11,6 +11,7 @@ import onnx_ir as ir
 from convert.artefact.file import serialise
 from convert.errors import ConversionError, UsageError
 from convert.evidence.inspection import OnnxFile
+from convert.model_io.array import name_dtype
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec, require_distinct
 from convert.model_io.runtime import PROVIDERS, Session, require_provider
@@ -136,7 +137,7 @@ def read_inputs(graph: ir.Model) -> tuple[InputSpec, ...]:
             size if isinstance(size, int) else size.value or f"{value.name}_{axis}"
             for axis, size in enumerate(value.shape)
         )
-        specs.append(InputSpec(value.name or "", value.dtype.numpy().name, tuple(sizes)))
+        specs.append(InputSpec(value.name or "", name_dtype(value.dtype.numpy()), tuple(sizes)))
     return require_distinct(specs)
 
 

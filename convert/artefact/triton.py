@@ -24,6 +24,7 @@ _TYPES: Mapping[str, str] = {
     "float32": "TYPE_FP32",
     "float64": "TYPE_FP64",
     "bfloat16": "TYPE_BF16",
+    "string": "TYPE_STRING",
 }
 
 

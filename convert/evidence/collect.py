@@ -18,7 +18,7 @@ from adaptive_act.explain.reach import Reach, reach
 from adaptive_act.explain.start import Start, find_starts
 from adaptive_act.explain.wording import explain_layer
 from convert.manifest import manifest
-from convert.model_io.array import Array
+from convert.model_io.array import Array, name_dtype
 from convert.model_io.samples import SampleSet, choose_shown_samples
 from convert.parity.criterion import CRITERION, QUANTILES, Agreement, Comparison, count_top1, measure_scales
 from convert.parity.verify import Parity
@@ -227,4 +227,5 @@ def _round(number: float) -> float:
 def _record_tensor(value: ir.Value) -> manifest.TensorRecord:
     shape = value.shape if value.shape is not None else ()
     sizes = tuple(size if isinstance(size, int) else str(size.value) for size in shape)
-    return manifest.TensorRecord(value.name or "", value.dtype.numpy().name if value.dtype else "", sizes)
+    dtype = name_dtype(value.dtype.numpy()) if value.dtype else ""
+    return manifest.TensorRecord(value.name or "", dtype, sizes)

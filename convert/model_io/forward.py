@@ -4,7 +4,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,18 @@ _TORCH = Path(torch.__file__).parent
 def to_tensors(arrays: Sequence[Array]) -> tuple[Tensor, ...]:
     """The arrays as tensors with memory of their own: a model may write into its inputs."""
     return tuple(torch.from_numpy(np.array(array)) for array in arrays)
+
+
+@runtime_checkable
+class ArrayModel(Protocol):
+    """A model that takes and gives arrays by itself: torch has none of texts."""
+
+    is_reference: bool
+    """Whether its own arithmetic is what the file must agree with, to the rounding of one number."""
+
+    def run_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The outputs by name. Raises ExportError."""
+        ...
 
 
 def run_forward(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from convert.errors import UsageError
-from convert.model_io.array import Array
+from convert.model_io.array import Array, get_dtype, name_dtype
 from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import LARGEST_RUN, SampleSet
 
@@ -77,9 +77,9 @@ def _read_array(archive: Any, spec: InputSpec, path: Path) -> Array:
         not isinstance(expected, int) or expected == size
         for expected, size in zip(shape, array.shape, strict=True)
     )
-    if not fits or array.dtype.name != spec.dtype:
+    if not fits or name_dtype(array.dtype) != spec.dtype:
         raise UsageError(
-            f"array `{spec.name}` in `{path}` is {array.dtype.name}{list(array.shape)}, "
+            f"array `{spec.name}` in `{path}` is {name_dtype(array.dtype)}{list(array.shape)}, "
             f"expected {spec.dtype}{spec.shape_text}"
         )
-    return array
+    return array.astype(get_dtype(spec.dtype), copy=False)

@@ -9,9 +9,10 @@ import numpy as np
 
 from adaptive_act import TensorSpec
 from convert.errors import UsageError
+from convert.model_io.array import TEXT
 from convert.model_io.size_bounds import LONGEST_NAME, SizeBounds, intersect_all, parse_size_bounds
 
-DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
+DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", TEXT)
 LARGEST_RANK = 8
 LARGEST_INPUT = 2**28  # elements, with free sizes of FREE_SIZE
 FREE_SIZE = 32  # a free size other than the batch in generated samples: the smallest for image networks
@@ -32,6 +33,10 @@ class InputSpec:
     """The integers that the model takes are 0 to one less than this; None where that is not known."""
     size_bounds: tuple[SizeBounds, ...] = ()
     """Of its free sizes, by name; a size without any may be anything."""
+    texts: tuple[str, ...] = ("",)
+    """The texts that are tried, where the input holds texts."""
+    levels: tuple[tuple[float, ...], ...] = ()
+    """The numbers at which the model's trees turn, ascending, for each column of [N, columns]."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name) or len(self.name) > LONGEST_NAME:
@@ -56,7 +61,7 @@ class InputSpec:
             self._require_bound(self.below)
 
     def _require_bound(self, below: int) -> None:
-        if self.dtype == "bool" or self.dtype.startswith("float"):
+        if self.dtype in ("bool", TEXT) or self.dtype.startswith("float"):
             raise UsageError(
                 f"input `{self.name}` is {self.dtype}, only whole numbers have a bound `<{below}`"
             )

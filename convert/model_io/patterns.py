@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convert.model_io.array import Array
+from convert.model_io.array import TEXT, Array, get_dtype
 from convert.model_io.inputs import InputSpec
+from convert.model_io.levels import fill_levels
 
 # Where activations bend or saturate, and float32 numbers close to zero.
 BOUNDARY = (
@@ -30,6 +31,8 @@ BOUNDARY = (
 TYPICAL = "typical"
 FACTORS = {TYPICAL: 1.0, "large": 1e4, "tiny": 1e-6, "zero": 0.0}
 NON_FINITE = {"nan": (np.nan,), "inf": (np.inf, -np.inf)}
+LEVELS = "levels"
+"""The pattern of an input that trees read: about the numbers at which they turn."""
 LEAST, MOST, ROW_OF_LEAST, ROW_OF_MOST, WIDE = "least", "most", "row of least", "row of most", "wide"
 """The patterns of whole numbers and truth values; a float input has typical numbers beside them."""
 
@@ -53,7 +56,7 @@ class IntegerRange:
 
 def choose_ranges(inputs: Sequence[InputSpec]) -> dict[str, IntegerRange]:
     """The range of each input of whole numbers or truth values, as its description has it."""
-    return {spec.name: _choose_range(spec) for spec in inputs if not is_float(spec)}
+    return {spec.name: _choose_range(spec) for spec in inputs if not (is_float(spec) or spec.dtype == TEXT)}
 
 
 def _choose_range(spec: InputSpec) -> IntegerRange:
@@ -82,6 +85,10 @@ def fill_array(
     random: np.random.Generator,
 ) -> Array:
     """The input's array; `integers` is the range of an input that is not of floats."""
+    if spec.dtype == TEXT:
+        return np.asarray(random.choice(spec.texts, shape), get_dtype(TEXT))
+    if pattern == LEVELS and len(shape) == 2 and len(spec.levels) == shape[1]:
+        return fill_levels(spec.levels, shape[0], np.dtype(spec.dtype), random)
     numbers = (
         _fill_floats(shape, pattern, random)
         if integers is None

@@ -1,8 +1,10 @@
 """Runs graphs with ONNX Runtime, as the server does."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import onnxruntime as ort
 
 from adaptact.text import first_line
@@ -12,6 +14,7 @@ from convert.model_io.array import Array
 PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
 _LONGEST_REASON = 500  # characters
+_TEXT_BYTES = 6
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 # Ampere and later multiply float32 with ten bits of it unless set otherwise.
 _PROVIDER_OPTIONS: Mapping[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
@@ -72,7 +75,7 @@ class Session:
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        """The outputs by name, for arrays in the order of the input names."""
+        """The outputs by name, for arrays in the order of the input names; texts are whole numbers."""
         try:
             values = self._session.run(None, dict(zip(self._names, arrays, strict=True)))
         except REFUSALS as error:
@@ -80,7 +83,20 @@ class Session:
             raise ExportError(
                 f"ONNX Runtime cannot run the graph on {shapes}: {first_line(error, _LONGEST_REASON)}"
             ) from error
-        return dict(zip(self.outputs, values, strict=True))
+        return {name: _number_texts(value) for name, value in zip(self.outputs, values, strict=True)}
+
+
+def _number_texts(value: Array) -> Array:
+    """Texts as whole numbers that float64 holds, the same for the same text; other arrays as they are."""
+    if value.dtype.kind != "O":
+        return value
+    numbers = [_hash_text(str(text)) for text in value.reshape(-1)]
+    return np.asarray(numbers, np.int64).reshape(value.shape)
+
+
+def _hash_text(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=_TEXT_BYTES).digest()
+    return int.from_bytes(digest, "big")
 
 
 def require_provider(provider: str) -> str:

@@ -11,6 +11,7 @@ from convert.model_io.inputs import InputSpec, assign_batch
 from convert.model_io.other_sizes import OtherSizes, advise_sizes, list_batches, list_other_sizes
 from convert.model_io.patterns import (
     LEAST,
+    LEVELS,
     MOST,
     NON_FINITE,
     ROW_OF_LEAST,
@@ -145,6 +146,9 @@ def _plan_sets(inputs: Sequence[InputSpec], rows: int, ranges: Mapping[str, Inte
         name = f"typical, {place}" if first is None else f"typical, batch {batch.sizes[first]}"
         advice = "" if batch.bounds is None else advise_sizes(inputs, batch)
         yield _Plan(name, batch.sizes, typical=True, advice=advice)
+    turning = {spec.name: LEVELS for spec in inputs if spec.levels}
+    if turning:
+        yield _Plan("levels of trees", assign_batch(inputs, LARGEST_RUN), turning, typical=True)
     floats = [spec.name for spec in inputs if is_float(spec)]
     one = assign_batch(inputs, 1)
     for pattern in ("large", "tiny", "zero", "boundary", *NON_FINITE) if floats else ():

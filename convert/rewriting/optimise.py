@@ -1,8 +1,9 @@
 """Applies the rewrite rules until none fires: the graph computes the same numbers at less cost."""
 
+import contextlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -90,13 +91,30 @@ def optimise(
     RemoveUnusedNodesPass()(optimised)  # or an unused node would count as a reader
     most = FIRINGS_PER_NODE * (optimised.graph.num_nodes() + 1)
     rewriter = _Rewriter(optimised.graph, plan, most if limit is None else min(most, limit))
-    rewriter.apply_until_rest(rules)
-    if alternatives := plan.alternatives():
-        # Some rules would undo these forms, so only the rules of layout are tried again.
-        rewriter.apply_until_rest((*alternatives, *(rule for rule in rules if rule.name in LAYOUT)))
+    with _hide_foreign(optimised):
+        rewriter.apply_until_rest(rules)
+        if alternatives := plan.alternatives():
+            # Some rules would undo these forms, so only the rules of layout are tried again.
+            rewriter.apply_until_rest((*alternatives, *(rule for rule in rules if rule.name in LAYOUT)))
     RemoveUnusedNodesPass()(optimised)
     NameFixPass()(optimised)
     return OptimisedGraph(optimised, tuple(rewriter.firings), tuple(rewriter.refusals))
+
+
+@contextlib.contextmanager
+def _hide_foreign(model: ir.Model) -> Iterator[None]:
+    """Within the block no operator of another domain has a standard name, as ONNX Runtime's own Conv has.
+
+    A rule looks at a node's neighbours too, which it may know by their names alone.
+    """
+    foreign = {node: node.op_type for node in model.graph.all_nodes() if node.domain}
+    for node in foreign:
+        node.op_type = f"{node.domain}::{node.op_type}"
+    try:
+        yield
+    finally:
+        for node, operator in foreign.items():
+            node.op_type = operator
 
 
 class _Rewriter:

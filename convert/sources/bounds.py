@@ -14,6 +14,7 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from convert.errors import SourceError
+from convert.sources.foreign import FOREIGN
 
 LARGEST_VALUE = 2**31  # elements of one tensor
 MOST_AXES = 64
@@ -39,11 +40,13 @@ def require_bounded(model: ModelProto, path: Path) -> tuple[Path, ...]:
     files: dict[Path, None] = {}
     nodes = _list_all_nodes(model)
     for node in nodes:
-        if node.domain not in STANDARD and (node.domain, node.op_type) not in functions:
+        known = node.domain in STANDARD or node.domain in FOREIGN
+        if not known and (node.domain, node.op_type) not in functions:
             raise build_error(
                 path,
-                f"needs `{node.domain[:100]}::{node.op_type[:100]}`, an operator outside the ONNX standard",
-                "export the model again, with operators of the domain `ai.onnx` only",
+                f"needs `{node.domain[:100]}::{node.op_type[:100]}`, an operator outside the ONNX standard "
+                "and ONNX Runtime",
+                f"export the model again, with operators of {', '.join(('ai.onnx', *FOREIGN))} only",
             )
     for tensor in _walk_tensors(model, nodes):
         file = _require_sound(tensor, path)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import UsageError
+from convert.model_io.array import TEXT
 from convert.model_io.inputs import InputSpec, share_size_bounds
 from convert.sources import graph, program, state, torchscript
 from convert.sources.kind import Container, recognise
@@ -38,8 +39,12 @@ def load(  # each argument is an option of the command
     `allow_pickle`. `state_key` chooses among several state_dicts in it. Raises SourceError where the file
     cannot be read or its model is random or changes itself, and UsageError where the user must give more.
     """
+    text = next((spec.name for spec in inputs if spec.dtype == TEXT), None)
+    container = recognise(path)
+    if text is not None and container is not Container.ONNX:
+        raise UsageError(f"input `{text}` holds texts, which a model of torch does not take")
     request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
-    source = _READERS[recognise(path)](request)
+    source = _READERS[container](request)
     if state_key is not None and source.kind != state.KIND:
         raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
     if source.graph is not None:

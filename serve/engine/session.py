@@ -25,6 +25,8 @@ from serve.engine.signature import Array, Signature, TensorSpec
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
+DICTIONARIES = "seq(map("  # the type of what ZipMap makes of probabilities
+
 # Operators that end the whole process on a tensor without elements (ONNX Runtime 1.32), each as the bytes
 # that name it in a file: the field, the length, the name. A false match only refuses empty tensors.
 ABORTING_ON_EMPTY = (b"\x22\x04LSTM", b"\x22\x03GRU", b"\x22\x13DynamicQuantizeLSTM")
@@ -159,8 +161,9 @@ def _check_not_empty(inputs: Mapping[str, Array]) -> None:
 def _read_spec(kind: str, value: ort.NodeArg) -> TensorSpec:
     datatype = BY_ONNX_TYPE.get(value.type)
     if datatype is None:
+        remedy = "; `adaptact-export` makes a tensor of it" if value.type.startswith(DICTIONARIES) else ""
         raise ModelRefusedError(
-            f"{kind} {quote(value.name)} has type {quote(value.type)}, which cannot be served"
+            f"{kind} {quote(value.name)} has type {quote(value.type)}, which cannot be served{remedy}"
         )
     return TensorSpec(value.name, datatype, tuple(value.shape))
 

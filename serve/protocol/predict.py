@@ -33,6 +33,7 @@ def read_instances(
 ) -> dict[str, Array]:
     """The model's inputs, each with one row for each instance; images as the manifest says.
 
+    An input of one column, as a table has it, also takes its values without lists around each.
     Raises `MalformedRequestError`, or `UnsupportedError` for images that the model cannot take.
     """
     names = [spec.name for spec in signature.inputs]
@@ -70,7 +71,9 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
 def _read_tensor(spec: TensorSpec, column: list[Value], manifest: Mapping[str, Json] | None) -> Array:
     if is_image(column[0]):
         return read_images(spec, column, manifest)
-    return from_nested(spec.name, column, spec.datatype)
+    array = from_nested(spec.name, column, spec.datatype)
+    is_column = len(spec.shape) == 2 and spec.shape[1] == 1
+    return array.reshape(-1, 1) if is_column and array.ndim == 1 else array
 
 
 def _read_columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper, parser
@@ -55,6 +56,55 @@ def identity_model(datatype: str) -> onnx.ModelProto:
         [helper.make_tensor_value_info("y", element, ["N", 2])],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def table_model(*, zipped: bool = False) -> onnx.ModelProto:
+    """A table of classical learning: a number and a text, [N, 1] each, to a label and three scores, [N, 3].
+
+    `low` where the number is at most 0.5, `green` is less than `red`. Where `zipped`, the scores are a
+    dictionary.
+    """
+    encoder: dict[str, Any] = {
+        "keys_strings": ["green", "red"],
+        "values_floats": [-1.0, 1.0],
+        "default_float": 0.0,
+    }
+    tree: dict[str, Any] = {
+        "nodes_treeids": [0, 0, 0],
+        "nodes_nodeids": [0, 1, 2],
+        "nodes_featureids": [0, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"],
+        "nodes_values": [0.5, 0.0, 0.0],
+        "nodes_truenodeids": [1, 0, 0],
+        "nodes_falsenodeids": [2, 0, 0],
+        "class_treeids": [0, 0],
+        "class_nodeids": [1, 2],
+        "class_ids": [0, 1],
+        "class_weights": [1.0, 1.0],
+        "classlabels_strings": ["low", "high", "none"],
+    }
+    learning: Any = {"domain": "ai.onnx.ml"}
+    nodes = [
+        helper.make_node("LabelEncoder", ["colour"], ["code"], **learning, **encoder),
+        helper.make_node("Add", ["amount", "code"], ["sum"]),
+        helper.make_node("TreeEnsembleClassifier", ["sum"], ["label", "scores"], **learning, **tree),
+    ]
+    outputs = [helper.make_tensor_value_info("label", TensorProto.STRING, ["N"])]
+    scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 3])
+    if zipped:
+        labels: Any = {"classlabels_strings": ["low", "high", "none"]}
+        nodes.append(helper.make_node("ZipMap", ["scores"], ["zipped"], **learning, **labels))
+        entry = helper.make_map_type_proto(
+            TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+        )
+        scores = helper.make_value_info("zipped", helper.make_sequence_type_proto(entry))
+    inputs = [
+        helper.make_tensor_value_info("amount", TensorProto.FLOAT, ["N", 1]),
+        helper.make_tensor_value_info("colour", TensorProto.STRING, ["N", 1]),
+    ]
+    graph = helper.make_graph(nodes, "table", inputs, [*outputs, scores])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 3)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
 def with_manifest(made: onnx.ModelProto, manifest: object) -> onnx.ModelProto:

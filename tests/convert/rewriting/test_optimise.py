@@ -80,6 +80,21 @@ def test_another_domains_operators_are_left_alone() -> None:
     assert not optimise(model).firings
 
 
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [("h = MatMul(x, w) a = Add(h, s) y = Mul(a, s)", 0), ("h = Mul(x, s) y = MatMul(h, w)", 1)],
+)
+def test_a_neighbour_of_another_domain_is_not_taken_for_its_namesake(body: str, place: int) -> None:
+    constants = (write_constant("w", 4, 4), write_constant("s", 4))
+    text = write_graph(body, *constants, x="float[N,4]", y="float[N,4]")
+    assert optimise(parse_graph(text)).firings
+    model = parse_graph(text)
+    model.graph[place].domain = "custom"
+    optimised = optimise(model)
+    assert not optimised.firings
+    assert [node.domain for node in optimised.model.graph if node.op_type == "MatMul"] == ["custom"]
+
+
 def test_every_rule_has_a_name_of_its_own_and_that_of_its_file() -> None:
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)

@@ -124,3 +124,10 @@ def test_an_empty_tensor_does_not_reach_a_recurrent_layer(
     assert session.run({"x": np.ones((2, 2, 3), np.float32)}, ["y"])[0].shape == (2, 1, 2, 1)
     with pytest.raises(InvalidInputError, match="no elements"):
         session.run({"x": np.zeros(shape, np.float32)}, ["y"])
+
+
+def test_dictionaries_of_probabilities_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelRefusedError, match=r"output `zipped` has type .* `adaptact-export` makes a tensor"
+    ):
+        _session(tmp_path, models.table_model(zipped=True))

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ import orjson
 import pytest
 
 from serve.engine.signature import Array
+from tests.serve import models
 from tests.serve.in_process import Client
 
 JSON_BYTES = "Inference-Header-Content-Length"
@@ -41,6 +43,20 @@ def test_json_is_answered_whatever_its_content_type_says(client: Client, headers
         "id": "seven",
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [2.0, 2.0, 2.0]}],
     }
+
+
+def test_columns_of_numbers_and_texts_are_answered(changing: Path, fresh: Client) -> None:
+    models.put(changing, "table", models.table_model())
+    assert fresh.post("/v2/repository/models/table/load").status_code == 200
+    inputs = [
+        {"name": "amount", "shape": [2, 1], "datatype": "FP32", "data": [0.0, 0.0]},
+        {"name": "colour", "shape": [2, 1], "datatype": "BYTES", "data": ["red", "green"]},
+    ]
+    outputs = fresh.post("/v2/models/table/infer", {"inputs": inputs}).json()["outputs"]
+    assert outputs == [
+        {"name": "label", "datatype": "BYTES", "shape": [2], "data": ["high", "low"]},
+        {"name": "scores", "datatype": "FP32", "shape": [2, 3], "data": [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]},
+    ]
 
 
 def test_a_version_in_the_path_answers(client: Client) -> None:

@@ -38,6 +38,19 @@ def test_several_inputs_and_outputs_are_objects_by_name(client: Client) -> None:
     assert response.json() == {"predictions": [{"OUTPUT0": [2, 3, 4, 5], "OUTPUT1": [0, 1, 2, 3]}]}
 
 
+@pytest.mark.parametrize("boxed", [False, True])
+def test_a_row_of_a_table_is_an_object(changing: Path, fresh: Client, boxed: bool) -> None:
+    models.put(changing, "table", models.table_model())
+    assert fresh.post("/v2/repository/models/table/load").status_code == 200
+    rows = [(0.0, "red"), (0.0, "green"), (0.5, "other")]
+    instances = [
+        {"amount": [amount] if boxed else amount, "colour": [colour] if boxed else colour}
+        for amount, colour in rows
+    ]
+    response = fresh.post("/v1/models/table:predict", {"instances": instances})
+    assert [row["label"] for row in response.json()["predictions"]] == ["high", "low", "low"]
+
+
 def test_a_model_that_names_its_classes_gives_labels(client: Client) -> None:
     response = client.post("/v1/models/classifier:predict", {"instances": [[1, 5, 3], [9, 0, 0]]})
     assert response.json()["labels"] == ["one", "zero"]

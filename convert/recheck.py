@@ -13,13 +13,14 @@ from convert.errors import ConversionError, UsageError
 from convert.evidence.inspection import OnnxFile
 from convert.model_io.array import name_dtype
 from convert.model_io.given import read_samples
-from convert.model_io.inputs import InputSpec, require_distinct
+from convert.model_io.inputs import InputSpec, add_size_bounds, require_distinct
 from convert.model_io.runtime import PROVIDERS, Session, require_provider
 from convert.model_io.samples import SampleSet, take_sample
 from convert.parity.coverage import examine
 from convert.parity.divergence import find_first_difference
 from convert.parity.locate import CulpritSearch
 from convert.parity.sampling import choose_samples
+from convert.parity.sizes import sample_recorded
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original, Parity, describe_failure, measure_parity
 from convert.parity.weakness import judge
@@ -84,7 +85,7 @@ def recheck(
     """
     require_provider(options.provider)
     on_stage("load")
-    inputs = options.inputs or read_inputs(file.graph)
+    inputs = options.inputs or _read_bounded_inputs(file)
     source = load(
         model,
         options.factory,
@@ -98,8 +99,10 @@ def recheck(
     open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)
     own_sets = read_samples(options.samples, source.inputs) if options.samples is not None else ()
     sampling = choose_samples(original, source)
-    sets = (*sampling.sets, *own_sets)
     manifest = file.manifest
+    tried = () if manifest is None else manifest.tried_sizes
+    recorded = sample_recorded(source, tried, sampling.ranges, sampling.work)
+    sets = (*sampling.sets, *own_sets, *recorded)
     same_source = None if manifest is None else manifest.source_digest == source.digest
     precision = read_precision(manifest)
     on_stage("run")
@@ -120,6 +123,12 @@ def recheck(
     on_stage("locate")
     culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_tolerances(file)
     return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source)
+
+
+def _read_bounded_inputs(file: OnnxFile) -> tuple[InputSpec, ...]:
+    """The inputs of the file, their sizes within the bounds that its manifest records."""
+    inputs = read_inputs(file.graph)
+    return inputs if file.manifest is None else add_size_bounds(inputs, file.manifest.sizes)
 
 
 def read_inputs(graph: ir.Model) -> tuple[InputSpec, ...]:

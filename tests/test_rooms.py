@@ -28,7 +28,7 @@ ROOMS = {
         *("swapping", "checkpoint", "page", "explain", "training", "study"),
     ),
     "convert": (
-        *("errors", "model_io", "manifest", "artefact", "graph", "rules", "rewriting", "sources", "parity"),
+        *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),
         *("tuning", "precision", "evidence", "latency", "pipeline", "recheck", "commands"),
     ),
     "serve": (

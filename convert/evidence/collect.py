@@ -18,6 +18,7 @@ from adaptive_act.explain.reach import Reach, reach
 from adaptive_act.explain.start import Start, find_starts
 from adaptive_act.explain.wording import explain_layer
 from convert.manifest import manifest
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import Array, name_dtype
 from convert.model_io.samples import SampleSet, choose_shown_samples
 from convert.parity.criterion import CRITERION, QUANTILES, Agreement, Comparison, count_top1, measure_scales
@@ -55,10 +56,17 @@ def collect_evidence(
         ),
         dropped=tuple(manifest.DroppedRecord(rule.rule, rule.reason) for rule in optimised.dropped),
         parity=record_parity(parity),
+        sizes=_list_size_bounds(source),
+        tried_sizes=tuple(dict(samples.sizes) for samples in sets if samples.sizes),
         source_kind=source.kind,
         source_notes=source.notes,
         reference=source.reference,
     )
+
+
+def _list_size_bounds(source: Source) -> tuple[SizeBounds, ...]:
+    """The bounds of the inputs' sizes, each once."""
+    return tuple(dict.fromkeys(bounds for spec in source.inputs for bounds in spec.size_bounds))
 
 
 def record_activations(

@@ -1,6 +1,6 @@
 """Tables of the manifest's records as text, for a console and for a page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,10 +38,16 @@ class TextTable(NamedTuple):
 
 
 def tabulate_tensors(manifest: Manifest) -> TextTable:
-    """The inputs and outputs."""
+    """The inputs and outputs, with the bounds of their sizes."""
     kinds = (("input", manifest.inputs), ("output", manifest.outputs))
+    bounds: Mapping[int | str, str] = {bounds.name: bounds.text for bounds in manifest.sizes}
     rows = [
-        (kind, tensor.name, tensor.dtype, f"[{', '.join(map(str, tensor.shape))}]")
+        (
+            kind,
+            tensor.name,
+            tensor.dtype,
+            f"[{', '.join(bounds.get(size, str(size)) for size in tensor.shape)}]",
+        )
         for kind, tensors in kinds
         for tensor in tensors
     ]

@@ -13,6 +13,7 @@ from typing import Any, Self
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
+from convert.manifest.size_bounds import SizeBounds
 
 FORMAT = "adaptact-manifest/1.3"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
@@ -206,6 +207,10 @@ class Manifest:
     fired: tuple[FiredRecord, ...]
     declined: tuple[DeclinedRecord, ...]
     parity: ParityRecord
+    sizes: tuple[SizeBounds, ...] = ()
+    """The bounds of free sizes; a size without any may be anything."""
+    tried_sizes: tuple[dict[str, int], ...] = ()
+    """Sizes at which the file might be wrong, and that were compared where the model takes them."""
     source_kind: str = ""
     """Its kind: checkpoint, state_dict, safetensors, exported program, TorchScript, pickled module, ONNX."""
     source_notes: tuple[str, ...] = ()
@@ -239,7 +244,12 @@ class Manifest:
         except (ValueError, RecursionError) as error:
             raise ManifestError(f"the manifest is not JSON: {error}") from error
         _require_readable(content.get("format") if isinstance(content, dict) else None)
-        manifest: Self = decode(cls, content, "manifest")
+        try:
+            manifest: Self = decode(cls, content, "manifest")
+        except ManifestError:
+            raise
+        except ValueError as error:
+            raise ManifestError(f"the manifest's bounds of sizes are none: {error}") from error
         return manifest
 
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from adaptive_act import TensorSpec
 from convert.errors import UsageError
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import TEXT
-from convert.model_io.size_bounds import LONGEST_NAME, SizeBounds, intersect_all, parse_size_bounds
+from convert.model_io.size_bounds import LONGEST_NAME, intersect_all, parse_size_bounds
 
 DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", TEXT)
 LARGEST_RANK = 8
@@ -105,6 +106,17 @@ def assign_batch(inputs: Sequence[InputSpec], batch: int) -> dict[str, int]:
         for spec in inputs
         if spec.free_batch is not None
     }
+
+
+def add_size_bounds(inputs: Sequence[InputSpec], bounds: Sequence[SizeBounds]) -> tuple[InputSpec, ...]:
+    """The inputs, each within these bounds too. Raises UsageError where that leaves hardly a size."""
+    return share_size_bounds(
+        [replace(spec, size_bounds=(*spec.size_bounds, *_select(bounds, spec.shape))) for spec in inputs]
+    )
+
+
+def _select(bounds: Sequence[SizeBounds], shape: Sequence[int | str]) -> list[SizeBounds]:
+    return [each for each in bounds if each.name in shape]
 
 
 def share_size_bounds(inputs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from convert.errors import UsageError
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.inputs import FREE_SIZE, InputSpec, assign_batch, share_size_bounds
-from convert.model_io.size_bounds import SizeBounds
 
 _NUMBERS = "give the sizes as numbers in --input, or rewrite the code that asks for them"
 
@@ -63,7 +62,7 @@ def list_other_sizes(inputs: Sequence[InputSpec]) -> list[OtherSizes]:
 def _leave_out_smallest(bounds: SizeBounds) -> SizeBounds | None:
     try:
         return replace(bounds, low=bounds.fit(1) + 1)
-    except UsageError:
+    except ValueError:
         return None
 
 

@@ -53,6 +53,8 @@ class SampleSet:
     """Whether the model may refuse the samples: other sizes than it must take, or masks that mask all."""
     advice: str = ""
     """What to do where the file is wrong at the sizes of these samples, and not at those of others."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """The free sizes, where they were chosen because the file may be wrong there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def sample_sizes(
         )
         for other in others
     )
-    return tuple(_generate_set(inputs, plan, ranges, random) for plan in plans)
+    sets = (_generate_set(inputs, plan, ranges, random) for plan in plans)
+    return tuple(replace(samples, sizes=other.sizes) for samples, other in zip(sets, others, strict=True))
 
 
 def _generate_set(

@@ -8,11 +8,13 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from convert.errors import ExportError
+from convert.manifest.size_bounds import LARGEST_SIZE
 from convert.model_io.inputs import InputSpec, assign_batch
 from convert.model_io.other_sizes import OtherSizes, advise_sizes
 from convert.model_io.patterns import IntegerRange
 from convert.model_io.samples import SampleSet, sample_sizes
 from convert.parity.workload import NUMBERS, OPERATIONS, Work
+from convert.sources.size_conditions import MOST_TRIED
 from convert.sources.source import Source
 
 LARGEST_SHARE = 0.25  # of OPERATIONS, that one set may take
@@ -26,16 +28,43 @@ def sample_doubtful(
     `work` is that of one sample of the usual size. Raises ExportError where a size is too much work to
     compare, and the model takes it.
     """
-    left, chosen = OPERATIONS, []
-    for other in doubtful:
-        share = _count_numbers(source.inputs, other.sizes) / _count_numbers(source.inputs, {})
+    chosen, large = _share_work(source.inputs, doubtful, work)
+    for other in large:
+        _require_refused(source.model, source.inputs, other)
+    return sample_sizes(source.inputs, chosen, ranges)
+
+
+def sample_recorded(
+    source: Source, tried: Sequence[Mapping[str, int]], ranges: Mapping[str, IntegerRange], work: Work
+) -> tuple[SampleSet, ...]:
+    """Samples of the sizes that a manifest records, as far as they are the inputs' and not too much work."""
+    bounds = {
+        size: spec.get_bounds(size) for spec in source.inputs for size in spec.shape if isinstance(size, str)
+    }
+    known = [
+        OtherSizes(sizes)
+        for sizes in tried[:MOST_TRIED]
+        if sizes.keys() == bounds.keys()
+        and all(0 < size <= LARGEST_SIZE and bounds[name].allow(size) for name, size in sizes.items())
+    ]
+    chosen, _ = _share_work(source.inputs, known, work)
+    return sample_sizes(source.inputs, chosen, ranges)
+
+
+def _share_work(
+    inputs: Sequence[InputSpec], others: Sequence[OtherSizes], work: Work
+) -> tuple[list[OtherSizes], list[OtherSizes]]:
+    """The first sizes that OPERATIONS are enough for, and those of which one alone is too much."""
+    left, chosen, large = OPERATIONS, list[OtherSizes](), list[OtherSizes]()
+    for other in others:
+        share = _count_numbers(inputs, other.sizes) / _count_numbers(inputs, {})
         operations = work.operations * share
         if operations > LARGEST_SHARE * OPERATIONS or work.largest * share > NUMBERS:
-            _require_refused(source.model, source.inputs, other)
+            large.append(other)
         elif operations <= left:
             left -= operations
             chosen.append(other)
-    return sample_sizes(source.inputs, chosen, ranges)
+    return chosen, large
 
 
 def _count_numbers(inputs: Sequence[InputSpec], sizes: Mapping[str, int]) -> int:

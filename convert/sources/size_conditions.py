@@ -14,10 +14,9 @@ from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._sympy.printers import PythonPrinter
 
-from convert.errors import UsageError
+from convert.manifest.size_bounds import LARGEST_SIZE, SizeBounds
 from convert.model_io.inputs import InputSpec, assign_batch
 from convert.model_io.other_sizes import OtherSizes
-from convert.model_io.size_bounds import LARGEST_SIZE, SizeBounds
 
 MOST_TRIED = 64
 """Of doubtful sizes: each is run like a set of samples."""
@@ -145,7 +144,7 @@ class _ConditionSearch:
                 return SizeBounds(self.name, max(above) + 1).intersect(self.bounds)
             low, high = max(below, default=-1) + 1, min(above) - 1 if above else None
             return SizeBounds(self.name, low, high).intersect(self.bounds)
-        except UsageError:
+        except ValueError:
             return None
 
 

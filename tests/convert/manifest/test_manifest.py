@@ -26,6 +26,7 @@ from convert.manifest.records import (
     TrialRecord,
     TuningRecord,
 )
+from convert.manifest.size_bounds import SizeBounds
 
 COVERAGE = CoverageRecord(
     reasons=("input `mask` moves no output",),
@@ -102,6 +103,25 @@ def test_a_manifest_from_before_coverage_is_read() -> None:
     content = json.loads(_replace_field("format", "adaptact-manifest/1.2"))
     del content["parity"]["coverage"]
     assert Manifest.from_json(json.dumps(content)).parity.strength == "unknown"
+
+
+def test_bounds_of_sizes_come_back_from_json() -> None:
+    manifest = dataclasses.replace(
+        MANIFEST, sizes=(SizeBounds("T", 2, 512, 2),), tried_sizes=({"batch": 2, "T": 514},)
+    )
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_bounds_that_leave_no_size_are_refused() -> None:
+    text = MANIFEST.to_json().replace('"sizes":[]', '"sizes":[{"name":"T","low":9,"high":3}]')
+    with pytest.raises(ManifestError, match=r"bounds of sizes are none: size `9<=T<=3`"):
+        Manifest.from_json(text)
+
+
+def test_a_manifest_from_before_bounds_is_read() -> None:
+    content = json.loads(MANIFEST.to_json())
+    del content["sizes"], content["tried_sizes"]
+    assert Manifest.from_json(json.dumps(content)) == MANIFEST
 
 
 def test_tuning_comes_back_from_json() -> None:

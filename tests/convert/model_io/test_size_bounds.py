@@ -1,8 +1,9 @@
 import pytest
 
 from convert.errors import UsageError
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.inputs import InputSpec, assign_batch, parse_input, share_size_bounds
-from convert.model_io.size_bounds import SizeBounds, parse_size_bounds
+from convert.model_io.size_bounds import parse_size_bounds
 
 
 @pytest.mark.parametrize(
@@ -37,14 +38,6 @@ def test_another_text_has_no_bounds(text: str) -> None:
 def test_bounds_without_two_sizes_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="leaves no two sizes"):
         parse_size_bounds(text)
-
-
-def test_a_size_is_fitted_upwards_else_downwards() -> None:
-    bounds = SizeBounds("T", 5, 50, 4)
-    sizes = [size for size in range(60) if 5 <= size <= 50 and size % 4 == 0]
-    for size in range(60):
-        assert bounds.allow(size) == (size in sizes)
-        assert bounds.fit(size) == min((other for other in sizes if other >= size), default=sizes[-1])
 
 
 def test_an_input_has_the_bounds_of_its_sizes() -> None:

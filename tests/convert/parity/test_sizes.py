@@ -1,6 +1,7 @@
 """Models that ask for their sizes, from the file to the manifest."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch.nn import functional as F
 from transformers import GPT2Config, GPT2Model
 
 from convert.errors import ExportError, ParityError
+from convert.evidence.inspection import read_onnx_file
 from convert.manifest.manifest import Manifest
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.inputs import parse_input
 from convert.model_io.other_sizes import OtherSizes
-from convert.parity.sizes import sample_doubtful
+from convert.parity.sizes import sample_doubtful, sample_recorded
 from convert.parity.workload import NUMBERS, OPERATIONS, Work
 from convert.pipeline import convert
+from convert.recheck import RecheckOptions, RecheckResult, recheck
 from convert.sources.source import Source
 
 
@@ -163,6 +167,33 @@ def test_a_branch_that_computes_the_same_is_converted(kind: str, text: str, tmp_
         np.testing.assert_allclose(y, model(torch.from_numpy(x)).detach(), rtol=1e-4, atol=1e-4)
 
 
+def recheck_model(kind: str, path: Path) -> RecheckResult:
+    options = RecheckOptions(factory=f"{__name__}:build", factory_kwargs={"kind": kind})
+    return recheck(path.with_suffix(".pt"), read_onnx_file(path), options)
+
+
+@pytest.mark.slow
+def test_a_file_is_checked_again_within_its_bounds(tmp_path: Path) -> None:
+    manifest = convert_model("cut", tmp_path / "m.onnx", "x:float32[N,T<=40,4]")
+    assert manifest.sizes == (SizeBounds("T", 0, 40),)
+    assert manifest.tried_sizes == ()
+    result = recheck_model("cut", tmp_path / "m.onnx")
+    assert result.parity is not None
+    assert result.failure is None
+    assert max(run.reference["output"].shape[1] for run in result.parity.runs) == 40
+
+
+@pytest.mark.slow
+def test_a_file_is_checked_again_at_its_doubtful_sizes(tmp_path: Path) -> None:
+    manifest = convert_model("alike", tmp_path / "m.onnx", "x:float32[N,T,4]")
+    assert {"N": 2, "T": 41} in manifest.tried_sizes
+    assert manifest.sizes == ()
+    assert recheck_model("alike", tmp_path / "m.onnx").failure is None
+    failure = recheck_model("cut", tmp_path / "m.onnx").failure
+    assert failure is not None
+    assert "shape" in failure
+
+
 ROWS = parse_input("x:float32[N,4]")
 BRANCH = OtherSizes({"N": 10**8 + 1}, ROWS.get_bounds("N"), "N <= 100000000")
 
@@ -178,6 +209,14 @@ def test_a_size_that_is_too_large_to_compare_is_refused() -> None:
 
 def test_a_large_size_that_the_model_refuses_is_passed_over() -> None:
     assert sample_doubtful(_make_source("square"), [BRANCH], {}, Work(8, 4)) == ()
+
+
+def test_recorded_sizes_of_other_inputs_are_passed_over() -> None:
+    bounded = replace(_make_source("batch"), inputs=(parse_input("x:float32[N<=9,4]"),))
+    tried = [{"N": 8}, {"N": 10}, {"M": 8}, {"N": 8, "T": 3}, {"N": -1}, {"N": 0}, {"N": 10**12}, {}]
+    assert [samples.sizes for samples in sample_recorded(bounded, tried, {}, Work(8, 4))] == [{"N": 8}]
+    huge = [{"N": 2**31 - 1}]
+    assert sample_recorded(_make_source("batch"), huge, {}, Work(8, 4)) == ()
 
 
 def test_doubtful_sizes_take_bounded_work() -> None:

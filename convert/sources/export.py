@@ -21,6 +21,7 @@ from convert.model_io.samples import make_example
 from convert.sources.constants import fold_constants
 from convert.sources.graph import prepare
 from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_opset
+from convert.sources.padding import clear_padding
 from convert.sources.size_conditions import read_conditions
 from convert.sources.source import Source
 from convert.sources.torch_output import silence_torch
@@ -146,7 +147,7 @@ def _export_module(
         for spec in inputs
     ]
     try:
-        with silence_torch():
+        with silence_torch(), clear_padding(model):
             program = torch.onnx.export(
                 model,
                 arguments,

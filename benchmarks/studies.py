@@ -34,14 +34,14 @@ class Study:
     title: str | None
     """None where it is not in the summary."""
     data: str
-    options: tuple[str, ...]
+    options: str
     activations: tuple[str, ...] = ACTIVATIONS
 
 
-MLP = ("--architecture", "mlp", "--epochs", "10", "--batch", "256")
-CNN = ("--architecture", "cnn", "--epochs", "3")
-TABULAR = ("--architecture", "mlp(width=64)", "--epochs", "40", "--batch", "32")
-RESNET = ("--architecture", "resnet", "--epochs", "3")
+MLP = "--architecture mlp --epochs 10 --batch 256"
+CNN = "--architecture cnn --epochs 3"
+RESNET = "--architecture resnet --epochs 3"
+TABULAR = "--architecture mlp(width=64) --epochs 40 --batch 32 --validation 0.25 --lr 1e-4,3e-4,1e-3,3e-3"
 
 STUDIES = (
     Study("mnist-mlp", "MNIST, MLP", "mnist", MLP),
@@ -78,7 +78,7 @@ def main(
 def list_options(one: Study, data: str, jobs: int) -> list[str]:
     """The study as options of `adaptact-study`; its cost is left out, which other benchmarks measure."""
     common = ("--activations", ",".join(one.activations), "--seeds", str(SEEDS), "--no-cost")
-    return ["--data", data, *one.options, *common, "--jobs", str(jobs)]
+    return ["--data", data, *one.options.split(), *common, "--jobs", str(jobs)]
 
 
 def make_summary() -> list[Table]:

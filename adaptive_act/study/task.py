@@ -114,8 +114,8 @@ REGRESSION = Task(
     score=Metric("R²", ".3f"),
     loss=Metric("MSE", ".4g"),
     error=Metric("MAE", ".4g"),
-    better="better (by R²)",
-    worse="worse (by R²)",
+    better="better",
+    worse="worse",
     compute_loss=_squared_error,
     measure=measure_numbers,
 )

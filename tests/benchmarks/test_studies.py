@@ -43,7 +43,7 @@ RESULTS = {
 
 
 def test_the_summary_has_accuracy_rates_and_what_they_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(studies, "STUDIES", (Study("a", "A", "mnist", (), ("PReLU", "StarReLU")),))
+    monkeypatch.setattr(studies, "STUDIES", (Study("a", "A", "mnist", "", ("PReLU", "StarReLU")),))
     monkeypatch.setattr(studies, "_read_results", lambda _: RESULTS)
     accuracy, rates, changed = [[list(column.cells) for column in table.columns] for table in make_summary()]
     assert accuracy == [

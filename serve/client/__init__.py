@@ -28,7 +28,7 @@ from serve.client.synchronous import Client
 from serve.client.transport import Transport
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.statistics import Duration
-from serve.protocol.descriptions import ModelMetadata, ServerMetadata, TensorMetadata
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata, SizeMetadata, TensorMetadata
 
 __all__ = [
     "BFLOAT16",
@@ -50,6 +50,7 @@ __all__ = [
     "Retry",
     "ServerFailedError",
     "ServerMetadata",
+    "SizeMetadata",
     "TensorMetadata",
     "TimedOutError",
     "Transport",

@@ -8,7 +8,7 @@ from typing import Never, TypeAlias
 from serve.client.errors import InvalidReplyError
 from serve.engine.signature import Array
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
-from serve.protocol.descriptions import ModelMetadata, ServerMetadata, TensorMetadata
+from serve.protocol.descriptions import ModelMetadata, ServerMetadata, SizeMetadata, TensorMetadata
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -151,6 +151,7 @@ def read_model_metadata(reply: JsonObject) -> ModelMetadata:
         tuple(map(_read_tensor, reply.objects("inputs"))),
         tuple(map(_read_tensor, reply.objects("outputs"))),
         reply.text("parity", "") or None,
+        tuple(map(_read_size, reply.objects("sizes"))) or None,
     )
 
 
@@ -187,6 +188,17 @@ def read_predictions(reply: JsonObject) -> Predictions:
 
 def _read_tensor(reply: JsonObject) -> TensorMetadata:
     return TensorMetadata(reply.text("name"), reply.text("datatype"), reply.wholes("shape"))
+
+
+def _read_size(reply: JsonObject) -> SizeMetadata:
+    high = reply.whole("high", -1)
+    return SizeMetadata(
+        reply.text("input"),
+        reply.whole("axis"),
+        reply.whole("low", 0),
+        None if high < 0 else high,
+        reply.whole("multiple", 1),
+    )
 
 
 def _read_durations(reply: JsonObject, kind: type[InferStatistics | BatchStatistics]) -> dict[str, Duration]:

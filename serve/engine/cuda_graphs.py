@@ -43,7 +43,8 @@ class CudaGraphs:
         """Start without recorded graphs."""
         self._session = session
         self._signature = signature
-        self._rows = sorted(set(cuda.graph_rows)) if _has_fixed_row_shapes(signature) else []
+        rows = {rows for rows in cuda.graph_rows if signature.fit_rows(rows) == rows}
+        self._rows = sorted(rows) if _has_fixed_row_shapes(signature) else []
         self._device, self._device_id = device, cuda.device
         self._graphs: dict[int, RecordedGraph] = {}
         self._lock = threading.Lock()

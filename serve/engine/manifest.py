@@ -1,11 +1,12 @@
 """The converter's manifest in a model's file, read as plain JSON."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeGuard
 
 import orjson
 
 from convert.manifest.entries import LARGEST_MANIFEST, MANIFEST_KEY
+from convert.manifest.size_bounds import SizeBounds
 
 Strength: TypeAlias = Literal["strong", "weak", "unknown"]
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -40,3 +41,29 @@ def read_strength(manifest: Mapping[str, Json] | None) -> Strength | None:
     if not isinstance(coverage, dict) or not isinstance(coverage.get("reasons"), list):
         return "unknown"
     return "weak" if coverage["reasons"] else "strong"
+
+
+def read_size_bounds(manifest: Mapping[str, Json] | None) -> dict[str, SizeBounds]:
+    """The bounds of the model's free sizes, by name; entries that are none are left out."""
+    entries = (manifest or {}).get("sizes")
+    found = map(_read_bounds, entries if isinstance(entries, list) else ())
+    return {bounds.name: bounds for bounds in found if bounds is not None}
+
+
+def _read_bounds(entry: Json) -> SizeBounds | None:
+    if not isinstance(entry, dict):
+        return None
+    name, low, high = entry.get("name"), entry.get("low", 0), entry.get("high")
+    multiple = entry.get("multiple", 1)
+    if not isinstance(name, str) or not _is_whole(low) or not _is_whole(multiple):
+        return None
+    if high is not None and not _is_whole(high):
+        return None
+    try:
+        return SizeBounds(name, low, high, multiple)
+    except ValueError:
+        return None
+
+
+def _is_whole(value: Json) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

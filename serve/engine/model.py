@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import onnxruntime as ort
@@ -11,7 +11,7 @@ import onnxruntime as ort
 from serve.engine.config import ModelConfig
 from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quote
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
-from serve.engine.manifest import Json, read_class_names, read_manifest, read_strength
+from serve.engine.manifest import Json, read_class_names, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.options import EngineOptions
 from serve.engine.providers import choose_providers
@@ -76,11 +76,11 @@ class ServedModel:
         self.name = name
         self.version = version
         self.signature: Signature = session.signature
-        self.manifest: dict[str, Json] | None = read_manifest(session.metadata)
+        self.manifest: dict[str, Json] | None = session.manifest
         self.classes = read_class_names(self.manifest)
         self.parity = read_strength(self.manifest)
         self.metrics = metrics
-        self.config = config
+        self.config = _fit_rows(config, self.signature)
         self._session = session
         seconds = self._warm_up()
         self.cost = RunCost(seconds / count_elements(self.signature.zeros()))
@@ -134,6 +134,8 @@ class ServedModel:
     def _can_join(self, seconds: float) -> bool:
         if self.config.batching == "off" or self.config.batch_rows == 1 or not has_rows(self.signature):
             return False
+        if self.signature.fit_rows(1) == 0:
+            return self.config.batching == "on"  # no single row could be compared
         if self.config.batching == "auto" and seconds > MAX_SECONDS:
             return False  # the trial would take a dozen runs
         try:
@@ -168,6 +170,15 @@ class ModelLoader:
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model
+
+
+def _fit_rows(config: ModelConfig, signature: Signature) -> ModelConfig:
+    """The configuration, with no more rows than the model takes at once."""
+    return replace(
+        config,
+        batch_rows=max(signature.fit_rows(config.batch_rows), 1),
+        request_rows=signature.fit_rows(config.request_rows) if config.request_rows else 0,
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
+from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.providers import (
     CUDA,
     SILENT,
@@ -61,7 +62,7 @@ class SessionOptions:
 
 
 class Session:
-    """A loaded model: its signature, its metadata, and `run`."""
+    """A loaded model: its signature, its metadata, its manifest, and `run`."""
 
     def __init__(self, files: ModelBytes, options: SessionOptions) -> None:
         """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
@@ -74,11 +75,13 @@ class Session:
                 # It would restart on another provider after an error, and only print a line about it.
                 enable_fallback=0,
             )
-            self.signature = Signature(
+            self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+            self.manifest = read_manifest(self.metadata)
+            signature = Signature(
                 inputs=tuple(_read_spec("input", value) for value in self._session.get_inputs()),
                 outputs=tuple(_read_spec("output", value) for value in self._session.get_outputs()),
             )
-            self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+            self.signature = signature.bound(read_size_bounds(self.manifest))
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())

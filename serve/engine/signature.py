@@ -1,12 +1,13 @@
 """A model's inputs and outputs, and the check of arrays against them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.manifest.size_bounds import SizeBounds
 from serve.engine.datatypes import BY_DTYPE, Datatype
 from serve.engine.errors import InvalidInputError, quote, quote_names
 
@@ -20,6 +21,8 @@ class TensorSpec:
     name: str
     datatype: Datatype
     shape: tuple[int | str | None, ...]
+    bounds: Mapping[int, SizeBounds] = field(default_factory=dict)
+    """Of sizes that vary only within bounds, by axis."""
 
     @property
     def dims(self) -> list[int]:
@@ -27,8 +30,10 @@ class TensorSpec:
         return [dim if isinstance(dim, int) else -1 for dim in self.shape]
 
     def zeros(self) -> Array:
-        """A tensor of zeros, or of empty strings, with 1 for every size that may vary."""
+        """A tensor of zeros, or of empty strings, of the smallest size from 1 where that may vary."""
         shape = [dim if isinstance(dim, int) else 1 for dim in self.shape]
+        for axis, bounds in self.bounds.items():
+            shape[axis] = bounds.fit(1)
         fill = "" if self.datatype.name == "BYTES" else np.zeros((), self.datatype.dtype)
         return np.full(shape, fill, self.datatype.dtype)
 
@@ -50,6 +55,7 @@ class Signature:
                 raise InvalidInputError(f"input {quote(spec.name)} is missing; expected: {expected}")
             _check_datatype(spec, array)
             _check_shape(spec, array.shape, symbols)
+            _check_bounds(spec, array.shape)
         if len(arrays) > len(self.inputs):
             known = [spec.name for spec in self.inputs]
             extra = next(name for name in arrays if name not in known)
@@ -70,8 +76,30 @@ class Signature:
         return tuple(names)
 
     def zeros(self) -> dict[str, Array]:
-        """Inputs of zeros, with 1 for every size that may vary."""
+        """Inputs of zeros, of the smallest size from 1 where that may vary."""
         return {spec.name: spec.zeros() for spec in self.inputs}
+
+    def fit_rows(self, rows: int) -> int:
+        """The largest first size up to `rows` that the bounds of every input allow, 0 if there is none."""
+        first = [spec.bounds[0] for spec in self.inputs if 0 in spec.bounds]
+        return next((size for size in range(rows, 0, -1) if all(bounds.allow(size) for bounds in first)), 0)
+
+    def bound(self, bounds: Mapping[str, SizeBounds]) -> "Signature":
+        """The signature with bounds for its inputs' sizes, by symbol."""
+        return replace(
+            self,
+            inputs=tuple(
+                replace(
+                    spec,
+                    bounds={
+                        axis: bounds[dim]
+                        for axis, dim in enumerate(spec.shape)
+                        if isinstance(dim, str) and dim in bounds
+                    },
+                )
+                for spec in self.inputs
+            ),
+        )
 
 
 def _check_datatype(spec: TensorSpec, array: Array) -> None:
@@ -104,6 +132,15 @@ def _check_shape(spec: TensorSpec, shape: tuple[int, ...], symbols: dict[str, in
             f"input {quote(spec.name)} has the wrong shape: "
             f"expected `[{', '.join(map(str, expected))}]`{because}, got `{list(shape)}`"
         )
+
+
+def _check_bounds(spec: TensorSpec, shape: tuple[int, ...]) -> None:
+    for axis, bounds in spec.bounds.items():
+        if not bounds.allow(shape[axis]):
+            raise InvalidInputError(
+                f"input {quote(spec.name)} has the wrong size at axis {axis}: expected {quote(bounds.text)}, "
+                f"got `{shape[axis]}` in `{list(shape)}`"
+            )
 
 
 def count_elements(arrays: Mapping[str, Array]) -> int:

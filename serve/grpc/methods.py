@@ -117,7 +117,7 @@ def _is_ready(engine: Engine, request: Message) -> bool:
 def _write_metadata(engine: Engine, request: Message) -> Message:
     model = engine.model(request.name, request.version or None)
     fields = asdict(write_metadata(model.name, engine.versions(model.name), model.signature))
-    del fields["parity"]  # the protocol's message has none
+    del fields["parity"], fields["sizes"]  # the protocol's message has neither
     return _make("ModelMetadataResponse", **fields)
 
 

@@ -35,10 +35,23 @@ class TensorMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeMetadata:
+    """A size of an input that varies within bounds: a multiple of `multiple` from `low` to `high`."""
+
+    input: str
+    axis: int
+    low: int
+    high: int | None
+    """None where there is no limit."""
+    multiple: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelMetadata:
     """A model's versions that can answer, lowest first, and its inputs and outputs.
 
-    `parity` is strong, weak or unknown, and None of a file without a manifest; gRPC's message lacks it.
+    `parity` is strong, weak or unknown, and None of a file without a manifest. `sizes` are those that vary
+    within bounds, None where there are none. gRPC's message lacks both.
     """
 
     name: str
@@ -47,3 +60,4 @@ class ModelMetadata:
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
     parity: str | None = None
+    sizes: tuple[SizeMetadata, ...] | None = None

@@ -9,7 +9,7 @@ from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedE
 from serve.engine.joining import has_rows
 from serve.engine.preprocessing import guess_layout
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.descriptions import ModelMetadata, TensorMetadata
+from serve.protocol.descriptions import ModelMetadata, SizeMetadata, TensorMetadata
 from serve.protocol.json_text import Value, parse_object
 from serve.protocol.parameters import MICROSECONDS, read_flag, read_parameters
 
@@ -70,9 +70,14 @@ class ModelConfiguration:
 def write_metadata(
     name: str, versions: Sequence[str], signature: Signature, parity: str | None = None
 ) -> ModelMetadata:
-    """The model's inputs and outputs, and how much its file's parity proves."""
+    """The model's inputs and outputs, the bounds of their sizes, and how much its file's parity proves."""
     inputs, outputs = _write_tensors(signature.inputs), _write_tensors(signature.outputs)
-    return ModelMetadata(name, tuple(versions), PLATFORM, inputs, outputs, parity)
+    sizes = tuple(
+        SizeMetadata(spec.name, axis, bounds.low, bounds.high, bounds.multiple)
+        for spec in signature.inputs
+        for axis, bounds in spec.bounds.items()
+    )
+    return ModelMetadata(name, tuple(versions), PLATFORM, inputs, outputs, parity, sizes or None)
 
 
 def write_configuration(

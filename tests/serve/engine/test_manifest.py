@@ -1,8 +1,9 @@
 import pytest
 
 from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.size_bounds import SizeBounds
 from serve.engine import manifest
-from serve.engine.manifest import read_class_names, read_manifest, read_strength
+from serve.engine.manifest import read_class_names, read_manifest, read_size_bounds, read_strength
 
 
 def test_the_manifest_is_the_json_object_in_the_metadata() -> None:
@@ -57,3 +58,25 @@ def test_class_names_are_a_list_of_text(content: dict[str, manifest.Json] | None
 )
 def test_a_reason_makes_parity_weak(content: dict[str, manifest.Json] | None, strength: str | None) -> None:
     assert read_strength(content) == strength
+
+
+@pytest.mark.parametrize("content", [None, {}, {"sizes": None}, {"sizes": {"name": "T"}}, {"sizes": []}])
+def test_without_sizes_there_are_no_bounds(content: dict[str, manifest.Json] | None) -> None:
+    assert read_size_bounds(content) == {}
+
+
+def test_bounds_that_are_none_are_left_out() -> None:
+    entries: list[manifest.Json] = [
+        {"name": "T", "low": 2, "high": 512, "multiple": 2},
+        {"name": "N", "low": 1},
+        {"name": "no sizes", "low": 9, "high": 3},
+        {"name": 7, "low": 2},
+        {"name": "text", "low": "2"},
+        {"name": "flag", "low": True},
+        {"name": "share", "high": 9.5},
+        {"name": "none", "multiple": 0},
+        {"low": 2},
+        "T>=2",
+        None,
+    ]
+    assert read_size_bounds({"sizes": entries}) == {"T": SizeBounds("T", 2, 512, 2), "N": SizeBounds("N", 1)}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import serve.engine.model as model_module
+from serve.engine.config import ModelConfig
 from serve.engine.errors import InvalidInputError
 from serve.engine.metrics import Metrics
 from serve.engine.model import BLOCKING_SECONDS, HOP_SECONDS, RunCost
@@ -22,6 +23,23 @@ def test_a_file_without_a_manifest_has_none(tmp_path: Path, metrics: Metrics) ->
     model = load_model(tmp_path, models.model(models.DOUBLE), metrics)
     assert model.manifest is None
     assert model.classes == []
+
+
+BOUNDED = {"sizes": [{"name": "N", "low": 0, "high": 5, "multiple": 1}]}
+PAIRS = {"sizes": [{"name": "N", "low": 2, "high": None, "multiple": 2}]}
+
+
+def test_no_more_rows_are_joined_than_the_model_takes(tmp_path: Path, metrics: Metrics) -> None:
+    made = models.with_manifest(models.model(models.DOUBLE), BOUNDED)
+    assert load_model(tmp_path, made, metrics).config.batch_rows == 5
+    limited = load_model(tmp_path, made, metrics, ModelConfig(batch_rows=3, request_rows=9)).config
+    assert (limited.batch_rows, limited.request_rows) == (3, 5)
+
+
+def test_rows_that_cannot_run_alone_are_not_joined(tmp_path: Path, metrics: Metrics) -> None:
+    model = load_model(tmp_path, models.with_manifest(models.model(models.DOUBLE), PAIRS), metrics)
+    assert not model.joins
+    assert model.signature.zeros()["x"].shape == (2, 3)
 
 
 def test_loading_measures_what_a_run_costs(tmp_path: Path, metrics: Metrics) -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from convert.manifest.size_bounds import SizeBounds
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import InvalidInputError
 from serve.engine.signature import Array, Signature, TensorSpec, count_elements
@@ -51,6 +52,40 @@ def test_inputs_that_do_not_fit_are_refused_by_name(changed: dict[str, Array], m
     with pytest.raises(InvalidInputError) as error:
         SIGNATURE.check_inputs(_inputs(**changed))
     assert message in str(error.value)
+
+
+BOUNDED = SIGNATURE.bound({"N": SizeBounds("N", 2, 9, 3)})
+
+
+@pytest.mark.parametrize(
+    ("rows", "allowed"), [(0, False), (1, False), (3, True), (4, False), (9, True), (12, False)]
+)
+def test_a_size_out_of_bounds_is_refused(rows: int, allowed: bool) -> None:
+    inputs = _inputs(image=np.zeros((rows, 2), np.float32), mask=np.zeros(rows, np.bool_))
+    SIGNATURE.check_inputs(inputs)
+    if allowed:
+        BOUNDED.check_inputs(inputs)
+        return
+    with pytest.raises(InvalidInputError) as error:
+        BOUNDED.check_inputs(inputs)
+    assert str(error.value) == (
+        "input `image` has the wrong size at axis 0: expected `2<=N<=9 and N%3==0`, "
+        f"got `{rows}` in `[{rows}, 2]`"
+    )
+
+
+def test_zeros_are_within_the_bounds() -> None:
+    assert [array.shape for array in BOUNDED.zeros().values()] == [(3, 2), (3,), (1,)]
+    BOUNDED.check_inputs(BOUNDED.zeros())
+
+
+def test_rows_are_fitted_to_the_bounds() -> None:
+    assert [BOUNDED.fit_rows(rows) for rows in (1, 2, 3, 8, 32)] == [0, 0, 3, 6, 9]
+    assert SIGNATURE.fit_rows(32) == 32
+
+
+def test_bounds_of_other_sizes_change_nothing() -> None:
+    assert SIGNATURE.bound({"M": SizeBounds("M", 2)}) == SIGNATURE
 
 
 def test_a_missing_input_is_named() -> None:

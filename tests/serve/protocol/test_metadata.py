@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from convert.manifest.size_bounds import SizeBounds
 from serve.engine.config import ModelConfig, override_config
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import ConfigError, EngineError, MalformedRequestError, UnsupportedError
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.descriptions import ServerMetadata, TensorMetadata
+from serve.protocol.descriptions import ServerMetadata, SizeMetadata, TensorMetadata
 from serve.protocol.metadata import (
     TensorConfig,
     check_unload,
@@ -30,6 +31,16 @@ def test_a_size_that_may_vary_is_written_as_minus_one() -> None:
     assert (metadata.name, metadata.versions, metadata.platform) == ("m", ("1", "2"), "onnxruntime_onnx")
     assert metadata.inputs == (TensorMetadata("x", "FP32", (-1, -1, 3)),)
     assert metadata.outputs == ()
+
+
+def test_bounds_of_sizes_are_told_by_input_and_axis() -> None:
+    signature = Signature((TensorSpec("x", BY_NAME["FP32"], ("N", "T")),), ())
+    bounds = {"T": SizeBounds("T", 2, 512), "N": SizeBounds("N", multiple=4)}
+    assert write_metadata("m", ["1"], signature).sizes is None
+    assert write_metadata("m", ["1"], signature.bound(bounds)).sizes == (
+        SizeMetadata("x", 0, 0, None, 4),
+        SizeMetadata("x", 1, 2, 512, 1),
+    )
 
 
 ROWS = Signature(

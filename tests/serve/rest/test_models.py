@@ -44,6 +44,20 @@ def test_metadata_tell_how_much_parity_proves(client: Client) -> None:
     assert client.get("/v2/models/classifier").json()["parity"] == "unknown"
 
 
+def test_sizes_out_of_bounds_are_refused_and_the_bounds_told(changing: Path, fresh: Client) -> None:
+    bounds = {"sizes": [{"name": "N", "low": 2, "high": 4, "multiple": 1}]}
+    models.put(changing, "bounded", models.with_manifest(models.model(models.DOUBLE), bounds))
+    fresh.post("/v2/repository/models/bounded/load")
+    assert fresh.get("/v2/models/bounded").json()["sizes"] == [
+        {"input": "x", "axis": 0, "low": 2, "high": 4, "multiple": 1}
+    ]
+    assert fresh.get("/v2/models/bounded/config").json()["max_batch_size"] == 4
+    for rows, status in {1: 400, 2: 200, 4: 200, 5: 400}.items():
+        response = fresh.post("/v1/models/bounded:predict", {"instances": [[1, 2, 3]] * rows})
+        assert response.status_code == status
+    assert "input `x` has the wrong size at axis 0: expected `2<=N<=4`, got `5`" in response.json()["error"]
+
+
 @pytest.mark.parametrize(
     "path", ["/v2/models/classifier/manifest", "/v2/models/classifier/versions/1/manifest"]
 )

@@ -22,6 +22,9 @@ from benchmarks.results import RESULTS, publish
 RUNS = Path("build/studies")
 REPORTS = RESULTS / "studies"
 
+# PReLU is the best known, and starts as ReLU. The others were among the best three of all elementwise
+# activations on the validation samples of Fashion-MNIST, with an MLP, one rate, 10,000 training samples and
+# two seeds that no study uses.
 ACTIVATIONS = ("PReLU", "StarReLU", "XIELU")
 SEEDS = 10
 
@@ -39,15 +42,11 @@ class Study:
 
 
 MLP = "--architecture mlp --epochs 10 --batch 256"
-CNN = "--architecture cnn --epochs 3"
-RESNET = "--architecture resnet --epochs 3"
 TABULAR = "--architecture mlp(width=64) --epochs 40 --batch 32 --validation 0.25 --lr 1e-4,3e-4,1e-3,3e-3"
 
 STUDIES = (
     Study("mnist-mlp", "MNIST, MLP", "mnist", MLP),
     Study("fashion-mnist-mlp", "Fashion-MNIST, MLP", "fashion", MLP),
-    Study("fashion-mnist-cnn", "Fashion-MNIST, CNN", "fashion", CNN),
-    Study("fashion-mnist-resnet", "Fashion-MNIST, residual net", "fashion", RESNET),
     Study("diabetes-mlp", None, "diabetes", TABULAR),
 )
 NOTES = f"""\

@@ -1,5 +1,6 @@
 """Parameter groups for an optimizer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -14,25 +15,34 @@ ACTIVATIONS = "activations"
 def parameter_groups(
     model: nn.Module, lr: float, activation_lr: float | None = None, weight_decay: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Two optimiser groups, "weights" and "activations", that hold each parameter of `model` once.
+    """The optimiser groups "weights", "biases" and "activations", which hold each parameter of `model` once.
 
-    The activations' learned parameters have `activation_lr` (`lr` where it is None) and no weight decay,
-    which would pull them towards zero instead of towards a useful shape (He et al. 2015,
-    https://arxiv.org/abs/1502.01852, section 2.1). All else has `lr` and `weight_decay`, the weight matrices
-    of the small networks inside input-dependent activations included.
+    Only the weights decay: the matrices and filters of layers, embeddings, and those of the small networks
+    inside input-dependent activations. Biases and the scales of norms do not ("biases"), by convention (He et
+    al. 2019, https://arxiv.org/abs/1812.01187, section 3.1), nor do the learned parameters of activations,
+    which decay would pull towards zero instead of towards a useful shape (He et al. 2015,
+    https://arxiv.org/abs/1502.01852, section 2.1). These have `activation_lr`, all others `lr`.
     """
     learned = learned_parameters(model)
-    chosen = {id(parameter) for parameter in learned.values()}
-    weights = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+    grouped = {id(parameter) for parameter in learned.values()}
+    exempt = {id(p): p for p in _find_biases_and_norms(model) if id(p) not in grouped}
+    grouped |= exempt.keys()
+    weights = [parameter for parameter in model.parameters() if id(parameter) not in grouped]
+    shape_rate = lr if activation_lr is None else activation_lr
     return [
         {"name": "weights", "params": weights, "lr": lr, "weight_decay": weight_decay},
-        {
-            "name": ACTIVATIONS,
-            "params": list(learned.values()),
-            "lr": lr if activation_lr is None else activation_lr,
-            "weight_decay": 0.0,
-        },
+        {"name": "biases", "params": list(exempt.values()), "lr": lr, "weight_decay": 0.0},
+        {"name": ACTIVATIONS, "params": list(learned.values()), "lr": shape_rate, "weight_decay": 0.0},
     ]
+
+
+def _find_biases_and_norms(model: nn.Module) -> Iterator[nn.Parameter]:
+    """Vectors, biases of any shape, and what norms over several dimensions scale and shift by."""
+    for module in model.modules():
+        is_norm = isinstance(module, nn.LayerNorm | nn.RMSNorm)
+        for name, parameter in module.named_parameters(recurse=False):
+            if is_norm or name.endswith("bias") or parameter.ndim < 2:
+                yield parameter
 
 
 def learned_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

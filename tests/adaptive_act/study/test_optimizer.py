@@ -11,13 +11,13 @@ from adaptive_act.study.specs import Optimizer, Schedule, Training
 
 
 def follow(schedule: Schedule, steps: int, activation_lr: float | None = None) -> list[list[float]]:
-    """The rates of both groups at each step."""
+    """The rates of weights and activations at each step."""
     training = Training(schedule=schedule, activation_lr=activation_lr)
     optimizer = make_optimizer(nn.Sequential(nn.Linear(2, 2), PReLU()), training, 0.1)
     scheduled = make_schedule(optimizer, training, steps)
     rates = []
     for _ in range(steps):
-        rates.append([group["lr"] for group in optimizer.param_groups])
+        rates.append([group["lr"] for group in optimizer.param_groups if group["name"] != "biases"])
         optimizer.step()
         scheduled.step()
     return rates

@@ -94,7 +94,7 @@ def test_a_warm_up_leaves_weights_and_scheduler_alone() -> None:
     moves(model, optimizer, warm_up, 1)
     scheduler.step()
     assert (model.get_parameter("0.weight") - before).abs().max().item() == pytest.approx(RATE, rel=0.02)
-    assert [group["lr"] for group in optimizer.param_groups] == [RATE / 2, RATE / 2]
+    assert [group["lr"] for group in optimizer.param_groups] == [RATE / 2] * 3
 
 
 def test_gamma_climbs_to_the_bit_of_its_own_value() -> None:

@@ -29,7 +29,7 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
     Raises UsageError where the file is not that, or an array has another type or shape than its input.
     """
     arrays = _read_arrays(path, inputs, name)
-    step = inputs[0].shape[0] if inputs[0].shape and isinstance(inputs[0].shape[0], int) else LARGEST_RUN
+    step = _choose_step(inputs[0])
     counts = {array.shape[0] if array.ndim else 1 for array in arrays}
     if len(counts) != 1:
         raise UsageError(f"the arrays in `{path}` hold different numbers of samples: {sorted(counts)}")
@@ -37,6 +37,7 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
     if count == 0 or (inputs[0].free_batch is None and count % step):
         raise UsageError(f"`{path}` holds {count} samples, expected a multiple of the fixed batch of {step}")
     starts = range(0, count, step)
+    _require_batches(path, inputs[0], {min(step, count - start) for start in starts})
     return tuple(
         SampleSet(
             f"given, {start}",
@@ -47,6 +48,22 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
         )
         for start in starts
     )
+
+
+def _choose_step(first: InputSpec) -> int:
+    """How many samples are run at once: the fixed batch, else LARGEST_RUN, or the nearest within bounds."""
+    if first.free_batch is not None:
+        return first.get_bounds(first.free_batch).fit(LARGEST_RUN)
+    return int(first.shape[0]) if first.shape else LARGEST_RUN
+
+
+def _require_batches(path: Path, first: InputSpec, batches: set[int]) -> None:
+    if first.free_batch is None:
+        return
+    bounds = first.get_bounds(first.free_batch)
+    wrong = next((batch for batch in batches if not bounds.allow(batch)), None)
+    if wrong is not None:
+        raise UsageError(f"`{path}` leaves a batch of {wrong} samples, expected `{bounds.text}`")
 
 
 def _read_arrays(path: Path, inputs: Sequence[InputSpec], name: str) -> list[Array]:
@@ -74,7 +91,8 @@ def _read_array(archive: Any, spec: InputSpec, path: Path) -> Array:
         raise UsageError(f"`{spec.name}` in `{path}` is no array", hint="write them with numpy.savez")
     shape = (None, *spec.shape[1:]) if spec.shape else ()
     fits = array.ndim == len(shape) and all(
-        not isinstance(expected, int) or expected == size
+        expected is None
+        or (expected == size if isinstance(expected, int) else spec.get_bounds(expected).allow(size))
         for expected, size in zip(shape, array.shape, strict=True)
     )
     if not fits or name_dtype(array.dtype) != spec.dtype:

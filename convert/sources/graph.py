@@ -5,9 +5,8 @@ of their own. Converting runs the graph in ONNX Runtime, operators of the standa
 loop in it can take any time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -47,15 +46,16 @@ def read(request: SourceRequest) -> Source:
     labels, notes = read_classes(proto), remove_zipmaps(proto)
     own_graph = proto.SerializeToString() if notes else path
     graph = _build_graph(proto, path)
-    inputs = describe_inputs(graph, request.inputs, path)
+    manifest = _read_manifest(manifest_text)
+    recorded = () if manifest is None else manifest.sizes
+    inputs = describe_inputs(graph, request.inputs, path, recorded)
     model, reference = _build_module(graph, own_graph, path, inputs)
-    classes, preprocessing = _read_manifest(manifest_text)
     return Source(
         model=model,
         inputs=inputs,
         outputs=tuple(value.name or "" for value in graph.graph.outputs),
-        classes=classes or labels,
-        preprocessing=preprocessing,
+        classes=(None if manifest is None else manifest.classes) or labels,
+        preprocessing=None if manifest is None else manifest.preprocessing,
         digest=compute_digest(path, *files),
         kind="ONNX",
         graph=graph,
@@ -159,10 +159,9 @@ def _build_module(
     return OnnxModule(own, inputs, lambda: Float64Graph(ir.to_proto(graph), names)), "float64"
 
 
-def _read_manifest(text: str | None) -> tuple[tuple[str, ...] | None, Mapping[str, Any] | None]:
-    """The classes and preprocessing in the manifest of the file, where it has one."""
+def _read_manifest(text: str | None) -> Manifest | None:
+    """The manifest of the file, where it has one that can be read."""
     try:
-        manifest = Manifest.from_json(text) if text is not None else None
+        return None if text is None else Manifest.from_json(text)
     except ManifestError:
-        manifest = None
-    return (None, None) if manifest is None else (manifest.classes, manifest.preprocessing)
+        return None

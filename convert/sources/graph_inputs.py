@@ -1,6 +1,6 @@
 """The inputs of an ONNX graph: as it describes them, with the user's sizes where it leaves them free."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +8,9 @@ import onnx_ir as ir
 
 from convert.errors import UsageError
 from convert.graph.nodes import get_attribute
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import TEXT, name_dtype
-from convert.model_io.inputs import InputSpec, name_free_size, require_distinct
+from convert.model_io.inputs import InputSpec, add_size_bounds, name_free_size, require_distinct
 from convert.sources.bounds import build_error
 from convert.sources.texts import list_texts
 from convert.sources.thresholds import find_thresholds
@@ -17,8 +18,12 @@ from convert.sources.thresholds import find_thresholds
 _INPUTS_HINT = "export it again: inputs of float32, called by letters and digits, as input_names=['x']"
 
 
-def describe_inputs(graph: ir.Model, described: Sequence[InputSpec], path: Path) -> tuple[InputSpec, ...]:
+def describe_inputs(
+    graph: ir.Model, described: Sequence[InputSpec], path: Path, recorded: Sequence[SizeBounds] = ()
+) -> tuple[InputSpec, ...]:
     """The graph's inputs; the sizes that the user named or fixed are so in the whole graph.
+
+    Their sizes have the bounds that the user gives, and those `recorded` in the file.
 
     Raises SourceError where an input cannot be fed, and UsageError where the user describes another.
     """
@@ -26,11 +31,29 @@ def describe_inputs(graph: ir.Model, described: Sequence[InputSpec], path: Path)
     inputs = require_distinct([_describe_input(value, described, path) for value in graph.graph.inputs])
     _rename_sizes(graph, shapes, inputs)
     _require_known(described, inputs)
+    given = [bounds for spec in described for bounds in spec.size_bounds]
+    inputs = add_size_bounds(inputs, [*given, *_rename_bounds(shapes, inputs, recorded)])
     levels, texts = find_thresholds(graph), list_texts(graph)
     return tuple(
         replace(spec, texts=texts) if spec.dtype == TEXT else replace(spec, levels=levels.get(spec.name, ()))
         for spec in inputs
     )
+
+
+def _rename_bounds(
+    shapes: Sequence[tuple[object, ...]], inputs: Sequence[InputSpec], recorded: Sequence[SizeBounds]
+) -> Iterator[SizeBounds]:
+    """The recorded bounds under the sizes' new names. Raises UsageError for a number that they leave out."""
+    by_name = {bounds.name: bounds for bounds in recorded}
+    for before, spec in zip(shapes, inputs, strict=True):
+        for axis, (old, new) in enumerate(zip(before, spec.shape, strict=False)):
+            bounds = by_name.get(str(getattr(old, "value", "")))
+            if bounds is not None and isinstance(new, str):
+                yield replace(bounds, name=new)
+            elif bounds is not None and isinstance(new, int) and not bounds.allow(new):
+                raise UsageError(
+                    f"input `{spec.name}` has size {new} at axis {axis}, and the file takes `{bounds.text}`"
+                )
 
 
 def _describe_input(value: ir.Value, described: Sequence[InputSpec], path: Path) -> InputSpec:

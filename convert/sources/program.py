@@ -12,6 +12,7 @@ import json
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, Self
@@ -24,8 +25,9 @@ from torch.utils._pytree import TreeSpec, tree_unflatten
 from adaptact.text import first_line
 from adaptive_act.errors import CheckpointError
 from convert.errors import SourceError, UsageError
+from convert.manifest.size_bounds import LARGEST_SIZE, SizeBounds
 from convert.model_io.forward import widen_dtype
-from convert.model_io.inputs import InputSpec, require_distinct
+from convert.model_io.inputs import InputSpec, add_size_bounds, require_distinct
 from convert.sources.program_check import find_unsafe
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import UNPACKING_SLACK, ArchiveReader, load_tensors
@@ -90,9 +92,7 @@ def read(request: SourceRequest) -> Source:
         )
     except _UNREADABLE as error:
         raise _build_error(path, f"cannot be opened: {type(error).__name__}: {first_line(error)}") from error
-    return Source(
-        model, inputs, None, None, None, compute_digest(path), kind="exported program"
-    )
+    return Source(model, inputs, None, None, None, compute_digest(path), kind="exported program")
 
 
 def _open(path: Path) -> torch.export.ExportedProgram:
@@ -180,7 +180,17 @@ def _describe_inputs(program: torch.export.ExportedProgram, request: SourceReque
             )
         return tuple(request.inputs)
     free: dict[str, str] = {}
-    return tuple(_describe_input(name, value, free) for name, value in tensors if isinstance(value, Tensor))
+    inputs = [_describe_input(name, value, free) for name, value in tensors if isinstance(value, Tensor)]
+    return add_size_bounds(inputs, list(_list_bounds(program, free)))
+
+
+def _list_bounds(program: torch.export.ExportedProgram, names: Mapping[str, str]) -> Iterator[SizeBounds]:
+    """The ranges of the program's sizes; a lower end up to 2 is torch's habit in tracing and no bound."""
+    for size, limits in program.range_constraints.items():
+        low = int(limits.lower) if limits.lower > 2 else 0
+        high = int(limits.upper) if limits.upper.is_Integer and limits.upper <= LARGEST_SIZE else None
+        if str(size) in names and (low or high is not None):
+            yield SizeBounds(names[str(size)], low, high)
 
 
 def _describe_input(name: str, value: Tensor, free: dict[str, str]) -> InputSpec:

@@ -57,3 +57,20 @@ def test_inputs_with_different_numbers_of_samples_are_refused(tmp_path: Path) ->
     np.savez(tmp_path / "s.npz", x=np.zeros((2, 3), np.float32), ids=np.zeros((3, 2), np.int64))
     with pytest.raises(UsageError, match=r"different numbers of samples: \[2, 3\]"):
         read_samples(tmp_path / "s.npz", [X, IDS])
+
+
+@pytest.mark.parametrize(("count", "batches"), [(48, [48]), (96, [48, 48]), (12, [12]), (60, [48, 12])])
+def test_samples_are_run_in_batches_within_bounds(tmp_path: Path, count: int, batches: list[int]) -> None:
+    np.savez(tmp_path / "s.npz", x=np.zeros((count, 3), np.float32))
+    sets = read_samples(tmp_path / "s.npz", [parse_input("x:float32[4<=N<=50 and N%12==0,3]")])
+    assert [len(samples.arrays[0]) for samples in sets] == batches
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [((49, 8), "leaves a batch of 1 samples, expected `12<=N<=48"), ((12, 9), r"expected float32\[")],
+)
+def test_samples_out_of_bounds_are_refused(tmp_path: Path, shape: tuple[int, ...], reason: str) -> None:
+    np.savez(tmp_path / "s.npz", x=np.zeros(shape, np.float32))
+    with pytest.raises(UsageError, match=reason):
+        read_samples(tmp_path / "s.npz", [parse_input("x:float32[12<=N<=48,T<=8]")])

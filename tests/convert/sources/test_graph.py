@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,13 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from convert.errors import SourceError, UsageError
+from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.sources.bounds import require_bounded, require_small_values
 from convert.sources.float64_reference import Float64Graph
 from convert.sources.load import load
+from tests.convert.manifest.test_manifest import MANIFEST
 from tests.convert.sources import files
 
 X = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -65,6 +69,30 @@ def test_the_user_names_free_sizes_of_the_graph(tmp_path: Path) -> None:
     for wrong in ("x:float32[N,5]", "x:float32[N]", "x:float64[N,4]", "z:float32[N,4]"):
         with pytest.raises(UsageError, match="input"):
             load(path, inputs=[parse_input(wrong)])
+
+
+def _bounded_graph(path: Path, *bounds: SizeBounds) -> Path:
+    """A graph of a free length, whose manifest records these bounds."""
+    proto = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 20]> g (float[N, T] x) => (float[N, T] y) { y = Relu(x) }'
+    )
+    manifest = dataclasses.replace(MANIFEST, sizes=bounds).to_json()
+    onnx.helper.set_model_props(proto, {MANIFEST_KEY: manifest})
+    return files.write_onnx(path, proto)
+
+
+def test_bounds_of_sizes_are_the_files_and_the_users(tmp_path: Path) -> None:
+    path = _bounded_graph(tmp_path / "m.onnx", SizeBounds("T", 2, 512))
+    assert [spec.shape_text for spec in load(path).inputs] == ["[N,2<=T<=512]"]
+    renamed = load(path, inputs=[parse_input("x:float32[N<=9,L%8==0]")])
+    assert [spec.shape_text for spec in renamed.inputs] == ["[N<=9,2<=L<=512 and L%8==0]"]
+
+
+def test_a_number_out_of_the_files_bounds_is_wrong_use(tmp_path: Path) -> None:
+    path = _bounded_graph(tmp_path / "m.onnx", SizeBounds("T", 2, 512))
+    assert load(path, inputs=[parse_input("x:float32[N,512]")]).inputs[0].size_bounds == ()
+    with pytest.raises(UsageError, match=r"has size 1 at axis 1, and the file takes `2<=T<=512`"):
+        load(path, inputs=[parse_input("x:float32[N,1]")])
 
 
 def test_weights_that_are_also_inputs_are_weights(tmp_path: Path) -> None:

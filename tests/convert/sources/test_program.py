@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.export import Dim
 
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import InputSpec, parse_input
@@ -56,6 +57,13 @@ def _find_first_weight(document: Any, **fields: object) -> None:
 
 def test_inputs_are_those_of_the_program(program: Path) -> None:
     assert load(program).inputs == (InputSpec("input", "float32", ("batch", 4)),)
+
+
+def test_sizes_have_the_bounds_of_the_program(tmp_path: Path) -> None:
+    free = ({0: Dim("b"), 1: Dim("t", min=4, max=40)},)
+    path = tmp_path / "m.pt2"
+    torch.export.save(torch.export.export(nn.ReLU(), (torch.randn(3, 8),), dynamic_shapes=free), path)
+    assert [spec.shape_text for spec in load(path).inputs] == ["[batch,4<=input_1<=40]"]
 
 
 def test_an_index_is_bounded_by_its_table(tmp_path: Path) -> None:

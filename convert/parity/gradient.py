@@ -12,16 +12,16 @@ from convert.model_io.samples import SampleSet
 from convert.parity.verify import Original
 from convert.parity.weights import ModuleWeights
 
-CERTAIN = 6.0
+CERTAIN = 5.0
 """The sum of N random signs times the errors is beyond this times √N times the largest of them with a
-probability below 2 · exp(-CERTAIN² / 2) = 3e-8 (Hoeffding 1963, https://doi.org/10.1080/01621459.1963.10500830)."""
+probability below 2 · exp(-CERTAIN² / 2) = 7e-6 (Hoeffding 1963, https://doi.org/10.1080/01621459.1963.10500830)."""
 LEAST_ALLOWANCE = 1e-20  # of an output that is always zero, and allowed nothing
 
 
-def find_shown(
+def find_moving(
     original: Original, weights: ModuleWeights, samples: SampleSet, allowed: Mapping[str, float]
-) -> set[str] | None:
-    """The weights whose change certainly moves an output beyond what it is allowed, at first order.
+) -> dict[str, bool] | None:
+    """Of the weights that move an output at first order, whether that is certainly beyond what it is allowed.
 
     None where torch cannot differentiate the model.
     """
@@ -35,11 +35,12 @@ def find_shown(
     except Exception:  # noqa: BLE001  # foreign code, or a step of it that cannot be differentiated
         return None
     limit = CERTAIN * numbers**0.5
-    return {
-        name
+    changes = {
+        name: abs(_predict(gradient, weights.step(name)))
         for name, gradient in zip(parameters, found, strict=True)
-        if gradient is not None and limit < abs(_predict(gradient, weights.step(name))) < torch.inf
+        if gradient is not None
     }
+    return {name: limit < change < torch.inf for name, change in changes.items() if change}
 
 
 @contextmanager
@@ -69,4 +70,4 @@ def _add_outputs(original: Original, samples: SampleSet, allowed: Mapping[str, f
 
 
 def _predict(gradient: Tensor, step: Tensor) -> float:
-    return float(torch.dot(gradient.detach().reshape(-1).double(), step.reshape(-1).double()))
+    return float(torch.dot(gradient.detach().reshape(-1), step.reshape(-1)))

@@ -1,10 +1,10 @@
 """The weights whose change no sample shows.
 
-One backward pass finds nearly all that show. The others are changed together: where that moves no output,
-none of them shows; else each half is tried.
+One backward pass finds nearly all that show; those that it leaves in doubt are changed one by one. The others
+are changed together: where that moves no output, none of them shows; else each half is tried.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,9 @@ from torch.utils._pytree import tree_leaves
 from convert.errors import ExportError
 from convert.model_io.samples import SampleSet
 from convert.parity.effects import Effects
-from convert.parity.gradient import find_shown
+from convert.parity.gradient import find_moving
 from convert.parity.verify import Original
 from convert.parity.weights import ModuleWeights, Weights
-
-DIFFERENTIATED = 4
-"""The most typical sets on which gradients are taken; the next is used for weights that do not show yet."""
 
 
 @dataclass(slots=True)
@@ -65,30 +62,13 @@ def find_unseen(
     Where a run for each weight is needed and the budget does not cover them all, some are tried, evenly.
     """
     search = _WeightSearch(weights, sets, effects, budget)
-    tried = weights.names
-    shown = _differentiate(original, weights, sets, effects) if isinstance(weights, ModuleWeights) else None
-    if shown is None:
-        tried = search.choose(weights.names)
-        shown = {name for name in tried if search.shows_on(sets[0], (name,))}
+    moving = search.differentiate(original)
+    tried = search.choose(weights.names) if moving is None else weights.names
+    shown = search.try_alone(tried) if moving is None else search.confirm(moving)
     left = [name for name in tried if name not in shown]
     shown |= search.find_shown(left)
     unseen = tuple(name for name in left if name not in shown)
     return UnseenWeights(tried, unseen, _find_unread(original, weights, unseen, sets[0]))
-
-
-def _differentiate(
-    original: Original, weights: ModuleWeights, sets: Sequence[SampleSet], effects: Effects
-) -> set[str] | None:
-    shown: set[str] = set()
-    for samples in [samples for samples in sets if samples.typical][:DIFFERENTIATED]:
-        allowed = {output: effects.measure_allowance(samples, output) for output in original.outputs}
-        more = find_shown(original, weights, samples, allowed)
-        if more is None:
-            return None
-        shown |= more
-        if shown.issuperset(weights.names):
-            break
-    return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +77,23 @@ class _WeightSearch:
     sets: Sequence[SampleSet]
     effects: Effects
     budget: Budget
+
+    def differentiate(self, original: Original) -> dict[str, bool] | None:
+        """As `find_moving`, on the first set; None where the weights have no gradient."""
+        if not isinstance(self.weights, ModuleWeights):
+            return None
+        first = self.sets[0]
+        allowed = {output: self.effects.measure_allowance(first, output) for output in original.outputs}
+        return find_moving(original, self.weights, first, allowed)
+
+    def confirm(self, moving: Mapping[str, bool]) -> set[str]:
+        """Those that certainly move an output, and those of the others that do so alone on the first set."""
+        certain = {name for name, is_certain in moving.items() if is_certain}
+        return certain | self.try_alone([name for name in moving if name not in certain])
+
+    def try_alone(self, names: Sequence[str]) -> set[str]:
+        """Those whose change shows on the first set."""
+        return {name for name in names if self.shows_on(self.sets[0], (name,))}
 
     def choose(self, names: Sequence[str]) -> tuple[str, ...]:
         """All names where half of the budget covers a run for each, else some, evenly spread."""

@@ -22,6 +22,7 @@ from convert.sources.source import Source
 CHANGE = 0.01  # of the root mean square of a weight's numbers
 SMALLEST_SIZE = 0.1
 """Taken for the root mean square where that is less: a change of weights that are zero must be one too."""
+_SIGNS = np.asarray(2 * np.random.default_rng(0).integers(0, 2, 65_521) - 1, np.int8)
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -71,7 +72,7 @@ class ModuleWeights:
         """What is added to the weight: of one size, with random signs."""
         tensor = self.tensors[name].detach()
         signs = torch.from_numpy(_draw_signs(tuple(tensor.shape))).to(tensor.dtype)
-        size = torch.linalg.vector_norm(tensor, dtype=torch.float64) / tensor.numel() ** 0.5
+        size = torch.linalg.vector_norm(tensor, dtype=torch.float32) / tensor.numel() ** 0.5
         return signs.mul_(_choose_size(float(size)))
 
 
@@ -138,7 +139,8 @@ def _change_array(array: Array) -> Array:
 
 
 def _draw_signs(shape: tuple[int, ...]) -> Array:
-    return np.asarray(2 * np.random.default_rng(0).integers(0, 2, shape, np.int8) - 1, np.int8)
+    """Random signs that come again after a prime number of them, which no row of a weight is in step with."""
+    return np.resize(_SIGNS, shape)
 
 
 def _choose_size(root_mean_square: float) -> float:

@@ -34,7 +34,8 @@ NON_FINITE = {"nan": (np.nan,), "inf": (np.inf, -np.inf)}
 LEVELS = "levels"
 """The pattern of an input that trees read: about the numbers at which they turn."""
 LEAST, MOST, ROW_OF_LEAST, ROW_OF_MOST, WIDE = "least", "most", "row of least", "row of most", "wide"
-"""The patterns of whole numbers and truth values; a float input has typical numbers beside them."""
+"""The patterns of whole numbers and truth values, the first four at the ends of typical ones; a float input
+has typical numbers beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,9 @@ def _fill_integers(
     low, high = integers.typical
     numbers: Array = np.asarray(random.integers(low, high, shape, np.int64, endpoint=True))
     if pattern == LEAST:
-        numbers[...] = integers.least
+        numbers[...] = low
     elif pattern == MOST:
-        numbers[...] = integers.most
+        numbers[...] = high
     elif pattern in (ROW_OF_LEAST, ROW_OF_MOST):
         first_row = numbers[..., 0, :] if numbers.ndim > 1 else numbers[:1]
         first_row[...] = low if pattern == ROW_OF_LEAST else high

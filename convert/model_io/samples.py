@@ -171,7 +171,8 @@ def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRang
     specs = [spec for spec in inputs if spec.name in ranges]
     for spec in specs[:MOST_ALONE]:
         name, integers = spec.name, ranges[spec.name]
-        for number, pattern in {integers.least: LEAST, integers.most: MOST}.items():
+        low, high = integers.typical
+        for number, pattern in {low: LEAST, high: MOST}.items():
             yield _Plan(f"{name} all {number}", one, {name: pattern}, optional=True)
         if integers.is_binary and spec.shape:
             yield _Plan(f"{name} row of 0", two, {name: ROW_OF_LEAST}, optional=True)

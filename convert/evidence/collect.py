@@ -21,7 +21,8 @@ from convert.manifest import manifest
 from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import Array, name_dtype
 from convert.model_io.samples import SampleSet, choose_shown_samples
-from convert.parity.criterion import CRITERION, QUANTILES, Agreement, Comparison, count_top1, measure_scales
+from convert.parity.agreement import Agreement, count_top1
+from convert.parity.criterion import CRITERION, QUANTILES, Comparison, measure_scales
 from convert.parity.verify import Parity
 from convert.rewriting.optimise import OptimisedGraph
 from convert.sources.source import Source

@@ -28,6 +28,8 @@ class ArrayModel(Protocol):
 
     is_reference: bool
     """Whether its own arithmetic is what the file must agree with, to the rounding of one number."""
+    trees: int
+    """How many trees it adds up, which jump at their thresholds; 0 for another model, or a reference."""
 
     def run_arrays(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs by name. Raises ExportError."""

@@ -38,6 +38,8 @@ class InputSpec:
     """The texts that are tried, where the input holds texts."""
     levels: tuple[tuple[float, ...], ...] = ()
     """The numbers at which the model's trees turn, ascending, for each column of [N, columns]."""
+    turn: tuple[int, int] = (0, 1)
+    """Its place among the inputs with levels, and their count: a sample is at a level in one of them."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(_NAME, self.name) or len(self.name) > LONGEST_NAME:

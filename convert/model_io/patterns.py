@@ -89,7 +89,7 @@ def fill_array(
     if spec.dtype == TEXT:
         return np.asarray(random.choice(spec.texts, shape), get_dtype(TEXT))
     if pattern == LEVELS and len(shape) == 2 and len(spec.levels) == shape[1]:
-        return fill_levels(spec.levels, shape[0], np.dtype(spec.dtype), random)
+        return fill_levels(spec, shape[0], random)
     numbers = (
         _fill_floats(shape, pattern, random)
         if integers is None

@@ -83,10 +83,10 @@ class Session:
             raise ExportError(
                 f"ONNX Runtime cannot run the graph on {shapes}: {first_line(error, _LONGEST_REASON)}"
             ) from error
-        return {name: _number_texts(value) for name, value in zip(self.outputs, values, strict=True)}
+        return {name: number_texts(value) for name, value in zip(self.outputs, values, strict=True)}
 
 
-def _number_texts(value: Array) -> Array:
+def number_texts(value: Array) -> Array:
     """Texts as whole numbers that float64 holds, the same for the same text; other arrays as they are."""
     if value.dtype.kind != "O":
         return value

@@ -154,8 +154,10 @@ def _plan_sets(inputs: Sequence[InputSpec], rows: int, ranges: Mapping[str, Inte
         yield _Plan("levels of trees", assign_batch(inputs, LARGEST_RUN), turning, typical=True)
     floats = [spec.name for spec in inputs if is_float(spec)]
     one = assign_batch(inputs, 1)
-    for pattern in ("large", "tiny", "zero", "boundary", *NON_FINITE) if floats else ():
-        yield _Plan(pattern, one, dict.fromkeys(floats, pattern), finite=pattern not in NON_FINITE)
+    for pattern in ("large", "tiny", "zero", "boundary") if floats else ():
+        yield _Plan(pattern, one, dict.fromkeys(floats, pattern))
+    for pattern in NON_FINITE if floats else ():  # not judged, so a model may refuse them
+        yield _Plan(pattern, one, dict.fromkeys(floats, pattern), finite=False, optional=True)
     yield from _plan_integers(inputs, ranges)
     for name in floats[:MOST_ALONE] if len(inputs) > 1 else ():
         for pattern in ("zero", "one"):

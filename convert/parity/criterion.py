@@ -14,6 +14,10 @@ One output may hold quantities of several sizes, such as boxes in pixels beside 
 hide an error in the others. So on typical samples every channel, an index of axis 1 or of the last axis, is
 judged on its own too: by 16 times what its own error and scale allow, of which one in 16 numbers may stray.
 
+A model of trees jumps at their thresholds. Where the original's own runs differ by a jump, the file must be
+as near to one of them as it must be elsewhere to the reference; and the rounding of a sum of n trees is that
+of one number times the root of n.
+
 Where the original float32 model is not finite, nothing is demanded; where only the file is not, it fails.
 """
 
@@ -57,6 +61,8 @@ class Run:
     originals: Sequence[Mapping[str, Array]]
     """The original in float32: first on the samples themselves, then on nudged ones."""
     file: Mapping[str, Array]
+    trees: int = 0
+    """How many trees the model adds up, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,42 +101,6 @@ class Comparison:
 
 def _share(error: float, allowed: float) -> float:
     return error / allowed if allowed else (np.inf if error else 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """Of `samples` rows of scores, those with the largest in the same place as in float64."""
-
-    samples: int
-    agreed: int
-    original_agreed: int
-    """The original float32 model's own."""
-
-
-def count_top1(runs: Sequence[Run], output: str) -> Agreement | None:
-    """The agreement on typical samples; None unless the output is rows [samples, classes] of real numbers."""
-    rows = [
-        (run.reference[output], run.originals[0][output], run.file[output]) for run in runs if run.typical
-    ]
-    if not rows or not all(_are_scores(reference, file) for reference, _, file in rows):
-        return None
-    reference, original, file = (np.concatenate(part) for part in zip(*rows, strict=True))
-    known = np.isfinite(reference).all(1)
-    places = reference.argmax(1)
-    return Agreement(
-        samples=int(known.sum()),
-        agreed=int((known & (file.argmax(1) == places)).sum()),
-        original_agreed=int((known & (original.argmax(1) == places)).sum()),
-    )
-
-
-def _are_scores(reference: Array, file: Array) -> bool:
-    return (
-        reference.ndim == 2
-        and reference.shape[1] > 1
-        and reference.dtype.kind == "f"
-        and file.shape == reference.shape
-    )
 
 
 def measure_scales(runs: Sequence[Run]) -> dict[str, float]:
@@ -217,10 +187,14 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
     if not run.finite:
         errors = np.zeros_like(errors)
     real = first.dtype.kind == "f"
+    eps = _eps(first) * max(run.trees, 1) ** 0.5
+    if real and run.trees:
+        floor = FLOOR * eps * max(typical_scale, _magnitude(reference))
+        own, errors = _excuse_jumps(run, output, floor, own, errors)
     if not real:
         # Whole numbers and truth values: the file may differ only where the original itself is undecided.
         errors = np.where(own > 0, 0, errors)
-    output_errors = _OutputErrors(errors, own, np.abs(np.where(judged, reference, 0)), _eps(first), tolerance)
+    output_errors = _OutputErrors(errors, own, np.abs(np.where(judged, reference, 0)), eps, tolerance)
     worst = output_errors.judge_output(typical_scale)
     if real and run.typical and run.finite:
         candidates = [worst, *output_errors.judge_channels(worst.scale)]
@@ -242,6 +216,15 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         errors=errors[judged],
         original_errors=_measure_errors(first, reference, judged)[judged],
     )
+
+
+def _excuse_jumps(run: Run, output: str, floor: float, own: Array, errors: Array) -> tuple[Array, Array]:
+    """The errors, the original's and the file's, where a jump counts as none of either."""
+    jumped = own > floor
+    nearest = np.min(
+        [np.abs(run.file[output].astype(np.float64) - original[output]) for original in run.originals], axis=0
+    )
+    return np.where(jumped, 0, own), np.where(jumped, np.fmin(errors, nearest), errors)
 
 
 def _compare_unlike(run: Run, output: str, original: Array, file: Array) -> Comparison:

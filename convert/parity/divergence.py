@@ -20,7 +20,8 @@ from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.criterion import Run, compare, measure_scales
 from convert.parity.locate import record_module_outputs
-from convert.parity.verify import Original, nudge
+from convert.parity.nudge import nudge
+from convert.parity.verify import Original
 
 MOST_NAMED = 3
 

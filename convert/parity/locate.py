@@ -16,6 +16,7 @@ from convert.errors import ExportError
 from convert.graph.nodes import get_layer_name
 from convert.graph.rule import Rule
 from convert.model_io.array import Array
+from convert.model_io.forward import ArrayModel
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.criterion import Run, compare, measure_scales
@@ -23,6 +24,11 @@ from convert.parity.verify import Culprit, Original, run_set
 from convert.rewriting.optimise import Firing, find_breaking, optimise
 from convert.rewriting.plan import FormPlan
 from convert.rules import RULES
+
+_BEFORE_RULES = (
+    "the graph differs before any rule changes it; if --factory names the model, was the file made from "
+    "that one?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,8 @@ class CulpritSearch:
     def find(self, samples: SampleSet, output: str) -> Culprit:
         """The rule or module that differs first on these samples."""
         if not self._passes(0, samples, output):
+            if isinstance(self.original.float32, ArrayModel):
+                return Culprit(_BEFORE_RULES)
             return Culprit(_describe_first_module(self, samples))
         firing = find_breaking(self.firings, lambda count: self._passes(count, samples, output))
         if firing is None:

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -16,6 +15,7 @@ from convert.model_io.outputs import name_outputs
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.criterion import Comparison, Run, compare, measure_scales
+from convert.parity.nudge import nudge, shift
 
 NUDGED_RUNS = 2
 _FUNCTIONAL = "no module is; a function must be told: F.dropout(x, p, self.training)"
@@ -29,6 +29,8 @@ class Answers:
     """In float64."""
     originals: tuple[Mapping[str, Array], ...]
     """In its own precision; where the samples are finite, also on samples one rounding step away."""
+    trees: int = 0
+    """How many trees the model adds up."""
 
 
 class Original:
@@ -116,10 +118,21 @@ class Original:
 
     def _compute(self, samples: SampleSet) -> Answers:
         arrays = samples.arrays
-        is_reference = isinstance(self.float32, ArrayModel) and self.float32.is_reference
-        seeds = range(NUDGED_RUNS) if samples.finite and not is_reference else ()
-        nudged = [self.run_float32(nudge(arrays, seed)) for seed in seeds]
-        return Answers(self.run_float64(arrays), (self.run_float32(arrays), *nudged))
+        nudged = [self.run_float32(moved) for moved in self._nudge(arrays)] if samples.finite else []
+        return Answers(self.run_float64(arrays), (self.run_float32(arrays), *nudged), self.trees)
+
+    @property
+    def trees(self) -> int:
+        """How many trees the model adds up; 0 for any other."""
+        return self.float32.trees if isinstance(self.float32, ArrayModel) else 0
+
+    def _nudge(self, arrays: Sequence[Array]) -> list[list[Array]]:
+        """The arrays, moved by a rounding: both ways past a threshold, for trees."""
+        if isinstance(self.float32, ArrayModel) and self.float32.is_reference:
+            return []
+        if self.trees:
+            return [shift(arrays, -1), shift(arrays, 1)]
+        return [nudge(arrays, seed) for seed in range(NUDGED_RUNS)]
 
     def run_float64(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs in float64, by name. Raises ExportError where the model's code cannot do that."""
@@ -239,6 +252,7 @@ def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) ->
         finite=samples.finite,
         reference=answers.reference,
         originals=answers.originals,
+        trees=answers.trees,
         file=file,
     )
 
@@ -248,18 +262,6 @@ def _run_file(session: Session, samples: SampleSet) -> Mapping[str, Array]:
         return session.run(samples.arrays)
     except ExportError as error:
         raise ExportError(str(error), hint=(samples.optional and samples.advice) or error.hint) from error
-
-
-def nudge(arrays: Sequence[Array], seed: int) -> list[Array]:
-    """The arrays with each floating point number moved by one unit in the last place, up or down."""
-    random = np.random.default_rng(seed)
-    return [_nudge_array(array, random) if array.dtype.kind == "f" else array for array in arrays]
-
-
-def _nudge_array(array: Array, random: np.random.Generator) -> Array:
-    towards: Any = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
-    moved = np.nextafter(array, towards)
-    return np.where((array == 0) | ~np.isfinite(moved), array, moved)
 
 
 def describe_failure(worst: Comparison) -> str:

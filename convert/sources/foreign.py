@@ -23,6 +23,17 @@ def describe_foreign(graph: ir.Model) -> tuple[str, ...]:
     return (f"operators outside the ONNX standard, kept as they are: {', '.join(named[:MOST_NAMED])}{rest}",)
 
 
+def count_trees(graph: ir.Model) -> int:
+    """The trees of the graph, whose values are added up."""
+    count = 0
+    for node in graph.graph.all_nodes():
+        if node.domain == LEARNING and "nodes_treeids" in node.attributes:
+            count += len(set(node.attributes["nodes_treeids"].as_ints()))
+        elif node.domain == LEARNING and "tree_roots" in node.attributes:
+            count += len(node.attributes["tree_roots"].as_ints())
+    return count
+
+
 def has_learning(graph: ir.Model) -> bool:
     """Whether an operator is one of classical machine learning: of trees and tables, whose results jump."""
     return any(node.domain == LEARNING for node in graph.graph.all_nodes())

@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass
+from torch import nn
 
 from adaptact.text import first_line
 from convert.errors import ConversionError, SourceError
@@ -22,6 +23,7 @@ from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session
 from convert.sources.bounds import STANDARD, build_error, require_bounded, require_small_values
 from convert.sources.constants import fold_constants
+from convert.sources.estimator import EstimatorModule, build_estimator
 from convert.sources.float64_reference import EVALUATOR_ERRORS, Float64Graph
 from convert.sources.foreign import FOREIGN, describe_foreign, has_learning
 from convert.sources.graph_inputs import describe_inputs
@@ -50,6 +52,8 @@ def read(request: SourceRequest) -> Source:
     recorded = () if manifest is None else manifest.sizes
     inputs = describe_inputs(graph, request.inputs, path, recorded)
     model, reference = _build_module(graph, own_graph, path, inputs)
+    if request.factory is not None:
+        model, reference = EstimatorModule(build_estimator(request), graph), "estimator"
     return Source(
         model=model,
         inputs=inputs,
@@ -141,7 +145,7 @@ def _import_standard(proto: onnx.ModelProto) -> None:
 
 def _build_module(
     graph: ir.Model, own_graph: bytes | Path, path: Path, inputs: Sequence[InputSpec]
-) -> tuple[OnnxModule, str]:
+) -> tuple[nn.Module, str]:
     """The file's graph as a module, and the precision of its reference.
 
     Trees jump where a sum crosses a threshold, so what they give in float64 says nothing of the file.

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from convert.errors import UsageError
 from convert.graph.nodes import get_attribute
 from convert.manifest.size_bounds import SizeBounds
-from convert.model_io.array import TEXT, name_dtype
+from convert.model_io.array import name_dtype
 from convert.model_io.inputs import InputSpec, add_size_bounds, name_free_size, require_distinct
 from convert.sources.bounds import build_error
 from convert.sources.texts import list_texts
@@ -34,8 +34,11 @@ def describe_inputs(
     given = [bounds for spec in described for bounds in spec.size_bounds]
     inputs = add_size_bounds(inputs, [*given, *_rename_bounds(shapes, inputs, recorded)])
     levels, texts = find_thresholds(graph), list_texts(graph)
+    turns = {name: (place, len(levels)) for place, name in enumerate(levels)}
     return tuple(
-        replace(spec, texts=texts) if spec.dtype == TEXT else replace(spec, levels=levels.get(spec.name, ()))
+        replace(spec, levels=levels[spec.name], turn=turns[spec.name])
+        if spec.name in levels
+        else replace(spec, texts=texts)
         for spec in inputs
     )
 

@@ -27,6 +27,8 @@ class OnnxModule(nn.Module):
     several times the memory of the weights, and a copy that is no longer needed frees it.
     """
 
+    trees = 0
+
     def __init__(
         self,
         own: Session,

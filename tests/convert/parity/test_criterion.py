@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from convert.model_io.array import Array
-from convert.parity.criterion import Agreement, Comparison, Run, compare, count_top1, measure_scales
+from convert.parity.agreement import Agreement, count_top1
+from convert.parity.criterion import Comparison, Run, compare, measure_scales
 
 EPS = float(np.finfo(np.float32).eps)
 
@@ -207,3 +208,20 @@ def test_sums_of_large_terms_pass_with_float32_errors() -> None:
         exact = terms.astype(np.float32).astype(np.float64).sum(2)
         run = Run("set", 3, True, True, {"y": exact}, own, {"y": file})
         assert compare(run, "y", measure_scales([run])["y"]).passed
+
+
+@pytest.mark.parametrize(
+    ("file", "passes"), [([1.0, 1.0], True), ([2.0, 1.0], True), ([1.5, 1.0], False), ([1.0, 2.0], False)]
+)
+def test_trees_may_give_either_side_of_a_jump(file: list[float], passes: bool) -> None:
+    reference, behind = np.ones(2), np.asarray([2.0, 1.0], np.float32)
+    originals = [{"y": ONES[:2]}, {"y": behind}]
+    run = Run("set", 2, True, True, {"y": reference}, originals, {"y": np.asarray(file, np.float32)}, trees=1)
+    assert compare(run, "y", 1.0).passed is passes
+
+
+def test_a_sum_of_trees_may_round_by_the_root_of_their_number() -> None:
+    for trees, passes in {1: False, 99: False, 400: True}.items():
+        file = ONES + np.float32(4 * 15 * EPS)
+        run = Run("set", 4, False, True, {"y": np.ones(4)}, [{"y": ONES}], {"y": file}, trees=trees)
+        assert compare(run, "y", 1.0).passed is passes

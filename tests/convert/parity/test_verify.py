@@ -205,7 +205,7 @@ class Halves(nn.Module):
 
 @pytest.mark.parametrize("learnt", [True, False])
 def test_other_sizes_that_the_model_refuses_are_not_compared(learnt: bool) -> None:
-    sets = generate_samples([parse_input("x:float32[N,T]")])
+    sets = [samples for samples in generate_samples([parse_input("x:float32[N,T]")]) if samples.finite]
     original = Original(Halves(), ["y"])
     if learnt:
         original.remember(sets)
@@ -309,3 +309,22 @@ def test_known_answers_are_those_from_before_the_weights_changed() -> None:
     assert original.answer(samples) is before
     assert original.answer_once(samples) == (before.reference, before.originals[0])
     assert not np.array_equal(original.run_float32(samples.arrays)["y"], before.originals[0]["y"])
+
+
+class Finite(nn.Module):
+    """Refuses NaN and Inf."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 4] -> [N, 4]."""
+        if not x.isfinite().all():
+            raise ValueError("not finite")
+        return x
+
+
+def test_a_model_may_refuse_what_is_not_finite() -> None:
+    sets = generate_samples([parse_input("x:float32[N,4]")])
+    accepted = Original(Finite(), ["y"]).select_accepted(sets)
+    assert [samples.name for samples in sets if not any(samples is other for other in accepted)] == [
+        "nan",
+        "inf",
+    ]

@@ -2,7 +2,7 @@
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -165,12 +165,26 @@ def _export_module(
         raise ExportError(f"torch cannot write the model as ONNX: {reason}", _suggest_fix(reason)) from error
     if program is None:
         raise ExportError("torch wrote no ONNX graph")
-    doubtful = (
-        ()
-        if program.exported_program is None
-        else read_conditions(program.exported_program, inputs).list_doubtful()
-    )
+    if program.exported_program is None:
+        return ExportedGraph(fold_constants(program.model, trusted=True))
+    conditions = read_conditions(program.exported_program, inputs)
+    forget_numbers(program.model, conditions.list_fixed().values())
+    doubtful = conditions.list_doubtful()
     return ExportedGraph(fold_constants(program.model, trusted=True), tuple(doubtful))
+
+
+def forget_numbers(model: ir.Model, numbers: Collection[int]) -> None:
+    """Sizes of values that are one of these numbers become names: torch wrote them for a free size.
+
+    Of a recurrent layer it fixes the length in its shapes, while the loop that it writes takes any.
+    """
+    for node in model.graph if numbers else ():
+        for value in node.outputs:
+            sizes = tuple(value.shape or ())
+            if any(size in numbers for size in sizes if isinstance(size, int)):
+                value.shape = ir.Shape(
+                    [f"{value.name}_{axis}" if size in numbers else size for axis, size in enumerate(sizes)]
+                )
 
 
 def _group_by_parameter(model: nn.Module, free: Sequence[object]) -> tuple[object, ...]:

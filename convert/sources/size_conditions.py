@@ -51,6 +51,18 @@ class SizeConditions:
             distinct.setdefault(tuple(doubt.sizes.values()), doubt)
         return list(distinct.values())[:MOST_TRIED]
 
+    def list_fixed(self) -> dict[str, int]:
+        """The sizes for which the conditions hold as they were traced only, by name."""
+        usual = self._fill(2)
+        return {
+            name: size
+            for name, size in usual.items()
+            if not any(self._hold({**usual, name: other}) for other in (size - 1, size + 1, 2 * size))
+        }
+
+    def _hold(self, sizes: Mapping[str, int]) -> bool:
+        return all(holds(condition, sizes) for condition in self.conditions)
+
     def _fill(self, batch: int) -> dict[str, int]:
         sizes = assign_batch(self.inputs, batch)
         return {

@@ -116,6 +116,25 @@ def test_torch_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+class Recurrent(nn.Module):
+    """A layer whose length torch fixes in the shapes that it writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, T, 4] -> [N, T, 3]."""
+        states: Tensor = self.layer(x)[0]
+        return states
+
+
+@pytest.mark.slow
+def test_a_free_length_of_a_recurrent_layer_stays_free() -> None:
+    graph = export(Recurrent().eval(), [parse_input("x:float32[N,T,4]")], ["y"]).model.graph
+    assert [list(map(str, value.shape or ())) for value in graph.outputs] == [["N", "y_1", "3"]]
+
+
 class Branches(nn.Module):
     """Code that computes in bfloat16, or branches on a number of its own."""
 

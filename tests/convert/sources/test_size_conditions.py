@@ -75,6 +75,23 @@ def test_no_sizes_are_tried_twice_and_not_too_many() -> None:
     assert len(list_doubtful(sympy.Ge(T, 2), sympy.Ne(T, 1), sympy.Gt(T, 1))) == 1
 
 
+@pytest.mark.parametrize(
+    ("conditions", "fixed"),
+    [
+        ((sympy.Ge(T, 32), sympy.Le(T, 32)), {"T": 32}),
+        ((sympy.Eq(T, 32),), {"T": 32}),
+        ((sympy.Ge(T, 32),), {}),
+        ((sympy.Eq(Mod(T, 8), 0),), {}),
+        ((sympy.Ne(T, 33), sympy.Ne(N, 3)), {}),
+        ((), {}),
+    ],
+)
+def test_a_size_is_fixed_where_no_other_meets_the_conditions(
+    conditions: tuple[sympy.Basic, ...], fixed: dict[str, int]
+) -> None:
+    assert SizeConditions(conditions, ROWS).list_fixed() == fixed
+
+
 class Branch(nn.Module):
     """Code that asks for its sizes."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from adaptive_act.kernels import is_scalar_on_cpu
 
 BLOCK = 131_072
-"""The elements of a block for each thread. Half as many cost more in calls of operators than they save."""
+"""The elements of a block for each thread. With half as many, calls of operators cost more than is spared."""
 
 
 class Kernel(ABC):
@@ -46,10 +46,12 @@ class Kernel(ABC):
 def run(kernel: Kernel, x: Tensor, *parameters: Tensor) -> Tensor:
     """The kernel's value at x, in x's shape and layout.
 
-    Its own passes run for shared parameters and an x of float32 or float64, on the CPU, while no graph is
-    made; torch's operators run otherwise.
+    Its own passes run for shared parameters and an x of float32 or float64, of a block or more, on the CPU,
+    while no graph is made; torch's operators run otherwise.
     """
     if not is_scalar_on_cpu(x, *parameters) or x.dtype not in [torch.float32, torch.float64]:
+        return kernel.plain(x, *parameters)
+    if x.numel() < BLOCK:  # calls of operators take longer than their work
         return kernel.plain(x, *parameters)
     value: Tensor = _Fused.apply(kernel, x, *parameters)  # type: ignore[no-untyped-call]
     return value

@@ -44,10 +44,12 @@ def render_config(manifest: Manifest) -> str:
 
 
 def _find_largest_batch(manifest: Manifest) -> int:
-    """0 where the model's batch size is not free."""
+    """0 where the model's batch size is not free, or takes no single sample, which Triton would send."""
     tensors = (*manifest.inputs, *manifest.outputs)
-    first_sizes = {tensor.shape[0] if tensor.shape else None for tensor in tensors}
-    if len(first_sizes) != 1 or not isinstance(first_sizes.pop(), str):
+    first, *others = {tensor.shape[0] if tensor.shape else None for tensor in tensors}
+    if others or not isinstance(first, str):
+        return 0
+    if not all(bounds.allow(1) for bounds in manifest.sizes if bounds.name == first):
         return 0
     return max(record.samples for record in manifest.parity.sets)
 

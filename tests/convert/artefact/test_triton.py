@@ -13,6 +13,7 @@ from google.protobuf import text_format
 from convert.artefact.triton import render_config
 from convert.errors import UsageError
 from convert.manifest.manifest import Manifest, SetRecord, TensorRecord
+from convert.manifest.size_bounds import SizeBounds
 from tests.convert.manifest.test_manifest import MANIFEST
 
 
@@ -48,6 +49,18 @@ def test_a_free_batch_is_tritons_to_fill(schema: ModuleType) -> None:
     assert list(config.input[0].dims) == [3, -1, 32]
     assert config.input[0].data_type == schema.DataType.TYPE_FP32
     assert (config.output[0].name, list(config.output[0].dims)) == ("logits", [10])
+
+
+def test_a_batch_of_two_at_least_is_not_joined(schema: ModuleType) -> None:
+    manifest = _make_manifest(
+        (TensorRecord("x", "int64", ("N", 3)),), (TensorRecord("y", "float32", ("N",)),)
+    )
+    bounded = dataclasses.replace(manifest, sizes=(SizeBounds("N", 2), SizeBounds("T", 5)))
+    config = _parse_config(schema, bounded)
+    assert config.max_batch_size == 0
+    assert list(config.input[0].dims) == [-1, 3]
+    upper = dataclasses.replace(manifest, sizes=(SizeBounds("N", 0, 64), SizeBounds("T", 5)))
+    assert _parse_config(schema, upper).max_batch_size == 64
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from convert.sources.fold import copy_sharing_parameters
 _SWITCHES = ("train", "training", "dropout_p")
 """Arguments of operators that are random only where these are set."""
 _LARGEST_BELOW_1 = 1 - 2.0**-24
+DEEPEST = 4
+"""Of the lists and dictionaries in one another whose tensors are looked at."""
 _State = Mapping[str, object]
 
 
@@ -99,24 +101,24 @@ def _digest_attributes(module: nn.Module) -> Iterator[tuple[str, object]]:
             yield (f"{name}[{place}]" if place else name), leaf
 
 
-def _list_leaves(value: object) -> Iterator[object]:
+def _list_leaves(value: object, depth: int = DEEPEST) -> Iterator[object]:
     """The tensors and numbers in a value, as digests."""
     if isinstance(value, Tensor):
         yield _digest(value)
-    elif isinstance(value, int | float | complex | np.ndarray | np.generic):
+    elif isinstance(value, np.ndarray):
+        yield value.shape, zlib.crc32(value.tobytes())
+    elif isinstance(value, int | float | complex | np.generic):
         yield str(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _list_leaves(item)
-    elif isinstance(value, dict):
-        yield from _list_leaves(list(value.values()))
+    elif isinstance(value, list | tuple | dict) and depth:
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _list_leaves(item, depth - 1)
 
 
 def _digest(tensor: Tensor) -> object:
     """Type, sizes, and a sum over the bytes; of a tensor without plain memory the version alone."""
     try:
         numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    except (RuntimeError, TypeError, NotImplementedError):
+    except (RuntimeError, TypeError, ValueError):  # ValueError: it has no sizes yet
         return tensor._version
     return tensor.dtype, tuple(tensor.shape), zlib.crc32(numbers.data)
 

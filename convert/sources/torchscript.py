@@ -55,9 +55,7 @@ def read(request: SourceRequest) -> Source:
         # A copy of a trainable parameter cannot be frozen.
         parameter.requires_grad_(False)
     model = ScriptedModule(script).eval()
-    return Source(
-        model, inputs, None, None, None, compute_digest(request.path), kind="TorchScript"
-    )
+    return Source(model, inputs, None, None, None, compute_digest(request.path), kind="TorchScript")
 
 
 def write_graph(

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ class Calls(nn.Module):
         self.inner = nn.Dropout(0.005)
         self.kept: Tensor | None = None
         self.tables: dict[int, Tensor] = {}
+        self.nested: dict[str, Any] = {}
         self.average, self.calls, self.is_ready = 0.0, 0, False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -82,6 +84,26 @@ def test_a_model_that_changes_itself_is_refused(
 ) -> None:
     with pytest.raises(SourceError, match=f"changes its own `{name}`"):
         require_pure(Calls(function).train(training), ROWS)
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_a_layer_that_takes_its_size_from_the_samples_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"changes its own `0\.weight`"):
+        require_pure(nn.Sequential(nn.LazyLinear(3)), ROWS)
+
+
+def keep_in_lists(self: Calls, x: Tensor) -> Tensor:
+    """State deep in plain containers, one of which holds itself."""
+    if not self.nested:
+        self.nested = {"keys": [x.mean()]}
+        self.nested["itself"] = [self.nested]
+    kept: Tensor = self.nested["keys"][0]
+    return x - kept
+
+
+def test_state_in_containers_is_found() -> None:
+    with pytest.raises(SourceError, match="changes its own `nested"):
+        require_pure(Calls(keep_in_lists), ROWS)
 
 
 def test_a_normalisation_in_training_mode_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from convert.sources.translations.attention import attend, attend_by_operator
+from convert.sources.translations.curves import average, take_log_of_sigmoid
 from convert.sources.translations.division import (
     divide,
     divide_down,
@@ -18,6 +19,8 @@ FIRST_WITH_ATTENTION = 23
 """The first opset with an operator for attention."""
 _aten = torch.ops.aten
 _TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    _aten.log_sigmoid.default: take_log_of_sigmoid,
+    _aten.mean.dim: average,
     _aten.div.Tensor_mode: divide,
     _aten.div.Scalar_mode: divide,
     _aten.floor_divide.default: divide_down,

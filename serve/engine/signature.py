@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.manifest.size_bounds import SizeBounds
 from serve.engine.datatypes import BY_DTYPE, Datatype
 from serve.engine.errors import InvalidInputError, quote, quote_names
+
+if TYPE_CHECKING:
+    from convert.manifest.size_bounds import SizeBounds  # the client, which takes Array, goes without
 
 Array: TypeAlias = NDArray[np.generic]
 
@@ -21,7 +23,7 @@ class TensorSpec:
     name: str
     datatype: Datatype
     shape: tuple[int | str | None, ...]
-    bounds: Mapping[int, SizeBounds] = field(default_factory=dict)
+    bounds: "Mapping[int, SizeBounds]" = field(default_factory=dict)
     """Of sizes that vary only within bounds, by axis."""
 
     @property
@@ -84,7 +86,7 @@ class Signature:
         first = [spec.bounds[0] for spec in self.inputs if 0 in spec.bounds]
         return next((size for size in range(rows, 0, -1) if all(bounds.allow(size) for bounds in first)), 0)
 
-    def bound(self, bounds: Mapping[str, SizeBounds]) -> "Signature":
+    def bound(self, bounds: "Mapping[str, SizeBounds]") -> "Signature":
         """The signature with bounds for its inputs' sizes, by symbol."""
         return replace(
             self,

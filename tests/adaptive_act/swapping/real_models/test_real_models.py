@@ -59,7 +59,7 @@ class Case:
     skipped: tuple[str, ...] = ()
 
 
-def timm_case(name: str, found: dict[str, int], axis: int, **options: int) -> Case:
+def timm_case(name: str, found: dict[str, int], axis: int, **options: Any) -> Case:
     return Case(name, models.timm_model, (IMAGE,), found, axis, {"name": name, **options})
 
 

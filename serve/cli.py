@@ -36,6 +36,10 @@ PANELS = {
     "keys": "Access control and TLS",
     "body_limit_mib": "Request and connection limits",
 }
+OPEN_TO_ALL = (
+    "`--host %s` listens to other machines and there are no `--keys`: whoever reaches the port may run every "
+    "model; make keys with `adaptact-key`, or listen on 127.0.0.1"
+)
 OWN_DESCRIPTORS = 256
 """A process's descriptors beside its HTTP connections: gRPC, refused connections, files, sockets."""
 
@@ -96,10 +100,14 @@ def format_default(field: FieldInfo) -> str:
 
 def _run(settings: Settings) -> None:
     # Imported here so that --help and a wrong argument answer at once.
+    from serve.access.control import is_this_machine  # noqa: PLC0415
+    from serve.access.hosts import LOCAL  # noqa: PLC0415
     from serve.observe.log_settings import configure_log  # noqa: PLC0415
     from serve.rest.server import listen  # noqa: PLC0415
 
     configure_log(settings.log_level, LOG_FORMAT)
+    if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
+        log.warning(OPEN_TO_ALL, settings.host)
     allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
         if settings.workers > 1:

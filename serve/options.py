@@ -2,6 +2,7 @@
 
 from serve.access.control import AccessControl, open_access_control
 from serve.access.limits import ClientLimits
+from serve.access.proxies import parse_proxies
 from serve.access.tls import Tls, open_tls
 from serve.engine.config import ModelConfig
 from serve.engine.options import EngineOptions, Policies
@@ -46,7 +47,14 @@ def make_engine_options(settings: Settings) -> EngineOptions:
 
 def make_access_control(settings: Settings, limits: ClientLimits | None = None) -> AccessControl:
     """Access control; raises `StartupError`. Without `limits` this process counts alone."""
-    return open_access_control(settings.keys, settings.client_requests_per_second, settings.audit_log, limits)
+    return open_access_control(
+        settings.keys,
+        settings.client_requests_per_second,
+        settings.audit_log,
+        limits,
+        settings.local_admin,
+        parse_proxies(settings.proxies),
+    )
 
 
 def make_tls(settings: Settings) -> Tls | None:

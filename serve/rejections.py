@@ -3,7 +3,7 @@
 import logging
 from typing import Literal, TypeAlias
 
-from serve.access.errors import AccessError, ClientLimitError, KeyRequiredError
+from serve.access.errors import AccessError, AuditError, ClientLimitError, KeyRequiredError
 from serve.engine.errors import (
     AliasError,
     ConfigError,
@@ -48,6 +48,7 @@ FAULTS: dict[type[EngineError], Fault] = {
     QueueFullError: "unavailable",
     DrainingError: "unavailable",
     ChannelClosedError: "unavailable",
+    AuditError: "unavailable",
     StartupError: "unavailable",
     DeadlineExceededError: "late",
     AliasError: "invalid",
@@ -72,6 +73,7 @@ REASONS: dict[type[EngineError], Reason] = {
     ClientLimitError: "client_limit",
     KeyRequiredError: "key",
     AccessError: "role",
+    AuditError: "unavailable",
 }
 UNEXPECTED = "something went wrong in the server; its log says what"
 

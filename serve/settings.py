@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from serve.access.proxies import parse_proxies
 from serve.engine.config import (
     Batching,
     BatchRows,
@@ -149,6 +150,23 @@ class Settings(BaseSettings):
         Path | None,
         Field(description="File of API keys, made with adaptact-key; without it no key is required."),
     ] = None
+    local_admin: Annotated[
+        bool,
+        Field(description="Let callers on the server's own machine administer without a key despite --keys."),
+    ] = False
+    proxies: Annotated[
+        str,
+        Field(
+            description="Addresses of proxies whose X-Forwarded-For names the client, such as 10.0.0.0/8,::1."
+        ),
+    ] = ""
+    allowed_hosts: Annotated[
+        str,
+        Field(
+            pattern=r"^(\s*(\*\.)?[A-Za-z0-9._-]+\s*(,|$))*$",
+            description="Names that clients may address, such as models.example,*.plant.example; empty: all.",
+        ),
+    ] = ""
     client_requests_per_second: Annotated[
         float,
         Field(ge=0, le=1e6, description="Maximum requests per second of one key or address; 0 for no limit."),
@@ -184,6 +202,12 @@ class Settings(BaseSettings):
             description="Maximum seconds for a request's head, and between parts of its body.",
         ),
     ] = 20.0
+
+    @field_validator("proxies")
+    @classmethod
+    def _require_networks(cls, text: str) -> str:
+        parse_proxies(text)
+        return text
 
     @property
     def body_limit_bytes(self) -> int:

@@ -1,6 +1,5 @@
 """Access control: who calls, whether they may, how often, and the audit log of what administrators did."""
 
-import ipaddress
 import json
 import logging
 from collections.abc import Callable
@@ -9,15 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from serve.access.errors import AccessError, KeyRequiredError, RoleRequiredError
+from serve.access.errors import AccessError, AuditError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import Key, KeysFile, Role
 from serve.access.limits import ClientLimits
 from serve.access.log_file import LogFile
+from serve.access.proxies import Proxies, parse_address
 from serve.engine.errors import StartupError
 
 log = logging.getLogger("adaptact.audit")
 
 SCHEME = "bearer "
+NO_PROXIES = Proxies()
 AUDIT_MODE = 0o666  # less the operator's umask
 RequiredRole: TypeAlias = Role | Literal["free"]
 """What a request needs: a role, or nothing at all."""
@@ -35,7 +36,7 @@ class Authorizer:
     """Admits requests by key, role and limit.
 
     Without a keys file anybody may infer and read metrics, and only this machine may administer. With a keys
-    file every request needs a key with the role, except for administration from this machine.
+    file every request needs a key with the role; `is_local_admin` excepts administration from this machine.
     """
 
     def __init__(
@@ -43,11 +44,15 @@ class Authorizer:
         keys: Path | None = None,
         requests_per_second: float = 0.0,
         limits: ClientLimits | None = None,
+        is_local_admin: bool = False,
+        proxies: Proxies = NO_PROXIES,
     ) -> None:
         """Read the keys file, if there is one; raises `KeysFileError`. Without `limits` it counts alone."""
         self._keys = KeysFile(keys) if keys is not None else None
         self._requests_per_second = requests_per_second
         self._limits = limits or ClientLimits()
+        self.is_local_admin = is_local_admin or keys is None
+        self.proxies = proxies
         self.on_refusal: Callable[[AccessError], None] = _ignore
 
     @property
@@ -104,7 +109,7 @@ class Authorizer:
 
     def _require_keyless(self, role: Role, address: str | None) -> None:
         """Raises `KeyRequiredError` where the role needs a key."""
-        if role == "admin":
+        if role == "admin" and self.is_local_admin:
             if not is_this_machine(address):
                 raise KeyRequiredError(
                     "models and settings are changed from this machine, or with a key of role `admin`"
@@ -114,9 +119,9 @@ class Authorizer:
 
 
 class AuditLog:
-    """Lines appended to a file, or without one to the server's own log.
+    """Lines appended to a file, or without one to the server's own log: two for each action that is done.
 
-    A line that cannot be written to the file is in the server's log.
+    The first is written before the action. A second one that cannot be written is in the server's log.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -133,24 +138,31 @@ class AuditLog:
         if self._file is not None:
             self._file.close()
 
+    def begin(self, caller: str, action: str, request_id: str) -> None:
+        """Append a line without a status before the action is done; raises `AuditError` where that fails."""
+        line = _format_line(caller, action, None, request_id)
+        try:
+            self._append(line)
+        except OSError as error:
+            log.error("the audit log cannot be written (%s), so this is refused: %s", error.strerror, line)
+            raise AuditError(
+                f"the audit log cannot be written ({error.strerror}), so nothing was done; free its disk, or "
+                "make it writable, and send the request again"
+            ) from error
+
     def record(self, caller: str, action: str, status: int, request_id: str) -> None:
         """Append a line: when, who, which action, and the status of its answer."""
-        line = json.dumps(
-            {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "caller": caller,
-                "action": action,
-                "status": status,
-                "request_id": request_id,
-            }
-        )
-        if self._file is None:
-            log.info("%s", line)
-            return
+        line = _format_line(caller, action, status, request_id)
         try:
-            self._file.write(f"{line}\n".encode())
+            self._append(line)
         except OSError as error:
             log.error("the audit log cannot be written (%s): %s", error.strerror, line)
+
+    def _append(self, line: str) -> None:
+        if self._file is None:
+            log.info("%s", line)
+        else:
+            self._file.write(f"{line}\n".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,22 +178,32 @@ def open_access_control(
     requests_per_second: float,
     audit_log: Path | None,
     limits: ClientLimits | None = None,
+    is_local_admin: bool = False,
+    proxies: Proxies = NO_PROXIES,
 ) -> AccessControl:
     """Access control with these keys, limits and log; raises `StartupError` where a file cannot be used."""
-    return AccessControl(Authorizer(keys, requests_per_second, limits), AuditLog(audit_log))
+    authorizer = Authorizer(keys, requests_per_second, limits, is_local_admin, proxies)
+    return AccessControl(authorizer, AuditLog(audit_log))
 
 
 def is_this_machine(address: str | None) -> bool:
     """Whether the address is of this machine."""
     if address is None:
         return True
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # A dual-stack socket maps IPv4 addresses into IPv6, where Python before 3.13 sees no loopback.
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_loopback
+    ip = parse_address(address)
+    return ip is not None and ip.is_loopback
+
+
+def _format_line(caller: str, action: str, status: int | None, request_id: str) -> str:
+    return json.dumps(
+        {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "caller": caller,
+            "action": action,
+            "status": status,
+            "request_id": request_id,
+        }
+    )
 
 
 def _name_address(address: str | None) -> str:

@@ -3,7 +3,8 @@
 AccessError
 ├── KeyRequiredError       no key, or an unknown one
 ├── RoleRequiredError      a key without the role that the request needs
-└── ClientLimitError       a client over its own limit
+├── ClientLimitError       a client over its own limit
+└── AuditError             an action that the audit log cannot record
 
 KeysFileError and TlsError are StartupErrors, for files that cannot be read or used.
 """
@@ -29,6 +30,10 @@ class ClientLimitError(AccessError):
     def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class AuditError(AccessError):
+    """An action that is not done, since the audit log cannot record it."""
 
 
 class KeysFileError(StartupError):

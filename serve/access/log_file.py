@@ -1,5 +1,6 @@
 """Log files that an operator may move away while the server writes to them."""
 
+import errno
 import os
 from pathlib import Path
 from time import monotonic
@@ -17,15 +18,21 @@ class LogFile:
         self._mode = mode
         self._look_seconds = look_seconds
         self._descriptor = self._open()
+        self._is_torn = False
         self._next_look = monotonic() + look_seconds
 
     def write(self, line: bytes) -> None:
-        """Append the line; raises OSError."""
+        """Append the line; raises OSError, also where the disk has room for a part of it only."""
         now = monotonic()
         if now >= self._next_look:
             self._next_look = now + self._look_seconds
             self._reopen_if_moved()
-        os.write(self._descriptor, line)
+        if self._is_torn:  # the part of a line that was written is no line of its own
+            line = b"\n" + line
+        written = os.write(self._descriptor, line)
+        self._is_torn = written < len(line)
+        if self._is_torn:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Close the file."""
@@ -41,6 +48,7 @@ class LogFile:
             descriptor = self._open()
             os.close(self._descriptor)
             self._descriptor = descriptor
+            self._is_torn = False
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)

@@ -1,6 +1,5 @@
 """A gRPC call: its caller, its id, its deadline, and whether the caller may make it."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TypeAlias
@@ -9,6 +8,7 @@ from urllib.parse import unquote
 from grpc.aio import ServicerContext
 
 from serve.access.control import AccessControl, Authorizer, RequiredRole
+from serve.access.proxies import FORWARDED, Proxies, parse_address
 from serve.grpc.errors import number_of
 from serve.grpc.messages import Message
 from serve.observe.access_log import Identity, identify_request
@@ -45,10 +45,11 @@ class IncomingCall:
         """The call's ids, the same for every message in it."""
         return identify_request((name.encode(), value.encode()) for name, value in self.headers.items())
 
-    @property
-    def sender(self) -> tuple[str | None, str | None]:
+    def find_sender(self, proxies: Proxies) -> tuple[str | None, str | None]:
         """The call's `authorization` and its address; None for each that it does not have."""
-        return self.headers.get("authorization"), read_address(self._context.peer())
+        forwarded = [text for name in FORWARDED if (text := self.headers.get(name)) is not None]
+        address = proxies.find_sender(read_address(self._context.peer()), forwarded)
+        return self.headers.get("authorization"), address
 
 
 Method: TypeAlias = Callable[[Message, IncomingCall], Awaitable[Message]]
@@ -67,14 +68,8 @@ def read_address(peer: str) -> str | None:
         return None
     if kind not in ("ipv4", "ipv6"):
         return peer
-    text = rest.rpartition(":")[0].strip("[]").partition("%")[0]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return peer
-    # A dual-stack socket maps IPv4 addresses into IPv6.
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return str(mapped or address)
+    address = parse_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
+    return peer if address is None else str(address)
 
 
 def right_for(method: str, request: Message) -> RequiredRole:
@@ -89,7 +84,7 @@ def admit(authorizer: Authorizer, right: RequiredRole, call: IncomingCall) -> No
     """Raise `AccessError` unless the caller has the role."""
     if right == "free" or (right == "infer" and authorizer.is_open):
         return
-    authorizer.admit(right, *call.sender)
+    authorizer.admit(right, *call.find_sender(authorizer.proxies))
 
 
 async def administer(
@@ -97,14 +92,19 @@ async def administer(
 ) -> Message:
     """The method's answer, for an administrator; the audit log has every attempt."""
     authorizer = access.authorizer
+    action = f"gRPC {name} {getattr(request, 'model_name', '')[:MAX_NAME]}".strip()
     error: BaseException | None = None
     try:
         admit(authorizer, "admin", call)
+        access.audit_log.begin(_name_caller(authorizer, call), action, call.identity.request_id)
         return await method(request, call)
     except BaseException as raised:
         error = raised
         raise
     finally:
-        caller = authorizer.identify(*call.sender).name
-        action = f"gRPC {name} {getattr(request, 'model_name', '')[:MAX_NAME]}".strip()
+        caller = _name_caller(authorizer, call)
         access.audit_log.record(caller, action, number_of(error), call.identity.request_id)
+
+
+def _name_caller(authorizer: Authorizer, call: IncomingCall) -> str:
+    return authorizer.identify(*call.find_sender(authorizer.proxies)).name

@@ -43,7 +43,7 @@ def log_calls(method: BytesMethod, path: str, log: AccessLog | None, authorizer:
             error = raised
             raise
         finally:
-            caller = authorizer.identify(*call.sender).name
+            caller = authorizer.identify(*call.find_sender(authorizer.proxies)).name
             log.record((METHOD, path), call.identity, caller, number_of(error), perf_counter() - began)
 
     return answer_and_log

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access.control import AccessControl, Authorizer, Caller, RequiredRole
 from serve.access.errors import AccessError
+from serve.access.proxies import FORWARDED, Proxies
 from serve.observe.access_log import identify_request
 from serve.rest.errors import make_error_response
 
@@ -32,6 +33,7 @@ FREE_PATHS = re.compile(
 METRICS = "/metrics"
 KEY = "key"
 AUTHORIZATION = b"authorization"
+FORWARDED_HEADERS = tuple(name.encode() for name in FORWARDED)
 CALLER, IDENTITY = "adaptact.caller", "adaptact.identity"
 MAX_PATH = 512
 
@@ -58,7 +60,7 @@ def right_for(method: str, path: str) -> RequiredRole:
     return "free" if method in READING_METHODS and FREE_PATHS.fullmatch(path) else "infer"
 
 
-def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
+def describe_keys(document: dict[str, Any], is_local_admin: bool) -> dict[str, Any]:
     """The OpenAPI document, with the security of each operation."""
     document.setdefault("components", {})["securitySchemes"] = {KEY: {"type": "http", "scheme": "bearer"}}
     required: list[dict[str, list[str]]] = [{KEY: []}]
@@ -66,8 +68,8 @@ def describe_keys(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             right = right_for(method.upper(), path)
             if right != "free":
-                # An administrator on this machine needs none.
-                operation["security"] = [*required, {}] if right == "admin" else required
+                needs_none = right == "admin" and is_local_admin  # from this machine
+                operation["security"] = [*required, {}] if needs_none else required
     return document
 
 
@@ -75,7 +77,7 @@ def admit(authorizer: Authorizer, right: RequiredRole, scope: Scope) -> None:
     """Put the request's caller into the scope; raises `AccessError` or `Forbidden` without the role."""
     if right == "free" or (right != "admin" and authorizer.is_open):
         return
-    caller = authorizer.admit(right, *_read_sender(scope))
+    caller = authorizer.admit(right, *read_sender(scope, authorizer.proxies))
     scope[CALLER] = caller.name
     if right == "admin":
         _check_origin(scope, caller)
@@ -84,9 +86,11 @@ def admit(authorizer: Authorizer, right: RequiredRole, scope: Scope) -> None:
 async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Let the app answer an administrator, refuse others, and write both to the audit log.
 
-    The log has status 0 where no answer was sent.
+    What the log cannot record is refused. It has status 0 where no answer was sent.
     """
-    status = 0
+    status, authorizer = 0, access.authorizer
+    action = f"{scope['method']} {scope['path'][:MAX_PATH]}"
+    identity = scope.get(IDENTITY) or identify_request(scope["headers"])
 
     async def send_and_note(message: Message) -> None:
         nonlocal status
@@ -96,25 +100,27 @@ async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive:
 
     try:
         try:
-            admit(access.authorizer, "admin", scope)
+            admit(authorizer, "admin", scope)
+            access.audit_log.begin(scope[CALLER], action, identity.request_id)
         except (AccessError, Forbidden) as error:
             await make_error_response(error)(scope, receive, send_and_note)
         else:
             await app(scope, receive, send_and_note)
     finally:
-        caller = scope.get(CALLER) or access.authorizer.identify(*_read_sender(scope)).name
-        action = f"{scope['method']} {scope['path'][:MAX_PATH]}"
-        identity = scope.get(IDENTITY) or identify_request(scope["headers"])
+        caller = scope.get(CALLER) or authorizer.identify(*read_sender(scope, authorizer.proxies)).name
         access.audit_log.record(caller, action, status, identity.request_id)
 
 
-def _read_sender(scope: Scope) -> tuple[str | None, str | None]:
+def read_sender(scope: Scope, proxies: Proxies) -> tuple[str | None, str | None]:
     """The request's `Authorization` and its address; None for each that it does not have."""
-    client = scope.get("client")
+    authorization, forwarded = None, []
     for name, value in scope["headers"]:
-        if name == AUTHORIZATION:
-            return value.decode("latin-1"), client and client[0]
-    return None, client and client[0]
+        if name == AUTHORIZATION and authorization is None:
+            authorization = value.decode("latin-1")
+        elif name in FORWARDED_HEADERS:
+            forwarded.append(value.decode("latin-1"))
+    client = scope.get("client")
+    return authorization, proxies.find_sender(client and client[0], forwarded)
 
 
 def _check_origin(scope: Scope, caller: Caller) -> None:

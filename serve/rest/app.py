@@ -67,10 +67,14 @@ def create_app(
     access = access or make_access_control(settings)
     if access.authorizer.has_keys:
         openapi = app.openapi
-        app.openapi = lambda: describe_keys(openapi())  # type: ignore[method-assign]  # as FastAPI's manual says
+        app.openapi = lambda: describe_keys(openapi(), access.authorizer.is_local_admin)  # type: ignore[method-assign]  # as FastAPI's manual says
     access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
     served = InferenceMiddleware(app, infer.answer, predict.answer, access)
-    return served if observers == NO_OBSERVERS else ObservingMiddleware(served, observers)
+    return (
+        served
+        if observers == NO_OBSERVERS
+        else ObservingMiddleware(served, observers, access.authorizer.proxies)
+    )
 
 
 def _make_routers(

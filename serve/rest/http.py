@@ -1,7 +1,7 @@
 """The bounds of connections: of each one's size and time, and of all together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
@@ -10,6 +10,7 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.connection import BODY_ERROR, CYCLE, Connection, set_request_id
 
@@ -23,6 +24,8 @@ MAX_HEADERS = 256
 ANSWERED_SURPLUS = 64
 # A body up to here does not count among those of all connections: each connection may have one.
 SMALL_BODY_BYTES = 64 * 2**10
+HOST = b"host"
+NO_SUCH_HOST = "the name in `Host` is not one of `--allowed-hosts`"
 JSON = (b"content-type", b"application/json")
 TOO_MANY_CONNECTIONS = "the server has as many connections as it takes; come again"
 HEAD_TOO_LARGE = (
@@ -44,11 +47,15 @@ class BodyBudget:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections there may be at once, how long one may stall, and how large all bodies may be."""
+    """How many connections there may be at once, how long one may stall, how large all bodies may be.
+
+    And the names under which the server may be addressed; any where `hosts` is None.
+    """
 
     connections: int = 1000
     stall_seconds: float = 20.0
     budget: BodyBudget = field(default_factory=BodyBudget)
+    hosts: AllowedHosts | None = None
 
 
 class BoundedHttpProtocol(Connection):
@@ -75,6 +82,13 @@ class BoundedHttpProtocol(Connection):
 
     def on_headers_complete(self) -> None:
         """Check the head; from here on the body's own limit counts."""
+        request_id, hosts = None, []
+        for name, value in self.headers:
+            if name == HOST:
+                hosts.append(value)
+            elif name == REQUEST_ID and SAFE_ID.fullmatch(value):
+                request_id = value
+        self._check_hosts(hosts)
         # A single piece may have held a whole head, however long, and some of the body.
         if len(self.headers) > MAX_HEADERS or (
             self._field_bytes > MAX_HEAD_BYTES and self._head_size() > MAX_HEAD_BYTES
@@ -84,11 +98,19 @@ class BoundedHttpProtocol(Connection):
         if self._in_head:
             return
         self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]  # servers may add keys
-        for name, value in self.headers:
-            if name == REQUEST_ID and SAFE_ID.fullmatch(value):
-                set_request_id(self.cycle, value)
+        if request_id is not None:
+            set_request_id(self.cycle, request_id)
         # From here on these are trailers, which the parser reports as headers, and nobody reads.
         self.headers = []
+
+    def _check_hosts(self, hosts: Sequence[bytes]) -> None:
+        """Refuse what RFC 9112 (2022) does, section 3.2, and names that clients may not use."""
+        if len(hosts) != 1 and (hosts or self.parser.get_http_version() != "1.0"):
+            self.app = _make_refusing_app(
+                HTTPStatus.BAD_REQUEST, f"expected one header `Host`, got {len(hosts)}"
+            )
+        elif self._limits.hosts is not None and not all(map(self._limits.hosts.allow, hosts)):
+            self.app = _make_refusing_app(HTTPStatus.MISDIRECTED_REQUEST, NO_SUCH_HOST)
 
     def on_response_complete(self) -> None:
         """Go on, or send the last answer if no further requests are taken."""

@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access.control import AccessControl
 from serve.access.errors import AccessError
+from serve.access.proxies import Proxies
 from serve.engine.errors import EngineError
 from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.observe.access_log import REQUEST_ID, Identity, identify_request
 from serve.observe.observers import Attributes, Observers
-from serve.rest.access import CALLER, IDENTITY, administer, admit, right_for
+from serve.rest.access import CALLER, IDENTITY, administer, admit, read_sender, right_for
 from serve.rest.body import Answer
 from serve.rest.connection import CYCLE, STATUS, TASK, set_request_id, write_at_once
 from serve.rest.errors import make_error_response, make_unexpected_response
@@ -115,8 +116,9 @@ class InferenceMiddleware:
 class ObservingMiddleware:
     """Names each answer with its request's id, and reports the request to the access log and the tracer."""
 
-    def __init__(self, app: ASGIApp, observers: Observers) -> None:
+    def __init__(self, app: ASGIApp, observers: Observers, proxies: Proxies) -> None:
         self._app = app
+        self._proxies = proxies
         self._log = observers.log
         self._spans = None if observers.telemetry is None else SpanRecorder(observers.telemetry)
 
@@ -138,7 +140,9 @@ class ObservingMiddleware:
                 identity = self._spans.record(scope, identity, reply.status, timings, (began, ended))
             if self._log is not None:
                 request = scope["method"], scope["path"]
-                self._log.record(request, identity, _name_caller(scope), reply.status, ended - began)
+                self._log.record(
+                    request, identity, _name_caller(scope, self._proxies), reply.status, ended - began
+                )
 
 
 @dataclass(slots=True)
@@ -253,7 +257,6 @@ def _to_microseconds(start: float, end: float) -> int:
     return round(1e6 * (end - start))
 
 
-def _name_caller(scope: Scope) -> str:
+def _name_caller(scope: Scope, proxies: Proxies) -> str:
     """The caller's name, if the request had a key, else its address."""
-    client = scope.get("client")
-    return str(scope.get(CALLER) or (client[0] if client else ""))
+    return str(scope.get(CALLER) or read_sender(scope, proxies)[1] or "")

@@ -14,6 +14,7 @@ from typing import Protocol
 import uvicorn
 from starlette.types import ASGIApp
 
+from serve.access.hosts import AllowedHosts
 from serve.access.tls import Tls
 from serve.engine.errors import ListenError
 from serve.rest.http import BodyBudget, BoundedHttpProtocol, ConnectionLimits
@@ -137,7 +138,9 @@ def make_config(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Co
 def make_limits(settings: Settings) -> ConnectionLimits:
     """The settings' limits of connections."""
     budget = BodyBudget(LARGEST_BODIES * settings.body_limit_bytes)
-    return ConnectionLimits(settings.connections, settings.stall_seconds, budget)
+    names = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
+    hosts = AllowedHosts(names) if names else None
+    return ConnectionLimits(settings.connections, settings.stall_seconds, budget, hosts)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from serve.access.keys import format_key
 from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
 from serve.rest.server import listen
 from serve.settings import Settings
@@ -105,6 +106,21 @@ def test_a_folder_without_usable_models_is_a_failure(tmp_path: Path) -> None:
         "error: no model in `models` can be served: `a` version `1`: ONNX Runtime cannot load it; "
         "`b` version `2`: ONNX Runtime cannot load it"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("host", "has_keys", "is_warned"),
+    [("0.0.0.0", False, True), ("0.0.0.0", True, False), ("127.0.0.1", False, False)],
+)
+def test_a_host_that_is_open_to_all_is_warned_of(
+    tmp_path: Path, host: str, has_keys: bool, is_warned: bool
+) -> None:
+    models.put(tmp_path / "models", "a", b"rubbish")
+    (tmp_path / "keys.toml").write_text(format_key("line", "k", frozenset({"infer"})))
+    keys = ("--keys", "keys.toml") if has_keys else ()
+    printed = _failure(tmp_path, "--port", "0", "--host", host, *keys)
+    assert printed.count("whoever reaches the port may run every model") == is_warned
 
 
 def test_a_taken_port_is_a_failure(tmp_path: Path) -> None:

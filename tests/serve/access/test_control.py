@@ -1,12 +1,14 @@
+import errno
 import json
 import logging
+import os
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from serve.access.control import AuditLog, Authorizer
-from serve.access.errors import ClientLimitError, KeyRequiredError, RoleRequiredError
+from serve.access.errors import AuditError, ClientLimitError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import ROLES, Role, format_key
 from serve.engine.errors import StartupError
 
@@ -59,6 +61,30 @@ def test_a_line_that_cannot_be_written_is_in_the_servers_log(
     assert '"action": "one"' in caplog.text
 
 
+@pytest.mark.parametrize("room", [0, 20])
+def test_an_action_that_cannot_be_recorded_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, room: int
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = AuditLog(path)
+    write = os.write
+
+    def write_until_full(descriptor: int, line: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, line[:room])
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write_until_full)
+        with pytest.raises(AuditError, match=r"No space left on device.* nothing was done"):
+            audit.begin("ops", "POST /load", "r-1")
+    assert '"action": "POST /load"' in caplog.text
+    audit.begin("ops", "POST /again", "r-2")
+    audit.close()
+    *_, last = path.read_text().splitlines()
+    assert json.loads(last)["action"] == "POST /again"
+
+
 AWAY = "192.0.2.7"
 HERE = ("127.0.0.1", "::1", "127.8.9.1", "::ffff:127.0.0.1", None)
 SECRETS: dict[Role, str] = {role: f"secret of {role}" for role in ROLES}
@@ -101,10 +127,23 @@ def test_a_keys_file_asks_other_machines_for_a_key(keys: Path, role: Role) -> No
         Authorizer(keys).admit(role, None, AWAY)
 
 
-def test_this_machine_administers_without_a_key(keys: Path) -> None:
-    Authorizer(keys).admit("admin", None, "127.0.0.1")
-    with pytest.raises(KeyRequiredError):
-        Authorizer(keys).admit("infer", None, "127.0.0.1")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_keys_file_asks_this_machine_for_a_key_too(keys: Path, role: Role) -> None:
+    with pytest.raises(KeyRequiredError, match="this server needs a key"):
+        Authorizer(keys).admit(role, None, "127.0.0.1")
+
+
+def test_a_local_administrator_needs_no_key_if_so_set(keys: Path) -> None:
+    gate = Authorizer(keys, is_local_admin=True)
+    assert not gate.admit("admin", None, "127.0.0.1").has_key
+    refused: tuple[tuple[Role, str], ...] = (
+        ("infer", "127.0.0.1"),
+        ("admin", AWAY),
+        ("admin", "127.0.0.1 (forwarded)"),
+    )
+    for role, address in refused:
+        with pytest.raises(KeyRequiredError):
+            gate.admit(role, None, address)
 
 
 @pytest.mark.parametrize("given", ["Bearer wrong", "Bearer", "Basic secret of admin", "", "secret of admin"])
@@ -157,4 +196,4 @@ def test_a_refused_caller_is_named(keys: Path) -> None:
 
 def test_a_caller_has_a_key_or_has_not(keys: Path) -> None:
     assert Authorizer(keys).admit("admin", f"Bearer {SECRETS['admin']}", AWAY).has_key
-    assert not Authorizer(keys).admit("admin", None, "127.0.0.1").has_key
+    assert not Authorizer().admit("admin", None, "127.0.0.1").has_key

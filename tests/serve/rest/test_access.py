@@ -1,6 +1,8 @@
 import asyncio
+import errno
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -10,8 +12,10 @@ from starlette.types import ASGIApp, Scope
 from serve.access.control import AccessControl, Authorizer, open_access_control
 from serve.access.errors import KeyRequiredError, RoleRequiredError
 from serve.access.keys import ROLES, Role, format_key
+from serve.access.log_file import LogFile
+from serve.access.proxies import parse_proxies
 from serve.engine import Engine
-from serve.rest.access import CALLER, Forbidden, admit, is_administration, right_for
+from serve.rest.access import CALLER, Forbidden, admit, is_administration, read_sender, right_for
 from serve.rest.app import create_app
 from serve.settings import Settings
 from tests.serve.in_process import Client
@@ -99,7 +103,7 @@ def test_metrics_have_a_role_of_their_own(path: str) -> None:
 @pytest.mark.parametrize("peer", [AWAY, "::ffff:192.0.2.1", "10.0.0.1", "name"])
 def test_any_other_change_needs_this_machine_or_a_key(keys: Path, method: str, path: str, peer: str) -> None:
     assert right_for(method, path) == "admin"
-    for authorizer in (Authorizer(), Authorizer(keys)):
+    for authorizer in (Authorizer(), Authorizer(keys, is_local_admin=True)):
         with pytest.raises(KeyRequiredError):
             admit(authorizer, "admin", _scope(method, path, peer))
         for own in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", None):
@@ -124,7 +128,7 @@ def test_a_page_of_another_site_changes_nothing(keys: Path, origin: str, host: s
     for key in ("", "Bearer secret-of-admin"):
         scope = _scope("POST", LOAD, "127.0.0.1", origin=origin, host=host, **_authorized(key))
         with pytest.raises(Forbidden, match="a page of another site"):
-            admit(Authorizer(keys), "admin", scope)
+            admit(Authorizer(keys, is_local_admin=True), "admin", scope)
 
 
 def _authorized(key: str) -> dict[str, str]:
@@ -140,7 +144,7 @@ def test_a_rebound_dns_name_needs_a_key(keys: Path) -> None:
     named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
     for authorizer, headers in (
         (Authorizer(), _authorized("Bearer secret-of-admin")),
-        (Authorizer(keys), {}),
+        (Authorizer(keys, is_local_admin=True), {}),
     ):
         with pytest.raises(Forbidden):
             admit(authorizer, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
@@ -239,14 +243,57 @@ def test_administration_is_audited_without_secrets(app: ASGIApp, audit: Path) ->
     _ask(app, "POST", PREDICT, "secret-of-infer", INSTANCES, named)  # nothing that an administrator does
     lines = [json.loads(line) for line in audit.read_text().splitlines()]
     assert [(each["caller"], each["action"], each["status"], each["request_id"]) for each in lines] == [
+        ("admin", f"POST {LOAD}", None, "r-1"),
         ("admin", f"POST {LOAD}", 200, "r-1"),
         ("infer", f"POST {LOAD}", 403, "r-1"),
         (AWAY, f"POST {LOAD}", 401, "r-1"),
         ("admin", f"POST {LOAD}", 403, "r-1"),
+        ("admin", "POST /v2/repository/models/nope/load", None, "r-1"),
         ("admin", "POST /v2/repository/models/nope/load", 404, "r-1"),
         (AWAY, "DELETE " + ("/x" * 1000)[:512], 401, "r-1"),
     ]
     assert "secret" not in audit.read_text()
+
+
+def test_what_cannot_be_audited_is_not_done(
+    app: ASGIApp, fresh_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(LogFile, "write", fail)
+        refused = _ask(app, "POST", "/v2/repository/models/double/unload", "secret-of-admin")
+    assert refused.status_code == 503
+    assert "the audit log cannot be written (No space left on device)" in refused.json()["error"]
+    assert "double" in fresh_engine.names()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "proxies", "caller"),
+    [
+        ((), "", AWAY),
+        (("127.0.0.1",), "", f"{AWAY} (forwarded)"),
+        (("127.0.0.1",), "10.0.0.0/8", f"{AWAY} (forwarded)"),
+        (("203.0.113.9",), f"10.0.0.0/8,{AWAY}", "203.0.113.9"),
+        (("127.0.0.1", "203.0.113.9, 10.1.2.3"), f"10.0.0.0/8,{AWAY}", "203.0.113.9"),
+        (("10.1.2.3",), f"10.0.0.0/8,{AWAY}", "10.1.2.3"),
+        (("unknown",), AWAY, "unknown"),
+    ],
+)
+def test_only_a_named_proxy_names_the_client(forwarded: Sequence[str], proxies: str, caller: str) -> None:
+    scope = _scope("POST", LOAD)
+    scope["headers"] = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    assert read_sender(scope, parse_proxies(proxies)) == (None, caller)
+    with pytest.raises(KeyRequiredError):
+        admit(Authorizer(proxies=parse_proxies(proxies)), "admin", scope)
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
+def test_a_request_that_was_passed_on_is_not_this_machines(header: str) -> None:
+    scope = _scope("POST", LOAD, "127.0.0.1", **{header: "for=127.0.0.1"})
+    with pytest.raises(KeyRequiredError):
+        admit(Authorizer(), "admin", scope)
 
 
 def test_the_settings_say_which_keys_there_are(fresh_engine: Engine, changing: Path, keys: Path) -> None:

@@ -20,7 +20,7 @@ from tests.waiting import until
 MEBIBYTE = 2**20
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 CLOSING = LIVE.replace(b"Host", b"Connection: close\r\nHost")
-TINY = b"GET / HTTP/1.1\r\n\r\n"
+TINY = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 UPGRADE = POST + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
@@ -122,7 +122,7 @@ def test_an_upgrade_that_is_offered_changes_nothing(server: ServerProcess, packe
 def test_a_body_behind_an_upgrade_is_no_request(server: ServerProcess, upgrade: bytes) -> None:
     head = UPGRADE.replace(b"h2c", upgrade) + _length(UNLOAD)
     assert _answered(server, head, UNLOAD, CLOSING) == [400, 200]
-    get = b"GET /v2/health/live HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: %s\r\n\r\n" % upgrade
     assert _answered(server, get + CLOSING) == [200, 200]
 
 

@@ -11,6 +11,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from serve.access.keys import format_key
+from serve.access.proxies import Proxies
 from serve.engine import Engine
 from serve.observe.observers import Observers, open_observers
 from serve.rest.app import create_app
@@ -83,7 +84,7 @@ def test_an_unanswered_request_is_logged_as_closed_by_its_client(log: Path, obse
         raise AssertionError
 
     scope = {"type": "http", "method": "POST", "path": INFER, "headers": []}
-    asyncio.run(ObservingMiddleware(silent, observers)(scope, nobody, nobody))
+    asyncio.run(ObservingMiddleware(silent, observers, Proxies())(scope, nobody, nobody))
     assert [line["status"] for line in lines(log)] == [499]
 
 

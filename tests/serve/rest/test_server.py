@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -112,6 +112,29 @@ def test_requests_on_one_connection_have_a_head_each(server: ServerProcess) -> N
         response = connection.getresponse()
         assert (response.status, bool(response.read())) == (200, True)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [
+        (b"1.1", (b"x",), 200),
+        (b"1.0", (), 200),
+        (b"1.0", (b"x",), 200),
+        (b"1.1", (), 400),
+        (b"1.1", (b"x", b"x"), 400),
+        (b"1.1", (b"x", b"y"), 400),
+        (b"1.0", (b"x", b"y"), 400),
+    ],
+)
+def test_a_request_has_one_host(
+    server: ServerProcess, version: bytes, hosts: Sequence[bytes], status: int
+) -> None:
+    head = b"GET /v2/health/live HTTP/%s\r\n" % version + b"".join(b"Host: %s\r\n" % host for host in hosts)
+    with socket.create_connection((server.host, server.port), timeout=60) as connection:
+        connection.sendall(head + b"Connection: close\r\n\r\n")
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert (b"expected one header `Host`" in answer) == (status == 400)
 
 
 def test_what_is_not_http_is_answered_in_json(server: ServerProcess) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from serve.access.proxies import Proxies
 from serve.engine import Engine
 from serve.observe.observers import Observers, Telemetry
 from serve.rest.app import create_app
@@ -37,7 +38,7 @@ class Traced:
         self._kept = InMemorySpanExporter()
         self._telemetry = Telemetry(self._kept)
         app = create_app(engine, Settings(models=folder))
-        self.client = Client(ObservingMiddleware(app, Observers(telemetry=self._telemetry)))
+        self.client = Client(ObservingMiddleware(app, Observers(telemetry=self._telemetry), Proxies()))
 
     def spans(self) -> list[ReadableSpan]:
         """All of them; no more can be made."""

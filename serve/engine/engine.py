@@ -76,9 +76,9 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether every name that was not unloaded can answer, and new requests are accepted."""
+        """Whether every name that is expected to answer can, and new requests are accepted."""
         return not self._draining and all(
-            self._catalogue.can_answer(entry.name) or self._lifecycle.is_unloaded(entry.name)
+            self._catalogue.can_answer(entry.name) or not self._lifecycle.is_expected(entry.name)
             for entry in self._catalogue.index()
         )
 

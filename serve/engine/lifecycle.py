@@ -32,6 +32,7 @@ class ModelLifecycle:
         self._lock = threading.Lock()
         self._loaded: dict[ServedModel, tuple[Fingerprint, ModelConfig]] = {}
         self._configs: dict[str, ModelConfig] = {}
+        self._expected: set[str] = set()
         self._unloaded: set[str] = set()
         self._has_started = False
         self._tried: dict[str, Fingerprints] = {}
@@ -41,6 +42,7 @@ class ModelLifecycle:
         """Load every model in the folder; raises `RepositoryError` or `ProviderError`."""
         with self._lock:
             for name, files in self._find().items():
+                self._expected.add(name)
                 self._update(name, files)
             self._has_started = True
 
@@ -93,9 +95,12 @@ class ModelLifecycle:
                 ]
                 self._catalogue.set_entries(name, entries)
 
-    def is_unloaded(self, name: str) -> bool:
-        """Whether the name was unloaded and has not been loaded again."""
-        return name in self._unloaded
+    def is_expected(self, name: str) -> bool:
+        """Whether the name should answer: it was there at the start or has answered, and was not unloaded.
+
+        A folder that turns up later and holds no usable model does not make the server unready.
+        """
+        return name in self._expected and name not in self._unloaded
 
     def follow_folder(self) -> None:
         """Load what has changed since the last attempt, once it is unchanged between two calls.
@@ -148,6 +153,8 @@ class ModelLifecycle:
                     log.error("%s is refused: %s %s", _label(name, file.version), error, error.detail)
                     if file.version in before:
                         served[file.version] = before[file.version]
+        if served:
+            self._expected.add(name)
         self._exchange(name, served, [_make_entry(file, served, refusals) for file in chosen])
         return refusals
 
@@ -191,6 +198,7 @@ class ModelLifecycle:
     def _drop(self, name: str) -> None:
         """Stop serving a name that the folder no longer holds."""
         self._exchange(name, {}, [])
+        self._expected.discard(name)
         self._unloaded.discard(name)
         self._configs.pop(name, None)
         self._tried.pop(name, None)

@@ -131,6 +131,23 @@ def test_a_broken_new_file_is_named_and_the_old_one_serves_on(tmp_path: Path, op
     assert read_factor(engine) == 3
 
 
+@pytest.mark.slow
+def test_a_broken_new_model_leaves_the_engine_ready(tmp_path: Path, opened: Opened) -> None:
+    put_scaling_model(tmp_path, 2)
+    engine = opened(poll_seconds=POLL)
+    models.put(tmp_path, "junk", b"rubbish")
+    until(lambda: read_states(engine).get(("junk", "1")) == "UNAVAILABLE")
+    assert engine.ready
+    with pytest.raises(ModelRefusedError):
+        load(engine, "junk")
+    assert engine.ready
+    (tmp_path / "m" / "1" / "model.onnx").write_bytes(b"rubbish")
+    asyncio.run(engine.unload("m"))
+    with pytest.raises(ModelRefusedError):
+        load(engine)
+    assert not engine.ready  # it has answered before
+
+
 def test_a_broken_new_version_is_named_and_the_old_one_answers(tmp_path: Path, opened: Opened) -> None:
     put_scaling_model(tmp_path, 2)
     engine = opened()

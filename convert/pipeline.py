@@ -27,6 +27,7 @@ from convert.parity.coverage import Trials, examine
 from convert.parity.locate import CulpritSearch, find_refused_rule
 from convert.parity.sampling import choose_samples
 from convert.parity.sizes import sample_doubtful
+from convert.parity.small_signals import find_losses
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Culprit, Original, Parity, verify
 from convert.parity.weakness import judge
@@ -208,7 +209,8 @@ class _Conversion:
         return self._write_rounded(optimised, plan, tuning)
 
     def _choose_plan(self, tuned: TuningResult | None) -> FormPlan:
-        return FormPlan(default_forms(self.options.provider)) if tuned is None else tuned.plan
+        plan = FormPlan(default_forms(self.options.provider)) if tuned is None else tuned.plan
+        return replace(plan, keeps_small=self.trials is not None and self.trials.small.shrink)
 
     def _blame_rule(
         self, error: ParityError | ExportError, dropped: Sequence[DroppedRule], tuned: TuningResult | None
@@ -287,7 +289,9 @@ class _Conversion:
         parity = verify(self.original, session, self.sets, self.options.tolerances, find_culprit)
         if self.trials is None:
             return parity
-        return replace(parity, coverage=judge(self.trials, self.original, self.source, optimised.model))
+        losses = find_losses(self.original, session, self.trials.small, self.options.tolerances)
+        coverage = judge(self.trials, self.original, self.source, optimised.model, losses)
+        return replace(parity, coverage=coverage)
 
 
 def _skip_search(samples: SampleSet, output: str) -> Culprit:

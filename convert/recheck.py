@@ -21,6 +21,7 @@ from convert.parity.divergence import find_first_difference
 from convert.parity.locate import CulpritSearch
 from convert.parity.sampling import choose_samples
 from convert.parity.sizes import sample_recorded
+from convert.parity.small_signals import find_losses
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original, Parity, describe_failure, measure_parity
 from convert.parity.weakness import judge
@@ -116,8 +117,10 @@ def recheck(
     tolerances = _check_tolerances(options, original)
     original.remember(sets)  # first, so that its float64 model is freed before the session takes memory
     trials = examine(original, source, sampling, own_sets)
-    coverage = judge(trials, original, source, _load_weights(file))
-    parity = replace(measure_parity(original, open_session(), sets, tolerances), coverage=coverage)
+    session = open_session()
+    losses = find_losses(original, session, trials.small, tolerances)
+    coverage = judge(trials, original, source, _load_weights(file), losses)
+    parity = replace(measure_parity(original, session, sets, tolerances), coverage=coverage)
     if parity.passed:
         return RecheckResult(parity, None, None, same_source)
     on_stage("locate")

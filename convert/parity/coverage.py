@@ -11,6 +11,7 @@ from convert.model_io.samples import SampleSet
 from convert.parity.effects import Effects
 from convert.parity.movement import find_movements
 from convert.parity.sampling import Sampling
+from convert.parity.small_signals import SmallSignals, try_small_signals
 from convert.parity.unseen import Budget, UnseenWeights, find_unseen
 from convert.parity.verify import Original
 from convert.parity.weights import find_weights
@@ -31,6 +32,7 @@ class Trials:
     integers: tuple[IntegersRecord, ...]
     bounded: frozenset[str]
     """The inputs of whole numbers whose range is known."""
+    small: SmallSignals
 
 
 def examine(
@@ -41,6 +43,7 @@ def examine(
     The model has its weights again afterwards. Raises ExportError where it fails on samples that it must
     take.
     """
+    small = try_small_signals(original, (*sampling.sets, *own_sets))
     accepted = original.select_accepted((*sampling.sets, *own_sets))
     finite = [samples for samples in accepted if samples.finite]
     effects, budget = Effects(original, finite), Budget(SHARE * OPERATIONS, sampling.work.operations)
@@ -56,6 +59,7 @@ def examine(
             if name in sampling.ranges
         ),
         bounded=frozenset(name for name, integers in sampling.ranges.items() if integers.is_whole),
+        small=small,
     )
 
 

@@ -1,6 +1,6 @@
 """The reasons why the parity of a file proves less than it seems, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -16,8 +16,13 @@ from convert.sources.source import Source
 MOST_NAMED = 3
 
 
-def judge(trials: Trials, original: Original, source: Source, file: ir.Model) -> CoverageRecord:
-    """What the trials say of the file: the reasons why its parity is weak, or none."""
+def judge(
+    trials: Trials, original: Original, source: Source, file: ir.Model, losses: Iterable[str] = ()
+) -> CoverageRecord:
+    """What the trials say of the file: the reasons why its parity is weak, or none.
+
+    `losses` are those on small signals.
+    """
     held = {name for graph in file.graphs() for name in graph.initializers}
     unseen = tuple(
         name for name in trials.weights.unseen if name in held or name not in trials.weights.unread
@@ -27,6 +32,7 @@ def judge(trials: Trials, original: Original, source: Source, file: ir.Model) ->
         *_find_unseen_weights(trials, unseen),
         *_find_untried_integers(trials),
         *_find_untried_rows(trials, original, source, file),
+        *losses,
     )
     return CoverageRecord(reasons, trials.all_weights, len(trials.weights.tried), unseen, trials.integers)
 

@@ -13,6 +13,7 @@ from convert.graph.nodes import get_layer_name
 from convert.graph.rule import Declined, Fired, Rule
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rewriting.plan import LAYOUT, FormPlan
+from convert.rewriting.small_forms import SMALL_FORMS
 from convert.rewriting.steps import StepGuard
 from convert.rules import RULES
 
@@ -59,7 +60,8 @@ class OptimisedGraph:
     def count_firings(self) -> dict[str, int]:
         """How often each rule fired, in the order of the rules."""
         fired = Counter(firing.rule for firing in self.firings)
-        return {rule.name: fired[rule.name] for rule in (*RULES, *ALTERNATIVES) if fired[rule.name]}
+        names = (rule.name for rule in (*RULES, *ALTERNATIVES, *SMALL_FORMS))
+        return {name: fired[name] for name in names if fired[name]}
 
 
 def remaining_rules(dropped: Sequence[DroppedRule]) -> tuple[Rule, ...]:

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from convert.graph.rule import Rule
 from convert.rewriting.forms import ALTERNATIVES
+from convert.rewriting.small_forms import SMALL_FORMS
 
 UNCHANGED = "kept"
 """The form that the graph has already."""
@@ -87,6 +88,8 @@ KINDS: tuple[PlaceKind, ...] = (
 is a kernel that reads and writes all numbers once, the defaults have the fewest operators."""
 LAYOUT = ("affine_to_batchnorm", "scale_to_channels")
 """The rules that look at the neighbours of a node; they are tried again once these have their forms."""
+_CANCELLING = ("Elu",)
+"""The kinds whose every form cancels digits of small numbers."""
 _KIND_OF = {form: kind for kind in KINDS for form in kind.forms if form != UNCHANGED}
 Place = tuple[str, str]
 """(the kind's name, the name of the value that is computed there)"""
@@ -103,6 +106,8 @@ class FormPlan:
 
     forms: Mapping[str, str] = field(default_factory=lambda: default_forms("cpu"))
     chosen: Mapping[Place, str] = field(default_factory=dict)
+    keeps_small: bool = False
+    """Whether the file must be right for signals far below 1, by SMALL_FORMS."""
 
     def form_at(self, kind: str, value: str) -> str:
         """The form that the place takes."""
@@ -111,12 +116,15 @@ class FormPlan:
     def allows(self, rule: Rule, node: ir.Node) -> bool:
         """Whether the rule may be tried at the node: it writes no form, or the chosen one."""
         kind = _KIND_OF.get(rule.name)
+        if self.keeps_small and kind is not None and kind.name in _CANCELLING:
+            return False
         return kind is None or self.form_at(kind.name, node.outputs[0].name or "") == rule.name
 
     def alternatives(self) -> tuple[Rule, ...]:
-        """The rules of ALTERNATIVES that this plan needs."""
+        """The rules of ALTERNATIVES that this plan needs, and SMALL_FORMS if it does."""
         taken = {*self.forms.values(), *self.chosen.values()}
-        return tuple(rule for rule in ALTERNATIVES if rule.name in taken)
+        small = SMALL_FORMS if self.keeps_small else ()
+        return (*(rule for rule in ALTERNATIVES if rule.name in taken), *small)
 
     def with_form(self, places: Collection[Place], form: str) -> "FormPlan":
         """The plan with this form at those places."""

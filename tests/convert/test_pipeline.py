@@ -22,6 +22,7 @@ from convert.manifest.manifest import Manifest
 from convert.model_io.array import Array
 from convert.model_io.inputs import parse_input
 from convert.model_io.runtime import PROVIDERS
+from convert.parity.small_signals import SIZES
 from convert.parity.verify import Original
 from convert.pipeline import STAGES, convert
 from convert.precision.budgets import Precision
@@ -193,7 +194,7 @@ def test_the_model_runs_once_on_each_set_before_export(
     reference = Original.run_float64
     monkeypatch.setattr(Original, "run_float64", counted)
     manifest = convert(source, tmp_path / "m.onnx", on_stage=stages.append)
-    assert runs == ["reference"] * len(manifest.parity.sets)
+    assert runs == ["reference"] * (len(manifest.parity.sets) + len(SIZES))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from convert.manifest.records import IntegersRecord
 from convert.parity.coverage import Trials
+from convert.parity.small_signals import SmallSignals
 from convert.parity.unseen import UnseenWeights
 from convert.parity.verify import Original
 from convert.parity.weakness import judge
@@ -36,6 +37,7 @@ TRIALS = Trials(
     moved=_MOVED,
     integers=(IntegersRecord("a", 0, 2, 3),),
     bounded=frozenset({"a"}),
+    small=SmallSignals(),
 )
 TWO_OF_THREE = replace(TRIALS, integers=(IntegersRecord("a", 0, 2, 2),))
 

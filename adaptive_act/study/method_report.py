@@ -24,8 +24,8 @@ def method_parts(results: Results) -> list[Part]:
         if cost.not_measured
     ]
     texts = [
-        "For one seed every variant has the same initial weights and gets the same batches in the same "
-        "order; differences are taken seed by seed. All runs share one split of the data.",
+        f"For one seed every variant has the same initial weights{_describe_batches(results)}; differences "
+        "are taken seed by seed. All runs share one split of the data.",
         _describe_starts(results, away),
         _describe_divergence(results),
         f"The test samples are used once, after training. {describe_choice(results)} "
@@ -36,6 +36,11 @@ def method_parts(results: Results) -> list[Part]:
         *not_measured,
     ]
     return [*map(Text, texts), Table(("setting", "value"), _setting_rows(results))]
+
+
+def _describe_batches(results: Results) -> str:
+    own = results.plan.training.loop is not None
+    return "" if own else " and gets the same batches in the same order"
 
 
 def _describe_divergence(results: Results) -> str:
@@ -94,9 +99,10 @@ def _setting_rows(results: Results) -> list[tuple[str, str]]:
         ("parameters with the baseline", f"{results.baseline.runs[0].parameters:,}"),
         ("seeds", ", ".join(map(str, plan.seeds))),
         ("epochs, batch", f"{training.epochs}, {training.batch}"),
-        (
-            "optimizer, schedule",
-            f"{training.optimizer}, {training.schedule}",
+        *(
+            [("optimizer, schedule", f"{training.optimizer}, {training.schedule}")]
+            if not training.loop
+            else []
         ),
         ("rates to choose from", ", ".join(f"{lr:g}" for lr in plan.rates)),
         ("rate of the activations", rate),

@@ -119,7 +119,10 @@ def test_own_code_is_found_in_the_working_folder(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
     assert found["tuning"][0]["lr"] == 1e-3
-    assert "The training loop is the user's own, mine:train." in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "The training loop is the user's own, mine:train." in report
+    assert "same batches" not in report
+    assert "onecycle" not in report
 
 
 def test_help_lists_the_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

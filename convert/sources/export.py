@@ -69,6 +69,8 @@ def export(
             exported = ExportedGraph(_export_script(model, arguments, inputs, names, opset))
         else:
             exported = _export_module(model, arguments, inputs, names, opset)
+    for value, spec in zip(exported.model.graph.inputs, inputs, strict=True):
+        value.name = spec.name  # torch renames an input that is returned as it is
     require_free_sizes(exported.model, inputs)
     _require_standard_operators(exported.model)
     _require_types(exported.model)

@@ -1,10 +1,13 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from convert.artefact.file import serialise
 from convert.errors import ExportError, UsageError
 from convert.model_io.inputs import InputSpec, parse_input
+from convert.model_io.runtime import Session
 from convert.sources.export import export
 
 ROWS = parse_input("x:float32[N,4]")
@@ -38,6 +41,22 @@ class Add(nn.Module):
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """[N, 4], [N, 1] -> [N, 4]."""
         return left + right
+
+
+class Passes(nn.Module):
+    """Returns what it is given, beside a result."""
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """[N] -> [N], [N]."""
+        return ids, ids + 1
+
+
+@pytest.mark.slow
+def test_an_input_that_is_returned_keeps_its_name() -> None:
+    graph = export(Passes(), [parse_input("ids:int64[N]")], ["same", "next"]).model
+    assert [value.name for value in graph.graph.inputs] == ["ids"]
+    results = Session(serialise(graph), ["ids"]).run([np.arange(3)])
+    assert {name: value.tolist() for name, value in results.items()} == {"same": [0, 1, 2], "next": [1, 2, 3]}
 
 
 @pytest.mark.slow

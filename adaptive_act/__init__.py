@@ -5,7 +5,8 @@ from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import *  # noqa: F403  # its list is part of ours
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.activations.catalogue import Entry, catalogue
-from adaptive_act.checkpoint.checkpoint import Checkpoint, TensorSpec, load, save
+from adaptive_act.checkpoint.checkpoint import Checkpoint, load, save
+from adaptive_act.checkpoint.description import TensorSpec
 from adaptive_act.checkpoint.factory import model_factory
 from adaptive_act.errors import (
     AdaptiveActError,

@@ -1,17 +1,17 @@
 """`model.pt`: a state_dict and the description from which its model is built again; never a pickled model."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.checkpoint.archive import read_archive, write_archive
+from adaptive_act.checkpoint.description import FORMAT, TensorSpec, read_document, require_json
 from adaptive_act.checkpoint.factory import (
     BUILD_ERRORS,
     Factory,
@@ -21,54 +21,15 @@ from adaptive_act.checkpoint.factory import (
     resolve_factory,
 )
 from adaptive_act.checkpoint.memory_limit import MemoryLimit, count_bytes
-from adaptive_act.checkpoint.state import describe_content, is_state, load_state, read_state
+from adaptive_act.checkpoint.state import load_state, read_state
 from adaptive_act.errors import CheckpointError, SwapError
 from adaptive_act.site import Site
 from adaptive_act.swapping.install import install
 
-DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-FORMAT = "adaptact/1"
-# Each field of the file besides the format, with the type it must have; None is allowed where it says so.
-_FIELDS: Mapping[str, tuple[type, ...]] = {
-    "state_dict": (dict,),
-    "factory": (str,),
-    "factory_kwargs": (dict,),
-    "swap": (list,),
-    "inputs": (list,),
-    "outputs": (list, type(None)),
-    "classes": (list, type(None)),
-    "preprocessing": (dict, type(None)),
-}
 # What building may take for tensors at once: so many times the file's own, since a factory may copy what it
 # builds, and bytes beyond that for what a state_dict leaves out, such as masks.
 _TIMES = 4
 _BEYOND = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One input: its name, its dtype, and its shape with None where the size is free."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and self.name):
-            raise ValueError(f"an input needs a name, got `{self.name}`")
-        if self.dtype not in DTYPES:
-            raise ValueError(f"input `{self.name}`: expected a dtype of {DTYPES}, got `{self.dtype}`")
-        if not all(size is None or (type(size) is int and size > 0) for size in self.shape):
-            raise ValueError(f"input `{self.name}`: expected positive sizes or None, got {list(self.shape)}")
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Self:
-        """The spec of a mapping with the keys name, dtype and shape; raises ValueError for anything else."""
-        if not isinstance(fields, Mapping) or set(fields) != {"name", "dtype", "shape"}:
-            raise ValueError(f"expected an input with the keys name, dtype and shape, got `{fields}`")
-        if not isinstance(fields["shape"], list | tuple):
-            raise ValueError(f"input `{fields['name']}`: expected a list as shape, got `{fields['shape']}`")
-        return cls(fields["name"], fields["dtype"], tuple(fields["shape"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +84,7 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
         "preprocessing": None if preprocessing is None else dict(preprocessing),
     }
     described = {key: value for key, value in document.items() if key != "state_dict"}
-    try:
-        json.dumps(described, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the description of `{path}` must be JSON-able: {error}") from error
+    require_json(described, f"the description of `{path}`")
     built, _ = _build(document, builder, kwargs, str(path))
     _require_precision(built, state)
     write_archive(document, Path(path))
@@ -152,11 +110,7 @@ def restore(
     factory_kwargs: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """What `load` gives, from the file's content as `archive.read` gives it; `where` names it in errors."""
-    document = _check_description(content, where)
-    try:
-        inputs = tuple(TensorSpec.of(fields) for fields in document["inputs"])
-    except ValueError as error:
-        raise CheckpointError(f"`{where}`: {error}") from error
+    document = read_document(content, where)
     if factory is None:
         builder = resolve_factory(document["factory"], trusted=False)
     else:
@@ -165,18 +119,13 @@ def restore(
     model, sites = _build(document, builder, kwargs, where)
     return Checkpoint(
         model=model.eval(),
-        inputs=inputs,
+        inputs=tuple(TensorSpec.of(fields) for fields in document["inputs"]),
         outputs=None if document["outputs"] is None else tuple(document["outputs"]),
         classes=None if document["classes"] is None else tuple(document["classes"]),
         preprocessing=document["preprocessing"],
         factory=document["factory"],
         swap=sites,
     )
-
-
-def is_checkpoint(content: object) -> bool:
-    """Whether the content of a file is what `save` writes."""
-    return isinstance(content, dict) and content.get("format") == FORMAT
 
 
 def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -188,34 +137,6 @@ def _require_precision(built: nn.Module, state: Mapping[str, Tensor]) -> None:
             f"`{name}` is {state[name].dtype} and comes back as {again[name].dtype}, since the model calls "
             "it otherwise than its state_dict does; let the factory give it this dtype"
         )
-
-
-def _check_description(content: object, where: str) -> dict[str, Any]:
-    """The file's content, each field of its type; an optional one that the file lacks is None."""
-    if not isinstance(content, dict) or "format" not in content:
-        raise CheckpointError(
-            f"expected a checkpoint written by `adaptive_act.save` in `{where}`, found "
-            f"{describe_content(content)}; a bare state_dict needs its architecture named as well "
-            "(`--factory`)"
-        )
-    if content["format"] != FORMAT:
-        raise CheckpointError(f"`{where}` has format `{content['format']}`, this version reads `{FORMAT}`")
-    described = dict.fromkeys(_FIELDS) | content
-    _check_fields(described, where)
-    return described
-
-
-def _check_fields(content: Mapping[str, Any], where: str) -> None:
-    for name, kinds in _FIELDS.items():
-        if not isinstance(content.get(name), kinds):
-            expected = " or ".join(kind.__name__ for kind in kinds)
-            actual = type(content.get(name)).__name__
-            raise CheckpointError(f"`{where}`: field `{name}` should be {expected}, found {actual}")
-    for name in ("outputs", "classes"):
-        if not all(isinstance(entry, str) for entry in content[name] or ()):
-            raise CheckpointError(f"`{where}`: field `{name}` should hold names")
-    if not is_state(content["state_dict"]):
-        raise CheckpointError(f"`{where}`: field `state_dict` should map names to tensors")
 
 
 def _find_sites(model: nn.Module) -> list[Site]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptive_act.checkpoint.checkpoint import TensorSpec
+from adaptive_act.checkpoint.description import TensorSpec
 from adaptive_act.errors import ExplainError
 from adaptive_act.swapping.outputs import Example
 

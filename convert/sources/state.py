@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from adaptact.text import first_line
-from adaptive_act.checkpoint.checkpoint import Checkpoint, is_checkpoint, restore
+from adaptive_act.checkpoint.checkpoint import Checkpoint, restore
+from adaptive_act.checkpoint.description import is_checkpoint
 from adaptive_act.checkpoint.factory import BUILD_ERRORS, build_model, resolve_factory
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from convert.errors import SourceError, UsageError

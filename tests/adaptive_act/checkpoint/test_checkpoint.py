@@ -1,5 +1,6 @@
 """What `save` writes, `load` gives back; anything else is refused with one clear message."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from adaptive_act import (
     swap,
 )
 from adaptive_act.checkpoint.archive import read_archive
-from adaptive_act.checkpoint.checkpoint import is_checkpoint
+from adaptive_act.checkpoint.description import is_checkpoint
 from adaptive_act.checkpoint.state import require_state
 from tests.adaptive_act import models
 
@@ -219,6 +220,14 @@ TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"inputs": [{"name": "x", "dtype": "f", "shape": []}]}, CheckpointError, "expected a dtype of"),
     ({"inputs": [{"name": "x", "dtype": "float32", "shape": 3}]}, CheckpointError, "a list as shape"),
     ({"outputs": [1]}, CheckpointError, "field `outputs` should hold names"),
+    ({"outputs": ["y", "y"]}, CheckpointError, "field `outputs` should hold names: one is empty or there"),
+    ({"outputs": [""]}, CheckpointError, "field `outputs` should hold names: one is empty or there twice"),
+    ({"classes": [None]}, CheckpointError, "field `classes` should hold names: it holds something else"),
+    ({"classes": ["\ud800"]}, CheckpointError, "field `classes` should hold names: it must be JSON-able"),
+    ({"preprocessing": {"mean": torch.zeros(3)}}, CheckpointError, "field `preprocessing` should be JSON"),
+    ({"preprocessing": {"mean": math.nan}}, CheckpointError, "field `preprocessing` should be JSON"),
+    ({"preprocessing": {"a": {1, 2}}}, CheckpointError, "field `preprocessing` should be JSON"),
+    ({"factory_kwargs": {"a": b"x"}}, CheckpointError, "field `factory_kwargs` should be JSON"),
 ]
 
 

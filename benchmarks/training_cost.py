@@ -1,12 +1,14 @@
 """The training cost of each activation: one step, relative to the plain activation it starts from.
 
-For every activation, shared parameters, a small CNN and an MLP: the time of a forward and backward pass with
-the activation as it comes, as textbook code (benchmarks/textbook.py) and compiled, all as ratios to the plain
-one, and the bytes that one call keeps for the backward pass. Prints a table and writes
+For every activation, shared parameters, a small CNN and an MLP: the time of a forward and backward pass,
+beside that of nn.PReLU, of textbook code (benchmarks/textbook.py) and of textbook code in torch's fastest
+functions (benchmarks/fast_textbook.py); for those that are asked for also with the CNN compiled as a whole.
+All are ratios to the plain activation, eager or compiled as they are. The activation stands next to where it
+equals the plain one, so that the layers around it compute with about the same numbers, but none of its own
+is zero. Last, the bytes that one call keeps for the backward pass. Prints a table and writes
 docs/results/training_cost.{md,json}.
 
-Budgets: at most 1.3 of the plain activation (blends and rationals 2.5), compiled 1.10 (1.3), and never slower
-than the textbook.
+Budgets: at most 1.3 of the plain activation (blends and rationals 2.5), compiled 1.10 (blends 1.3).
 """
 
 import itertools
@@ -25,12 +27,16 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from adaptive_act import ACTIVATIONS, Activation
+from adaptive_act.activation import PROBE, SAME
+from benchmarks.fast_textbook import FAST_TEXTBOOK
 from benchmarks.results import publish
 from benchmarks.textbook import TEXTBOOK, Textbook
 
 Build = Callable[[int], nn.Module]
 """An activation for so many channels."""
 Step = Callable[[], None]
+NUDGE = 1e-3
+"""Added to every learned value, as by a first step: a weight of zero may spare work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,18 @@ class TrainedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """Times of one training step as ratios to `plain`, None where not measured; bytes kept per element."""
+    """Times of one step as ratios to `plain`, None where not measured; bytes kept per element."""
 
     network: str
     activation: str
     plain: str
     ours: float
+    prelu: float
     textbook: float | None
+    fast_textbook: float | None
     compiled: float | None
-    compiled_whole: float | None
+    prelu_compiled: float | None
+    fast_textbook_compiled: float | None
     kept: float
     kept_by_textbook: float | None
     kept_by_plain: float
@@ -82,18 +91,20 @@ NETWORKS = {
 def main(
     rounds: Annotated[int, typer.Option(help="Steps that each one takes, in turns.")] = 15,
     compiled: Annotated[
-        bool, typer.Option(help="Measure torch.compile as well (10 seconds more for each activation).")
-    ] = True,
+        str,
+        typer.Option(help="Activations, by comma, to compile too (20 seconds for each); or `all`, `none`."),
+    ] = "all",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of the CPU.")] = 1,
 ) -> None:
     """Measure every activation in both networks."""
     torch.set_num_threads(threads)
+    chosen = ACTIVATIONS if compiled == "all" else compiled.split(",")
     rows: list[TrainingRow] = []
     for network, described in NETWORKS.items():
         names = [name for name in ACTIVATIONS if name not in described.without]
         measured = [
-            _measure(network, ACTIVATIONS[name], device, rounds, compiled and network == "CNN")
+            _measure(network, ACTIVATIONS[name], device, rounds, network == "CNN" and name in chosen)
             for name in track(names, description=network)
         ]
         rows += sorted(measured, key=lambda row: row.ours)
@@ -107,18 +118,15 @@ def main(
 
 
 def _measure(network: str, kind: type[Activation], device: str, rounds: int, compiled: bool) -> TrainingRow:
-    plain = plain_start(kind)
-    textbook = TEXTBOOK.get(kind.__name__)
-    builds: dict[str, Build] = {"plain": lambda _: plain(), "ours": lambda channels: _build(kind, channels)}
-    if textbook is not None:
-        builds["textbook"] = lambda _: Textbook(kind(), textbook)
-    steps = {
-        name: _make_step(_make_model(network, build, device), network, device)
-        for name, build in builds.items()
-    }
+    builds = _list_builds(kind)
+    steps = {name: _make_step(network, build, device) for name, build in builds.items()}
     if compiled:
-        steps |= _compile_all(network, builds, device)
-    times = _time_steps(steps, rounds)
+        torch.compiler.reset()
+        whole = {name: build for name, build in builds.items() if name != "textbook"}
+        steps |= {
+            f"{name} compiled": _make_step(network, whole[name], device, compiled=True) for name in whole
+        }
+    times = _time_steps(steps, rounds, device)
 
     def ratio(name: str, to: str = "plain") -> float | None:
         return times[name] / times[to] if name in times else None
@@ -127,21 +135,58 @@ def _measure(network: str, kind: type[Activation], device: str, rounds: int, com
     return TrainingRow(
         network=network,
         activation=kind.__name__,
-        plain=plain.__name__,
+        plain=find_plain_start(kind).__name__,
         ours=times["ours"] / times["plain"],
+        prelu=times["prelu"] / times["plain"],
         textbook=ratio("textbook"),
-        compiled=ratio("compiled"),
-        compiled_whole=ratio("compiled whole", "plain compiled whole"),
+        fast_textbook=ratio("fast textbook"),
+        compiled=ratio("ours compiled", "plain compiled"),
+        prelu_compiled=ratio("prelu compiled", "plain compiled"),
+        fast_textbook_compiled=ratio("fast textbook compiled", "plain compiled"),
         kept=kept["ours"],
-        kept_by_textbook=kept.get("textbook"),
+        kept_by_textbook=kept.get("fast textbook"),
         kept_by_plain=kept["plain"],
     )
 
 
-def plain_start(kind: type[Activation]) -> type[nn.Module]:
-    """The plain activation that it replaces here: ReLU where it has a fixed point there, else its first."""
-    plains = list(kind.fixed_points)
+def _list_builds(kind: type[Activation]) -> dict[str, Build]:
+    """The activation and what it is measured against, next to where it equals the plain one."""
+    plain, name = find_plain_start(kind), kind.__name__
+    builds: dict[str, Build] = {
+        "plain": lambda _: plain(),
+        "ours": lambda channels: build_at_start(kind, plain, channels),
+        "prelu": lambda _: nn.PReLU(init=NUDGE),
+    }
+    if name in TEXTBOOK:
+        builds["textbook"] = lambda _: Textbook(build_at_start(kind, plain, 1), TEXTBOOK[name])
+        builds["fast textbook"] = lambda _: Textbook(build_at_start(kind, plain, 1), FAST_TEXTBOOK[name])
+    return builds
+
+
+def find_plain_start(kind: type[Activation]) -> type[nn.Module]:
+    """The plain activation that it replaces here.
+
+    It is the one that it equals as it is built; else ReLU, if it can equal that or none; else its first fixed
+    point. nn.PReLU, which is learned itself, is not taken.
+    """
+    plains = [plain for plain in kind.fixed_points if plain is not nn.PReLU]
+    built = _build(kind, 16).curve(PROBE)
+    for plain in plains:
+        if (built - plain()(PROBE.clone())).abs().max() <= SAME:
+            return plain
     return nn.ReLU if nn.ReLU in plains or not plains else plains[0]
+
+
+def build_at_start(kind: type[Activation], plain: type[nn.Module], channels: int) -> Activation:
+    """The activation next to where it equals `plain`, or to where it is built if it equals it nowhere."""
+    if plain in kind.fixed_points:
+        activation = kind.at_fixed_point(plain(), None if kind.elementwise else channels)
+    else:
+        activation = _build(kind, channels)
+    with torch.no_grad():
+        for parameter in activation.parameters():
+            parameter.add_(NUDGE)
+    return activation
 
 
 def _build(kind: type[Activation], channels: int) -> Activation:
@@ -149,31 +194,13 @@ def _build(kind: type[Activation], channels: int) -> Activation:
     return kind() if kind.elementwise else kind(channels)
 
 
-def _make_model(network: str, build: Build, device: str) -> nn.Module:
+def _make_step(network: str, build: Build, device: str, *, compiled: bool = False) -> Step:
     torch.manual_seed(0)
-    return NETWORKS[network].build(build).to(device)
-
-
-def _compile_all(network: str, builds: Mapping[str, Build], device: str) -> dict[str, Step]:
-    """Steps with only the activations compiled, and with the whole model compiled, plain and ours."""
-    torch.compiler.reset()
-    alone = _make_model(network, builds["ours"], device)
-    for module in alone.modules():
-        if isinstance(module, Activation):
-            module.compile()
-    whole, plain_whole = (
-        _make_model(network, builds["ours"], device),
-        _make_model(network, builds["plain"], device),
-    )
-    whole.compile()
-    plain_whole.compile()
-    models = {"compiled": alone, "compiled whole": whole, "plain compiled whole": plain_whole}
-    return {name: _make_step(model, network, device) for name, model in models.items()}
-
-
-def _make_step(model: nn.Module, network: str, device: str) -> Step:
-    generator = torch.Generator().manual_seed(1)
+    model = NETWORKS[network].build(build).to(device)
+    if compiled:
+        model.compile()
     shape = NETWORKS[network].shape
+    generator = torch.Generator().manual_seed(1)
     x = torch.randn(shape, generator=generator).to(device)
     labels = torch.randint(0, 10, shape[:1], generator=generator).to(device)
 
@@ -186,16 +213,20 @@ def _make_step(model: nn.Module, network: str, device: str) -> Step:
     return step
 
 
-def _time_steps(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
-    """The seconds of each step's fastest turn; they take turns, so that other load affects all alike."""
+def _time_steps(steps: Mapping[str, Step], rounds: int, device: str) -> dict[str, float]:
+    """The seconds of each step's fastest turn; they take turns, so that other load affects all alike.
+
+    On one thread of the CPU these are seconds of the process, without those in which others ran.
+    """
+    read_clock = time.process_time if torch.get_num_threads() == 1 and device == "cpu" else time.perf_counter
     for step, _ in itertools.product(steps.values(), range(3)):
         step()
     fastest = dict.fromkeys(steps, math.inf)
     for _ in range(rounds):
         for name, step in steps.items():
-            start = time.perf_counter()
+            start = read_clock()
             step()
-            fastest[name] = min(fastest[name], time.perf_counter() - start)
+            fastest[name] = min(fastest[name], read_clock() - start)
     return fastest
 
 
@@ -217,12 +248,15 @@ def _make_table(rows: list[TrainingRow]) -> Table:
     table = Table(box=box.MARKDOWN)
     for column in ("network", "activation", "plain"):
         table.add_column(column)
-    for column in ("ours", "textbook", "compiled", "model compiled", "kept, bytes", "textbook's", "plain's"):
+    for column in ("ours", "nn.PReLU", "textbook", "fast textbook", "ours, compiled", "nn.PReLU, compiled"):
+        table.add_column(column, justify="right")
+    for column in ("fast textbook, compiled", "kept, bytes", "textbook's", "plain's"):
         table.add_column(column, justify="right")
     for row in rows:
-        ratios = (row.ours, row.textbook, row.compiled, row.compiled_whole)
+        eager = (row.ours, row.prelu, row.textbook, row.fast_textbook)
+        compiled = (row.compiled, row.prelu_compiled, row.fast_textbook_compiled)
         kept = (row.kept, row.kept_by_textbook, row.kept_by_plain)
-        cells = [*(_format_number(r, 2) for r in ratios), *(_format_number(k, 0) for k in kept)]
+        cells = [*(_format_number(r, 2) for r in eager + compiled), *(_format_number(k, 0) for k in kept)]
         table.add_row(row.network, row.activation, row.plain, *cells)
     return table
 

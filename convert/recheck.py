@@ -124,7 +124,7 @@ def recheck(
     if parity.passed:
         return RecheckResult(parity, None, None, same_source)
     on_stage("locate")
-    culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_tolerances(file)
+    culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_options(file)
     return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source)
 
 
@@ -187,13 +187,19 @@ def _check_tolerances(options: RecheckOptions, original: Original) -> Mapping[st
     return tolerances
 
 
-def _describe_tolerances(file: OnnxFile) -> str:
-    """The tolerances that the file was written with, as options; empty where there were none."""
-    outputs = () if file.manifest is None else file.manifest.parity.outputs
+def _describe_options(file: OnnxFile) -> str:
+    """The tolerances and bounds of numbers that the file was written with; empty where there were none."""
+    if file.manifest is None:
+        return ""
     options = [
         f"--tolerance {output.name}={output.tolerance:g}"
-        for output in outputs
+        for output in file.manifest.parity.outputs
         if output.tolerance is not None
+    ]
+    options += [
+        f"--input '{record.name}:{record.dtype}[{','.join(map(str, record.shape))}]<{record.below}'"
+        for record in file.manifest.inputs
+        if record.below is not None
     ]
     return f"; the file was written with {' '.join(options)}" if options else ""
 

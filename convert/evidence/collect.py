@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -20,6 +21,7 @@ from adaptive_act.explain.wording import explain_layer
 from convert.manifest import manifest
 from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import Array, name_dtype
+from convert.model_io.inputs import InputSpec
 from convert.model_io.samples import SampleSet, choose_shown_samples
 from convert.parity.agreement import Agreement, count_top1
 from convert.parity.criterion import CRITERION, QUANTILES, Comparison, measure_scales
@@ -45,7 +47,7 @@ def collect_evidence(
         versions={name: version(name) for name in RECORDED} | {"onnxruntime": onnxruntime.__version__},
         opset=optimised.model.opset_imports[""],
         precision="fp32",
-        inputs=tuple(_record_tensor(value) for value in graph.inputs),
+        inputs=tuple(_record_input(value, source.inputs) for value in graph.inputs),
         outputs=tuple(_record_tensor(value) for value in graph.outputs),
         classes=source.classes,
         preprocessing=dict(source.preprocessing) if source.preprocessing is not None else None,
@@ -231,6 +233,11 @@ def _record_sets(parity: Parity) -> tuple[manifest.SetRecord, ...]:
 
 def _round(number: float) -> float:
     return float(f"{number:.3g}")
+
+
+def _record_input(value: ir.Value, inputs: Sequence[InputSpec]) -> manifest.TensorRecord:
+    below = next((spec.below for spec in inputs if spec.name == value.name), None)
+    return replace(_record_tensor(value), below=below)
 
 
 def _record_tensor(value: ir.Value) -> manifest.TensorRecord:

@@ -26,6 +26,8 @@ class TensorRecord:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    below: int | None = None
+    """The whole numbers of an input were said or found to be 0 to one less than this; None for no bound."""
 
 
 @dataclass(frozen=True, slots=True)

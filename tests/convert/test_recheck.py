@@ -14,7 +14,7 @@ from convert.graph.edit import Edit
 from convert.graph.nodes import get_attribute
 from convert.graph.rule import FIRED, Outcome, Rule
 from convert.model_io.array import Array
-from convert.model_io.inputs import InputSpec
+from convert.model_io.inputs import InputSpec, parse_input
 from convert.model_io.runtime import Session
 from convert.pipeline import convert
 from convert.recheck import RecheckOptions, read_inputs, recheck
@@ -107,6 +107,24 @@ def test_a_files_own_tolerance_is_reported_not_trusted(source: Path, file: OnnxF
     assert recheck(source, wrong, RecheckOptions(tolerances={"logits": 0.5})).failure is None
     with pytest.raises(UsageError, match="expected a share of its scale"):
         recheck(source, file, RecheckOptions(tolerances={"logits": 2.0}))
+
+
+def _make_remainder(sign_of_dividend: int) -> ir.Model:
+    head = '<ir_version: 10, opset_import: ["" : 20]> g (int64[N] x) => (int64[N] y) <int64 seven = {7}>'
+    return parse_graph(f"{head} {{ y = Mod<fmod = {sign_of_dividend}>(x, seven) }}")
+
+
+def test_a_files_own_bound_of_numbers_is_reported_not_trusted(tmp_path: Path) -> None:
+    """The two remainders are equal from 0 on."""
+    source, bounded = tmp_path / "s.onnx", parse_input("x:int64[N]<50")
+    source.write_bytes(serialise(_make_remainder(0)))
+    manifest = convert(source, tmp_path / "m.onnx", inputs=[bounded])
+    assert [record.below for record in manifest.inputs] == [50]
+    other = dataclasses.replace(_save(_make_remainder(1), tmp_path / "o.onnx"), manifest=manifest)
+    failed = recheck(source, other, RecheckOptions())
+    assert failed.failure is not None
+    assert str(failed.culprit).endswith("; the file was written with --input 'x:int64[N]<50'")
+    assert recheck(source, other, RecheckOptions(inputs=[bounded])).failure is None
 
 
 @pytest.mark.slow

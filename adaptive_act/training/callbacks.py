@@ -6,10 +6,18 @@ from typing import Any, Generic, Protocol, TypeVar
 from torch import nn
 from torch.optim import Optimizer
 
+from adaptive_act.training.divergence import Options
 from adaptive_act.training.schedule import Schedules
 
 BuildSchedules = Callable[[nn.Module, Optimizer], Schedules]
 """Makes the schedules once the trainer has its optimizer."""
+
+
+def choose_options(options: Options | None, clips_itself: bool) -> Options:
+    """The options that were given, else the default ones, without clipping where the trainer clips."""
+    if options is not None:
+        return options
+    return Options(clip_norm=None) if clips_itself else Options()
 
 
 class Stateful(Protocol):

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -14,22 +15,22 @@ from torch.optim import Optimizer
 
 from adaptive_act.errors import DivergedError
 from adaptive_act.training.divergence import GRADIENT, LOSS, Alarm, DivergenceDetector, Options, reduce_worst
-from adaptive_act.training.groups import find_activation_groups
-from adaptive_act.training.hooks import ActivationHooks
+from adaptive_act.training.outputs import OutputReader, Scales, find_growth
 from adaptive_act.training.schedule import RateFactor
 from adaptive_act.training.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
-MISSING_NORM = -1.0
-"""Below every norm, so that the largest over all processes is a norm where any has one."""
-
-Action = Literal["suspected", "skipped", "rolled back", "stopped"]
+Action = Literal["rolled back", "accepted", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the guard did at a step, the signal that caused it, and the activations' rate factor since."""
+    """What the guard did at a step, the signal that caused it, and the factor on every rate since.
+
+    `layer` is the activation whose outputs grew most since the state that was restored, `growth` times; None
+    where none is known to have grown.
+    """
 
     step: int
     what: Action
@@ -37,25 +38,39 @@ class Event:
     value: float
     limit: float
     rate: float
+    layer: str | None = None
+    growth: float = 1.0
 
     def __str__(self) -> str:
         allowed = f"allowed {self.limit:.4g}" if math.isfinite(self.value) else "expected a finite number"
-        return f"{self.what} at step {self.step}: {self.signal} is {self.value:.4g}, {allowed}"
+        changed = f"grew {self.growth:.3g} times" if math.isfinite(self.growth) else "is not finite"
+        grown = "" if self.layer is None else f"; output of `{self.layer}` {changed}"
+        return f"{self.what} at step {self.step}: {self.signal} is {self.value:.4g}, {allowed}{grown}"
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptState:
+    """The run as it was at a step that was judged healthy."""
+
+    step: int
+    snapshot: Snapshot
+    losses: dict[str, Any]
+    scales: Scales
 
 
 class Guard:
-    """Steps `optimizer` while the run is healthy; when it diverges, restores the last good state.
+    """Clips gradients and steps `optimizer`; when the run diverges, restores a good state and slows down.
 
-    It reads the loss, the norm of all gradients and, now and then, the largest output of each activation. A
-    value that is not finite, or one far above what was normal several steps in a row, means divergence: the
-    model and the optimiser's memory are put back as they were at the last state that was seen healthy, and
-    the learning rate of the groups that hold learned parameters (of all, where none does) is lowered. `tries`
-    such rollbacks are made in all; at the next divergence the state is put back once more and DivergedError
-    is raised. A step whose gradient alone is far too large is skipped before that.
+    A loss or a gradient that is not finite means divergence, and so does a loss that stays far above those
+    before it (see `Options`); one outlier does not, nor a gradient that clipping made small enough. The
+    model and the optimiser's memory are then put back as they were, and every learning rate is lowered.
+    `tries` such rollbacks are made in all; at the next divergence the state is put back once more and
+    DivergedError is raised. Until the first rollback the run is, bit for bit, the run with clipping alone.
 
-    Everything it does is in `events` and in the log. Learning rates in the optimiser's groups stay as they
-    are: the lowered rate acts while the optimiser steps, under any scheduler. In a distributed run all
-    processes decide on the worst values of any.
+    Since a divergence is noticed late, two states are kept and the older one is restored. Everything it does
+    is in `events` and in the log. Learning rates in the optimiser's groups stay as they are: the lowered rate
+    acts while the optimiser steps, under any scheduler. In a distributed run all processes decide on the
+    worst values of any.
     """
 
     def __init__(
@@ -76,24 +91,22 @@ class Guard:
         self.rollbacks = 0
         self._model, self._optimizer, self._scaler = model, optimizer, scaler
         self._detector = DivergenceDetector(self.options)
-        everything = range(len(optimizer.param_groups))
-        self._rate = RateFactor(optimizer, find_activation_groups(model, optimizer) or everything)
-        self._scales: dict[str, Tensor] = {}
-        self._hooks = ActivationHooks(model, self._read_output)
-        self._good = Snapshot(model, optimizer)
-        self._good_step = 0
+        self._rate = RateFactor(optimizer)
+        self._earlier_rate = 1.0
+        self._outputs = OutputReader(model, self.options.read_every)
+        self._kept = deque([self._take_state()], maxlen=2)
 
     @property
     def rate(self) -> float:
-        """The factor on the activations' learning rate, 1 until the first rollback."""
+        """The factor on every learning rate, 1 until the first rollback."""
         return self._rate.factor
 
     def step(self, loss: Tensor) -> bool:
         """True when the optimiser stepped; call it after `loss.backward()`, once for each optimiser step.
 
-        False when the step was skipped or the run was rolled back; the gradients are cleared then. With a
-        scaler the gradients must still be scaled, and `loss` is the one before scaling. With accumulated
-        gradients `loss` is the sum or the mean of the parts. Raises DivergedError after `tries` rollbacks.
+        False when the run was rolled back; the gradients are cleared then. With a scaler the gradients must
+        still be scaled, and `loss` is the one before scaling. With accumulated gradients `loss` is the sum
+        or the mean of the parts. Raises DivergedError after `tries` rollbacks.
         """
         if self._scaler is None:
             healthy = self.check(loss)
@@ -116,17 +129,21 @@ class Guard:
         Gradients must be unscaled.
         """
         norm = get_total_norm([p.grad for p in self._parameters() if p.grad is not None])
-        signals = self._signals(loss, norm)
-        self._scales.clear()
+        signals = _fetch_signals(loss, norm)
         self.steps += 1
+        self._outputs.end_step()
         if self._is_overflow(signals):
             return True
         alarm = self._detector.judge(signals)
-        if alarm is not None and not self._may_go_on(alarm):
+        if alarm is not None and not (self.rollbacks and self._detector.is_new_level(alarm)):
+            self._roll_back(alarm)
             return False
-        if alarm is None and self.steps - self._good_step >= self.options.keep_every:
+        if alarm is not None:
+            self._accept(alarm)
+        self._healthy_steps += 1
+        if self._healthy_steps == self.options.keep_every:
             # The current values have just given a healthy loss and gradient.
-            self._good, self._good_step = Snapshot(self._model, self._optimizer), self.steps
+            self._kept.append(self._take_state())
         if self.options.clip_norm is not None:
             clip_grads_with_norm_(self._parameters(), self.options.clip_norm, norm)
         return True
@@ -137,6 +154,7 @@ class Guard:
             "steps": self.steps,
             "rollbacks": self.rollbacks,
             "rate": self.rate,
+            "earlier_rate": self._earlier_rate,
             "events": [asdict(event) for event in self.events],
             "watch": self._detector.state_dict(),
         }
@@ -144,14 +162,14 @@ class Guard:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continues from this state; the model's current state counts as good."""
         self.steps, self.rollbacks = state["steps"], state["rollbacks"]
-        self._rate.factor = state["rate"]
+        self._rate.factor, self._earlier_rate = state["rate"], state["earlier_rate"]
         self.events = [Event(**event) for event in state["events"]]
         self._detector.load_state_dict(state["watch"])
-        self._good, self._good_step = Snapshot(self._model, self._optimizer), self.steps
+        self._kept = deque([self._take_state()], maxlen=2)
 
     def close(self) -> None:
         """Removes its hooks from the model and the optimiser; the lowered rate ends."""
-        self._hooks.close()
+        self._outputs.close()
         self._rate.close()
 
     def __enter__(self) -> Self:
@@ -160,73 +178,61 @@ class Guard:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _may_go_on(self, alarm: Alarm) -> bool:
-        if alarm.certain:
-            self._roll_back(alarm)
-            return False
-        if alarm.signal == GRADIENT:
-            self._record("skipped", alarm)
-            self._clear_gradients()
-            return False
-        self._record("suspected", alarm)
-        return True
+    def _take_state(self) -> _KeptState:
+        self._healthy_steps = 0
+        snapshot = Snapshot(self._model, self._optimizer)
+        return _KeptState(self.steps, snapshot, self._detector.state_dict(), self._outputs.latest)
 
     def _roll_back(self, alarm: Alarm) -> None:
-        self._good.restore()
+        good = self._kept[0]
+        good.snapshot.restore()
+        self._detector.load_state_dict(good.losses)
+        self._kept = deque([good], maxlen=2)
+        self._healthy_steps = 0
+        grown = find_growth(good.scales or self._outputs.first, self._outputs.latest)
         if self.rollbacks == self.tries:
-            self._record("stopped", alarm)
+            self._record("stopped", alarm, grown)
+            logger.warning("%s", self.events[-1])
             raise DivergedError(
                 f"training diverged after {self.rollbacks} rollbacks: {self.events[-1]}; the model stands at "
-                f"its last good state, of step {self._good_step}. Lower `lr` or `activation_lr`, "
-                f"clip the gradients (`Options(clip_norm=1.0)`), or bound what grows (`SlopeBound`; a "
-                f"smaller `gamma` of NEAAF)"
+                f"its last good state, of step {good.step}. Lower `lr` or `activation_lr`, clip to a "
+                f"smaller norm (`clip_norm` of `Options` is {self.options.clip_norm}), or bound what grows "
+                f"(`SlopeBound`; a smaller `gamma` of NEAAF)"
             )
         self.rollbacks += 1
+        self._earlier_rate = self.rate
         self._rate.factor *= self.options.lower
-        self._record("rolled back", alarm)
+        self._record("rolled back", alarm, grown)
+        logger.warning("%s; back to step %d, all rates x %g", self.events[-1], good.step, self.rate)
 
-    def _record(self, action: Action, alarm: Alarm) -> None:
-        event = Event(self.steps, action, alarm.signal, alarm.value, alarm.limit, self.rate)
-        self.events.append(event)
-        if action == "rolled back":
-            logger.warning("%s; back to step %d, activation rate x %g", event, self._good_step, self.rate)
-        else:
-            logger.log(logging.INFO if action == "suspected" else logging.WARNING, "%s", event)
+    def _accept(self, alarm: Alarm) -> None:
+        """Goes on at a new level of the loss, at the rates from before the rollback that did not lower it."""
+        self.rollbacks -= 1
+        self._rate.factor = self._earlier_rate
+        self._detector.forget()
+        self._kept = deque([self._take_state()], maxlen=2)
+        self._record("accepted", alarm)
+        logger.warning("%s from a good state on: what it learns from has changed", self.events[-1])
 
-    def _signals(self, loss: Tensor | None, norm: Tensor) -> dict[str, float]:
-        """All signals of this step as numbers, fetched from the device at once."""
-        tensors = {} if loss is None else {LOSS: loss.detach()}
-        tensors[GRADIENT] = norm
-        if self._is_reading():
-            # Every process has to send as many values, also for a layer that it did not reach.
-            missing = norm.new_full((), MISSING_NORM)
-            tensors |= {
-                f"output of `{layer}`": self._scales.get(layer, missing) for layer in self._hooks.layers
-            }
-        values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in tensors.values()])
-        numbers = dict(zip(tensors, reduce_worst(values).tolist(), strict=True))
-        return {name: value for name, value in numbers.items() if name == LOSS or value != MISSING_NORM}
+    def _record(self, action: Action, alarm: Alarm, grown: tuple[str, float] | None = None) -> None:
+        layer, growth = grown or (None, 1.0)
+        self.events.append(
+            Event(self.steps, action, alarm.signal, alarm.value, alarm.limit, self.rate, layer, growth)
+        )
 
     def _is_overflow(self, signals: Mapping[str, float]) -> bool:
         """Whether the gradient is only too large for float16, in which case the scaler lowers its scale."""
         if self._scaler is None or self._scaler.get_scale() <= 1:
             return False
-        others = [value for name, value in signals.items() if name != GRADIENT]
-        return not math.isfinite(signals[GRADIENT]) and all(map(math.isfinite, others))
+        return not math.isfinite(signals[GRADIENT]) and math.isfinite(signals.get(LOSS, 0.0))
 
-    def _read_output(self, layer: str, _: Tensor, output: Tensor) -> None:
-        if not (self._model.training and self._is_reading()):
-            return
-        scale = torch.linalg.vector_norm(output, math.inf)
-        known = self._scales.get(layer)
-        self._scales[layer] = scale if known is None else torch.maximum(known, scale)
-
-    def _is_reading(self) -> bool:
-        return self.steps % self.options.read_every == 0 or self._detector.is_unsettled
-
-    def _parameters(self) -> Iterable[Tensor]:
+    def _parameters(self) -> list[Tensor]:
         return [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
 
-    def _clear_gradients(self) -> None:
-        for parameter in self._parameters():
-            parameter.grad = None
+
+def _fetch_signals(loss: Tensor | None, norm: Tensor) -> dict[str, float]:
+    """The signals of this step as numbers, fetched from the device at once."""
+    tensors = {} if loss is None else {LOSS: loss.detach()}
+    tensors[GRADIENT] = norm
+    values = torch.stack([value.to(norm.device, torch.float32).reshape(()) for value in tensors.values()])
+    return dict(zip(tensors, reduce_worst(values).tolist(), strict=True))

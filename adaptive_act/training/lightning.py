@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback
+from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, choose_options
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
 from adaptive_act.training.monitor import BOUND, Monitor, Writer
@@ -22,9 +22,9 @@ from adaptive_act.training.stopping import EarlyStopping, Mode
 
 
 class GuardCallback(ResumableCallback[Guard], Callback):
-    """A `Guard` over `Trainer.fit`: unhealthy steps change nothing, and a run that diverges is rolled back.
+    """A `Guard` over `Trainer.fit`: gradients are clipped, and a run that diverges is rolled back.
 
-    `callback.part` is the guard. Lightning clips gradients after the guard has seen them.
+    `callback.part` is the guard. Without `options` it clips unless the trainer does (`gradient_clip_val`).
     """
 
     def __init__(self, tries: int = 3, options: Options | None = None) -> None:
@@ -36,7 +36,8 @@ class GuardCallback(ResumableCallback[Guard], Callback):
         """Starts to watch."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         optimizer = _require_one_optimizer(trainer)
-        self.start(Guard(pl_module, optimizer, tries=self._tries, options=self._options, scaler=scaler))
+        options = choose_options(self._options, clips_itself=bool(trainer.gradient_clip_val))
+        self.start(Guard(pl_module, optimizer, tries=self._tries, options=options, scaler=scaler))
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Records the loss of a part of the step."""

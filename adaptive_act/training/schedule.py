@@ -156,13 +156,13 @@ class Schedules:
 
 
 class RateFactor:
-    """A factor on the learning rate of some groups, in force only while `optimizer` steps.
+    """A factor on the learning rate of some groups, or of all, in force only while `optimizer` steps.
 
     Between steps the groups show the rates that were given to them, so a scheduler that recomputes rates
     from where they began neither undoes the factor nor compounds it. Several factors on one group multiply.
     """
 
-    def __init__(self, optimizer: Optimizer, groups: Sequence[int]) -> None:
+    def __init__(self, optimizer: Optimizer, groups: Sequence[int] | None = None) -> None:
         self.factor = 1.0
         self._optimizer, self._groups = optimizer, groups
         self._handles = [
@@ -188,7 +188,8 @@ class RateFactor:
                 group["lr"] = group.pop(SCHEDULED_RATE)
 
     def _chosen(self, optimizer: Optimizer) -> list[dict[str, Any]]:
-        return [optimizer.param_groups[index] for index in self._groups]
+        groups = optimizer.param_groups
+        return groups if self._groups is None else [groups[index] for index in self._groups]
 
 
 def find_cubic_activations(model: nn.Module) -> dict[str, NEAAF]:

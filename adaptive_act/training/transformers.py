@@ -19,7 +19,7 @@ from transformers.training_args import TrainingArguments
 
 from adaptive_act.checkpoint.archive import read_archive, write_archive
 from adaptive_act.errors import DivergedError
-from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, StatefulT
+from adaptive_act.training.callbacks import BuildSchedules, ResumableCallback, StatefulT, choose_options
 from adaptive_act.training.divergence import Options
 from adaptive_act.training.guard import Guard
 from adaptive_act.training.hooks import ForwardHook
@@ -56,12 +56,10 @@ class _CheckpointedCallback(ResumableCallback[StatefulT], TrainerCallback):
 
 
 class GuardCallback(_CheckpointedCallback[Guard]):
-    """A `Guard` over `Trainer.train`: unhealthy steps change nothing, and a run that diverges is rolled back.
+    """A `Guard` over `Trainer.train`: gradients are clipped, and a run that diverges is rolled back.
 
-    `callback.part` is the guard. The loss is what the model itself returns as `loss`. The trainer clips
-    gradients before the guard sees them (`max_grad_norm`, 1.0 unless set), so that of an exploding gradient
-    only NaN and infinities are left to see; with `max_grad_norm=0` and `Options(clip_norm=1.0)` the guard
-    sees and then clips.
+    `callback.part` is the guard. The loss is what the model itself returns as `loss`. Without `options` the
+    guard clips unless the trainer does (`max_grad_norm`, 1.0 unless set).
     """
 
     def __init__(self, tries: int = 3, options: Options | None = None) -> None:
@@ -77,7 +75,7 @@ class GuardCallback(_CheckpointedCallback[Guard]):
         self._resume(args, state)
         self._loss_hook = model.register_forward_hook(ForwardHook(reader=self._read_loss))
         scaler = getattr(wrapped, "scaler", None)
-        options = self._options
+        options = choose_options(self._options, clips_itself=bool(args.max_grad_norm))
         self.start(Guard(model, _unwrap(wrapped), tries=self._tries, options=options, scaler=scaler))
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from adaptive_act import NEAAF, PELU
 from adaptive_act.training import Guard, Options, parameter_groups
 
-STEADY = Options(settle=3, patience=2, read_every=1, keep_every=1)
-"""Settles within a few steps, and looks at each."""
+QUICK = Options(recent=2, window=5, keep_every=1, read_every=1)
+"""Knows what is normal after five steps, and judges by two."""
 
 
 def network(seed: int = 0) -> nn.Sequential:

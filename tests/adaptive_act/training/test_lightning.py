@@ -76,11 +76,11 @@ def test_a_poisoned_step_is_rolled_back(tmp_path: Path) -> None:
 
 
 def test_the_rolled_back_step_is_as_if_it_had_not_been(tmp_path: Path) -> None:
-    """The guard keeps the state before the third step; what comes after the fourth starts from there."""
-    guard, model = GuardCallback(options=Options(keep_every=3, lower=1.0)), Model(poisoned=(3, 4, 5, 6, 7))
-    short = Model()
-    trainer(tmp_path, [guard], limit_train_batches=4).fit(model, loader())
-    trainer(tmp_path, [], limit_train_batches=2).fit(short, loader())
+    """States before the second and the fourth step are kept; after the fifth the older one is restored."""
+    options = Options(keep_every=2, clip_norm=None)
+    guard, model, short = GuardCallback(options=options), Model(poisoned=(4,)), Model()
+    trainer(tmp_path, [guard], limit_train_batches=5).fit(model, loader())
+    trainer(tmp_path, [], limit_train_batches=1).fit(short, loader())
     learned = {name: p for name, p in model.named_parameters()}
     assert all(torch.equal(p, learned[name]) for name, p in short.named_parameters())
 
@@ -91,6 +91,19 @@ def test_a_lost_run_ends_with_the_error(tmp_path: Path) -> None:
         trainer(tmp_path, [guard]).fit(model, loader())
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
     assert not model.network[2]._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("options", "trainers", "expected"),
+    [(None, None, 1.0), (None, 5.0, None), (Options(clip_norm=2.0), 5.0, 2.0)],
+    ids=["guard", "trainer", "both"],
+)
+def test_the_guard_clips_unless_the_trainer_does(
+    tmp_path: Path, options: Options | None, trainers: float | None, expected: float | None
+) -> None:
+    guard = GuardCallback(options=options)
+    trainer(tmp_path, [guard], limit_train_batches=1, gradient_clip_val=trainers).fit(Model(), loader())
+    assert guard.part.options.clip_norm == expected
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -82,11 +82,11 @@ def test_a_poisoned_step_is_rolled_back(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_rolled_back_steps_are_as_if_they_had_not_been(tmp_path: Path) -> None:
-    """The guard keeps the state before the third step, where the fourth one puts it back to."""
-    guard, model = GuardCallback(options=Options(keep_every=3)), Model(poisoned=(3,))
-    short = Model()
-    run(tmp_path, model, [guard], max_steps=4, lr_scheduler_type="constant").train()
-    run(tmp_path, short, [], max_steps=2, lr_scheduler_type="constant").train()
+    """States before the second and the fourth step are kept; after the fifth the older one is restored."""
+    options = Options(keep_every=2, clip_norm=None)
+    guard, model, short = GuardCallback(options=options), Model(poisoned=(4,)), Model()
+    run(tmp_path, model, [guard], max_steps=5, lr_scheduler_type="constant").train()
+    run(tmp_path, short, [], max_steps=1, lr_scheduler_type="constant").train()
     kept = dict(model.named_parameters())
     assert all(torch.equal(p, kept[name]) for name, p in short.named_parameters())
 
@@ -117,6 +117,15 @@ def test_without_a_loss_the_gradients_are_watched(tmp_path: Path) -> None:
     OwnLoss(model, settings, train_dataset=Sums(), callbacks=[guard]).train()
     assert [event.signal for event in guard.part.events] == ["gradient norm"]
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+@pytest.mark.parametrize(("max_norm", "expected"), [(5.0, None), (0.0, 1.0)])
+def test_the_guard_clips_unless_the_trainer_does(
+    tmp_path: Path, max_norm: float, expected: float | None
+) -> None:
+    guard = GuardCallback()
+    run(tmp_path, Model(), [guard], max_steps=1, max_grad_norm=max_norm).train()
+    assert guard.part.options.clip_norm == expected
 
 
 @pytest.mark.parametrize("bf16", [False, True])

@@ -18,10 +18,16 @@ def is_in_graph() -> bool:
     return (
         torch.compiler.is_compiling()
         or is_fx_symbolic_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0  # such as FakeTensorMode, whose tensors hold no numbers
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
     )
+
+
+def is_compiled() -> bool:
+    """Whether a graph is being made to be run, by torch.compile, and not to be exported."""
+    return torch.compiler.is_compiling() and not torch.compiler.is_exporting()
 
 
 def is_scalar_on_cpu(x: Tensor, *parameters: Tensor) -> bool:
@@ -32,6 +38,11 @@ def is_scalar_on_cpu(x: Tensor, *parameters: Tensor) -> bool:
     if is_in_graph() or x.device.type != "cpu":
         return False
     return all(parameter.numel() == 1 for parameter in parameters)
+
+
+def is_zero_on_cpu(weight: Tensor) -> bool:
+    """Whether the weight is on the CPU and 0, in every channel, and no graph is made."""
+    return not is_in_graph() and weight.device.type == "cpu" and not weight.any()
 
 
 def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
@@ -45,11 +56,44 @@ def sum_product(a: Tensor, b: Tensor, like: Tensor) -> Tensor:
     return (a * b).sum_to_size(like.shape)
 
 
+def limit(u: Tensor, weight: Tensor, power: int = 1) -> Tensor:
+    """u, but where the weight is 0 within bounds whose power is finite: 0 · ∞ is no number, its limit 0.
+
+    It is u itself in graphs, and on a GPU, where to look at the weight would wait for all work before it.
+    """
+    if is_in_graph() or weight.device.type != "cpu" or weight.all():
+        return u
+    bound = torch.full_like(weight, math.inf, dtype=u.dtype)
+    bound[weight == 0] = torch.finfo(u.dtype).max ** (1 / power)
+    return u.clamp(-bound, bound)
+
+
+def times(weight: Tensor, u: Tensor) -> Tensor:
+    """`weight * u`, in which 0 · ∞ is 0: at a fixed point it is finite where the plain activation is."""
+    if is_zero_on_cpu(weight):
+        absent: Tensor = _Absent.apply(weight, u)  # type: ignore[no-untyped-call]
+        return absent
+    return weight * limit(u, weight)
+
+
+class _Absent(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, u: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, u)
+        return torch.zeros_like(u)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        weight, u = ctx.saved_tensors
+        of_weight = sum_product(gradient, u, weight) if ctx.needs_input_grad[0] else None
+        return of_weight, weight * gradient if ctx.needs_input_grad[1] else None
+
+
 def clip(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """`x.clamp(low, high)` for low ≤ high, broadcastable to x; a bound gets the gradient from beyond it."""
     if is_fx_symbolic_tracing():  # where TorchScript compiles the graph, the bounds of clamp get no gradient
         return torch.where(x > high, high, torch.where(x < low, low, x))
-    if is_in_graph():
+    if is_in_graph() and not is_compiled():
         return x.clamp(low, high)
     clipped: Tensor = _Clip.apply(x, low, high)  # type: ignore[no-untyped-call]
     return clipped
@@ -72,6 +116,9 @@ class _Clip(torch.autograd.Function):
 
 def _split_outside(gradient: Tensor, x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """The gradient where x < low, and where x > high; 0 elsewhere."""
+    if is_compiled():
+        # inductor keeps a mask for the backward pass, and its loops over masks are twenty times slower.
+        return gradient * torch.relu(torch.sign(low - x)), gradient * torch.relu(torch.sign(x - high))
     if not is_scalar_on_cpu(x, low, high):
         return gradient * (x < low), gradient * (x > high)
     # torch's fused kernels: one vectorised pass each.
@@ -94,7 +141,7 @@ def two_slopes(x: Tensor, below: Tensor) -> Tensor:
     For a shared slope on the CPU only x is kept for the backward pass.
     """
     if not is_scalar_on_cpu(x, below):
-        return torch.relu(x) + below * negative_part(x)
+        return torch.relu(x) + times(below, negative_part(x))
     sloped: Tensor = _TwoSlopes.apply(x, below)  # type: ignore[no-untyped-call]
     return sloped
 
@@ -110,7 +157,7 @@ def two_lines(x: Tensor, above: Tensor, below: Tensor) -> Tensor:
 def gradient_below(gradient: Tensor, x: Tensor) -> Tensor:
     """The gradient where x ≤ 0, else 0."""
     # hardtanh's backward is one vectorised pass, clamp's a mask and a slow `where`. Its bounds themselves get
-    # no gradient, so the upper one is the smallest number above zero.
+    # no gradient, so the upper one is the smallest number above zero; -∞ gets none.
     numbers = torch.finfo(x.dtype)
     above_zero = numbers.smallest_normal * numbers.eps
     passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -math.inf, above_zero)
@@ -133,7 +180,8 @@ class _TwoSlopes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, below: Tensor) -> Tensor:
         ctx.save_for_backward(x, below)
-        return F.leaky_relu(x, below.item())
+        slope = below.item()
+        return F.leaky_relu(x, slope) if slope else torch.relu(x)  # 0 · ∞ is no number
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -150,7 +198,8 @@ class _TwoLines(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, above: Tensor, below: Tensor) -> Tensor:
         ctx.save_for_backward(x, above, below)
-        return torch.relu(x).mul_(above).addcmul_(x.clamp(max=0), below)
+        right, left = limit(torch.relu(x), above), limit(x.clamp(max=0), below)
+        return right.mul_(above).addcmul_(left, below)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,41 +210,6 @@ class _TwoLines(torch.autograd.Function):
         if torch.is_grad_enabled():  # to be differentiated again
             return right * above + left * below, of_above, of_below
         return right.mul_(above).addcmul_(left, below), of_above, of_below
-
-
-def cube(x: Tensor) -> Tensor:
-    """`x * x * x`."""
-    return x * x * x if is_in_graph() else x.pow(3)
-
-
-def cubic_right(x: Tensor, linear: Tensor, cubic: Tensor) -> Tensor:
-    """`linear * torch.relu(x) + cubic * torch.relu(x) ** 3`; only x is kept for the backward pass."""
-    if is_in_graph():
-        right = torch.relu(x)
-        return linear * right + cubic * (right * right * right)
-    curved: Tensor = _CubicRight.apply(x, linear, cubic)  # type: ignore[no-untyped-call]
-    return curved
-
-
-class _CubicRight(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, linear: Tensor, cubic: Tensor) -> Tensor:
-        ctx.save_for_backward(x, linear, cubic)
-        right = torch.relu(x)
-        cubed = right.pow(3)
-        return right.mul_(linear).addcmul_(cubed, cubic)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x, linear, cubic = ctx.saved_tensors
-        right = torch.relu(x)
-        scaled = right * right * gradient
-        of_linear, of_cubic = sum_product(gradient, right, linear), sum_product(scaled, right, cubic)
-        if torch.is_grad_enabled():  # to be differentiated again
-            slope = 3 * cubic * scaled + linear * gradient
-        else:
-            slope = scaled.mul_(3 * cubic).addcmul_(gradient, linear)
-        return torch.ops.aten.threshold_backward(slope, x, 0), of_linear, of_cubic
 
 
 def elu_below(x: Tensor, depth: Tensor, rate: Tensor) -> Tensor:
@@ -236,9 +250,9 @@ def hinges(x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor, count: int) -
     For shared parameters on the CPU only x is kept for the backward pass.
     """
     if not is_scalar_on_cpu(x, slope, bends[0], knots[0]):
-        total = slope * x
+        total = times(slope, x)
         for k in range(count):
-            total = total + bends[k] * torch.relu(x - knots[k])
+            total = total + times(bends[k], torch.relu(x - knots[k]))
         return total
     bent: Tensor = _Hinges.apply(x, slope, bends, knots)  # type: ignore[no-untyped-call]
     return bent
@@ -248,8 +262,10 @@ class _Hinges(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: Tensor, bends: Tensor, knots: Tensor) -> Tensor:
         ctx.save_for_backward(x, slope, bends, knots)
-        total, beyond = slope * x, torch.empty_like(x)
+        total, beyond = times(slope, x), torch.empty_like(x)
         for bend, knot in zip(bends.tolist(), knots.tolist(), strict=True):
+            if bend == 0:
+                continue
             torch.sub(x, knot, out=beyond)
             total.add_(beyond.relu_(), alpha=bend)
         return total
@@ -273,24 +289,4 @@ class _Hinges(torch.autograd.Function):
         return of_x, sum_product(gradient, x, slope), torch.stack(of_bends), torch.stack(of_knots)
 
 
-def hypotenuse(x: Tensor, side: Tensor) -> Tensor:
-    """√(x² + side²), finite where x² overflows; side is above 0, where the gradient needs it.
-
-    ONNX has no such operator: a graph that is being exported gets the squares.
-    """
-    if torch.compiler.is_exporting():
-        return (x * x + side * side).sqrt()
-    return torch.hypot(x, side)
-
-
-__all__ = [
-    "clip",
-    "cube",
-    "cubic_right",
-    "elu_below",
-    "hinges",
-    "hypotenuse",
-    "negative_part",
-    "two_lines",
-    "two_slopes",
-]
+__all__ = ["clip", "elu_below", "hinges", "limit", "negative_part", "times", "two_lines", "two_slopes"]

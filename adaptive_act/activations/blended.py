@@ -9,8 +9,8 @@ from torch.types import Device
 from adaptive_act.activation import Activation
 from adaptive_act.activations.exponential import PELU
 from adaptive_act.activations.rectified import PReLU
-from adaptive_act.fused import blend
-from adaptive_act.kernels import cube, cubic_right
+from adaptive_act.fused import blend, cubic_right, scaled_cube
+from adaptive_act.kernels import limit, times
 from adaptive_act.learned import Learned, StartValue
 from adaptive_act.plain import PLAIN, Description, build, describe
 
@@ -123,7 +123,8 @@ class DynActivation(Activation):
         self.base = build(base)
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        blend: Tensor = (alpha - beta) * self.base(x) + beta * x
+        apart = alpha - beta
+        blend: Tensor = apart * self.base(limit(x, apart)) + times(beta, x)
         return blend
 
     def options(self) -> dict[str, Any]:
@@ -180,7 +181,7 @@ class NEAAF(Activation):
         if self.side == "positive" and isinstance(self.base, nn.ReLU):
             return cubic_right(x, alpha, self.gamma * beta)
         side = torch.relu(x) if self.side == "positive" else x.abs()
-        blend: Tensor = alpha * self.base(x) + self.gamma * beta * cube(side)
+        blend: Tensor = alpha * self.base(x) + scaled_cube(side, self.gamma * beta)
         return blend
 
     def options(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch.types import Device
 
 from adaptive_act.activation import Activation
 from adaptive_act.activations.smooth import SOFTPLUS_THRESHOLD
+from adaptive_act.kernels import limit
 from adaptive_act.learned import Learned, StartValue
 from adaptive_act.plain import QuickGELU
 
@@ -55,7 +56,8 @@ class ACONC(Activation):
 
     def formula(self, x: Tensor, p1: Tensor, p2: Tensor, beta: Tensor) -> Tensor:
         apart = p1 - p2
-        return x * (apart * torch.sigmoid(beta * apart * x) + p2)
+        rate = beta * apart
+        return x * (apart * torch.sigmoid(rate * limit(x, rate)) + p2)
 
 
 class AdaptiveHardswish(Activation):
@@ -120,7 +122,7 @@ class APTx(Activation):
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor, gamma: Tensor) -> Tensor:
         # tanh(u) = 2 · sigmoid(2u) − 1: with α near 1, as at the start, 1 + tanh(u) would cancel on the left.
-        return x * (2 * gamma * torch.sigmoid(2 * beta * x) + gamma * (alpha - 1))
+        return x * (2 * gamma * torch.sigmoid(2 * beta * limit(x, beta)) + gamma * (alpha - 1))
 
 
 class BetaMish(Activation):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
+from adaptive_act.kernels import limit
 from adaptive_act.learned import Learned
 
 
@@ -21,7 +22,7 @@ class CosLU(Activation):
     onnx_ops = ("Mul", "Cos", "Mul", "Add", "Sigmoid", "Mul")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        return (x + alpha * torch.cos(beta * x)) * torch.sigmoid(x)
+        return (x + alpha * torch.cos(beta * limit(x, alpha))) * torch.sigmoid(x)
 
 
 class PVLU(Activation):
@@ -38,7 +39,7 @@ class PVLU(Activation):
     onnx_ops = ("Relu", "Mul", "Sin", "Mul", "Add")
 
     def formula(self, x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
-        return torch.relu(x) + alpha * torch.sin(beta * x)
+        return torch.relu(x) + alpha * torch.sin(beta * limit(x, alpha))
 
 
 class Snake(Activation):

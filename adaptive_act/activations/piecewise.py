@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
-from adaptive_act.kernels import clip, hinges, two_lines, two_slopes
+from adaptive_act.kernels import clip, hinges, times, two_lines, two_slopes
 from adaptive_act.learned import Learned
 
 MELU_HATS = ((2.0, 2.0), (1.0, 1.0), (3.0, 1.0))
@@ -42,7 +42,7 @@ class APL(Activation):
     onnx_ops = ("Relu", *("Sub", "Relu", "Mul", "Add") * 2)
 
     def formula(self, x: Tensor, a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> Tensor:
-        return torch.relu(x) + a1 * torch.relu(b1 - x) + a2 * torch.relu(b2 - x)
+        return torch.relu(x) + times(a1, torch.relu(b1 - x)) + times(a2, torch.relu(b2 - x))
 
 
 class MeLU(Activation):
@@ -128,7 +128,7 @@ class PLU(Activation):
 
     def formula(self, x: Tensor, alpha: Tensor, c: Tensor) -> Tensor:
         middle = clip(x, -c, c)
-        return middle + alpha * (x - middle)
+        return middle + times(alpha, x - middle)
 
 
 class PWLU(Activation):

@@ -129,4 +129,5 @@ class StarReLU(Activation):
     onnx_ops = ("Relu", "Mul", "Mul", "Add")
 
     def formula(self, x: Tensor, s: Tensor, b: Tensor) -> Tensor:
-        return s * torch.relu(x).square() + b
+        right = torch.relu(x)
+        return s * right * right + b  # from left to right: the square alone would overflow sooner

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.types import Device
 
 from adaptive_act.activation import Activation
-from adaptive_act.kernels import negative_part
+from adaptive_act.kernels import negative_part, times
 from adaptive_act.learned import Learned, StartValue
 
 
@@ -97,7 +97,7 @@ class Stan(Activation):
     onnx_ops = ("Tanh", "Mul", "Add", "Mul")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:
-        return torch.tanh(x) * (1 + beta * x)
+        return torch.tanh(x) * (1 + times(beta, x))
 
 
 class TanhLU(Activation):
@@ -117,4 +117,4 @@ class TanhLU(Activation):
     onnx_ops = ("Mul", "Tanh", "Mul", "Mul", "Add")
 
     def formula(self, x: Tensor, alpha: Tensor, lambd: Tensor, beta: Tensor) -> Tensor:
-        return alpha * torch.tanh(lambd * x) + beta * x
+        return alpha * torch.tanh(lambd * x) + times(beta, x)

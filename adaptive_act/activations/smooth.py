@@ -2,11 +2,12 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptive_act.activation import Activation
-from adaptive_act.kernels import hypotenuse
+from adaptive_act.kernels import limit, times
 from adaptive_act.learned import Learned
 
 # Above it torch gives x itself, which is then exact in float64 too; torch's own 20 is exact in float32 only.
@@ -46,7 +47,7 @@ class BLU(Activation):
     onnx_ops = ("Mul", "Add", "Sqrt", "Sub", "Mul", "Add")
 
     def formula(self, x: Tensor, beta: Tensor) -> Tensor:
-        return beta * (hypotenuse(x, x.new_ones(())) - 1) + x
+        return beta * (hypotenuse(limit(x, beta), x.new_ones(())) - 1) + x
 
 
 class SMU(Activation):
@@ -71,7 +72,7 @@ class SMU(Activation):
     def formula(self, x: Tensor, alpha: Tensor, mu: Tensor) -> Tensor:
         # 1 at the start in every precision, which a product with √2 would miss by a rounding.
         sharpness = mu / math.sqrt(0.5)
-        return F.gelu(sharpness * (1 - alpha) * x) / sharpness + alpha * x
+        return F.gelu(times(sharpness * (1 - alpha), x)) / sharpness + times(alpha, x)
 
 
 class SquarePlus(Activation):
@@ -88,3 +89,13 @@ class SquarePlus(Activation):
 
     def formula(self, x: Tensor, b: Tensor) -> Tensor:
         return (x + hypotenuse(x, b.sqrt())) / 2
+
+
+def hypotenuse(x: Tensor, side: Tensor) -> Tensor:
+    """√(x² + side²), finite where x² overflows; side is above 0, where the gradient needs it.
+
+    ONNX has no such operator: a graph that is being exported gets the squares.
+    """
+    if torch.compiler.is_exporting():
+        return (x * x + side * side).sqrt()
+    return torch.hypot(x, side)

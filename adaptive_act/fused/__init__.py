@@ -5,6 +5,7 @@ and in graphs it is that expression in torch's operators.
 """
 
 from adaptive_act.fused.blend import blend
+from adaptive_act.fused.cubic import cubic_right, scaled_cube
 from adaptive_act.fused.polynomial import polynomial, rational
 
-__all__ = ["blend", "polynomial", "rational"]
+__all__ = ["blend", "cubic_right", "polynomial", "rational", "scaled_cube"]

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from adaptive_act.fused.blocks import Kernel, run
+from adaptive_act.kernels import is_in_graph, limit
 
 
 def polynomial(x: Tensor, *coefficients: Tensor) -> Tensor:
@@ -25,7 +27,10 @@ def rational(x: Tensor, above: Sequence[Tensor], below: Sequence[Tensor], larges
 
 class _Polynomial(Kernel):
     def plain(self, x: Tensor, *parameters: Tensor) -> Tensor:
-        return _nest(x, parameters)
+        if is_in_graph():
+            return _nest(x, parameters)
+        nested: Tensor = _Nested.apply(x, *parameters)  # type: ignore[no-untyped-call]
+        return nested
 
     def write_value(self, x: Tensor, numbers: Tensor, kept: Sequence[Tensor], value: Tensor) -> None:
         _write_nested(x, numbers, value)
@@ -71,6 +76,35 @@ class _Rational(Kernel):
         return torch.stack(of_above + _sum_with_powers(of_inside.mul_(u), u, len(below)))
 
 
+class _Nested(torch.autograd.Function):
+    """Horner's rule in both passes, by which no power overflows that a coefficient of 0 would take away."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *coefficients: Tensor) -> Tensor:
+        ctx.save_for_backward(x, *coefficients)
+        return _nest_bounded(x, coefficients)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        x, *coefficients = ctx.saved_tensors
+        slope = _nest_bounded(x, [k * own for k, own in enumerate(coefficients)][1:])
+        weighted, of_coefficients = gradient, []
+        for own in coefficients:
+            of_coefficients.append(weighted.sum_to_size(own.shape))
+            weighted = weighted * x
+        return gradient * slope, *of_coefficients
+
+
+def _nest_bounded(x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
+    """The polynomial, by Horner's rule, with 0 · ∞ = 0 where all higher coefficients are 0."""
+    *rest, value = coefficients
+    higher = value.abs()
+    for coefficient in reversed(rest):
+        value = coefficient + limit(x, higher) * value
+        higher = higher + coefficient.abs()
+    return value
+
+
 def _nest(x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
     """The polynomial, by Horner's rule."""
     *rest, value = coefficients
@@ -81,11 +115,20 @@ def _nest(x: Tensor, coefficients: Sequence[Tensor]) -> Tensor:
 
 def _write_nested(x: Tensor, coefficients: Tensor, value: Tensor) -> Tensor:
     """Writes the polynomial with two coefficients or more, by Horner's rule, and returns it."""
-    *rest, before_last, last = coefficients.unbind()
-    torch.addcmul(before_last, x, last, out=value)
+    *rest, before_last, last = _drop_zeros(coefficients).unbind()
+    if last == 0:
+        value.copy_(before_last.expand_as(value))
+    else:
+        torch.addcmul(before_last, x, last, out=value)
     for coefficient in reversed(rest):
         torch.addcmul(coefficient, x, value, out=value)
     return value
+
+
+def _drop_zeros(coefficients: Tensor) -> Tensor:
+    """The coefficients, two at least, without those of the highest powers that are 0: 0 · ∞ is no number."""
+    count = 1 + max((k for k, number in enumerate(coefficients.tolist()) if number), default=0)
+    return coefficients[: max(count, 2)]
 
 
 def _derive(coefficients: Tensor) -> Tensor:

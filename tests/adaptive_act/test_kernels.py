@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from adaptive_act.fused import cubic_right, scaled_cube
 from adaptive_act.kernels import (
     clip,
-    cube,
-    cubic_right,
     elu_below,
     hinges,
     negative_part,
@@ -31,7 +30,7 @@ KERNELS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[flo
         lambda x, depth, rate: torch.relu(x) + depth * torch.expm1(rate * x.clamp(max=0)),
         (0.7, 1.3),
     ),
-    "cube": (cube, lambda x: x * x * x, ()),
+    "scaled_cube": (scaled_cube, lambda x, scale: scale * x * x * x, (0.7,)),
     "cubic_right": (
         cubic_right,
         lambda x, linear, cubic: linear * torch.relu(x) + cubic * torch.relu(x) ** 3,
@@ -63,7 +62,8 @@ def test_kernels_equal_their_plain_expressions(
     values: tuple[float, ...],
     dtype: torch.dtype,
 ) -> None:
-    x = torch.tensor([p for p in POINTS if kernel not in (cube, cubic_right) or abs(p) < 100], dtype=dtype)
+    is_cubic = kernel in (scaled_cube, cubic_right)
+    x = torch.tensor([p for p in POINTS if not is_cubic or abs(p) < 100], dtype=dtype)
     torch.testing.assert_close(run_kernel(kernel, x, values), run_kernel(plain, x, values))
 
 
@@ -164,6 +164,9 @@ def test_a_bound_without_gradient_gets_none() -> None:
     assert high.grad == 1
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning"
+)  # of torch, within torch
 def test_clip_in_transforms_and_graphs() -> None:
     x, (low, high) = torch.linspace(-3, 3, 12), make_bounds((), torch.float32)
     expected = run_clip(x, low, high, plain=True)[2]
@@ -171,3 +174,19 @@ def test_clip_in_transforms_and_graphs() -> None:
     torch.testing.assert_close(taken, expected)
     compiled = torch.compile(clip, fullgraph=True, backend="aot_eager")
     assert torch.equal(compiled(x, low, high), clip(x, low, high))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:.*should not be instantiated:DeprecationWarning"
+)  # of torch, within torch
+@pytest.mark.parametrize("shape", CLIP_SHAPES)
+def test_compiled_clip_has_the_same_gradients(shape: tuple[int, ...]) -> None:
+    torch.compiler.reset()
+    x = torch.tensor(CLIP_POINTS).reshape(2, 3, 2)
+    weights = torch.linspace(0.5, 2, 12).reshape(2, 3, 2)
+    bounds = [bound.requires_grad_() for bound in make_bounds(shape, torch.float32)]
+    inputs = [x.requires_grad_(), *bounds]
+    compiled = torch.compile(clip, fullgraph=True, backend="aot_eager")
+    actual = torch.autograd.grad(compiled(*inputs), inputs, weights)
+    torch.testing.assert_close(actual, torch.autograd.grad(x.clamp(*bounds), inputs, weights))

@@ -6,6 +6,7 @@ from typing import cast
 import pytest
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.ao.quantization import get_default_qat_qconfig_mapping
 from torch.ao.quantization.fx.custom_config import PrepareCustomConfig
 from torch.ao.quantization.quantize_fx import convert_fx, prepare_qat_fx
@@ -97,6 +98,15 @@ def test_a_module_without_storage_is_made_real(name: str) -> None:
                 reset()
         x = make_images().float()
         torch.testing.assert_close(activation.eval()(x), stands(x), rtol=1e-6, atol=1e-6)
+
+
+@every_case
+def test_it_runs_on_tensors_without_numbers(name: str, channels: int | None) -> None:
+    """As tools do that plan memory: on the meta device, and under a mode that keeps shapes only."""
+    on_meta = ACTIVATIONS[name](channels, device="meta")(torch.empty(2, CHANNELS, 3, 3, device="meta"))
+    with FakeTensorMode():
+        fake = ACTIVATIONS[name](channels)(torch.empty(2, CHANNELS, 3, 3))
+    assert on_meta.shape == fake.shape == (2, CHANNELS, 3, 3)
 
 
 def test_each_channel_is_reset_to_its_own_start() -> None:

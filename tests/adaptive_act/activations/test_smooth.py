@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adaptive_act import BLU, Activation, SquarePlus
-from adaptive_act.kernels import hypotenuse
+from adaptive_act.activations.smooth import hypotenuse
 
 # Whose squares are above 65504, the largest number of float16.
 FAR = torch.tensor([-1e4, -300.0, 300.0, 1e4], dtype=torch.float16)

@@ -126,7 +126,8 @@ def _drop_components(name: str, components: Sequence[str]) -> str:
 
 def _find_shared(tensors: Mapping[str, Tensor], expected: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Each missing name with the name, in the state, of the same tensor of the model."""
-    present = {id(tensor): name for name, tensor in expected.items() if name in tensors}
-    for name, tensor in expected.items():
+    own = {name: tensor for name, tensor in expected.items() if isinstance(tensor, Tensor)}
+    present = {id(tensor): name for name, tensor in own.items() if name in tensors}
+    for name, tensor in own.items():
         if name not in tensors and id(tensor) in present:
             yield name, present[id(tensor)]

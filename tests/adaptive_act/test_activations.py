@@ -132,6 +132,7 @@ def test_it_equals_the_plain_activation_at_its_fixed_point(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch itself
 @every_variant
 def test_it_compiles_into_one_graph(reference: Reference) -> None:
     torch.compiler.reset()  # all activations share one forward, whose number of compiled forms is bounded
@@ -144,6 +145,7 @@ def test_it_compiles_into_one_graph(reference: Reference) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own backend needs a compiler")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch itself
 def test_all_activations_compile_with_inductor() -> None:
     torch.compiler.reset()
     model = nn.Sequential(*(kind() for kind in ELEMENTWISE.values()))

@@ -14,6 +14,7 @@ from convert.sources.translations.division import (
     find_remainder_by_number,
     find_remainder_of_number,
 )
+from convert.sources.translations.products import multiply, multiply_along
 
 FIRST_WITH_ATTENTION = 23
 """The first opset with an operator for attention."""
@@ -21,6 +22,8 @@ _aten = torch.ops.aten
 _TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     _aten.log_sigmoid.default: take_log_of_sigmoid,
     _aten.mean.dim: average,
+    _aten.prod.default: multiply,
+    _aten.prod.dim_int: multiply_along,
     _aten.div.Tensor_mode: divide,
     _aten.div.Scalar_mode: divide,
     _aten.floor_divide.default: divide_down,

@@ -51,7 +51,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     source: Annotated[
         Path,
-        typer.Argument(help="Checkpoint of adaptive_act.save, state_dict, .pt2, TorchScript or .onnx file."),
+        typer.Argument(
+            help="Checkpoint of adaptive_act.save, state_dict, safetensors, .pt2, TorchScript or .onnx file."
+        ),
     ],
     destination: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     factory: Factory = None,

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from convert.errors import SourceError
 from convert.model_io.inputs import parse_input
+from convert.sources.load import load
 from convert.sources.purity import require_pure
 
 ROWS = (parse_input("x:float32[N,4,4]"),)
@@ -84,6 +86,17 @@ def test_a_model_that_changes_itself_is_refused(
 ) -> None:
     with pytest.raises(SourceError, match=f"changes its own `{name}`"):
         require_pure(Calls(function).train(training), ROWS)
+
+
+def make_normalisation() -> Calls:
+    """A model that initialises itself."""
+    return Calls(normalise_once)
+
+
+def test_a_file_with_such_a_model_is_refused(tmp_path: Path) -> None:
+    torch.save(make_normalisation().state_dict(), tmp_path / "m.pt")
+    with pytest.raises(SourceError, match="changes its own `loc`"):
+        load(tmp_path / "m.pt", factory=f"{__name__}:make_normalisation", inputs=ROWS)
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")

@@ -2,8 +2,9 @@
 
 The command is run as a user runs it, in a process of its own, on random weights: ResNet-18 with learned
 activations, and IResNet-18, half of whose weights are in one linear layer.
-Prints a table and writes docs/results/export_time.{md,json}. Budgets: 20 s on two cores, parity included, and
-three times the model's size beyond the peak of a process that loads it and exports it by torch alone.
+Prints tables and writes docs/results/export_time.{md,json} and export_memory.{md,json}; the second, which a
+busy machine leaves as it is, alone with --memory. Budgets: 20 s on two cores, parity included, and three
+times the size of the model beyond the peak of a process that loads it and exports it by torch alone.
 """
 
 import re
@@ -30,6 +31,7 @@ from benchmarks.results import publish
 from benchmarks.rivals import export_with_torch
 
 BUDGET_SECONDS, BUDGET_SIZES = 20.0, 3.0
+TIMES = ("seconds", "stages")
 TORCHS = "import sys; from benchmarks.export_time import write_torch_file; write_torch_file(*sys.argv[1:])"
 
 
@@ -74,9 +76,14 @@ class ExportMeasurement:
         return (self.peak_bytes - self.torchs_bytes) / self.file_bytes
 
     @property
-    def within(self) -> bool:
-        """Whether both budgets are met."""
-        return self.seconds <= BUDGET_SECONDS and self.sizes_beyond <= BUDGET_SIZES
+    def is_fast(self) -> bool:
+        """Whether it keeps to the budget of seconds."""
+        return self.seconds <= BUDGET_SECONDS
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it keeps to the budget of memory."""
+        return self.sizes_beyond <= BUDGET_SIZES
 
 
 def write_checkpoint(path: Path, subject: Subject) -> int:
@@ -124,32 +131,50 @@ def measure(name: str, rounds: int, folder: Path) -> ExportMeasurement:
     )
 
 
-def make_table(results: list[ExportMeasurement]) -> Table:
-    """The results, one column for each subject."""
+def tabulate_time(results: list[ExportMeasurement]) -> Table:
+    """The seconds, one column for each subject."""
     table = Table("", *(result.subject for result in results), box=box.MARKDOWN)
     table.add_row("parameters", *(f"{result.parameters:,}" for result in results))
     table.add_row("the whole command, s", *(f"{result.seconds:.1f}" for result in results))
     for stage in results[0].stages:
         table.add_row(f"{stage}, s", *(f"{result.stages[stage]:.2f}" for result in results))
+    table.add_row(f"budget of {BUDGET_SECONDS:g} s", *(_judge(result.is_fast) for result in results))
+    return table
+
+
+def tabulate_memory(results: list[ExportMeasurement]) -> Table:
+    """The memory, one column for each subject."""
+    table = Table("", *(result.subject for result in results), box=box.MARKDOWN)
     table.add_row("file, MB", *(f"{result.file_bytes / 1e6:.1f}" for result in results))
     table.add_row("peak memory, MB", *(f"{result.peak_bytes / 1e6:.0f}" for result in results))
     table.add_row("torch.onnx.export's, MB", *(f"{result.torchs_bytes / 1e6:.0f}" for result in results))
     table.add_row("beyond that, of the file's size", *(f"{result.sizes_beyond:.1f}" for result in results))
-    table.add_row("budgets", *("met" if result.within else "**not met**" for result in results))
+    table.add_row(f"budget of {BUDGET_SIZES:g} sizes", *(_judge(result.is_small) for result in results))
     return table
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="How often each model is exported.")] = 3) -> None:
+def _judge(met: bool) -> str:
+    return "met" if met else "**not met**"
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each model is exported.")] = 3,
+    memory: Annotated[bool, typer.Option("--memory", help="Publish the memory alone.")] = False,
+) -> None:
     """Measure and publish; exit status 1 where a budget is missed."""
     with tempfile.TemporaryDirectory() as folder:
         results = [measure(name, rounds, Path(folder)) for name in SUBJECTS]
-    numbers = {
-        "budget_seconds": BUDGET_SECONDS,
-        "budget_sizes": BUDGET_SIZES,
-        "exports": [asdict(result) for result in results],
-    }
-    publish("export_time", "Exporting networks of 18 layers, parity included", make_table(results), numbers)
-    if not all(result.within for result in results):
+    exports = [asdict(result) for result in results]
+    if not memory:
+        numbers = {"budget_seconds": BUDGET_SECONDS, "exports": exports}
+        title = "Exporting networks of 18 layers, parity included: time"
+        publish("export_time", title, tabulate_time(results), numbers)
+    sizes = [{name: value for name, value in export.items() if name not in TIMES} for export in exports]
+    title = "Exporting networks of 18 layers, parity included: memory"
+    publish(
+        "export_memory", title, tabulate_memory(results), {"budget_sizes": BUDGET_SIZES, "exports": sizes}
+    )
+    if not all(result.is_small and (memory or result.is_fast) for result in results):
         sys.exit(1)
 
 

@@ -85,10 +85,11 @@ class SquarePlus(Activation):
     """
 
     learned = {"b": Learned(4.0, positive=True)}
-    onnx_ops = ("Mul", "Add", "Sqrt", "Add", "Mul")
+    onnx_ops = ("Mul", "Mul", "Add", "Sqrt", "Add")
 
     def formula(self, x: Tensor, b: Tensor) -> Tensor:
-        return (x + hypotenuse(x, b.sqrt())) / 2
+        half = x / 2  # first, so that their sum does not overflow
+        return half + hypotenuse(half, b.sqrt() / 2)
 
 
 def hypotenuse(x: Tensor, side: Tensor) -> Tensor:

@@ -22,6 +22,16 @@ def test_half_precision_survives_an_overflowing_square(activation: Activation) -
     assert x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_squareplus_reaches_the_largest_number(dtype: torch.dtype) -> None:
+    largest = torch.finfo(dtype).max
+    x = torch.tensor([largest, -largest], dtype=dtype, requires_grad=True)
+    y = SquarePlus().to(dtype)(x)
+    (slope,) = torch.autograd.grad(y.sum(), x)
+    assert y.tolist() == [largest, 0]
+    assert slope.tolist() == [1, 0]
+
+
 def test_the_exported_hypotenuse_is_the_same() -> None:
     class Hypotenuse(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

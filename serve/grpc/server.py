@@ -17,6 +17,9 @@ from serve.shared.worker_group import WorkerGroup
 CALLS_AT_ONCE = 1024
 IDLE_MS, ANSWER_MS = 60_000, 20_000  # a silent connection gets a ping, and is closed without its answer
 METADATA_BYTES = 2**14
+MOST_PENDING = 2**16
+"""Calls that may come at once. Beyond a thousand gRPC would cancel some, instead of refusing those beyond
+CALLS_AT_ONCE with a status that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +108,6 @@ def _channel_options(options: GrpcOptions) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", IDLE_MS),
         ("grpc.keepalive_timeout_ms", ANSWER_MS),
         ("grpc.so_reuseport", int(options.shares_port)),
+        ("grpc.server.max_pending_requests", MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
     ]

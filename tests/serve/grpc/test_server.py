@@ -1,5 +1,6 @@
 """The gRPC server as any client sees it, without the protocol's own client in between."""
 
+import asyncio
 import gzip
 import json
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import grpc.aio
 import httpx
 import numpy as np
 import pytest
@@ -20,11 +22,13 @@ from serve.access.keys import format_key
 from serve.engine.errors import ListenError
 from serve.grpc.health import HEALTH
 from serve.grpc.messages import Message, message_class
+from serve.grpc.server import CALLS_AT_ONCE
 from serve.observe.access_log import SAFE_ID, AccessLog
 from serve.observe.observers import Observers
 from tests.serve import models
 from tests.serve.grpc.running import LIMIT_BYTES, Running, running
 from tests.serve.process import ServerProcess, free_port
+from tests.waiting import until
 
 PROTOCOL = "inference.GRPCInferenceService"
 Request = message_class("inference.ModelInferRequest")
@@ -154,6 +158,38 @@ def test_health_is_told_now_and_when_it_changes(tmp_path: Path) -> None:
             started.on_loop(started.engine.unload("double"))
             assert HealthCheckResponse.FromString(next(replies)).status == 2
             replies.cancel()
+
+
+@pytest.mark.slow
+def test_calls_beyond_the_limit_are_exhausted(alive: Running) -> None:
+    """gRPC would cancel some of so many that come at once."""
+    surplus, codes = 200, list[grpc.StatusCode]()
+
+    async def watch(channel: grpc.aio.Channel, everybody: asyncio.Barrier) -> None:
+        health = channel.unary_stream(f"/{HEALTH}/Watch")(HealthCheckRequest().SerializeToString())
+        try:
+            await health.read()
+        except grpc.aio.AioRpcError as error:
+            codes.append(error.code())
+        await everybody.wait()  # until then the others keep their places
+        health.cancel()
+
+    async def watch_all() -> None:
+        everybody = asyncio.Barrier(CALLS_AT_ONCE + surplus)
+        async with grpc.aio.insecure_channel(alive.address) as channel:
+            await asyncio.gather(*(watch(channel, everybody) for _ in range(CALLS_AT_ONCE + surplus)))
+
+    asyncio.run(asyncio.wait_for(watch_all(), 120))
+    assert codes == [grpc.StatusCode.RESOURCE_EXHAUSTED] * surplus
+    until(lambda: _is_served(alive))
+
+
+def _is_served(where: Running) -> bool:
+    try:
+        answer(where, request())
+    except grpc.RpcError:  # while the calls above end
+        return False
+    return True
 
 
 def test_roles_are_enforced_and_administration_is_audited(tmp_path: Path) -> None:

@@ -201,7 +201,10 @@ def verify(
     Raises ParityError otherwise. It names the output, the worst number, and the culprit that `find_culprit`
     returns for the set and output where the file exceeds its allowance most.
     """
-    parity = measure_parity(original, session, sets, tolerances)
+    try:
+        parity = measure_parity(original, session, sets, tolerances)
+    except ExportError as error:
+        raise ExportError(str(error), _find_run_advice(original, session, sets) or error.hint) from error
     if not parity.passed:
         worst = parity.worst
         samples = next(samples for samples in sets if samples.name == worst.run)
@@ -223,6 +226,22 @@ def find_advice(parity: Parity, sets: Sequence[SampleSet]) -> str:
     return next((samples.advice for samples in reversed(failing) if samples.advice), "")
 
 
+def _find_run_advice(original: Original, session: Session, sets: Sequence[SampleSet]) -> str:
+    """What to do about a file that fails to run at certain sizes; empty where it does at the usual ones."""
+    failing = [samples for samples in original.select_accepted(sets) if not _can_run(session, samples)]
+    if not all(samples.optional for samples in failing):
+        return ""
+    return next((samples.advice for samples in reversed(failing) if samples.advice), "")
+
+
+def _can_run(session: Session, samples: SampleSet) -> bool:
+    try:
+        session.run(samples.arrays)
+    except ExportError:
+        return False
+    return True
+
+
 def measure_parity(
     original: Original, session: Session, sets: Sequence[SampleSet], tolerances: Mapping[str, float]
 ) -> Parity:
@@ -239,7 +258,7 @@ def measure_parity(
 
 def run_set(original: Original, session: Session, samples: SampleSet) -> Run:
     """One set through the original, in float64 and several times in float32, and through the graph."""
-    return make_run(samples, original.answer(samples), _run_file(session, samples))
+    return make_run(samples, original.answer(samples), session.run(samples.arrays))
 
 
 def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) -> Run:
@@ -255,13 +274,6 @@ def make_run(samples: SampleSet, answers: Answers, file: Mapping[str, Array]) ->
         trees=answers.trees,
         file=file,
     )
-
-
-def _run_file(session: Session, samples: SampleSet) -> Mapping[str, Array]:
-    try:
-        return session.run(samples.arrays)
-    except ExportError as error:
-        raise ExportError(str(error), hint=(samples.optional and samples.advice) or error.hint) from error
 
 
 def describe_failure(worst: Comparison) -> str:

@@ -35,21 +35,34 @@ class SizeConditions:
         """Sizes within the inputs' bounds that break a condition, at most MOST_TRIED.
 
         They are those at the condition's limit, one beyond and one far beyond, and the nearest that breaks no
-        other condition.
+        other condition. Those that bounds can leave out come last.
         """
         usual = self._fill(2)
         smallest = {name: self._find_bounds(name).fit(1) for name in usual}
+        bounds = {name: self._search(self._join(name), name, usual).suggest() for name in usual}
         found = [
-            _ConditionSearch(self, condition, name, base, self._find_bounds(name)).list_doubtful()
+            self._search(condition, name, base).list_doubtful(None if several else bounds[name])
             for condition in self.conditions
-            for base in ((usual, smallest) if len(condition.free_symbols) > 1 else (usual,))
+            for several in (len(condition.free_symbols) > 1,)
+            for base in ((usual, smallest) if several else (usual,))
             for name in sorted(symbol.name for symbol in condition.free_symbols)
             if holds(condition, base)
         ]
         distinct: dict[tuple[int, ...], OtherSizes] = {}
         for doubt in filter(None, chain.from_iterable(zip_longest(*found))):
             distinct.setdefault(tuple(doubt.sizes.values()), doubt)
-        return list(distinct.values())[:MOST_TRIED]
+        tried = list(distinct.values())[:MOST_TRIED]
+        return sorted(tried, key=lambda other: other.bounds is not None)
+
+    def _join(self, name: str) -> sympy.Basic:
+        """All conditions on this size alone, as one."""
+        alone = (
+            other for other in self.conditions if {symbol.name for symbol in other.free_symbols} == {name}
+        )
+        return sympy.And(*alone)
+
+    def _search(self, condition: sympy.Basic, name: str, base: Mapping[str, int]) -> "_ConditionSearch":
+        return _ConditionSearch(self, condition, name, base, self._find_bounds(name))
 
     def list_fixed(self) -> dict[str, int]:
         """The sizes for which the conditions hold as they were traced only, by name."""
@@ -86,14 +99,33 @@ class _ConditionSearch:
     base: Mapping[str, int]
     bounds: SizeBounds
 
-    def list_doubtful(self) -> list[OtherSizes]:
-        """The sizes that break the condition on either side of the base."""
+    def list_doubtful(self, bounds: SizeBounds | None) -> list[OtherSizes]:
+        """The sizes that break the condition on either side of the base; `bounds` leave them out."""
         candidates = self._list_candidates()
         below = self._list_broken([size for size in reversed(candidates) if size < self.own])
         above = self._list_broken([size for size in candidates if size > self.own])
-        bounds = self._suggest(candidates, below, above)
         condition = PythonPrinter().doprint(self.condition)
         return [OtherSizes({**self.base, self.name: size}, bounds, condition) for size in (*below, *above)]
+
+    def suggest(self) -> SizeBounds | None:
+        """Bounds within those given where the condition holds; None if it always does, or none fit."""
+        candidates = self._list_candidates()
+        below = self._find_limit([size for size in reversed(candidates) if size < self.own])
+        above = self._find_limit([size for size in candidates if size > self.own])
+        if self._breaks(self.own) or (below is None and above is None):
+            return None
+        is_between = below is not None and above is not None
+        multiples = filter(self._holds_for_multiples, range(2, MOST_MULTIPLE + 1)) if is_between else iter(())
+        multiple = next(multiples, None)
+        try:
+            if multiple is not None:
+                return SizeBounds(self.name, multiple=multiple).intersect(self.bounds)
+            if above is not None and not self._breaks(candidates[-1]):
+                return SizeBounds(self.name, above + 1).intersect(self.bounds)  # more useful than small sizes
+            low, high = 0 if below is None else below + 1, None if above is None else above - 1
+            return SizeBounds(self.name, low, high).intersect(self.bounds)
+        except ValueError:
+            return None
 
     @property
     def own(self) -> int:
@@ -108,20 +140,21 @@ class _ConditionSearch:
 
     def _list_broken(self, side: Sequence[int]) -> list[int]:
         """Of the sizes on one side: the limit, one beyond and far beyond, and one that breaks this alone."""
-        broken = next((size for size in side if self._breaks(size)), None)
-        if broken is None:
+        limit = self._find_limit(side)
+        if limit is None:
             return []
-        limit = self._approach(broken)
         is_above = limit > self.own
         after = limit + (self.bounds.multiple if is_above else -self.bounds.multiple)
         far = next((size for size in side if (size > 2 * limit if is_above else 2 * size < limit)), limit)
         alone = next((size for size in side if self._breaks_alone(size)), limit)
         return [size for size in dict.fromkeys((limit, alone, after, far)) if size and self._breaks(size)]
 
-    def _approach(self, broken: int) -> int:
-        """A size between the base and `broken` that breaks the condition, while its neighbour does not."""
-        step = self.bounds.multiple
-        held = self.own
+    def _find_limit(self, side: Sequence[int]) -> int | None:
+        """A size on this side that breaks, while the next towards the base does not; None if none does."""
+        broken = next((size for size in side if self._breaks(size)), None)
+        if broken is None:
+            return None
+        step, held = self.bounds.multiple, self.own
         while abs(broken - held) > step:
             middle = (broken + held) // (2 * step) * step
             if self._breaks(middle):
@@ -138,26 +171,8 @@ class _ConditionSearch:
         others = (condition for condition in self.conditions.conditions if condition is not self.condition)
         return self._breaks(size) and all(holds(condition, sizes) for condition in others)
 
-    def _suggest(
-        self, candidates: Sequence[int], below: Sequence[int], above: Sequence[int]
-    ) -> SizeBounds | None:
-        """Bounds within which the condition holds; None where it is one on several sizes, or none fit."""
-        if len(self.condition.free_symbols) > 1:
-            return None
-        multiples = [
-            multiple
-            for multiple in range(2, MOST_MULTIPLE + 1)
-            if all(self._breaks(size) == (size % multiple > 0) for size in range(1, 4 * multiple))
-        ]
-        try:
-            if multiples:
-                return SizeBounds(self.name, multiple=multiples[0]).intersect(self.bounds)
-            if above and not self._breaks(candidates[-1]):  # large sizes are more useful than small ones
-                return SizeBounds(self.name, max(above) + 1).intersect(self.bounds)
-            low, high = max(below, default=-1) + 1, min(above) - 1 if above else None
-            return SizeBounds(self.name, low, high).intersect(self.bounds)
-        except ValueError:
-            return None
+    def _holds_for_multiples(self, multiple: int) -> bool:
+        return not any(self._breaks(multiple * factor) for factor in range(1, MOST_MULTIPLE + 1))
 
 
 def read_conditions(program: ExportedProgram, inputs: Sequence[InputSpec]) -> SizeConditions:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import GPT2Config, GPT2Model
+from transformers import BertConfig, BertModel, GPT2Config, GPT2Model, T5Config, T5EncoderModel
 
 from convert.errors import ExportError, ParityError
 from convert.evidence.inspection import read_onnx_file
@@ -33,6 +33,14 @@ def _fill_to_eight(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, 8 - x.shape[1] % 8)) if x.shape[1] % 8 else x
 
 
+def _halve_twice(x: Tensor) -> Tensor:
+    """Pairs of pairs, as in a U-Net that fills what pooling left out."""
+    pairs = F.avg_pool1d(x.mT, 2)
+    wide = F.interpolate(F.avg_pool1d(pairs, 2), scale_factor=2.0)
+    missing = pairs.shape[2] - wide.shape[2]
+    return pairs + (F.pad(wide, (0, missing)) if missing else wide)
+
+
 CODE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "cut": lambda x: x[:, :40] if x.shape[1] > 40 else x,
     "filled": _fill,
@@ -41,6 +49,7 @@ CODE: Mapping[str, Callable[[Tensor], Tensor]] = {
     "seventeen": lambda x: x * 2 if x.shape[1] == 17 else x,
     "eighths": _fill_to_eight,
     "square": lambda x: x * 2 if x.shape[1] == x.shape[2] else x,
+    "halves": _halve_twice,
     "single": lambda x: x.mean(1) if x.shape[1] == 1 else x,
     "alike": lambda x: x.flip(1).flip(1) if x.shape[1] > 40 else x,
 }
@@ -84,23 +93,51 @@ class Circular(nn.Module):
         return y
 
 
-class Gpt(nn.Module):
-    """[N, T] -> [N, T, 8]: a GPT-2 of one small layer."""
+class Language(nn.Module):
+    """[N, T] -> [N, T, 8]: a model of transformers, of one small layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        config = GPT2Config(
-            vocab_size=20, n_positions=64, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
-        )
-        self.model = GPT2Model(config)
+        self.model = model
 
     def forward(self, ids: Tensor) -> Tensor:
         """[N, T] -> [N, T, 8]."""
-        hidden: Tensor = self.model(ids, use_cache=False).last_hidden_state
+        hidden: Tensor = self.model(ids).last_hidden_state
         return hidden
 
 
-MODELS: Mapping[str, Callable[[], nn.Module]] = {"places": Places, "circular": Circular, "gpt": Gpt}
+def _make_gpt() -> nn.Module:
+    config = GPT2Config(
+        vocab_size=20, n_positions=64, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    config.use_cache = False
+    return Language(GPT2Model(config))
+
+
+def _make_bert() -> nn.Module:
+    config = BertConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=64,
+    )
+    return Language(BertModel(config))
+
+
+def _make_t5() -> nn.Module:
+    config = T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    return Language(T5EncoderModel(config))
+
+
+MODELS: Mapping[str, Callable[[], nn.Module]] = {
+    "places": Places,
+    "circular": Circular,
+    "gpt": _make_gpt,
+    "bert": _make_bert,
+    "t5": _make_t5,
+}
 
 
 def build(kind: str) -> nn.Module:
@@ -152,6 +189,8 @@ def test_a_branch_that_computes_something_else_is_refused(
         ("places", "x:float32[N,T,4]"),
         ("circular", "x:float32[N,T,4]"),
         ("gpt", "ids:int64[N,T]<20"),
+        ("bert", "ids:int64[N,T]<20"),
+        ("t5", "ids:int64[N,T]<20"),
     ],
 )
 def test_a_branch_that_computes_the_same_is_converted(kind: str, text: str, tmp_path: Path) -> None:
@@ -192,6 +231,13 @@ def test_a_file_is_checked_again_at_its_doubtful_sizes(tmp_path: Path) -> None:
     failure = recheck_model("cut", tmp_path / "m.onnx").failure
     assert failure is not None
     assert "shape" in failure
+
+
+@pytest.mark.slow
+def test_a_file_that_does_not_run_is_refused_with_bounds(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="cannot run the graph on") as refused:
+        convert_model("halves", tmp_path / "m.onnx", "x:float32[N,T,4]")
+    assert "if `T%4==0` is enough, say so: --input 'x:float32[N,T%4==0,4]'" in str(refused.value.hint)
 
 
 ROWS = parse_input("x:float32[N,4]")

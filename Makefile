@@ -56,6 +56,8 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.real_models
 	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.training_cost
+	$(BIN)/python -m benchmarks.activation_rates
+	$(BIN)/python -m benchmarks.stability
 	$(BIN)/python docs/readme.py
 
 PEERS := build/peers
@@ -81,7 +83,7 @@ fuzz: install  ## damage files and requests of every kind, for longer than the t
 large: install  ## convert a model of more than 2 GiB (16 GB of memory, 10 minutes)
 	ADAPTACT_LARGE=1 $(BIN)/python -m pytest -s tests/convert/test_large.py
 
-study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; two hours or more)
+study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; about half an hour)
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 

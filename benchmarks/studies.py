@@ -1,7 +1,7 @@
 """Runs the committed studies on MNIST and Fashion-MNIST, and sums them up in one page: `make study`.
 
 Each study continues where it was interrupted, in build/studies; its report and figures end in
-docs/results/studies/<name>, the summary in docs/results/studies.md. Two hours or more on two cores.
+docs/results/studies/<name>, the summary in docs/results/studies.md. About half an hour on two idle cores.
 """
 
 import json
@@ -42,11 +42,13 @@ class Study:
 
 
 MLP = "--architecture mlp --epochs 10 --batch 256"
+CNN = "--architecture cnn --epochs 3"
 TABULAR = "--architecture mlp(width=64) --epochs 40 --batch 32 --validation 0.25 --lr 1e-4,3e-4,1e-3,3e-3"
 
 STUDIES = (
     Study("mnist-mlp", "MNIST, MLP", "mnist", MLP),
     Study("fashion-mnist-mlp", "Fashion-MNIST, MLP", "fashion", MLP),
+    Study("fashion-mnist-cnn", "Fashion-MNIST, CNN", "fashion", CNN, ("XIELU",)),
     Study("diabetes-mlp", None, "diabetes", TABULAR),
 )
 NOTES = f"""\

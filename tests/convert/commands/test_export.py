@@ -58,7 +58,8 @@ def test_json_is_all_that_is_printed(
     assert err == ""
     assert result["bytes"] == (tmp_path / "m.onnx").stat().st_size
     assert result["opset"] == 21
-    assert result["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["N", 3, 8, 8]}]
+    assert result["strength"] == "strong"
+    assert result["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["N", 3, 8, 8], "below": None}]
     assert result["parity"]["outputs"][0]["tolerance"] == 0.001
     assert result["activations"][0] == {"layer": "2", "kind": "Swish"}
 

@@ -4,16 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Adamax, NAdam, Optimizer, RAdam
 
 from adaptive_act.activation import named_activations
 
 ACTIVATIONS = "activations"
 """The name of the group of learned parameters."""
 
+NORMALISING: tuple[type[Optimizer], ...] = (Adam, NAdam, RAdam, Adamax)
+"""Optimisers, AdamW included, whose step is at most about as long as the rate, however large the gradient."""
+FASTER = 10
+"""How many times as fast as weights activations learn with these, up to `FASTEST_NORMALISED`."""
+FASTEST_NORMALISED = 0.03
+FASTEST = 0.01
+"""The highest rate with other optimisers, whose steps grow with the gradient: each acts on a whole layer."""
+
 
 def parameter_groups(
-    model: nn.Module, lr: float, activation_lr: float | None = None, weight_decay: float = 0.0
+    model: nn.Module,
+    lr: float,
+    activation_lr: float | None = None,
+    weight_decay: float = 0.0,
+    *,
+    optimizer: type[Optimizer] | None = None,
 ) -> list[dict[str, Any]]:
     """The optimiser groups "weights", "biases" and "activations", which hold each parameter of `model` once.
 
@@ -21,19 +34,31 @@ def parameter_groups(
     inside input-dependent activations. Biases and the scales of norms do not ("biases"), by convention (He et
     al. 2019, https://arxiv.org/abs/1812.01187, section 3.1), nor do the learned parameters of activations,
     which decay would pull towards zero instead of towards a useful shape (He et al. 2015,
-    https://arxiv.org/abs/1502.01852, section 2.1). These have `activation_lr`, all others `lr`.
+    https://arxiv.org/abs/1502.01852, section 2.1).
+
+    The activations have `activation_lr`, all others `lr`. Where `activation_lr` is None, it is what is safe
+    with the class `optimizer`: with Adam and its kin ten times `lr`, up to 0.03 and at least `lr`; with SGD
+    and any other `lr`, up to 0.01; `lr` where no class is given.
     """
     learned = learned_parameters(model)
     grouped = {id(parameter) for parameter in learned.values()}
     exempt = {id(p): p for p in _find_biases_and_norms(model) if id(p) not in grouped}
     grouped |= exempt.keys()
     weights = [parameter for parameter in model.parameters() if id(parameter) not in grouped]
-    shape_rate = lr if activation_lr is None else activation_lr
+    shape_rate = _choose_rate(lr, optimizer) if activation_lr is None else activation_lr
     return [
         {"name": "weights", "params": weights, "lr": lr, "weight_decay": weight_decay},
         {"name": "biases", "params": list(exempt.values()), "lr": lr, "weight_decay": 0.0},
         {"name": ACTIVATIONS, "params": list(learned.values()), "lr": shape_rate, "weight_decay": 0.0},
     ]
+
+
+def _choose_rate(lr: float, optimizer: type[Optimizer] | None) -> float:
+    if optimizer is None:
+        return lr
+    if issubclass(optimizer, NORMALISING):
+        return max(lr, min(FASTER * lr, FASTEST_NORMALISED))
+    return min(lr, FASTEST)
 
 
 def _find_biases_and_norms(model: nn.Module) -> Iterator[nn.Parameter]:

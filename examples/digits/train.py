@@ -13,7 +13,6 @@ from examples.digits.data import Digits
 
 BATCH = 64
 RATE = 3e-3
-ACTIVATION_RATE = 3e-2  # few parameters, each acting on a whole layer: they may move faster than the weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ def train(
     """Trains `model` in place with AdamW and a cosine schedule; `tick` is called after each epoch."""
     begin = time.perf_counter()
     torch.manual_seed(seed)
-    groups = parameter_groups(model, lr=RATE, activation_lr=ACTIVATION_RATE, weight_decay=0.01)
+    groups = parameter_groups(model, lr=RATE, weight_decay=0.01, optimizer=torch.optim.AdamW)
     optimiser = torch.optim.AdamW(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     model.train()

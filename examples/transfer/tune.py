@@ -21,7 +21,6 @@ from examples.digits.train import predict
 from examples.transfer.data import Tasks
 
 RATE = 1e-3
-ACTIVATION_RATE = 1e-2
 BATCH = 16
 PATIENCE = 15  # epochs
 PULL = 1e-2
@@ -44,7 +43,8 @@ def fine_tune(model: nn.Module, data: Tasks, epochs: int, seed: int) -> TunedMod
     with. A model without learned parameters gets the same, on which those parts do not act.
     """
     torch.manual_seed(seed)
-    optimizer = torch.optim.AdamW(parameter_groups(model, RATE, ACTIVATION_RATE, weight_decay=0.01))
+    groups = parameter_groups(model, RATE, weight_decay=0.01, optimizer=torch.optim.AdamW)
+    optimizer = torch.optim.AdamW(groups)
     tenth = max(epochs * -(-len(data.tune.labels) // BATCH) // 10, 1)
     guard, stopping = Guard(model, optimizer), EarlyStopping(model, patience=PATIENCE)
     schedules = Schedules(Freeze(model, tenth), WarmUp(model, optimizer, 2 * tenth, hold=tenth))

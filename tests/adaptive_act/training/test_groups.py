@@ -82,8 +82,36 @@ def test_a_model_of_weights_alone_has_empty_groups() -> None:
     assert [len(group["params"]) for group in optimiser.param_groups] == [1, 0, 0]
 
 
-def test_the_rate_is_the_weights_unless_given() -> None:
+def test_the_rate_is_that_of_the_weights_with_an_unknown_optimiser() -> None:
     assert [group["lr"] for group in parameter_groups(_model(), lr=0.3)] == [0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "expected"),
+    [
+        (torch.optim.Adam, 1e-3, 1e-2),
+        (torch.optim.AdamW, 1e-3, 1e-2),
+        (torch.optim.NAdam, 3e-3, 3e-2),
+        (torch.optim.Adam, 0.01, 0.03),
+        (torch.optim.Adam, 0.5, 0.5),
+        (torch.optim.Adam, 0.0, 0.0),
+        (torch.optim.SGD, 0.001, 0.001),
+        (torch.optim.SGD, 0.1, 0.01),
+        (torch.optim.RMSprop, 0.1, 0.01),
+    ],
+    ids=str,
+)
+def test_the_rate_follows_from_the_optimiser(
+    optimizer: type[torch.optim.Optimizer], lr: float, expected: float
+) -> None:
+    weights, biases, activations = parameter_groups(_model(), lr, optimizer=optimizer)
+    assert (weights["lr"], biases["lr"]) == (lr, lr)
+    assert activations["lr"] == pytest.approx(expected)
+
+
+def test_a_rate_that_is_given_holds_with_any_optimiser() -> None:
+    groups = parameter_groups(_model(), 1e-3, 2e-3, optimizer=torch.optim.Adam)
+    assert groups[2]["lr"] == 2e-3
 
 
 def test_weight_decay_moves_only_weights() -> None:

@@ -126,7 +126,10 @@ WEAK = dataclasses.replace(STRONG, reasons=("input `mask` moves no output", "ano
         (None, "parity is required, and the file's manifest shows none"),
         (_with_coverage(None), "the file is of a version that did not examine it"),
         (_with_coverage(WEAK), "it is weak: input `mask` moves no output, and 1 more reasons"),
-        (_with_coverage(dataclasses.replace(WEAK, reasons=("\x1b[2J",))), "it is weak: \N{REPLACEMENT CHARACTER}[2J"),
+        (
+            _with_coverage(dataclasses.replace(WEAK, reasons=("\x1b[2J",))),
+            "it is weak: \N{REPLACEMENT CHARACTER}[2J",
+        ),
         (_with(file_error=5e-7), "output `y` has error 5e-07, allowed 4e-07"),
     ],
 )

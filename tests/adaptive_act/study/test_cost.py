@@ -52,6 +52,7 @@ def test_costs_are_kept_until_their_file_is_removed(folder: Path, monkeypatch: p
     assert (folder / "results.json").read_text() == before
 
 
+@pytest.mark.slow
 def test_without_the_exporter_the_report_says_so(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

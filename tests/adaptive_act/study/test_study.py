@@ -54,6 +54,7 @@ def test_the_numbers_are_those_of_the_runs(done: Path) -> None:
     assert outcomes["ReLU"]["against_baseline"] is None
 
 
+@pytest.mark.slow
 def test_every_run_is_saved_with_its_spec_and_model(done: Path) -> None:
     files = sorted((done / RUNS).glob("*[0-9a-f].json"))
     files = [path for path in files if not path.name.endswith("corrupted.json")]
@@ -64,6 +65,7 @@ def test_every_run_is_saved_with_its_spec_and_model(done: Path) -> None:
     assert load(files[0].with_suffix(".pt")).classes == tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_ablations_and_robustness_are_reported(done: Path) -> None:
     found = read(done)
     assert [each["ablation"]["change"] for each in found["ablations"]].count("parameters frozen") == 2
@@ -78,6 +80,7 @@ def test_ablations_and_robustness_are_reported(done: Path) -> None:
         assert curve["levels"][0]["score"]["mean"] == pytest.approx(clean[curve["variant"]])
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_elsewhere(done: Path) -> None:
     html = (done / "report.html").read_text()
     without_drawings = re.sub(r"data:image/[^\"']*", "", html)
@@ -88,6 +91,7 @@ def test_the_page_needs_nothing_from_elsewhere(done: Path) -> None:
     assert html.count("data:image/") >= 10
 
 
+@pytest.mark.slow
 def test_the_report_starts_with_the_answer(done: Path) -> None:
     text = (done / "report.md").read_text()
     top = text[: text.index("## Each seed")]
@@ -108,6 +112,7 @@ def test_no_report_says_where_the_data_lie(tmp_path: Path) -> None:
         assert str(tmp_path) not in text
 
 
+@pytest.mark.slow
 def test_every_picture_of_the_markdown_is_there(done: Path) -> None:
     pictures = re.findall(r"\]\((figures/[^)]+)\)", (done / "report.md").read_text())
     assert len(pictures) == len(set(pictures)) >= 10

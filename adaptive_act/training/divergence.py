@@ -93,13 +93,14 @@ class DivergenceDetector:
         return self._compare(self._first)
 
     def is_new_level(self, alarm: Alarm) -> bool:
-        """Whether the loss was beyond the limit from the first steps on after a state was loaded.
+        """Whether the loss was beyond the limit from the first step on after a state was loaded.
 
-        The losses were healthy in that state, so what changed is not the model but what it learns from.
+        In that state the loss was healthy, so what changed is not the model but what it learns from.
         """
         if alarm.signal != LOSS or not FEWEST <= self._resumed <= self._options.recent:
             return False
-        return statistics.median(list(self._losses)[-self._resumed :][:FEWEST]) > alarm.limit
+        first = list(self._losses)[-self._resumed :][:FEWEST]
+        return min(first[0], statistics.median(first)) > alarm.limit
 
     def forget(self) -> None:
         """Starts anew, with no loss known."""

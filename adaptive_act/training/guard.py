@@ -64,8 +64,9 @@ class Guard:
     A loss or a gradient that is not finite means divergence, and so does a loss that stays far above those
     before it (see `Options`); one outlier does not, nor a gradient that clipping made small enough. The
     model and the optimiser's memory are then put back as they were, and every learning rate is lowered.
-    `tries` such rollbacks are made in all; at the next divergence the state is put back once more and
-    DivergedError is raised. Until the first rollback the run is, bit for bit, the run with clipping alone.
+    `tries` such rollbacks are made in all. After them a high loss is accepted, as clipping alone would; where
+    it is not finite, the state is put back once more and DivergedError is raised. Until the first rollback
+    the run is, bit for bit, the run with clipping alone.
 
     Since a divergence is noticed late, two states are kept and the older one is restored. Everything it does
     is in `events` and in the log. Learning rates in the optimiser's groups stay as they are: the lowered rate
@@ -106,7 +107,7 @@ class Guard:
 
         False when the run was rolled back; the gradients are cleared then. With a scaler the gradients must
         still be scaled, and `loss` is the one before scaling. With accumulated gradients `loss` is the sum
-        or the mean of the parts. Raises DivergedError after `tries` rollbacks.
+        or the mean of the parts. Raises DivergedError where it is not finite after `tries` rollbacks.
         """
         if self._scaler is None:
             healthy = self.check(loss)
@@ -135,11 +136,9 @@ class Guard:
         if self._is_overflow(signals):
             return True
         alarm = self._detector.judge(signals)
-        if alarm is not None and not (self.rollbacks and self._detector.is_new_level(alarm)):
+        if alarm is not None and not self._accept(alarm):
             self._roll_back(alarm)
             return False
-        if alarm is not None:
-            self._accept(alarm)
         self._healthy_steps += 1
         if self._healthy_steps == self.options.keep_every:
             # The current values have just given a healthy loss and gradient.
@@ -205,14 +204,20 @@ class Guard:
         self._record("rolled back", alarm, grown)
         logger.warning("%s; back to step %d, all rates x %g", self.events[-1], good.step, self.rate)
 
-    def _accept(self, alarm: Alarm) -> None:
-        """Goes on at a new level of the loss, at the rates from before the rollback that did not lower it."""
-        self.rollbacks -= 1
-        self._rate.factor = self._earlier_rate
+    def _accept(self, alarm: Alarm) -> bool:
+        """Whether to go on at a loss that no rollback lowers; a mistaken rollback's rates are put back."""
+        is_mistaken = self.rollbacks > 0 and self._detector.is_new_level(alarm)
+        is_last = self.rollbacks == self.tries and math.isfinite(alarm.value)
+        if not (is_mistaken or is_last):
+            return False
+        if is_mistaken:
+            self.rollbacks -= 1
+            self._rate.factor = self._earlier_rate
         self._detector.forget()
         self._kept = deque([self._take_state()], maxlen=2)
         self._record("accepted", alarm)
-        logger.warning("%s from a good state on: what it learns from has changed", self.events[-1])
+        logger.warning("%s; a rollback would not lower it", self.events[-1])
+        return True
 
     def _record(self, action: Action, alarm: Alarm, grown: tuple[str, float] | None = None) -> None:
         layer, growth = grown or (None, 1.0)

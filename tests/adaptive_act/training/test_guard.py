@@ -1,5 +1,6 @@
 """The guard lets a healthy run be, and brings a diverging one back."""
 
+import itertools
 import json
 import logging
 import math
@@ -200,12 +201,25 @@ def test_a_new_level_of_the_loss_is_accepted() -> None:
 
 def test_a_loss_that_rises_again_after_a_rollback_is_no_new_level() -> None:
     model, _, guard = start(Options(recent=10, window=20, keep_every=3), steps=30)
-    for _ in range(2):
-        for step in range(30):
-            if not guard.step(compute_loss(model) + 10.0 ** (step - 6)):
-                break
+    for expected in (1, 2):
+        rise = itertools.count(-6)
+        while len(guard.events) < expected:
+            guard.step(compute_loss(model) + 10.0 ** next(rise))
     assert [event.what for event in guard.events] == ["rolled back", "rolled back"]
     assert guard.rate == 0.25
+
+
+def test_a_high_loss_after_the_last_try_is_accepted() -> None:
+    """Clipping alone would go on as well; only what is not finite ends the run."""
+    model, _, guard = start(Options(recent=10, window=20, keep_every=3), tries=1, steps=30)
+    for expected in (1, 2):
+        rise = itertools.count(-6)
+        while len(guard.events) < expected:
+            guard.step(compute_loss(model) + 10.0 ** next(rise))
+    assert [event.what for event in guard.events] == ["rolled back", "accepted"]
+    assert guard.rate == 0.5
+    with pytest.raises(DivergedError):
+        guard.step(compute_loss(model, math.nan))
 
 
 def test_a_state_is_older_than_the_divergence_it_is_restored_from() -> None:

@@ -60,3 +60,20 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     """Whether the two hold the same tensors, to the bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def start(
+    options: Options = QUICK, tries: int = 3, steps: int = 6
+) -> tuple[nn.Sequential, torch.optim.Optimizer, Guard]:
+    """A run of healthy steps."""
+    model = network()
+    optimizer = optimizer_of(model)
+    guard = Guard(model, optimizer, tries=tries, options=options)
+    assert train(model, guard, steps) == [True] * steps
+    return model, optimizer, guard
+
+
+def compute_loss(model: nn.Module, factor: float = 1.0) -> torch.Tensor:
+    """The loss, after its gradients, of a batch that is `factor` times too large."""
+    ((x, y),) = batches(1, seed=9)
+    return backward(model, x * factor, y * factor)

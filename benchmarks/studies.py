@@ -43,12 +43,14 @@ class Study:
 
 MLP = "--architecture mlp --epochs 10 --batch 256"
 CNN = "--architecture cnn --epochs 3"
+RESNET = "--architecture resnet(width=8) --epochs 4 --lr 3e-3,1e-2,3e-2"
 TABULAR = "--architecture mlp(width=64) --epochs 40 --batch 32 --validation 0.25 --lr 1e-4,3e-4,1e-3,3e-3"
 
 STUDIES = (
     Study("mnist-mlp", "MNIST, MLP", "mnist", MLP),
     Study("fashion-mnist-mlp", "Fashion-MNIST, MLP", "fashion", MLP),
     Study("fashion-mnist-cnn", "Fashion-MNIST, CNN", "fashion", CNN, ("XIELU",)),
+    Study("fashion-mnist-resnet", "Fashion-MNIST, residual net", "fashion", RESNET, ("XIELU",)),
     Study("diabetes-mlp", None, "diabetes", TABULAR),
 )
 NOTES = f"""\

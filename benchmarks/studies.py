@@ -49,7 +49,7 @@ TABULAR = "--architecture mlp(width=64) --epochs 40 --batch 32 --validation 0.25
 STUDIES = (
     Study("mnist-mlp", "MNIST, MLP", "mnist", MLP),
     Study("fashion-mnist-mlp", "Fashion-MNIST, MLP", "fashion", MLP),
-    Study("fashion-mnist-cnn", "Fashion-MNIST, CNN", "fashion", CNN, ("XIELU",)),
+    Study("fashion-mnist-cnn", "Fashion-MNIST, CNN", "fashion", CNN, ("PReLU", "XIELU")),
     Study("fashion-mnist-resnet", "Fashion-MNIST, residual net", "fashion", RESNET, ("XIELU",)),
     Study("diabetes-mlp", None, "diabetes", TABULAR),
 )

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from convert.errors import UsageError
 from convert.graph.nodes import get_attribute
 from convert.manifest.size_bounds import SizeBounds
-from convert.model_io.array import name_dtype
+from convert.model_io.array import TEXT, name_dtype
 from convert.model_io.inputs import InputSpec, add_size_bounds, name_free_size, require_distinct
 from convert.sources.bounds import build_error
 from convert.sources.texts import list_texts
@@ -38,7 +38,7 @@ def describe_inputs(
     return tuple(
         replace(spec, levels=levels[spec.name], turn=turns[spec.name])
         if spec.name in levels
-        else replace(spec, texts=texts)
+        else replace(spec, texts=texts if spec.dtype == TEXT else spec.texts)
         for spec in inputs
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from convert.graph.nodes import get_layer_name
+from convert.graph.nodes import get_constant, get_layer_name
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Plant = Callable[[ir.Model], None]
@@ -55,8 +55,14 @@ def _exchange(axis: int) -> Callable[[Array], Array]:
 
 
 def find_node(model: ir.Model, operator: str, layer: str) -> ir.Node:
-    """The first node of this operator in this layer."""
-    return next(one for one in model.graph if one.op_type == operator and layer in get_layer_name(one))
+    """The first node of this operator in this layer, but for the products with 1 that torch writes."""
+    nodes = (node for node in model.graph if node.op_type == operator and layer in get_layer_name(node))
+    return next(node for node in nodes if not _multiplies_by_one(node))
+
+
+def _multiplies_by_one(node: ir.Node) -> bool:
+    constants = [get_constant(value) for value in node.inputs]
+    return node.op_type == "Mul" and any(constant is not None and (constant == 1).all() for constant in constants)
 
 
 def _change_operator(layer: str, before: str, after: str, **attributes: float) -> Plant:

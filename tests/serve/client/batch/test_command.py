@@ -14,7 +14,10 @@ from tests.serve.client.scripted import Answer, json_reply, scripted
 from tests.serve.process import ServerProcess
 
 KEPT = 5
-RUN = [sys.executable, "-c", "from serve.client.batch.command import main; main()"]
+MAIN = "from serve.client.batch.command import main; main()"
+RUN = [sys.executable, "-c", MAIN]
+# Where the tests run in the background, their processes inherit that a Ctrl-C is ignored.
+INTERRUPTIBLE = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {MAIN}"
 KILLED = f"""
 import itertools, os, signal
 from serve.client import Client
@@ -159,8 +162,9 @@ def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_exits_at_once(source: Path) -> None:
     with scripted(MODEL, json_reply({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:
-        arguments = [server.url, "m", source, "-o", source.with_name("out.npz")]
-        with subprocess.Popen([*RUN, *map(str, arguments)], stderr=subprocess.PIPE, text=True) as running:
+        arguments = [server.url, "m", str(source), "-o", str(source.with_name("out.npz"))]
+        line = [sys.executable, "-c", INTERRUPTIBLE, *arguments]
+        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as running:
             while len(server.requests) < 4:
                 time.sleep(0.01)
             running.send_signal(signal.SIGINT)

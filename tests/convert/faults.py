@@ -61,8 +61,8 @@ def find_node(model: ir.Model, operator: str, layer: str) -> ir.Node:
 
 
 def _multiplies_by_one(node: ir.Node) -> bool:
-    constants = [get_constant(value) for value in node.inputs]
-    return node.op_type == "Mul" and any(constant is not None and (constant == 1).all() for constant in constants)
+    constants = [constant for value in node.inputs if (constant := get_constant(value)) is not None]
+    return node.op_type == "Mul" and any((constant == 1).all() for constant in constants)
 
 
 def _change_operator(layer: str, before: str, after: str, **attributes: float) -> Plant:

@@ -4,8 +4,9 @@ import ipaddress
 from collections.abc import Sequence
 from typing import TypeAlias
 
-FORWARDED = ("x-forwarded-for", "forwarded")
-"""The headers by which a proxy says that it passes on another's request."""
+FORWARDED_FOR = "x-forwarded-for"
+FORWARDED = (FORWARDED_FOR, "forwarded")
+"""The headers by which a proxy says that it passes on another's request; the second is not read."""
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -16,23 +17,23 @@ class Proxies:
     def __init__(self, networks: Sequence[Network] = ()) -> None:
         self.networks = tuple(networks)
 
-    def find_sender(self, peer: str | None, forwarded: Sequence[str]) -> str | None:
+    def find_sender(self, peer: str | None, forwarded: Sequence[tuple[str, str]]) -> str | None:
         """The address that the request comes from; `peer` is that of the connection, None for a local socket.
 
-        It is the peer's, or from a proxy the last that is none. Where a peer that is no proxy passes on a
-        request, it is marked, so that it does not count as this machine's: `127.0.0.1 (forwarded)`.
-        `forwarded` has the values of the headers FORWARDED, in their order.
+        It is the peer's, or from a proxy the last that is none. An address that is not believed, and this
+        machine's own, which is another's where a proxy names it, are marked: `127.0.0.1 (forwarded)`.
+        `forwarded` has the headers FORWARDED and their values, in their order.
         """
         if not forwarded:
             return peer
+        unknown = f"{peer or 'this machine'} (forwarded)"
         if not self.has(peer):
-            return f"{peer or 'this machine'} (forwarded)"
-        sender = peer
-        for text in reversed(",".join(forwarded).split(",")):
-            sender = text.strip()
-            if not self.has(sender):
-                break
-        return sender
+            return unknown
+        # Clients may send `Forwarded` through a proxy that only writes the other.
+        addresses = ",".join(value for name, value in forwarded if name == FORWARDED_FOR).split(",")
+        others = (text for text in map(str.strip, reversed(addresses)) if not self.has(text))
+        sender = parse_address(next(others, ""))
+        return unknown if sender is None or sender.is_loopback else str(sender)
 
     def has(self, address: str | None) -> bool:
         """Whether the address is one of the proxies'."""

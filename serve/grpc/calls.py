@@ -47,7 +47,7 @@ class IncomingCall:
 
     def find_sender(self, proxies: Proxies) -> tuple[str | None, str | None]:
         """The call's `authorization` and its address; None for each that it does not have."""
-        forwarded = [text for name in FORWARDED if (text := self.headers.get(name)) is not None]
+        forwarded = [(name, self.headers[name]) for name in FORWARDED if name in self.headers]
         address = proxies.find_sender(read_address(self._context.peer()), forwarded)
         return self.headers.get("authorization"), address
 

@@ -118,7 +118,7 @@ def read_sender(scope: Scope, proxies: Proxies) -> tuple[str | None, str | None]
         if name == AUTHORIZATION and authorization is None:
             authorization = value.decode("latin-1")
         elif name in FORWARDED_HEADERS:
-            forwarded.append(value.decode("latin-1"))
+            forwarded.append((name.decode(), value.decode("latin-1")))
     client = scope.get("client")
     return authorization, proxies.find_sender(client and client[0], forwarded)
 

@@ -277,8 +277,12 @@ def test_what_cannot_be_audited_is_not_done(
         (("127.0.0.1",), "10.0.0.0/8", f"{AWAY} (forwarded)"),
         (("203.0.113.9",), f"10.0.0.0/8,{AWAY}", "203.0.113.9"),
         (("127.0.0.1", "203.0.113.9, 10.1.2.3"), f"10.0.0.0/8,{AWAY}", "203.0.113.9"),
-        (("10.1.2.3",), f"10.0.0.0/8,{AWAY}", "10.1.2.3"),
-        (("unknown",), AWAY, "unknown"),
+        (("203.0.113.9, ::ffff:10.1.2.3",), f"10.0.0.0/8,{AWAY}", "203.0.113.9"),
+        (("10.1.2.3",), f"10.0.0.0/8,{AWAY}", f"{AWAY} (forwarded)"),
+        (("unknown",), AWAY, f"{AWAY} (forwarded)"),
+        (("203.0.113.9, ",), AWAY, f"{AWAY} (forwarded)"),
+        (("127.0.0.1",), AWAY, f"{AWAY} (forwarded)"),
+        (("::ffff:127.0.0.1",), AWAY, f"{AWAY} (forwarded)"),
     ],
 )
 def test_only_a_named_proxy_names_the_client(forwarded: Sequence[str], proxies: str, caller: str) -> None:
@@ -287,6 +291,12 @@ def test_only_a_named_proxy_names_the_client(forwarded: Sequence[str], proxies: 
     assert read_sender(scope, parse_proxies(proxies)) == (None, caller)
     with pytest.raises(KeyRequiredError):
         admit(Authorizer(proxies=parse_proxies(proxies)), "admin", scope)
+
+
+def test_a_client_cannot_name_itself_beside_its_proxy() -> None:
+    scope = _scope("POST", LOAD)
+    scope["headers"] = [(b"x-forwarded-for", b"203.0.113.9"), (b"forwarded", b"127.0.0.1")]
+    assert read_sender(scope, parse_proxies(AWAY))[1] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])

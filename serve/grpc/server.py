@@ -17,7 +17,7 @@ from serve.shared.worker_group import WorkerGroup
 CALLS_AT_ONCE = 1024
 IDLE_MS, ANSWER_MS = 60_000, 20_000  # a silent connection gets a ping, and is closed without its answer
 METADATA_BYTES = 2**14
-MOST_PENDING = 2**16
+MOST_PENDING = 2**13
 """Calls that may come at once. Beyond a thousand gRPC would cancel some, instead of refusing those beyond
 CALLS_AT_ONCE with a status that says so."""
 

@@ -72,7 +72,10 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     ] = 2,
     activation_lr: Annotated[
         float | None,
-        typer.Option(help="Learning rate of the activations' parameters. Default: that of the weights."),
+        typer.Option(
+            help="Learning rate of the activations' parameters. Default: that of `parameter_groups`, which "
+            "follows from the optimizer."
+        ),
     ] = None,
     weight_decay: Annotated[
         float, typer.Option(min=0, help="Weight decay of the weights; activations have none.")

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from adaptive_act.page import Part, Table, Text
 from adaptive_act.study import wording
+from adaptive_act.study.optimizer import OPTIMIZERS
 from adaptive_act.study.results import Results
 from adaptive_act.study.specs import Training
 from adaptive_act.study.statistics import BINS
 from adaptive_act.study.tuning_report import describe_choice
+from adaptive_act.training.groups import FASTER, FASTEST, FASTEST_NORMALISED, NORMALISING
 
 _TIMES = (
     "Training steps took turns in one process on one thread, and so did the exported files. A ratio divides "
@@ -90,7 +92,6 @@ def _describe_starts(results: Results, away: Sequence[str]) -> str:
 
 def _setting_rows(results: Results) -> list[tuple[str, str]]:
     plan, training = results.plan, results.plan.training
-    rate = "that of the weights" if training.activation_lr is None else f"{training.activation_lr:g}"
     return [
         ("data", f"{results.data.name}, digest {results.data.digest[:16]}"),
         ("sample", " x ".join(map(str, results.data.shape))),
@@ -105,7 +106,17 @@ def _setting_rows(results: Results) -> list[tuple[str, str]]:
             else []
         ),
         ("rates to choose from", ", ".join(f"{lr:g}" for lr in plan.rates)),
-        ("rate of the activations", rate),
+        ("rate of the activations", _describe_activation_rate(training)),
         ("weight decay", f"{training.weight_decay:g}"),
         ("versions", ", ".join(f"{name} {number}" for name, number in results.versions.items())),
     ]
+
+
+def _describe_activation_rate(training: Training) -> str:
+    if training.activation_lr is not None:
+        return f"{training.activation_lr:g}"
+    if training.loop is not None:
+        return "that of the user's own loop"
+    if issubclass(OPTIMIZERS[training.optimizer], NORMALISING):
+        return f"{FASTER} times that of the weights, up to {FASTEST_NORMALISED:g}"
+    return f"that of the weights, up to {FASTEST:g}"

@@ -11,17 +11,18 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from adaptive_act.study.specs import Training
 from adaptive_act.training import parameter_groups
 
+OPTIMIZERS: dict[str, type[SGD | Adam]] = {"adamw": AdamW, "adam": Adam, "sgd": SGD}
 MOMENTUM = 0.9
 WARM_UP = 0.05
 """Share of the steps in which a cosine schedule rises to its rate."""
 
 
 def make_optimizer(model: nn.Module, training: Training, lr: float) -> Optimizer:
-    """The optimizer with its two groups, in the kernels that are fastest on a CPU."""
-    groups = parameter_groups(model, lr, training.activation_lr, training.weight_decay)
-    if training.optimizer == "sgd":
-        return SGD(groups, momentum=MOMENTUM, fused=True)
-    return (AdamW if training.optimizer == "adamw" else Adam)(groups, fused=True)
+    """The optimizer with the groups of `parameter_groups`, in the kernels that are fastest on a CPU."""
+    kind = OPTIMIZERS[training.optimizer]
+    groups = parameter_groups(model, lr, training.activation_lr, training.weight_decay, optimizer=kind)
+    options: dict[str, Any] = {"momentum": MOMENTUM} if kind is SGD else {}
+    return kind(groups, fused=True, **options)
 
 
 def make_schedule(optimizer: Optimizer, training: Training, steps: int) -> LRScheduler:

@@ -65,7 +65,7 @@ class Training:
     epochs: int = 10
     batch: int = 128
     activation_lr: float | None = None
-    """Learning rate of the activations' parameters; None: that of the weights."""
+    """Learning rate of the activations' parameters; None: what is safe with the optimizer."""
     weight_decay: float = 0.01
     """Of the weights; the activations' parameters have none."""
     optimizer: Optimizer = "adamw"

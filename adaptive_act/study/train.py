@@ -61,7 +61,7 @@ def train(model: nn.Module, data: Dataset, training: Training, lr: float, seed: 
         diverged = _run_epochs(learn, model, data, order, (training.epochs, curves, stopping))
     if stopping is not None:
         stopping.restore()
-    return Trained(curves, diverged, 0 if guard is None else guard.rollbacks)
+    return Trained(curves, diverged, 0 if guard is None else _count_rollbacks(guard))
 
 
 def score(model: nn.Module, samples: LabelledTensors) -> Scores:
@@ -87,6 +87,11 @@ def _make_step(
         return
     with Guard(model, optimizer, tries=training.guard_tries) as guard:
         yield guard.step, guard
+
+
+def _count_rollbacks(guard: Guard) -> int:
+    """How often it restored a state; `guard.rollbacks` no longer counts those that it found mistaken."""
+    return sum(event.what == "rolled back" for event in guard.events)
 
 
 def _make_epoch(

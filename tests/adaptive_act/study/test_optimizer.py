@@ -56,6 +56,17 @@ def test_activations_keep_their_share_of_the_rate(schedule: Schedule) -> None:
         assert activations == pytest.approx(weights / 10, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "expected"),
+    [("adamw", 1e-3, 1e-2), ("adam", 1e-2, 0.03), ("adamw", 0.1, 0.1), ("sgd", 0.1, 0.01)],
+)
+def test_activations_have_the_rate_that_is_safe_with_the_optimizer(
+    optimizer: Optimizer, lr: float, expected: float
+) -> None:
+    made = make_optimizer(nn.Sequential(nn.Linear(2, 2), PReLU()), Training(optimizer=optimizer), lr)
+    assert [group["lr"] for group in made.param_groups] == pytest.approx([lr, lr, expected])
+
+
 @pytest.mark.parametrize("optimizer", get_args(Optimizer))
 def test_activations_do_not_decay(optimizer: Optimizer) -> None:
     activation = PReLU()

@@ -9,6 +9,7 @@ from adaptive_act.study.data import LabelledTensors, load_dataset
 from adaptive_act.study.plan import make_run_spec
 from adaptive_act.study.run import build_untrained, chance_bound, run, run_trial
 from adaptive_act.study.specs import Optimizer, RunSpec, Schedule, Training
+from adaptive_act.training import Event, Guard
 from tests.adaptive_act.study.models import plan
 
 FAST = Training(epochs=2, batch=64, schedule="constant")
@@ -90,10 +91,22 @@ def test_patience_keeps_the_best_epoch() -> None:
 
 
 def test_a_guard_rolls_back_and_counts_it() -> None:
-    training = replace(FAST, epochs=3, optimizer="sgd", guard_tries=1)
+    training = replace(FAST, epochs=3, optimizer="sgd", guard_tries=1, activation_lr=1e3)
     result = run(spec("NEAAF(gamma=1000)", lr=1e3, training=training)).result
     assert result.rollbacks == 1
     assert result.diverged is not None
+
+
+def test_a_rollback_that_was_mistaken_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = Guard.check
+
+    def roll_back_once(guard: Guard, loss: torch.Tensor) -> bool:
+        # As after a mistaken rollback: the guard has all its tries again.
+        guard.events = [Event(1, "rolled back", "loss", 9.0, 1.0, 0.5), Event(2, "accepted", "loss", 9, 1, 1)]
+        return check(guard, loss)
+
+    monkeypatch.setattr(Guard, "check", roll_back_once)
+    assert run(spec(training=replace(FAST, guard_tries=1))).result.rollbacks == 1
 
 
 def test_a_trial_scores_validation_and_never_sees_the_test_samples(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ def test_the_report_starts_with_the_answer(done: Path) -> None:
     assert "How sure?" in top
     assert "What does it cost? At most 2 extra parameters" in top
     assert "too few seeds" in top
+    assert "| rate of the activations | 10 times that of the weights, up to 0.03 |" in text
 
 
 @pytest.mark.slow

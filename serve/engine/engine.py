@@ -18,6 +18,7 @@ from serve.engine.errors import (
     RepositoryError,
     StartupError,
 )
+from serve.engine.hung_files import HungFile
 from serve.engine.joining import count_rows
 from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.metrics import Metrics
@@ -50,6 +51,7 @@ class Engine:
         # The allocator keeps memory for each thread that allocates, so one thread loads all models.
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="adaptact-load")
         self._draining = False
+        self._stuck: str | None = None
         self._closed = threading.Event()
         register_collectors(
             metrics, self.own_statistics, self.queue_depths, triton_names=options.triton_names
@@ -81,6 +83,15 @@ class Engine:
             self._catalogue.can_answer(entry.name) or not self._lifecycle.is_expected(entry.name)
             for entry in self._catalogue.index()
         )
+
+    @property
+    def stuck(self) -> str | None:
+        """Why this process should be replaced, since something in it cannot be ended; else None."""
+        return self._stuck
+
+    def hung_files(self) -> tuple[HungFile, ...]:
+        """The files whose loading did not end, for the options of the engine that replaces this one."""
+        return self._lifecycle.hung_files()
 
     async def run(
         self,

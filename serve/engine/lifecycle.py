@@ -8,6 +8,7 @@ from typing import TypeAlias
 from serve.engine.catalogue import Catalogue, IndexEntry
 from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
 from serve.engine.errors import ModelRefusedError, ProviderError, UnknownModelError, quote, quote_names
+from serve.engine.hung_files import HungFile, HungFiles
 from serve.engine.model import ModelLoader, ServedModel
 from serve.engine.options import EngineOptions
 from serve.engine.repository import Fingerprint, ModelFile, find_models, read_fingerprint
@@ -37,6 +38,11 @@ class ModelLifecycle:
         self._has_started = False
         self._tried: dict[str, Fingerprints] = {}
         self._seen: dict[str, Fingerprints] = {}
+        self._hung = HungFiles(options.hung_files)
+
+    def hung_files(self) -> tuple[HungFile, ...]:
+        """The files whose loading does not end, and those that the options name."""
+        return self._hung.files()
 
     def load_all(self) -> None:
         """Load every model in the folder; raises `RepositoryError` or `ProviderError`."""
@@ -185,6 +191,7 @@ class ModelLifecycle:
         """The old version if neither its files nor its configuration have changed, else a new one."""
         if old is not None and self._loaded.get(old) == stamp:
             return old
+        self._hung.check(file, stamp[0])
         try:
             new = self._loader.load(file, stamp[1])
         except ProviderError as error:

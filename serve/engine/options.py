@@ -10,6 +10,7 @@ from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
 from serve.engine.errors import PolicyError
+from serve.engine.hung_files import HungFile
 from serve.engine.providers import CudaOptions, Provider
 from serve.engine.repository import ModelBytes
 
@@ -93,6 +94,8 @@ class EngineOptions:
     """Whether metrics have Triton's names too."""
     drain_seconds: float = 30.0
     """How long an old version may finish its requests, before its runs are ended."""
+    hung_files: tuple[HungFile, ...] = ()
+    """What an engine before this one found to hang while it loaded; refused without being tried."""
 
 
 def _check_parity(manifest: "Manifest | None") -> None:

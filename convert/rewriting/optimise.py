@@ -21,6 +21,9 @@ FIRINGS_PER_NODE = 5
 """Every firing removes or finally lowers a node, so rules come to rest; this bounds a pair that does not."""
 
 
+REACHES_STEP = "it would round differently, and its result reaches a step, where the last digit counts"
+
+
 @dataclass(frozen=True, slots=True)
 class Firing:
     """One rule at one place: `layer` is the module of the node, `value` the name of its result."""
@@ -137,7 +140,7 @@ class _Rewriter:
             fired, refusals = self._walk(rules[place])
             declined = [*declined, *refusals] if not fired else []
             place = 0 if fired else place + 1
-        self.refusals |= dict.fromkeys(declined)
+        self.refusals |= dict.fromkeys([*declined, *self._list_held_back(rules)])
 
     def _walk(self, rule: Rule) -> tuple[bool, list[Refusal]]:
         """Try the rule at every node: whether it fired, and its refusals."""
@@ -146,9 +149,7 @@ class _Rewriter:
         for node in self._graph:
             if len(self.firings) >= self._most:
                 break
-            if node.domain or node.op_type not in rule.operators or node.graph is not self._graph:
-                continue
-            if not self._plan.allows(rule, node):
+            if node.graph is not self._graph or not self._is_tried(rule, node):
                 continue
             if self._has_steps and self._get_guard().forbids(rule, node):
                 continue
@@ -160,6 +161,26 @@ class _Rewriter:
             elif isinstance(outcome, Declined):
                 refusals.append(Refusal(rule.name, layer, outcome.reason))
         return len(self.firings) > before, refusals
+
+    def _is_tried(self, rule: Rule, node: ir.Node) -> bool:
+        return not node.domain and node.op_type in rule.operators and self._plan.allows(rule, node)
+
+    def _list_held_back(self, rules: Sequence[Rule]) -> Iterator[Refusal]:
+        """The rules that only the guard keeps from firing, each tried on a copy of the graph."""
+        if not self._has_steps or len(self.firings) >= self._most:
+            return
+        guard = self._get_guard()
+        for rule in rules:
+            nodes = list(self._graph)
+            places = [
+                place
+                for place, node in enumerate(nodes)
+                if self._is_tried(rule, node) and guard.forbids(rule, node)
+            ]
+            copies = list(self._graph.clone()) if places else []
+            for place in places:
+                if copies[place].graph is not None and isinstance(rule.rewrite(copies[place]), Fired):
+                    yield Refusal(rule.name, get_layer_name(nodes[place]), REACHES_STEP)
 
     def _get_guard(self) -> StepGuard:
         """The guard for the graph as it stands."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from convert.model_io.inputs import parse_input
-from convert.rewriting.optimise import optimise
+from convert.rewriting.optimise import REACHES_STEP, optimise
 from convert.rules import RULES
 from tests.convert.graphs import ROWS, parse_graph, run_graph, write_constant, write_graph
 from tests.convert.models import optimise_model
@@ -46,6 +46,19 @@ def test_a_quotient_before_a_step_is_left_alone(step: str) -> None:
     assert optimised.count_firings() == {}
     before, after = (run_graph(model, {"x": X})["y"] for model in (graph, optimised.model))
     np.testing.assert_array_equal(after, before)
+
+
+def test_a_rule_that_a_step_holds_back_is_declined_with_the_reason() -> None:
+    graph = parse_graph(write_rows("d = Div(x, c) y = Floor(d)", DIVISOR))
+    assert [(each.rule, each.reason) for each in optimise(graph).refusals] == [
+        ("division_to_multiplication", REACHES_STEP)
+    ]
+    assert [node.op_type for node in optimise(graph).model.graph] == ["Div", "Floor"]
+
+
+def test_a_rule_that_would_not_fire_anyway_is_not_declined() -> None:
+    graph = parse_graph(write_rows("d = Div(c, x) y = Floor(d)", DIVISOR))
+    assert optimise(graph).refusals == ()
 
 
 @pytest.mark.parametrize(

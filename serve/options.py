@@ -27,6 +27,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
             request_rows=settings.request_rows,
             queue_length=settings.queue_length,
             queue_seconds=settings.queue_seconds,
+            queue_target_seconds=settings.queue_target_seconds,
         ),
         policies=Policies(
             require_parity=settings.require_parity,

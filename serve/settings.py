@@ -98,6 +98,10 @@ class Settings(BaseSettings):
         QueueSeconds,
         Field(description="Maximum seconds that a request waits; the request may set a shorter limit."),
     ] = MODEL.queue_seconds
+    queue_target_seconds: Annotated[
+        QueueSeconds,
+        Field(description="Seconds of waiting from which on requests are refused, except in a burst."),
+    ] = MODEL.queue_target_seconds
     require_parity: Annotated[
         bool, Field(description="Serve only files whose manifest records that parity passed.")
     ] = False

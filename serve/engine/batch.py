@@ -34,6 +34,8 @@ class QueuedRequest:
     """By `perf_counter`."""
     join_key: JoinKey | None = None
     """None where it runs alone."""
+    seconds: float = 0.0
+    """How long it should run, where joined its share."""
     is_abandoned: bool = False
     """Whether nobody waits for the outputs any more."""
     batch: "Batch | None" = None

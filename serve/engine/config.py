@@ -41,6 +41,8 @@ class ModelConfig:
     """Maximum requests that wait."""
     queue_seconds: QueueSeconds = 30.0
     """Maximum seconds that a request waits; the request may set a shorter limit."""
+    queue_target_seconds: QueueSeconds = 0.15
+    """Seconds of waiting from which on requests are refused, except in a burst."""
 
     @property
     def latest(self) -> int | None:

@@ -15,6 +15,7 @@ from serve.engine.errors import (
     DrainingError,
     EngineError,
     InvalidInputError,
+    QueueFullError,
     RepositoryError,
     StartupError,
 )
@@ -130,6 +131,10 @@ class Engine:
             model.metrics.count_failure(perf_counter() - received)
             raise
         return dict(zip(chosen, arrays, strict=True))
+
+    def refuse(self, model: ServedModel) -> QueueFullError | None:
+        """The refusal of a further request to the model, before it is read; None if there is room for it."""
+        return self._run_queue.refuse(model)
 
     async def load(self, name: str, config: Mapping[str, object] | None = None) -> None:
         """Load new or changed versions of the name, with this configuration or that of its `config.toml`.

@@ -45,6 +45,8 @@ class RunCost:
     """
 
     seconds_per_element: float
+    queued_seconds_per_element: float = 0.0
+    """The same of queued requests, which take less where they share runs; 0 before the first."""
 
     def is_short(self, elements: int) -> bool:
         """Whether a run over this many elements should take less time than handing it to a thread."""
@@ -56,6 +58,16 @@ class RunCost:
         if seconds < BLOCKING_SECONDS:
             measured = min(measured, MAX_GROWTH * self.seconds_per_element)
         self.seconds_per_element += MEAN_WEIGHT * (measured - self.seconds_per_element)
+
+    def predict_queued(self, elements: int) -> float:
+        """The seconds that a queued request with this many elements should take of a thread; 0 if unknown."""
+        return self.queued_seconds_per_element * elements
+
+    def observe_queued(self, elements: int, seconds: float) -> None:
+        """Add a run of queued requests, with this many elements together, to their mean."""
+        measured = seconds / elements
+        weight = MEAN_WEIGHT if self.queued_seconds_per_element else 1.0
+        self.queued_seconds_per_element += weight * (measured - self.queued_seconds_per_element)
 
     def observe_joined(self, elements: int, seconds: float) -> None:
         """Add a joint run to the mean: alone, these elements would have taken no longer."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from queue import SimpleQueue
 from time import perf_counter
 
+from serve.engine.admission import Admission
 from serve.engine.batch import Batch, QueuedRequest, RunResult, make_join_key, run_batch
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
 from serve.engine.joining import count_rows
@@ -26,6 +27,7 @@ class RunQueue:
         self._lock = threading.Lock()
         self._waiting: dict[ServedModel, dict[QueuedRequest, None]] = {}
         self._running: set[Batch] = set()
+        self._admission = Admission(threads)
         # One for each request; a thread that takes one may find that its request was joined by another.
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._threads = [
@@ -49,8 +51,11 @@ class RunQueue:
         loop = asyncio.get_running_loop()
         key = make_join_key(model, inputs, outputs, loop) if model.joins else None
         rows = count_rows(inputs)
-        request = QueuedRequest(model, inputs, outputs, rows, loop.create_future(), perf_counter(), key)
-        self._enqueue(request)
+        seconds = model.cost.predict_queued(count_elements(inputs))
+        request = QueuedRequest(
+            model, inputs, outputs, rows, loop.create_future(), perf_counter(), key, seconds
+        )
+        self._enqueue(request, timeout_seconds)
         timers = [loop.call_later(model.config.queue_seconds, self._time_out_waiting, request)]
         if timeout_seconds is not None:
             timers.append(loop.call_later(timeout_seconds, self._time_out, request, timeout_seconds))
@@ -61,6 +66,13 @@ class RunQueue:
                 timer.cancel()
             if request.future.cancelled():
                 self._withdraw(request)
+
+    def refuse(self, model: ServedModel) -> QueueFullError | None:
+        """The refusal of a further request to the model that has no timeout; None if it may wait.
+
+        It costs less than a microsecond, so that refusing costs little, and takes no lock: `run` decides.
+        """
+        return self._admission.refuse(model, len(self._waiting.get(model, ())))
 
     def count_pending(self, model: ServedModel | None = None) -> int:
         """The number of requests that wait or run, of the model or of all."""
@@ -103,23 +115,23 @@ class RunQueue:
         for batch in self._running:
             yield from batch.requests
 
-    def _enqueue(self, request: QueuedRequest) -> None:
-        model, limit = request.model, request.model.config.queue_length
+    def _enqueue(self, request: QueuedRequest, timeout_seconds: float | None) -> None:
         with self._lock:
-            waiting = self._waiting.setdefault(model, {})
-            is_full = len(waiting) >= limit
-            if not is_full:
-                waiting[request] = None
-        if is_full:
-            seconds = model.metrics.run_seconds * limit / len(self._threads)
-            message = f"{model.label} has {limit} requests waiting, which is its limit; try again later"
-            raise QueueFullError(message, max(1.0, seconds))
+            waiting = self._waiting.get(request.model, ())
+            refusal = self._admission.refuse(request.model, len(waiting), timeout_seconds)
+            if refusal is None:
+                self._waiting.setdefault(request.model, {})[request] = None
+                self._admission.add(request.seconds)
+        if refusal is not None:
+            raise refusal
         self._tokens.put(True)
 
     def _remove(self, request: QueuedRequest) -> None:
         """Remove the request from the waiting ones; the caller holds the lock."""
         waiting = self._waiting.get(request.model, {})
-        waiting.pop(request, None)
+        if request in waiting:
+            del waiting[request]
+            self._admission.remove(request.seconds)
         if not waiting:
             self._waiting.pop(request.model, None)
 
@@ -208,7 +220,9 @@ def _deliver(results: list[RunResult]) -> None:
                 metrics.compute.observe(result.running)
             cost = result.model.cost
             observe = cost.observe if len(result.requests) == 1 else cost.observe_joined
-            observe(count_elements(result.requests[0].inputs), result.running)
+            elements = [count_elements(request.inputs) for request in result.requests]
+            observe(elements[0], result.running)
+            cost.observe_queued(sum(elements), result.running)
         for request, answer in zip(result.requests, result.answers, strict=True):
             if isinstance(answer, EngineError):
                 _fail(request, answer)

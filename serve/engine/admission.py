@@ -1,0 +1,67 @@
+"""Which requests may wait: those of a burst may, but a queue that does not empty is kept short.
+
+A limit on the number alone is too long for a slow model and too short for a quick one. So the time that a
+request would wait is predicted, and a queue that has not been empty for a while counts as an overload.
+Sources: Nichols and Jacobson 2012, Controlling Queue Delay, https://doi.org/10.1145/2208917.2209336; Maurer
+2015, Fail at Scale, https://doi.org/10.1145/2838344.2839461.
+"""
+
+from collections.abc import Callable
+from time import monotonic
+
+from serve.engine.errors import QueueFullError
+from serve.engine.model import ServedModel
+
+# So long a queue takes every request that it has room for; then it should be empty again.
+BURST_SECONDS = 0.1
+# So many requests of a model may wait however long it runs: as many clients as often ask at once.
+MIN_WAITING = 64
+
+
+class Admission:
+    """The predicted run time of all that waits for the same threads, and whether more may wait."""
+
+    def __init__(self, threads: int, clock: Callable[[], float] = monotonic) -> None:
+        """Nothing waits."""
+        self._threads = threads
+        self._clock = clock
+        self._requests = 0
+        self._seconds = 0.0
+        self._busy_since = 0.0
+
+    def add(self, seconds: float) -> None:
+        """A request that should run for so long begins to wait."""
+        if not self._requests:
+            self._busy_since = self._clock()
+        self._requests += 1
+        self._seconds += seconds
+
+    def remove(self, seconds: float) -> None:
+        """A request that was added with this time waits no longer."""
+        self._requests -= 1
+        self._seconds = self._seconds - seconds if self._requests else 0.0
+
+    def refuse(
+        self, model: ServedModel, waiting: int, timeout_seconds: float | None = None
+    ) -> QueueFullError | None:
+        """The refusal of a further request to the model, of which so many wait; None if it may wait.
+
+        Where nothing waits it may, however long the model was seen to run: a wrong prediction must not last.
+        """
+        if not self._requests:
+            return None
+        config, seconds = model.config, self._seconds / self._threads
+        longest = config.queue_seconds if timeout_seconds is None else timeout_seconds
+        if waiting >= config.queue_length:
+            reason = f"has {config.queue_length} requests waiting, which is its limit"
+        elif seconds > longest:
+            reason = f"would run the request after more than the {longest:g} s that it may wait"
+        elif (
+            waiting >= MIN_WAITING
+            and seconds > config.queue_target_seconds
+            and self._clock() - self._busy_since > BURST_SECONDS
+        ):
+            reason = f"is asked more than it can answer within {config.queue_target_seconds:g} s"
+        else:
+            return None
+        return QueueFullError(f"{model.label} {reason}; try again later", max(1.0, seconds))

@@ -22,6 +22,7 @@ from serve.engine.errors import (
 from serve.engine.hung_files import HungFile
 from serve.engine.joining import count_rows
 from serve.engine.lifecycle import ModelLifecycle
+from serve.engine.loop_runs import LoopRuns
 from serve.engine.metrics import Metrics
 from serve.engine.model import ModelLoader, ServedModel
 from serve.engine.options import EngineOptions
@@ -29,6 +30,7 @@ from serve.engine.repository import MODEL_FILE, SUFFIX
 from serve.engine.run_queue import RunQueue
 from serve.engine.signature import Array, count_elements
 from serve.engine.statistics import VersionStatistics
+from serve.engine.watch import Watch
 
 CHECK_SECONDS = 0.01  # how often to check whether the last request has its answer
 
@@ -48,7 +50,9 @@ class Engine:
         self._catalogue = Catalogue(AliasStore(options.state_folder), metrics)
         loader = ModelLoader(options, metrics)
         self._lifecycle = ModelLifecycle(options, loader, self._catalogue, self._retire_in_thread)
+        self._loop_runs = LoopRuns()
         self._run_queue = RunQueue(options.concurrency)
+        self._watch = Watch((self._loop_runs.check,))
         # The allocator keeps memory for each thread that allocates, so one thread loads all models.
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="adaptact-load")
         self._draining = False
@@ -119,13 +123,10 @@ class Engine:
             if timeout_seconds is not None or model.config.request_rows:
                 _check_limits(model, rows, timeout_seconds)
             size = count_elements(inputs)
+            arrays = None
             if model.cost.is_short(size):
-                started = perf_counter()
-                arrays = model.run(inputs, chosen)
-                ended = perf_counter()
-                model.cost.observe(size, ended - started)
-                model.metrics.count_alone(rows, ended - started, ended)
-            else:
+                arrays = self._loop_runs.run(model, inputs, chosen, rows, size)
+            if arrays is None:
                 arrays = await self._run_queue.run(model, inputs, chosen, timeout_seconds)
         except (EngineError, asyncio.CancelledError):
             model.metrics.count_failure(perf_counter() - received)
@@ -208,6 +209,7 @@ class Engine:
         self._closed.set()
         self._loading.shutdown(cancel_futures=True)
         self._run_queue.close()
+        self._watch.close()
 
     def _start(self) -> None:
         """Load everything; raises `RepositoryError` if nothing can be served, unless `may_start_empty`."""

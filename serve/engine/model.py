@@ -47,10 +47,18 @@ class RunCost:
     seconds_per_element: float
     queued_seconds_per_element: float = 0.0
     """The same of queued requests, which take less where they share runs; 0 before the first."""
+    loop_seconds: float = HOP_SECONDS
+    """Runs that should take less time than this take place on the event loop; 0 for none."""
 
     def is_short(self, elements: int) -> bool:
         """Whether a run over this many elements should take less time than handing it to a thread."""
-        return self.seconds_per_element * elements < HOP_SECONDS
+        return self.seconds_per_element * elements < self.loop_seconds
+
+    def leave_loop(self, seconds: float) -> bool:
+        """Whether a run held up the event loop for so long that no other takes place there."""
+        if seconds >= BLOCKING_SECONDS:
+            self.loop_seconds = 0.0
+        return seconds >= BLOCKING_SECONDS
 
     def observe(self, elements: int, seconds: float) -> None:
         """Add a measured run to the mean."""
@@ -95,7 +103,10 @@ class ServedModel:
         self.config = _fit_rows(config, self.signature)
         self._session = session
         seconds = self._warm_up()
-        self.cost = RunCost(seconds / count_elements(self.signature.zeros()))
+        self.cost = RunCost(
+            seconds / count_elements(self.signature.zeros()),
+            loop_seconds=HOP_SECONDS if session.sized_by_shapes else 0.0,
+        )
         self.joins = self._can_join(seconds)
 
     def run(

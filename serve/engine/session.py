@@ -12,6 +12,12 @@ from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
 from serve.engine.manifest import read_manifest, read_size_bounds
+from serve.engine.operators import (
+    ABORTING_ON_EMPTY,
+    RECORD_OPERATORS,
+    SIZED_BY_SHAPES,
+    read_operators,
+)
 from serve.engine.providers import (
     CUDA,
     SILENT,
@@ -27,10 +33,6 @@ BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 DICTIONARIES = "seq(map("  # the type of what ZipMap makes of probabilities
-
-# Operators that end the whole process on a tensor without elements (ONNX Runtime 1.32), each as the bytes
-# that name it in a file: the field, the length, the name. A false match only refuses empty tensors.
-ABORTING_ON_EMPTY = (b"\x22\x04LSTM", b"\x22\x03GRU", b"\x22\x13DynamicQuantizeLSTM")
 
 # They share no base class of their own.
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -82,10 +84,11 @@ class Session:
                 outputs=tuple(_read_spec("output", value) for value in self._session.get_outputs()),
             )
             self.signature = signature.bound(read_size_bounds(self.manifest))
+            operators = read_operators(self._session)
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())
-        self._aborts_on_empty = any(operator in files.model for operator in ABORTING_ON_EMPTY)
+        self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
         # The copy for a restart is as large as the weights.
         self._session._model_bytes = None
         self._run_options = make_run_options()
@@ -95,6 +98,8 @@ class Session:
         self._graphs: CudaGraphs | None = None
         if options.cuda.graph_rows and options.providers[0] == CUDA:
             self._graphs = self._record_graphs(options.cuda)
+        self.sized_by_shapes = operators <= SIZED_BY_SHAPES and not self._has_texts() and not self._graphs
+        """Whether the time of a run follows from the shapes of its inputs alone: no value makes it long."""
 
     def run(
         self,
@@ -115,6 +120,9 @@ class Session:
             return self._graphs.run(inputs, outputs, options)
         arrays: list[Array] = self._session.run(outputs, inputs, options)
         return arrays
+
+    def _has_texts(self) -> bool:
+        return any(spec.datatype.name == "BYTES" for spec in self.signature.inputs)
 
     def _record_graphs(self, cuda: CudaOptions) -> CudaGraphs:
         try:
@@ -144,6 +152,7 @@ def _make_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOpti
     # share instead of having their own has no such option in Python (ONNX Runtime 1.32).
     result.add_session_config_entry("session.intra_op.allow_spinning", "0")
     result.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    result.add_session_config_entry(RECORD_OPERATORS, "1")
     # A model without a path has no folder of weights by default.
     result.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))
     if files.sidecars:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -146,8 +147,11 @@ def _check_bounds(spec: TensorSpec, shape: tuple[int, ...]) -> None:
 
 
 def count_elements(arrays: Mapping[str, Array]) -> int:
-    """The number of values in all the arrays together, at least 1."""
+    """The number of values in all the arrays together, at least 1.
+
+    A size of 0 counts as 1, since a model may make values for the other sizes of an empty array.
+    """
     total = 0
     for array in arrays.values():
-        total += array.size
+        total += array.size or prod(size or 1 for size in array.shape)
     return total or 1

@@ -35,6 +35,15 @@ LOOP = """slow (float[N] x) => (float[N] y) {{
     }}>
 }}"""
 
+# As often as the input `n` says.
+TURNS = """turns (int64 n, float[N] x) => (float[N] y) {
+    go_on = Constant<value = bool {1}>()
+    y = Loop(n, go_on, x) <body = turn (int64 i, bool go, float[N] v) => (bool going, float[N] w) {
+        going = Identity(go)
+        w = Sin(v)
+    }>
+}"""
+
 
 def model(text: str) -> onnx.ModelProto:
     return parser.parse_model(HEADER + text)

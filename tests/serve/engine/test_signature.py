@@ -134,4 +134,9 @@ def test_dims_write_minus_one_for_a_size_that_varies() -> None:
 
 def test_elements_are_counted_over_all_inputs_and_never_none() -> None:
     assert count_elements(_inputs()) == 6 + 3 + 1
-    assert count_elements({"x": np.zeros((0, 5))}) == 1
+    assert count_elements({}) == 1
+    assert count_elements({"x": np.zeros((0, 5))}) == 5
+
+
+def test_the_sizes_of_an_empty_array_count_since_a_model_may_fill_them() -> None:
+    assert count_elements({"x": np.zeros((10**9, 0))}) == 10**9

@@ -1,0 +1,97 @@
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnxruntime import RunOptions
+
+from serve.engine.errors import DeadlineExceededError, ModelUnavailableError
+from serve.engine.loop_runs import LoopRuns
+from serve.engine.metrics import Metrics
+from serve.engine.model import BLOCKING_SECONDS, RunCost, ServedModel
+from serve.engine.signature import Array
+from tests.serve import models
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.loading import load_model
+from tests.serve.engine.requests import ROW, collect, start_requests
+
+LONG_TURNS = 10**12  # days
+
+
+def test_a_value_that_makes_a_run_endless_does_not_hold_up_the_loop(tmp_path: Path, opened: Opened) -> None:
+    models.put(tmp_path, "turns", models.model(models.TURNS))
+    engine = opened()
+    inputs = {"n": np.array(LONG_TURNS), "x": ROW[0]}
+    with pytest.raises(DeadlineExceededError, match="were over while it was running"):
+        asyncio.run(engine.run(engine.model("turns"), inputs, timeout_seconds=0.1))
+
+
+@pytest.fixture
+def model(tmp_path: Path, metrics: Metrics) -> ServedModel:
+    return load_model(tmp_path, models.model(models.DOUBLE), metrics)
+
+
+def _run(runs: LoopRuns, model: ServedModel) -> list[Array] | None:
+    return runs.run(model, {"x": ROW}, ("y",), 1, ROW.size)
+
+
+def _call_in_run(patch: pytest.MonkeyPatch, model: ServedModel, *calls: Callable[[], None]) -> None:
+    """Make the model's run call these, then end as ONNX Runtime's would."""
+
+    def run(_: Mapping[str, Array], __: Sequence[str], options: RunOptions) -> list[Array]:
+        for call in calls:
+            call()
+        if options.terminate:
+            raise ModelUnavailableError("ended")
+        return [ROW]
+
+    patch.setattr(model, "run", run)
+
+
+def test_a_run_that_two_checks_see_is_ended(monkeypatch: pytest.MonkeyPatch, model: ServedModel) -> None:
+    runs = LoopRuns()
+    _call_in_run(monkeypatch, model, runs.check, runs.check)
+    assert _run(runs, model) is None
+    _call_in_run(monkeypatch, model)
+    assert _run(runs, model) == [ROW]
+
+
+def test_runs_that_two_checks_see_one_after_the_other_go_on(
+    monkeypatch: pytest.MonkeyPatch, model: ServedModel
+) -> None:
+    runs = LoopRuns()
+    _call_in_run(monkeypatch, model, runs.check)
+    assert [_run(runs, model), _run(runs, model)] == [[ROW], [ROW]]
+    runs.check()
+    runs.check()
+    assert _run(runs, model) == [ROW]
+
+
+def test_only_a_model_that_held_up_the_loop_leaves_it() -> None:
+    cost = RunCost(1e-9)
+    assert not cost.leave_loop(BLOCKING_SECONDS / 2)
+    assert cost.is_short(1)
+    assert cost.leave_loop(BLOCKING_SECONDS)
+    for _ in range(100):
+        cost.observe(1, seconds=0.0)
+    assert not cost.is_short(1)
+
+
+def test_a_run_that_was_thought_short_leaves_the_loop_and_goes_on_in_a_thread(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
+    monkeypatch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
+    models.put(tmp_path, "slow", models.slow_model(turns=LONG_TURNS))
+    engine = opened(concurrency=1)
+    slow = engine.model("slow")
+    slow.cost = RunCost(1e-9)
+
+    async def run() -> list[Any]:
+        return await collect(start_requests(engine, "slow", ROW[0], timeout_seconds=1.0))
+
+    [error] = asyncio.run(run())
+    assert isinstance(error, DeadlineExceededError)
+    assert not slow.cost.is_short(1)

@@ -28,6 +28,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
             queue_length=settings.queue_length,
             queue_seconds=settings.queue_seconds,
             queue_target_seconds=settings.queue_target_seconds,
+            run_seconds=settings.run_seconds,
         ),
         policies=Policies(
             require_parity=settings.require_parity,

@@ -23,6 +23,7 @@ from serve.engine.config import (
     QueueLength,
     QueueSeconds,
     RequestRows,
+    RunSeconds,
     Versions,
 )
 
@@ -102,6 +103,10 @@ class Settings(BaseSettings):
         QueueSeconds,
         Field(description="Seconds of waiting from which on requests are refused, except in a burst."),
     ] = MODEL.queue_target_seconds
+    run_seconds: Annotated[
+        RunSeconds,
+        Field(description="Maximum seconds of a run, which is then ended; its requests get an error."),
+    ] = MODEL.run_seconds
     require_parity: Annotated[
         bool, Field(description="Serve only files whose manifest records that parity passed.")
     ] = False

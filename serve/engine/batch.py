@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeAlias
@@ -41,6 +42,16 @@ class QueuedRequest:
     batch: "Batch | None" = None
     """The batch it runs in; None while it waits."""
 
+    def fail(self, error: EngineError) -> None:
+        """Answer it with the error, unless it has an answer; on its event loop."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def call_soon(self, call: Callable[..., None], *arguments: object) -> None:
+        """Call it on the request's event loop, unless that is closed; from any thread."""
+        with suppress(RuntimeError):
+            self.future.get_loop().call_soon_threadsafe(call, *arguments)
+
 
 @dataclass(eq=False, slots=True)
 class Batch:
@@ -49,10 +60,20 @@ class Batch:
     model: ServedModel
     requests: Sequence[QueuedRequest]
     options: ort.RunOptions = field(default_factory=make_run_options)
+    started: float = field(default_factory=perf_counter)
+    has_place: bool = True
+    """Whether its thread is one of those that run at once, and not replaced by another."""
+    is_late: bool = False
+    """Whether its time was over."""
+    is_stuck: bool = False
+    """Whether it does not end although it was told to."""
 
-    def stop(self) -> None:
-        """Make the run fail at its next operator."""
+    def stop(self, error: EngineError | None = None) -> None:
+        """Make the run fail at its next operator, and answer its requests with the error at once."""
         self.options.terminate = True
+        for request in self.requests if error else ():
+            request.is_abandoned = True
+            request.call_soon(request.fail, error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ BatchRows: TypeAlias = Annotated[int, Field(ge=1, le=MAX_BATCH_ROWS)]
 RequestRows: TypeAlias = Annotated[int, Field(ge=0, le=2**31)]
 QueueLength: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 QueueSeconds: TypeAlias = Annotated[float, Field(ge=0.001, le=86_400.0, allow_inf_nan=False)]
+RunSeconds: TypeAlias = QueueSeconds
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(strict=True))
@@ -43,6 +44,9 @@ class ModelConfig:
     """Maximum seconds that a request waits; the request may set a shorter limit."""
     queue_target_seconds: QueueSeconds = 0.15
     """Seconds of waiting from which on requests are refused, except in a burst."""
+
+    run_seconds: RunSeconds = 30.0
+    """Maximum seconds of a run, which is then ended with an error for its requests."""
 
     @property
     def latest(self) -> int | None:

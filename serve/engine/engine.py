@@ -52,11 +52,10 @@ class Engine:
         self._lifecycle = ModelLifecycle(options, loader, self._catalogue, self._retire_in_thread)
         self._loop_runs = LoopRuns()
         self._run_queue = RunQueue(options.concurrency)
-        self._watch = Watch((self._loop_runs.check,))
+        self._watch = Watch((self._loop_runs.check, self._run_queue.check))
         # The allocator keeps memory for each thread that allocates, so one thread loads all models.
         self._loading = ThreadPoolExecutor(1, thread_name_prefix="adaptact-load")
         self._draining = False
-        self._stuck: str | None = None
         self._closed = threading.Event()
         register_collectors(
             metrics, self.own_statistics, self.queue_depths, triton_names=options.triton_names
@@ -92,7 +91,7 @@ class Engine:
     @property
     def stuck(self) -> str | None:
         """Why this process should be replaced, since something in it cannot be ended; else None."""
-        return self._stuck
+        return self._run_queue.stuck
 
     def hung_files(self) -> tuple[HungFile, ...]:
         """The files whose loading did not end, for the options of the engine that replaces this one."""

@@ -6,17 +6,16 @@ a thread becomes free are joined into its next run.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from queue import SimpleQueue
+from collections.abc import Iterator, Mapping
 from time import perf_counter
 
-from serve.engine.admission import Admission
-from serve.engine.batch import Batch, QueuedRequest, RunResult, make_join_key, run_batch
+from serve.engine.batch import QueuedRequest, RunResult, make_join_key
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
 from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
+from serve.engine.run_threads import RunThreads
 from serve.engine.signature import Array, count_elements
+from serve.engine.waiting import WaitingRequests
 
 
 class RunQueue:
@@ -25,17 +24,17 @@ class RunQueue:
     def __init__(self, threads: int) -> None:
         """Start the threads; they sleep until there is something to run."""
         self._lock = threading.Lock()
-        self._waiting: dict[ServedModel, dict[QueuedRequest, None]] = {}
-        self._running: set[Batch] = set()
-        self._admission = Admission(threads)
-        # One for each request; a thread that takes one may find that its request was joined by another.
-        self._tokens: SimpleQueue[bool] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"adaptact-run-{number}", daemon=True)
-            for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._waiting = WaitingRequests(threads)
+        self._threads = RunThreads(threads, self._lock, self._waiting, _deliver)
+
+    @property
+    def stuck(self) -> str | None:
+        """Which runs cannot be ended, None if there are none."""
+        return self._threads.stuck
+
+    def check(self) -> None:
+        """End the runs whose time is over; to be called regularly."""
+        self._threads.check()
 
     async def run(
         self,
@@ -72,7 +71,7 @@ class RunQueue:
 
         It costs less than a microsecond, so that refusing costs little, and takes no lock: `run` decides.
         """
-        return self._admission.refuse(model, len(self._waiting.get(model, ())))
+        return self._waiting.refuse(model)
 
     def count_pending(self, model: ServedModel | None = None) -> int:
         """The number of requests that wait or run, of the model or of all."""
@@ -82,65 +81,49 @@ class RunQueue:
     def count_waiting(self, model: ServedModel) -> int:
         """The number of waiting requests of the model."""
         with self._lock:
-            return len(self._waiting.get(model, ()))
+            return self._waiting.count(model)
 
     def stop(self, model: ServedModel | None = None) -> None:
         """End waiting and running requests, of the model or of all, with an error."""
         with self._lock:
-            for batch in self._running:
+            for batch in self._threads.running:
                 if model in (None, batch.model):
-                    batch.stop()
-            stopped = [
-                request
-                for request in self._requests()
-                if request.batch is None and model in (None, request.model)
-            ]
+                    batch.stop(
+                        ModelUnavailableError(f"{batch.model.label} was stopped while the request ran")
+                    )
+            stopped = [request for request in self._waiting if model in (None, request.model)]
             for request in stopped:
-                self._remove(request)
+                self._waiting.remove(request)
         for request in stopped:
             error = ModelUnavailableError(f"{request.model.label} was stopped before the request's turn came")
-            _call_soon(request, _fail, request, error)
+            request.call_soon(request.fail, error)
 
     def close(self) -> None:
-        """End everything, and the threads."""
+        """End everything, and the threads; a run that cannot be ended is left behind."""
         self.stop()
-        for _ in self._threads:
-            self._tokens.put(False)
-        for thread in self._threads:
-            thread.join()
+        self._threads.close()
 
     def _requests(self) -> Iterator[QueuedRequest]:
-        for waiting in self._waiting.values():
-            yield from waiting
-        for batch in self._running:
-            yield from batch.requests
+        yield from self._waiting
+        for batch in self._threads.running:
+            if not batch.is_stuck:  # then its requests have their answers
+                yield from batch.requests
 
     def _enqueue(self, request: QueuedRequest, timeout_seconds: float | None) -> None:
         with self._lock:
-            waiting = self._waiting.get(request.model, ())
-            refusal = self._admission.refuse(request.model, len(waiting), timeout_seconds)
+            refusal = self._waiting.refuse(request.model, timeout_seconds)
             if refusal is None:
-                self._waiting.setdefault(request.model, {})[request] = None
-                self._admission.add(request.seconds)
+                self._waiting.add(request)
+                self._threads.wake()
         if refusal is not None:
             raise refusal
-        self._tokens.put(True)
-
-    def _remove(self, request: QueuedRequest) -> None:
-        """Remove the request from the waiting ones; the caller holds the lock."""
-        waiting = self._waiting.get(request.model, {})
-        if request in waiting:
-            del waiting[request]
-            self._admission.remove(request.seconds)
-        if not waiting:
-            self._waiting.pop(request.model, None)
 
     def _withdraw(self, request: QueuedRequest) -> bool:
         """Whether the request still waited; if it runs, end the run unless other requests share it."""
         with self._lock:
             request.is_abandoned = True
             if request.batch is None:
-                self._remove(request)
+                self._waiting.remove(request)
                 return True
             if all(other.is_abandoned for other in request.batch.requests):
                 request.batch.stop()
@@ -151,55 +134,15 @@ class RunQueue:
         with self._lock:
             if request.batch is not None:
                 return
-            self._remove(request)
+            self._waiting.remove(request)
         limit = request.model.config.queue_seconds
-        _fail(
-            request, DeadlineExceededError(f"{request.model.label}: waited {limit:g} s, which is its limit")
-        )
+        request.fail(DeadlineExceededError(f"{request.model.label}: waited {limit:g} s, which is its limit"))
 
     def _time_out(self, request: QueuedRequest, seconds: float) -> None:
         """End the request, whether it waits or runs, with an error."""
         activity = "waiting" if self._withdraw(request) else "running"
         message = f"{request.model.label}: the request's {seconds:g} s were over while it was {activity}"
-        _fail(request, DeadlineExceededError(message))
-
-    def _take(self) -> Batch | None:
-        """The next batch: the oldest request, and the requests that it can be joined with."""
-        with self._lock:
-            if not self._waiting:
-                return None
-            # The requests of one model are in the order in which they came.
-            first = min(
-                (next(iter(queue)) for queue in self._waiting.values()), key=lambda oldest: oldest.arrived
-            )
-            requests, rows = [first], first.rows
-            for other in self._waiting[first.model] if first.join_key else ():
-                if other is not first and other.join_key == first.join_key:
-                    if rows + other.rows > first.model.config.batch_rows:
-                        break
-                    requests.append(other)
-                    rows += other.rows
-            batch = Batch(first.model, requests)
-            for request in requests:
-                request.batch = batch
-                self._remove(request)
-            self._running.add(batch)
-            return batch
-
-    def _work(self) -> None:
-        while self._tokens.get():
-            batch = self._take()
-            if batch is None:
-                continue
-            results = run_batch(batch)
-            first = batch.requests[0]
-            with self._lock:
-                self._running.discard(batch)
-                # A batch and its requests hold each other, and so tensors, until garbage is collected.
-                batch.requests = ()
-            _call_soon(first, _deliver, results)
-            # An idle thread must not keep a model that was unloaded.
-            del batch, results, first
+        request.fail(DeadlineExceededError(message))
 
 
 def _deliver(results: list[RunResult]) -> None:
@@ -225,17 +168,6 @@ def _deliver(results: list[RunResult]) -> None:
             cost.observe_queued(sum(elements), result.running)
         for request, answer in zip(result.requests, result.answers, strict=True):
             if isinstance(answer, EngineError):
-                _fail(request, answer)
+                request.fail(answer)
             elif not request.future.done():
                 request.future.set_result(answer)
-
-
-def _fail(request: QueuedRequest, error: EngineError) -> None:
-    if not request.future.done():
-        request.future.set_exception(error)
-
-
-def _call_soon(request: QueuedRequest, call: Callable[..., None], *arguments: object) -> None:
-    """Call it on the request's event loop, unless that loop is closed."""
-    with suppress(RuntimeError):
-        request.future.get_loop().call_soon_threadsafe(call, *arguments)

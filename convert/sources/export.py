@@ -25,6 +25,7 @@ from convert.sources.padding import clear_padding
 from convert.sources.size_conditions import read_conditions
 from convert.sources.source import Source
 from convert.sources.torch_output import silence_torch
+from convert.sources.torchlib import skip_parsing
 from convert.sources.torchscript import ScriptedModule, write_graph
 from convert.sources.translations import list_translations
 
@@ -149,7 +150,7 @@ def _export_module(
         for spec in inputs
     ]
     try:
-        with silence_torch(), clear_padding(model):
+        with silence_torch(), skip_parsing(), clear_padding(model):
             program = torch.onnx.export(
                 model,
                 arguments,

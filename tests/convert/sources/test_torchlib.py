@@ -1,0 +1,31 @@
+import pytest
+from onnxscript import TracedOnnxFunction
+from onnxscript._framework_apis.torch_2_5 import get_torchlib_ops
+
+from convert.errors import ExportError
+from convert.sources.torchlib import skip_parsing
+from tests.convert.models import classifier, export_model
+
+
+def test_a_function_is_parsed_only_where_more_than_its_domain_is_asked() -> None:
+    function = next(
+        entry.function for entry in get_torchlib_ops() if isinstance(entry.function, TracedOnnxFunction)
+    )
+    parsed = function.function_ir
+    with skip_parsing():
+        assert function.function_ir.domain == parsed.domain
+        assert function.function_ir.name == parsed.name
+    assert type(function.function_ir) is type(parsed)
+
+
+@pytest.mark.slow
+def test_an_export_parses_no_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+
+    def parse(function: TracedOnnxFunction) -> object:
+        parsed.append(function)
+        raise ExportError("a translation was parsed")
+
+    monkeypatch.setattr(TracedOnnxFunction, "function_ir", property(parse))
+    assert export_model(classifier()).graph.num_nodes() > 0
+    assert not parsed

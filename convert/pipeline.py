@@ -52,6 +52,9 @@ QUANTISE = "quantise"
 TUNING = "tuning"
 """The name of what is dropped where the chosen forms broke parity together, and no rule of them alone."""
 
+COLLECTED = 64 * 2**20
+"""Weights of more bytes are worth the 0.2 s that the collector takes."""
+
 
 def convert(  # noqa: PLR0913  # each argument is an option of the command
     source: Path,
@@ -280,7 +283,8 @@ class _Conversion:
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None
     ) -> Parity:
         """Parity of the file; while it is computed it takes several times the memory of the weights."""
-        gc.collect()  # graphs are cycles, and nodes that the rules removed still hold their weights
+        if count_weight_bytes(self.exported) > COLLECTED:
+            gc.collect()  # graphs are cycles, and nodes that the rules removed still hold their weights
         inputs = [spec.name for spec in self.source.inputs]
         session = Session(graph, inputs, self.options.provider, folder=folder)
         rules = remaining_rules(optimised.dropped)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -195,6 +196,17 @@ def test_the_model_runs_once_on_each_set_before_export(
     monkeypatch.setattr(Original, "run_float64", counted)
     manifest = convert(source, tmp_path / "m.onnx", on_stage=stages.append)
     assert runs == ["reference"] * (len(manifest.parity.sets) + len(SIZES))
+
+
+@pytest.mark.parametrize(("limit", "collections"), [(0, 1), (2**20, 0)])
+def test_large_weights_are_collected_before_parity(
+    limit: int, collections: int, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = Mock()
+    monkeypatch.setattr("convert.pipeline.COLLECTED", limit)
+    monkeypatch.setattr("convert.pipeline.gc.collect", collect)
+    convert(converted, tmp_path / "m.onnx")
+    assert collect.call_count == collections
 
 
 @pytest.mark.slow

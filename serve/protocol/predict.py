@@ -1,6 +1,7 @@
 """The older `:predict` messages: `{"instances": [...]}` in, `{"predictions": [...]}` out."""
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import orjson
@@ -10,26 +11,30 @@ from serve.engine.manifest import Json
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.images import is_image, read_images
 from serve.protocol.json_text import Value, parse_json, read_members, to_python
+from serve.protocol.long_values import LongList
 from serve.protocol.tensors import check_finite, check_has_json, from_nested
 
+Instances: TypeAlias = "list[Value] | LongList"
 
-def parse_instances(body: bytes | bytearray) -> list[Value]:
+
+def parse_instances(body: bytes | bytearray) -> Instances:
     """The instances, at least one; raises `MalformedRequestError` for any other body."""
     message = read_members(parse_json(body)) or {}
-    instances = to_python(message.get("instances"))
-    if not isinstance(instances, list) or not instances:
+    value = message.get("instances")
+    instances = value if isinstance(value, LongList) and value.is_numeric else to_python(value)
+    if not isinstance(instances, (list, LongList)) or not instances:
         raise MalformedRequestError('expected `{"instances": [...]}` with at least one instance')
     return instances
 
 
-def holds_images(instances: Sequence[Value]) -> bool:
+def holds_images(instances: Instances) -> bool:
     """Whether there are images, whose decoding takes long: the first instance is one, or has one."""
-    first = instances[0]
+    first = next(iter(instances))
     return is_image(first) or (isinstance(first, dict) and any(map(is_image, first.values())))
 
 
 def read_instances(
-    instances: list[Value], signature: Signature, manifest: Mapping[str, Json] | None = None
+    instances: Instances, signature: Signature, manifest: Mapping[str, Json] | None = None
 ) -> dict[str, Array]:
     """The model's inputs, each with one row for each instance; images as the manifest says.
 
@@ -41,7 +46,9 @@ def read_instances(
         raise MalformedRequestError(
             "the model has no inputs, and so no instances; ask it by `/v2/models/.../infer`"
         )
-    if len(names) > 1 or (isinstance(instances[0], dict) and not is_image(instances[0])):
+    first = next(iter(instances))
+    columns: Mapping[str, Instances]
+    if len(names) > 1 or (isinstance(first, dict) and not is_image(first)):
         columns = _read_columns(instances, names)
     else:
         columns = {name: instances for name in names}
@@ -68,15 +75,15 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
     return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _read_tensor(spec: TensorSpec, column: list[Value], manifest: Mapping[str, Json] | None) -> Array:
-    if is_image(column[0]):
+def _read_tensor(spec: TensorSpec, column: Instances, manifest: Mapping[str, Json] | None) -> Array:
+    if isinstance(column, list) and is_image(column[0]):
         return read_images(spec, column, manifest)
     array = from_nested(spec.name, column, spec.datatype)
     is_column = len(spec.shape) == 2 and spec.shape[1] == 1
     return array.reshape(-1, 1) if is_column and array.ndim == 1 else array
 
 
-def _read_columns(instances: list[Value], names: list[str]) -> dict[str, list[Value]]:
+def _read_columns(instances: Instances, names: list[str]) -> dict[str, list[Value]]:
     columns: dict[str, list[Value]] = {name: [] for name in names}
     for position, instance in enumerate(instances):
         if not isinstance(instance, dict) or set(instance) != set(names):

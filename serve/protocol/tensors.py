@@ -13,6 +13,7 @@ from serve.engine.errors import MalformedRequestError, NotExpressibleError, quot
 from serve.engine.signature import Array
 from serve.protocol.binary import reshape
 from serve.protocol.json_text import MAX_DEPTH, Value
+from serve.protocol.long_values import LongList, LongObject, Part
 
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
 WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
@@ -20,6 +21,8 @@ WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
     "i": ("i", np.dtype(np.int64)),
     "u": ("u", np.dtype(np.uint64)),
 }
+# Converting so many values takes a millisecond, in which no other thread runs.
+PIECE_VALUES = 2**14
 PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}, "b": {bool}, "O": {str}}
 
 
@@ -29,7 +32,9 @@ def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int])
         raise MalformedRequestError(f"input {quote(name)}: BF16 has no JSON form; send it in binary")
     kind = datatype.dtype.kind
     try:
-        if isinstance(data, simdjson.Array):
+        if isinstance(data, LongList):
+            flat = _join([_flatten_part(part, datatype) for part in data.parts], datatype)
+        elif isinstance(data, simdjson.Array):
             flat = _read_buffer(data, datatype) if kind in WIDEST else _flatten(data.as_list(), datatype)
         elif isinstance(data, list):
             flat = _flatten(data, datatype)
@@ -42,18 +47,16 @@ def from_json(name: str, data: object, datatype: Datatype, shape: Sequence[int])
     return reshape(name, flat, shape)
 
 
-def from_nested(name: str, data: Value, datatype: Datatype) -> Array:
+def from_nested(name: str, data: "Value | LongList", datatype: Datatype) -> Array:
     """The tensor of nested JSON data, in the shape of their nesting; raises `MalformedRequestError`."""
-    if datatype.dtype == BFLOAT16 or not isinstance(data, list):
+    if datatype.dtype == BFLOAT16 or not isinstance(data, (list, LongList)):
         raise MalformedRequestError(f"input {quote(name)}: `{datatype.name}` expects nested lists of values")
     try:
-        flat, shape = _unnest(data)
-        array = _make_array(flat, datatype)
+        return _nest_long(data, datatype) if isinstance(data, LongList) else _nest(data, datatype)
     except (TypeError, ValueError, OverflowError, FloatingPointError) as error:
         raise MalformedRequestError(
             f"input {quote(name)}: the instances are not all of one shape and of datatype `{datatype.name}`"
         ) from error
-    return array.reshape(shape)
 
 
 def to_json(name: str, array: Array) -> object:
@@ -114,6 +117,45 @@ def _walk(data: list[Value]) -> Iterator[Value]:
             nested.pop()
 
 
+def _flatten_part(part: Part, datatype: Datatype) -> Array:
+    if isinstance(part, LongList):
+        return _join([_flatten_part(inner, datatype) for inner in part.parts], datatype)
+    if isinstance(part, LongObject):
+        raise TypeError
+    return _flatten(part, datatype) if isinstance(part, list) else _convert(part, datatype).reshape(-1)
+
+
+def _join(arrays: list[Array], datatype: Datatype) -> Array:
+    return np.concatenate(arrays) if arrays else np.empty(0, datatype.dtype)
+
+
+def _nest(data: list[Value], datatype: Datatype) -> Array:
+    flat, shape = _unnest(data)
+    return _make_array(flat, datatype).reshape(shape)
+
+
+def _nest_long(data: LongList, datatype: Datatype) -> Array:
+    rows: list[Array] = []
+    for part in data.parts:
+        if isinstance(part, LongObject):
+            raise TypeError
+        if isinstance(part, LongList):
+            rows.append(_nest_long(part, datatype)[np.newaxis])
+        else:
+            rows.append(_nest(part, datatype) if isinstance(part, list) else _convert(part, datatype))
+    if len({array.shape[1:] for array in rows}) > 1:
+        raise ValueError
+    return _join(rows, datatype)
+
+
+def _convert(numbers: NDArray[Any], datatype: Datatype) -> Array:
+    """The numbers in the datatype, whole ones only where it has no fractions."""
+    kinds = "iu" if datatype.dtype.kind in "iu" else "iuf"
+    if datatype.dtype.kind not in WIDEST or numbers.dtype.kind not in kinds:
+        raise TypeError
+    return _narrow(numbers if kinds == "iu" else numbers.astype(np.float64, copy=False), datatype)
+
+
 def _unnest(data: list[Value]) -> tuple[list[Value], list[int]]:
     """All values in order, and the shape of their nesting; raises `ValueError` for ragged nesting."""
     shape: list[int] = [len(data)]
@@ -128,6 +170,9 @@ def _unnest(data: list[Value]) -> tuple[list[Value], list[int]]:
 
 def _make_array(values: list[Value], datatype: Datatype) -> Array:
     """The values in the datatype; raises `TypeError` for one of another kind."""
+    if len(values) > PIECE_VALUES:
+        pieces = (values[start : start + PIECE_VALUES] for start in range(0, len(values), PIECE_VALUES))
+        return np.concatenate([_make_array(piece, datatype) for piece in pieces])
     kind = datatype.dtype.kind
     if not set(map(type, values)) <= PYTHON_TYPES[kind]:
         raise TypeError

@@ -5,7 +5,8 @@ import simdjson
 
 from serve.engine.errors import MalformedRequestError
 from serve.protocol import json_text
-from serve.protocol.json_text import MAX_MEMBERS, SHORT_BYTES, parse_json, read_items, read_members, to_python
+from serve.protocol.json_parsers import SHORT_BYTES
+from serve.protocol.json_text import MAX_MEMBERS, parse_json, read_items, read_members, to_python
 
 # The same value must come out as Python's own, which short texts give at once, and as simdjson's.
 PADDINGS = [b"", b" " * SHORT_BYTES]

@@ -7,7 +7,7 @@ import pytest
 from serve.engine.datatypes import BY_NAME
 from serve.engine.errors import EngineError, MalformedRequestError, UnsupportedError
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.json_text import SHORT_BYTES
+from serve.protocol.json_parsers import SHORT_BYTES
 from serve.protocol.messages import MAX_TENSORS, RequestedOutput, read_raw_request, read_request
 
 FLOATS = np.array([[1.5, -2]], np.float32)

@@ -11,7 +11,8 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 from serve.engine.datatypes import BFLOAT16, BY_NAME, DATATYPES, Datatype
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, to_binary
-from serve.protocol.json_text import SHORT_BYTES, parse_json
+from serve.protocol.json_parsers import SHORT_BYTES
+from serve.protocol.json_text import parse_json
 from serve.protocol.tensors import check_finite, from_json, from_nested, to_json
 from tests.serve.protocol.values import VALUES
 

@@ -1,25 +1,28 @@
 """`adaptact-serve`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
-import asyncio
 import inspect
 import logging
+import os
 import resource
+import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from adaptact import exit_codes
-from adaptact.errors import OutputError, UsageError
+from adaptact.errors import UsageError
 from adaptact.exit_codes import FAILED
-from adaptact.output import print_lines
 from adaptact.text import LONGEST_LINE, escape_line
 from serve.engine.errors import StartupError
 from serve.settings import FILE, PREFIX, Settings
+
+if TYPE_CHECKING:
+    from serve.workers.options import SupervisorOptions
 
 log = logging.getLogger("adaptact")
 
@@ -99,51 +102,44 @@ def format_default(field: FieldInfo) -> str:
 
 
 def _run(settings: Settings) -> None:
+    """Become the supervisor: the same process, without what only its start needed."""
     # Imported here so that --help and a wrong argument answer at once.
     from serve.access.control import is_this_machine  # noqa: PLC0415
     from serve.access.hosts import LOCAL  # noqa: PLC0415
-    from serve.observe.log_settings import configure_log  # noqa: PLC0415
-    from serve.rest.server import listen  # noqa: PLC0415
+    from serve.observe.log_lines import configure_log  # noqa: PLC0415
+    from serve.workers.listener import listen  # noqa: PLC0415
+    from serve.workers.options import STOP_SIGNALS, write_options  # noqa: PLC0415
 
     configure_log(settings.log_level, LOG_FORMAT)
     if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
         log.warning(OPEN_TO_ALL, settings.host)
     allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
-        if settings.workers > 1:
-            _run_workers(settings, listener)
-        else:
-            _run_alone(settings, listener)
+        descriptors = listener.fileno(), write_options(_make_options(settings, listener))
+        os.set_inheritable(descriptors[0], True)
+        # Until the supervisor handles them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        # Without the working folder, whose files may have the names of modules. The command line shows whose
+        # process it is.
+        command = [sys.executable, "-P", "-m", "serve.workers", *map(str, descriptors), *sys.argv]
+        os.execv(sys.executable, command)
 
 
-def _run_alone(settings: Settings, listener: socket.socket) -> None:
-    from serve.rest.server import run, stop_cleanly_on_signals  # noqa: PLC0415
-    from serve.shared.worker_group import WorkerGroup  # noqa: PLC0415
-    from serve.workers.server_process import open_server_process  # noqa: PLC0415
+def _make_options(settings: Settings, listener: socket.socket) -> "SupervisorOptions":
+    from serve.workers.listener import format_url  # noqa: PLC0415
+    from serve.workers.options import SupervisorOptions  # noqa: PLC0415
 
-    stop_cleanly_on_signals()
-    with open_server_process(settings, WorkerGroup()) as process:
-        engine = process.engine
-        models = ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
-        _announce(settings, listener, models)
-        run(process.app, listener, engine.drain, settings, process.tls, process.side_servers)
-
-
-def _run_workers(settings: Settings, listener: socket.socket) -> None:
-    from serve.workers.supervisor import Supervisor  # noqa: PLC0415
-
-    supervisor = Supervisor(listener, settings)
-    text = f"`{settings.models}` with {settings.workers} workers"
-    asyncio.run(supervisor.run(lambda: _announce(settings, listener, text)))
-
-
-def _announce(settings: Settings, listener: socket.socket, models: str) -> None:
-    from serve.rest.server import format_url  # noqa: PLC0415
-
-    address = format_url(listener, "https" if settings.tls_certificate else "http")
+    url = format_url(listener, "https" if settings.tls_certificate else "http")
     grpc = f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else ""
-    with suppress(OutputError):  # a server without standard output serves all the same
-        print_lines(f"adaptact-serve: {address}{grpc} serves {models} on {settings.provider}")
+    return SupervisorOptions(
+        settings=settings.model_dump_json(),
+        workers=settings.workers,
+        connections=settings.connections,
+        stop_grace_seconds=settings.stop_grace_seconds,
+        log_level=settings.log_level,
+        url=f"{url}{grpc}",
+        manner=f"{settings.provider} with {settings.workers} workers",
+    )
 
 
 def _list_problems(error: Exception) -> Iterator[str]:

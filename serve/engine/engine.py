@@ -114,7 +114,7 @@ class Engine:
         """
         received = perf_counter()
         try:
-            if self._draining:
+            if self._closed.is_set():
                 raise _draining_error()
             chosen = model.signature.choose_outputs(outputs)
             model.signature.check_inputs(inputs)
@@ -194,13 +194,9 @@ class Engine:
         """The number of requests that wait or run."""
         return self._run_queue.count_pending()
 
-    async def drain(self, seconds: float) -> None:
-        """Refuse new requests and wait for the others; end those that remain after this many seconds."""
+    def announce_end(self) -> None:
+        """From now on it is not ready and changes no model; requests that still come are answered."""
         self._draining = True
-        end = monotonic() + seconds
-        while self.count_pending() and monotonic() < end:
-            await asyncio.sleep(CHECK_SECONDS)
-        self._run_queue.stop()
 
     def close(self) -> None:
         """End the runs in progress and release the threads."""

@@ -1,11 +1,10 @@
-"""The server's own log: escaped lines, and which messages it has, which every worker changes together."""
+"""Which messages the server's own log has, which every worker changes together."""
 
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from adaptact.text import escape
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.protocol.json_text import Value
 from serve.protocol.parameters import read_whole_number
@@ -29,14 +28,6 @@ class LogSettings:
     log_error: bool = True
     log_verbose_level: int = 0
     log_format: str = "default"
-
-
-class EscapingFormatter(logging.Formatter):
-    """Lines without control characters, which the names of files and models may have."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record's lines, escaped."""
-        return escape(super().format(record), longest=None)
 
 
 class LogFilter(logging.Filter):
@@ -67,13 +58,6 @@ class LogFilter(logging.Filter):
         """Change these settings."""
         self.settings = replace(self.settings, **changes)
         self._logger.setLevel(logging.DEBUG if self.settings.log_verbose_level else logging.INFO)
-
-
-def configure_log(level: str, line_format: str) -> None:
-    """The process logs messages from this level on to standard error, in this format and escaped."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(EscapingFormatter(line_format))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def install_log_filter(logger: logging.Logger, workers: WorkerGroup) -> LogFilter:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.connection import BODY_ERROR, CYCLE, Connection, set_request_id
+from serve.shared.worker_group import LINGER_SECONDS
 
 # Slower than any network worth serving, and fast enough that nobody keeps a connection for hours.
 BYTES_PER_SECOND = 500
@@ -45,6 +46,13 @@ class BodyBudget:
     count: int = 0
 
 
+@dataclass(slots=True)
+class Stop:
+    """Whether the server is about to end."""
+
+    has_begun: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """How many connections there may be at once, how long one may stall, how large all bodies may be.
@@ -56,6 +64,7 @@ class ConnectionLimits:
     stall_seconds: float = 20.0
     budget: BodyBudget = field(default_factory=BodyBudget)
     hosts: AllowedHosts | None = None
+    stop: Stop = field(default_factory=Stop)
 
 
 class BoundedHttpProtocol(Connection):
@@ -74,6 +83,8 @@ class BoundedHttpProtocol(Connection):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Serve the connection, or refuse it, or cut it off where even refusals would be too many."""
         super().connection_made(transport)
+        if self._limits.stop.has_begun:
+            self.linger()
         surplus = len(self.connections) - self._limits.connections
         if surplus > ANSWERED_SURPLUS:
             transport.abort()
@@ -98,6 +109,8 @@ class BoundedHttpProtocol(Connection):
         if self._in_head:
             return
         self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]  # servers may add keys
+        if self._limits.stop.has_begun:
+            self.cycle.keep_alive = False
         if request_id is not None:
             set_request_id(self.cycle, request_id)
         # From here on these are trailers, which the parser reports as headers, and nobody reads.
@@ -124,6 +137,12 @@ class BoundedHttpProtocol(Connection):
         """Take its body out of the budget."""
         super().connection_lost(exc)
         self._uncount_body()
+
+    def linger(self) -> None:
+        """The server is about to end: close with the answer to the request in progress, or once idle."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+        self._stall_timer = StallTimer(self._limits.stall_seconds, LINGER_SECONDS)
 
     def end_if_stalled(self, now: float) -> None:
         """End the connection if it has stalled for too long."""
@@ -203,7 +222,7 @@ class BoundedHttpProtocol(Connection):
         if self.flow.read_paused or self._held or self._farewell is not None:
             return None  # it waits for the server
         if self._in_head and (self._field_bytes or self.cycle is None):
-            return "head"
+            return "next" if self._limits.stop.has_begun and not self._field_bytes else "head"
         if self.cycle.response_complete:
             return "next" if self._in_head else "rest"
         return None if self._in_head else "body"

@@ -1,12 +1,10 @@
-"""The web server around the application, its socket and its graceful stop."""
+"""The web server around the application, and its graceful stop."""
 
 import asyncio
-import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from math import ceil
 from time import monotonic
 from types import FrameType
 from typing import Protocol
@@ -16,17 +14,16 @@ from starlette.types import ASGIApp
 
 from serve.access.hosts import AllowedHosts
 from serve.access.tls import Tls
-from serve.engine.errors import ListenError
+from serve.engine.engine import Engine
 from serve.rest.http import BodyBudget, BoundedHttpProtocol, ConnectionLimits
 from serve.settings import Settings
 
 # Clients keep connections open between requests; one that the server closes may cost a failed request.
 KEEP_ALIVE_SECONDS = 75
 TICKS_PER_SECOND = 10  # of uvicorn's main loop
+STOP_TICK_SECONDS = 0.02
 # All large bodies together may have as many bytes as so many of the largest.
 LARGEST_BODIES = 16
-
-Drain = Callable[[float], Awaitable[None]]
 
 
 class SideServer(Protocol):
@@ -49,14 +46,23 @@ def stop_cleanly_on_signals() -> None:
 
 
 class Server(uvicorn.Server):
-    """The web server; the first signal lets its requests be answered, the second ends it."""
+    """A web server that gets its connections from elsewhere.
+
+    The first signal lets the requests that come be answered, the second ends it.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, drain: Drain, grace_seconds: int, side_servers: Sequence[SideServer]
+        self,
+        config: uvicorn.Config,
+        engine: Engine,
+        limits: ConnectionLimits,
+        grace_seconds: float,
+        side_servers: Sequence[SideServer],
     ) -> None:
-        """`drain` takes no new requests and waits for those in progress, for at most so many seconds."""
+        """`limits` are those of the configuration's connections."""
         super().__init__(config)
-        self._drain = drain
+        self._engine = engine
+        self._limits = limits
         self._grace_seconds = grace_seconds
         self._side_servers = side_servers
 
@@ -70,22 +76,30 @@ class Server(uvicorn.Server):
         """Whether to stop; once a second, stalled connections are ended."""
         if counter % TICKS_PER_SECOND == 0:
             now = monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, BoundedHttpProtocol):
-                    connection.end_if_stalled(now)
+            for connection in self._connections():
+                connection.end_if_stalled(now)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Drain, then close, together within the grace.
+        """Answer what still comes, then end, within the grace.
 
-        New connections are accepted until all is answered, so that a load balancer learns why it is refused.
+        A client may have sent a request before it can know of the stop. So a connection is closed with its
+        next answer, or once it has been idle for a while.
         """
         end = monotonic() + self._grace_seconds
-        if self._grace_seconds:
-            await self._within_grace(self._drain, end)
-        for server in self._side_servers:
-            await self._within_grace(server.stop, end)
-        self.config.timeout_graceful_shutdown = 0 if self.force_exit else max(0, ceil(end - monotonic()))
+        self._engine.announce_end()
+        self._limits.stop.has_begun = True
+        for connection in self._connections():
+            connection.linger()
+        sides = [asyncio.ensure_future(side.stop(self._grace_seconds)) for side in self._side_servers]
+        while self._has_work() or not all(side.done() for side in sides):
+            if self.force_exit or monotonic() >= end:
+                break
+            await asyncio.sleep(STOP_TICK_SECONDS)
+            await self.on_tick(0)
+        await asyncio.gather(*map(self._end_side, self._side_servers, sides))
+        # What still runs is cancelled, and answered so.
+        self.config.timeout_graceful_shutdown = 0 if self._has_work() or self.server_state.tasks else None
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -93,32 +107,27 @@ class Server(uvicorn.Server):
         self.force_exit = self.should_exit
         super().handle_exit(sig, frame)
 
-    async def _within_grace(self, stop: Drain, end: float) -> None:
-        stopping = asyncio.ensure_future(stop(max(0.0, end - monotonic())))
-        while not stopping.done() and not self.force_exit:
-            await asyncio.wait((stopping,), timeout=1 / TICKS_PER_SECOND)
+    def _has_work(self) -> bool:
+        """Whether a connection is open or may still come."""
+        return bool(self.server_state.connections)
+
+    def _connections(self) -> Iterator[BoundedHttpProtocol]:
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedHttpProtocol):
+                yield connection
+
+    async def _end_side(self, side: SideServer, stopping: "asyncio.Future[None]") -> None:
+        """Raises what its stop raised; one that is not done is stopped without a grace."""
         if stopping.done():
             return stopping.result()
         stopping.cancel()
-        return await stop(0.0)
+        return await side.stop(0.0)
 
 
-def run(
-    app: ASGIApp,
-    listener: socket.socket,
-    drain: Drain,
-    settings: Settings,
-    tls: Tls | None,
-    side_servers: Sequence[SideServer] = (),
-) -> None:
-    """Answer requests until a signal; then finish those in progress, within the settings' grace."""
-    config = make_config(app, settings, tls)
-    Server(config, drain, settings.stop_grace_seconds, side_servers).run(sockets=[listener])
-
-
-def make_config(app: ASGIApp, settings: Settings, tls: Tls | None) -> uvicorn.Config:
+def make_config(
+    app: ASGIApp, settings: Settings, tls: Tls | None, limits: ConnectionLimits
+) -> uvicorn.Config:
     """The web server's configuration for the application."""
-    limits = make_limits(settings)
     return uvicorn.Config(
         app,
         http=partial(BoundedHttpProtocol, limits=limits),  # type: ignore[arg-type]  # uvicorn only calls it
@@ -141,25 +150,6 @@ def make_limits(settings: Settings) -> ConnectionLimits:
     names = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
     hosts = AllowedHosts(names) if names else None
     return ConnectionLimits(settings.connections, settings.stall_seconds, budget, hosts)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; raises `ListenError` if that is taken, unknown or not allowed."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        # An unresolved name has error numbers of its own; to other texts Python adds the address again.
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        raise ListenError(f"cannot listen on `{host}` port `{port}`: {reason}") from error
-
-
-def format_url(listener: socket.socket, scheme: str = "http") -> str:
-    """The server's URL for a browser on this machine."""
-    host, port = listener.getsockname()[:2]
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

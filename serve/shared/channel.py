@@ -20,7 +20,7 @@ LARGEST_MESSAGE = 64 * 2**20
 
 
 class ChannelClosedError(EngineError):
-    """The process at the other end has ended before it answered."""
+    """The process at the other end has ended, or was given up, before it answered."""
 
 
 class Channel:
@@ -35,11 +35,12 @@ class Channel:
         self._waiting: dict[int, asyncio.Future[Json]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._given_up: str | None = None
 
     async def ask(self, verb: str, *arguments: Json) -> Json:
         """The other end's answer; raises the error that it raised, or `ChannelClosedError`."""
-        if self._closed:
-            raise ChannelClosedError(f"`{verb}` was not answered: the process is gone")
+        if self._closed or self._given_up is not None:
+            raise ChannelClosedError(f"`{verb}` was not answered: {self._given_up or 'the process is gone'}")
         number = next(self._numbers)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
@@ -61,9 +62,16 @@ class Channel:
         finally:
             self._closed = True
             self._writer.close()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(ChannelClosedError("the process ended before it answered"))
+            self.give_up("the process ended before it answered")
+
+    def give_up(self, reason: str) -> None:
+        """No answer is waited for any longer; what the other end asks is still answered."""
+        if self._given_up is not None:
+            return
+        self._given_up = reason
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ChannelClosedError(reason))
 
     def _receive(self, message: list[Json]) -> None:
         number, kind, *rest = message

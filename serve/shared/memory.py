@@ -7,10 +7,13 @@ from types import TracebackType
 
 from serve.access.limits import MEMORY_BYTES, NUMBER_BYTES, ClientLimits
 
+CLOSED, BEATS = 0, 1
+COUNTS = 2
 
-def create_count() -> int:
-    """The descriptor of a `Count` that is 0."""
-    return _create_memory("adaptact-count", NUMBER_BYTES)
+
+def create_counts() -> int:
+    """The descriptor of `WorkerCounts` that are 0."""
+    return _create_memory("adaptact-counts", COUNTS * NUMBER_BYTES)
 
 
 def create_limits() -> int:
@@ -23,21 +26,30 @@ def open_limits(descriptor: int) -> ClientLimits:
     return ClientLimits(mmap(descriptor, MEMORY_BYTES), FileLock(descriptor))
 
 
-class SharedCount:
-    """A number that one process writes and others read."""
+class WorkerCounts:
+    """What a worker counts and its supervisor reads."""
 
     def __init__(self, descriptor: int) -> None:
         """The descriptor may be closed after."""
-        self._number = memoryview(mmap(descriptor, NUMBER_BYTES)).cast("Q")
+        self._numbers = memoryview(mmap(descriptor, COUNTS * NUMBER_BYTES)).cast("Q")
 
     @property
-    def value(self) -> int:
-        """The current value."""
-        return self._number[0]
+    def closed_connections(self) -> int:
+        """The connections that the worker was sent and that are closed."""
+        return self._numbers[CLOSED]
 
-    def increase(self) -> None:
-        """Add one; only for the process that writes."""
-        self._number[0] += 1
+    @property
+    def beats(self) -> int:
+        """How often the worker's event loop has come round to counting this."""
+        return self._numbers[BEATS]
+
+    def count_closed(self) -> None:
+        """A connection is closed; only for the worker."""
+        self._numbers[CLOSED] += 1
+
+    def beat(self) -> None:
+        """The event loop runs; only for the worker."""
+        self._numbers[BEATS] += 1
 
 
 class FileLock:

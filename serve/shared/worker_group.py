@@ -1,4 +1,4 @@
-"""The workers of one server, of which each can ask all; a server of one process is a group of one."""
+"""The workers of one server, of which each can ask all, and which all end in the same way."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -7,8 +7,11 @@ from serve.engine.errors import UnsupportedError
 from serve.shared.channel import Channel, Json
 
 Handler: TypeAlias = Callable[..., Awaitable[Json]]
-# What a worker asks its supervisor: to ask all workers, to repeat earlier changes, and to send connections.
-BROADCAST, CATCH_UP, READY = "broadcast", "catch up", "ready"
+# What a worker asks its supervisor: to ask all workers, to repeat earlier changes, to send connections, and
+# to put another process in its place.
+BROADCAST, CATCH_UP, READY, STUCK = "broadcast", "catch up", "ready", "stuck"
+LINGER_SECONDS = 2.0
+"""Before the server ends, so long it waits for a request on a connection, and for another connection."""
 
 
 class WorkerGroup:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from serve.engine.errors import ConfigError, EngineError, ModelRefusedError
 from serve.shared.channel import ChannelClosedError, Json
-from serve.workers.spawn import Worker
+from serve.workers.supervised import Worker
 
 log = logging.getLogger("adaptact")
 
+READ_SECONDS = 3.0
+"""So long workers are waited for that are asked for metrics or statistics."""
 LOG, REMOVE_ALIAS = "log", "remove_alias"
 # The verbs that change a worker: their kind, and how many arguments name their subject. A new worker repeats
 # the last change of each kind and subject.
@@ -42,16 +44,21 @@ class ChangeBroadcaster:
                 except EngineError as error:
                     if verb != REMOVE_ALIAS:  # it may never have had the alias
                         log.error("a new worker cannot do `%s` again: %s", verb, error)
-            worker.is_in_group = True
+            worker.is_in_group = not worker.is_excluded
 
     async def broadcast(self, verb: str, arguments: list[Json]) -> list[Json]:
-        """Every worker's answer; raises a worker's error, which says whether the others made the change."""
+        """Every worker's answer; raises a worker's error, which says whether the others made the change.
+
+        A worker that hangs is left out; so is one that takes longer than READ_SECONDS where nothing changes.
+        """
         if verb in CHANGES:
             async with self._lock:
                 return await self._change(verb, arguments)
-        done, refused = await self._ask_all(verb, arguments)
+        done, refused = await self._ask_all(verb, arguments, READ_SECONDS)
         for error in refused.values():
             raise error
+        if not done:
+            raise ChannelClosedError(f"no worker answered `{verb}` within {READ_SECONDS:g} s; try again")
         return list(done.values())
 
     async def _change(self, verb: str, arguments: list[Json]) -> list[Json]:
@@ -88,8 +95,7 @@ class ChangeBroadcaster:
 
     def _replace(self, workers: Iterable[Worker]) -> None:
         for worker in workers:
-            worker.exclude()
-            worker.stop()
+            worker.exclude("has not made a change that the others made")
 
     def _record(self, verb: str, arguments: list[Json]) -> None:
         kind, count = CHANGES[verb]
@@ -101,19 +107,23 @@ class ChangeBroadcaster:
         self._last[subject] = verb, arguments
 
     async def _ask_all(
-        self, verb: str, arguments: list[Json]
+        self, verb: str, arguments: list[Json], seconds: float | None = None
     ) -> tuple[dict[Worker, Json], dict[Worker, EngineError]]:
-        """The answers and the refusals; a worker that dies meanwhile gives neither."""
-        asked = [worker for worker in self._workers if worker.is_in_group]
+        """The answers and the refusals; a worker that dies, hangs or is late gives neither."""
+        asked = [
+            worker for worker in self._workers if worker.is_in_group and not (seconds and worker.is_late)
+        ]
         answers = await asyncio.gather(
-            *(worker.channel.ask(verb, *arguments) for worker in asked), return_exceptions=True
+            *(asyncio.wait_for(worker.channel.ask(verb, *arguments), seconds) for worker in asked),
+            return_exceptions=True,
         )
         done: dict[Worker, Json] = {}
         refused: dict[Worker, EngineError] = {}
         for worker, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, EngineError):
-                if not isinstance(answer, ChannelClosedError):
-                    refused[worker] = answer
+            if isinstance(answer, TimeoutError | ChannelClosedError):
+                log.warning("`%s` is without worker %d: %s", verb, worker.process.pid, answer or "it is late")
+            elif isinstance(answer, EngineError):
+                refused[worker] = answer
             elif isinstance(answer, BaseException):
                 raise answer
             else:

@@ -4,24 +4,31 @@ If workers accepted connections from a common queue, the quickest one would have
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import socket
 import struct
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
 
-from serve.workers.spawn import Worker
+from serve.workers.supervised import Worker
 
 log = logging.getLogger("adaptact")
 SURPLUS = struct.Struct("<I")
 """Sent with a connection: by how many it is beyond the limit."""
+BURST = 256
+"""So many connections are taken before anything else of the supervisor has its turn."""
 WAIT_SECONDS = 0.01
 NO_DESCRIPTORS_SECONDS = 0.1
 
 
 class ConnectionDistributor:
-    """Accepts the connections of a listening socket and sends each to a worker."""
+    """Accepts the connections of a listening socket and sends each to a worker.
+
+    While no worker is ready, or none keeps up, connections wait.
+    """
 
     def __init__(self, listener: socket.socket, workers: Sequence[Worker], limit: int) -> None:
         """The supervisor keeps the list `workers` up to date. They refuse connections beyond `limit`."""
@@ -29,32 +36,98 @@ class ConnectionDistributor:
         self._workers = workers
         self._limit = limit
         self._turns = itertools.count(1)
+        self._waiting: deque[socket.socket] = deque()
+        self._is_open = False
+        self.latest = 0.0
+        """When the latest connection came."""
 
-    async def run(self) -> None:
-        """Distribute until cancelled; while no worker is ready, or none keeps up, connections wait."""
-        loop = asyncio.get_running_loop()
+    def start(self) -> None:
+        """Distribute from now on; on the running event loop."""
         self._listener.setblocking(False)
-        while True:
+        self._is_open = True
+        self._resume()
+
+    def has_connections(self) -> bool:
+        """Whether there is any connection, after one turn for those that the system has ready."""
+        if self._is_open and not self._waiting:
+            self._accept()
+        return bool(self._waiting) or any(worker.connections > 0 for worker in self._workers)
+
+    def close(self) -> None:
+        """Send on the connections that the system has ready, and refuse all later ones."""
+        if self._is_open and not self._waiting:
+            self._accept()
+        self._is_open = False
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
+        while self._waiting:
+            self._waiting.popleft().close()
+
+    def take_back(self, worker: Worker) -> None:
+        """Give the connections that the worker has not read from its socket yet to others."""
+        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+        with suppress(OSError):  # there is none left
+            behind = worker.process.connections_behind
+            while True:
+                content, descriptors, _, _ = socket.recv_fds(behind, SURPLUS.size, 1, flags)
+                if not content:
+                    break
+                worker.sent_connections -= 1
+                self._waiting.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+        if self._waiting and self._is_open:
+            self._resume()
+
+    def _resume(self) -> None:
+        """Send what waits, then take more, unless there is still no room."""
+        if not self._is_open:
+            return
+        loop = asyncio.get_running_loop()
+        if self._send_waiting():
+            loop.add_reader(self._listener, self._accept)
+        else:
+            self._pause(WAIT_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        loop.call_later(seconds, self._resume)
+
+    def _accept(self) -> None:
+        for _ in range(BURST):
             try:
-                connection, _ = await loop.sock_accept(self._listener)
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
             except ConnectionError:
                 continue  # the client closed it while it waited
             except OSError as error:
                 log.error("a connection cannot be taken: %s", error.strerror)
-                await asyncio.sleep(NO_DESCRIPTORS_SECONDS)
-                continue
-            with connection:
-                while not self._send(connection.fileno()):
-                    await asyncio.sleep(WAIT_SECONDS)
+                return self._pause(NO_DESCRIPTORS_SECONDS)
+            self.latest = monotonic()
+            self._waiting.append(connection)
+            if not self._send_waiting():
+                return self._pause(WAIT_SECONDS)
+
+    def _send_waiting(self) -> bool:
+        """Whether workers have taken all that wait."""
+        while self._waiting:
+            if not self._send(self._waiting[0].fileno()):
+                return False
+            self._waiting.popleft().close()
+        return True
 
     def _send(self, descriptor: int) -> bool:
         """Whether a worker has taken the connection."""
         surplus = max(0, 1 + sum(worker.connections for worker in self._workers) - self._limit)
         ready = [worker for worker in self._workers if worker.ready.is_set()]
-        for worker in sorted(ready, key=lambda worker: (worker.connections, worker.last_turn)):
-            with contextlib.suppress(OSError):  # its queue is full, or it is about to be replaced
-                socket.send_fds(worker.connection_socket, [SURPLUS.pack(surplus)], [descriptor])
+        for worker in sorted(ready, key=_order):
+            with suppress(OSError):  # its queue is full, or it is about to be replaced
+                socket.send_fds(worker.process.connection_socket, [SURPLUS.pack(surplus)], [descriptor])
                 worker.sent_connections += 1
                 worker.last_turn = next(self._turns)
                 return True
         return False
+
+
+def _order(worker: Worker) -> tuple[bool, int, int]:
+    return worker.is_late, worker.connections, worker.last_turn

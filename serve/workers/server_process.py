@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -13,6 +13,7 @@ from serve.access.control import AccessControl
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
 from serve.engine.engine import Engine, open_engine
+from serve.engine.hung_files import HungFile
 from serve.engine.metrics import Metrics
 from serve.observe.observers import Observers, open_observers
 from serve.options import make_access_control, make_engine_options, make_tls
@@ -35,11 +36,11 @@ class ServerProcess:
 
 @contextmanager
 def open_server_process(
-    settings: Settings, workers: WorkerGroup, limits: ClientLimits | None = None
+    settings: Settings, workers: WorkerGroup, limits: ClientLimits, hung_files: tuple[HungFile, ...]
 ) -> Iterator[ServerProcess]:
     """The process's parts, with every model loaded; closed after the block. Raises `StartupError`.
 
-    `limits` are counted together with the other workers.
+    `limits` are counted together with the other workers; `hung_files` are refused at once.
     """
     with ExitStack() as closing:
         access = make_access_control(settings, limits)
@@ -49,7 +50,8 @@ def open_server_process(
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         make_engine = partial(SharedEngine, workers=workers)
-        engine = open_engine(make_engine_options(settings), Metrics(registry), make_engine)
+        options = replace(make_engine_options(settings), hung_files=hung_files)
+        engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
         app = create_app(engine, settings, workers, access, observers)
         side_servers: tuple[SideServer, ...] = ()
@@ -80,6 +82,6 @@ def _create_grpc_server(
         observers=observers,
         credentials=None if tls is None else make_credentials(tls),
         workers=workers,
-        shares_port=settings.workers > 1,
+        shares_port=True,
     )
     return GrpcServer(engine, options)

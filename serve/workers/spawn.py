@@ -1,92 +1,85 @@
-"""Starts a worker process; the supervisor's side of it."""
+"""Starts worker processes; it imports little, so that they start as early as can be."""
 
-import asyncio
+import json
 import os
+import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from time import monotonic
-from typing import TypeAlias
+from typing import Any
 
-from serve.shared.channel import Channel, Json
-from serve.shared.memory import SharedCount, create_count
-
-SupervisorResponder: TypeAlias = Callable[["Worker", str, list[Json]], Awaitable[Json]]
-"""The supervisor's answer to a worker, by verb and arguments."""
+from serve.shared.memory import WorkerCounts, create_counts
 
 
-@dataclass(slots=True, eq=False)
-class Worker:
-    """A worker process: the channel to it, and the socket over which it gets connections."""
+class WorkerProcess:
+    """A worker's process: its id, its ends of the two sockets, and what it counts."""
 
-    process: asyncio.subprocess.Process
-    channel: Channel
-    connection_socket: socket.socket
-    closed_connections: SharedCount
-    started: float = field(default_factory=monotonic)
-    sent_connections: int = 0
-    last_turn: int = 0
-    """The number of the last connection that it was sent, among those of all workers."""
-    is_in_group: bool = False
-    """Whether it has repeated the others' changes, and takes part in all later ones."""
-    may_have_clients: bool = False
-    """Whether a client may wait for its answer."""
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(
+        self,
+        popen: "subprocess.Popen[bytes]",
+        counts: WorkerCounts,
+        sockets: tuple[socket.socket, socket.socket, socket.socket],
+    ) -> None:
+        """`sockets` are the supervisor's end for connections and the worker's, and the channel's."""
+        self.counts = counts
+        self.connection_socket, self.connections_behind, self.channel_socket = sockets
+        self._popen = popen
+        self.descriptor = os.pidfd_open(popen.pid)
+        """Readable once the process has ended."""
 
     @property
-    def connections(self) -> int:
-        """How many it has, including those that it has not read from the socket yet."""
-        return self.sent_connections - self.closed_connections.value
+    def pid(self) -> int:
+        """The process's id."""
+        return self._popen.pid
 
-    def exclude(self) -> None:
-        """From now on it takes part in no change and gets no connection."""
-        self.is_in_group = False
-        self.ready.clear()
-
-    def stop(self) -> None:
-        """It ends once its requests are answered, or at once where it cannot have any."""
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it the signal, unless it has ended."""
         with suppress(ProcessLookupError):
-            if self.may_have_clients:
-                self.process.terminate()
-            else:
-                self.process.kill()  # while it loads a model it may not handle a signal for long
+            signal.pidfd_send_signal(self.descriptor, number)
+
+    def wait(self) -> int:
+        """The status with which it has ended."""
+        return self._popen.wait()
+
+    def end_connections(self) -> None:
+        """Tell it that it gets no further connections."""
+        self.connection_socket.close()
+
+    def close(self) -> None:
+        """Close what belongs to it, but for the channel's socket; it has ended."""
+        os.close(self.descriptor)
+        self.connection_socket.close()
+        self.connections_behind.close()
 
 
-async def spawn_worker(settings: str, limits: int, answer: SupervisorResponder) -> Worker:
+def spawn_process(settings: str, limits: int, hung_files: Sequence[Any] = ()) -> WorkerProcess:
     """A worker that starts; raises `OSError` where the system cannot start a process.
 
-    Nothing reads its channel yet. It reads the settings from standard input; `limits` is the descriptor of
-    `create_limits`.
+    It reads the settings, as JSON, and the files that hung another worker from standard input; `limits` is
+    the descriptor of `create_limits`.
     """
     with ExitStack() as ours, ExitStack() as theirs:
-        connection_socket, their_connection_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        channel_socket, their_channel_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for end in (connection_socket, channel_socket):
+        connections, their_connections = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel, their_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for end in (connections, their_connections, channel):
             ours.enter_context(end)
-        for end in (their_connection_socket, their_channel_socket):
-            theirs.enter_context(end)
-        closed = create_count()
-        theirs.callback(os.close, closed)
-        descriptors = their_connection_socket.fileno(), their_channel_socket.fileno(), closed, limits
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "serve.workers.worker", *map(str, descriptors)),
-            stdin=asyncio.subprocess.PIPE,
+        theirs.enter_context(their_channel)
+        counts = create_counts()
+        theirs.callback(os.close, counts)
+        descriptors = their_connections.fileno(), their_channel.fileno(), counts, limits
+        popen = subprocess.Popen(
+            # Without the working folder, whose files may have the names of modules.
+            [sys.executable, "-P", "-m", "serve.workers.worker", *map(str, (*descriptors, os.getpid()))],
+            stdin=subprocess.PIPE,
             pass_fds=descriptors,
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which stops the workers
         )
-        assert process.stdin is not None
-        process.stdin.write(settings.encode())
-        process.stdin.close()
-        connection_socket.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=channel_socket)
-
-        async def answer_worker(verb: str, arguments: list[Json]) -> Json:
-            return await answer(worker, verb, arguments)
-
-        worker = Worker(
-            process, Channel(reader, writer, answer_worker), connection_socket, SharedCount(closed)
-        )
+        assert popen.stdin is not None
+        with suppress(BrokenPipeError), popen.stdin as pipe:  # it has ended, which is seen later
+            pipe.write(json.dumps([settings, list(hung_files)]).encode())
+        connections.setblocking(False)
+        process = WorkerProcess(popen, WorkerCounts(counts), (connections, their_connections, channel))
         ours.pop_all()
-        return worker
+        return process

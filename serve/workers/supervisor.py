@@ -1,56 +1,57 @@
-"""The process that owns the port: it starts the workers, and replaces those that end."""
+"""Starts the workers, watches them, and replaces those that end, hang or are stuck."""
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
-from serve.shared.memory import create_limits
-from serve.shared.worker_group import BROADCAST, CATCH_UP, READY
+from serve.shared.worker_group import BROADCAST, CATCH_UP, LINGER_SECONDS, READY, STUCK
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.connections import ConnectionDistributor
-from serve.workers.spawn import Worker, spawn_worker
-
-if TYPE_CHECKING:
-    from serve.settings import Settings  # its values alone are needed here, not pydantic
+from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
+from serve.workers.options import STOP_SIGNALS, SupervisorOptions
+from serve.workers.spawn import WorkerProcess, spawn_process
+from serve.workers.supervised import Worker, connect_worker
 
 log = logging.getLogger("adaptact")
 
 # A worker that ends as soon as it starts would otherwise be started again without end.
 PAUSES_SECONDS = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
-KILL_SECONDS = 5.0
+CHECK_SECONDS = 0.02
+SHORTEST_GRACE_SECONDS = 1.0
+"""A worker needs this even without a grace, to answer that it ends."""
 
 
 class Supervisor:
-    """Several workers behind one listening socket."""
+    """The workers behind one listening socket."""
 
-    def __init__(self, listener: socket.socket, settings: "Settings") -> None:
-        """No worker is started yet."""
-        self._settings = settings
+    def __init__(self, listener: socket.socket, options: SupervisorOptions, limits: int) -> None:
+        """No worker is known yet; `limits` is the descriptor of `create_limits`."""
+        self._options = options
+        self._limits = limits
         self._workers: list[Worker] = []
         self._changes = ChangeBroadcaster(self._workers)
-        self._distributor = ConnectionDistributor(listener, self._workers, settings.connections)
-        self._listening: set[asyncio.Task[None]] = set()
-        self._limits = create_limits()
+        self._distributor = ConnectionDistributor(listener, self._workers, options.connections)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hung_files: dict[tuple[str, str], Json] = {}
         self._stopping = asyncio.Event()
 
-    async def run(self, on_ready: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `on_ready` is called once every worker is ready.
+    async def run(self, first: Sequence[WorkerProcess], on_ready: Callable[[str], None]) -> None:
+        """Serve with these workers until SIGTERM or SIGINT.
 
-        Raises `StartupError` where a worker cannot start, which has printed the reason on standard error.
+        `on_ready` is called once every worker is ready, with what they serve. Raises `StartupError` where a
+        worker cannot start, which has printed the reason on standard error.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
-        working = asyncio.create_task(self._work(on_ready))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        working = asyncio.create_task(self._work(first, on_ready))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -59,12 +60,10 @@ class Supervisor:
             await self._stop()
         finally:
             self._stopping.set()
-            working.cancel()
-            stopping.cancel()
+            for task in (working, stopping, *self._tasks):
+                task.cancel()
             for worker in self._workers:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.kill()
-            os.close(self._limits)
+                worker.kill()
 
     def _on_signal(self) -> None:
         """End once all requests are answered; at the second signal, at once."""
@@ -73,87 +72,135 @@ class Supervisor:
                 worker.stop()
         self._stopping.set()
 
-    async def _work(self, on_ready: Callable[[], None]) -> None:
-        first = await asyncio.gather(*(self._start_ready() for _ in range(self._settings.workers)))
+    async def _work(self, first: Sequence[WorkerProcess], on_ready: Callable[[str], None]) -> None:
+        workers = [await self._admit(process) for process in first]
+        await asyncio.gather(*map(self._until_ready, workers))
         if self._stopping.is_set():
             return
-        on_ready()
+        on_ready(workers[0].models)
+        self._distributor.start()
         async with asyncio.TaskGroup() as tasks:
-            for worker in first:
+            for worker in workers:
                 tasks.create_task(self._keep_running(worker))
-            tasks.create_task(self._distributor.run())
 
-    async def _start_ready(self) -> Worker:
-        """A worker that is ready; raises `StartupError` where it ends before."""
-        try:
-            worker = await self._start()
-        except OSError as error:
-            raise StartupError(f"a worker cannot be started: {error.strerror}") from error
-        ended = asyncio.create_task(worker.process.wait())
-        ready = asyncio.create_task(worker.ready.wait())
-        await asyncio.wait((ended, ready), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        if ended.done() and not self._stopping.is_set():
-            raise StartupError(f"a worker ended with status {worker.process.returncode} before it was ready")
-        ended.cancel()
-        return worker
-
-    async def _start(self) -> Worker:
-        worker = await spawn_worker(self._settings.model_dump_json(), self._limits, self._answer)
+    async def _admit(self, process: WorkerProcess) -> Worker:
+        worker, heartbeat = await connect_worker(process, self._answer)
         self._workers.append(worker)
-        listening = asyncio.create_task(worker.channel.listen())
-        listening.add_done_callback(lambda _: worker.exclude())
-        self._listening.add(listening)
-        listening.add_done_callback(self._listening.discard)
+        self._start_task(self._follow(worker, heartbeat))
         return worker
+
+    async def _until_ready(self, worker: Worker) -> None:
+        """Return once it is ready; raises `StartupError` where it fails before."""
+        waiting = [asyncio.create_task(event.wait()) for event in (worker.failed, worker.ready)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if not worker.ready.is_set() and not self._stopping.is_set():
+            raise StartupError(f"a worker {worker.failure} before it was ready")
+
+    async def _follow(self, worker: Worker, heartbeat: Heartbeat) -> None:
+        """Answer what the worker asks, give it up where it hangs, and forget it once it has ended."""
+        listening = asyncio.create_task(worker.channel.listen())
+        watching = asyncio.create_task(self._watch(worker, heartbeat))
+        await worker.ended.wait()
+        watching.cancel()
+        self._distributor.take_back(worker)
+        self._workers.remove(worker)
+        await listening
+        worker.process.close()
+
+    async def _watch(self, worker: Worker, heartbeat: Heartbeat) -> None:
+        """Let others have what a late worker was sent, and exclude one that hangs."""
+        before = monotonic()
+        while not worker.is_excluded:
+            await asyncio.sleep(TICK_SECONDS)
+            now = monotonic()
+            if failure := heartbeat.check(now - before):
+                worker.exclude(failure)
+            before, worker.is_late = now, heartbeat.is_late
+            if worker.is_late:
+                self._distributor.take_back(worker)
 
     async def _keep_running(self, worker: Worker) -> None:
-        """Replace the worker whenever it ends, until the server stops."""
+        """Replace the worker whenever it fails, until the server stops."""
         failures = 0
         while True:
-            status = await worker.process.wait()
-            self._workers.remove(worker)
-            worker.connection_socket.close()
+            await worker.failed.wait()
             if self._stopping.is_set():
                 return
+            log.error("worker %d %s; another takes its place", worker.process.pid, worker.failure)
+            if worker.is_excluded:
+                self._start_task(worker.retire(self._options.stop_grace_seconds))
             failures = 0 if monotonic() - worker.started > STEADY_SECONDS else failures + 1
-            log.error("worker %d ended with status %s; another takes its place", worker.process.pid, status)
             replacement = await self._replace(failures)
             if replacement is None:
                 return
+            if not worker.is_excluded:
+                worker.exclude("was replaced")
+                self._start_task(worker.retire(self._options.stop_grace_seconds))
             worker = replacement
 
     async def _replace(self, failures: int) -> Worker | None:
-        """A new worker, after a pause that grows with the failures; None where the server stops meanwhile."""
+        """A new worker that is ready, after pauses that grow with the failures; None if the server stops."""
         while True:
             await asyncio.sleep(PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS) - 1)])
             if self._stopping.is_set():
                 return None
             try:
-                return await self._start()
-            except OSError as error:
+                hung_files = list(self._hung_files.values())
+                worker = await self._admit(spawn_process(self._options.settings, self._limits, hung_files))
+                await self._until_ready(worker)
+            except (OSError, StartupError) as error:
                 failures += 1
-                log.error("a worker cannot be started: %s", error.strerror)
+                log.error("a worker cannot be started: %s", error)
+            else:
+                return worker
 
     async def _answer(self, worker: Worker, verb: str, arguments: list[Json]) -> Json:
         if verb == CATCH_UP:
             await self._changes.catch_up(worker)
             worker.may_have_clients = True
-            return None
-        if verb == READY:
-            return worker.ready.set()
-        if verb == BROADCAST:
+        elif verb == READY:
+            (worker.models,) = arguments
+            if not worker.is_excluded:
+                worker.ready.set()
+        elif verb == STUCK:
+            reason, hung_files = arguments
+            self._hung_files.update({(file["name"], file["version"]): file for file in hung_files})
+            worker.fail(f"is stuck: {reason}")
+        elif verb == BROADCAST:
             return await self._changes.broadcast(arguments[0], arguments[1:])
-        raise UnsupportedError(f"`{verb}` is nothing that a supervisor can do")
+        else:
+            raise UnsupportedError(f"`{verb}` is nothing that a supervisor can do")
+        return None
 
     async def _stop(self) -> None:
         """Stop every worker, and wait for them until the grace is over.
 
-        They get connections until they end, so that a client is told why it gets no answer.
+        As long as clients come that do not know of it, they get connections.
         """
-        ends = []
+        began = monotonic()
+        grace = max(SHORTEST_GRACE_SECONDS, self._options.stop_grace_seconds)
         for worker in self._workers:
             worker.stop()
-            ends.append(asyncio.create_task(worker.process.wait()))
+        while monotonic() < began + grace / 2 and self._is_wanted(began):
+            await asyncio.sleep(CHECK_SECONDS)
+        self._distributor.close()
+        ends = []
+        for worker in self._workers:
+            worker.process.end_connections()
+            ends.append(asyncio.create_task(worker.ended.wait()))
         if ends:
-            await asyncio.wait(ends, timeout=self._settings.stop_grace_seconds + KILL_SECONDS)
+            await asyncio.wait(ends, timeout=began + grace - monotonic())
+
+    def _is_wanted(self, began: float) -> bool:
+        """Whether there is a connection, or one has come a moment ago but after the stop began."""
+        if self._distributor.has_connections():
+            return True
+        latest = self._distributor.latest
+        return latest > began and monotonic() - latest < LINGER_SECONDS
+
+    def _start_task(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

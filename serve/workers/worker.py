@@ -1,43 +1,55 @@
 """A worker process, which answers the connections that the supervisor sends it.
 
-`python -m serve.workers.worker CONNECTIONS CHANNEL CLOSED LIMITS`: the descriptors of two sockets to the
-supervisor and of the memory that they share; the supervisor writes the settings to standard input.
+`python -m serve.workers.worker CONNECTIONS CHANNEL COUNTS LIMITS SUPERVISOR`: the descriptors of two sockets
+to the supervisor and of the memory that they share, and the supervisor's process id. The supervisor writes
+the settings to standard input.
 """
 
 import asyncio
+import ctypes
+import json
 import logging
+import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from adaptact import exit_codes
 from adaptact.exit_codes import FAILED
+from serve.engine.engine import Engine
 from serve.engine.errors import StartupError
-from serve.observe.log_settings import configure_log
+from serve.engine.hung_files import HungFile
+from serve.observe.log_lines import configure_log
 from serve.rest.http import BoundedHttpProtocol, ConnectionLimits
 from serve.rest.server import Server, make_config, make_limits, stop_cleanly_on_signals
 from serve.settings import Settings
 from serve.shared.channel import Channel, ChannelClosedError
-from serve.shared.memory import SharedCount, open_limits
-from serve.shared.worker_group import CATCH_UP, READY, SupervisedWorkerGroup
+from serve.shared.memory import WorkerCounts, open_limits
+from serve.shared.worker_group import CATCH_UP, READY, STUCK, SupervisedWorkerGroup
 from serve.workers.connections import SURPLUS
+from serve.workers.options import STOP_SIGNALS
 from serve.workers.server_process import ServerProcess, open_server_process
 
 log = logging.getLogger("adaptact")
 
 LOG_FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(message)s"
+PR_SET_PDEATHSIG = 1  # of prctl(2), which Python does not have
+# Of the grace, so much is left for answering that it is over; the supervisor kills the process at its end.
+END_SECONDS, END_SHARE = 1.0, 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisorLink:
-    """The sockets for connections and for the channel, the count of closed connections, and the group."""
+    """The sockets for connections and for the channel, the counts, and the group."""
 
     connection_socket: socket.socket
     channel_socket: socket.socket
-    closed_connections: SharedCount
+    counts: WorkerCounts
     workers: SupervisedWorkerGroup
 
 
@@ -64,38 +76,23 @@ class CountedConnection(BoundedHttpProtocol):
         self._on_close()
 
 
-class ConnectionReceiver:
-    """The socket from which connections come; `on_connections` is called when there are some."""
-
-    def __init__(self, connection_socket: socket.socket, on_connections: Callable[[], None]) -> None:
-        """It is not read yet."""
-        self.is_open = False
-        self._socket = connection_socket
-        self._on_connections = on_connections
-
-    async def start(self) -> None:
-        """Receive connections from now on."""
-        self.is_open = True
-        self._socket.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._socket, self._on_connections)
-
-    async def stop(self, grace_seconds: float) -> None:
-        """From now on connections are closed at once, since no other worker gets them."""
-        self.is_open = False
-
-
 class WorkerServer(Server):
     """A web server without a port of its own."""
 
     def __init__(self, process: ServerProcess, settings: Settings, supervisor: SupervisorLink) -> None:
         """The supervisor sends it connections and the changes that other workers ask for."""
-        config = make_config(process.app, settings, process.tls)
-        self._receiver = ConnectionReceiver(supervisor.connection_socket, self._receive)
-        # Stopped first: connections that stay open would delay the end until the grace is over.
-        beside = [self._receiver, *process.side_servers]
-        super().__init__(config, process.engine.drain, settings.stop_grace_seconds, beside)
-        self._limits = make_limits(settings)
+        limits = make_limits(settings)
+        grace = settings.stop_grace_seconds
+        super().__init__(
+            make_config(process.app, settings, process.tls, limits),
+            process.engine,
+            limits,
+            grace - min(END_SECONDS, END_SHARE * grace),
+            process.side_servers,
+        )
         self._supervisor = supervisor
+        self._gets_connections = False
+        self._has_told = False
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -107,9 +104,28 @@ class WorkerServer(Server):
         try:
             await channel.ask(CATCH_UP)
             await super().startup([])
-            await channel.ask(READY)
+            self._supervisor.connection_socket.setblocking(False)
+            asyncio.get_running_loop().add_reader(self._supervisor.connection_socket, self._receive)
+            self._gets_connections = True
+            await channel.ask(READY, _describe_models(self._engine))
         except ChannelClosedError:
             self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """As of any, and the supervisor sees that the event loop runs and whether the engine is stuck."""
+        self._supervisor.counts.beat()
+        if self._engine.stuck and not self._has_told:
+            self._has_told = True
+            self._start_task(self._tell_stuck(self._engine.stuck))
+        return await super().on_tick(counter)
+
+    async def _tell_stuck(self, reason: str) -> None:
+        hung_files = [asdict(file) for file in self._engine.hung_files()]
+        with suppress(ChannelClosedError):
+            await self._supervisor.workers.channel.ask(STUCK, reason, hung_files)
+
+    def _has_work(self) -> bool:
+        return self._gets_connections or super()._has_work()
 
     def _receive(self) -> None:
         try:
@@ -124,25 +140,23 @@ class WorkerServer(Server):
                     self._start_task(self._answer(socket.socket(fileno=descriptors[0]), surplus))
                 else:
                     log.error("a connection is cut off: this process has no descriptor left for it")
-                    self._supervisor.closed_connections.increase()
+                    self._supervisor.counts.count_closed()
         except BlockingIOError:
             return
         except ConnectionError:
             pass
+        self._gets_connections = False
         asyncio.get_running_loop().remove_reader(self._supervisor.connection_socket)
 
     async def _answer(self, connection: socket.socket, surplus: int) -> None:
         connection.setblocking(False)
         try:
-            _, protocol = await asyncio.get_running_loop().connect_accepted_socket(
+            await asyncio.get_running_loop().connect_accepted_socket(
                 partial(self._make_protocol, surplus), connection, ssl=self.config.ssl
             )
         except OSError:  # it has closed, or is not TLS: `connection_made` was not called
             connection.close()
-            self._supervisor.closed_connections.increase()
-        else:
-            if not self._receiver.is_open:
-                protocol.shutdown()
+            self._supervisor.counts.count_closed()
 
     def _make_protocol(self, surplus: int) -> CountedConnection:
         return CountedConnection(
@@ -151,7 +165,7 @@ class WorkerServer(Server):
             app_state=self.lifespan.state,
             limits=self._limits,
             surplus=surplus,
-            on_close=self._supervisor.closed_connections.increase,
+            on_close=self._supervisor.counts.count_closed,
         )
 
     def _start_task(self, work: Awaitable[object]) -> asyncio.Task[object]:
@@ -168,19 +182,34 @@ class WorkerServer(Server):
 def main() -> None:
     """Answer until the supervisor stops this process or ends; exits with 1 where it cannot start."""
     stop_cleanly_on_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     exit_codes.run(_serve, {StartupError: FAILED})
 
 
 def _serve() -> None:
-    settings = Settings.model_validate_json(sys.stdin.read())
+    connections, channel, counts, limits, supervisor_id = map(int, sys.argv[1:6])
+    _end_with(supervisor_id)
+    text, hung_files = json.load(sys.stdin)
+    settings = Settings.model_validate_json(text)
     configure_log(settings.log_level, LOG_FORMAT)
-    connections, channel, closed, limits = map(int, sys.argv[1:5])
     workers = SupervisedWorkerGroup()
     supervisor = SupervisorLink(
-        socket.socket(fileno=connections), socket.socket(fileno=channel), SharedCount(closed), workers
+        socket.socket(fileno=connections), socket.socket(fileno=channel), WorkerCounts(counts), workers
     )
-    with open_server_process(settings, workers, open_limits(limits)) as process:
+    hung = tuple(HungFile(**file) for file in hung_files)
+    with open_server_process(settings, workers, open_limits(limits), hung) as process:
         WorkerServer(process, settings, supervisor).run()
+
+
+def _end_with(supervisor_id: int) -> None:
+    """The system kills this process when the supervisor ends, even if it hangs by then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor_id:
+        sys.exit(FAILED)
+
+
+def _describe_models(engine: Engine) -> str:
+    return ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
 
 
 if __name__ == "__main__":

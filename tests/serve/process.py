@@ -29,10 +29,11 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A server on a free port; killed at the end if it has not stopped."""
+    """A server of one worker on a free port; killed at the end if it has not stopped."""
 
     def __init__(self, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
+        environment["ADAPTACT_WORKERS"] = "1"  # unless the arguments say otherwise
         self._process = subprocess.Popen(
             [str(COMMAND), *arguments, "--port", "0"],
             stdout=subprocess.PIPE,
@@ -60,13 +61,19 @@ class ServerProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that answers."""
+        return psutil.Process(self.pid).children()[0]
+
     def processor_seconds(self) -> float:
         """The processor time so far, of it and its workers."""
         process = psutil.Process(self.pid)
         return float(sum(part.cpu_times().user for part in (process, *process.children())))
 
     def resident_bytes(self) -> int:
-        return int(psutil.Process(self.pid).memory_info().rss)
+        process = psutil.Process(self.pid)
+        return sum(int(part.memory_info().rss) for part in (process, *process.children()))
 
     @property
     def _output(self) -> IO[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from serve.access.keys import format_key
 from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
-from serve.rest.server import listen
+from serve.workers.listener import listen
 from serve.settings import Settings
 from tests.serve import models
 from tests.serve.process import COMMAND, ServerProcess

@@ -200,7 +200,7 @@ def test_a_model_and_its_settings(tmp_path: Path, name: str) -> None:
 
 def test_the_log_of_a_server() -> None:
     code = (
-        "import logging; from serve.observe.log_settings import configure_log; "
+        "import logging; from serve.observe.log_lines import configure_log; "
         f"configure_log('info', '%(message)s'); logging.error('%s', {TEXT!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

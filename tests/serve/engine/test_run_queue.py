@@ -13,7 +13,6 @@ from serve.engine.errors import (
     DeadlineExceededError,
     DrainingError,
     EngineError,
-    ModelUnavailableError,
     QueueFullError,
 )
 from serve.engine.model import RunCost
@@ -148,41 +147,20 @@ def test_the_model_whose_request_came_first_runs_first(
     assert order == ["log", "double", "log"]
 
 
-def test_draining_answers_what_has_begun_and_takes_nothing_new(
-    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(tmp_path, models.DOUBLE, models.LOG)
+def test_an_engine_that_is_about_to_end_answers_and_changes_nothing(tmp_path: Path, opened: Opened) -> None:
+    put(tmp_path, models.DOUBLE)
     engine = opened(concurrency=1)
-    gate = Gate(engine.model("double"), monkeypatch)
+    engine.announce_end()
 
-    async def drained() -> list[Any]:
-        begun = start_requests(engine, "double", ROW, ROW)
-        await asyncio.to_thread(gate.wait_for_a_run)
-        draining = asyncio.ensure_future(engine.drain(600))
-        await asyncio.sleep(0.05)
-        refused = await collect(start_requests(engine, "double", ROW) + start_requests(engine, "log", ROW[0]))
-        assert not engine.ready
-        assert not draining.done()
-        gate.open()
-        await draining
-        return await collect(begun) + refused
+    async def ask() -> list[Any]:
+        with pytest.raises(DrainingError):
+            await engine.load("double")
+        with pytest.raises(DrainingError):
+            await engine.unload("double")
+        return await collect(start_requests(engine, "double", ROW))
 
-    got = asyncio.run(drained())
-    assert [type(answer) for answer in got] == [dict, dict, DrainingError, DrainingError]
-
-
-def test_draining_ends_what_takes_too_long(
-    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = _slow(tmp_path, opened, monkeypatch)
-
-    async def drained() -> list[Any]:
-        begun = start_requests(engine, "slow", ROW[0], ROW[0])
-        await wait_until_running(engine, waiting=1)
-        await engine.drain(0.1)
-        return await collect(begun)
-
-    assert [type(each) for each in asyncio.run(drained())] == [ModelUnavailableError, ModelUnavailableError]
+    assert not engine.ready
+    assert [type(answer) for answer in asyncio.run(ask())] == [dict]
 
 
 def test_an_unforeseen_error_is_answered_and_the_thread_goes_on(

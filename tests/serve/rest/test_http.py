@@ -71,7 +71,7 @@ def _require_alone(server: ServerProcess) -> None:
 
 
 def _open_connections(server: ServerProcess) -> int:
-    connections = psutil.Process(server.pid).net_connections("tcp")
+    connections = server.worker.net_connections("tcp")
     return sum(connection.status != psutil.CONN_LISTEN for connection in connections)
 
 

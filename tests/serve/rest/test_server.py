@@ -15,7 +15,7 @@ import pytest
 
 from serve.engine.errors import ListenError
 from serve.protocol.json_text import MAX_VALUES
-from serve.rest.server import format_url, listen
+from serve.workers.listener import format_url, listen
 from tests.serve import models
 from tests.serve.process import ServerProcess
 from tests.serve.turns import TURNS, endless_request, send_turns, wait_until_running

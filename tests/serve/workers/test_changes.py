@@ -7,7 +7,7 @@ import pytest
 from serve.engine.errors import AliasError, ConfigError, EngineError, ModelRefusedError, StateError
 from serve.shared.channel import ChannelClosedError, Json
 from serve.workers.changes import ChangeBroadcaster
-from serve.workers.spawn import Worker
+from serve.workers.supervised import Worker
 
 
 class FakeChannel:
@@ -24,10 +24,13 @@ class FakeChannel:
             raise answer
         return answer
 
+    def give_up(self, reason: str) -> None:
+        pass
+
 
 def make_worker(is_in_group: bool = True, **answers: Any) -> Worker:
-    process = SimpleNamespace(terminate=lambda: None, kill=lambda: None)
-    made = Worker(cast(Any, process), cast(Any, FakeChannel(answers)), cast(Any, None), cast(Any, None))
+    process = SimpleNamespace(pid=1, end_connections=lambda: None)
+    made = Worker(cast(Any, process), cast(Any, FakeChannel(answers)))
     made.is_in_group = is_in_group
     return made
 

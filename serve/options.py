@@ -44,6 +44,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
         state_folder=settings.state,
         triton_names=settings.triton_metrics,
         drain_seconds=settings.drain_seconds,
+        load_seconds=settings.load_seconds,
     )
 
 

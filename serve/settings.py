@@ -107,6 +107,10 @@ class Settings(BaseSettings):
         RunSeconds,
         Field(description="Maximum seconds of a run, which is then ended; its requests get an error."),
     ] = MODEL.run_seconds
+    load_seconds: Annotated[
+        float,
+        Field(ge=0.1, le=86_400, description="Maximum seconds of loading a version, which is then refused."),
+    ] = 300.0
     require_parity: Annotated[
         bool, Field(description="Serve only files whose manifest records that parity passed.")
     ] = False

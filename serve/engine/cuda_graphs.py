@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime as ort
 
-from serve.engine.providers import CudaOptions, make_run_options
+from serve.engine.providers import CudaOptions
 from serve.engine.signature import Array, Signature, TensorSpec
 
 GRAPH = "gpu_graph_id"
@@ -49,13 +49,13 @@ class CudaGraphs:
         self._graphs: dict[int, RecordedGraph] = {}
         self._lock = threading.Lock()
 
-    def record(self) -> None:
+    def record(self, options: ort.RunOptions) -> None:
         """Record a graph for every size; a model that cannot be recorded raises the error of its run."""
         outputs = [spec.name for spec in self._signature.outputs]
         for rows in self._rows:
             inputs = {spec.name: _make_zeros(spec, rows) for spec in self._signature.inputs}
             for _ in range(RUNS_TO_RECORD):
-                self.run(inputs, outputs, make_run_options())
+                self.run(inputs, outputs, options)
 
     def run(
         self, inputs: Mapping[str, Array], outputs: Sequence[str], options: ort.RunOptions

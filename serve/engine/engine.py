@@ -48,13 +48,13 @@ class Engine:
         self.metrics = metrics
         self._options = options
         self._catalogue = Catalogue(AliasStore(options.state_folder), metrics)
-        loader = ModelLoader(options, metrics)
-        self._lifecycle = ModelLifecycle(options, loader, self._catalogue, self._retire_in_thread)
+        self._loader = ModelLoader(options, metrics)
+        self._lifecycle = ModelLifecycle(options, self._loader, self._catalogue, self._retire_in_thread)
         self._loop_runs = LoopRuns()
         self._run_queue = RunQueue(options.concurrency)
         self._watch = Watch((self._loop_runs.check, self._run_queue.check))
-        # The allocator keeps memory for each thread that allocates, so one thread loads all models.
-        self._loading = ThreadPoolExecutor(1, thread_name_prefix="adaptact-load")
+        # Changes of what is served take place one after the other, off the event loop.
+        self._changes = ThreadPoolExecutor(1, thread_name_prefix="adaptact-change")
         self._draining = False
         self._closed = threading.Event()
         register_collectors(
@@ -91,7 +91,7 @@ class Engine:
     @property
     def stuck(self) -> str | None:
         """Why this process should be replaced, since something in it cannot be ended; else None."""
-        return self._run_queue.stuck
+        return self._run_queue.stuck or self._loader.stuck
 
     def hung_files(self) -> tuple[HungFile, ...]:
         """The files whose loading did not end, for the options of the engine that replaces this one."""
@@ -144,7 +144,7 @@ class Engine:
         """
         if self._draining:
             raise _draining_error()
-        await asyncio.get_running_loop().run_in_executor(self._loading, self._lifecycle.load, name, config)
+        await asyncio.get_running_loop().run_in_executor(self._changes, self._lifecycle.load, name, config)
 
     async def unload(self, name: str) -> None:
         """Refuse new requests for the name, and free it after its running requests are answered.
@@ -154,9 +154,9 @@ class Engine:
         if self._draining:
             raise _draining_error()
         loop = asyncio.get_running_loop()
-        stopped = await loop.run_in_executor(self._loading, self._lifecycle.unload, name)
+        stopped = await loop.run_in_executor(self._changes, self._lifecycle.unload, name)
         await asyncio.to_thread(self._retire, stopped)
-        await loop.run_in_executor(self._loading, self._lifecycle.finish_unload, name)
+        await loop.run_in_executor(self._changes, self._lifecycle.finish_unload, name)
 
     def aliases(self, name: str) -> dict[str, str]:
         """The model's aliases and the version of each; none for an unknown name."""
@@ -202,13 +202,14 @@ class Engine:
         """End the runs in progress and release the threads."""
         self._draining = True
         self._closed.set()
-        self._loading.shutdown(cancel_futures=True)
+        self._loader.close()
+        self._changes.shutdown(cancel_futures=True)
         self._run_queue.close()
         self._watch.close()
 
     def _start(self) -> None:
         """Load everything; raises `RepositoryError` if nothing can be served, unless `may_start_empty`."""
-        self._loading.submit(self._lifecycle.load_all).result()
+        self._changes.submit(self._lifecycle.load_all).result()
         if self._options.poll_seconds:
             threading.Thread(target=self._poll, name="adaptact-poll", daemon=True).start()
         elif not self.names() and not self._options.may_start_empty:
@@ -228,7 +229,7 @@ class Engine:
     def _poll(self) -> None:
         while not self._closed.wait(self._options.poll_seconds):
             try:
-                self._loading.submit(self._lifecycle.follow_folder).result()
+                self._changes.submit(self._lifecycle.follow_folder).result()
             except Exception as error:
                 if not self._closed.is_set():
                     unexpected = not isinstance(error, StartupError)
@@ -265,7 +266,7 @@ def open_engine(
     engine = engine_class(options, metrics)
     try:
         engine._start()
-    except StartupError:
+    except BaseException:  # a signal too: what is loading would hold up the end of the process
         engine.close()
         raise
     return engine

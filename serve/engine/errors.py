@@ -19,6 +19,7 @@ EngineError
     ├── ListenError              the address to listen on
     └── ModelRefusedError        one model's file
         ├── PolicyError          a file without the parity or the signature that the operator requires
+        ├── HungLoadError        a file whose loading does not end
         └── ConfigError          a model's `config.toml`
 """
 
@@ -109,6 +110,10 @@ class ModelRefusedError(StartupError):
 
 class PolicyError(ModelRefusedError):
     """A file that lacks what the operator requires of every model: parity, or a signature."""
+
+
+class HungLoadError(ModelRefusedError):
+    """A file whose loading did not end although it was told to."""
 
 
 class ConfigError(ModelRefusedError):

@@ -7,7 +7,14 @@ from typing import TypeAlias
 
 from serve.engine.catalogue import Catalogue, IndexEntry
 from serve.engine.config import CONFIG_FILE, ModelConfig, override_config, read_config
-from serve.engine.errors import ModelRefusedError, ProviderError, UnknownModelError, quote, quote_names
+from serve.engine.errors import (
+    HungLoadError,
+    ModelRefusedError,
+    ProviderError,
+    UnknownModelError,
+    quote,
+    quote_names,
+)
 from serve.engine.hung_files import HungFile, HungFiles
 from serve.engine.model import ModelLoader, ServedModel
 from serve.engine.options import EngineOptions
@@ -194,6 +201,9 @@ class ModelLifecycle:
         self._hung.check(file, stamp[0])
         try:
             new = self._loader.load(file, stamp[1])
+        except HungLoadError as error:
+            self._hung.add(file, stamp[0], str(error))
+            raise
         except ProviderError as error:
             if not self._has_started:
                 raise

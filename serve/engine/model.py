@@ -4,13 +4,22 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from threading import TIMEOUT_MAX
 from time import perf_counter
 
 import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
-from serve.engine.errors import InvalidInputError, ModelUnavailableError, RunFailedError, quote
+from serve.engine.errors import (
+    InvalidInputError,
+    ModelRefusedError,
+    ModelUnavailableError,
+    RunFailedError,
+    quote,
+)
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
+from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.manifest import Json, read_class_names, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.options import EngineOptions
@@ -87,12 +96,20 @@ class ServedModel:
     """A loaded model; `cost` predicts whether a run is short, `joins` allows requests to share a run."""
 
     def __init__(
-        self, name: str, version: str, session: Session, metrics: ModelMetrics, config: ModelConfig
+        self,
+        name: str,
+        version: str,
+        session: Session,
+        metrics: ModelMetrics,
+        config: ModelConfig,
+        cancellation: Cancellation | None = None,
     ) -> None:
         """Read the manifest, time the model on zeros, and try whether its requests can be joined.
 
-        Raises `ConfigError` if the configuration requires joining and that would change answers.
+        Raises `ModelRefusedError` if a run on zeros takes more than the configuration's `run_seconds`, and
+        `ConfigError` if the configuration requires joining and that would change answers.
         """
+        cancellation = cancellation or Cancellation()
         self.name = name
         self.version = version
         self.signature: Signature = session.signature
@@ -102,12 +119,12 @@ class ServedModel:
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session = session
-        seconds = self._warm_up()
+        seconds = self._warm_up(cancellation)
         self.cost = RunCost(
             seconds / count_elements(self.signature.zeros()),
             loop_seconds=HOP_SECONDS if session.sized_by_shapes else 0.0,
         )
-        self.joins = self._can_join(seconds)
+        self.joins = self._can_join(seconds, cancellation)
 
     def run(
         self,
@@ -137,32 +154,42 @@ class ServedModel:
         """The model's name and version, for a message."""
         return f"model {quote(self.name)} version {quote(self.version)}"
 
-    def _warm_up(self) -> float:
+    def _warm_up(self, cancellation: Cancellation) -> float:
         """The shortest time in seconds of a few runs on zeros."""
         inputs = self.signature.zeros()
         outputs = self.signature.choose_outputs(None)
+        limit = self.config.run_seconds
         seconds = []
-        for _ in range(WARM_UP_RUNS):
-            start = perf_counter()
-            try:
-                self._session.run(inputs, outputs)
-            except ORT_ERRORS:
-                # Not every model takes zeros, or sizes of 1; requests will show its cost.
-                return LONG_SECONDS * count_elements(inputs)
-            seconds.append(perf_counter() - start)
-            if seconds[-1] > SLOW_SECONDS:
-                break
+        with cancellation.limit_runs(limit) as options:
+            for _ in range(WARM_UP_RUNS):
+                start = perf_counter()
+                try:
+                    self._session.run(inputs, outputs, options)
+                except ORT_ERRORS as error:
+                    if options.terminate:
+                        raise ModelRefusedError(
+                            f"a run on zeros took more than {limit:g} s, its `run_seconds`; "
+                            "raise that if its runs need longer"
+                        ) from error
+                    # Not every model takes zeros, or sizes of 1; requests will show its cost.
+                    return LONG_SECONDS * count_elements(inputs)
+                seconds.append(perf_counter() - start)
+                if seconds[-1] > SLOW_SECONDS:
+                    break
         return min(seconds)
 
-    def _can_join(self, seconds: float) -> bool:
+    def _can_join(self, seconds: float, cancellation: Cancellation) -> bool:
         if self.config.batching == "off" or self.config.batch_rows == 1 or not has_rows(self.signature):
             return False
         if self.signature.fit_rows(1) == 0:
             return self.config.batching == "on"  # no single row could be compared
         if self.config.batching == "auto" and seconds > MAX_SECONDS:
             return False  # the trial would take a dozen runs
+        limit = self.config.run_seconds if self.config.batching == "auto" else TIMEOUT_MAX
         try:
-            trial = try_joining(self._session.run, self.signature, seconds, self.config.batch_rows)
+            with cancellation.limit_runs(limit) as options:
+                run = partial(self._session.run, options=options)
+                trial = try_joining(run, self.signature, seconds, self.config.batch_rows)
         except ORT_ERRORS:
             # The model does not take such numbers: without a trial, only the operator's `on` joins requests.
             return self.config.batching == "on"
@@ -170,7 +197,7 @@ class ServedModel:
 
 
 class ModelLoader:
-    """Loads versions, all with the same provider, limits and policies."""
+    """Loads versions, one at a time, all with the same provider, limits and policies."""
 
     def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
         """Choose the provider; raises `ProviderError` if it is missing."""
@@ -179,17 +206,35 @@ class ModelLoader:
         self._session_options = SessionOptions(
             options.threads, tuple(choose_providers(options.provider)), options.cuda
         )
+        self._thread = LoadThread(options.load_seconds)
+
+    @property
+    def stuck(self) -> str | None:
+        """Which loads cannot be ended, None if there are none."""
+        return self._thread.stuck
 
     def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
-        """The version, warmed up; raises `ModelRefusedError` if it is refused, or `ProviderError`."""
+        """The version, warmed up.
+
+        Raises `ModelRefusedError` if it is refused or takes too long, `ProviderError`, or `DrainingError`.
+        """
+        return self._thread.run(
+            f"model {quote(entry.name)} version {quote(entry.version)}", partial(self._load, entry, config)
+        )
+
+    def close(self) -> None:
+        """End the load that goes on, and load nothing more."""
+        self._thread.close()
+
+    def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
         check_loadable(self._options.folder, entry)
         files = read_files(entry, self._options.model_limit_bytes)
         policies = self._options.policies
         policies.check_signature(files)
-        session = Session(files, self._session_options)
+        session = Session(files, self._session_options, cancellation)
         policies.check_evidence(files, session.metadata)
         metrics = self._metrics.for_version(entry.name, entry.version)
-        model = ServedModel(entry.name, entry.version, session, metrics, config)
+        model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model

@@ -94,6 +94,8 @@ class EngineOptions:
     """Whether metrics have Triton's names too."""
     drain_seconds: float = 30.0
     """How long an old version may finish its requests, before its runs are ended."""
+    load_seconds: float = 300.0
+    """How long loading a version may take, before it is ended and the version refused."""
     hung_files: tuple[HungFile, ...] = ()
     """What an engine before this one found to hang while it loaded; refused without being tried."""
 

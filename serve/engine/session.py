@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnxruntime as ort
@@ -11,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
+from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
@@ -42,6 +44,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     native.InvalidArgument,
     native.InvalidGraph,
     native.InvalidProtobuf,
+    native.ModelLoadCanceled,
     native.NoModel,
     native.NoSuchFile,
     native.NotFound,
@@ -66,12 +69,17 @@ class SessionOptions:
 class Session:
     """A loaded model: its signature, its metadata, its manifest, and `run`."""
 
-    def __init__(self, files: ModelBytes, options: SessionOptions) -> None:
+    def __init__(
+        self, files: ModelBytes, options: SessionOptions, cancellation: Cancellation | None = None
+    ) -> None:
         """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
+        cancellation = cancellation or Cancellation()
+        native_options = _make_options(files, options)
+        cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
         try:
             self._session = ort.InferenceSession(
                 files.model,
-                _make_options(files, options),
+                native_options,
                 providers=list(options.providers),
                 provider_options=provider_options(options.providers, options.cuda),
                 # It would restart on another provider after an error, and only print a line about it.
@@ -97,7 +105,7 @@ class Session:
         )
         self._graphs: CudaGraphs | None = None
         if options.cuda.graph_rows and options.providers[0] == CUDA:
-            self._graphs = self._record_graphs(options.cuda)
+            self._graphs = self._record_graphs(options.cuda, cancellation)
         self.sized_by_shapes = operators <= SIZED_BY_SHAPES and not self._has_texts() and not self._graphs
         """Whether the time of a run follows from the shapes of its inputs alone: no value makes it long."""
 
@@ -124,10 +132,11 @@ class Session:
     def _has_texts(self) -> bool:
         return any(spec.datatype.name == "BYTES" for spec in self.signature.inputs)
 
-    def _record_graphs(self, cuda: CudaOptions) -> CudaGraphs:
+    def _record_graphs(self, cuda: CudaOptions, cancellation: Cancellation) -> CudaGraphs:
         try:
             graphs = CudaGraphs(self._session, self.signature, cuda)
-            graphs.record()
+            with cancellation.limit_runs() as run_options:
+                graphs.record(run_options)
         except ORT_ERRORS as error:
             raise ModelRefusedError("CUDA graphs of it cannot be recorded", detail=str(error)) from error
         return graphs

@@ -34,6 +34,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         cuda_graph_rows="1,8,32",
         state=Path("s"),
         drain_seconds=4.5,
+        load_seconds=5.5,
         triton_metrics=True,
     )
     made = make_engine_options(settings)
@@ -50,6 +51,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         cuda=CudaOptions(device=1, memory_limit_bytes=2 * 2**20, tf32=True, graph_rows=(1, 8, 32)),
         state_folder=Path("s"),
         drain_seconds=4.5,
+        load_seconds=5.5,
         triton_names=True,
     )
     # Each differs from its default, so none was left out.

@@ -55,7 +55,7 @@ def test_requests_are_padded_to_the_next_recorded_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, graph: str
 ) -> None:
     graphs = _graphs(tmp_path, models.ADD_SUB, 8, 2)
-    graphs.record()
+    graphs.record(make_run_options())
     left = np.arange(rows * 4, dtype=np.int32).reshape(rows, 4)
     got, used = _run(graphs, monkeypatch, INPUT0=left, INPUT1=np.ones_like(left))
     assert used == graph
@@ -76,7 +76,7 @@ def test_what_is_not_fixed_but_for_its_rows_is_never_recorded(
 ) -> None:
     text = f"m (float[{shape}] x) => (float[{shape}] OUTPUT0, float[{shape}] OUTPUT1) {{ {BODY} }}"
     graphs = _graphs(tmp_path, text, 2)
-    graphs.record()
+    graphs.record(make_run_options())
     ones = np.ones((2, 2) if "M" in shape else 2, np.float32)
     got, used = _run(graphs, monkeypatch, x=-ones)
     assert used == NOT_RECORDED

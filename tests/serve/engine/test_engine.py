@@ -226,6 +226,6 @@ def test_closing_ends_the_runs_in_progress(tmp_path: Path, metrics: Metrics) -> 
 
 def _open_without_warm_up(folder: Path, metrics: Metrics) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ServedModel, "_warm_up", lambda _: 1.0)
+        patch.setattr(ServedModel, "_warm_up", lambda *_: 1.0)
         patch.setattr(ServedModel, "_can_join", lambda *_: False)
         return open_engine(options(folder), metrics)

@@ -99,7 +99,7 @@ def test_an_old_version_that_does_not_finish_is_ended(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
+        patch.setattr("serve.engine.model.ServedModel._warm_up", lambda *_: 1.0)
         patch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
         models.put(tmp_path, "slow", models.slow_model(turns=10**12))
         engine = opened(drain_seconds=0.1)

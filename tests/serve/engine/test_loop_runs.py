@@ -82,7 +82,7 @@ def test_only_a_model_that_held_up_the_loop_leaves_it() -> None:
 def test_a_run_that_was_thought_short_leaves_the_loop_and_goes_on_in_a_thread(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
+    monkeypatch.setattr("serve.engine.model.ServedModel._warm_up", lambda *_: 1.0)
     monkeypatch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
     models.put(tmp_path, "slow", models.slow_model(turns=LONG_TURNS))
     engine = opened(concurrency=1)

@@ -76,7 +76,7 @@ def test_a_request_waits_no_longer_than_it_may_and_is_not_run(
 
 def _slow(folder: Path, opened: Opened, patch: pytest.MonkeyPatch, **changes: Any) -> Engine:
     """An engine with one model that runs for very long, and one thread."""
-    patch.setattr("serve.engine.model.ServedModel._warm_up", lambda _: 1.0)
+    patch.setattr("serve.engine.model.ServedModel._warm_up", lambda *_: 1.0)
     patch.setattr("serve.engine.model.ServedModel._can_join", lambda *_: False)
     models.put(folder, "slow", models.slow_model(turns=LONG_TURNS))
     return opened(concurrency=1, **changes)

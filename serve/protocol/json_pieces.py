@@ -25,7 +25,7 @@ from serve.protocol.json_parsers import (
     parse,
     parse_python,
 )
-from serve.protocol.json_structure import measure_nesting, split_windows
+from serve.protocol.json_structure import WINDOW_BYTES, measure_nesting, split_windows
 from serve.protocol.long_values import LongList, LongObject, Part
 
 MAX_NESTING = 1024  # as simdjson's
@@ -129,7 +129,7 @@ class _Reader:
         value = self._parse(container, b"")
         if len(self._stack) > 1:
             raise AssertionError("a list or object without its end was parsed")
-        return container.children.get(value, value) if type(value) is int else value
+        return _resolve(value, container.children)
 
     def _take_piece(self, suffix: bytes) -> None:
         """Parse what the innermost container holds, and add it to the container's value."""
@@ -139,9 +139,9 @@ class _Reader:
             members = value.as_dict() if isinstance(value, simdjson.Object) else value
             assert isinstance(members, dict)
             members.pop(self._mark, None)
-            container.value.update(
-                {name: _resolve(member, container.children) for name, member in members.items()}
-            )
+            if container.children:
+                members = {name: _resolve(member, container.children) for name, member in members.items()}
+            container.value.update(members)
         else:
             bounds = slice(int(container.is_continued), -1 if suffix.startswith(b",") else None)
             _add_values(container, value, bounds)
@@ -166,7 +166,7 @@ class _Reader:
     def _explain(self, error: Exception) -> Exception:
         """The first error in the text, which may be in what is not parsed yet."""
         try:
-            whole = str(self._text, BYTE_ORDER_MARK)
+            self._check_encoding()
         except UnicodeDecodeError as invalid:
             return invalid
         errors = [(self._locate(self._stack[-1], error), error)]
@@ -178,7 +178,18 @@ class _Reader:
         position, first = min(errors, key=itemgetter(0))
         if not isinstance(first, json.JSONDecodeError):
             return first
-        return json.JSONDecodeError(first.msg, whole, len(str(self._text[:position], BYTE_ORDER_MARK)))
+        before = str(self._text[:position], BYTE_ORDER_MARK)
+        return json.JSONDecodeError(first.msg, before, len(before))
+
+    def _check_encoding(self) -> None:
+        """Raise `UnicodeDecodeError` for what is not UTF-8."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            for start in range(0, len(self._text), WINDOW_BYTES):
+                decoder.decode(self._text[start : start + WINDOW_BYTES])
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            str(self._text, BYTE_ORDER_MARK)  # raises it with the position in the whole text
 
     def _locate(self, container: _Container, error: Exception) -> int:
         """The error's position in the text; where the container's piece begins if the error does not say."""

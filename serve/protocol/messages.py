@@ -9,7 +9,7 @@ from serve.engine.datatypes import BY_NAME, Datatype
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array, Signature
 from serve.protocol.binary import LENGTH, from_binary
-from serve.protocol.json_text import Value, parse_json, read_items, read_members, to_python
+from serve.protocol.json_text import LONG_BYTES, Value, parse_json, read_items, read_members, to_python
 from serve.protocol.parameters import (
     check_reserved,
     read_flag,
@@ -73,6 +73,17 @@ class _BinaryTail:
         left = len(self._data) - self._taken
         if left:
             raise MalformedRequestError(f"`{left}` bytes after the JSON belong to no input's `{BINARY_SIZE}`")
+
+
+def takes_long_to_read(body: bytes | bytearray, json_bytes: int | None = None) -> bool:
+    """Whether reading the request takes a millisecond or more, and so is to be done in a thread.
+
+    That is so for much JSON, and for texts: a number in binary takes no time.
+    """
+    if len(body) <= LONG_BYTES:
+        return False
+    size = len(body) if json_bytes is None else json_bytes
+    return size > LONG_BYTES or b"BYTES" in body[:size]
 
 
 def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> InferRequest:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import orjson
 
 from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote, quote_names
 from serve.engine.manifest import Json
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.images import is_image, read_images
 from serve.protocol.json_text import Value, parse_json, read_members, to_python
+from serve.protocol.json_writing import to_writable, write_json, write_rows
 from serve.protocol.long_values import LongList
 from serve.protocol.tensors import check_finite, check_has_json, from_nested
 
@@ -72,7 +72,7 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
     labels = _choose_labels(list(outputs.values()), classes)
     if labels:
         message["labels"] = labels
-    return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+    return write_json(message)
 
 
 def _read_tensor(spec: TensorSpec, column: Instances, manifest: Mapping[str, Json] | None) -> Array:
@@ -97,14 +97,14 @@ def _read_columns(instances: Instances, names: list[str]) -> dict[str, list[Valu
 
 
 def _arrange_rows(outputs: Mapping[str, Array]) -> object:
-    rows = {name: _to_writable(array) for name, array in outputs.items()}
-    if len(rows) == 1:
-        return next(iter(rows.values()))
-    return [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
-
-
-def _to_writable(array: Array) -> "Array | list[object]":
-    return array.tolist() if array.dtype == np.object_ else np.ascontiguousarray(array)
+    if len(outputs) == 1:
+        return to_writable(next(iter(outputs.values())))
+    columns = [
+        array.tolist() if array.dtype == np.object_ else np.ascontiguousarray(array)
+        for array in outputs.values()
+    ]
+    rows = [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+    return write_rows(rows, sum(array.size for array in outputs.values()) // len(rows))
 
 
 def _choose_labels(outputs: Sequence[Array], classes: Sequence[str]) -> list[str]:

@@ -5,17 +5,19 @@ from math import prod
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
-from serve.protocol.binary import datatype_name, to_binary
+from serve.protocol.binary import datatype_name, to_binary_pieces
+from serve.protocol.json_writing import PIECE_VALUES, write_json
 from serve.protocol.messages import BINARY_SIZE, InferRequest
 from serve.protocol.tensors import check_finite, to_json
 
 Indices: TypeAlias = NDArray[np.intp]
+# Copying so many bytes takes no longer than writing a number in JSON.
+BYTES_PER_VALUE = 64
 MAX_ENTRIES = 2**18  # each text takes some hundred bytes while the reply is made
 
 
@@ -79,6 +81,19 @@ class InferReply(NamedTuple):
     json_bytes: int | None
 
 
+def takes_long_to_write(request: InferRequest, outputs: Mapping[str, Array]) -> bool:
+    """Whether writing the reply takes a millisecond or more, and so is to be done in a thread."""
+    values = 0
+    for name, array in outputs.items():
+        requested = request.outputs.get(name)
+        is_copied = array.dtype != np.object_ and request.wants_binary(name)
+        if is_copied and (requested is None or not requested.classification):
+            values += array.nbytes // BYTES_PER_VALUE
+        else:
+            values += array.size
+    return values > PIECE_VALUES
+
+
 def write_reply(
     model: str,
     version: str,
@@ -100,12 +115,13 @@ def write_reply(
     for name, array in outputs.items():
         entry: dict[str, object] = {"name": name, "datatype": datatype_name(array), "shape": array.shape}
         if request.wants_binary(name):
-            tensors.append(to_binary(array))
-            entry["parameters"] = {BINARY_SIZE: len(tensors[-1])}
+            pieces = to_binary_pieces(array)
+            tensors += pieces
+            entry["parameters"] = {BINARY_SIZE: sum(map(len, pieces))}
         else:
             entry["data"] = to_json(name, array)
         described.append(entry)
-    text = orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY)
+    text = write_json(message)
     # orjson writes null for NaN and infinities: searching for it is faster than checking every number.
     if b"null" in text:
         _check_finite(request, outputs)

@@ -13,6 +13,7 @@ from serve.engine.errors import MalformedRequestError, NotExpressibleError, quot
 from serve.engine.signature import Array
 from serve.protocol.binary import reshape
 from serve.protocol.json_text import MAX_DEPTH, Value
+from serve.protocol.json_writing import PIECE_VALUES, to_writable
 from serve.protocol.long_values import LongList, LongObject, Part
 
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
@@ -21,8 +22,6 @@ WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
     "i": ("i", np.dtype(np.int64)),
     "u": ("u", np.dtype(np.uint64)),
 }
-# Converting so many values takes a millisecond, in which no other thread runs.
-PIECE_VALUES = 2**14
 PYTHON_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}, "b": {bool}, "O": {str}}
 
 
@@ -62,8 +61,7 @@ def from_nested(name: str, data: "Value | LongList", datatype: Datatype) -> Arra
 def to_json(name: str, array: Array) -> object:
     """The tensor as an object that orjson writes as one flat list; raises `NotExpressibleError` for BF16."""
     check_has_json(name, array)
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.tolist() if array.dtype == np.object_ else flat
+    return to_writable(np.ascontiguousarray(array).reshape(-1))
 
 
 def check_has_json(name: str, array: Array) -> None:

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
-from serve.protocol.messages import read_raw_request, read_request
-from serve.protocol.replies import write_reply
+from serve.protocol.messages import read_raw_request, read_request, takes_long_to_read
+from serve.protocol.replies import takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
+from serve.rest.long_bodies import run_long
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
@@ -36,7 +37,12 @@ class InferEndpoint:
             if timings is not None:
                 timings.model = model
             size = body_headers.json_bytes
-            request = read_raw_request(body, model.signature) if size == 0 else read_request(body, size)
+            if size == 0:
+                request = read_raw_request(body, model.signature)
+            elif takes_long_to_read(body, size):
+                request = await run_long(read_request, body, size)
+            else:
+                request = read_request(body, size)
             read = perf_counter()
             outputs = await engine.run(
                 model,
@@ -45,7 +51,11 @@ class InferEndpoint:
                 timeout_seconds=request.timeout_seconds,
             )
             ran = perf_counter()
-            reply = write_reply(model.name, model.version, request, outputs, model.classes)
+            written = model.name, model.version, request, outputs, model.classes
+            if takes_long_to_write(request, outputs):
+                reply = await run_long(write_reply, *written)
+            else:
+                reply = write_reply(*written)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
             model.metrics.input.observe(read - start)
             model.metrics.output.observe(perf_counter() - ran)

@@ -10,9 +10,12 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.protocol.json_text import LONG_BYTES
+from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
 from serve.rest.body import Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
+from serve.rest.long_bodies import run_long
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
@@ -60,18 +63,25 @@ class PredictEndpoint:
         model = self._engine.model(name, version)
         if timings is not None:
             timings.model = model
-        instances = parse_instances(body)
+        is_long = len(body) > LONG_BYTES
+        instances = await run_long(parse_instances, body) if is_long else parse_instances(body)
         arguments = instances, model.signature, model.manifest
         if holds_images(instances):
             inputs = await asyncio.get_running_loop().run_in_executor(
                 self._decoding, read_instances, *arguments
             )
+        elif is_long:
+            inputs = await run_long(read_instances, *arguments)
         else:
             inputs = read_instances(*arguments)
         read = perf_counter()
         outputs = await self._engine.run(model, inputs)
         ran = perf_counter()
-        text = write_predictions(outputs, len(instances), model.classes)
+        written = outputs, len(instances), model.classes
+        if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:
+            text = await run_long(write_predictions, *written)
+        else:
+            text = write_predictions(*written)
         model.metrics.input.observe(read - start)
         model.metrics.output.observe(perf_counter() - ran)
         if timings is not None:

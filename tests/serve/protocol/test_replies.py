@@ -8,8 +8,9 @@ import pytest
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.engine.signature import Array
+from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.messages import InferRequest, RequestedOutput
-from serve.protocol.replies import MAX_ENTRIES, classify, write_reply
+from serve.protocol.replies import MAX_ENTRIES, classify, takes_long_to_write, write_reply
 
 FLOATS = np.array([[1.5, -2]], np.float32)
 
@@ -150,3 +151,41 @@ def test_more_texts_than_a_reply_may_hold_are_refused() -> None:
 @pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0,)])
 def test_nothing_has_no_scores(shape: tuple[int, ...]) -> None:
     assert classify("y", np.zeros(shape), 2).size == 0
+
+
+def test_large_outputs_are_written_as_small_ones_are() -> None:
+    count = 2 * PIECE_VALUES + 1
+    numbers = np.arange(count, dtype=np.float64)
+    outputs = {"a": RequestedOutput(True), "b": RequestedOutput(False)}
+    request = InferRequest({}, outputs=outputs)
+    big = np.tile(numbers, 9)
+    reply = write_reply("m", "1", request, {"a": big, "b": numbers})
+    assert takes_long_to_write(request, {"a": big, "b": numbers})
+    assert reply.json_bytes is not None
+    message = orjson.loads(reply.body[: reply.json_bytes])
+    assert message["outputs"][0]["parameters"] == {"binary_data_size": big.nbytes}
+    assert message["outputs"][1]["data"] == numbers.tolist()
+    assert reply.body[reply.json_bytes :] == big.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("requested", "values", "is_long"),
+    [
+        (RequestedOutput(False), PIECE_VALUES, False),
+        (RequestedOutput(False), PIECE_VALUES + 1, True),
+        (RequestedOutput(True), 8 * PIECE_VALUES, False),
+        (RequestedOutput(True), 9 * PIECE_VALUES, True),
+        (RequestedOutput(True, classification=1), PIECE_VALUES + 1, True),
+    ],
+)
+def test_numbers_in_json_take_longer_than_in_binary(
+    requested: RequestedOutput, values: int, is_long: bool
+) -> None:
+    assert takes_long_to_write(InferRequest({}, {"y": requested}), {"y": np.zeros(values)}) == is_long
+
+
+def test_nan_in_a_large_output_is_refused() -> None:
+    numbers = np.zeros(2 * PIECE_VALUES, np.float32)
+    numbers[-1] = np.nan
+    with pytest.raises(NotExpressibleError, match="output `y` holds NaN"):
+        write_reply("m", "1", InferRequest({}), {"y": numbers})

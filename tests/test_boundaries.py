@@ -25,7 +25,7 @@ NOT_LOADED = [
     ("serve.protocol.messages", (*TRAINER, *WEB, "pydantic")),
     ("serve.protocol.metadata", (*TRAINER, *WEB)),
     ("serve.protocol.predict", (*TRAINER, *WEB)),
-    ("serve.grpc.server", (*TRAINER, *WEB, "serve.rest")),
+    ("serve.grpc.server", (*TRAINER, *WEB, "grpc", "serve.rest")),
     ("serve.observe.observers", (*TRAINER, *WEB, "opentelemetry", "serve.rest")),
     ("serve.cli", TRAINER),
     ("serve.client", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "orjson", "simdjson", "grpc")),

@@ -33,7 +33,7 @@ ROOMS = {
     ),
     "serve": (
         *("engine", "access", "protocol", "settings", "options", "shared", "observe", "rejections"),
-        *("grpc", "rest", "workers", "client", "cli"),
+        *("http2", "grpc", "rest", "workers", "client", "cli"),
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,15 @@ from serve.access.reloaded_file import ReloadedFiles
 log = logging.getLogger("adaptact")
 
 LARGEST_FILE = 2**20
+HTTP2 = "h2"  # its name in the TLS handshake
 
 
 @dataclass(frozen=True, slots=True)
 class TlsCredentials:
-    """The contents of the PEM files, and Python's TLS context of them."""
+    """Python's TLS contexts of the files, for HTTP/1.1 and for HTTP/2, which gRPC is."""
 
     context: ssl.SSLContext
-    certificate: bytes
-    key: bytes
-    client_ca: bytes | None
+    http2_context: ssl.SSLContext
 
 
 class Tls:
@@ -36,15 +35,14 @@ class Tls:
         self.certificate, self.key, self.client_ca = certificate, key, client_ca
         self._files = ReloadedFiles(*(path for path in (certificate, key, client_ca) if path is not None))
         self._newest = self._read()
-        self._lock = threading.Lock()  # gRPC reads it on threads of its own
-        self.context: ssl.SSLContext = _NewestContext(self)
+        self.context: ssl.SSLContext = _NewestContext(lambda: self.newest().context)
+        self.http2_context: ssl.SSLContext = _NewestContext(lambda: self.newest().http2_context)
 
     def newest(self) -> TlsCredentials:
         """The credentials for a new connection; the same object as before where no file has changed."""
-        with self._lock:
-            if self._files.has_changed():
-                self._reload()
-            return self._newest
+        if self._files.has_changed():
+            self._reload()
+        return self._newest
 
     def _reload(self) -> None:
         try:
@@ -55,21 +53,25 @@ class Tls:
             log.info("the certificate was read again from `%s`", self.certificate.name)
 
     def _read(self) -> TlsCredentials:
-        certificate = _read_file("certificate", self.certificate)
-        key = _read_file("key", self.key)
-        client_ca = None if self.client_ca is None else _read_file("clients' CA", self.client_ca)
-        context = _create_context(self.certificate, self.key, self.client_ca)
-        return TlsCredentials(context, certificate, key, client_ca)
+        _check_file("certificate", self.certificate)
+        _check_file("key", self.key)
+        if self.client_ca is not None:
+            _check_file("clients' CA", self.client_ca)
+        context, http2_context = (
+            _create_context(self.certificate, self.key, self.client_ca) for _ in range(2)
+        )
+        http2_context.set_alpn_protocols([HTTP2])
+        return TlsCredentials(context, http2_context)
 
 
 class _NewestContext(ssl.SSLContext):
     """A context for a server that keeps one for ever: each new connection uses the newest."""
 
-    def __new__(cls, tls: Tls) -> "_NewestContext":
+    def __new__(cls, newest: Callable[[], ssl.SSLContext]) -> "_NewestContext":
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, tls: Tls) -> None:
-        self._tls = tls
+    def __init__(self, newest: Callable[[], ssl.SSLContext]) -> None:
+        self._find_newest = newest
 
     def wrap_bio(
         self,
@@ -79,7 +81,7 @@ class _NewestContext(ssl.SSLContext):
         server_hostname: str | bytes | None = None,
         session: ssl.SSLSession | None = None,
     ) -> ssl.SSLObject:
-        context = self._tls.newest().context
+        context = self._find_newest()
         return context.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
 
 
@@ -114,7 +116,7 @@ def _create_context(certificate: Path, key: Path, client_ca: Path | None) -> ssl
     return context
 
 
-def _read_file(subject: str, path: Path) -> bytes:
+def _check_file(subject: str, path: Path) -> None:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -122,7 +124,6 @@ def _read_file(subject: str, path: Path) -> bytes:
         raise TlsError(f"the {subject} `{path}` cannot be read: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
         raise TlsError(f"the {subject} `{path}` is larger than {LARGEST_FILE} bytes")
-    return content
 
 
 def _describe_error(error: Exception) -> str:

@@ -1,44 +1,89 @@
 """A gRPC call: its caller, its id, its deadline, and whether the caller may make it."""
 
 from collections.abc import Awaitable, Callable
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from time import monotonic
 from typing import TypeAlias
-from urllib.parse import unquote
-
-from grpc.aio import ServicerContext
 
 from serve.access.control import AccessControl, Authorizer, RequiredRole
 from serve.access.proxies import FORWARDED, Proxies, parse_address
 from serve.grpc.errors import number_of
+from serve.grpc.framing import Buffer
 from serve.grpc.messages import Message
+from serve.http2.hpack import Header
 from serve.observe.access_log import Identity, identify_request
+from serve.protocol.compression import Coding
 
 # For load balancers, which have no key.
 FREE_METHODS = ("ServerLive", "ServerReady", "ModelReady", "HealthCheck")
 ADMIN_METHODS = ("RepositoryModelLoad", "RepositoryModelUnload")
 SETTINGS_METHODS = ("TraceSetting", "LogSettings")
 MAX_NAME = 512
+METADATA_BYTES = 2**14
+HEADER_BYTES = 32  # what each counts beside its texts, as HTTP/2 counts them
+CONTENT_TYPE = b"application/grpc"
+CODINGS: dict[bytes, Coding | None] = {b"identity": None, b"gzip": "gzip", b"deflate": "deflate"}
+UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+TIMEOUT_DIGITS = 8
 
-Context: TypeAlias = "ServicerContext[bytes, bytes]"
+
+@dataclass(frozen=True, slots=True)
+class CallHead:
+    """What a call's headers say: its method's path, its time limit, and the coding of its messages."""
+
+    path: str
+    headers: dict[str, str]
+    timeout_seconds: float | None
+    coding: Coding | None
+    is_call: bool
+    """Whether this is gRPC at all."""
+    has_known_coding: bool
+    is_too_large: bool
+
+
+@lru_cache(256)
+def read_head(headers: tuple[Header, ...]) -> CallHead:
+    """The call of these headers; remembered, since a client's calls hardly differ."""
+    fields = dict(headers)
+    size = sum(HEADER_BYTES + len(name) + len(value) for name, value in headers)
+    content_type = fields.get(b"content-type", b"")
+    coding = fields.get(b"grpc-encoding", b"identity")
+    return CallHead(
+        path=fields.get(b":path", b"").decode("latin-1"),
+        headers={
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in headers
+            if not name.startswith(b":") and not name.endswith(b"-bin")
+        },
+        timeout_seconds=_read_timeout(fields.get(b"grpc-timeout")),
+        coding=CODINGS.get(coding),
+        is_call=fields.get(b":method") == b"POST" and content_type.startswith(CONTENT_TYPE),
+        has_known_coding=coding in CODINGS,
+        is_too_large=size > METADATA_BYTES,
+    )
 
 
 class IncomingCall:
-    """A call's deadline, headers, id and sender; looked up at their first use, since few calls need all."""
+    """A call's deadline, headers, id and sender."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, head: CallHead, peer: object) -> None:
+        """It has just come, from a socket's peer."""
+        self._head = head
+        self._peer = peer
+        seconds = head.timeout_seconds
+        self.deadline = None if seconds is None else monotonic() + seconds
+        """On the clock `monotonic`; None without one."""
 
     @property
     def left_seconds(self) -> float | None:
         """How long the caller still waits; None without a deadline."""
-        left: float | None = self._context.time_remaining()
-        return left
+        return None if self.deadline is None else self.deadline - monotonic()
 
-    @cached_property
+    @property
     def headers(self) -> dict[str, str]:
         """The call's metadata of text, by name."""
-        metadata = self._context.invocation_metadata() or ()
-        return {name: value for name, value in metadata if isinstance(value, str)}
+        return self._head.headers
 
     @cached_property
     def identity(self) -> Identity:
@@ -48,28 +93,23 @@ class IncomingCall:
     def find_sender(self, proxies: Proxies) -> tuple[str | None, str | None]:
         """The call's `authorization` and its address; None for each that it does not have."""
         forwarded = [(name, self.headers[name]) for name in FORWARDED if name in self.headers]
-        address = proxies.find_sender(read_address(self._context.peer()), forwarded)
+        address = proxies.find_sender(read_address(self._peer), forwarded)
         return self.headers.get("authorization"), address
 
 
 Method: TypeAlias = Callable[[Message, IncomingCall], Awaitable[Message]]
 """Answers a message with a message; raises `EngineError`."""
-BytesMethod: TypeAlias = Callable[[bytes, IncomingCall], Awaitable[bytes]]
+BytesMethod: TypeAlias = Callable[[Buffer, IncomingCall], Awaitable[bytes]]
 """The same from bytes to bytes, with access control."""
 
 
-def read_address(peer: str) -> str | None:
-    """The address in what gRPC calls the peer: `ipv4:127.0.0.1:80` or `ipv6:%5B::1%5D:80`.
-
-    None for a socket of this machine, `unix:...`; a peer of any other kind unchanged, which is no address.
-    """
-    kind, _, rest = unquote(peer).partition(":")
-    if kind == "unix":
+def read_address(peer: object) -> str | None:
+    """The address in a socket's peer, IPv4 where the socket mapped it; None for a socket of this machine."""
+    if not isinstance(peer, tuple):
         return None
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    address = parse_address(rest.rpartition(":")[0].strip("[]").partition("%")[0])
-    return peer if address is None else str(address)
+    text = str(peer[0])
+    address = parse_address(text.partition("%")[0])
+    return text if address is None else str(address)
 
 
 def right_for(method: str, request: Message) -> RequiredRole:
@@ -108,3 +148,11 @@ async def administer(
 
 def _name_caller(authorizer: Authorizer, call: IncomingCall) -> str:
     return authorizer.identify(*call.find_sender(authorizer.proxies)).name
+
+
+def _read_timeout(text: bytes | None) -> float | None:
+    """The seconds of a `grpc-timeout`; None without one that gRPC allows."""
+    if not text or not text[:-1].isdigit() or len(text) > TIMEOUT_DIGITS + 1:
+        return None
+    unit = UNIT_SECONDS.get(text[-1:])
+    return None if unit is None else int(text[:-1]) * unit

@@ -1,11 +1,9 @@
 """The gRPC status code of each error."""
 
 from asyncio import CancelledError
-from typing import NoReturn
 
-from grpc import StatusCode
-from grpc.aio import ServicerContext
-
+from serve.engine.errors import EngineError
+from serve.grpc.status import StatusCode, write_trailers
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
 CODE: dict[Fault, StatusCode] = {
@@ -23,11 +21,22 @@ CODE: dict[Fault, StatusCode] = {
 }
 OK = 0
 # gRPC's own trailer: how long a client that retries by its service's configuration waits first.
-PUSHBACK = "grpc-retry-pushback-ms"
+PUSHBACK = b"grpc-retry-pushback-ms"
+
+
+class CallRefusedError(EngineError):
+    """The call is refused as a call, whatever it asks for."""
+
+    def __init__(self, code: StatusCode, message: str) -> None:
+        """Answered with this code."""
+        super().__init__(message)
+        self.code = code
 
 
 def code_of(error: BaseException) -> StatusCode:
     """The error's status code; `CANCELLED` where the client has gone."""
+    if isinstance(error, CallRefusedError):
+        return error.code
     return StatusCode.CANCELLED if isinstance(error, CancelledError) else CODE[fault_of(error)]
 
 
@@ -35,13 +44,11 @@ def number_of(error: BaseException | None) -> int:
     """The number of the error's status code, always below those of HTTP; 0, `OK`, without an error."""
     if error is None:
         return OK
-    number: int = code_of(error).value[0]
-    return number
+    return int(code_of(error))
 
 
-async def refuse(context: "ServicerContext[bytes, bytes]", error: Exception) -> NoReturn:
-    """End the call with the error's status code and message."""
+def write_refusal(error: Exception) -> bytes:
+    """The encoded headers that end a call with the error's status code and message."""
     seconds = retry_after_seconds(error)
-    trailing = () if seconds is None else ((PUSHBACK, str(max(1, round(1000 * seconds)))),)
-    await context.abort(code_of(error), client_message(error), trailing)
-    raise error  # never reached: `abort` raises what ends the call
+    pushback = () if seconds is None else ((PUSHBACK, b"%d" % max(1, round(1000 * seconds))),)
+    return write_trailers(code_of(error), client_message(error), pushback)

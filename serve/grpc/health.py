@@ -1,20 +1,19 @@
 """gRPC's own health service: whether the server, or one of its models, can answer.
 
-The messages are grpcio-health-checking's. Its servicer is not used: it answers statuses that were set before,
-and here the engine is asked in each call.
+Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
-
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError, quote
-from serve.grpc.messages import PROTOCOL
+from serve.grpc.messages import PROTOCOL, Message, message_class
 
-HEALTH = DESCRIPTOR.services_by_name["Health"].full_name
+HEALTH = "grpc.health.v1.Health"
+HealthCheckRequest = message_class("grpc.health.v1.HealthCheckRequest")
+HealthCheckResponse = message_class("grpc.health.v1.HealthCheckResponse")
 CHECK_SECONDS = 1.0
 
 SERVING = HealthCheckResponse(status="SERVING")
@@ -22,7 +21,7 @@ NOT_SERVING = HealthCheckResponse(status="NOT_SERVING")
 SERVICE_UNKNOWN = HealthCheckResponse(status="SERVICE_UNKNOWN")
 
 
-def check_health(engine: Engine, request: HealthCheckRequest) -> HealthCheckResponse:
+def check_health(engine: Engine, request: Message) -> Message:
     """The status of a model, or of the server for no name and for the protocol's.
 
     Raises `UnknownModelError`.
@@ -39,9 +38,7 @@ def check_health(engine: Engine, request: HealthCheckRequest) -> HealthCheckResp
     return SERVING
 
 
-async def watch_health(
-    engine: Engine, request: HealthCheckRequest, ending: asyncio.Event
-) -> AsyncIterator[HealthCheckResponse]:
+async def watch_health(engine: Engine, request: Message, ending: asyncio.Event) -> AsyncIterator[Message]:
     """The status now and after each change, until the server ends."""
     last = None
     while not ending.is_set():

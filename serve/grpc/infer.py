@@ -10,6 +10,7 @@ from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
+from serve.grpc.framing import Buffer
 from serve.grpc.messages import Message, message_class, parse_message
 from serve.grpc.tensors import read_infer, write_infer
 from serve.rejections import count_rejection
@@ -28,7 +29,7 @@ class InferMethod:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def read(self, data: bytes) -> Message:
+    def read(self, data: Buffer) -> Message:
         """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
         try:
             return parse_message(ModelInferRequest, data)
@@ -72,7 +73,7 @@ class InferStream:
 
     def __init__(
         self,
-        answer: Callable[[bytes], Coroutine[Any, Any, bytes]],
+        answer: Callable[[Buffer], Coroutine[Any, Any, bytes]],
         send: Callable[[bytes], Awaitable[None]],
         largest_bytes: int,
     ) -> None:
@@ -83,7 +84,7 @@ class InferStream:
         self._free = asyncio.Semaphore(PLACES)
         self._pending: asyncio.Queue[Pending | None] = asyncio.Queue()
 
-    async def run(self, messages: AsyncIterator[bytes], ending: asyncio.Event) -> bool:
+    async def run(self, messages: AsyncIterator[Buffer], ending: asyncio.Event) -> bool:
         """Answer the messages until the last or the server's end; whether it was the last."""
         stop = asyncio.ensure_future(ending.wait())
         try:
@@ -96,7 +97,7 @@ class InferStream:
             stop.cancel()
         return not reading.cancelled()
 
-    async def _read(self, messages: AsyncIterator[bytes], group: asyncio.TaskGroup) -> None:
+    async def _read(self, messages: AsyncIterator[Buffer], group: asyncio.TaskGroup) -> None:
         async for data in messages:
             places = min(PLACES, 1 + len(data) // self._place_bytes)
             for _ in range(places):

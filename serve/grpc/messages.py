@@ -7,6 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from serve.engine.errors import MalformedRequestError
+from serve.grpc.framing import Buffer
 
 Message: TypeAlias = Any
 """A message; its fields are those of `inference.proto`."""
@@ -35,7 +36,7 @@ def find_service(name: str) -> Any:
     return POOL.FindServiceByName(name)
 
 
-def parse_message(kind: Any, data: bytes) -> Message:
+def parse_message(kind: Any, data: Buffer) -> Message:
     """The message of this class; raises `MalformedRequestError` for other bytes and for too many fields."""
     if len(data) > SHORT_BYTES:
         _check_fields(data)
@@ -45,7 +46,7 @@ def parse_message(kind: Any, data: bytes) -> Message:
         raise MalformedRequestError(f"the message is no `{kind.DESCRIPTOR.name}`: {error}") from error
 
 
-def _check_fields(data: bytes) -> None:
+def _check_fields(data: Buffer) -> None:
     """Skip over the outermost fields, without parsing them."""
     place = 0
     for _ in range(MAX_FIELDS):
@@ -66,7 +67,7 @@ def _check_fields(data: bytes) -> None:
         raise MalformedRequestError(f"the message has more than `{MAX_FIELDS}` fields")
 
 
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
+def _read_varint(data: Buffer, place: int) -> tuple[int, int]:
     """The number that begins at this place, and the place behind it."""
     value = shift = 0
     for byte in data[place : place + VARINT_BYTES]:

@@ -3,12 +3,12 @@
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from grpc import StatusCode
-
 from serve.access.control import Authorizer
 from serve.grpc.calls import BytesMethod, IncomingCall, Method
 from serve.grpc.errors import number_of
+from serve.grpc.framing import Buffer
 from serve.grpc.messages import PROTOCOL, Message
+from serve.grpc.status import StatusCode
 from serve.observe.access_log import AccessLog
 
 if TYPE_CHECKING:
@@ -16,16 +16,13 @@ if TYPE_CHECKING:
 
 METHOD = "gRPC"
 # OpenTelemetry's conventions count these as the server's errors.
-SERVER_ERRORS: tuple[int, ...] = tuple(
-    code.value[0]
-    for code in (
-        StatusCode.UNKNOWN,
-        StatusCode.DEADLINE_EXCEEDED,
-        StatusCode.UNIMPLEMENTED,
-        StatusCode.INTERNAL,
-        StatusCode.UNAVAILABLE,
-        StatusCode.DATA_LOSS,
-    )
+SERVER_ERRORS = (
+    StatusCode.UNKNOWN,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.UNIMPLEMENTED,
+    StatusCode.INTERNAL,
+    StatusCode.UNAVAILABLE,
+    StatusCode.DATA_LOSS,
 )
 
 
@@ -34,7 +31,7 @@ def log_calls(method: BytesMethod, path: str, log: AccessLog | None, authorizer:
     if log is None:
         return method
 
-    async def answer_and_log(data: bytes, call: IncomingCall) -> bytes:
+    async def answer_and_log(data: Buffer, call: IncomingCall) -> bytes:
         began = perf_counter()
         error: BaseException | None = None
         try:

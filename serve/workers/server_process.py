@@ -71,8 +71,9 @@ def _create_grpc_server(
     tls: Tls | None,
     observers: Observers,
 ) -> SideServer:
-    # Imported only where it is used, since gRPC takes memory.
-    from serve.grpc.server import GrpcOptions, GrpcServer, make_credentials  # noqa: PLC0415
+    # Imported only where it is used, since its messages take memory.
+    from serve.grpc.server import GrpcOptions, GrpcServer  # noqa: PLC0415
+    from serve.http2.session import Http2Limits  # noqa: PLC0415
 
     options = GrpcOptions(
         settings.host,
@@ -80,8 +81,9 @@ def _create_grpc_server(
         settings.body_limit_bytes,
         access=access,
         observers=observers,
-        credentials=None if tls is None else make_credentials(tls),
+        tls=tls,
         workers=workers,
+        limits=Http2Limits(connections=settings.connections, stall_seconds=settings.stall_seconds),
         shares_port=True,
     )
     return GrpcServer(engine, options)

@@ -1,7 +1,7 @@
 import pytest
 
 from serve.access.control import is_this_machine
-from serve.grpc.calls import read_address, right_for
+from serve.grpc.calls import HEADER_BYTES, METADATA_BYTES, CallHead, read_address, read_head, right_for
 from serve.grpc.messages import find_service, message_class
 
 
@@ -20,19 +20,62 @@ def test_what_changes_something_is_for_administrators(verb: str) -> None:
 @pytest.mark.parametrize(
     ("peer", "address", "here"),
     [
-        ("ipv4:127.0.0.1:50000", "127.0.0.1", True),
-        ("ipv4:10.1.2.3:50000", "10.1.2.3", False),
-        ("ipv6:%5B::1%5D:50000", "::1", True),
-        ("ipv6:[::1]:50000", "::1", True),
-        ("ipv6:%5B::ffff:127.0.0.1%5D:50000", "127.0.0.1", True),
-        ("ipv6:%5B::ffff:10.0.0.1%5D:50000", "10.0.0.1", False),
-        ("ipv6:%5Bfe80::1%25eth0%5D:50000", "fe80::1", False),
-        ("unix:/tmp/socket", None, True),
-        ("", "", False),
-        ("unknown", "unknown", False),
-        ("ipv4:127.0.0.1.evil:1", "ipv4:127.0.0.1.evil:1", False),
+        (("127.0.0.1", 50000), "127.0.0.1", True),
+        (("10.1.2.3", 50000), "10.1.2.3", False),
+        (("::1", 50000, 0, 0), "::1", True),
+        (("::ffff:127.0.0.1", 50000, 0, 0), "127.0.0.1", True),
+        (("::ffff:10.0.0.1", 50000, 0, 0), "10.0.0.1", False),
+        (("fe80::1%eth0", 50000, 0, 2), "fe80::1", False),
+        ("", None, True),
+        (("127.0.0.1.evil", 1), "127.0.0.1.evil", False),
     ],
 )
-def test_where_a_call_comes_from(peer: str, address: str | None, here: bool) -> None:
+def test_where_a_call_comes_from(peer: object, address: str | None, here: bool) -> None:
     assert read_address(peer) == address
     assert is_this_machine(read_address(peer)) is here
+
+
+def head(*headers: tuple[bytes, bytes]) -> CallHead:
+    return read_head((*CALL, *headers))
+
+
+CALL = ((b":method", b"POST"), (b":path", b"/a.B/C"), (b"content-type", b"application/grpc+proto"))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (b"2H", 7200.0),
+        (b"3M", 180.0),
+        (b"7S", 7.0),
+        (b"250m", 0.25),
+        (b"99999999u", 99.999999),
+        (b"1n", 1e-9),
+        (b"0m", 0.0),
+        *((wrong, None) for wrong in (b"", b"5", b"m", b"-1S", b"1.5S", b"123456789S", b"5x", b"\xb2S")),
+    ],
+)
+def test_a_calls_time_limit_is_read(text: bytes, seconds: float | None) -> None:
+    read = head((b"grpc-timeout", text)).timeout_seconds
+    assert read == (None if seconds is None else pytest.approx(seconds))
+
+
+def test_a_call_has_its_path_and_its_metadata_of_text() -> None:
+    read = head((b"x-request-id", b"job-1"), (b"key-bin", b"AA=="), (b"grpc-encoding", b"gzip"))
+    assert (read.path, read.coding, read.is_call, read.has_known_coding) == ("/a.B/C", "gzip", True, True)
+    assert read.headers["x-request-id"] == "job-1"
+    assert not {"key-bin", ":path"} & read.headers.keys()
+
+
+def test_other_requests_are_no_calls() -> None:
+    assert not read_head((*CALL[:2], (b"content-type", b"application/json"))).is_call
+    assert not read_head(((b":method", b"GET"), *CALL[1:])).is_call
+    assert not read_head(()).is_call
+    assert not head((b"grpc-encoding", b"br")).has_known_coding
+
+
+def test_metadata_is_bounded() -> None:
+    size = METADATA_BYTES - sum(len(name) + len(value) + HEADER_BYTES for name, value in CALL) - HEADER_BYTES
+    assert not head((b"k", bytes(size - 1))).is_too_large
+    assert head((b"k", bytes(size))).is_too_large
+    assert head(*[(b"", b"")] * (METADATA_BYTES // HEADER_BYTES)).is_too_large

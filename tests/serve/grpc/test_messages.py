@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc_health.v1 import health_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2, service_pb2
@@ -56,7 +57,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
 
 FOLDER = Path(serve.grpc.__file__).parent
 THEIRS = {**model_config_pb2.DESCRIPTOR.message_types_by_name, **service_pb2.DESCRIPTOR.message_types_by_name}
-OURS = POOL.FindFileByName("inference.proto")
+OURS, HEALTH = POOL.FindFileByName("inference.proto"), POOL.FindFileByName("health.proto")
 SHARED_MEMORY = {
     f"{kind}SharedMemory{verb}"
     for kind in ("System", "Cuda")
@@ -75,7 +76,8 @@ def test_the_descriptors_are_those_of_the_proto_files(tmp_path: Path) -> None:
         "--descriptor_set_out",
         str(compiled),
     ]
-    subprocess.run([*command, str(FOLDER / "inference.proto")], check=True)
+    files = [str(FOLDER / name) for name in ("inference.proto", "health.proto")]
+    subprocess.run([*command, *files], check=True)
     assert (FOLDER / "protocol.binpb").read_bytes() == compiled.read_bytes()
 
 
@@ -102,6 +104,11 @@ def check_same_values(ours: Any, theirs: Any) -> None:
 @pytest.mark.parametrize("name", OURS.message_types_by_name)
 def test_a_message_has_the_numbers_and_types_that_clients_use(name: str) -> None:
     check_same(OURS.message_types_by_name[name], THEIRS[name])
+
+
+@pytest.mark.parametrize("name", HEALTH.message_types_by_name)
+def test_a_message_of_health_is_grpcs(name: str) -> None:
+    check_same(HEALTH.message_types_by_name[name], health_pb2.DESCRIPTOR.message_types_by_name[name])
 
 
 def test_enums_have_the_numbers_that_clients_use() -> None:

@@ -106,7 +106,9 @@ class Session:
         self._graphs: CudaGraphs | None = None
         if options.cuda.graph_rows and options.providers[0] == CUDA:
             self._graphs = self._record_graphs(options.cuda, cancellation)
-        self.sized_by_shapes = operators <= SIZED_BY_SHAPES and not self._has_texts() and not self._graphs
+        # Nothing is recorded of a file in ONNX Runtime's own format.
+        is_known = bool(operators) and operators <= SIZED_BY_SHAPES
+        self.sized_by_shapes = is_known and not self._has_texts() and not self._graphs
         """Whether the time of a run follows from the shapes of its inputs alone: no value makes it long."""
 
     def run(

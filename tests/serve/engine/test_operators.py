@@ -1,12 +1,16 @@
 from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 import pytest
+from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from serve.engine.config import ModelConfig
 from serve.engine.metrics import Metrics
+from serve.engine.model import ServedModel
 from serve.engine.operators import SIZED_BY_SHAPES
 from tests.serve import models
-from tests.serve.engine.loading import load_model
+from tests.serve.engine.loading import load_model, load_session
 
 BRANCHES = """branches (bool b, float[N] x) => (float[N] y) {
     y = If(b) <
@@ -84,7 +88,17 @@ def test_a_model_that_nests_a_loop_in_a_function_is_never_short(tmp_path: Path, 
     assert not load_model(tmp_path, made, metrics).cost.is_short(1)
 
 
-def test_every_operator_of_the_list_exists() -> None:
-    from onnxruntime.capi import onnxruntime_pybind11_state as native  # noqa: PLC0415
+def test_a_file_in_the_runtimes_own_format_is_never_short(tmp_path: Path, metrics: Metrics) -> None:
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    ort.InferenceSession(models.model(models.TURNS).SerializeToString(), options)
+    path = models.put(tmp_path, "m", (tmp_path / "model.ort").read_bytes())
+    model = ServedModel("m", "1", load_session(path), metrics.for_version("m", "1"), ModelConfig())
+    for _ in range(100):
+        model.cost.observe(1, seconds=0.0)
+    assert not model.cost.is_short(1)
 
+
+def test_every_operator_of_the_list_exists() -> None:
     assert {schema.name for schema in native.get_all_operator_schema()} >= SIZED_BY_SHAPES

@@ -100,9 +100,7 @@ class Http2Connection(asyncio.Protocol):
             for frame in self._reader.read(FRAMES_A_TURN):
                 self._session.receive(*frame)
         except Http2Error as error:
-            if self._reader.has_begun:
-                self._session.fail(error)
-            return self._transport.close()
+            return self._session.fail(error) if self._reader.has_begun else self._transport.abort()
         if self._reader.has_begun and not self._session.is_in_headers:
             self._due = inf
         elif self._due == inf:

@@ -30,9 +30,35 @@ class Outbox:
         self._window = DEFAULT_WINDOW
         self._is_paused = False
         self._transport = transport
+        # Answers of one turn of the event loop leave together: a system call costs more than a small answer.
+        self._unwritten: list[bytes | memoryview] = []
+        self._unwritten_bytes = 0
         self._on_answered = on_answered
         # The streams that have something to send, and whose own windows allow it.
         self._ready: dict[Stream, None] = {}
+
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Send frames, at the latest when the event loop has done what it is doing."""
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._unwritten += parts
+        self._unwritten_bytes += sum(map(len, parts))
+        if self._unwritten_bytes > TURN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand what was written to the transport."""
+        parts, size = self._unwritten, self._unwritten_bytes
+        self._unwritten, self._unwritten_bytes = [], 0
+        if size > TURN_BYTES:
+            self._transport.writelines(parts)
+        elif parts:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """Send what was written, and close the connection."""
+        self.flush()
+        self._transport.close()
 
     def send(self, stream: Stream, head: bytes, data: bytes, trailers: bytes) -> None:
         """Send what is not empty, now or as soon as the client allows."""
@@ -46,11 +72,12 @@ class Outbox:
                 parts += pack_header(Kind.DATA, 0, number, size), data
             if trailers:
                 parts += _make_end(number, trailers)
-            self._transport.write(b"".join(parts))
+            self.write(*parts)
             if trailers:
                 self._on_answered(stream)
             return
-        self._transport.writelines(parts)
+        if parts:
+            self.write(*parts)
         if data:
             stream.outgoing.append(memoryview(data))
         stream.trailers = trailers
@@ -108,13 +135,14 @@ class Outbox:
             self._window -= size
             stream.send_window -= size
         if stream.outgoing:
-            return self._transport.writelines(pieces)
+            return self.write(*pieces)
         if stream.trailers:
             pieces += _make_end(stream.number, stream.trailers)
-        self._transport.writelines(pieces)
+        self.write(*pieces)
         stream.on_sent()
         if stream.trailers:
             self._on_answered(stream)
+        return None
 
 
 def _make_end(number: int, trailers: bytes) -> tuple[bytes]:

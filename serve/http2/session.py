@@ -63,7 +63,6 @@ class Http2Session:
         self.peer: object = transport.get_extra_info("peername")
         """The client's address, as sockets have it."""
         self.outbox = Outbox(transport, self._on_answered)
-        self._transport = transport
         self._open_stream = open_stream
         self._streams: dict[int, Stream] = {}
         self._decoder = HeaderDecoder()
@@ -91,7 +90,7 @@ class Http2Session:
 
     def write(self, data: bytes) -> None:
         """Send frames that have no window."""
-        self._transport.write(data)
+        self.outbox.write(data)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
         """End the stream without an answer, or without the rest of one."""
@@ -108,7 +107,7 @@ class Http2Session:
     def fail(self, error: Http2Error) -> None:
         """Tell the client why the connection ends, and close it."""
         self.write(pack_goaway(self._last, error.code, str(error)))
-        self._transport.close()
+        self.outbox.close()
 
     def cancel(self) -> None:
         """The client has gone."""
@@ -262,7 +261,7 @@ class Http2Session:
 
     def _close_if_over(self) -> None:
         if self._highest < HIGHEST_NUMBER and not self._streams:
-            self._transport.close()
+            self.outbox.close()
 
 
 _HANDLERS: Mapping[int, Callable[[Http2Session, int, int, bytes], None]] = {

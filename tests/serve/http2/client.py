@@ -123,6 +123,7 @@ class Client:
 
     def frames(self) -> list[tuple[Kind, int, int, bytes]]:
         """What has come since the last time."""
+        self.connection._session.outbox.flush()
         data, self.transport.written = self.transport.written, b""
         found = []
         while data:

@@ -60,16 +60,19 @@ class Case:
 
 
 def timm_case(name: str, found: dict[str, int], axis: int, **options: Any) -> Case:
+    """One of timm's networks, with as few blocks as show all that it does."""
     return Case(name, models.timm_model, (IMAGE,), found, axis, {"name": name, **options})
 
 
 CASES = (
-    timm_case("resnet18", {"ReLU": 17}, 1),
-    timm_case("mobilenetv3_small_100", {"Hardswish": 19, "ReLU": 14, "Hardsigmoid": 9}, 1),
-    timm_case("efficientnet_b0", {"SiLU": 49, "Sigmoid": 16}, 1),
-    timm_case("vit_tiny_patch16_224", {"GELU": 12}, -1, img_size=32),
-    timm_case("convnext_atto", {"GELU": 12}, 1),
-    timm_case("densenet121", {"ReLU": 21}, 1, block_config=[2, 2, 2, 2]),
+    timm_case("resnet18", {"ReLU": 9}, 1, layers=(1, 1, 1, 1)),
+    timm_case(
+        "mobilenetv3_small_050", {"Hardswish": 11, "ReLU": 10, "Hardsigmoid": 5}, 1, depth_multiplier=0.3
+    ),
+    timm_case("test_efficientnet", {"SiLU": 11, "Sigmoid": 2}, 1),
+    timm_case("vit_tiny_patch16_224", {"GELU": 3}, -1, img_size=32, depth=3),
+    timm_case("convnext_atto", {"GELU": 5}, 1, depths=(1, 1, 2, 1), ls_init_value=0.5),
+    timm_case("densenet121", {"ReLU": 13}, 1, block_config=(1, 1, 1, 1)),
     Case("bert", models.Bert, (WORDS,), {"GELU": 2, "Tanh": 1}, -1),
     Case("lstm", models.LSTMHead, (SERIES,), {"ReLU": 1}, -1, skipped=("Sigmoid", "Tanh")),
     Case("unet", models.UNet, (IMAGE,), {"ReLU": 10, "Sigmoid": 1}, 1),

@@ -57,16 +57,17 @@ def register_collectors(
 ) -> None:
     """Register these series with the metrics' registry, Triton's only if they are enabled."""
     registry: CollectorRegistry = metrics.registry
-    registry.register(QueueDepthCollector(queue_depths))
+    registry.register(QueueDepthCollector(metrics, queue_depths))
     if triton_names:
         registry.register(TritonCollector(statistics, queue_depths, metrics.requests))
 
 
 class QueueDepthCollector(Collector):
-    """The number of waiting requests of each version."""
+    """The number of waiting requests of each version that has had any request."""
 
-    def __init__(self, queue_depths: QueueDepths) -> None:
-        """Call it whenever the series is read."""
+    def __init__(self, metrics: Metrics, queue_depths: QueueDepths) -> None:
+        """`queue_depths` is called whenever the series is read."""
+        self._metrics = metrics
         self._queue_depths = queue_depths
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -75,7 +76,8 @@ class QueueDepthCollector(Collector):
             "adaptact_queue_depth", "Requests that wait for their turn.", labels=LABELS
         )
         for version, waiting in self._queue_depths().items():
-            family.add_metric(version, waiting)
+            if waiting or self._metrics.for_version(*version).is_used:
+                family.add_metric(version, waiting)
         yield family
 
 

@@ -7,8 +7,9 @@ from time import perf_counter, time
 from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 
@@ -34,6 +35,34 @@ class Series:
         self.total += value
 
 
+class HistogramFamily(Metric):
+    """The series of a histogram; the client library's samples, of each bucket, are made only for who asks.
+
+    A series is its labels, its counts in each bucket, and its total.
+    """
+
+    def __init__(self, name: str, meaning: str, ends: list[str]) -> None:
+        """`ends` are the buckets' labels; there are no series yet."""
+        super().__init__(name, meaning, "histogram")
+        self.ends = ends
+        self.series: list[tuple[dict[str, str], list[int], float]] = []
+
+    @property
+    def samples(self) -> list[Sample]:
+        """The family as the client library writes it: cumulative counts, and their sum."""
+        samples = []
+        for labels, counts, total in self.series:
+            buckets = list(zip(self.ends, accumulate(counts), strict=True))
+            samples += [Sample(f"{self.name}_bucket", labels | {"le": end}, count) for end, count in buckets]
+            samples.append(Sample(f"{self.name}_count", labels, buckets[-1][1]))
+            samples.append(Sample(f"{self.name}_sum", labels, total))
+        return samples
+
+    @samples.setter
+    def samples(self, samples: list[Sample]) -> None:
+        pass
+
+
 class Histogram(Collector):
     """Series by label, collected as one family."""
 
@@ -54,14 +83,14 @@ class Histogram(Collector):
         """The series of these label values, created on first use."""
         return self._series.setdefault(values, Series(self._bounds))
 
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """The family as the client library expects it: cumulative counts, and their sum."""
-        family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
-        ends = [*map(str, map(float, self._bounds)), "+Inf"]
+    def collect(self) -> Iterator[HistogramFamily]:
+        """The family of the series that have observed anything."""
+        family = HistogramFamily(self._name, self._meaning, [*map(str, map(float, self._bounds)), "+Inf"])
         # A copy, since a thread that loads a model may add its series meanwhile.
         for values, series in list(self._series.items()):
-            cumulative = list(accumulate(series.counts))
-            family.add_metric(values, list(zip(ends, cumulative, strict=True)), series.total)
+            if any(series.counts):
+                labels = dict(zip(self._labels, values, strict=True))
+                family.series.append((labels, series.counts.copy(), series.total))
         yield family
 
 
@@ -201,6 +230,11 @@ class ModelMetrics:
         """Count a request that the engine answered with an error, and its seconds."""
         self._failed += 1
         self._failing += seconds
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a request to it was answered."""
+        return bool(self._by_code) or any(self.batch_size.counts)
 
     @property
     def run_seconds(self) -> float:

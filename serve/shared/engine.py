@@ -1,8 +1,10 @@
 """An engine whose administration reaches every worker, and whose statistics are of all of them."""
 
+from asyncio import sleep
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+
+import orjson
 
 from serve.engine.engine import Engine
 from serve.engine.metrics import Metrics
@@ -51,7 +53,11 @@ class SharedEngine(Engine):
         versions: dict[tuple[str, str], list[Json]] = defaultdict(list)
         for record in (record for answer in answers for record in answer):
             versions[record["name"], record["version"]].append(record)
-        return [_sum_statistics(records) for records in versions.values()]
+        summed = []
+        for records in versions.values():
+            summed.append(_sum_statistics(records))
+            await sleep(0)  # others are answered in between
+        return summed
 
     # A change is answered with the verb and arguments that undo it, or None where nothing does.
 
@@ -75,7 +81,8 @@ class SharedEngine(Engine):
         return ["remove_alias", name, alias] if version is None else ["set_alias", name, alias, version]
 
     async def _statistics_here(self, name: str | None, version: str | None) -> Json:
-        return [asdict(record) for record in self.own_statistics(name, version)]
+        # As other workers get it; `asdict` takes twenty times as long.
+        return orjson.loads(orjson.dumps(self.own_statistics(name, version)))
 
 
 def _sum_statistics(records: list[Json]) -> VersionStatistics:

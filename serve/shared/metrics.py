@@ -1,60 +1,43 @@
 """The metrics of all workers as one exposition."""
 
-from collections.abc import Callable, Iterable, Sequence
+from asyncio import sleep
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry
 
+from serve.shared.channel import Json
+from serve.shared.exposition import Family, read_families, write_family
 from serve.shared.worker_group import WorkerGroup
 
-# Series whose lowest value among the workers is the server's; all other series are added up.
 METRICS = "metrics"  # what workers are asked
-LOWEST = ("adaptact_model_ready", "process_start_time_seconds")
-
-
-class _FixedCollector(Collector):
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
 
 
 def register_metrics(registry: CollectorRegistry, workers: WorkerGroup) -> None:
     """The workers can ask for the registry's series."""
 
-    async def expose() -> str:
-        return generate_latest(registry).decode()
+    async def expose() -> list[Json]:
+        families = []
+        for family in read_families(registry):
+            families.append([getattr(family, name) for name in Family.__slots__])
+            await sleep(0)  # others are answered in between
+        return families
 
     workers.register(METRICS, expose)
 
 
 async def collect_metrics(workers: WorkerGroup) -> bytes:
     """The series of all workers, added up, in Prometheus' text format."""
-    texts = await workers.broadcast(METRICS)
-    return texts[0].encode() if len(texts) == 1 else sum_metrics(texts)
-
-
-def sum_metrics(texts: Sequence[str]) -> bytes:
-    """The workers' expositions as one: series of the same name and labels are added up."""
-    families: dict[str, Metric] = {}
-    values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], list[float]]] = {}
-    for text in texts:
-        for family in text_string_to_metric_families(text):
-            families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-            series = values.setdefault(family.name, {})
-            for sample in family.samples:
-                key = sample.name, tuple(sorted(sample.labels.items()))
-                series.setdefault(key, []).append(sample.value)
-    for name, family in families.items():
-        for (sample_name, labels), samples in values[name].items():
-            family.add_sample(sample_name, dict(labels), _choose_aggregate(sample_name)(samples))
-    registry = CollectorRegistry()
-    registry.register(_FixedCollector(families.values()))
-    return generate_latest(registry)
-
-
-def _choose_aggregate(sample: str) -> Callable[[Iterable[float]], float]:
-    return min if sample in LOWEST or sample.endswith("_created") else sum
+    families: dict[str, Family] = {}
+    for answer in await workers.broadcast(METRICS):
+        for record in answer:
+            family = Family(*record)
+            if family.name in families:
+                families[family.name].add(family)
+            else:
+                families[family.name] = family
+            await sleep(0)
+    pieces = []
+    for family in families.values():
+        for piece in write_family(family):
+            pieces.append(piece)
+            await sleep(0)
+    return "".join(pieces).encode()

@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve.engine import Engine, Metrics
 from serve.engine.collectors import COUNTS, DURATIONS, PENDING, register_collectors
-from serve.shared.metrics import sum_metrics
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
@@ -85,7 +84,7 @@ def test_what_waits_is_counted_and_what_runs_is_not(
     gate = Gate(engine.model("double"), monkeypatch)
 
     def depths() -> tuple[float, float]:
-        own = series(engine.metrics, "adaptact_queue_depth")["adaptact_queue_depth"]
+        own = series(engine.metrics, "adaptact_queue_depth").get("adaptact_queue_depth", 0)
         return own, triton(engine)["nv_inference_pending_request_count"]
 
     async def watched() -> list[tuple[float, float]]:
@@ -140,18 +139,13 @@ def test_a_version_that_nobody_asked_has_every_series_at_zero(metrics: Metrics) 
     assert set(values.values()) == {0}
 
 
-def test_the_names_stay_when_workers_are_added_up(metrics: Metrics) -> None:
-    unused = [metrics.for_version("m", "1").statistics()]
-    register_collectors(metrics, lambda: unused, lambda: {("m", "1"): 3}, triton_names=True)
-    metrics.for_version("m", "1").count_request(200)
+def test_the_depth_of_a_queue_that_nobody_used_is_left_out(metrics: Metrics) -> None:
+    depths = {("asked", "1"): 0, ("waiting", "1"): 2, ("unused", "1"): 0}
+    metrics.for_version("asked", "1").count_request(200)
+    register_collectors(metrics, list, lambda: depths, triton_names=False)
     text = generate_latest(metrics.registry).decode()
-    both = [
-        sample
-        for family in text_string_to_metric_families(sum_metrics([text, text]).decode())
-        for sample in family.samples
-        if sample.name.startswith("nv_")
+    lines = [line for line in text.splitlines() if line.startswith("adaptact_queue_depth{")]
+    assert lines == [
+        'adaptact_queue_depth{model="asked",version="1"} 0.0',
+        'adaptact_queue_depth{model="waiting",version="1"} 2.0',
     ]
-    assert {sample.name for sample in both} == NAMES
-    values = {sample.name: sample.value for sample in both}
-    assert values["nv_inference_request_success"] == 2
-    assert values["nv_inference_pending_request_count"] == 6

@@ -1,4 +1,3 @@
-import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 
@@ -25,11 +24,14 @@ def test_a_models_series_carry_its_name_and_version(metrics: Metrics) -> None:
     assert value("adaptact_batch_size_sum", key) == 4
 
 
-@pytest.mark.parametrize("stage", ["input", "queue", "compute", "output"])
-def test_every_stage_is_there_before_the_first_request(metrics: Metrics, stage: str) -> None:
-    ModelMetrics(metrics, "m", "1")
-    labels = {"model": "m", "version": "1", "stage": stage}
-    assert metrics.registry.get_sample_value(f"{DURATION}_count", labels) == 0
+def test_a_version_that_nobody_asked_has_no_histograms(metrics: Metrics) -> None:
+    unused = ModelMetrics(metrics, "m", "1")
+    assert not unused.is_used
+    assert f"{DURATION}_count" not in generate_latest(metrics.registry).decode()
+    unused.count_alone(1, 0.5, 1.0)
+    assert unused.is_used
+    labels = {"model": "m", "version": "1", "stage": "compute"}
+    assert metrics.registry.get_sample_value(f"{DURATION}_count", labels) == 1
 
 
 def test_requests_for_unknown_models_are_counted_without_a_name(metrics: Metrics) -> None:

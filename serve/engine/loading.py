@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import onnxruntime as ort
 
@@ -68,7 +68,7 @@ class LoadThread:
     def __init__(self, seconds: float) -> None:
         """Start the thread."""
         self._seconds = seconds
-        self._given_up: dict[Future[Any], str] = {}
+        self._given_up: tuple[tuple[str, threading.Event], ...] = ()
         self._current = Cancellation()
         self._closing = threading.Event()
         self._calls = self._start_thread()
@@ -76,8 +76,8 @@ class LoadThread:
     @property
     def stuck(self) -> str | None:
         """Which loads cannot be ended, None if there are none."""
-        self._forget_ended()
-        return f"loads of {', '.join(self._given_up.values())} do not end" if self._given_up else None
+        labels = self._find_stuck()
+        return f"loads of {', '.join(labels)} do not end" if labels else None
 
     def run(self, label: str, load: Callable[[Cancellation], T]) -> T:
         """What `load` returns, called in the thread; one caller at a time.
@@ -87,9 +87,8 @@ class LoadThread:
         """
         if self._closing.is_set():
             raise self._refuse(has_ended=True)
-        self._forget_ended()
-        if len(self._given_up) >= MAX_GIVEN_UP:
-            raise ModelRefusedError(f"{len(self._given_up)} loads before it do not end; restart the server")
+        if len(self._find_stuck()) >= MAX_GIVEN_UP:
+            raise ModelRefusedError(f"{MAX_GIVEN_UP} loads before it do not end; restart the server")
         self._current = cancellation = Cancellation()
         future: Future[T] = Future()
         self._calls.put(partial(_call, future, partial(load, cancellation)))
@@ -102,7 +101,9 @@ class LoadThread:
                 self._give_up(label, future)
             raise self._refuse(has_ended=future.done())
         finally:
-            del future  # an error, by its traceback, would hold what holds it
+            # An error, by its traceback, would hold what holds it, and the cancellation the file's contents.
+            del future
+            self._current = Cancellation()
 
     def close(self) -> None:
         """End the load that goes on, and take no other."""
@@ -129,15 +130,17 @@ class LoadThread:
             return ModelRefusedError(f"{late}; raise that if it needs longer")
         return HungLoadError(f"{late}, and could not be ended; it is not tried again until its files change")
 
-    def _give_up(self, label: str, future: Future[Any]) -> None:
+    def _give_up(self, label: str, future: Future[T]) -> None:
         """Leave the thread to its load, and start another."""
         log.error("%s: its load does not end although it was told to; its thread is given up", label)
-        self._given_up[future] = label
+        ended = threading.Event()
+        future.add_done_callback(lambda _: ended.set())
+        self._given_up = (*(load for load in self._given_up if not load[1].is_set()), (label, ended))
         self._calls.put(None)
         self._calls = self._start_thread()
 
-    def _forget_ended(self) -> None:
-        self._given_up = {future: label for future, label in self._given_up.items() if not future.done()}
+    def _find_stuck(self) -> list[str]:
+        return [label for label, ended in self._given_up if not ended.is_set()]
 
     def _start_thread(self) -> "SimpleQueue[Callable[[], None] | None]":
         """The queue of what the new thread calls; None ends it."""

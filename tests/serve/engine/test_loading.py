@@ -139,8 +139,9 @@ def test_trial_runs_are_ended_at_the_deadline_of_the_load(tmp_path: Path, opened
     assert engine.hung_files() == ()
 
 
+@pytest.mark.slow
 def test_a_model_that_is_endless_on_some_values_is_not_joined(tmp_path: Path, metrics: Metrics) -> None:
-    model = load_model(tmp_path, models.model(ENDLESS_ON_ONES), metrics, ModelConfig(run_seconds=0.3))
+    model = load_model(tmp_path, models.model(ENDLESS_ON_ONES), metrics, ModelConfig(run_seconds=1.0))
     assert not model.joins
 
 

@@ -79,6 +79,7 @@ def test_only_a_model_that_held_up_the_loop_leaves_it() -> None:
     assert not cost.is_short(1)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_thought_short_leaves_the_loop_and_goes_on_in_a_thread(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +91,7 @@ def test_a_run_that_was_thought_short_leaves_the_loop_and_goes_on_in_a_thread(
     slow.cost = RunCost(1e-9)
 
     async def run() -> list[Any]:
-        return await collect(start_requests(engine, "slow", ROW[0], timeout_seconds=1.0))
+        return await collect(start_requests(engine, "slow", ROW[0], timeout_seconds=0.3))
 
     [error] = asyncio.run(run())
     assert isinstance(error, DeadlineExceededError)

@@ -63,8 +63,9 @@ def _run_log(engine: Engine) -> "asyncio.Task[Any]":
 
 def test_a_run_is_ended_at_its_models_deadline(tmp_path: Path, opened: Opened) -> None:
     models.put(tmp_path, "turns", models.model(models.TURNS))
-    engine = opened(concurrency=1, defaults=ModelConfig(run_seconds=0.2))
+    engine = opened(concurrency=1)
     model = engine.model("turns")
+    model.config = ModelConfig(run_seconds=0.2)
     endless, short = ({"n": np.array(turns), "x": ROW[0]} for turns in (LONG_TURNS, 0))
 
     async def run() -> Any:
@@ -107,13 +108,13 @@ def test_a_run_that_does_not_end_is_given_up_and_its_thread_replaced(
     tmp_path: Path, opened: Opened, gates: Gates
 ) -> None:
     put(tmp_path, models.DOUBLE, models.LOG)
-    engine = opened(concurrency=1, defaults=AT_ONCE)
+    engine = opened(concurrency=1)
     gate = gates.close(engine, "double")
+    engine.model("double").config = AT_ONCE
 
     async def run() -> list[Any]:
         stuck = start_requests(engine, "double", ROW)
         await asyncio.to_thread(until, lambda: engine.stuck)
-        engine.model("log").config = ModelConfig()
         return await collect([*stuck, _run_log(engine)])
 
     stuck, other = asyncio.run(run())
@@ -128,8 +129,9 @@ def test_a_run_that_does_not_end_is_given_up_and_its_thread_replaced(
 @pytest.mark.usefixtures("patience")
 def test_closing_leaves_behind_what_is_stuck(tmp_path: Path, opened: Opened, gates: Gates) -> None:
     put(tmp_path, models.DOUBLE)
-    engine = opened(concurrency=1, defaults=AT_ONCE)
+    engine = opened(concurrency=1)
     gate = gates.close(engine, "double")
+    engine.model("double").config = AT_ONCE
     with pytest.raises(DeadlineExceededError):
         asyncio.run(engine.run(engine.model("double"), {"x": ROW}))
     engine.close()
@@ -195,7 +197,7 @@ def test_no_more_threads_are_started_than_are_spare(
         endless += start_requests(engine, "total", ROW)
         await asyncio.to_thread(second.wait_for_a_run)
         other = _run_log(engine)
-        await asyncio.sleep(0.3)  # in which a further thread would start
+        await asyncio.sleep(0.2)  # in which a further thread would start
         assert (other.done(), _count_threads()) == (False, before + 1)
         first.open()
         assert (await other)["y"].tolist() == [0.0]

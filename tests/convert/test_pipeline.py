@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from unittest.mock import Mock
@@ -106,31 +104,18 @@ def test_the_manifests_learned_values_and_curves_are_the_models(converted: Path)
 
 
 @pytest.mark.slow
-def test_a_second_run_in_another_process_gives_the_same_bytes(
+def test_the_stages_begin_in_order_and_give_the_same_bytes_again(
     source: Path, converted: Path, tmp_path: Path
 ) -> None:
-    code = (
-        "import sys; from pathlib import Path; from convert.pipeline import convert; "
-        "convert(Path(sys.argv[1]), Path('m'))"
-    )
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": str(root)}
-    subprocess.run(
-        [sys.executable, "-c", code, source], cwd=tmp_path, env=environment, check=True, timeout=300
-    )
-    assert (tmp_path / "m").read_bytes() == converted.read_bytes()
+    stages: list[str] = []
+    convert(source, tmp_path / "m.onnx", on_stage=stages.append)
+    assert stages == [stage for stage in STAGES if stage != "tune"]
+    assert (tmp_path / "m.onnx").read_bytes() == converted.read_bytes()
 
 
 def test_graph_and_manifest_are_one_protobuf_message(converted: Path) -> None:
     content = converted.read_bytes()
     assert onnx.load_from_string(content).SerializeToString(deterministic=True) == content
-
-
-@pytest.mark.slow
-def test_the_stages_begin_in_order(source: Path, tmp_path: Path) -> None:
-    stages: list[str] = []
-    convert(source, tmp_path / "m.onnx", on_stage=stages.append)
-    assert stages == [stage for stage in STAGES if stage != "tune"]
 
 
 @pytest.mark.slow

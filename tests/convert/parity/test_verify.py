@@ -73,12 +73,12 @@ def whole(model: nn.Module) -> ir.Model:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", range(0, 20, 5))
-def test_twenty_good_networks_pass_with_room(start: int) -> None:
+@pytest.mark.parametrize("start", [0, 5])
+def test_ten_good_networks_pass_with_room(start: int) -> None:
     seeds = range(start, start + 5)
     names = [f"seed_{seed}" for seed in seeds]
     networks = SideBySide(
-        *(classifier(KINDS[seed % 5], per_channel=start >= 10, seed=seed) for seed in seeds)
+        *(classifier(KINDS[seed % 5], per_channel=start >= 5, seed=seed) for seed in seeds)
     ).eval()
     comparisons = compare_model(
         networks, optimise(export_model(networks, IMAGES, names)).model, IMAGES, names

@@ -51,9 +51,7 @@ QUANTISE = "quantise"
 """The stage before `write`, where fewer bits than float32 are asked for."""
 TUNING = "tuning"
 """The name of what is dropped where the chosen forms broke parity together, and no rule of them alone."""
-
-COLLECTED = 64 * 2**20
-"""Weights of more bytes are worth the 0.2 s that the collector takes."""
+COLLECTED = 64 * 2**20  # bytes: more of weights are worth the 0.2 s that the collector takes
 
 
 def convert(  # noqa: PLR0913  # each argument is an option of the command

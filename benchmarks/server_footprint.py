@@ -68,7 +68,9 @@ def _measure_start() -> tuple[float, float]:
         for model in MODELS.iterdir():
             image = [[[0.5] * 8] * 8]
             _get(f"{address[0]}/v1/models/{model.name}:predict", f'{{"instances": [{image}]}}'.encode())
-        memory = psutil.Process(process.pid).memory_full_info().pss / 1e6
+        supervisor = psutil.Process(process.pid)
+        parts = (supervisor, *supervisor.children())
+        memory = sum(part.memory_full_info().pss for part in parts) / 1e6
     finally:
         process.terminate()
         process.wait(30)

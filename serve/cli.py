@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 from pydantic import ValidationError
@@ -102,43 +102,58 @@ def format_default(field: FieldInfo) -> str:
 
 
 def _run(settings: Settings) -> None:
-    """Become the supervisor: the same process, without what only its start needed."""
     # Imported here so that --help and a wrong argument answer at once.
     from serve.access.control import is_this_machine  # noqa: PLC0415
     from serve.access.hosts import LOCAL  # noqa: PLC0415
     from serve.observe.log_lines import configure_log  # noqa: PLC0415
+    from serve.workers.count import count_workers  # noqa: PLC0415
     from serve.workers.listener import listen  # noqa: PLC0415
-    from serve.workers.options import STOP_SIGNALS, write_options  # noqa: PLC0415
 
     configure_log(settings.log_level, LOG_FORMAT)
     if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
         log.warning(OPEN_TO_ALL, settings.host)
     allow_connections(settings.connections)
     with listen(settings.host, settings.port) as listener:
-        descriptors = listener.fileno(), write_options(_make_options(settings, listener))
-        os.set_inheritable(descriptors[0], True)
-        # Until the supervisor handles them.
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        # Without the working folder, whose files may have the names of modules. The command line shows whose
-        # process it is.
-        command = [sys.executable, "-P", "-m", "serve.workers", *map(str, descriptors), *sys.argv]
-        os.execv(sys.executable, command)
+        workers = count_workers(settings)
+        _start(settings.model_copy(update={"workers": workers.number}), listener, str(workers))
 
 
-def _make_options(settings: Settings, listener: socket.socket) -> "SupervisorOptions":
+def _start(settings: Settings, listener: socket.socket, workers: str) -> NoReturn:
+    """Start the workers, and become the supervisor: the same process, without what only its start needed."""
+    from serve.workers.options import STOP_SIGNALS, write_options  # noqa: PLC0415
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until supervisor and workers handle them
+    # numpy would start threads to compute with, which the server does not use, and which cannot be forked.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    descriptor = write_options(_make_options(settings, listener, workers))
+    os.set_inheritable(listener.fileno(), True)
+    # Without the working folder, whose files may have the names of modules. The rest is to be seen in `ps`.
+    command = [sys.executable, "-P", "-m", "serve.workers", str(listener.fileno()), str(descriptor)]
+    os.execv(sys.executable, [*command, *sys.argv])
+
+
+def _make_options(settings: Settings, listener: socket.socket, workers: str) -> "SupervisorOptions":
+    from serve.shared.memory import create_limits  # noqa: PLC0415
+    from serve.workers.fork import fork_workers  # noqa: PLC0415
     from serve.workers.listener import format_url  # noqa: PLC0415
     from serve.workers.options import SupervisorOptions  # noqa: PLC0415
 
     url = format_url(listener, "https" if settings.tls_certificate else "http")
     grpc = f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else ""
+    limits = create_limits()
+    try:
+        started = fork_workers(settings, limits, [listener.fileno()])
+    except OSError as error:
+        raise StartupError(f"a worker cannot be started: {error.strerror}") from error
     return SupervisorOptions(
         settings=settings.model_dump_json(),
-        workers=settings.workers,
+        workers=started,
+        limits=limits,
         connections=settings.connections,
         stop_grace_seconds=settings.stop_grace_seconds,
         log_level=settings.log_level,
         url=f"{url}{grpc}",
-        manner=f"{settings.provider} with {settings.workers} workers",
+        manner=f"{settings.provider} with {workers}",
     )
 
 

@@ -26,8 +26,8 @@ from serve.engine.config import (
     RunSeconds,
     Versions,
 )
+from serve.engine.cores import available_cores
 
-CGROUP = Path("/sys/fs/cgroup")
 MEBIBYTE = 2**20
 PREFIX = "ADAPTACT_"
 FILE = "adaptact.toml"
@@ -51,8 +51,13 @@ class Settings(BaseSettings):
     grpc_port: Annotated[int, Field(ge=0, le=65535, description="Port for gRPC; 0 disables gRPC.")] = 0
     workers: Annotated[
         int,
-        Field(ge=1, le=256, description="Server processes that share the port; each loads every model."),
-    ] = 1
+        Field(
+            ge=0,
+            le=256,
+            description="Processes that answer; each loads every model. 0 chooses one per core, at most 4, "
+            "and only one for CUDA or for models of more than 64 MiB.",
+        ),
+    ] = 0
     stop_grace_seconds: Annotated[
         int, Field(ge=0, description="Seconds that a shutdown waits for running requests.")
     ] = 30
@@ -242,7 +247,7 @@ class Settings(BaseSettings):
     @property
     def run_concurrency(self) -> int:
         """Long runs at once in one process."""
-        return self.concurrency or max(1, available_cores() // (self.run_threads * self.workers))
+        return self.concurrency or max(1, available_cores() // (self.run_threads * max(1, self.workers)))
 
     @classmethod
     def settings_customise_sources(
@@ -256,34 +261,6 @@ class Settings(BaseSettings):
         """Arguments before the environment before the file; an empty variable counts as unset."""
         _refuse_misspelt(os.environ, list(settings_cls.model_fields))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
-
-
-def available_cores(cgroup: Path = CGROUP) -> int:
-    """The cores that this process may use: its affinity, limited by a container's CPU quota; at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _read_quota(cgroup)
-    return max(1, min(cores, int(quota))) if quota else cores
-
-
-def _read_quota(cgroup: Path) -> float | None:
-    """The container's CPU quota in cores, from control groups version 2 or 1; None when there is none."""
-    try:
-        limit, period = (cgroup / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        limit, period = _read_version_1(cgroup / "cpu")
-    if not (limit.isdecimal() and period.isdecimal() and int(period)):
-        return None
-    return max(1.0, int(limit) / int(period))
-
-
-def _read_version_1(folder: Path) -> tuple[str, str]:
-    try:
-        return (
-            (folder / "cpu.cfs_quota_us").read_text().strip(),
-            (folder / "cpu.cfs_period_us").read_text().strip(),
-        )
-    except OSError:
-        return "max", "0"
 
 
 def _refuse_misspelt(variables: Mapping[str, str], settings: Sequence[str]) -> None:

@@ -17,4 +17,4 @@ def configure_log(level: str, line_format: str) -> None:
     """The process logs messages from this level on to standard error, in this format and escaped."""
     handler = logging.StreamHandler()
     handler.setFormatter(EscapingFormatter(line_format))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

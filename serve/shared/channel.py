@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import logging
+import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import orjson
@@ -102,6 +104,14 @@ class Channel:
     def _send(self, content: bytes) -> None:
         if not self._closed:
             self._writer.write(LENGTH.pack(len(content)) + content)
+
+
+def send_last(connection: socket.socket, verb: str, *arguments: Json) -> None:
+    """Tell the other end before this process ends, without an event loop; its answer is not read."""
+    content = orjson.dumps([0, "ask", verb, arguments])
+    with suppress(OSError):  # it has ended
+        connection.setblocking(True)
+        connection.sendall(LENGTH.pack(len(content)) + content)
 
 
 def _restore_error(name: str, message: str) -> EngineError:

@@ -21,6 +21,15 @@ def create_limits() -> int:
     return _create_memory("adaptact-limits", MEMORY_BYTES)
 
 
+def write_text(text: str) -> int:
+    """The descriptor of memory with this text, to be read from its beginning."""
+    descriptor = os.memfd_create("adaptact-text")
+    with os.fdopen(descriptor, "w", closefd=False) as file:
+        file.write(text)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
 def open_limits(descriptor: int) -> ClientLimits:
     """The limits that all processes with this descriptor count together."""
     return ClientLimits(mmap(descriptor, MEMORY_BYTES), FileLock(descriptor))

@@ -8,8 +8,8 @@ from serve.shared.channel import Channel, Json
 
 Handler: TypeAlias = Callable[..., Awaitable[Json]]
 # What a worker asks its supervisor: to ask all workers, to repeat earlier changes, to send connections, and
-# to put another process in its place.
-BROADCAST, CATCH_UP, READY, STUCK = "broadcast", "catch up", "ready", "stuck"
+# to put another process in its place; and what it tells it: why it cannot start.
+BROADCAST, CATCH_UP, READY, STUCK, REFUSED = "broadcast", "catch up", "ready", "stuck", "refused"
 LINGER_SECONDS = 2.0
 """Before the server ends, so long it waits for a request on a connection, and for another connection."""
 

@@ -3,6 +3,7 @@
 `python -m serve.workers LISTENER OPTIONS`: the descriptors of the listening socket and of `write_options`.
 """
 
+import asyncio
 import os
 import socket
 import sys
@@ -13,9 +14,9 @@ from adaptact.errors import OutputError
 from adaptact.exit_codes import FAILED
 from adaptact.output import print_lines
 from serve.engine.errors import StartupError
-from serve.shared.memory import create_limits
+from serve.observe.log_lines import configure_log
 from serve.workers.options import SupervisorOptions, read_options
-from serve.workers.spawn import WorkerProcess, spawn_process
+from serve.workers.supervisor import Supervisor
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -28,25 +29,9 @@ def main() -> None:
 def _serve() -> None:
     listener, options = int(sys.argv[1]), read_options(int(sys.argv[2]))
     os.set_inheritable(listener, False)
-    limits = create_limits()
-    # A worker takes longest to start, so it starts before what only the supervisor needs is imported.
-    first = _spawn(options, limits)
-
-    import asyncio  # noqa: PLC0415
-
-    from serve.observe.log_lines import configure_log  # noqa: PLC0415
-    from serve.workers.supervisor import Supervisor  # noqa: PLC0415
-
     configure_log(options.log_level, LOG_FORMAT)
-    supervisor = Supervisor(socket.socket(fileno=listener), options, limits)
-    asyncio.run(supervisor.run(first, lambda models: _announce(options, models)))
-
-
-def _spawn(options: SupervisorOptions, limits: int) -> list[WorkerProcess]:
-    try:
-        return [spawn_process(options.settings, limits) for _ in range(options.workers)]
-    except OSError as error:
-        raise StartupError(f"a worker cannot be started: {error.strerror}") from error
+    supervisor = Supervisor(socket.socket(fileno=listener), options)
+    asyncio.run(supervisor.run(lambda models: _announce(options, models)))
 
 
 def _announce(options: SupervisorOptions, models: str) -> None:

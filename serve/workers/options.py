@@ -1,9 +1,12 @@
-"""What the supervisor is told at its start; of the standard library only, so that it starts at once."""
+"""What the supervisor is told at its start."""
 
 import json
 import os
 import signal
 from dataclasses import asdict, dataclass
+
+from serve.shared.memory import write_text
+from serve.workers.spawn import StartedWorker, WorkerEnds
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -14,7 +17,9 @@ class SupervisorOptions:
 
     settings: str
     """All settings, as JSON."""
-    workers: int
+    workers: list[StartedWorker]
+    limits: int
+    """The descriptor of the limits that all workers count together."""
     connections: int
     stop_grace_seconds: int
     log_level: str
@@ -25,15 +30,22 @@ class SupervisorOptions:
 
 
 def write_options(options: SupervisorOptions) -> int:
-    """The descriptor of memory with the options, which outlives the program in this process."""
-    descriptor = os.memfd_create("adaptact-options", 0)
-    with os.fdopen(descriptor, "w", closefd=False) as file:
-        json.dump(asdict(options), file)
+    """The descriptor of memory with the options, for the program that this process becomes."""
+    descriptor = write_text(json.dumps(asdict(options)))
+    os.set_inheritable(descriptor, True)
+    os.set_inheritable(options.limits, True)
+    for worker in options.workers:
+        worker.ends.set_inheritable(True)
     return descriptor
 
 
 def read_options(descriptor: int) -> SupervisorOptions:
-    """The options that were written; the descriptor is closed."""
+    """The options that were written; programs that this process starts do not get their descriptors."""
     with os.fdopen(descriptor) as file:
-        file.seek(0)
-        return SupervisorOptions(**json.load(file))
+        fields = json.load(file)
+    workers = [StartedWorker(worker["pid"], WorkerEnds(**worker["ends"])) for worker in fields["workers"]]
+    for worker in workers:
+        worker.ends.set_inheritable(False)
+    options = SupervisorOptions(**{**fields, "workers": workers})
+    os.set_inheritable(options.limits, False)
+    return options

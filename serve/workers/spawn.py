@@ -1,38 +1,74 @@
-"""Starts worker processes; it imports little, so that they start as early as can be."""
+"""Starts worker processes; it imports little, as the supervisor does.
+
+The first workers are forked (`serve/workers/fork.py`); one that takes the place of another is started anew.
+"""
 
 import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from serve.shared.memory import WorkerCounts, create_counts
+from serve.shared.memory import WorkerCounts, create_counts, write_text
+
+STDIN = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerEnds:
+    """The descriptors of what the supervisor and one worker share."""
+
+    connections: int
+    """Here the supervisor sends connections,"""
+    worker_connections: int
+    """and here the worker gets them; the supervisor keeps this end too, to take them back."""
+    channel: int
+    worker_channel: int
+    counts: int
+
+    def of_worker(self, limits: int) -> tuple[int, int, int, int]:
+        """Those that the worker needs, and that of `create_limits`."""
+        return self.worker_connections, self.worker_channel, self.counts, limits
+
+    def close(self) -> None:
+        """Close all of them, in a process that has nothing to do with this worker."""
+        for descriptor in astuple(self):
+            os.close(descriptor)
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Whether a program that this process starts, or becomes, has them."""
+        for descriptor in astuple(self):
+            os.set_inheritable(descriptor, inheritable)
+
+
+@dataclass(frozen=True, slots=True)
+class StartedWorker:
+    """A process that has been started, and what it shares with its supervisor."""
+
+    pid: int
+    ends: WorkerEnds
 
 
 class WorkerProcess:
-    """A worker's process: its id, its ends of the two sockets, and what it counts."""
+    """The supervisor's side of a worker's process."""
 
-    def __init__(
-        self,
-        popen: "subprocess.Popen[bytes]",
-        counts: WorkerCounts,
-        sockets: tuple[socket.socket, socket.socket, socket.socket],
-    ) -> None:
-        """`sockets` are the supervisor's end for connections and the worker's, and the channel's."""
-        self.counts = counts
-        self.connection_socket, self.connections_behind, self.channel_socket = sockets
-        self._popen = popen
-        self.descriptor = os.pidfd_open(popen.pid)
+    def __init__(self, started: StartedWorker) -> None:
+        """It owns the descriptors from now on."""
+        ends = started.ends
+        self.pid = started.pid
+        self.connection_socket = socket.socket(fileno=ends.connections)
+        self.connection_socket.setblocking(False)
+        self.connections_behind = socket.socket(fileno=ends.worker_connections)
+        self.channel_socket = socket.socket(fileno=ends.channel)
+        self.counts = WorkerCounts(ends.counts)
+        os.close(ends.counts)
+        os.close(ends.worker_channel)
+        self.descriptor = os.pidfd_open(started.pid)
         """Readable once the process has ended."""
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._popen.pid
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it the signal, unless it has ended."""
@@ -40,8 +76,8 @@ class WorkerProcess:
             signal.pidfd_send_signal(self.descriptor, number)
 
     def wait(self) -> int:
-        """The status with which it has ended."""
-        return self._popen.wait()
+        """The status with which it has ended; negative is the signal."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def end_connections(self) -> None:
         """Tell it that it gets no further connections."""
@@ -54,32 +90,47 @@ class WorkerProcess:
         self.connections_behind.close()
 
 
-def spawn_process(settings: str, limits: int, hung_files: Sequence[Any] = ()) -> WorkerProcess:
+def open_ends() -> WorkerEnds:
+    """New sockets and counts for one worker; raises `OSError`."""
+    connections, worker_connections = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with connections, worker_connections:
+        channel, worker_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with channel, worker_channel:
+            return WorkerEnds(
+                counts=create_counts(),
+                connections=connections.detach(),
+                worker_connections=worker_connections.detach(),
+                channel=channel.detach(),
+                worker_channel=worker_channel.detach(),
+            )
+
+
+def spawn_worker(settings: str, limits: int, hung_files: Sequence[Any]) -> StartedWorker:
     """A worker that starts; raises `OSError` where the system cannot start a process.
 
     It reads the settings, as JSON, and the files that hung another worker from standard input; `limits` is
     the descriptor of `create_limits`.
     """
-    with ExitStack() as ours, ExitStack() as theirs:
-        connections, their_connections = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        channel, their_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for end in (connections, their_connections, channel):
-            ours.enter_context(end)
-        theirs.enter_context(their_channel)
-        counts = create_counts()
-        theirs.callback(os.close, counts)
-        descriptors = their_connections.fileno(), their_channel.fileno(), counts, limits
-        popen = subprocess.Popen(
-            # Without the working folder, whose files may have the names of modules.
-            [sys.executable, "-P", "-m", "serve.workers.worker", *map(str, (*descriptors, os.getpid()))],
-            stdin=subprocess.PIPE,
-            pass_fds=descriptors,
-            start_new_session=True,  # a terminal's Ctrl-C is for the supervisor, which stops the workers
+    ends = open_ends()
+    text = write_text(json.dumps([settings, list(hung_files)]))
+    given = ends.of_worker(limits)
+    # Without the working folder, whose files may have the names of modules.
+    command = [sys.executable, "-P", "-m", "serve.workers.worker", *map(str, (*given, os.getpid()))]
+    try:
+        for descriptor in given:
+            os.set_inheritable(descriptor, True)
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, text, STDIN)],
+            setsid=True,  # a terminal's Ctrl-C is for the supervisor, which stops the workers
         )
-        assert popen.stdin is not None
-        with suppress(BrokenPipeError), popen.stdin as pipe:  # it has ended, which is seen later
-            pipe.write(json.dumps([settings, list(hung_files)]).encode())
-        connections.setblocking(False)
-        process = WorkerProcess(popen, WorkerCounts(counts), (connections, their_connections, channel))
-        ours.pop_all()
-        return process
+    except OSError:
+        ends.close()
+        raise
+    finally:
+        os.close(text)
+    for descriptor in given:
+        os.set_inheritable(descriptor, False)
+    return StartedWorker(pid, ends)

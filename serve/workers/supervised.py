@@ -42,7 +42,11 @@ class Worker:
         self.failed = asyncio.Event()
         self.failure = ""
         """Why another must take its place, once it has failed."""
+        self.refusal = ""
+        """Why it cannot start, if it has said so."""
         self.ended = asyncio.Event()
+        self.status = 0
+        """That with which it has ended; negative is the signal."""
 
     @property
     def connections(self) -> int:
@@ -105,7 +109,7 @@ async def connect_worker(process: WorkerProcess, answer: SupervisorResponder) ->
 
     def on_end() -> None:
         loop.remove_reader(process.descriptor)
-        worker.exclude(f"ended with status {process.wait()}")
+        worker.status = process.wait()
         worker.ended.set()
 
     loop.add_reader(process.descriptor, on_end)

@@ -4,17 +4,17 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from time import monotonic
 
 from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
-from serve.shared.worker_group import BROADCAST, CATCH_UP, LINGER_SECONDS, READY, STUCK
+from serve.shared.worker_group import BROADCAST, CATCH_UP, LINGER_SECONDS, READY, REFUSED, STUCK
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.connections import ConnectionDistributor
 from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
 from serve.workers.options import STOP_SIGNALS, SupervisorOptions
-from serve.workers.spawn import WorkerProcess, spawn_process
+from serve.workers.spawn import StartedWorker, WorkerProcess, spawn_worker
 from serve.workers.supervised import Worker, connect_worker
 
 log = logging.getLogger("adaptact")
@@ -30,10 +30,9 @@ SHORTEST_GRACE_SECONDS = 1.0
 class Supervisor:
     """The workers behind one listening socket."""
 
-    def __init__(self, listener: socket.socket, options: SupervisorOptions, limits: int) -> None:
-        """No worker is known yet; `limits` is the descriptor of `create_limits`."""
+    def __init__(self, listener: socket.socket, options: SupervisorOptions) -> None:
+        """The options name the first workers, which have been started."""
         self._options = options
-        self._limits = limits
         self._workers: list[Worker] = []
         self._changes = ChangeBroadcaster(self._workers)
         self._distributor = ConnectionDistributor(listener, self._workers, options.connections)
@@ -41,17 +40,17 @@ class Supervisor:
         self._hung_files: dict[tuple[str, str], Json] = {}
         self._stopping = asyncio.Event()
 
-    async def run(self, first: Sequence[WorkerProcess], on_ready: Callable[[str], None]) -> None:
-        """Serve with these workers until SIGTERM or SIGINT.
+    async def run(self, on_ready: Callable[[str], None]) -> None:
+        """Serve until SIGTERM or SIGINT.
 
         `on_ready` is called once every worker is ready, with what they serve. Raises `StartupError` where a
-        worker cannot start, which has printed the reason on standard error.
+        worker cannot start.
         """
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        working = asyncio.create_task(self._work(first, on_ready))
+        working = asyncio.create_task(self._work(on_ready))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -72,8 +71,8 @@ class Supervisor:
                 worker.stop()
         self._stopping.set()
 
-    async def _work(self, first: Sequence[WorkerProcess], on_ready: Callable[[str], None]) -> None:
-        workers = [await self._admit(process) for process in first]
+    async def _work(self, on_ready: Callable[[str], None]) -> None:
+        workers = [await self._admit(started) for started in self._options.workers]
         await asyncio.gather(*map(self._until_ready, workers))
         if self._stopping.is_set():
             return
@@ -83,8 +82,8 @@ class Supervisor:
             for worker in workers:
                 tasks.create_task(self._keep_running(worker))
 
-    async def _admit(self, process: WorkerProcess) -> Worker:
-        worker, heartbeat = await connect_worker(process, self._answer)
+    async def _admit(self, started: StartedWorker) -> Worker:
+        worker, heartbeat = await connect_worker(WorkerProcess(started), self._answer)
         self._workers.append(worker)
         self._start_task(self._follow(worker, heartbeat))
         return worker
@@ -96,7 +95,7 @@ class Supervisor:
         for task in waiting:
             task.cancel()
         if not worker.ready.is_set() and not self._stopping.is_set():
-            raise StartupError(f"a worker {worker.failure} before it was ready")
+            raise StartupError(worker.refusal or f"a worker {worker.failure} before it was ready")
 
     async def _follow(self, worker: Worker, heartbeat: Heartbeat) -> None:
         """Answer what the worker asks, give it up where it hangs, and forget it once it has ended."""
@@ -104,9 +103,10 @@ class Supervisor:
         watching = asyncio.create_task(self._watch(worker, heartbeat))
         await worker.ended.wait()
         watching.cancel()
+        await listening  # for what it has said before
+        worker.exclude(f"ended with status {worker.status}")
         self._distributor.take_back(worker)
         self._workers.remove(worker)
-        await listening
         worker.process.close()
 
     async def _watch(self, worker: Worker, heartbeat: Heartbeat) -> None:
@@ -148,7 +148,8 @@ class Supervisor:
                 return None
             try:
                 hung_files = list(self._hung_files.values())
-                worker = await self._admit(spawn_process(self._options.settings, self._limits, hung_files))
+                started = spawn_worker(self._options.settings, self._options.limits, hung_files)
+                worker = await self._admit(started)
                 await self._until_ready(worker)
             except (OSError, StartupError) as error:
                 failures += 1
@@ -168,6 +169,8 @@ class Supervisor:
             reason, hung_files = arguments
             self._hung_files.update({(file["name"], file["version"]): file for file in hung_files})
             worker.fail(f"is stuck: {reason}")
+        elif verb == REFUSED:
+            (worker.refusal,) = arguments
         elif verb == BROADCAST:
             return await self._changes.broadcast(arguments[0], arguments[1:])
         else:

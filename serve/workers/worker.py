@@ -13,14 +13,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
-from adaptact import exit_codes
-from adaptact.exit_codes import FAILED
+from adaptact.exit_codes import FAILED, FINE
 from serve.engine.engine import Engine
 from serve.engine.errors import StartupError
 from serve.engine.hung_files import HungFile
@@ -28,9 +27,9 @@ from serve.observe.log_lines import configure_log
 from serve.rest.http import BoundedHttpProtocol, ConnectionLimits
 from serve.rest.server import Server, make_config, make_limits, stop_cleanly_on_signals
 from serve.settings import Settings
-from serve.shared.channel import Channel, ChannelClosedError
+from serve.shared.channel import Channel, ChannelClosedError, send_last
 from serve.shared.memory import WorkerCounts, open_limits
-from serve.shared.worker_group import CATCH_UP, READY, STUCK, SupervisedWorkerGroup
+from serve.shared.worker_group import CATCH_UP, READY, REFUSED, STUCK, SupervisedWorkerGroup
 from serve.workers.connections import SURPLUS
 from serve.workers.options import STOP_SIGNALS
 from serve.workers.server_process import ServerProcess, open_server_process
@@ -179,18 +178,41 @@ class WorkerServer(Server):
         self.should_exit = True
 
 
-def main() -> None:
-    """Answer until the supervisor stops this process or ends; exits with 1 where it cannot start."""
-    stop_cleanly_on_signals()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    exit_codes.run(_serve, {StartupError: FAILED})
+def serve_connections(
+    settings: Settings,
+    hung_files: Sequence[Mapping[str, str]],
+    descriptors: tuple[int, int, int, int],
+    supervisor_id: int,
+) -> NoReturn:
+    """Answer until the supervisor stops this process or ends; exits with 1 where it cannot start.
+
+    `descriptors` are of the sockets for connections and of the channel, of the counts and of the limits.
+    """
+    status: object = FAILED
+    channel = socket.socket(fileno=os.dup(descriptors[1]))
+    try:
+        _end_with(supervisor_id)
+        stop_cleanly_on_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        _serve(settings, hung_files, descriptors)
+        status = FINE
+    except StartupError as error:
+        send_last(channel, REFUSED, str(error))
+    except SystemExit as end:
+        status = end.code or 0
+    except BaseException:  # the outermost handler of a process that must not return
+        log.exception("the worker failed")
+    logging.shutdown()
+    with suppress(OSError, ValueError):  # a closed output
+        sys.stdout.flush()
+    # At once: a thread that cannot be ended must not delay it.
+    os._exit(status if isinstance(status, int) else FAILED)
 
 
-def _serve() -> None:
-    connections, channel, counts, limits, supervisor_id = map(int, sys.argv[1:6])
-    _end_with(supervisor_id)
-    text, hung_files = json.load(sys.stdin)
-    settings = Settings.model_validate_json(text)
+def _serve(
+    settings: Settings, hung_files: Sequence[Mapping[str, str]], descriptors: tuple[int, int, int, int]
+) -> None:
+    connections, channel, counts, limits = descriptors
     configure_log(settings.log_level, LOG_FORMAT)
     workers = SupervisedWorkerGroup()
     supervisor = SupervisorLink(
@@ -210,6 +232,14 @@ def _end_with(supervisor_id: int) -> None:
 
 def _describe_models(engine: Engine) -> str:
     return ", ".join(f"{name} ({', '.join(engine.versions(name))})" for name in engine.names())
+
+
+def main() -> NoReturn:
+    """Serve with what the supervisor gives this process."""
+    text, hung_files = json.load(sys.stdin)
+    connections, channel, counts, limits, supervisor_id = map(int, sys.argv[1:])
+    settings = Settings.model_validate_json(text)
+    serve_connections(settings, hung_files, (connections, channel, counts, limits), supervisor_id)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import pytest
 
 from serve.access.keys import format_key
 from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
-from serve.workers.listener import listen
 from serve.settings import Settings
+from serve.workers.listener import listen
 from tests.serve import models
 from tests.serve.process import COMMAND, ServerProcess
 from tests.waiting import SECONDS
@@ -158,7 +158,8 @@ def test_an_unusable_keys_or_certificate_file_is_a_failure(
 
 def test_the_first_line_says_where_and_what(server: ServerProcess) -> None:
     assert re.match(
-        r"adaptact-serve: http://127\.0\.0\.1:\d+ serves add_sub \(1\), .*double \(1, 2, 10\).* on cpu\n",
+        r"adaptact-serve: http://127\.0\.0\.1:\d+ serves add_sub \(1\), .*double \(1, 2, 10\).*"
+        r" on cpu with 1 worker\n",
         server.first_line,
     )
 

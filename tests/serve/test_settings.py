@@ -1,11 +1,10 @@
-import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from serve import settings
-from serve.settings import Settings, available_cores
+from serve.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +80,18 @@ def test_runs_at_once_share_the_cores(
 
 
 @pytest.mark.parametrize(
+    ("cores", "workers", "expected"),
+    [(2, 2, (1, 1)), (4, 4, (1, 1)), (8, 4, (2, 1)), (16, 4, (4, 1)), (64, 4, (4, 4)), (2, 8, (1, 1))],
+)
+def test_the_runs_of_all_workers_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, workers: int, expected: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(settings, "available_cores", lambda: cores)
+    made = Settings(models=Path("m"), workers=workers)
+    assert (made.run_threads, made.run_concurrency) == expected
+
+
+@pytest.mark.parametrize(
     "variable", ["ADAPTACT_QUEUE_LENGHT", "adaptact_Queue_length_", "ADAPTACT_QUEUELENGTH"]
 )
 def test_a_variable_that_is_almost_a_setting_is_refused(
@@ -114,37 +125,3 @@ def test_an_empty_variable_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(f"ADAPTACT_{name}", "")
     made = Settings(models=Path("m"))
     assert (made.keys, made.grpc_port, made.host) == (None, 0, "127.0.0.1")
-
-
-CORES = 8
-
-
-@pytest.fixture(autouse=True)
-def _cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(CORES)), raising=False)
-
-
-def _cgroup(folder: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, CORES),
-        ({"cpu.max": "max 100000\n"}, CORES),
-        ({"cpu.max": "300000 100000\n"}, 3),
-        ({"cpu.max": "150000 100000\n"}, 1),
-        ({"cpu.max": "20000 100000\n"}, 1),
-        ({"cpu.max": "6400000 100000\n"}, CORES),
-        ({"cpu.max": "nonsense"}, CORES),
-        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, CORES),
-    ],
-)
-def test_a_containers_quota_cuts_the_cores(tmp_path: Path, files: dict[str, str], cores: int) -> None:
-    assert available_cores(_cgroup(tmp_path, files)) == cores

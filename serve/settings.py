@@ -221,6 +221,15 @@ class Settings(BaseSettings):
         ),
     ] = 20.0
 
+    shared_memory: Annotated[
+        str,
+        Field(
+            pattern=r"^(\s*(\*|[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(,|$))*$",
+            description="Beginnings of the names of shared memory objects that clients may use for tensors, "
+            "such as in_,out_, or * for any; empty: none.",
+        ),
+    ] = ""
+
     @field_validator("proxies")
     @classmethod
     def _require_networks(cls, text: str) -> str:

@@ -120,6 +120,10 @@ class ConfigError(ModelRefusedError):
     """A model's `config.toml` that cannot be read, or has an invalid value."""
 
 
+class RegionError(EngineError):
+    """Shared memory cannot be registered, or used, as a client asked."""
+
+
 def quote(text: object) -> str:
     """The text in backticks, cut and made printable, since it may come from a client."""
     # reprlib, since a client's list may be too long or too deep to be written out.

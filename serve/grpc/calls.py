@@ -17,7 +17,12 @@ from serve.protocol.compression import Coding
 
 # For load balancers, which have no key.
 FREE_METHODS = ("ServerLive", "ServerReady", "ModelReady", "HealthCheck")
-ADMIN_METHODS = ("RepositoryModelLoad", "RepositoryModelUnload")
+ADMIN_METHODS = (
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
+    "SystemSharedMemoryRegister",
+    "SystemSharedMemoryUnregister",
+)
 SETTINGS_METHODS = ("TraceSetting", "LogSettings")
 MAX_NAME = 512
 METADATA_BYTES = 2**14
@@ -132,7 +137,8 @@ async def administer(
 ) -> Message:
     """The method's answer, for an administrator; the audit log has every attempt."""
     authorizer = access.authorizer
-    action = f"gRPC {name} {getattr(request, 'model_name', '')[:MAX_NAME]}".strip()
+    subject = getattr(request, "model_name", "") or getattr(request, "name", "")
+    action = f"gRPC {name} {subject[:MAX_NAME]}".strip()
     error: BaseException | None = None
     try:
         admit(authorizer, "admin", call)

@@ -2,7 +2,7 @@
 
 from asyncio import CancelledError
 
-from serve.engine.errors import EngineError
+from serve.engine.errors import MalformedRequestError
 from serve.grpc.status import StatusCode, write_trailers
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
@@ -24,7 +24,7 @@ OK = 0
 PUSHBACK = b"grpc-retry-pushback-ms"
 
 
-class CallRefusedError(EngineError):
+class CallRefusedError(MalformedRequestError):
     """The call is refused as a call, whatever it asks for."""
 
     def __init__(self, code: StatusCode, message: str) -> None:

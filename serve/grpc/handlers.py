@@ -19,6 +19,7 @@ from serve.http2.hpack import Header
 from serve.http2.session import Http2Session
 from serve.observe.observers import Observers
 from serve.rejections import client_message
+from serve.shared.regions import MemoryRegions
 from serve.shared.worker_group import WorkerGroup
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
@@ -36,12 +37,14 @@ class CallHandlers:
         access: AccessControl,
         observers: Observers,
         workers: WorkerGroup,
+        regions: MemoryRegions,
         budget: CallBudget,
     ) -> None:
         """The calls of all connections share `budget`."""
         self._engine = engine
         self._access = access
         self._observers = observers
+        self._regions = regions
         self._budget = budget
         self._ending = asyncio.Event()
         infer = self._log(self._make_infer(STREAM, _to_stream_bytes), STREAM_PATH)
@@ -74,7 +77,7 @@ class CallHandlers:
             f"/{PROTOCOL}/{name}": _make_method(
                 method, message_class(protocol[name].input_type.full_name), self._access
             )
-            for name, method in make_methods(self._engine, workers).items()
+            for name, method in make_methods(self._engine, workers, self._regions).items()
         }
         methods[f"/{HEALTH}/Check"] = _make_method(check, HealthCheckRequest, self._access)
         methods[f"/{PROTOCOL}/{INFER}"] = self._make_infer(INFER, _to_bytes)
@@ -84,7 +87,7 @@ class CallHandlers:
         return log_calls(method, path, self._observers.log, self._access.authorizer)
 
     def _make_infer(self, name: str, write: WriteMessage) -> BytesMethod:
-        infer = InferMethod(self._engine)
+        infer = InferMethod(self._engine, self._regions)
         method = trace_calls(infer.answer, name, self._observers.telemetry)
         authorizer = self._access.authorizer
 
@@ -140,7 +143,9 @@ def _make_watch(engine: Engine, ending: asyncio.Event) -> StreamMethod:
 
 
 async def _refuse_unknown(data: Buffer, call: IncomingCall) -> bytes:
-    raise UnsupportedError("this server does not have this verb; send tensors in the messages")
+    raise UnsupportedError(
+        "this server does not have this verb; use system shared memory, or send tensors in the messages"
+    )
 
 
 def _to_bytes(reply: Message) -> bytes:

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -13,7 +14,9 @@ from serve.grpc.errors import OK, number_of
 from serve.grpc.framing import Buffer
 from serve.grpc.messages import Message, message_class, parse_message
 from serve.grpc.tensors import read_infer, write_infer
+from serve.protocol.replies import NOT_PLACED
 from serve.rejections import count_rejection
+from serve.shared.regions import MemoryRegions
 
 # With the default of 32 rows a batch: one runs, and the next one waits.
 PLACES = 64
@@ -26,8 +29,9 @@ Pending: TypeAlias = "tuple[asyncio.Task[bytes], int]"
 class InferMethod:
     """Answers inference requests: read, call the engine, write."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, regions: MemoryRegions) -> None:
         self._engine = engine
+        self._regions = regions
 
     def read(self, data: Buffer) -> Message:
         """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
@@ -46,14 +50,19 @@ class InferMethod:
             metrics = model.metrics
             request = read_infer(message)
             read = perf_counter()
-            outputs = await self._engine.run(
+            run = partial(
+                self._engine.run,
                 model,
-                request.inputs,
-                tuple(request.outputs),
+                outputs=tuple(request.outputs),
                 timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
             )
+            placed = NOT_PLACED
+            if request.has_placements:
+                request, outputs, placed = await self._regions.run(request, run)
+            else:
+                outputs = await run(request.inputs)
             ran = perf_counter()
-            reply = write_infer(model.name, model.version, request, outputs, model.classes)
+            reply = write_infer(model.name, model.version, request, outputs, model.classes, placed)
             metrics.input.observe(read - start)
             metrics.output.observe(perf_counter() - ran)
         except (Exception, CancelledError) as error:

@@ -15,16 +15,19 @@ from serve.protocol.descriptions import ServerMetadata
 from serve.protocol.json_text import Value
 from serve.protocol.metadata import read_load, write_configuration, write_metadata
 from serve.protocol.trace_settings import update_trace_settings
+from serve.shared.regions import MemoryRegions, RegionStatus
 from serve.shared.worker_group import WorkerGroup
 
 
-def make_methods(engine: Engine, workers: WorkerGroup) -> Mapping[str, Method]:
+def make_methods(engine: Engine, workers: WorkerGroup, regions: MemoryRegions) -> Mapping[str, Method]:
     """The methods beside inference, by name."""
     immediate = {
         "ServerLive": lambda _: _make("ServerLiveResponse", live=True),
         "ServerReady": lambda _: _make("ServerReadyResponse", ready=engine.ready),
         "ModelReady": lambda request: _make("ModelReadyResponse", ready=_is_ready(engine, request)),
-        "ServerMetadata": lambda _: _make("ServerMetadataResponse", **asdict(ServerMetadata())),
+        "ServerMetadata": lambda _: _make(
+            "ServerMetadataResponse", **asdict(ServerMetadata(extensions=regions.extensions))
+        ),
         "ModelMetadata": lambda request: _write_metadata(engine, request),
         "ModelConfig": lambda request: _write_config(engine, request),
         "RepositoryIndex": lambda request: _write_index(engine, request),
@@ -55,6 +58,27 @@ def make_methods(engine: Engine, workers: WorkerGroup) -> Mapping[str, Method]:
         "ModelStatistics": statistics,
         "RepositoryModelLoad": load,
         "RepositoryModelUnload": unload,
+        **_make_memory_methods(regions),
+    }
+
+
+def _make_memory_methods(regions: MemoryRegions) -> dict[str, Method]:
+    async def status(request: Message, call: IncomingCall) -> Message:
+        known = {region.name: asdict(region) for region in regions.describe(request.name)}
+        return _fill("SystemSharedMemoryStatusResponse", {"regions": known})
+
+    async def register(request: Message, call: IncomingCall) -> Message:
+        await regions.register(RegionStatus(request.name, request.key, request.offset, request.byte_size))
+        return _make("SystemSharedMemoryRegisterResponse")
+
+    async def unregister(request: Message, call: IncomingCall) -> Message:
+        await regions.unregister(request.name)
+        return _make("SystemSharedMemoryUnregisterResponse")
+
+    return {
+        "SystemSharedMemoryStatus": status,
+        "SystemSharedMemoryRegister": register,
+        "SystemSharedMemoryUnregister": unregister,
     }
 
 

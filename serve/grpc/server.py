@@ -14,6 +14,7 @@ from serve.grpc.streams import CallBudget
 from serve.http2.connection import Http2Connection
 from serve.http2.session import Http2Limits
 from serve.observe.observers import Observers
+from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
 CALLS_AT_ONCE = 1024
@@ -35,6 +36,8 @@ class GrpcOptions:
     observers: Observers = field(default_factory=Observers)
     tls: Tls | None = None
     workers: WorkerGroup = field(default_factory=WorkerGroup)
+    regions: MemoryRegions | None = None
+    """The clients' shared memory; none is taken without it."""
     limits: Http2Limits = field(default_factory=Http2Limits)
     shares_port: bool = False
 
@@ -60,6 +63,7 @@ class GrpcServer:
             options.access,
             options.observers,
             options.workers,
+            options.regions or open_regions("", limit, options.workers),
             CallBudget(CALLS_AT_ONCE, LARGEST_MESSAGES * limit, limit),
         )
         listener = _listen(options)

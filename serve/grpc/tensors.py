@@ -1,6 +1,6 @@
 """Inference messages to and from arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,9 +10,17 @@ from serve.engine.signature import Array
 from serve.grpc.messages import Message, message_class
 from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, reshape, to_binary
 from serve.protocol.json_text import Value
-from serve.protocol.messages import InferRequest, RequestedOutput, read_datatype, read_shape
-from serve.protocol.parameters import check_reserved, read_parameters, read_timeout_seconds, read_whole_number
-from serve.protocol.replies import apply_classification
+from serve.protocol.messages import (
+    InferRequest,
+    RequestedOutput,
+    make_requested_output,
+    read_datatype,
+    read_shape,
+    split_placed,
+)
+from serve.protocol.parameters import NONE, check_reserved, read_parameters, read_timeout_seconds
+from serve.protocol.placements import REGION, PlacedInput, PlacedOutput, read_placement
+from serve.protocol.replies import NOT_PLACED, apply_classification
 
 InferResponse = message_class("inference.ModelInferResponse")
 
@@ -37,29 +45,37 @@ def read_infer(message: Message) -> InferRequest:
     """The request in a `ModelInferRequest`; may raise `MalformedRequestError` or `UnsupportedError`."""
     # Slices, here and below: they copy at once, while iteration calls protobuf for each element.
     entries, raw = message.inputs[:], message.raw_input_contents[:]
-    if raw and len(raw) != len(entries):
+    expected = sum(REGION not in entry.parameters for entry in entries)
+    if raw and len(raw) != expected:
         raise MalformedRequestError(
-            f"`raw_input_contents` holds `{len(raw)}` tensors for `{len(entries)}` inputs; "
+            f"`raw_input_contents` holds `{len(raw)}` tensors for `{expected}` inputs; "
             "expected one for each, in the same order, or none"
         )
-    inputs: dict[str, Array] = {}
-    for position, entry in enumerate(entries):
+    tensors: dict[str, Array | PlacedInput] = {}
+    taken = iter(raw)
+    for entry in entries:
         name = entry.name
-        if name in inputs:
+        if name in tensors:
             raise MalformedRequestError(f"input {quote(name)} already exists in the request")
-        inputs[name] = _read_input(entry, raw[position] if raw else None)
+        tensors[name] = _read_input(entry, taken)
+    inputs, placed = split_placed(tensors)
     outputs = _read_outputs(message.outputs[:])
-    if not message.parameters:
-        return InferRequest(inputs, outputs, True, message.id)
-    parameters = read_parameters("request", "", _read_values(message.parameters))
-    check_reserved(parameters)
-    return InferRequest(inputs, outputs, True, message.id, read_timeout_seconds(parameters))
+    parameters = NONE
+    if message.parameters:
+        parameters = read_parameters("request", "", _read_values(message.parameters))
+        check_reserved(parameters)
+    return InferRequest(inputs, outputs, True, message.id, read_timeout_seconds(parameters), placed)
 
 
 def write_infer(
-    model: str, version: str, request: InferRequest, outputs: Mapping[str, Array], classes: Sequence[str]
+    model: str,
+    version: str,
+    request: InferRequest,
+    outputs: Mapping[str, Array],
+    classes: Sequence[str],
+    placed: Mapping[str, PlacedOutput] = NOT_PLACED,
 ) -> Message:
-    """The `ModelInferResponse`, with every tensor as its bytes.
+    """The `ModelInferResponse`, with every tensor as its bytes, empty for one `placed` in shared memory.
 
     Raises `MalformedRequestError` for a classification of what has no scores.
     """
@@ -69,14 +85,24 @@ def write_infer(
     for name, array in outputs.items():
         reply.outputs.add(name=name, datatype=datatype_name(array), shape=array.shape)
         reply.raw_output_contents.append(to_binary(array))
+    for name, output in placed.items():
+        entry = reply.outputs.add(name=name, datatype=output.datatype, shape=output.shape)
+        for parameter, value in output.placement.write_parameters().items():
+            field = "string_param" if isinstance(value, str) else "int64_param"
+            setattr(entry.parameters[parameter], field, value)
+        reply.raw_output_contents.append(b"")  # clients find the others by their position
     return reply
 
 
-def _read_input(entry: Message, raw: bytes | None) -> Array:
+def _read_input(entry: Message, raws: Iterator[bytes]) -> Array | PlacedInput:
     name = entry.name
     datatype, shape = read_datatype(name, entry.datatype), read_shape(name, entry.shape[:])
     if entry.parameters:
-        read_parameters("input", name, _read_values(entry.parameters))
+        parameters = read_parameters("input", name, _read_values(entry.parameters))
+        placement = read_placement("input", name, parameters)
+        if placement is not None:
+            return PlacedInput(placement, datatype, shape)
+    raw = next(raws, None)
     if raw is None:
         return reshape(name, _read_contents(name, entry.contents, datatype), shape)
     # Some clients send an empty `contents` beside the bytes.
@@ -135,8 +161,7 @@ def _read_outputs(entries: Sequence[Message]) -> Mapping[str, RequestedOutput]:
         if name in outputs:
             raise MalformedRequestError(f"output {quote(name)} already exists in the request")
         parameters = read_parameters("output", name, _read_values(entry.parameters))
-        count = read_whole_number("output", name, parameters.get("classification", 0), "classification")
-        outputs[name] = RequestedOutput(True, count)
+        outputs[name] = make_requested_output(name, True, parameters)
     return outputs
 
 

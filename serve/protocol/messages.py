@@ -17,6 +17,7 @@ from serve.protocol.parameters import (
     read_timeout_seconds,
     read_whole_number,
 )
+from serve.protocol.placements import PlacedInput, Placement, read_placement
 from serve.protocol.tensors import from_json
 
 # Each costs microseconds before the model can say that it has no such tensor.
@@ -27,14 +28,17 @@ MAX_SIZE = 2**63 - 1
 MAX_EMPTY_ELEMENTS = 2**26
 BINARY_SIZE = "binary_data_size"
 NO_OUTPUTS: Mapping[str, "RequestedOutput"] = {}
+NOT_PLACED: Mapping[str, PlacedInput] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """How an output is answered: in binary or not, and with how many highest scores in its place."""
+    """How an output is answered: in binary or not, with how many highest scores in its place, and where."""
 
     binary: bool
     classification: int = 0
+    placement: Placement | None = None
+    """Its place in shared memory; None for the answer itself."""
 
 
 class InferRequest(NamedTuple):
@@ -45,6 +49,13 @@ class InferRequest(NamedTuple):
     binary_by_default: bool = False
     id: str | None = None
     timeout_seconds: float | None = None
+    placed: Mapping[str, PlacedInput] = NOT_PLACED
+    """The inputs that are in shared memory."""
+
+    @property
+    def has_placements(self) -> bool:
+        """Whether any tensor is in shared memory, or is to be."""
+        return bool(self.placed) or any(output.placement for output in self.outputs.values())
 
     def wants_binary(self, output: str) -> bool:
         """Whether the output is answered as a binary tensor."""
@@ -99,7 +110,7 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
     if message is None:
         raise MalformedRequestError("the body is not a JSON object")
     tail = _BinaryTail(whole[json_bytes:])
-    inputs = _read_inputs(message.get("inputs"), tail)
+    inputs, placed = _read_inputs(message.get("inputs"), tail)
     tail.check_empty()
     outputs = to_python(message.get("outputs"))
     parameters = read_parameters("request", "", to_python(message.get("parameters")))
@@ -114,24 +125,34 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
         binary,
         _read_id(message.get("id")),
         timeout,
+        placed,
     )
 
 
-def _read_inputs(entries: object, tail: _BinaryTail) -> dict[str, Array]:
+def _read_inputs(entries: object, tail: _BinaryTail) -> tuple[Mapping[str, Array], Mapping[str, PlacedInput]]:
     values = read_items(entries)
     if values is None:
         raise MalformedRequestError("`inputs` is missing or is not a list")
     _check_count("inputs", values)
-    inputs: dict[str, Array] = {}
+    tensors: dict[str, Array | PlacedInput] = {}
     for position, value in enumerate(values):
         entry = read_members(value) or {}
         name = entry.get("name")
         if not isinstance(name, str):
             raise MalformedRequestError(f"`inputs[{position}]` has no `name`")
-        if name in inputs:
+        if name in tensors:
             raise MalformedRequestError(f"input {quote(name)} already exists in the request")
-        inputs[name] = _read_tensor(name, entry, tail)
-    return inputs
+        tensors[name] = _read_tensor(name, entry, tail)
+    return split_placed(tensors)
+
+
+def split_placed(
+    tensors: dict[str, Array | PlacedInput],
+) -> tuple[Mapping[str, Array], Mapping[str, PlacedInput]]:
+    """The inputs that are in the message, and those that are in shared memory."""
+    placed = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, PlacedInput)}
+    arrays = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, PlacedInput)}
+    return arrays, placed or NOT_PLACED
 
 
 def _check_count(kind: str, entries: Sized) -> None:
@@ -139,11 +160,16 @@ def _check_count(kind: str, entries: Sized) -> None:
         raise MalformedRequestError(f"`{kind}` has `{len(entries)}` entries, at most `{MAX_TENSORS}`")
 
 
-def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> Array:
+def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> Array | PlacedInput:
     shape = read_shape(name, to_python(entry.get("shape")))
     datatype = read_datatype(name, entry.get("datatype"))
     parameters = read_parameters("input", name, to_python(entry.get("parameters")))
     data = entry.get("data")
+    placement = read_placement("input", name, parameters)
+    if placement is not None:
+        if data is not None or BINARY_SIZE in parameters:
+            raise MalformedRequestError(f"input {quote(name)} is in shared memory and in the message")
+        return PlacedInput(placement, datatype, shape)
     if BINARY_SIZE not in parameters:
         if data is None:
             raise MalformedRequestError(f"input {quote(name)} has neither `data` nor `{BINARY_SIZE}`")
@@ -203,10 +229,20 @@ def _read_outputs(entries: Value, binary_by_default: bool) -> Mapping[str, Reque
 
 def _read_output(name: str, entries: Value, binary_by_default: bool) -> RequestedOutput:
     parameters = read_parameters("output", name, entries)
-    return RequestedOutput(
+    return make_requested_output(
+        name,
         read_flag("output", name, parameters.get("binary_data", binary_by_default), "binary_data"),
-        read_whole_number("output", name, parameters.get("classification", 0), "classification"),
+        parameters,
     )
+
+
+def make_requested_output(name: str, binary: bool, parameters: Mapping[str, Value]) -> RequestedOutput:
+    """The output as its parameters ask for it; raises `MalformedRequestError`."""
+    count = read_whole_number("output", name, parameters.get("classification", 0), "classification")
+    placement = read_placement("output", name, parameters)
+    if count and placement is not None:
+        raise MalformedRequestError(f"output {quote(name)}: a classification is not put into shared memory")
+    return RequestedOutput(binary, count, placement)
 
 
 def _read_id(identity: object) -> str | None:

@@ -14,10 +14,7 @@ NONE: Mapping[str, Value] = {}
 
 
 def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Value]:
-    """The parameters of a request, an input or an output.
-
-    Raises `MalformedRequestError` for invalid ones, `UnsupportedError` for tensors in shared memory.
-    """
+    """The parameters of a request, an input or an output; raises `MalformedRequestError` for invalid ones."""
     if parameters is None:
         return NONE
     if not isinstance(parameters, dict):
@@ -28,11 +25,6 @@ def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Val
                 f"{describe(kind, name)}: parameter {quote(key)} is {quote(value)}, "
                 "expected a text, a number, true or false"
             )
-    if "shared_memory_region" in parameters:
-        raise UnsupportedError(
-            f"{describe(kind, name)}: parameter `shared_memory_region` is not supported by this server; "
-            "send the tensor in binary"
-        )
     return parameters
 
 

@@ -13,11 +13,13 @@ from serve.engine.signature import Array
 from serve.protocol.binary import datatype_name, to_binary_pieces
 from serve.protocol.json_writing import PIECE_VALUES, write_json
 from serve.protocol.messages import BINARY_SIZE, InferRequest
+from serve.protocol.placements import PlacedOutput
 from serve.protocol.tensors import check_finite, to_json
 
 Indices: TypeAlias = NDArray[np.intp]
 # Copying so many bytes takes no longer than writing a number in JSON.
 BYTES_PER_VALUE = 64
+NOT_PLACED: Mapping[str, PlacedOutput] = {}
 MAX_ENTRIES = 2**18  # each text takes some hundred bytes while the reply is made
 
 
@@ -100,10 +102,12 @@ def write_reply(
     request: InferRequest,
     outputs: Mapping[str, Array],
     classes: Sequence[str] = (),
+    placed: Mapping[str, PlacedOutput] = NOT_PLACED,
 ) -> InferReply:
     """The reply to the request; raises `NotExpressibleError` for values that JSON cannot hold.
 
-    Raises `MalformedRequestError` for a classification of an output without scores.
+    Of the outputs that are `placed` in shared memory it says only where. Raises `MalformedRequestError` for a
+    classification of an output without scores.
     """
     if request.outputs:
         outputs = apply_classification(request, outputs, classes)
@@ -121,6 +125,9 @@ def write_reply(
         else:
             entry["data"] = to_json(name, array)
         described.append(entry)
+    for name, output in placed.items():
+        entry = {"name": name, "datatype": output.datatype, "shape": output.shape}
+        described.append({**entry, "parameters": output.placement.write_parameters()})
     text = write_json(message)
     # orjson writes null for NaN and infinities: searching for it is faster than checking every number.
     if b"null" in text:

@@ -18,15 +18,17 @@ from serve.protocol.descriptions import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.access import describe_keys
 from serve.rest.errors import HANDLERS
-from serve.rest.extensions import log_settings_routes, shared_memory_routes, trace_routes
+from serve.rest.extensions import log_settings_routes, trace_routes
 from serve.rest.health import health_routes
 from serve.rest.infer import InferEndpoint, infer_routes
 from serve.rest.metrics import metrics_routes, statistics_routes
 from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
 from serve.rest.models import alias_routes, configuration_routes, model_routes, repository_routes
 from serve.rest.predict import PredictEndpoint, predict_routes
+from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
 from serve.shared.metrics import register_metrics
+from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
 TITLE = "adaptact"
@@ -44,10 +46,12 @@ def create_app(
     workers: WorkerGroup | None = None,
     access: AccessControl | None = None,
     observers: Observers = NO_OBSERVERS,
+    regions: MemoryRegions | None = None,
 ) -> ASGIApp:
     """The application that serves this engine, alone or as one of several workers.
 
-    `access` is shared with gRPC; by default it is made from the settings. The observers see each request.
+    `access` and `regions` are shared with gRPC; by default they are made from the settings. The observers see
+    each request.
     """
     workers = workers or WorkerGroup()
     register_metrics(engine.metrics.registry, workers)
@@ -60,9 +64,10 @@ def create_app(
         redirect_slashes=False,
         exception_handlers=HANDLERS,
     )
-    infer = InferEndpoint(engine, settings.body_limit_bytes)
+    regions = regions or open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
+    infer = InferEndpoint(engine, settings.body_limit_bytes, regions)
     predict = PredictEndpoint(engine, settings.body_limit_bytes)
-    for router in _make_routers(engine, infer, predict, workers):
+    for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
     access = access or make_access_control(settings)
     if access.authorizer.has_keys:
@@ -78,7 +83,11 @@ def create_app(
 
 
 def _make_routers(
-    engine: Engine, infer: InferEndpoint, predict: PredictEndpoint, workers: WorkerGroup
+    engine: Engine,
+    infer: InferEndpoint,
+    predict: PredictEndpoint,
+    workers: WorkerGroup,
+    regions: MemoryRegions,
 ) -> tuple[APIRouter, ...]:
     log_filter = install_log_filter(logging.getLogger("adaptact"), workers)
     return (
@@ -86,13 +95,14 @@ def _make_routers(
         predict_routes(engine, predict),
         health_routes(engine),
         statistics_routes(engine),
-        model_routes(engine),
+        model_routes(engine, regions.extensions),
         configuration_routes(engine),
         repository_routes(engine),
         alias_routes(engine),
         log_settings_routes(log_filter, workers),
         trace_routes(engine),
-        shared_memory_routes(),
+        system_memory_routes(regions),
+        cuda_memory_routes(),
         metrics_routes(workers),
         docs_routes(TITLE),
     )

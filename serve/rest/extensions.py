@@ -1,9 +1,8 @@
-"""Extensions of the protocol: log settings, and two that this server does not support."""
+"""Extensions of the protocol: log settings, and traces to a file, which this server does not support."""
 
 from fastapi import APIRouter, Request
 
 from serve.engine.engine import Engine
-from serve.engine.errors import UnsupportedError
 from serve.observe.log_settings import LogFilter, LogSettings, update_log_settings
 from serve.protocol.trace_settings import TraceSettings, update_trace_settings
 from serve.rest.body import read_small_object
@@ -55,17 +54,3 @@ def trace_routes(engine: Engine) -> APIRouter:
         return update_trace_settings(await read_small_object(request.scope, request.receive))
 
     return router
-
-
-def shared_memory_routes() -> APIRouter:
-    """The routes of tensors in shared memory, all of which answer 501."""
-    router = APIRouter(include_in_schema=False)
-    for kind in ("system", "cuda"):
-        for region in ("", "/region/{region}"):
-            for verb, method in (("status", "GET"), ("register", "POST"), ("unregister", "POST")):
-                router.add_api_route(f"/v2/{kind}sharedmemory{region}/{verb}", _refuse, methods=[method])
-    return router
-
-
-async def _refuse(request: Request) -> None:
-    raise UnsupportedError("shared memory is not supported by this server; send tensors in binary")

@@ -1,5 +1,6 @@
 """`POST /v2/models/{model}[/versions/{version}]/infer`: the hot path, written by hand."""
 
+from functools import partial
 from time import perf_counter
 
 from fastapi import APIRouter, Request, Response
@@ -7,12 +8,13 @@ from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
 from serve.protocol.messages import read_raw_request, read_request, takes_long_to_read
-from serve.protocol.replies import takes_long_to_write, write_reply
+from serve.protocol.replies import NOT_PLACED, takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.long_bodies import run_long
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
+from serve.shared.regions import MemoryRegions
 
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
@@ -21,9 +23,10 @@ VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 class InferEndpoint:
     """Answers inference requests: parse, call the engine, write."""
 
-    def __init__(self, engine: Engine, body_limit_bytes: int) -> None:
+    def __init__(self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions) -> None:
         self._engine = engine
         self._body_limit_bytes = body_limit_bytes
+        self._regions = regions
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
@@ -44,14 +47,19 @@ class InferEndpoint:
             else:
                 request = read_request(body, size)
             read = perf_counter()
-            outputs = await engine.run(
+            run = partial(
+                engine.run,
                 model,
-                request.inputs,
-                tuple(request.outputs),
+                outputs=tuple(request.outputs),
                 timeout_seconds=request.timeout_seconds,
             )
+            placed = NOT_PLACED
+            if request.has_placements:
+                request, outputs, placed = await self._regions.run(request, run)
+            else:
+                outputs = await run(request.inputs)
             ran = perf_counter()
-            written = model.name, model.version, request, outputs, model.classes
+            written = model.name, model.version, request, outputs, model.classes, placed
             if takes_long_to_write(request, outputs):
                 reply = await run_long(write_reply, *written)
             else:

@@ -11,7 +11,7 @@ from serve.engine.engine import Engine
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.manifest import Json
 from serve.engine.model import ServedModel
-from serve.protocol.descriptions import ModelMetadata, ServerMetadata
+from serve.protocol.descriptions import EXTENSIONS, ModelMetadata, ServerMetadata
 from serve.protocol.metadata import (
     ModelConfiguration,
     check_unload,
@@ -43,7 +43,7 @@ class Aliases(BaseModel):
     aliases: list[Alias]
 
 
-def model_routes(engine: Engine) -> APIRouter:
+def model_routes(engine: Engine, extensions: tuple[str, ...] = EXTENSIONS) -> APIRouter:
     """The routes of the server's and the models' metadata, and of manifests."""
     router = APIRouter(prefix="/v2", tags=["models"], responses=ERRORS)
 
@@ -52,7 +52,7 @@ def model_routes(engine: Engine) -> APIRouter:
     @router.get("")
     async def server_metadata() -> ServerMetadata:
         """The server's name, version and extensions."""
-        return ServerMetadata()
+        return ServerMetadata(extensions=extensions)
 
     @router.get("/models/{model}", response_model_exclude_none=True)
     async def model_metadata(model: ModelName) -> ModelMetadata:

@@ -217,6 +217,15 @@ UNLOAD = _optional(
     _object([], parameters=_object([], unload_dependents=FLAG) | {"additionalProperties": PARAMETER})
 )
 ALIAS: Schema = {"requestBody": _body({"application/json": {"schema": _object(["version"], version=STRING)}})}
+REGION: Schema = {
+    "requestBody": _body(
+        {
+            "application/json": {
+                "schema": _object(["key", "byte_size"], key=STRING, offset=WHOLE, byte_size=WHOLE)
+            }
+        }
+    )
+}
 LOGGING = _optional(
     _object(
         [],

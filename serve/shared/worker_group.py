@@ -10,6 +10,8 @@ Handler: TypeAlias = Callable[..., Awaitable[Json]]
 # What a worker asks its supervisor: to ask all workers, to repeat earlier changes, to send connections, and
 # to put another process in its place; and what it tells it: why it cannot start.
 BROADCAST, CATCH_UP, READY, STUCK, REFUSED = "broadcast", "catch up", "ready", "stuck", "refused"
+# What a worker asks all of them, and the supervisor knows as changes of shared memory.
+REGISTER_REGION, UNREGISTER_REGION = "register_region", "unregister_region"
 LINGER_SECONDS = 2.0
 """Before the server ends, so long it waits for a request on a connection, and for another connection."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from serve.engine.errors import ConfigError, EngineError, ModelRefusedError
 from serve.shared.channel import ChannelClosedError, Json
+from serve.shared.worker_group import REGISTER_REGION, UNREGISTER_REGION
 from serve.workers.supervised import Worker
 
 log = logging.getLogger("adaptact")
@@ -21,9 +22,11 @@ CHANGES = {
     "set_alias": ("alias", 2),
     REMOVE_ALIAS: ("alias", 2),
     LOG: ("log", 0),
+    REGISTER_REGION: ("region", 1),
+    UNREGISTER_REGION: ("region", 1),
 }
 # The verbs whose answer is the verb and arguments that undo them, or None where nothing does.
-UNDOABLE = ("load", "unload", "set_alias", REMOVE_ALIAS)
+UNDOABLE = ("load", "unload", "set_alias", REMOVE_ALIAS, REGISTER_REGION, UNREGISTER_REGION)
 
 
 class ChangeBroadcaster:
@@ -104,7 +107,8 @@ class ChangeBroadcaster:
         _, before = self._last.pop(subject, ("", [{}]))
         if verb == LOG:  # each change names some of its settings
             arguments = [{**before[0], **arguments[0]}]
-        self._last[subject] = verb, arguments
+        if verb != UNREGISTER_REGION:  # a new worker has no regions, and clients may use ever new names
+            self._last[subject] = verb, arguments
 
     async def _ask_all(
         self, verb: str, arguments: list[Json], seconds: float | None = None

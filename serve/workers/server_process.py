@@ -21,6 +21,7 @@ from serve.rest.app import create_app
 from serve.rest.server import SideServer
 from serve.settings import Settings
 from serve.shared.engine import SharedEngine
+from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
 
@@ -53,23 +54,25 @@ def open_server_process(
         options = replace(make_engine_options(settings), hung_files=hung_files)
         engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
-        app = create_app(engine, settings, workers, access, observers)
+        regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
+        app = create_app(engine, settings, workers, access, observers, regions)
         side_servers: tuple[SideServer, ...] = ()
         if settings.grpc_port:
-            side_servers = (_create_grpc_server(engine, settings, workers, access, tls, observers),)
+            side_servers = (_create_grpc_server(engine, settings, workers, access, tls, observers, regions),)
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
         yield ServerProcess(engine, app, side_servers, tls)
 
 
-def _create_grpc_server(
+def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
     engine: Engine,
     settings: Settings,
     workers: WorkerGroup,
     access: AccessControl,
     tls: Tls | None,
     observers: Observers,
+    regions: MemoryRegions,
 ) -> SideServer:
     # Imported only where it is used, since its messages take memory.
     from serve.grpc.server import GrpcOptions, GrpcServer  # noqa: PLC0415
@@ -83,6 +86,7 @@ def _create_grpc_server(
         observers=observers,
         tls=tls,
         workers=workers,
+        regions=regions,
         limits=Http2Limits(connections=settings.connections, stall_seconds=settings.stall_seconds),
         shares_port=True,
     )

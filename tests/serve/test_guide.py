@@ -93,7 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits(folder: Path) -> Iterator[ServerProcess]:
-    with ServerProcess("--models", str(folder / "models")) as started:
+    with ServerProcess("--models", str(folder / "models"), "--shared-memory", "camera_") as started:
         yield started
 
 

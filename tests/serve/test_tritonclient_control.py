@@ -135,11 +135,11 @@ def test_an_image_client_learns_how_images_lie_in_an_input(call: Caller) -> None
         ("update_log_settings", [{"log_file": "x"}], {}, r"\[400\] `log_file` cannot be changed"),
         ("update_trace_settings", [], {"settings": {"trace_level": ["TIMESTAMPS"]}}, r"\[501\] traces"),
         ("get_trace_settings", ["nope"], {}, r"\[404\] Request for unknown model"),
-        ("get_system_shared_memory_status", [], {}, r"\[501\] shared memory is not supported"),
-        ("register_system_shared_memory", ["r", "k", 8], {}, r"\[501\] shared memory is not supported"),
-        ("unregister_system_shared_memory", [], {}, r"\[501\] shared memory is not supported"),
-        ("get_cuda_shared_memory_status", ["r"], {}, r"\[501\] shared memory is not supported"),
-        ("unregister_cuda_shared_memory", ["r"], {}, r"\[501\] shared memory is not supported"),
+        ("get_system_shared_memory_status", [], {}, r"\[501\] shared memory is off; start"),
+        ("register_system_shared_memory", ["r", "k", 8], {}, r"\[501\] shared memory is off; start"),
+        ("unregister_system_shared_memory", [], {}, r"\[501\] shared memory is off; start"),
+        ("get_cuda_shared_memory_status", ["r"], {}, r"\[501\] CUDA shared memory is not supported"),
+        ("unregister_cuda_shared_memory", ["r"], {}, r"\[501\] CUDA shared memory is not supported"),
     ],
 )
 def test_the_client_reads_every_refusal(

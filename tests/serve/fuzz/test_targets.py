@@ -36,7 +36,16 @@ WORDS = st.sampled_from(
     [
         *("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "data", "instances", "b64"),
         *("binary_data_size", "binary_data_output", "binary_data", "classification", "timeout", "priority"),
-        *("sequence_id", "shared_memory_region", "config", "log_info", "log_verbose_level", "a", "b"),
+        *(
+            "sequence_id",
+            "shared_memory_region",
+            "shared_memory_byte_size",
+            "config",
+            "log_info",
+            "log_verbose_level",
+            "a",
+            "b",
+        ),
         *("unload_dependents", "max_batch_size", "version_policy", "dynamic_batching"),
     ]
 )

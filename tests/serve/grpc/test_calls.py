@@ -9,7 +9,7 @@ from serve.grpc.messages import find_service, message_class
 def test_what_changes_something_is_for_administrators(verb: str) -> None:
     asked_type = find_service("inference.GRPCInferenceService").methods_by_name[verb].input_type
     request = message_class(asked_type.full_name)()
-    administers = verb in ("RepositoryModelLoad", "RepositoryModelUnload")
+    administers = verb.endswith(("Load", "Unload", "Register", "Unregister"))
     free = verb in ("ServerLive", "ServerReady", "ModelReady")
     assert right_for(verb, request) == ("admin" if administers else "free" if free else "infer")
     if verb in ("LogSettings", "TraceSetting"):

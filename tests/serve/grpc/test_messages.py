@@ -58,11 +58,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
 FOLDER = Path(serve.grpc.__file__).parent
 THEIRS = {**model_config_pb2.DESCRIPTOR.message_types_by_name, **service_pb2.DESCRIPTOR.message_types_by_name}
 OURS, HEALTH = POOL.FindFileByName("inference.proto"), POOL.FindFileByName("health.proto")
-SHARED_MEMORY = {
-    f"{kind}SharedMemory{verb}"
-    for kind in ("System", "Cuda")
-    for verb in ("Status", "Register", "Unregister")
-}
+SHARED_MEMORY = {f"CudaSharedMemory{verb}" for verb in ("Status", "Register", "Unregister")}
 
 
 def test_the_descriptors_are_those_of_the_proto_files(tmp_path: Path) -> None:
@@ -118,10 +114,10 @@ def test_enums_have_the_numbers_that_clients_use() -> None:
     )
 
 
-def test_all_methods_but_shared_memorys_exist() -> None:
+def test_all_methods_but_those_of_gpus_memory_exist() -> None:
     ours = find_service("inference.GRPCInferenceService").methods_by_name
     theirs = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].methods_by_name
-    assert set(theirs) - set(ours) <= SHARED_MEMORY | {"CudaSharedMemoryStatus"}
+    assert set(theirs) - set(ours) <= SHARED_MEMORY
     for name, method in ours.items():
         other = theirs[name]
         assert method.input_type.full_name == other.input_type.full_name

@@ -80,7 +80,7 @@ def with_parameter(made: Message, **choice: Any) -> Message:
     return made
 
 
-SHARED = request([1], "INT8", b"\1")
+SHARED = request([1], "INT8")
 SHARED.inputs[0].parameters["shared_memory_region"].string_param = "r"
 
 
@@ -114,7 +114,7 @@ SHARED.inputs[0].parameters["shared_memory_region"].string_param = "r"
         (with_parameter(request([1], "INT8", b"\1"), timeout=("int64_param", -1)), "expected a whole number"),
         (with_parameter(request([1], "INT8", b"\1"), triton_x=("bool_param", True)), "reserved"),
         (with_parameter(request([1], "INT8", b"\1"), sequence_id=("int64_param", 1)), "sequence_id"),
-        (SHARED, "shared_memory_region"),
+        (SHARED, "`shared_memory_byte_size` is `None`, expected a whole number"),
     ],
 )
 def test_a_request_that_cannot_be_is_refused(message: Message, reason: str) -> None:

@@ -5,10 +5,11 @@ import orjson
 import pytest
 
 from serve.engine.datatypes import BY_NAME
-from serve.engine.errors import EngineError, MalformedRequestError, UnsupportedError
+from serve.engine.errors import EngineError, MalformedRequestError
 from serve.engine.signature import Signature, TensorSpec
 from serve.protocol.json_parsers import SHORT_BYTES
 from serve.protocol.messages import MAX_TENSORS, RequestedOutput, read_raw_request, read_request
+from serve.protocol.placements import Placement
 
 FLOATS = np.array([[1.5, -2]], np.float32)
 JSON_INPUT = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.5, -2]}
@@ -132,10 +133,53 @@ def test_a_message_that_is_not_one_is_refused_with_its_place(
     assert problem in str(error.value)
 
 
-def test_shared_memory_is_not_supported_and_says_so() -> None:
-    message = _message(outputs=[{"name": "y", "parameters": {"shared_memory_region": "r"}}])
-    with pytest.raises(UnsupportedError, match="output `y`: parameter `shared_memory_region` is not supp"):
-        read_request(orjson.dumps(message))
+PLACE: dict[str, object] = {"shared_memory_region": "r", "shared_memory_byte_size": 8}
+
+
+def test_tensors_may_be_in_shared_memory() -> None:
+    message = _message(
+        inputs=[
+            {"name": "a", "datatype": "INT8", "shape": [2], "data": [1, 2]},
+            {"name": "b", "datatype": "FP32", "shape": [2], "parameters": PLACE},
+        ],
+        outputs=[{"name": "y", "parameters": {**PLACE, "shared_memory_offset": 3}}, {"name": "z"}],
+    )
+    request = read_request(orjson.dumps(message))
+    assert list(request.inputs) == ["a"]
+    assert request.placed == {"b": (Placement("r", 8), BY_NAME["FP32"], [2])}
+    assert request.outputs["y"].placement == Placement("r", 8, 3)
+    assert request.outputs["z"].placement is None
+    assert request.has_placements
+    assert not read_request(orjson.dumps(_message())).has_placements
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"shared_memory_region": 1}, "`shared_memory_region` is `1`, expected a name"),
+        ({"shared_memory_region": ""}, "expected a name"),
+        ({"shared_memory_region": "r"}, "`shared_memory_byte_size` is `None`, expected a whole number"),
+        ({**PLACE, "shared_memory_byte_size": -1}, "`shared_memory_byte_size` is `-1`"),
+        ({**PLACE, "shared_memory_byte_size": "8"}, "`shared_memory_byte_size` is `8`"),
+        ({**PLACE, "shared_memory_offset": 1.5}, "`shared_memory_offset` is `1.5`"),
+        ({**PLACE, "shared_memory_offset": 1e300}, "`shared_memory_offset`"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(parameters: dict[str, object], problem: str) -> None:
+    entry = {"name": "x", "datatype": "FP32", "shape": [2], "parameters": parameters}
+    for message in (_message(inputs=[entry]), _message(outputs=[entry])):
+        with pytest.raises(MalformedRequestError, match=problem):
+            read_request(orjson.dumps(message))
+
+
+def test_a_tensor_in_two_places_is_refused() -> None:
+    entry = {"name": "x", "datatype": "INT8", "shape": [1], "parameters": PLACE}
+    for inputs in ([{**entry, "data": [1]}], [{**entry, "parameters": {**PLACE, "binary_data_size": 0}}]):
+        with pytest.raises(MalformedRequestError, match="is in shared memory and in the message"):
+            read_request(orjson.dumps(_message(inputs=inputs)))
+    classified = [{"name": "y", "parameters": {**PLACE, "classification": 2}}]
+    with pytest.raises(MalformedRequestError, match="a classification is not put into shared memory"):
+        read_request(orjson.dumps(_message(outputs=classified)))
 
 
 @PADDINGS

@@ -42,22 +42,9 @@ def test_an_unknown_model_has_no_trace(client: Client, method: str) -> None:
     assert client.request(method, "/v2/models/nope/trace/setting").status_code == 404
 
 
-@pytest.mark.parametrize("kind", ["system", "cuda"])
-@pytest.mark.parametrize("region", ["", "/region/a"])
-@pytest.mark.parametrize(
-    ("verb", "method"), [("status", "GET"), ("register", "POST"), ("unregister", "POST")]
-)
-def test_shared_memory_is_not_supported_and_says_so(
-    client: Client, kind: str, region: str, verb: str, method: str
-) -> None:
-    response = client.request(method, f"/v2/{kind}sharedmemory{region}/{verb}", b"{}")
-    assert response.status_code == 501
-    assert "send tensors in binary" in response.json()["error"]
-
-
 def test_what_is_not_supported_is_no_extension(client: Client) -> None:
     extensions = client.get("/v2").json()["extensions"]
-    assert not {"trace", "system_shared_memory", "cuda_shared_memory", "sequence"} & set(extensions)
+    assert not {"trace", "cuda_shared_memory", "sequence"} & set(extensions)
 
 
 PATH = "/v2/logging"

@@ -4,7 +4,14 @@ from typing import Any, cast
 
 import pytest
 
-from serve.engine.errors import AliasError, ConfigError, EngineError, ModelRefusedError, StateError
+from serve.engine.errors import (
+    AliasError,
+    ConfigError,
+    EngineError,
+    ModelRefusedError,
+    RegionError,
+    StateError,
+)
 from serve.shared.channel import ChannelClosedError, Json
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.supervised import Worker
@@ -61,6 +68,29 @@ def test_a_new_worker_repeats_the_last_change_of_each_subject() -> None:
         ["log", {"log_info": False, "log_error": False}],
     ]
     assert new.is_in_group
+
+
+def test_a_region_that_was_unregistered_is_forgotten() -> None:
+    changes = ChangeBroadcaster([make_worker()])
+    broadcast(changes, "register_region", "a", "k", 0, 8)
+    broadcast(changes, "register_region", "b", "k", 8, 8)
+    broadcast(changes, "unregister_region", "a")
+    broadcast(changes, "unregister_region", "never")
+    new = make_worker(is_in_group=False)
+    asyncio.run(changes.catch_up(new))
+    assert asked(new) == [["register_region", "b", "k", 8, 8]]
+
+
+def test_a_region_that_a_worker_refuses_is_unregistered_by_the_others() -> None:
+    undo = ["unregister_region", "a"]
+    workers = [make_worker(register_region=undo), make_worker(register_region=RegionError("no"))]
+    changes = ChangeBroadcaster(workers)
+    with pytest.raises(RegionError, match="no; a worker refused this, which is undone where it was done"):
+        broadcast(changes, "register_region", "a", "k", 0, 8)
+    assert all(undo in asked(worker) for worker in workers)
+    new = make_worker(is_in_group=False)
+    asyncio.run(changes.catch_up(new))
+    assert asked(new) == []
 
 
 def test_a_change_that_all_refuse_is_not_repeated() -> None:

@@ -22,6 +22,7 @@ from convert.sources.constants import fold_constants
 from convert.sources.graph import prepare
 from convert.sources.opset import DEFAULT_OPSET, OLDEST_WRITTEN, OPSETS, lower_opset
 from convert.sources.padding import clear_padding
+from convert.sources.recurrent import find_kernels_anew
 from convert.sources.size_conditions import read_conditions
 from convert.sources.source import Source
 from convert.sources.torch_output import silence_torch
@@ -150,7 +151,7 @@ def _export_module(
         for spec in inputs
     ]
     try:
-        with silence_torch(), skip_parsing(), clear_padding(model):
+        with silence_torch(), skip_parsing(), find_kernels_anew(), clear_padding(model):
             program = torch.onnx.export(
                 model,
                 arguments,

@@ -5,6 +5,7 @@ onnxscript takes a number within 1e-8 of 0 for 0, and one within 1e-5 of 1 for 1
 """
 
 import math
+from itertools import count
 
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
@@ -44,10 +45,29 @@ def fold_constants(model: ir.Model, *, trusted: bool = False) -> ir.Model:
             model, onnx_shape_inference=True, should_fold=_fold_any if trusted else _should_fold
         )
         rewriter.rewrite(model, _EXACT_RULES)
+        _restore_initializers(model.graph)
     _TIDY(model)
     if trusted:
         fuse(model)
     return model
+
+
+def _restore_initializers(graph: ir.Graph) -> None:
+    """Constants whose place another took are initialisers again: onnxscript gives both the same name."""
+    lost = {
+        value: None
+        for node in graph.all_nodes()
+        for value in node.inputs
+        if value is not None
+        and value.const_value is not None
+        and value.producer() is None
+        and not (value.is_initializer() or value.is_graph_input())
+    }
+    for value in lost:
+        value.name = next(
+            name for name in map("restored_{}".format, count()) if name not in graph.initializers
+        )
+        graph.register_initializer(value)
 
 
 def _fold_any(node: ir.Node) -> bool | None:

@@ -1,3 +1,4 @@
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
@@ -47,3 +48,23 @@ def test_the_guard_of_a_logarithm_is_exported() -> None:
     x = torch.tensor([[0.0, 1e-9, 1e-6, 1.0]])
     got = Session(serialise(graph), ["x"]).run([x.numpy()])["y"]
     assert got == pytest.approx(torch.log(x.double() + 1e-9).numpy(), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_every_clip_keeps_its_own_bounds(trusted: bool) -> None:
+    text = """<ir_version: 9, opset_import: ["" : 20]>
+    graph (float[N, 4] x) => (float[N, 4] y, float[N, 4] z, float[N, 4] w)
+    <float a = {-1}, float b = {2}, float c = {-3}, float d = {4}, float e = {-5}, float f = {6}> {
+    p = Max(x, a)
+    y = Min(p, b)
+    q = Min(x, d)
+    z = Max(q, c)
+    r = Max(x, e)
+    w = Min(r, f) }"""
+    folded = fold_constants(ir.from_proto(onnx.parser.parse_model(text)), trusted=trusted)
+    assert [node.op_type for node in folded.graph] == ["Clip"] * 3
+    x = np.linspace(-8, 8, 12, dtype=np.float32).reshape(3, 4)
+    got = Session(serialise(folded), ["x"]).run([x])
+    assert np.array_equal(got["y"], x.clip(-1, 2))
+    assert np.array_equal(got["z"], x.clip(-3, 4))
+    assert np.array_equal(got["w"], x.clip(-5, 6))

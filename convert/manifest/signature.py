@@ -12,6 +12,7 @@ Source: Josefsson & Liusvaara 2017, RFC 8032, https://www.rfc-editor.org/rfc/rfc
 import hashlib
 import re
 from collections.abc import Mapping
+from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ _METADATA_PROPS = 14  # the fields' numbers in onnx.proto: ModelProto's, then St
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
-def verify(content: bytes, public_key: Path) -> str:
+def verify(content: bytes | mmap, public_key: Path) -> str:
     """The fingerprint of the key in `public_key`, which has signed these bytes.
 
     The manifest is among the bytes, and holds the digest of external weights: see `require_data`. Raises
@@ -39,7 +40,7 @@ def verify(content: bytes, public_key: Path) -> str:
     return verify_with(content, load_public_key(public_key))
 
 
-def verify_with(content: bytes, public: "Ed25519PublicKey") -> str:
+def verify_with(content: bytes | mmap, public: "Ed25519PublicKey") -> str:
     """The same as `verify`, for a key that is loaded already."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # only signing needs it
 
@@ -88,7 +89,7 @@ def read_signer(content: bytes) -> str | None:
     return match[1] if match else None
 
 
-def split_signature(content: bytes) -> tuple[memoryview, str | None]:
+def split_signature(content: bytes | mmap) -> tuple[memoryview, str | None]:
     """The signed bytes, and the signature's text, None where the file does not end in one."""
     length = len(encode_entry("ed25519:" + "0" * 64 + ":" + "0" * 128))
     tail, view = content[-length:], memoryview(content)

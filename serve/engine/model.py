@@ -22,9 +22,10 @@ from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.manifest import Json, read_class_names, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
+from serve.engine.model_files import open_files
 from serve.engine.options import EngineOptions
 from serve.engine.providers import choose_providers
-from serve.engine.repository import ModelFile, check_loadable, read_files
+from serve.engine.repository import ModelFile, check_loadable
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array, Signature, count_elements
 
@@ -228,11 +229,12 @@ class ModelLoader:
 
     def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
         check_loadable(self._options.folder, entry)
-        files = read_files(entry, self._options.model_limit_bytes)
         policies = self._options.policies
-        policies.check_signature(files)
-        session = Session(files, self._session_options, cancellation)
-        policies.check_evidence(files, session.metadata)
+        is_private = policies.require_signature is not None
+        with open_files(entry, self._options.model_limit_bytes, is_private=is_private) as files:
+            policies.check_signature(files)
+            session = Session(files, self._session_options, cancellation)
+            policies.check_evidence(files, session.metadata)
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
         if model.parity == "weak":

@@ -11,8 +11,8 @@ from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
 from serve.engine.errors import PolicyError
 from serve.engine.hung_files import HungFile
+from serve.engine.model_files import ModelFiles
 from serve.engine.providers import CudaOptions, Provider
-from serve.engine.repository import ModelBytes
 
 if TYPE_CHECKING:
     from convert.manifest.manifest import Manifest, ParityRecord
@@ -29,7 +29,7 @@ class Policies:
     require_signature: Path | None = None
     """The PEM file of the Ed25519 public key that must have signed it."""
 
-    def check_signature(self, files: ModelBytes) -> None:
+    def check_signature(self, files: ModelFiles) -> None:
         """Raise `PolicyError` unless the key, where one is required, has signed the file's bytes."""
         if self.require_signature is None:
             return
@@ -37,13 +37,13 @@ class Policies:
         from convert.manifest.signature import verify  # noqa: PLC0415
 
         try:
-            verify(files.model, self.require_signature)
+            verify(files.content, self.require_signature)
         except SignatureError as error:
             raise PolicyError(f"a signature is required, and {error}") from error
         except UsageError as error:
             raise PolicyError("a signature is required, and cannot be checked", str(error)) from error
 
-    def check_evidence(self, files: ModelBytes, metadata: Mapping[str, str]) -> None:
+    def check_evidence(self, files: ModelFiles, metadata: Mapping[str, str]) -> None:
         """Raise `PolicyError` unless the manifest, and the weights beside the file, are as required."""
         requires_parity = self.require_parity or self.require_strong_parity
         if not (requires_parity or self.require_signature):

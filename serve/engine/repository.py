@@ -1,9 +1,9 @@
-"""The models folder: which files are models, and a version's files, read into memory once."""
+"""The models folder: which files are models, and what shows that a version's files have changed."""
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -31,15 +31,6 @@ class ModelFile:
     problem: str = ""
     bare: bool = False
     """Whether it is `<name>.onnx`, without a folder of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelBytes:
-    """The ONNX file, and its sidecar files by their paths in its folder."""
-
-    model: bytes
-    folder: Path
-    sidecars: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def find_models(folder: Path) -> list[ModelFile]:
@@ -73,31 +64,26 @@ def read_fingerprint(entry: ModelFile) -> Fingerprint:
     paths = (
         [entry.path]
         if entry.bare
-        else [*sorted(_find_sidecar_files(entry.path)), entry.path.parents[1] / CONFIG]
+        else [*sorted(find_sidecar_files(entry.path)), entry.path.parents[1] / CONFIG]
     )
     return tuple(map(_read_stamp, paths))
 
 
-def read_files(entry: ModelFile, limit_bytes: int) -> ModelBytes:
-    """The version's files; raises `ModelRefusedError` if they cannot be read or exceed the limit."""
-    path = entry.path
-    try:
-        content = _read(path, limit_bytes)
-        if entry.bare:
-            return ModelBytes(content, path.parent)
-        left = limit_bytes - len(content)
-        sidecars: dict[str, bytes] = {}
-        for sidecar in _find_sidecar_files(path):
-            name = sidecar.relative_to(path.parent).as_posix()
-            # An ONNX file names its files of weights literally, so one that it does not name is not needed.
-            if sidecar != path and name.encode() in content:
-                sidecars[name] = _read(sidecar, left)
-                left -= len(sidecars[name])
-    except OSError as error:
-        raise ModelRefusedError(f"`{path.name}` cannot be read: {error.strerror}") from error
-    except MemoryError as error:
-        raise ModelRefusedError(f"`{path.name}` does not fit into memory") from error
-    return ModelBytes(content, path.parent, sidecars)
+def find_sidecar_files(path: Path) -> Iterator[Path]:
+    """The regular files below the model's folder; ONNX Runtime checks links, which may lead anywhere."""
+    count = 0
+    for folder, folders, names in os.walk(path.parent):
+        if len(Path(folder).relative_to(path.parent).parts) >= MAX_DEPTH:
+            folders.clear()
+        for name in names:
+            sidecar = Path(folder) / name
+            # Opening a pipe would wait for its writer.
+            if sidecar != path and (sidecar.is_symlink() or not sidecar.is_file()):
+                continue
+            count += 1
+            if count > MAX_FILES:
+                raise ModelRefusedError(f"its folder holds more than {MAX_FILES} files")
+            yield sidecar
 
 
 def _find_entries(path: Path) -> Iterator[ModelFile]:
@@ -149,34 +135,9 @@ def _merge_duplicates(entries: list[ModelFile]) -> list[ModelFile]:
     return list(by_key.values())
 
 
-def _read(path: Path, limit_bytes: int) -> bytes:
-    size = path.stat().st_size
-    if size > limit_bytes:
-        raise ModelRefusedError(f"`{path.name}` has {size} bytes; the limit is {limit_bytes}")
-    with path.open("rb") as stream:
-        return stream.read(size)
-
-
 def _read_stamp(path: Path) -> tuple[str, int, int, int]:
     try:
         status = path.stat()
     except OSError:
         return str(path), -1, -1, -1
     return str(path), status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _find_sidecar_files(path: Path) -> Iterator[Path]:
-    """The regular files below the model's folder; ONNX Runtime checks links, which may lead anywhere."""
-    count = 0
-    for folder, folders, names in os.walk(path.parent):
-        if len(Path(folder).relative_to(path.parent).parts) >= MAX_DEPTH:
-            folders.clear()
-        for name in names:
-            sidecar = Path(folder) / name
-            # Opening a pipe would wait for its writer.
-            if sidecar != path and (sidecar.is_symlink() or not sidecar.is_file()):
-                continue
-            count += 1
-            if count > MAX_FILES:
-                raise ModelRefusedError(f"its folder holds more than {MAX_FILES} files")
-            yield sidecar

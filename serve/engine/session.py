@@ -14,6 +14,7 @@ from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
+from serve.engine.model_files import ModelFiles
 from serve.engine.operators import (
     ABORTING_ON_EMPTY,
     RECORD_OPERATORS,
@@ -28,10 +29,10 @@ from serve.engine.providers import (
     make_run_options,
     provider_options,
 )
-from serve.engine.repository import ModelBytes
 from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
+FORMAT = "session.load_model_format"
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 DICTIONARIES = "seq(map("  # the type of what ZipMap makes of probabilities
@@ -70,7 +71,7 @@ class Session:
     """A loaded model: its signature, its metadata, its manifest, and `run`."""
 
     def __init__(
-        self, files: ModelBytes, options: SessionOptions, cancellation: Cancellation | None = None
+        self, files: ModelFiles, options: SessionOptions, cancellation: Cancellation | None = None
     ) -> None:
         """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
         cancellation = cancellation or Cancellation()
@@ -78,7 +79,7 @@ class Session:
         cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
         try:
             self._session = ort.InferenceSession(
-                files.model,
+                files.path,
                 native_options,
                 providers=list(options.providers),
                 provider_options=provider_options(options.providers, options.cuda),
@@ -97,8 +98,6 @@ class Session:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
         check_providers(list(options.providers), self._session.get_providers())
         self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
-        # The copy for a restart is as large as the weights.
-        self._session._model_bytes = None
         self._run_options = make_run_options()
         self._has_bfloat16 = any(
             spec.datatype.dtype == BFLOAT16 for spec in self.signature.inputs + self.signature.outputs
@@ -151,7 +150,7 @@ class Session:
         return [_to_array(value) for value in self._session.run_with_ort_values(outputs, feeds, options)]
 
 
-def _make_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOptions:
+def _make_options(files: ModelFiles, options: SessionOptions) -> ort.SessionOptions:
     result = ort.SessionOptions()
     result.log_severity_level = SILENT
     result.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
@@ -164,7 +163,8 @@ def _make_options(files: ModelBytes, options: SessionOptions) -> ort.SessionOpti
     result.add_session_config_entry("session.intra_op.allow_spinning", "0")
     result.add_session_config_entry("session.inter_op.allow_spinning", "0")
     result.add_session_config_entry(RECORD_OPERATORS, "1")
-    # A model without a path has no folder of weights by default.
+    if files.is_ort_format:
+        result.add_session_config_entry(FORMAT, "ORT")
     result.add_session_config_entry(WEIGHTS_FOLDER, str(files.folder))
     if files.sidecars:
         names, contents = list(files.sidecars), list(files.sidecars.values())

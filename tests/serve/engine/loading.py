@@ -7,7 +7,8 @@ import onnx
 from serve.engine.config import ModelConfig
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
-from serve.engine.repository import ModelFile, read_files
+from serve.engine.model_files import open_files
+from serve.engine.repository import ModelFile
 from serve.engine.session import Session, SessionOptions
 from tests.serve import models
 
@@ -17,7 +18,8 @@ OPTIONS = SessionOptions(threads=1, providers=("CPUExecutionProvider",))
 
 def load_session(path: Path, options: SessionOptions = OPTIONS) -> Session:
     """The session of the file at `path`, as an engine would load it."""
-    return Session(read_files(ModelFile("m", "1", path), LIMIT_BYTES), options)
+    with open_files(ModelFile("m", "1", path), LIMIT_BYTES) as files:
+        return Session(files, options)
 
 
 def load_model(

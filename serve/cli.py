@@ -7,7 +7,8 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
@@ -44,7 +45,7 @@ OPEN_TO_ALL = (
     "model; make keys with `adaptact-key`, or listen on 127.0.0.1"
 )
 OWN_DESCRIPTORS = 256
-"""A process's descriptors beside its HTTP connections: gRPC, refused connections, files, sockets."""
+"""A process's descriptors beside its connections: refused ones, shared memory, files, sockets."""
 
 
 def serve(**options: Any) -> None:
@@ -113,36 +114,42 @@ def _run(settings: Settings) -> None:
     if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
         log.warning(OPEN_TO_ALL, settings.host)
     allow_connections(settings.connections)
-    with listen(settings.host, settings.port) as listener:
+    with ExitStack() as closing:
+        ports = [settings.port, settings.grpc_port] if settings.grpc_port else [settings.port]
+        listeners = [closing.enter_context(listen(settings.host, port)) for port in ports]
         workers = count_workers(settings)
-        _start(settings.model_copy(update={"workers": workers.number}), listener, str(workers))
+        _start(settings.model_copy(update={"workers": workers.number}), listeners, str(workers))
 
 
-def _start(settings: Settings, listener: socket.socket, workers: str) -> NoReturn:
+def _start(settings: Settings, listeners: Sequence[socket.socket], workers: str) -> NoReturn:
     """Start the workers, and become the supervisor: the same process, without what only its start needed."""
     from serve.workers.options import STOP_SIGNALS, write_options  # noqa: PLC0415
 
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until supervisor and workers handle them
     # numpy would start threads to compute with, which the server does not use, and which cannot be forked.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    descriptor = write_options(_make_options(settings, listener, workers))
-    os.set_inheritable(listener.fileno(), True)
+    descriptor = write_options(_make_options(settings, listeners, workers))
+    for listener in listeners:
+        listener.set_inheritable(True)
+    numbers = ",".join(str(listener.fileno()) for listener in listeners)
     # Without the working folder, whose files may have the names of modules. The rest is to be seen in `ps`.
-    command = [sys.executable, "-P", "-m", "serve.workers", str(listener.fileno()), str(descriptor)]
+    command = [sys.executable, "-P", "-m", "serve.workers", numbers, str(descriptor)]
     os.execv(sys.executable, [*command, *sys.argv])
 
 
-def _make_options(settings: Settings, listener: socket.socket, workers: str) -> "SupervisorOptions":
+def _make_options(
+    settings: Settings, listeners: Sequence[socket.socket], workers: str
+) -> "SupervisorOptions":
     from serve.shared.memory import create_limits  # noqa: PLC0415
     from serve.workers.fork import fork_workers  # noqa: PLC0415
     from serve.workers.listener import format_url  # noqa: PLC0415
     from serve.workers.options import SupervisorOptions  # noqa: PLC0415
 
-    url = format_url(listener, "https" if settings.tls_certificate else "http")
+    url = format_url(listeners[0], "https" if settings.tls_certificate else "http")
     grpc = f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else ""
     limits = create_limits()
     try:
-        started = fork_workers(settings, limits, [listener.fileno()])
+        started = fork_workers(settings, limits, [listener.fileno() for listener in listeners])
     except OSError as error:
         raise StartupError(f"a worker cannot be started: {error.strerror}") from error
     return SupervisorOptions(

@@ -1,14 +1,13 @@
 """The gRPC server: its options, its start and its stop."""
 
 import asyncio
-import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
 from serve.access.control import AccessControl
 from serve.access.tls import Tls
 from serve.engine.engine import Engine
-from serve.engine.errors import ListenError
 from serve.grpc.handlers import CallHandlers
 from serve.grpc.streams import CallBudget
 from serve.http2.connection import Http2Connection
@@ -20,17 +19,14 @@ from serve.shared.worker_group import WorkerGroup
 CALLS_AT_ONCE = 1024
 # All large messages together may have as many bytes as so many of the largest.
 LARGEST_MESSAGES = 16
-BACKLOG = 1024
 CHECK_SECONDS = 1.0
 TICK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcOptions:
-    """The address, limits and parts of the server; port 0 picks a free one."""
+    """The limits and parts of the server."""
 
-    host: str
-    port: int
     message_limit_bytes: int
     access: AccessControl = field(default_factory=AccessControl)
     observers: Observers = field(default_factory=Observers)
@@ -39,23 +35,22 @@ class GrpcOptions:
     regions: MemoryRegions | None = None
     """The clients' shared memory; none is taken without it."""
     limits: Http2Limits = field(default_factory=Http2Limits)
-    shares_port: bool = False
 
 
 class GrpcServer:
-    """Serves the protocol's methods for one engine, on the engine's event loop."""
+    """Serves the protocol's methods for one engine, on the engine's event loop and given connections."""
 
     def __init__(self, engine: Engine, options: GrpcOptions) -> None:
-        """It does not listen yet."""
+        """It takes connections once it is started."""
         self._engine = engine
         self._options = options
         self._connections: set[Http2Connection] = set()
-        self._server: asyncio.Server | None = None
         self._checking: asyncio.TimerHandle | None = None
-        self.port = options.port
+        self.tls_context = None if options.tls is None else options.tls.http2_context
+        """The TLS of its connections."""
 
     async def start(self) -> None:
-        """Take calls on `port` from now on; raises `ListenError`."""
+        """Take connections from now on."""
         options = self._options
         limit = options.message_limit_bytes
         self._handlers = CallHandlers(
@@ -66,35 +61,27 @@ class GrpcServer:
             options.regions or open_regions("", limit, options.workers),
             CallBudget(CALLS_AT_ONCE, LARGEST_MESSAGES * limit, limit),
         )
-        listener = _listen(options)
-        self.port = listener.getsockname()[1]
-        tls = None if options.tls is None else options.tls.http2_context
-        self._server = await asyncio.get_running_loop().create_server(
-            self.make_connection, sock=listener, ssl=tls, backlog=BACKLOG
-        )
         self._check()
 
-    def make_connection(self) -> Http2Connection:
-        """The protocol of a new connection."""
-        return Http2Connection(self._handlers.open, self._options.limits, self._connections)
+    def make_connection(self, on_close: Callable[[], None]) -> Http2Connection:
+        """The protocol of a new connection; `on_close` is called once it is closed."""
+        return Http2Connection(self._handlers.open, self._options.limits, self._connections, on_close)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no more calls, and end those in progress after so many seconds."""
-        if self._server is None:
+        """Let the clients go elsewhere, and end the calls in progress after so many seconds."""
+        if self._checking is None:
             return
-        self._server.close()
         self._handlers.end()
-        for connection in list(self._connections):
-            connection.leave()
         end = monotonic() + grace_seconds
         while self._connections and monotonic() < end:
+            for connection in list(self._connections):  # some may be new
+                connection.leave(monotonic())
             await asyncio.sleep(TICK_SECONDS)
         for connection in list(self._connections):
             connection.abort()
         while self._connections:
             await asyncio.sleep(0)
-        if self._checking is not None:
-            self._checking.cancel()
+        self._checking.cancel()
 
     def _check(self) -> None:
         """End what stalls, once a second."""
@@ -102,15 +89,3 @@ class GrpcServer:
         for connection in list(self._connections):
             connection.check(now)
         self._checking = asyncio.get_running_loop().call_later(CHECK_SECONDS, self._check)
-
-
-def _listen(options: GrpcOptions) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        return socket.create_server(
-            address[:2], family=family, backlog=BACKLOG, reuse_port=options.shares_port
-        )
-    except OSError as error:
-        raise ListenError(f"cannot listen for gRPC on `{options.host}` port `{options.port}`") from error

@@ -1,7 +1,7 @@
 """One client's connection: it is read in turns, and ended where the client stalls."""
 
 import asyncio
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from math import inf
 from time import monotonic
 
@@ -12,6 +12,12 @@ from serve.http2.session import PING_BYTES, Http2Limits, Http2Session, OpenStrea
 from serve.http2.stream import BYTES_PER_SECOND
 
 FRAMES_A_TURN = 128  # before it is another connection's turn
+LEAVE_SECONDS = 2.0
+"""So long a client has to say that it knows of the end."""
+
+
+def _ignore() -> None:
+    """Nobody counts the connections."""
 
 
 class Http2Connection(asyncio.Protocol):
@@ -21,25 +27,28 @@ class Http2Connection(asyncio.Protocol):
     _session: Http2Session
 
     def __init__(
-        self, open_stream: OpenStream, limits: Http2Limits, connections: MutableSet["Http2Connection"]
+        self,
+        open_stream: OpenStream,
+        limits: Http2Limits,
+        connections: MutableSet["Http2Connection"],
+        on_close: Callable[[], None] = _ignore,
     ) -> None:
-        """It is one of `connections` while it is open."""
+        """It is one of `connections` while it is open; `on_close` is called when it is no more."""
         self._open_stream = open_stream
         self._limits = limits
         self._connections = connections
+        self._on_close = on_close
         self._reader = FrameReader()
         self._is_turn_over = self._is_paused = self._was_heard = self._was_pinged = False
         self._due = self._read_due = self._silent_due = inf
+        self._leave_due: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # it is one
         """Begin the session; the client has to begin it too."""
         self._transport = transport
         self._session = Http2Session(transport, self._open_stream, self._limits)
-        if len(self._connections) >= self._limits.connections:
-            return transport.abort()
         self._connections.add(self)
         self._due = monotonic() + self._limits.stall_seconds
-        return None
 
     def data_received(self, data: bytes) -> None:
         """Read its frames."""
@@ -52,6 +61,7 @@ class Http2Connection(asyncio.Protocol):
         """Cancel what was not answered."""
         self._connections.discard(self)
         self._session.cancel()
+        self._on_close()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is answered: nothing more is read from it either."""
@@ -83,12 +93,16 @@ class Http2Connection(asyncio.Protocol):
             self._session.write(pack_frame(Kind.PING, 0, 0, bytes(PING_BYTES)))
         return None
 
-    def leave(self) -> None:
-        """Let the client send its further requests elsewhere, and close once the others are answered."""
-        if self._reader.has_begun:
+    def leave(self, now: float) -> None:
+        """Let the client send its further requests elsewhere, and close once the others are answered.
+
+        To be called repeatedly: a client that neither answers nor asks for anything is not waited for.
+        """
+        if self._leave_due is None:
+            self._leave_due = now + LEAVE_SECONDS
             self._session.leave()
-        else:
-            self._transport.close()
+        elif now > self._leave_due and self._session.is_idle:
+            self._session.end()
 
     def abort(self) -> None:
         """Close at once; what is not answered is cancelled."""

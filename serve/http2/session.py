@@ -38,12 +38,9 @@ LEAVING = b"adaptact"  # the ping whose answer shows that the client knows of th
 
 @dataclass(frozen=True, slots=True)
 class Http2Limits:
-    """What clients may have open and send, and how long one may stall or be silent."""
+    """What a client may have open and send, and how long it may stall or be silent."""
 
-    connections: int = 1000
-    """Open at once; further ones are cut off."""
     streams: int = 2048
-    """Of one connection."""
     header_bytes: int = 2**15
     """Of one request, compressed."""
     stall_seconds: float = 20.0
@@ -98,11 +95,22 @@ class Http2Session:
             self.write(pack_reset(stream.number, code))
             self._close(stream)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no request that is not answered."""
+        return not self._streams
+
     def leave(self) -> None:
         """Let the client send its further requests elsewhere, and close once the others are answered."""
         # Requests may be under way, so the last one is named only when the client has answered.
         self.write(pack_goaway(HIGHEST_NUMBER, ErrorCode.NO_ERROR))
         self.write(pack_frame(Kind.PING, 0, 0, LEAVING))
+
+    def end(self) -> None:
+        """Take no further requests, and close once the others are answered."""
+        self._highest = self._last
+        self.write(pack_goaway(self._last, ErrorCode.NO_ERROR))
+        self._close_if_over()
 
     def fail(self, error: Http2Error) -> None:
         """Tell the client why the connection ends, and close it."""
@@ -232,9 +240,7 @@ class Http2Session:
         if not flags & ACK:
             self.write(pack_frame(Kind.PING, ACK, 0, payload))
         elif payload == LEAVING:
-            self._highest = self._last
-            self.write(pack_goaway(self._last, ErrorCode.NO_ERROR))
-            self._close_if_over()
+            self.end()
 
     def _on_window_update(self, flags: int, number: int, payload: bytes) -> None:
         _check_length(payload, NUMBER.size)

@@ -28,7 +28,7 @@ KEY = re.compile(r"/?([A-Za-z0-9_][A-Za-z0-9._-]{0,254})")
 EVERY_NAME = "*"
 EXTENSION = "system_shared_memory"
 LONGEST_NAME = 256
-MOST_REGIONS = 512  # each is an open file
+MOST_REGIONS = 128  # each is an open file
 # All inputs from regions together may have as many bytes as so many of the largest requests.
 LARGEST_REQUESTS = 16
 # Copying more takes longer than handing the work to another thread and back.

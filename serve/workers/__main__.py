@@ -1,10 +1,10 @@
-"""The process that owns the port.
+"""The process that owns the ports.
 
-`python -m serve.workers LISTENER OPTIONS`: the descriptors of the listening socket and of `write_options`.
+`python -m serve.workers LISTENERS OPTIONS`: the descriptors of the listening sockets, such as `3,4`, and of
+`write_options`.
 """
 
 import asyncio
-import os
 import socket
 import sys
 from contextlib import suppress
@@ -27,10 +27,12 @@ def main() -> None:
 
 
 def _serve() -> None:
-    listener, options = int(sys.argv[1]), read_options(int(sys.argv[2]))
-    os.set_inheritable(listener, False)
+    listeners = [socket.socket(fileno=int(number)) for number in sys.argv[1].split(",")]
+    options = read_options(int(sys.argv[2]))
+    for listener in listeners:
+        listener.set_inheritable(False)
     configure_log(options.log_level, LOG_FORMAT)
-    supervisor = Supervisor(socket.socket(fileno=listener), options)
+    supervisor = Supervisor(listeners, options)
     asyncio.run(supervisor.run(lambda models: _announce(options, models)))
 
 

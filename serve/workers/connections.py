@@ -1,4 +1,4 @@
-"""Distributes the port's connections: each to a worker with the fewest, in turn.
+"""Distributes the ports' connections: each to a worker with the fewest, in turn.
 
 If workers accepted connections from a common queue, the quickest one would have most of them.
 """
@@ -16,8 +16,9 @@ from time import monotonic
 from serve.workers.supervised import Worker
 
 log = logging.getLogger("adaptact")
-SURPLUS = struct.Struct("<I")
-"""Sent with a connection: by how many it is beyond the limit."""
+ARRIVAL = struct.Struct("<IB")
+"""Sent with a connection: by how many it is beyond the limit, and at which port it came."""
+HTTP, GRPC = range(2)
 BURST = 256
 """So many connections are taken before anything else of the supervisor has its turn."""
 WAIT_SECONDS = 0.01
@@ -25,43 +26,46 @@ NO_DESCRIPTORS_SECONDS = 0.1
 
 
 class ConnectionDistributor:
-    """Accepts the connections of a listening socket and sends each to a worker.
+    """Accepts the connections of listening sockets and sends each to a worker.
 
     While no worker is ready, or none keeps up, connections wait.
     """
 
-    def __init__(self, listener: socket.socket, workers: Sequence[Worker], limit: int) -> None:
-        """The supervisor keeps the list `workers` up to date. They refuse connections beyond `limit`."""
-        self._listener = listener
+    def __init__(self, listeners: Sequence[socket.socket], workers: Sequence[Worker], limit: int) -> None:
+        """The listeners for HTTP, and for gRPC where that is on.
+
+        The supervisor keeps the list `workers` up to date. They refuse connections beyond `limit`.
+        """
+        self._listeners = listeners
         self._workers = workers
         self._limit = limit
         self._turns = itertools.count(1)
-        self._waiting: deque[socket.socket] = deque()
+        self._waiting: deque[tuple[socket.socket, int]] = deque()  # each with its port
         self._is_open = False
         self.latest = 0.0
         """When the latest connection came."""
 
     def start(self) -> None:
         """Distribute from now on; on the running event loop."""
-        self._listener.setblocking(False)
+        for listener in self._listeners:
+            listener.setblocking(False)
         self._is_open = True
         self._resume()
 
     def has_connections(self) -> bool:
         """Whether there is any connection, after one turn for those that the system has ready."""
-        if self._is_open and not self._waiting:
-            self._accept()
+        self._accept_all()
         return bool(self._waiting) or any(worker.connections > 0 for worker in self._workers)
 
     def close(self) -> None:
         """Send on the connections that the system has ready, and refuse all later ones."""
-        if self._is_open and not self._waiting:
-            self._accept()
+        self._accept_all()
         self._is_open = False
-        asyncio.get_running_loop().remove_reader(self._listener)
-        self._listener.close()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
         while self._waiting:
-            self._waiting.popleft().close()
+            self._waiting.popleft()[0].close()
 
     def take_back(self, worker: Worker) -> None:
         """Give the connections that the worker has not read from its socket yet to others."""
@@ -69,11 +73,12 @@ class ConnectionDistributor:
         with suppress(OSError):  # there is none left
             behind = worker.process.connections_behind
             while True:
-                content, descriptors, _, _ = socket.recv_fds(behind, SURPLUS.size, 1, flags)
+                content, descriptors, _, _ = socket.recv_fds(behind, ARRIVAL.size, 1, flags)
                 if not content:
                     break
                 worker.sent_connections -= 1
-                self._waiting.extend(socket.socket(fileno=descriptor) for descriptor in descriptors)
+                _, port = ARRIVAL.unpack(content)
+                self._waiting.extend((socket.socket(fileno=number), port) for number in descriptors)
         if self._waiting and self._is_open:
             self._resume()
 
@@ -83,19 +88,26 @@ class ConnectionDistributor:
             return
         loop = asyncio.get_running_loop()
         if self._send_waiting():
-            loop.add_reader(self._listener, self._accept)
+            for port, listener in enumerate(self._listeners):
+                loop.add_reader(listener, self._accept, port)
         else:
             self._pause(WAIT_SECONDS)
 
     def _pause(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        loop.remove_reader(self._listener)
+        for listener in self._listeners:
+            loop.remove_reader(listener)
         loop.call_later(seconds, self._resume)
 
-    def _accept(self) -> None:
+    def _accept_all(self) -> None:
+        for port in range(len(self._listeners)):
+            if self._is_open and not self._waiting:
+                self._accept(port)
+
+    def _accept(self, port: int) -> None:
         for _ in range(BURST):
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = self._listeners[port].accept()
             except BlockingIOError:
                 return
             except ConnectionError:
@@ -104,25 +116,28 @@ class ConnectionDistributor:
                 log.error("a connection cannot be taken: %s", error.strerror)
                 return self._pause(NO_DESCRIPTORS_SECONDS)
             self.latest = monotonic()
-            self._waiting.append(connection)
+            self._waiting.append((connection, port))
             if not self._send_waiting():
                 return self._pause(WAIT_SECONDS)
 
     def _send_waiting(self) -> bool:
         """Whether workers have taken all that wait."""
         while self._waiting:
-            if not self._send(self._waiting[0].fileno()):
+            connection, port = self._waiting[0]
+            if not self._send(connection.fileno(), port):
                 return False
-            self._waiting.popleft().close()
+            self._waiting.popleft()
+            connection.close()
         return True
 
-    def _send(self, descriptor: int) -> bool:
+    def _send(self, descriptor: int, port: int) -> bool:
         """Whether a worker has taken the connection."""
         surplus = max(0, 1 + sum(worker.connections for worker in self._workers) - self._limit)
         ready = [worker for worker in self._workers if worker.ready.is_set()]
         for worker in sorted(ready, key=_order):
             with suppress(OSError):  # its queue is full, or it is about to be replaced
-                socket.send_fds(worker.process.connection_socket, [SURPLUS.pack(surplus)], [descriptor])
+                arrival = ARRIVAL.pack(surplus, port)
+                socket.send_fds(worker.process.connection_socket, [arrival], [descriptor])
                 worker.sent_connections += 1
                 worker.last_turn = next(self._turns)
                 return True

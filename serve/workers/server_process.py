@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
@@ -18,20 +19,22 @@ from serve.engine.metrics import Metrics
 from serve.observe.observers import Observers, open_observers
 from serve.options import make_access_control, make_engine_options, make_tls
 from serve.rest.app import create_app
-from serve.rest.server import SideServer
 from serve.settings import Settings
 from serve.shared.engine import SharedEngine
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
+if TYPE_CHECKING:
+    from serve.grpc.server import GrpcServer
+
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """The engine, the web application, and the servers beside it."""
+    """The engine, the web application, and the gRPC server where that is on."""
 
     engine: Engine
     app: ASGIApp
-    side_servers: tuple[SideServer, ...]
+    grpc: "GrpcServer | None"
     tls: Tls | None
 
 
@@ -56,13 +59,13 @@ def open_server_process(
         closing.callback(engine.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
         app = create_app(engine, settings, workers, access, observers, regions)
-        side_servers: tuple[SideServer, ...] = ()
+        grpc = None
         if settings.grpc_port:
-            side_servers = (_create_grpc_server(engine, settings, workers, access, tls, observers, regions),)
+            grpc = _create_grpc_server(engine, settings, workers, access, tls, observers, regions)
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
-        yield ServerProcess(engine, app, side_servers, tls)
+        yield ServerProcess(engine, app, grpc, tls)
 
 
 def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
@@ -73,21 +76,18 @@ def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
     tls: Tls | None,
     observers: Observers,
     regions: MemoryRegions,
-) -> SideServer:
+) -> "GrpcServer":
     # Imported only where it is used, since its messages take memory.
     from serve.grpc.server import GrpcOptions, GrpcServer  # noqa: PLC0415
     from serve.http2.session import Http2Limits  # noqa: PLC0415
 
     options = GrpcOptions(
-        settings.host,
-        settings.grpc_port,
         settings.body_limit_bytes,
         access=access,
         observers=observers,
         tls=tls,
         workers=workers,
         regions=regions,
-        limits=Http2Limits(connections=settings.connections, stall_seconds=settings.stall_seconds),
-        shares_port=True,
+        limits=Http2Limits(stall_seconds=settings.stall_seconds),
     )
     return GrpcServer(engine, options)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from time import monotonic
 
 from serve.engine.errors import StartupError, UnsupportedError
@@ -28,14 +28,14 @@ SHORTEST_GRACE_SECONDS = 1.0
 
 
 class Supervisor:
-    """The workers behind one listening socket."""
+    """The workers behind the listening sockets."""
 
-    def __init__(self, listener: socket.socket, options: SupervisorOptions) -> None:
-        """The options name the first workers, which have been started."""
+    def __init__(self, listeners: Sequence[socket.socket], options: SupervisorOptions) -> None:
+        """The listeners for HTTP and gRPC; the options name the first workers, which have been started."""
         self._options = options
         self._workers: list[Worker] = []
         self._changes = ChangeBroadcaster(self._workers)
-        self._distributor = ConnectionDistributor(listener, self._workers, options.connections)
+        self._distributor = ConnectionDistributor(listeners, self._workers, options.connections)
         self._tasks: set[asyncio.Task[None]] = set()
         self._hung_files: dict[tuple[str, str], Json] = {}
         self._stopping = asyncio.Event()

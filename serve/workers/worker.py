@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,7 +31,7 @@ from serve.settings import Settings
 from serve.shared.channel import Channel, ChannelClosedError, send_last
 from serve.shared.memory import WorkerCounts, open_limits
 from serve.shared.worker_group import CATCH_UP, READY, REFUSED, STUCK, SupervisedWorkerGroup
-from serve.workers.connections import SURPLUS
+from serve.workers.connections import ARRIVAL, GRPC
 from serve.workers.options import STOP_SIGNALS
 from serve.workers.server_process import ServerProcess, open_server_process
 
@@ -87,9 +88,11 @@ class WorkerServer(Server):
             process.engine,
             limits,
             grace - min(END_SECONDS, END_SHARE * grace),
-            process.side_servers,
+            [] if process.grpc is None else [process.grpc],
         )
+        self._grpc = process.grpc
         self._supervisor = supervisor
+        self._on_close = supervisor.counts.count_closed
         self._gets_connections = False
         self._has_told = False
         self._tasks: set[asyncio.Task[object]] = set()
@@ -130,13 +133,13 @@ class WorkerServer(Server):
         try:
             while True:
                 content, descriptors, _, _ = socket.recv_fds(
-                    self._supervisor.connection_socket, SURPLUS.size, 1, socket.MSG_CMSG_CLOEXEC
+                    self._supervisor.connection_socket, ARRIVAL.size, 1, socket.MSG_CMSG_CLOEXEC
                 )
                 if not content:
                     break
                 if descriptors:
-                    (surplus,) = SURPLUS.unpack(content)
-                    self._start_task(self._answer(socket.socket(fileno=descriptors[0]), surplus))
+                    surplus, port = ARRIVAL.unpack(content)
+                    self._start_task(self._answer(socket.socket(fileno=descriptors[0]), surplus, port))
                 else:
                     log.error("a connection is cut off: this process has no descriptor left for it")
                     self._supervisor.counts.count_closed()
@@ -147,24 +150,35 @@ class WorkerServer(Server):
         self._gets_connections = False
         asyncio.get_running_loop().remove_reader(self._supervisor.connection_socket)
 
-    async def _answer(self, connection: socket.socket, surplus: int) -> None:
+    async def _answer(self, connection: socket.socket, surplus: int, port: int) -> None:
         connection.setblocking(False)
+        if port == GRPC and surplus:
+            connection.close()
+            return self._on_close()
+        make, tls = self._choose_protocol(surplus, port)
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
-                partial(self._make_protocol, surplus), connection, ssl=self.config.ssl
-            )
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection, ssl=tls)
         except OSError:  # it has closed, or is not TLS: `connection_made` was not called
             connection.close()
-            self._supervisor.counts.count_closed()
+            self._on_close()
+        return None
 
-    def _make_protocol(self, surplus: int) -> CountedConnection:
+    def _choose_protocol(
+        self, surplus: int, port: int
+    ) -> tuple[Callable[[], asyncio.Protocol], ssl.SSLContext | None]:
+        """What makes the connection's protocol, and its TLS."""
+        if port == GRPC and self._grpc is not None:
+            return partial(self._grpc.make_connection, self._on_close), self._grpc.tls_context
+        return partial(self._make_protocol, surplus), self.config.ssl
+
+    def _make_protocol(self, surplus: int) -> asyncio.Protocol:
         return CountedConnection(
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
             limits=self._limits,
             surplus=surplus,
-            on_close=self._supervisor.counts.count_closed,
+            on_close=self._on_close,
         )
 
     def _start_task(self, work: Awaitable[object]) -> asyncio.Task[object]:

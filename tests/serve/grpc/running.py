@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,16 @@ class Running:
     def __init__(self, engine: Engine, server: GrpcServer, loop: asyncio.AbstractEventLoop) -> None:
         self.engine = engine
         self.server = server
+        self.address = ""
         self._loop = loop
 
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server.port}"
+    async def listen(self) -> asyncio.Server:
+        """Give the server the connections to `address`."""
+        await self.server.start()
+        make = partial(self.server.make_connection, lambda: None)
+        listening = await self._loop.create_server(make, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        return listening
 
     def on_loop(self, awaitable: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaitable, self._loop).result(30)
@@ -49,13 +55,14 @@ def running(folder: Path, **changes: Any) -> Iterator[Running]:
     engine = open_engine(options(folder, **engine_options), Metrics(CollectorRegistry()))
     workers = WorkerGroup()
     install_log_filter(logging.getLogger("adaptact"), workers)
-    defaults = {"host": "127.0.0.1", "port": 0, "message_limit_bytes": LIMIT_BYTES, "workers": workers}
+    defaults = {"message_limit_bytes": LIMIT_BYTES, "workers": workers}
     server = GrpcServer(engine, GrpcOptions(**{**defaults, **server_options}))
     started = Running(engine, server, loop)
     try:
-        started.on_loop(server.start())
+        listening = started.on_loop(started.listen())
         yield started
     finally:
+        loop.call_soon_threadsafe(listening.close)
         started.on_loop(server.stop(0))
         engine.close()
         loop.call_soon_threadsafe(loop.stop)

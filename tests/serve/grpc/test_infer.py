@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from serve.access.control import AccessControl, Authorizer
 from serve.access.keys import format_key
+from serve.grpc.framing import Buffer
 from serve.grpc.infer import PLACES, InferStream
 from serve.grpc.messages import message_class
 from serve.observe.access_log import AccessLog
@@ -263,7 +264,7 @@ def test_a_stream_that_comes_at_the_end_is_not_begun() -> None:
             await asyncio.Event().wait()
             yield b""
 
-        async def nothing(data: bytes) -> Any:
+        async def nothing(data: Buffer) -> Any:
             pytest.fail("nothing came")
 
         ending = asyncio.Event()
@@ -278,13 +279,13 @@ def test_stream_messages_in_progress_have_a_common_limit() -> None:
     async def largest(messages: list[bytes]) -> int:
         go, under_way, most = asyncio.Event(), 0, 0
 
-        async def answer(data: bytes) -> bytes:
+        async def answer(data: Buffer) -> bytes:
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
             await go.wait()
             under_way -= 1
-            return data
+            return bytes(data)
 
         async def coming() -> AsyncIterator[bytes]:
             for message in messages:

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from serve.access.control import AccessControl, AuditLog, Authorizer
 from serve.access.keys import format_key
-from serve.engine.errors import ListenError
 from serve.grpc.health import HEALTH
 from serve.grpc.messages import Message, message_class
 from serve.grpc.server import CALLS_AT_ONCE
@@ -259,14 +257,6 @@ def refused(where: Running, *arguments: Any, **options: Any) -> grpc.StatusCode:
         code: grpc.StatusCode = error.code()
         return code
     return grpc.StatusCode.OK
-
-
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
-    models.put(tmp_path, "double", models.model(models.DOUBLE))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ListenError, match=f"port `{port}`"), running(tmp_path, port=port):
-            pass
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@
 import asyncio
 from time import monotonic
 
-from serve.http2.connection import FRAMES_A_TURN, Http2Connection
-from serve.http2.frames import ACK, END_HEADERS, Kind, pack_frame
+from serve.http2.connection import FRAMES_A_TURN, LEAVE_SECONDS, Http2Connection
+from serve.http2.frames import ACK, Kind, pack_frame
 from serve.http2.session import Http2Limits
 from tests.serve.http2.client import BLOCK, Client, on_loop
 
@@ -120,11 +120,16 @@ async def test_a_client_that_goes_away_cancels_its_streams() -> None:
 
 
 @on_loop
-async def test_connections_beyond_the_limit_are_cut_off() -> None:
-    connections: set[Http2Connection] = set()
-    first, second = (Client(Http2Limits(connections=1), connections) for _ in range(2))
-    assert (first.transport.is_closed, second.transport.is_closed) == (False, True)
-    second.connection.connection_lost(None)
-    first.connection.leave()
-    assert first.transport.is_closed
-    first.frame(Kind.HEADERS, END_HEADERS, 1, BLOCK)
+async def test_a_client_that_does_not_answer_is_not_waited_for() -> None:
+    client, now = Client(LIMITS), monotonic()
+    client.begin(window=0)
+    client.request(1, b"abc")
+    client.connection.leave(now)
+    client.connection.leave(now + 2 * LEAVE_SECONDS)
+    assert not client.transport.is_closed  # its request is not answered yet
+    client.widen(3, 1)
+    client.connection.leave(now + LEAVE_SECONDS / 2)
+    assert not client.transport.is_closed
+    client.connection.leave(now + 2 * LEAVE_SECONDS)
+    assert client.transport.is_closed
+    assert [frame[0] for frame in client.frames()].count(Kind.GOAWAY) == 2

@@ -1,5 +1,7 @@
 """What a client may send, and what ends its stream or its connection."""
 
+from time import monotonic
+
 import pytest
 
 from serve.http2.errors import ErrorCode
@@ -289,7 +291,7 @@ async def test_who_leaves_answers_what_is_under_way() -> None:
     client = Client()
     client.begin()
     first = client.request(1, b"abc", end=False)
-    client.connection.leave()
+    client.connection.leave(monotonic())
     (kind, _, _, payload), (ping, _, _, token) = client.frames()
     assert (kind, ping, NUMBER.unpack_from(payload)[0]) == (Kind.GOAWAY, Kind.PING, HIGHEST_NUMBER)
     client.request(3, b"def")  # it was under way

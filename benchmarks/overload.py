@@ -1,63 +1,61 @@
-"""A server under three times its capacity: goodput, latency of accepted requests, refusals.
+"""A server that is asked too much: goodput, latency of accepted requests, refusals; with default settings.
 
-Its capacity is the rate of eight clients that wait for their answers. Then requests come at three times that
-rate, whether or not earlier ones were answered. Both loads come from one process on the same machine, whose
-processor time is reported, since the server lacks it.
+Its capacity is the rate of eight clients that wait for their answers. Then come, each to a server started
+anew: requests at three times that rate, whether or not earlier ones were answered; and 600 clients that
+repeat a request at once, refused or not, whatever `Retry-After` says. The load comes from one process on the
+same machine, whose processor time is reported, since the server lacks it.
 Prints a table and writes docs/results/overload.{md,json}.
 """
 
-import asyncio
 import os
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 import uvloop
 from rich import box
 from rich.table import Table
 
-from benchmarks.results import publish
+from benchmarks.results import publish as publish_results
+from benchmarks.results import show
+from benchmarks.servers.flood import Answers, Load
 from benchmarks.servers.load import binary_body, json_body
-from benchmarks.servers.models import write_models
+from benchmarks.servers.models import SHAPES, write_models
 from benchmarks.servers.plans import PEERS, ServedModel
 from benchmarks.servers.server import run_server
 
-MODEL = "cnn"
-PATH = f"/v2/models/{MODEL}/infer"
 BUILD = Path("build/overload")
-QUEUE_SECONDS = 0.25
-QUEUE_LENGTH = 64
-MOST_CONNECTIONS = 800
-CLIENTS = 8
+WAITING_CLIENTS = 8
 CAPACITY_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Answers:
-    """Answers by status, and the seconds from when a request was due to its answer, of those with 200."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: list[float] = field(default_factory=list)
+WARM_SECONDS = 1.0
+MOST_CONNECTIONS = 800
+GOODPUT = 0.9
+P99_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
 class OverloadMeasurement:
-    """The answers at capacity and beyond it; `shares` are the processor shares of the load itself."""
+    """One server and one load; `shares` are the load's shares of the processors, at capacity and beyond."""
 
+    server: str
+    model: str
+    load: str
     capacity: float
-    answers: Answers
-    seconds: int
+    offered: float
+    answered: float
+    statuses: dict[int, int]
+    p50_ms: float
+    p99_ms: float
     shares: tuple[float, float]
     memory_mb: float
 
     @property
     def goodput(self) -> float:
         """Answers with 200 a second, of the capacity."""
-        return self.answers.statuses[200] / self.seconds / self.capacity
+        return self.answered / self.capacity
 
     @property
     def goodput_of_what_is_left(self) -> float:
@@ -65,142 +63,99 @@ class OverloadMeasurement:
         calm, flood = self.shares
         return self.goodput * (1 - calm) / (1 - flood)
 
-    @property
-    def p99_seconds(self) -> float:
-        """Of the answers with 200."""
-        return float(np.percentile(self.answers.seconds, 99))
 
-
-def main(
+def main(  # the options of a command
     factor: Annotated[float, typer.Option(min=1, help="Times the capacity.")] = 3.0,
-    seconds: Annotated[int, typer.Option(min=1, help="How long the load lasts.")] = 20,
+    clients: Annotated[int, typer.Option(min=1, help="Clients that repeat at once.")] = 600,
+    seconds: Annotated[int, typer.Option(min=1, help="How long each load lasts.")] = 20,
+    servers: Annotated[list[str], typer.Option("--server", help="Servers.")] = ["adaptact"],  # noqa: B006
+    peers: Annotated[Path, typer.Option(help="Folder of the peers' environments.")] = Path("build/peers"),
+    publish: Annotated[bool, typer.Option(help="Write docs/results/overload.")] = True,
 ) -> None:
     """Measure and publish."""
-    measured = _measure(factor, seconds)
-    numbers = {
-        "capacity": measured.capacity,
-        "goodput": measured.goodput,
-        "goodput_of_what_is_left": measured.goodput_of_what_is_left,
-        "load_shares": measured.shares,
-        "p99_seconds": measured.p99_seconds,
-        "statuses": dict(measured.answers.statuses),
-        "memory_mb": measured.memory_mb,
-    }
-    publish("overload", f"{factor:g} times the capacity for {seconds} s", _make_table(measured), numbers)
-
-
-def _measure(factor: float, seconds: int) -> OverloadMeasurement:
     models = (BUILD / "models").resolve()
     write_models(models)
-    (models / MODEL / "config.toml").write_text(
-        f"queue_seconds = {QUEUE_SECONDS}\nqueue_length = {QUEUE_LENGTH}\n"
-    )
-    body = binary_body(MODEL)
-    request = _encode_request(body.content, body.headers)
-    plan = PEERS["adaptact"].plan(ServedModel(models, MODEL, 1, Path()))
-    with run_server(plan, PATH, json_body(MODEL).content) as server:
-        port = int(server.url.rpartition(":")[2])
-        begin = time.process_time()
-        capacity = uvloop.run(Load(port, request).wait_for_answers(CLIENTS, CAPACITY_SECONDS))
-        middle = time.process_time()
-        answers = uvloop.run(Load(port, request).flood(capacity * factor, seconds))
-        end = time.process_time()
-        memory_mb = server.memory_mb()
-    processors = len(os.sched_getaffinity(0))
-    shares = (middle - begin) / CAPACITY_SECONDS / processors, (end - middle) / seconds / processors
-    return OverloadMeasurement(capacity, answers, seconds, shares, memory_mb)
+    measured = []
+    for server in servers:
+        for model in SHAPES:
+            # 0 workers are our own server's default; the others take at least one.
+            served = ServedModel(models, model, 0 if server == "adaptact" else 1, peers.resolve())
+            for load, rate in (("at a rate", factor), (f"{clients} clients", None)):
+                measured.append(_measure(server, served, load, (rate, clients, seconds)))
+    title = f"{factor:g} times the capacity, and {clients} clients that repeat at once, for {seconds} s"
+    if publish:
+        publish_results("overload", title, _make_table(measured), {"loads": [asdict(m) for m in measured]})
+    else:
+        show(title, [_make_table(measured)])
 
 
-def _make_table(measured: OverloadMeasurement) -> Table:
-    table = Table("what", box=box.MARKDOWN)
-    table.add_column("measured", justify="right")
-    table.add_column("budget", justify="right")
-    statuses = measured.answers.statuses
-    table.add_row("capacity, requests/s", f"{measured.capacity:.0f}", "")
-    table.add_row("offered, requests/s", f"{sum(statuses.values()) / measured.seconds:.0f}", "")
-    table.add_row("goodput / capacity", f"{measured.goodput:.2f}", "≥ 0.90")
-    for name, share in zip(("at capacity", "in the overload"), measured.shares, strict=True):
-        table.add_row(f"the load's share of the processors, {name}", f"{share:.0%}", "")
-    table.add_row(
-        "goodput / capacity, for the processors left", f"{measured.goodput_of_what_is_left:.2f}", ""
-    )
-    p99 = f"{measured.p99_seconds * 1e3:.0f}"
-    table.add_row("p99 of those answered, ms", p99, f"≤ {QUEUE_SECONDS * 1e3:.0f}")
-    for status, count in sorted(statuses.items()):
-        table.add_row(f"answers with {status or 'no status'}", str(count), "")
-    table.add_row("memory afterwards (PSS), MB", f"{measured.memory_mb:.0f}", "")
+def _measure(
+    server: str, served: ServedModel, load: str, what: tuple[float | None, int, int]
+) -> OverloadMeasurement:
+    factor, clients, seconds = what
+    path = f"/v2/models/{served.model}/infer"
+    is_binary = "binary" in PEERS[server].forms
+    body = binary_body(served.model) if is_binary else json_body(served.model)
+    request = _encode_request(path, body.content, body.headers)
+    plan = PEERS[server].plan(served)
+    with run_server(plan, path, json_body(served.model).content) as running:
+        _run(Load(plan.port, request).repeat_at_once(WAITING_CLIENTS, WARM_SECONDS), WARM_SECONDS)
+        calm, calm_share = _run(
+            Load(plan.port, request).repeat_at_once(WAITING_CLIENTS, CAPACITY_SECONDS), CAPACITY_SECONDS
+        )
+        capacity = calm.statuses[200] / CAPACITY_SECONDS
+        begun = Load(plan.port, request)
+        flood, share = _run(
+            begun.send_at_rate(capacity * factor, seconds, MOST_CONNECTIONS)
+            if factor
+            else begun.repeat_at_once(clients, seconds),
+            seconds,
+        )
+        return OverloadMeasurement(
+            server,
+            served.model,
+            load,
+            capacity,
+            sum(flood.statuses.values()) / seconds,
+            flood.statuses[200] / seconds,
+            dict(sorted(flood.statuses.items())),
+            flood.percentile(50) * 1e3,
+            flood.percentile(99) * 1e3,
+            (calm_share, share),
+            running.memory_mb(),
+        )
+
+
+def _run(load: Coroutine[Any, Any, Answers], seconds: float) -> tuple[Answers, float]:
+    """The answers, and the load's share of the processors."""
+    begin = time.process_time()
+    answers = uvloop.run(load)
+    return answers, (time.process_time() - begin) / seconds / len(os.sched_getaffinity(0))
+
+
+def _make_table(measured: list[OverloadMeasurement]) -> Table:
+    table = Table("server", "model", "load", box=box.MARKDOWN)
+    for name in (
+        *("capacity/s", "asked/s", "goodput / capacity", "for the processors left", "p50, ms", "p99, ms"),
+        *("answers", "load's share", "memory, MB"),
+    ):
+        table.add_column(name, justify="right")
+    for one in measured:
+        table.add_row(
+            *(one.server, one.model, one.load, f"{one.capacity:.0f}", f"{one.offered:.0f}"),
+            *(f"{one.goodput:.2f}", f"{one.goodput_of_what_is_left:.2f}"),
+            *(f"{one.p50_ms:.0f}", f"{one.p99_ms:.0f}"),
+            ", ".join(f"{count} with {status or 'none'}" for status, count in one.statuses.items()),
+            " → ".join(f"{share:.0%}" for share in one.shares),
+            f"{one.memory_mb:.0f}",
+        )
     return table
 
 
-def _encode_request(content: bytes, headers: dict[str, str]) -> bytes:
-    lines = [f"POST {PATH} HTTP/1.1", "Host: localhost", f"Content-Length: {len(content)}"]
+def _encode_request(path: str, content: bytes, headers: dict[str, str]) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(content)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
-
-
-class Load:
-    """Requests to one port, over persistent connections."""
-
-    def __init__(self, port: int, request: bytes) -> None:
-        self.port = port
-        self.request = request
-        self._answers = Answers()
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def wait_for_answers(self, clients: int, seconds: float) -> float:
-        """How many requests a second so many clients get answered, each asking once it has its answer."""
-        end = time.perf_counter() + seconds
-
-        async def client() -> None:
-            while (now := time.perf_counter()) < end:
-                await self._ask(now)
-
-        await asyncio.gather(*(client() for _ in range(clients)))
-        self._close()
-        return self._answers.statuses[200] / seconds
-
-    async def flood(self, rate: float, seconds: float) -> Answers:
-        """What becomes of requests at this rate; one that finds every connection in use is not answered."""
-        underway: set[asyncio.Task[None]] = set()
-        begin = time.perf_counter()
-        for number in range(int(rate * seconds)):
-            due = begin + number / rate
-            # When late, the answers must still be read.
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            if len(underway) >= MOST_CONNECTIONS:
-                self._answers.statuses[0] += 1
-                continue
-            task = asyncio.create_task(self._ask(due))
-            underway.add(task)
-            task.add_done_callback(underway.discard)
-        await asyncio.gather(*underway)
-        self._close()
-        return self._answers
-
-    async def _ask(self, due: float) -> None:
-        try:
-            reader, writer = (
-                self._idle.pop() if self._idle else await asyncio.open_connection("127.0.0.1", self.port)
-            )
-            writer.write(self.request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
-            await reader.readexactly(int(length))
-        except (OSError, asyncio.IncompleteReadError):
-            self._answers.statuses[0] += 1
-            return
-        status = int(head[9:12])
-        self._answers.statuses[status] += 1
-        if status == 200:
-            self._answers.seconds.append(time.perf_counter() - due)
-        if b"connection: close" in head:
-            writer.close()
-        else:
-            self._idle.append((reader, writer))
-
-    def _close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
 
 
 if __name__ == "__main__":

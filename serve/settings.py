@@ -106,7 +106,7 @@ class Settings(BaseSettings):
     ] = MODEL.queue_seconds
     queue_target_seconds: Annotated[
         QueueSeconds,
-        Field(description="Seconds of waiting from which on requests are refused, except in a burst."),
+        Field(description="Seconds of waiting from which on further requests are refused."),
     ] = MODEL.queue_target_seconds
     run_seconds: Annotated[
         RunSeconds,

@@ -1,38 +1,28 @@
-"""Which requests may wait: those of a burst may, but a queue that does not empty is kept short.
+"""Which requests may wait: those whose turn should come soon.
 
-A limit on the number alone is too long for a slow model and too short for a quick one. So the time that a
-request would wait is predicted, and a queue that has not been empty for a while counts as an overload.
-Sources: Nichols and Jacobson 2012, Controlling Queue Delay, https://doi.org/10.1145/2208917.2209336; Maurer
-2015, Fail at Scale, https://doi.org/10.1145/2838344.2839461.
+A limit on the number alone is too long for a slow model and too short for a quick one, so the time that a
+request would wait is predicted, and the queue is kept at a target. Source: Nichols and Jacobson 2012,
+Controlling Queue Delay, https://doi.org/10.1145/2208917.2209336.
 """
-
-from collections.abc import Callable
-from time import monotonic
 
 from serve.engine.errors import QueueFullError
 from serve.engine.model import ServedModel
 
-# So long a queue takes every request that it has room for; then it should be empty again.
-BURST_SECONDS = 0.1
-# So many requests of a model may wait however long it runs: as many clients as often ask at once.
-MIN_WAITING = 64
+# So many requests of a model may wait for each thread however long it runs, since fewer clients are no crowd.
+MIN_WAITING = 32
 
 
 class Admission:
     """The predicted run time of all that waits for the same threads, and whether more may wait."""
 
-    def __init__(self, threads: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, threads: int) -> None:
         """Nothing waits."""
         self._threads = threads
-        self._clock = clock
         self._requests = 0
         self._seconds = 0.0
-        self._busy_since = 0.0
 
     def add(self, seconds: float) -> None:
         """A request that should run for so long begins to wait."""
-        if not self._requests:
-            self._busy_since = self._clock()
         self._requests += 1
         self._seconds += seconds
 
@@ -56,11 +46,7 @@ class Admission:
             reason = f"has {config.queue_length} requests waiting, which is its limit"
         elif seconds > longest:
             reason = f"would run the request after more than the {longest:g} s that it may wait"
-        elif (
-            waiting >= MIN_WAITING
-            and seconds > config.queue_target_seconds
-            and self._clock() - self._busy_since > BURST_SECONDS
-        ):
+        elif waiting >= MIN_WAITING * self._threads and seconds > config.queue_target_seconds:
             reason = f"is asked more than it can answer within {config.queue_target_seconds:g} s"
         else:
             return None

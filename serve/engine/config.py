@@ -38,12 +38,12 @@ class ModelConfig:
     """Maximum rows of all joined requests together."""
     request_rows: RequestRows = 0
     """Maximum rows of one request; 0 for no limit."""
-    queue_length: QueueLength = 256
+    queue_length: QueueLength = 1024
     """Maximum requests that wait."""
     queue_seconds: QueueSeconds = 30.0
     """Maximum seconds that a request waits; the request may set a shorter limit."""
     queue_target_seconds: QueueSeconds = 0.15
-    """Seconds of waiting from which on requests are refused, except in a burst."""
+    """Seconds of waiting from which on further requests are refused."""
 
     run_seconds: RunSeconds = 30.0
     """Maximum seconds of a run, which is then ended with an error for its requests."""

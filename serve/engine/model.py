@@ -56,7 +56,7 @@ class RunCost:
 
     seconds_per_element: float
     queued_seconds_per_element: float = 0.0
-    """The same of queued requests, which take less where they share runs; 0 before the first."""
+    """The same of queued requests, which take less where they share runs; 0 if unknown."""
     loop_seconds: float = HOP_SECONDS
     """Runs that should take less time than this take place on the event loop; 0 for none."""
 
@@ -121,8 +121,10 @@ class ServedModel:
         self.config = _fit_rows(config, self.signature)
         self._session = session
         seconds = self._warm_up(cancellation)
+        measured = seconds / count_elements(self.signature.zeros())
         self.cost = RunCost(
-            seconds / count_elements(self.signature.zeros()),
+            measured,
+            measured if measured < LONG_SECONDS else 0.0,
             loop_seconds=HOP_SECONDS if session.sized_by_shapes else 0.0,
         )
         self.joins = self._can_join(seconds, cancellation)

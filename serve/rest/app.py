@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 from importlib.resources import files
+from math import ceil
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -24,7 +25,9 @@ from serve.rest.infer import InferEndpoint, infer_routes
 from serve.rest.metrics import metrics_routes, statistics_routes
 from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
 from serve.rest.models import alias_routes, configuration_routes, model_routes, repository_routes
+from serve.rest.pacing import LateRefusals
 from serve.rest.predict import PredictEndpoint, predict_routes
+from serve.rest.refusals import QueueGate
 from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
 from serve.shared.metrics import register_metrics
@@ -74,7 +77,9 @@ def create_app(
         openapi = app.openapi
         app.openapi = lambda: describe_keys(openapi(), access.authorizer.is_local_admin)  # type: ignore[method-assign]  # as FastAPI's manual says
     access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
-    served = InferenceMiddleware(app, infer.answer, predict.answer, access)
+    late = LateRefusals(ceil(settings.connections / max(1, settings.workers)))
+    gate = QueueGate(engine, access.authorizer, late)
+    served = InferenceMiddleware(app, infer.answer, predict.answer, gate, access)
     return (
         served
         if observers == NO_OBSERVERS

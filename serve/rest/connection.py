@@ -5,40 +5,46 @@ checks the internals that it rests on.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from typing import Any, TypeAlias
 
 import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from serve.observe.access_log import REQUEST_ID
+from serve.rest.eager import start_eagerly
+from serve.rest.pacing import RefusalPace
+from serve.rest.refusals import Refusal
+from serve.rest.writing import CYCLE, write_at_once
 
-STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
 HEAD_END = b"\r\n\r\n"
 # A request of 18 bytes takes a thousand once parsed, so only a piece is parsed beyond the waiting requests.
 # The bytes behind it are held unparsed, and beyond HELD_BYTES left to the client.
 PIECE_BYTES = 2 * 2**10
 HELD_BYTES = 64 * 2**10
-# Beyond this, copying head and body together takes longer than writing twice.
-JOINED_BYTES = 64 * 2**10
+# So many bytes of a refused request's body are read and dropped, since many clients send all before they
+# read an answer. Behind a longer body the connection closes.
+DROPPED_BYTES = 2**20
 
-# Keys of a scope beside those of ASGI: the web server's cycle, until it is answered;
-CYCLE = "adaptact.cycle"
+# Keys of a scope beside those of ASGI, and of serve/rest/writing.py:
 # the task that may be cancelled when the client goes away;
 TASK = "adaptact.task"
-# the error that answers a request whose body is not read to its end;
+# who answers a request for inference, and the model's name and version;
+TARGET = "adaptact.target"
+# the error that answers a request whose body is not read to its end.
 BODY_ERROR = "adaptact.body_error"
-# the status of an answer that was written at once.
-STATUS = "adaptact.status"
 
 CLIENT_GONE = "the client went away"
 """The message of the cancellation of a request whose client went away."""
+CLOSE = (b"connection", b"close")
 NOT_HTTP = "Invalid HTTP request received."
 NO_PROXY = "`CONNECT` is for proxies, and this server is none"
+
+
+Gate: TypeAlias = Callable[[Scope], Refusal | None]
+"""The refusal of a request for its head alone; None if it may be read."""
 
 
 class Connection(HttpToolsProtocol):
@@ -50,6 +56,10 @@ class Connection(HttpToolsProtocol):
     _body_bytes = 0
     _held = b""  # the bytes behind a request that waits for its turn
     _answering: RequestResponseCycle | None = None
+    _next: tuple[RequestResponseCycle, Any] | None = None  # the request to begin, and who answers it
+    _refused: RequestResponseCycle | None = None  # whose body is dropped
+    _closes_behind_body = False
+    _pace: RefusalPace | None = None  # of a connection whose last request was refused
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As uvicorn's, but for the flow control."""
@@ -64,6 +74,7 @@ class Connection(HttpToolsProtocol):
             self._feed(data)
         else:
             self._parse(data)
+        self._begin_next()
 
     def on_headers_complete(self) -> None:
         """Start answering the request, unless its head is parsed again."""
@@ -81,6 +92,10 @@ class Connection(HttpToolsProtocol):
         self._field_bytes = 0
         self._body_bytes += len(body)
         cycle = self.cycle
+        if cycle is self._refused:
+            if self._closes_behind_body and self._body_bytes > DROPPED_BYTES:
+                self.transport.close()
+            return
         if cycle.response_complete:
             return
         cycle.body += body
@@ -95,6 +110,8 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._field_bytes = True, 0
         self.cycle.more_body = False
         self.cycle.message_event.set()
+        if self._closes_behind_body:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Answer the next request, and parse what was held."""
@@ -103,11 +120,12 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._answering, app = self.pipeline.pop()
-            self._start_asgi_task(self._answering, app)
+            self._begin(self._answering, app)
         if self._held and not self.pipeline:
             self.flow.is_full = False
             self.flow.resume_reading()
             self._parse(self._held)
+        self._begin_next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request in progress that its client went away, and cancel its task where it has one."""
@@ -124,6 +142,63 @@ class Connection(HttpToolsProtocol):
     def refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer with this status and message in turn, and take no further requests."""
         raise NotImplementedError
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin the request once all that has come of it is parsed."""
+        self._next = cycle, app
+
+    def _begin_next(self) -> None:
+        if self._next is not None:
+            (cycle, app), self._next = self._next, None
+            self._begin(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Let the application answer, unless it refuses the request for its head alone."""
+        gate: Gate | None = getattr(app, "refuse", None)
+        scope: Any = cycle.scope
+        scope[CYCLE] = cycle
+        refusal = None if gate is None else gate(scope)
+        if refusal is not None:
+            return self._refuse_request(cycle, refusal)
+        self._pace = None
+        if TARGET not in scope:
+            return super()._start_asgi_task(cycle, app)
+        is_whole = not (cycle.more_body or self.pipeline or self._held)
+        task = (start_eagerly if is_whole else self.loop.create_task)(cycle.run_asgi(app))
+        if task is not None:
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+            scope[TASK] = task
+        return None
+
+    def _refuse_request(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
+        self._refused, cycle.body = cycle, bytearray()
+        self._pace = self._pace or RefusalPace(refusal.late)
+        delay = self._pace.delay(self.loop.time(), refusal.retry_seconds)
+        if not delay:
+            return self._write_refusal(cycle, refusal)
+        refusal.late.count += 1
+        self.flow.pause_reading()
+        self.loop.call_later(delay, self._write_late_refusal, cycle, refusal)
+        return None
+
+    def _write_late_refusal(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
+        refusal.late.count -= 1
+        self._write_refusal(cycle, refusal)
+
+    def _write_refusal(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
+        """Answer the request, and keep the connection unless too much of the body may still come."""
+        if cycle.disconnected:
+            return
+        scope: Any = cycle.scope
+        headers = refusal.headers
+        if cycle.waiting_for_100_continue:
+            cycle.keep_alive = False  # whether the body comes is not known
+        elif cycle.more_body and not _is_short(scope["headers"]):
+            headers, self._closes_behind_body = (*headers, CLOSE), True
+        if not write_at_once(scope, refusal.status, headers, refusal.body):
+            answer: Any = refusal.answer
+            super()._start_asgi_task(cycle, answer)
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser piece by piece, until a request waits for its turn, and hold the rest."""
@@ -172,39 +247,11 @@ class Connection(HttpToolsProtocol):
         return self._feed(b"".join(lines) + b"\r\n" + rest)
 
 
-def set_request_id(cycle: RequestResponseCycle, request_id: bytes) -> None:
-    """Add the request's id to the answer's headers, whoever writes it."""
-    others = [header for header in cycle.default_headers if header[0] != REQUEST_ID]
-    cycle.default_headers = [*others, (REQUEST_ID, request_id)]
-
-
-def write_at_once(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Whether the answer was written at once; else it is to be sent as usual.
-
-    `headers` include the body's length. uvicorn itself writes head and body apart, which costs a packet and
-    a system call more.
-    """
-    cycle: RequestResponseCycle | None = scope.pop(CYCLE, None)
-    if cycle is None or cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
-        return False
-    lines = [STATUS_LINES[status]]
-    for name, value in (*cycle.default_headers, *headers):
-        lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-    cycle.response_started = cycle.response_complete = True
-    scope[STATUS] = status
-    cycle.waiting_for_100_continue = False
-    if len(body) > JOINED_BYTES:
-        cycle.transport.write(b"".join(lines))
-        cycle.transport.write(body)
-    else:
-        lines.append(body)
-        cycle.transport.write(b"".join(lines))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True
+def _is_short(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers announce a body of at most DROPPED_BYTES."""
+    # The parser has refused any length that is not a number.
+    lengths = [int(value) for name, value in headers if name == b"content-length"]
+    return bool(lengths) and max(lengths) <= DROPPED_BYTES
 
 
 class _HoldingFlowControl(FlowControl):

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
-from serve.rest.connection import BODY_ERROR, CYCLE, Connection, set_request_id
+from serve.rest.connection import BODY_ERROR, Connection
+from serve.rest.writing import CYCLE, set_request_id
 from serve.shared.worker_group import LINGER_SECONDS
 
 # Slower than any network worth serving, and fast enough that nobody keeps a connection for hours.

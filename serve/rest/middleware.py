@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -22,9 +22,11 @@ from serve.observe.access_log import REQUEST_ID, Identity, identify_request
 from serve.observe.observers import Attributes, Observers
 from serve.rest.access import CALLER, IDENTITY, administer, admit, read_sender, right_for
 from serve.rest.body import Answer
-from serve.rest.connection import CYCLE, STATUS, TASK, set_request_id, write_at_once
+from serve.rest.connection import TARGET, Gate
 from serve.rest.errors import make_error_response, make_unexpected_response
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
+from serve.rest.refusals import QueueGate, Refusal
+from serve.rest.writing import CYCLE, STATUS, set_request_id, write_at_once
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -42,6 +44,8 @@ SERVER_ERROR = 500
 
 Handler = Callable[[Scope, Receive, str, str | None], Awaitable[Answer]]
 """Answers a request to the model of this name and version."""
+Target: TypeAlias = tuple[Handler, str, str | None]
+"""Who answers a request for inference, and the model's name and version."""
 
 
 class InferenceMiddleware:
@@ -51,23 +55,32 @@ class InferenceMiddleware:
     requests (docs/results/serving.md). The answers are those of the routes that OpenAPI describes.
     """
 
-    def __init__(self, app: ASGIApp, infer: Handler, predict: Handler, access: AccessControl) -> None:
+    def __init__(
+        self, app: ASGIApp, infer: Handler, predict: Handler, gate: QueueGate, access: AccessControl
+    ) -> None:
         self._app = app
         self._access = access
         # None where inference needs no key, so that it does not pay for the check.
         self._authorizer = None if access.authorizer.is_open else access.authorizer
         self._handlers = ((INFER, infer), (PREDICT, predict))
+        self._gate = gate
+
+    def refuse(self, scope: Scope) -> Refusal | None:
+        """The refusal of this request for its head alone; None if it may be read."""
+        target = self._find_target(scope)
+        if target is None:
+            return None
+        scope[TARGET] = target
+        return self._gate.refuse(scope, *target[1:])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, with 503 if the server stops before it has an answer."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         try:
-            if scope["method"] == "POST":
-                for path, handler in self._handlers:
-                    if match := path.fullmatch(scope["path"]):
-                        model = match[1], match[2]
-                        return await self._answer_model(handler, scope, receive, send, model)
+            target = scope.get(TARGET) or self._find_target(scope)
+            if target is not None:
+                return await self._answer_model(target, scope, receive, send)
             await self._pass_on(scope, receive, send)
         except (AccessError, HTTPException) as error:
             await make_error_response(error)(scope, receive, send)
@@ -86,15 +99,20 @@ class InferenceMiddleware:
             scope = {**scope, "method": "GET"}  # the web server leaves out the body
         return await self._app(scope, receive, send)
 
-    async def _answer_model(
-        self, handler: Handler, scope: Scope, receive: Receive, send: Send, model: tuple[str, str | None]
-    ) -> None:
-        # The connection cancels this task when the client goes away, which ends the run.
-        scope[TASK] = asyncio.current_task()
+    def _find_target(self, scope: Scope) -> Target | None:
+        """Who answers a request for inference, and its model; None for any other request."""
+        if scope["method"] == "POST":
+            for path, handler in self._handlers:
+                if match := path.fullmatch(scope["path"]):
+                    return handler, match[1], match[2]
+        return None
+
+    async def _answer_model(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if self._authorizer is not None:
                 admit(self._authorizer, "infer", scope)
-            answer = await handler(scope, receive, *model)
+            handler, name, version = target
+            answer = await handler(scope, receive, name, version)
         except (EngineError, HTTPException) as error:
             refusal = make_error_response(error)
             # At a full queue most answers are refusals, whose cost is missing for the others.
@@ -118,6 +136,7 @@ class ObservingMiddleware:
 
     def __init__(self, app: ASGIApp, observers: Observers, proxies: Proxies) -> None:
         self._app = app
+        self._gate: Gate | None = getattr(app, "refuse", None)
         self._proxies = proxies
         self._log = observers.log
         self._spans = None if observers.telemetry is None else SpanRecorder(observers.telemetry)
@@ -135,14 +154,26 @@ class ObservingMiddleware:
         try:
             await self._app(scope, receive, reply.send)
         finally:
-            ended = perf_counter()
-            if self._spans is not None:
-                identity = self._spans.record(scope, identity, reply.status, timings, (began, ended))
-            if self._log is not None:
-                request = scope["method"], scope["path"]
-                self._log.record(
-                    request, identity, _name_caller(scope, self._proxies), reply.status, ended - began
-                )
+            self._report(scope, identity, reply.status, timings, began)
+
+    def refuse(self, scope: Scope) -> Refusal | None:
+        """As of the application, and reported."""
+        refusal = None if self._gate is None else self._gate(scope)
+        if refusal is not None:
+            identity = identify_request(scope["headers"])
+            set_request_id(scope[CYCLE], identity.request_id.encode())
+            self._report(scope, identity, refusal.status, RequestTimings(), perf_counter())
+        return refusal
+
+    def _report(
+        self, scope: Scope, identity: Identity, status: int, timings: "RequestTimings", began: float
+    ) -> None:
+        ended = perf_counter()
+        if self._spans is not None:
+            identity = self._spans.record(scope, identity, status, timings, (began, ended))
+        if self._log is not None:
+            request = scope["method"], scope["path"]
+            self._log.record(request, identity, _name_caller(scope, self._proxies), status, ended - began)
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
-"""Which requests may wait, by a clock that the test turns."""
+"""Which requests may wait, by the predicted time of what waits before them."""
 
 from pathlib import Path
 
 import pytest
 
-from serve.engine.admission import BURST_SECONDS, MIN_WAITING, Admission
+from serve.engine.admission import MIN_WAITING, Admission
 from serve.engine.config import ModelConfig
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
@@ -16,14 +16,13 @@ RUN_SECONDS = 0.0026
 
 
 class Waiting:
-    """Requests of one model that wait; the clock stands still unless it is turned."""
+    """Requests of one model that wait."""
 
     def __init__(self, model: ServedModel, run_seconds: float = RUN_SECONDS) -> None:
-        self.now = 0.0
         self.count = 0
         self._model = model
         self._run_seconds = run_seconds
-        self._admission = Admission(THREADS, lambda: self.now)
+        self._admission = Admission(THREADS)
 
     def refusal(self, timeout: float | None = None) -> str:
         error = self._admission.refuse(self._model, self.count, timeout)
@@ -49,39 +48,29 @@ def model(tmp_path: Path, metrics: Metrics) -> ServedModel:
     return load_model(tmp_path, models.model(models.DOUBLE), metrics)
 
 
-def test_a_burst_is_admitted_up_to_the_queues_length(model: ServedModel) -> None:
-    waiting = Waiting(model)
-    length = model.config.queue_length
-    assert waiting.admit(1000) == length
-    assert f"has {length} requests waiting, which is its limit" in waiting.refusal()
-    waiting.finish(length)
-    waiting.now += 10
-    assert waiting.admit(1000) == length
+def test_a_quick_models_burst_is_admitted_up_to_the_queues_length(model: ServedModel) -> None:
+    waiting = Waiting(model, run_seconds=0.0002)
+    assert waiting.admit(2000) == model.config.queue_length
+    assert "has 1024 requests waiting, which is its limit" in waiting.refusal()
 
 
-def test_a_queue_that_does_not_empty_is_kept_at_its_target(model: ServedModel) -> None:
+def test_a_queue_is_kept_at_its_target(model: ServedModel) -> None:
     waiting = Waiting(model)
-    waiting.admit(200)
-    waiting.now += 2 * BURST_SECONDS
-    assert "is asked more than it can answer within 0.15 s" in waiting.refusal()
-    waiting.finish(100)  # below the target, but not empty: the overload goes on
     for _ in range(100):
-        waiting.now += RUN_SECONDS / THREADS
         waiting.admit(1000)
         assert waiting.count * RUN_SECONDS / THREADS == pytest.approx(0.15, abs=RUN_SECONDS)
+        assert "is asked more than it can answer within 0.15 s" in waiting.refusal()
         waiting.finish(1)
 
 
 def test_as_many_clients_as_often_ask_at_once_may_wait_for_a_slow_model(model: ServedModel) -> None:
     waiting = Waiting(model, run_seconds=0.5)
-    waiting.admit(1)
-    waiting.now += 2 * BURST_SECONDS
-    assert waiting.admit(1000) == MIN_WAITING - 1
+    assert waiting.admit(1000) == MIN_WAITING * THREADS
 
 
 def test_a_request_that_would_run_too_late_is_refused_at_once(model: ServedModel) -> None:
     waiting = Waiting(model, run_seconds=2.0)
-    assert not waiting.refusal(timeout=0.5)  # nobody knows how long it takes
+    assert not waiting.refusal(timeout=0.5)
     waiting.admit(2)
     assert not waiting.refusal(timeout=2.5)
     assert "after more than the 0.5 s that it may wait" in waiting.refusal(timeout=0.5)
@@ -93,9 +82,7 @@ def test_a_target_that_is_never_reached_leaves_the_length_alone(
 ) -> None:
     monkeypatch.setattr(model, "config", ModelConfig(queue_target_seconds=86_400.0))
     waiting = Waiting(model)
-    waiting.admit(1)
-    waiting.now += 2 * BURST_SECONDS
-    assert waiting.admit(1000) + 1 == model.config.queue_length
+    assert waiting.admit(2000) == model.config.queue_length
 
 
 def test_the_mistakes_of_an_empty_queue_do_not_last(model: ServedModel) -> None:

@@ -1,0 +1,45 @@
+"""Coroutines that begin at once, and become tasks only where they wait.
+
+Most requests are answered without a wait. asyncio has this from Python 3.12 on.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+
+def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
+    """Run the coroutine until it waits; the task of the rest, or None if it has ended.
+
+    Until then it is in no task of its own. What it raises before is raised here.
+    """
+    try:
+        future = coroutine.send(None)
+    except StopIteration:
+        return None
+    return asyncio.get_running_loop().create_task(_finish(_Rest(coroutine, future)))
+
+
+async def _finish(rest: "_Rest") -> None:
+    await rest
+
+
+class _Rest:
+    """What is left of a coroutine that waits for this future."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], future: Any) -> None:
+        self._coroutine = coroutine
+        self._future = future
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Pass on what the coroutine waits for, and what the task gives or throws."""
+        while True:
+            error: BaseException | None = None
+            try:
+                value = yield self._future
+            except BaseException as thrown:  # noqa: BLE001  the coroutine answers it
+                error = thrown
+            try:
+                self._future = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
+            except StopIteration:
+                return

@@ -1,0 +1,89 @@
+"""A coroutine that begins at once does what it would in a task."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from serve.rest.eager import start_eagerly
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_without_a_wait_there_is_no_task() -> None:
+    done = []
+
+    async def quick() -> None:
+        done.append(1)
+
+    async def test() -> None:
+        assert start_eagerly(quick()) is None
+        assert done == [1]
+
+    run(test)
+
+
+def test_the_rest_of_one_that_waits_runs_in_a_task() -> None:
+    steps: list[object] = []
+
+    async def slow(future: "asyncio.Future[int]") -> None:
+        steps.append(await future)
+        await asyncio.sleep(0)
+        steps.append(await asyncio.to_thread(lambda: "thread"))
+        steps.append(asyncio.current_task())
+
+    async def test() -> None:
+        future = asyncio.get_running_loop().create_future()
+        task = start_eagerly(slow(future))
+        assert task is not None
+        assert not steps
+        future.set_result(7)
+        await task
+        assert steps == [7, "thread", task]
+
+    run(test)
+
+
+@pytest.mark.parametrize("is_caught", [False, True])
+def test_a_cancellation_reaches_it(is_caught: bool) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError as error:
+            seen.append(error.args)
+            if not is_caught:
+                raise
+            await asyncio.sleep(0)  # it may wait again, to answer
+
+    async def test() -> None:
+        task = start_eagerly(slow())
+        assert task is not None
+        await asyncio.sleep(0)
+        task.cancel("gone")
+        await asyncio.wait([task])
+        assert task.cancelled() is not is_caught
+        assert seen == [("gone",)]
+
+    run(test)
+
+
+def test_an_error_is_raised_where_it_comes_up() -> None:
+    async def fail(waits: bool) -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    async def test() -> None:
+        with pytest.raises(ZeroDivisionError):
+            start_eagerly(fail(waits=False))
+        task = start_eagerly(fail(waits=True))
+        assert task is not None
+        with pytest.raises(ZeroDivisionError):
+            await task
+
+    run(test)

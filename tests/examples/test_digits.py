@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from convert.evidence.inspection import read_onnx_file
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -33,3 +35,6 @@ def test_it_carries_a_model_from_training_to_predictions(tmp_path: Path) -> None
     assert table.count("599 of 599") == 2
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()}
     assert {"curves.png", "neaaf.pt", "models/neaaf/1/model.onnx", "models/relu/1/model.onnx"} <= files
+    manifest = read_onnx_file(tmp_path / "models" / "neaaf" / "1" / "model.onnx").manifest
+    assert manifest is not None
+    assert {record.kind for record in manifest.activations} == {"NEAAF"}

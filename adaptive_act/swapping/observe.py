@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from adaptive_act.swapping.copying import copy_sharing_parameters
 from adaptive_act.swapping.find import FoundSite
 from adaptive_act.swapping.install import place_modules
 from adaptive_act.swapping.outputs import Example, run_model
@@ -37,11 +38,6 @@ class Channels:
     count: int = 0
     axis: int = 1
     problem: str | None = None
-
-
-def copy_sharing_parameters(model: nn.Module) -> nn.Module:
-    """A copy of `model` that has its own modules and buffers, and the same parameters."""
-    return copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
 def observe_channels(

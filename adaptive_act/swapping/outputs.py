@@ -1,11 +1,12 @@
 """A model's outputs on an example, and the largest difference between two models' outputs."""
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from adaptive_act.swapping.copying import copy_model
 
 Example = Tensor | tuple[Any, ...]
 """The arguments of one call of a model: a tensor, or a tuple."""
@@ -24,7 +25,7 @@ def largest_change(before: nn.Module, after: nn.Module, example: Example) -> flo
 def change_in_float64(before: nn.Module, after: nn.Module, example: Example) -> float | None:
     """The same change with both models in float64, without float32's rounding; None where they cannot run."""
     try:
-        twins = copy.deepcopy(before).double(), copy.deepcopy(after).double()
+        twins = copy_model(before).double(), copy_model(after).double()
         return largest_change(*twins, _to_float64(example))
     except (RuntimeError, TypeError, ValueError, NotImplementedError):
         return None

@@ -14,9 +14,10 @@ from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, SwapError
 from adaptive_act.plain import PLAIN
 from adaptive_act.site import Skipped
+from adaptive_act.swapping.copying import copy_model, copy_sharing_parameters
 from adaptive_act.swapping.find import FoundSite, find_sites
 from adaptive_act.swapping.install import install, require_site
-from adaptive_act.swapping.observe import Channels, copy_sharing_parameters, observe_channels
+from adaptive_act.swapping.observe import Channels, observe_channels
 from adaptive_act.swapping.outputs import Example, change_in_float64, largest_change
 from adaptive_act.swapping.report import Report, Swapped
 
@@ -74,7 +75,7 @@ def swap(  # noqa: PLR0913  # each argument is a choice of the user
     activations_added = [_make_activation(site, *kinds[site.kind], preserve=preserve) for site in sites]
     if dry_run:
         return Swapped(model, _make_report(activations_added, skipped, None, dry_run=True))
-    swapped = copy.deepcopy(model)
+    swapped = copy_model(model)
     install(swapped, activations_added)
     change = None if example is None else largest_change(model, swapped, example)
     if preserve and example is not None and change is not None and not change <= UNCHANGED:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adaptive_act.activation import PROBE, SAME, Activation, named_activations
 from adaptive_act.plain import PLAIN, from_repr
+from adaptive_act.swapping.copying import copy_model
 from adaptive_act.swapping.library_modules import update_encoder_layers
 
 
@@ -55,7 +56,7 @@ def unswap(model: nn.Module, tolerance: float = 0.0) -> Unswapped:
     `tolerance` of that in every channel (see `Distance`), and rounding of 1e-6 always passes. The given model
     is not changed.
     """
-    plainer = copy.deepcopy(model)
+    plainer = copy_model(model)
     changed: list[Distance] = []
     kept: list[Distance] = []
     parents: list[nn.Module] = []

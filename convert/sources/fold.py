@@ -1,10 +1,9 @@
 """The second stage: learned parameters become constants."""
 
-import copy
-
 from torch import nn
 
 from adaptive_act.activation import Activation, named_activations
+from adaptive_act.swapping.copying import copy_model
 
 
 def fold(model: nn.Module) -> nn.Module:
@@ -28,8 +27,8 @@ def fold(model: nn.Module) -> nn.Module:
 
 def copy_sharing_parameters(model: nn.Module) -> nn.Module:
     """A copy that shares the memory of the parameters. Buffers are copied: a forward may write them."""
-    # The list keeps them alive until the copy is made: the memo knows them by id, and some modules create
+    # The list keeps them alive until the copy is made: `known` has them by id, and some modules create
     # their parameters on access.
     parameters = [parameter for parameter in model.parameters() if type(parameter) is nn.Parameter]
-    memo = {id(own): nn.Parameter(own.detach(), requires_grad=False) for own in parameters}
-    return copy.deepcopy(model, memo)
+    known = {id(own): nn.Parameter(own.detach(), requires_grad=False) for own in parameters}
+    return copy_model(model, known)

@@ -83,17 +83,33 @@ def in_float64() -> Iterator[None]:
         torch.set_default_dtype(default)
 
 
-class _Float64Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
-    """Makes every operator that is asked for float32 return float64."""
+class LowestIndexFirst(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's has no annotations
+    """Makes `topk` give the lowest index of equal numbers first, as ONNX does: torch leaves open which."""
 
     supports_higher_order_operators = True
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.topk.default and args[0].dim():
+            return _take_lowest_first(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _take_lowest_first(
+    x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> tuple[Tensor, Tensor]:
+    ordered, indices = torch.sort(x, dim=dim, descending=largest, stable=True)
+    return ordered.narrow(dim, 0, k), indices.narrow(dim, 0, k)
+
+
+class _Float64Mode(LowestIndexFirst):  # type: ignore[no-untyped-call]
+    """Also makes every operator that is asked for float32 return float64."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named = {name: widen_dtype(argument) for name, argument in (kwargs or {}).items()}
         wide = [widen_dtype(argument) for argument in args]
         if func is torch.ops.aten.convolution.default:
             return convolve_each(func, *wide, **named)
-        return func(*wide, **named)
+        return super().__torch_dispatch__(func, types, wide, named)
 
 
 def convolve_each(convolve: Callable[..., Tensor], x: Tensor, *options: Any, **named: Any) -> Tensor:

@@ -71,7 +71,8 @@ def find_losses(
 
 def _scale(samples: SampleSet, size: float) -> SampleSet:
     arrays = tuple(
-        (array * size).astype(array.dtype) if array.dtype.kind == "f" else array for array in samples.arrays
+        np.asarray(array * size, array.dtype) if array.dtype.kind == "f" else array
+        for array in samples.arrays
     )
     return replace(samples, name=f"signals of {size:g}", arrays=arrays, typical=False)
 

@@ -1,16 +1,16 @@
 """Parity: the ONNX graph against the original, unfolded model in float64."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
 
+from adaptive_act.swapping.copying import copy_model
 from convert.errors import ExportError, ParityError, SourceError
 from convert.manifest.records import CoverageRecord
 from convert.model_io.array import Array
-from convert.model_io.forward import ArrayModel, in_float64, run_forward
+from convert.model_io.forward import ArrayModel, LowestIndexFirst, in_float64, run_forward
 from convert.model_io.outputs import name_outputs
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
@@ -46,7 +46,7 @@ class Original:
     def float64(self) -> nn.Module:
         """The model in float64, made on first use."""
         if self._float64 is None:
-            self._float64 = copy.deepcopy(self.float32).eval().requires_grad_(False).double()
+            self._float64 = copy_model(self.float32).eval().requires_grad_(False).double()
         return self._float64
 
     def remember(self, sets: Sequence[SampleSet]) -> None:
@@ -143,7 +143,8 @@ class Original:
 
     def run_float32(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs in the model's own precision. Raises ExportError where it fails on these shapes."""
-        return self._run(self.float32, arrays, "the code must take any size that the inputs leave free")
+        with LowestIndexFirst():  # type: ignore[no-untyped-call]
+            return self._run(self.float32, arrays, "the code must take any size that the inputs leave free")
 
     def _run(self, model: nn.Module, arrays: Sequence[Array], hint: str) -> dict[str, Array]:
         if isinstance(model, ArrayModel):

@@ -72,7 +72,8 @@ class ModuleWeights:
         """What is added to the weight: of one size, with random signs."""
         tensor = self.tensors[name].detach()
         signs = torch.from_numpy(_draw_signs(tuple(tensor.shape))).to(tensor.dtype)
-        size = torch.linalg.vector_norm(tensor, dtype=torch.float32) / tensor.numel() ** 0.5
+        precision = torch.promote_types(tensor.dtype, torch.float32)
+        size = torch.linalg.vector_norm(tensor, dtype=precision) / tensor.numel() ** 0.5
         return signs.mul_(_choose_size(float(size)))
 
 

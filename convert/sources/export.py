@@ -25,6 +25,7 @@ from convert.sources.padding import clear_padding
 from convert.sources.recurrent import find_kernels_anew
 from convert.sources.size_conditions import read_conditions
 from convert.sources.source import Source
+from convert.sources.spectra import widen_transforms
 from convert.sources.torch_output import silence_torch
 from convert.sources.torchlib import skip_parsing
 from convert.sources.torchscript import ScriptedModule, write_graph
@@ -76,6 +77,7 @@ def export(
     require_free_sizes(exported.model, inputs)
     _require_standard_operators(exported.model)
     _require_types(exported.model)
+    widen_transforms(exported.model)
     return replace(exported, model=lower_opset(exported.model, opset))
 
 
@@ -110,10 +112,17 @@ def require_free_sizes(model: ir.Model, inputs: Sequence[InputSpec]) -> None:
 
 @contextlib.contextmanager
 def _flatten_outputs(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Within the block, the model returns a tuple of tensors: torch does not read foreign dataclasses."""
+    """Within the block, the model returns a tuple of tensors, none of them twice.
+
+    torch does not read foreign dataclasses, and names one output where a tensor has two.
+    """
 
     def flatten(module: nn.Module, arguments: object, result: object) -> object:
-        return result if isinstance(result, torch.Tensor) else tuple(name_outputs(result, names).values())
+        if isinstance(result, torch.Tensor):
+            return result
+        tensors = list(name_outputs(result, names).values())
+        seen = [any(tensor is other for other in tensors[:place]) for place, tensor in enumerate(tensors)]
+        return tuple(tensor.clone() if again else tensor for tensor, again in zip(tensors, seen, strict=True))
 
     handle = model.register_forward_hook(flatten)
     try:

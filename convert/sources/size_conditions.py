@@ -216,6 +216,9 @@ def _is_open(condition: sympy.Basic) -> bool:
 
 
 def holds(condition: sympy.Basic, sizes: Mapping[str, int]) -> bool:
-    """Whether the condition is not known to be broken at these sizes."""
+    """Whether the condition is not known to be broken at these sizes; it is where it has no value."""
     numbers = {symbol: sympy.Integer(sizes[symbol.name]) for symbol in condition.free_symbols}
-    return bool(condition.xreplace(numbers) != sympy.false)
+    try:
+        return bool(condition.xreplace(numbers) != sympy.false)
+    except ZeroDivisionError:  # as of a remainder by T // 2, at a T of 1
+        return False

@@ -14,6 +14,7 @@ from convert.sources.translations.division import (
     find_remainder_by_number,
     find_remainder_of_number,
 )
+from convert.sources.translations.order import sort_stably, take_top
 from convert.sources.translations.products import multiply, multiply_along
 
 FIRST_WITH_ATTENTION = 23
@@ -24,6 +25,8 @@ _TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     _aten.mean.dim: average,
     _aten.prod.default: multiply,
     _aten.prod.dim_int: multiply_along,
+    _aten.topk.default: take_top,
+    _aten.sort.stable: sort_stably,
     _aten.div.Tensor_mode: divide,
     _aten.div.Scalar_mode: divide,
     _aten.floor_divide.default: divide_down,

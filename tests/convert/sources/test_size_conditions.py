@@ -31,6 +31,7 @@ def list_doubtful(*conditions: sympy.Basic, inputs: tuple[InputSpec, ...] = ROWS
         (sympy.Eq(Mod(T, 8), 0), [31, 30, 15, 33, 34, 127], "T%8==0"),
         (sympy.Eq(T, 8 * FloorDiv(T, 8)), [31, 30, 15, 33, 34, 127], "T%8==0"),
         (sympy.Eq(T, 32), [31, 30, 15, 33, 34, 127], None),
+        (sympy.Lt(Mod(T, FloorDiv(T, 2)), 2), [1], "T>=2"),
     ],
 )
 def test_a_condition_is_broken_at_its_limit_and_beyond(

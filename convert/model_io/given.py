@@ -34,7 +34,9 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], name: str = "samples")
     if len(counts) != 1:
         raise UsageError(f"the arrays in `{path}` hold different numbers of samples: {sorted(counts)}")
     count = counts.pop()
-    if count == 0 or (inputs[0].free_batch is None and count % step):
+    if count == 0:
+        raise UsageError(f"`{path}` holds 0 samples, expected at least 1")
+    if inputs[0].free_batch is None and count % step:
         raise UsageError(f"`{path}` holds {count} samples, expected a multiple of the fixed batch of {step}")
     starts = range(0, count, step)
     _require_batches(path, inputs[0], {min(step, count - start) for start in starts})

@@ -147,6 +147,24 @@ def test_the_outputs_that_each_input_moves_are_found() -> None:
     assert trials.moved == {("x", "a"), ("x", "b"), ("mask", "b")}
 
 
+class Beyond(nn.Module):
+    """Reads its first input only where the second is on one side of 0."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor, at: Tensor) -> Tensor:
+        """[N, 4], [N] -> [N, 4]."""
+        return torch.where((at * self.side > 0)[:, None], x, at[:, None])
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_input_that_moves_nothing_on_one_sample_is_tried_on_others(side: int) -> None:
+    trials = examine_source(make_source(Beyond(side), ROWS, "at:float32[N]"))
+    assert trials.moved == {("x", "y"), ("at", "y")}
+
+
 class Halves(nn.Module):
     """Takes any numbers."""
 

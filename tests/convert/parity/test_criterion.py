@@ -88,6 +88,20 @@ def test_whole_numbers_must_be_equal_where_the_original_is_sure() -> None:
     assert _compare(exact, np.array([1, 2, 5]), np.array([1, 2, 4])).passed
 
 
+def test_ranks_may_differ_in_a_row_where_the_original_exchanges_two() -> None:
+    exact, own = np.array([[5, 7, 2, 9], [1, 3, 8, 4]]), np.array([[7, 5, 2, 9], [1, 3, 8, 4]])
+    assert _compare(exact, own, np.array([[5, 7, 9, 2], [1, 3, 8, 4]])).passed
+    assert not _compare(exact, own, np.array([[5, 7, 2, 9], [1, 3, 4, 8]])).passed
+
+
+def test_the_file_may_have_any_shape_of_the_original() -> None:
+    exact, own = np.ones(3), np.ones(4, np.float32)
+    assert _compare(exact, own, np.ones(3, np.float32)).passed
+    assert _compare(exact, own, np.ones(4, np.float32)).passed
+    assert not _compare(exact, own, np.ones(5, np.float32)).passed
+    assert _compare(exact, own, np.ones(5, np.float32), finite=False).passed
+
+
 def test_a_tolerance_allows_a_share_of_the_scale() -> None:
     run = _make_run(np.ones(4), ONES, ONES * np.float32(1.009))
     assert not compare(run, "y", 1.0).passed

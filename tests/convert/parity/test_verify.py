@@ -328,3 +328,17 @@ def test_a_model_may_refuse_what_is_not_finite() -> None:
         "nan",
         "inf",
     ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_topk_takes_the_lowest_index_of_equal_numbers(dtype: torch.dtype) -> None:
+    class Top(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            largest = x.topk(3)
+            return largest.indices, x.topk(2, largest=False).indices
+
+    original = Original(Top(), ["most", "least"])
+    run = original.run_float32 if dtype is torch.float32 else original.run_float64
+    answers = run([np.zeros((1, 40), np.float32)])
+    assert answers["most"].tolist() == [[0, 1, 2]]
+    assert answers["least"].tolist() == [[0, 1]]

@@ -98,16 +98,19 @@ class CallStream(Stream):
             self._is_in_message = self._reader.missing > 0
         except EngineError as error:
             self.refuse(error)
-
-    def cancel(self) -> None:
-        """Nobody waits for an answer."""
-        if self._task is not None:
-            self._task.cancel()
+            self.stop()
 
     def close(self) -> None:
-        """The call counts no more, once its method has ended too."""
+        """The call counts no more, once its method has ended too, which ends now if it has not."""
         if self._task is None or self._task.done():
             self._uncount()
+        else:
+            self.stop()
+
+    def stop(self) -> None:
+        """End the method, unless that is what calls this."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
     def time_out(self) -> None:
         """The client is too slow, or the call's deadline is over."""
@@ -119,7 +122,7 @@ class CallStream(Stream):
         else:
             stalled = f"the call's message stalled for `{self.session.limits.stall_seconds:g}` seconds"
             self.refuse(CallRefusedError(StatusCode.DEADLINE_EXCEEDED, stalled))
-        self.cancel()
+        self.stop()
 
     def wait_for_deadline(self) -> None:
         """The client need do nothing more for now."""
@@ -275,7 +278,7 @@ class StreamingCall(CallStream):
                 data = await self.read(message)
             except EngineError as error:
                 self.refuse(error)
-                self.cancel()
+                self.stop()
                 return
             self._unanswered.append(held + len(data) * message.is_compressed)
             yield data

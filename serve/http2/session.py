@@ -121,7 +121,6 @@ class Http2Session:
         """The client has gone."""
         for stream in list(self._streams.values()):
             self._close(stream)
-            stream.cancel()
 
     def check(self, now: float) -> None:
         """End the streams that have waited for the client for too long."""
@@ -210,7 +209,6 @@ class Http2Session:
         stream = self._find(number)
         if stream is not None:
             self._close(stream)
-            stream.cancel()
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if flags & ACK:

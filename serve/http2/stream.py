@@ -49,12 +49,8 @@ class Stream:
         """The request is complete."""
         raise NotImplementedError
 
-    def cancel(self) -> None:
-        """The client has gone, or wants no answer any more."""
-        raise NotImplementedError
-
     def close(self) -> None:
-        """Nothing is received and nothing can be sent any more."""
+        """It is answered, or the client has gone: nothing is received or sent any more."""
         raise NotImplementedError
 
     def time_out(self) -> None:

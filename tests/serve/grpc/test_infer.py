@@ -84,7 +84,7 @@ def one_thread(tmp_path: Path) -> Iterator[Running]:
     models.put(tmp_path, "double", models.model(models.DOUBLE))
     models.put(tmp_path, "turns", models.model(TURNS))
     path = models.put(tmp_path, "joined", models.slow_model(turns=5000))
-    (path.parents[1] / "config.toml").write_text('batching = "on"\n')
+    (path.parents[1] / "config.toml").write_text('batching = "on"\nqueue_target_seconds = 100\n')
     with running(tmp_path, engine_concurrency=1) as started:
         yield started
 

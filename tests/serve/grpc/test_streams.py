@@ -179,13 +179,6 @@ async def test_a_request_that_is_no_call_gets_http_s_answer() -> None:
 
 
 @on_loop
-async def test_compressed_messages_are_read() -> None:
-    caller = Caller()
-    caller.ask(1, message(gzip.compress(b"abc"), 1), (b"grpc-encoding", b"gzip"))
-    assert await caller.answered(1) == (StatusCode.OK, message(b"abc"), "")
-
-
-@on_loop
 async def test_calls_and_large_messages_are_bounded_together() -> None:
     caller = Caller(calls=3)
     caller.go.clear()
@@ -291,3 +284,12 @@ async def test_a_stream_that_cannot_be_decompressed_ends() -> None:
     caller.ask(1, message(b"rubbish", 1), *STREAM, (b"grpc-encoding", b"gzip"), end=False)
     status, _, text = await caller.answered(1)
     assert (status, "not in the coding" in text) == (StatusCode.INVALID_ARGUMENT, True)
+
+
+@on_loop
+async def test_a_stream_that_is_refused_ends_its_method() -> None:
+    caller = Caller()
+    caller.ask(1, message(b"a", 7), *STREAM, end=False)
+    status, _, text = await caller.answered(1)
+    assert (status, "the flag `7`" in text) == (StatusCode.INVALID_ARGUMENT, True)
+    assert caller.budget.calls == 0

@@ -45,9 +45,6 @@ class Echo(Stream):
         self.events.append("end")
         self.send(HEAD, self.got, TRAILERS)
 
-    def cancel(self) -> None:
-        self.events.append("cancel")
-
     def close(self) -> None:
         self.events.append("close")
 

@@ -4,7 +4,8 @@ import asyncio
 from time import monotonic
 
 from serve.http2.connection import FRAMES_A_TURN, LEAVE_SECONDS, Http2Connection
-from serve.http2.frames import ACK, Kind, pack_frame
+from serve.http2.errors import ErrorCode
+from serve.http2.frames import ACK, END_HEADERS, HIGHEST_NUMBER, NUMBER, Kind, pack_frame
 from serve.http2.session import Http2Limits
 from tests.serve.http2.client import BLOCK, Client, on_loop
 
@@ -108,14 +109,14 @@ async def test_a_stream_whose_answer_is_not_taken_times_out() -> None:
 
 
 @on_loop
-async def test_a_client_that_goes_away_cancels_its_streams() -> None:
+async def test_a_client_that_goes_away_closes_its_streams() -> None:
     connections: set[Http2Connection] = set()
     client = Client(LIMITS, connections)
     client.begin()
     stream = client.request(1, b"", end=False)
     assert connections == {client.connection}
     client.connection.connection_lost(None)
-    assert stream.events == ["begin", "close", "cancel"]
+    assert stream.events == ["begin", "close"]
     assert connections == set()
 
 
@@ -133,3 +134,23 @@ async def test_a_client_that_does_not_answer_is_not_waited_for() -> None:
     client.connection.leave(now + 2 * LEAVE_SECONDS)
     assert client.transport.is_closed
     assert [frame[0] for frame in client.frames()].count(Kind.GOAWAY) == 2
+
+
+@on_loop
+async def test_who_leaves_answers_what_is_under_way() -> None:
+    client = Client()
+    client.begin()
+    first = client.request(1, b"abc", end=False)
+    client.connection.leave(monotonic())
+    (kind, _, _, payload), (ping, _, _, token) = client.frames()
+    assert (kind, ping, NUMBER.unpack_from(payload)[0]) == (Kind.GOAWAY, Kind.PING, HIGHEST_NUMBER)
+    client.request(3, b"def")  # it was under way
+    assert client.answer(3) == (b"def", True)
+    client.frame(Kind.PING, ACK, 0, token)
+    assert client.frames() == [(Kind.GOAWAY, 0, 0, NUMBER.pack(3) + NUMBER.pack(ErrorCode.NO_ERROR))]
+    client.frame(Kind.HEADERS, END_HEADERS, 5, BLOCK)
+    assert 5 not in client.streams
+    assert not client.transport.is_closed
+    first.end_request()
+    assert client.answer(1) == (b"abc", True)
+    assert client.transport.is_closed

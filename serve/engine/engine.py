@@ -27,6 +27,7 @@ from serve.engine.metrics import Metrics
 from serve.engine.model import ModelLoader, ServedModel
 from serve.engine.options import EngineOptions
 from serve.engine.repository import MODEL_FILE, SUFFIX
+from serve.engine.run_memory import RunMemory
 from serve.engine.run_queue import RunQueue
 from serve.engine.signature import Array, count_elements
 from serve.engine.statistics import VersionStatistics
@@ -52,6 +53,7 @@ class Engine:
         self._lifecycle = ModelLifecycle(options, self._loader, self._catalogue, self._retire_in_thread)
         self._loop_runs = LoopRuns()
         self._run_queue = RunQueue(options.concurrency)
+        self._run_memory = RunMemory()
         self._watch = Watch((self._loop_runs.check, self._run_queue.check))
         # Changes of what is served take place one after the other, off the event loop.
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="adaptact-change")
@@ -127,6 +129,7 @@ class Engine:
                 arrays = self._loop_runs.run(model, inputs, chosen, rows, size)
             if arrays is None:
                 arrays = await self._run_queue.run(model, inputs, chosen, timeout_seconds)
+                self._run_memory.note(model, size, arrays)
         except (EngineError, asyncio.CancelledError):
             model.metrics.count_failure(perf_counter() - received)
             raise

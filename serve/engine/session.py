@@ -32,6 +32,7 @@ from serve.engine.providers import (
 from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
+SHRINK_ARENA = "memory.enable_memory_arena_shrinkage"
 FORMAT = "session.load_model_format"
 WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -129,6 +130,12 @@ class Session:
             return self._graphs.run(inputs, outputs, options)
         arrays: list[Array] = self._session.run(outputs, inputs, options)
         return arrays
+
+    def run_and_release(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> None:
+        """Run, and free the memory on the CPU that this run and earlier ones took; raises as `run`."""
+        options = make_run_options()
+        options.add_run_config_entry(SHRINK_ARENA, "cpu:0")
+        self.run(inputs, outputs, options)
 
     def _has_texts(self) -> bool:
         return any(spec.datatype.name == "BYTES" for spec in self.signature.inputs)

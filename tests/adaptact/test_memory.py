@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from adaptact.memory import release_free_memory, release_large_blocks
+from adaptact.memory import release_free_memory, release_large_blocks, with_allocator_settings
 
 TAKEN_AND_FREED = """
 import sys
@@ -63,3 +63,11 @@ def test_other_systems_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr("ctypes.CDLL")
     release_free_memory()
     release_large_blocks()
+
+
+def test_settings_of_the_allocator_leave_those_of_the_environment() -> None:
+    assert "hugetlb=1" in with_allocator_settings({"A": "1"})["GLIBC_TUNABLES"]
+    assert with_allocator_settings({"GLIBC_TUNABLES": "mine", "A": "1"}) == {
+        "GLIBC_TUNABLES": "mine",
+        "A": "1",
+    }

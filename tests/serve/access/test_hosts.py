@@ -23,6 +23,16 @@ from serve.access.hosts import AllowedHosts
         (b"\xff", False),
         (b"[", False),
         (b"evil:models.example", False),
+        (b"models.example/evil", False),
+        (b"models.example?evil", False),
+        (b"models.example#evil", False),
+        (b"models.example\\evil", False),
+        (b"models.example:80/evil", False),
+        (b"models.example:", True),
+        (b"models.example:http", False),
+        (b"models.example evil", False),
+        (b"[::1]evil", False),
+        (b"[::1", False),
     ],
 )
 def test_names_in_the_list_and_addresses_are_allowed(host: bytes, is_allowed: bool) -> None:

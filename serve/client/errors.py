@@ -6,6 +6,7 @@ ClientError
 ├── InvalidInputError       the request does not fit the protocol or the model, or is too large
 ├── InvalidFileError        a file that cannot be read or written, or that does not fit the model
 ├── InvalidReplyError       the reply is none of the protocol
+│   └── ReplyTooLargeError  the reply is larger than the client's limit
 ├── UnauthorizedError       no key, or a key without the right to do this
 ├── UnknownModelError       no such model or version, or no such path
 ├── UnsupportedError        a part of the protocol that the server does not offer
@@ -50,6 +51,10 @@ class InvalidFileError(ClientError):
 
 class InvalidReplyError(ClientError):
     """A reply that is none of the protocol."""
+
+
+class ReplyTooLargeError(InvalidReplyError):
+    """A reply that is larger than the client's limit."""
 
 
 class UnauthorizedError(ClientError):

@@ -16,12 +16,12 @@ from serve.client.errors import (
     InvalidAddressError,
     InvalidHeaderError,
     InvalidInputError,
-    InvalidReplyError,
+    ReplyTooLargeError,
     UnreachableError,
 )
 from serve.client.retry import Failure
 
-REPLY_LIMIT_BYTES = 2**31
+REPLY_LIMIT_BYTES = 256 * 2**20
 USER = re.compile(r"(?<=://)[^/?#]*@")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
@@ -75,10 +75,12 @@ class LimitedBody:
         self._end = None if left_seconds is None else monotonic() + left_seconds
 
     def add(self, piece: bytes) -> None:
-        """Append the piece; raises `InvalidReplyError` or `TimeoutError` beyond a limit."""
+        """Append the piece; raises `ReplyTooLargeError` or `TimeoutError` beyond a limit."""
+        if len(self.content) + len(piece) > self._limit_bytes:
+            raise ReplyTooLargeError(
+                f"the reply is larger than the limit of {self._limit_bytes} bytes, `reply_limit_bytes`"
+            )
         self.content += piece
-        if len(self.content) > self._limit_bytes:
-            raise InvalidReplyError(f"the reply is larger than the limit of {self._limit_bytes} bytes")
         # httpx counts the time of each read, and a server may send a byte a second.
         if self._end is not None and monotonic() > self._end:
             raise TimeoutError

@@ -22,6 +22,7 @@ from serve.client.errors import (
     InvalidAddressError,
     InvalidFileError,
     InvalidHeaderError,
+    ReplyTooLargeError,
     UnknownModelError,
 )
 from serve.client.retry import Retry
@@ -67,6 +68,7 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     timeout: Annotated[
         float, typer.Option(min=0.001, help="Maximum seconds per request, including all its attempts.")
     ] = 300.0,
+    reply_limit_mib: Annotated[int, typer.Option(min=1, help="Maximum size of one reply, in MiB.")] = 256,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="ADAPTACT_API_KEY", help="API key; on a command line other users can see it."),
@@ -90,7 +92,9 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     request = PredictionRequest(model, version, source, output, tuple(only or ()), batch, parallel, restart)
     began = time.monotonic()
     try:
-        transport = Transport(tls=_read_certificates(ca), connections=parallel)
+        transport = Transport(
+            tls=_read_certificates(ca), reply_limit_bytes=reply_limit_mib * 2**20, connections=parallel
+        )
         with (
             Client(
                 url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
@@ -132,6 +136,8 @@ def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, 
 def _hint(error: ClientError, output: Path) -> str | None:
     if exit_codes.exit_code(error, EXIT_CODES) == WRONG_USE:
         return "`adaptact-predict --help` explains each argument"
+    if isinstance(error, ReplyTooLargeError):
+        return "ask for fewer rows at once (`--batch`), or allow larger replies (`--reply-limit-mib`)"
     if isinstance(error, UnknownModelError) and journal_path(output).exists():
         return "the answers that are kept are that version's: serve it again, or begin anew with `--restart`"
     return _hint_at_journal(output)

@@ -21,6 +21,7 @@ from serve.client import (
     ClientError,
     InvalidInputError,
     InvalidReplyError,
+    ReplyTooLargeError,
     Retry,
     TimedOutError,
     UnauthorizedError,
@@ -182,7 +183,7 @@ def test_a_reply_beyond_the_limit_is_refused(through: Through, headers: dict[str
     body = bytes(10**6)
     answer = Answer(body=gzip.compress(body) if headers else body, headers=headers)
     transport = Transport(reply_limit_bytes=1000, gzip_replies=True)
-    with scripted(answer) as server, pytest.raises(InvalidReplyError, match="limit of 1000 bytes"):
+    with scripted(answer) as server, pytest.raises(ReplyTooLargeError, match="limit of 1000 bytes"):
         through(server.url, lambda c: c.server_metadata(), transport=transport)
 
 

@@ -159,6 +159,17 @@ def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
     assert server.requests[-1].path == "/v2/models/m/versions/1"
 
 
+def test_a_reply_without_end_is_not_read(source: Path) -> None:
+    endless = Answer(body=bytes(2**21), cut=2**20 + 2)
+    with scripted(MODEL, json_reply({}, 404), MODEL, endless) as server:
+        target = source.with_name("out.npz")
+        done = command(server.url, "m", source, "-o", target, "--parallel", 1, "--reply-limit-mib", 1)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the reply is larger than the limit of 1048576 bytes")
+    assert "`--batch`" in done.stderr
+    assert "`--reply-limit-mib`" in done.stderr
+
+
 @pytest.mark.slow
 def test_ctrl_c_exits_at_once(source: Path) -> None:
     with scripted(MODEL, json_reply({}, 404), MODEL, Answer(body=bytes(9), seconds_a_byte=600)) as server:

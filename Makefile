@@ -70,11 +70,12 @@ peers: install  ## build the environments of the servers that ours is compared w
 	@# MLServer's workers do not start under a newer one.
 	$(PEERS)/mlserver/bin/pip install --quiet 'uvloop<0.22'
 
-bench-serving: install  ## measure the server beside others, under overload and for ten minutes (wrk; peers; 40 minutes)
+bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
 	$(BIN)/python -m benchmarks.grpc_cost
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.restarts
 
 fuzz: install  ## damage files and requests of every kind, for longer than the tests do (COUNT requests of each)
 	ADAPTACT_FUZZ=5000 $(BIN)/python -m pytest tests/convert/sources/test_fuzz.py

@@ -158,6 +158,7 @@ def _make_options(
         limits=limits,
         connections=settings.connections,
         stop_grace_seconds=settings.stop_grace_seconds,
+        stop_linger_seconds=settings.stop_linger_seconds,
         log_level=settings.log_level,
         url=f"{url}{grpc}",
         manner=f"{settings.provider} with {workers}",

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     stop_grace_seconds: Annotated[
         int, Field(ge=0, description="Seconds that a shutdown waits for running requests.")
     ] = 30
+    stop_linger_seconds: Annotated[
+        float, Field(ge=0, le=3600, description="Seconds of a shutdown in which requests are still taken.")
+    ] = 2.0
     provider: Annotated[
         Literal["cpu", "cuda"],
         Field(description="Execution provider that runs the models; there is no fallback."),

@@ -14,7 +14,6 @@ from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.connection import BODY_ERROR, Connection
 from serve.rest.writing import CYCLE, set_request_id
-from serve.shared.worker_group import LINGER_SECONDS
 
 # Slower than any network worth serving, and fast enough that nobody keeps a connection for hours.
 BYTES_PER_SECOND = 500
@@ -49,8 +48,9 @@ class BodyBudget:
 
 @dataclass(slots=True)
 class Stop:
-    """Whether the server is about to end."""
+    """Whether the server is about to end, and how long idle connections stay open then."""
 
+    linger_seconds: float = 0.0
     has_begun: bool = False
 
 
@@ -143,7 +143,7 @@ class BoundedHttpProtocol(Connection):
         """The server is about to end: close with the answer to the request in progress, or once idle."""
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
-        self._stall_timer = StallTimer(self._limits.stall_seconds, LINGER_SECONDS)
+        self._stall_timer = StallTimer(self._limits.stall_seconds, self._limits.stop.linger_seconds)
 
     def end_if_stalled(self, now: float) -> None:
         """End the connection if it has stalled for too long."""

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from serve.access.hosts import AllowedHosts
 from serve.access.tls import Tls
 from serve.engine.engine import Engine
-from serve.rest.http import BodyBudget, BoundedHttpProtocol, ConnectionLimits
+from serve.rest.http import BodyBudget, BoundedHttpProtocol, ConnectionLimits, Stop
 from serve.settings import Settings
 
 # Clients keep connections open between requests; one that the server closes may cost a failed request.
@@ -149,7 +149,8 @@ def make_limits(settings: Settings) -> ConnectionLimits:
     budget = BodyBudget(LARGEST_BODIES * settings.body_limit_bytes)
     names = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
     hosts = AllowedHosts(names) if names else None
-    return ConnectionLimits(settings.connections, settings.stall_seconds, budget, hosts)
+    stop = Stop(settings.stop_linger_seconds)
+    return ConnectionLimits(settings.connections, settings.stall_seconds, budget, hosts, stop)
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

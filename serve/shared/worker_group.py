@@ -1,4 +1,4 @@
-"""The workers of one server, of which each can ask all, and which all end in the same way."""
+"""The workers of one server, of which each can ask all."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -12,8 +12,6 @@ Handler: TypeAlias = Callable[..., Awaitable[Json]]
 BROADCAST, CATCH_UP, READY, STUCK, REFUSED = "broadcast", "catch up", "ready", "stuck", "refused"
 # What a worker asks all of them, and the supervisor knows as changes of shared memory.
 REGISTER_REGION, UNREGISTER_REGION = "register_region", "unregister_region"
-LINGER_SECONDS = 2.0
-"""Before the server ends, so long it waits for a request on a connection, and for another connection."""
 
 
 class WorkerGroup:

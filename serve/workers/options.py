@@ -22,6 +22,7 @@ class SupervisorOptions:
     """The descriptor of the limits that all workers count together."""
     connections: int
     stop_grace_seconds: int
+    stop_linger_seconds: float
     log_level: str
     url: str
     """Where the server answers, as it is announced."""

@@ -9,7 +9,7 @@ from time import monotonic
 
 from serve.engine.errors import StartupError, UnsupportedError
 from serve.shared.channel import Json
-from serve.shared.worker_group import BROADCAST, CATCH_UP, LINGER_SECONDS, READY, REFUSED, STUCK
+from serve.shared.worker_group import BROADCAST, CATCH_UP, READY, REFUSED, STUCK
 from serve.workers.changes import ChangeBroadcaster
 from serve.workers.connections import ConnectionDistributor
 from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
@@ -22,7 +22,6 @@ log = logging.getLogger("adaptact")
 # A worker that ends as soon as it starts would otherwise be started again without end.
 PAUSES_SECONDS = (0.0, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_SECONDS = 60.0
-CHECK_SECONDS = 0.02
 SHORTEST_GRACE_SECONDS = 1.0
 """A worker needs this even without a grace, to answer that it ends."""
 
@@ -180,28 +179,25 @@ class Supervisor:
     async def _stop(self) -> None:
         """Stop every worker, and wait for them until the grace is over.
 
-        As long as clients come that do not know of it, they get connections.
+        While clients may not know of it, they get connections.
         """
         began = monotonic()
         grace = max(SHORTEST_GRACE_SECONDS, self._options.stop_grace_seconds)
         for worker in self._workers:
             worker.stop()
-        while monotonic() < began + grace / 2 and self._is_wanted(began):
-            await asyncio.sleep(CHECK_SECONDS)
+        linger = min(grace, self._options.stop_linger_seconds)
+        if self._distributor.has_connections() or self._distributor.latest > began - linger:
+            await self._until_ended(linger)
         self._distributor.close()
-        ends = []
         for worker in self._workers:
             worker.process.end_connections()
-            ends.append(asyncio.create_task(worker.ended.wait()))
-        if ends:
-            await asyncio.wait(ends, timeout=began + grace - monotonic())
+        await self._until_ended(began + grace - monotonic())
 
-    def _is_wanted(self, began: float) -> bool:
-        """Whether there is a connection, or one has come a moment ago but after the stop began."""
-        if self._distributor.has_connections():
-            return True
-        latest = self._distributor.latest
-        return latest > began and monotonic() - latest < LINGER_SECONDS
+    async def _until_ended(self, seconds: float) -> None:
+        """Return once all workers have ended, or after so many seconds."""
+        ends = [asyncio.create_task(worker.ended.wait()) for worker in self._workers]
+        if ends:
+            await asyncio.wait(ends, timeout=seconds)
 
     def _start_task(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,6 +1,7 @@
 """More requests than can be run, clients that do not wait, and the end: one server, one run at a time."""
 
 import http.client
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +69,16 @@ def test_other_requests_are_answered_meanwhile(busy: ServerProcess) -> None:
 @pytest.mark.slow
 def test_a_server_that_stops_answers_what_still_comes(tmp_path: Path) -> None:
     models.put(tmp_path, "turns", models.model(TURNS))
-    arguments = ("--models", str(tmp_path), "--stop-grace-seconds", "600", "--concurrency", "2")
+    arguments = (
+        "--models",
+        str(tmp_path),
+        "--stop-grace-seconds",
+        "600",
+        "--stop-linger-seconds",
+        "600",
+        "--concurrency",
+        "2",
+    )
     with ServerProcess(*arguments) as server, ThreadPoolExecutor(1) as pool:
         with endless_request(server):
             ended = pool.submit(server.stop, signal.SIGTERM)
@@ -76,4 +86,5 @@ def test_a_server_that_stops_answers_what_still_comes(tmp_path: Path) -> None:
             status, headers, _ = send_turns(server, 0)
             assert (status, headers.get("connection")) == (200, "close")
             assert not ended.done()
+        os.kill(server.pid, signal.SIGTERM)  # it need not linger for ten minutes
         assert ended.result() == 0

@@ -219,8 +219,9 @@ def test_a_stop_waits_no_longer_than_its_grace(slow: Path) -> None:
 def test_a_second_signal_ends_the_grace(
     slow: Path, first: signal.Signals, second: signal.Signals, workers: int
 ) -> None:
-    arguments = ("--models", str(slow), "--stop-grace-seconds", "600", "--workers", str(workers))
-    with ServerProcess(*arguments) as server, endless_request(server) as connection:
+    limits = ("--stop-grace-seconds", "600", "--stop-linger-seconds", "600")
+    arguments = ("--models", str(slow), "--workers", str(workers))
+    with ServerProcess(*arguments, *limits) as server, endless_request(server) as connection:
         os.kill(server.pid, first)
         until(lambda: _get(server, "/v2/health/ready")[0] == 503)
         assert server.stop(second) == 0

@@ -17,6 +17,8 @@ _LARGEST_PICKLE = 64 * 2**20  # bytes
 # A pickle of a few bytes can refer to one list so often that its content would not fit in memory.
 _MOST_VALUES = 2**20
 _DEEPEST = 100
+# Stands before the reason in torch's text, after the advice to load the file without this safety.
+_BEFORE_REASON = "WeightsUnpickler error:"
 # What torch.load raises on content that was damaged or made up.
 _UNREADABLE = (
     pickle.UnpicklingError,
@@ -120,4 +122,5 @@ def _describe_error(path: Path, error: Exception) -> str:
                     f"`{path}` holds pickled objects ({', '.join(sorted(named)[:3])}), whose loading would "
                     "run code; save the model with `adaptive_act.save`, or its state_dict with torch.save"
                 )
-    return f"`{path}` is damaged: {first_line(error)}"
+    _, _, reason = str(error).partition(_BEFORE_REASON)
+    return f"`{path}` is damaged: {first_line(ValueError(reason)) if reason else first_line(error)}"

@@ -52,7 +52,7 @@ class SampleSet:
     optional: bool = False
     """Whether the model may refuse the samples: other sizes than it must take, or masks that mask all."""
     advice: str = ""
-    """What to do where the file is wrong at the sizes of these samples, and not at those of others."""
+    """What to do where the file is wrong on these samples, by their sizes or numbers, and not on others."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """The free sizes, where they were chosen because the file may be wrong there."""
 
@@ -182,7 +182,9 @@ def _plan_integers(inputs: Sequence[InputSpec], ranges: Mapping[str, IntegerRang
         if integers.typical != (integers.least, integers.most):
             sizes = assign_batch(inputs, _choose_wide_batch(spec))
             title = f"{name} {integers.least} to {integers.most}"
-            yield _Plan(title, sizes, {name: WIDE}, optional=True)
+            bounded = replace(spec, below=2).text
+            advice = f"if the numbers of `{name}` have a bound, as a mask's do, say so: --input '{bounded}'"
+            yield _Plan(title, sizes, {name: WIDE}, optional=True, advice=advice)
     if len(specs) > 1:
         for pattern in (LEAST, MOST):
             patterns = dict.fromkeys((spec.name for spec in specs), pattern)

@@ -27,7 +27,7 @@ from convert.sources.estimator import EstimatorModule, build_estimator
 from convert.sources.float64_reference import EVALUATOR_ERRORS, Float64Graph
 from convert.sources.foreign import FOREIGN, describe_foreign, has_learning
 from convert.sources.graph_inputs import describe_inputs
-from convert.sources.graph_outputs import correct_outputs
+from convert.sources.graph_outputs import correct_outputs, require_computed_tensors
 from convert.sources.onnx_module import OnnxModule, agrees_in_float64
 from convert.sources.opset import DEFAULT_OPSET, OPSETS, lower_opset
 from convert.sources.probe import run_after_probe
@@ -48,6 +48,7 @@ def read(request: SourceRequest) -> Source:
     labels, notes = read_classes(proto), remove_zipmaps(proto)
     own_graph = proto.SerializeToString() if notes else path
     graph = _build_graph(proto, path)
+    require_computed_tensors(graph, path)
     manifest = _read_manifest(manifest_text)
     recorded = () if manifest is None else manifest.sizes
     inputs = describe_inputs(graph, request.inputs, path, recorded)

@@ -1,7 +1,8 @@
-"""The sizes of an ONNX graph's outputs, where it states none, or wrong ones."""
+"""The outputs of an ONNX graph: what they must be, and their sizes, where it states none, or wrong ones."""
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import onnx_ir as ir
 
@@ -9,8 +10,20 @@ from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session
 from convert.model_io.samples import make_example
+from convert.sources.bounds import build_error
 
 BATCHES = (2, 3)
+
+
+def require_computed_tensors(graph: ir.Model, path: Path) -> None:
+    """Raises SourceError unless every output is a tensor that the graph computes, and there is one."""
+    if not graph.graph.outputs:
+        raise build_error(path, "has no output")
+    for value in graph.graph.outputs:
+        if value.is_graph_input():
+            raise build_error(path, f"gives its input `{value.name}` as an output, under the same name")
+        if value.type is not None and not isinstance(value.type, ir.TensorType):
+            raise build_error(path, f"has the output `{value.name}`, which is not a tensor")
 
 
 def correct_outputs(graph: ir.Model, session: Session, inputs: Sequence[InputSpec]) -> None:

@@ -45,6 +45,7 @@ def load(  # each argument is an option of the command
         raise UsageError(f"input `{text}` holds texts, which a model of torch does not take")
     request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
     source = _READERS[container](request)
+    source.model.requires_grad_(False)  # torch's counter of operations fails on a view of a weight that does
     if state_key is not None and source.kind != state.KIND:
         raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
     if source.graph is not None:

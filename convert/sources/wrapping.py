@@ -30,10 +30,10 @@ class UnwrappedState:
 def find_states(content: object, path: Path) -> dict[str, dict[str, Tensor]]:
     """Each state_dict in the content of the file, by its keys joined by dots; the content itself by "".
 
-    Raises CheckpointError where there is none.
+    A model without tensors has an empty one. Raises CheckpointError where there is none.
     """
     states = dict(_walk_states(content, "", 0))
-    return states or {"": require_state(content, str(path))}
+    return states or {"": content if is_state(content) else require_state(content, str(path))}
 
 
 def unwrap(

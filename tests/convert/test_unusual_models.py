@@ -53,6 +53,29 @@ class NumberGiven(Unusual):
         return scaled
 
 
+class PassedWeight(Unusual):
+    """Gives a view of a weight of its own to a layer."""
+
+    inputs = ("x:float32[N,48]",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(2, 48))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(self.table[:1]) + x
+        return y
+
+
+class Weightless(nn.Module):
+    """Has neither weights nor buffers."""
+
+    inputs = ("x:float32[N,4]",)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu()
+
+
 class SameTwice(Unusual):
     """Gives one tensor under two names."""
 
@@ -88,6 +111,8 @@ CASES: list[tuple[type[nn.Module], tuple[str, ...], list[Tensor]]] = [
     (KeptWeight, KeptWeight.inputs, [torch.randn(5, 4)]),
     (Wide, Wide.inputs, [torch.randn(5, 4, dtype=torch.float64)]),
     (NumberGiven, NumberGiven.inputs, [torch.randn(5, 48), torch.tensor(0.5)]),
+    (PassedWeight, PassedWeight.inputs, [torch.randn(5, 48)]),
+    (Weightless, Weightless.inputs, [torch.randn(5, 4)]),
     (SameTwice, SameTwice.inputs, [torch.randn(5, 48)]),
     (Ranks, Ranks.inputs, [torch.randn(5, 48)]),
     (Spectra, Spectra.inputs, [torch.randn(5, 48), torch.randn(5, 33)]),

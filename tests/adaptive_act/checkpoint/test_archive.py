@@ -49,7 +49,11 @@ FOREIGN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: _zip(path, {"a/data.pkl": b"\0" * 10**6}, zipfile.ZIP_DEFLATED),
         "unpack to more than it holds",
     ),
-    "garbage": (lambda path: _zip(path, {"a/data.pkl": b"nonsense", "a/version": b"3"}), "is damaged"),
+    # With torch's reason, and without its advice to load the file unsafely.
+    "garbage": (
+        lambda path: _zip(path, {"a/data.pkl": b"nonsense", "a/version": b"3"}),
+        "is damaged: Unsupported operand",
+    ),
     "module": (lambda path: torch.save(nn.Linear(2, 2), path), "torch.nn.modules.linear.Linear"),
     "folder": (lambda path: path.mkdir(), "it is a folder"),
     "missing": (lambda path: None, "no file"),

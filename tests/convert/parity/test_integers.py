@@ -15,7 +15,7 @@ from convert.model_io.samples import generate_samples
 from convert.parity import integers
 from convert.parity.integers import find_ranges
 from convert.parity.sampling import choose_samples
-from convert.parity.verify import Original, measure_parity
+from convert.parity.verify import Original, find_advice, measure_parity
 from convert.parity.workload import measure_work
 from convert.sources.load import load
 from convert.sources.source import Source
@@ -94,7 +94,9 @@ def test_a_quotient_that_is_rounded_otherwise_fails() -> None:
     original, session = Original(model, ["y"]), Session(serialise(towards_zero), ["x"])
     assert measure_parity(original, session, generate_samples([spec]), {}).passed
     found = choose_samples(original, source).sets
-    assert not measure_parity(original, session, found, {}).passed
+    parity = measure_parity(original, session, found, {})
+    assert not parity.passed
+    assert "--input 'x:int64[N]<2'" in find_advice(parity, found)  # where the numbers are those of a mask
 
 
 def _find_in_graph(tmp_path: Path, body: str) -> IntegerRange:

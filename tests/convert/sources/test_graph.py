@@ -174,6 +174,15 @@ HOSTILE: dict[str, tuple[Callable[[], ModelProto], str]] = {
         lambda: _parse("g (seq(float[N]) x) => (int64 y) { y = SequenceLength(x) }"),
         "which is not a tensor",
     ),
+    "an output that is no tensor": (
+        lambda: _parse("g (float[N] x) => (seq(float[N]) y) { y = SequenceConstruct(x, x) }"),
+        "`y`, which is not a tensor",
+    ),
+    "an output that is an input": (
+        lambda: _parse("g (float[N] x) => (float[N] x) {}"),
+        "gives its input `x`",
+    ),
+    "no output": (lambda: _parse("g (float[N] x) => () { y = Relu(x) }"), "has no output"),
     "a value without end": (
         lambda: _parse(
             "g (float[N] x) => (float[M] y) <int64[2] s = {1000000, 1000000}> "

@@ -14,7 +14,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m venv --without-pip /opt/adaptact \
     && python3 -m pip --python /opt/adaptact/bin/python install \
         --constraint constraints.txt \
-        "$(echo /wheels/adaptact-*.whl)[serve]"
+        "$(echo /wheels/adaptact-*.whl)[serve,images,telemetry]"
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact

@@ -14,7 +14,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     && python3 -m pip --python /opt/adaptact/bin/python install \
         --constraint constraints.txt \
         --constraint docker/cuda-constraints.txt \
-        "$(echo /wheels/adaptact-*.whl)[serve-cuda]"
+        "$(echo /wheels/adaptact-*.whl)[serve-cuda,images,telemetry]"
 
 FROM ${PYTHON_IMAGE}
 COPY --from=build /opt/adaptact /opt/adaptact

@@ -10,6 +10,8 @@ DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
 COMPOSE = DOCKER / "compose.yaml"
 GRPC = DOCKER / "grpc.yaml"
 SECURED = DOCKER / "secured.yaml"
+MONITORING = DOCKER / "monitoring.yaml"
+MONITORING_SECURED = DOCKER / "monitoring-secured.yaml"
 GUIDE = ROOT / "docs" / "docker.md"
 
 

@@ -18,10 +18,10 @@ CUDA_CONSTRAINTS = DOCKER / "cuda-constraints.txt"
 each_dockerfile = pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 
 
-def installed_extra(path: Path) -> str:
+def installed_extras(path: Path) -> list[str]:
     (build, _) = Dockerfile.read(path).stages
-    (extra,) = re.findall(r"\.whl\)\[([\w-]+)\]", build.only("RUN"))
-    return str(extra)
+    (extras,) = re.findall(r"\.whl\)\[([\w,-]+)\]", build.only("RUN"))
+    return str(extras).split(",")
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -30,8 +30,17 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def test_there_is_an_image_for_each_server_extra() -> None:
-    assert {installed_extra(path) for path in DOCKERFILES} == {"serve", "serve-cuda"}
-    assert {"serve", "serve-cuda"} <= project()["optional-dependencies"].keys()
+    assert {installed_extras(path)[0] for path in DOCKERFILES} == {"serve", "serve-cuda"}
+
+
+@each_dockerfile
+def test_the_image_reads_images_and_sends_traces(path: Path) -> None:
+    server, *others = installed_extras(path)
+    assert others == ["images", "telemetry"]
+    extras = project()["optional-dependencies"]
+    assert {server, *others} <= extras.keys()
+    pinned = pins(ROOT / "constraints.txt").keys()
+    assert all(re.split(r"[^\w-]", need)[0] in pinned for other in others for need in extras[other])
 
 
 @each_dockerfile
@@ -102,7 +111,7 @@ def test_the_image_sets_the_server_up_by_its_own_settings(
         monkeypatch.setenv(name, value)
     settings = Settings()  # type: ignore[call-arg]  # the environment has what is required
     assert settings.host == "0.0.0.0"
-    assert settings.provider == ("cuda" if installed_extra(path) == "serve-cuda" else "cpu")
+    assert settings.provider == ("cuda" if "serve-cuda" in installed_extras(path) else "cpu")
     assert last.only("EXPOSE") == f"${{{PREFIX}PORT}}"
 
 
@@ -130,7 +139,7 @@ def test_the_images_differ_only_in_what_they_run_on() -> None:
     same = ("COPY", "EXPOSE", "USER", "HEALTHCHECK", "ENTRYPOINT")
     assert [cpu.last_stage.all(word) for word in same] == [cuda.last_stage.all(word) for word in same]
     added = " --constraint docker/cuda-constraints.txt"
-    cuda_build = cuda.stages[0].only("RUN").replace(added, "").replace("[serve-cuda]", "[serve]")
+    cuda_build = cuda.stages[0].only("RUN").replace(added, "").replace("[serve-cuda,", "[serve,")
     assert cuda_build == cpu.stages[0].only("RUN")
 
 

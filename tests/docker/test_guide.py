@@ -6,7 +6,7 @@ import pytest
 
 from serve.settings import PREFIX, Settings
 from tests.docker.compose import required, services, variables
-from tests.docker.paths import COMPOSE, GRPC, GUIDE, ROOT, SECURED
+from tests.docker.paths import COMPOSE, GRPC, GUIDE, ROOT, SECURED, project
 
 TEXT = GUIDE.read_text(encoding="utf-8")
 DEFAULTS = variables(COMPOSE) | variables(GRPC) | variables(SECURED)
@@ -38,3 +38,9 @@ def test_every_file_that_is_spoken_of_exists() -> None:
 def test_every_published_port_is_the_one_that_is_asked_for() -> None:
     asked_for = set(re.findall(r"http://127\.0\.0\.1:(\d+)", TEXT))
     assert asked_for == {str(service["ports"][0]["published"]) for service in services(COMPOSE).values()}
+
+
+def test_every_command_of_the_image_is_one_of_the_package() -> None:
+    commands = re.findall(r"--entrypoint (\S+)", TEXT)
+    assert "adaptact-key" in commands
+    assert set(commands) <= project()["scripts"].keys()

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docker.compose import services, variables, with_defaults
-from tests.docker.paths import COMPOSE, DOCKER, ROOT
+from tests.docker.compose import required, services, variables, with_defaults
+from tests.docker.paths import COMPOSE, DOCKER, MONITORING, MONITORING_SECURED, ROOT, SECURED
 from tests.docker.test_compose import validate
 
-MONITORING = DOCKER / "monitoring.yaml"
 SERVICES = services(MONITORING)
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 
@@ -64,18 +63,52 @@ def test_grafana_has_no_password_that_everybody_knows() -> None:
     assert "| `ADAPTACT_GRAFANA_PASSWORD` | required |" in PAGE
 
 
-def test_prometheus_finds_its_files_and_the_server() -> None:
-    service = SERVICES["prometheus"]
-    [folder] = mounts(service)
-    settings = DOCKER / "prometheus" / "prometheus.yaml"
-    assert f"--config.file={folder}/{settings.name}" in service["command"]
-    parsed = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    assert all((settings.parent / name).exists() for name in parsed["rule_files"])
+def read_prometheus(name: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load((DOCKER / "prometheus" / name).read_text(encoding="utf-8"))
+    return parsed
+
+
+@pytest.mark.parametrize("overlay", [MONITORING, MONITORING_SECURED], ids=["open", "secured"])
+def test_prometheus_finds_its_files_and_every_server(overlay: Path) -> None:
+    [folder] = mounts(SERVICES["prometheus"])
+    [option] = [
+        line for line in services(overlay)["prometheus"]["command"] if line.startswith("--config.file")
+    ]
+    path, name = option.removeprefix("--config.file=").rsplit("/", 1)
+    assert path == folder
+    parsed = read_prometheus(name)
+    assert all((DOCKER / "prometheus" / file).exists() for file in parsed["rule_files"])
     [job] = parsed["scrape_configs"]
-    [target] = job["static_configs"][0]["targets"]
-    name, _, port = target.partition(":")
-    assert int(port) == services(COMPOSE)[name]["ports"][0]["target"]
     assert job["job_name"] == "adaptact"
+    [found] = job["dns_sd_configs"]
+    servers = services(COMPOSE)
+    assert set(found["names"]) == servers.keys()
+    assert {service["ports"][0]["target"] for service in servers.values()} == {found["port"]}
+    [rule] = job["relabel_configs"]
+    assert rule["replacement"] == f"$1:{found['port']}"
+
+
+def test_a_secured_server_is_scraped_with_a_key_over_tls() -> None:
+    plain, secured = read_prometheus("prometheus.yaml"), read_prometheus("secured.yaml")
+    [job] = secured["scrape_configs"]
+    assert job.pop("scheme") == "https"
+    given = yaml.safe_load(with_defaults(MONITORING_SECURED))
+    files = {job.pop("authorization")["credentials_file"], job.pop("tls_config")["ca_file"]}
+    assert files == {f"/run/secrets/{name}" for name in given["services"]["prometheus"]["secrets"]}
+    assert given["secrets"].keys() == set(given["services"]["prometheus"]["secrets"])
+    assert plain == secured
+    assert required(MONITORING_SECURED) == required(SECURED)
+    assert all(f"`{name}`" in PAGE for name in given["secrets"])
+
+
+def test_only_the_configuration_and_the_secrets_differ_where_servers_are_secured() -> None:
+    judged = validate(MONITORING_SECURED)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    overlay = services(MONITORING_SECURED)
+    assert overlay.keys() == {"prometheus"}
+    assert overlay["prometheus"].keys() == {"command", "secrets"}
+    plain = SERVICES["prometheus"]["command"]
+    assert overlay["prometheus"]["command"][1:] == plain[1:]
 
 
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:

@@ -1,6 +1,6 @@
-"""The server's cost of a `ModelInfer`, relative to the same request in binary over HTTP and to gRPC alone.
+"""The server's cost of a `ModelInfer`, beside the same request in binary over HTTP and gRPC's own library.
 
-Processor time of the server's process for one row of a trivial model, so that the cost is that of the
+Processor time of the server's processes for one row of a trivial model, so that the cost is that of the
 protocol. Each turn measures all three in turn. Prints a table and writes docs/results/grpc_cost.{md,json}.
 """
 
@@ -33,7 +33,7 @@ from serve.grpc.messages import message_class
 
 MODEL = '<ir_version: 10, opset_import: ["": 20]> double (float[N, 3] x) => (float[N, 3] y) { y = Add(x, x) }'
 ROW = np.ones((1, 3), np.float32)
-DOORS = ("HTTP, binary", "gRPC", "gRPC alone: a handler that does nothing")
+DOORS = ("HTTP, binary", "gRPC", "grpc.aio, doing nothing")
 Ask = Callable[[int], None]
 
 
@@ -64,7 +64,7 @@ def main(
 
 
 def serve_alone(port: int) -> None:
-    """A gRPC server whose one handler answers the same bytes to everything."""
+    """A server of gRPC's own library whose one handler answers the same bytes to everything."""
     uvloop.run(_serve_alone(port))
 
 
@@ -87,6 +87,7 @@ def _start_server(folder: Path) -> tuple[psutil.Popen, int, int]:
     grpc_port = _find_free_port()
     program = Path(sys.executable).with_name("adaptact-serve")
     command = [str(program), "--models", str(folder), "--port", "0", "--grpc-port", str(grpc_port)]
+    command += ["--workers", "1"]
     process = psutil.Popen([*command, "--log-level", "warning"], stdout=subprocess.PIPE, text=True)
     port = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
     assert port is not None, "the server did not start"
@@ -100,16 +101,21 @@ def _start_alone() -> tuple[psutil.Popen, int]:
 
 
 def _measure_cost(process: psutil.Popen, ask: Ask, connections: int, requests: int) -> float:
-    """Microseconds of the process's processor time for a request, with so many connections at once."""
+    """Microseconds of the processes' processor time for a request, with so many connections at once."""
     ask(50)
-    before = sum(process.cpu_times()[:2])
+    before = _read_processor_seconds(process)
     threads = [threading.Thread(target=ask, args=[requests // connections]) for _ in range(connections)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    spent = sum(process.cpu_times()[:2]) - before
-    return 1e6 * float(spent) / (requests // connections * connections)
+    spent = _read_processor_seconds(process) - before
+    return 1e6 * spent / (requests // connections * connections)
+
+
+def _read_processor_seconds(process: psutil.Popen) -> float:
+    """What the process and those that it started have used."""
+    return float(sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True))))
 
 
 def _make_grpc_ask(port: int) -> Ask:

@@ -70,14 +70,17 @@ class WorkerProcess:
         os.close(ends.worker_channel)
         self.descriptor = os.pidfd_open(started.pid)
         """Readable once the process has ended."""
+        self._has_ended = False
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it the signal, unless it has ended."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.descriptor, number)
+        if not self._has_ended:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.descriptor, number)
 
     def wait(self) -> int:
         """The status with which it has ended; negative is the signal."""
+        self._has_ended = True
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def end_connections(self) -> None:

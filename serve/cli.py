@@ -44,6 +44,7 @@ OPEN_TO_ALL = (
     "`--host %s` listens to other machines and there are no `--keys`: whoever reaches the port may run every "
     "model; make keys with `adaptact-key`, or listen on 127.0.0.1"
 )
+STDERR = 2
 OWN_DESCRIPTORS = 256
 """A process's descriptors beside its connections: refused ones, shared memory, files, sockets."""
 
@@ -110,6 +111,7 @@ def _run(settings: Settings) -> None:
     from serve.workers.count import count_workers  # noqa: PLC0415
     from serve.workers.listener import listen  # noqa: PLC0415
 
+    _open_standard_files()
     configure_log(settings.log_level, LOG_FORMAT)
     if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
         log.warning(OPEN_TO_ALL, settings.host)
@@ -163,6 +165,13 @@ def _make_options(
         url=f"{url}{grpc}",
         manner=f"{settings.provider} with {workers}",
     )
+
+
+def _open_standard_files() -> None:
+    """No other file gets the number of standard input, output or error, where one of these is closed."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _list_problems(error: Exception) -> Iterator[str]:

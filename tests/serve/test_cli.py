@@ -1,3 +1,4 @@
+import http.client
 import os
 import re
 import resource
@@ -12,8 +13,8 @@ from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
 from serve.settings import Settings
 from serve.workers.listener import listen
 from tests.serve import models
-from tests.serve.process import COMMAND, ServerProcess
-from tests.waiting import SECONDS
+from tests.serve.process import COMMAND, ServerProcess, free_port
+from tests.waiting import SECONDS, until
 
 
 def _run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -226,3 +227,28 @@ def test_the_server_first_raises_its_descriptor_limit(tmp_path: Path, workers: s
     )
     assert done.returncode == 1
     assert done.stderr.count("`--connections 1000` needs 1256 descriptors") == 1
+
+
+@pytest.mark.slow
+def test_a_server_without_standard_files_serves(tmp_path: Path) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    port = free_port()
+    arguments = f"--models {tmp_path} --port {port} --workers 1"
+    with subprocess.Popen(["/bin/sh", "-c", f"exec {COMMAND} {arguments} <&- >&- 2>&-"]) as process:
+        try:
+            until(lambda: process.poll() is not None or _is_ready(port))
+            assert process.poll() is None
+        finally:
+            process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

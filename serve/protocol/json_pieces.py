@@ -26,7 +26,7 @@ from serve.protocol.json_parsers import (
     parse_python,
 )
 from serve.protocol.json_structure import WINDOW_BYTES, measure_nesting, split_windows
-from serve.protocol.long_values import LongList, LongObject, Part
+from serve.protocol.long_values import LongList, LongObject, Part, RaggedNumbers
 
 MAX_NESTING = 1024  # as simdjson's
 MAX_OPEN = 256  # of the containers that are longer than a window
@@ -234,8 +234,10 @@ def _find_children(values: list[Any], children: Mapping[int, object]) -> list[in
     return [place for place, value in enumerate(values) if type(value) is int and value in children]
 
 
-def _read_numbers(values: simdjson.Array, bounds: slice, container: _Container) -> Array | None:
-    """The numbers, in the shape in which they are nested; None if there is anything else, or no one shape."""
+def _read_numbers(
+    values: simdjson.Array, bounds: slice, container: _Container
+) -> Array | RaggedNumbers | None:
+    """The numbers, as they are nested; None if there is anything else."""
     for kind in container.kinds:
         try:
             flat = np.frombuffer(values.as_buffer(of_type=kind), DTYPES[kind])[bounds]
@@ -246,7 +248,9 @@ def _read_numbers(values: simdjson.Array, bounds: slice, container: _Container) 
             container.kinds = ("d",)
         text = b"".join(piece for _, piece in container.pending)
         shape = measure_nesting(text) if b"[" in text else (flat.size,)
-        return flat.reshape(shape) if shape is not None and prod(shape) == flat.size else None
+        if shape is not None and prod(shape) == flat.size:
+            return flat.reshape(shape)
+        return RaggedNumbers(flat, b"[%s]" % text, len(range(*bounds.indices(len(values)))))
     return None
 
 

@@ -1,11 +1,37 @@
 """Lists and objects of long JSON texts: numbers as arrays, everything else as Python's values."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import simdjson
 
 from serve.engine.signature import Array
 
-Part: TypeAlias = "Array | list[Any] | LongList | LongObject"
+Part: TypeAlias = "Array | RaggedNumbers | list[Any] | LongList | LongObject"
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedNumbers:
+    """Numbers in lists that are not all of one shape: all in order, and the JSON list of so many values.
+
+    Millions of small lists would take Python seconds, and an input that counts only the numbers needs none.
+    """
+
+    flat: Array
+    text: bytes
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def tolist(self) -> list[Any]:
+        """The values as lists."""
+        values: list[Any] = simdjson.Parser().parse(self.text).as_list()  # type: ignore[union-attr]  # a list
+        return values
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.tolist())
 
 
 class LongObject(dict[str, object]):
@@ -15,8 +41,8 @@ class LongObject(dict[str, object]):
 class LongList:
     """A list that was read in pieces, in order.
 
-    A part is an array of numbers, whose rows are as many of the list's values; a list of as many values; or a
-    value that was itself read in pieces.
+    A part is an array of numbers, whose rows are as many of the list's values; ragged numbers or a list of as
+    many values; or a value that was itself read in pieces.
     """
 
     def __init__(self) -> None:
@@ -36,7 +62,8 @@ class LongList:
     def is_numeric(self) -> bool:
         """Whether there is nothing but numbers in it, and lists of numbers."""
         return not any(
-            isinstance(part, (list, LongObject)) or (isinstance(part, LongList) and not part.is_numeric)
+            isinstance(part, (list, RaggedNumbers, LongObject))
+            or (isinstance(part, LongList) and not part.is_numeric)
             for part in self.parts
         )
 

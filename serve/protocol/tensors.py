@@ -14,7 +14,7 @@ from serve.engine.signature import Array
 from serve.protocol.binary import reshape
 from serve.protocol.json_text import MAX_DEPTH, Value
 from serve.protocol.json_writing import PIECE_VALUES, to_writable
-from serve.protocol.long_values import LongList, LongObject, Part
+from serve.protocol.long_values import LongList, LongObject, Part, RaggedNumbers
 
 # simdjson's letter for the widest number of each of numpy's kinds, and that number's dtype.
 WIDEST: dict[str, tuple[Literal["d", "i", "u"], np.dtype[Any]]] = {
@@ -120,7 +120,9 @@ def _flatten_part(part: Part, datatype: Datatype) -> Array:
         return _join([_flatten_part(inner, datatype) for inner in part.parts], datatype)
     if isinstance(part, LongObject):
         raise TypeError
-    return _flatten(part, datatype) if isinstance(part, list) else _convert(part, datatype).reshape(-1)
+    if isinstance(part, list):
+        return _flatten(part, datatype)
+    return _convert(part.flat if isinstance(part, RaggedNumbers) else part, datatype).reshape(-1)
 
 
 def _join(arrays: list[Array], datatype: Datatype) -> Array:
@@ -139,8 +141,10 @@ def _nest_long(data: LongList, datatype: Datatype) -> Array:
             raise TypeError
         if isinstance(part, LongList):
             rows.append(_nest_long(part, datatype)[np.newaxis])
+        elif isinstance(part, (list, RaggedNumbers)):
+            rows.append(_nest(list(part), datatype))
         else:
-            rows.append(_nest(part, datatype) if isinstance(part, list) else _convert(part, datatype))
+            rows.append(_convert(part, datatype))
     if len({array.shape[1:] for array in rows}) > 1:
         raise ValueError
     return _join(rows, datatype)

@@ -1,5 +1,6 @@
 """Parameter groups for an optimizer."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +40,13 @@ def parameter_groups(
     The activations have `activation_lr`, all others `lr`. Where `activation_lr` is None, it is what is safe
     with the class `optimizer`: with Adam and its kin ten times `lr`, up to 0.03 and at least `lr`; with SGD
     and any other `lr`, up to 0.01; `lr` where no class is given.
+
+    Raises ValueError for a rate or a decay that is below 0 or not finite: torch does not check those of groups.
     """
+    given = {"lr": lr, "activation_lr": activation_lr, "weight_decay": weight_decay}
+    for name, number in given.items():
+        if number is not None and not 0 <= number < math.inf:
+            raise ValueError(f"expected `{name}` of at least 0, got {number}")
     learned = learned_parameters(model)
     grouped = {id(parameter) for parameter in learned.values()}
     exempt = {id(p): p for p in _find_biases_and_norms(model) if id(p) not in grouped}

@@ -114,6 +114,13 @@ def test_a_rate_that_is_given_holds_with_any_optimiser() -> None:
     assert groups[2]["lr"] == 2e-3
 
 
+@pytest.mark.parametrize("name", ["lr", "activation_lr", "weight_decay"])
+@pytest.mark.parametrize("number", [-0.1, float("nan"), float("inf")])
+def test_a_rate_that_would_climb_or_end_in_nan_is_refused(name: str, number: float) -> None:
+    with pytest.raises(ValueError, match=f"expected `{name}` of at least 0"):
+        parameter_groups(nn.Linear(2, 2), **{"lr": 0.1, name: number})  # type: ignore[arg-type]
+
+
 def test_weight_decay_moves_only_weights() -> None:
     model = _model()
     before = {name: p.clone() for name, p in model.named_parameters()}

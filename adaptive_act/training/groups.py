@@ -41,7 +41,7 @@ def parameter_groups(
     with the class `optimizer`: with Adam and its kin ten times `lr`, up to 0.03 and at least `lr`; with SGD
     and any other `lr`, up to 0.01; `lr` where no class is given.
 
-    Raises ValueError for a rate or a decay that is below 0 or not finite: torch does not check those of groups.
+    Raises ValueError for a rate or a decay that is below 0 or not finite, which torch takes in a group.
     """
     given = {"lr": lr, "activation_lr": activation_lr, "weight_decay": weight_decay}
     for name, number in given.items():

@@ -261,6 +261,11 @@ class Settings(BaseSettings):
         """Long runs at once in one process."""
         return self.concurrency or max(1, available_cores() // (self.run_threads * max(1, self.workers)))
 
+    @property
+    def shared_runs(self) -> int:
+        """Long runs at once in all processes together; 0 where each has a number of its own."""
+        return 0 if self.concurrency else max(1, available_cores() // self.run_threads)
+
     @classmethod
     def settings_customise_sources(
         cls,

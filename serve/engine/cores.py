@@ -1,9 +1,20 @@
-"""The cores that this process may use."""
+"""The cores that this process may use, and those that other processes of the server leave idle."""
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 CGROUP = Path("/sys/fs/cgroup")
+
+
+class CoreCounts(Protocol):
+    """The runs of all processes of a server."""
+
+    def publish(self, running: int) -> None:
+        """This process has so many runs in progress."""
+
+    def has_free(self) -> bool:
+        """Whether all processes together have fewer runs than there are cores for."""
 
 
 def available_cores(cgroup: Path = CGROUP) -> int:

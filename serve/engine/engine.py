@@ -52,7 +52,7 @@ class Engine:
         self._loader = ModelLoader(options, metrics)
         self._lifecycle = ModelLifecycle(options, self._loader, self._catalogue, self._retire_in_thread)
         self._loop_runs = LoopRuns()
-        self._run_queue = RunQueue(options.concurrency)
+        self._run_queue = RunQueue(options.concurrency, options.cores)
         self._run_memory = RunMemory()
         self._watch = Watch((self._loop_runs.check, self._run_queue.check))
         # Changes of what is served take place one after the other, off the event loop.

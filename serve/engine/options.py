@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
+from serve.engine.cores import CoreCounts
 from serve.engine.errors import PolicyError
 from serve.engine.hung_files import HungFile
 from serve.engine.model_files import ModelFiles
@@ -78,6 +79,8 @@ class EngineOptions:
     """Cores that one run may use."""
     concurrency: int = 1
     """Long runs at once, of all models together."""
+    cores: CoreCounts | None = None
+    """The other processes' runs, of which more may be run here where they leave cores idle."""
     model_limit_bytes: int = 2 * 2**30
     """The largest model file that is loaded."""
     poll_seconds: float = 0.0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from time import perf_counter
 
 from serve.engine.batch import QueuedRequest, RunResult, make_join_key
+from serve.engine.cores import CoreCounts
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
 from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
@@ -21,11 +22,14 @@ from serve.engine.waiting import WaitingRequests
 class RunQueue:
     """Threads that run the waiting requests; the model of the oldest request goes first."""
 
-    def __init__(self, threads: int) -> None:
-        """Start the threads; they sleep until there is something to run."""
+    def __init__(self, threads: int, cores: CoreCounts | None = None) -> None:
+        """Start the threads; they sleep until there is something to run.
+
+        More run on the cores that the other processes leave idle; without `cores` there are none.
+        """
         self._lock = threading.Lock()
         self._waiting = WaitingRequests(threads)
-        self._threads = RunThreads(threads, self._lock, self._waiting, _deliver)
+        self._threads = RunThreads(threads, self._lock, self._waiting, _deliver, cores)
 
     @property
     def stuck(self) -> str | None:

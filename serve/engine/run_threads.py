@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from time import monotonic, perf_counter
 
 from serve.engine.batch import Batch, RunResult, run_batch
+from serve.engine.cores import CoreCounts
 from serve.engine.errors import DeadlineExceededError
 from serve.engine.model import ServedModel
 from serve.engine.waiting import WaitingRequests
@@ -21,12 +22,15 @@ from serve.engine.waiting import WaitingRequests
 LASTING_SECONDS = 1.0
 STUCK_SECONDS = 3.0  # between its deadline and when a run counts as stuck
 MIN_SPARE_THREADS = 8
+MOST_BORROWED = 32
 
 log = logging.getLogger("adaptact")
 
 
 class RunThreads:
     """Threads that run what waits, the oldest request first.
+
+    Beyond its places the process runs more while others leave cores idle.
 
     The lock is held wherever `waiting` or `running` are read or changed.
     """
@@ -37,10 +41,16 @@ class RunThreads:
         lock: threading.Lock,
         waiting: WaitingRequests,
         deliver: Callable[[list[RunResult]], None],
+        cores: CoreCounts | None = None,
     ) -> None:
-        """Start a thread for each place; `deliver` is called on the event loop of the requests."""
+        """Start a thread for each place; `deliver` is called on the event loop of the requests.
+
+        Without `cores` nothing is known of other processes.
+        """
         self.running: set[Batch] = set()
         self._places = places
+        self._cores = cores
+        self._borrowed = 0  # cores of others
         self._spare = max(MIN_SPARE_THREADS, places)
         self._lock, self._waiting, self._deliver = lock, waiting, deliver
         # One token for each idle thread that shall look for work; False ends a thread.
@@ -48,13 +58,15 @@ class RunThreads:
         self._idle = 0
         self._threads: set[threading.Thread] = set()
         for _ in range(places):
-            self._start_thread()
+            self._start_thread(self._work)
 
     def wake(self) -> None:
-        """Let an idle thread, if there is one, look for work; the caller holds the lock."""
+        """Let an idle thread look for work, or a new one on an idle core; the caller holds the lock."""
         if self._idle:
-            self._idle -= 1
-            self._tokens.put(True)
+            self._wake_idle()
+        elif self._borrowed < MOST_BORROWED and self._cores is not None and self._cores.has_free():
+            self._borrowed += 1
+            self._start_thread(self._work_on_borrowed)
 
     @property
     def stuck(self) -> str | None:
@@ -83,8 +95,13 @@ class RunThreads:
         for thread in list(self._threads):
             thread.join(max(0.0, end - monotonic()))
 
-    def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._work, name="adaptact-run", daemon=True)
+    def _wake_idle(self) -> None:
+        if self._idle:
+            self._idle -= 1
+            self._tokens.put(True)
+
+    def _start_thread(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name="adaptact-run", daemon=True)
         self._threads.add(thread)
         thread.start()
 
@@ -96,7 +113,7 @@ class RunThreads:
                 if batch is None:
                     self._idle += 1
                 else:
-                    self.running.add(batch)
+                    self._begin(batch)
             if batch is not None:
                 has_place = self._run(batch)
                 # An idle thread must not keep a model that was unloaded.
@@ -105,15 +122,39 @@ class RunThreads:
                 break
         self._threads.discard(threading.current_thread())
 
+    def _work_on_borrowed(self) -> None:
+        """Run what waits as long as no other process needs the core."""
+        assert self._cores is not None
+        while True:
+            with self._lock:
+                batch = self._waiting.take(self._full_models()) if self._cores.has_free() else None
+                if batch is None:
+                    self._borrowed -= 1
+                    break
+                batch.has_place = False
+                self._begin(batch)
+            self._run(batch)
+            del batch
+        self._threads.discard(threading.current_thread())
+
+    def _begin(self, batch: Batch) -> None:
+        self.running.add(batch)
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._cores is not None:
+            self._cores.publish(len(self.running))
+
     def _run(self, batch: Batch) -> bool:
         """Whether the thread still has its place after the run."""
         results = run_batch(batch)
         with self._lock:
             self.running.discard(batch)
+            self._publish()
             # A batch and its requests hold each other, and so tensors, until garbage is collected.
             first, batch.requests = batch.requests[0], ()
             if not batch.has_place:
-                self.wake()
+                self._wake_idle()
         if batch.is_stuck:
             log.warning("%s: a run that was given up has ended", batch.model.label)
         first.call_soon(self._deliver, results)
@@ -121,10 +162,11 @@ class RunThreads:
 
     def _full_models(self) -> set[ServedModel]:
         """The models that have as many runs as there are places, and get no more."""
-        if len(self.running) < self._places:
+        places = self._places + self._borrowed
+        if len(self.running) < places:
             return set()
         counts = Counter(batch.model for batch in self.running)
-        return {model for model, count in counts.items() if count >= self._places}
+        return {model for model, count in counts.items() if count >= places}
 
     def _relieve(self, now: float) -> None:
         """Start a thread for what waits, if every place is taken and one of them for long."""
@@ -146,7 +188,7 @@ class RunThreads:
         """Start a thread in place of the batch's, which ends with its run; unless too many were replaced."""
         if sum(not other.has_place for other in self.running) < self._spare:
             batch.has_place = False
-            self._start_thread()
+            self._start_thread(self._work)
 
 
 def _end_late(batch: Batch) -> None:

@@ -6,6 +6,7 @@ from mmap import mmap
 from types import TracebackType
 
 from serve.access.limits import MEMORY_BYTES, NUMBER_BYTES, ClientLimits
+from serve.shared.cores import CORES_BYTES, SharedCores
 
 CLOSED, BEATS = 0, 1
 COUNTS = 2
@@ -17,8 +18,8 @@ def create_counts() -> int:
 
 
 def create_limits() -> int:
-    """The descriptor of new limits, with no client."""
-    return _create_memory("adaptact-limits", MEMORY_BYTES)
+    """The descriptor of new limits, with no client, and of the cores that no worker uses."""
+    return _create_memory("adaptact-limits", MEMORY_BYTES + CORES_BYTES)
 
 
 def write_text(text: str) -> int:
@@ -33,6 +34,12 @@ def write_text(text: str) -> int:
 def open_limits(descriptor: int) -> ClientLimits:
     """The limits that all processes with this descriptor count together."""
     return ClientLimits(mmap(descriptor, MEMORY_BYTES), FileLock(descriptor))
+
+
+def open_cores(descriptor: int, cores: int) -> SharedCores:
+    """This process's count among those of all processes with this descriptor, for so many cores."""
+    memory = memoryview(mmap(descriptor, MEMORY_BYTES + CORES_BYTES))
+    return SharedCores(memory[MEMORY_BYTES:], FileLock(descriptor), cores)
 
 
 class WorkerCounts:

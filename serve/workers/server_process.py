@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from serve.access.control import AccessControl
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
+from serve.engine.cores import CoreCounts
 from serve.engine.engine import Engine, open_engine
 from serve.engine.hung_files import HungFile
 from serve.engine.metrics import Metrics
@@ -40,11 +41,15 @@ class ServerProcess:
 
 @contextmanager
 def open_server_process(
-    settings: Settings, workers: WorkerGroup, limits: ClientLimits, hung_files: tuple[HungFile, ...]
+    settings: Settings,
+    workers: WorkerGroup,
+    limits: ClientLimits,
+    cores: CoreCounts,
+    hung_files: tuple[HungFile, ...],
 ) -> Iterator[ServerProcess]:
     """The process's parts, with every model loaded; closed after the block. Raises `StartupError`.
 
-    `limits` are counted together with the other workers; `hung_files` are refused at once.
+    `limits` and `cores` are counted together with the other workers; `hung_files` are refused at once.
     """
     with ExitStack() as closing:
         access = make_access_control(settings, limits)
@@ -54,7 +59,8 @@ def open_server_process(
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         make_engine = partial(SharedEngine, workers=workers)
-        options = replace(make_engine_options(settings), hung_files=hung_files)
+        shared = cores if settings.shared_runs else None
+        options = replace(make_engine_options(settings), cores=shared, hung_files=hung_files)
         engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)

@@ -29,7 +29,7 @@ from serve.rest.http import BoundedHttpProtocol, ConnectionLimits
 from serve.rest.server import Server, make_config, make_limits, stop_cleanly_on_signals
 from serve.settings import Settings
 from serve.shared.channel import Channel, ChannelClosedError, send_last
-from serve.shared.memory import WorkerCounts, open_limits
+from serve.shared.memory import WorkerCounts, open_cores, open_limits
 from serve.shared.worker_group import CATCH_UP, READY, REFUSED, STUCK, SupervisedWorkerGroup
 from serve.workers.connections import ARRIVAL, GRPC
 from serve.workers.options import STOP_SIGNALS
@@ -233,7 +233,8 @@ def _serve(
         socket.socket(fileno=connections), socket.socket(fileno=channel), WorkerCounts(counts), workers
     )
     hung = tuple(HungFile(**file) for file in hung_files)
-    with open_server_process(settings, workers, open_limits(limits), hung) as process:
+    shared = open_limits(limits), open_cores(limits, settings.shared_runs)
+    with open_server_process(settings, workers, *shared, hung) as process:
         WorkerServer(process, settings, supervisor).run()
 
 

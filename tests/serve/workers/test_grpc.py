@@ -11,9 +11,12 @@ import grpc
 import httpx
 import pytest
 
+from serve.engine.cores import available_cores
+from serve.grpc.messages import message_class
 from tests.serve import models
 from tests.serve.grpc.test_server import PROTOCOL, request
 from tests.serve.process import ServerProcess, free_port
+from tests.serve.turns import ENDLESS, TURNS
 from tests.serve.workers.running import WORKERS, children, connections, workers
 from tests.waiting import until
 
@@ -25,6 +28,7 @@ OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     models.put(folder, "double", models.model(models.DOUBLE))
+    models.put(folder, "turns", models.model(TURNS))
     path = models.put(folder, "slow", models.slow_model(turns=1_000_000))
     (path.parents[1] / "config.toml").write_text('batching = "off"\n')
     return folder
@@ -60,10 +64,12 @@ def counts(server: ServerProcess, port: int) -> list[int]:
     ]
 
 
-def count_waiting(server: ServerProcess) -> float:
-    """How many requests of the slow model wait for the one that runs."""
+def count_waiting(server: ServerProcess, model: str = "slow") -> float:
+    """How many requests of the model wait for those that run."""
     text = httpx.get(f"{server.url}/metrics").text
-    (line,) = [line for line in text.splitlines() if line.startswith('adaptact_queue_depth{model="slow"')]
+    (line,) = [
+        line for line in text.splitlines() if line.startswith(f'adaptact_queue_depth{{model="{model}"')
+    ]
     return float(line.split()[-1])
 
 
@@ -92,6 +98,20 @@ def test_grpc_counts_among_the_connections(folder: Path) -> None:
         grpc.insecure_channel(f"127.0.0.1:{port}", options=OWN_CONNECTION) as channel,
     ):
         assert infer(channel).code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.slow
+def test_one_connection_uses_the_cores_of_all_workers(folder: Path) -> None:
+    with serving(folder, "--threads", "1") as (server, port), channels(port, 1) as (channel,):
+        endless = message_class("inference.ModelInferRequest")(model_name="turns")
+        endless.inputs.add(name="x", datatype="INT64", shape=[1]).contents.int64_contents.append(ENDLESS)
+        method, data = channel.unary_unary(f"/{PROTOCOL}/ModelInfer"), endless.SerializeToString()
+        calls = [method.future(data) for _ in range(available_cores())]
+        with pytest.raises(grpc.RpcError):  # it waits in vain
+            method(data, timeout=2)
+        assert count_waiting(server, "turns") == 0
+        for call in calls:
+            call.cancel()
 
 
 @pytest.mark.slow

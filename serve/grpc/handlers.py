@@ -10,7 +10,8 @@ from serve.engine.errors import DrainingError, EngineError, UnsupportedError
 from serve.grpc.calls import BytesMethod, IncomingCall, Method, administer, admit, read_head, right_for
 from serve.grpc.framing import Buffer
 from serve.grpc.health import HEALTH, HealthCheckRequest, check_health, watch_health
-from serve.grpc.infer import InferMethod, InferStream, ModelInferRequest
+from serve.grpc.infer import InferMethod, InferStream
+from serve.grpc.infer_messages import InferAnswer, StreamResponse, parse_infer
 from serve.grpc.messages import PROTOCOL, Message, find_service, message_class, parse_message
 from serve.grpc.methods import make_methods
 from serve.grpc.observing import log_calls, trace_calls
@@ -24,8 +25,7 @@ from serve.shared.worker_group import WorkerGroup
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
 STREAM_PATH = f"/{PROTOCOL}/{STREAM}"
-StreamReply = message_class("inference.ModelStreamInferResponse")
-WriteMessage: TypeAlias = Callable[[Message], bytes]
+WriteAnswer: TypeAlias = Callable[[InferAnswer], bytes]
 
 
 class CallHandlers:
@@ -47,7 +47,7 @@ class CallHandlers:
         self._regions = regions
         self._budget = budget
         self._ending = asyncio.Event()
-        infer = self._log(self._make_infer(STREAM, _to_stream_bytes), STREAM_PATH)
+        infer = self._log(self._make_infer(STREAM, InferAnswer.write_streamed), STREAM_PATH)
         self._streaming: dict[str, StreamMethod] = {
             STREAM_PATH: _make_stream(infer, self._ending, budget.message_bytes),
             f"/{HEALTH}/Watch": _make_watch(engine, self._ending),
@@ -80,13 +80,13 @@ class CallHandlers:
             for name, method in make_methods(self._engine, workers, self._regions).items()
         }
         methods[f"/{HEALTH}/Check"] = _make_method(check, HealthCheckRequest, self._access)
-        methods[f"/{PROTOCOL}/{INFER}"] = self._make_infer(INFER, _to_bytes)
+        methods[f"/{PROTOCOL}/{INFER}"] = self._make_infer(INFER, InferAnswer.write)
         return methods
 
     def _log(self, method: BytesMethod, path: str) -> BytesMethod:
         return log_calls(method, path, self._observers.log, self._access.authorizer)
 
-    def _make_infer(self, name: str, write: WriteMessage) -> BytesMethod:
+    def _make_infer(self, name: str, write: WriteAnswer) -> BytesMethod:
         infer = InferMethod(self._engine, self._regions)
         method = trace_calls(infer.answer, name, self._observers.telemetry)
         authorizer = self._access.authorizer
@@ -153,15 +153,11 @@ def _to_bytes(reply: Message) -> bytes:
     return data
 
 
-def _to_stream_bytes(reply: Message) -> bytes:
-    return _to_bytes(StreamReply(infer_response=reply))
-
-
 def _to_error_bytes(data: Buffer, error: Exception) -> bytes:
     """The answer to a stream's message that failed, with the message's id where it has one."""
-    reply = StreamReply(error_message=client_message(error))
+    reply = StreamResponse(error_message=client_message(error))
     try:
-        reply.infer_response.id = parse_message(ModelInferRequest, data).id
+        reply.infer_response.id = parse_infer(data).message.id
     except EngineError:
         reply.infer_response.SetInParent()
     return _to_bytes(reply)

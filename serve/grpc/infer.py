@@ -9,19 +9,21 @@ from typing import Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
+from serve.engine.model import ServedModel
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
 from serve.grpc.framing import Buffer
-from serve.grpc.messages import Message, message_class, parse_message
-from serve.grpc.tensors import read_infer, write_infer
+from serve.grpc.infer_messages import InferAnswer, InferMessage, parse_infer
+from serve.grpc.tensors import read_infer, takes_long_to_write, write_infer
+from serve.protocol.long_bodies import run_long
+from serve.protocol.messages import InferRequest
 from serve.protocol.replies import NOT_PLACED
 from serve.rejections import count_rejection
-from serve.shared.regions import MemoryRegions
+from serve.shared.regions import MemoryRegions, PlacedAnswer
 
 # With the default of 32 rows a batch: one runs, and the next one waits.
 PLACES = 64
 
-ModelInferRequest = message_class("inference.ModelInferRequest")
 Pending: TypeAlias = "tuple[asyncio.Task[bytes], int]"
 """The task that answers a message, and how many places the message takes."""
 
@@ -33,36 +35,30 @@ class InferMethod:
         self._engine = engine
         self._regions = regions
 
-    def read(self, data: Buffer) -> Message:
+    def read(self, data: Buffer) -> InferMessage:
         """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
         try:
-            return parse_message(ModelInferRequest, data)
+            return parse_infer(data)
         except EngineError as error:
             self._engine.metrics.unknown.count_request(number_of(error))
             raise
 
-    async def answer(self, message: Message, call: IncomingCall) -> Message:
-        """The answer to a `ModelInferRequest`; raises `EngineError`."""
+    async def answer(self, given: InferMessage, call: IncomingCall) -> InferAnswer:
+        """The answer to the message; raises `EngineError`."""
         metrics = self._engine.metrics.unknown
         try:
             start = perf_counter()
-            model = self._engine.model(message.model_name, message.model_version or None)
+            name, version = given.message.model_name, given.message.model_version
+            model = self._engine.model(name, version or None)
             metrics = model.metrics
-            request = read_infer(message)
+            is_long = given.takes_long_to_read()
+            request = await run_long(read_infer, given) if is_long else read_infer(given)
             read = perf_counter()
-            run = partial(
-                self._engine.run,
-                model,
-                outputs=tuple(request.outputs),
-                timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
-            )
-            placed = NOT_PLACED
-            if request.has_placements:
-                request, outputs, placed = await self._regions.run(request, run)
-            else:
-                outputs = await run(request.inputs)
+            request, outputs, placed = await self._run(model, request, call)
             ran = perf_counter()
-            reply = write_infer(model.name, model.version, request, outputs, model.classes, placed)
+            written = model.name, model.version, request, outputs, model.classes, placed
+            is_long = takes_long_to_write(outputs)
+            reply = await run_long(write_infer, *written) if is_long else write_infer(*written)
             metrics.input.observe(read - start)
             metrics.output.observe(perf_counter() - ran)
         except (Exception, CancelledError) as error:
@@ -71,6 +67,17 @@ class InferMethod:
             raise
         metrics.count_request(OK)
         return reply
+
+    async def _run(self, model: ServedModel, request: InferRequest, call: IncomingCall) -> PlacedAnswer:
+        run = partial(
+            self._engine.run,
+            model,
+            outputs=tuple(request.outputs),
+            timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
+        )
+        if request.has_placements:
+            return await self._regions.run(request, run)
+        return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
 
 
 class InferStream:

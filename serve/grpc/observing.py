@@ -1,13 +1,15 @@
 """The access log's lines and the spans of gRPC messages."""
 
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from serve.access.control import Authorizer
-from serve.grpc.calls import BytesMethod, IncomingCall, Method
+from serve.grpc.calls import BytesMethod, IncomingCall
 from serve.grpc.errors import number_of
 from serve.grpc.framing import Buffer
-from serve.grpc.messages import PROTOCOL, Message
+from serve.grpc.infer_messages import InferAnswer, InferMessage
+from serve.grpc.messages import PROTOCOL
 from serve.grpc.status import StatusCode
 from serve.observe.access_log import AccessLog
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from serve.observe.observers import Telemetry
 
 METHOD = "gRPC"
+InferAnswerer: TypeAlias = Callable[[InferMessage, IncomingCall], Awaitable[InferAnswer]]
 # OpenTelemetry's conventions count these as the server's errors.
 SERVER_ERRORS = (
     StatusCode.UNKNOWN,
@@ -46,21 +49,22 @@ def log_calls(method: BytesMethod, path: str, log: AccessLog | None, authorizer:
     return answer_and_log
 
 
-def trace_calls(method: Method, name: str, telemetry: "Telemetry | None") -> Method:
+def trace_calls(method: InferAnswerer, name: str, telemetry: "Telemetry | None") -> InferAnswerer:
     """The inference method of this name, which also makes a span a message; unchanged without telemetry."""
     if telemetry is None:
         return method
     fixed = {"rpc.system": "grpc", "rpc.service": PROTOCOL, "rpc.method": name}
 
-    async def answer_and_trace(request: Message, call: IncomingCall) -> Message:
+    async def answer_and_trace(given: InferMessage, call: IncomingCall) -> InferAnswer:
         began = perf_counter()
         attributes: dict[str, str | int] = {**fixed}
         error: BaseException | None = None
         try:
-            reply = await method(request, call)
+            answer = await method(given, call)
+            reply, inputs = answer.message, given.message.inputs
             attributes |= {"adaptact.model": reply.model_name, "adaptact.version": reply.model_version}
-            attributes["adaptact.rows"] = next(iter(request.inputs[0].shape), 1) if request.inputs else 1
-            return reply
+            attributes["adaptact.rows"] = next(iter(inputs[0].shape), 1) if inputs else 1
+            return answer
         except BaseException as raised:
             error = raised
             raise

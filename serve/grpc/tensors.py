@@ -1,14 +1,17 @@
 """Inference messages to and from arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from serve.engine.datatypes import Datatype
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array
-from serve.grpc.messages import Message, message_class
-from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, reshape, to_binary
+from serve.grpc.framing import Buffer
+from serve.grpc.infer_messages import InferAnswer, InferMessage, InferResponse
+from serve.grpc.messages import Message
+from serve.protocol.binary import MAX_STRINGS, datatype_name, from_binary, reshape, view_binary
 from serve.protocol.json_text import Value
 from serve.protocol.messages import (
     InferRequest,
@@ -22,8 +25,8 @@ from serve.protocol.parameters import NONE, check_reserved, read_parameters, rea
 from serve.protocol.placements import REGION, PlacedInput, PlacedOutput, read_placement
 from serve.protocol.replies import NOT_PLACED, apply_classification
 
-InferResponse = message_class("inference.ModelInferResponse")
-
+# So many numbers are read at a time, between which other threads have their turn.
+PIECE_VALUES = 2**14
 # The field of `contents` with each datatype's values; datatypes that are missing here have none.
 CONTENTS = {
     "BOOL": "bool_contents",
@@ -41,10 +44,11 @@ CONTENTS = {
 }
 
 
-def read_infer(message: Message) -> InferRequest:
-    """The request in a `ModelInferRequest`; may raise `MalformedRequestError` or `UnsupportedError`."""
+def read_infer(given: InferMessage) -> InferRequest:
+    """The request in the message; may raise `MalformedRequestError` or `UnsupportedError`."""
+    message, raw = given
     # Slices, here and below: they copy at once, while iteration calls protobuf for each element.
-    entries, raw = message.inputs[:], message.raw_input_contents[:]
+    entries = message.inputs[:]
     expected = sum(REGION not in entry.parameters for entry in entries)
     if raw and len(raw) != expected:
         raise MalformedRequestError(
@@ -67,6 +71,11 @@ def read_infer(message: Message) -> InferRequest:
     return InferRequest(inputs, outputs, True, message.id, read_timeout_seconds(parameters), placed)
 
 
+def takes_long_to_write(outputs: Mapping[str, Array]) -> bool:
+    """Whether that is to be done in a thread: texts are written one by one."""
+    return any(array.dtype == np.object_ and array.size > PIECE_VALUES for array in outputs.values())
+
+
 def write_infer(
     model: str,
     version: str,
@@ -74,7 +83,7 @@ def write_infer(
     outputs: Mapping[str, Array],
     classes: Sequence[str],
     placed: Mapping[str, PlacedOutput] = NOT_PLACED,
-) -> Message:
+) -> InferAnswer:
     """The `ModelInferResponse`, with every tensor as its bytes, empty for one `placed` in shared memory.
 
     Raises `MalformedRequestError` for a classification of what has no scores.
@@ -82,19 +91,20 @@ def write_infer(
     if request.outputs:
         outputs = apply_classification(request, outputs, classes)
     reply = InferResponse(model_name=model, model_version=version, id=request.id)
+    raw: list[Buffer] = []
     for name, array in outputs.items():
         reply.outputs.add(name=name, datatype=datatype_name(array), shape=array.shape)
-        reply.raw_output_contents.append(to_binary(array))
+        raw.append(view_binary(array))
     for name, output in placed.items():
         entry = reply.outputs.add(name=name, datatype=output.datatype, shape=output.shape)
         for parameter, value in output.placement.write_parameters().items():
             field = "string_param" if isinstance(value, str) else "int64_param"
             setattr(entry.parameters[parameter], field, value)
-        reply.raw_output_contents.append(b"")  # clients find the others by their position
-    return reply
+        raw.append(b"")  # clients find the others by their position
+    return InferAnswer(reply, raw)
 
 
-def _read_input(entry: Message, raws: Iterator[bytes]) -> Array | PlacedInput:
+def _read_input(entry: Message, raws: Iterator[Buffer]) -> Array | PlacedInput:
     name = entry.name
     datatype, shape = read_datatype(name, entry.datatype), read_shape(name, entry.shape[:])
     if entry.parameters:
@@ -129,13 +139,20 @@ def _read_contents(name: str, contents: Message, datatype: Datatype) -> Array:
         return _read_texts(name, values)
     dtype = datatype.dtype
     wide = dtype if dtype.kind in "bf" else np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
-    flat = np.fromiter(values, wide, len(values))
+    flat = _read_numbers(values, wide)
     narrow = flat.astype(dtype)
     if dtype.kind in "iu" and not np.array_equal(narrow, flat):
         raise MalformedRequestError(
             f"input {quote(name)}: `{field_name}` holds a number that is no {datatype.name}"
         )
     return narrow
+
+
+def _read_numbers(values: Sequence[float], dtype: np.dtype[Any]) -> Array:
+    flat = np.empty(len(values), dtype)
+    for start in range(0, len(values), PIECE_VALUES):
+        flat[start : start + PIECE_VALUES] = values[start : start + PIECE_VALUES]
+    return flat
 
 
 def _read_texts(name: str, values: Sequence[bytes]) -> Array:

@@ -45,6 +45,13 @@ def to_binary(array: Array) -> bytes:
     return b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in encoded))
 
 
+def view_binary(array: Array) -> bytes | memoryview:
+    """The bytes of `to_binary`, not copied where they are numbers in one piece of memory."""
+    if array.dtype == np.object_:
+        return to_binary(array)
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
 def to_binary_pieces(array: Array) -> list[bytes]:
     """The bytes of `to_binary`, in pieces of at most PIECE_BYTES where they are numbers."""
     if array.dtype == np.object_ or array.nbytes <= PIECE_BYTES:

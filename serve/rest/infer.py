@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import read_raw_request, read_request, takes_long_to_read
 from serve.protocol.replies import NOT_PLACED, takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
-from serve.rest.long_bodies import run_long
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version

@@ -12,10 +12,10 @@ from starlette.types import Receive, Scope
 from serve.engine.engine import Engine
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
+from serve.protocol.long_bodies import run_long
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
 from serve.rest.body import Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
-from serve.rest.long_bodies import run_long
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version

@@ -17,7 +17,7 @@ import numpy as np
 
 from serve.engine.errors import RegionError, UnsupportedError, quote
 from serve.engine.signature import Array
-from serve.protocol.binary import datatype_name, from_binary, to_binary
+from serve.protocol.binary import datatype_name, from_binary, view_binary
 from serve.protocol.descriptions import EXTENSIONS
 from serve.protocol.messages import InferRequest
 from serve.protocol.placements import PlacedInput, PlacedOutput, Placement
@@ -57,7 +57,7 @@ class PlacedAnswer(NamedTuple):
 
     request: InferRequest
     outputs: Outputs
-    placed: dict[str, PlacedOutput]
+    placed: Mapping[str, PlacedOutput]
 
 
 class MemoryRegions:
@@ -147,7 +147,7 @@ class MemoryRegions:
             placement = requested.placement
             if placement is not None:
                 array = outputs[name]
-                size = self._find(placement.region).write(name, placement, _view_bytes(array))
+                size = self._find(placement.region).write(name, placement, memoryview(view_binary(array)))
                 written[name] = PlacedOutput(placement._replace(size=size), datatype_name(array), array.shape)
         return written
 
@@ -271,12 +271,6 @@ def _check_size(status: RegionStatus, descriptor: int) -> None:
             f"the object {quote(status.key)} has `{size}` bytes, and region {quote(status.name)} is to have "
             f"`{status.byte_size}` from `{status.offset}` on"
         )
-
-
-def _view_bytes(array: Array) -> memoryview:
-    if array.dtype == np.object_:
-        return memoryview(to_binary(array))
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 async def _call(

@@ -7,7 +7,7 @@ from typing import get_type_hints
 from serve.access.control import AuditLog
 from serve.access.keys import ROLES
 from serve.access.limits import MOST_CLIENTS
-from serve.grpc.messages import MAX_FIELDS
+from serve.grpc.wire import MAX_FIELDS
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
 from serve.protocol.json_text import MAX_DEPTH, MAX_VALUES

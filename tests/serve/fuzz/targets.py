@@ -13,7 +13,8 @@ from serve.engine.datatypes import BY_NAME, DATATYPES
 from serve.engine.errors import EngineError
 from serve.engine.manifest import Json
 from serve.engine.signature import Signature, TensorSpec
-from serve.grpc.messages import message_class, parse_message
+from serve.grpc.infer_messages import parse_infer
+from serve.grpc.messages import message_class
 from serve.grpc.tensors import read_infer
 from serve.observe.log_settings import parse_changes
 from serve.protocol.binary import from_binary
@@ -92,7 +93,7 @@ def _settings(data: bytes) -> None:
 
 
 def _grpc(data: bytes) -> None:
-    read_infer(parse_message(Request, data))
+    read_infer(parse_infer(data))
 
 
 @dataclass(frozen=True)

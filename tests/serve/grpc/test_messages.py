@@ -13,7 +13,8 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 
 import serve.grpc
 from serve.engine.errors import MalformedRequestError
-from serve.grpc.messages import MAX_FIELDS, POOL, SHORT_BYTES, find_service, message_class, parse_message
+from serve.grpc.messages import POOL, SHORT_BYTES, find_service, message_class, parse_message
+from serve.grpc.wire import MAX_FIELDS, split_field
 
 Request = message_class("inference.ModelInferRequest")
 
@@ -45,6 +46,20 @@ def test_other_bytes_are_refused(data: bytes, padding: int) -> None:
     raw = Request(raw_input_contents=[bytes(padding)]).SerializeToString() if padding else b""
     with pytest.raises(MalformedRequestError):
         parse_message(Request, raw + data)
+
+
+def test_a_field_is_split_off() -> None:
+    message = Request(model_name="m", id="1", raw_input_contents=[b"ab", b"", b"c" * 300])
+    others, values = split_field(message.SerializeToString(), 7)
+    assert [bytes(value) for value in values] == list(message.raw_input_contents)
+    assert Request.FromString(others) == Request(model_name="m", id="1")
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_split_or_refused(data: bytes) -> None:
+    with contextlib.suppress(MalformedRequestError):
+        others, values = split_field(data, 7)
+        assert len(others) + sum(map(len, values)) <= len(data)
 
 
 @given(st.binary(max_size=100))

@@ -19,6 +19,7 @@ log = logging.getLogger("adaptact")
 ARRIVAL = struct.Struct("<IB")
 """Sent with a connection: by how many it is beyond the limit, and at which port it came."""
 HTTP, GRPC = range(2)
+DESCRIPTOR = struct.Struct("@i")
 BURST = 256
 """So many connections are taken before anything else of the supervisor has its turn."""
 WAIT_SECONDS = 0.01
@@ -69,16 +70,12 @@ class ConnectionDistributor:
 
     def take_back(self, worker: Worker) -> None:
         """Give the connections that the worker has not read from its socket yet to others."""
-        flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         with suppress(OSError):  # there is none left
-            behind = worker.process.connections_behind
-            while True:
-                content, descriptors, _, _ = socket.recv_fds(behind, ARRIVAL.size, 1, flags)
-                if not content:
-                    break
+            while arrival := receive_connection(worker.process.connections_behind):
+                connection, _, port = arrival
                 worker.sent_connections -= 1
-                _, port = ARRIVAL.unpack(content)
-                self._waiting.extend((socket.socket(fileno=number), port) for number in descriptors)
+                if connection is not None:
+                    self._waiting.append((connection, port))
         if self._waiting and self._is_open:
             self._resume()
 
@@ -142,6 +139,24 @@ class ConnectionDistributor:
                 worker.last_turn = next(self._turns)
                 return True
         return False
+
+
+def receive_connection(end: socket.socket) -> tuple[socket.socket | None, int, int] | None:
+    """The next connection, by how many it is beyond the limit, and at which port it came.
+
+    The connection is None where this process has no descriptor left for it, and the whole where the other end
+    is closed. Raises `BlockingIOError` where there is none now.
+    """
+    # Python's own `recv_fds` does not pass on the flags.
+    flags = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
+    content, ancillary, _, _ = end.recvmsg(ARRIVAL.size, socket.CMSG_LEN(DESCRIPTOR.size), flags)
+    if not content:
+        return None
+    surplus, port = ARRIVAL.unpack(content)
+    for _, _, data in ancillary:
+        if len(data) == DESCRIPTOR.size:
+            return socket.socket(fileno=DESCRIPTOR.unpack(data)[0]), surplus, port
+    return None, surplus, port
 
 
 def _order(worker: Worker) -> tuple[bool, int, int]:

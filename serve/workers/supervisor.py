@@ -88,12 +88,13 @@ class Supervisor:
         return worker
 
     async def _until_ready(self, worker: Worker) -> None:
-        """Return once it is ready; raises `StartupError` where it fails before."""
+        """Return once it is ready; where it fails before, kill it and raise `StartupError`."""
         waiting = [asyncio.create_task(event.wait()) for event in (worker.failed, worker.ready)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         if not worker.ready.is_set() and not self._stopping.is_set():
+            worker.kill()
             raise StartupError(worker.refusal or f"a worker {worker.failure} before it was ready")
 
     async def _follow(self, worker: Worker, heartbeat: Heartbeat) -> None:

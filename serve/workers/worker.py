@@ -31,7 +31,7 @@ from serve.settings import Settings
 from serve.shared.channel import Channel, ChannelClosedError, send_last
 from serve.shared.memory import WorkerCounts, open_cores, open_limits
 from serve.shared.worker_group import CATCH_UP, READY, REFUSED, STUCK, SupervisedWorkerGroup
-from serve.workers.connections import ARRIVAL, GRPC
+from serve.workers.connections import GRPC, receive_connection
 from serve.workers.options import STOP_SIGNALS
 from serve.workers.server_process import ServerProcess, open_server_process
 
@@ -131,15 +131,10 @@ class WorkerServer(Server):
 
     def _receive(self) -> None:
         try:
-            while True:
-                content, descriptors, _, _ = socket.recv_fds(
-                    self._supervisor.connection_socket, ARRIVAL.size, 1, socket.MSG_CMSG_CLOEXEC
-                )
-                if not content:
-                    break
-                if descriptors:
-                    surplus, port = ARRIVAL.unpack(content)
-                    self._start_task(self._answer(socket.socket(fileno=descriptors[0]), surplus, port))
+            while arrival := receive_connection(self._supervisor.connection_socket):
+                connection, surplus, port = arrival
+                if connection is not None:
+                    self._start_task(self._answer(connection, surplus, port))
                 else:
                     log.error("a connection is cut off: this process has no descriptor left for it")
                     self._supervisor.counts.count_closed()

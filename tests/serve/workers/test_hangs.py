@@ -17,6 +17,7 @@ from tests.serve.workers.running import Connection, children, connections, worke
 from tests.waiting import SECONDS, until
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 MANY = 600
 
@@ -63,11 +64,31 @@ def test_a_stopped_worker_without_others_is_replaced(alone: ServerProcess) -> No
     victim = alone.worker
     with connections(alone, 1) as [idle]:
         victim.send_signal(signal.SIGSTOP)
-        with connections(alone, 1) as [client]:  # it waits for the new worker
-            assert client.infer()[0] == 200
+        with socket.create_connection((alone.host, alone.port), timeout=SECONDS) as client:
+            client.sendall(LAST)  # it waits for the new worker
+            answer = b"".join(iter(lambda: client.recv(1000), b""))  # until nobody has the connection
+        assert answer.startswith(b"HTTP/1.1 200 ")
         idle.close()
     until(lambda: victim not in children(alone))
     assert len(children(alone)) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_while_it_starts_is_replaced(alone: ServerProcess) -> None:
+    alone.worker.kill()
+    until(lambda: any(map(_is_started_anew, children(alone))))
+    starting = alone.worker
+    starting.send_signal(signal.SIGSTOP)
+    with connections(alone, 1) as [client]:
+        assert client.infer()[0] == 200
+    until(lambda: not starting.is_running())
+
+
+def _is_started_anew(process: psutil.Process) -> bool:
+    try:
+        return "serve.workers.worker" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 @pytest.mark.slow

@@ -3,11 +3,9 @@
 import ctypes
 import gc
 import sys
-from collections.abc import Mapping
 
 LARGE = 4 * 2**20  # bytes
-_TUNABLES = "GLIBC_TUNABLES"
-_MMAP_THRESHOLD = -3  # glibc's malloc.h
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # glibc's malloc.h
 
 
 def release_free_memory() -> None:
@@ -32,14 +30,12 @@ def release_large_blocks() -> None:
     release_free_pages()
 
 
-def with_allocator_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a server's process, with settings of glibc's allocator unless it has its own.
+def share_one_arena() -> None:
+    """From here on all threads allocate in one place, where free pages can be given back.
 
-    Large blocks are in pages of 2 MiB: freeing takes the system as long for each page, small or huge, and the
-    interpreter waits meanwhile, for 0.1 seconds with 520 MB of weights. All threads allocate in one place: of
-    what each has for itself, up to 64 MB that are free are never given back.
+    Of what each thread has for itself, up to 64 MB that are free are the system's only once the process ends.
     """
-    return {_TUNABLES: "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1", **environment}
+    _call("mallopt", _ARENA_MAX, 1)
 
 
 def _call(name: str, *arguments: object) -> None:

@@ -25,6 +25,7 @@ ENV PATH=/opt/adaptact/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ORT_DISABLE_TELEMETRY=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     ADAPTACT_HOST=0.0.0.0 \
     ADAPTACT_PORT=8000 \
     ADAPTACT_MODELS=/models \

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, ProcessCollector
 from starlette.types import ASGIApp
 
+from adaptact.memory import share_one_arena
 from serve.access.control import AccessControl
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
@@ -51,6 +52,7 @@ def open_server_process(
 
     `limits` and `cores` are counted together with the other workers; `hung_files` are refused at once.
     """
+    share_one_arena()
     with ExitStack() as closing:
         access = make_access_control(settings, limits)
         closing.callback(access.audit_log.close)

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from adaptact.memory import with_allocator_settings
 from serve.shared.memory import WorkerCounts, create_counts, write_text
 
 STDIN = 0
@@ -126,7 +125,7 @@ def spawn_worker(settings: str, limits: int, hung_files: Sequence[Any]) -> Start
         pid = os.posix_spawn(
             sys.executable,
             command,
-            with_allocator_settings(os.environ),
+            os.environ,
             file_actions=[(os.POSIX_SPAWN_DUP2, text, STDIN)],
             setsid=True,  # a terminal's Ctrl-C is for the supervisor, which stops the workers
         )

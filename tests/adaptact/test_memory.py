@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from adaptact.memory import release_free_memory, release_large_blocks, with_allocator_settings
+from adaptact.memory import release_free_memory, release_large_blocks, share_one_arena
 
 TAKEN_AND_FREED = """
 import sys
@@ -63,11 +63,36 @@ def test_other_systems_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delattr("ctypes.CDLL")
     release_free_memory()
     release_large_blocks()
+    share_one_arena()
 
 
-def test_settings_of_the_allocator_leave_those_of_the_environment() -> None:
-    assert "hugetlb=1" in with_allocator_settings({"A": "1"})["GLIBC_TUNABLES"]
-    assert with_allocator_settings({"GLIBC_TUNABLES": "mine", "A": "1"}) == {
-        "GLIBC_TUNABLES": "mine",
-        "A": "1",
-    }
+IN_A_THREAD = """
+import sys, threading
+from pathlib import Path
+from adaptact.memory import release_free_pages, share_one_arena
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+def take_and_free():
+    bytearray(2**24)  # from now on, glibc keeps blocks of this size
+    blocks = [bytearray(b"x") * 2**20 for _ in range(30)]
+
+if sys.argv[1] == "shared":
+    share_one_arena()
+before = resident()
+thread = threading.Thread(target=take_and_free)
+thread.start()
+thread.join()
+release_free_pages()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's own way")
+@pytest.mark.parametrize(("word", "is_released"), [("shared", True), ("own", False)])
+def test_what_a_thread_freed_goes_back_to_the_system(word: str, is_released: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_THREAD, word], capture_output=True, text=True, check=True
+    )
+    assert (int(done.stdout) < 15e6) is is_released

@@ -79,7 +79,7 @@ def run_server(container: Container, image: ImageConfig) -> Lifetime:
     health = container.execute(*image.health_command)
     check(health.returncode == 0, f"the health check failed: {health.stdout}{health.stderr}")
     check_confinement(container, image)
-    memory_bytes = int(container.status("VmRSS")[0]) * 1024
+    memory_bytes = container.memory_bytes()
     code, stop_seconds = container.stop(STOP_BUDGET_SECONDS)
     check(code == 0, f"expected exit code `0` after SIGTERM, got `{code}`:\n{container.log()}")
     ready_seconds = answered["ready_at"] - container.started_at

@@ -1,13 +1,14 @@
 """One container, run by crun as docker/compose.yaml asks: ordinary user, no capability, read-only root."""
 
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.docker.image.commands import ImageTestError, run
 from tests.docker.image.store import ImageConfig
@@ -99,9 +100,18 @@ class Container:
         return next(line.split()[1:] for line in lines if line.startswith(f"{field}:"))
 
     def processor_seconds(self) -> float:
-        """How long processors worked for the server, in its own code and in the kernel."""
-        fields = Path(f"/proc/{self.process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)
+        """How long processors worked for the server's processes, in their own code and in the kernel."""
+        times = [process.cpu_times() for process in self.processes()]
+        return float(sum(each.user + each.system for each in times))
+
+    def memory_bytes(self) -> int:
+        """The memory of the server's processes; each has its share of the pages that they share."""
+        return sum(process.memory_full_info().pss for process in self.processes())
+
+    def processes(self) -> list[psutil.Process]:
+        """The supervisor and its workers."""
+        supervisor = psutil.Process(self.process_id)
+        return [supervisor, *supervisor.children(recursive=True)]
 
     def stop(self, timeout_seconds: float) -> tuple[int, float]:
         """Its exit code and the seconds from SIGTERM to it; an error if `timeout_seconds` pass first."""

@@ -11,7 +11,7 @@ from serve.http2.reader import FrameReader
 from serve.http2.session import PING_BYTES, Http2Limits, Http2Session, OpenStream
 from serve.http2.stream import BYTES_PER_SECOND
 
-FRAMES_A_TURN = 128  # before it is another connection's turn
+FRAMES_A_TURN = 64  # before it is another connection's turn
 LEAVE_SECONDS = 2.0
 """So long a client has to say that it knows of the end."""
 

@@ -50,6 +50,8 @@ class Outbox:
         """Hand what was written to the transport."""
         parts, size = self._unwritten, self._unwritten_bytes
         self._unwritten, self._unwritten_bytes = [], 0
+        if self._transport.is_closing():
+            return  # the client has gone meanwhile
         if size > TURN_BYTES:
             self._transport.writelines(parts)
         elif parts:

@@ -62,6 +62,7 @@ class FakeTransport(asyncio.Transport):
         self.is_read, self.is_closed = True, False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.is_closed, "uvloop raises an error"
         self.written += data
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

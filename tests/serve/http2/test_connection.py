@@ -115,7 +115,10 @@ async def test_a_client_that_goes_away_closes_its_streams() -> None:
     client.begin()
     stream = client.request(1, b"", end=False)
     assert connections == {client.connection}
+    client.transport.close()
+    stream.session.write(b"an answer that is under way")
     client.connection.connection_lost(None)
+    stream.session.outbox.flush()
     assert stream.events == ["begin", "close"]
     assert connections == set()
 

@@ -173,8 +173,9 @@ def test_a_place_that_is_none_is_refused(parameters: dict[str, object], problem:
 
 
 def test_a_tensor_in_two_places_is_refused() -> None:
-    entry = {"name": "x", "datatype": "INT8", "shape": [1], "parameters": PLACE}
-    for inputs in ([{**entry, "data": [1]}], [{**entry, "parameters": {**PLACE, "binary_data_size": 0}}]):
+    entry: dict[str, object] = {"name": "x", "datatype": "INT8", "shape": [1], "parameters": PLACE}
+    with_bytes: dict[str, object] = {**PLACE, "binary_data_size": 0}
+    for inputs in ([{**entry, "data": [1]}], [{**entry, "parameters": with_bytes}]):
         with pytest.raises(MalformedRequestError, match="is in shared memory and in the message"):
             read_request(orjson.dumps(_message(inputs=inputs)))
     classified = [{"name": "y", "parameters": {**PLACE, "classification": 2}}]

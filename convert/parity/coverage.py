@@ -1,6 +1,6 @@
 """What the samples exercise of a model, found by changing its inputs and its weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,8 @@ class Trials:
     bounded: frozenset[str]
     """The inputs of whole numbers whose range is known."""
     small: SmallSignals
+    undefined: Mapping[str, float]
+    """The share of numbers that are NaN in float64 on typical samples, of each output that has some."""
 
 
 def examine(
@@ -60,7 +62,16 @@ def examine(
         ),
         bounded=frozenset(name for name, integers in sampling.ranges.items() if integers.is_whole),
         small=small,
+        undefined=dict(_find_undefined(original, [samples for samples in finite if samples.typical])),
     )
+
+
+def _find_undefined(original: Original, sets: Sequence[SampleSet]) -> Iterator[tuple[str, float]]:
+    references = [original.answer(samples).reference for samples in sets]
+    for output in original.outputs:
+        numbers = np.concatenate([reference[output].reshape(-1) for reference in references])
+        if numbers.dtype.kind == "f" and np.isnan(numbers).any():
+            yield output, float(np.isnan(numbers).mean())
 
 
 def _count_integers(name: str, arrays: Sequence[Array]) -> IntegersRecord:

@@ -28,6 +28,10 @@ def judge(
         name for name in trials.weights.unseen if name in held or name not in trials.weights.unread
     )
     reasons = (
+        *(
+            f"{100 * share:.2g} % of output `{output}` is NaN on typical samples, where nothing is compared"
+            for output, share in trials.undefined.items()
+        ),
         *_find_still_outputs(trials, original, file),
         *_find_unseen_weights(trials, unseen),
         *_find_untried_integers(trials),

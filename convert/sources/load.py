@@ -5,7 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convert.errors import UsageError
+from torch import nn
+
+from adaptive_act.activation import named_activations
+from convert.errors import SourceError, UsageError
 from convert.model_io.array import TEXT
 from convert.model_io.inputs import InputSpec, share_size_bounds
 from convert.sources import graph, program, state, torchscript
@@ -45,6 +48,7 @@ def load(  # each argument is an option of the command
         raise UsageError(f"input `{text}` holds texts, which a model of torch does not take")
     request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
     source = _READERS[container](request)
+    _require_finite(source.model, path)
     source.model.requires_grad_(False)  # torch's counter of operations fails on a view of a weight that does
     if state_key is not None and source.kind != state.KIND:
         raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
@@ -52,3 +56,14 @@ def load(  # each argument is an option of the command
         return source
     require_pure(source.model, source.inputs)
     return replace(source, inputs=add_ranges(source.model, source.inputs))
+
+
+def _require_finite(model: nn.Module, path: Path) -> None:
+    """Raises SourceError where an activation has learned what is no number."""
+    for layer, activation in named_activations(model).items():
+        for name, values in activation.named_parameters():
+            if not values.isfinite().all():
+                raise SourceError(
+                    f"`{path}`: the learned `{name}` of activation `{layer}` is not finite",
+                    hint="its training diverged: take a state from before that, as `training.Guard` does",
+                )

@@ -11,6 +11,7 @@ from convert.parity import coverage
 from convert.parity.coverage import Trials, examine
 from convert.parity.sampling import choose_samples
 from convert.parity.verify import Original
+from convert.parity.weakness import judge
 from convert.sources.load import load
 from convert.sources.source import Source
 from tests.convert.graphs import parse_graph, write_constant, write_graph
@@ -163,6 +164,28 @@ class Beyond(nn.Module):
 def test_an_input_that_moves_nothing_on_one_sample_is_tried_on_others(side: int) -> None:
     trials = examine_source(make_source(Beyond(side), ROWS, "at:float32[N]"))
     assert trials.moved == {("x", "y"), ("at", "y")}
+
+
+class Undefined(nn.Module):
+    """One of four columns is NaN where its input is below 0."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """[N, 4] -> [N, 4], [N, 4]."""
+        return x, torch.cat((x[:, :3], x[:, 3:].sqrt()), 1)
+
+
+def test_the_share_of_an_output_that_is_nan_is_found() -> None:
+    source = make_source(Undefined(), outputs=("a", "b"))
+    undefined = examine_source(source).undefined
+    assert undefined.keys() == {"b"}
+    assert 0.05 < undefined["b"] < 0.2
+    assert "NaN on typical samples" in _judge_file(source)
+
+
+def _judge_file(source: Source) -> str:
+    head = '<ir_version: 10, opset_import: ["" : 20]> g (float[N,4] x) => (float[N,4] a, float[N,4] b)'
+    file = parse_graph(f"{head} {{ a = Identity(x) b = Sqrt(x) }}")
+    return "; ".join(judge(examine_source(source), Original(source.model, ("a", "b")), source, file).reasons)
 
 
 class Halves(nn.Module):

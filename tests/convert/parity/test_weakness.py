@@ -38,6 +38,7 @@ TRIALS = Trials(
     integers=(IntegersRecord("a", 0, 2, 3),),
     bounded=frozenset({"a"}),
     small=SmallSignals(),
+    undefined={},
 )
 TWO_OF_THREE = replace(TRIALS, integers=(IntegersRecord("a", 0, 2, 2),))
 

@@ -33,6 +33,16 @@ def test_the_users_inputs_override_the_checkpoints(tmp_path: Path) -> None:
     assert load(save_checkpoint(tmp_path / "m.pt"), inputs=[IMAGES]).inputs == (IMAGES,)
 
 
+def test_learned_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = classifier()
+    state = {
+        name: value * torch.nan if ".log_a" in name else value for name, value in model.state_dict().items()
+    }
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(SourceError, match="the learned `log_a` of activation `2` is not finite"):
+        load(tmp_path / "state.pt", FACTORY, inputs=[IMAGES])
+
+
 def test_bounds_of_a_size_are_those_of_every_input(tmp_path: Path) -> None:
     inputs = [parse_input("image:float32[B>=2,3,8,8]"), parse_input("mask:bool[B<=9]")]
     source = load(save_checkpoint(tmp_path / "m.pt"), inputs=inputs)

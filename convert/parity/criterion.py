@@ -195,7 +195,7 @@ def compare(run: Run, output: str, typical_scale: float, tolerance: float = 0.0)
         floor = FLOOR * eps * max(typical_scale, _magnitude(reference))
         own, errors = _excuse_jumps(run, output, floor, own, errors)
     if not real:
-        errors = np.where(_find_undecided(own), 0, errors)
+        errors = np.where(_find_undecided(own, reference, file), 0, errors)
     output_errors = _OutputErrors(errors, own, np.abs(np.where(judged, reference, 0)), eps, tolerance)
     worst = output_errors.judge_output(typical_scale)
     if real and run.typical and run.finite:
@@ -229,15 +229,20 @@ def _excuse_jumps(run: Run, output: str, floor: float, own: Array, errors: Array
     return np.where(jumped, 0, own), np.where(jumped, np.fmin(errors, nearest), errors)
 
 
-def _find_undecided(own: Array) -> Array:
+def _find_undecided(own: Array, reference: Array, file: Array) -> Array:
     """Where the file may give other whole numbers or truth values: where the original itself does.
 
-    In a row along the last axis all of them may differ where one does, as ranks do: two that change places
-    say that their neighbours are about equal too.
+    Where it does in a row of ranks, along the last axis, they may all change places, since two that do say
+    that their neighbours are about equal too.
     """
     differs: Array = own > 0
-    rows: Array = np.any(differs, axis=-1, keepdims=True) if differs.ndim > 1 else differs
-    return rows
+    if differs.ndim < 2 or file.dtype.kind not in "iu" or not differs.any():
+        return differs
+    ranks, given = np.sort(reference), np.sort(file)
+    is_reordered = np.all(ranks == given, axis=-1) & np.all(np.diff(ranks) != 0, axis=-1)
+    rows: Array = np.any(differs, axis=-1) & is_reordered
+    undecided: Array = differs | rows[..., None]
+    return undecided
 
 
 def _compare_shapes(run: Run, output: str, error: float) -> Comparison:

@@ -94,6 +94,21 @@ def test_ranks_may_differ_in_a_row_where_the_original_exchanges_two() -> None:
     assert not _compare(exact, own, np.array([[5, 7, 2, 9], [1, 3, 4, 8]])).passed
 
 
+@pytest.mark.parametrize(
+    ("exact", "own", "file"),
+    [
+        ([[0, 1, 2, 4]], [[0, 1, 2, 3]], [[0, 0, 2, 4]]),
+        ([[1, 1, 2, 3]], [[1, 1, 2, 4]], [[2, 1, 1, 3]]),
+        ([[0, 1, 2, 4]], [[0, 1, 2, 3]], [[5, 1, 2, 4]]),
+    ],
+    ids=["steps", "classes", "another number"],
+)
+def test_one_undecided_number_excuses_no_others_beside_it(
+    exact: list[list[int]], own: list[list[int]], file: list[list[int]]
+) -> None:
+    assert not _compare(np.array(exact), np.array(own), np.array(file)).passed
+
+
 def test_the_file_may_have_any_shape_of_the_original() -> None:
     exact, own = np.ones(3), np.ones(4, np.float32)
     assert _compare(exact, own, np.ones(3, np.float32)).passed

@@ -70,6 +70,11 @@ class RunQueue:
             if request.future.cancelled():
                 self._withdraw(request)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any request waits."""
+        return self._waiting.is_any
+
     def refuse(self, model: ServedModel) -> QueueFullError | None:
         """The refusal of a further request to the model that has no timeout; None if it may wait.
 

@@ -5,7 +5,9 @@ checks the internals that it rests on.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
@@ -15,11 +17,13 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from serve.rest.eager import start_eagerly
+from serve.rest.lockstep import LOCKSTEP, Lockstep
 from serve.rest.pacing import RefusalPace
 from serve.rest.refusals import Refusal
 from serve.rest.writing import CYCLE, write_at_once
 
 HEAD_END = b"\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,18})\r\n", re.IGNORECASE)
 # A request of 18 bytes takes a thousand once parsed, so only a piece is parsed beyond the waiting requests.
 # The bytes behind it are held unparsed, and beyond HELD_BYTES left to the client.
 PIECE_BYTES = 2 * 2**10
@@ -70,7 +74,7 @@ class Connection(HttpToolsProtocol):
         """Parse the bytes, or hold them while a request waits for its turn."""
         if self.pipeline or self._held:
             self._hold(self._held + data)
-        elif len(data) <= PIECE_BYTES:
+        elif len(data) <= PIECE_BYTES or self._is_one_request(data):
             self._feed(data)
         else:
             self._parse(data)
@@ -163,13 +167,20 @@ class Connection(HttpToolsProtocol):
         self._pace = None
         if TARGET not in scope:
             return super()._start_asgi_task(cycle, app)
-        is_whole = not (cycle.more_body or self.pipeline or self._held)
-        task = (start_eagerly if is_whole else self.loop.create_task)(cycle.run_asgi(app))
-        if task is not None:
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
-            scope[TASK] = task
+        coroutine, on_task = cycle.run_asgi(app), partial(self._keep_task, scope)
+        lockstep: Lockstep | None = scope.get(LOCKSTEP)
+        if cycle.more_body or self.pipeline or self._held:
+            on_task(self.loop.create_task(coroutine))
+        elif lockstep is not None:
+            lockstep.start(coroutine, on_task)
+        elif (task := start_eagerly(coroutine)) is not None:
+            on_task(task)
         return None
+
+    def _keep_task(self, scope: Scope, task: asyncio.Task[None]) -> None:
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        scope[TASK] = task
 
     def _refuse_request(self, cycle: RequestResponseCycle, refusal: Refusal) -> None:
         self._refused, cycle.body = cycle, bytearray()
@@ -199,6 +210,17 @@ class Connection(HttpToolsProtocol):
         if not write_at_once(scope, refusal.status, headers, refusal.body):
             answer: Any = refusal.answer
             super()._start_asgi_task(cycle, answer)
+
+    def _is_one_request(self, data: bytes) -> bool:
+        """Whether the bytes are a request and its whole body, which need not be parsed in pieces."""
+        end = data.find(HEAD_END)
+        length = LENGTH.search(data, 0, end + len(HEAD_END)) if end > 0 else None
+        return (
+            length is not None
+            and end + len(HEAD_END) + int(length[1]) == len(data)
+            and self._in_head
+            and not self._field_bytes
+        )
 
     def _parse(self, data: bytes) -> None:
         """Feed the parser piece by piece, until a request waits for its turn, and hold the rest."""

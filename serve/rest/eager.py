@@ -17,6 +17,11 @@ def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | 
         future = coroutine.send(None)
     except StopIteration:
         return None
+    return continue_as_task(coroutine, future)
+
+
+def continue_as_task(coroutine: Coroutine[Any, Any, None], future: Any) -> asyncio.Task[None]:
+    """A task of the rest of the coroutine, which waits for this future."""
     return asyncio.get_running_loop().create_task(_finish(_Rest(coroutine, future)))
 
 

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.engine.model import ServedModel
 from serve.protocol.long_bodies import run_long
-from serve.protocol.messages import read_raw_request, read_request, takes_long_to_read
+from serve.protocol.messages import InferRequest, read_raw_request, read_request, takes_long_to_read
 from serve.protocol.replies import NOT_PLACED, takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
+from serve.rest.lockstep import STAGE
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
@@ -39,14 +41,10 @@ class InferEndpoint:
             timings: RequestTimings | None = scope.get(TIMINGS)
             if timings is not None:
                 timings.model = model
-            size = body_headers.json_bytes
-            if size == 0:
-                request = read_raw_request(body, model.signature)
-            elif takes_long_to_read(body, size):
-                request = await run_long(read_request, body, size)
-            else:
-                request = read_request(body, size)
+            request = await _read(body, body_headers.json_bytes, model)
             read = perf_counter()
+            if timings is None:
+                await STAGE
             run = partial(
                 engine.run,
                 model,
@@ -59,6 +57,9 @@ class InferEndpoint:
             else:
                 outputs = await run(request.inputs)
             ran = perf_counter()
+            if timings is None:
+                await STAGE
+            writing = perf_counter()
             written = model.name, model.version, request, outputs, model.classes, placed
             if takes_long_to_write(request, outputs):
                 reply = await run_long(write_reply, *written)
@@ -66,10 +67,18 @@ class InferEndpoint:
                 reply = write_reply(*written)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
             model.metrics.input.observe(read - start)
-            model.metrics.output.observe(perf_counter() - ran)
+            model.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
                 timings.set_answered(request.inputs, start, read, ran)
             return await compress_answer(Answer(reply.body, headers), body_headers.accepted)
+
+
+async def _read(body: bytes | bytearray, json_bytes: int | None, model: ServedModel) -> InferRequest:
+    if json_bytes == 0:
+        return read_raw_request(body, model.signature)
+    if takes_long_to_read(body, json_bytes):
+        return await run_long(read_request, body, json_bytes)
+    return read_request(body, json_bytes)
 
 
 def infer_routes(endpoint: InferEndpoint) -> APIRouter:

@@ -17,6 +17,7 @@ from serve.engine.errors import EngineError, QueueFullError
 from serve.rejections import count_rejection, retry_after_seconds
 from serve.rest.access import admit
 from serve.rest.errors import make_error_response
+from serve.rest.lockstep import LOCKSTEP, Lockstep
 from serve.rest.pacing import LateRefusals
 
 DIFFERENT_REFUSALS = 256
@@ -44,6 +45,7 @@ class QueueGate:
     def __init__(self, engine: Engine, authorizer: Authorizer, late: LateRefusals) -> None:
         """Nothing is refused yet."""
         self._late = late
+        self._lockstep = Lockstep()
         self._engine = engine
         # None where inference needs no key, so that it does not pay for the check.
         self._authorizer = None if authorizer.is_open else authorizer
@@ -54,6 +56,10 @@ class QueueGate:
             model = self._engine.model(name, version)
         except EngineError:
             return None  # who reads the request says so
+        if not self._engine.has_waiting:
+            scope[LOCKSTEP] = self._lockstep
+            return None
+        # From here on each request takes its place in the queue before the next one is looked at.
         error = self._engine.refuse(model)
         if error is None:
             return None

@@ -4,6 +4,7 @@ import struct
 from collections.abc import Sequence
 from itertools import chain
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from serve.engine.datatypes import BY_DTYPE, Datatype
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
 
+BINARY_SIZE = "binary_data_size"
+"""The parameter with the bytes of a binary tensor."""
 LENGTH = struct.Struct("<I")
 # Copying so many bytes takes a fraction of a millisecond, in which no other thread runs.
 PIECE_BYTES = 2**20
@@ -35,6 +38,43 @@ def from_binary(
         raise MalformedRequestError(f"{kind} {quote(name)}: a BOOL is a byte `0` or `1`")
     # A header of odd length leaves the numbers behind it unaligned, which kernels need not support.
     return (flat if flat.flags.aligned else flat.copy()).reshape(shape)
+
+
+class BinaryInput(NamedTuple):
+    """An input whose bytes follow the JSON."""
+
+    datatype: Datatype
+    shape: Sequence[int]
+    size: object
+    """As the request says; `BinaryTail` checks it."""
+
+
+class BinaryTail:
+    """The binary tensors after the JSON, taken in the order of the inputs."""
+
+    def __init__(self, data: memoryview) -> None:
+        """Nothing is taken yet."""
+        self._data = data
+        self._taken = 0
+
+    def take(self, name: str, tensor: BinaryInput) -> Array:
+        """The next tensor; raises `MalformedRequestError` where it is not there, or has another size."""
+        size = tensor.size
+        if type(size) is not int or size < 0 or self._taken + size > len(self._data):
+            left = len(self._data) - self._taken
+            raise MalformedRequestError(
+                f"input {quote(name)}: `{BINARY_SIZE}` is {quote(size)}, "
+                f"but `{left}` bytes are left in the body"
+            )
+        self._taken += size
+        data = self._data[self._taken - size : self._taken]
+        return from_binary(name, data, tensor.datatype, tensor.shape)
+
+    def check_empty(self) -> None:
+        """Raise `MalformedRequestError` if bytes are left."""
+        left = len(self._data) - self._taken
+        if left:
+            raise MalformedRequestError(f"`{left}` bytes after the JSON belong to no input's `{BINARY_SIZE}`")
 
 
 def to_binary(array: Array) -> bytes:

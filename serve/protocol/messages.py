@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from serve.engine.datatypes import BY_NAME, Datatype
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array, Signature
-from serve.protocol.binary import LENGTH, from_binary
+from serve.protocol.binary import BINARY_SIZE, LENGTH, BinaryInput, BinaryTail, from_binary
 from serve.protocol.json_text import LONG_BYTES, Value, parse_json, read_items, read_members, to_python
 from serve.protocol.parameters import (
     check_reserved,
@@ -26,8 +27,11 @@ MAX_RANK = 32
 MAX_SIZE = 2**63 - 1
 # Data bound a tensor's size, except when one dimension is 0; then this bounds the others.
 MAX_EMPTY_ELEMENTS = 2**26
-BINARY_SIZE = "binary_data_size"
+# The JSON before binary tensors is kept once read, if it is short.
+SHORT_HEAD_BYTES = 2**10
+SHORT_HEADS = 256
 NO_OUTPUTS: Mapping[str, "RequestedOutput"] = {}
+T = TypeVar("T")
 NOT_PLACED: Mapping[str, PlacedInput] = {}
 
 
@@ -63,27 +67,15 @@ class InferRequest(NamedTuple):
         return self.binary_by_default if requested is None else requested.binary
 
 
-class _BinaryTail:
-    """The binary tensors after the JSON, taken in the order of the inputs."""
+class _RequestHead(NamedTuple):
+    """What a request's JSON says."""
 
-    def __init__(self, data: memoryview) -> None:
-        self._data = data
-        self._taken = 0
-
-    def take(self, name: str, size: Value) -> memoryview:
-        if type(size) is not int or size < 0 or self._taken + size > len(self._data):
-            left = len(self._data) - self._taken
-            raise MalformedRequestError(
-                f"input {quote(name)}: `{BINARY_SIZE}` is {quote(size)}, "
-                f"but `{left}` bytes are left in the body"
-            )
-        self._taken += size
-        return self._data[self._taken - size : self._taken]
-
-    def check_empty(self) -> None:
-        left = len(self._data) - self._taken
-        if left:
-            raise MalformedRequestError(f"`{left}` bytes after the JSON belong to no input's `{BINARY_SIZE}`")
+    inputs: Mapping[str, Array | BinaryInput]
+    placed: Mapping[str, PlacedInput]
+    outputs: Mapping[str, RequestedOutput]
+    binary_by_default: bool
+    id: str | None
+    timeout_seconds: float | None
 
 
 def takes_long_to_read(body: bytes | bytearray, json_bytes: int | None = None) -> bool:
@@ -105,13 +97,29 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
         raise MalformedRequestError(
             f"`Inference-Header-Content-Length` says `{json_bytes}` bytes of JSON, the body has `{len(body)}`"
         )
-    whole = memoryview(body)
-    message = read_members(parse_json(body if json_bytes == len(body) else whole[:json_bytes]))
+    if json_bytes == len(body):
+        head = _read_head(body)
+    elif json_bytes <= SHORT_HEAD_BYTES:
+        head = _read_short_head(bytes(body[:json_bytes]))
+    else:
+        head = _read_head(memoryview(body)[:json_bytes])
+    tail = BinaryTail(memoryview(body)[json_bytes:])
+    inputs = {
+        name: tail.take(name, tensor) if isinstance(tensor, BinaryInput) else tensor
+        for name, tensor in head.inputs.items()
+    }
+    tail.check_empty()
+    return InferRequest(
+        inputs, head.outputs, head.binary_by_default, head.id, head.timeout_seconds, head.placed
+    )
+
+
+def _read_head(text: bytes | bytearray | memoryview) -> _RequestHead:
+    message = read_members(parse_json(text))
     if message is None:
         raise MalformedRequestError("the body is not a JSON object")
-    tail = _BinaryTail(whole[json_bytes:])
-    inputs, placed = _read_inputs(message.get("inputs"), tail)
-    tail.check_empty()
+    inputs: Mapping[str, Array | BinaryInput]
+    inputs, placed = split_placed(_read_inputs(message.get("inputs")))
     outputs = to_python(message.get("outputs"))
     parameters = read_parameters("request", "", to_python(message.get("parameters")))
     timeout = None
@@ -119,22 +127,23 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
         check_reserved(parameters)
         timeout = read_timeout_seconds(parameters)
     binary = read_flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
-    return InferRequest(
-        inputs,
-        _read_outputs(outputs, binary),
-        binary,
-        _read_id(message.get("id")),
-        timeout,
-        placed,
+    return _RequestHead(
+        inputs, placed, _read_outputs(outputs, binary), binary, _read_id(message.get("id")), timeout
     )
 
 
-def _read_inputs(entries: object, tail: _BinaryTail) -> tuple[Mapping[str, Array], Mapping[str, PlacedInput]]:
+@lru_cache(SHORT_HEADS)
+def _read_short_head(text: bytes) -> _RequestHead:
+    """As `_read_head`, and kept: a client's requests often differ in their binary tensors alone."""
+    return _read_head(text)
+
+
+def _read_inputs(entries: object) -> dict[str, Array | BinaryInput | PlacedInput]:
     values = read_items(entries)
     if values is None:
         raise MalformedRequestError("`inputs` is missing or is not a list")
     _check_count("inputs", values)
-    tensors: dict[str, Array | PlacedInput] = {}
+    tensors: dict[str, Array | BinaryInput | PlacedInput] = {}
     for position, value in enumerate(values):
         entry = read_members(value) or {}
         name = entry.get("name")
@@ -142,13 +151,11 @@ def _read_inputs(entries: object, tail: _BinaryTail) -> tuple[Mapping[str, Array
             raise MalformedRequestError(f"`inputs[{position}]` has no `name`")
         if name in tensors:
             raise MalformedRequestError(f"input {quote(name)} already exists in the request")
-        tensors[name] = _read_tensor(name, entry, tail)
-    return split_placed(tensors)
+        tensors[name] = _read_tensor(name, entry)
+    return tensors
 
 
-def split_placed(
-    tensors: dict[str, Array | PlacedInput],
-) -> tuple[Mapping[str, Array], Mapping[str, PlacedInput]]:
+def split_placed(tensors: Mapping[str, T | PlacedInput]) -> tuple[Mapping[str, T], Mapping[str, PlacedInput]]:
     """The inputs that are in the message, and those that are in shared memory."""
     placed = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, PlacedInput)}
     arrays = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, PlacedInput)}
@@ -160,7 +167,7 @@ def _check_count(kind: str, entries: Sized) -> None:
         raise MalformedRequestError(f"`{kind}` has `{len(entries)}` entries, at most `{MAX_TENSORS}`")
 
 
-def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> Array | PlacedInput:
+def _read_tensor(name: str, entry: Mapping[str, object]) -> Array | BinaryInput | PlacedInput:
     shape = read_shape(name, to_python(entry.get("shape")))
     datatype = read_datatype(name, entry.get("datatype"))
     parameters = read_parameters("input", name, to_python(entry.get("parameters")))
@@ -176,7 +183,7 @@ def _read_tensor(name: str, entry: Mapping[str, object], tail: _BinaryTail) -> A
         return from_json(name, data, datatype, shape)
     if data is not None:
         raise MalformedRequestError(f"input {quote(name)} has both `data` and `{BINARY_SIZE}`")
-    return from_binary(name, tail.take(name, parameters[BINARY_SIZE]), datatype, shape)
+    return BinaryInput(datatype, shape, parameters[BINARY_SIZE])
 
 
 def read_shape(name: str, shape: Value) -> list[int]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from serve.engine.datatypes import BFLOAT16
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Array
-from serve.protocol.binary import datatype_name, to_binary_pieces
+from serve.protocol.binary import BINARY_SIZE, datatype_name, to_binary_pieces
 from serve.protocol.json_writing import PIECE_VALUES, write_json
-from serve.protocol.messages import BINARY_SIZE, InferRequest
+from serve.protocol.messages import InferRequest
 from serve.protocol.placements import PlacedOutput
 from serve.protocol.tensors import check_finite, to_json
 

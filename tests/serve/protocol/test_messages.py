@@ -281,3 +281,14 @@ def test_a_raw_body_that_cannot_be_the_input_is_refused(signature: Signature, pr
     with pytest.raises(EngineError) as error:
         read_raw_request(bytes(12), signature)
     assert problem in str(error.value)
+
+
+def test_requests_that_differ_in_their_binary_tensors_alone_do_not_share_them() -> None:
+    text = b'{"inputs":[{"name":"x","shape":[2],"datatype":"INT32","parameters":{"binary_data_size":8}}]}'
+    first, second = (
+        read_request(text + np.array(numbers, np.int32).tobytes(), len(text)) for numbers in ([1, 2], [3, 4])
+    )
+    assert (first.inputs["x"].tolist(), second.inputs["x"].tolist()) == ([1, 2], [3, 4])
+    for tail in (b"", bytes(4), bytes(12)):
+        with pytest.raises(MalformedRequestError, match="bytes"):
+            read_request(text + tail, len(text))

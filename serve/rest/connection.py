@@ -189,7 +189,8 @@ class Connection(HttpToolsProtocol):
         if not delay:
             return self._write_refusal(cycle, refusal)
         refusal.late.count += 1
-        self.flow.pause_reading()
+        if cycle.more_body:
+            self.flow.pause_reading()
         self.loop.call_later(delay, self._write_late_refusal, cycle, refusal)
         return None
 

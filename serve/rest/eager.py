@@ -11,10 +11,13 @@ from typing import Any
 def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
     """Run the coroutine until it waits; the task of the rest, or None if it has ended.
 
-    Until then it is in no task of its own. What it raises before is raised here.
+    Until then it is in no task of its own. What it raises before is raised here. Where it only lets others
+    have their turn, it goes on.
     """
+    future = None
     try:
-        future = coroutine.send(None)
+        while future is None:
+            future = coroutine.send(None)
     except StopIteration:
         return None
     return continue_as_task(coroutine, future)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from serve.rest.eager import start_eagerly
+from serve.rest.lockstep import STAGE
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -17,6 +18,8 @@ def test_without_a_wait_there_is_no_task() -> None:
     done = []
 
     async def quick() -> None:
+        await asyncio.sleep(0)
+        await STAGE
         done.append(1)
 
     async def test() -> None:
@@ -75,7 +78,7 @@ def test_a_cancellation_reaches_it(is_caught: bool) -> None:
 def test_an_error_is_raised_where_it_comes_up() -> None:
     async def fail(waits: bool) -> None:
         if waits:
-            await asyncio.sleep(0)
+            await asyncio.sleep(1e-9)
         raise ZeroDivisionError
 
     async def test() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import logging
 import socket
 import struct
@@ -46,7 +47,7 @@ class Channel:
         number = next(self._numbers)
         self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            self._send(orjson.dumps([number, "ask", verb, arguments]))
+            self._send(_write_json([number, "ask", verb, arguments]))
             return await self._waiting[number]
         finally:
             del self._waiting[number]
@@ -58,7 +59,7 @@ class Channel:
                 (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
                 if length > LARGEST_MESSAGE:
                     break
-                self._receive(orjson.loads(await self._reader.readexactly(length)))
+                self._receive(_read_json(await self._reader.readexactly(length)))
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
@@ -92,13 +93,13 @@ class Channel:
 
     async def _reply(self, number: int, verb: str, arguments: list[Json]) -> None:
         try:
-            content = orjson.dumps([number, "done", await self._answer(verb, arguments)])
+            content = _write_json([number, "done", await self._answer(verb, arguments)])
         except EngineError as error:
-            content = orjson.dumps([number, "failed", type(error).__name__, str(error)])
+            content = _write_json([number, "failed", type(error).__name__, str(error)])
         except Exception as error:  # the outermost handler: every request is answered
             log.exception("`%s` failed", verb)
             message = f"`{verb}` failed: {type(error).__name__}"
-            content = orjson.dumps([number, "failed", "EngineError", message])
+            content = _write_json([number, "failed", "EngineError", message])
         self._send(content)
 
     def _send(self, content: bytes) -> None:
@@ -108,10 +109,27 @@ class Channel:
 
 def send_last(connection: socket.socket, verb: str, *arguments: Json) -> None:
     """Tell the other end before this process ends, without an event loop; its answer is not read."""
-    content = orjson.dumps([0, "ask", verb, arguments])
+    content = _write_json([0, "ask", verb, arguments])
     with suppress(OSError):  # it has ended
         connection.setblocking(True)
         connection.sendall(LENGTH.pack(len(content)) + content)
+
+
+# orjson refuses texts that are not UTF-8, as the names of files may be.
+
+
+def _write_json(content: Json) -> bytes:
+    try:
+        return orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        return json.dumps(content).encode()
+
+
+def _read_json(text: bytes) -> Json:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def _restore_error(name: str, message: str) -> EngineError:

@@ -70,6 +70,18 @@ def test_an_error_arrives_at_the_other_end(error: EngineError) -> None:
         asyncio.run(run())
 
 
+def test_a_text_that_is_not_utf_8_arrives_as_it_is() -> None:
+    async def answer(verb: str, arguments: list[Json]) -> Json:
+        raise UnknownModelError(arguments[0])
+
+    async def scenario() -> None:
+        async with pair(answer) as (asking, _):
+            with pytest.raises(UnknownModelError, match="a\udcffb"):
+                await asking.ask("load", "a\udcffb")
+
+    asyncio.run(scenario())
+
+
 def test_only_the_log_has_the_text_of_a_fault(caplog: pytest.LogCaptureFixture) -> None:
     async def answer(verb: str, arguments: list[Json]) -> Json:
         raise ZeroDivisionError("a secret")

@@ -18,7 +18,7 @@ from tests.serve.grpc.test_server import PROTOCOL, request
 from tests.serve.process import ServerProcess, free_port
 from tests.serve.turns import ENDLESS, TURNS
 from tests.serve.workers.running import WORKERS, children, connections, workers
-from tests.waiting import until
+from tests.waiting import SECONDS, until
 
 GRACE_SECONDS = 60
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
@@ -66,7 +66,7 @@ def counts(server: ServerProcess, port: int) -> list[int]:
 
 def count_waiting(server: ServerProcess, model: str = "slow") -> float:
     """How many requests of the model wait for those that run."""
-    text = httpx.get(f"{server.url}/metrics").text
+    text = httpx.get(f"{server.url}/metrics", timeout=SECONDS).text
     (line,) = [
         line for line in text.splitlines() if line.startswith(f'adaptact_queue_depth{{model="{model}"')
     ]

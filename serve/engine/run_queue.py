@@ -69,6 +69,8 @@ class RunQueue:
                 timer.cancel()
             if request.future.cancelled():
                 self._withdraw(request)
+            # An error refers to this frame: without this they and the inputs stay until garbage is collected.
+            del request
 
     @property
     def has_waiting(self) -> bool:

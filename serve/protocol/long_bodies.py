@@ -18,4 +18,8 @@ async def run_long(
 ) -> Result:
     """What the function returns; it lets other threads run once in a while."""
     call = LONG_BODIES.submit(function, *arguments, **options)
-    return await asyncio.wrap_future(call)
+    try:
+        return await asyncio.wrap_future(call)
+    finally:
+        # An error refers to this frame: without this they and the body stay until garbage is collected.
+        del call

@@ -41,13 +41,16 @@ class _Rest:
 
     def __await__(self) -> Generator[Any, Any, None]:
         """Pass on what the coroutine waits for, and what the task gives or throws."""
-        while True:
-            error: BaseException | None = None
-            try:
-                value = yield self._future
-            except BaseException as thrown:  # noqa: BLE001  the coroutine answers it
-                error = thrown
-            try:
-                self._future = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
-            except StopIteration:
-                return
+        future, self._future = self._future, None
+        try:
+            while True:
+                try:
+                    value = yield future
+                except BaseException as error:  # noqa: BLE001  the coroutine answers it
+                    # The error refers to this frame: without this they stay until garbage is collected.
+                    future = None
+                    future = self._coroutine.throw(error)
+                else:
+                    future = self._coroutine.send(value)
+        except StopIteration:
+            return

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import weakref
 from pathlib import Path
@@ -72,6 +73,34 @@ def test_a_request_waits_no_longer_than_it_may_and_is_not_run(
     assert message in str(late)
     assert front["y"].tolist() == [[2, 4, 6]]
     assert gate.rows == [1]
+
+
+def test_a_request_that_is_too_late_leaves_nothing_behind(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1)
+    gate = Gate(engine.model("double"), monkeypatch)
+
+    async def test() -> None:
+        front = start_requests(engine, "double", ROW)
+        await asyncio.to_thread(gate.wait_for_a_run)
+        x = np.ones((1, 3), np.float32)
+        freed = weakref.ref(x)
+        with contextlib.suppress(DeadlineExceededError):
+            await engine.run(engine.model("double"), {"x": x}, timeout_seconds=0.01)
+        del x
+        await asyncio.sleep(0)  # what has just woken this task is forgotten
+        assert freed() is None
+        gate.open()
+        await collect(front)
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(test())
+    finally:
+        gc.enable()
 
 
 def _slow(folder: Path, opened: Opened, patch: pytest.MonkeyPatch, **changes: Any) -> Engine:

@@ -1,6 +1,9 @@
 """A coroutine that begins at once does what it would in a task."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -90,3 +93,30 @@ def test_an_error_is_raised_where_it_comes_up() -> None:
             await task
 
     run(test)
+
+
+def test_an_error_that_it_waited_for_is_freed_at_once() -> None:
+    class Body:
+        """Large in a server."""
+
+    freed = []
+
+    async def refuse(futures: list["asyncio.Future[None]"], body: Body) -> None:
+        freed.append(weakref.ref(body))
+        with contextlib.suppress(ValueError):
+            await futures[0]
+
+    async def test() -> None:
+        futures = [asyncio.get_running_loop().create_future()]
+        task = start_eagerly(refuse(futures, Body()))
+        assert task is not None
+        futures.pop().set_exception(ValueError("no"))
+        await task
+        assert freed[0]() is None
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(test)
+    finally:
+        gc.enable()

@@ -15,6 +15,7 @@ import pytest
 from serve.protocol.compression import FREE_BYTES
 from serve.protocol.json_text import MAX_VALUES
 from tests.serve.process import ServerProcess
+from tests.waiting import until
 
 INFER = "/v2/models/add_sub/infer"
 INDEX = "/v2/repository/index"
@@ -265,7 +266,7 @@ def test_what_goes_to_a_bound_leaves_no_memory_behind(
     before = server.resident_bytes()
     for _ in range(TIMES):
         assert _post(server, path, body, headers)[0] == status
-    assert server.resident_bytes() < before + MAX_GROWTH
+    until(lambda: server.resident_bytes() < before + MAX_GROWTH)  # it is given back a moment later
 
 
 def test_a_body_in_chunks_without_end_is_refused_at_the_limit(server: ServerProcess) -> None:
@@ -298,4 +299,4 @@ def test_many_heads_that_do_not_end_cost_little(server: ServerProcess) -> None:
             many = b"x: y\r\n" * (10_000 if number % 2 else 250)
             connection.sendall(b"GET /v2 HTTP/1.1\r\n" + many)
         assert _post(server, INFER, orjson.dumps(GOOD))[0] == 200
-        assert server.resident_bytes() < before + MAX_GROWTH
+        until(lambda: server.resident_bytes() < before + MAX_GROWTH)

@@ -10,6 +10,10 @@ from serve.engine.model import ServedModel
 
 # So many requests of a model may wait for each thread however long it runs, since fewer clients are no crowd.
 MIN_WAITING = 32
+# Shorter waits say nothing: the runs that are in progress are not counted.
+MIN_SECONDS = 0.01
+FACTOR_WEIGHT = 0.05
+MIN_FACTOR, MAX_FACTOR = 0.25, 8.0
 
 
 class Admission:
@@ -20,11 +24,22 @@ class Admission:
         self._threads = threads
         self._requests = 0
         self._seconds = 0.0
+        # How much longer requests wait than the runs before them take: other threads, other processes and
+        # the operating system take their part, or idle cores help.
+        self._factor = 1.0
 
-    def add(self, seconds: float) -> None:
-        """A request that should run for so long begins to wait."""
+    def add(self, seconds: float) -> float:
+        """The seconds that the runs before it take of a request that begins to wait, and runs for so long."""
+        expected = self._seconds / self._threads
         self._requests += 1
         self._seconds += seconds
+        return expected
+
+    def observe(self, expected: float, waited: float) -> None:
+        """A request waited for so long, for which `add` had given the first number."""
+        if expected >= MIN_SECONDS:
+            measured = min(MAX_FACTOR, max(MIN_FACTOR, waited / expected))
+            self._factor += FACTOR_WEIGHT * (measured - self._factor)
 
     def remove(self, seconds: float) -> None:
         """A request that was added with this time waits no longer."""
@@ -40,7 +55,7 @@ class Admission:
         """
         if not self._requests:
             return None
-        config, seconds = model.config, self._seconds / self._threads
+        config, seconds = model.config, self._factor * self._seconds / self._threads
         longest = config.queue_seconds if timeout_seconds is None else timeout_seconds
         if waiting >= config.queue_length:
             reason = f"has {config.queue_length} requests waiting, which is its limit"

@@ -37,6 +37,8 @@ class QueuedRequest:
     """None where it runs alone."""
     seconds: float = 0.0
     """How long it should run, where joined its share."""
+    expected: float = 0.0
+    """How long what waited before it should run."""
     is_abandoned: bool = False
     """Whether nobody waits for the outputs any more."""
     batch: "Batch | None" = None

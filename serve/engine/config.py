@@ -42,7 +42,7 @@ class ModelConfig:
     """Maximum requests that wait."""
     queue_seconds: QueueSeconds = 30.0
     """Maximum seconds that a request waits; the request may set a shorter limit."""
-    queue_target_seconds: QueueSeconds = 0.15
+    queue_target_seconds: QueueSeconds = 0.125
     """Seconds of waiting from which on further requests are refused."""
 
     run_seconds: RunSeconds = 30.0

@@ -1,6 +1,7 @@
 """The requests that wait for a thread, and which of them run next."""
 
 from collections.abc import Collection, Iterator
+from time import perf_counter
 
 from serve.engine.admission import Admission
 from serve.engine.batch import Batch, QueuedRequest
@@ -36,7 +37,7 @@ class WaitingRequests:
     def add(self, request: QueuedRequest) -> None:
         """The request waits behind the others of its model."""
         self._by_model.setdefault(request.model, {})[request] = None
-        self._admission.add(request.seconds)
+        request.expected = self._admission.add(request.seconds)
 
     def remove(self, request: QueuedRequest) -> None:
         """The request waits no longer, if it did."""
@@ -66,6 +67,7 @@ class WaitingRequests:
                 requests.append(other)
                 rows += other.rows
         batch = Batch(first.model, requests)
+        self._admission.observe(first.expected, perf_counter() - first.arrived)
         for request in requests:
             request.batch = batch
             self.remove(request)

@@ -6,7 +6,7 @@ costs no more than any other, and delays nobody else.
 
 from dataclasses import dataclass
 
-FIRST_SECONDS = 1 / 16
+FIRST_SECONDS = 1 / 8
 GROWTH = 4
 # Less than any time that clients are told, since a proxy's connection carries requests of many clients.
 MAX_SECONDS = 0.5

@@ -36,7 +36,7 @@ HOP_SECONDS = 60e-6
 MEAN_WEIGHT = 0.1
 # A busy machine may interrupt any run for milliseconds; one such run says nothing about the model.
 MAX_GROWTH = 4
-# But a run that held up everybody for so long counts in full.
+# But the second of two that held up everybody for so long counts in full.
 BLOCKING_SECONDS = 0.05
 WARM_UP_RUNS = 3
 SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
@@ -60,6 +60,8 @@ class RunCost:
     """The same of queued requests, which take less where they share runs; 0 if unknown."""
     loop_seconds: float = HOP_SECONDS
     """Runs that should take less time than this take place on the event loop; 0 for none."""
+    was_blocking: bool = False
+    """Whether the last run held up everybody."""
 
     def is_short(self, elements: int) -> bool:
         """Whether a run over this many elements should take less time than handing it to a thread."""
@@ -74,8 +76,10 @@ class RunCost:
     def observe(self, elements: int, seconds: float) -> None:
         """Add a measured run to the mean."""
         measured = seconds / elements
-        if seconds < BLOCKING_SECONDS:
+        is_blocking = seconds >= BLOCKING_SECONDS
+        if not (is_blocking and self.was_blocking):
             measured = min(measured, MAX_GROWTH * self.seconds_per_element)
+        self.was_blocking = is_blocking
         self.seconds_per_element += MEAN_WEIGHT * (measured - self.seconds_per_element)
 
     def predict_queued(self, elements: int) -> float:

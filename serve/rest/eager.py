@@ -25,32 +25,35 @@ def start_eagerly(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None] | 
 
 def continue_as_task(coroutine: Coroutine[Any, Any, None], future: Any) -> asyncio.Task[None]:
     """A task of the rest of the coroutine, which waits for this future."""
-    return asyncio.get_running_loop().create_task(_finish(_Rest(coroutine, future)))
+    return asyncio.get_running_loop().create_task(_Rest(coroutine, future))
 
 
-async def _finish(rest: "_Rest") -> None:
-    await rest
+class _Rest(Coroutine[Any, Any, None]):
+    """What is left of a coroutine; its first step is to wait for the future, as it does already.
 
-
-class _Rest:
-    """What is left of a coroutine that waits for this future."""
+    Not a coroutine that awaits the other: one that is cancelled before its first step would never begin.
+    """
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], future: Any) -> None:
         self._coroutine = coroutine
         self._future = future
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Pass on what the coroutine waits for, and what the task gives or throws."""
+    def send(self, value: Any) -> Any:
+        """As of any coroutine."""
+        if self._future is None:
+            return self._coroutine.send(value)
         future, self._future = self._future, None
-        try:
-            while True:
-                try:
-                    value = yield future
-                except BaseException as error:  # noqa: BLE001  the coroutine answers it
-                    # The error refers to this frame: without this they stay until garbage is collected.
-                    future = None
-                    future = self._coroutine.throw(error)
-                else:
-                    future = self._coroutine.send(value)
-        except StopIteration:
-            return
+        return future
+
+    def throw(self, *error: Any) -> Any:
+        """As of any coroutine."""
+        self._future = None
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """As of any coroutine."""
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """As of any coroutine."""
+        return self._coroutine.__await__()

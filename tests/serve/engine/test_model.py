@@ -92,15 +92,17 @@ def test_a_large_input_makes_a_run_long() -> None:
     assert not cost.is_short(11)
 
 
-def test_one_interrupted_run_changes_nothing() -> None:
+@pytest.mark.parametrize("seconds", [BLOCKING_SECONDS / 2, 10 * BLOCKING_SECONDS])
+def test_one_interrupted_run_changes_nothing(seconds: float) -> None:
     cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
-    cost.observe(1, seconds=BLOCKING_SECONDS / 2)
+    cost.observe(1, seconds)
     assert cost.is_short(1)
 
 
-def test_one_blocking_run_leaves_the_event_loop_for_long() -> None:
+def test_two_blocking_runs_leave_the_event_loop_for_long() -> None:
     cost = RunCost(seconds_per_element=HOP_SECONDS / 10)
-    cost.observe(1, seconds=3.0)
+    for _ in range(2):
+        cost.observe(1, seconds=3.0)
     for _ in range(20):
         assert not cost.is_short(1)
         cost.observe(1, seconds=HOP_SECONDS / 10)
@@ -114,7 +116,8 @@ def test_joined_runs_can_only_lower_the_cost() -> None:
     for _ in range(100):
         cost.observe_joined(1, seconds=HOP_SECONDS * 2)
     assert cost.is_short(1)
-    cost.observe(1, seconds=1.0)
+    for _ in range(2):
+        cost.observe(1, seconds=1.0)
     for _ in range(100):
         cost.observe_joined(1, seconds=HOP_SECONDS / 2)
     assert cost.is_short(1)

@@ -53,8 +53,9 @@ def test_the_rest_of_one_that_waits_runs_in_a_task() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("is_at_once", [False, True])
 @pytest.mark.parametrize("is_caught", [False, True])
-def test_a_cancellation_reaches_it(is_caught: bool) -> None:
+def test_a_cancellation_reaches_it(is_caught: bool, is_at_once: bool) -> None:
     seen: list[tuple[object, ...]] = []
 
     async def slow() -> None:
@@ -69,7 +70,8 @@ def test_a_cancellation_reaches_it(is_caught: bool) -> None:
     async def test() -> None:
         task = start_eagerly(slow())
         assert task is not None
-        await asyncio.sleep(0)
+        if not is_at_once:
+            await asyncio.sleep(0)
         task.cancel("gone")
         await asyncio.wait([task])
         assert task.cancelled() is not is_caught

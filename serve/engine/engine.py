@@ -135,11 +135,6 @@ class Engine:
             raise
         return dict(zip(chosen, arrays, strict=True))
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether any request waits for a thread."""
-        return self._run_queue.has_waiting
-
     def refuse(self, model: ServedModel) -> QueueFullError | None:
         """The refusal of a further request to the model, before it is read; None if there is room for it."""
         return self._run_queue.refuse(model)

@@ -126,7 +126,8 @@ class ServedModel:
         self.config = _fit_rows(config, self.signature)
         self._session = session
         seconds = self._warm_up(cancellation)
-        measured = seconds / count_elements(self.signature.zeros())
+        self._least_elements = count_elements(self.signature.zeros())
+        measured = seconds / self._least_elements
         self.cost = RunCost(
             measured,
             measured if measured < LONG_SECONDS else 0.0,
@@ -163,6 +164,11 @@ class ServedModel:
         if self.cost.seconds_per_element * count_elements(zeros) < LONG_SECONDS:
             with suppress(*ORT_ERRORS):
                 self._session.run_and_release(zeros, self.signature.choose_outputs(None))
+
+    @property
+    def may_be_short(self) -> bool:
+        """Whether a run on the smallest inputs would take place on the event loop."""
+        return self.cost.is_short(self._least_elements)
 
     @property
     def label(self) -> str:

@@ -72,11 +72,6 @@ class RunQueue:
             # An error refers to this frame: without this they and the inputs stay until garbage is collected.
             del request
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether any request waits."""
-        return self._waiting.is_any
-
     def refuse(self, model: ServedModel) -> QueueFullError | None:
         """The refusal of a further request to the model that has no timeout; None if it may wait.
 

@@ -25,11 +25,6 @@ class WaitingRequests:
         """The number of waiting requests of the model."""
         return len(self._by_model.get(model, ()))
 
-    @property
-    def is_any(self) -> bool:
-        """Whether any request waits."""
-        return bool(self._by_model)
-
     def refuse(self, model: ServedModel, timeout_seconds: float | None = None) -> QueueFullError | None:
         """The refusal of a further request to the model; None if it may wait."""
         return self._admission.refuse(model, self.count(model), timeout_seconds)

@@ -56,12 +56,11 @@ class QueueGate:
             model = self._engine.model(name, version)
         except EngineError:
             return None  # who reads the request says so
-        if not self._engine.has_waiting:
-            scope[LOCKSTEP] = self._lockstep
-            return None
-        # From here on each request takes its place in the queue before the next one is looked at.
         error = self._engine.refuse(model)
         if error is None:
+            # Of a long model, each request takes its place in the queue before the next one is looked at.
+            if model.may_be_short:
+                scope[LOCKSTEP] = self._lockstep
             return None
         if self._authorizer is not None:
             try:

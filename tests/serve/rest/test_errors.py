@@ -17,7 +17,7 @@ def _below(kind: type[EngineError]) -> Iterator[type[EngineError]]:
 
 @pytest.mark.parametrize("kind", list(_below(EngineError)), ids=lambda kind: kind.__name__)
 def test_every_error_of_the_engine_has_a_status(kind: type[EngineError]) -> None:
-    assert 400 <= status_of(kind("what")) <= 599
+    assert 400 <= status_of(kind.__new__(kind)) <= 599
 
 
 def test_every_fault_has_a_status() -> None:

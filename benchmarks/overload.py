@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.results import publish as publish_results
 from benchmarks.results import show
 from benchmarks.servers.flood import Answers, Load
-from benchmarks.servers.load import binary_body, json_body
+from benchmarks.servers.load import binary_body, json_body, run_in_process
 from benchmarks.servers.models import SHAPES, write_models
 from benchmarks.servers.plans import PEERS, ServedModel
 from benchmarks.servers.server import run_server
@@ -82,11 +82,14 @@ def main(  # the options of a command
             served = ServedModel(models, model, 0 if server == "adaptact" else 1, peers.resolve())
             for load, rate in (("at a rate", factor), (f"{clients} clients", None)):
                 measured.append(_measure(server, served, load, (rate, clients, seconds)))
+    notes = f"Goals: goodput of at least {GOODPUT:g} of the capacity, p99 of at most {P99_MS} ms. "
+    notes += _describe(models)
     title = f"{factor:g} times the capacity, and {clients} clients that repeat at once, for {seconds} s"
     if publish:
-        publish_results("overload", title, _make_table(measured), {"loads": [asdict(m) for m in measured]})
+        numbers = {"loads": [asdict(one) for one in measured]}
+        publish_results("overload", title, _make_table(measured), numbers, notes)
     else:
-        show(title, [_make_table(measured)])
+        show(title, [_make_table(measured)], notes)
 
 
 def _measure(
@@ -124,6 +127,14 @@ def _measure(
             (calm_share, share),
             running.memory_mb(),
         )
+
+
+def _describe(models: Path) -> str:
+    """What the machine gave at that time, which other programs may have shared."""
+    path, cores = models / "cnn/1/model.onnx", len(os.sched_getaffinity(0))
+    limit = run_in_process(path, "cnn", cores, CAPACITY_SECONDS)
+    rate = f"{limit.requests_per_second:.0f} times a second"
+    return f"After it ONNX Runtime alone, with no server, ran the CNN {rate} on {cores} threads."
 
 
 def _run(load: Coroutine[Any, Any, Answers], seconds: float) -> tuple[Answers, float]:

@@ -59,6 +59,8 @@ class InferRequest(NamedTuple):
     @property
     def has_placements(self) -> bool:
         """Whether any tensor is in shared memory, or is to be."""
+        if not self.outputs:
+            return bool(self.placed)
         return bool(self.placed) or any(output.placement for output in self.outputs.values())
 
     def wants_binary(self, output: str) -> bool:

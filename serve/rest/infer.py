@@ -70,7 +70,8 @@ class InferEndpoint:
             model.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
                 timings.set_answered(request.inputs, start, read, ran)
-            return await compress_answer(Answer(reply.body, headers), body_headers.accepted)
+            answer, accepted = Answer(reply.body, headers), body_headers.accepted
+            return answer if accepted is None else await compress_answer(answer, accepted)
 
 
 async def _read(body: bytes | bytearray, json_bytes: int | None, model: ServedModel) -> InferRequest:

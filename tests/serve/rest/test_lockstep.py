@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from serve.rest.lockstep import MAX_REQUESTS, STAGE, Lockstep
+from serve.rest.lockstep import ALONE_SECONDS, MAX_REQUESTS, STAGE, Lockstep
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -84,5 +84,35 @@ def test_only_so_many_run_before_others_have_a_turn() -> None:
             lengths.append(len(done))
         assert lengths == [MAX_REQUESTS, 2 * MAX_REQUESTS, count]
         assert done == sorted(done)
+
+    run(test)
+
+
+def test_one_that_comes_alone_again_and_again_runs_at_once() -> None:
+    now, done = 0.0, []
+
+    async def request(number: int) -> None:
+        await STAGE
+        done.append(number)
+
+    async def test() -> None:
+        nonlocal now
+        lockstep = Lockstep(lambda: now)
+        lockstep.start(request(0), no_task)
+        assert done == []
+        await asyncio.sleep(0)
+        for number in (1, 2):
+            now += 2 * ALONE_SECONDS
+            lockstep.start(request(number), no_task)
+            assert done[-1] == number
+        lockstep.start(request(3), no_task)  # it was there already
+        assert done[-1] == 2
+        lockstep.start(request(4), no_task)
+        await asyncio.sleep(0)
+        assert done[-2:] == [3, 4]
+        now += 2 * ALONE_SECONDS
+        lockstep.start(request(5), no_task)  # the last did not come alone
+        assert done[-1] == 4
+        await asyncio.sleep(0)
 
     run(test)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from serve.engine.errors import DeadlineExceededError, EngineError, MalformedRequestError
 from serve.grpc.calls import METADATA_BYTES, BytesMethod, CallHead, IncomingCall
 from serve.grpc.errors import CallRefusedError, write_refusal
-from serve.grpc.framing import Buffer, MessageReader, ReceivedMessage, pack_prefix
+from serve.grpc.framing import PREFIX, Buffer, MessageReader, ReceivedMessage, pack_prefix
 from serve.grpc.status import HEAD, NOT_GRPC, OK_TRAILERS, StatusCode
 from serve.http2.errors import ErrorCode
 from serve.http2.frames import DEFAULT_WINDOW
@@ -20,6 +20,8 @@ from serve.http2.session import Http2Session
 from serve.http2.stream import Stream
 from serve.protocol.compression import decompress
 
+MESSAGE_BYTES = 256
+"""What a message that waits to be read holds beside its data, which may be empty."""
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 """Sends an answer, as soon as the client takes it."""
 StreamMethod: TypeAlias = Callable[[AsyncIterator[Buffer], IncomingCall, Write], Awaitable[None]]
@@ -245,8 +247,9 @@ class StreamingCall(CallStream):
 
     def take(self, message: ReceivedMessage) -> None:
         """Keep the message until it is read."""
-        self._waiting.append((message, self._arriving_bytes))
-        self._waiting_bytes += len(message.data)
+        self.hold(MESSAGE_BYTES)
+        self._waiting.append((message, self._arriving_bytes + MESSAGE_BYTES))
+        self._waiting_bytes += PREFIX.size + len(message.data)
         self._arriving_bytes = 0
         self.wait_for_deadline()
         self._news.set()
@@ -272,7 +275,7 @@ class StreamingCall(CallStream):
                 self._news.clear()
                 await self._news.wait()
             message, held = self._waiting.popleft()
-            self._waiting_bytes -= len(message.data)
+            self._waiting_bytes -= PREFIX.size + len(message.data)
             self._widen()
             try:
                 data = await self.read(message)

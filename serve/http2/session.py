@@ -31,7 +31,8 @@ from serve.http2.stream import Stream
 
 # The streams' windows bound what comes; the connection's own is widened again after so many bytes.
 CREDIT_BYTES = 2**28
-MOST_SETTINGS = 64  # of a connection's frames: each may concern every stream
+# Settings that a connection may change until its next answer: each may concern every stream.
+MOST_SETTINGS = 64
 PRIORITY_BYTES, PING_BYTES = 5, 8
 LEAVING = b"adaptact"  # the ping whose answer shows that the client knows of the end
 
@@ -64,7 +65,7 @@ class Http2Session:
         self._streams: dict[int, Stream] = {}
         self._decoder = HeaderDecoder()
         self._last, self._highest = 0, HIGHEST_NUMBER  # streams' numbers: of the newest, and of the last
-        self._block: tuple[int, int, list[bytes]] | None = None  # headers that are not complete
+        self._block: tuple[int, int, bytearray] | None = None  # headers that are not complete
         self._received = 0  # since the connection's window was widened
         self._settings_left = MOST_SETTINGS
         settings = {
@@ -163,19 +164,18 @@ class Http2Session:
         if flags & END_HEADERS:
             self._on_block(flags, number, data)
         else:
-            self._block = number, flags, [data]
+            self._block = number, flags, bytearray(data)
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         if self._block is None or self._block[0] != number:
             raise Http2Error("headers are continued that have not begun")
-        _, first_flags, parts = self._block
-        parts.append(payload)
-        # An empty part takes memory too.
-        if sum(map(len, parts)) + len(parts) > self.limits.header_bytes:
+        _, first_flags, block = self._block
+        block += payload
+        if len(block) > self.limits.header_bytes:
             raise FloodError(f"headers take more than `{self.limits.header_bytes}` bytes")
         if flags & END_HEADERS:
             self._block = None
-            self._on_block(first_flags, number, b"".join(parts))
+            self._on_block(first_flags, number, bytes(block))
 
     def _on_block(self, flags: int, number: int, block: bytes) -> None:
         headers = self._decoder.decode(block)
@@ -213,11 +213,11 @@ class Http2Session:
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if flags & ACK:
             return _check_length(payload, 0)
-        self._settings_left -= 1
-        if self._settings_left < 0:
-            raise FloodError(f"the client has changed its settings more than `{MOST_SETTINGS}` times")
         if len(payload) % SETTING.size:
             raise FrameSizeError("settings break off")
+        self._settings_left -= max(1, len(payload) // SETTING.size)
+        if self._settings_left < 0:
+            raise FloodError(f"the client changes more than `{MOST_SETTINGS}` settings between two answers")
         for setting, value in SETTING.iter_unpack(payload):
             self._set(setting, value)
         return self.write(pack_frame(Kind.SETTINGS, ACK, 0, b""))
@@ -252,6 +252,7 @@ class Http2Session:
             self.outbox.widen(count, stream)
 
     def _on_answered(self, stream: Stream) -> None:
+        self._settings_left = MOST_SETTINGS
         if not stream.has_ended:
             self.write(pack_reset(stream.number, ErrorCode.NO_ERROR))
         self._close(stream)

@@ -11,7 +11,7 @@ import pytest
 from serve.grpc.calls import IncomingCall, read_head
 from serve.grpc.framing import Buffer
 from serve.grpc.status import StatusCode
-from serve.grpc.streams import CallBudget, CallStream, StreamingCall, UnaryCall, Write
+from serve.grpc.streams import MESSAGE_BYTES, CallBudget, CallStream, StreamingCall, UnaryCall, Write
 from serve.http2.errors import ErrorCode
 from serve.http2.frames import DEFAULT_WINDOW, END_HEADERS, END_STREAM, NUMBER, Kind
 from serve.http2.hpack import Header, HeaderDecoder, encode_headers
@@ -293,3 +293,24 @@ async def test_a_stream_that_is_refused_ends_its_method() -> None:
     status, _, text = await caller.answered(1)
     assert (status, "the flag `7`" in text) == (StatusCode.INVALID_ARGUMENT, True)
     assert caller.budget.calls == 0
+
+
+@on_loop
+async def test_empty_messages_that_wait_take_room_too() -> None:
+    caller = Caller()
+    caller.go.clear()
+    caller.ask(1, b"", *STREAM, end=False)
+    caller.send_data(1, message(b"") * 4000, end=False)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [frame for frame in caller.frames() if frame[0] is Kind.WINDOW_UPDATE] == []
+    assert caller.budget.held_bytes >= 4000 * MESSAGE_BYTES
+
+
+@on_loop
+async def test_messages_that_wait_are_bounded_in_number() -> None:
+    caller = Caller()
+    caller.go.clear()
+    caller.ask(1, message(b"") * (MOST_BYTES // MESSAGE_BYTES + 2), *STREAM, end=False)
+    assert (await caller.answered(1))[0] is StatusCode.RESOURCE_EXHAUSTED
+    assert caller.budget.held_bytes == 0

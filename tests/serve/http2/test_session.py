@@ -1,7 +1,10 @@
 """What a client may send, and what ends its stream or its connection."""
 
+from time import monotonic
+
 import pytest
 
+from serve.http2.connection import FRAMES_A_TURN
 from serve.http2.errors import ErrorCode
 from serve.http2.frames import (
     ACK,
@@ -234,12 +237,22 @@ async def test_headers_that_are_interrupted_end_the_connection() -> None:
 async def test_headers_without_end_are_bounded() -> None:
     client = Client(Http2Limits(header_bytes=1000))
     client.begin()
-    client.frame(Kind.HEADERS, 0, 1, b"")
-    for _ in range(1000):
-        client.frame(Kind.CONTINUATION, 0, 1, b"")
-        if client.transport.is_closed:
-            break
+    client.frame(Kind.HEADERS, 0, 1, bytes(900))
+    client.frame(Kind.CONTINUATION, 0, 1, bytes(100))
+    assert not client.transport.is_closed
+    client.frame(Kind.CONTINUATION, 0, 1, bytes(1))
     assert client.error() is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@on_loop
+async def test_headers_that_are_continued_by_nothing_take_no_memory_and_time_out() -> None:
+    client = Client(Http2Limits(stall_seconds=20))
+    client.begin()
+    client.frame(Kind.HEADERS, 0, 1, b"")
+    client.send(pack_frame(Kind.CONTINUATION, 0, 1, b"") * FRAMES_A_TURN)
+    assert client.connection._session._block == (1, 0, bytearray())
+    client.connection.check(monotonic() + 21)
+    assert client.transport.is_closed
 
 
 @on_loop
@@ -281,3 +294,21 @@ async def test_settings_without_end_are_a_flood() -> None:
     for _ in range(MOST_SETTINGS):
         client.frame(Kind.SETTINGS)
     assert client.error() is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@on_loop
+async def test_many_settings_in_one_frame_are_a_flood() -> None:
+    client = Client()
+    client.begin()
+    client.frame(Kind.SETTINGS, 0, 0, SETTING.pack(Setting.INITIAL_WINDOW_SIZE, 1) * MOST_SETTINGS)
+    assert client.error() is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@on_loop
+async def test_a_client_may_change_its_settings_for_as_long_as_it_is_answered() -> None:
+    client = Client()
+    client.begin()
+    for number in range(1, 4 * MOST_SETTINGS, 2):
+        client.frame(Kind.SETTINGS, 0, 0, SETTING.pack(Setting.INITIAL_WINDOW_SIZE, 2**16 + number))
+        client.request(number, b"a")
+    assert not client.transport.is_closed

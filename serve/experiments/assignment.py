@@ -1,0 +1,79 @@
+"""Which variant a unit gets: a pure function of names and the unit, so every worker and machine agree.
+
+`h(salt, unit)` is the first 8 bytes of SHA-256("salt:unit") as a whole number of 64 bits. A unit is enrolled if
+its hash under the enrolment's salt lies in the experiment's range; its hash under a second, independent salt
+chooses the variant, in equal shares. So a wider step enrols further units and moves none, and the shares among
+the enrolled stay equal. Whole numbers only, since a hash divided by 2**64 can round up to 1.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import NamedTuple
+
+from serve.experiments.definition import Experiment
+from serve.experiments.units import Unit, encode_value
+
+HASHES = 2**64
+
+
+class Assignment(NamedTuple):
+    """What a unit gets."""
+
+    variant: str
+    """The variant's name; the control's for a unit that is not enrolled."""
+    is_enrolled: bool
+    """Whether the unit takes part in the comparison."""
+    is_forced: bool
+    """Whether the allow-list names the unit; it then takes no part in the comparison."""
+
+
+class Assigner:
+    """The assignment of units by an experiment at one step of its ramp."""
+
+    def __init__(self, experiment: Experiment, step_percent: float) -> None:
+        exclusion = experiment.exclusion
+        kind, owner = ("group", exclusion.group) if exclusion else ("experiment", experiment.name)
+        start = exclusion.from_percent if exclusion else 0.0
+        end = exclusion.to_percent if exclusion else 100.0
+        self._enrolment = f"enrolment/{kind}/{owner}:".encode()
+        self._variant = f"variant/{experiment.name}:".encode()
+        self._start = count_hashes(start)
+        # Rounded, so that the range ends where the next one of the group begins: 0.1 + 0.2 is more than 0.3.
+        self._end = count_hashes(min(end, round(start + step_percent, 9)))
+        self._forced: Mapping[str, Assignment] = {
+            unit: Assignment(variant, is_enrolled=False, is_forced=True)
+            for unit, variant in experiment.allow_list.items()
+        }
+        self._enrolled = [
+            Assignment(variant.name, is_enrolled=True, is_forced=False) for variant in experiment.variants
+        ]
+        self._other = Assignment(experiment.control.name, is_enrolled=False, is_forced=False)
+
+    def assign(self, value: str) -> Assignment:
+        """The assignment of the unit with this value."""
+        if value in self._forced:
+            return self._forced[value]
+        text = encode_value(value)
+        if not self._start <= _hash(self._enrolment, text) < self._end:
+            return self._other
+        return self._enrolled[_hash(self._variant, text) * len(self._enrolled) // HASHES]
+
+
+def assign(experiment: Experiment, step_percent: float, unit: Unit | str) -> Assignment:
+    """The assignment of the unit when `step_percent` of all units are enrolled."""
+    value = unit if isinstance(unit, str) else unit.value
+    return Assigner(experiment, step_percent).assign(value)
+
+
+def hash_value(salt: str, value: str) -> int:
+    """The value's hash under the salt, from 0 to 2**64 - 1."""
+    return _hash(f"{salt}:".encode(), encode_value(value))
+
+
+def count_hashes(percent: float) -> int:
+    """How many of the 2**64 hashes are that many per cent."""
+    return int(percent * HASHES / 100)
+
+
+def _hash(prefix: bytes, text: bytes) -> int:
+    return int.from_bytes(sha256(prefix + text).digest()[:8], "big")

@@ -1,9 +1,9 @@
 """Which variant a unit gets: a pure function of names and the unit, so every worker and machine agree.
 
-`h(salt, unit)` is the first 8 bytes of SHA-256("salt:unit") as a whole number of 64 bits. A unit is enrolled if
-its hash under the enrolment's salt lies in the experiment's range; its hash under a second, independent salt
-chooses the variant, in equal shares. So a wider step enrols further units and moves none, and the shares among
-the enrolled stay equal. Whole numbers only, since a hash divided by 2**64 can round up to 1.
+`h(salt, unit)` is the first 8 bytes of SHA-256("salt:unit") as a whole number of 64 bits. A unit is enrolled
+if its hash under the enrolment's salt lies in the experiment's range; its hash under a second, independent
+salt chooses the variant, in equal shares. So a wider step enrols further units and moves none, and the shares
+among the enrolled stay equal. Whole numbers only, since a hash divided by 2**64 can round up to 1.
 """
 
 from collections.abc import Mapping

@@ -78,15 +78,15 @@ def _explain(details: ErrorDetails, locate: Callable[[Path, bool], Place]) -> It
     elif kind == "extra_forbidden":
         known = list(_resolve(_schema_at(path[:-1])).get("properties", {}))
         hint = suggest(str(path[-1]), known)
-        expected = f"one of the fields {quote_names(known)}"
+        expected = "a known field" if hint else f"one of the fields {quote_names(known)}"
         yield _mistake(path[:-1], expected, quote(path[-1]), locate(path, True), hint)
     elif path and path[-1] == _KEY:
         expected = f"keys of 1 to {MAX_UNIT_CHARACTERS} characters"
-        yield _mistake(path[:-2], expected, _show(got), locate(path[:-1], True))
+        yield _mistake(path[:-2], expected, show(got), locate(path[:-1], True))
     else:
         schema = _schema_at(path)
         hint = suggest(got, schema.get("enum", [])) if isinstance(got, str) else ""
-        yield _mistake(path, _describe(schema), _show(got), locate(path, False), hint)
+        yield _mistake(path, _describe(schema), show(got), locate(path, False), hint)
 
 
 def _mistake(path: Path, expected: str, got: str, place: Place, hint: str = "") -> Mistake:
@@ -165,7 +165,7 @@ _TYPES: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
-def _show(value: object) -> str:
+def show(value: object) -> str:
     """What is there: a single value itself, of a list or a mapping its size."""
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"

@@ -1,9 +1,9 @@
 """The stages of an experiment, and which acts lead from one to the next.
 
 draft -> shadow -> ramp, step by step -> promoted or stopped; paused in between. Every change is a new phase.
-A new *comparison* begins only where data before and after must not be analysed together: when what is compared
-changes, or after a stop. A step of the ramp or a pause begins none, since the shares among the enrolled stay
-equal.
+A new *comparison* begins only where data before and after must not be analysed together: when what is
+compared changes, or after a stop. A step of the ramp or a pause begins none, since the shares among the
+enrolled stay equal.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,147 @@
+"""Exposures and inferences as packed bytes, and as the rows that they become."""
+
+import itertools
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+MAX_REQUEST_ID = 200
+"""Characters; an inference with a longer id, or with one that is not printable, is not stored."""
+
+MAX_BATCH = 2000
+"""Rows of one transaction, so that a backlog neither holds up other writers for long nor fills the memory."""
+
+_EXPOSURE = struct.Struct("<qI16s")  # time, arm, unit
+_INFERENCE = struct.Struct("<qI16sQHBqdH")  # ..., latency, status, flags, top1, confidence, bytes of the id
+_HAS_NAN, _IS_SHADOW, _HAS_TOP1, _HAS_CONFIDENCE = 1, 2, 4, 8
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What the records of one variant in one phase have in common."""
+
+    experiment: str
+    comparison: int
+    phase: int
+    variant: str
+    unit_kind: str
+    model: str
+    version: str
+    digest: bytes = b""
+    """Of the model's file."""
+
+
+class Inference(NamedTuple):
+    """One answer of one variant; `request_id` is what feedback names it by."""
+
+    request_id: str
+    at: int
+    """Microseconds since 1970."""
+    latency_us: int
+    status: int = 0
+    """0 where it was answered, else the number of its error, at most 65535."""
+    has_nan: bool = False
+    is_shadow: bool = False
+    top1: int | None = None
+    """The most probable class."""
+    confidence: float | None = None
+    """Its probability, or the score of a model without classes."""
+
+
+pack_exposure = _EXPOSURE.pack
+"""28 bytes of an exposure: its time, the arm's handle, the unit."""
+
+
+def pack_inference(handle: int, unit: bytes, inference: Inference) -> bytes:
+    """62 bytes and the request id. Raises ValueError or struct.error where a value cannot be stored."""
+    request_id, at, latency, status, has_nan, is_shadow, top1, confidence = inference
+    if len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+        raise ValueError
+    flags = has_nan | is_shadow << 1 | (top1 is not None) << 2 | (confidence is not None) << 3
+    text = request_id.encode()
+    return (
+        _INFERENCE.pack(at, handle, unit, latency, status, flags, top1 or 0, confidence or 0.0, len(text))
+        + text
+    )
+
+
+def read_exposures(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
+    """Batches of one row for each unit of a comparison, each with how many records it is made of."""
+    step = MAX_BATCH * _EXPOSURE.size
+    for start in range(0, len(records), step):
+        batch = records[start : start + step]
+        yield _join_exposures(batch, arms), len(batch) // _EXPOSURE.size
+
+
+def read_inferences(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
+    """Batches of one row for each record, each with how many there are."""
+    rows = _each_inference(records, arms)
+    while batch := list(itertools.islice(rows, MAX_BATCH)):
+        # In this order transactions do not lock each other out.
+        batch.sort(key=lambda row: (row["request_id"], row["experiment"], row["variant"]))
+        yield batch, len(batch)
+
+
+def _join_exposures(records: memoryview, arms: Sequence[Arm]) -> list[Row]:
+    rows: dict[tuple[str, int, bytes], Row] = {}
+    for at, handle, unit in _EXPOSURE.iter_unpack(records):
+        arm = arms[handle]
+        key = (arm.experiment, arm.comparison, unit)
+        row = rows.get(key)
+        if row is None:
+            rows[key] = _first_exposure(arm, unit, at)
+            continue
+        row["count"] += 1
+        row["switches"] += row["variant"] != arm.variant
+        row["first_at"], row["last_at"] = min(row["first_at"], at), max(row["last_at"], at)
+    return [rows[key] for key in sorted(rows)]  # the order in which transactions do not lock each other out
+
+
+def _each_inference(records: memoryview, arms: Sequence[Arm]) -> Iterator[Row]:
+    place = 0
+    while place < len(records):
+        values = _INFERENCE.unpack_from(records, place)
+        end = place + _INFERENCE.size + values[-1]
+        yield _inference_row(arms[values[1]], str(records[place + _INFERENCE.size : end], "utf-8"), values)
+        place = end
+
+
+def _first_exposure(arm: Arm, unit: bytes, at: int) -> Row:
+    return {
+        "experiment": arm.experiment,
+        "comparison": arm.comparison,
+        "unit": unit,
+        "unit_kind": arm.unit_kind,
+        "variant": arm.variant,
+        "first_at": at,
+        "last_at": at,
+        "count": 1,
+        "switches": 0,
+    }
+
+
+def _inference_row(arm: Arm, request_id: str, values: tuple[Any, ...]) -> Row:
+    at, _, unit, latency, status, flags, top1, confidence, _ = values
+    is_number = flags & _HAS_CONFIDENCE and not math.isnan(confidence)
+    return {
+        "request_id": request_id,
+        "experiment": arm.experiment,
+        "variant": arm.variant,
+        "comparison": arm.comparison,
+        "phase": arm.phase,
+        "unit": unit,
+        "at": at,
+        "model": arm.model,
+        "version": arm.version,
+        "digest": arm.digest,
+        "latency_us": latency,
+        "status": status,
+        "has_nan": int(bool(flags & _HAS_NAN)),
+        "is_shadow": int(bool(flags & _IS_SHADOW)),
+        "top1": top1 if flags & _HAS_TOP1 else None,
+        "confidence": confidence if is_number else None,
+    }

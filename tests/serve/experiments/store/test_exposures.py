@@ -1,0 +1,243 @@
+import multiprocessing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from serve.experiments.errors import StoreError
+from serve.experiments.store import exposures as module
+from serve.experiments.store.database import Store, open_store
+from serve.experiments.store.exposures import ExposureWriter, WriterCounts
+from serve.experiments.store.records import Inference, pack_exposure, read_exposures
+from serve.experiments.store.tables import exposures, inferences
+from tests.serve.experiments.store.rows import arm, count_rows, read_rows, unit
+
+SEEN = ("unit", "variant", "first_at", "last_at", "count", "switches")
+
+
+@pytest.fixture
+def writer(store: Store) -> Iterator[ExposureWriter]:
+    opened = ExposureWriter(store, interval=0.01)
+    yield opened
+    opened.close()
+
+
+def test_a_unit_has_one_row_however_often_it_is_seen(store: Store, writer: ExposureWriter) -> None:
+    a = writer.handle(arm())
+    for at in (20, 10, 30):
+        writer.note(a, unit(1), at)
+    assert writer.flush()
+    writer.note(a, unit(1), 5)
+    writer.note(a, unit(2), 7)
+    assert writer.flush()
+    assert read_rows(store, exposures, *SEEN) == [(unit(1), "a", 5, 30, 4, 0), (unit(2), "a", 7, 7, 1, 0)]
+    assert writer.counts() == WriterCounts(written=5, lost=0, waiting=0)
+
+
+def test_a_unit_keeps_its_first_variant_and_switches_are_counted(
+    store: Store, writer: ExposureWriter
+) -> None:
+    a, b = writer.handle(arm()), writer.handle(arm(variant="b"))
+    for handle in (a, b, b):
+        writer.note(handle, unit(1), 1)
+    assert writer.flush()
+    assert read_rows(store, exposures, *SEEN) == [(unit(1), "a", 1, 1, 3, 2)]
+    for handle in (b, a, b):  # the batch begins with the other one
+        writer.note(handle, unit(1), 2)
+    assert writer.flush()
+    assert read_rows(store, exposures, *SEEN) == [(unit(1), "a", 1, 2, 6, 4)]
+
+
+def test_comparisons_and_experiments_are_kept_apart(store: Store, writer: ExposureWriter) -> None:
+    for changes in ({}, {"comparison": 2}, {"experiment": "f"}):
+        writer.note(writer.handle(arm(**changes)), unit(1), 1)
+    assert writer.flush()
+    assert count_rows(store, exposures) == 3
+
+
+def test_phases_of_a_comparison_share_a_units_row(store: Store, writer: ExposureWriter) -> None:
+    for phase in (1, 2):
+        writer.note(writer.handle(arm(phase=phase)), unit(1), phase)
+    assert writer.flush()
+    assert read_rows(store, exposures, "count") == [(2,)]
+
+
+def test_equal_arms_have_one_handle(writer: ExposureWriter) -> None:
+    assert writer.handle(arm()) == writer.handle(arm()) != writer.handle(arm(phase=2))
+
+
+def test_an_inference_is_stored_whole(store: Store, writer: ExposureWriter) -> None:
+    a = writer.handle(arm())
+    full = Inference("é-1", 5, 1 << 40, 3, has_nan=True, is_shadow=True, top1=-7, confidence=0.25)
+    writer.note_inference(a, unit(1), full)
+    writer.note_inference(a, unit(1), Inference("é-2", 6, 0))
+    assert writer.flush()
+    names = ("request_id", "at", "latency_us", "status", "has_nan", "is_shadow", "top1", "confidence")
+    assert read_rows(store, inferences, *names) == [
+        ("é-1", 5, 1 << 40, 3, 1, 1, -7, 0.25),
+        ("é-2", 6, 0, 0, 0, 0, None, None),
+    ]
+    shared = ("experiment", "comparison", "phase", "variant", "unit", "model", "version", "digest")
+    assert read_rows(store, inferences, *shared)[0] == ("e", 1, 1, "a", unit(1), "m", "1", b"d" * 32)
+
+
+def test_the_first_of_two_inferences_with_one_id_stays(store: Store, writer: ExposureWriter) -> None:
+    a, b = writer.handle(arm()), writer.handle(arm(variant="b"))
+    for handle, latency in ((a, 1), (a, 2), (b, 3)):
+        writer.note_inference(handle, unit(1), Inference("r", 5, latency))
+        assert writer.flush()
+    assert read_rows(store, inferences, "variant", "latency_us") == [("a", 1), ("b", 3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"request_id": "x" * 201},
+        {"request_id": "a\0b"},
+        {"request_id": "\ud800"},
+        {"latency_us": -1},
+        {"status": 1 << 16},
+        {"top1": 1 << 63},
+        {"at": 1 << 63},
+    ],
+)
+def test_an_inference_that_cannot_be_stored_is_counted_and_raises_nothing(
+    store: Store, writer: ExposureWriter, changes: dict[str, Any]
+) -> None:
+    usual = Inference("r", 1, 1)
+    writer.note_inference(writer.handle(arm()), unit(1), usual._replace(**changes))
+    writer.note_inference(writer.handle(arm()), unit(1), usual)
+    assert writer.flush()
+    assert writer.counts() == WriterCounts(written=1, lost=1, waiting=0)
+
+
+def test_a_confidence_that_is_not_a_number_is_left_out(store: Store, writer: ExposureWriter) -> None:
+    writer.note_inference(writer.handle(arm()), unit(1), Inference("r", 1, 1, confidence=float("nan")))
+    assert writer.flush()
+    assert read_rows(store, inferences, "confidence") == [(None,)]
+
+
+def test_closing_writes_what_waits(store: Store) -> None:
+    writer = ExposureWriter(store, interval=60)
+    writer.note(writer.handle(arm()), unit(1), 1)
+    writer.close()
+    writer.close()
+    assert count_rows(store, exposures) == 1
+
+
+@contextmanager
+def blocked(monkeypatch: pytest.MonkeyPatch, error: StoreError) -> Iterator[threading.Event]:
+    """The store fails with the error; the event is set once it has."""
+    failed = threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_rows", fail)
+        yield failed
+
+
+def test_what_is_too_much_for_the_queue_is_dropped_and_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with blocked(monkeypatch, StoreError("full")) as failed:
+        writer = ExposureWriter(store, interval=0.01, queue_bytes=280)
+        a = writer.handle(arm())
+        writer.note(a, unit(0), 1)
+        assert failed.wait(30)
+        for number in range(1, 31):
+            writer.note(a, unit(number), 1)
+        assert writer.counts() == WriterCounts(written=0, lost=20, waiting=11)
+    assert writer.flush()
+    assert writer.counts() == WriterCounts(written=11, lost=20, waiting=0)
+    assert count_rows(store, exposures) == 11
+    writer.close()
+
+
+def test_a_store_that_fails_to_the_end_costs_a_bounded_time_and_is_counted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with blocked(monkeypatch, StoreError("gone")) as failed:
+        writer = ExposureWriter(store, interval=0.01)
+        writer.note(writer.handle(arm()), unit(0), 1)
+        assert failed.wait(30)
+        assert not writer.flush(timeout=0.01)
+        writer.close(timeout=0.1)
+    assert writer.counts() == WriterCounts(written=0, lost=1, waiting=0)
+
+
+def test_rows_that_the_store_refuses_for_good_hold_up_no_others(store: Store, writer: ExposureWriter) -> None:
+    writer.note(writer.handle(arm(experiment=None)), unit(1), 1)
+    assert writer.flush()
+    writer.note(writer.handle(arm()), unit(1), 1)
+    assert writer.flush()
+    assert writer.counts() == WriterCounts(written=1, lost=1, waiting=0)
+
+
+def test_noting_does_not_wait_for_a_locked_store(store: Store, writer: ExposureWriter) -> None:
+    a = writer.handle(arm())
+    with store.write() as connection:
+        connection.execute(exposures.insert(), _row(unit(0)))  # holds the file, or the row
+        for number in range(1000):
+            writer.note(a, unit(number), 1)
+        assert writer.counts().written == 0
+    assert writer.flush()
+    assert count_rows(store, exposures) == 1000
+
+
+def _row(name: bytes) -> dict[str, Any]:
+    (((row,), _),) = read_exposures(memoryview(pack_exposure(1, 0, name)), [arm()])
+    return {**row, "written_at": 1}
+
+
+def test_threads_that_note_at_once_lose_nothing(store: Store, writer: ExposureWriter) -> None:
+    def note(start: int) -> None:
+        for number in range(start, start + 500):
+            writer.note(writer.handle(arm(phase=number % 7)), unit(number), 1)
+
+    threads = [threading.Thread(target=note, args=(start,)) for start in range(0, 4000, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert writer.flush()
+    assert count_rows(store, exposures) == 4000
+
+
+def _work(where: str, number: int, note: Callable[[ExposureWriter, int], None]) -> None:
+    store = open_store(where)
+    writer = ExposureWriter(store, interval=0.001)
+    for turn in range(200):
+        note(writer, number * 1000 + turn)
+        if turn % 20 == 0:
+            time.sleep(0.001)
+    assert writer.flush()
+    assert writer.counts().lost == 0
+    writer.close()
+    store.close()
+
+
+def _note_both(writer: ExposureWriter, number: int) -> None:
+    handle = writer.handle(arm())
+    writer.note(handle, unit(number % 100), number)  # units that all workers see
+    writer.note_inference(handle, unit(number % 100), Inference(f"{number}", number, 1))
+
+
+def test_workers_that_write_at_once_lose_no_row(store: Store, where: str) -> None:
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_work, args=(where, number, _note_both)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert count_rows(store, inferences) == 800
+    with store.read() as connection:
+        total = connection.execute(sa.select(sa.func.count(), sa.func.sum(exposures.c.count))).one()
+    assert tuple(total) == (100, 800)

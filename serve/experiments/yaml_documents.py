@@ -17,6 +17,7 @@ from serve.engine.errors import quote
 from serve.experiments.errors import DefinitionError, Mistake
 
 MAX_DEPTH = 16
+MAX_VALUES = 100_000
 MAX_NUMBER_CHARACTERS = 64
 Key: TypeAlias = tuple[str | int, ...]
 Content: TypeAlias = "bool | int | float | str | list[Content] | dict[str, Content] | None"
@@ -108,13 +109,14 @@ class _Composer:
                 mark, "characters that YAML allows", quote(f"U+{error.character:04X}")
             ) from error
         except yaml.MarkedYAMLError as error:
-            raise self._error(
-                error.problem_mark, "YAML", f"what the parser refuses: {error.problem}"
-            ) from error
+            got = quote(error.problem or "an error")
+            raise self._error(error.problem_mark, "YAML", got) from error
 
     def _compose_node(self, event: yaml.Event, events: Iterator[yaml.Event], path: Key) -> Content:
         self._refuse_extras(event)
         self.values.setdefault(path, _place(event.start_mark))
+        if len(self.values) > MAX_VALUES:
+            raise self._error(event.start_mark, f"at most {MAX_VALUES:,} values", "more")
         if isinstance(event, yaml.ScalarEvent):
             return self._read_scalar(event)
         if len(path) >= MAX_DEPTH:

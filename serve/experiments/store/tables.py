@@ -47,10 +47,11 @@ phases = _table(
     _key("number", _BIG),
     _column("comparison", _BIG),
     _column("stage", _TEXT),
-    _column("step_percent", _BIG),
+    _column("step_percent", _REAL),
     _column("started_at", _BIG),
     _column("actor", _TEXT),
     _column("reason", _TEXT),
+    _column("promoted", _TEXT, null=True),  # the candidate that won
 )
 
 exposures = _table(

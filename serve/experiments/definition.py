@@ -1,7 +1,6 @@
 """The definition of an experiment: what is compared, on whom, by which metrics, guarded by what."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
@@ -187,12 +186,12 @@ class Experiment(_Record):
     on_error: Literal["return", "control"] = "return"
     """What a client gets where its candidate fails: the error, or the control's answer; both are counted."""
 
-    @cached_property
+    @property
     def variants(self) -> tuple[Variant, ...]:
         """The control, then the candidates."""
         return (self.control, *self.candidates)
 
-    @cached_property
+    @property
     def needs_shadow_score(self) -> bool:
         """Whether a metric uses the control's score also of units that a candidate answers."""
         return any(metric.covariate == "shadow_score" for metric in self.metrics)
@@ -277,7 +276,7 @@ def _misplaced(path: tuple[str | int, ...], needed: str, kind: str, value: objec
 
 
 def _check_stages(experiment: Experiment) -> Iterator[Inconsistency]:
-    """The steps rise; a range of a group is as wide as the last of them; what needs a shadow has one."""
+    """The steps rise; the range of a group is as wide as the greatest of them."""
     steps, exclusion = experiment.stages.steps, experiment.exclusion
     for place, (lower, higher) in enumerate(pairwise(steps), 1):
         if higher <= lower:

@@ -23,7 +23,7 @@ def read_rows(store: Store, table: sa.Table, *columns: str) -> list[tuple[Any, .
     """The table's rows, or these columns of it, in the order of the columns."""
     chosen = [table.c[name] for name in columns or table.c.keys()]
     with store.read() as connection:
-        return sorted(tuple(row) for row in connection.execute(sa.select(*chosen)))
+        return sorted((tuple(row) for row in connection.execute(sa.select(*chosen))), key=repr)
 
 
 def count_rows(store: Store, table: sa.Table) -> int:

@@ -1,0 +1,138 @@
+"""How many units an effect needs, and which effect some units suffice for, before an experiment starts.
+
+All numbers are of both variants together, for equal shares. `power` is the chance that the effect is shown by
+then at the latest; since a sequence may be looked at any time, half of the experiments end well before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from serve.experiments.statistics.beta_mixture import concentration_for, log_e
+from serve.experiments.statistics.looks import Values
+from serve.experiments.statistics.means import BURN_IN, boundary
+from serve.experiments.statistics.quantiles import count_margin_buckets, log_e_of_exceedances
+from serve.experiments.statistics.rates import log_e_harm
+from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, Histogram
+
+MOST_UNITS = 1e12
+LEAST_UNITS = 2.0 * BURN_IN
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Units of both variants together that an effect needs: in a sequence, and in one look at the end."""
+
+    sequential: float
+    fixed: float
+
+    def days(self, units_per_day: float) -> float:
+        """The days that the sequence takes at most, with the chance given by the power."""
+        return self.sequential / units_per_day if units_per_day > 0 else float("inf")
+
+
+def plan_rates(base_rate: float, risk_ratio: float, alpha: float = 0.05, power: float = 0.8) -> Requirement:
+    """Units to show that a rate becomes `risk_ratio` times as high."""
+    rates = base_rate, base_rate * risk_ratio
+    variance = sum(rate * (1 - min(rate, 1)) for rate in rates) / 2
+    theta = risk_ratio / (1 + risk_ratio)
+
+    def is_found(units: float) -> bool:
+        events = units * (rates[0] + rates[1]) / 2
+        k = _pessimistic(events, max(theta, 1 - theta), power)
+        concentration = concentration_for(units * base_rate, alpha)
+        return bool(k > events / 2 and log_e(k, events - k, 0.5, concentration) >= np.log(1 / alpha))
+
+    return Requirement(_find_least(is_found), _units_at_once(variance, rates[1] - rates[0], alpha, power))
+
+
+def plan_means(variance: float, effect: float, alpha: float = 0.05, power: float = 0.8) -> Requirement:
+    """Units to show that a mean changes by `effect`, given the variance of one unit."""
+
+    def is_found(units: float) -> bool:
+        z = abs(effect) / np.sqrt(4 * variance / units)
+        return bool(z - ndtri(power) >= boundary(units, alpha, units))
+
+    return Requirement(_find_least(is_found), _units_at_once(variance, effect, alpha, power))
+
+
+def detectable_ratio(base_rate: float, units: float, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The least risk ratio above 1 that this many units show in a sequence; infinite if none does."""
+    low, high = 1.0, 1 / base_rate
+    if plan_rates(base_rate, high, alpha, power).sequential > units:
+        return float("inf")
+    while high - low > 1e-4 * high:
+        middle = (low + high) / 2
+        is_enough = plan_rates(base_rate, middle, alpha, power).sequential <= units
+        low, high = (low, middle) if is_enough else (middle, high)
+    return float(high)
+
+
+def detectable_effect(variance: float, units: float, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The least change of a mean that this many units show in a sequence."""
+    z = boundary(units, alpha, units) + ndtri(power)
+    return float(z * np.sqrt(4 * variance / units))
+
+
+def plan_error_guardrail(
+    base_rate: float, margin: float, risk_ratio: float, alpha: float, power: float = 0.95
+) -> float:
+    """Units after which an error rate `risk_ratio` times as high has stopped the experiment."""
+    theta = risk_ratio / (1 + risk_ratio)
+
+    def is_found(units: float) -> bool:
+        events = units * base_rate * (1 + risk_ratio) / 2
+        k = _pessimistic(events, theta, power)
+        return bool(
+            log_e_harm(Counts(units / 2, events - k), Counts(units / 2, k), margin) >= np.log(1 / alpha)
+        )
+
+    return _find_least(is_found, 2.0)
+
+
+def plan_latency_guardrail(
+    latencies: Histogram, p: float, margin: float, slowdown: float, alpha: float, power: float = 0.95
+) -> float:
+    """Units after which a candidate that takes `slowdown` times as long each time has stopped the experiment.
+
+    `latencies` are those of the control.
+    """
+    steps = int(np.log(slowdown) / np.log(BUCKET_RATIO)) - count_margin_buckets(margin)
+    if steps <= 0:
+        return float("inf")
+    reached = np.cumsum(latencies.counts / latencies.units)
+    below = np.pad(reached, (1, steps), constant_values=(0, 1))
+    above = 1 - np.pad(reached, (steps, 1), constant_values=(0, 1))
+
+    def is_found(units: float) -> bool:
+        before, slower = (_pessimistic(units / 2, share, power) for share in (below, above))
+        arm = np.asarray(units / 2)
+        return bool(log_e_of_exceedances(before, slower, (arm, arm), p) >= np.log(1 / alpha))
+
+    return _find_least(is_found, 2.0)
+
+
+def _pessimistic(units: float, share: Values, power: float) -> NDArray[np.float64]:
+    """As many of the units as fall into the share with the chance `power` at least."""
+    spread = np.sqrt(units * np.asarray(share) * (1 - np.asarray(share)))
+    return np.asarray(np.maximum(units * np.asarray(share) - ndtri(power) * spread, 0.0))
+
+
+def _units_at_once(variance: float, effect: float, alpha: float, power: float) -> float:
+    """Units of both variants that one look at the end needs."""
+    z = -ndtri(alpha / 2) + ndtri(power)
+    return float(4 * variance * (z / effect) ** 2) if effect else float("inf")
+
+
+def _find_least(is_found: Callable[[float], bool], least: float = LEAST_UNITS) -> float:
+    """The least number of units that suffice; infinite if 10^12 do not."""
+    if not is_found(MOST_UNITS):
+        return float("inf")
+    low, high = np.log(least), np.log(MOST_UNITS)
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(np.exp(middle)) else (middle, high)
+    return float(np.ceil(np.exp(high)))

@@ -1,0 +1,66 @@
+"""Estimates and the variance that one unit adds to each."""
+
+import numpy as np
+import pytest
+
+from serve.experiments.statistics.estimates import (
+    estimate_adjusted,
+    estimate_mean,
+    estimate_quantile,
+    estimate_rate,
+    estimate_ratio,
+)
+from serve.experiments.statistics.samples import Counts, Histogram, Moments, PairMoments
+
+RNG = np.random.default_rng(6)
+
+
+def test_a_rate_has_the_variance_of_its_zeros_and_ones() -> None:
+    rate, mean = estimate_rate(Counts(1000, 300)), estimate_mean(Moments.of([1] * 300 + [0] * 700))
+    assert rate.value == mean.value
+    assert rate.variance == pytest.approx(mean.variance, rel=0.002)
+
+
+def test_a_ratio_has_the_variance_seen_over_many_samples() -> None:
+    x = RNG.exponential(2, (2000, 400)) + 1
+    y = 0.5 * x + RNG.normal(size=x.shape)
+    estimate = estimate_ratio(PairMoments.of(y, x))
+    ratios = y.sum(axis=1) / x.sum(axis=1)
+    assert np.asarray(estimate.value) == pytest.approx(ratios)
+    assert np.mean(estimate.variance) / 400 == pytest.approx(ratios.var(), rel=0.1)
+
+
+def test_a_ratio_to_a_sum_of_zero_is_not_a_number() -> None:
+    estimate = estimate_ratio(PairMoments.of([1.0, 2.0], [1.0, -1.0]))
+    assert np.isnan(estimate.value)
+    assert np.isnan(estimate.variance)
+
+
+def test_ratios_of_extreme_sums_do_not_overflow_into_numbers() -> None:
+    estimate = estimate_ratio(PairMoments.of([1e100, -9e99], [1e-100, 2e-100]))
+    assert not np.isfinite(estimate.variance) or estimate.variance >= 0
+
+
+def test_adjusting_leaves_the_effect_and_takes_the_explained_variance() -> None:
+    x = RNG.normal(size=(2, 5000))
+    y = 3 * x + RNG.normal(size=(2, 5000)) + np.array([[0.0], [0.2]])
+    control, candidate = estimate_adjusted(PairMoments.of(y[0], x[0]), PairMoments.of(y[1], x[1]))
+    assert candidate.value - control.value == pytest.approx(0.2, abs=0.08)
+    assert control.variance == pytest.approx(1, rel=0.1)
+
+
+def test_a_constant_covariate_adjusts_nothing() -> None:
+    y = RNG.normal(size=100)
+    pair = PairMoments.of(y, np.ones(100))
+    assert estimate_adjusted(pair, pair)[0].value == pytest.approx(y.mean())
+    assert estimate_adjusted(pair, pair)[0].variance == pytest.approx(y.var(ddof=1))
+    empty, _ = estimate_adjusted(PairMoments(), PairMoments())
+    assert empty.units == 0
+
+
+def test_a_quantile_has_the_variance_seen_over_many_samples() -> None:
+    samples = RNG.lognormal(0, 0.5, (300, 1000))
+    seen = np.quantile(samples, 0.9, axis=1).var()
+    estimates = [float(estimate_quantile(Histogram.of(sample), 0.9).variance) / 1000 for sample in samples]
+    assert np.median(estimates) == pytest.approx(seen, rel=0.3)
+    assert np.isnan(estimate_quantile(Histogram.of([]), 0.9).value)

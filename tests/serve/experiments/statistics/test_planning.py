@@ -1,0 +1,95 @@
+"""Plans: enough units for the power that they promise, and not many times as many."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from serve.experiments.statistics.beta_mixture import concentration_for, log_e
+from serve.experiments.statistics.estimates import Estimate
+from serve.experiments.statistics.means import compare
+from serve.experiments.statistics.planning import (
+    detectable_effect,
+    detectable_ratio,
+    plan_error_guardrail,
+    plan_latency_guardrail,
+    plan_means,
+    plan_rates,
+)
+from serve.experiments.statistics.quantiles import log_e_quantile_harm
+from serve.experiments.statistics.rates import log_e_harm
+from serve.experiments.statistics.samples import Counts, Histogram
+
+RNG = np.random.default_rng(11)
+
+
+def test_one_look_needs_the_textbook_number() -> None:
+    plan = plan_means(variance=1.0, effect=0.1, alpha=0.05, power=0.8)
+    assert plan.fixed == pytest.approx(4 * ((norm.ppf(0.975) + norm.ppf(0.8)) / 0.1) ** 2)
+    assert plan.fixed < plan.sequential < 3 * plan.fixed
+
+
+def test_the_planned_units_show_the_rates_as_often_as_promised() -> None:
+    plan = plan_rates(0.1, 1.3, power=0.8)
+    units = int(plan.sequential)
+    events = RNG.binomial(units // 2, [0.1, 0.13], (2000, 2)).astype(float)
+    evidence = log_e(events[:, 1], events[:, 0], 0.5, concentration_for(units * 0.1, 0.05))
+    assert 0.75 < np.mean(np.asarray(evidence) >= np.log(20)) < 0.9
+    assert plan.sequential < 3 * plan.fixed
+
+
+def test_the_planned_units_show_the_means_as_often_as_promised() -> None:
+    units = plan_means(1.0, 0.1, power=0.9).sequential
+    effect = 0.1 + RNG.normal(0, np.sqrt(4 / units), 2000)
+    look = compare(Estimate(0.0, 1.0, units / 2), Estimate(effect, 1.0, units / 2), 0.05, units)
+    assert 0.87 < np.mean(look.is_decided) < 0.93
+
+
+def test_the_detectable_effects_need_the_units_they_are_of() -> None:
+    ratio = detectable_ratio(0.1, 20_000)
+    assert plan_rates(0.1, ratio).sequential == pytest.approx(20_000, rel=0.02)
+    effect = detectable_effect(1.0, 20_000)
+    assert plan_means(1.0, effect).sequential == pytest.approx(20_000, rel=0.01)
+
+
+def test_a_fall_is_planned_as_a_rise_is() -> None:
+    assert plan_rates(0.1, 0.8).sequential == pytest.approx(plan_rates(0.08, 1.25).sequential, rel=0.01)
+
+
+def test_no_number_of_units_shows_no_effect() -> None:
+    assert plan_means(1.0, 0.0).sequential == plan_means(1.0, 0.0).fixed == np.inf
+    assert plan_rates(0.1, 1.0).sequential == plan_rates(0.1, 1.0).fixed == np.inf
+    assert detectable_ratio(0.5, 200) == np.inf
+    assert plan_error_guardrail(0.01, 0.5, 1.5, 0.05) == np.inf
+    assert plan_latency_guardrail(Histogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
+
+
+def test_days_are_of_the_traffic() -> None:
+    plan = plan_means(1.0, 0.1)
+    assert plan.days(1000) == plan.sequential / 1000
+    assert plan.days(0) == np.inf
+
+
+@pytest.mark.parametrize(("base_rate", "risk_ratio"), [(0.01, 10.0), (0.1, 4.0)])
+def test_errors_stop_the_candidate_within_the_stated_units(base_rate: float, risk_ratio: float) -> None:
+    units = plan_error_guardrail(base_rate, 0.5, risk_ratio, 0.05, power=0.95)
+    arm = int(np.ceil(units / 2))
+    events = RNG.binomial(arm, [base_rate, base_rate * risk_ratio], (3000, 2)).astype(float)
+    evidence = log_e_harm(Counts(arm, events[:, 0]), Counts(arm, events[:, 1]), 0.5)
+    assert np.mean(np.asarray(evidence) >= np.log(20)) > 0.92
+
+
+@pytest.mark.parametrize("slowdown", [1.6, 3.0])
+def test_a_slow_candidate_stops_within_the_stated_units(slowdown: float) -> None:
+    latencies = Histogram.of(RNG.lognormal(0, 0.4, 20_000))
+    arm = int(np.ceil(plan_latency_guardrail(latencies, 0.95, 0.25, slowdown, 0.05) / 2))
+    stopped = [
+        log_e_quantile_harm(
+            Histogram.of(RNG.lognormal(0, 0.4, arm)),
+            Histogram.of(slowdown * RNG.lognormal(0, 0.4, arm)),
+            0.95,
+            0.25,
+        )
+        >= np.log(20)
+        for _ in range(40)
+    ]
+    assert np.mean(stopped) > 0.85

@@ -88,6 +88,7 @@ def test_experiments_that_share_nothing_run_at_the_same_time() -> None:
     require_separate([make_experiment()])
     require_separate([make_experiment(), make_experiment(name="second", model="other")])
     require_separate([make_ranged("a", 0, 30), make_ranged("b", 30, 60), make_ranged("c", 60, 100)])
+    require_separate([make_ranged("a", 30, 60), make_ranged("b", 0, 30)])
     require_separate([make_ranged("a", 0, 30, "g", "one"), make_ranged("b", 0, 30, "h", "two")])
 
 

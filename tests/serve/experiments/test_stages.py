@@ -137,6 +137,7 @@ def test_only_a_candidate_is_promoted() -> None:
         {"model": "other"},
         {"alpha": 0.01},
         {"planned_units": 9000},
+        {"fixed_horizon": True},
         {"unit_sources": ["header"]},
         {"on_error": "control"},
         {"exclusion": {"group": "g", "from_percent": 0, "to_percent": 50}},

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from serve.engine.errors import quote
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import DefinitionError, Mistake
-from serve.experiments.parsing import parse_experiment, show
+from serve.experiments.parsing import json_schema, parse_experiment, show
 from serve.experiments.yaml_documents import Content, Document, read_document
 
 MAX_FILE_BYTES = 2**20
@@ -33,6 +34,23 @@ def read_experiments(path: Path) -> tuple[Experiment, ...]:
     if mistakes:
         raise DefinitionError(mistakes[:MAX_MISTAKES])
     return tuple(experiments)
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema of such a file, with which editors complete and check it while it is written."""
+    experiment = dict(json_schema())
+    parts = experiment.pop("$defs")
+    items = {"$ref": "#/$defs/Experiment"}
+    experiments = {"type": "array", "items": items, "minItems": 1, "maxItems": MAX_EXPERIMENTS}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Experiments of adaptact",
+        "type": "object",
+        "properties": {"experiments": experiments},
+        "required": ["experiments"],
+        "additionalProperties": False,
+        "$defs": {**parts, "Experiment": experiment},
+    }
 
 
 def _read_text(path: Path) -> str:

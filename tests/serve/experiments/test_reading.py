@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import DefinitionError
 from serve.experiments.parsing import parse_experiment
-from serve.experiments.reading import MAX_EXPERIMENTS, MAX_FILE_BYTES, read_experiments
+from serve.experiments.reading import MAX_EXPERIMENTS, MAX_FILE_BYTES, file_schema, read_experiments
 from serve.experiments.yaml_documents import MAX_VALUES
 from tests.serve.experiments.definitions import make_document
 
@@ -51,6 +52,25 @@ def test_a_file_as_people_write_it(tmp_path: Path) -> None:
     assert experiment.candidates[0].version == "3"
     assert experiment.allow_list == {"0042": "adaptive", "no": "relu"}
     assert read(tmp_path, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()) == (experiment,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_valid"),
+    [
+        ("digits", "other", True),
+        ("version: 3", "version: next", True),
+        ("kind: binary", "kind: binray", False),
+        ("metrics:", "metrisc:", False),
+        ("experiments:", "experiment:", False),
+    ],
+)
+def test_editors_get_a_schema_of_the_file(tmp_path: Path, old: str, new: str, is_valid: bool) -> None:
+    schema = file_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    text = GOOD.replace("0042", "'0042'").replace("no:", "'no':").replace(old, new)
+    assert jsonschema.Draft202012Validator(schema).is_valid(yaml.safe_load(text)) == is_valid
+    if is_valid:
+        read(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Exposures and inferences as packed bytes, and as the rows that they become."""
 
 import itertools
-import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ MAX_BATCH = 2000
 
 _EXPOSURE = struct.Struct("<qI16s")  # time, arm, unit
 _INFERENCE = struct.Struct("<qI16sQHBqdH")  # ..., latency, status, flags, top1, confidence, bytes of the id
+_LARGEST_CONFIDENCE = 1e15  # neither this nor NaN is one; the greatest outcome is the same
 _HAS_NAN, _IS_SHADOW, _HAS_TOP1, _HAS_CONFIDENCE = 1, 2, 4, 8
 
 Row = dict[str, Any]
@@ -126,7 +126,7 @@ def _first_exposure(arm: Arm, unit: bytes, at: int) -> Row:
 
 def _inference_row(arm: Arm, request_id: str, values: tuple[Any, ...]) -> Row:
     at, _, unit, latency, status, flags, top1, confidence, _ = values
-    is_number = flags & _HAS_CONFIDENCE and not math.isnan(confidence)
+    is_number = flags & _HAS_CONFIDENCE and abs(confidence) <= _LARGEST_CONFIDENCE
     return {
         "request_id": request_id,
         "experiment": arm.experiment,

@@ -2,7 +2,7 @@
 
 Times are whole microseconds since 1970 in UTC; units are 16-byte hashes (`serve.experiments.units`). SQLite's
 tables are strict, so that both databases refuse a value of another type. `written_at` is when a row reached
-the store: rows with an older one never appear later, but for those on their way (`summaries.SETTLE`).
+the store: rows with an older one never appear later, but for those on their way (`slices.SETTLE`).
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ phases = _table(
     _column("stage", _TEXT),
     _column("step_percent", _REAL),
     _column("started_at", _BIG),
-    _column("actor", _TEXT),
+    _column("by", _TEXT),
     _column("reason", _TEXT),
     _column("promoted", _TEXT, null=True),  # the candidate that won
 )
@@ -152,7 +152,7 @@ audit = _table(
     "audit",
     _key("id", _TEXT),  # time-ordered and unique without a counter
     _column("at", _BIG),
-    _column("actor", _TEXT),
+    _column("by", _TEXT),
     _column("action", _TEXT),
     _column("experiment", _TEXT),
     _column("detail", _TEXT),

@@ -5,7 +5,16 @@ from typing import Any
 import sqlalchemy as sa
 
 from serve.experiments.store.database import Store
-from serve.experiments.store.records import Arm
+from serve.experiments.store.exposures import write_rows
+from serve.experiments.store.records import (
+    Arm,
+    Inference,
+    pack_exposure,
+    pack_inference,
+    read_exposures,
+    read_inferences,
+)
+from serve.experiments.store.tables import exposures, inferences
 
 
 def arm(**changes: Any) -> Arm:
@@ -30,3 +39,17 @@ def count_rows(store: Store, table: sa.Table) -> int:
     """How many rows the table has."""
     with store.read() as connection:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def put_exposure(store: Store, number: int, at: int, **changes: Any) -> None:
+    """Unit `number` meets the arm at a time, which is also when this is written."""
+    records = memoryview(pack_exposure(at, 0, unit(number)))
+    for rows, _ in read_exposures(records, [arm(**changes)]):
+        write_rows(store, exposures, rows, lambda: at)
+
+
+def put_inference(store: Store, number: int, inference: Inference, **changes: Any) -> None:
+    """The arm answers unit `number`; it is written at once."""
+    records = memoryview(pack_inference(0, unit(number), inference))
+    for rows, _ in read_inferences(records, [arm(**changes)]):
+        write_rows(store, inferences, rows, lambda: inference.at)

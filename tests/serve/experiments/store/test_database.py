@@ -14,7 +14,7 @@ from serve.experiments.store.tables import audit, metadata, schema_versions
 
 
 def add_audit(store: Store, name: str) -> None:
-    row = {"id": name, "at": 1, "actor": "a", "action": "b", "experiment": "c", "detail": "d"}
+    row = {"id": name, "at": 1, "by": "a", "action": "b", "experiment": "c", "detail": "d"}
     with store.write() as connection:
         connection.execute(audit.insert(), row)
 
@@ -168,7 +168,7 @@ def test_a_full_disk_is_explained_and_survived(tmp_path: Path) -> None:
     def fill() -> None:
         with store.write() as connection:
             connection.exec_driver_sql("PRAGMA max_page_count = 1")
-            row = {"at": 1, "actor": "a", "action": "b", "experiment": "c", "detail": "d" * 1000}
+            row = {"at": 1, "by": "a", "action": "b", "experiment": "c", "detail": "d" * 1000}
             connection.execute(audit.insert(), [{**row, "id": str(n)} for n in range(2000)])
 
     with pytest.raises(StoreError, match=r"disk is full.*free space"):

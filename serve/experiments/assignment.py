@@ -6,7 +6,6 @@ salt chooses the variant, in equal shares. So a wider step enrols further units 
 among the enrolled stay equal. Whole numbers only, since a hash divided by 2**64 can round up to 1.
 """
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -40,9 +39,10 @@ class Assigner:
         self._start = count_hashes(start)
         # Rounded, so that the range ends where the next one of the group begins: 0.1 + 0.2 is more than 0.3.
         self._end = count_hashes(min(end, round(start + step_percent, 9)))
-        self._forced: Mapping[str, Assignment] = {
-            unit: Assignment(variant, is_enrolled=False, is_forced=True)
-            for unit, variant in experiment.allow_list.items()
+        self._allow_list = experiment.allow_list
+        self._forced = {
+            variant.name: Assignment(variant.name, is_enrolled=False, is_forced=True)
+            for variant in experiment.variants
         }
         self._enrolled = [
             Assignment(variant.name, is_enrolled=True, is_forced=False) for variant in experiment.variants
@@ -51,8 +51,9 @@ class Assigner:
 
     def assign(self, value: str) -> Assignment:
         """The assignment of the unit with this value."""
-        if value in self._forced:
-            return self._forced[value]
+        allowed = self._allow_list.get(value)
+        if allowed is not None:
+            return self._forced[allowed]
         text = encode_value(value)
         if not self._start <= _hash(self._enrolment, text) < self._end:
             return self._other

@@ -40,24 +40,18 @@ class Assigner:
         # Rounded, so that the range ends where the next one of the group begins: 0.1 + 0.2 is more than 0.3.
         self._end = count_hashes(min(end, round(start + step_percent, 9)))
         self._allow_list = experiment.allow_list
-        self._forced = {
-            variant.name: Assignment(variant.name, is_enrolled=False, is_forced=True)
-            for variant in experiment.variants
-        }
-        self._enrolled = [
-            Assignment(variant.name, is_enrolled=True, is_forced=False) for variant in experiment.variants
-        ]
-        self._other = Assignment(experiment.control.name, is_enrolled=False, is_forced=False)
+        self._names = [variant.name for variant in experiment.variants]
 
     def assign(self, value: str) -> Assignment:
         """The assignment of the unit with this value."""
         allowed = self._allow_list.get(value)
         if allowed is not None:
-            return self._forced[allowed]
+            return Assignment(allowed, is_enrolled=False, is_forced=True)
         text = encode_value(value)
         if not self._start <= _hash(self._enrolment, text) < self._end:
-            return self._other
-        return self._enrolled[_hash(self._variant, text) * len(self._enrolled) // HASHES]
+            return Assignment(self._names[0], is_enrolled=False, is_forced=False)
+        name = self._names[_hash(self._variant, text) * len(self._names) // HASHES]
+        return Assignment(name, is_enrolled=True, is_forced=False)
 
 
 def assign(experiment: Experiment, step_percent: float, unit: Unit | str) -> Assignment:

@@ -28,6 +28,8 @@ UnitText: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_UNIT_CHA
 MetricKind: TypeAlias = Literal["binary", "mean", "ratio", "quantile"]
 GuardrailKind: TypeAlias = Literal["error_rate", "latency", "nan", "prediction_shift", "disagreement"]
 
+RELATIVE_MARGINS: tuple[GuardrailKind, ...] = ("error_rate", "latency")
+"""The guardrails whose margin is relative to the control's value; of the others it is a share."""
 DEFAULT_MARGINS: dict[GuardrailKind, float] = {
     "error_rate": 0.5,
     "latency": 0.25,
@@ -96,8 +98,8 @@ class Guardrail(_Record):
     margin: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = Field(
         default_factory=lambda given: DEFAULT_MARGINS.get(given.get("kind"), 0.0)
     )
-    """The harm that is tolerated: of error_rate and latency relative to the control's, else a share or a
-    distance; by default that of the kind in DEFAULT_MARGINS."""
+    """The harm that is tolerated: of error_rate and latency relative to the control's, 0.25 for a quarter more;
+    of nan and disagreement a share of requests; of prediction_shift the change of one class's share."""
     quantile: Quantile | None = Field(
         default_factory=lambda given: 0.95 if given.get("kind") == "latency" else None
     )
@@ -255,12 +257,14 @@ def _check_metrics(experiment: Experiment) -> Iterator[Inconsistency]:
 
 
 def _check_guardrails(experiment: Experiment) -> Iterator[Inconsistency]:
-    """Each harm is watched for once, or latency once for each quantile."""
+    """Each harm is watched for once, or latency once for each quantile; shares are below 1."""
     watched: set[tuple[str, float | None]] = set()
     for place, guardrail in enumerate(experiment.guardrails):
         path = ("guardrails", place)
         if (guardrail.kind == "latency") != (guardrail.quantile is not None):
             yield _misplaced((*path, "quantile"), "kind latency", guardrail.kind, guardrail.quantile)
+        if guardrail.kind not in RELATIVE_MARGINS and guardrail.margin >= 1:
+            yield Inconsistency((*path, "margin"), "a share below 1", quote(guardrail.margin))
         if (guardrail.kind, guardrail.quantile) in watched:
             yield Inconsistency((*path, "kind"), "each guardrail once", f"{quote(guardrail.kind)} again")
         watched.add((guardrail.kind, guardrail.quantile))

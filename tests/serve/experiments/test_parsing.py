@@ -95,6 +95,10 @@ def find_mistakes(document: object) -> list[str]:
             "`disagreement`, got the text `slow`",
         ),
         (
+            {"guardrails": [{"kind": "nan", "margin": 1}, {"kind": "latency", "margin": 1}]},
+            "`guardrails[0].margin`: expected a share below 1, got `1.0`",
+        ),
+        (
             {"stages": {"steps": [5, 1]}},
             "`stages.steps[1]`: expected more than the step before, 5, got `1.0`",
         ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve.experiments.statistics.looks import Values
-from serve.experiments.statistics.samples import Counts, Histogram, Moments, PairMoments
+from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def estimate_adjusted(control: PairMoments, candidate: PairMoments) -> tuple[Est
     return first, second
 
 
-def estimate_quantile(sample: Histogram, p: float) -> Estimate:
+def estimate_quantile(sample: LogHistogram, p: float) -> Estimate:
     """The p-quantile; its variance from the quantiles two standard errors of p to both sides."""
     units = float(sample.units)
     error = np.sqrt(p * (1 - p) / max(units, 1))

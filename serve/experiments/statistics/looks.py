@@ -46,16 +46,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What all looks so far say: the greatest evidence, and what all their intervals have in common.
+    """What all looks so far say: the last effect, what all intervals have in common, the greatest evidence.
 
     Sequences are valid at all times at once, so both keep the level of a single look. `is_steady` is False
     once two looks had no value in common: then the effect itself changed, and `low` and `high` are those
     of the last look alone, as they are where the looks before were at the other outcome of a binary metric.
     """
 
-    log_e: float
+    effect: float
     low: float
     high: float
+    log_e: float
     looks: int = 1
     is_steady: bool = True
     of_failures: bool = False
@@ -64,7 +65,8 @@ class History:
     def begin(cls, look: Look) -> "History":
         """The history of one look."""
         of_failures = bool(look.of_failures)
-        return cls(float(look.log_e), float(look.low), float(look.high), of_failures=of_failures)
+        effect, low, high, log_e = map(float, (look.effect, look.low, look.high, look.log_e))
+        return cls(effect, low, high, log_e, of_failures=of_failures)
 
     def add(self, look: Look) -> "History":
         """This history and one more look."""
@@ -75,4 +77,4 @@ class History:
         if not (is_steady and is_same):
             low, high = last.low, last.high
         evidence = max(self.log_e, last.log_e)
-        return History(evidence, low, high, self.looks + 1, is_steady, last.of_failures)
+        return History(last.effect, low, high, evidence, self.looks + 1, is_steady, last.of_failures)

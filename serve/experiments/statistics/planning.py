@@ -16,7 +16,7 @@ from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.means import BURN_IN, boundary
 from serve.experiments.statistics.quantiles import count_margin_buckets, log_e_of_exceedances
 from serve.experiments.statistics.rates import log_e_harm
-from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, Histogram
+from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, LogHistogram
 
 MOST_UNITS = 1e12
 LEAST_UNITS = 2.0 * BURN_IN
@@ -94,7 +94,7 @@ def plan_error_guardrail(
 
 
 def plan_latency_guardrail(
-    latencies: Histogram, p: float, margin: float, slowdown: float, alpha: float, power: float = 0.95
+    latencies: LogHistogram, p: float, margin: float, slowdown: float, alpha: float, power: float = 0.95
 ) -> float:
     """Units after which a candidate that takes `slowdown` times as long each time has stopped the experiment.
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from serve.experiments.statistics.beta_mixture import log_e, log_e_above
 from serve.experiments.statistics.looks import Look, Values
-from serve.experiments.statistics.samples import BUCKET_RATIO, Histogram, bucket_edges
+from serve.experiments.statistics.samples import BUCKET_RATIO, LogHistogram, bucket_edges
 
 HARM_CONCENTRATION = 60.0
 """Sharpest after some 500 units of each variant, since harm should be found early."""
 
 
 def compare_quantiles(
-    control: Histogram, candidate: Histogram, p: float, alpha: float, concentration: float
+    control: LogHistogram, candidate: LogHistogram, p: float, alpha: float, concentration: float
 ) -> Look:
     """The difference of the p-quantiles, candidate less control; `concentration` is of one variant's units.
 
@@ -43,7 +43,7 @@ def compare_quantiles(
     )
 
 
-def log_e_quantile_harm(control: Histogram, candidate: Histogram, p: float, margin: float) -> Values:
+def log_e_quantile_harm(control: LogHistogram, candidate: LogHistogram, p: float, margin: float) -> Values:
     """The evidence that the candidate's p-quantile is more than 1 + margin times the control's.
 
     Both are of positive values. The margin is rounded up to whole buckets, by 2 % at most.

@@ -126,7 +126,7 @@ class PairMoments:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class LogHistogram:
     """How many values lie in each bucket; bucket `first` and those after it, of any number of histograms.
 
     Buckets are the same everywhere, so histograms of workers, hours and variants merge. Those of positive
@@ -137,7 +137,7 @@ class Histogram:
     first: int = 0
 
     @classmethod
-    def of(cls, values: ArrayLike) -> "Histogram":
+    def of(cls, values: ArrayLike) -> "LogHistogram":
         """That of a list of values; raises FeedbackError for a value that is not finite or too large."""
         buckets = find_buckets(values).ravel()
         if buckets.size == 0:
@@ -160,12 +160,12 @@ class Histogram:
         around = [(0, 0)] * (self.counts.ndim - 1) + [(self.first - first, end - self.end)]
         return np.pad(self.counts, around) if self.counts.shape[-1] else np.zeros(end - first)
 
-    def merge(self, other: "Histogram") -> "Histogram":
+    def merge(self, other: "LogHistogram") -> "LogHistogram":
         """Both together."""
         if not self.counts.shape[-1] or not other.counts.shape[-1]:
             return self if self.counts.shape[-1] else other
         first, end = min(self.first, other.first), max(self.end, other.end)
-        return Histogram(self.widen(first, end) + other.widen(first, end), first)
+        return LogHistogram(self.widen(first, end) + other.widen(first, end), first)
 
     def quantile(self, p: float) -> Values:
         """The p-quantile to within its bucket's half width, 1 %; NaN without values."""
@@ -216,3 +216,6 @@ def _weights(before: Values, added: Values) -> tuple[Values, Values, Values]:
     units = before + added
     share = added / np.maximum(units, 1)
     return units, share, before * share
+
+
+Histogram = LogHistogram

@@ -10,7 +10,7 @@ from serve.experiments.statistics.estimates import (
     estimate_rate,
     estimate_ratio,
 )
-from serve.experiments.statistics.samples import Counts, Histogram, Moments, PairMoments
+from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 
 RNG = np.random.default_rng(6)
 
@@ -61,6 +61,6 @@ def test_a_constant_covariate_adjusts_nothing() -> None:
 def test_a_quantile_has_the_variance_seen_over_many_samples() -> None:
     samples = RNG.lognormal(0, 0.5, (300, 1000))
     seen = np.quantile(samples, 0.9, axis=1).var()
-    estimates = [float(estimate_quantile(Histogram.of(sample), 0.9).variance) / 1000 for sample in samples]
+    estimates = [float(estimate_quantile(LogHistogram.of(sample), 0.9).variance) / 1000 for sample in samples]
     assert np.median(estimates) == pytest.approx(seen, rel=0.3)
-    assert np.isnan(estimate_quantile(Histogram.of([]), 0.9).value)
+    assert np.isnan(estimate_quantile(LogHistogram.of([]), 0.9).value)

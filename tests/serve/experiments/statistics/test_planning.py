@@ -17,7 +17,7 @@ from serve.experiments.statistics.planning import (
 )
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
 from serve.experiments.statistics.rates import log_e_harm
-from serve.experiments.statistics.samples import Counts, Histogram
+from serve.experiments.statistics.samples import Counts, LogHistogram
 
 RNG = np.random.default_rng(11)
 
@@ -60,7 +60,7 @@ def test_no_number_of_units_shows_no_effect() -> None:
     assert plan_rates(0.1, 1.0).sequential == plan_rates(0.1, 1.0).fixed == np.inf
     assert detectable_ratio(0.5, 200) == np.inf
     assert plan_error_guardrail(0.01, 0.5, 1.5, 0.05) == np.inf
-    assert plan_latency_guardrail(Histogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
+    assert plan_latency_guardrail(LogHistogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
 
 
 def test_days_are_of_the_traffic() -> None:
@@ -80,12 +80,12 @@ def test_errors_stop_the_candidate_within_the_stated_units(base_rate: float, ris
 
 @pytest.mark.parametrize("slowdown", [1.6, 3.0])
 def test_a_slow_candidate_stops_within_the_stated_units(slowdown: float) -> None:
-    latencies = Histogram.of(RNG.lognormal(0, 0.4, 20_000))
+    latencies = LogHistogram.of(RNG.lognormal(0, 0.4, 20_000))
     arm = int(np.ceil(plan_latency_guardrail(latencies, 0.95, 0.25, slowdown, 0.05) / 2))
     stopped = [
         log_e_quantile_harm(
-            Histogram.of(RNG.lognormal(0, 0.4, arm)),
-            Histogram.of(slowdown * RNG.lognormal(0, 0.4, arm)),
+            LogHistogram.of(RNG.lognormal(0, 0.4, arm)),
+            LogHistogram.of(slowdown * RNG.lognormal(0, 0.4, arm)),
             0.95,
             0.25,
         )

@@ -9,17 +9,17 @@ from serve.experiments.statistics.quantiles import (
     compare_quantiles,
     log_e_quantile_harm,
 )
-from serve.experiments.statistics.samples import BUCKET_RATIO, Histogram, bucket_edges
+from serve.experiments.statistics.samples import BUCKET_RATIO, LogHistogram, bucket_edges
 
 RNG = np.random.default_rng(8)
-EMPTY = Histogram.of([])
+EMPTY = LogHistogram.of([])
 
 
-def _draw(scale: float = 1.0, size: int = 3000) -> Histogram:
-    return Histogram.of(scale * RNG.lognormal(0, 0.5, size))
+def _draw(scale: float = 1.0, size: int = 3000) -> LogHistogram:
+    return LogHistogram.of(scale * RNG.lognormal(0, 0.5, size))
 
 
-def _least_evidence(histogram: Histogram, bucket: int, p: float, concentration: float) -> float:
+def _least_evidence(histogram: LogHistogram, bucket: int, p: float, concentration: float) -> float:
     """The least evidence against the p-quantile in a bucket, over all counts that it may stand for."""
     n = float(histogram.units)
     before = float(histogram.counts[: max(bucket - histogram.first, 0)].sum())
@@ -57,7 +57,7 @@ def test_a_slower_candidate_is_found_and_an_equal_one_is_not() -> None:
 
 
 def test_ties_are_no_evidence() -> None:
-    ties = Histogram.of(np.full(10**5, 3.0))
+    ties = LogHistogram.of(np.full(10**5, 3.0))
     look = compare_quantiles(ties, ties, 0.9, 0.05, 300.0)
     assert look.log_e < 0
     assert look.low < 0 < look.high
@@ -69,12 +69,12 @@ def test_atoms_at_the_quantile_keep_the_level() -> None:
     rng = np.random.default_rng(9)
     for _ in range(40):
         values = np.where(rng.random((2, 4000)) < 0.3, 2.0, rng.lognormal(0, 0.5, (2, 4000)))
-        control, candidate = (Histogram.of(row) for row in values)
+        control, candidate = (LogHistogram.of(row) for row in values)
         assert compare_quantiles(control, candidate, 0.9, 0.05, 250.0).log_e < np.log(20)
 
 
 @pytest.mark.parametrize(("control", "candidate"), [(EMPTY, EMPTY), (_draw(), EMPTY), (EMPTY, _draw())])
-def test_nothing_is_said_while_an_arm_is_empty(control: Histogram, candidate: Histogram) -> None:
+def test_nothing_is_said_while_an_arm_is_empty(control: LogHistogram, candidate: LogHistogram) -> None:
     look = compare_quantiles(control, candidate, 0.9, 0.05, 300.0)
     assert (look.low, look.high) == (-np.inf, np.inf)
     assert look.log_e <= 0
@@ -90,7 +90,9 @@ def test_many_experiments_at_once_are_as_each_alone() -> None:
     pairs = [(_draw(size=300), _draw(size=300)) for _ in range(3)]
     first = min(arm.first for pair in pairs for arm in pair)
     end = max(arm.end for pair in pairs for arm in pair)
-    stacked = [Histogram(np.stack([pair[arm].widen(first, end) for pair in pairs]), first) for arm in (0, 1)]
+    stacked = [
+        LogHistogram(np.stack([pair[arm].widen(first, end) for pair in pairs]), first) for arm in (0, 1)
+    ]
     together = compare_quantiles(stacked[0], stacked[1], 0.9, 0.05, 30.0)
     for row, pair in enumerate(pairs):
         alone = compare_quantiles(*pair, 0.9, 0.05, 30.0)
@@ -120,6 +122,6 @@ def test_harm_is_found_beyond_the_margin_only(margin: float) -> None:
 
 
 def test_values_of_any_sign_are_compared() -> None:
-    control, candidate = Histogram.of(RNG.normal(0, 1, 4000)), Histogram.of(RNG.normal(-1, 1, 4000))
+    control, candidate = LogHistogram.of(RNG.normal(0, 1, 4000)), LogHistogram.of(RNG.normal(-1, 1, 4000))
     look = compare_quantiles(control, candidate, 0.5, 0.05, 300.0)
     assert look.low < -1 < look.high < 0

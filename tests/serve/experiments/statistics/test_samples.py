@@ -7,7 +7,7 @@ from serve.experiments.errors import FeedbackError
 from serve.experiments.statistics.samples import (
     LARGEST,
     Counts,
-    Histogram,
+    LogHistogram,
     Moments,
     PairMoments,
     bucket_centres,
@@ -62,7 +62,7 @@ def test_one_unit_has_no_variance_yet() -> None:
 
 @pytest.mark.parametrize("outcome", [np.nan, np.inf, -np.inf, 1e300, 2 * LARGEST])
 def test_outcomes_that_cannot_be_averaged_are_refused(outcome: float) -> None:
-    for refuse in (Moments.of, Histogram.of, lambda values: PairMoments.of([1.0, 2.0], values)):
+    for refuse in (Moments.of, LogHistogram.of, lambda values: PairMoments.of([1.0, 2.0], values)):
         with pytest.raises(FeedbackError, match="expected outcomes between"):
             refuse([1.0, outcome])
 
@@ -90,10 +90,10 @@ def test_every_value_lies_between_the_edges_of_its_bucket() -> None:
 
 def test_merged_histograms_are_those_of_all_values() -> None:
     values = RNG.lognormal(0, 2, 500)
-    merged = Histogram.of([])
+    merged = LogHistogram.of([])
     for part in np.split(values, [1, 1, 100]):
-        merged = merged.merge(Histogram.of(part))
-    whole = Histogram.of(values)
+        merged = merged.merge(LogHistogram.of(part))
+    whole = LogHistogram.of(values)
     assert merged.first == whole.first
     assert (merged.counts == whole.counts).all()
     assert merged.units == 500
@@ -103,11 +103,11 @@ def test_quantiles_are_within_one_per_cent() -> None:
     values = RNG.lognormal(3, 1, 5000)
     for p in (0.01, 0.5, 0.95, 1.0):
         exact = np.quantile(values, p, method="inverted_cdf")
-        assert Histogram.of(values).quantile(p) == pytest.approx(exact, rel=0.0101)
-    assert np.isnan(Histogram.of([]).quantile(0.5))
+        assert LogHistogram.of(values).quantile(p) == pytest.approx(exact, rel=0.0101)
+    assert np.isnan(LogHistogram.of([]).quantile(0.5))
 
 
 def test_quantiles_may_be_negative_or_zero() -> None:
-    histogram = Histogram.of([-5.0, -1.0, 0.0, 0.0, 2.0])
+    histogram = LogHistogram.of([-5.0, -1.0, 0.0, 0.0, 2.0])
     assert histogram.quantile(0.2) == pytest.approx(-5, rel=0.0101)
     assert histogram.quantile(0.6) == 0

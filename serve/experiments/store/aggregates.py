@@ -26,7 +26,7 @@ class Outcomes:
     """The outcomes of one variant's units."""
 
     sample: Sample
-    """Of binary Counts, mean Moments, quantile LogHistogram; of ratio or with a covariate PairMoments (y, x)."""
+    """Of binary Counts, mean Moments, quantile LogHistogram; ratio or covariate PairMoments (y, x)."""
     units: int = 0
     """Units that met the variant, whether their window has closed or not."""
     open_units: int = 0

@@ -1,4 +1,8 @@
-"""The outcomes of a slice of units, one row a unit."""
+"""The outcomes of a slice of units, one row a unit.
+
+The joins are outer ones for the sake of SQLite, which without statistics of a table otherwise begins with the
+wrong one and reads all of it; an outer join is read from its left side.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -37,49 +41,141 @@ def select_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Sele
 
     x is the sum of the denominator's outcomes, or the covariate; NULL where there is none.
     """
-    units = _units_of(query, start, end)
-    if query.window is not None:
-        units = units.where(exposures.c.first_at + query.window <= now)
-    units_table = units.cte("units")
-    sums = _sum_up(query, units_table)
-    chosen = (units_table.c.variant, sums.c.number, sums.c.total, sums.c.greatest)
-    joined = units_table.outerjoin(sums, sums.c.unit == units_table.c.unit)
-    if query.covariate is None:
-        return sa.select(*chosen, sums.c.other).select_from(joined)
-    scores = _first_scores(query, units_table)
-    joined = joined.outerjoin(scores, sa.and_(scores.c.unit == units_table.c.unit, scores.c.place == 1))
-    return sa.select(*chosen, scores.c.confidence).select_from(joined)
+    units = _Units(query, start, end, now)
+    parts = [_events_of_requests(units), _events_of_units(units)]
+    if query.covariate is not None:
+        parts.append(_first_scores(units))
+    rows = sa.union_all(*parts).subquery("parts").c
+    sums = (sa.func.sum(rows.number), sa.func.sum(rows.value), sa.func.max(rows.value), sa.func.sum(rows.x))
+    return sa.select(sa.func.max(rows.variant), *sums).group_by(rows.unit)
 
 
 def select_open_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Select[Any]:
     """A row a variant: how many units have an open window, and when the first of them closes."""
     assert query.window is not None
-    units = _units_of(query, start, end).where(exposures.c.first_at + query.window > now).subquery()
-    closes = sa.func.min(units.c.first_at) + query.window
-    return sa.select(units.c.variant, sa.func.count(), closes).group_by(units.c.variant)
+    closes = exposures.c.first_at + query.window
+    return (
+        sa.select(exposures.c.variant, sa.func.count(), sa.func.min(closes))
+        .where(*_within(query, start, end), closes > now)
+        .group_by(exposures.c.variant)
+    )
 
 
 def select_changes(query: OutcomeQuery, since: int) -> sa.CompoundSelect[Any]:
     """The `written_at` of units that got an outcome since a time: by their name, or by a request's."""
-    here = (exposures.c.experiment == query.experiment, exposures.c.comparison == query.comparison)
+    # The comparison is asked for in the second join only, or SQLite would read all of it for each outcome.
+    of_request = sa.and_(
+        inferences.c.request_id == outcomes.c.request_id, inferences.c.experiment == query.experiment
+    )
+    answered_by = _is_unit(query, inferences.c.unit) & (inferences.c.comparison == query.comparison)
     counts = outcomes.c.metric.in_(query.metrics)
-    by_request = (
-        inferences.c.request_id == outcomes.c.request_id,
-        inferences.c.experiment == query.experiment,
-        inferences.c.comparison == query.comparison,
-        exposures.c.unit == inferences.c.unit,
-    )
-    at = sa.select(exposures.c.written_at).where(*here, counts)
+    is_new = outcomes.c.received_at >= since
+    at = sa.select(exposures.c.written_at)
     return sa.union(
-        at.where(outcomes.c.received_at >= since, exposures.c.unit == outcomes.c.unit),
-        at.where(outcomes.c.received_at >= since, *by_request),
+        at.select_from(outcomes.outerjoin(exposures, _is_unit(query, outcomes.c.unit))).where(counts, is_new),
+        at.select_from(outcomes.outerjoin(inferences, of_request).outerjoin(exposures, answered_by)).where(
+            counts, is_new
+        ),
         # Feedback may have come before its inference was written.
-        at.where(inferences.c.written_at >= since, *by_request),
+        at.select_from(
+            inferences.outerjoin(outcomes, sa.and_(of_request, counts)).outerjoin(
+                exposures, answered_by & outcomes.c.key.is_not(None)
+            )
+        ).where(*_is_answer(query), inferences.c.written_at >= since),
     )
 
 
-def _units_of(query: OutcomeQuery, start: int, end: int) -> sa.Select[Any]:
-    return sa.select(exposures.c.unit, exposures.c.variant, exposures.c.first_at).where(
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """The units of a slice whose window has closed."""
+
+    query: OutcomeQuery
+    start: int
+    end: int
+    now: int
+
+    @property
+    def where(self) -> tuple[sa.ColumnElement[bool], ...]:
+        where = _within(self.query, self.start, self.end)
+        return where if self.query.window is None else (*where, self.closes <= self.now)
+
+    @property
+    def closes(self) -> sa.ColumnElement[int]:
+        return exposures.c.first_at + self.query.window
+
+    def counts(self, *targets: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        """Whether an outcome is of the target, of one of the metrics, and within the window."""
+        which = (*targets, outcomes.c.metric.in_(self.query.metrics))
+        return sa.and_(*which, *(() if self.query.window is None else (outcomes.c.event_at < self.closes,)))
+
+
+def _events_of_requests(units: _Units) -> sa.Select[Any]:
+    """The last outcome of each metric of the units' requests; a row without any for a unit without any."""
+    answers = sa.and_(
+        *_is_answer(units.query), inferences.c.unit == exposures.c.unit, inferences.c.is_shadow == 0
+    )
+    of_request = units.counts(outcomes.c.request_id == inferences.c.request_id)
+    place = sa.func.row_number().over(
+        partition_by=(outcomes.c.request_id, outcomes.c.metric),
+        order_by=(outcomes.c.event_at.desc(), outcomes.c.received_at.desc(), outcomes.c.key),
+    )
+    columns = (exposures.c.unit, exposures.c.variant, outcomes.c.metric, outcomes.c.value)
+    ranked = (
+        sa.select(*columns, place.label("place"))
+        .select_from(exposures.outerjoin(inferences, answers).outerjoin(outcomes, of_request))
+        .where(*units.where)
+        .subquery("ranked")
+        .c
+    )
+    is_last = (ranked.place == 1) | ranked.metric.is_(None)
+    values = _split(units.query, ranked.metric, ranked.value)
+    return sa.select(ranked.unit, ranked.variant, *values).where(is_last)
+
+
+def _events_of_units(units: _Units) -> sa.Select[Any]:
+    """The outcomes that name the units, since their first exposure."""
+    of_unit = units.counts(outcomes.c.unit == exposures.c.unit, outcomes.c.event_at >= exposures.c.first_at)
+    values = _split(units.query, outcomes.c.metric, outcomes.c.value)
+    return (
+        sa.select(exposures.c.unit, exposures.c.variant, *values)
+        .select_from(exposures.outerjoin(outcomes, of_unit))
+        .where(*units.where)
+    )
+
+
+def _split(
+    query: OutcomeQuery, metric: sa.ColumnElement[str], value: sa.ColumnElement[float]
+) -> tuple[sa.ColumnElement[Any], ...]:
+    """Whether it is of the metric itself, its value then, and the value of the denominator's."""
+    return (
+        sa.case((metric == query.metric, 1), else_=0).label("number"),
+        sa.case((metric == query.metric, value)).label("value"),
+        sa.case((metric == query.denominator, value)).label("x"),
+    )
+
+
+def _first_scores(units: _Units) -> sa.Select[Any]:
+    """A row a unit: the score that the covariate's variant gave it first, before any effect."""
+    scored = sa.and_(
+        *_is_answer(units.query),
+        inferences.c.unit == exposures.c.unit,
+        inferences.c.variant == units.query.covariate,
+        inferences.c.confidence.is_not(None),
+    )
+    order = (inferences.c.at, inferences.c.request_id)
+    place = sa.func.row_number().over(partition_by=exposures.c.unit, order_by=order)
+    ranked = (
+        sa.select(exposures.c.unit, exposures.c.variant, inferences.c.confidence, place.label("place"))
+        .select_from(exposures.outerjoin(inferences, scored))
+        .where(*units.where)
+        .subquery("scores")
+    )
+    columns = (sa.literal(0), sa.null(), ranked.c.confidence)
+    return sa.select(ranked.c.unit, ranked.c.variant, *columns).where(ranked.c.place == 1)
+
+
+def _within(query: OutcomeQuery, start: int, end: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
         exposures.c.experiment == query.experiment,
         exposures.c.comparison == query.comparison,
         exposures.c.written_at >= start,
@@ -87,69 +183,13 @@ def _units_of(query: OutcomeQuery, start: int, end: int) -> sa.Select[Any]:
     )
 
 
-def _sum_up(query: OutcomeQuery, units: sa.CTE) -> sa.Subquery:
-    """A row a unit with outcomes."""
-    requests = _of_requests(query, units).subquery("ranked")
-    last = sa.select(requests.c.unit, requests.c.metric, requests.c.value).where(requests.c.place == 1)
-    events = sa.union_all(last, _of_units(query, units)).subquery("events")
-    value = sa.case((events.c.metric == query.metric, events.c.value))
-    other = sa.case((events.c.metric == query.denominator, events.c.value))
-    return (
-        sa.select(
-            events.c.unit,
-            sa.func.count(value).label("number"),
-            sa.func.sum(value).label("total"),
-            sa.func.max(value).label("greatest"),
-            sa.func.sum(other).label("other"),
-        )
-        .group_by(events.c.unit)
-        .subquery("sums")
+def _is_unit(query: OutcomeQuery, unit: sa.ColumnElement[bytes]) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        exposures.c.experiment == query.experiment,
+        exposures.c.comparison == query.comparison,
+        exposures.c.unit == unit,
     )
 
 
-def _of_requests(query: OutcomeQuery, units: sa.CTE) -> sa.Select[Any]:
-    """The outcomes of the units' requests; of several of one request and metric, the last has place 1."""
-    place = sa.func.row_number().over(
-        partition_by=(outcomes.c.request_id, outcomes.c.metric),
-        order_by=(outcomes.c.event_at.desc(), outcomes.c.received_at.desc(), outcomes.c.key),
-    )
-    chosen = sa.select(units.c.unit, outcomes.c.metric, outcomes.c.value, place.label("place")).where(
-        inferences.c.experiment == query.experiment,
-        inferences.c.comparison == query.comparison,
-        inferences.c.unit == units.c.unit,
-        inferences.c.is_shadow == 0,
-        outcomes.c.request_id == inferences.c.request_id,
-        outcomes.c.metric.in_(query.metrics),
-    )
-    return chosen if query.window is None else chosen.where(outcomes.c.event_at < _close(query, units))
-
-
-def _of_units(query: OutcomeQuery, units: sa.CTE) -> sa.Select[Any]:
-    """The outcomes that name the units, since their first exposure."""
-    chosen = sa.select(units.c.unit, outcomes.c.metric, outcomes.c.value).where(
-        outcomes.c.unit == units.c.unit,
-        outcomes.c.metric.in_(query.metrics),
-        outcomes.c.event_at >= units.c.first_at,
-    )
-    return chosen if query.window is None else chosen.where(outcomes.c.event_at < _close(query, units))
-
-
-def _close(query: OutcomeQuery, units: sa.CTE) -> sa.ColumnElement[Any]:
-    return units.c.first_at + query.window
-
-
-def _first_scores(query: OutcomeQuery, units: sa.CTE) -> sa.Subquery:
-    """The scores that the covariate's variant gave; the first of a unit, before any effect, has place 1."""
-    order = (inferences.c.at, inferences.c.request_id)
-    place = sa.func.row_number().over(partition_by=inferences.c.unit, order_by=order)
-    return (
-        sa.select(inferences.c.unit, inferences.c.confidence, place.label("place"))
-        .where(
-            inferences.c.experiment == query.experiment,
-            inferences.c.comparison == query.comparison,
-            inferences.c.unit == units.c.unit,
-            inferences.c.variant == query.covariate,
-            inferences.c.confidence.is_not(None),
-        )
-        .subquery("scores")
-    )
+def _is_answer(query: OutcomeQuery) -> tuple[sa.ColumnElement[bool], ...]:
+    return inferences.c.experiment == query.experiment, inferences.c.comparison == query.comparison

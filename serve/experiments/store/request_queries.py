@@ -29,12 +29,13 @@ def select_requests(experiment: str, comparison: int, start: int, end: int) -> s
 
 
 def select_pairs(pairing: Pairing, start: int, end: int) -> sa.Select[Any]:
-    """A row a pair: candidate, both classes, both scores, the true class; NULL where there is none."""
+    """A row an answer in shadow: candidate, its class, the control's, both scores, the true class."""
     shadow = inferences.c
     pair = sa.and_(
         _control.c.request_id == shadow.request_id,
         _control.c.experiment == shadow.experiment,
         _control.c.variant == pairing.control,
+        _control.c.status == 0,
     )
     label: sa.ColumnElement[Any] = sa.null()
     if pairing.label is not None:
@@ -46,29 +47,27 @@ def select_pairs(pairing: Pairing, start: int, end: int) -> sa.Select[Any]:
     columns = (shadow.top1, _control.c.top1, shadow.confidence, _control.c.confidence)
     return (
         sa.select(shadow.variant, *columns, label)
-        .select_from(inferences.join(_control, pair))
+        .select_from(inferences.outerjoin(_control, pair))
         .where(
             *_within(inferences, pairing.experiment, pairing.comparison, start, end),
             shadow.is_shadow == 1,
             shadow.status == 0,
-            _control.c.status == 0,
         )
     )
 
 
 def select_changed_pairs(pairing: Pairing, since: int) -> sa.Select[Any]:
-    """The `written_at` of answers in shadow whose request got its true class since a time."""
+    """The `written_at` of answers in shadow whose request got its true class since a time, and NULL."""
+    # The comparison is asked for afterwards, or SQLite would read all of it for each outcome.
+    answer = sa.and_(
+        inferences.c.request_id == outcomes.c.request_id, inferences.c.experiment == pairing.experiment
+    )
+    is_pair = (inferences.c.comparison == pairing.comparison) & (inferences.c.is_shadow == 1)
     return (
-        sa.select(inferences.c.written_at)
+        sa.select(sa.case((is_pair, inferences.c.written_at)))
         .distinct()
-        .where(
-            inferences.c.request_id == outcomes.c.request_id,
-            inferences.c.experiment == pairing.experiment,
-            inferences.c.comparison == pairing.comparison,
-            inferences.c.is_shadow == 1,
-            outcomes.c.metric == pairing.label,
-            outcomes.c.received_at >= since,
-        )
+        .select_from(outcomes.outerjoin(inferences, answer))
+        .where(outcomes.c.metric == pairing.label, outcomes.c.received_at >= since)
     )
 
 
@@ -84,7 +83,7 @@ def select_switched(experiment: str, comparison: int) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(
         exposures.c.experiment == experiment,
         exposures.c.comparison == comparison,
-        exposures.c.switches > 0,
+        exposures.c.switches > sa.literal_column("0"),  # a parameter could be anything: no partial index
     )
 
 

@@ -70,7 +70,7 @@ class Summaries:
             return _read_outcomes(connection, query, start, end, now)
 
         def find_changes(connection: sa.Connection, since: int) -> Iterable[int]:
-            return connection.execute(select_changes(query, since)).scalars()
+            return _known(connection.execute(select_changes(query, since)).scalars())
 
         with self._lock:
             slices = self._slices(query, exposures, query.experiment, query.comparison)
@@ -93,7 +93,7 @@ class Summaries:
             return _read_pairs(connection, pairing, start, end), FOREVER
 
         def find_changes(connection: sa.Connection, since: int) -> Iterable[int]:
-            return connection.execute(select_changed_pairs(pairing, since)).scalars()
+            return _known(connection.execute(select_changed_pairs(pairing, since)).scalars())
 
         with self._lock:
             slices = self._slices(pairing, inferences, pairing.experiment, pairing.comparison)
@@ -123,6 +123,11 @@ class Summaries:
     def _slices(self, key: object, table: sa.Table, experiment: str, comparison: int) -> Slices[Any]:
         rows = self._units if table is exposures else self._requests
         return self._kept.setdefault(key, Slices(table, experiment, comparison, rows))
+
+
+def _known(times: Iterable[int | None]) -> Iterator[int]:
+    """Without the one of rows that belong to another comparison."""
+    return (time for time in times if time is not None)
 
 
 def _merge(parts: Sequence[dict[K, M]]) -> dict[K, M]:

@@ -67,12 +67,21 @@ exposures = _table(
     _column("switches", _BIG),  # how often it met another variant
     _column("written_at", _BIG),
 )
-sa.Index("exposures_by_time", exposures.c.experiment, exposures.c.comparison, exposures.c.written_at)
-_switched = exposures.c.switches > 0
+# Indexes hold all columns that the queries by them read: a look-up in the table for each row costs as much.
+sa.Index(
+    "exposures_by_time",
+    exposures.c.experiment,
+    exposures.c.comparison,
+    exposures.c.written_at,
+    exposures.c.variant,
+    exposures.c.first_at,
+)
+_switched = exposures.c.switches > sa.literal_column("0")
 sa.Index(
     "exposures_switched",
     exposures.c.experiment,
     exposures.c.comparison,
+    exposures.c.switches,
     sqlite_where=_switched,
     postgresql_where=_switched,
 )
@@ -98,7 +107,13 @@ inferences = _table(
     _column("confidence", _REAL, null=True),
 )
 sa.Index("inferences_by_time", inferences.c.experiment, inferences.c.comparison, inferences.c.written_at)
-sa.Index("inferences_by_unit", inferences.c.experiment, inferences.c.comparison, inferences.c.unit)
+sa.Index(
+    "inferences_by_unit",
+    inferences.c.experiment,
+    inferences.c.comparison,
+    inferences.c.unit,
+    inferences.c.is_shadow,
+)
 
 outcomes = _table(
     "outcomes",
@@ -115,6 +130,9 @@ sa.Index(
     "outcomes_by_request",
     outcomes.c.request_id,
     outcomes.c.metric,
+    outcomes.c.value,
+    outcomes.c.event_at,
+    outcomes.c.received_at,
     sqlite_where=_by_request,
     postgresql_where=_by_request,
 )
@@ -122,6 +140,8 @@ sa.Index(
     "outcomes_by_unit",
     outcomes.c.unit,
     outcomes.c.metric,
+    outcomes.c.value,
+    outcomes.c.event_at,
     sqlite_where=_by_unit,
     postgresql_where=_by_unit,
 )

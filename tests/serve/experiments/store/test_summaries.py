@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,23 @@ import pytest
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 from serve.experiments.store import summaries as module
 from serve.experiments.store.aggregates import Answers, Outcomes, Pairs
-from serve.experiments.store.database import Store
+from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.feedback import Feedback, accept
-from serve.experiments.store.outcome_queries import OutcomeQuery
+from serve.experiments.store.outcome_queries import (
+    OutcomeQuery,
+    select_changes,
+    select_open_units,
+    select_units,
+)
 from serve.experiments.store.records import Inference
-from serve.experiments.store.request_queries import Pairing
+from serve.experiments.store.request_queries import (
+    Pairing,
+    select_changed_pairs,
+    select_exposed,
+    select_pairs,
+    select_requests,
+    select_switched,
+)
 from serve.experiments.store.slices import SETTLE
 from serve.experiments.store.summaries import Summaries
 from tests.serve.experiments.store.rows import put_exposure, put_inference, unit
@@ -320,3 +333,24 @@ def _require_equal(asked: OutcomeQuery, read_now: Outcomes, closed: list[list[fl
     assert (read_now.sample.units, read_now.sample.mean, read_now.sample.squares) == pytest.approx(
         (expected.units, expected.mean, expected.squares)
     )
+
+
+def test_sqlite_reads_only_rows_of_the_slice_or_of_what_changed(tmp_path: Path) -> None:
+    """Without statistics of its tables SQLite may begin with the wrong one and read all of it."""
+    store = open_store(tmp_path)
+    pairing = Pairing("e", 1, "a", "m")
+    asked = query("ratio", denominator="n", window=5)
+    statements = [
+        *(select_units(q, 1, 2, 9) for q in (asked, query(covariate="a"))),
+        *(select_open_units(asked, 1, 2, 9), select_changes(asked, 5)),
+        *(select_pairs(pairing, 1, 2), select_changed_pairs(pairing, 5), select_requests("e", 1, 1, 2)),
+        *(select_exposed("e", 1, 1, 2), select_switched("e", 1)),
+    ]
+    narrow = ("written_at>?", "received_at>?", "unit=?", "request_id=?", "switches>?")
+    with store.read() as connection:
+        for statement in statements:
+            text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
+            for *_, step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"):
+                if any(f" {table}" in step for table in ("exposures", "inferences", "outcomes", "control")):
+                    assert any(part in step for part in narrow), step
+    store.close()

@@ -110,8 +110,9 @@ class Registry:
     def _insert(self, connection: sa.Connection, experiment: Experiment, change: Change) -> bool:
         """Whether the experiment is new, and so now there."""
         row = {"name": experiment.name, "revision": 1, "definition": experiment.model_dump_json()}
-        statement = self._store.insert(experiments).on_conflict_do_nothing()
-        return bool(connection.execute(statement.values(**row, updated_at=change.at)).rowcount)
+        statement = self._store.insert(experiments).values(**row, updated_at=change.at)
+        new = statement.on_conflict_do_nothing().returning(experiments.c.name)
+        return connection.execute(new).first() is not None
 
     def _lock(self, connection: sa.Connection, name: str) -> Registered:
         """The experiment, which no other change can reach until this one is over."""
@@ -170,8 +171,8 @@ def _list_names(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(experiments.c.name).order_by(experiments.c.name)).scalars())
 
 
-def _make_phase(row: Mapping[str, Any]) -> Phase:
-    return Phase(**{name: value for name, value in row.items() if name != "experiment"})
+def _make_phase(row: sa.RowMapping) -> Phase:
+    return Phase(**{field: row[field] for field in Phase.__slots__})
 
 
 def _change(connection: sa.Connection, after: Registered, change: Change, action: str) -> Registered:
@@ -195,6 +196,7 @@ def _insert_audit(connection: sa.Connection, change: Change, action: str, name: 
     step = f" at {phase.step_percent:g} %" if phase.step_percent else ""
     reason = f": {change.reason}" if change.reason else ""
     detail = f"phase {phase.number}, {phase.stage}{step}{reason}"
-    # Random, since any number of servers write at once; the time orders them.
-    entry = {"id": secrets.token_hex(16), "at": change.at, "by": change.by, "action": action}
+    # In the order of time and phases; random beyond that, since many servers write at once.
+    key = f"{change.at:016x}{phase.number:08x}{secrets.token_hex(8)}"
+    entry = {"id": key, "at": change.at, "by": change.by, "action": action}
     connection.execute(sa.insert(audit), [{**entry, "experiment": name, "detail": detail}])

@@ -1,6 +1,7 @@
 import threading
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_new_experiment_is_a_draft_and_is_read_back(store: Store) -> None:
 def test_an_equal_definition_changes_nothing(store: Store) -> None:
     registry = Registry(store)
     defined = registry.define(EXPERIMENT, ANNE)
-    assert registry.define(EXPERIMENT, replace_at(2)) == defined
+    assert registry.define(EXPERIMENT, replace_at(2_000_000)) == defined
     assert len(registry.read_audit("exp")) == 1
 
 
@@ -46,7 +47,7 @@ def test_acts_and_amendments_are_phases_and_audited(store: Store) -> None:
     registry = Registry(store)
     registry.define(EXPERIMENT, ANNE)
     start(registry)
-    amended = registry.define(EXPERIMENT.model_copy(update={"auto_promote": True}), replace_at(3))
+    amended = registry.define(EXPERIMENT.model_copy(update={"auto_promote": True}), replace_at(3_000_000))
     assert (amended.phase.number, amended.phase.stage, amended.revision) == (3, "shadow", 3)
     assert [phase.stage for phase in registry.read_phases("exp")] == ["draft", "shadow", "shadow"]
     assert [entry.action for entry in registry.read_audit("exp")] == ["amend", "start", "define"]
@@ -95,7 +96,7 @@ def test_of_changes_at_once_each_sees_the_one_before(store: Store) -> None:
     phases = registry.read_phases("exp")
     assert [phase.number for phase in phases] == list(range(1, 1 + len(phases)))
     assert len(phases) == 2 + 8 - len(failed)
-    assert all(before.stage != after.stage for before, after in zip(phases[1:], phases[2:], strict=False))
+    assert all(before.stage != after.stage for before, after in pairwise(phases))
 
 
 def test_of_equal_definitions_at_once_one_is_the_first(store: Store) -> None:

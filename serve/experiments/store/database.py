@@ -85,7 +85,15 @@ def open_store(where: str | Path, *, clock: Callable[[], int] = now) -> Store:
     Its schema is this program's: an empty database gets it, an older one is migrated. Raises `StoreError`
     where it cannot be opened or written, or is no store, or one of a newer program.
     """
-    url = _read_url(where)
+    return _open(_read_url(where), clock)
+
+
+def open_file(path: Path, *, clock: Callable[[], int] = now) -> Store:
+    """The store in a SQLite file, made if it is missing; raises `StoreError` as `open_store` does."""
+    return _open(sa.URL.create("sqlite", database=str(path)), clock)
+
+
+def _open(url: sa.URL, clock: Callable[[], int]) -> Store:
     engine = _make_engine(url)
     store = Store(engine)
     try:

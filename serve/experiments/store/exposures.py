@@ -1,11 +1,10 @@
-"""Exposures and inferences on their way into the store: noted in about a microsecond, written in batches.
+"""Exposures, inferences and samples on their way into the store: noted at once, written in batches.
 
 A worker has one `ExposureWriter`. Noting neither waits nor raises: a record that finds no room, or that the
 store refuses for good, is counted as lost. While the store fails, the batch that could not be written is kept
 and tried again, so that a disk that was full for a while costs only what did not fit the queue meanwhile.
 """
 
-import itertools
 import logging
 import struct
 import threading
@@ -25,10 +24,12 @@ from serve.experiments.store.records import (
     Row,
     pack_exposure,
     pack_inference,
+    pack_sample,
     read_exposures,
     read_inferences,
+    read_samples,
 )
-from serve.experiments.store.tables import exposures, inferences
+from serve.experiments.store.tables import exposures, inferences, samples
 
 log = logging.getLogger("adaptact")
 
@@ -49,7 +50,7 @@ class WriterCounts:
 class ExposureWriter:
     """Writes what is noted, from one thread, every `interval` seconds.
 
-    Exposures and inferences have a queue of `queue_bytes` each.
+    Exposures, inferences and samples have a queue of `queue_bytes` each, which is memory only once filled.
     """
 
     def __init__(
@@ -64,7 +65,12 @@ class ExposureWriter:
         self._arms: list[Arm] = []
         self._handles: dict[Arm, int] = {}
         self._lock = threading.Lock()
-        self._exposures, self._inferences = PackedQueue(queue_bytes), PackedQueue(queue_bytes)
+        self._exposures, self._inferences, self._samples = (PackedQueue(queue_bytes) for _ in range(3))
+        self._queues = (
+            (exposures, self._exposures, read_exposures),
+            (inferences, self._inferences, read_inferences),
+            (samples, self._samples, read_samples),
+        )
         self._batches: Iterator[Batch] = iter(())
         self._batch: Batch | None = None
         self._taken = self._written = self._lost = self._unusable = self._failures = 0
@@ -93,11 +99,18 @@ class ExposureWriter:
         except (ValueError, struct.error):
             self._unusable += 1
 
+    def note_sample(self, handle: int, request_id: str, at: int, inputs: bytes, outputs: bytes) -> None:
+        """What a request of the arm held and was answered; one that cannot be stored is counted as lost."""
+        try:
+            self._samples.put(pack_sample(handle, request_id, at, inputs, outputs))
+        except (ValueError, struct.error):
+            self._unusable += 1
+
     def counts(self) -> WriterCounts:
         """What became of the records so far."""
-        queues = (self._exposures, self._inferences)
-        lost = self._lost + self._unusable + sum(queue.lost for queue in queues)
-        return WriterCounts(self._written, lost, self._taken + sum(queue.waiting for queue in queues))
+        lost = self._lost + self._unusable + sum(queue.lost for _, queue, _ in self._queues)
+        waiting = self._taken + sum(queue.waiting for _, queue, _ in self._queues)
+        return WriterCounts(self._written, lost, waiting)
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Whether all that was noted before is written, or refused for good, within `timeout` seconds."""
@@ -137,11 +150,10 @@ class ExposureWriter:
 
     def _take(self) -> bool:
         """What was noted is now `_taken`; while the store fails it stays in the queues, which are bounded."""
-        self._taken = self._exposures.waiting + self._inferences.waiting
-        seen, answered = self._exposures.take(), self._inferences.take()
-        self._batches = itertools.chain(
-            ((exposures, *batch) for batch in read_exposures(seen, self._arms)),
-            ((inferences, *batch) for batch in read_inferences(answered, self._arms)),
+        taken = [(table, read, *queue.take()) for table, queue, read in self._queues]
+        self._taken = sum(count for *_, count in taken)
+        self._batches = (
+            (table, *batch) for table, read, records, _ in taken for batch in read(records, self._arms)
         )
         return True
 
@@ -175,9 +187,7 @@ class ExposureWriter:
         self._failures += 1
 
     def _lose_rest(self) -> None:
-        rest = self._taken + self._exposures.waiting + self._inferences.waiting
-        self._exposures.take()
-        self._inferences.take()
+        rest = self._taken + sum(queue.take()[1] for _, queue, _ in self._queues)
         self._taken = 0
         if rest:
             self._lost += rest
@@ -185,11 +195,12 @@ class ExposureWriter:
 
 
 def write_rows(store: Store, table: sa.Table, rows: list[Row], clock: Callable[[], int]) -> None:
-    """Exposures or inferences are stored; those stored before are counted, or stay. Raises `StoreError`."""
-    statement = _upsert(store) if table is exposures else store.insert(inferences).on_conflict_do_nothing()
+    """The rows are stored; those stored before are counted, if exposures, or stay. Raises `StoreError`."""
+    statement = _upsert(store) if table is exposures else store.insert(table).on_conflict_do_nothing()
     with store.write(is_durable=False) as connection:
-        at = clock()  # now that it has the lock, which it may have waited for
-        connection.execute(statement, [{**row, "written_at": at} for row in rows])
+        # The time now that it has the lock, which it may have waited for.
+        written = {"written_at": clock()} if "written_at" in table.c else {}
+        connection.execute(statement, [{**row, **written} for row in rows])
 
 
 def _upsert(store: Store) -> sa.Insert:

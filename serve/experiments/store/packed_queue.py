@@ -28,12 +28,13 @@ class PackedQueue:
             self._records += 1
         return True
 
-    def take(self) -> memoryview:
-        """All records, in order; valid until the next call."""
+    def take(self) -> tuple[memoryview, int]:
+        """All records, in order, and how many there are; valid until the next call."""
         with self._lock:
             self._filling, self._taken = self._taken, self._filling
-            end, self._end, self._records = self._end, 0, 0
-        return memoryview(self._taken)[:end]
+            end, records = self._end, self._records
+            self._end = self._records = 0
+        return memoryview(self._taken)[:end], records
 
     @property
     def waiting(self) -> int:

@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 MAX_REQUEST_ID = 200
 """Characters; an inference with a longer id, or with one that is not printable, is not stored."""
 
+MAX_PAYLOAD = 1 << 20
+"""Bytes of a request's inputs and outputs together; larger ones are not logged."""
 MAX_BATCH = 2000
 """Rows of one transaction, so that a backlog neither holds up other writers for long nor fills the memory."""
 
 _EXPOSURE = struct.Struct("<qI16s")  # time, arm, unit
 _INFERENCE = struct.Struct("<qI16sQHBqdH")  # ..., latency, status, flags, top1, confidence, bytes of the id
+_SAMPLE = struct.Struct("<qIHII")  # time, arm, bytes of the id, of inputs, of outputs
 _LARGEST_CONFIDENCE = 1e15  # neither this nor NaN is one; the greatest outcome is the same
 _HAS_NAN, _IS_SHADOW, _HAS_TOP1, _HAS_CONFIDENCE = 1, 2, 4, 8
 
@@ -59,14 +62,26 @@ pack_exposure = _EXPOSURE.pack
 def pack_inference(handle: int, unit: bytes, inference: Inference) -> bytes:
     """62 bytes and the request id. Raises ValueError or struct.error where a value cannot be stored."""
     request_id, at, latency, status, has_nan, is_shadow, top1, confidence = inference
-    if len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
-        raise ValueError
     flags = has_nan | is_shadow << 1 | (top1 is not None) << 2 | (confidence is not None) << 3
-    text = request_id.encode()
+    text = _encode_id(request_id)
     return (
         _INFERENCE.pack(at, handle, unit, latency, status, flags, top1 or 0, confidence or 0.0, len(text))
         + text
     )
+
+
+def pack_sample(handle: int, request_id: str, at: int, inputs: bytes, outputs: bytes) -> bytes:
+    """22 bytes, the request id and the payload. Raises ValueError or struct.error if it cannot be stored."""
+    if len(inputs) + len(outputs) > MAX_PAYLOAD:
+        raise ValueError("too large")
+    text = _encode_id(request_id)
+    return b"".join((_SAMPLE.pack(at, handle, len(text), len(inputs), len(outputs)), text, inputs, outputs))
+
+
+def _encode_id(request_id: str) -> bytes:
+    if len(request_id) > MAX_REQUEST_ID or not request_id.isprintable():
+        raise ValueError("not printable, or too long")
+    return request_id.encode()
 
 
 def read_exposures(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
@@ -84,6 +99,21 @@ def read_inferences(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[
         # In this order transactions do not lock each other out.
         batch.sort(key=lambda row: (row["request_id"], row["experiment"], row["variant"]))
         yield batch, len(batch)
+
+
+def read_samples(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
+    """Batches of one row: they are large."""
+    place = 0
+    while place < len(records):
+        at, handle, *lengths = _SAMPLE.unpack_from(records, place)
+        place += _SAMPLE.size
+        parts = []
+        for length in lengths:
+            parts.append(bytes(records[place : place + length]))
+            place += length
+        arm = arms[handle]
+        names = {"request_id": parts[0].decode(), "experiment": arm.experiment, "variant": arm.variant}
+        yield [{**names, "at": at, "inputs": parts[1], "outputs": parts[2]}], 1
 
 
 def _join_exposures(records: memoryview, arms: Sequence[Arm]) -> list[Row]:

@@ -149,8 +149,8 @@ sa.Index("outcomes_by_time", outcomes.c.received_at)
 
 samples = _table(
     "samples",
-    _key("request_id", _TEXT),
     _key("experiment", _TEXT),
+    _key("request_id", _TEXT),
     _key("variant", _TEXT),
     _column("at", _BIG),
     _column("inputs", _BYTES),

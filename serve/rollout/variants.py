@@ -1,0 +1,77 @@
+"""Runs of variants: each takes place in the engine, and what happened is noted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter, time_ns
+from typing import NamedTuple, TypeAlias
+
+from serve.engine.engine import Engine
+from serve.engine.errors import EngineError
+from serve.engine.signature import Array
+from serve.experiments.routing import Target, Treatment
+from serve.experiments.units import Unit
+from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
+
+Outputs: TypeAlias = dict[str, Array]
+
+
+class VariantRequest(NamedTuple):
+    """What a variant is to answer, and for whom."""
+
+    treatment: Treatment
+    target: Target
+    unit: Unit
+    request_id: str
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str] | None
+    is_shadow: bool = False
+
+
+class VariantRuns:
+    """The engine, as experiments use it."""
+
+    def __init__(self, engine: Engine, recorder: Recorder, number_of: Callable[[Exception], int]) -> None:
+        """`number_of` gives the number, other than 0, by which an error is stored."""
+        self._engine = engine
+        self._recorder = recorder
+        self._number_of = number_of
+
+    async def run(self, request: VariantRequest, timeout_seconds: float | None = None) -> Outputs:
+        """The variant's answer; raises like `Engine.model` and `Engine.run`.
+
+        A run that is cancelled is not noted, since nothing is known of the variant.
+        """
+        began, version = (time_ns() // 1000, perf_counter()), ""
+        try:
+            model = self._engine.model(request.target.model, request.target.version)
+            version = model.version
+            answer = await self._engine.run(
+                model, request.inputs, request.outputs, timeout_seconds=timeout_seconds
+            )
+        except EngineError as error:
+            self._note(request, version, began, self._number_of(error), AnswerSummary())
+            raise
+        self._note(request, version, began, 0, _keep(answer))
+        return answer
+
+    def _note(
+        self,
+        request: VariantRequest,
+        version: str,
+        began: tuple[int, float],
+        status: int,
+        answer: Sequence[Array] | AnswerSummary,
+    ) -> None:
+        at, start = began
+        latency_us = int(1e6 * (perf_counter() - start))
+        treatment, target, unit, request_id, *_, is_shadow = request
+        about = treatment, target, version, unit, request_id
+        self._recorder.note(VariantRun(*about, at, latency_us, status, answer, is_shadow))
+
+
+def _keep(answer: Outputs) -> Sequence[Array] | AnswerSummary:
+    """The answer until it is summed up; its summary if it is large."""
+    arrays = tuple(answer.values())
+    if sum(array.nbytes for array in arrays) > LARGE_BYTES:
+        return summarise_answers([arrays])[0]
+    return arrays

@@ -1,0 +1,160 @@
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serve.engine import Engine
+from serve.engine.errors import EngineError, ModelUnavailableError, UnknownModelError
+from serve.experiments.routing import make_routes
+from serve.experiments.stages import Phase, Stage
+from serve.rollout.answers import AnswerSummary
+from serve.rollout.recorder import VariantRun
+from serve.rollout.trials import Trial, Trials
+from tests.serve.experiments.definitions import make_experiment
+
+X = {"x": np.array([[1, 2, 3]], np.float32)}
+FAILED = 5
+
+
+class Recording:
+    """Keeps runs in place of a recorder."""
+
+    def __init__(self) -> None:
+        self.runs: list[VariantRun] = []
+
+    def note(self, run: VariantRun) -> None:
+        self.runs.append(run)
+
+    @property
+    def variants(self) -> list[tuple[str, int, bool]]:
+        return [(run.target.variant, run.status, run.is_shadow) for run in self.runs]
+
+
+def make_trials(engine: Engine, stage: Stage, **fields: Any) -> tuple[Trials, Recording]:
+    """With the tester `anna`, who gets the candidate on the ramp."""
+    recording = Recording()
+    trials = Trials(engine, recording, lambda error: FAILED)  # type: ignore[arg-type]  # it only notes
+    experiment = make_experiment(**{"allow_list": {"anna": "candidate", "bert": "control"}, **fields})
+    trials.routes = make_routes([(experiment, Phase(2, 1, stage, 50.0, 0, "anne", ""))])
+    return trials, recording
+
+
+def begin(trials: Trials, unit: str = "anna") -> Trial:
+    trial = trials.begin("digits", unit, None, "r1")
+    assert trial is not None
+    return trial
+
+
+def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
+    """The answer, once everything that was mirrored has run too."""
+
+    async def answer() -> Any:
+        try:
+            return (await trial.run(inputs))["y"].tolist()
+        finally:
+            await trials.close()
+
+    return asyncio.run(answer())
+
+
+def test_a_model_without_an_experiment_has_no_trial(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp")
+    assert trials.begin("other", "anna", None, None) is None
+    trials.routes = {}
+    assert trials.begin("digits", "anna", None, None) is None
+
+
+def test_the_variant_answers_and_is_noted(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    assert run(trials, begin(trials)) == [[3, 6, 9]]
+    (noted,) = recording.runs
+    assert (noted.target.variant, noted.version, noted.status, noted.request_id) == (
+        "candidate",
+        "2",
+        0,
+        "r1",
+    )
+    assert [array.tolist() for array in noted.outputs] == [[[3, 6, 9]]]  # type: ignore[union-attr]  # arrays
+    assert noted.unit.value == "anna"
+
+
+def test_the_control_answers_its_units(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    trial = begin(trials, "bert")
+    assert trial.find_model().version == "1"
+    assert run(trials, trial) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False)]
+
+
+def test_in_shadow_the_control_answers_and_the_candidate_runs_too(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "shadow", allow_list={})
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False), ("candidate", 0, True)]
+    assert trials.mirrored.done == 1
+
+
+def test_a_failing_shadow_is_noted_and_harms_nobody(engine: Engine) -> None:
+    candidates = [{"name": "candidate", "version": "3"}]
+    trials, recording = make_trials(engine, "shadow", allow_list={}, candidates=candidates)
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False), ("candidate", FAILED, True)]
+
+
+@pytest.mark.parametrize("version", ["3", "17", "gone"])
+def test_a_failing_candidate_fails_and_is_counted(engine: Engine, version: str) -> None:
+    trials, recording = make_trials(engine, "ramp", candidates=[{"name": "candidate", "version": version}])
+    with pytest.raises(EngineError):
+        run(trials, begin(trials))
+    assert recording.variants == [("candidate", FAILED, False)]
+
+
+@pytest.mark.parametrize("version", ["3", "17"])
+def test_the_control_answers_for_a_failing_candidate_if_so_defined(engine: Engine, version: str) -> None:
+    candidates = [{"name": "candidate", "version": version}]
+    trials, recording = make_trials(engine, "ramp", candidates=candidates, on_error="control")
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("candidate", FAILED, False)]
+
+
+def test_a_candidate_that_is_not_there_is_an_error_with_its_name(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp", candidates=[{"name": "candidate", "model": "nothing"}])
+    with pytest.raises((UnknownModelError, ModelUnavailableError), match="nothing"):
+        begin(trials).find_model()
+
+
+def test_a_large_answer_is_summed_up_at_once(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    run(trials, begin(trials), {"x": np.ones((100_000, 3), np.float32)})
+    assert recording.runs[0].outputs == AnswerSummary(False, 0, 3.0)
+
+
+def test_a_cancelled_run_is_not_noted(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+
+    async def cancel() -> None:
+        task = asyncio.create_task(begin(trials).run(X))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert recording.runs == []
+
+
+def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp")
+    ids = set()
+    for _ in range(3):
+        trial = trials.begin("digits", "anna", None, None)
+        assert trial is not None
+        described = trial.describe()
+        assert described is not None
+        ids.add(described[2])
+    assert len(ids) == 3
+    assert begin(trials).describe() == ("exp", "candidate", "r1")
+
+
+def test_a_hidden_experiment_is_not_described(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp", hide_from_replies=True)
+    assert begin(trials).describe() is None

@@ -30,6 +30,8 @@ from benchmarks.servers.models import SHAPES, write_models
 from benchmarks.servers.plans import PEERS, Form, ServedModel
 from benchmarks.servers.server import run_server
 from benchmarks.servers.tables import LIMIT, show
+from serve.settings import Settings
+from serve.workers.count import count_workers
 
 BUILD = Path("build/serving")
 
@@ -67,7 +69,14 @@ def main(  # noqa: PLR0913, PLR0917  # the options of a command
             progress.update(task, description=f"{turn.server}, {turn.model}, {turn.workers} workers")
             records += _measure(turn, counts, seconds, peers)
             progress.advance(task)
-    numbers = {"rounds": rounds, "seconds": seconds, "missing": missing, "cells": records}
+    default_workers = count_workers(Settings(models=BUILD / "models")).number
+    numbers = {
+        "rounds": rounds,
+        "seconds": seconds,
+        "default_workers": default_workers,
+        "missing": missing,
+        "cells": records,
+    }
     BUILD.joinpath("cells.json").write_text(json.dumps(numbers, indent=1))
     show(numbers, publish)
 

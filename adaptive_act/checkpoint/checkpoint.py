@@ -60,8 +60,8 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
 
     `factory` builds the architecture before the swap, as "package.module:callable" or as the callable, from
     `factory_kwargs`; it is called here once, to prove that the file can be loaded. `inputs` are mappings
-    with name, dtype and shape (None = free size). Raises CheckpointError where the model cannot be built
-    again from this description, and ValueError where the description itself is wrong.
+    with name, dtype and shape (None = free size). Raises CheckpointError where `load` would refuse the file,
+    and ValueError where an input is not described or a value is not of JSON.
     """
     state = read_state(model)
     kwargs = dict(factory_kwargs or {})
@@ -85,6 +85,7 @@ def save(  # noqa: PLR0913  # each argument is a field of the file
     }
     described = {key: value for key, value in document.items() if key != "state_dict"}
     require_json(described, f"the description of `{path}`")
+    read_document(document, str(path))
     built, _ = _build(document, builder, kwargs, str(path))
     _require_precision(built, state)
     write_archive(document, Path(path))

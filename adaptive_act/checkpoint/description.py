@@ -98,8 +98,9 @@ def _require_state(value: object) -> None:
 
 
 def _require_inputs(value: list[Any]) -> None:
-    for entry in value:
-        TensorSpec.of(entry)
+    names = [TensorSpec.of(entry).name for entry in value]
+    if len(set(names)) != len(names):
+        raise ValueError(f"two have the same name, in {names}")
 
 
 def _require_texts(value: list[Any]) -> None:

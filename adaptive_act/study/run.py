@@ -3,11 +3,12 @@
 A trial is a run that chooses the rate: it is scored on the validation samples and never tested.
 """
 
+import math
 import time
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import binom
+from scipy.special import bdtrik
 from torch import nn
 
 from adaptive_act.errors import DataError
@@ -120,7 +121,7 @@ def chance_bound(data: Dataset) -> float:
     """The score up to which a run is no better than always naming one class, or the mean of the numbers."""
     if not data.classes:
         return data.chance
-    return float(binom.ppf(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)
+    return math.ceil(bdtrik(BEYOND_CHANCE, len(data.test), data.chance)) / len(data.test)
 
 
 def _describe_chance(data: Dataset) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 LEVEL = 0.95
@@ -51,7 +51,7 @@ def mean(values: Sequence[float]) -> Mean:
     if n < 2:
         return Mean(middle, math.nan, math.nan, n)
     spread = float(np.std(values, ddof=1)) / math.sqrt(n)
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * spread
+    reach = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * spread
     return Mean(middle, middle - reach, middle + reach, n)
 
 
@@ -93,7 +93,9 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def median_interval(values: Sequence[float]) -> Mean:
     """The median with its distribution-free interval, from order statistics; NaN where there are too few."""
-    interval: Any = stats.quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
+    from scipy.stats import quantile_test  # noqa: PLC0415  # a second, which no single run needs to spend
+
+    interval: Any = quantile_test(values, q=0, p=0.5).confidence_interval(LEVEL)
     return Mean(float(np.median(values)), float(interval.low), float(interval.high), len(values))
 
 
@@ -134,7 +136,9 @@ def replace_non_finite(value: Any) -> Any:
 def _sign_flip_p(differences: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
     if len(differences) < 2:
         return 1.0
-    test = stats.permutation_test(
+    from scipy.stats import permutation_test  # noqa: PLC0415  # as above
+
+    test = permutation_test(
         (differences,),
         lambda sample, axis: np.mean(sample, axis=axis),
         permutation_type="samples",

@@ -20,6 +20,8 @@ TITLE = "Servers of one machine, with the load on the same machine"
 PLAIN, BARE, MLSERVER, TRITON = "plain FastAPI", "bare ASGI function", "MLServer", "Triton"
 
 LEAST_OF_TRITON = {"json": 1.0, "binary": 1.0, "grpc": 0.8}
+# As its manual says: one instance of a model, unless the model's configuration asks for more.
+TRITON_DEFAULT_WORKERS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,12 @@ class Budget:
 def show(numbers: Mapping[str, Any], keep: bool) -> None:
     """The tables on the terminal; with `keep` in docs/results/serving too."""
     cells = ServingRecords(numbers["cells"])
-    tables = [_speed_table(cells), _cost_table(cells), _budget_table(cells)]
+    tables = [_speed_table(cells), _cost_table(cells), _budget_table(cells, numbers["default_workers"])]
     rounds, seconds = numbers["rounds"], numbers["seconds"]
     notes = (
         f"Requests a second: medians of {rounds} rounds, in each of which every server was started anew and "
-        f"got {seconds} s of load a cell. Beside Triton and in-process each server has the number of workers "
-        "that serves it best in that row."
+        f"got {seconds} s of load a cell. By default adaptact has {numbers['default_workers']} workers here, "
+        f"Triton {TRITON_DEFAULT_WORKERS}; the best of each is what serves it best in that row."
     )
     if keep:
         publish("serving", TITLE, tables, numbers, notes)
@@ -100,16 +102,16 @@ def _cost_table(cells: ServingRecords) -> Table:
     return table
 
 
-def _budget_table(cells: ServingRecords) -> Table:
+def _budget_table(cells: ServingRecords, default_workers: int) -> Table:
     table = _make_table("budget", "least", "measured", "")
-    for budget in _ratio_budgets(cells):
+    for budget in _ratio_budgets(cells, default_workers):
         if budget.measured is not None:
             verdict = "met" if budget.measured >= budget.least else "not met"
             table.add_row(budget.what, f"{budget.least:.2f}", f"{budget.measured:.2f}", verdict)
     return table
 
 
-def _ratio_budgets(cells: ServingRecords) -> Iterator[Budget]:
+def _ratio_budgets(cells: ServingRecords, default_workers: int) -> Iterator[Budget]:
     mlp = {"model": "mlp", "workers": max(cells.list_values("workers")), "clients": 32}
     ours = {form: cells.rate(server=OURS, form=form, **mlp) for form in FORMS}
     plain = cells.rate(server=PLAIN, form="json", **mlp)
@@ -122,25 +124,37 @@ def _ratio_budgets(cells: ServingRecords) -> Iterator[Budget]:
     best = max((rate for rate in rates if rate is not None), default=None)
     yield Budget("MLP, c = 32, JSON: MLServer's best", _ratio(ours["json"], best), 5.0)
     yield Budget("MLP, c = 32, binary: MLServer's best", _ratio(ours["binary"], best), 7.0)
-    for form in ("json", "binary"):
-        bare = cells.rate(server=BARE, form=form, **mlp)
-        yield Budget(f"MLP, c = 32, {form}: the bare function", _ratio(ours[form], bare), 0.75)
-    yield from _triton_budgets(cells)
+    yield from _bare_budgets(cells)
+    yield from _triton_budgets(cells, default_workers)
     yield from _spread_budgets(cells)
     yield from _limit_budgets(cells)
 
 
-def _triton_budgets(cells: ServingRecords) -> Iterator[Budget]:
-    """Each server with the number of workers that serves it best."""
+def _bare_budgets(cells: ServingRecords) -> Iterator[Budget]:
+    """With as many workers each as there are cores."""
+    workers = max(cells.list_values("workers"))
+    for form in ("json", "binary"):
+        for clients in (1, 8, 32):
+            of = {"model": "mlp", "form": form, "clients": clients, "workers": workers}
+            ours, theirs = (cells.rate(server=server, **of) for server in (OURS, BARE))
+            what = f"MLP, c = {clients}, {form}: the bare function, {workers} workers each"
+            yield Budget(what, _ratio(ours, theirs), 0.8)
+
+
+def _triton_budgets(cells: ServingRecords, default_workers: int) -> Iterator[Budget]:
+    """Both with their default settings, then each with the number of workers that serves it best."""
     for model in cells.list_values("model"):
         for form, least in LEAST_OF_TRITON.items():
             for clients in (1, 8, 32):
                 of = {"model": model, "form": form, "clients": clients}
-                ours, theirs = (_find_best(cells, server=server, **of) for server in (OURS, TRITON))
-                comparison = (
-                    f"{model.upper()}, c = {clients}, {form}: Triton, each with its best number of workers"
+                cell = f"{model.upper()}, c = {clients}, {form}: Triton"
+                by_default = _ratio(
+                    cells.rate(server=OURS, workers=default_workers, **of),
+                    cells.rate(server=TRITON, workers=TRITON_DEFAULT_WORKERS, **of),
                 )
-                yield Budget(comparison, _ratio(ours, theirs), least)
+                yield Budget(f"{cell}, default settings", by_default, least)
+                ours, theirs = (_find_best(cells, server=server, **of) for server in (OURS, TRITON))
+                yield Budget(f"{cell}, best of each", _ratio(ours, theirs), least)
 
 
 def _spread_budgets(cells: ServingRecords) -> Iterator[Budget]:

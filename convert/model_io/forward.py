@@ -15,6 +15,7 @@ from convert.errors import ConversionError, ExportError
 from convert.model_io.array import Array
 
 _TORCH = Path(torch.__file__).parent
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def to_tensors(arrays: Sequence[Array]) -> tuple[Tensor, ...]:
@@ -52,8 +53,21 @@ def run_forward(
     except ConversionError:
         raise
     except Exception as error:  # foreign code may raise anything
-        raise ExportError(f"the model cannot be run on {description}: {_describe(error)}", hint) from error
+        advice = advise_float32(model) or hint
+        raise ExportError(f"the model cannot be run on {description}: {_describe(error)}", advice) from error
     return result
+
+
+def advise_float32(model: nn.Module) -> str | None:
+    """What to do about a weight of half precision, where a model has one; its code seldom fits others."""
+    for name, weight in model.named_parameters():
+        if weight.dtype in _HALF:
+            kind = str(weight.dtype).removeprefix("torch.")
+            return (
+                f"the weight `{name}` is in {kind}: save the model after `model.float()`, without casts to "
+                f"{kind} in its code; `--precision fp16` rounds the file again"
+            )
+    return None
 
 
 def _describe(error: Exception) -> str:

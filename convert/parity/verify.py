@@ -10,7 +10,7 @@ from adaptive_act.swapping.copying import copy_model
 from convert.errors import ExportError, ParityError, SourceError
 from convert.manifest.records import CoverageRecord
 from convert.model_io.array import Array
-from convert.model_io.forward import ArrayModel, LowestIndexFirst, in_float64, run_forward
+from convert.model_io.forward import ArrayModel, LowestIndexFirst, advise_float32, in_float64, run_forward
 from convert.model_io.outputs import name_outputs
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
@@ -138,8 +138,9 @@ class Original:
         """The outputs in float64, by name. Raises ExportError where the model's code cannot do that."""
         wide = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
         model = self.float64  # copied before `in_float64` replaces functions that its code calls
+        hint = advise_float32(self.float32) or "let its code follow the dtype of its inputs and weights"
         with in_float64():
-            return self._run(model, wide, "let its code follow the dtype of its inputs and weights")
+            return self._run(model, wide, hint)
 
     def run_float32(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs in the model's own precision. Raises ExportError where it fails on these shapes."""

@@ -12,16 +12,25 @@ from onnx_ir.passes import common as passes
 from onnxscript import rewriter
 from onnxscript.optimizer import fold_constants_ir
 from onnxscript.rewriter.onnx_fusions import fuse
-from onnxscript.rewriter.rules.common import _no_op, dropout_inference_rule, dropout_zero_rule
+from onnxscript.rewriter.rules import common
 
 LARGEST_FOLDED = 2**16  # elements of the result of an operator that can return more than it reads
 ROUNDS = 2
 _GROWING = ("ConstantOfShape", "Expand", "Tile", "Range", "Resize", "Upsample", "OneHot", "EyeLike", "Pad")
 _REPEATING = ("Loop", "Scan")
-_EXACT_RULES = (
-    *(rule for rule in rewriter._DEFAULT_REWRITE_RULES if rule not in _no_op.rules.rules),
-    *(dropout_zero_rule, dropout_inference_rule),
-)
+# In the order in which they run: onnxscript's own, without those for neutral numbers, and two for dropout.
+_EXACT = """
+    two_reshapes_matmul_reshape one_reshape_matmul_reshape cast_constant_of_shape
+    cast_constant_of_shape_without_value collapse_slice collapse_slice2 materialize_reshape_shape min_min
+    max_max min_max max_min successive_clip_relu successive_relu_clip successive_relu successive_clip
+    cast_cast no_op_cast no_op_expand flatten_to_reshape reshape_reshape slice_split no_op_transpose
+    transpose_transpose unsqueeze_unsqueeze squeeze_reshape_1d no_op_dynamic_scatter_nd
+    no_op_static_scatter_nd normalize_pad_format_conv normalize_pad_format_conv_integer fuse_pad_into_conv
+    fuse_pad_into_conv_integer fuse_batchnorm_into_conv fuse_batchnorm_into_conv_transpose
+    fuse_batchnorm_into_gemm remove_optional_bias_from_conv remove_optional_bias_from_conv_transpose
+    remove_optional_bias_from_qlinear_conv remove_optional_bias_from_gemm dropout_zero dropout_inference
+"""
+_EXACT_RULES = tuple(getattr(common, f"{name}_rule") for name in _EXACT.split())
 _TIDY = ir.passes.Sequential(
     passes.RemoveUnusedNodesPass(),
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),

@@ -32,8 +32,10 @@ class LoopRuns:
         try:
             arrays = model.run(inputs, outputs, self._options)
         except ModelUnavailableError:
-            if model.cost.leave_loop(perf_counter() - started):
-                log.warning("%s held up the event loop; it runs in a thread from now on", model.label)
+            if model.cost.leave_loop(size, perf_counter() - started):
+                log.warning(
+                    "%s held up the event loop; it runs in threads until its runs are short", model.label
+                )
             return None
         finally:
             self._is_running = False

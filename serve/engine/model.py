@@ -67,11 +67,12 @@ class RunCost:
         """Whether a run over this many elements should take less time than handing it to a thread."""
         return self.seconds_per_element * elements < self.loop_seconds
 
-    def leave_loop(self, seconds: float) -> bool:
-        """Whether a run held up the event loop for so long that no other takes place there."""
-        if seconds >= BLOCKING_SECONDS:
-            self.loop_seconds = 0.0
-        return seconds >= BLOCKING_SECONDS
+    def leave_loop(self, elements: int, seconds: float) -> bool:
+        """Whether a run held up the event loop; if so it counts in full, and dozens take place elsewhere."""
+        self.was_blocking = seconds >= BLOCKING_SECONDS
+        if self.was_blocking:
+            self.observe(elements, seconds)
+        return self.was_blocking
 
     def observe(self, elements: int, seconds: float) -> None:
         """Add a measured run to the mean."""

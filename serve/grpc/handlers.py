@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 
 from serve.access.control import AccessControl
 from serve.engine.engine import Engine
-from serve.engine.errors import DrainingError, EngineError, UnsupportedError
+from serve.engine.errors import DrainingError, EngineError, MalformedRequestError, UnsupportedError
 from serve.grpc.calls import BytesMethod, IncomingCall, Method, administer, admit, read_head, right_for
 from serve.grpc.framing import Buffer
 from serve.grpc.health import HEALTH, HealthCheckRequest, check_health, watch_health
 from serve.grpc.infer import InferMethod, InferStream
-from serve.grpc.infer_messages import InferAnswer, StreamResponse, parse_infer
+from serve.grpc.infer_messages import InferAnswer, StreamResponse, read_id
 from serve.grpc.messages import PROTOCOL, Message, find_service, message_class, parse_message
 from serve.grpc.methods import make_methods
 from serve.grpc.observing import log_calls, trace_calls
@@ -25,6 +25,8 @@ from serve.shared.worker_group import WorkerGroup
 
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
 STREAM_PATH = f"/{PROTOCOL}/{STREAM}"
+LONGEST_BYTES = 2**20
+"""Of a request without tensors: it is parsed before the caller is known."""
 WriteAnswer: TypeAlias = Callable[[InferAnswer], bytes]
 
 
@@ -93,7 +95,7 @@ class CallHandlers:
 
         async def answer(data: Buffer, call: IncomingCall) -> bytes:
             admit(authorizer, "infer", call)
-            return write(await method(infer.read(data), call))
+            return write(await method(await infer.read(data), call))
 
         return answer
 
@@ -103,6 +105,8 @@ def _make_method(method: Method, kind: Any, access: AccessControl) -> BytesMetho
     name = kind.DESCRIPTOR.name.removesuffix("Request")
 
     async def answer(data: Buffer, call: IncomingCall) -> bytes:
+        if len(data) > LONGEST_BYTES:
+            raise MalformedRequestError(f"the request has `{len(data)}` bytes, of at most `{LONGEST_BYTES}`")
         request = parse_message(kind, data)
         right = right_for(name, request)
         if right == "admin":
@@ -157,7 +161,7 @@ def _to_error_bytes(data: Buffer, error: Exception) -> bytes:
     """The answer to a stream's message that failed, with the message's id where it has one."""
     reply = StreamResponse(error_message=client_message(error))
     try:
-        reply.infer_response.id = parse_infer(data).message.id
+        reply.infer_response.id = read_id(data)
     except EngineError:
         reply.infer_response.SetInParent()
     return _to_bytes(reply)

@@ -13,7 +13,8 @@ from serve.engine.model import ServedModel
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
 from serve.grpc.framing import Buffer
-from serve.grpc.infer_messages import InferAnswer, InferMessage, parse_infer
+from serve.grpc.infer_messages import InferAnswer, InferMessage, parse_infer, parse_parts, split_raw
+from serve.grpc.messages import SHORT_BYTES
 from serve.grpc.tensors import read_infer, takes_long_to_write, write_infer
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest
@@ -35,10 +36,14 @@ class InferMethod:
         self._engine = engine
         self._regions = regions
 
-    def read(self, data: Buffer) -> InferMessage:
+    async def read(self, data: Buffer) -> InferMessage:
         """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
         try:
-            return parse_infer(data)
+            if len(data) <= SHORT_BYTES:
+                return parse_infer(data)
+            others, raw = split_raw(data)
+            is_long = len(others) > SHORT_BYTES
+            return await run_long(parse_parts, others, raw) if is_long else parse_parts(others, raw)
         except EngineError as error:
             self._engine.metrics.unknown.count_request(number_of(error))
             raise

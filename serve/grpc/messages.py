@@ -37,7 +37,14 @@ def parse_message(kind: Any, data: Buffer) -> Message:
     """The message of this class; raises `MalformedRequestError` for other bytes and for too many fields."""
     if len(data) > SHORT_BYTES:
         check_fields(data)
+    message = kind()
+    merge(message, data)
+    return message
+
+
+def merge(message: Message, data: Buffer) -> None:
+    """Add the fields in these bytes to the message; raises `MalformedRequestError` for others."""
     try:
-        return kind.FromString(data)
+        message.MergeFromString(data)
     except DecodeError as error:
-        raise MalformedRequestError(f"the message is no `{kind.DESCRIPTOR.name}`: {error}") from error
+        raise MalformedRequestError(f"the message is no `{message.DESCRIPTOR.name}`: {error}") from error

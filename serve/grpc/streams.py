@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from math import inf
-from time import monotonic
 from typing import Any, TypeAlias
 
 from serve.engine.errors import DeadlineExceededError, EngineError, MalformedRequestError
@@ -114,9 +113,8 @@ class CallStream(Stream):
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
-    def time_out(self) -> None:
+    def time_out(self, now: float) -> None:
         """The client is too slow, or the call's deadline is over."""
-        now = monotonic()
         if now > self.send_due:
             self.reset(ErrorCode.CANCEL)
         elif self.call.deadline is not None and now > self.call.deadline:

@@ -46,7 +46,7 @@ CONTENTS = {
 
 def read_infer(given: InferMessage) -> InferRequest:
     """The request in the message; may raise `MalformedRequestError` or `UnsupportedError`."""
-    message, raw = given
+    message, raw, _ = given
     # Slices, here and below: they copy at once, while iteration calls protobuf for each element.
     entries = message.inputs[:]
     expected = sum(REGION not in entry.parameters for entry in entries)

@@ -3,13 +3,14 @@
 Source: https://protobuf.dev/programming-guides/encoding
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from serve.engine.errors import MalformedRequestError
 from serve.grpc.framing import Buffer
 
 MAX_FIELDS = 2**12
 VARINT_BYTES = 10
+PIECE_BYTES = 2**17
 # The wire types: what follows a field's key.
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5
 
@@ -32,15 +33,45 @@ def split_field(data: Buffer, number: int) -> tuple[bytes, list[memoryview]]:
     return b"".join(others), values
 
 
+def split_pieces(data: Buffer, whole: Container[int], most: int) -> Iterator[Buffer]:
+    """Messages that make this one, of at most so many fields, when they are merged in turn.
+
+    They are short but for the fields `whole`. Other long ones are taken for packed numbers of any size, and
+    are cut between two. Raises as `check_fields`.
+    """
+    begin = end = 0
+    for key, start, content, end in _read_fields(data, most):
+        if end - content > PIECE_BYTES and key >> 3 not in whole:
+            yield data[begin:start]
+            for numbers in _cut(data[content:end]):
+                yield b"".join((write_key(key >> 3, len(numbers)), numbers))
+            begin = end
+        elif end - begin > PIECE_BYTES:
+            yield data[begin:end]
+            begin = end
+    yield data[begin:end]
+
+
 def write_key(number: int, size: int) -> bytes:
     """What stands before a field of so many bytes."""
     return _write_varint(number << 3 | LENGTH) + _write_varint(size)
 
 
-def _read_fields(data: Buffer) -> Iterator[tuple[int, int, int, int]]:
+def _cut(numbers: Buffer) -> Iterator[Buffer]:
+    place = 0
+    while place < len(numbers):
+        end = min(place + PIECE_BYTES, len(numbers))
+        longest = min(end + VARINT_BYTES, len(numbers))
+        while end < longest and numbers[end - 1] & 0x80:  # its last byte is a number's only one below 0x80
+            end += 1
+        yield numbers[place:end]
+        place = end
+
+
+def _read_fields(data: Buffer, most: int = MAX_FIELDS) -> Iterator[tuple[int, int, int, int]]:
     """The key of each of the outermost fields, where it begins, where its content does, and where it ends."""
     place = 0
-    for _ in range(MAX_FIELDS):
+    for _ in range(most):
         if place >= len(data):
             break
         start = place
@@ -59,7 +90,7 @@ def _read_fields(data: Buffer) -> Iterator[tuple[int, int, int, int]]:
             raise MalformedRequestError("the message breaks off within a field")
         yield key, start, content, place
     if place < len(data):
-        raise MalformedRequestError(f"the message has more than `{MAX_FIELDS}` fields")
+        raise MalformedRequestError(f"the message has more than `{most}` fields")
 
 
 def _read_varint(data: Buffer, place: int) -> tuple[int, int]:

@@ -13,6 +13,8 @@ ENTRY_BYTES = 32  # what an entry counts beside its texts
 MOST_HEADERS = 512
 # A number needs no more: all are below the length of a block.
 MOST_NUMBER_BYTES = 4
+# So often a block may change the table's size, RFC 7541, section 4.2.
+MOST_RESIZES = 2
 # The prefixes of a field's first byte.
 INDEXED, INSERTED, TABLE_SIZE = 0x80, 0x40, 0x20
 
@@ -55,7 +57,7 @@ class HeaderDecoder:
             return self._last_headers
         reader = _BlockReader(block)
         headers: list[Header] = []
-        has_changed = False
+        has_changed, resizes = False, 0
         while reader.place < len(block):
             if len(headers) == MOST_HEADERS:
                 raise FloodError(f"a block has more than `{MOST_HEADERS}` headers")
@@ -68,7 +70,8 @@ class HeaderDecoder:
                 headers.append(header)
                 has_changed = True
             elif first & TABLE_SIZE:
-                self._resize(reader.read_number(5), bool(headers))
+                resizes += 1
+                self._resize(reader.read_number(5), bool(headers) or resizes > MOST_RESIZES)
                 has_changed = True
             else:
                 headers.append(self._read_header(reader, 4))
@@ -96,7 +99,9 @@ class HeaderDecoder:
 
     def _resize(self, limit: int, is_late: bool) -> None:
         if limit > TABLE_BYTES or is_late:
-            raise CompressionError(f"the table's size becomes `{limit}`, of `{TABLE_BYTES}`, or too late")
+            raise CompressionError(
+                f"the table's size becomes `{limit}`, of `{TABLE_BYTES}`, too late or too often"
+            )
         self._table_limit = limit
         self._evict()
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from serve.http2.errors import ErrorCode, FloodError, FlowControlError, FrameSizeError, Http2Error
 from serve.http2.frames import (
     ACK,
+    DEFAULT_FRAME,
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
@@ -127,7 +128,7 @@ class Http2Session:
         """End the streams that have waited for the client for too long."""
         for stream in list(self._streams.values()):
             if now > min(stream.due, stream.send_due):
-                stream.time_out()
+                stream.time_out(now)
 
     def _find(self, number: int) -> Stream | None:
         """The stream, None for one that is over; raises `Http2Error` for one that has not begun."""
@@ -231,7 +232,9 @@ class Http2Session:
             for stream in list(self._streams.values()):
                 self.outbox.widen(change, stream)
         elif setting == Setting.MAX_FRAME_SIZE:
-            self.outbox.largest_frame = min(value, LARGEST_FRAME)
+            if not DEFAULT_FRAME <= value <= LARGEST_FRAME:
+                raise Http2Error(f"frames are to have at most `{value}` bytes, which the protocol forbids")
+            self.outbox.largest_frame = value
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         _check_length(payload, PING_BYTES)

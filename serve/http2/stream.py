@@ -53,13 +53,13 @@ class Stream:
         """It is answered, or the client has gone: nothing is received or sent any more."""
         raise NotImplementedError
 
-    def time_out(self) -> None:
+    def time_out(self, now: float) -> None:
         """`due` or `send_due` is over."""
         raise NotImplementedError
 
     def send(self, head: bytes, data: bytes, trailers: bytes) -> None:
-        """Send what is not empty, the first and the last as encoded headers; the trailers end the answer."""
-        if self.is_open:
+        """Send what is not empty, the first and the last as encoded headers; nothing follows the trailers."""
+        if self.is_open and not self.trailers:
             self.session.outbox.send(self, head, data, trailers)
 
     def allow(self, count: int) -> None:

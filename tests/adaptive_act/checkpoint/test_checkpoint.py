@@ -172,6 +172,20 @@ def test_a_wrong_input_description_is_not_saved(wrong: dict[str, Any], message: 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"inputs": INPUTS * 2}, "field `inputs` should describe inputs: two have the same name"),
+        ({"outputs": ["y", "y"]}, "field `outputs` should hold names: one is empty or there twice"),
+        ({"classes": ["cat", None]}, "field `classes` should hold names"),
+    ],
+)
+def test_what_could_not_be_loaded_is_not_saved(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        save(models.Modules(), tmp_path / "model.pt", **{"factory": FACTORY, "inputs": INPUTS} | wrong)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unmarked_factory_warns_and_must_be_named(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with pytest.warns(UserWarning, match="not marked"):
@@ -219,6 +233,7 @@ TAMPERED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"inputs": [{"name": "x"}]}, CheckpointError, "keys name, dtype and shape"),
     ({"inputs": [{"name": "x", "dtype": "f", "shape": []}]}, CheckpointError, "expected a dtype of"),
     ({"inputs": [{"name": "x", "dtype": "float32", "shape": 3}]}, CheckpointError, "a list as shape"),
+    ({"inputs": 2 * [{"name": "x", "dtype": "int8", "shape": []}]}, CheckpointError, "have the same name"),
     ({"outputs": [1]}, CheckpointError, "field `outputs` should hold names"),
     ({"outputs": ["y", "y"]}, CheckpointError, "field `outputs` should hold names: one is empty or there"),
     ({"outputs": [""]}, CheckpointError, "field `outputs` should hold names: one is empty or there twice"),

@@ -3,11 +3,12 @@ from typing import get_args
 
 import pytest
 import torch
+from scipy.stats import binom
 
 from adaptive_act.errors import DataError
 from adaptive_act.study.data import LabelledTensors, load_dataset
 from adaptive_act.study.plan import make_run_spec
-from adaptive_act.study.run import build_untrained, chance_bound, run, run_trial
+from adaptive_act.study.run import BEYOND_CHANCE, build_untrained, chance_bound, run, run_trial
 from adaptive_act.study.specs import Optimizer, RunSpec, Schedule, Training
 from adaptive_act.training import Event, Guard
 from tests.adaptive_act.study.models import plan
@@ -80,6 +81,7 @@ def test_a_run_that_only_guesses_counts_as_diverged() -> None:
 def test_what_luck_can_give_is_a_little_above_chance() -> None:
     data = load_dataset(spec().data)
     assert data.chance < chance_bound(data) < data.chance + 0.07
+    assert chance_bound(data) == binom.ppf(BEYOND_CHANCE, len(data.test), data.chance) / len(data.test)
 
 
 def test_patience_keeps_the_best_epoch() -> None:

@@ -49,6 +49,17 @@ def test_any_error_of_a_forward_names_its_line(error: Exception) -> None:
     assert raised.value.hint == "do this"
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_layer_of_half_precision_is_named_where_the_code_fails(dtype: torch.dtype) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2).to(dtype))
+    with pytest.raises(ExportError) as raised:
+        run_forward(model, [X], "the hint for others")
+    kind = str(dtype).removeprefix("torch.")
+    assert f"the weight `1.weight` is in {kind}: save the model after `model.float()`" in (
+        raised.value.hint or ""
+    )
+
+
 def test_an_error_without_text_is_named_by_type() -> None:
     with pytest.raises(ExportError, match=r"on x: AssertionError \("):
         run_forward(Raises(AssertionError()), [X], "", "x")

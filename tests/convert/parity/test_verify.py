@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convert.artefact.file import serialise
-from convert.errors import ParityError, SourceError
+from convert.errors import ExportError, ParityError, SourceError
 from convert.graph.edit import Edit
 from convert.graph.rule import FIRED, Outcome, Rule
 from convert.model_io.inputs import parse_input
@@ -134,6 +134,25 @@ def test_a_model_that_insists_on_float32_is_judged_in_float64(kind: str) -> None
     values = Original(model, ["y"]).run_float64([x.astype(kind)])["y"]
     np.testing.assert_allclose(values, expected + model.linear.bias.double().numpy(force=True), rtol=1e-14)
     assert torch.get_default_dtype() == torch.float32
+
+
+class HalfPrecision(nn.Module):
+    """A layer of half precision behind a cast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2).half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, 3] -> [N, 2]."""
+        result: Tensor = self.linear(x.half()).float()
+        return result
+
+
+def test_a_cast_to_half_precision_is_refused_with_the_layer_behind_it() -> None:
+    with pytest.raises(ExportError) as raised:
+        Original(HalfPrecision().eval(), ["y"]).run_float64([np.ones((2, 3), np.float32)])
+    assert "`linear.weight` is in float16" in (raised.value.hint or "")
 
 
 class Doubles(nn.Module):

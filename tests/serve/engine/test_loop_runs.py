@@ -71,12 +71,27 @@ def test_runs_that_two_checks_see_one_after_the_other_go_on(
 
 def test_only_a_model_that_held_up_the_loop_leaves_it() -> None:
     cost = RunCost(1e-9)
-    assert not cost.leave_loop(BLOCKING_SECONDS / 2)
+    assert not cost.leave_loop(1, BLOCKING_SECONDS / 2)
     assert cost.is_short(1)
-    assert cost.leave_loop(BLOCKING_SECONDS)
-    for _ in range(100):
-        cost.observe(1, seconds=0.0)
+    assert cost.leave_loop(1, BLOCKING_SECONDS)
     assert not cost.is_short(1)
+
+
+def test_a_model_that_was_held_up_itself_comes_back_to_the_loop(
+    monkeypatch: pytest.MonkeyPatch, model: ServedModel
+) -> None:
+    runs, cost = LoopRuns(), RunCost(1e-9)
+    model.cost = cost
+    clock = iter((0.0, 10.0))
+    monkeypatch.setattr("serve.engine.loop_runs.perf_counter", lambda: next(clock))
+    _call_in_run(monkeypatch, model, runs.check, runs.check)
+    assert _run(runs, model) is None
+    for _ in range(20):
+        assert not cost.is_short(ROW.size)
+        cost.observe(ROW.size, seconds=1e-5)
+    for _ in range(200):
+        cost.observe(ROW.size, seconds=1e-5)
+    assert cost.is_short(ROW.size)
 
 
 @pytest.mark.slow

@@ -1,7 +1,14 @@
+import asyncio
+from pathlib import Path
+
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client import Histogram as Reference
 
+from serve.engine import Engine
 from serve.engine.metrics import Histogram, Metrics, ModelMetrics
+from tests.serve import models
+from tests.serve.engine.conftest import Opened
+from tests.serve.engine.requests import ROW, collect, put, start_requests
 
 DURATION = "adaptact_inference_duration_seconds"
 
@@ -38,6 +45,39 @@ def test_requests_for_unknown_models_are_counted_without_a_name(metrics: Metrics
     metrics.unknown.count_request(404)
     labels = {"model": "", "version": "", "code": "404"}
     assert metrics.registry.get_sample_value("adaptact_inference_requests_total", labels) == 1
+
+
+def _count(engine: Engine) -> dict[str, float]:
+    """The counters and histograms of all models, by what the series are called with their labels."""
+    return {
+        f"{sample.name} {sample.labels}": sample.value
+        for family in engine.metrics.registry.collect()
+        for sample in family.samples
+        if family.type in ("counter", "histogram") and sample.labels.get("model")
+    }
+
+
+def test_a_series_is_never_lost_nor_reset_while_the_server_runs(tmp_path: Path, opened: Opened) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened()
+
+    async def use() -> list[dict[str, float]]:
+        counts = []
+        for _ in range(2):
+            engine.model("double").metrics.count_request(200)
+            await collect(start_requests(engine, "double", ROW))
+            counts.append(_count(engine))
+            await engine.unload("double")
+            counts.append(_count(engine))
+            await engine.load("double")
+            counts.append(_count(engine))
+        return counts
+
+    used, unloaded, loaded, *again = asyncio.run(use())
+    assert used == unloaded == loaded
+    assert all(later.keys() == used.keys() for later in again)
+    assert all(value >= used[name] for name, value in again[-1].items())
+    assert any("duration_seconds_count" in name for name in used)
 
 
 BOUNDS = (0.5, 1, 2.5)

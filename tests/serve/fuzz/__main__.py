@@ -12,11 +12,12 @@ def main(count: int, names: list[str]) -> int:
     failed = 0
     for name in names:
         began = time.monotonic()
-        command = [sys.executable, "-m", "tests.serve.fuzz.run", name, str(count)]
+        executions = count // TARGETS[name].cost
+        command = [sys.executable, "-m", "tests.serve.fuzz.run", name, str(executions)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - began
         outcome = "ok" if ran.returncode == 0 else f"failed\n{ran.stdout[-2000:]}{ran.stderr[-4000:]}"
-        sys.stdout.write(f"{name}: {count} executions in {seconds:.0f} s: {outcome}\n")
+        sys.stdout.write(f"{name}: {executions} executions in {seconds:.0f} s: {outcome}\n")
         sys.stdout.flush()
         failed += ran.returncode != 0
     return failed

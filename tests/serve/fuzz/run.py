@@ -9,7 +9,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]  # not for every Python
 
-with atheris.instrument_imports(include=["serve.protocol", "serve.grpc"]):
+with atheris.instrument_imports(include=["serve.protocol", "serve.grpc", "serve.http2"]):
     from serve.engine.errors import EngineError
     from tests.serve.fuzz.targets import TARGETS
 

@@ -23,6 +23,7 @@ from serve.protocol.json_text import parse_object
 from serve.protocol.messages import read_raw_request, read_request
 from serve.protocol.metadata import check_unload, read_load
 from serve.protocol.predict import parse_instances, read_instances
+from tests.serve.fuzz.frames import GOOD, play_frames
 
 LIMIT_BYTES = 2**16
 Request = message_class("inference.ModelInferRequest")
@@ -102,6 +103,8 @@ class Target:
 
     read: Callable[[bytes], None]
     good: tuple[bytes, ...]
+    cost: int = 1
+    """So many executions of the others take about as long."""
 
 
 def _grpc_good() -> bytes:
@@ -158,4 +161,5 @@ TARGETS: dict[str, Target] = {
     "deflate": Target(_deflate, (zlib.compress(JSON),)),
     "settings": Target(_settings, (b"{}", LOAD, b'{"log_info": true}')),
     "grpc": Target(_grpc, (_grpc_good(), _grpc_contents())),
+    "frames": Target(play_frames, GOOD, cost=30),
 }

@@ -77,7 +77,10 @@ def test_what_is_good_is_read(name: str) -> None:
         TARGETS[name].read(good)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (each.cost > 1)) for name, each in TARGETS.items()],
+)
 @often
 @given(data=st.data())
 def test_garbage_is_refused_with_an_error_of_ours(name: str, data: st.DataObject) -> None:

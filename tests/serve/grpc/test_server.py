@@ -72,6 +72,14 @@ def test_bytes_that_are_no_message_are_refused(alive: Running, data: bytes) -> N
     assert code(raised) is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_request_without_tensors_is_small(alive: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.grpc.handlers.LONGEST_BYTES", 100)
+    with pytest.raises(grpc.RpcError, match="has `102` bytes, of at most `100`") as raised:
+        call(alive, "ServerLive", 51 * b"\x7a\x00")
+    assert code(raised) is grpc.StatusCode.INVALID_ARGUMENT
+    call(alive, "ServerLive", 50 * b"\x7a\x00")
+
+
 def test_a_message_beyond_the_limit_is_refused(alive: Running) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         answer(alive, request(rows=LIMIT_BYTES // 12 + 1))

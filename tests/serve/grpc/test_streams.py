@@ -2,88 +2,17 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from time import monotonic
-from typing import Any
 
 import pytest
 
-from serve.grpc.calls import IncomingCall, read_head
-from serve.grpc.framing import Buffer
 from serve.grpc.status import StatusCode
-from serve.grpc.streams import MESSAGE_BYTES, CallBudget, CallStream, StreamingCall, UnaryCall, Write
+from serve.grpc.streams import MESSAGE_BYTES
 from serve.http2.errors import ErrorCode
-from serve.http2.frames import DEFAULT_WINDOW, END_HEADERS, END_STREAM, NUMBER, Kind
+from serve.http2.frames import DEFAULT_WINDOW, END_HEADERS, END_STREAM, NUMBER, Kind, Setting, pack_settings
 from serve.http2.hpack import Header, HeaderDecoder, encode_headers
-from serve.http2.session import Http2Limits, Http2Session
-from tests.serve.http2.client import Client, on_loop
-
-LIMIT = 2**20
-MOST_BYTES = 2 * LIMIT
-CALL = ((b":method", b"POST"), (b":path", b"/unary"), (b"content-type", b"application/grpc"))
-STREAM = ((b":method", b"POST"), (b":path", b"/stream"), (b"content-type", b"application/grpc"))
-FRAME = 2**14
-
-
-def message(data: bytes, flag: int = 0) -> bytes:
-    return bytes((flag,)) + len(data).to_bytes(4) + data
-
-
-class Caller(Client):
-    """A client of two methods, both of which answer what they get; a unary one waits for `go`."""
-
-    def __init__(self, calls: int = 2) -> None:
-        self.budget = CallBudget(calls, MOST_BYTES, LIMIT)
-        self.calls: dict[int, CallStream] = {}
-        self.go = asyncio.Event()
-        self.go.set()
-        super().__init__(Http2Limits(stall_seconds=20))
-        self.begin(window=2**24)
-        self.widen(2**24)
-
-    def ask(self, number: int, data: bytes | None, *headers: Header, end: bool = True) -> None:
-        """Call with these headers, and send the data as far as the window allows."""
-        head = headers if any(name == b":path" for name, _ in headers) else (*CALL, *headers)
-        self.frame(Kind.HEADERS, END_HEADERS, number, encode_headers(*head))
-        self.send_data(number, data or b"", end)
-
-    def send_data(self, number: int, data: bytes, end: bool = True) -> None:
-        for start in range(0, len(data), FRAME):
-            self.frame(Kind.DATA, 0, number, data[start : start + FRAME])
-        if end:
-            self.frame(Kind.DATA, END_STREAM, number, b"")
-
-    async def answered(self, number: int) -> tuple[StatusCode, bytes, str]:
-        """The call's status, its messages and its text."""
-        for _ in range(1000):
-            if not self.calls[number].is_open and self.budget.calls == 0:
-                break
-            await asyncio.sleep(0.01)
-        frames = [frame for frame in self.frames() if frame[2] == number]
-        data = b"".join(payload for kind, _, _, payload in frames if kind is Kind.DATA)
-        decoder = HeaderDecoder()
-        blocks = [decoder.decode(payload) for kind, _, _, payload in frames if kind is Kind.HEADERS]
-        fields = dict(blocks[-1])
-        return StatusCode(int(fields[b"grpc-status"])), data, fields.get(b"grpc-message", b"").decode()
-
-    def _open(self, session: Http2Session, number: int, headers: tuple[Header, ...]) -> Any:
-        head = read_head(headers)
-        made: CallStream
-        if head.path == "/stream":
-            made = StreamingCall(session, number, head, self.budget, self._echo_all)
-        else:
-            made = UnaryCall(session, number, head, self.budget, self._echo)
-        self.calls[number] = made
-        return made
-
-    async def _echo(self, data: Buffer, call: IncomingCall) -> bytes:
-        await self.go.wait()
-        return bytes(data)
-
-    async def _echo_all(self, messages: AsyncIterator[Buffer], call: IncomingCall, write: Write) -> None:
-        async for data in messages:
-            await self.go.wait()
-            await write(bytes(data))
+from tests.serve.grpc.caller import CALL, FRAME, LIMIT, MOST_BYTES, STREAM, Caller, message
+from tests.serve.http2.client import on_loop
 
 
 @on_loop
@@ -240,6 +169,34 @@ async def test_a_deadline_ends_a_call() -> None:
     caller.calls[1].call.deadline = monotonic() - 1
     caller.connection.check(monotonic() + 6)
     assert (await caller.answered(1))[0] is StatusCode.DEADLINE_EXCEEDED
+
+
+@on_loop
+async def test_an_answer_that_is_not_taken_ends_its_call_past_its_deadline_too() -> None:
+    caller = Caller()
+    caller.send(pack_settings({Setting.INITIAL_WINDOW_SIZE: 0}))
+    caller.ask(1, message(b"abc"), (b"grpc-timeout", b"5S"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    due = caller.calls[1].send_due
+    caller.connection.check(monotonic() + 6)
+    assert caller.calls[1].send_due == due
+    caller.connection.check(monotonic() + 21)
+    assert not caller.calls[1].is_open
+    assert caller.budget.calls == 0
+
+
+@on_loop
+async def test_an_error_is_not_followed_by_success() -> None:
+    caller = Caller()
+    caller.connection.pause_writing()
+    caller.ask(1, message(b"rubbish", 1), *STREAM, (b"grpc-encoding", b"gzip"), end=False)
+    while caller.budget.calls and not caller.calls[1].trailers:
+        await asyncio.sleep(0.01)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    caller.connection.resume_writing()
+    assert (await caller.answered(1))[0] is StatusCode.INVALID_ARGUMENT
 
 
 @on_loop

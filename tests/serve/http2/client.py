@@ -48,7 +48,7 @@ class Echo(Stream):
     def close(self) -> None:
         self.events.append("close")
 
-    def time_out(self) -> None:
+    def time_out(self, now: float) -> None:
         self.events.append("time out")
         self.reset(ErrorCode.CANCEL)
 

@@ -79,7 +79,20 @@ def test_a_huffman_text_that_ends_wrongly_is_refused(text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "block",
-    ["80", "be", "ffffffffff7f", "00", "0001", "000161", "4085", "3fe2ffff7f", "823f", "8220", "7fff"],
+    [
+        "80",
+        "be",
+        "ffffffffff7f",
+        "00",
+        "0001",
+        "000161",
+        "4085",
+        "3fe2ffff7f",
+        "823f",
+        "8220",
+        "202020",
+        "7fff",
+    ],
 )
 def test_a_damaged_block_is_refused(block: str) -> None:
     with pytest.raises(CompressionError):
@@ -103,7 +116,7 @@ def test_the_table_holds_so_many_bytes_and_no_more() -> None:
     assert decoder.decode(b"\xbe\xbf") == ((b"c", large), (b"b", large))
     with pytest.raises(CompressionError):
         decoder.decode(b"\xc0")
-    decoder.decode(b"\x20")  # the table becomes empty
+    decoder.decode(b"\x20\x3f\xe1\x1f")  # the table becomes empty, and as large as before
     with pytest.raises(CompressionError):
         decoder.decode(b"\xbe")
 

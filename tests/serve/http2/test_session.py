@@ -189,6 +189,14 @@ WRONG: dict[str, tuple[tuple[Kind, int, int, bytes], ErrorCode]] = {
         (Kind.SETTINGS, 0, 0, SETTING.pack(Setting.INITIAL_WINDOW_SIZE, 2**31)),
         ErrorCode.FLOW_CONTROL_ERROR,
     ),
+    "no frames": (
+        (Kind.SETTINGS, 0, 0, SETTING.pack(Setting.MAX_FRAME_SIZE, 0)),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "vast frames": (
+        (Kind.SETTINGS, 0, 0, SETTING.pack(Setting.MAX_FRAME_SIZE, 2**24)),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
     "bad headers": ((Kind.HEADERS, END_HEADERS, 1, b"\x80"), ErrorCode.COMPRESSION_ERROR),
     "padding": ((Kind.HEADERS, END_HEADERS | PADDED, 1, b"\xff" + BLOCK), ErrorCode.PROTOCOL_ERROR),
     "no padding": ((Kind.HEADERS, END_HEADERS | PADDED, 1, b""), ErrorCode.PROTOCOL_ERROR),

@@ -19,11 +19,11 @@ from serve.experiments.statistics.estimates import (
 from serve.experiments.statistics.fixed_horizon import compare_once
 from serve.experiments.statistics.looks import History, Look
 from serve.experiments.statistics.quantiles import compare_quantiles
-from serve.experiments.statistics.rates import compare_either, compare_rates
+from serve.experiments.statistics.rates import compare_rates
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 
-_ASSUMED_RATE = 0.1
-"""Of the rarer outcome of a binary metric, where nothing is known of it: only the sharpness depends on it."""
+RARE = 0.1
+"""Outcomes up to this rate are compared by the events alone: exact, and the sharpest for rare ones."""
 
 _EMPTY: dict[str, OutcomeSample] = {
     "binary": Counts(),
@@ -43,7 +43,8 @@ class Design:
     """Of the control and one candidate together."""
     is_fixed: bool
     base_rates: Mapping[str, float]
-    """By binary metric, the control's rate before the start, where it is known."""
+    """By binary metric, the control's rate before the start, where it is known: a rare one is compared by the
+    events alone, as a ratio, any other as a difference of shares."""
 
 
 def design_of(experiment: Experiment, base_rates: Mapping[str, float]) -> Design:
@@ -76,7 +77,7 @@ def compare_metric(
 
 def judge_effect(metric: Metric, look: Look, history: History) -> Finding:
     """What the interval says: on one side of no effect, inside the margin of equivalence, or neither."""
-    is_up_better = (metric.direction == "increase") != bool(look.of_failures)
+    is_up_better = (metric.direction == "increase") != look.of_failures
     if history.low > look.no_effect:
         return "better" if is_up_better else "worse"
     if history.high < look.no_effect:
@@ -100,8 +101,10 @@ def _equivalence(metric: Metric, look: Look) -> tuple[float, float]:
 
 def _look(metric: Metric, control: OutcomeSample, candidate: OutcomeSample, design: Design) -> Look:
     """One look by the sequence of the metric's kind."""
-    if isinstance(control, Counts) and isinstance(candidate, Counts):
-        return _look_at_rates(control, candidate, design, design.base_rates.get(metric.name))
+    base_rate = design.base_rates.get(metric.name, 0.5)
+    is_rare = min(base_rate, 1 - base_rate) <= RARE
+    if is_rare and isinstance(control, Counts) and isinstance(candidate, Counts):
+        return _look_at_events(control, candidate, design, base_rate)
     if isinstance(control, LogHistogram) and isinstance(candidate, LogHistogram):
         concentration = concentration_for(design.planned_units / 2, design.alpha)
         return compare_quantiles(control, candidate, _quantile(metric), design.alpha, concentration)
@@ -109,16 +112,13 @@ def _look(metric: Metric, control: OutcomeSample, candidate: OutcomeSample, desi
     return means.compare(first, second, design.alpha, design.planned_units)
 
 
-def _look_at_rates(control: Counts, candidate: Counts, design: Design, base_rate: float | None) -> Look:
-    """The ratio of the rates of the outcome that was rarer before the start, or that is rarer now."""
-    rarer = _ASSUMED_RATE if base_rate is None else min(base_rate, 1 - base_rate)
-    concentration = concentration_for(design.planned_units * rarer, design.alpha)
-    if base_rate is None:
-        return compare_either(control, candidate, design.alpha, concentration)
-    if base_rate <= 0.5:
-        return compare_rates(control, candidate, design.alpha, concentration)
-    look = compare_rates(control.failures, candidate.failures, design.alpha, concentration)
-    return replace(look, of_failures=True)
+def _look_at_events(control: Counts, candidate: Counts, design: Design, base_rate: float) -> Look:
+    """The ratio of the rates of successes or of failures, whichever were rare before the start."""
+    of_failures = base_rate > 0.5
+    concentration = concentration_for(design.planned_units * min(base_rate, 1 - base_rate), design.alpha)
+    if of_failures:
+        control, candidate = control.failures, candidate.failures
+    return replace(compare_rates(control, candidate, design.alpha, concentration), of_failures=of_failures)
 
 
 def _look_once(metric: Metric, control: OutcomeSample, candidate: OutcomeSample, design: Design) -> Look:

@@ -24,6 +24,7 @@ from serve.experiments.findings import (
     ShadowFindings,
     Verdict,
 )
+from serve.experiments.statistics.looks import Look
 from serve.experiments.texts import TEXTS, Texts
 
 _LATENCY_QUANTILE = 0.95
@@ -97,24 +98,24 @@ class _Writer:
     def _tell_effect(self, comparison: Comparison) -> str:
         look, history, metric = comparison.look, comparison.history, comparison.metric.name
         show = show_share if comparison.metric.kind == "binary" else show_number
-        name = self.texts.failures.format(metric=metric) if bool(look.of_failures) else metric
+        name = self.texts.failures.format(metric=metric) if look.of_failures else metric
         before, value = show(float(look.control)), show(float(look.candidate))
         change = self.texts.change.format(metric=name, before=before, value=value, **self.names)
         if math.isinf(history.low) or math.isnan(history.effect):
             return change + self.texts.unknown
         text = self.texts.ratio if look.scale == "ratio" else self.texts.difference
         values = history.effect, history.low, history.high
-        effect, low, high = (self._show_effect(value, comparison) for value in values)
-        return change + text.format(effect=effect, low=low, high=high, level=self._level)
+        is_share = comparison.metric.kind == "binary" and look.scale == "difference"
+        effect, low, high = (self._show_effect(value, look, is_share) for value in values)
+        unit = self.texts.points if is_share else "{value}"
+        return change + text.format(
+            effect=unit.format(value=effect), low=low, high=unit.format(value=high), level=self._level
+        )
 
-    def _show_effect(self, value: float, comparison: Comparison) -> str:
-        """A ratio as it is, a difference with its sign and that of shares in percentage points."""
-        if comparison.look.scale == "ratio":
-            return show_number(value)
-        is_share = comparison.metric.kind == "binary"
+    def _show_effect(self, value: float, look: Look, is_share: bool) -> str:
+        """A ratio as it is, a difference with its sign, that of shares in percentage points."""
         number = show_number(100 * value if is_share else value)
-        signed = f"+{number}" if value > 0 else number
-        return self.texts.points.format(value=signed) if is_share else signed
+        return f"+{number}" if value > 0 and look.scale == "difference" else number
 
     @property
     def _level(self) -> str:

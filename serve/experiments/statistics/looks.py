@@ -31,7 +31,7 @@ class Look:
     candidate: Values
     units: tuple[Values, Values]
     scale: Scale = "difference"
-    of_failures: bool | NDArray[np.bool_] = False
+    of_failures: bool = False
 
     @property
     def no_effect(self) -> float:
@@ -50,7 +50,7 @@ class History:
 
     Sequences are valid at all times at once, so both keep the level of a single look. `is_steady` is False
     once two looks had no value in common: then the effect itself changed, and `low` and `high` are those
-    of the last look alone, as they are where the looks before were at the other outcome of a binary metric.
+    of the last look alone.
     """
 
     effect: float
@@ -59,22 +59,17 @@ class History:
     log_e: float
     looks: int = 1
     is_steady: bool = True
-    of_failures: bool = False
 
     @classmethod
     def begin(cls, look: Look) -> "History":
         """The history of one look."""
-        of_failures = bool(look.of_failures)
-        effect, low, high, log_e = map(float, (look.effect, look.low, look.high, look.log_e))
-        return cls(effect, low, high, log_e, of_failures=of_failures)
+        return cls(float(look.effect), float(look.low), float(look.high), float(look.log_e))
 
     def add(self, look: Look) -> "History":
         """This history and one more look."""
         last = History.begin(look)
         low, high = max(self.low, last.low), min(self.high, last.high)
-        is_same = self.of_failures == last.of_failures
-        is_steady = self.is_steady and (low <= high or not is_same)
-        if not (is_steady and is_same):
+        is_steady = self.is_steady and low <= high
+        if not is_steady:
             low, high = last.low, last.high
-        evidence = max(self.log_e, last.log_e)
-        return History(last.effect, low, high, evidence, self.looks + 1, is_steady, last.of_failures)
+        return History(last.effect, low, high, max(self.log_e, last.log_e), self.looks + 1, is_steady)

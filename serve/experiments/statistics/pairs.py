@@ -1,7 +1,7 @@
 """Comparisons in shadow, where the control and a candidate answer the same request.
 
-Pairs need about a tenth of the requests that two groups of units do, since only the requests on which the
-two differ count.
+Pairs need a fraction of the requests that two groups of units do, since what both get right or wrong is no
+noise: only the requests on which they differ count.
 """
 
 import numpy as np

@@ -81,14 +81,17 @@ def plan_error_guardrail(
     base_rate: float, margin: float, risk_ratio: float, alpha: float, power: float = 0.95
 ) -> float:
     """Units after which an error rate `risk_ratio` times as high has stopped the experiment."""
-    theta = risk_ratio / (1 + risk_ratio)
+    angles = np.linspace(0, 2 * np.pi, 64)
 
     def is_found(units: float) -> bool:
-        events = units * base_rate * (1 + risk_ratio) / 2
-        k = _pessimistic(events, theta, power)
-        return bool(
-            log_e_harm(Counts(units / 2, events - k), Counts(units / 2, k), margin) >= np.log(1 / alpha)
+        # All pairs of counts that are as far from the expected ones as the power asks for.
+        expected = units / 2 * base_rate, units / 2 * base_rate * risk_ratio
+        m, k = (
+            np.maximum(events + ndtri(power) * np.sqrt(events) * direction, 0)
+            for events, direction in zip(expected, (np.sin(angles), np.cos(angles)), strict=True)
         )
+        evidence = log_e_harm(Counts(units / 2, m), Counts(units / 2, k), margin)
+        return bool(np.min(evidence) >= np.log(1 / alpha))
 
     return _find_least(is_found, 2.0)
 

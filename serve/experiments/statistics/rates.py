@@ -2,11 +2,9 @@
 
 Of the events of two variants with equal shares of the units, each is the candidate's with probability 1/2 if
 the rates are equal, and with R / (1 + R) if the candidate's rate is R times the control's. Rates may rise and
-fall during the experiment, as long as both do: the units without an event are not looked at. So events should
-be the rarer of the two outcomes, else most of the information is left aside (`compare_either`).
+fall during the experiment, as long as both do, and events may be few: the test is exact. But units without an
+event are not looked at, so it is for rare events; from 10 % on a difference of shares (`means`) needs fewer.
 """
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,19 +47,6 @@ def compare_rates(
             units=(control.units, candidate.units),
             scale="ratio",
         )
-
-
-def compare_either(
-    control: Counts, candidate: Counts, alpha: float, concentration: float, share: float = 0.5
-) -> Look:
-    """The comparison of successes or of failures, whichever are rarer so far, each at alpha / 2."""
-    successes = compare_rates(control, candidate, alpha / 2, concentration, share)
-    failures = compare_rates(control.failures, candidate.failures, alpha / 2, concentration, share)
-    is_more = 2 * (control.events + candidate.events) > np.asarray(control.units + candidate.units)
-    names = ("effect", "low", "high", "log_e", "control", "candidate")
-    chosen = {name: np.where(is_more, getattr(failures, name), getattr(successes, name)) for name in names}
-    chosen["log_e"] = chosen["log_e"] - np.log(2)
-    return replace(successes, **chosen, of_failures=is_more)
 
 
 def log_e_harm(control: Counts, candidate: Counts, margin: float, share: float = 0.5) -> Values:

@@ -216,6 +216,3 @@ def _weights(before: Values, added: Values) -> tuple[Values, Values, Values]:
     units = before + added
     share = added / np.maximum(units, 1)
     return units, share, before * share
-
-
-Histogram = LogHistogram

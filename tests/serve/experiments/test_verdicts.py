@@ -29,7 +29,8 @@ def test_a_metric_that_should_decrease_turns_the_verdict() -> None:
 
 def test_variants_inside_the_margin_are_equivalent() -> None:
     assert judge(define(), gather(30_000, 30_100, units=100_000)).kind == "equivalent"
-    assert judge(define(), gather(95_000, 95_010, units=100_000)).kind == "equivalent"
+    rare = {"accepted": 0.95}
+    assert judge(define(), gather(95_000, 95_010, units=100_000, base_rates=rare)).kind == "equivalent"
     without = define(metrics=(ACCEPTED.model_copy(update={"equivalence_margin": None}),))
     assert judge(without, gather(30_000, 30_100, units=100_000)).kind == "undecided"
 
@@ -95,7 +96,7 @@ def test_the_best_of_several_candidates_leads() -> None:
 
 
 def test_many_candidates_and_metrics_raise_the_bar() -> None:
-    evidence = gather(100, 165)
+    evidence = gather(100, 150)
     assert judge(define(), evidence).kind == "better"
     more = tuple(Metric(name=f"m{number}", kind="mean", is_primary=True) for number in range(20))
     assert judge(define(metrics=(ACCEPTED, *more)), evidence).kind == "undecided"
@@ -148,13 +149,21 @@ def test_a_fixed_horizon_has_one_look() -> None:
     assert later.leading.comparisons[0].history == look.leading.comparisons[0].history
 
 
-def test_the_base_rate_decides_which_outcome_is_compared() -> None:
-    look = judge(define(), gather(900, 950, base_rates={"accepted": 0.9})).leading.comparisons[0].look
-    assert bool(look.of_failures)
-    assert look.effect == pytest.approx(0.5)
-    known = judge(define(), gather(100, 150, base_rates={"accepted": 0.1})).leading.comparisons[0]
-    unknown = judge(define(), gather(100, 150)).leading.comparisons[0]
-    assert known.look.low > unknown.look.low
+@pytest.mark.parametrize(
+    ("base_rate", "scale", "of_failures"),
+    [(None, "difference", False), (0.3, "difference", False), (0.1, "ratio", False), (0.93, "ratio", True)],
+)
+def test_the_base_rate_decides_how_a_binary_metric_is_compared(
+    base_rate: float | None, scale: str, of_failures: bool
+) -> None:
+    rates = {} if base_rate is None else {"accepted": base_rate}
+    verdict = judge(define(), gather(900, 960, base_rates=rates))
+    look = verdict.leading.comparisons[0].look
+    assert (look.scale, look.of_failures, verdict.kind) == (
+        scale,
+        of_failures,
+        "better" if base_rate != 0.1 else "undecided",
+    )
 
 
 def test_outcomes_that_arrive_unequally_are_told() -> None:

@@ -30,10 +30,3 @@ def test_intervals_apart_show_that_the_effect_changed() -> None:
     assert not history.is_steady
     assert (history.low, history.high) == (4.0, 6.0)
     assert not history.add(replace(LOOK, low=5.0, high=7.0)).is_steady
-
-
-def test_a_change_to_the_other_outcome_begins_the_interval_anew() -> None:
-    first = replace(LOOK, scale="ratio", low=1.1, high=2.0)
-    history = History.begin(first).add(replace(first, low=0.4, high=0.9, of_failures=True))
-    assert history.is_steady
-    assert (history.low, history.high, history.of_failures) == (0.4, 0.9, True)

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 
 from serve.experiments.statistics.beta_mixture import log_e
-from serve.experiments.statistics.rates import compare_either, compare_rates, log_e_harm, odds_interval
+from serve.experiments.statistics.rates import compare_rates, log_e_harm, odds_interval
 from serve.experiments.statistics.samples import Counts
 
 
@@ -79,17 +79,6 @@ def test_counts_of_a_trillion_give_narrow_intervals() -> None:
     assert look.low == pytest.approx(1.001, abs=1e-4)
     assert look.high == pytest.approx(1.001, abs=1e-4)
     assert look.is_decided
-
-
-def test_the_rarer_outcome_is_compared_where_the_rate_is_not_known() -> None:
-    control, candidate = Counts(1000, 900), Counts(1000, 950)
-    look = compare_either(control, candidate, 0.05, 20.0)
-    assert look.of_failures
-    assert look.effect == pytest.approx(0.5)
-    alone = compare_rates(control.failures, candidate.failures, 0.025, 20.0)
-    assert (look.low, look.high) == (alone.low, alone.high)
-    assert look.log_e == pytest.approx(alone.log_e - np.log(2))
-    assert not compare_either(Counts(1000, 90), Counts(1000, 95), 0.05, 20.0).of_failures
 
 
 def test_harm_within_the_margin_is_no_evidence() -> None:

@@ -44,6 +44,12 @@ class Expense:
     cpu_seconds_per_thousand: float | None = None
     """CPU seconds per thousand requests."""
 
+    def price_per_million(self, price_per_cpu_hour: float | None) -> float | None:
+        """The CPU price of a million requests; None where either is not known."""
+        if self.cpu_seconds_per_thousand is None or price_per_cpu_hour is None:
+            return None
+        return self.cpu_seconds_per_thousand * 1000 / 3600 * price_per_cpu_hour
+
 
 @dataclass(frozen=True, slots=True)
 class Observations:
@@ -91,7 +97,7 @@ class GuardrailKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the looks before have shown; what was shown once stays shown."""
+    """What the looks before at one comparison have shown; what was shown once stays shown."""
 
     histories: Mapping[tuple[str, str], History] = field(default_factory=dict)
     """By metric and candidate."""

@@ -1,6 +1,6 @@
 """Each guardrail of a candidate: whether harm beyond the margin is shown."""
 
-import numpy as np
+import math
 
 from serve.experiments.definition import Experiment, Guardrail
 from serve.experiments.findings import Behaviour, GuardrailKey, Harm, Memory
@@ -28,7 +28,7 @@ def watch(
     log_e = _weigh(guardrail, *behaviours, alpha)
     key = GuardrailKey(guardrail.kind, guardrail.quantile, candidate)
     greatest = max(log_e, memory.harms.get(key, 0.0))
-    return Harm(guardrail, candidate, control_value, value, greatest, greatest >= np.log(1 / alpha))
+    return Harm(guardrail, candidate, control_value, value, greatest, greatest >= math.log(1 / alpha))
 
 
 def _weigh(guardrail: Guardrail, control: Behaviour, candidate: Behaviour, alpha: float) -> float:

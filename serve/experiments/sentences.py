@@ -168,9 +168,10 @@ class _Writer:
         if seconds[0] is None or seconds[1] is None:
             return
         yield self.texts.cpu, show_number(seconds[0]), show_number(seconds[1])
-        if (price := self.experiment.price_per_cpu_hour) is not None:
-            before, value = (show_number(second * 1000 / 3600 * price) for second in (seconds[0], seconds[1]))
-            yield self.texts.money, before, value
+        price = self.experiment.price_per_cpu_hour
+        before, value = (arm.expense.price_per_million(price) for arm in (control, candidate))
+        if before is not None and value is not None:
+            yield self.texts.money, show_number(before), show_number(value)
 
     def _tell_progress(self) -> Iterator[str]:
         progress = self.verdict.progress

@@ -134,8 +134,7 @@ def _find_incomplete(experiment: Experiment, evidence: Evidence) -> tuple[str, .
             _observed(evidence, variant.name).outcomes.get(metric.name) for variant in experiment.variants
         ]
         units = [_count(sample) for sample in samples]
-        # Values of a quantile are not units: one unit may report any number of them.
-        if metric.kind != "quantile" and check_sample_ratio(units, [1 / len(units)] * len(units)).is_alarm:
+        if check_sample_ratio(units, [1 / len(units)] * len(units)).is_alarm:
             found.append(metric.name)
     return tuple(found)
 
@@ -146,7 +145,7 @@ def _measure_progress(experiment: Experiment, evidence: Evidence) -> Progress:
     counts = [
         sum(_count(variant.outcomes.get(metric.name)) for variant in variants)
         for metric in experiment.metrics
-        if metric.is_primary and metric.kind != "quantile"
+        if metric.is_primary
     ]
     units = int(min(counts) if counts else sum(variant.units for variant in variants))
     missing, pace = max(experiment.planned_units - units, 0), evidence.units_per_day
@@ -180,7 +179,7 @@ def _observed(evidence: Evidence, name: str) -> Observations:
 
 
 def _count(sample: OutcomeSample | None) -> float:
-    """The units, or values, of a sample."""
+    """The units of a sample."""
     if sample is None:
         return 0.0
     return float(sample.units.sum()) if isinstance(sample, LogHistogram) else float(sample.units)

@@ -19,7 +19,7 @@ class Estimate:
 
 def estimate_rate(sample: Counts) -> Estimate:
     """The share of units with the event."""
-    return Estimate(sample.rate, sample.rate * (1 - sample.rate), sample.units)
+    return Estimate(sample.rate, np.maximum(sample.rate * (1 - sample.rate), 0), sample.units)
 
 
 def estimate_mean(sample: Moments) -> Estimate:

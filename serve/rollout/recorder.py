@@ -113,9 +113,9 @@ class Recorder:
 def _summarise(runs: Sequence[VariantRun]) -> list[AnswerSummary]:
     """The summary of each run's answer."""
     summaries = [run.outputs if isinstance(run.outputs, AnswerSummary) else AnswerSummary() for run in runs]
-    waiting = [place for place, run in enumerate(runs) if not isinstance(run.outputs, AnswerSummary)]
-    for place, summary in zip(
-        waiting, summarise_answers([runs[place].outputs for place in waiting]), strict=True
-    ):
+    waiting = {
+        place: run.outputs for place, run in enumerate(runs) if not isinstance(run.outputs, AnswerSummary)
+    }
+    for place, summary in zip(waiting, summarise_answers(list(waiting.values())), strict=True):
         summaries[place] = summary
     return summaries

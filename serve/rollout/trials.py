@@ -7,9 +7,8 @@ from types import MappingProxyType
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.engine.model import ServedModel
 from serve.engine.signature import Array
-from serve.experiments.routing import Decision, Route, describe_reply
+from serve.experiments.routing import REPLY_PARAMETERS, Decision, Route, describe_reply
 from serve.experiments.shadow import Mirror, MirrorCounts
 from serve.rollout.recorder import Recorder
 from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
@@ -20,18 +19,16 @@ NO_ROUTES: Mapping[str, Route] = MappingProxyType({})
 class Trial:
     """One request under an experiment; used once."""
 
-    def __init__(self, trials: "Trials", decision: Decision, request_id: str) -> None:
+    def __init__(self, trials: "Trials", decision: Decision, request_id: str, may_mirror: bool) -> None:
         self._trials = trials
         self._decision = decision
         self._request_id = request_id
+        self._may_mirror = may_mirror
 
-    def find_model(self) -> ServedModel:
-        """The model that answers; raises `UnknownModelError` or `ModelUnavailableError`."""
-        return self._trials.find_model(self._decision)
-
-    def describe(self) -> tuple[str, str, str] | None:
-        """The values of `REPLY_PARAMETERS` and `REPLY_HEADERS`; None where the reply is to say nothing."""
-        return describe_reply(self._decision, self._request_id)
+    def describe(self) -> Mapping[str, str]:
+        """The reply's parameters by name, whose values are those of `REPLY_HEADERS` too; empty if hidden."""
+        described = describe_reply(self._decision, self._request_id)
+        return dict(zip(REPLY_PARAMETERS, described, strict=True)) if described else {}
 
     async def run(
         self,
@@ -46,7 +43,10 @@ class Trial:
         """
         unit, treatment = self._decision
         request = VariantRequest(treatment, treatment.answer, unit, self._request_id, inputs, outputs)
-        return await self._trials.run(request, timeout_seconds)
+        answer = await self._trials.run(request, timeout_seconds)
+        if self._may_mirror and treatment.mirrors:
+            self._trials.mirror(request)
+        return answer
 
 
 class Trials:
@@ -63,41 +63,44 @@ class Trials:
         self._prefix, self._numbers = secrets.token_hex(6), count()
 
     def begin(
-        self, model: str, header: bytes | str | None, parameter: object, request_id: str | None
+        self,
+        model: str,
+        header: bytes | str | None,
+        parameter: object,
+        request_id: str | None = None,
+        *,
+        may_mirror: bool = True,
     ) -> Trial | None:
         """The trial of a request that names no version; None if it is in no experiment.
 
-        `header` and `parameter` are where its unit may stand; without an id of its own it gets one.
+        `header` and `parameter` are where its unit may stand; without an id of its own it gets one. It must
+        not be mirrored where its inputs may change once it is answered.
         """
         route = self.routes.get(model)
         if route is None:
             return None
         request_id = request_id or f"{self._prefix}-{next(self._numbers):x}"
         decision = route.decide(header, parameter, request_id)
-        return None if decision is None else Trial(self, decision, request_id)
-
-    def find_model(self, decision: Decision) -> ServedModel:
-        """The model that answers; raises `UnknownModelError` or `ModelUnavailableError`."""
-        target = decision.treatment.answer
-        return self._engine.model(target.model, target.version)
+        return None if decision is None else Trial(self, decision, request_id, may_mirror)
 
     async def run(self, request: VariantRequest, timeout_seconds: float | None) -> Outputs:
-        """The variant's answer, or the fallback's; what is to be mirrored is, once this has been answered."""
-        treatment = request.treatment
+        """The variant's answer, or the fallback's."""
         try:
-            answer = await self._runs.run(request, timeout_seconds)
+            return await self._runs.run(request, timeout_seconds)
         except EngineError:
-            fallback = treatment.fallback
+            fallback = request.treatment.fallback
             if fallback is None:
                 raise
             model = self._engine.model(fallback.model, fallback.version)
             return await self._engine.run(
                 model, request.inputs, request.outputs, timeout_seconds=timeout_seconds
             )
-        for target in treatment.mirrors:
-            size = sum(array.nbytes for array in request.inputs.values())
+
+    def mirror(self, request: VariantRequest) -> None:
+        """Let others run the request too, once it is answered."""
+        size = sum(array.nbytes for array in request.inputs.values())
+        for target in request.treatment.mirrors:
             self._mirror.offer(request._replace(target=target, is_shadow=True), size)
-        return answer
 
     @property
     def mirrored(self) -> MirrorCounts:

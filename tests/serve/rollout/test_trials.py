@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from serve.engine import Engine
-from serve.engine.errors import EngineError, ModelUnavailableError, UnknownModelError
+from serve.engine.errors import EngineError, UnknownModelError
 from serve.experiments.routing import make_routes
 from serve.experiments.stages import Phase, Stage
 from serve.rollout.answers import AnswerSummary
@@ -82,7 +82,6 @@ def test_the_variant_answers_and_is_noted(engine: Engine) -> None:
 def test_the_control_answers_its_units(engine: Engine) -> None:
     trials, recording = make_trials(engine, "ramp")
     trial = begin(trials, "bert")
-    assert trial.find_model().version == "1"
     assert run(trials, trial) == [[2, 4, 6]]
     assert recording.variants == [("control", 0, False)]
 
@@ -119,8 +118,8 @@ def test_the_control_answers_for_a_failing_candidate_if_so_defined(engine: Engin
 
 def test_a_candidate_that_is_not_there_is_an_error_with_its_name(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp", candidates=[{"name": "candidate", "model": "nothing"}])
-    with pytest.raises((UnknownModelError, ModelUnavailableError), match="nothing"):
-        begin(trials).find_model()
+    with pytest.raises(UnknownModelError, match="nothing"):
+        run(trials, begin(trials))
 
 
 def test_a_large_answer_is_summed_up_at_once(engine: Engine) -> None:
@@ -148,13 +147,15 @@ def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
     for _ in range(3):
         trial = trials.begin("digits", "anna", None, None)
         assert trial is not None
-        described = trial.describe()
-        assert described is not None
-        ids.add(described[2])
+        ids.add(trial.describe()["adaptact_request_id"])
     assert len(ids) == 3
-    assert begin(trials).describe() == ("exp", "candidate", "r1")
+    assert begin(trials).describe() == {
+        "adaptact_experiment": "exp",
+        "adaptact_variant": "candidate",
+        "adaptact_request_id": "r1",
+    }
 
 
 def test_a_hidden_experiment_is_not_described(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp", hide_from_replies=True)
-    assert begin(trials).describe() is None
+    assert begin(trials).describe() == {}

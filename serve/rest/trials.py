@@ -1,0 +1,38 @@
+"""Experiments over REST: where a request names its unit, and what its reply says."""
+
+from collections.abc import Mapping
+
+from starlette.types import Scope
+
+from serve.experiments.routing import REPLY_HEADERS, UNIT_HEADER
+from serve.observe.access_log import REQUEST_ID, SAFE_ID, Identity
+from serve.rest.access import IDENTITY
+from serve.rollout.trials import Trial, Trials
+
+UNIT = UNIT_HEADER.encode()
+HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
+
+
+def begin_trial(
+    trials: Trials, scope: Scope, model: str, unit: object = None, *, may_mirror: bool = True
+) -> Trial | None:
+    """The trial of a request with this parameter for its unit; None if it is in no experiment.
+
+    It must not be mirrored where its inputs may change once it is answered.
+    """
+    if model not in trials.routes:
+        return None
+    identity: Identity | None = scope.get(IDENTITY)
+    request_id = None if identity is None else identity.request_id
+    header = None
+    for name, value in scope["headers"]:
+        if name == UNIT:
+            header = value
+        elif name == REQUEST_ID and request_id is None and SAFE_ID.fullmatch(value):
+            request_id = value.decode()
+    return trials.begin(model, header, unit, request_id, may_mirror=may_mirror)
+
+
+def write_trial_headers(described: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The headers of a reply whose trial is described so; none for one that is not."""
+    return [(name, text.encode()) for name, text in zip(HEADERS, described.values(), strict=False)]

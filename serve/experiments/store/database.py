@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,6 +31,12 @@ _BEGIN = {
     "read": ("BEGIN",),
     "write": ("PRAGMA synchronous = NORMAL", "BEGIN IMMEDIATE"),
     "durable": ("PRAGMA synchronous = FULL", "BEGIN IMMEDIATE"),
+}
+
+_ANALYZE = {
+    "exposures": "ANALYZE (SKIP_LOCKED) exposures",
+    "inferences": "ANALYZE (SKIP_LOCKED) inferences",
+    "outcomes": "ANALYZE (SKIP_LOCKED) outcomes",
 }
 
 Insert = sqlite.Insert | postgresql.Insert
@@ -73,6 +80,20 @@ class Store:
     def insert(self, table: sa.Table) -> Insert:
         """An INSERT in the database's dialect, which can say what happens to rows that are there already."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def renew_statistics(self) -> None:
+        """PostgreSQL knows how its tables have grown, or it may read all of one for each row of another.
+
+        Its own daemon does the same, but only once a minute, and some turn it off. SQLite needs none. Raises
+        `StoreError`.
+        """
+        if self.is_sqlite:
+            return
+        with explained(self.where), self._engine.begin() as connection:
+            grown = set(connection.execute(_select_grown()).scalars())
+            for table, statement in _ANALYZE.items():
+                if table in grown:
+                    connection.exec_driver_sql(statement)
 
     def close(self) -> None:
         """Every connection that is not in use is closed."""
@@ -152,6 +173,18 @@ def _make_engine(url: sa.URL) -> sa.Engine:
         ) from error
     sa.event.listen(engine, "connect", _set_up_postgresql)
     return engine
+
+
+def _select_grown() -> sa.Select[Any]:
+    """The tables that have changed by a fifth since PostgreSQL's statistics of them were made."""
+    of = sa.table(
+        "pg_stat_user_tables",
+        *(sa.column(name) for name in ("schemaname", "relname", "n_live_tup", "n_mod_since_analyze")),
+        schema="pg_catalog",
+    ).c
+    return sa.select(of.relname).where(
+        of.schemaname == sa.func.current_schema(), of.n_mod_since_analyze > 500 + of.n_live_tup / 5
+    )
 
 
 def _set_up_sqlite(connection: DBAPIConnection, _: object) -> None:

@@ -73,6 +73,7 @@ class Summaries:
             return _known(connection.execute(select_changes(query, since)).scalars())
 
         with self._lock:
+            self._store.renew_statistics()
             slices = self._slices(query, exposures, query.experiment, query.comparison)
             return _merge(slices.read(self._store, now, compute, find_changes))
 
@@ -96,6 +97,7 @@ class Summaries:
             return _known(connection.execute(select_changed_pairs(pairing, since)).scalars())
 
         with self._lock:
+            self._store.renew_statistics()
             slices = self._slices(pairing, inferences, pairing.experiment, pairing.comparison)
             return _merge(slices.read(self._store, now, compute, find_changes))
 

@@ -1,6 +1,8 @@
 import multiprocessing
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -10,7 +12,7 @@ from serve.experiments.errors import StoreError
 from serve.experiments.store import migrations
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.faults import explained
-from serve.experiments.store.tables import audit, metadata, schema_versions
+from serve.experiments.store.tables import audit, metadata, outcomes, schema_versions
 
 
 def add_audit(store: Store, name: str) -> None:
@@ -223,3 +225,24 @@ def test_a_read_only_folder_is_explained(tmp_path: Path) -> None:
 def test_errors_of_the_database_say_what_to_do(error: Exception, said: str) -> None:
     with pytest.raises(StoreError, match=said), explained("here"):
         raise sa.exc.OperationalError("statement", {}, error)
+
+
+def test_statistics_are_renewed_once_a_table_has_grown(store: Store) -> None:
+    row = {"metric": "m", "value": 1.0, "event_at": 1, "received_at": 1}
+    with store.write() as connection:
+        connection.execute(outcomes.insert(), [{"key": b"%d" % n, **row} for n in range(1000)])
+    store.close()  # PostgreSQL counts a session's changes at its end
+    store.renew_statistics()
+    if store.is_sqlite:  # which needs none
+        return
+    known: sa.Select[Any] = sa.select(sa.column("attname")).select_from(sa.table("pg_stats"))
+    deadline = time.monotonic() + 60
+    while not _exists(store, known.where(sa.column("tablename") == "outcomes")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+        store.renew_statistics()
+
+
+def _exists(store: Store, query: sa.Select[Any]) -> bool:
+    with store.read() as connection:
+        return connection.execute(query).first() is not None

@@ -1,8 +1,10 @@
 import multiprocessing
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +180,43 @@ def test_rows_that_the_store_refuses_for_good_hold_up_no_others(store: Store, wr
     writer.note(writer.handle(arm()), unit(1), 1)
     assert writer.flush()
     assert writer.counts() == WriterCounts(written=1, lost=1, waiting=0)
+
+
+def test_a_full_disk_costs_nothing_that_fits_the_queue(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # as many pages as there are
+
+    store.close()
+    sa.event.listen(store._engine, "connect", limit)
+    writer = ExposureWriter(store, interval=0.01)
+    for number in range(5000):
+        writer.note(writer.handle(arm()), unit(number), 1)
+    assert not writer.flush(timeout=0.3)
+    sa.event.remove(store._engine, "connect", limit)
+    store.close()
+    assert writer.flush()
+    assert writer.counts() == WriterCounts(written=5000, lost=0, waiting=0)
+    assert count_rows(store, exposures) == 5000
+    writer.close()
+    store.close()
+
+
+def test_a_database_that_ends_the_sessions_is_used_again(store: Store, writer: ExposureWriter) -> None:
+    if store.is_sqlite:
+        return
+    writer.note(writer.handle(arm()), unit(1), 1)
+    assert writer.flush()
+    pid = sa.column("pid", sa.Integer)
+    others = pid != sa.func.pg_backend_pid()
+    with store.read() as connection:
+        ended = sa.select(sa.func.pg_terminate_backend(pid)).select_from(sa.table("pg_stat_activity"))
+        connection.execute(ended.where(others, sa.column("datname") == sa.func.current_database())).all()
+    writer.note(writer.handle(arm()), unit(2), 1)
+    assert writer.flush()
+    assert writer.counts() == WriterCounts(written=2, lost=0, waiting=0)
+    assert count_rows(store, exposures) == 2
 
 
 def test_noting_does_not_wait_for_a_locked_store(store: Store, writer: ExposureWriter) -> None:

@@ -9,7 +9,6 @@ Sources: Robbins 1970, https://doi.org/10.1214/aoms/1177696786; Lindon & Malek 2
 https://arxiv.org/abs/2011.03567; Howard & Ramdas 2022, https://arxiv.org/abs/1906.09712.
 """
 
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,9 +41,8 @@ def log_e_of_cells(counts: ArrayLike, shares: ArrayLike, concentration: Values) 
     """The same for any number of cells, which are the last axis; `shares` are positive and sum to 1."""
     known = np.asarray(shares, np.float64)
     before = known * np.asarray(concentration, np.float64)[..., None]
-    after, before = np.broadcast_arrays(before + np.asarray(counts, np.float64), before)
-    ends = _log_dirichlet(np.stack([after, before]), known)
-    return cast("NDArray[np.float64]", ends[0] - ends[1])
+    after = before + np.asarray(counts, np.float64)
+    return np.asarray(_log_dirichlet(after, known) - _log_dirichlet(before, known))
 
 
 def log_e_above(k: Values, m: Values, theta: Values, concentration: Values) -> Values:

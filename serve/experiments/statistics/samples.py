@@ -11,7 +11,7 @@ from serve.experiments.statistics.looks import Values
 LARGEST = 1e100
 """The greatest magnitude of an outcome, so that squares and their products stay finite."""
 
-BUCKET_RATIO = 1.02
+BUCKET_RATIO = 1.01
 SMALLEST = 1e-9
 """Magnitudes below this share the bucket of zero."""
 
@@ -130,7 +130,7 @@ class LogHistogram:
     """How many values lie in each bucket; bucket `first` and those after it, of any number of histograms.
 
     Buckets are the same everywhere, so histograms of workers, hours and variants merge. Those of positive
-    values are 2 % wide, those of negative ones mirror them, and bucket 0 holds what is nearer to 0 than 1e-9.
+    values are 1 % wide, those of negative ones mirror them, and bucket 0 holds what is nearer to 0 than 1e-9.
     """
 
     counts: NDArray[np.float64]
@@ -168,7 +168,7 @@ class LogHistogram:
         return LogHistogram(self.widen(first, end) + other.widen(first, end), first)
 
     def quantile(self, p: float) -> Values:
-        """The p-quantile to within its bucket's half width, 1 %; NaN without values."""
+        """The p-quantile to within its bucket's half width, 0.5 %; NaN without values."""
         if not self.counts.shape[-1]:
             return float("nan")
         reached = np.cumsum(self.counts, axis=-1) >= p * self.units[..., None]

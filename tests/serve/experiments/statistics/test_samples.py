@@ -85,7 +85,7 @@ def test_every_value_lies_between_the_edges_of_its_bucket() -> None:
     assert (values <= bucket_edges(buckets + 1) + slack).all()
     assert (np.diff(find_buckets(np.sort(values))) >= 0).all()
     large = np.abs(values) > 1e-8
-    assert bucket_centres(buckets[large]) == pytest.approx(values[large], rel=0.011)
+    assert bucket_centres(buckets[large]) == pytest.approx(values[large], rel=0.0055)
 
 
 def test_merged_histograms_are_those_of_all_values() -> None:
@@ -99,15 +99,15 @@ def test_merged_histograms_are_those_of_all_values() -> None:
     assert merged.units == 500
 
 
-def test_quantiles_are_within_one_per_cent() -> None:
+def test_quantiles_are_within_half_a_per_cent() -> None:
     values = RNG.lognormal(3, 1, 5000)
     for p in (0.01, 0.5, 0.95, 1.0):
         exact = np.quantile(values, p, method="inverted_cdf")
-        assert LogHistogram.of(values).quantile(p) == pytest.approx(exact, rel=0.0101)
+        assert LogHistogram.of(values).quantile(p) == pytest.approx(exact, rel=0.0051)
     assert np.isnan(LogHistogram.of([]).quantile(0.5))
 
 
 def test_quantiles_may_be_negative_or_zero() -> None:
     histogram = LogHistogram.of([-5.0, -1.0, 0.0, 0.0, 2.0])
-    assert histogram.quantile(0.2) == pytest.approx(-5, rel=0.0101)
+    assert histogram.quantile(0.2) == pytest.approx(-5, rel=0.0051)
     assert histogram.quantile(0.6) == 0

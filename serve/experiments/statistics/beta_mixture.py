@@ -74,7 +74,7 @@ def _log_dirichlet(weights: NDArray[np.float64], shares: NDArray[np.float64]) ->
     logs = np.where(gap > -0.5, np.log1p(gap), np.log(weights / expected))
     cells = weights * logs - np.log(weights) / 2 + _stirling_rest(weights) + _HALF_LOG_2_PI
     whole = np.log(total) / 2 - _stirling_rest(total) - _HALF_LOG_2_PI
-    return cast("NDArray[np.float64]", cells.sum(axis=-1) + whole[..., 0])
+    return np.asarray(cells.sum(axis=-1) + whole[..., 0])
 
 
 def _stirling_rest(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ Sources: Robbins 1970, https://doi.org/10.1214/aoms/1177696786; Lindon & Malek 2
 https://arxiv.org/abs/2011.03567; Howard & Ramdas 2022, https://arxiv.org/abs/1906.09712.
 """
 
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincc, betaln, gammaln

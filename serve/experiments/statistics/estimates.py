@@ -53,11 +53,12 @@ def estimate_adjusted(control: PairMoments, candidate: PairMoments) -> tuple[Est
 
 
 def estimate_quantile(sample: LogHistogram, p: float) -> Estimate:
-    """The p-quantile; its variance from the quantiles two standard errors of p to both sides."""
+    """The p-quantile; its variance from the density between two quantiles around it."""
     units = float(sample.units)
-    error = np.sqrt(p * (1 - p) / max(units, 1))
-    low, high = (sample.quantile(min(max(p + step, 0.0), 1.0)) for step in (-2 * error, 2 * error))
-    return Estimate(sample.quantile(p), ((high - low) / 4) ** 2 * units, units)
+    step = max(2 * np.sqrt(p * (1 - p) / max(units, 1)), min(p, 1 - p) / 4)
+    low, high = max(p - step, 0.0), min(p + step, 1.0)
+    slope = (sample.quantile(high) - sample.quantile(low)) / (high - low)
+    return Estimate(sample.quantile(p), p * (1 - p) * slope**2, units)
 
 
 def _variance_of_rest(sample: PairMoments, slope: Values) -> Values:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from serve.experiments.statistics.beta_mixture import concentration_for, log_e
+from serve.experiments.statistics.estimates import estimate_quantile
 from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.means import BURN_IN, boundary
 from serve.experiments.statistics.quantiles import count_margin_buckets, log_e_of_exceedances
@@ -20,6 +21,9 @@ from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, LogHistog
 
 MOST_UNITS = 1e12
 LEAST_UNITS = 2.0 * BURN_IN
+
+_MOST_FACTOR = 1e3
+_LOG_RATIO = float(np.log(BUCKET_RATIO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,43 @@ def plan_means(variance: float, effect: float, alpha: float = 0.05, power: float
     return Requirement(_find_least(is_found), _units_at_once(variance, effect, alpha, power))
 
 
+def plan_quantile(
+    values: LogHistogram, p: float, factor: float, alpha: float = 0.05, power: float = 0.8
+) -> Requirement:
+    """Units to show that all values, and with them the p-quantile, become `factor` times as large."""
+    # A bucket is lost, since where in it the quantile lies is not known.
+    steps = int(abs(np.log(factor)) / _LOG_RATIO) - 1
+    estimate = estimate_quantile(values, p)
+    once = _units_at_once(float(estimate.variance), float(estimate.value) * (factor - 1), alpha, power)
+    if steps <= 0:
+        return Requirement(float("inf"), once)
+    below, above = _share_around(values, steps)
+
+    def is_found(units: float) -> bool:
+        arm, concentration = units / 2, concentration_for(units / 2, alpha)
+        # Both fall short at once: each by as much as leaves the power to the two together.
+        before, slower = (_pessimistic(arm, share, power, np.sqrt(0.5)) for share in (below, above))
+        k, m = np.maximum(before, p * arm), np.maximum(slower, (1 - p) * arm)
+        evidence = log_e(k, arm - k, p, concentration) + log_e(m, arm - m, 1 - p, concentration)
+        return bool(np.min(evidence) >= np.log(1 / alpha))
+
+    return Requirement(_find_least(is_found), once)
+
+
 def detectable_ratio(base_rate: float, units: float, alpha: float = 0.05, power: float = 0.8) -> float:
     """The least risk ratio above 1 that this many units show in a sequence; infinite if none does."""
-    low, high = 1.0, 1 / base_rate
-    if plan_rates(base_rate, high, alpha, power).sequential > units:
-        return float("inf")
-    while high - low > 1e-4 * high:
-        middle = (low + high) / 2
-        is_enough = plan_rates(base_rate, middle, alpha, power).sequential <= units
-        low, high = (low, middle) if is_enough else (middle, high)
-    return float(high)
+    return _find_least_ratio(
+        lambda ratio: plan_rates(base_rate, ratio, alpha, power).sequential <= units, 1 / base_rate
+    )
+
+
+def detectable_factor(
+    values: LogHistogram, p: float, units: float, alpha: float = 0.05, power: float = 0.8
+) -> float:
+    """The least factor above 1 of all values that this many units show; infinite if none does."""
+    return _find_least_ratio(
+        lambda factor: plan_quantile(values, p, factor, alpha, power).sequential <= units, _MOST_FACTOR
+    )
 
 
 def detectable_effect(variance: float, units: float, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -103,12 +134,10 @@ def plan_latency_guardrail(
 
     `latencies` are those of the control.
     """
-    steps = int(np.log(slowdown) / np.log(BUCKET_RATIO)) - count_margin_buckets(margin)
+    steps = int(np.log(slowdown) / _LOG_RATIO) - count_margin_buckets(margin)
     if steps <= 0:
         return float("inf")
-    reached = np.cumsum(latencies.counts / latencies.units)
-    below = np.pad(reached, (1, steps), constant_values=(0, 1))
-    above = 1 - np.pad(reached, (steps, 1), constant_values=(0, 1))
+    below, above = _share_around(latencies, steps)
 
     def is_found(units: float) -> bool:
         before, slower = (_pessimistic(units / 2, share, power) for share in (below, above))
@@ -118,10 +147,17 @@ def plan_latency_guardrail(
     return _find_least(is_found, 2.0)
 
 
-def _pessimistic(units: float, share: Values, power: float) -> NDArray[np.float64]:
-    """As many of the units as fall into the share with the chance `power` at least."""
-    spread = np.sqrt(units * np.asarray(share) * (1 - np.asarray(share)))
-    return np.asarray(np.maximum(units * np.asarray(share) - ndtri(power) * spread, 0.0))
+def _share_around(values: LogHistogram, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each bucket: the share of values before it, and of values `steps` buckets higher after it."""
+    reached = np.cumsum(values.counts / values.units)
+    below = np.pad(reached, (1, steps), constant_values=(0, 1))
+    return below, 1 - np.pad(reached, (steps, 1), constant_values=(0, 1))
+
+
+def _pessimistic(units: float, share: Values, power: float, part: float = 1.0) -> NDArray[np.float64]:
+    """As many of the units as fall into the share with the chance `power` at least; less far by `part`."""
+    spread = np.sqrt(np.maximum(units * np.asarray(share) * (1 - np.asarray(share)), 0.0))
+    return np.asarray(np.maximum(units * np.asarray(share) - part * ndtri(power) * spread, 0.0))
 
 
 def _units_at_once(variance: float, effect: float, alpha: float, power: float) -> float:
@@ -139,3 +175,14 @@ def _find_least(is_found: Callable[[float], bool], least: float = LEAST_UNITS) -
         middle = (low + high) / 2
         low, high = (low, middle) if is_found(np.exp(middle)) else (middle, high)
     return float(np.ceil(np.exp(high)))
+
+
+def _find_least_ratio(is_found: Callable[[float], bool], most: float) -> float:
+    """The least ratio above 1 that suffices, to within 0.01 %; infinite if `most` does not."""
+    if not is_found(most):
+        return float("inf")
+    low, high = 0.0, float(np.log(most))
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(np.exp(middle)) else (middle, high)
+    return float(np.exp(high))

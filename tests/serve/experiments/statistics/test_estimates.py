@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import lognorm
 
 from serve.experiments.statistics.estimates import (
     estimate_adjusted,
@@ -58,9 +59,16 @@ def test_a_constant_covariate_adjusts_nothing() -> None:
     assert empty.units == 0
 
 
-def test_a_quantile_has_the_variance_seen_over_many_samples() -> None:
-    samples = RNG.lognormal(0, 0.5, (300, 1000))
-    seen = np.quantile(samples, 0.9, axis=1).var()
-    estimates = [float(estimate_quantile(LogHistogram.of(sample), 0.9).variance) / 1000 for sample in samples]
-    assert np.median(estimates) == pytest.approx(seen, rel=0.3)
+@pytest.mark.parametrize(("p", "units"), [(0.5, 500), (0.9, 1000), (0.9, 20_000), (0.99, 5000)])
+def test_a_quantile_has_the_variance_of_its_density(p: float, units: int) -> None:
+    exact = lognorm.ppf(p, 0.5)
+    expected = p * (1 - p) / lognorm.pdf(exact, 0.5) ** 2
+    estimates = [estimate_quantile(LogHistogram.of(row), p) for row in RNG.lognormal(0, 0.5, (50, units))]
+    assert np.median([float(estimate.variance) for estimate in estimates]) == pytest.approx(
+        expected, rel=0.25
+    )
+    assert np.median([float(estimate.value) for estimate in estimates]) == pytest.approx(exact, rel=0.05)
+
+
+def test_a_quantile_of_nothing_is_not_a_number() -> None:
     assert np.isnan(estimate_quantile(LogHistogram.of([]), 0.9).value)

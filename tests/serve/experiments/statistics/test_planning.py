@@ -9,13 +9,15 @@ from serve.experiments.statistics.estimates import Estimate
 from serve.experiments.statistics.means import compare
 from serve.experiments.statistics.planning import (
     detectable_effect,
+    detectable_factor,
     detectable_ratio,
     plan_error_guardrail,
     plan_latency_guardrail,
     plan_means,
+    plan_quantile,
     plan_rates,
 )
-from serve.experiments.statistics.quantiles import log_e_quantile_harm
+from serve.experiments.statistics.quantiles import compare_quantiles, log_e_quantile_harm
 from serve.experiments.statistics.rates import log_e_harm
 from serve.experiments.statistics.samples import Counts, LogHistogram
 
@@ -51,6 +53,30 @@ def test_the_detectable_effects_need_the_units_they_are_of() -> None:
     assert plan_means(1.0, effect).sequential == pytest.approx(20_000, rel=0.01)
 
 
+def test_the_planned_units_show_the_quantile_as_often_as_promised() -> None:
+    plan = plan_quantile(LogHistogram.of(RNG.lognormal(0, 0.5, 20_000)), 0.9, 1.2, power=0.8)
+    arm = int(plan.sequential / 2)
+    concentration = concentration_for(arm, 0.05)
+    decided = [
+        compare_quantiles(
+            LogHistogram.of(RNG.lognormal(0, 0.5, arm)),
+            LogHistogram.of(1.2 * RNG.lognormal(0, 0.5, arm)),
+            0.9,
+            0.05,
+            concentration,
+        ).is_decided
+        for _ in range(100)
+    ]
+    assert np.mean(decided) > 0.65
+
+
+def test_the_detectable_factor_needs_the_units_it_is_of() -> None:
+    values = LogHistogram.of(RNG.lognormal(0, 0.5, 20_000))
+    factor = detectable_factor(values, 0.9, 10_000)
+    assert plan_quantile(values, 0.9, factor).sequential <= 10_000
+    assert plan_quantile(values, 0.9, factor / 1.03).sequential > 10_000
+
+
 def test_a_fall_is_planned_as_a_rise_is() -> None:
     assert plan_rates(0.1, 0.8).sequential == pytest.approx(plan_rates(0.08, 1.25).sequential, rel=0.01)
 
@@ -59,6 +85,8 @@ def test_no_number_of_units_shows_no_effect() -> None:
     assert plan_means(1.0, 0.0).sequential == plan_means(1.0, 0.0).fixed == np.inf
     assert plan_rates(0.1, 1.0).sequential == plan_rates(0.1, 1.0).fixed == np.inf
     assert detectable_ratio(0.5, 200) == np.inf
+    assert plan_quantile(LogHistogram.of([1.0, 2.0]), 0.9, 1.0).sequential == np.inf
+    assert detectable_factor(LogHistogram.of(RNG.lognormal(0, 9, 500)), 0.9, 10) == np.inf
     assert plan_error_guardrail(0.01, 0.5, 1.5, 0.05) == np.inf
     assert plan_latency_guardrail(LogHistogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
 

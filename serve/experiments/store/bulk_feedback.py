@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeAlias
 from serve.engine.errors import quote, quote_names
 from serve.experiments.errors import FeedbackError
 from serve.experiments.store.database import Store, now
-from serve.experiments.store.feedback import Feedback, Receipt, Refusal, accept
+from serve.experiments.store.feedback import Feedback, Receipt, RefusedFeedback, accept
 from serve.experiments.units import unit_value
 
 FIELDS = ("request_id", "unit", "metric", "value", "time", "idempotency_key")
@@ -47,7 +47,7 @@ class BulkReceipt:
     new: int
     duplicate: int
     refused: int
-    reasons: tuple[Refusal, ...]
+    reasons: tuple[RefusedFeedback, ...]
 
 
 def accept_rows(
@@ -55,7 +55,7 @@ def accept_rows(
 ) -> BulkReceipt:
     """Store what is valid and not there yet, in batches that are durable one by one. Raises `StoreError`."""
     new = duplicate = refused = 0
-    reasons: list[Refusal] = []
+    reasons: list[RefusedFeedback] = []
     while batch := list(islice(rows, _BATCH)):
         receipt = _accept_batch(store, batch, hash_unit, clock)
         new, duplicate = new + receipt.new, duplicate + receipt.duplicate
@@ -140,7 +140,7 @@ def _accept_batch(
 ) -> Receipt:
     places: list[int] = []
     valid: list[Feedback] = []
-    refused: list[Refusal] = []
+    refused: list[RefusedFeedback] = []
     for number, row in batch:
         try:
             if isinstance(row, FeedbackError):
@@ -148,9 +148,9 @@ def _accept_batch(
             valid.append(parse_feedback(row, hash_unit))
             places.append(number)
         except FeedbackError as error:
-            refused.append(Refusal(number, str(error)))
+            refused.append(RefusedFeedback(number, str(error)))
     receipt = accept(store, valid, clock=clock)
-    refused += [Refusal(places[refusal.place], refusal.reason) for refusal in receipt.refused]
+    refused += [RefusedFeedback(places[refusal.place], refusal.reason) for refusal in receipt.refused]
     refused.sort(key=lambda refusal: refusal.place)
     return Receipt(receipt.new, receipt.duplicate, tuple(refused))
 

@@ -7,6 +7,7 @@ of the process (kill -9), but its last moments not a power failure.
 """
 
 import contextlib
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +23,14 @@ from serve.experiments.errors import StoreError
 from serve.experiments.store.faults import explained
 from serve.experiments.store.migrations import migrate
 
+log = logging.getLogger("adaptact")
+
 FILE = "experiments.db"
 WAIT_SECONDS = 30
 """How long a transaction waits for others before it fails."""
+
+OLDEST_SQLITE = (3, 37)
+"""Of November 2021: the first with strict tables."""
 
 _MODE = "adaptact_mode"
 _BEGIN = {
@@ -153,6 +159,7 @@ def _read_url(where: str | Path) -> sa.URL:
 
 def _make_engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
+        _require_new_sqlite()
         # A connection for each thread that uses the store at once, as many as there are.
         engine = sa.create_engine(url, pool_size=4, max_overflow=-1, connect_args={"timeout": WAIT_SECONDS})
         sa.event.listen(engine, "connect", _set_up_sqlite)
@@ -173,6 +180,15 @@ def _make_engine(url: sa.URL) -> sa.Engine:
         ) from error
     sa.event.listen(engine, "connect", _set_up_postgresql)
     return engine
+
+
+def _require_new_sqlite() -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(str(number) for number in OLDEST_SQLITE)
+        raise StoreError(
+            f"expected SQLite {needed} or newer, and this Python has {sqlite3.sqlite_version}; use a newer "
+            "Python or system, or PostgreSQL"
+        )
 
 
 def _select_grown() -> sa.Select[Any]:
@@ -228,7 +244,9 @@ def _switch_to_wal(engine: sa.Engine) -> None:
     while True:
         connection = engine.raw_connection()
         try:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                log.warning("the store is on a disk without a write-ahead log: reads and writes wait")
             return
         except sqlite3.OperationalError as error:
             is_busy = error.sqlite_errorname.startswith("SQLITE_BUSY")

@@ -53,7 +53,7 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedFeedback:
     """Why an outcome is not stored; `place` counts from 0 in what was sent."""
 
     place: int
@@ -66,7 +66,7 @@ class Receipt:
 
     new: int = 0
     duplicate: int = 0
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[RefusedFeedback, ...] = ()
 
 
 def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], int] = now) -> Receipt:
@@ -81,13 +81,13 @@ def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], in
         )
     received_at = clock()
     rows: dict[bytes, tuple[int, Row]] = {}
-    refused: list[Refusal] = []
+    refused: list[RefusedFeedback] = []
     repeated: list[tuple[int, Row]] = []
     for place, item in enumerate(feedback):
         try:
             check(item, received_at)
         except FeedbackError as error:
-            refused.append(Refusal(place, str(error)))
+            refused.append(RefusedFeedback(place, str(error)))
             continue
         row = _make_row(item, received_at)
         if rows.setdefault(row["key"], (place, row))[0] != place:
@@ -96,7 +96,9 @@ def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], in
     again = repeated + [entry for key, entry in rows.items() if key not in inserted]
     known |= {key: row for key, (_, row) in rows.items() if key in inserted}
     conflicts = [place for place, row in again if not _is_same(row, known[row["key"]])]
-    refused += [Refusal(place, "the idempotency key stands for another outcome") for place in conflicts]
+    refused += [
+        RefusedFeedback(place, "the idempotency key stands for another outcome") for place in conflicts
+    ]
     refused.sort(key=lambda refusal: refusal.place)
     return Receipt(len(inserted), len(again) - len(conflicts), tuple(refused))
 

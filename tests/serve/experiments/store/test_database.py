@@ -143,6 +143,14 @@ def test_a_file_that_is_no_database_is_refused_and_stays(tmp_path: Path) -> None
     assert path.read_bytes() == b"no database" * 1000
 
 
+def test_an_old_sqlite_is_refused_with_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
+    with pytest.raises(StoreError, match=r"expected SQLite 3\.37 or newer"):
+        open_store(tmp_path)
+
+
 def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot be made: File exists; expected a folder"):

@@ -6,7 +6,7 @@ import pytest
 
 from serve.experiments.errors import FeedbackError, StoreError
 from serve.experiments.store.database import Store, open_store
-from serve.experiments.store.feedback import MAX_ITEMS, Feedback, Receipt, Refusal, accept, check
+from serve.experiments.store.feedback import MAX_ITEMS, Feedback, Receipt, RefusedFeedback, accept, check
 from serve.experiments.store.tables import outcomes
 from tests.serve.experiments.store.rows import count_rows, read_rows, unit
 
@@ -47,7 +47,7 @@ def test_duplicates_inside_one_call_are_stored_once(store: Store) -> None:
 def test_a_key_that_stands_for_another_outcome_is_refused(store: Store) -> None:
     changes: list[dict[str, Any]] = [{"value": 0.0}, {"metric": "x"}, {"request_id": "s"}, {"at": NOW - 1}]
     items = [feedback(idempotency_key="k", **change) for change in ({}, *changes)]
-    refused = tuple(Refusal(n, "the idempotency key stands for another outcome") for n in range(1, 5))
+    refused = tuple(RefusedFeedback(n, "the idempotency key stands for another outcome") for n in range(1, 5))
     assert send(store, *items) == Receipt(new=1, refused=refused)
     assert send(store, *items) == Receipt(duplicate=1, refused=refused)
 

@@ -113,6 +113,12 @@ class Stages(_Record):
         *(1.0, 5.0, 10.0, 25.0, 50.0),
     )
     """Per cent of the units that are enrolled, step by step; inside a step all variants have equal shares."""
+    hold_seconds: Annotated[int, Field(ge=0, le=366 * 86_400)] = 3600
+    """How long shadow and each step last at least before the next begins by itself."""
+    hold_units: Annotated[int, Field(ge=1, le=10**9)] = 100
+    """How many units each candidate has met at least by then, or answered in shadow."""
+    auto_advance: bool = True
+    """Whether the next step begins by itself once these are over and no guardrail speaks against it."""
 
 
 class Exclusion(_Record):

@@ -14,7 +14,6 @@ from serve.experiments.stages import Phase
 from serve.experiments.units import Unit, read_unit
 
 UNIT_HEADER = "x-adaptact-unit"
-UNIT_PARAMETER = "unit_id"
 REPLY_PARAMETERS = ("adaptact_experiment", "adaptact_variant", "adaptact_request_id")
 """The parameters of a reply that say what was decided."""
 REPLY_HEADERS = ("x-adaptact-experiment", "x-adaptact-variant", "x-adaptact-request-id")

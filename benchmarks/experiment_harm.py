@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiment_streams import ALPHA
-from serve.experiments.statistics.planning import plan_error_guardrail, plan_latency_guardrail
+from serve.experiments.statistics.planning import plan_event_guardrail, plan_latency_guardrail
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
 from serve.experiments.statistics.rates import log_e_harm
 from serve.experiments.statistics.sample_ratio import ALARM_LOG_E, log_e_sample_ratio
@@ -153,7 +154,7 @@ def _of_errors(ratio: float, units: int, rate: float = 0.01, margin: float = 0.5
         f"x {ratio:g}",
         units,
         _weigh_errors(rate, ratio, margin),
-        lambda: plan_error_guardrail(rate, margin, ratio, ALPHA),
+        lambda: plan_event_guardrail((rate, rate * ratio), partial(log_e_harm, margin=margin), ALPHA),
     )
 
 

@@ -2,11 +2,15 @@
 
 import math
 
+import numpy as np
+
 from serve.experiments.definition import Experiment, Guardrail
 from serve.experiments.findings import Behaviour, GuardrailKey, Harm, Memory
+from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.pairs import log_e_disagreement
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
 from serve.experiments.statistics.rates import HARM_CONCENTRATION, log_e_harm
+from serve.experiments.statistics.samples import Counts
 from serve.experiments.statistics.shifts import largest_shift, log_e_shift
 
 
@@ -41,13 +45,17 @@ def _weigh(guardrail: Guardrail, control: Behaviour, candidate: Behaviour, alpha
             quantile = 0.95 if guardrail.quantile is None else guardrail.quantile
             return float(log_e_quantile_harm(control.latency, candidate.latency, quantile, margin))
         case "nan":
-            # Both more than is tolerated and more than the control, whose inputs may hold NaN too.
-            more = float(log_e_harm(control.nans, candidate.nans, 0.0))
-            return min(more, float(log_e_disagreement(candidate.nans, margin, HARM_CONCENTRATION)))
+            return float(log_e_nan(control.nans, candidate.nans, margin))
         case "prediction_shift":
             return float(log_e_shift(*_align(control, candidate), margin, alpha))
         case "disagreement":
             return float(log_e_disagreement(candidate.disagreements, margin, HARM_CONCENTRATION))
+
+
+def log_e_nan(control: Counts, candidate: Counts, margin: float) -> Values:
+    """The evidence of more NaN than is tolerated and than the control answers, whose inputs may hold some."""
+    more = log_e_harm(control, candidate, 0.0)
+    return np.minimum(more, log_e_disagreement(candidate, margin, HARM_CONCENTRATION))
 
 
 def _measure(guardrail: Guardrail, behaviours: tuple[Behaviour, Behaviour], place: int) -> float:

@@ -1,11 +1,12 @@
 """What an experiment will show, before it starts: from the traffic that the control has seen."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from serve.experiments.comparisons import RARE, design_of
 from serve.experiments.definition import Experiment, Guardrail, Metric
-from serve.experiments.findings import Observations, OutcomeSample
-from serve.experiments.guardrails import guardrail_alpha
+from serve.experiments.findings import Behaviour, Observations, OutcomeSample
+from serve.experiments.guardrails import guardrail_alpha, log_e_nan
 from serve.experiments.statistics.estimates import (
     Estimate,
     estimate_adjusted,
@@ -13,17 +14,21 @@ from serve.experiments.statistics.estimates import (
     estimate_rate,
     estimate_ratio,
 )
+from serve.experiments.statistics.looks import Values
+from serve.experiments.statistics.pairs import log_e_disagreement
 from serve.experiments.statistics.planning import (
     Requirement,
     detectable_effect,
     detectable_factor,
     detectable_ratio,
-    plan_error_guardrail,
+    plan_event_guardrail,
     plan_latency_guardrail,
     plan_means,
     plan_quantile,
     plan_rates,
+    plan_shift_guardrail,
 )
+from serve.experiments.statistics.rates import HARM_CONCENTRATION, log_e_harm
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 
 
@@ -36,6 +41,8 @@ class Assumptions:
     """The relative change of each metric that should be shown: 0.1 for 10 %."""
     harm: float = 3.0
     """How many times as high error rates and latencies are assumed for guardrails."""
+    harmful_share: float = 0.05
+    """The share of units with an error, or with NaN, that is assumed at least."""
     power: float = 0.8
 
 
@@ -60,6 +67,8 @@ class GuardrailPlan:
     """Within how many units, of all variants together, the assumed harm stops a candidate."""
 
     guardrail: Guardrail
+    harm: float
+    """What is assumed of the candidate: how many times as slow it is, else a share or the change of one."""
     units: float
     days: float
 
@@ -79,13 +88,16 @@ def plan_metrics(
 def plan_guardrails(
     experiment: Experiment, control: Observations, assumptions: Assumptions
 ) -> tuple[GuardrailPlan, ...]:
-    """A plan of each guardrail on error rates or latency that the control has requests for."""
-    alpha, scale = guardrail_alpha(experiment), len(experiment.variants) / 2
+    """A plan of each guardrail; of latency only where the control has answered."""
+    alpha = guardrail_alpha(experiment)
     plans = []
     for guardrail in experiment.guardrails:
-        units = _plan_guardrail(guardrail, control, assumptions.harm, alpha)
-        if units is not None:
-            plans.append(GuardrailPlan(guardrail, units * scale, _days(units * scale, assumptions)))
+        if known := _plan_guardrail(guardrail, control.behaviour, assumptions, alpha):
+            harm, pair_units = known
+            # In shadow every request is a pair, however many candidates there are.
+            scale = 1.0 if guardrail.kind == "disagreement" else len(experiment.variants) / 2
+            units = pair_units * scale
+            plans.append(GuardrailPlan(guardrail, harm, units, _days(units, assumptions)))
     return tuple(plans)
 
 
@@ -161,14 +173,38 @@ def _estimate(metric: Metric, sample: OutcomeSample) -> Estimate:
             raise AssertionError("quantiles are planned by their distribution")
 
 
-def _plan_guardrail(guardrail: Guardrail, control: Observations, harm: float, alpha: float) -> float | None:
-    behaviour = control.behaviour
-    if guardrail.kind == "error_rate" and behaviour.errors.events:
-        return plan_error_guardrail(float(behaviour.errors.rate), guardrail.margin, harm, alpha)
-    if guardrail.kind == "latency" and float(behaviour.latency.units):
-        quantile = 0.95 if guardrail.quantile is None else guardrail.quantile
-        return plan_latency_guardrail(behaviour.latency, quantile, guardrail.margin, harm, alpha)
-    return None
+def _plan_guardrail(
+    guardrail: Guardrail, control: Behaviour, assumptions: Assumptions, alpha: float
+) -> tuple[float, float] | None:
+    """The harm that is assumed, and the units of the control and one candidate that it takes to stop it."""
+    margin = guardrail.margin
+    share = assumptions.harmful_share
+    double = min(max(2 * margin, share), 1.0)
+    match guardrail.kind:
+        case "error_rate":
+            base = float(control.errors.rate)
+            harmful = min(max(base * assumptions.harm, share), 1.0)
+            weigh = partial(log_e_harm, margin=margin)
+            return harmful, plan_event_guardrail((base, harmful), weigh, alpha)
+        case "nan":
+            base, harmful = float(control.nans.rate), min(max(margin * assumptions.harm, share), 1.0)
+            return harmful, plan_event_guardrail((base, harmful), partial(log_e_nan, margin=margin), alpha)
+        case "latency" if float(control.latency.units):
+            p = 0.95 if guardrail.quantile is None else guardrail.quantile
+            harm = assumptions.harm
+            return harm, plan_latency_guardrail(control.latency, p, margin, harm, alpha)
+        case "prediction_shift":
+            return double, plan_shift_guardrail(margin, double, alpha)
+        case "disagreement":
+            weigh_pairs = partial(_weigh_disagreement, margin=margin)
+            # Each request is a pair, so that half as many are needed as of units in two groups.
+            return double, plan_event_guardrail((0.0, double), weigh_pairs, alpha) / 2
+        case _:
+            return None
+
+
+def _weigh_disagreement(control: Counts, candidate: Counts, margin: float) -> Values:
+    return log_e_disagreement(candidate, margin, HARM_CONCENTRATION)
 
 
 def _days(units: float, assumptions: Assumptions) -> float:

@@ -38,13 +38,7 @@ def write_results(
             for comparison in candidate.comparisons
         ],
         "guardrails": [_write_harm(harm) for candidate in found for harm in candidate.harms],
-        "sample_ratio": {
-            "units": dict(zip(names, map(int, verdict.sample_ratio.units), strict=True)),
-            "log_e": _finite(verdict.sample_ratio.log_e),
-            "is_alarm": verdict.sample_ratio.is_alarm,
-            "crossed_units": verdict.crossed_units,
-            "incomplete_metrics": list(verdict.incomplete),
-        },
+        "sample_ratio": _write_split(names, verdict),
         "shadow": [
             _write_shadow(candidate.name, candidate.shadow) for candidate in found if candidate.shadow
         ],
@@ -58,6 +52,16 @@ def write_results(
             name: _write_costs(observations.get(name, Observations()), experiment.price_per_cpu_hour)
             for name in names
         },
+    }
+
+
+def _write_split(names: list[str], verdict: Verdict) -> dict[str, Any]:
+    return {
+        "units": dict(zip(names, map(int, verdict.sample_ratio.units), strict=True)),
+        "log_e": _finite(verdict.sample_ratio.log_e),
+        "is_alarm": verdict.sample_ratio.is_alarm,
+        "crossed_units": verdict.crossed_units,
+        "incomplete_metrics": list(verdict.incomplete),
     }
 
 

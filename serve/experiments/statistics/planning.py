@@ -16,8 +16,8 @@ from serve.experiments.statistics.estimates import estimate_quantile
 from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.means import BURN_IN, boundary
 from serve.experiments.statistics.quantiles import count_margin_buckets, log_e_of_exceedances
-from serve.experiments.statistics.rates import log_e_harm
 from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, LogHistogram
+from serve.experiments.statistics.shifts import log_e_shift
 
 MOST_UNITS = 1e12
 LEAST_UNITS = 2.0 * BURN_IN
@@ -108,23 +108,41 @@ def detectable_effect(variance: float, units: float, alpha: float = 0.05, power:
     return float(z * np.sqrt(4 * variance / units))
 
 
-def plan_error_guardrail(
-    base_rate: float, margin: float, risk_ratio: float, alpha: float, power: float = 0.95
+def plan_event_guardrail(
+    rates: tuple[float, float],
+    weigh: Callable[[Counts, Counts], Values],
+    alpha: float,
+    power: float = 0.95,
 ) -> float:
-    """Units after which an error rate `risk_ratio` times as high has stopped the experiment."""
+    """Units after which a candidate whose units have an event at the second of the rates has been stopped.
+
+    The first rate is the control's; `weigh` is the guardrail's evidence of harm.
+    """
     angles = np.linspace(0, 2 * np.pi, 64)
 
     def is_found(units: float) -> bool:
         # All pairs of counts that are as far from the expected ones as the power asks for.
-        expected = units / 2 * base_rate, units / 2 * base_rate * risk_ratio
-        m, k = (
-            np.maximum(events + ndtri(power) * np.sqrt(events) * direction, 0)
-            for events, direction in zip(expected, (np.sin(angles), np.cos(angles)), strict=True)
+        control, candidate = (
+            Counts(np.full_like(angles, units / 2), _deviate(units / 2 * rate, power, direction))
+            for rate, direction in zip(rates, (np.sin(angles), np.cos(angles)), strict=True)
         )
-        evidence = log_e_harm(Counts(units / 2, m), Counts(units / 2, k), margin)
-        return bool(np.min(evidence) >= np.log(1 / alpha))
+        return bool(np.min(weigh(control, candidate)) >= np.log(1 / alpha))
 
     return _find_least(is_found, 2.0)
+
+
+def plan_shift_guardrail(margin: float, shift: float, alpha: float, power: float = 0.95) -> float:
+    """Units after which a candidate that moves the share of a class by `shift` has been stopped."""
+    if shift >= 1:
+        return plan_shift_guardrail(margin, 0.999, alpha, power) if margin < 0.999 else float("inf")
+    start = (1 - shift) / 2
+
+    def is_found(units: float) -> bool:
+        seen = start + shift - ndtri(power) * np.sqrt(start * (1 - start) * 4 / units)
+        shares = np.array([[start, 1 - start], [max(seen, 0.0), 1 - max(seen, 0.0)]]) * units / 2
+        return bool(log_e_shift(shares[0], shares[1], margin, alpha) >= np.log(1 / alpha))
+
+    return _find_least(is_found)
 
 
 def plan_latency_guardrail(
@@ -152,6 +170,11 @@ def _share_around(values: LogHistogram, steps: int) -> tuple[NDArray[np.float64]
     reached = np.cumsum(values.counts / values.units)
     below = np.pad(reached, (1, steps), constant_values=(0, 1))
     return below, 1 - np.pad(reached, (steps, 1), constant_values=(0, 1))
+
+
+def _deviate(events: float, power: float, direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts around the expected one, as far as the power asks for."""
+    return np.asarray(np.maximum(events + ndtri(power) * np.sqrt(events) * direction, 0))
 
 
 def _pessimistic(units: float, share: Values, power: float, part: float = 1.0) -> NDArray[np.float64]:

@@ -1,16 +1,19 @@
 """Plans of a whole experiment, from what the control has seen."""
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from serve.experiments.definition import Metric, Variant
-from serve.experiments.findings import Observations, OutcomeSample
+from serve.experiments.findings import Behaviour, Memory, Observations, OutcomeSample
+from serve.experiments.guardrails import watch
 from serve.experiments.plans import Assumptions, base_rates, plan_guardrails, plan_metrics
 from serve.experiments.statistics.planning import plan_means, plan_rates
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
-from tests.serve.experiments.judged import define, observe
+from tests.serve.experiments.judged import GUARDRAILS, define, observe
 
 RNG = np.random.default_rng(4)
 ASSUMED = Assumptions(units_per_day=1000)
@@ -18,6 +21,11 @@ ASSUMED = Assumptions(units_per_day=1000)
 
 def _metric(kind: str, **fields: object) -> Metric:
     return Metric.model_validate({"name": "y", "kind": kind, "is_primary": True, **fields})
+
+
+def _answer(field: str, counts: Counts) -> Behaviour:
+    changes: dict[str, Any] = {field: counts}
+    return replace(Behaviour(), **changes)
 
 
 def _seen(sample: OutcomeSample) -> Observations:
@@ -85,10 +93,37 @@ def test_nothing_is_planned_from_outcomes_that_do_not_vary(
 def test_guardrails_state_when_they_stop_harm() -> None:
     control = observe(100, errors=Counts(1000, 20))
     plans = {plan.guardrail.kind: plan for plan in plan_guardrails(define(), control, ASSUMED)}
-    assert set(plans) == {"error_rate", "latency"}
+    assert set(plans) == {guardrail.kind for guardrail in GUARDRAILS}
     assert all(0 < plan.units < 20_000 for plan in plans.values())
     assert plans["latency"].days == plans["latency"].units / 1000
-    assert plan_guardrails(define(), Observations(), ASSUMED) == ()
+    harms = {kind: plan.harm for kind, plan in plans.items()}
+    assert harms == pytest.approx(
+        {"error_rate": 0.06, "latency": 3, "nan": 0.05, "prediction_shift": 0.2, "disagreement": 0.2}
+    )
+
+
+def test_guardrails_are_planned_before_the_first_request() -> None:
+    kinds = [plan.guardrail.kind for plan in plan_guardrails(define(), Observations(), ASSUMED)]
+    assert kinds == ["error_rate", "nan", "prediction_shift", "disagreement"]
+
+
+@pytest.mark.parametrize("kind", ["error_rate", "nan", "disagreement"])
+def test_harm_stops_the_candidate_within_the_stated_units(kind: str) -> None:
+    guardrail = next(guardrail for guardrail in GUARDRAILS if guardrail.kind == kind)
+    (plan,) = plan_guardrails(define(guardrails=(guardrail,)), Observations(), ASSUMED)
+    units = math.ceil(plan.units if kind == "disagreement" else plan.units / 2)
+    fields = {"error_rate": "errors", "nan": "nans", "disagreement": "disagreements"}
+    stopped = [
+        watch(
+            guardrail,
+            "v2",
+            (Behaviour(), _answer(fields[kind], Counts(units, int(events)))),
+            0.05,
+            Memory(),
+        ).is_shown
+        for events in RNG.binomial(units, plan.harm, 300)
+    ]
+    assert np.mean(stopped) > 0.9
 
 
 def test_no_traffic_never_ends() -> None:

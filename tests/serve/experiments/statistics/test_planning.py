@@ -1,5 +1,7 @@
 """Plans: enough units for the power that they promise, and not many times as many."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -11,15 +13,17 @@ from serve.experiments.statistics.planning import (
     detectable_effect,
     detectable_factor,
     detectable_ratio,
-    plan_error_guardrail,
+    plan_event_guardrail,
     plan_latency_guardrail,
     plan_means,
     plan_quantile,
     plan_rates,
+    plan_shift_guardrail,
 )
 from serve.experiments.statistics.quantiles import compare_quantiles, log_e_quantile_harm
 from serve.experiments.statistics.rates import log_e_harm
 from serve.experiments.statistics.samples import Counts, LogHistogram
+from serve.experiments.statistics.shifts import log_e_shift
 
 RNG = np.random.default_rng(11)
 
@@ -58,13 +62,15 @@ def test_the_planned_units_show_the_quantile_as_often_as_promised() -> None:
     arm = int(plan.sequential / 2)
     concentration = concentration_for(arm, 0.05)
     decided = [
-        compare_quantiles(
-            LogHistogram.of(RNG.lognormal(0, 0.5, arm)),
-            LogHistogram.of(1.2 * RNG.lognormal(0, 0.5, arm)),
-            0.9,
-            0.05,
-            concentration,
-        ).is_decided
+        bool(
+            compare_quantiles(
+                LogHistogram.of(RNG.lognormal(0, 0.5, arm)),
+                LogHistogram.of(1.2 * RNG.lognormal(0, 0.5, arm)),
+                0.9,
+                0.05,
+                concentration,
+            ).is_decided
+        )
         for _ in range(100)
     ]
     assert np.mean(decided) > 0.65
@@ -87,7 +93,8 @@ def test_no_number_of_units_shows_no_effect() -> None:
     assert detectable_ratio(0.5, 200) == np.inf
     assert plan_quantile(LogHistogram.of([1.0, 2.0]), 0.9, 1.0).sequential == np.inf
     assert detectable_factor(LogHistogram.of(RNG.lognormal(0, 9, 500)), 0.9, 10) == np.inf
-    assert plan_error_guardrail(0.01, 0.5, 1.5, 0.05) == np.inf
+    assert plan_event_guardrail((0.01, 0.015), partial(log_e_harm, margin=0.5), 0.05) == np.inf
+    assert plan_shift_guardrail(0.1, 0.1, 0.05) == plan_shift_guardrail(1.0, 1.0, 0.05) == np.inf
     assert plan_latency_guardrail(LogHistogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
 
 
@@ -97,13 +104,21 @@ def test_days_are_of_the_traffic() -> None:
     assert plan.days(0) == np.inf
 
 
-@pytest.mark.parametrize(("base_rate", "risk_ratio"), [(0.01, 10.0), (0.1, 4.0)])
-def test_errors_stop_the_candidate_within_the_stated_units(base_rate: float, risk_ratio: float) -> None:
-    units = plan_error_guardrail(base_rate, 0.5, risk_ratio, 0.05, power=0.95)
-    arm = int(np.ceil(units / 2))
-    events = RNG.binomial(arm, [base_rate, base_rate * risk_ratio], (3000, 2)).astype(float)
-    evidence = log_e_harm(Counts(arm, events[:, 0]), Counts(arm, events[:, 1]), 0.5)
+@pytest.mark.parametrize("rates", [(0.01, 0.1), (0.1, 0.4), (0.0, 0.05), (0.0, 1.0)])
+def test_errors_stop_the_candidate_within_the_stated_units(rates: tuple[float, float]) -> None:
+    weigh = partial(log_e_harm, margin=0.5)
+    arm = int(np.ceil(plan_event_guardrail(rates, weigh, 0.05, power=0.95) / 2))
+    events = RNG.binomial(arm, rates, (3000, 2)).astype(float)
+    evidence = weigh(Counts(arm, events[:, 0]), Counts(arm, events[:, 1]))
     assert np.mean(np.asarray(evidence) >= np.log(20)) > 0.92
+
+
+def test_a_shift_stops_the_candidate_within_the_stated_units() -> None:
+    arm = int(np.ceil(plan_shift_guardrail(0.1, 0.2, 0.05, power=0.95) / 2))
+    control = RNG.multinomial(arm, (0.4, 0.6), 2000)
+    candidate = RNG.multinomial(arm, (0.6, 0.4), 2000)
+    assert np.mean(np.asarray(log_e_shift(control, candidate, 0.1, 0.05)) >= np.log(20)) > 0.9
+    assert plan_shift_guardrail(0.1, 1.0, 0.05) < 2 * arm
 
 
 @pytest.mark.parametrize("slowdown", [1.6, 3.0])

@@ -6,7 +6,7 @@ compared changes, or after a stop. A step of the ramp or a pause begins none, si
 enrolled stay equal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -148,6 +148,20 @@ def promote(experiment: Experiment, phase: Phase, change: Change, candidate: str
     return _follow(phase, change, "promoted", step=0.0, promoted=candidate)
 
 
+def take(act: Act, experiment: Experiment, phase: Phase, change: Change, candidate: str = "") -> Phase:
+    """The phase after any act but `amend`; `candidate` is the one to promote. Raises `StageError`."""
+    if act == "promote":
+        return promote(experiment, phase, change, candidate)
+    return _PLAIN_ACTS[act](experiment, phase, change)
+
+
+_PLAIN_ACTS: Mapping[Act, Callable[[Experiment, Phase, Change], Phase]] = {
+    "start": start,
+    "advance": advance,
+    "pause": pause,
+    "resume": resume,
+    "stop": stop,
+}
 _ACTS: Mapping[Stage, tuple[Act, ...]] = {
     "draft": ("start", "stop", "amend"),
     "shadow": ("advance", "pause", "stop", "amend"),

@@ -1,6 +1,7 @@
 """Every pair of stage and act, and what a comparison outlives."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from serve.experiments.stages import (
     promote,
     resume,
     start,
-    stop,
+    take,
 )
 from tests.serve.experiments.definitions import make_experiment
 
@@ -32,14 +33,8 @@ EXPERIMENT = make_experiment()
 NO_SHADOW = make_experiment(stages={"shadow_share": 0.0})
 CHANGE = Change(2_000, "anna", "why")
 DO: dict[Act, Callable[[Experiment, Phase, Change], Phase]] = {
-    "start": start,
-    "advance": advance,
-    "pause": pause,
-    "resume": resume,
-    "stop": stop,
-    "promote": lambda experiment, phase, change: promote(experiment, phase, change, "candidate"),
-    "amend": lambda experiment, phase, change: amend(experiment, phase, change, experiment),
-}
+    act: partial(take, act, candidate="candidate") for act in ACTS if act != "amend"
+} | {"amend": lambda experiment, phase, change: amend(experiment, phase, change, experiment)}
 # What each act leads to from each stage and step; whatever is missing is refused.
 NEXT: dict[tuple[Stage, float], dict[Act, tuple[Stage, float]]] = {
     ("draft", 0): {"start": ("shadow", 0), "stop": ("stopped", 0), "amend": ("draft", 0)},

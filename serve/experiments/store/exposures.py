@@ -5,17 +5,23 @@ store refuses for good, is counted as lost. While the store fails, the batch tha
 and tried again, so that a disk that was full for a while costs only what did not fit the queue meanwhile.
 """
 
+import functools
 import logging
+import operator
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from serve.experiments.errors import StoreError
-from serve.experiments.store.database import Store, now
+from serve.experiments.store.database import Insert, Store, now
 from serve.experiments.store.faults import is_permanent
 from serve.experiments.store.packed_queue import PackedQueue
 from serve.experiments.store.records import (
@@ -66,8 +72,9 @@ class ExposureWriter:
         self._handles: dict[Arm, int] = {}
         self._lock = threading.Lock()
         self._exposures, self._inferences, self._samples = (PackedQueue(queue_bytes) for _ in range(3))
+        self._known: set[bytes] = set()
         self._queues = (
-            (exposures, self._exposures, read_exposures),
+            (exposures, self._exposures, functools.partial(read_exposures, known=self._known)),
             (inferences, self._inferences, read_inferences),
             (samples, self._samples, read_samples),
         )
@@ -163,7 +170,8 @@ class ExposureWriter:
             self._batch = batch
             table, rows, count = batch
             try:
-                write_rows(self._store, table, rows, self._clock)
+                if rows:
+                    write_rows(self._store, table, rows, self._clock)
             except StoreError as error:
                 self._note_failure(error, count)
                 if not is_permanent(error):
@@ -180,6 +188,7 @@ class ExposureWriter:
     def _note_failure(self, error: StoreError, count: int) -> None:
         if is_permanent(error):
             self._lost += count
+            self._known.clear()  # its units are not stored
             log.error("the experiments' store refused %d records: %s", count, error)
             return
         if not self._failures:
@@ -195,26 +204,39 @@ class ExposureWriter:
 
 
 def write_rows(store: Store, table: sa.Table, rows: list[Row], clock: Callable[[], int]) -> None:
-    """The rows are stored; those stored before are counted, if exposures, or stay. Raises `StoreError`."""
-    statement = _upsert(store) if table is exposures else store.insert(table).on_conflict_do_nothing()
+    """The rows are stored; a unit or a request that is there before stays. Raises `StoreError`."""
+    text, names = _compile(store.is_sqlite, table)
     with store.write(is_durable=False) as connection:
         # The time now that it has the lock, which it may have waited for.
-        written = {"written_at": clock()} if "written_at" in table.c else {}
-        connection.execute(statement, [{**row, **written} for row in rows])
+        written = {"written_at": clock()}
+        values: list[Any] = [{**row, **written} for row in rows]
+        if names is not None:
+            values = list(map(operator.itemgetter(*names), values))
+        # Half as dear as by way of the expression, which treats each value of each row.
+        connection.exec_driver_sql(text, values)
 
 
-def _upsert(store: Store) -> sa.Insert:
-    """An exposure of a unit that was there before only counts: its variant stays that of the first one."""
-    statement = store.insert(exposures)
-    old, new = exposures.c, statement.excluded
-    return statement.on_conflict_do_update(
+@functools.cache
+def _compile(is_sqlite: bool, table: sa.Table) -> tuple[str, tuple[str, ...] | None]:
+    """The statement that stores a table's rows, and its parameters in order, None where they have names."""
+    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    statement = _upsert(insert) if table is exposures else insert.on_conflict_do_nothing()
+    dialect = sqlite.dialect() if is_sqlite else psycopg.dialect()  # type: ignore[no-untyped-call]
+    compiled = statement.compile(dialect=dialect, column_keys=table.c.keys())
+    assert isinstance(compiled, SQLCompiler)
+    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup is not None else None
+
+
+def _upsert(insert: Insert) -> sa.Insert:
+    """A unit that was there before keeps its first variant, and the earlier of the two times."""
+    old, new = exposures.c, insert.excluded
+    return insert.on_conflict_do_update(
         index_elements=list(exposures.primary_key),
         set_={
             "first_at": sa.case((new.first_at < old.first_at, new.first_at), else_=old.first_at),
-            "last_at": sa.case((new.last_at > old.last_at, new.last_at), else_=old.last_at),
-            "count": old.count + new.count,
-            # A batch counts those other than its own first variant.
             "switches": old.switches
-            + sa.case((old.variant == new.variant, new.switches), else_=new.count - new.switches),
+            + new.switches
+            + sa.case((old.variant != new.variant, sa.literal_column("1")), else_=sa.literal_column("0")),
         },
+        where=(new.first_at < old.first_at) | (new.variant != old.variant),
     )

@@ -14,7 +14,11 @@ MAX_PAYLOAD = 1 << 20
 MAX_BATCH = 2000
 """Rows of one transaction, so that a backlog neither holds up other writers for long nor fills the memory."""
 
+MAX_KNOWN = 50_000
+"""Units that are remembered, in about 100 bytes each, so as not to be written again."""
+
 _EXPOSURE = struct.Struct("<qI16s")  # time, arm, unit
+_AT_AND_WHO, _WHO = struct.Struct("<q20s"), struct.Struct("<I16s")  # the same in two parts
 _INFERENCE = struct.Struct("<qI16sQHBqdH")  # ..., latency, status, flags, top1, confidence, bytes of the id
 _SAMPLE = struct.Struct("<qIHII")  # time, arm, bytes of the id, of inputs, of outputs
 _LARGEST_CONFIDENCE = 1e15  # neither this nor NaN is one; the greatest outcome is the same
@@ -84,12 +88,18 @@ def _encode_id(request_id: str) -> bytes:
     return request_id.encode()
 
 
-def read_exposures(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
-    """Batches of one row for each unit of a comparison, each with how many records it is made of."""
+def read_exposures(
+    records: memoryview, arms: Sequence[Arm], known: set[bytes]
+) -> Iterator[tuple[list[Row], int]]:
+    """Batches of one row for each unit of a comparison, each with how many records it is made of.
+
+    Units that met an arm before are in `known`, which takes up those that are new: most exposures are of
+    those, and are passed over.
+    """
     step = MAX_BATCH * _EXPOSURE.size
     for start in range(0, len(records), step):
         batch = records[start : start + step]
-        yield _join_exposures(batch, arms), len(batch) // _EXPOSURE.size
+        yield _join_exposures(batch, arms, known), len(batch) // _EXPOSURE.size
 
 
 def read_inferences(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[list[Row], int]]:
@@ -116,18 +126,19 @@ def read_samples(records: memoryview, arms: Sequence[Arm]) -> Iterator[tuple[lis
         yield [{**names, "at": at, "inputs": parts[1], "outputs": parts[2]}], 1
 
 
-def _join_exposures(records: memoryview, arms: Sequence[Arm]) -> list[Row]:
+def _join_exposures(records: memoryview, arms: Sequence[Arm], known: set[bytes]) -> list[Row]:
+    if len(known) > MAX_KNOWN:
+        known.clear()
     rows: dict[tuple[str, int, bytes], Row] = {}
-    for at, handle, unit in _EXPOSURE.iter_unpack(records):
-        arm = arms[handle]
-        key = (arm.experiment, arm.comparison, unit)
-        row = rows.get(key)
-        if row is None:
-            rows[key] = _first_exposure(arm, unit, at)
+    for at, who in _AT_AND_WHO.iter_unpack(records):
+        if who in known:
             continue
-        row["count"] += 1
+        known.add(who)
+        handle, unit = _WHO.unpack(who)
+        arm = arms[handle]
+        row = rows.setdefault((arm.experiment, arm.comparison, unit), _first_exposure(arm, unit, at))
         row["switches"] += row["variant"] != arm.variant
-        row["first_at"], row["last_at"] = min(row["first_at"], at), max(row["last_at"], at)
+        row["first_at"] = min(row["first_at"], at)
     return [rows[key] for key in sorted(rows)]  # the order in which transactions do not lock each other out
 
 
@@ -148,8 +159,6 @@ def _first_exposure(arm: Arm, unit: bytes, at: int) -> Row:
         "unit_kind": arm.unit_kind,
         "variant": arm.variant,
         "first_at": at,
-        "last_at": at,
-        "count": 1,
         "switches": 0,
     }
 

@@ -62,9 +62,7 @@ exposures = _table(
     _column("unit_kind", _TEXT),
     _column("variant", _TEXT),  # the first one that the unit met, by which it is analysed
     _column("first_at", _BIG),
-    _column("last_at", _BIG),
-    _column("count", _BIG),
-    _column("switches", _BIG),  # how often it met another variant
+    _column("switches", _BIG),  # how often, at least, it met another variant
     _column("written_at", _BIG),
 )
 # Indexes hold all columns that the queries by them read: a look-up in the table for each row costs as much.

@@ -44,7 +44,7 @@ def count_rows(store: Store, table: sa.Table) -> int:
 def put_exposure(store: Store, number: int, at: int, **changes: Any) -> None:
     """Unit `number` meets the arm at a time, which is also when this is written."""
     records = memoryview(pack_exposure(at, 0, unit(number)))
-    for rows, _ in read_exposures(records, [arm(**changes)]):
+    for rows, _ in read_exposures(records, [arm(**changes)], set()):
         write_rows(store, exposures, rows, lambda: at)
 
 

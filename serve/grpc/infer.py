@@ -5,7 +5,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
@@ -21,8 +21,10 @@ from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest
 from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer
 from serve.rejections import count_rejection
-from serve.rollout.trials import Trial, Trials
 from serve.shared.regions import MemoryRegions, PlacedAnswer
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 # With the default of 32 rows a batch: one runs, and the next one waits.
 PLACES = 64
@@ -34,7 +36,7 @@ Pending: TypeAlias = "tuple[asyncio.Task[bytes], int]"
 class InferMethod:
     """Answers inference requests: read, call the engine, write."""
 
-    def __init__(self, engine: Engine, regions: MemoryRegions, trials: Trials | None = None) -> None:
+    def __init__(self, engine: Engine, regions: MemoryRegions, trials: "Trials | None" = None) -> None:
         self._engine = engine
         self._regions = regions
         self._trials = trials
@@ -82,7 +84,7 @@ class InferMethod:
         return reply
 
     async def _run(
-        self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: Trial | None
+        self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: "Trial | None"
     ) -> PlacedAnswer:
         run = partial(
             partial(self._engine.run, model) if trial is None else trial.run,
@@ -142,7 +144,7 @@ class InferStream:
                 self._free.release()
 
 
-def begin_trial(trials: Trials, call: IncomingCall, model: str, request: InferRequest) -> Trial | None:
+def begin_trial(trials: "Trials", call: IncomingCall, model: str, request: InferRequest) -> "Trial | None":
     """The trial of the call; None if it is in no experiment."""
     if model not in trials.routes:
         return None

@@ -2,6 +2,7 @@
 
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
@@ -17,8 +18,10 @@ from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
 from serve.rest.trials import begin_trial, write_trial_headers
-from serve.rollout.trials import Trial, Trials
 from serve.shared.regions import MemoryRegions, PlacedAnswer
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
@@ -28,7 +31,7 @@ class InferEndpoint:
     """Answers inference requests: parse, call the engine, write."""
 
     def __init__(
-        self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions, trials: Trials | None = None
+        self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions, trials: "Trials | None" = None
     ) -> None:
         self._engine = engine
         self._body_limit_bytes = body_limit_bytes
@@ -75,7 +78,7 @@ class InferEndpoint:
             answer, accepted = Answer(reply.body, headers), body_headers.accepted
             return answer if accepted is None else await compress_answer(answer, accepted)
 
-    async def _run(self, model: ServedModel, request: InferRequest, trial: Trial | None) -> PlacedAnswer:
+    async def _run(self, model: ServedModel, request: InferRequest, trial: "Trial | None") -> PlacedAnswer:
         run = partial(
             partial(self._engine.run, model) if trial is None else trial.run,
             outputs=tuple(request.outputs),
@@ -86,7 +89,7 @@ class InferEndpoint:
         return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
 
 
-def _begin_trial(trials: Trials, scope: Scope, name: str, request: InferRequest) -> Trial | None:
+def _begin_trial(trials: "Trials", scope: Scope, name: str, request: InferRequest) -> "Trial | None":
     # What is in shared memory may be other numbers by the time that a mirrored request runs.
     return begin_trial(trials, scope, name, request.unit, may_mirror=not request.has_placements)
 

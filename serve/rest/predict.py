@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -22,7 +23,9 @@ from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
 from serve.rest.trials import begin_trial, write_trial_headers
-from serve.rollout.trials import Trial, Trials
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 PATH = "/v1/models/{model}:predict"
 VERSION_PATH = "/v1/models/{model}/versions/{version}:predict"
@@ -46,7 +49,7 @@ class ModelNames(BaseModel):
 class PredictEndpoint:
     """Answers instances with predictions: reads them, calls the engine, writes the reply."""
 
-    def __init__(self, engine: Engine, body_limit_bytes: int, trials: Trials | None = None) -> None:
+    def __init__(self, engine: Engine, body_limit_bytes: int, trials: "Trials | None" = None) -> None:
         self._engine = engine
         self._trials = trials
         self._body_limit_bytes = body_limit_bytes
@@ -68,7 +71,11 @@ class PredictEndpoint:
             return await compress_answer(answer, headers.accepted)
 
     async def _predict(
-        self, body: bytes | bytearray, model: ServedModel, trial: Trial | None, timings: RequestTimings | None
+        self,
+        body: bytes | bytearray,
+        model: ServedModel,
+        trial: "Trial | None",
+        timings: RequestTimings | None,
     ) -> bytes:
         start = perf_counter()
         if timings is not None:

@@ -1,21 +1,24 @@
 """Experiments over REST: where a request names its unit, and what its reply says."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.types import Scope
 
 from serve.experiments.routing import REPLY_HEADERS, UNIT_HEADER
 from serve.observe.access_log import REQUEST_ID, SAFE_ID, Identity
 from serve.rest.access import IDENTITY
-from serve.rollout.trials import Trial, Trials
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 UNIT = UNIT_HEADER.encode()
 HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
 
 
 def begin_trial(
-    trials: Trials, scope: Scope, model: str, unit: object = None, *, may_mirror: bool = True
-) -> Trial | None:
+    trials: "Trials", scope: Scope, model: str, unit: object = None, *, may_mirror: bool = True
+) -> "Trial | None":
     """The trial of a request with this parameter for its unit; None if it is in no experiment.
 
     It must not be mirrored where its inputs may change once it is answered.

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -13,6 +14,8 @@ from serve.experiments.store.outcome_queries import OutcomeQuery
 MAX_CLASSES = 1000
 """Classes whose predictions are counted one by one; the others are counted together as OTHER_CLASSES."""
 OTHER_CLASSES = -1
+MAX_EVENTS = 100_000
+"""Units with an error, or with NaN, that are told apart: harm is shown long before."""
 
 Sample = Counts | Moments | PairMoments | LogHistogram
 
@@ -44,6 +47,32 @@ class Outcomes:
         )
 
 
+def shorten_unit(unit: bytes) -> int:
+    """A number for a unit that float64 holds exactly; two of 100,000 share one once in 50,000 times."""
+    return int.from_bytes(unit[-6:])
+
+
+@dataclass(frozen=True, slots=True)
+class UnitEvents:
+    """Units, and which of them had an event: requests of one unit fail together, so that it counts once."""
+
+    units: int = 0
+    """A unit counts once in each slice that it has requests in."""
+    with_event: frozenset[int] = frozenset()
+    """By their short numbers, MAX_EVENTS of them at most."""
+
+    @property
+    def counts(self) -> Counts:
+        """How many units there are, and how many with an event."""
+        events = len(self.with_event)
+        return Counts(float(max(self.units, events)), float(events))
+
+    def merge(self, other: Self) -> "UnitEvents":
+        """Both together."""
+        events = self.with_event | other.with_event
+        return UnitEvents(self.units + other.units, frozenset(islice(sorted(events), MAX_EVENTS)))
+
+
 class Answers(NamedTuple):
     """Which inferences are summed up together."""
 
@@ -55,10 +84,10 @@ class Answers(NamedTuple):
 class Requests:
     """The inferences of one variant."""
 
-    errors: Counts
-    """Requests, and how many of them failed."""
-    nans: Counts
-    """Answers, and how many of them held NaN or an infinity."""
+    errors: UnitEvents
+    """Units, and those of which a request failed."""
+    nans: UnitEvents
+    """Units with an answer, and those of which one held NaN or an infinity."""
     latency: LogHistogram
     """Of answers, in microseconds."""
     confidence: LogHistogram
@@ -128,16 +157,20 @@ def _sample(query: OutcomeQuery, y: NDArray[np.float64], x: NDArray[np.float64])
 def summarise_requests(values: Columns) -> Requests:
     """The inferences of one variant."""
     answered = values["status"] == 0
-    number, answers = len(answered), int(answered.sum())
     top1, confidence = values["top1"][answered], values["confidence"][answered]
     classes, counts = np.unique(top1[~np.isnan(top1)].astype(np.int64), return_counts=True)
     return Requests(
-        errors=Counts(float(number), float(number - answers)),
-        nans=Counts(float(answers), float(values["has_nan"][answered].sum())),
+        errors=_find_events(values["unit"], ~answered),
+        nans=_find_events(values["unit"][answered], values["has_nan"][answered] > 0),
         latency=LogHistogram.of(values["latency"][answered]),
         confidence=LogHistogram.of(confidence[~np.isnan(confidence)]),
         top1=_bound_classes(Counter(dict(zip(classes.tolist(), counts.tolist(), strict=True)))),
     )
+
+
+def _find_events(units: NDArray[np.float64], has_event: NDArray[np.bool_]) -> UnitEvents:
+    events = np.unique(units[has_event])[:MAX_EVENTS]
+    return UnitEvents(len(np.unique(units)), frozenset(map(int, events)))
 
 
 def _bound_classes(counts: Counter[int]) -> dict[int, int]:

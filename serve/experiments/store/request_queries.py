@@ -22,9 +22,9 @@ class Pairing:
 
 
 def select_requests(experiment: str, comparison: int, start: int, end: int) -> sa.Select[Any]:
-    """A row a request: variant, whether in shadow, status, NaN, latency, class, confidence."""
+    """A row a request: variant, whether in shadow, status, NaN, latency, class, confidence, unit."""
     c = inferences.c
-    columns = (c.variant, c.is_shadow, c.status, c.has_nan, c.latency_us, c.top1, c.confidence)
+    columns = (c.variant, c.is_shadow, c.status, c.has_nan, c.latency_us, c.top1, c.confidence, c.unit)
     return sa.select(*columns).where(*_within(inferences, experiment, comparison, start, end))
 
 

@@ -19,6 +19,7 @@ from serve.experiments.store.aggregates import (
     Outcomes,
     Pairs,
     Requests,
+    shorten_unit,
     summarise_pairs,
     summarise_requests,
     summarise_units,
@@ -159,8 +160,9 @@ def _read_outcomes(
 def _read_requests(
     connection: sa.Connection, experiment: str, comparison: int, start: int, end: int
 ) -> dict[Answers, Requests]:
-    columns = ("status", "has_nan", "latency", "top1", "confidence")
-    rows = connection.execute(select_requests(experiment, comparison, start, end))
+    columns = ("status", "has_nan", "latency", "top1", "confidence", "unit")
+    selected = connection.execute(select_requests(experiment, comparison, start, end))
+    rows = ((*row[:-1], shorten_unit(row[-1])) for row in selected)
     return {
         Answers(str(variant), bool(is_shadow)): summarise_requests(values)
         for (variant, is_shadow), values in _group(rows, columns, keys=2)

@@ -11,7 +11,7 @@ import pytest
 
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 from serve.experiments.store import summaries as module
-from serve.experiments.store.aggregates import Answers, Outcomes, Pairs
+from serve.experiments.store.aggregates import Answers, Outcomes, Pairs, UnitEvents
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.outcome_queries import (
@@ -163,14 +163,34 @@ def test_requests_are_counted_by_variant_and_shadow(store: Store) -> None:
         Inference("3", START, 900, status=7),
         Inference("4", START, 300, is_shadow=True),
     ]
-    for answer in answers:
-        put_inference(store, 1, answer)
+    for number, answer in enumerate(answers):
+        put_inference(store, number, answer)
     requests = Summaries(store).requests("e", 1, START)
     seen = requests[Answers("a", False)]
-    assert (seen.errors, seen.nans, seen.top1) == (Counts(3.0, 1.0), Counts(2.0, 1.0), {3: 2})
+    assert (seen.errors.counts, seen.nans.counts) == (Counts(3.0, 1.0), Counts(2.0, 1.0))
+    assert seen.top1 == {3: 2}
     assert _same(seen.latency, LogHistogram.of([100, 200]))
     assert _same(seen.confidence, LogHistogram.of([0.5]))
-    assert requests[Answers("a", True)].errors == Counts(1.0, 0.0)
+    assert requests[Answers("a", True)].errors.counts == Counts(1.0, 0.0)
+
+
+def test_a_unit_that_fails_again_and_again_counts_once(store: Store) -> None:
+    for number in range(12):
+        put_inference(
+            store, number % 4, Inference(f"{number}", START + number, 1, status=7 * (number % 4 < 2))
+        )
+    summaries = Summaries(store, requests=3)
+    seen = summaries.requests("e", 1, START + 2 * SETTLE)[Answers("a", False)]
+    assert len(seen.errors.with_event) == seen.errors.counts.events == 2
+    assert seen.errors.counts.units >= 4
+    again = summaries.requests("e", 1, START + 2 * SETTLE)[Answers("a", False)]
+    assert again.errors == seen.errors
+
+
+def test_units_with_an_event_are_kept_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.experiments.store.aggregates.MAX_EVENTS", 3)
+    merged = UnitEvents(4, frozenset({1, 2})).merge(UnitEvents(4, frozenset({2, 3, 4})))
+    assert merged.counts == Counts(8.0, 3.0)
 
 
 def _same(first: LogHistogram, second: LogHistogram) -> bool:

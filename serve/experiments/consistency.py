@@ -52,6 +52,13 @@ def _check_metrics(experiment: "Experiment") -> Iterator[Inconsistency]:
             value = getattr(metric, field)
             if (metric.kind == kind) != (value is not None):
                 yield _misplaced(("metrics", place, field), f"kind {kind}", metric.kind, value)
+        if metric.is_absent_zero and metric.window_seconds is None:
+            path = ("metrics", place, "is_absent_zero")
+            hint = "without a window nobody knows whether an outcome is still to come: set `window_seconds`"
+            yield Inconsistency(path, "false without a window", "true", hint)
+        if metric.is_absent_zero and metric.kind not in ("binary", "mean"):
+            path = ("metrics", place, "is_absent_zero")
+            yield Inconsistency(path, "false for any kind but binary and mean", f"kind {metric.kind}")
         if metric.denominator == metric.name:
             path = ("metrics", place, "denominator")
             yield Inconsistency(path, "another metric's name", f"{quote(metric.name)} itself")

@@ -76,6 +76,8 @@ class Metric(_Record):
     """Whether the verdict depends on it; alpha is divided among primary metrics and candidates."""
     window_seconds: Annotated[int, Field(ge=1, le=366 * 86_400)] | None = None
     """How long after a unit's first exposure its outcomes count; null for as long as the experiment runs."""
+    is_absent_zero: bool = False
+    """Whether a unit without an outcome in its window counts as one with 0, or is left out."""
     quantile: Quantile | None = None
     """Which quantile is compared; of kind quantile only."""
     denominator: Name | None = None

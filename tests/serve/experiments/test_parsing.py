@@ -78,6 +78,19 @@ def find_mistakes(document: object) -> list[str]:
             "`metrics[0].denominator`: expected another metric's name, got `m` itself",
         ),
         (
+            {"metrics": [{**MEAN, "is_absent_zero": True}]},
+            "`metrics[0].is_absent_zero`: expected false without a window, got true; without a window nobody "
+            "knows whether an outcome is still to come: set `window_seconds`",
+        ),
+        (
+            {
+                "metrics": [
+                    {**MEAN, "kind": "quantile", "quantile": 0.5, "is_absent_zero": True, "window_seconds": 9}
+                ]
+            },
+            "`metrics[0].is_absent_zero`: expected false for any kind but binary and mean, got kind quantile",
+        ),
+        (
             {"metrics": [{**MEAN, "equivalence_margin": 0}]},
             "`metrics[0].equivalence_margin`: expected a number above 0, at most 10, or null, got `0`",
         ),

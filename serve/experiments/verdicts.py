@@ -27,12 +27,14 @@ from serve.experiments.findings import (
 from serve.experiments.guardrails import guardrail_alpha, watch
 from serve.experiments.sentences import write_sentences
 from serve.experiments.statistics.pairs import compare_pairs, measure_agreement
-from serve.experiments.statistics.rates import HARM_CONCENTRATION
 from serve.experiments.statistics.sample_ratio import SampleRatio, check_sample_ratio
 from serve.experiments.statistics.samples import LogHistogram
 
 MOST_CROSSED = 0.01
 """The share of units that may meet several variants, such as after a change of their identity."""
+
+_WINS_CONCENTRATION = 12.0
+"""Sharpest after some 100 requests that only one of the two gets right."""
 
 _PRECEDENCE: tuple[VerdictKind, ...] = ("harmful", "better", "undecided", "equivalent", "worse")
 """Of several candidates the verdict is that of the first in this order."""
@@ -114,7 +116,7 @@ def _conclude(comparisons: Sequence[Comparison], harms: Sequence[Harm]) -> Verdi
 def _compare_shadow(pairs: ShadowPairs, alpha: float) -> ShadowFindings:
     """What the pairs of shadow show; each at alpha, since nothing is decided by them."""
     agreement = measure_agreement(pairs.agreements, alpha)
-    wins = compare_pairs(float(pairs.only_control), float(pairs.only_candidate), alpha, HARM_CONCENTRATION)
+    wins = compare_pairs(float(pairs.only_control), float(pairs.only_candidate), alpha, _WINS_CONCENTRATION)
     return ShadowFindings(agreement, wins, pairs)
 
 

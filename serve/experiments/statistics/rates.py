@@ -14,8 +14,8 @@ from serve.experiments.statistics.beta_mixture import log_e, log_e_above, log_e_
 from serve.experiments.statistics.looks import Look, Values
 from serve.experiments.statistics.samples import Counts
 
-HARM_CONCENTRATION = 12.0
-"""Sharpest after some 100 events, since harm should be found early."""
+HARM_CONCENTRATION = 4.0
+"""Sharpest after some 40 events: a candidate that always fails is found after about ten."""
 
 _STEPS = 80
 _FREE_STEPS = 8

@@ -88,7 +88,7 @@ def test_harm_within_the_margin_is_no_evidence() -> None:
 
 
 def test_errors_of_the_candidate_alone_are_found_soon() -> None:
-    assert log_e_harm(Counts(50, 0), Counts(50, 15), margin=0.5) > np.log(20)
+    assert log_e_harm(Counts(50, 0), Counts(50, 10), margin=0.5) > np.log(20)
 
 
 def test_margin_zero_means_no_more_than_the_control() -> None:

@@ -78,6 +78,12 @@ def select_exposed(experiment: str, comparison: int, start: int, end: int) -> sa
     return sa.select(variant, sa.func.count()).where(*within).group_by(variant)
 
 
+def select_first_written(experiment: str, comparison: int) -> sa.Select[Any]:
+    """When the first exposure was written; NULL without any."""
+    where = exposures.c.experiment == experiment, exposures.c.comparison == comparison
+    return sa.select(sa.func.min(exposures.c.written_at)).where(*where)
+
+
 def select_switched(experiment: str, comparison: int) -> sa.Select[Any]:
     """How many units met more than one variant."""
     return sa.select(sa.func.count()).where(

@@ -35,6 +35,7 @@ from serve.experiments.store.request_queries import (
     Pairing,
     select_changed_pairs,
     select_exposed,
+    select_first_written,
     select_pairs,
     select_requests,
     select_switched,
@@ -44,6 +45,8 @@ from serve.experiments.store.tables import exposures, inferences
 
 UNITS_PER_SLICE = 20_000
 REQUESTS_PER_SLICE = 50_000
+DAY = 86_400_000_000
+"""Microseconds."""
 
 
 class _Mergeable(Protocol):
@@ -112,6 +115,16 @@ class Summaries:
         with self._lock:
             slices = self._slices(("exposed", experiment, comparison), exposures, experiment, comparison)
             return dict(sum(slices.read(self._store, now, compute), Counter()))
+
+    def units_per_day(self, experiment: str, comparison: int, now: int) -> float:
+        """New units of the last day, or at the pace since the first one if that is shorter ago."""
+        with self._store.read() as connection:
+            first = connection.execute(select_first_written(experiment, comparison)).scalar_one()
+            if first is None or first >= now:
+                return 0.0
+            start = max(first, now - DAY)
+            rows = connection.execute(select_exposed(experiment, comparison, start, now))
+            return float(sum(count for _, count in rows)) * DAY / (now - start)
 
     def switched(self, experiment: str, comparison: int) -> int:
         """How many units met more than one variant."""

@@ -30,7 +30,7 @@ from serve.experiments.store.request_queries import (
     select_switched,
 )
 from serve.experiments.store.slices import SETTLE
-from serve.experiments.store.summaries import Summaries
+from serve.experiments.store.summaries import DAY, Summaries
 from tests.serve.experiments.store.rows import put_exposure, put_inference, unit
 
 START = 1_800_000_000_000_000
@@ -374,3 +374,13 @@ def test_sqlite_reads_only_rows_of_the_slice_or_of_what_changed(tmp_path: Path) 
                 if any(f" {table}" in step for table in ("exposures", "inferences", "outcomes", "control")):
                     assert any(part in step for part in narrow), step
     store.close()
+
+
+def test_units_a_day_are_those_of_the_last_day_or_extrapolated(store: Store) -> None:
+    summaries = Summaries(store)
+    assert summaries.units_per_day("e", 1, 10**15) == 0
+    for number in range(12):
+        put_exposure(store, number, 10**15 + number * DAY // 4)
+    assert summaries.units_per_day("e", 1, 10**15 + DAY // 2) == pytest.approx(4)
+    assert summaries.units_per_day("e", 1, 10**15 + 3 * DAY) == 4
+    assert summaries.units_per_day("e", 1, 10**15 + 9 * DAY) == 0

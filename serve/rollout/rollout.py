@@ -1,0 +1,74 @@
+"""The experiments of one process: opened with its engine, closed before it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.engine.engine import Engine
+from serve.experiments.reading import read_experiments
+from serve.experiments.routing import make_routes
+from serve.experiments.stages import Change
+from serve.experiments.store.database import Store, now, open_store
+from serve.experiments.store.exposures import ExposureWriter
+from serve.experiments.store.registry import Registered, Registry
+from serve.experiments.store.summaries import Summaries
+from serve.experiments.units import load_or_make_key
+from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.following import Follower
+from serve.rollout.recorder import Recorder
+from serve.rollout.trials import Trials
+
+log = logging.getLogger("adaptact")
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What the doors and the administration of experiments use."""
+
+    store: Store
+    registry: Registry
+    summaries: Summaries
+    trials: Trials
+    key: bytes
+    """Under which units are hashed."""
+    follower: Follower
+    conductor: Conductor
+    recorder: Recorder
+
+    def close(self) -> None:
+        """End all threads; what was noted is written."""
+        self.conductor.close()
+        self.follower.close()
+        self.recorder.close()
+        self.store.close()
+
+
+def open_rollout(
+    engine: Engine,
+    where: str | Path,
+    keys: Path,
+    definitions: Path | None,
+    number_of: Callable[[Exception], int],
+) -> Rollout:
+    """The experiments in the store at `where`, and those that the file of definitions adds or amends.
+
+    `keys` is the folder of the units' key; `number_of` gives the number by which an error is stored. Raises
+    `StoreError`, or `DefinitionError` for the file.
+    """
+    defined = () if definitions is None else read_experiments(definitions)
+    key = load_or_make_key(keys)
+    store = open_store(where)
+    registry = Registry(store)
+    for experiment in defined:
+        registry.define(experiment, Change(now(), SELF, f"from `{definitions}`"))
+    recorder = Recorder(ExposureWriter(store), key)
+    trials = Trials(engine, recorder, number_of)
+
+    def tell(registered: Sequence[Registered]) -> None:
+        trials.routes = make_routes((known.experiment, known.phase) for known in registered)
+
+    summaries = Summaries(store)
+    follower = Follower(registry, tell)
+    conductor = Conductor(registry, summaries, follower.hurry)
+    return Rollout(store, registry, summaries, trials, key, follower, conductor, recorder)

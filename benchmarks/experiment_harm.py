@@ -18,7 +18,7 @@ from serve.experiments.statistics.samples import Counts, LogHistogram, find_buck
 LOOK = 100
 QUANTILE = 0.95
 SIGMA = 0.4
-MOST_LATENCY_RUNS = 400
+MOST_LATENCY_RUNS = 200
 """Histograms take long."""
 Evidence = NDArray[np.float64]
 """Of each run at each look."""
@@ -126,7 +126,7 @@ def _weigh_latency(slowdown: float, margin: float) -> Callable[..., Evidence]:
     def weigh(rng: np.random.Generator, runs: int, looks: int) -> Evidence:
         runs = min(runs, MOST_LATENCY_RUNS)
         evidence = np.empty((runs, looks))
-        first, width = int(find_buckets([math.exp(-4 * SIGMA)])[0]), 200
+        first, width = int(find_buckets([math.exp(-SIGMA)])[0]), 270
         counts = np.zeros((2, runs, width))
         for look in range(looks):
             for arm, factor in enumerate((1.0, slowdown)):

@@ -178,7 +178,7 @@ class ExposureWriter:
                     return False
             else:
                 self._written += count
-                if self._failures:
+                if rows and self._failures:
                     log.warning("the experiments' store is written again")
                 self._failures = 0
             self._taken -= count
@@ -204,7 +204,7 @@ class ExposureWriter:
 
 
 def write_rows(store: Store, table: sa.Table, rows: list[Row], clock: Callable[[], int]) -> None:
-    """The rows are stored; a unit or a request that is there before stays. Raises `StoreError`."""
+    """The rows are stored; a unit or a request that was there before stays. Raises `StoreError`."""
     text, names = _compile(store.is_sqlite, table)
     with store.write(is_durable=False) as connection:
         # The time now that it has the lock, which it may have waited for.
@@ -212,7 +212,7 @@ def write_rows(store: Store, table: sa.Table, rows: list[Row], clock: Callable[[
         values: list[Any] = [{**row, **written} for row in rows]
         if names is not None:
             values = list(map(operator.itemgetter(*names), values))
-        # Half as dear as by way of the expression, which treats each value of each row.
+        # Half the cost of executing the expression itself, which looks at each value of each row.
         connection.exec_driver_sql(text, values)
 
 

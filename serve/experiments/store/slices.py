@@ -3,7 +3,8 @@
 A slice is a range of `written_at`. Once its end is SETTLE ago no row appears in it any more, and its result
 is kept; only the open end is read at each look. A result may also depend on what is written later elsewhere,
 such as outcomes of the slice's units, or on the time, such as windows that close: then it is read again.
-Machines that share a store must agree on the time to within SETTLE.
+Machines that share a store must agree on the time to within SETTLE. A first exposure that a worker reports
+later than that, after another worker's, is seen in its row but not in the result that is kept.
 Nothing of this is stored: after a restart the first look reads everything once, slice by slice.
 """
 

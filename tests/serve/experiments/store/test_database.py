@@ -15,6 +15,11 @@ from serve.experiments.store.faults import explained
 from serve.experiments.store.tables import audit, metadata, outcomes, schema_versions
 
 
+@pytest.fixture
+def where(unmade: str) -> str:
+    return unmade
+
+
 def add_audit(store: Store, name: str) -> None:
     row = {"id": name, "at": 1, "by": "a", "action": "b", "experiment": "c", "detail": "d"}
     with store.write() as connection:

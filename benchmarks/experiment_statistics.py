@@ -195,14 +195,14 @@ def _tabulate_metrics(rows: list[MetricRow]) -> Page:
             _percent(row.effect.once) if has_once else "",
             _count(row.effect.median),
         )
-    return table, [asdict(row) for row in rows]
+    return table, [_keep(row) for row in rows]
 
 
 def _tabulate_splits(rows: list[SplitRow]) -> Page:
     table = _make_table("Splits", "split", "alarms, %", "median units")
     for row in rows:
         table.add_row(row.name, _percent(row.alarms), _count(row.median))
-    return table, [asdict(row) for row in rows]
+    return table, [_keep(row) for row in rows]
 
 
 def _tabulate_harms(rows: list[HarmRow]) -> Page:
@@ -212,7 +212,7 @@ def _tabulate_harms(rows: list[HarmRow]) -> Page:
     for row in rows:
         counts = row.median, row.late, row.stated, row.units
         table.add_row(row.guardrail, row.candidate, _percent(row.stopped), *map(_count, counts))
-    return table, [asdict(row) for row in rows]
+    return table, [_keep(row) for row in rows]
 
 
 def _tabulate_shadow(rows: list[ShadowRow]) -> Page:
@@ -228,7 +228,15 @@ def _tabulate_shadow(rows: list[ShadowRow]) -> Page:
             _percent(row.groups),
             _count(row.median_units),
         )
-    return table, [asdict(row) for row in rows]
+    return table, [_keep(row) for row in rows]
+
+
+def _keep(row: MetricRow | SplitRow | HarmRow | ShadowRow) -> dict[str, Any]:
+    """The row for JSON, where null stands for what no run reached."""
+    return {
+        name: None if isinstance(value, float) and math.isinf(value) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def _percent(share: float) -> str:

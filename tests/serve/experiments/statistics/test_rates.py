@@ -41,6 +41,15 @@ def test_the_interval_holds_the_ratios_that_the_evidence_leaves(m: int, k: int, 
         assert look.high == np.inf
 
 
+@pytest.mark.parametrize("k", [5.0, 8.0, 9.0, 12.0])
+def test_the_interval_of_few_events_of_one_variant_is_exact(k: float) -> None:
+    # Here the search oscillates around the end, unless it is damped.
+    low, _ = odds_interval(k, 0.0, 62.0, 0.05)
+    shares = np.array([1, 1 + 1e-5, 1 - 1e-5]) * low
+    evidence = np.asarray(log_e(k, 0.0, shares / (1 + shares), 62.0))
+    assert evidence[2] > np.log(20) > evidence[1]
+
+
 @pytest.mark.parametrize(("k", "m"), [(0.0, 4.0), (3.0, 1.0), (20.0, 31.0), (300.0, 30.0)])
 def test_the_interval_has_no_gaps(k: float, m: float) -> None:
     shares = np.linspace(0.0005, 0.9995, 1000)

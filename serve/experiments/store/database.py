@@ -209,6 +209,8 @@ def _set_up_sqlite(connection: DBAPIConnection, _: object) -> None:
     )
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_size_limit = 67108864")  # the log is cut down to this after it has grown
+    # 40 MB of log: inferences lie all over the file, and a page that changes again costs only one write.
+    cursor.execute("PRAGMA wal_autocheckpoint = 10000")
     cursor.close()
 
 

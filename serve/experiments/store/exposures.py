@@ -54,8 +54,9 @@ class WriterCounts:
 
 
 class ExposureWriter:
-    """Writes what is noted, from one thread, every `interval` seconds.
+    """Writes what is noted, from one thread, every `interval` seconds, which kill -9 may lose.
 
+    A longer interval costs less for each record, since more of them share a page of the database.
     Exposures, inferences and samples have a queue of `queue_bytes` each, which is memory only once filled.
     """
 
@@ -63,7 +64,7 @@ class ExposureWriter:
         self,
         store: Store,
         *,
-        interval: float = 0.1,
+        interval: float = 0.5,
         queue_bytes: int = 8 << 20,
         clock: Callable[[], int] = now,
     ) -> None:

@@ -122,7 +122,7 @@ class Summaries:
             first = connection.execute(select_first_written(experiment, comparison)).scalar_one()
             if first is None or first >= now:
                 return 0.0
-            start = max(first, now - DAY)
+            start: int = max(first, now - DAY)
             rows = connection.execute(select_exposed(experiment, comparison, start, now))
             return float(sum(count for _, count in rows)) * DAY / (now - start)
 

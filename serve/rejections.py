@@ -1,7 +1,7 @@
 """The fault behind each error, which REST and gRPC map to their own status codes."""
 
 import logging
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from serve.access.errors import AccessError, AuditError, ClientLimitError, KeyRequiredError
 from serve.engine.errors import (
@@ -86,6 +86,11 @@ def fault_of(error: BaseException) -> Fault:
         if kind in FAULTS:
             return FAULTS[kind]
     return "failed"
+
+
+def fault_number(error: BaseException) -> int:
+    """A number of the error's fault, from 1."""
+    return 1 + get_args(Fault).index(fault_of(error))
 
 
 def client_message(error: Exception) -> str:

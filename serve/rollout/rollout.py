@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from serve.engine.engine import Engine
 from serve.experiments.reading import read_experiments
@@ -16,6 +15,7 @@ from serve.experiments.store.summaries import Summaries
 from serve.experiments.units import load_or_make_key
 from serve.rollout.conductor import SELF, Conductor
 from serve.rollout.following import Follower
+from serve.rollout.options import RolloutOptions
 from serve.rollout.recorder import Recorder
 from serve.rollout.trials import Trials
 
@@ -44,21 +44,16 @@ class Rollout:
         self.store.close()
 
 
-def open_rollout(
-    engine: Engine,
-    where: str | Path,
-    keys: Path,
-    definitions: Path | None,
-    number_of: Callable[[Exception], int],
-) -> Rollout:
-    """The experiments in the store at `where`, and those that the file of definitions adds or amends.
+def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[Exception], int]) -> Rollout:
+    """The experiments in the store, and those that the file of definitions adds or amends.
 
-    `keys` is the folder of the units' key; `number_of` gives the number by which an error is stored. Raises
-    `StoreError`, or `DefinitionError` for the file.
+    `number_of` gives the number by which an error is stored. Raises `StoreError`, and `DefinitionError` for
+    the file.
     """
+    definitions = options.definitions
     defined = () if definitions is None else read_experiments(definitions)
-    key = load_or_make_key(keys)
-    store = open_store(where)
+    key = load_or_make_key(options.keys)
+    store = open_store(options.where)
     registry = Registry(store)
     for experiment in defined:
         registry.define(experiment, Change(now(), SELF, f"from `{definitions}`"))

@@ -165,12 +165,12 @@ def test_processes_that_send_the_same_at_once_store_it_once(store: Store, where:
 
 def test_threads_share_a_store(store: Store) -> None:
     def work(start: int) -> None:
-        for n in range(start, start + 20):
+        for n in range(start, start + 10):
             send(store, feedback(request_id=f"{n}"))
 
-    threads = [threading.Thread(target=work, args=(20 * n,)) for n in range(8)]
+    threads = [threading.Thread(target=work, args=(10 * n,)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert count_rows(store, outcomes) == 160
+    assert count_rows(store, outcomes) == 40

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from serve.engine.engine import Engine
 from serve.experiments.reading import read_experiments
 from serve.experiments.routing import make_routes
-from serve.experiments.stages import Change
+from serve.experiments.stages import Change, Stage
 from serve.experiments.store.database import Store, now, open_store
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.registry import Registered, Registry
@@ -16,6 +16,7 @@ from serve.experiments.units import load_or_make_key
 from serve.rollout.conductor import SELF, Conductor
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
+from serve.rollout.promotion import promote
 from serve.rollout.recorder import Recorder
 from serve.rollout.trials import Trials
 
@@ -60,7 +61,15 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     recorder = Recorder(ExposureWriter(store), key)
     trials = Trials(engine, recorder, number_of)
 
+    seen: dict[str, Stage] = {}
+
     def tell(registered: Sequence[Registered]) -> None:
+        for known in registered:
+            experiment, phase = known.experiment, known.phase
+            # Only what is promoted from now on: later somebody may have pointed the alias elsewhere.
+            if phase.promoted and seen.get(experiment.name, "promoted") != "promoted":
+                promote(engine, experiment, phase.promoted)
+            seen[experiment.name] = phase.stage
         trials.routes = make_routes((known.experiment, known.phase) for known in registered)
 
     summaries = Summaries(store)

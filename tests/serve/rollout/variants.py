@@ -16,6 +16,8 @@ PICKY = """picky (float[N, 3] x) => (float[N, 3] y) {
 
 
 def put_variants(folder: Path) -> None:
-    """Version 1 of `digits` doubles, 2 triples, 3 takes zeros only."""
+    """Version 1 of `digits` doubles, 2 triples, 3 takes zeros only; `twin` triples too, `other` is unlike."""
     for version, text in (("1", models.DOUBLE), ("2", TRIPLE), ("3", PICKY)):
         models.put(folder, "digits", models.model(text), version)
+    models.put(folder, "twin", models.model(TRIPLE))
+    models.put(folder, "other", models.model(models.LOG))

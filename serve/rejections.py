@@ -23,6 +23,15 @@ from serve.engine.errors import (
     UnsupportedError,
 )
 from serve.engine.metrics import Metrics, Reason
+from serve.experiments.errors import (
+    DefinitionError,
+    ExperimentError,
+    FeedbackError,
+    IncompatibleVariantsError,
+    StageError,
+    StoreError,
+    UnknownExperimentError,
+)
 from serve.protocol.compression import TooLargeUncompressedError
 from serve.shared.channel import ChannelClosedError
 
@@ -33,6 +42,7 @@ Fault: TypeAlias = Literal[
     "unavailable",
     "late",
     "invalid",
+    "conflict",
     "too_large",
     "refused",
     "unsupported",
@@ -58,6 +68,13 @@ FAULTS: dict[type[EngineError], Fault] = {
     MalformedRequestError: "invalid",
     NotExpressibleError: "invalid",
     RegionError: "invalid",
+    DefinitionError: "invalid",
+    IncompatibleVariantsError: "invalid",
+    FeedbackError: "invalid",
+    UnknownExperimentError: "unknown",
+    StageError: "conflict",
+    StoreError: "unavailable",
+    ExperimentError: "failed",
     TooLargeUncompressedError: "too_large",
     ModelRefusedError: "refused",
     UnsupportedError: "unsupported",

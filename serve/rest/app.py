@@ -78,6 +78,9 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     predict = PredictEndpoint(engine, settings.body_limit_bytes, trials)
     for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
+    if rollout is not None:
+        for router in _make_rollout_routers(rollout, settings.body_limit_bytes):
+            app.include_router(router)
     access = access or make_access_control(settings)
     if access.authorizer.has_keys:
         openapi = app.openapi
@@ -116,6 +119,16 @@ def _make_routers(
         cuda_memory_routes(),
         metrics_routes(workers),
         docs_routes(TITLE),
+    )
+
+
+def _make_rollout_routers(rollout: "Rollout", body_limit_bytes: int) -> tuple[APIRouter, ...]:
+    # Imported only where it is used, since a database's library takes memory and time.
+    from serve.rest.experiments import experiment_routes, feedback_routes  # noqa: PLC0415
+
+    return (
+        experiment_routes(rollout.administration),
+        feedback_routes(rollout.store, rollout.key, body_limit_bytes),
     )
 
 

@@ -71,8 +71,8 @@ class Administration:
     def define(self, name: str, document: object, by: str, reason: str = "") -> Registered:
         """The experiment of this name as the document defines it: a draft if it is new, else amended.
 
-        Raises `DefinitionError`, `IncompatibleVariantsError`, `UnknownModelError`, `ModelUnavailableError`, or
-        `StageError` where its stage allows no change.
+        Raises `DefinitionError`, `IncompatibleVariantsError`, `UnknownModelError` or `ModelUnavailableError`,
+        and `StageError` where its stage allows no change.
         """
         experiment = parse_experiment(document)
         if experiment.name != name:

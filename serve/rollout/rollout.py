@@ -13,6 +13,7 @@ from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.registry import Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.units import load_or_make_key
+from serve.rollout.administration import Administration
 from serve.rollout.conductor import SELF, Conductor
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
@@ -29,7 +30,7 @@ class Rollout:
 
     store: Store
     registry: Registry
-    summaries: Summaries
+    administration: Administration
     trials: Trials
     key: bytes
     """Under which units are hashed."""
@@ -75,4 +76,5 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     summaries = Summaries(store)
     follower = Follower(registry, tell)
     conductor = Conductor(registry, summaries, follower.hurry)
-    return Rollout(store, registry, summaries, trials, key, follower, conductor, recorder)
+    administration = Administration(engine, registry, summaries, follower.hurry)
+    return Rollout(store, registry, administration, trials, key, follower, conductor, recorder)

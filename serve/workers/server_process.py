@@ -16,8 +16,10 @@ from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
 from serve.engine.cores import CoreCounts
 from serve.engine.engine import Engine, open_engine
+from serve.engine.errors import StartupError
 from serve.engine.hung_files import HungFile
 from serve.engine.metrics import Metrics
+from serve.experiments.errors import ExperimentError
 from serve.observe.observers import Observers, open_observers
 from serve.options import make_access_control, make_engine_options, make_rollout_options, make_tls
 from serve.rejections import fault_number
@@ -88,7 +90,10 @@ def _open_rollout(engine: Engine, settings: Settings) -> "Rollout | None":
     # Imported only where it is used, since a database's library takes memory and time.
     from serve.rollout.rollout import open_rollout  # noqa: PLC0415
 
-    return open_rollout(engine, options, fault_number)
+    try:
+        return open_rollout(engine, options, fault_number)
+    except ExperimentError as error:
+        raise StartupError(f"experiments: {error}") from error
 
 
 def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process

@@ -36,7 +36,7 @@ def read_evidence(
     is_shadow = phase.stage == "shadow"
     exposed, requests = summaries.exposed(*key, now), summaries.requests(*key, now)
     pairs = summaries.pairs(Pairing(*key, experiment.control.name, LABEL), now)
-    queries = {metric.name: _query(experiment, phase, metric) for metric in experiment.metrics}
+    queries = {metric.name: make_query(experiment, phase.comparison, metric) for metric in experiment.metrics}
     outcomes = {name: summaries.outcomes(query, now) for name, query in queries.items()}
     observations = {}
     for variant in experiment.variants:
@@ -60,11 +60,11 @@ def read_evidence(
     return Known(evidence, {name: _count_met(name, exposed, pairs, is_shadow) for name in candidates})
 
 
-def _query(experiment: Experiment, phase: Phase, metric: Metric) -> OutcomeQuery:
+def make_query(experiment: Experiment, comparison: int, metric: Metric) -> OutcomeQuery:
     """How the outcomes of the metric are summed up."""
     return OutcomeQuery(
         experiment.name,
-        phase.comparison,
+        comparison,
         metric.name,
         metric.kind,
         window=None if metric.window_seconds is None else metric.window_seconds * SECOND,

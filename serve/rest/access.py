@@ -21,6 +21,7 @@ READING_POSTS = re.compile(
     r"/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/v1/models/[^/]+(/versions/[^/]+)?:predict"
     r"|/v2/repository/index"
+    r"|/adaptact/v1/experiments:plan"
 )
 # For load balancers, which have no key; and the page of the API, which shows nothing of the models.
 FREE_PATHS = re.compile(

@@ -125,8 +125,10 @@ def _make_routers(
 def _make_rollout_routers(rollout: "Rollout", body_limit_bytes: int) -> tuple[APIRouter, ...]:
     # Imported only where it is used, since a database's library takes memory and time.
     from serve.rest.experiments import experiment_routes, feedback_routes  # noqa: PLC0415
+    from serve.rest.plans import plan_routes  # noqa: PLC0415
 
     return (
+        plan_routes(rollout.administration, rollout.planner),
         experiment_routes(rollout.administration),
         feedback_routes(rollout.store, rollout.key, body_limit_bytes),
     )

@@ -87,6 +87,19 @@ class RefusedReply(BaseModel):
     reason: str
 
 
+class LookReply(BaseModel):
+    """What a look has shown, as `results` does, and when (microseconds since 1970, UTC)."""
+
+    at: int
+    results: dict[str, Any]
+
+
+class LookList(BaseModel):
+    """Looks over time, the oldest first."""
+
+    looks: list[LookReply]
+
+
 class ReceiptReply(BaseModel):
     """What became of outcomes: those that are new or duplicate are on the disk."""
 
@@ -97,7 +110,7 @@ class ReceiptReply(BaseModel):
 
 
 def experiment_routes(administration: Administration) -> APIRouter:
-    """The routes of definitions, stages and results."""
+    """The routes of definitions, stages, results and looks."""
     router = APIRouter(prefix=f"{PREFIX}/experiments", tags=["experiments"], responses=ERRORS)
 
     @router.get("")
@@ -117,10 +130,31 @@ def experiment_routes(administration: Administration) -> APIRouter:
         document = await read_small_object(request.scope, request.receive)
         return _describe(await asyncio.to_thread(administration.define, name, document, _who(request)))
 
+    for act in ACTS:
+        router.add_api_route(
+            f"/{{name:no_colon}}:{act}",
+            _make_act(administration, act),
+            methods=["POST"],
+            name=act,
+            openapi_extra=ACT,
+        )
+    _add_evidence(router, administration)
+    return router
+
+
+def _add_evidence(router: APIRouter, administration: Administration) -> None:
+    """The routes of what an experiment shows, and of what became of it."""
+
     @router.get("/{name:no_colon}/results")
     async def results(name: Name, language: Annotated[Language, Query()] = "en") -> dict[str, Any]:
         """The verdict now, and all that it rests on."""
         return await asyncio.to_thread(administration.read_results, name, language)
+
+    @router.get("/{name:no_colon}/looks")
+    async def looks(name: Name, most: Annotated[int, Query(ge=1, le=1000)] = 200) -> LookList:
+        """What looks have shown, spread evenly over the present comparison."""
+        found = await asyncio.to_thread(administration.read_looks, name, most)
+        return LookList(looks=[LookReply(at=at, results=results) for at, results in found])
 
     @router.get("/{name:no_colon}/phases")
     async def phases(name: Name) -> list[PhaseReply]:
@@ -131,16 +165,6 @@ def experiment_routes(administration: Administration) -> APIRouter:
     async def audit(name: Name) -> AuditReply:
         """Who changed the experiment, when and why."""
         return AuditReply(entries=list(await asyncio.to_thread(administration.read_audit, name)))
-
-    for act in ACTS:
-        router.add_api_route(
-            f"/{{name:no_colon}}:{act}",
-            _make_act(administration, act),
-            methods=["POST"],
-            name=act,
-            openapi_extra=ACT,
-        )
-    return router
 
 
 def feedback_routes(store: Store, key: bytes, body_limit_bytes: int) -> APIRouter:

@@ -106,10 +106,10 @@ class Administration:
         exposures = {variant: found.units for variant, found in known.evidence.observations.items()}
         return results | {"exposures": exposures, "phase": phase.number}
 
-    def read_looks(self, name: str) -> list[tuple[int, dict[str, Any]]]:
-        """What each look at the present comparison has shown, and when (microseconds since 1970)."""
+    def read_looks(self, name: str, most: int = 200) -> list[tuple[int, dict[str, Any]]]:
+        """What looks spread over the present comparison have shown, and when (microseconds since 1970)."""
         phase = self._registry.read(name).phase
-        looks = self._registry.read_looks(name, phase.comparison)
+        looks = self._registry.read_looks_over_time(name, phase.comparison, most)
         return [(at, content["results"]) for at, content in looks]
 
     def _decide(

@@ -17,6 +17,7 @@ from serve.rollout.administration import Administration
 from serve.rollout.conductor import SELF, Conductor
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
+from serve.rollout.planning import Planner
 from serve.rollout.promotion import promote
 from serve.rollout.recorder import Recorder
 from serve.rollout.trials import Trials
@@ -31,6 +32,7 @@ class Rollout:
     store: Store
     registry: Registry
     administration: Administration
+    planner: Planner
     trials: Trials
     key: bytes
     """Under which units are hashed."""
@@ -77,4 +79,5 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     follower = Follower(registry, tell)
     conductor = Conductor(registry, summaries, follower.hurry)
     administration = Administration(engine, registry, summaries, follower.hurry)
-    return Rollout(store, registry, administration, trials, key, follower, conductor, recorder)
+    planner = Planner(engine, registry, summaries)
+    return Rollout(store, registry, administration, planner, trials, key, follower, conductor, recorder)

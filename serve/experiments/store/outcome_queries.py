@@ -85,6 +85,23 @@ def select_changes(query: OutcomeQuery, since: int) -> sa.CompoundSelect[Any]:
     )
 
 
+def select_reported(query: OutcomeQuery, since: int, most: int) -> sa.Select[Any]:
+    """A row a unit or request with outcomes reported since a time, whether or not it met an experiment.
+
+    Of the newest outcomes, `most` at most; the columns are those of `select_units`, without the variant.
+    """
+    newest = (
+        sa.select(outcomes.c.unit, outcomes.c.request_id, *_split(query, outcomes.c.metric, outcomes.c.value))
+        .where(outcomes.c.received_at >= since, outcomes.c.metric.in_(query.metrics))
+        .order_by(outcomes.c.received_at.desc())
+        .limit(most)
+        .subquery("newest")
+        .c
+    )
+    sums = (sa.func.sum(newest.number), sa.func.sum(newest.value), sa.func.max(newest.value))
+    return sa.select(*sums, sa.func.sum(newest.x)).group_by(newest.unit, newest.request_id)
+
+
 @dataclass(frozen=True, slots=True)
 class _Units:
     """The units of a slice whose window has closed."""

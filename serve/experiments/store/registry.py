@@ -159,6 +159,20 @@ class Registry:
             rows = connection.execute(query).all()
         return [(at, json.loads(content)) for at, content in reversed(rows)]
 
+    def read_looks_over_time(self, name: str, comparison: int, most: int) -> list[tuple[int, dict[str, Any]]]:
+        """Looks spread evenly over the comparison, `most` + 1 of them at most, the last one among them."""
+        where = looks.c.experiment == name, looks.c.comparison == comparison, looks.c.subject == VERDICT
+        with self._store.read() as connection:
+            ends = sa.select(sa.func.min(looks.c.at), sa.func.max(looks.c.at)).where(*where)
+            first, last = connection.execute(ends).one()
+            if first is None:
+                return []
+            width = (last - first) // most + 1
+            latest = sa.select(sa.func.max(looks.c.at)).where(*where).group_by((last - looks.c.at) // width)
+            query = sa.select(looks.c.at, looks.c.content).where(*where, looks.c.at.in_(latest))
+            rows = connection.execute(query.order_by(looks.c.at)).all()
+        return [(at, json.loads(content)) for at, content in rows]
+
     def read_memory(self, name: str, comparison: int) -> Memory:
         """What all looks so far have shown; nothing before the first one."""
         newest = self.read_looks(name, comparison, most=1)

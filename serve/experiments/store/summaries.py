@@ -19,6 +19,7 @@ from serve.experiments.store.aggregates import (
     Outcomes,
     Pairs,
     Requests,
+    Sample,
     shorten_unit,
     summarise_pairs,
     summarise_requests,
@@ -29,6 +30,7 @@ from serve.experiments.store.outcome_queries import (
     OutcomeQuery,
     select_changes,
     select_open_units,
+    select_reported,
     select_units,
 )
 from serve.experiments.store.request_queries import (
@@ -45,8 +47,13 @@ from serve.experiments.store.tables import exposures, inferences
 
 UNITS_PER_SLICE = 20_000
 REQUESTS_PER_SLICE = 50_000
+MOST_REPORTED = 100_000
+"""Outcomes from before an experiment that are read at once."""
 DAY = 86_400_000_000
 """Microseconds."""
+
+
+_OUTCOMES = ("number", "total", "greatest", "x")
 
 
 class _Mergeable(Protocol):
@@ -80,6 +87,13 @@ class Summaries:
             self._store.renew_statistics()
             slices = self._slices(query, exposures, query.experiment, query.comparison)
             return _merge(slices.read(self._store, now, compute, find_changes))
+
+    def reported(self, query: OutcomeQuery, since: int) -> Sample:
+        """The newest outcomes of all units and requests, whether or not they met an experiment."""
+        with self._store.read() as connection:
+            rows = connection.execute(select_reported(query, since, MOST_REPORTED)).all()
+        columns = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, len(_OUTCOMES)).T
+        return summarise_units(query, dict(zip(_OUTCOMES, columns, strict=True))).sample
 
     def requests(self, experiment: str, comparison: int, now: int) -> dict[Answers, Requests]:
         """The inferences of each variant, those in shadow apart."""
@@ -157,12 +171,11 @@ def _merge(parts: Sequence[dict[K, M]]) -> dict[K, M]:
 def _read_outcomes(
     connection: sa.Connection, query: OutcomeQuery, start: int, end: int, now: int
 ) -> tuple[dict[str, Outcomes], int]:
-    columns = ("number", "total", "greatest", "x")
-    found = _group(connection.execute(select_units(query, start, end, now)), columns, keys=1)
+    found = _group(connection.execute(select_units(query, start, end, now)), _OUTCOMES, keys=1)
     read = {str(variant): summarise_units(query, values) for (variant,), values in found}
     valid_until = FOREVER
     if query.window is not None:
-        nothing = {name: np.zeros(0) for name in columns}
+        nothing = {name: np.zeros(0) for name in _OUTCOMES}
         for variant, count, closes in connection.execute(select_open_units(query, start, end, now)):
             known = read.get(variant) or summarise_units(query, nothing)
             read[variant] = replace(known, units=known.units + count, open_units=count)

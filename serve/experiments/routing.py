@@ -78,6 +78,11 @@ class Route:
                 return Decision(unit, treatment)
         return None
 
+    def ignores_request(self, header: bytes | str | None, parameter: object) -> bool:
+        """Whether `decide` decides the same for every request with this header and parameter."""
+        units = (read_unit(sources, header, parameter, "") for sources, _ in self._choices)
+        return all(unit is None or unit.kind != "request" for unit in units)
+
 
 def make_routes(experiments: Iterable[tuple[Experiment, Phase]]) -> Mapping[str, Route]:
     """The route of each model that has an experiment in shadow or on the ramp."""
@@ -86,13 +91,6 @@ def make_routes(experiments: Iterable[tuple[Experiment, Phase]]) -> Mapping[str,
         if phase.stage in ("shadow", "ramp"):
             by_model.setdefault(experiment.model, []).append((experiment, phase))
     return {model: Route(running) for model, running in by_model.items()}
-
-
-def describe_reply(decision: Decision | None, request_id: str) -> tuple[str, str, str] | None:
-    """The values of `REPLY_PARAMETERS` or `REPLY_HEADERS`; None where the reply is to say nothing."""
-    if decision is None or decision.treatment.is_hidden:
-        return None
-    return decision.treatment.experiment, decision.treatment.answer.variant, request_id
 
 
 class _Choice:

@@ -1,6 +1,7 @@
 """Experiments over REST: where a request names its unit, and what its reply says."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starlette.types import Scope
@@ -38,4 +39,13 @@ def begin_trial(
 
 def write_trial_headers(described: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """The headers of a reply whose trial is described so; none for one that is not."""
-    return [(name, text.encode()) for name, text in zip(HEADERS, described.values(), strict=False)]
+    if not described:
+        return []
+    experiment, variant, request_id = described.values()
+    return [*_write_names(experiment, variant), (HEADERS[-1], request_id.encode())]
+
+
+@lru_cache(1000)
+def _write_names(experiment: str, variant: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that many replies have."""
+    return (HEADERS[0], experiment.encode()), (HEADERS[1], variant.encode())

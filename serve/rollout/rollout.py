@@ -20,6 +20,7 @@ from serve.rollout.options import RolloutOptions
 from serve.rollout.planning import Planner
 from serve.rollout.promotion import promote
 from serve.rollout.recorder import Recorder
+from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trials
 
 log = logging.getLogger("adaptact")
@@ -61,8 +62,9 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     registry = Registry(store)
     for experiment in defined:
         registry.define(experiment, Change(now(), SELF, f"from `{definitions}`"))
-    recorder = Recorder(ExposureWriter(store), key)
-    trials = Trials(engine, recorder, number_of)
+    sampler = Sampler()
+    recorder = Recorder(ExposureWriter(store), key, sampler)
+    trials = Trials(engine, recorder, number_of, sampler)
 
     seen: dict[str, Stage] = {}
 

@@ -1,34 +1,45 @@
 """Requests that belong to an experiment: the doors ask for one, and run it in the model's place."""
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
-from types import MappingProxyType
+from math import inf
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.signature import Array
-from serve.experiments.routing import REPLY_PARAMETERS, Decision, Route, describe_reply
+from serve.experiments.routing import REPLY_PARAMETERS, Route, Target
 from serve.experiments.shadow import Mirror, MirrorCounts
+from serve.rollout.measuring import ExperimentMetrics
+from serve.rollout.participants import Participant, Participants
 from serve.rollout.recorder import Recorder
+from serve.rollout.sampling import Sampler
 from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
 
-NO_ROUTES: Mapping[str, Route] = MappingProxyType({})
+EXPERIMENT, VARIANT, REQUEST_ID = REPLY_PARAMETERS
 
 
 class Trial:
     """One request under an experiment; used once."""
 
-    def __init__(self, trials: "Trials", decision: Decision, request_id: str, may_mirror: bool) -> None:
+    __slots__ = ("_may_mirror", "_participant", "_request_id", "_trials")
+
+    def __init__(self, trials: "Trials", participant: Participant, request_id: str, may_mirror: bool) -> None:
         self._trials = trials
-        self._decision = decision
+        self._participant = participant
         self._request_id = request_id
         self._may_mirror = may_mirror
 
     def describe(self) -> Mapping[str, str]:
         """The reply's parameters by name, whose values are those of `REPLY_HEADERS` too; empty if hidden."""
-        described = describe_reply(self._decision, self._request_id)
-        return dict(zip(REPLY_PARAMETERS, described, strict=True)) if described else {}
+        treatment = self._participant.treatment
+        if treatment.is_hidden:
+            return {}
+        return {
+            EXPERIMENT: treatment.experiment,
+            VARIANT: treatment.answer.variant,
+            REQUEST_ID: self._request_id,
+        }
 
     async def run(
         self,
@@ -41,26 +52,63 @@ class Trial:
 
         Raises like `Engine.run`.
         """
-        unit, treatment = self._decision
-        request = VariantRequest(treatment, treatment.answer, unit, self._request_id, inputs, outputs)
-        answer = await self._trials.run(request, timeout_seconds)
-        if self._may_mirror and treatment.mirrors:
-            self._trials.mirror(request)
+        trials, participant = self._trials, self._participant
+        treatment = participant.treatment
+        is_kept = trials.begin_run(participant)
+        request = VariantRequest(
+            treatment,
+            treatment.answer,
+            participant.metrics,
+            participant.unit,
+            self._request_id,
+            inputs,
+            outputs,
+            is_kept,
+        )
+        try:
+            answer = await trials.runs.run(request, timeout_seconds)
+        except EngineError:
+            if treatment.fallback is None:
+                raise
+            answer = await trials.fall_back(treatment.fallback, request, timeout_seconds)
+        if treatment.mirrors and self._may_mirror:
+            trials.mirror(request)
         return answer
 
 
 class Trials:
     """The experiments of this process."""
 
-    def __init__(self, engine: Engine, recorder: Recorder, number_of: Callable[[Exception], int]) -> None:
-        """None runs before `routes` says so; `number_of` gives the number by which an error is stored."""
-        self.routes = NO_ROUTES
-        """By model; replaced as a whole when a phase begins."""
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        number_of: Callable[[Exception], int],
+        sampler: Sampler | None = None,
+    ) -> None:
+        """None runs before `routes` says so; `number_of` gives the number by which an error is stored.
+
+        Without a sampler every answer is kept.
+        """
+        self.runs = VariantRuns(engine, recorder, number_of)
         self._engine = engine
-        self._runs = VariantRuns(engine, recorder, number_of)
-        self._mirror = Mirror(self._runs.run)
+        self._recorder = recorder
+        self._sampler = sampler or Sampler(inf)
+        self._mirror = Mirror(self.runs.run)
+        registry, lost = engine.metrics.registry, recorder.count_lost
+        self._metrics = ExperimentMetrics(registry, lambda: self._mirror.counts, lost)
+        self._participants: Mapping[str, Participants] = {}
         # Unique among processes and machines, and cheap.
-        self._prefix, self._numbers = secrets.token_hex(6), count()
+        self._prefix, self._numbers = f"{secrets.token_hex(6)}-", count()
+
+    @property
+    def routes(self) -> Collection[str]:
+        """The models with an experiment that runs; replaced as a whole when a phase begins."""
+        return self._participants
+
+    @routes.setter
+    def routes(self, routes: Mapping[str, Route]) -> None:
+        self._participants = {model: Participants(route, self._metrics) for model, route in routes.items()}
 
     def begin(
         self,
@@ -76,31 +124,36 @@ class Trials:
         `header` and `parameter` are where its unit may stand; without an id of its own it gets one. It must
         not be mirrored where its inputs may change once it is answered.
         """
-        route = self.routes.get(model)
-        if route is None:
+        participants = self._participants.get(model)
+        if participants is None:
             return None
-        request_id = request_id or f"{self._prefix}-{next(self._numbers):x}"
-        decision = route.decide(header, parameter, request_id)
-        return None if decision is None else Trial(self, decision, request_id, may_mirror)
+        request_id = request_id or f"{self._prefix}{next(self._numbers)}"
+        participant = participants.find(header, parameter, request_id)
+        return None if participant is None else Trial(self, participant, request_id, may_mirror)
 
-    async def run(self, request: VariantRequest, timeout_seconds: float | None) -> Outputs:
-        """The variant's answer, or the fallback's."""
-        try:
-            return await self._runs.run(request, timeout_seconds)
-        except EngineError:
-            fallback = request.treatment.fallback
-            if fallback is None:
-                raise
-            model = self._engine.model(fallback.model, fallback.version)
-            return await self._engine.run(
-                model, request.inputs, request.outputs, timeout_seconds=timeout_seconds
-            )
+    def begin_run(self, participant: Participant) -> bool:
+        """Whether the answer that follows is kept; the exposure is noted where it is the unit's first."""
+        is_kept = self._sampler.choose()
+        if participant.noted != self._recorder.lost and participant.treatment.is_enrolled:
+            participant.noted = self._recorder.lost
+            # A request that is its own unit is of no use without its answer, and there are as many as these.
+            if is_kept or participant.unit.kind != "request":
+                self._recorder.expose(participant.treatment, participant.unit)
+        return is_kept
+
+    async def fall_back(
+        self, target: Target, request: VariantRequest, timeout_seconds: float | None
+    ) -> Outputs:
+        """The answer of the target, which is counted for nobody."""
+        model = self._engine.model(target.model, target.version)
+        return await self._engine.run(model, request.inputs, request.outputs, timeout_seconds=timeout_seconds)
 
     def mirror(self, request: VariantRequest) -> None:
         """Let others run the request too, once it is answered."""
         size = sum(array.nbytes for array in request.inputs.values())
         for target in request.treatment.mirrors:
-            self._mirror.offer(request._replace(target=target, is_shadow=True), size)
+            metrics = self._metrics.find(request.treatment.experiment, target.variant)
+            self._mirror.offer(request._replace(target=target, metrics=metrics, is_shadow=True), size)
 
     @property
     def mirrored(self) -> MirrorCounts:

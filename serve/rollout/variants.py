@@ -1,4 +1,4 @@
-"""Runs of variants: each takes place in the engine, and what happened is noted."""
+"""Runs of variants: each takes place in the engine and is counted, and is noted where it is kept."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
@@ -10,6 +10,7 @@ from serve.engine.signature import Array
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.units import Unit
 from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.measuring import VariantMetrics
 from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
 
 Outputs: TypeAlias = dict[str, Array]
@@ -20,10 +21,13 @@ class VariantRequest(NamedTuple):
 
     treatment: Treatment
     target: Target
+    metrics: VariantMetrics
     unit: Unit
     request_id: str
     inputs: Mapping[str, Array]
     outputs: Sequence[str] | None
+    is_kept: bool
+    """Whether what comes of it is noted, and not only counted."""
     is_shadow: bool = False
 
 
@@ -39,34 +43,42 @@ class VariantRuns:
     async def run(self, request: VariantRequest, timeout_seconds: float | None = None) -> Outputs:
         """The variant's answer; raises like `Engine.model` and `Engine.run`.
 
-        A run that is cancelled is not noted, since nothing is known of the variant.
+        A run that is cancelled is neither counted nor noted, since nothing is known of the variant.
         """
-        began, version = (time_ns() // 1000, perf_counter()), ""
+        target, metrics, version = request.target, request.metrics, ""
+        start = perf_counter()
         try:
-            model = self._engine.model(request.target.model, request.target.version)
+            model = self._engine.model(target.model, target.version)
             version = model.version
             answer = await self._engine.run(
                 model, request.inputs, request.outputs, timeout_seconds=timeout_seconds
             )
         except EngineError as error:
-            self._note(request, version, began, self._number_of(error), AnswerSummary())
+            metrics.counts["mirrored_failed" if request.is_shadow else "failed"] += 1
+            if request.is_kept:
+                self._note(request, version, start, self._number_of(error), AnswerSummary())
             raise
-        self._note(request, version, began, 0, _keep(answer))
+        if request.is_shadow:
+            metrics.counts["mirrored"] += 1
+        else:
+            metrics.counts["answered"] += 1
+            metrics.seconds.observe(perf_counter() - start)
+        if request.is_kept:
+            self._note(request, version, start, 0, _keep(answer))
         return answer
 
     def _note(
         self,
         request: VariantRequest,
         version: str,
-        began: tuple[int, float],
+        start: float,
         status: int,
         answer: Sequence[Array] | AnswerSummary,
     ) -> None:
-        at, start = began
         latency_us = int(1e6 * (perf_counter() - start))
-        treatment, target, unit, request_id, *_, is_shadow = request
-        about = treatment, target, version, unit, request_id
-        self._recorder.note(VariantRun(*about, at, latency_us, status, answer, is_shadow))
+        at = time_ns() // 1000 - latency_us
+        about = request.treatment, request.target, version, request.unit, request.request_id
+        self._recorder.note(VariantRun(*about, at, latency_us, status, answer, request.is_shadow))
 
 
 def _keep(answer: Outputs) -> Sequence[Array] | AnswerSummary:

@@ -7,12 +7,9 @@ from scipy import stats
 from serve.experiments.assignment import assign
 from serve.experiments.definition import Experiment
 from serve.experiments.routing import (
-    REPLY_HEADERS,
-    REPLY_PARAMETERS,
     Decision,
     Route,
     Target,
-    describe_reply,
     make_routes,
 )
 from serve.experiments.stages import STAGES, Phase, Stage
@@ -148,11 +145,3 @@ def test_of_several_experiments_on_a_model_at_most_one_decides() -> None:
     forced = decide(routes["digits"], "anna")
     assert forced
     assert forced.treatment.experiment == "one"
-
-
-def test_a_reply_says_what_was_decided_unless_it_is_hidden() -> None:
-    decision = find_answered_by(make_route(), "candidate")
-    assert describe_reply(decision, "r1") == ("exp", "candidate", "r1")
-    assert len(REPLY_PARAMETERS) == len(REPLY_HEADERS) == 3
-    assert describe_reply(None, "r1") is None
-    assert describe_reply(find_answered_by(make_route(hide_from_replies=True), "control"), "r1") is None

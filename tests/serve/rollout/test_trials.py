@@ -6,8 +6,9 @@ import pytest
 
 from serve.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError
-from serve.experiments.routing import make_routes
+from serve.experiments.routing import Treatment, make_routes
 from serve.experiments.stages import Phase, Stage
+from serve.experiments.units import Unit
 from serve.rollout.answers import AnswerSummary
 from serve.rollout.recorder import VariantRun
 from serve.rollout.trials import Trial, Trials
@@ -20,11 +21,20 @@ FAILED = 5
 class Recording:
     """Keeps runs in place of a recorder."""
 
+    lost = 0
+
     def __init__(self) -> None:
         self.runs: list[VariantRun] = []
+        self.exposures: list[tuple[str, str]] = []
 
     def note(self, run: VariantRun) -> None:
         self.runs.append(run)
+
+    def expose(self, treatment: Treatment, unit: Unit) -> None:
+        self.exposures.append((unit.value, treatment.answer.variant))
+
+    def count_lost(self) -> int:
+        return self.lost
 
     @property
     def variants(self) -> list[tuple[str, int, bool]]:

@@ -1,8 +1,10 @@
 """Amounts as people read them, the same in every language but for days."""
 
 import math
+from typing import TYPE_CHECKING
 
-from serve.experiments.findings import Language
+if TYPE_CHECKING:  # the statistics, which clients that show amounts need not load
+    from serve.experiments.findings import Language
 
 _DAYS = {"en": ("{} day", "{} days"), "ja": ("{} 日", "{} 日")}
 _SIZES = ("B", "kB", "MB", "GB", "TB")
@@ -49,7 +51,7 @@ def show_quantile(p: float) -> str:
     return f"p{p * 100:g}"
 
 
-def show_days(value: float, language: Language) -> str:
+def show_days(value: float, language: "Language") -> str:
     """Days, rounded up."""
     days = math.ceil(value)
     one, many = _DAYS[language]

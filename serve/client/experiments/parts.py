@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from adaptact.errors import AdaptactError
+from adaptact.text import first_line
 from serve.client.errors import InvalidFileError
 
 CONTENT_TYPES = {
@@ -102,7 +103,7 @@ def _split_parquet(stream: BinaryIO, path: Path) -> Iterator[Part]:
             yield Part(content.getvalue(), before, before + len(batch))
             before += len(batch)
     except pyarrow.ArrowException as error:
-        raise InvalidFileError(f"`{path}` cannot be read as Parquet: {error}") from error
+        raise InvalidFileError(f"`{path}` cannot be read as Parquet: {first_line(error)}") from error
 
 
 def _open_parquet(stream: BinaryIO, path: Path) -> Any:
@@ -112,5 +113,5 @@ def _open_parquet(stream: BinaryIO, path: Path) -> Any:
         raise AdaptactError("reading Parquet needs the package pyarrow", "pip install pyarrow") from error
     try:
         return parquet.ParquetFile(stream)
-    except pyarrow.ArrowException as error:
-        raise InvalidFileError(f"`{path}` is no Parquet file: {error}") from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InvalidFileError(f"`{path}` is no Parquet file: {first_line(error)}") from error

@@ -81,7 +81,7 @@ def show(client: ExperimentClient, name: Name, *, language: Language = "en", as_
     """Show the verdict of an experiment, what it rests on, and how its interval has closed."""
     from serve.client.experiments import replies, tables  # noqa: PLC0415
 
-    known, found, looks = client.experiment(name), client.results(name, language), client.looks(name)
+    known, found, looks = client.experiment(name), client.results(name, language), client.looks(name, most=48)
     if as_json:
         print_json({**known, "results": found})
         return

@@ -121,7 +121,7 @@ def draw(
     )
 
 
-def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
+def choose_ticks(low: float, high: float, most: int = 8) -> list[float]:
     """Round values from low to high, `most` of them at most."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -133,14 +133,14 @@ def choose_ticks(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def _choose_frame(curves: Sequence[Curve], band: Band | None, baseline: float | None) -> Frame:
-    """All times; the values of the later half, since the first ones are wider than anything later."""
+    """All times; with a band the values of the later half, since it begins wider than anything later."""
     times = [at for curve in curves for at, _ in curve.points]
     start, end = min(times), max(times)
-    middle = start + (end - start) / 2
-    values = [value for curve in curves for at, value in curve.points if at >= middle]
+    since = start if band is None else start + (end - start) / 2
+    values = [value for curve in curves for at, value in curve.points if at >= since]
     if band is not None:
         ends = zip(band.times, band.lows, band.highs, strict=True)
-        values += [value for at, *both in ends if at >= middle for value in both if value is not None]
+        values += [value for at, *both in ends if at >= since for value in both if value is not None]
     if baseline is not None:
         values.append(baseline)
     low, high = min(values), max(values)

@@ -10,13 +10,13 @@ from serve.client.experiments.drawing import BOTTOM, HEIGHT, TOP, Band, Curve, c
 )
 def test_ticks_are_few_and_inside(low: float, high: float) -> None:
     ticks = choose_ticks(low, high)
-    assert 2 <= len(ticks) <= 7
+    assert 2 <= len(ticks) <= 9
     assert all(low <= tick <= high for tick in ticks)
 
 
 def test_ticks_are_round() -> None:
     assert choose_ticks(-0.11, 0.3) == [-0.1, 0.0, 0.1, 0.2, 0.3]
-    assert math.copysign(1, choose_ticks(-1, 1)[3]) == 1
+    assert all(math.copysign(1, tick) == 1 for tick in choose_ticks(-1, 1) if tick == 0)
 
 
 def test_an_open_end_lies_on_the_edge() -> None:
@@ -38,3 +38,10 @@ def test_few_and_extreme_points_are_drawn(points: list[tuple[int, float]]) -> No
 def test_marks_outside_the_time_are_left_out() -> None:
     chart = draw("", [Curve("a", [(10, 1.0), (20, 2.0)])], str, marks={5: "1", 15: "2", 25: "3"})
     assert [mark.text for mark in chart.marks] == ["2"]
+
+
+def test_without_a_band_every_value_is_shown() -> None:
+    chart = draw("", [Curve("a", [(0, 0.0), (10, 1.0), (20, 2.0)])], str)
+    places = [float(point.split(",")[1]) for point in chart.curves[0].line.split()]
+    assert places[0] == HEIGHT - BOTTOM
+    assert places[0] - places[1] == pytest.approx(places[1] - places[2], abs=0.2)

@@ -1,7 +1,6 @@
 """The Prometheus series of experiments, by variant."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily
@@ -11,18 +10,25 @@ from prometheus_client.registry import Collector
 from serve.engine.metrics import SECOND_BOUNDS, Histogram, Series
 from serve.experiments.shadow import MirrorCounts
 
-Outcome: TypeAlias = Literal["answered", "failed", "mirrored", "mirrored_failed"]
-
 
 class VariantMetrics:
     """One variant's own series; counted on the event loop's thread."""
 
-    __slots__ = ("counts", "seconds")
+    __slots__ = ("answered", "failed", "mirrored", "mirrored_failed")
 
-    def __init__(self, seconds: Series) -> None:
-        self.seconds = seconds
-        """Of requests that it has answered itself."""
-        self.counts: dict[Outcome, int] = {"answered": 0, "failed": 0, "mirrored": 0, "mirrored_failed": 0}
+    def __init__(self, answered: Series) -> None:
+        self.answered = answered
+        """The seconds of each request that it has answered."""
+        self.failed = self.mirrored = self.mirrored_failed = 0
+
+    def count(self) -> dict[str, int]:
+        """How many requests had each outcome."""
+        return {
+            "answered": sum(self.answered.counts),
+            "failed": self.failed,
+            "mirrored": self.mirrored,
+            "mirrored_failed": self.mirrored_failed,
+        }
 
 
 class ExperimentMetrics(Collector):
@@ -61,7 +67,7 @@ class ExperimentMetrics(Collector):
             labels=["experiment", "variant", "outcome"],
         )
         for key, variant in list(self._variants.items()):
-            for outcome, count in variant.counts.items():
+            for outcome, count in variant.count().items():
                 requests.add_metric([*key, outcome], count)
         yield requests
         mirrored = CounterMetricFamily(

@@ -12,30 +12,32 @@ from random import random
 
 KEPT_PER_SECOND = 100.0
 """In each process: a quarter of a per cent of its processor time, and eight million a day."""
+MOST_AT_ONCE = 40
+"""Between two renewals, so that bursts of traffic do not flood the store."""
 MOST_GROWTH = 1.5
-"""Of the share from one interval to the next, so that bursts of traffic do not flood the store."""
+"""Of the share from one renewal to the next."""
 
 
 class Sampler:
     """Chooses requests on one thread; another one renews the share."""
 
-    def __init__(self, per_second: float = KEPT_PER_SECOND) -> None:
-        """All are chosen until the first renewal."""
+    def __init__(self, per_second: float = KEPT_PER_SECOND, most_at_once: float = MOST_AT_ONCE) -> None:
+        """Of all requests until the first renewal."""
         self.share = 1.0
         """The chance of a request to be chosen."""
         self._per_second = per_second
-        self._chosen = 0
+        self._most_at_once = most_at_once
+        self._drawn = 0
 
     def choose(self) -> bool:
         """Whether the answer to this request is kept."""
         if self.share < 1.0 and random() >= self.share:
             return False
-        self._chosen += 1
-        return True
+        self._drawn += 1
+        return self._drawn <= self._most_at_once
 
     def renew(self, seconds: float) -> None:
-        """Set the share by what has been chosen in the time since the last renewal."""
-        chosen, self._chosen = self._chosen, 0
-        asked = chosen / self.share
-        wanted = self._per_second * seconds / asked if asked else 1.0
+        """Set the share by what was asked in the time since the last renewal."""
+        drawn, self._drawn = self._drawn, 0
+        wanted = self._per_second * seconds * self.share / drawn if drawn else 1.0
         self.share = min(wanted, MOST_GROWTH * self.share, 1.0)

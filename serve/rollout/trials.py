@@ -4,11 +4,12 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from math import inf
+from time import perf_counter
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.signature import Array
-from serve.experiments.routing import REPLY_PARAMETERS, Route, Target
+from serve.experiments.routing import REPLY_PARAMETERS, Route
 from serve.experiments.shadow import Mirror, MirrorCounts
 from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.participants import Participant, Participants
@@ -53,27 +54,34 @@ class Trial:
         Raises like `Engine.run`.
         """
         trials, participant = self._trials, self._participant
-        treatment = participant.treatment
+        treatment, metrics = participant.treatment, participant.metrics
+        target, version = treatment.answer, ""
         is_kept = trials.begin_run(participant)
-        request = VariantRequest(
-            treatment,
-            treatment.answer,
-            participant.metrics,
-            participant.unit,
-            self._request_id,
-            inputs,
-            outputs,
-            is_kept,
-        )
+        start = perf_counter()
+        # As `VariantRuns.run`, in the same coroutine: this is the hot path.
         try:
-            answer = await trials.runs.run(request, timeout_seconds)
-        except EngineError:
+            model = trials.engine.model(target.model, target.version)
+            version = model.version
+            answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
+        except EngineError as error:
+            metrics.failed += 1
+            if is_kept:
+                trials.runs.note(self._describe_run(inputs, outputs), version, start, error)
             if treatment.fallback is None:
                 raise
-            answer = await trials.fall_back(treatment.fallback, request, timeout_seconds)
+            model = trials.engine.model(treatment.fallback.model, treatment.fallback.version)
+            answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
+        else:
+            metrics.answered.observe(perf_counter() - start)
+            if is_kept:
+                trials.runs.note(self._describe_run(inputs, outputs), version, start, answer)
         if treatment.mirrors and self._may_mirror:
-            trials.mirror(request)
+            trials.mirror(self._describe_run(inputs, outputs), is_kept)
         return answer
+
+    def _describe_run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> VariantRequest:
+        unit, treatment = self._participant.unit, self._participant.treatment
+        return VariantRequest(treatment, treatment.answer, unit, self._request_id, inputs, outputs)
 
 
 class Trials:
@@ -90,13 +98,13 @@ class Trials:
 
         Without a sampler every answer is kept.
         """
-        self.runs = VariantRuns(engine, recorder, number_of)
-        self._engine = engine
+        self.engine = engine
         self._recorder = recorder
-        self._sampler = sampler or Sampler(inf)
-        self._mirror = Mirror(self.runs.run)
+        self._sampler = sampler or Sampler(inf, inf)
         registry, lost = engine.metrics.registry, recorder.count_lost
         self._metrics = ExperimentMetrics(registry, lambda: self._mirror.counts, lost)
+        self.runs = VariantRuns(engine, recorder, self._metrics, number_of)
+        self._mirror: Mirror[VariantRequest] = Mirror(self.runs.run)
         self._participants: Mapping[str, Participants] = {}
         # Unique among processes and machines, and cheap.
         self._prefix, self._numbers = f"{secrets.token_hex(6)}-", count()
@@ -141,19 +149,11 @@ class Trials:
                 self._recorder.expose(participant.treatment, participant.unit)
         return is_kept
 
-    async def fall_back(
-        self, target: Target, request: VariantRequest, timeout_seconds: float | None
-    ) -> Outputs:
-        """The answer of the target, which is counted for nobody."""
-        model = self._engine.model(target.model, target.version)
-        return await self._engine.run(model, request.inputs, request.outputs, timeout_seconds=timeout_seconds)
-
-    def mirror(self, request: VariantRequest) -> None:
+    def mirror(self, request: VariantRequest, is_kept: bool) -> None:
         """Let others run the request too, once it is answered."""
         size = sum(array.nbytes for array in request.inputs.values())
         for target in request.treatment.mirrors:
-            metrics = self._metrics.find(request.treatment.experiment, target.variant)
-            self._mirror.offer(request._replace(target=target, metrics=metrics, is_shadow=True), size)
+            self._mirror.offer(request._replace(target=target, is_kept=is_kept, is_shadow=True), size)
 
     @property
     def mirrored(self) -> MirrorCounts:

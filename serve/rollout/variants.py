@@ -10,7 +10,7 @@ from serve.engine.signature import Array
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.units import Unit
 from serve.rollout.answers import AnswerSummary, summarise_answers
-from serve.rollout.measuring import VariantMetrics
+from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
 
 Outputs: TypeAlias = dict[str, Array]
@@ -21,12 +21,11 @@ class VariantRequest(NamedTuple):
 
     treatment: Treatment
     target: Target
-    metrics: VariantMetrics
     unit: Unit
     request_id: str
     inputs: Mapping[str, Array]
     outputs: Sequence[str] | None
-    is_kept: bool
+    is_kept: bool = True
     """Whether what comes of it is noted, and not only counted."""
     is_shadow: bool = False
 
@@ -34,51 +33,50 @@ class VariantRequest(NamedTuple):
 class VariantRuns:
     """The engine, as experiments use it."""
 
-    def __init__(self, engine: Engine, recorder: Recorder, number_of: Callable[[Exception], int]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        metrics: ExperimentMetrics,
+        number_of: Callable[[Exception], int],
+    ) -> None:
         """`number_of` gives the number, other than 0, by which an error is stored."""
         self._engine = engine
         self._recorder = recorder
+        self._metrics = metrics
         self._number_of = number_of
 
-    async def run(self, request: VariantRequest, timeout_seconds: float | None = None) -> Outputs:
-        """The variant's answer; raises like `Engine.model` and `Engine.run`.
+    async def run(self, request: VariantRequest) -> None:
+        """Let a variant run a mirrored request; raises like `Engine.model` and `Engine.run`.
 
         A run that is cancelled is neither counted nor noted, since nothing is known of the variant.
         """
-        target, metrics, version = request.target, request.metrics, ""
+        target, version = request.target, ""
+        metrics = self._metrics.find(request.treatment.experiment, target.variant)
         start = perf_counter()
         try:
             model = self._engine.model(target.model, target.version)
             version = model.version
-            answer = await self._engine.run(
-                model, request.inputs, request.outputs, timeout_seconds=timeout_seconds
-            )
+            answer = await self._engine.run(model, request.inputs, request.outputs)
         except EngineError as error:
-            metrics.counts["mirrored_failed" if request.is_shadow else "failed"] += 1
+            metrics.mirrored_failed += 1
             if request.is_kept:
-                self._note(request, version, start, self._number_of(error), AnswerSummary())
+                self.note(request, version, start, error)
             raise
-        if request.is_shadow:
-            metrics.counts["mirrored"] += 1
-        else:
-            metrics.counts["answered"] += 1
-            metrics.seconds.observe(perf_counter() - start)
+        metrics.mirrored += 1
         if request.is_kept:
-            self._note(request, version, start, 0, _keep(answer))
-        return answer
+            self.note(request, version, start, answer)
 
-    def _note(
-        self,
-        request: VariantRequest,
-        version: str,
-        start: float,
-        status: int,
-        answer: Sequence[Array] | AnswerSummary,
+    def note(
+        self, request: VariantRequest, version: str, start: float, answer: Outputs | EngineError
     ) -> None:
+        """Note what came of the request, which began at `start` by `perf_counter`."""
         latency_us = int(1e6 * (perf_counter() - start))
         at = time_ns() // 1000 - latency_us
         about = request.treatment, request.target, version, request.unit, request.request_id
-        self._recorder.note(VariantRun(*about, at, latency_us, status, answer, request.is_shadow))
+        status = self._number_of(answer) if isinstance(answer, EngineError) else 0
+        kept = AnswerSummary() if isinstance(answer, EngineError) else _keep(answer)
+        self._recorder.note(VariantRun(*about, at, latency_us, status, kept, request.is_shadow))
 
 
 def _keep(answer: Outputs) -> Sequence[Array] | AnswerSummary:

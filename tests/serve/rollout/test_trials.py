@@ -11,6 +11,7 @@ from serve.experiments.stages import Phase, Stage
 from serve.experiments.units import Unit
 from serve.rollout.answers import AnswerSummary
 from serve.rollout.recorder import VariantRun
+from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trial, Trials
 from tests.serve.experiments.definitions import make_experiment
 
@@ -41,12 +42,14 @@ class Recording:
         return [(run.target.variant, run.status, run.is_shadow) for run in self.runs]
 
 
-def make_trials(engine: Engine, stage: Stage, **fields: Any) -> tuple[Trials, Recording]:
+def make_trials(
+    engine: Engine, stage: Stage, sampler: Sampler | None = None, **fields: Any
+) -> tuple[Trials, Recording]:
     """With the tester `anna`, who gets the candidate on the ramp."""
     recording = Recording()
-    trials = Trials(engine, recording, lambda error: FAILED)  # type: ignore[arg-type]  # it only notes
+    trials = Trials(engine, recording, lambda error: FAILED, sampler)  # type: ignore[arg-type]  # it only notes
     experiment = make_experiment(**{"allow_list": {"anna": "candidate", "bert": "control"}, **fields})
-    trials.routes = make_routes([(experiment, Phase(2, 1, stage, 50.0, 0, "anne", ""))])
+    trials.routes = make_routes([(experiment, Phase(2, 1, stage, 100.0, 0, "anne", ""))])
     return trials, recording
 
 
@@ -169,3 +172,55 @@ def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
 def test_a_hidden_experiment_is_not_described(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp", hide_from_replies=True)
     assert begin(trials).describe() == {}
+
+
+def test_a_unit_is_exposed_once_and_again_when_records_were_lost(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp", allow_list={})
+    for _ in range(3):
+        run(trials, begin(trials, "carl"))
+    (exposure,) = recording.exposures
+    assert exposure[0] == "carl"
+    assert len(recording.runs) == 3
+    recording.lost = 7
+    run(trials, begin(trials, "carl"))
+    assert recording.exposures == [exposure, exposure]
+
+
+def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> None:
+    none = Sampler(most_at_once=0)
+    trials, recording = make_trials(engine, "ramp", none, allow_list={})
+    run(trials, begin(trials, "carl"))
+    assert recording.runs == []
+    assert [unit for unit, _ in recording.exposures] == ["carl"]
+    # A request that is its own unit is left out as a whole.
+    trial = trials.begin("digits", None, None, "r2")
+    assert trial is not None
+    run(trials, trial)
+    assert len(recording.exposures) == 1
+
+
+def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:
+    candidates = [{"name": "candidate", "version": "3"}]
+    trials, _ = make_trials(engine, "ramp", candidates=candidates, on_error="control")
+    run(trials, begin(trials, "anna"))
+    run(trials, begin(trials, "bert"))
+    series = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in trials._metrics.collect()
+        for sample in family.samples
+    }
+    assert series["adaptact_experiment_requests_total", "exp", "candidate", "failed"] == 1
+    assert series["adaptact_experiment_requests_total", "exp", "candidate", "answered"] == 0
+    assert series["adaptact_experiment_requests_total", "exp", "control", "answered"] == 1
+
+
+def test_mirrored_requests_are_counted_too(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "shadow", allow_list={})
+    run(trials, begin(trials))
+    assert trials._metrics.find("exp", "candidate").count()["mirrored"] == 1
+    assert trials._metrics.find("exp", "control").count() == {
+        "answered": 1,
+        "failed": 0,
+        "mirrored": 0,
+        "mirrored_failed": 0,
+    }

@@ -49,8 +49,10 @@ Checksums = dict[str, Checksum]
 def back_up(store: Store, path: Path) -> Checksums:
     """The file holds the store as it is now; what was there before stays until the new one is complete.
 
-    Gives the number of rows of each table, with their checksum. Raises `StoreError`.
+    Gives the number of rows of each table, with their checksum. Raises `StoreError`, also where the path is
+    that of the store itself.
     """
+    _require_elsewhere(store, path)
     with _explained(path), replace_file(path) as temporary:
         copy = open_file(temporary)
         try:
@@ -152,6 +154,13 @@ def _read_checksums(source: sa.Connection, path: Path) -> Checksums:
     rows = source.execute(sa.select(_checksums))
     known = {row.name: Checksum(row.rows, row.checksum) for row in rows}
     return {table.name: known.get(table.name, Checksum()) for table in _tables()}
+
+
+def _require_elsewhere(store: Store, path: Path) -> None:
+    """Or the backup would take the place of the store's own file, under servers that use it."""
+    own = sa.make_url(store.where).database if store.is_sqlite else None
+    if own and path.resolve() in {Path(f"{own}{suffix}").resolve() for suffix in ("", "-wal", "-shm")}:
+        raise StoreError(f"{quote(str(path))} is the store itself; expected another file for the backup")
 
 
 def _require_empty(target: sa.Connection, store: Store) -> None:

@@ -91,15 +91,17 @@ def select_reported(query: OutcomeQuery, since: int, most: int) -> sa.Select[Any
     Of the newest outcomes, `most` at most; the columns are those of `select_units`, without the variant.
     """
     newest = (
-        sa.select(outcomes.c.unit, outcomes.c.request_id, *_split(query, outcomes.c.metric, outcomes.c.value))
+        sa.select(outcomes)
         .where(outcomes.c.received_at >= since, outcomes.c.metric.in_(query.metrics))
         .order_by(outcomes.c.received_at.desc())
         .limit(most)
         .subquery("newest")
-        .c
     )
-    sums = (sa.func.sum(newest.number), sa.func.sum(newest.value), sa.func.max(newest.value))
-    return sa.select(*sums, sa.func.sum(newest.x)).group_by(newest.unit, newest.request_id)
+    ranked = sa.select(newest, _rank(newest).label("place")).subquery("ranked").c
+    number, value, x = _split(query, ranked.metric, ranked.value)
+    sums = (sa.func.sum(number), sa.func.sum(value), sa.func.max(value), sa.func.sum(x))
+    is_counted = (ranked.place == 1) | ranked.unit.is_not(None)
+    return sa.select(*sums).where(is_counted).group_by(ranked.unit, ranked.request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +134,9 @@ def _events_of_requests(units: _Units) -> sa.Select[Any]:
         *_is_answer(units.query), inferences.c.unit == exposures.c.unit, inferences.c.is_shadow == 0
     )
     of_request = units.counts(outcomes.c.request_id == inferences.c.request_id)
-    place = sa.func.row_number().over(
-        partition_by=(outcomes.c.request_id, outcomes.c.metric),
-        order_by=(outcomes.c.event_at.desc(), outcomes.c.received_at.desc(), outcomes.c.key),
-    )
     columns = (exposures.c.unit, exposures.c.variant, outcomes.c.metric, outcomes.c.value)
     ranked = (
-        sa.select(*columns, place.label("place"))
+        sa.select(*columns, _rank(outcomes).label("place"))
         .select_from(exposures.outerjoin(inferences, answers).outerjoin(outcomes, of_request))
         .where(*units.where)
         .subquery("ranked")
@@ -147,6 +145,13 @@ def _events_of_requests(units: _Units) -> sa.Select[Any]:
     is_last = (ranked.place == 1) | ranked.metric.is_(None)
     values = _split(units.query, ranked.metric, ranked.value)
     return sa.select(ranked.unit, ranked.variant, *values).where(is_last)
+
+
+def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
+    """1 for the last outcome of each request and metric, whichever came first."""
+    c = table.c
+    order = (c.event_at.desc(), c.received_at.desc(), c.key)
+    return sa.func.row_number().over(partition_by=(c.request_id, c.metric), order_by=order)
 
 
 def _events_of_units(units: _Units) -> sa.Select[Any]:

@@ -53,7 +53,7 @@ def make_evidence(looks: int = 3, text: str = "", **fields: Any) -> Evidence:
     }
     known = {"name": "exp", "revision": 2, "phase": phase, "possible": ["stop"], "definition": definition}
     entry = {"at": BEGIN, "by": "anne", "action": "start", "detail": "phase 2"}
-    seen = [{"at": BEGIN + place, "results": results} for place in range(looks)]
+    seen: list[Any] = [{"at": BEGIN + place, "results": results} for place in range(looks)]
     return Evidence(
         read(Experiment, poison(known, text)),
         read(Results, results),

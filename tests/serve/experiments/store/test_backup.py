@@ -190,3 +190,13 @@ def test_a_backup_of_a_newer_program_is_refused(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(StoreError, match="newer adaptact"):
         restore(tmp_path / "backup", target)
     target.close()
+
+
+@pytest.mark.parametrize("name", ["experiments.db", "experiments.db-wal", "../new/experiments.db-shm"])
+def test_a_backup_never_replaces_the_store_itself(name: str, tmp_path: Path) -> None:
+    store = open_store(tmp_path / "new")
+    fill(store)
+    with pytest.raises(StoreError, match="is the store itself"):
+        back_up(store, tmp_path / "new" / name)
+    assert count_rows(store, outcomes) == 3001
+    store.close()

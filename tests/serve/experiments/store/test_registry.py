@@ -120,6 +120,9 @@ def test_looks_are_kept_by_comparison(store: Store) -> None:
     assert [at for at, _ in registry.read_looks("exp", 1, most=1)] == [2]
     assert registry.read_memory("exp", 1) == memory
     assert registry.read_looks("exp", 2) == []
+    assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=10)] == [1, 2]
+    assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=1)] == [2]
+    assert registry.read_looks_over_time("exp", 2, most=10) == []
 
 
 def test_one_of_many_takes_the_look_of_an_interval(store: Store) -> None:

@@ -81,7 +81,7 @@ class InferMethod:
             count_rejection(self._engine.metrics, error)
             raise
         metrics.count_request(OK)
-        return reply
+        return reply if trial is None else reply._replace(attributes=trial.describe_for_traces())
 
     async def _run(
         self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: "Trial | None"

@@ -9,6 +9,7 @@ from starlette.types import Scope
 from serve.experiments.routing import REPLY_HEADERS, UNIT_HEADER
 from serve.observe.access_log import REQUEST_ID, SAFE_ID, Identity
 from serve.rest.access import IDENTITY
+from serve.rest.middleware import TIMINGS, RequestTimings
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
@@ -34,7 +35,11 @@ def begin_trial(
             header = value
         elif name == REQUEST_ID and request_id is None and SAFE_ID.fullmatch(value):
             request_id = value.decode()
-    return trials.begin(model, header, unit, request_id, may_mirror=may_mirror)
+    trial = trials.begin(model, header, unit, request_id, may_mirror=may_mirror)
+    timings: RequestTimings | None = scope.get(TIMINGS)
+    if timings is not None:
+        timings.trial = trial
+    return trial
 
 
 def write_trial_headers(described: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -42,6 +42,11 @@ class Trial:
             REQUEST_ID: self._request_id,
         }
 
+    def describe_for_traces(self) -> Mapping[str, str]:
+        """The span's attributes, also of a hidden experiment."""
+        treatment = self._participant.treatment
+        return {"adaptact.experiment": treatment.experiment, "adaptact.variant": treatment.answer.variant}
+
     async def run(
         self,
         inputs: Mapping[str, Array],

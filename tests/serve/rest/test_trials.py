@@ -1,5 +1,6 @@
 """Experiments through REST: who answers, what the reply says, and that nothing else changes."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,20 +10,25 @@ import httpx
 import numpy as np
 import orjson
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from serve.access.proxies import Proxies
 from serve.engine import Engine, Metrics, open_engine
 from serve.experiments import stages
 from serve.experiments.stages import Change
 from serve.experiments.store.tables import exposures, inferences
 from serve.experiments.units import hash_unit
+from serve.observe.observers import Observers, Telemetry
 from serve.rejections import fault_number
 from serve.rest.app import create_app
+from serve.rest.middleware import ObservingMiddleware
 from serve.rollout.options import RolloutOptions
 from serve.rollout.rollout import Rollout, open_rollout
 from serve.settings import Settings
 from tests.serve.conftest import options
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
+from tests.serve.pages import read_page
 from tests.serve.rollout.variants import put_variants
 from tests.waiting import until
 
@@ -177,6 +183,35 @@ def test_an_error_of_the_candidate_is_answered_and_stored(engine: Engine, tmp_pa
     statuses = dict(read_rows(rollout.store, inferences, "variant", "status"))
     assert statuses["control"] == 0
     assert statuses["candidate"] > 0
+
+
+def test_a_traced_request_says_who_answered(served: Served) -> None:
+    kept = InMemorySpanExporter()
+    telemetry = Telemetry(kept)
+    traced = Client(ObservingMiddleware(served.client._app, Observers(telemetry=telemetry), Proxies()))
+    traced.post(INFER, REQUEST, {"x-adaptact-unit": "anna"})
+    traced.post("/v1/models/digits:predict", {"instances": [[1, 2, 3]]}, {"x-adaptact-unit": "bert"})
+    traced.post("/v2/models/digits/versions/1/infer", REQUEST, {"x-adaptact-unit": "anna"})
+    telemetry.close()
+    attributes = [span.attributes or {} for span in kept.get_finished_spans()]
+    assert [each.get("adaptact.variant") for each in attributes] == ["candidate", "control", None]
+    assert [each.get("adaptact.experiment") for each in attributes] == ["exp", "exp", None]
+
+
+def test_the_documented_series_are_those_that_are_shown(served: Served) -> None:
+    served.ask(x_adaptact_unit="anna")
+    text = served.client.get("/metrics").text
+    shown = {
+        (line.split("{")[0].split(" ")[0], frozenset(re.findall(r'(\w+)="', line)) - {"le"})
+        for line in text.splitlines()
+        if line.startswith("adaptact_experiment_")
+    }
+    families = {(re.sub("_(bucket|count|sum)$", "", name), labels) for name, labels in shown}
+    page = read_page("observability").split("## Experiments\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(adaptact_\w+)` \| (.*?) \|", page, re.MULTILINE)
+    assert families == {(name, frozenset(re.findall(r"`(\w+)`", labels))) for name, labels in rows}
+    answered = 'requests_total{experiment="exp",outcome="answered",variant="candidate"} 1.0'
+    assert answered in text
 
 
 def test_stopping_answers_everybody_as_before(served: Served) -> None:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,15 @@ def start(made: list[httpx.Client]) -> None:
     """Start the experiment through one worker, and wait until every worker follows."""
     act(made[0], "start")
     for client in made:
-        until(lambda client=client: variant(client, "first") != "none")
+        until(partial(takes_part, client))
+
+
+def takes_part(client: httpx.Client) -> bool:
+    return variant(client, "first") != "none"
+
+
+def takes_no_part(client: httpx.Client) -> bool:
+    return not takes_part(client)
 
 
 def test_workers_agree_on_each_unit_before_and_after_a_restart(folder: Folder) -> None:
@@ -119,7 +128,7 @@ def test_an_act_through_one_worker_reaches_the_other(folder: Folder) -> None:
         start(made)
         act(made[1], "stop")
         for client in made:
-            until(lambda client=client: variant(client, "first") == "none")
+            until(partial(takes_no_part, client))
 
 
 def test_grpc_assigns_as_http_does_and_each_message_of_a_stream_by_itself(folder: Folder) -> None:

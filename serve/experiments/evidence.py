@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serve.experiments.definition import Experiment, Metric
-from serve.experiments.findings import Behaviour, Memory, Observations, ShadowPairs
+from serve.experiments.findings import Behaviour, Expense, Memory, Observations, ShadowPairs
 from serve.experiments.stages import Phase
 from serve.experiments.statistics.samples import Counts
 from serve.experiments.store.aggregates import Answers, Outcomes, Pairs, Requests
@@ -17,6 +17,7 @@ LABEL = "label"
 """The metric whose value is the true class of a request."""
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND
+NO_EXPENSES: Mapping[str, Expense] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,18 @@ class Known:
     """How many units each candidate has met; in shadow, how many requests it has answered."""
 
 
-def read_evidence(
-    summaries: Summaries, experiment: Experiment, phase: Phase, memory: Memory, now: int
+def read_evidence(  # all that a verdict rests on
+    summaries: Summaries,
+    experiment: Experiment,
+    phase: Phase,
+    memory: Memory,
+    now: int,
+    expenses: Mapping[str, Expense] = NO_EXPENSES,
 ) -> Known:
-    """What is known at a time in microseconds since 1970; raises `StoreError`."""
+    """What is known at a time in microseconds since 1970; raises `StoreError`.
+
+    `expenses` are by variant; the store does not know them.
+    """
     key = experiment.name, phase.comparison
     is_shadow = phase.stage == "shadow"
     exposed, requests = summaries.exposed(*key, now), summaries.requests(*key, now)
@@ -46,6 +55,7 @@ def read_evidence(
             units=exposed.get(name, 0),
             outcomes={metric: known[name].sample for metric, known in outcomes.items() if name in known},
             behaviour=_describe(requests.get(Answers(name, is_mirrored)), pairs.get(name)),
+            expense=expenses.get(name, Expense()),
         )
     evidence = Evidence(
         observations,

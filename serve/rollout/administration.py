@@ -26,6 +26,7 @@ from serve.experiments.store.database import now
 from serve.experiments.store.registry import AuditEntry, Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import judge
+from serve.rollout.expense import measure_expense
 
 RUNNING: tuple[stages.Stage, ...] = ("shadow", "ramp")
 LEADS_TO_RUNNING: tuple[Act, ...] = ("start", "advance", "resume")
@@ -100,7 +101,8 @@ class Administration:
         registered = self._registry.read(name)
         experiment, phase = registered.experiment, registered.phase
         memory = self._registry.read_memory(name, phase.comparison)
-        known = read_evidence(self._summaries, experiment, phase, memory, self._clock())
+        expenses = measure_expense(self._engine, experiment)
+        known = read_evidence(self._summaries, experiment, phase, memory, self._clock(), expenses)
         verdict = judge(experiment, known.evidence)
         results = write_results(experiment, known.evidence.observations, verdict, language)
         exposures = {variant: found.units for variant, found in known.evidence.observations.items()}

@@ -5,13 +5,15 @@ All processes of all servers that share a store may have a conductor: one of the
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from serve.experiments import stages
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import ExperimentError, StageError
 from serve.experiments.evidence import read_evidence
+from serve.experiments.findings import Expense
 from serve.experiments.results import write_results
 from serve.experiments.stages import Change, Phase
 from serve.experiments.steering import Step, choose_step
@@ -36,13 +38,15 @@ class Conductor:
         summaries: Summaries,
         on_change: Callable[[], None] = lambda: None,
         *,
+        measure: Callable[[Experiment], Mapping[str, Expense]] = lambda experiment: {},
         seconds: float = LOOK_SECONDS,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`on_change` is called after an experiment has been changed."""
+        """`on_change` is called after an experiment has been changed; `measure` gives what variants take."""
         self._registry = registry
         self._summaries = summaries
         self._on_change = on_change
+        self._measure = measure
         self._seconds = seconds
         self._clock = clock
         self._closed = threading.Event()
@@ -55,13 +59,17 @@ class Conductor:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._closed.wait(self._seconds):
+        pause = self._seconds
+        while not self._closed.wait(pause):
+            began = time.thread_time()
             try:
                 self.look()
             except ExperimentError as error:
                 log.error("no look at the experiments: %s", error)
             except Exception:  # the outermost frame of its thread: the next look may succeed
                 log.exception("no look at the experiments")
+            # However much there is to look at, it takes a hundredth of a core.
+            pause = max(self._seconds, 100 * (time.thread_time() - began))
 
     def look(self) -> None:
         """Look at each experiment that runs, unless another process does; raises `StoreError`."""
@@ -76,7 +84,7 @@ class Conductor:
     def _look_at(self, registered: Registered) -> None:
         experiment, phase, at = registered.experiment, registered.phase, self._clock()
         memory = self._registry.read_memory(experiment.name, phase.comparison)
-        known = read_evidence(self._summaries, experiment, phase, memory, at)
+        known = read_evidence(self._summaries, experiment, phase, memory, at, self._measure(experiment))
         verdict = judge(experiment, known.evidence)
         results = write_results(experiment, known.evidence.observations, verdict)
         content = {"memory": verdict.memory.as_json(), "results": results}

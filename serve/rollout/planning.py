@@ -18,6 +18,7 @@ from serve.experiments.plan_results import write_plan
 from serve.experiments.plans import Assumptions, plan_guardrails, plan_metrics
 from serve.experiments.statistics.samples import Counts, LogHistogram
 from serve.experiments.store.database import now
+from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import Evidence
@@ -116,7 +117,7 @@ class Planner:
         return Behaviour(errors=Counts(float(requests), float(counted.fail.count)), latency=latency)
 
 
-def _make_past_query(experiment: Experiment, metric: Metric) -> Any:
+def _make_past_query(experiment: Experiment, metric: Metric) -> OutcomeQuery:
     """The covariate is left out: it is known once the experiment runs."""
     return replace(make_query(experiment, 0, metric), covariate=None)
 

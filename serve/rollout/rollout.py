@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from serve.engine.engine import Engine
 from serve.experiments.reading import read_experiments
@@ -15,6 +16,7 @@ from serve.experiments.store.summaries import Summaries
 from serve.experiments.units import load_or_make_key
 from serve.rollout.administration import Administration
 from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.expense import measure_expense
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
 from serve.rollout.planning import Planner
@@ -79,7 +81,8 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
 
     summaries = Summaries(store)
     follower = Follower(registry, tell)
-    conductor = Conductor(registry, summaries, follower.hurry)
+    measure = partial(measure_expense, engine)
+    conductor = Conductor(registry, summaries, follower.hurry, measure=measure)
     administration = Administration(engine, registry, summaries, follower.hurry)
     planner = Planner(engine, registry, summaries)
     return Rollout(store, registry, administration, planner, trials, key, follower, conductor, recorder)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from serve.client.experiments.amounts import show_effect, show_time
 from serve.client.experiments.replies import Look, Metric
 
-WIDTH = 61
+WIDTH = 51
+"""Characters: with the time and the effect a line fits into 80."""
 MOST_LINES = 12
 
 

@@ -86,6 +86,8 @@ class Metric(_Reply):
     candidate: str
     variants: list[VariantValue]
     scale: str
+    of_failures: bool = False
+    """Whether values and effect are of the units without success, although the metric counts successes."""
     effect: Number | None
     low: Number | None
     high: Number | None

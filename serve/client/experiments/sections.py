@@ -83,7 +83,7 @@ class SectionWriter:
         control = self.evidence.experiment.definition.control.name
         for last in self.evidence.results.metrics:
             caption = self.say("effect_caption").format(
-                metric=last.name, candidate=last.candidate, control=control
+                metric=self._name(last), candidate=last.candidate, control=control
             )
             looks = self.evidence.looks
             found = [
@@ -125,7 +125,7 @@ class SectionWriter:
         )
         rows = [
             (
-                f"{metric.name}{' *' if metric.is_primary else ''}",
+                f"{self._name(metric)}{' *' if metric.is_primary else ''}",
                 metric.candidate,
                 *(amounts.show_value(metric, value) for value in _pair_values(metric)),
                 " / ".join(f"{known.units:,}" for known in metric.variants),
@@ -231,6 +231,9 @@ class SectionWriter:
             for entry in self.evidence.audit.entries
         ]
         return self._make_table(("time", "by", "action", "detail"), rows)
+
+    def _name(self, metric: Metric) -> str:
+        return self.say("failures").format(metric=metric.name) if metric.of_failures else metric.name
 
     def _make_table(self, header: Sequence[str], rows: Rows) -> Table:
         return Table([self.say(word) for word in header], rows)

@@ -115,6 +115,13 @@ def test_a_wrong_split_is_said() -> None:
     assert WORDS["en"]["split_wrong"] in render_report(make_evidence(sample_ratio=split), "en")
 
 
+@pytest.mark.parametrize(("language", "name"), [("en", "failures of bought"), ("ja", "bought の失敗")])
+def test_what_is_of_failures_is_called_so(language: Language, name: str) -> None:
+    metric = make_results()["metrics"][0] | {"of_failures": True, "scale": "ratio"}
+    page = render_report(make_evidence(metrics=[metric]), language)
+    assert page.count(name) == 3  # in the table, below the curve, and for who cannot see it
+
+
 def test_both_languages_have_the_same_words_with_the_same_places() -> None:
     assert WORDS["en"].keys() == WORDS["ja"].keys()
     for word, text in WORDS["en"].items():

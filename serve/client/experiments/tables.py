@@ -77,9 +77,8 @@ def _tabulate_metrics(results: Results) -> Table:
     for metric in results.metrics:
         values = [f"{amounts.show_value(metric, known.value)} ({known.units:,})" for known in metric.variants]
         effect, interval = amounts.show_effect(metric, metric.effect), amounts.show_interval(metric)
-        name = (
-            f"{metric.name}{' (failures)' if metric.of_failures else ''}{' *' if metric.is_primary else ''}"
-        )
+        shown = f"failures of {metric.name}" if metric.of_failures else metric.name
+        name = f"{shown} *" if metric.is_primary else shown
         rows.append((name, metric.candidate, " / ".join(values), effect, interval, metric.finding))
     header = ("metric", "candidate", "control / candidate (units)", "effect", "interval", "finding")
     return table(header, rows, title="Metrics (* decides)")

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from serve.client.experiments import command, connecting
 from serve.client.experiments.client import ExperimentClient
@@ -43,31 +45,56 @@ class Served:
     rollout: Rollout
     folder: Path
     client: ExperimentClient
+    transport: InProcess
+
+    def connect(self, **_: Any) -> ExperimentClient:
+        """A client of its own, which the command closes."""
+        client = ExperimentClient("http://server")
+        client._http = httpx.Client(transport=self.transport)
+        return client
 
 
-@pytest.fixture
-def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
-    put_variants(tmp_path / "models")
-    opened = open_engine(options(tmp_path / "models"), metrics)
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("variants")
+    put_variants(folder)
+    opened = open_engine(options(folder), Metrics(CollectorRegistry()))
     opened.point_alias("digits", "stable", "1")
     yield opened
     opened.close()
 
 
+@contextmanager
+def open_served(engine: Engine, folder: Path) -> Iterator[Served]:
+    rollout = open_rollout(engine, RolloutOptions(str(folder), folder), fault_number)
+    client = ExperimentClient("http://server")
+    app = create_app(engine, Settings(models=folder), rollout=rollout)
+    transport = InProcess(Client(app))
+    client._http = httpx.Client(transport=transport)
+    yield Served(rollout, folder, client, transport)
+    rollout.close()
+
+
 @pytest.fixture
 def served(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    folder = tmp_path / "store"
-    rollout = open_rollout(engine, RolloutOptions(str(folder), folder), fault_number)
-    app = create_app(engine, Settings(models=tmp_path), rollout=rollout)
+    """Without experiments, until the test defines one; the command asks it."""
+    with open_served(engine, tmp_path / "store") as opened:
+        monkeypatch.setattr(connecting, "connect", opened.connect)
+        yield opened
 
-    def connect(**_: Any) -> ExperimentClient:
-        client = ExperimentClient("http://server")
-        client._http = httpx.Client(transport=InProcess(Client(app)))
-        return client
 
-    monkeypatch.setattr(connecting, "connect", connect)
-    yield Served(rollout, folder, connect())
-    rollout.close()
+@pytest.fixture(scope="module")
+def kept(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The same for all tests of a module, which change nothing."""
+    with open_served(engine, tmp_path_factory.mktemp("store")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def idle(kept: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Without experiments; the command asks it, and changes nothing."""
+    monkeypatch.setattr(connecting, "connect", kept.connect)
+    return kept
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_a_store_is_backed_up_while_it_is_used_and_restored(
     ],
 )
 def test_what_cannot_be_done_is_one_error(
-    served: Served, run: Run, arguments: tuple[str, ...], code: int, text: str, capsys: Capture
+    idle: Served, run: Run, arguments: tuple[str, ...], code: int, text: str, capsys: Capture
 ) -> None:
     assert run(*arguments) == code
     shown = capsys.readouterr()

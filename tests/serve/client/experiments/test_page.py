@@ -43,8 +43,8 @@ def test_the_role_of_each_command_is_as_stated(command: str) -> None:
     assert right_for(*asked.get(command, ("POST", f"{prefix}/experiments/e:{command}"))) == stated
 
 
-def test_every_route_has_its_row(served: Served) -> None:
-    document: dict[str, Any] = served.client._http.get("http://server/openapi.json").json()
+def test_every_route_has_its_row(kept: Served) -> None:
+    document: dict[str, Any] = kept.client._http.get("http://server/openapi.json").json()
     found = {
         (method.upper(), path.removeprefix("/adaptact/v1").replace(":no_colon", ""))
         for path, operations in document["paths"].items()

@@ -53,6 +53,8 @@ class Planner:
         self._summaries = summaries
         self._clock = clock
         self._began = clock()
+        # A plan of many metrics takes seconds of the processor; readers who ask together wait for each other.
+        self._one_at_a_time = asyncio.Lock()
 
     async def plan(self, experiment: Experiment, assumptions: Assumptions) -> dict[str, Any]:
         """The plan as JSON; without `units_per_day` at the pace that the server has seen.
@@ -60,7 +62,8 @@ class Planner:
         Raises `StoreError`, and `UnknownModelError` or `ModelUnavailableError` for the control's model.
         """
         statistics = await self._engine.statistics(experiment.model)
-        return await asyncio.to_thread(self._plan, experiment, assumptions, statistics)
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._plan, experiment, assumptions, statistics)
 
     def _plan(
         self, experiment: Experiment, assumptions: Assumptions, statistics: Sequence[VersionStatistics]

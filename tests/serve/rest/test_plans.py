@@ -1,5 +1,7 @@
 """The routes of plans and of looks, in the application."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,15 @@ import httpx
 import pytest
 
 from serve.engine import Engine, Metrics, open_engine
+from serve.experiments.parsing import parse_experiment
+from serve.experiments.plans import Assumptions
 from serve.experiments.store.database import now
 from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.units import hash_unit
 from serve.rejections import fault_number
 from serve.rest.access import right_for
 from serve.rest.app import create_app
+from serve.rollout import planning
 from serve.rollout.options import RolloutOptions
 from serve.rollout.rollout import Rollout, open_rollout
 from serve.settings import Settings
@@ -126,6 +131,30 @@ def test_extreme_assumptions_have_a_plan(planned: Planned, query: str) -> None:
 def test_an_unknown_experiment_has_no_plan_and_no_looks(planned: Planned) -> None:
     assert planned.client.get(f"{EXPERIMENTS}/exp/plan").status_code == 404
     assert planned.client.get(f"{EXPERIMENTS}/exp/looks").status_code == 404
+
+
+def test_plans_that_are_asked_for_together_are_made_one_by_one(
+    planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, most = 0, 0
+
+    def make(*_: Any) -> tuple[()]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.02)  # another one would begin meanwhile
+        running -= 1
+        return ()
+
+    monkeypatch.setattr(planning, "plan_metrics", make)
+
+    async def ask() -> list[dict[str, Any]]:
+        experiment = parse_experiment(DOCUMENT)
+        plans = (planned.rollout.planner.plan(experiment, Assumptions(1)) for _ in range(3))
+        return await asyncio.gather(*plans)
+
+    assert len(asyncio.run(ask())) == 3
+    assert most == 1
 
 
 def test_looks_are_spread_over_the_whole_comparison(planned: Planned) -> None:

@@ -123,3 +123,13 @@ def test_a_number_that_is_none_is_one_error_or_shown(
     with scripted(*map(json_reply, (EXPERIMENT, results, looks))) as server:
         assert run(monkeypatch, "show", "exp", "--url", server.url) in (0, 1)
     require_printable("".join(capsys.readouterr()))
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+def test_a_number_that_json_does_not_have_is_not_passed_on(
+    number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scripted(Answer(200, f'{{"experiments": [], "x": {number}}}'.encode())) as server:
+        assert run(monkeypatch, "list", "--json", "--url", server.url) == 1
+    out, err = capsys.readouterr()
+    assert (out, "is not finite" in err) == ("", True)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -110,15 +111,13 @@ def experiments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment
     file = folder / "experiments.yaml"
     file.write_text("experiments:" + "".join(map(definition, CANDIDATES)))
     store = ("--experiments", str(file), "--experiments-store", str(folder / "store"))
-    with ServerProcess("--models", str(folder / "models"), "--workers", str(WORKERS), *store) as server:
-        opened = Experiments(server, folder)
+    arguments = ("--models", str(folder / "models"), "--workers", str(WORKERS), *store)
+    with ServerProcess(*arguments) as server, closing(Experiments(server, folder)) as opened:
         for name in CANDIDATES:
             opened.act(name, "start")
         for name in CANDIDATES:
             until(partial(opened.is_followed, name))
         yield opened
-        opened.close()
-        assert server.stop() == 0
 
 
 def planned_units(folder: Path, name: str) -> int:

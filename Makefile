@@ -76,6 +76,7 @@ peers: install  ## build the environments of the servers that ours is compared w
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
 	$(BIN)/python -m benchmarks.grpc_cost
+	$(BIN)/python -m benchmarks.experiment_cost
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.restarts

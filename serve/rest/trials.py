@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
 
 UNIT = UNIT_HEADER.encode()
+NAMES = frozenset((UNIT, REQUEST_ID))
 HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
 
 
@@ -29,12 +30,16 @@ def begin_trial(
         return None
     identity: Identity | None = scope.get(IDENTITY)
     request_id = None if identity is None else identity.request_id
-    header = None
+    header = chosen = None
     for name, value in scope["headers"]:
-        if name == UNIT:
-            header = value
-        elif name == REQUEST_ID and request_id is None and SAFE_ID.fullmatch(value):
-            request_id = value.decode()
+        # A look-up by a hash that reading the request has computed before is the cheapest test.
+        if name in NAMES:
+            if name == UNIT:
+                header = value
+            else:
+                chosen = value
+    if request_id is None and chosen is not None and SAFE_ID.fullmatch(chosen):
+        request_id = chosen.decode()
     trial = trials.begin(model, header, unit, request_id, may_mirror=may_mirror)
     timings: RequestTimings | None = scope.get(TIMINGS)
     if timings is not None:

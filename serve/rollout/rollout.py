@@ -77,7 +77,7 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
             if phase.promoted and seen.get(experiment.name, "promoted") != "promoted":
                 promote(engine, experiment, phase.promoted)
             seen[experiment.name] = phase.stage
-        trials.routes = make_routes((known.experiment, known.phase) for known in registered)
+        trials.follow(make_routes((known.experiment, known.phase) for known in registered))
 
     summaries = Summaries(store)
     follower = Follower(registry, tell)

@@ -1,7 +1,7 @@
 """Requests that belong to an experiment: the doors ask for one, and run it in the model's place."""
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import inf
 from time import perf_counter
@@ -99,7 +99,7 @@ class Trials:
         number_of: Callable[[Exception], int],
         sampler: Sampler | None = None,
     ) -> None:
-        """None runs before `routes` says so; `number_of` gives the number by which an error is stored.
+        """None runs before `follow` says so; `number_of` gives the number by which an error is stored.
 
         Without a sampler every answer is kept.
         """
@@ -110,18 +110,14 @@ class Trials:
         self._metrics = ExperimentMetrics(registry, lambda: self._mirror.counts, lost)
         self.runs = VariantRuns(engine, recorder, self._metrics, number_of)
         self._mirror: Mirror[VariantRequest] = Mirror(self.runs.run)
-        self._participants: Mapping[str, Participants] = {}
+        self.routes: Mapping[str, Participants] = {}
+        """By model whoever takes part in its experiments; replaced as a whole."""
         # Unique among processes and machines, and cheap.
         self._prefix, self._numbers = f"{secrets.token_hex(6)}-", count()
 
-    @property
-    def routes(self) -> Collection[str]:
-        """The models with an experiment that runs; replaced as a whole when a phase begins."""
-        return self._participants
-
-    @routes.setter
-    def routes(self, routes: Mapping[str, Route]) -> None:
-        self._participants = {model: Participants(route, self._metrics) for model, route in routes.items()}
+    def follow(self, routes: Mapping[str, Route]) -> None:
+        """From now on these experiments run; called when a phase begins, from any thread."""
+        self.routes = {model: Participants(route, self._metrics) for model, route in routes.items()}
 
     def begin(
         self,
@@ -137,7 +133,7 @@ class Trials:
         `header` and `parameter` are where its unit may stand; without an id of its own it gets one. It must
         not be mirrored where its inputs may change once it is answered.
         """
-        participants = self._participants.get(model)
+        participants = self.routes.get(model)
         if participants is None:
             return None
         request_id = request_id or f"{self._prefix}{next(self._numbers)}"

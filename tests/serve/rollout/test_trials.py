@@ -49,7 +49,7 @@ def make_trials(
     recording = Recording()
     trials = Trials(engine, recording, lambda error: FAILED, sampler)  # type: ignore[arg-type]  # it only notes
     experiment = make_experiment(**{"allow_list": {"anna": "candidate", "bert": "control"}, **fields})
-    trials.routes = make_routes([(experiment, Phase(2, 1, stage, 100.0, 0, "anne", ""))])
+    trials.follow(make_routes([(experiment, Phase(2, 1, stage, 100.0, 0, "anne", ""))]))
     return trials, recording
 
 
@@ -74,7 +74,7 @@ def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
 def test_a_model_without_an_experiment_has_no_trial(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp")
     assert trials.begin("other", "anna", None, None) is None
-    trials.routes = {}
+    trials.follow({})
     assert trials.begin("digits", "anna", None, None) is None
 
 

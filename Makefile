@@ -7,7 +7,7 @@ DONE := .venv/.installed
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
+.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -23,6 +23,9 @@ $(DONE): pyproject.toml constraints.txt
 
 demo: install  ## train, export, verify, serve and predict the handwritten digits (under 3 minutes)
 	$(BIN)/python -m examples.digits
+
+demo-experiment: install  ## compare two models on live traffic, until the verdict (under 2 minutes)
+	$(BIN)/python -m examples.experiment
 
 test: lint  ## lint, type-check and run every test
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -73,6 +76,7 @@ peers: install  ## build the environments of the servers that ours is compared w
 bench-serving: install  ## measure the server beside others, under overload, for ten minutes and restarted (wrk; peers; 50 minutes)
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
 	$(BIN)/python -m benchmarks.grpc_cost
+	$(BIN)/python -m benchmarks.experiment_cost
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.restarts

@@ -51,6 +51,11 @@ COMMANDS = {
         "client",
         "Send every row of a file to a server, and save its predictions.",
     ),
+    "experiment": Command(
+        "serve.client.experiments.command:main",
+        "experiments",
+        "Compare models on live traffic, and report which one is better.",
+    ),
     "key": Command(
         "serve.access.command:main", "serve", "Create an API key, and add it to a server's keys file."
     ),

@@ -1,12 +1,16 @@
 """The settings as options of the engine, of access control and of TLS."""
 
+from pathlib import Path
+
 from serve.access.control import AccessControl, open_access_control
 from serve.access.limits import ClientLimits
 from serve.access.proxies import parse_proxies
 from serve.access.tls import Tls, open_tls
 from serve.engine.config import ModelConfig
+from serve.engine.errors import StateError
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
+from serve.rollout.options import RolloutOptions
 from serve.settings import MEBIBYTE, Settings
 
 
@@ -58,6 +62,19 @@ def make_access_control(settings: Settings, limits: ClientLimits | None = None) 
         settings.local_admin,
         parse_proxies(settings.proxies),
     )
+
+
+def make_rollout_options(settings: Settings) -> RolloutOptions | None:
+    """Where experiments and their data are stored; None where there are none. Raises `StateError`."""
+    where = settings.experiments_store
+    if not where:
+        if settings.experiments is not None:
+            raise StateError("`--experiments` needs `--experiments-store`, where their data are stored")
+        return None
+    keys = settings.state if "://" in where else Path(where)
+    if keys is None:
+        raise StateError("`--experiments-store` with a URL needs `--state`, for the key of the units")
+    return RolloutOptions(where, keys, settings.experiments)
 
 
 def make_tls(settings: Settings) -> Tls | None:

@@ -1,7 +1,7 @@
 """The fault behind each error, which REST and gRPC map to their own status codes."""
 
 import logging
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from serve.access.errors import AccessError, AuditError, ClientLimitError, KeyRequiredError
 from serve.engine.errors import (
@@ -23,6 +23,15 @@ from serve.engine.errors import (
     UnsupportedError,
 )
 from serve.engine.metrics import Metrics, Reason
+from serve.experiments.errors import (
+    DefinitionError,
+    ExperimentError,
+    FeedbackError,
+    IncompatibleVariantsError,
+    StageError,
+    StoreError,
+    UnknownExperimentError,
+)
 from serve.protocol.compression import TooLargeUncompressedError
 from serve.shared.channel import ChannelClosedError
 
@@ -33,6 +42,7 @@ Fault: TypeAlias = Literal[
     "unavailable",
     "late",
     "invalid",
+    "conflict",
     "too_large",
     "refused",
     "unsupported",
@@ -58,6 +68,13 @@ FAULTS: dict[type[EngineError], Fault] = {
     MalformedRequestError: "invalid",
     NotExpressibleError: "invalid",
     RegionError: "invalid",
+    DefinitionError: "invalid",
+    IncompatibleVariantsError: "invalid",
+    FeedbackError: "invalid",
+    UnknownExperimentError: "unknown",
+    StageError: "conflict",
+    StoreError: "unavailable",
+    ExperimentError: "failed",
     TooLargeUncompressedError: "too_large",
     ModelRefusedError: "refused",
     UnsupportedError: "unsupported",
@@ -86,6 +103,11 @@ def fault_of(error: BaseException) -> Fault:
         if kind in FAULTS:
             return FAULTS[kind]
     return "failed"
+
+
+def fault_number(error: BaseException) -> int:
+    """A number of the error's fault, from 1."""
+    return 1 + get_args(Fault).index(fault_of(error))
 
 
 def client_message(error: Exception) -> str:

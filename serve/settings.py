@@ -132,6 +132,17 @@ class Settings(BaseSettings):
     state: Annotated[
         Path | None, Field(description="Folder that stores aliases; without it a restart loses them.")
     ] = None
+    experiments: Annotated[
+        Path | None,
+        Field(description="YAML file of experiments, which are defined or amended at the start."),
+    ] = None
+    experiments_store: Annotated[
+        str,
+        Field(
+            description="Folder, or URL of a PostgreSQL database, that stores experiments and their data; "
+            "without it there are none. With a URL the key of the units is in the folder of --state."
+        ),
+    ] = ""
     drain_seconds: Annotated[
         float,
         Field(ge=0, le=86_400, description="Seconds that a replaced version has to finish its requests."),

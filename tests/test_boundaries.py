@@ -29,6 +29,10 @@ NOT_LOADED = [
     ("serve.observe.observers", (*TRAINER, *WEB, "opentelemetry", "serve.rest")),
     ("serve.cli", TRAINER),
     ("serve.client", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "orjson", "simdjson", "grpc")),
+    (
+        "serve.client.experiments.command",
+        (*TRAINER, *WEB, "sqlalchemy", "pydantic", "scipy", "yaml", "jinja2", "onnxruntime"),
+    ),
     ("serve.workers.supervisor", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "numpy", "grpc")),
     ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
     ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),

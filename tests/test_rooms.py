@@ -32,7 +32,7 @@ ROOMS = {
         *("tuning", "precision", "evidence", "latency", "pipeline", "recheck", "commands"),
     ),
     "serve": (
-        *("engine", "access", "protocol", "settings", "options", "shared", "observe", "rejections"),
+        *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared", "observe", "rejections"),
         *("http2", "grpc", "rest", "workers", "client", "cli"),
     ),
 }

@@ -32,8 +32,15 @@ def export(model: nn.Module, name: str, folder: Path) -> ExportedModel:
     checkpoint = folder / f"{name}.pt"
     file = folder / "models" / name / "1" / "model.onnx"
     torch_file = folder / "by-torch" / f"{name}.onnx"
-    for path in (file, torch_file):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    torch_file.parent.mkdir(parents=True, exist_ok=True)
+    manifest = export_file(model, checkpoint, file)
+    _export_by_torch(model, torch_file)
+    return ExportedModel(file, torch_file, manifest)
+
+
+def export_file(model: nn.Module, checkpoint: Path, file: Path) -> Manifest:
+    """The manifest of the model's ONNX file, which is written as its checkpoint is."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     save(
         model,
         checkpoint,
@@ -43,9 +50,7 @@ def export(model: nn.Module, name: str, folder: Path) -> ExportedModel:
         classes=CLASSES,
         preprocessing={"scale": 1 / 16},
     )
-    manifest = convert(checkpoint, file, factory="examples.digits.model:build")
-    _export_by_torch(model, torch_file)
-    return ExportedModel(file, torch_file, manifest)
+    return convert(checkpoint, file, factory="examples.digits.model:build")
 
 
 def _export_by_torch(model: nn.Module, path: Path) -> None:

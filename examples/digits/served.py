@@ -29,10 +29,11 @@ class ServerAnswers:
 
 
 @contextmanager
-def run_server(models: Path) -> Iterator[str]:
-    """The address of a server process for the folder; it is stopped by SIGTERM at the end."""
+def run_server(models: Path, *arguments: str) -> Iterator[str]:
+    """The address of a server for the folder, with further arguments; it is stopped by SIGTERM at the end."""
     program = Path(sys.executable).with_name("adaptact-serve")
     command = [str(program), "--models", str(models), "--port", "0", "--log-level", "warning"]
+    command += arguments
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

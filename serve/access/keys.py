@@ -3,7 +3,7 @@
     [[key]]
     name = "line-3"
     sha256 = "5e88…"                # 64 hexadecimal digits
-    roles = ["infer"]               # of infer, admin, metrics
+    roles = ["infer"]               # of infer, admin, metrics, feedback
     requests_per_second = 100       # optional
 
 A key is 32 random bytes, which nobody guesses and no dictionary holds, so a plain SHA-256 keeps it secret; a
@@ -28,7 +28,7 @@ from serve.engine.errors import quote, quote_names
 
 log = logging.getLogger("adaptact")
 
-Role: TypeAlias = Literal["infer", "admin", "metrics"]
+Role: TypeAlias = Literal["infer", "admin", "metrics", "feedback"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 PREFIX = "adaptact_"  # so that people, and programs that look for leaked secrets, recognise a key

@@ -38,10 +38,11 @@ Instance: TypeAlias = "Array | bytes | Mapping[str, Array | bytes | Json] | Json
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request carries: its bytes, and how many of them are JSON if others follow."""
+    """What a request carries: its bytes, their type, and how many of them are JSON if others follow."""
 
     content: bytes = b""
     json_bytes: int | None = None
+    content_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)

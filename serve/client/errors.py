@@ -95,6 +95,7 @@ KINDS: dict[int, type[ClientError]] = {
     HTTPStatus.FORBIDDEN: UnauthorizedError,
     HTTPStatus.NOT_FOUND: UnknownModelError,
     HTTPStatus.METHOD_NOT_ALLOWED: UnsupportedError,
+    HTTPStatus.CONFLICT: InvalidInputError,  # an act that an experiment's stage does not allow
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: InvalidInputError,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: UnsupportedError,
     HTTPStatus.UNPROCESSABLE_ENTITY: InvalidInputError,

@@ -124,7 +124,7 @@ def make_request(
     body = call.write(left_seconds)
     if client.is_closed:
         raise UnreachableError(f"`{url}` cannot be reached: this client is closed")
-    headers = {} if call.method == "GET" else {"content-type": "application/json"}
+    headers = {} if call.method == "GET" else {"content-type": body.content_type}
     if body.json_bytes is not None:
         headers = {"content-type": "application/octet-stream", JSON_BYTES: str(body.json_bytes)}
     try:

@@ -167,6 +167,10 @@ class Engine:
 
     async def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point the alias at the version; raises `AliasError`, or `StateError` if it cannot be stored."""
+        self.point_alias(name, alias, version)
+
+    def point_alias(self, name: str, alias: str, version: str) -> None:
+        """As `set_alias`, in this process alone and from any thread."""
         self._catalogue.set_alias(name, alias, version)
 
     async def remove_alias(self, name: str, alias: str) -> None:

@@ -11,6 +11,7 @@ CODE: dict[Fault, StatusCode] = {
     "unavailable": StatusCode.UNAVAILABLE,
     "late": StatusCode.DEADLINE_EXCEEDED,
     "invalid": StatusCode.INVALID_ARGUMENT,
+    "conflict": StatusCode.FAILED_PRECONDITION,
     "too_large": StatusCode.RESOURCE_EXHAUSTED,
     "refused": StatusCode.FAILED_PRECONDITION,
     "unsupported": StatusCode.UNIMPLEMENTED,

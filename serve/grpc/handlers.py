@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from serve.access.control import AccessControl
 from serve.engine.engine import Engine
@@ -23,6 +23,9 @@ from serve.rejections import client_message
 from serve.shared.regions import MemoryRegions
 from serve.shared.worker_group import WorkerGroup
 
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trials
+
 INFER, STREAM = "ModelInfer", "ModelStreamInfer"
 STREAM_PATH = f"/{PROTOCOL}/{STREAM}"
 LONGEST_BYTES = 2**20
@@ -33,7 +36,7 @@ WriteAnswer: TypeAlias = Callable[[InferAnswer], bytes]
 class CallHandlers:
     """Opens each call for the method of its path."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of a process
         self,
         engine: Engine,
         access: AccessControl,
@@ -41,6 +44,7 @@ class CallHandlers:
         workers: WorkerGroup,
         regions: MemoryRegions,
         budget: CallBudget,
+        trials: "Trials | None",
     ) -> None:
         """The calls of all connections share `budget`."""
         self._engine = engine
@@ -48,6 +52,7 @@ class CallHandlers:
         self._observers = observers
         self._regions = regions
         self._budget = budget
+        self._trials = trials
         self._ending = asyncio.Event()
         infer = self._log(self._make_infer(STREAM, InferAnswer.write_streamed), STREAM_PATH)
         self._streaming: dict[str, StreamMethod] = {
@@ -89,7 +94,7 @@ class CallHandlers:
         return log_calls(method, path, self._observers.log, self._access.authorizer)
 
     def _make_infer(self, name: str, write: WriteAnswer) -> BytesMethod:
-        infer = InferMethod(self._engine, self._regions)
+        infer = InferMethod(self._engine, self._regions, self._trials)
         method = trace_calls(infer.answer, name, self._observers.telemetry)
         authorizer = self._access.authorizer
 

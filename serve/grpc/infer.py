@@ -5,11 +5,12 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.model import ServedModel
+from serve.experiments.routing import UNIT_HEADER
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
 from serve.grpc.framing import Buffer
@@ -18,9 +19,12 @@ from serve.grpc.messages import SHORT_BYTES
 from serve.grpc.tensors import read_infer, takes_long_to_write, write_infer
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest
-from serve.protocol.replies import NOT_PLACED
+from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer
 from serve.rejections import count_rejection
 from serve.shared.regions import MemoryRegions, PlacedAnswer
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 # With the default of 32 rows a batch: one runs, and the next one waits.
 PLACES = 64
@@ -32,9 +36,10 @@ Pending: TypeAlias = "tuple[asyncio.Task[bytes], int]"
 class InferMethod:
     """Answers inference requests: read, call the engine, write."""
 
-    def __init__(self, engine: Engine, regions: MemoryRegions) -> None:
+    def __init__(self, engine: Engine, regions: MemoryRegions, trials: "Trials | None" = None) -> None:
         self._engine = engine
         self._regions = regions
+        self._trials = trials
 
     async def read(self, data: Buffer) -> InferMessage:
         """The message; raises `MalformedRequestError` for other bytes, which count as a request."""
@@ -59,9 +64,14 @@ class InferMethod:
             is_long = given.takes_long_to_read()
             request = await run_long(read_infer, given) if is_long else read_infer(given)
             read = perf_counter()
-            request, outputs, placed = await self._run(model, request, call)
+            trial = None
+            if self._trials is not None and not version:
+                trial = begin_trial(self._trials, call, name, request)
+            request, outputs, placed = await self._run(model, request, call, trial)
             ran = perf_counter()
-            written = model.name, model.version, request, outputs, model.classes, placed
+            described = NO_PARAMETERS if trial is None else trial.describe()
+            by = Answerer(model.name, model.version, model.classes, described)
+            written = by, request, outputs, placed
             is_long = takes_long_to_write(outputs)
             reply = await run_long(write_infer, *written) if is_long else write_infer(*written)
             metrics.input.observe(read - start)
@@ -71,12 +81,13 @@ class InferMethod:
             count_rejection(self._engine.metrics, error)
             raise
         metrics.count_request(OK)
-        return reply
+        return reply if trial is None else reply._replace(attributes=trial.describe_for_traces())
 
-    async def _run(self, model: ServedModel, request: InferRequest, call: IncomingCall) -> PlacedAnswer:
+    async def _run(
+        self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: "Trial | None"
+    ) -> PlacedAnswer:
         run = partial(
-            self._engine.run,
-            model,
+            partial(self._engine.run, model) if trial is None else trial.run,
             outputs=tuple(request.outputs),
             timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
         )
@@ -131,6 +142,16 @@ class InferStream:
             await self._send(await answer)
             for _ in range(places):
                 self._free.release()
+
+
+def begin_trial(trials: "Trials", call: IncomingCall, model: str, request: InferRequest) -> "Trial | None":
+    """The trial of the call; None if it is in no experiment."""
+    if model not in trials.routes:
+        return None
+    # Not the call's id, which all messages of a stream share. And what is in shared memory may be other
+    # numbers by the time that a mirrored request runs.
+    header = call.headers.get(UNIT_HEADER)
+    return trials.begin(model, header, request.unit, may_mirror=not request.has_placements)
 
 
 def _earlier(first: float | None, second: float | None) -> float | None:

@@ -63,6 +63,7 @@ def trace_calls(method: InferAnswerer, name: str, telemetry: "Telemetry | None")
             answer = await method(given, call)
             reply, inputs = answer.message, given.message.inputs
             attributes |= {"adaptact.model": reply.model_name, "adaptact.version": reply.model_version}
+            attributes |= answer.attributes
             attributes["adaptact.rows"] = next(iter(inputs[0].shape), 1) if inputs else 1
             return answer
         except BaseException as raised:

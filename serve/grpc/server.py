@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from serve.access.control import AccessControl
 from serve.access.tls import Tls
@@ -15,6 +16,9 @@ from serve.http2.session import Http2Limits
 from serve.observe.observers import Observers
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trials
 
 CALLS_AT_ONCE = 1024
 # All large messages together may have as many bytes as so many of the largest.
@@ -34,6 +38,8 @@ class GrpcOptions:
     workers: WorkerGroup = field(default_factory=WorkerGroup)
     regions: MemoryRegions | None = None
     """The clients' shared memory; none is taken without it."""
+    trials: "Trials | None" = None
+    """The experiments; none runs without them."""
     limits: Http2Limits = field(default_factory=Http2Limits)
 
 
@@ -60,6 +66,7 @@ class GrpcServer:
             options.workers,
             options.regions or open_regions("", limit, options.workers),
             CallBudget(CALLS_AT_ONCE, LARGEST_MESSAGES * limit, limit),
+            options.trials,
         )
         self._check()
 

@@ -21,9 +21,9 @@ from serve.protocol.messages import (
     read_shape,
     split_placed,
 )
-from serve.protocol.parameters import NONE, check_reserved, read_parameters, read_timeout_seconds
+from serve.protocol.parameters import NONE, UNIT, check_reserved, read_parameters, read_timeout_seconds
 from serve.protocol.placements import REGION, PlacedInput, PlacedOutput, read_placement
-from serve.protocol.replies import NOT_PLACED, apply_classification
+from serve.protocol.replies import NOT_PLACED, Answerer, apply_classification
 
 # So many numbers are read at a time, between which other threads have their turn.
 PIECE_VALUES = 2**14
@@ -68,7 +68,8 @@ def read_infer(given: InferMessage) -> InferRequest:
     if message.parameters:
         parameters = read_parameters("request", "", _read_values(message.parameters))
         check_reserved(parameters)
-    return InferRequest(inputs, outputs, True, message.id, read_timeout_seconds(parameters), placed)
+    options = outputs, True, message.id, read_timeout_seconds(parameters)
+    return InferRequest(inputs, *options, placed, parameters.get(UNIT))
 
 
 def takes_long_to_write(outputs: Mapping[str, Array]) -> bool:
@@ -77,11 +78,9 @@ def takes_long_to_write(outputs: Mapping[str, Array]) -> bool:
 
 
 def write_infer(
-    model: str,
-    version: str,
+    by: Answerer,
     request: InferRequest,
     outputs: Mapping[str, Array],
-    classes: Sequence[str],
     placed: Mapping[str, PlacedOutput] = NOT_PLACED,
 ) -> InferAnswer:
     """The `ModelInferResponse`, with every tensor as its bytes, empty for one `placed` in shared memory.
@@ -89,8 +88,10 @@ def write_infer(
     Raises `MalformedRequestError` for a classification of what has no scores.
     """
     if request.outputs:
-        outputs = apply_classification(request, outputs, classes)
-    reply = InferResponse(model_name=model, model_version=version, id=request.id)
+        outputs = apply_classification(request, outputs, by.classes)
+    reply = InferResponse(model_name=by.model, model_version=by.version, id=request.id)
+    for name, text in by.parameters.items():
+        reply.parameters[name].string_param = text
     raw: list[Buffer] = []
     for name, array in outputs.items():
         reply.outputs.add(name=name, datatype=datatype_name(array), shape=array.shape)

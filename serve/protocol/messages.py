@@ -12,6 +12,7 @@ from serve.engine.signature import Array, Signature
 from serve.protocol.binary import BINARY_SIZE, LENGTH, BinaryInput, BinaryTail, from_binary
 from serve.protocol.json_text import LONG_BYTES, Value, parse_json, read_items, read_members, to_python
 from serve.protocol.parameters import (
+    UNIT,
     check_reserved,
     read_flag,
     read_parameters,
@@ -55,6 +56,8 @@ class InferRequest(NamedTuple):
     timeout_seconds: float | None = None
     placed: Mapping[str, PlacedInput] = NOT_PLACED
     """The inputs that are in shared memory."""
+    unit: Value = None
+    """The parameter `unit_id`, as it was given."""
 
     @property
     def has_placements(self) -> bool:
@@ -78,6 +81,7 @@ class _RequestHead(NamedTuple):
     binary_by_default: bool
     id: str | None
     timeout_seconds: float | None
+    unit: Value
 
 
 def takes_long_to_read(body: bytes | bytearray, json_bytes: int | None = None) -> bool:
@@ -111,9 +115,8 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
         for name, tensor in head.inputs.items()
     }
     tail.check_empty()
-    return InferRequest(
-        inputs, head.outputs, head.binary_by_default, head.id, head.timeout_seconds, head.placed
-    )
+    options = head.outputs, head.binary_by_default, head.id, head.timeout_seconds
+    return InferRequest(inputs, *options, head.placed, head.unit)
 
 
 def _read_head(text: bytes | bytearray | memoryview) -> _RequestHead:
@@ -129,9 +132,8 @@ def _read_head(text: bytes | bytearray | memoryview) -> _RequestHead:
         check_reserved(parameters)
         timeout = read_timeout_seconds(parameters)
     binary = read_flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
-    return _RequestHead(
-        inputs, placed, _read_outputs(outputs, binary), binary, _read_id(message.get("id")), timeout
-    )
+    options = _read_outputs(outputs, binary), binary, _read_id(message.get("id")), timeout
+    return _RequestHead(inputs, placed, *options, parameters.get(UNIT))
 
 
 @lru_cache(SHORT_HEADS)

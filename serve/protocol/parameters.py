@@ -11,6 +11,8 @@ RESERVED_PREFIX = "triton_"
 # Accepted without effect: every answer here is one reply, and so the final one.
 ACCEPTED = ("triton_enable_empty_final_response",)
 NONE: Mapping[str, Value] = {}
+UNIT = "unit_id"
+"""Whom or what a request is for; what experiments assign to their variants."""
 
 
 def read_parameters(kind: str, name: str, parameters: Value) -> Mapping[str, Value]:

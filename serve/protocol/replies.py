@@ -20,6 +20,7 @@ Indices: TypeAlias = NDArray[np.intp]
 # Copying so many bytes takes no longer than writing a number in JSON.
 BYTES_PER_VALUE = 64
 NOT_PLACED: Mapping[str, PlacedOutput] = {}
+NO_PARAMETERS: Mapping[str, str] = {}
 MAX_ENTRIES = 2**18  # each text takes some hundred bytes while the reply is made
 
 
@@ -76,6 +77,15 @@ def _write_entry(value: np.generic, index: int, names: Sequence[str]) -> str:
     return f"{text}:{names[index]}" if names else text
 
 
+class Answerer(NamedTuple):
+    """Who answered, and what else the reply says of it."""
+
+    model: str
+    version: str
+    classes: Sequence[str] = ()
+    parameters: Mapping[str, str] = NO_PARAMETERS
+
+
 class InferReply(NamedTuple):
     """A reply's body, and how many of its bytes are JSON where binary tensors follow; else None."""
 
@@ -97,11 +107,9 @@ def takes_long_to_write(request: InferRequest, outputs: Mapping[str, Array]) -> 
 
 
 def write_reply(
-    model: str,
-    version: str,
+    by: Answerer,
     request: InferRequest,
     outputs: Mapping[str, Array],
-    classes: Sequence[str] = (),
     placed: Mapping[str, PlacedOutput] = NOT_PLACED,
 ) -> InferReply:
     """The reply to the request; raises `NotExpressibleError` for values that JSON cannot hold.
@@ -110,11 +118,9 @@ def write_reply(
     classification of an output without scores.
     """
     if request.outputs:
-        outputs = apply_classification(request, outputs, classes)
+        outputs = apply_classification(request, outputs, by.classes)
     described: list[dict[str, object]] = []
-    message: dict[str, object] = {"model_name": model, "model_version": version, "outputs": described}
-    if request.id is not None:
-        message["id"] = request.id
+    message = _begin_reply(by, request, described)
     tensors: list[bytes] = []
     for name, array in outputs.items():
         entry: dict[str, object] = {"name": name, "datatype": datatype_name(array), "shape": array.shape}
@@ -135,6 +141,15 @@ def write_reply(
     if not tensors:
         return InferReply(text, None)
     return InferReply(b"".join((text, *tensors)), len(text))
+
+
+def _begin_reply(by: Answerer, request: InferRequest, outputs: list[dict[str, object]]) -> dict[str, object]:
+    message: dict[str, object] = {"model_name": by.model, "model_version": by.version, "outputs": outputs}
+    if request.id is not None:
+        message["id"] = request.id
+    if by.parameters:
+        message["parameters"] = by.parameters
+    return message
 
 
 def _check_finite(request: InferRequest, outputs: Mapping[str, Array]) -> None:

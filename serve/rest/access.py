@@ -21,6 +21,7 @@ READING_POSTS = re.compile(
     r"/v2/models/[^/]+(/versions/[^/]+)?/infer"
     r"|/v1/models/[^/]+(/versions/[^/]+)?:predict"
     r"|/v2/repository/index"
+    r"|/adaptact/v1/experiments:plan"
 )
 # For load balancers, which have no key; and the page of the API, which shows nothing of the models.
 FREE_PATHS = re.compile(
@@ -30,7 +31,8 @@ FREE_PATHS = re.compile(
     r"|/docs(/[^/]+)?"
     r"|/openapi\.json"
 )
-METRICS = "/metrics"
+METRICS = ("/metrics", "/adaptact/v1/experiments")
+FEEDBACK = re.compile(r"/adaptact/v1/feedback(:bulk)?")
 KEY = "key"
 AUTHORIZATION = b"authorization"
 FORWARDED_HEADERS = tuple(name.encode() for name in FORWARDED)
@@ -47,11 +49,14 @@ class Forbidden(HTTPException):
 
 def is_administration(method: str, path: str) -> bool:
     """Whether the request may change how the server answers others."""
-    return method not in READING_METHODS and not READING_POSTS.fullmatch(path)
+    is_harmless = method == "POST" and (READING_POSTS.fullmatch(path) or FEEDBACK.fullmatch(path))
+    return method not in READING_METHODS and not is_harmless
 
 
 def right_for(method: str, path: str) -> RequiredRole:
     """The role that the request needs."""
+    if method == "POST" and FEEDBACK.fullmatch(path):
+        return "feedback"
     if is_administration(method, path):
         return "admin"
     # A prefix, since the framework ignores a newline at the end of a path.

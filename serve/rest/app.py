@@ -4,6 +4,7 @@ import logging
 from functools import partial
 from importlib.resources import files
 from math import ceil
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -34,6 +35,9 @@ from serve.shared.metrics import register_metrics
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
 
+if TYPE_CHECKING:
+    from serve.rollout.rollout import Rollout
+
 TITLE = "adaptact"
 DOCS_FILES = {
     "swagger-ui.css": "text/css",
@@ -43,18 +47,19 @@ DOCS_FILES = {
 NO_OBSERVERS = Observers()
 
 
-def create_app(
+def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     engine: Engine,
     settings: Settings,
     workers: WorkerGroup | None = None,
     access: AccessControl | None = None,
     observers: Observers = NO_OBSERVERS,
     regions: MemoryRegions | None = None,
+    rollout: "Rollout | None" = None,
 ) -> ASGIApp:
     """The application that serves this engine, alone or as one of several workers.
 
     `access` and `regions` are shared with gRPC; by default they are made from the settings. The observers see
-    each request.
+    each request. Without a `rollout` there are no experiments.
     """
     workers = workers or WorkerGroup()
     register_metrics(engine.metrics.registry, workers)
@@ -68,10 +73,14 @@ def create_app(
         exception_handlers=HANDLERS,
     )
     regions = regions or open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
-    infer = InferEndpoint(engine, settings.body_limit_bytes, regions)
-    predict = PredictEndpoint(engine, settings.body_limit_bytes)
+    trials = None if rollout is None else rollout.trials
+    infer = InferEndpoint(engine, settings.body_limit_bytes, regions, trials)
+    predict = PredictEndpoint(engine, settings.body_limit_bytes, trials)
     for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
+    if rollout is not None:
+        for router in _make_rollout_routers(rollout, settings.body_limit_bytes):
+            app.include_router(router)
     access = access or make_access_control(settings)
     if access.authorizer.has_keys:
         openapi = app.openapi
@@ -110,6 +119,18 @@ def _make_routers(
         cuda_memory_routes(),
         metrics_routes(workers),
         docs_routes(TITLE),
+    )
+
+
+def _make_rollout_routers(rollout: "Rollout", body_limit_bytes: int) -> tuple[APIRouter, ...]:
+    # Imported only where it is used, since a database's library takes memory and time.
+    from serve.rest.experiments import experiment_routes, feedback_routes  # noqa: PLC0415
+    from serve.rest.plans import plan_routes  # noqa: PLC0415
+
+    return (
+        plan_routes(rollout.administration, rollout.planner),
+        experiment_routes(rollout.administration),
+        feedback_routes(rollout.store, rollout.key, body_limit_bytes),
     )
 
 

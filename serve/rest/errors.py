@@ -23,6 +23,7 @@ STATUS: dict[Fault, HTTPStatus] = {
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "late": HTTPStatus.GATEWAY_TIMEOUT,
     "invalid": HTTPStatus.BAD_REQUEST,
+    "conflict": HTTPStatus.CONFLICT,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "refused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "unsupported": HTTPStatus.NOT_IMPLEMENTED,

@@ -2,6 +2,7 @@
 
 from functools import partial
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
@@ -10,13 +11,17 @@ from serve.engine.engine import Engine
 from serve.engine.model import ServedModel
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest, read_raw_request, read_request, takes_long_to_read
-from serve.protocol.replies import NOT_PLACED, takes_long_to_write, write_reply
+from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer, takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.lockstep import STAGE
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
-from serve.shared.regions import MemoryRegions
+from serve.rest.trials import begin_trial, write_trial_headers
+from serve.shared.regions import MemoryRegions, PlacedAnswer
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 PATH = "/v2/models/{model}/infer"
 VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
@@ -25,10 +30,13 @@ VERSION_PATH = "/v2/models/{model}/versions/{version}/infer"
 class InferEndpoint:
     """Answers inference requests: parse, call the engine, write."""
 
-    def __init__(self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions) -> None:
+    def __init__(
+        self, engine: Engine, body_limit_bytes: int, regions: MemoryRegions, trials: "Trials | None" = None
+    ) -> None:
         self._engine = engine
         self._body_limit_bytes = body_limit_bytes
         self._regions = regions
+        self._trials = trials
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
@@ -45,33 +53,45 @@ class InferEndpoint:
             read = perf_counter()
             if timings is None:
                 await STAGE
-            run = partial(
-                engine.run,
-                model,
-                outputs=tuple(request.outputs),
-                timeout_seconds=request.timeout_seconds,
-            )
-            placed = NOT_PLACED
-            if request.has_placements:
-                request, outputs, placed = await self._regions.run(request, run)
-            else:
-                outputs = await run(request.inputs)
+            trial = None
+            if self._trials is not None and version is None:
+                trial = _begin_trial(self._trials, scope, name, request)
+            request, outputs, placed = await self._run(model, request, trial)
             ran = perf_counter()
             if timings is None:
                 await STAGE
             writing = perf_counter()
-            written = model.name, model.version, request, outputs, model.classes, placed
+            described = NO_PARAMETERS if trial is None else trial.describe()
+            by = Answerer(model.name, model.version, model.classes, described)
+            written = by, request, outputs, placed
             if takes_long_to_write(request, outputs):
                 reply = await run_long(write_reply, *written)
             else:
                 reply = write_reply(*written)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
+            if described:
+                headers += write_trial_headers(described)
             model.metrics.input.observe(read - start)
             model.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
                 timings.set_answered(request.inputs, start, read, ran)
             answer, accepted = Answer(reply.body, headers), body_headers.accepted
             return answer if accepted is None else await compress_answer(answer, accepted)
+
+    async def _run(self, model: ServedModel, request: InferRequest, trial: "Trial | None") -> PlacedAnswer:
+        run = partial(
+            partial(self._engine.run, model) if trial is None else trial.run,
+            outputs=tuple(request.outputs),
+            timeout_seconds=request.timeout_seconds,
+        )
+        if request.has_placements:
+            return await self._regions.run(request, run)
+        return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
+
+
+def _begin_trial(trials: "Trials", scope: Scope, name: str, request: InferRequest) -> "Trial | None":
+    # What is in shared memory may be other numbers by the time that a mirrored request runs.
+    return begin_trial(trials, scope, name, request.unit, may_mirror=not request.has_placements)
 
 
 async def _read(body: bytes | bytearray, json_bytes: int | None, model: ServedModel) -> InferRequest:

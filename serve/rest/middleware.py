@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from serve.observe.observers import Telemetry
+    from serve.rollout.trials import Trial
 
 MODEL = r"/models/([^/]+)(?:/versions/([^/]+))?"
 INFER = re.compile(f"/v2{MODEL}/infer")
@@ -181,6 +182,7 @@ class RequestTimings:
     """The stages of an inference request by `perf_counter`; None or 0 where it did not get so far."""
 
     model: ServedModel | None = None
+    trial: "Trial | None" = None
     rows: int | None = None
     began: float = 0.0
     read: float = 0.0
@@ -272,6 +274,7 @@ def _describe_timings(timings: RequestTimings) -> Attributes:
     model: Attributes = {
         "adaptact.model": timings.model.name,
         "adaptact.version": timings.model.version,
+        **({} if timings.trial is None else timings.trial.describe_for_traces()),
     }
     if timings.rows is None:
         return model

@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -10,15 +11,21 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.engine.model import ServedModel
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.long_bodies import run_long
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
-from serve.rest.body import Answer, compress_answer, read_body, read_body_headers
+from serve.protocol.replies import NO_PARAMETERS
+from serve.rest.body import JSON, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
+from serve.rest.trials import begin_trial, write_trial_headers
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trial, Trials
 
 PATH = "/v1/models/{model}:predict"
 VERSION_PATH = "/v1/models/{model}/versions/{version}:predict"
@@ -42,8 +49,9 @@ class ModelNames(BaseModel):
 class PredictEndpoint:
     """Answers instances with predictions: reads them, calls the engine, writes the reply."""
 
-    def __init__(self, engine: Engine, body_limit_bytes: int) -> None:
+    def __init__(self, engine: Engine, body_limit_bytes: int, trials: "Trials | None" = None) -> None:
         self._engine = engine
+        self._trials = trials
         self._body_limit_bytes = body_limit_bytes
         # Not a semaphore: a request whose client went away would release its place, and go on decoding.
         self._decoding = ThreadPoolExecutor(DECODING_REQUESTS, "adaptact-images")
@@ -53,14 +61,23 @@ class PredictEndpoint:
         with RequestCounter(self._engine, name, version):
             headers = read_body_headers(scope)
             body = await read_body(scope, headers, receive, self._body_limit_bytes)
-            answer = Answer(await self._predict(body, name, version, scope.get(TIMINGS)))
+            trial = None
+            if self._trials is not None and version is None:
+                trial = begin_trial(self._trials, scope, name)
+            model = self._engine.model(name, version)
+            text = await self._predict(body, model, trial, scope.get(TIMINGS))
+            described = NO_PARAMETERS if trial is None else trial.describe()
+            answer = Answer(text, [JSON, *write_trial_headers(described)])
             return await compress_answer(answer, headers.accepted)
 
     async def _predict(
-        self, body: bytes | bytearray, name: str, version: str | None, timings: RequestTimings | None
+        self,
+        body: bytes | bytearray,
+        model: ServedModel,
+        trial: "Trial | None",
+        timings: RequestTimings | None,
     ) -> bytes:
         start = perf_counter()
-        model = self._engine.model(name, version)
         if timings is not None:
             timings.model = model
         is_long = len(body) > LONG_BYTES
@@ -75,7 +92,7 @@ class PredictEndpoint:
         else:
             inputs = read_instances(*arguments)
         read = perf_counter()
-        outputs = await self._engine.run(model, inputs)
+        outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
         written = outputs, len(instances), model.classes
         if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:

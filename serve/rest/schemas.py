@@ -38,6 +38,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"model": ErrorReply, "description": "A key without the role, or a page of another site."},
     404: {"model": ErrorReply, "description": "Request for unknown model."},
     408: {"model": ErrorReply, "description": "The request stalled while it was sent."},
+    409: {"model": ErrorReply, "description": "The experiment's stage does not allow that."},
     413: {"model": ErrorReply, "description": "The body is larger than the limit."},
     415: {"model": ErrorReply, "description": "The body is in a coding that is not read."},
     422: {"model": ErrorReply, "description": "The model's file will not be served; the message says why."},
@@ -217,6 +218,42 @@ UNLOAD = _optional(
     _object([], parameters=_object([], unload_dependents=FLAG) | {"additionalProperties": PARAMETER})
 )
 ALIAS: Schema = {"requestBody": _body({"application/json": {"schema": _object(["version"], version=STRING)}})}
+DEFINITION: Schema = {
+    "requestBody": _body(
+        {"application/json": {"schema": {"type": "object", "description": "A definition, as in the file."}}}
+    )
+}
+ACT = _optional(
+    _object(
+        [],
+        reason=STRING | {"description": "For the audit trail."},
+        candidate=STRING | {"description": "The candidate to promote, by default the first."},
+    )
+)
+OUTCOME = _object(
+    ["metric", "value"],
+    request_id=STRING | {"description": "Of the request, as its reply says; or else:"},
+    unit={"type": ["string", "integer"], "description": "As requests name it."},
+    metric=STRING,
+    value={"type": "number"},
+    time={
+        "type": ["string", "number"],
+        "description": "When it happened: ISO 8601 with its offset, or seconds since 1970.",
+    },
+    idempotency_key=STRING,
+)
+FEEDBACK: Schema = {"requestBody": _body({"application/json": {"schema": OUTCOME}})}
+FEEDBACK_FILE: Schema = {
+    "requestBody": _body(
+        {
+            kind: {"schema": {"type": "string"}}
+            for kind in (
+                *("application/x-ndjson", "application/jsonl", "text/csv"),
+                "application/vnd.apache.parquet",
+            )
+        }
+    )
+}
 REGION: Schema = {
     "requestBody": _body(
         {

@@ -16,10 +16,13 @@ from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
 from serve.engine.cores import CoreCounts
 from serve.engine.engine import Engine, open_engine
+from serve.engine.errors import StartupError
 from serve.engine.hung_files import HungFile
 from serve.engine.metrics import Metrics
+from serve.experiments.errors import ExperimentError
 from serve.observe.observers import Observers, open_observers
-from serve.options import make_access_control, make_engine_options, make_tls
+from serve.options import make_access_control, make_engine_options, make_rollout_options, make_tls
+from serve.rejections import fault_number
 from serve.rest.app import create_app
 from serve.settings import Settings
 from serve.shared.engine import SharedEngine
@@ -28,6 +31,7 @@ from serve.shared.worker_group import WorkerGroup
 
 if TYPE_CHECKING:
     from serve.grpc.server import GrpcServer
+    from serve.rollout.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,31 @@ def open_server_process(
         options = replace(make_engine_options(settings), cores=shared, hung_files=hung_files)
         engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
+        rollout = _open_rollout(engine, settings)
+        if rollout is not None:
+            closing.callback(rollout.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
-        app = create_app(engine, settings, workers, access, observers, regions)
+        app = create_app(engine, settings, workers, access, observers, regions, rollout)
         grpc = None
         if settings.grpc_port:
-            grpc = _create_grpc_server(engine, settings, workers, access, tls, observers, regions)
+            grpc = _create_grpc_server(engine, settings, workers, access, tls, observers, regions, rollout)
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
         yield ServerProcess(engine, app, grpc, tls)
+
+
+def _open_rollout(engine: Engine, settings: Settings) -> "Rollout | None":
+    options = make_rollout_options(settings)
+    if options is None:
+        return None
+    # Imported only where it is used, since a database's library takes memory and time.
+    from serve.rollout.rollout import open_rollout  # noqa: PLC0415
+
+    try:
+        return open_rollout(engine, options, fault_number)
+    except ExperimentError as error:
+        raise StartupError(f"experiments: {error}") from error
 
 
 def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
@@ -84,6 +104,7 @@ def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
     tls: Tls | None,
     observers: Observers,
     regions: MemoryRegions,
+    rollout: "Rollout | None",
 ) -> "GrpcServer":
     # Imported only where it is used, since its messages take memory.
     from serve.grpc.server import GrpcOptions, GrpcServer  # noqa: PLC0415
@@ -96,6 +117,7 @@ def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process
         tls=tls,
         workers=workers,
         regions=regions,
+        trials=None if rollout is None else rollout.trials,
         limits=Http2Limits(stall_seconds=settings.stall_seconds),
     )
     return GrpcServer(engine, options)

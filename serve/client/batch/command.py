@@ -1,6 +1,5 @@
 """`adaptact-predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from serve.client.errors import (
     ReplyTooLargeError,
     UnknownModelError,
 )
+from serve.client.options import ApiKey, Certificates, read_certificates
 from serve.client.retry import Retry
 from serve.client.synchronous import Client
 from serve.client.transport import Transport
@@ -69,16 +69,8 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         float, typer.Option(min=0.001, help="Maximum seconds per request, including all its attempts.")
     ] = 300.0,
     reply_limit_mib: Annotated[int, typer.Option(min=1, help="Maximum size of one reply, in MiB.")] = 256,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="ADAPTACT_API_KEY", help="API key; on a command line other users can see it."),
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="PEM file of certificates to trust. Default: the system's."
-        ),
-    ] = None,
+    api_key: ApiKey = None,
+    ca: Certificates = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Predict every row again, ignoring what an earlier run saved.")
     ] = False,
@@ -93,7 +85,7 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     began = time.monotonic()
     try:
         transport = Transport(
-            tls=_read_certificates(ca), reply_limit_bytes=reply_limit_mib * 2**20, connections=parallel
+            tls=read_certificates(ca), reply_limit_bytes=reply_limit_mib * 2**20, connections=parallel
         )
         with (
             Client(
@@ -113,15 +105,6 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
 def main() -> None:
     """Run the command and end the process with its exit code; an error is one line, and a hint below."""
     exit_codes.run(app, EXIT_CODES)
-
-
-def _read_certificates(ca: Path | None) -> ssl.SSLContext | None:
-    try:
-        return None if ca is None else ssl.create_default_context(cafile=ca)
-    except ssl.SSLError as error:
-        raise InvalidFileError(f"`{ca}` holds no certificates in PEM: {error.reason}") from error
-    except OSError as error:
-        raise InvalidFileError(f"`{ca}` cannot be read: {error.strerror}") from error
 
 
 def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from serve.engine.signature import Array
 from serve.protocol.binary import from_binary, to_binary
 from serve.protocol.compression import compress, decompress
 from serve.protocol.messages import InferRequest, RequestedOutput, read_request
-from serve.protocol.replies import write_reply
+from serve.protocol.replies import Answerer, write_reply
 from serve.protocol.tensors import from_json
 from tests.serve.fuzz.__main__ import main
 from tests.serve.fuzz.targets import TARGETS
@@ -142,7 +142,7 @@ def test_a_tensor_in_a_message_comes_back_as_it_went(datatype: Datatype, data: s
     sent = data.draw(arrays(datatype.dtype, shapes, elements=elements, fill=st.nothing()))
     binary = data.draw(st.booleans())
     request = InferRequest({}, {"x": RequestedOutput(binary)}, id=data.draw(st.none() | st.text(max_size=4)))
-    reply = write_reply("m", "1", request, {"x": sent})
+    reply = write_reply(Answerer("m", "1"), request, {"x": sent})
     # What an answer calls outputs a request calls inputs, and that is all that differs.
     size = len(reply.body) if reply.json_bytes is None else reply.json_bytes
     message = orjson.loads(reply.body[:size])

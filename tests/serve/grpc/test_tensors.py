@@ -11,6 +11,7 @@ from serve.grpc.tensors import CONTENTS, PIECE_VALUES, read_infer, write_infer
 from serve.protocol.binary import to_binary
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.messages import InferRequest, RequestedOutput
+from serve.protocol.replies import Answerer
 
 Request = message_class("inference.ModelInferRequest")
 
@@ -141,7 +142,7 @@ def test_parameters_are_read_and_one_without_a_value_is_none() -> None:
 def test_an_answer_holds_bytes_and_classes() -> None:
     asked = InferRequest({}, {"y": RequestedOutput(True, 2), "z": RequestedOutput(True)}, True, "7")
     outputs: dict[str, Any] = {"y": np.array([[0.5, 2, 1]], np.float32), "z": np.ones((1, 1), np.int8)}
-    answer = write_infer("m", "3", asked, outputs, ["a", "b", "c"])
+    answer = write_infer(Answerer("m", "3", ["a", "b", "c"]), asked, outputs)
     reply = InferResponse.FromString(answer.write())
     assert StreamResponse.FromString(answer.write_streamed()).infer_response == reply
     assert (reply.model_name, reply.model_version, reply.id) == ("m", "3", "7")

@@ -10,13 +10,13 @@ from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.engine.signature import Array
 from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.messages import InferRequest, RequestedOutput
-from serve.protocol.replies import MAX_ENTRIES, classify, takes_long_to_write, write_reply
+from serve.protocol.replies import MAX_ENTRIES, Answerer, classify, takes_long_to_write, write_reply
 
 FLOATS = np.array([[1.5, -2]], np.float32)
 
 
 def test_a_reply_in_json_is_flat_and_echoes_the_id() -> None:
-    reply = write_reply("m", "2", InferRequest({}, id="7"), {"y": FLOATS, "z": np.array([[True]])})
+    reply = write_reply(Answerer("m", "2"), InferRequest({}, id="7"), {"y": FLOATS, "z": np.array([[True]])})
     assert reply.json_bytes is None
     assert orjson.loads(reply.body) == {
         "model_name": "m",
@@ -34,7 +34,7 @@ def test_a_reply_mixes_json_and_binary_in_order() -> None:
         {}, outputs={"a": RequestedOutput(True), "b": RequestedOutput(False), "c": RequestedOutput(True)}
     )
     twice = FLOATS * 2
-    reply = write_reply("m", "1", request, {"a": FLOATS, "b": FLOATS, "c": twice})
+    reply = write_reply(Answerer("m", "1"), request, {"a": FLOATS, "b": FLOATS, "c": twice})
     assert reply.json_bytes is not None
     message = orjson.loads(reply.body[: reply.json_bytes])
     assert "id" not in message
@@ -52,21 +52,21 @@ def test_a_reply_mixes_json_and_binary_in_order() -> None:
 def test_only_a_binary_reply_carries_nan_and_infinities(value: float, dtype: type) -> None:
     array: Array = np.array([1, value], dtype)
     with pytest.raises(NotExpressibleError, match="output `y` holds NaN or an infinity"):
-        write_reply("m", "1", InferRequest({}), {"y": array})
+        write_reply(Answerer("m", "1"), InferRequest({}), {"y": array})
     binary = InferRequest({}, binary_by_default=True)
-    assert write_reply("m", "1", binary, {"y": array}).body.endswith(array.tobytes())
+    assert write_reply(Answerer("m", "1"), binary, {"y": array}).body.endswith(array.tobytes())
 
 
 def test_the_word_null_in_a_reply_is_no_missing_number() -> None:
     outputs = {"null": np.array([1.5]), "text": np.array(["null"], np.object_)}
-    reply = write_reply("m", "1", InferRequest({}, id="null"), outputs)
+    reply = write_reply(Answerer("m", "1"), InferRequest({}, id="null"), outputs)
     assert [entry["data"] for entry in orjson.loads(reply.body)["outputs"]] == [[1.5], ["null"]]
 
 
 @pytest.mark.parametrize("binary", [False, True])
 def test_a_classified_output_has_its_highest_scores(binary: bool) -> None:
     request = InferRequest({}, outputs={"y": RequestedOutput(binary, 1), "z": RequestedOutput(False)})
-    reply = write_reply("m", "1", request, {"y": FLOATS, "z": FLOATS}, ["cat", "dog"])
+    reply = write_reply(Answerer("m", "1", ["cat", "dog"]), request, {"y": FLOATS, "z": FLOATS})
     message = orjson.loads(reply.body[: reply.json_bytes])
     assert message["outputs"][0]["datatype"] == "BYTES"
     assert message["outputs"][0]["shape"] == [1, 1]
@@ -81,7 +81,7 @@ def test_a_classified_output_has_its_highest_scores(binary: bool) -> None:
 def test_what_has_no_scores_is_not_classified() -> None:
     request = InferRequest({}, outputs={"y": RequestedOutput(False, 1)})
     with pytest.raises(MalformedRequestError, match="`classification` needs an output of numbers"):
-        write_reply("m", "1", request, {"y": np.array([True])})
+        write_reply(Answerer("m", "1"), request, {"y": np.array([True])})
 
 
 def test_the_highest_scores_of_each_row_come_first() -> None:
@@ -159,7 +159,7 @@ def test_large_outputs_are_written_as_small_ones_are() -> None:
     outputs = {"a": RequestedOutput(True), "b": RequestedOutput(False)}
     request = InferRequest({}, outputs=outputs)
     big = np.tile(numbers, 9)
-    reply = write_reply("m", "1", request, {"a": big, "b": numbers})
+    reply = write_reply(Answerer("m", "1"), request, {"a": big, "b": numbers})
     assert takes_long_to_write(request, {"a": big, "b": numbers})
     assert reply.json_bytes is not None
     message = orjson.loads(reply.body[: reply.json_bytes])
@@ -188,4 +188,4 @@ def test_nan_in_a_large_output_is_refused() -> None:
     numbers = np.zeros(2 * PIECE_VALUES, np.float32)
     numbers[-1] = np.nan
     with pytest.raises(NotExpressibleError, match="output `y` holds NaN"):
-        write_reply("m", "1", InferRequest({}), {"y": numbers})
+        write_reply(Answerer("m", "1"), InferRequest({}), {"y": numbers})

@@ -1,0 +1,1 @@
+"""`adaptact-experiment`: experiments of a running server, their feedback and their reports."""

@@ -1,0 +1,107 @@
+"""What the store knows of an experiment, as a verdict rests on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serve.experiments.definition import Experiment, Metric
+from serve.experiments.findings import Behaviour, Expense, Memory, Observations, ShadowPairs
+from serve.experiments.stages import Phase
+from serve.experiments.statistics.samples import Counts
+from serve.experiments.store.aggregates import Answers, Outcomes, Pairs, Requests
+from serve.experiments.store.outcome_queries import OutcomeQuery
+from serve.experiments.store.request_queries import Pairing
+from serve.experiments.store.summaries import Summaries
+from serve.experiments.verdicts import Evidence
+
+LABEL = "label"
+"""The metric whose value is the true class of a request."""
+SECOND = 1_000_000  # microseconds
+DAY = 86_400 * SECOND
+NO_EXPENSES: Mapping[str, Expense] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one comparison at a time."""
+
+    evidence: Evidence
+    met: Mapping[str, int]
+    """How many units each candidate has met; in shadow, how many requests it has answered."""
+
+
+def read_evidence(  # all that a verdict rests on
+    summaries: Summaries,
+    experiment: Experiment,
+    phase: Phase,
+    memory: Memory,
+    now: int,
+    expenses: Mapping[str, Expense] = NO_EXPENSES,
+) -> Known:
+    """What is known at a time in microseconds since 1970; raises `StoreError`.
+
+    `expenses` are by variant; the store does not know them.
+    """
+    key = experiment.name, phase.comparison
+    is_shadow = phase.stage == "shadow"
+    exposed, requests = summaries.exposed(*key, now), summaries.requests(*key, now)
+    pairs = summaries.pairs(Pairing(*key, experiment.control.name, LABEL), now)
+    queries = {metric.name: make_query(experiment, phase.comparison, metric) for metric in experiment.metrics}
+    outcomes = {name: summaries.outcomes(query, now) for name, query in queries.items()}
+    observations = {}
+    for variant in experiment.variants:
+        name = variant.name
+        is_mirrored = is_shadow and variant is not experiment.control
+        observations[name] = Observations(
+            units=exposed.get(name, 0),
+            outcomes={metric: known[name].sample for metric, known in outcomes.items() if name in known},
+            behaviour=_describe(requests.get(Answers(name, is_mirrored)), pairs.get(name)),
+            expense=expenses.get(name, Expense()),
+        )
+    evidence = Evidence(
+        observations,
+        open_units=max((_count_open(known) for known in outcomes.values()), default=0),
+        crossed_units=summaries.switched(*key),
+        units_per_day=summaries.units_per_day(*key, now),
+        is_shadow=is_shadow,
+        pairs={name: _pair(known) for name, known in pairs.items()},
+        memory=memory,
+    )
+    candidates = [candidate.name for candidate in experiment.candidates]
+    return Known(evidence, {name: _count_met(name, exposed, pairs, is_shadow) for name in candidates})
+
+
+def make_query(experiment: Experiment, comparison: int, metric: Metric) -> OutcomeQuery:
+    """How the outcomes of the metric are summed up."""
+    return OutcomeQuery(
+        experiment.name,
+        comparison,
+        metric.name,
+        metric.kind,
+        window=None if metric.window_seconds is None else metric.window_seconds * SECOND,
+        denominator=metric.denominator,
+        covariate=experiment.control.name if metric.covariate == "shadow_score" else None,
+        is_absent_zero=metric.is_absent_zero,
+    )
+
+
+def _describe(requests: Requests | None, pairs: Pairs | None) -> Behaviour:
+    """How a variant answered; nothing where it did not."""
+    disagreements = Counts() if pairs is None else pairs.agreements.failures
+    if requests is None:
+        return Behaviour(disagreements=disagreements)
+    errors, nans = requests.errors.counts, requests.nans.counts
+    return Behaviour(errors, nans, requests.latency, requests.top1, disagreements)
+
+
+def _pair(pairs: Pairs) -> ShadowPairs:
+    return ShadowPairs(pairs.agreements, pairs.only_control, pairs.only_candidate)
+
+
+def _count_open(known: Mapping[str, Outcomes]) -> int:
+    return sum(outcomes.open_units for outcomes in known.values())
+
+
+def _count_met(name: str, exposed: Mapping[str, int], pairs: Mapping[str, Pairs], is_shadow: bool) -> int:
+    if not is_shadow:
+        return exposed.get(name, 0)
+    return int(pairs[name].agreements.units) if name in pairs else 0

@@ -1,0 +1,189 @@
+"""The verdict in words for a manager: the effect, what it costs beside it, what is missing."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from serve.experiments.amounts import (
+    show_bytes,
+    show_count,
+    show_days,
+    show_microseconds,
+    show_number,
+    show_quantile,
+    show_share,
+)
+from serve.experiments.definition import Experiment
+from serve.experiments.findings import (
+    CandidateFindings,
+    Comparison,
+    Harm,
+    Language,
+    Observations,
+    ShadowFindings,
+    Verdict,
+)
+from serve.experiments.statistics.looks import Look
+from serve.experiments.texts import TEXTS, Texts
+
+_LATENCY_QUANTILE = 0.95
+
+
+def write_sentences(
+    experiment: Experiment, observations: Mapping[str, Observations], verdict: Verdict
+) -> dict[Language, str]:
+    """The verdict in each language."""
+    languages: tuple[Language, ...] = get_args(Language)
+    return {language: _Writer(language, experiment, observations, verdict).write() for language in languages}
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """One verdict in one language."""
+
+    language: Language
+    experiment: Experiment
+    observations: Mapping[str, Observations]
+    verdict: Verdict
+
+    @property
+    def texts(self) -> Texts:
+        """Those of the language."""
+        return TEXTS[self.language]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The variants that the verdict is about."""
+        return {"candidate": self.verdict.leading.name, "control": self.experiment.control.name}
+
+    def write(self) -> str:
+        """The opening, then what it rests on."""
+        opening = self.texts.openings[self.verdict.kind].format(**self.names)
+        parts = self._explain_invalid() if self.verdict.kind == "invalid" else self._explain()
+        return self.texts.space.join([opening, *parts])
+
+    def _explain_invalid(self) -> Iterator[str]:
+        ratio = self.verdict.sample_ratio
+        if ratio.is_alarm:
+            names = self.texts.separator.join(variant.name for variant in self.experiment.variants)
+            units = self.texts.separator.join(show_count(count) for count in ratio.units)
+            yield self.texts.shares.format(units=units, names=names)
+        if self.verdict.crossed_units:
+            yield self.texts.crossed.format(units=show_count(self.verdict.crossed_units))
+
+    def _explain(self) -> Iterator[str]:
+        leading = self.verdict.leading
+        if self.verdict.kind == "harmful":
+            yield from (self._tell_harm(harm) for harm in self.verdict.stopping)
+        if self.verdict.pausing:
+            yield self.texts.pausing
+            yield from (self._tell_harm(harm) for harm in self.verdict.pausing)
+        yield from self._tell_effects(leading)
+        if leading.shadow:
+            yield from self._tell_shadow(leading.shadow)
+        yield from self._tell_costs(leading)
+        yield from self._tell_progress()
+
+    def _tell_effects(self, leading: CandidateFindings) -> Iterator[str]:
+        for comparison in leading.primary:
+            yield self._tell_effect(comparison)
+            if not comparison.history.is_steady:
+                yield self.texts.unsteady.format(metric=comparison.metric.name)
+        if not self.experiment.metrics:
+            yield self.texts.no_metrics
+        if self.verdict.incomplete:
+            yield self.texts.incomplete.format(metrics=self.texts.separator.join(self.verdict.incomplete))
+
+    def _tell_effect(self, comparison: Comparison) -> str:
+        look, history, metric = comparison.look, comparison.history, comparison.metric.name
+        show = show_share if comparison.metric.kind == "binary" else show_number
+        name = self.texts.failures.format(metric=metric) if look.of_failures else metric
+        before, value = show(float(look.control)), show(float(look.candidate))
+        change = self.texts.change.format(metric=name, before=before, value=value, **self.names)
+        if math.isinf(history.low) or math.isnan(history.effect):
+            return change + self.texts.unknown
+        text = self.texts.ratio if look.scale == "ratio" else self.texts.difference
+        values = history.effect, history.low, history.high
+        is_share = comparison.metric.kind == "binary" and look.scale == "difference"
+        effect, low, high = (self._show_effect(value, look, is_share) for value in values)
+        unit = self.texts.points if is_share else "{value}"
+        return change + text.format(
+            effect=unit.format(value=effect), low=low, high=unit.format(value=high), level=self._level
+        )
+
+    def _show_effect(self, value: float, look: Look, is_share: bool) -> str:
+        """A ratio as it is, a difference with its sign, that of shares in percentage points."""
+        number = show_number(100 * value if is_share else value)
+        return f"+{number}" if value > 0 and look.scale == "difference" else number
+
+    @property
+    def _level(self) -> str:
+        return show_share(1 - self.experiment.alpha)
+
+    def _tell_shadow(self, shadow: ShadowFindings) -> Iterator[str]:
+        look, pairs = shadow.agreement, shadow.pairs
+        if pairs.agreements.units:
+            share, low, high = (show_share(float(value)) for value in (look.effect, look.low, look.high))
+            units = show_count(float(pairs.agreements.units))
+            yield self.texts.agreement.format(
+                share=share, low=low, high=high, units=units, level=self._level, **self.names
+            )
+        if pairs.only_control or pairs.only_candidate:
+            won, lost = show_count(pairs.only_candidate), show_count(pairs.only_control)
+            yield self.texts.wins.format(won=won, lost=lost, **self.names)
+
+    def _tell_harm(self, harm: Harm) -> str:
+        is_latency = harm.guardrail.kind == "latency"
+        show = show_microseconds if is_latency else show_share
+        return self.texts.harms[harm.guardrail.kind].format(
+            candidate=harm.candidate,
+            value=show(harm.value),
+            before=show(harm.control_value),
+            margin=show_share(harm.guardrail.margin),
+            quantile=show_quantile(harm.guardrail.quantile or _LATENCY_QUANTILE),
+        )
+
+    def _tell_costs(self, leading: CandidateFindings) -> Iterator[str]:
+        empty = Observations()
+        control = self.observations.get(self.experiment.control.name, empty)
+        candidate = self.observations.get(leading.name, empty)
+        costs = [
+            text.format(value=value, before=before, quantile=show_quantile(_LATENCY_QUANTILE))
+            for text, before, value in self._pair_costs(control, candidate)
+            if value != before
+        ]
+        if costs:
+            yield self.texts.cost.format(costs=self.texts.separator.join(costs))
+
+    def _pair_costs(self, control: Observations, candidate: Observations) -> Iterator[tuple[str, str, str]]:
+        """Each cost that is known of both: its text, the control's value and the candidate's."""
+        latencies = [float(arm.behaviour.latency.quantile(_LATENCY_QUANTILE)) for arm in (control, candidate)]
+        if not any(map(math.isnan, latencies)):
+            yield self.texts.latency, show_microseconds(latencies[0]), show_microseconds(latencies[1])
+        memory = control.expense.memory_bytes, candidate.expense.memory_bytes
+        if memory[0] is not None and memory[1] is not None:
+            yield self.texts.memory, show_bytes(memory[0]), show_bytes(memory[1])
+        seconds = control.expense.cpu_seconds_per_thousand, candidate.expense.cpu_seconds_per_thousand
+        if seconds[0] is None or seconds[1] is None:
+            return
+        yield self.texts.cpu, show_number(seconds[0]), show_number(seconds[1])
+        price = self.experiment.price_per_cpu_hour
+        before, value = (arm.expense.price_per_million(price) for arm in (control, candidate))
+        if before is not None and value is not None:
+            yield self.texts.money, show_number(before), show_number(value)
+
+    def _tell_progress(self) -> Iterator[str]:
+        progress = self.verdict.progress
+        share = show_share(math.floor(progress.share * 100) / 100)
+        yield self.texts.sample.format(units=show_count(progress.units), share=share)
+        if progress.open_units:
+            yield self.texts.waiting.format(units=show_count(progress.open_units))
+        if self.verdict.kind != "undecided":
+            return
+        if progress.days_to_go is None:
+            yield self.texts.no_traffic
+        elif progress.days_to_go > 0:
+            yield self.texts.days.format(days=show_days(progress.days_to_go, self.language))
+        elif self.experiment.metrics:
+            yield self.texts.fulfilled

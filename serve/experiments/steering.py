@@ -1,0 +1,74 @@
+"""What the evidence makes of an experiment: it is stopped, paused, promoted, or taken to the next step."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from serve.experiments.definition import Experiment
+from serve.experiments.findings import Harm, Verdict
+from serve.experiments.stages import Act, Phase, possible_acts
+
+SECOND = 1_000_000  # microseconds
+
+
+class Step(NamedTuple):
+    """An act, and why."""
+
+    act: Act
+    reason: str
+    candidate: str = ""
+    """Which one is promoted."""
+
+
+def choose_step(
+    experiment: Experiment,
+    phases: Sequence[Phase],
+    verdict: Verdict,
+    met: Mapping[str, int],
+    now: int,
+) -> Step | None:
+    """What is to be done at a time (microseconds since 1970); None to go on as it is.
+
+    `phases` are all so far; `met` is how many units each candidate has met, or in shadow answered. What only
+    pauses does so once in a comparison: whoever resumes it has seen it.
+    """
+    if phases[-1].stage not in ("shadow", "ramp"):
+        return None
+    return _answer_alarm(phases, verdict) or _go_on(experiment, phases[-1], verdict, met, now)
+
+
+def _answer_alarm(phases: Sequence[Phase], verdict: Verdict) -> Step | None:
+    if verdict.stopping:
+        return Step("stop", f"a guardrail: {_name_harms(verdict.stopping)}")
+    if _was_paused(phases):
+        return None
+    if verdict.kind == "invalid":
+        return Step("pause", "the split is not valid: the shares of units differ from those assigned")
+    return Step("pause", f"a guardrail: {_name_harms(verdict.pausing)}") if verdict.pausing else None
+
+
+def _go_on(
+    experiment: Experiment, phase: Phase, verdict: Verdict, met: Mapping[str, int], now: int
+) -> Step | None:
+    possible = possible_acts(experiment, phase)
+    if experiment.auto_promote and verdict.kind == "better" and "promote" in possible:
+        return Step("promote", "the verdict is `better`", verdict.leading.name)
+    if "advance" in possible and verdict.kind != "invalid" and _is_held(experiment, phase, met, now):
+        return Step("advance", "the step has lasted as long as it should, without a sign of harm")
+    return None
+
+
+def _was_paused(phases: Sequence[Phase]) -> bool:
+    comparison = phases[-1].comparison
+    return any(phase.stage == "paused" and phase.comparison == comparison for phase in phases)
+
+
+def _is_held(experiment: Experiment, phase: Phase, met: Mapping[str, int], now: int) -> bool:
+    """Whether the next step may begin."""
+    stages = experiment.stages
+    if not stages.auto_advance or now - phase.started_at < stages.hold_seconds * SECOND:
+        return False
+    return all(met.get(candidate.name, 0) >= stages.hold_units for candidate in experiment.candidates)
+
+
+def _name_harms(harms: Sequence[Harm]) -> str:
+    return ", ".join(dict.fromkeys(f"`{harm.guardrail.kind}` of `{harm.candidate}`" for harm in harms))

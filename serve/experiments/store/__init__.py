@@ -1,0 +1,1 @@
+"""What experiments remember: definitions, exposures, inferences, outcomes, in SQLite or PostgreSQL."""

@@ -1,0 +1,144 @@
+"""The texts of verdicts, one table a language; the names of the fields say what each is for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from serve.experiments.findings import Language, VerdictKind
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one language; names in braces are filled in."""
+
+    openings: Mapping[VerdictKind, str]
+    change: str
+    ratio: str
+    difference: str
+    points: str
+    unknown: str
+    failures: str
+    harms: Mapping[str, str]
+    pausing: str
+    shares: str
+    crossed: str
+    incomplete: str
+    unsteady: str
+    agreement: str
+    wins: str
+    cost: str
+    latency: str
+    memory: str
+    cpu: str
+    money: str
+    sample: str
+    waiting: str
+    days: str
+    no_traffic: str
+    fulfilled: str
+    no_metrics: str
+    separator: str
+    space: str
+
+
+TEXTS: Mapping[Language, Texts] = {
+    "en": Texts(
+        openings={
+            "invalid": "Invalid: nothing can be concluded from this experiment.",
+            "harmful": "{candidate} is harmful.",
+            "better": "{candidate} is better than {control}.",
+            "worse": "{candidate} is worse than {control}.",
+            "equivalent": "{candidate} and {control} are equivalent: they differ by less than the margin.",
+            "undecided": "Undecided between {candidate} and {control}.",
+        },
+        change="{metric} is {value} with {candidate} and {before} with {control}",
+        ratio=": {effect} times as high ({level} interval {low} to {high}).",
+        difference=": a difference of {effect} ({level} interval {low} to {high}).",
+        points="{value} points",
+        unknown="; too few outcomes for an interval.",
+        failures="the rate of failures of {metric}",
+        harms={
+            "error_rate": "The error rate of {candidate} is {value}, the control's {before}; "
+            "{margin} more are tolerated.",
+            "latency": "The latency of {candidate} ({quantile}) is {value}, the control's {before}; "
+            "{margin} more are tolerated.",
+            "nan": "{candidate} answers NaN to {value}, the control to {before}; {margin} are tolerated.",
+            "prediction_shift": "The share of a class that {candidate} predicts moved by {value}; "
+            "{margin} are tolerated.",
+            "disagreement": "{candidate} disagrees with the control on {value} of requests; "
+            "{margin} are tolerated.",
+        },
+        pausing="A signal pauses the experiment:",
+        shares="{units} units met the variants {names}, where equal numbers are due: units are lost or "
+        "assigned wrongly on the way.",
+        crossed="{units} units met more than one variant: their identity is not stable.",
+        incomplete="Outcomes of {metrics} arrive for unlike shares of units, so this comparison may mislead.",
+        unsteady="The effect on {metric} changes over time.",
+        agreement="In shadow {candidate} answers {share} of {units} requests as {control} does "
+        "({level} interval {low} to {high}).",
+        wins="Of those with a known answer, only {candidate} is right on {won}, only {control} on {lost}.",
+        cost="Beside it: {costs}.",
+        latency="latency ({quantile}) {value} instead of {before}",
+        memory="memory {value} instead of {before}",
+        cpu="{value} instead of {before} CPU seconds per thousand requests",
+        money="{value} instead of {before} per million requests at the set price",
+        sample="Known from {units} units, {share} of the plan.",
+        waiting="{units} more still wait for their outcome.",
+        days="About {days} to go at today's traffic.",
+        no_traffic="No traffic today, so the end cannot be foreseen.",
+        fulfilled="The plan is fulfilled: an effect as large as planned would have shown.",
+        no_metrics="No metric is defined, so only guardrails are watched.",
+        separator=", ",
+        space=" ",
+    ),
+    "ja": Texts(
+        openings={
+            "invalid": "無効：この実験からは何も結論できません。",
+            "harmful": "{candidate} は有害です。",
+            "better": "{candidate} は {control} より優れています。",
+            "worse": "{candidate} は {control} より劣っています。",
+            "equivalent": "{candidate} と {control} は同等です（差は設定した許容幅の内側）。",
+            "undecided": "{candidate} と {control} の優劣はまだ判定できません。",
+        },
+        change="{metric} は {candidate} で {value}、{control} で {before}",
+        ratio="（{effect} 倍、{level} 信頼区間 {low}～{high}）。",
+        difference="（差 {effect}、{level} 信頼区間 {low}～{high}）。",
+        points="{value} ポイント",
+        unknown="（区間を示すには結果が足りません）。",
+        failures="{metric} の失敗率",
+        harms={
+            "error_rate": "{candidate} のエラー率は {value}、対照は {before} です"
+            "（許容は {margin} 増まで）。",
+            "latency": "{candidate} のレイテンシ（{quantile}）は {value}、対照は {before} です"
+            "（許容は {margin} 増まで）。",
+            "nan": "{candidate} が NaN を返した割合は {value}、対照は {before} です"
+            "（許容は {margin} まで）。",
+            "prediction_shift": "{candidate} の予測クラスの割合が {value} 変化しました"
+            "（許容は {margin} まで）。",
+            "disagreement": "リクエストの {value} で {candidate} と対照の予測が異なります"
+            "（許容は {margin} まで）。",
+        },
+        pausing="警告により実験を一時停止します：",
+        shares="各群（{names}）のユニット数は {units} で、均等であるべき割り当てから外れています。"
+        "途中でユニットが失われているか、誤って割り当てられています。",
+        crossed="{units} ユニットが複数の群に現れました。ユニットの識別が安定していません。",
+        incomplete="{metrics} の結果が届く割合が群によって異なるため、この比較は偏っているおそれがあります。",
+        unsteady="{metric} への効果は時間とともに変化しています。",
+        agreement="シャドーでは {candidate} は {units} リクエストの {share} で {control} と同じ答えです"
+        "（{level} 信頼区間 {low}～{high}）。",
+        wins="正解が判明したもののうち、{candidate} だけが正解 {won} 件、"
+        "{control} だけが正解 {lost} 件です。",
+        cost="コスト：{costs}。",
+        latency="レイテンシ（{quantile}）{before} → {value}",
+        memory="メモリ {before} → {value}",
+        cpu="1000 リクエストあたりの CPU 秒 {before} → {value}",
+        money="100 万リクエストあたりの費用（設定単価）{before} → {value}",
+        sample="{units} ユニットの結果に基づきます（計画の {share}）。",
+        waiting="さらに {units} ユニットが結果待ちです。",
+        days="現在のトラフィックであと約 {days}です。",
+        no_traffic="現在トラフィックがないため、終了時期を予測できません。",
+        fulfilled="計画数に達しました。計画した大きさの効果があれば検出されていたはずです。",
+        no_metrics="指標が定義されていないため、ガードレールのみを監視しています。",
+        separator="、",
+        space="",
+    ),
+}

@@ -1,0 +1,247 @@
+"""The routes of experiments, under `/adaptact/v1`: definitions, stages, results, and feedback."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from io import BytesIO
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel
+
+from serve.engine.errors import MalformedRequestError, quote
+from serve.experiments.definition import Experiment
+from serve.experiments.errors import FeedbackError
+from serve.experiments.findings import Language
+from serve.experiments.stages import Act, Phase, possible_acts
+from serve.experiments.store.bulk_feedback import (
+    BulkReceipt,
+    accept_rows,
+    parse_feedback,
+    read_csv,
+    read_json_lines,
+    read_parquet,
+)
+from serve.experiments.store.database import Store
+from serve.experiments.store.feedback import accept
+from serve.experiments.store.registry import AuditEntry, Registered
+from serve.experiments.units import hash_unit
+from serve.protocol.json_text import Value
+from serve.rest.access import CALLER
+from serve.rest.body import read_body, read_body_headers, read_small_object
+from serve.rest.schemas import ACT, DEFINITION, ERRORS, FEEDBACK, FEEDBACK_FILE
+from serve.rollout.administration import Administration
+
+PREFIX = "/adaptact/v1"
+ACTS: tuple[Act, ...] = ("start", "advance", "pause", "resume", "stop", "promote")
+MAX_REASON = 1000
+READERS = {
+    "application/x-ndjson": read_json_lines,
+    "application/jsonl": read_json_lines,
+    "text/csv": read_csv,
+    "application/vnd.apache.parquet": read_parquet,
+}
+Name = Annotated[str, Path(description="The experiment's name.")]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+class PhaseReply(BaseModel):
+    """A time during which nothing of an experiment changed; times are microseconds since 1970, UTC."""
+
+    number: int
+    comparison: int
+    stage: str
+    step_percent: float
+    started_at: int
+    by: str
+    reason: str
+    promoted: str | None
+
+
+class ExperimentReply(BaseModel):
+    """An experiment as it is now, and what can be done with it."""
+
+    name: str
+    revision: int
+    phase: PhaseReply
+    possible: list[str]
+    definition: Experiment
+
+
+class ExperimentList(BaseModel):
+    """Every experiment, by name."""
+
+    experiments: list[ExperimentReply]
+
+
+class AuditReply(BaseModel):
+    """Who did what, when, the newest first."""
+
+    entries: list[AuditEntry]
+
+
+class RefusedReply(BaseModel):
+    """Why an outcome was not stored; `place` is its line in a file, or its place from 0."""
+
+    place: int
+    reason: str
+
+
+class LookReply(BaseModel):
+    """What a look has shown, as `results` does, and when (microseconds since 1970, UTC)."""
+
+    at: int
+    results: dict[str, Any]
+
+
+class LookList(BaseModel):
+    """Looks over time, the oldest first."""
+
+    looks: list[LookReply]
+
+
+class ReceiptReply(BaseModel):
+    """What became of outcomes: those that are new or duplicate are on the disk."""
+
+    new: int
+    duplicate: int
+    refused: int
+    reasons: list[RefusedReply]
+
+
+def experiment_routes(administration: Administration) -> APIRouter:
+    """The routes of definitions, stages, results and looks."""
+    router = APIRouter(prefix=f"{PREFIX}/experiments", tags=["experiments"], responses=ERRORS)
+
+    @router.get("")
+    async def experiments() -> ExperimentList:
+        """Every experiment, by name."""
+        found = await asyncio.to_thread(administration.read_all)
+        return ExperimentList(experiments=[_describe(registered) for registered in found])
+
+    @router.get("/{name:no_colon}")
+    async def experiment(name: Name) -> ExperimentReply:
+        """The experiment's definition, its phase, and what can be done with it."""
+        return _describe(await asyncio.to_thread(administration.read, name))
+
+    @router.put("/{name:no_colon}", openapi_extra=DEFINITION)
+    async def define(name: Name, request: Request) -> ExperimentReply:
+        """Define the experiment, or amend it; a change of what is compared begins a new comparison."""
+        document = await read_small_object(request.scope, request.receive)
+        return _describe(await asyncio.to_thread(administration.define, name, document, _who(request)))
+
+    for act in ACTS:
+        router.add_api_route(
+            f"/{{name:no_colon}}:{act}",
+            _make_act(administration, act),
+            methods=["POST"],
+            name=act,
+            openapi_extra=ACT,
+        )
+    _add_evidence(router, administration)
+    return router
+
+
+def _add_evidence(router: APIRouter, administration: Administration) -> None:
+    """The routes of what an experiment shows, and of what became of it."""
+
+    @router.get("/{name:no_colon}/results")
+    async def results(name: Name, language: Annotated[Language, Query()] = "en") -> dict[str, Any]:
+        """The verdict now, and all that it rests on."""
+        return await asyncio.to_thread(administration.read_results, name, language)
+
+    @router.get("/{name:no_colon}/looks")
+    async def looks(name: Name, most: Annotated[int, Query(ge=1, le=1000)] = 200) -> LookList:
+        """What looks have shown, spread evenly over the present comparison."""
+        found = await asyncio.to_thread(administration.read_looks, name, most)
+        return LookList(looks=[LookReply(at=at, results=results) for at, results in found])
+
+    @router.get("/{name:no_colon}/phases")
+    async def phases(name: Name) -> list[PhaseReply]:
+        """All phases, the first one first."""
+        return [_describe_phase(each) for each in await asyncio.to_thread(administration.read_phases, name)]
+
+    @router.get("/{name:no_colon}/audit")
+    async def audit(name: Name) -> AuditReply:
+        """Who changed the experiment, when and why."""
+        return AuditReply(entries=list(await asyncio.to_thread(administration.read_audit, name)))
+
+
+def feedback_routes(store: Store, key: bytes, body_limit_bytes: int) -> APIRouter:
+    """The routes that take outcomes; an answer says that they are on the disk."""
+    router = APIRouter(prefix=PREFIX, tags=["feedback"], responses=ERRORS)
+
+    def hash_text(unit: str) -> bytes:
+        return hash_unit(key, unit)
+
+    @router.post("/feedback", openapi_extra=FEEDBACK)
+    async def feedback(request: Request) -> ReceiptReply:
+        """Store one outcome of a request or a unit; sending it again is harmless."""
+        row = await read_small_object(request.scope, request.receive)
+        receipt = await asyncio.to_thread(accept, store, [parse_feedback(row, hash_text)])
+        if receipt.refused:
+            raise FeedbackError(receipt.refused[0].reason)
+        return ReceiptReply(new=receipt.new, duplicate=receipt.duplicate, refused=0, reasons=[])
+
+    @router.post("/feedback:bulk", openapi_extra=FEEDBACK_FILE)
+    async def bulk(request: Request) -> ReceiptReply:
+        """Store the outcomes of a file: JSON lines, CSV or Parquet, as its `Content-Type` says."""
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in READERS:
+            expected = ", ".join(f"`{known}`" for known in READERS)
+            raise MalformedRequestError(f"`Content-Type` is {quote(kind)}, expected one of: {expected}")
+        headers = read_body_headers(request.scope)
+        body = await read_body(request.scope, headers, request.receive, body_limit_bytes)
+        rows = READERS[kind](BytesIO(body))
+        return _describe_receipt(await asyncio.to_thread(accept_rows, store, rows, hash_text))
+
+    return router
+
+
+def _make_act(
+    administration: Administration, act: Act
+) -> Callable[[str, Request], Awaitable[ExperimentReply]]:
+    async def take(name: Name, request: Request) -> ExperimentReply:
+        given = await read_small_object(request.scope, request.receive)
+        reason, candidate = _read_text(given, "reason"), _read_text(given, "candidate")
+        who = _who(request)
+        return _describe(await asyncio.to_thread(administration.act, name, act, who, reason, candidate))
+
+    take.__doc__ = f"{act.capitalize()} the experiment; raises 409 where its stage does not allow that."
+    return take
+
+
+def _read_text(given: dict[str, Value], name: str) -> str:
+    text = given.get(name, "")
+    if not isinstance(text, str) or len(text) > MAX_REASON:
+        raise MalformedRequestError(
+            f"`{name}` is {quote(text)}, expected a text of at most {MAX_REASON} characters"
+        )
+    return text
+
+
+def _who(request: Request) -> str:
+    """Who asks, as the audit trail names them."""
+    return str(request.scope.get(CALLER) or "unknown")
+
+
+def _describe(registered: Registered) -> ExperimentReply:
+    experiment, phase = registered.experiment, registered.phase
+    return ExperimentReply(
+        name=experiment.name,
+        revision=registered.revision,
+        phase=_describe_phase(phase),
+        possible=list(possible_acts(experiment, phase)),
+        definition=experiment,
+    )
+
+
+def _describe_phase(phase: Phase) -> PhaseReply:
+    return PhaseReply(**{field: getattr(phase, field) for field in Phase.__slots__})
+
+
+def _describe_receipt(receipt: BulkReceipt) -> ReceiptReply:
+    reasons = [RefusedReply(place=refused.place, reason=refused.reason) for refused in receipt.reasons]
+    return ReceiptReply(
+        new=receipt.new, duplicate=receipt.duplicate, refused=receipt.refused, reasons=reasons
+    )

@@ -1,0 +1,142 @@
+"""Plans of experiments, from what this server has seen of the model, and of the experiment if it runs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from serve.engine.engine import Engine
+from serve.engine.metrics import SECOND_BOUNDS
+from serve.engine.statistics import VersionStatistics
+from serve.experiments.definition import Experiment, Metric
+from serve.experiments.errors import UnknownExperimentError
+from serve.experiments.evidence import DAY, SECOND, make_query, read_evidence
+from serve.experiments.findings import Behaviour, Memory, Observations, OutcomeSample
+from serve.experiments.plan_results import write_plan
+from serve.experiments.plans import Assumptions, plan_guardrails, plan_metrics
+from serve.experiments.statistics.samples import Counts, LogHistogram
+from serve.experiments.store.database import now
+from serve.experiments.store.outcome_queries import OutcomeQuery
+from serve.experiments.store.registry import Registry
+from serve.experiments.store.summaries import Summaries
+from serve.experiments.verdicts import Evidence
+
+PAST = 28 * DAY
+"""How far back outcomes count that were reported before the experiment."""
+MOST_LATENCIES = 10_000
+"""Values that the latencies of all requests are scaled to: their shape is what matters."""
+
+Source: TypeAlias = Literal["given", "experiment", "server"]
+"""Where the units a day are from: the caller, the experiment's own units, all requests to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of the control before, or while, the experiment runs."""
+
+    control: Observations
+    units_per_day: float
+    source: Source
+
+
+class Planner:
+    """Plans for the experiments of one server."""
+
+    def __init__(
+        self, engine: Engine, registry: Registry, summaries: Summaries, clock: Callable[[], int] = now
+    ) -> None:
+        """What the engine has counted counts from now on."""
+        self._engine = engine
+        self._registry = registry
+        self._summaries = summaries
+        self._clock = clock
+        self._began = clock()
+        # A plan of many metrics takes seconds of the processor; readers who ask together wait for each other.
+        self._one_at_a_time = asyncio.Lock()
+
+    async def plan(self, experiment: Experiment, assumptions: Assumptions) -> dict[str, Any]:
+        """The plan as JSON; without `units_per_day` at the pace that the server has seen.
+
+        Raises `StoreError`, and `UnknownModelError` or `ModelUnavailableError` for the control's model.
+        """
+        statistics = await self._engine.statistics(experiment.model)
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._plan, experiment, assumptions, statistics)
+
+    def _plan(
+        self, experiment: Experiment, assumptions: Assumptions, statistics: Sequence[VersionStatistics]
+    ) -> dict[str, Any]:
+        at = self._clock()
+        seen = self._see(experiment, statistics, at)
+        if assumptions.units_per_day > 0:
+            seen = replace(seen, source="given")
+        else:
+            assumptions = replace(assumptions, units_per_day=seen.units_per_day)
+        metrics = plan_metrics(experiment, seen.control, assumptions)
+        guardrails = plan_guardrails(experiment, seen.control, assumptions)
+        return {**write_plan(experiment, metrics, guardrails, assumptions), "traffic": seen.source}
+
+    def _see(self, experiment: Experiment, statistics: Sequence[VersionStatistics], at: int) -> Seen:
+        """The experiment's own units where it has any, and for the rest what came before it."""
+        evidence = self._read_evidence(experiment, at)
+        control = evidence.observations.get(experiment.control.name, Observations())
+        outcomes = {**self._read_past(experiment, at), **_with_units(control)}
+        behaviour = control.behaviour
+        if not float(behaviour.latency.units):
+            behaviour = self._read_behaviour(experiment)
+        known = replace(control, outcomes=outcomes, behaviour=behaviour)
+        if evidence.units_per_day > 0:
+            return Seen(known, evidence.units_per_day, "experiment")
+        return Seen(known, _count_requests(statistics) * DAY / max(at - self._began, SECOND), "server")
+
+    def _read_evidence(self, experiment: Experiment, at: int) -> Evidence:
+        """What the experiment has shown; nothing where there is none, or one that compares something else."""
+        try:
+            known = self._registry.read(experiment.name)
+        except UnknownExperimentError:
+            return Evidence({})
+        compared = ("model", "control", "metrics")
+        if any(getattr(known.experiment, field) != getattr(experiment, field) for field in compared):
+            return Evidence({})
+        return read_evidence(self._summaries, known.experiment, known.phase, Memory(), at).evidence
+
+    def _read_past(self, experiment: Experiment, at: int) -> dict[str, OutcomeSample]:
+        """By metric the outcomes of all units; none where those without an outcome count, too."""
+        return {
+            metric.name: self._summaries.reported(_make_past_query(experiment, metric), at - PAST)
+            for metric in experiment.metrics
+            if not metric.is_absent_zero
+        }
+
+    def _read_behaviour(self, experiment: Experiment) -> Behaviour:
+        """How the control's model has answered in this process since it was loaded."""
+        control = experiment.control
+        metrics = self._engine.model(experiment.model_of(control), control.version).metrics
+        counted = metrics.statistics().inference_stats
+        requests = counted.success.count + counted.fail.count
+        latency = _make_histogram(metrics.compute.counts)
+        return Behaviour(errors=Counts(float(requests), float(counted.fail.count)), latency=latency)
+
+
+def _make_past_query(experiment: Experiment, metric: Metric) -> OutcomeQuery:
+    """The covariate is left out: it is known once the experiment runs."""
+    return replace(make_query(experiment, 0, metric), covariate=None)
+
+
+def _with_units(control: Observations) -> dict[str, OutcomeSample]:
+    return {name: sample for name, sample in control.outcomes.items() if float(np.max(sample.units)) > 0}
+
+
+def _count_requests(statistics: Sequence[VersionStatistics]) -> int:
+    counted = [version.inference_stats for version in statistics]
+    return sum(stats.success.count + stats.fail.count for stats in counted)
+
+
+def _make_histogram(counts: Sequence[int]) -> LogHistogram:
+    """The run times in microseconds, each in the middle of its bucket."""
+    ends = 1e6 * np.array([*SECOND_BOUNDS, 2 * SECOND_BOUNDS[-1]])
+    middles = np.sqrt(ends * np.array([ends[0] / 2, *ends[:-1]]))
+    shares = np.array(counts) / max(1, sum(counts))
+    return LogHistogram.of(np.repeat(middles, np.ceil(shares * min(sum(counts), MOST_LATENCIES)).astype(int)))

@@ -1,0 +1,88 @@
+"""The experiments of one process: opened with its engine, closed before it."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from serve.engine.engine import Engine
+from serve.experiments.reading import read_experiments
+from serve.experiments.routing import make_routes
+from serve.experiments.stages import Change, Stage
+from serve.experiments.store.database import Store, now, open_store
+from serve.experiments.store.exposures import ExposureWriter
+from serve.experiments.store.registry import Registered, Registry
+from serve.experiments.store.summaries import Summaries
+from serve.experiments.units import load_or_make_key
+from serve.rollout.administration import Administration
+from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.expense import measure_expense
+from serve.rollout.following import Follower
+from serve.rollout.options import RolloutOptions
+from serve.rollout.planning import Planner
+from serve.rollout.promotion import promote
+from serve.rollout.recorder import Recorder
+from serve.rollout.sampling import Sampler
+from serve.rollout.trials import Trials
+
+log = logging.getLogger("adaptact")
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What the doors and the administration of experiments use."""
+
+    store: Store
+    registry: Registry
+    administration: Administration
+    planner: Planner
+    trials: Trials
+    key: bytes
+    """Under which units are hashed."""
+    follower: Follower
+    conductor: Conductor
+    recorder: Recorder
+
+    def close(self) -> None:
+        """End all threads; what was noted is written."""
+        self.conductor.close()
+        self.follower.close()
+        self.recorder.close()
+        self.store.close()
+
+
+def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[Exception], int]) -> Rollout:
+    """The experiments in the store, and those that the file of definitions adds or amends.
+
+    `number_of` gives the number by which an error is stored. Raises `StoreError`, and `DefinitionError` for
+    the file.
+    """
+    definitions = options.definitions
+    defined = () if definitions is None else read_experiments(definitions)
+    key = load_or_make_key(options.keys)
+    store = open_store(options.where)
+    registry = Registry(store)
+    for experiment in defined:
+        registry.define(experiment, Change(now(), SELF, f"from `{definitions}`"))
+    sampler = Sampler()
+    recorder = Recorder(ExposureWriter(store), key, sampler)
+    trials = Trials(engine, recorder, number_of, sampler)
+
+    seen: dict[str, Stage] = {}
+
+    def tell(registered: Sequence[Registered]) -> None:
+        for known in registered:
+            experiment, phase = known.experiment, known.phase
+            # Only what is promoted from now on: later somebody may have pointed the alias elsewhere.
+            if phase.promoted and seen.get(experiment.name, "promoted") != "promoted":
+                promote(engine, experiment, phase.promoted)
+            seen[experiment.name] = phase.stage
+        trials.follow(make_routes((known.experiment, known.phase) for known in registered))
+
+    summaries = Summaries(store)
+    follower = Follower(registry, tell)
+    measure = partial(measure_expense, engine)
+    conductor = Conductor(registry, summaries, follower.hurry, measure=measure)
+    administration = Administration(engine, registry, summaries, follower.hurry)
+    planner = Planner(engine, registry, summaries)
+    return Rollout(store, registry, administration, planner, trials, key, follower, conductor, recorder)

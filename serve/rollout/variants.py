@@ -1,0 +1,87 @@
+"""Runs of variants: each takes place in the engine and is counted, and is noted where it is kept."""
+
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter, time_ns
+from typing import NamedTuple, TypeAlias
+
+from serve.engine.engine import Engine
+from serve.engine.errors import EngineError
+from serve.engine.signature import Array
+from serve.experiments.routing import Target, Treatment
+from serve.experiments.units import Unit
+from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.measuring import ExperimentMetrics
+from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
+
+Outputs: TypeAlias = dict[str, Array]
+
+
+class VariantRequest(NamedTuple):
+    """What a variant is to answer, and for whom."""
+
+    treatment: Treatment
+    target: Target
+    unit: Unit
+    request_id: str
+    inputs: Mapping[str, Array]
+    outputs: Sequence[str] | None
+    is_kept: bool = True
+    """Whether what comes of it is noted, and not only counted."""
+    is_shadow: bool = False
+
+
+class VariantRuns:
+    """The engine, as experiments use it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        metrics: ExperimentMetrics,
+        number_of: Callable[[Exception], int],
+    ) -> None:
+        """`number_of` gives the number, other than 0, by which an error is stored."""
+        self._engine = engine
+        self._recorder = recorder
+        self._metrics = metrics
+        self._number_of = number_of
+
+    async def run(self, request: VariantRequest) -> None:
+        """Let a variant run a mirrored request; raises like `Engine.model` and `Engine.run`.
+
+        A run that is cancelled is neither counted nor noted, since nothing is known of the variant.
+        """
+        target, version = request.target, ""
+        metrics = self._metrics.find(request.treatment.experiment, target.variant)
+        start = perf_counter()
+        try:
+            model = self._engine.model(target.model, target.version)
+            version = model.version
+            answer = await self._engine.run(model, request.inputs, request.outputs)
+        except EngineError as error:
+            metrics.mirrored_failed += 1
+            if request.is_kept:
+                self.note(request, version, start, error)
+            raise
+        metrics.mirrored += 1
+        if request.is_kept:
+            self.note(request, version, start, answer)
+
+    def note(
+        self, request: VariantRequest, version: str, start: float, answer: Outputs | EngineError
+    ) -> None:
+        """Note what came of the request, which began at `start` by `perf_counter`."""
+        latency_us = int(1e6 * (perf_counter() - start))
+        at = time_ns() // 1000 - latency_us
+        about = request.treatment, request.target, version, request.unit, request.request_id
+        status = self._number_of(answer) if isinstance(answer, EngineError) else 0
+        kept = AnswerSummary() if isinstance(answer, EngineError) else _keep(answer)
+        self._recorder.note(VariantRun(*about, at, latency_us, status, kept, request.is_shadow))
+
+
+def _keep(answer: Outputs) -> Sequence[Array] | AnswerSummary:
+    """The answer until it is summed up; its summary if it is large."""
+    arrays = tuple(answer.values())
+    if sum(array.nbytes for array in arrays) > LARGE_BYTES:
+        return summarise_answers([arrays])[0]
+    return arrays

@@ -1,0 +1,224 @@
+"""Experiments through REST: who answers, what the reply says, and that nothing else changes."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from serve.access.proxies import Proxies
+from serve.engine import Engine, Metrics, open_engine
+from serve.experiments import stages
+from serve.experiments.stages import Change
+from serve.experiments.store.tables import exposures, inferences
+from serve.experiments.units import hash_unit
+from serve.observe.observers import Observers, Telemetry
+from serve.rejections import fault_number
+from serve.rest.app import create_app
+from serve.rest.middleware import ObservingMiddleware
+from serve.rollout.options import RolloutOptions
+from serve.rollout.rollout import Rollout, open_rollout
+from serve.settings import Settings
+from tests.serve.conftest import options
+from tests.serve.experiments.store.rows import read_rows
+from tests.serve.in_process import Client
+from tests.serve.pages import read_page
+from tests.serve.rollout.variants import put_variants
+from tests.waiting import until
+
+INFER = "/v2/models/digits/infer"
+REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
+DEFINITION = """experiments:
+  - name: exp
+    model: digits
+    control: {name: control, version: 1}
+    candidates: [{name: candidate, version: 2}]
+    stages: {shadow_share: 0, steps: [50]}
+    allow_list: {anna: candidate, bert: control}
+"""
+
+
+class Served:
+    """An application, and the experiments in it."""
+
+    def __init__(self, client: Client, rollout: Rollout) -> None:
+        self.client = client
+        self.rollout = rollout
+
+    def ask(self, path: str = INFER, body: Any = REQUEST, **headers: str) -> httpx.Response:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post(path, body, names)
+
+    def close(self) -> None:
+        """Everything that was noted is written."""
+        self.rollout.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
+    put_variants(tmp_path / "models")
+    opened = open_engine(options(tmp_path / "models"), metrics)
+    opened._catalogue.set_alias("digits", "stable", "1")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def served(engine: Engine, tmp_path: Path) -> Iterator[Served]:
+    file = tmp_path / "experiments.yaml"
+    file.write_text(DEFINITION)
+    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path, file), fault_number)
+    change = Change(1, "anne")
+    rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
+    rollout.follower.hurry()
+    until(lambda: rollout.trials.routes)
+    yield Served(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
+    rollout.close()
+
+
+def values(answer: httpx.Response) -> list[float]:
+    assert answer.status_code == 200, answer.text
+    found: list[float] = answer.json()["outputs"][0]["data"]
+    return found
+
+
+def test_the_units_variant_answers_and_the_reply_says_so(served: Served) -> None:
+    answer = served.ask(x_adaptact_unit="anna", x_request_id="r1")
+    assert values(answer) == [3, 6, 9]
+    reply = answer.json()
+    assert reply["parameters"] == {
+        "adaptact_experiment": "exp",
+        "adaptact_variant": "candidate",
+        "adaptact_request_id": "r1",
+    }
+    # Clients find what they asked for.
+    assert (reply["model_name"], reply["model_version"]) == ("digits", "1")
+    assert answer.headers["x-adaptact-experiment"] == "exp"
+    assert answer.headers["x-adaptact-variant"] == "candidate"
+    assert answer.headers["x-adaptact-request-id"] == "r1"
+    assert values(served.ask(x_adaptact_unit="bert")) == [2, 4, 6]
+
+
+def test_a_request_parameter_names_the_unit_too(served: Served) -> None:
+    assert values(served.ask(body={**REQUEST, "parameters": {"unit_id": "anna"}})) == [3, 6, 9]
+    # The header counts first.
+    both = {**REQUEST, "parameters": {"unit_id": "anna"}}
+    assert values(served.ask(body=both, x_adaptact_unit="bert")) == [2, 4, 6]
+
+
+def test_who_names_a_version_is_in_no_experiment(served: Served) -> None:
+    answer = served.ask("/v2/models/digits/versions/1/infer", x_adaptact_unit="anna")
+    assert values(answer) == [2, 4, 6]
+    assert "parameters" not in answer.json()
+    assert "x-adaptact-variant" not in answer.headers
+
+
+def test_binary_tensors_are_answered_by_the_variant_too(served: Served) -> None:
+    row = np.array([[1, 2, 3]], np.float32).tobytes()
+    head = orjson.dumps(
+        {
+            "inputs": [
+                {"name": "x", "datatype": "FP32", "shape": [1, 3], "parameters": {"binary_data_size": 12}}
+            ],
+            "parameters": {"binary_data_output": True},
+        }
+    )
+    answer = served.ask(
+        body=head + row, x_adaptact_unit="anna", inference_header_content_length=str(len(head))
+    )
+    json_bytes = int(answer.headers["inference-header-content-length"])
+    assert np.frombuffer(answer.content[json_bytes:], np.float32).tolist() == [3, 6, 9]
+    assert orjson.loads(answer.content[:json_bytes])["parameters"]["adaptact_variant"] == "candidate"
+
+
+def test_predict_is_answered_by_the_variant_too(served: Served) -> None:
+    answer = served.ask("/v1/models/digits:predict", {"instances": [[1, 2, 3]]}, x_adaptact_unit="anna")
+    assert answer.json() == {"predictions": [[3, 6, 9]]}
+    assert answer.headers["x-adaptact-variant"] == "candidate"
+
+
+def test_half_of_the_units_get_each_variant_every_time(served: Served) -> None:
+    def ask(unit: str) -> str:
+        return served.ask(x_adaptact_unit=unit).headers.get("x-adaptact-variant", "none")
+
+    first = [ask(f"unit-{number}") for number in range(60)]
+    assert first == [ask(f"unit-{number}") for number in range(60)]
+    assert {"control", "candidate", "none"} == set(first)
+
+
+def test_exposures_and_inferences_are_stored_under_hashes(served: Served) -> None:
+    for number in range(20):
+        served.ask(x_adaptact_unit=f"unit-{number}", x_request_id=f"r{number}")
+    answers = {
+        f"unit-{number}": served.ask(x_adaptact_unit=f"unit-{number}").headers.get("x-adaptact-variant")
+        for number in range(20)
+    }
+    served.close()
+    store = served.rollout.store
+    key = served.rollout.key
+    expected = {(hash_unit(key, unit), variant) for unit, variant in answers.items() if variant}
+    assert set(read_rows(store, exposures, "unit", "variant")) == expected
+    stored = {row[0] for row in read_rows(store, inferences, "request_id")}
+    assert {f"r{number}" for number in range(20) if answers[f"unit-{number}"]} <= stored
+
+
+def test_an_error_of_the_candidate_is_answered_and_stored(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "experiments.yaml"
+    file.write_text(DEFINITION.replace("version: 2", "version: 3"))
+    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path, file), fault_number)
+    change = Change(1, "anne")
+    rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
+    rollout.follower.hurry()
+    until(lambda: rollout.trials.routes)
+    served = Served(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
+    assert served.ask(x_adaptact_unit="anna").status_code == 400
+    assert values(served.ask(x_adaptact_unit="bert")) == [2, 4, 6]
+    served.close()
+    statuses = dict(read_rows(rollout.store, inferences, "variant", "status"))
+    assert statuses["control"] == 0
+    assert statuses["candidate"] > 0
+
+
+def test_a_traced_request_says_who_answered(served: Served) -> None:
+    kept = InMemorySpanExporter()
+    telemetry = Telemetry(kept)
+    traced = Client(ObservingMiddleware(served.client._app, Observers(telemetry=telemetry), Proxies()))
+    traced.post(INFER, REQUEST, {"x-adaptact-unit": "anna"})
+    traced.post("/v1/models/digits:predict", {"instances": [[1, 2, 3]]}, {"x-adaptact-unit": "bert"})
+    traced.post("/v2/models/digits/versions/1/infer", REQUEST, {"x-adaptact-unit": "anna"})
+    telemetry.close()
+    attributes = [span.attributes or {} for span in kept.get_finished_spans()]
+    assert [each.get("adaptact.variant") for each in attributes] == ["candidate", "control", None]
+    assert [each.get("adaptact.experiment") for each in attributes] == ["exp", "exp", None]
+
+
+def test_the_documented_series_are_those_that_are_shown(served: Served) -> None:
+    served.ask(x_adaptact_unit="anna")
+    text = served.client.get("/metrics").text
+    shown = {
+        (line.split("{")[0].split(" ")[0], frozenset(re.findall(r'(\w+)="', line)) - {"le"})
+        for line in text.splitlines()
+        if line.startswith("adaptact_experiment_")
+    }
+    families = {(re.sub("_(bucket|count|sum)$", "", name), labels) for name, labels in shown}
+    page = read_page("observability").split("## Experiments\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(adaptact_\w+)` \| (.*?) \|", page, re.MULTILINE)
+    assert families == {(name, frozenset(re.findall(r"`(\w+)`", labels))) for name, labels in rows}
+    answered = 'requests_total{experiment="exp",outcome="answered",variant="candidate"} 1.0'
+    assert answered in text
+
+
+def test_stopping_answers_everybody_as_before(served: Served) -> None:
+    change = Change(2, "anne")
+    served.rollout.registry.act("exp", "stop", change, partial(stages.stop, change=change))
+    served.rollout.follower.hurry()
+    until(lambda: not served.rollout.trials.routes)
+    answer = served.ask(x_adaptact_unit="anna")
+    assert values(answer) == [2, 4, 6]
+    assert "x-adaptact-variant" not in answer.headers

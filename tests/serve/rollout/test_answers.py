@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from serve.engine.signature import Array
+from serve.rollout.answers import AnswerSummary, summarise_answers
+
+NAN, INF = float("nan"), float("inf")
+
+
+def scores(*rows: list[float], dtype: type = np.float32) -> Array:
+    return np.array(rows, dtype)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "summary"),
+    [
+        ([scores([0.1, 0.7, 0.2])], (False, 1, np.float32(0.7))),
+        ([scores([1, 3], [9, 0])], (False, 1, 3.0)),
+        ([scores([2, 2])], (False, 0, 2.0)),
+        ([scores([0.25])], (False, None, 0.25)),
+        ([np.array([7.0, 8.0])], (False, None, 7.0)),
+        ([np.array(5, np.int64)], (False, None, 5.0)),
+        ([np.zeros((1, 2, 3), np.float32)], (False, None, None)),
+        ([scores([NAN, 1])], (True, None, None)),
+        ([scores([-INF, 1])], (True, 1, 1.0)),
+        ([scores([1], [NAN])], (True, None, 1.0)),
+        ([np.zeros((0, 3), np.float32)], (False, None, None)),
+        ([np.array([["a", "b"]], np.object_)], (False, None, None)),
+        ([np.array([["a"]], np.object_), scores([0, 4])], (False, 1, 4.0)),
+        ([scores([0, 4]), scores([INF])], (True, 1, 4.0)),
+        ([np.array([[True, False]])], (False, None, None)),
+        ([], (False, None, None)),
+    ],
+)
+def test_an_answer_is_its_class_its_score_and_whether_it_is_finite(
+    outputs: list[Array], summary: tuple[bool, int | None, float | None]
+) -> None:
+    assert summarise_answers([outputs]) == [AnswerSummary(*summary)]
+
+
+def test_answers_of_many_shapes_keep_their_order() -> None:
+    generator = np.random.default_rng(0)
+    answers = [
+        [generator.normal(size=(rows, width)).astype(np.float32)]
+        for rows, width in zip(*generator.integers(1, 4, (2, 60)), strict=True)
+    ]
+    together = summarise_answers(answers)
+    assert together == [summarise_answers([answer])[0] for answer in answers]
+    for (output,), summary in zip(answers, together, strict=True):
+        assert summary.confidence == output[0].max()
+
+
+def test_no_answers_have_no_summaries() -> None:
+    assert summarise_answers([]) == []

@@ -1,0 +1,164 @@
+"""Looks at real stores: what units met and answered is written as a recorder does."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.experiments import stages
+from serve.experiments.stages import Change
+from serve.experiments.store.database import Store, open_store
+from serve.experiments.store.feedback import Feedback, accept
+from serve.experiments.store.records import Inference
+from serve.experiments.store.registry import Registry
+from serve.experiments.store.summaries import Summaries
+from serve.rollout.conductor import SELF, Conductor
+from tests.serve.experiments.definitions import make_experiment
+from tests.serve.experiments.store.rows import put_exposure, put_inference, unit
+
+BEGIN = 1_700_000_000_000_000
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+ANNE = Change(BEGIN, "anne")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+class Running:
+    """An experiment that runs, and a conductor whose time and looks are the test's."""
+
+    def __init__(self, store: Store, *acts: stages.Act, **fields: Any) -> None:
+        self.store = store
+        self.registry = Registry(store)
+        self.registry.define(make_experiment(**fields), ANNE)
+        self.now = BEGIN
+        self.changes = 0
+        for act in acts:
+            self.act(act)
+        self.conductor = Conductor(
+            self.registry, Summaries(store), self._on_change, seconds=3600, clock=lambda: self.now
+        )
+
+    def act(self, act: stages.Act) -> None:
+        change = ANNE._replace(at=self.now)
+        self.registry.act("exp", act, change, partial(stages.take, act, change=change))
+
+    def meet(self, number: int, variant: str, *, status: int = 0, value: float | None = None) -> None:
+        """A unit meets the variant once, and may give feedback."""
+        about = {"experiment": "exp", "variant": variant}
+        put_exposure(self.store, number, self.now, **about)
+        request = f"r{number}"
+        put_inference(self.store, number, Inference(request, self.now, 1000, status), **about)
+        if value is not None:
+            at = self.now
+            accept(self.store, [Feedback("m", value, unit=unit(number), at=at)], clock=lambda: at)
+
+    def look(self, seconds: float = 7200) -> str:
+        """The stage after a look so many seconds later."""
+        self.now += int(seconds * SECOND)
+        self.conductor.look()
+        return self.registry.read("exp").phase.stage
+
+    def results(self) -> dict[str, Any]:
+        """What the newest look has shown."""
+        ((_, content),) = self.registry.read_looks("exp", 1, most=1)
+        results: dict[str, Any] = content["results"]
+        return results
+
+    def _on_change(self) -> None:
+        self.changes += 1
+
+
+GUARDED = {"guardrails": [{"kind": "error_rate"}]}
+
+
+def test_a_candidate_that_fails_is_stopped_and_the_audit_trail_says_why(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    for number in range(120):
+        running.meet(number, "candidate" if number % 2 else "control", status=5 if number % 4 == 1 else 0)
+    assert running.look() == "stopped"
+    newest = running.registry.read_audit("exp")[0]
+    assert (newest.by, newest.action) == (SELF, "stop")
+    assert "`error_rate` of `candidate`" in newest.detail
+    assert running.results()["verdict"] == "harmful"
+    assert running.changes == 1
+
+
+def test_a_sound_candidate_goes_up_the_ramp(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    for number in range(220):
+        running.meet(number, "candidate" if number % 2 else "control")
+    steps = []
+    for _ in range(6):
+        assert running.look() == "ramp"
+        steps.append(running.registry.read("exp").phase.step_percent)
+    assert steps == [5, 10, 25, 50, 50, 50]
+
+
+def test_a_step_is_held_until_enough_units_have_come(store: Store) -> None:
+    running = Running(store, "start", "advance")
+    for number in range(20):
+        running.meet(number, "candidate" if number % 2 else "control")
+    assert running.look() == "ramp"
+    assert running.registry.read("exp").phase.step_percent == 1
+
+
+def test_a_better_candidate_is_promoted_where_so_defined(store: Store) -> None:
+    metrics = [{"name": "m", "kind": "mean", "is_primary": True}]
+    running = Running(store, "start", "advance", metrics=metrics, auto_promote=True)
+    for number in range(600):
+        is_candidate = number % 2
+        running.meet(number, "candidate" if is_candidate else "control", value=is_candidate + number % 3)
+    assert running.look() == "promoted"
+    assert running.registry.read("exp").phase.promoted == "candidate"
+    assert running.results()["verdict"] == "better"
+
+
+def test_a_broken_split_pauses_and_is_not_called_a_win(store: Store) -> None:
+    running = Running(store, "start", "advance")
+    for number in range(400):
+        running.meet(number, "control" if number % 4 else "candidate")
+    assert running.look() == "paused"
+    assert running.results()["verdict"] == "invalid"
+
+
+def test_of_two_conductors_one_takes_the_look(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    other = Conductor(running.registry, Summaries(store), seconds=3600, clock=lambda: running.now)
+    running.look()
+    other.look()
+    assert len(running.registry.read_looks("exp", 1)) == 1
+    running.look()
+    other.look()
+    assert len(running.registry.read_looks("exp", 1)) == 2
+
+
+def test_what_does_not_run_is_not_looked_at(store: Store) -> None:
+    running = Running(store)
+    assert running.look() == "draft"
+    running.act("start")
+    running.act("pause")
+    assert running.look() == "paused"
+    assert running.registry.read_looks("exp", 1) == []
+
+
+def test_an_experiment_that_was_changed_meanwhile_is_left_alone(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    for number in range(120):
+        running.meet(number, "candidate" if number % 2 else "control", status=5 if number % 4 == 1 else 0)
+    read_phases = running.registry.read_phases
+
+    def change(name: str) -> Any:
+        phases = read_phases(name)
+        running.act("pause")
+        return phases
+
+    running.registry.read_phases = change  # type: ignore[method-assign]  # somebody acts during the look
+    assert running.look() == "paused"

@@ -1,0 +1,34 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from serve.engine import Engine
+from serve.rollout.expense import LEAST_REQUESTS, measure_expense
+from tests.serve.experiments.definitions import make_experiment
+
+X = {"x": np.ones((1, 3), np.float32)}
+
+
+def ask(engine: Engine, version: str, times: int) -> None:
+    async def run() -> None:
+        for _ in range(times):
+            await engine.run(engine.model("digits", version), X)
+
+    asyncio.run(run())
+
+
+def test_a_variant_takes_the_seconds_of_its_runs(engine: Engine) -> None:
+    experiment = make_experiment()
+    ask(engine, "1", LEAST_REQUESTS)
+    found = measure_expense(engine, experiment)["control"]
+    (known,) = engine.own_statistics("digits", "1")
+    mean_ns = known.inference_stats.compute_infer.ns / known.inference_stats.compute_infer.count
+    # One request at a time, so that each run is one request's; 1000 requests of so many ns.
+    assert found.cpu_seconds_per_thousand == pytest.approx(mean_ns / 1e6, rel=1e-3)
+    assert found.memory_bytes is None
+
+
+def test_what_has_hardly_run_or_is_not_there_has_no_expense(engine: Engine) -> None:
+    unknown = {"name": "candidate", "version": "17"}
+    assert "candidate" not in measure_expense(engine, make_experiment(candidates=[unknown]))

@@ -1,0 +1,226 @@
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serve.engine import Engine
+from serve.engine.errors import EngineError, UnknownModelError
+from serve.experiments.routing import Treatment, make_routes
+from serve.experiments.stages import Phase, Stage
+from serve.experiments.units import Unit
+from serve.rollout.answers import AnswerSummary
+from serve.rollout.recorder import VariantRun
+from serve.rollout.sampling import Sampler
+from serve.rollout.trials import Trial, Trials
+from tests.serve.experiments.definitions import make_experiment
+
+X = {"x": np.array([[1, 2, 3]], np.float32)}
+FAILED = 5
+
+
+class Recording:
+    """Keeps runs in place of a recorder."""
+
+    lost = 0
+
+    def __init__(self) -> None:
+        self.runs: list[VariantRun] = []
+        self.exposures: list[tuple[str, str]] = []
+
+    def note(self, run: VariantRun) -> None:
+        self.runs.append(run)
+
+    def expose(self, treatment: Treatment, unit: Unit) -> None:
+        self.exposures.append((unit.value, treatment.answer.variant))
+
+    def count_lost(self) -> int:
+        return self.lost
+
+    @property
+    def variants(self) -> list[tuple[str, int, bool]]:
+        return [(run.target.variant, run.status, run.is_shadow) for run in self.runs]
+
+
+def make_trials(
+    engine: Engine, stage: Stage, sampler: Sampler | None = None, **fields: Any
+) -> tuple[Trials, Recording]:
+    """With the tester `anna`, who gets the candidate on the ramp."""
+    recording = Recording()
+    trials = Trials(engine, recording, lambda error: FAILED, sampler)  # type: ignore[arg-type]  # it only notes
+    experiment = make_experiment(**{"allow_list": {"anna": "candidate", "bert": "control"}, **fields})
+    trials.follow(make_routes([(experiment, Phase(2, 1, stage, 100.0, 0, "anne", ""))]))
+    return trials, recording
+
+
+def begin(trials: Trials, unit: str = "anna") -> Trial:
+    trial = trials.begin("digits", unit, None, "r1")
+    assert trial is not None
+    return trial
+
+
+def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
+    """The answer, once everything that was mirrored has run too."""
+
+    async def answer() -> Any:
+        try:
+            return (await trial.run(inputs))["y"].tolist()
+        finally:
+            await trials.close()
+
+    return asyncio.run(answer())
+
+
+def test_a_model_without_an_experiment_has_no_trial(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp")
+    assert trials.begin("other", "anna", None, None) is None
+    trials.follow({})
+    assert trials.begin("digits", "anna", None, None) is None
+
+
+def test_the_variant_answers_and_is_noted(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    assert run(trials, begin(trials)) == [[3, 6, 9]]
+    (noted,) = recording.runs
+    assert (noted.target.variant, noted.version, noted.status, noted.request_id) == (
+        "candidate",
+        "2",
+        0,
+        "r1",
+    )
+    assert [array.tolist() for array in noted.outputs] == [[[3, 6, 9]]]  # type: ignore[union-attr]  # arrays
+    assert noted.unit.value == "anna"
+
+
+def test_the_control_answers_its_units(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    trial = begin(trials, "bert")
+    assert run(trials, trial) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False)]
+
+
+def test_in_shadow_the_control_answers_and_the_candidate_runs_too(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "shadow", allow_list={})
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False), ("candidate", 0, True)]
+    assert trials.mirrored.done == 1
+
+
+def test_a_failing_shadow_is_noted_and_harms_nobody(engine: Engine) -> None:
+    candidates = [{"name": "candidate", "version": "3"}]
+    trials, recording = make_trials(engine, "shadow", allow_list={}, candidates=candidates)
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("control", 0, False), ("candidate", FAILED, True)]
+
+
+@pytest.mark.parametrize("version", ["3", "17", "gone"])
+def test_a_failing_candidate_fails_and_is_counted(engine: Engine, version: str) -> None:
+    trials, recording = make_trials(engine, "ramp", candidates=[{"name": "candidate", "version": version}])
+    with pytest.raises(EngineError):
+        run(trials, begin(trials))
+    assert recording.variants == [("candidate", FAILED, False)]
+
+
+@pytest.mark.parametrize("version", ["3", "17"])
+def test_the_control_answers_for_a_failing_candidate_if_so_defined(engine: Engine, version: str) -> None:
+    candidates = [{"name": "candidate", "version": version}]
+    trials, recording = make_trials(engine, "ramp", candidates=candidates, on_error="control")
+    assert run(trials, begin(trials)) == [[2, 4, 6]]
+    assert recording.variants == [("candidate", FAILED, False)]
+
+
+def test_a_candidate_that_is_not_there_is_an_error_with_its_name(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp", candidates=[{"name": "candidate", "model": "nothing"}])
+    with pytest.raises(UnknownModelError, match="nothing"):
+        run(trials, begin(trials))
+
+
+def test_a_large_answer_is_summed_up_at_once(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+    run(trials, begin(trials), {"x": np.ones((100_000, 3), np.float32)})
+    assert recording.runs[0].outputs == AnswerSummary(False, 0, 3.0)
+
+
+def test_a_cancelled_run_is_not_noted(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp")
+
+    async def cancel() -> None:
+        task = asyncio.create_task(begin(trials).run(X))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert recording.runs == []
+
+
+def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp")
+    ids = set()
+    for _ in range(3):
+        trial = trials.begin("digits", "anna", None, None)
+        assert trial is not None
+        ids.add(trial.describe()["adaptact_request_id"])
+    assert len(ids) == 3
+    assert begin(trials).describe() == {
+        "adaptact_experiment": "exp",
+        "adaptact_variant": "candidate",
+        "adaptact_request_id": "r1",
+    }
+
+
+def test_a_hidden_experiment_is_not_described(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp", hide_from_replies=True)
+    assert begin(trials).describe() == {}
+
+
+def test_a_unit_is_exposed_once_and_again_when_records_were_lost(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp", allow_list={})
+    for _ in range(3):
+        run(trials, begin(trials, "carl"))
+    (exposure,) = recording.exposures
+    assert exposure[0] == "carl"
+    assert len(recording.runs) == 3
+    recording.lost = 7
+    run(trials, begin(trials, "carl"))
+    assert recording.exposures == [exposure, exposure]
+
+
+def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> None:
+    none = Sampler(most_at_once=0)
+    trials, recording = make_trials(engine, "ramp", none, allow_list={})
+    run(trials, begin(trials, "carl"))
+    assert recording.runs == []
+    assert [unit for unit, _ in recording.exposures] == ["carl"]
+    # A request that is its own unit is left out as a whole.
+    trial = trials.begin("digits", None, None, "r2")
+    assert trial is not None
+    run(trials, trial)
+    assert len(recording.exposures) == 1
+
+
+def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:
+    candidates = [{"name": "candidate", "version": "3"}]
+    trials, _ = make_trials(engine, "ramp", candidates=candidates, on_error="control")
+    run(trials, begin(trials, "anna"))
+    run(trials, begin(trials, "bert"))
+    series = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in trials._metrics.collect()
+        for sample in family.samples
+    }
+    assert series["adaptact_experiment_requests_total", "exp", "candidate", "failed"] == 1
+    assert series["adaptact_experiment_requests_total", "exp", "candidate", "answered"] == 0
+    assert series["adaptact_experiment_requests_total", "exp", "control", "answered"] == 1
+
+
+def test_mirrored_requests_are_counted_too(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "shadow", allow_list={})
+    run(trials, begin(trials))
+    assert trials._metrics.find("exp", "candidate").count()["mirrored"] == 1
+    assert trials._metrics.find("exp", "control").count() == {
+        "answered": 1,
+        "failed": 0,
+        "mirrored": 0,
+        "mirrored_failed": 0,
+    }

@@ -145,7 +145,7 @@ def test_predict_is_answered_by_the_variant_too(served: Served) -> None:
 
 def test_half_of_the_units_get_each_variant_every_time(served: Served) -> None:
     def ask(unit: str) -> str:
-        return served.ask(x_adaptact_unit=unit).headers.get("x-adaptact-variant", "none")
+        return str(served.ask(x_adaptact_unit=unit).headers.get("x-adaptact-variant", "none"))
 
     first = [ask(f"unit-{number}") for number in range(60)]
     assert first == [ask(f"unit-{number}") for number in range(60)]

@@ -32,8 +32,8 @@ ROOMS = {
         *("tuning", "precision", "evidence", "latency", "pipeline", "recheck", "commands"),
     ),
     "serve": (
-        *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared", "observe", "rejections"),
-        *("http2", "grpc", "rest", "workers", "client", "cli"),
+        *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
+        *("observe", "rejections", "http2", "grpc", "rest", "workers", "client", "cli"),
     ),
 }
 

@@ -20,7 +20,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def create_key(
     file: Annotated[Path, typer.Argument(help="Keys file; created if it does not exist.")],
     name: Annotated[str, typer.Option(help="Name of the key's owner, used in logs.")],
-    role: Annotated[list[str], typer.Option(help="Role of the key: infer, admin, metrics or feedback. Repeatable.")],
+    role: Annotated[
+        list[str], typer.Option(help="Role of the key: infer, admin, metrics or feedback. Repeatable.")
+    ],
     requests_per_second: Annotated[
         float, typer.Option(min=0, max=1e6, help="Maximum requests per second; 0 for no limit.")
     ] = 0.0,

@@ -114,7 +114,8 @@ def test_own_code_is_found_in_the_working_folder(tmp_path: Path) -> None:
         "--jobs",
         "2",
     )
-    done = command("--output", "out", *QUICK, *own, "--activations", "PReLU,ELU", cwd=tmp_path)
+    tuning = ("--lr", "1e-3,3e-3", "--tuning-seeds", "1")
+    done = command("--output", "out", *QUICK, *own, *tuning, "--activations", "PReLU", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10

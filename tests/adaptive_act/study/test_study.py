@@ -122,10 +122,10 @@ def test_every_picture_of_the_markdown_is_there(done: Path) -> None:
 
 @pytest.mark.slow
 def test_equal_plans_give_equal_bytes_for_any_jobs(tmp_path: Path) -> None:
-    for name, jobs in (("one", 1), ("two", 2), ("again", 1)):
-        study(plan("PReLU", "PELU"), tmp_path / name, jobs=jobs)
-    texts = [(tmp_path / name / "results.json").read_text() for name in ("one", "two", "again")]
-    assert texts[0] == texts[1] == texts[2]
+    for jobs in (1, 2):
+        study(plan("PReLU"), tmp_path / str(jobs), jobs=jobs)
+    texts = [(tmp_path / str(jobs) / "results.json").read_text() for jobs in (1, 2)]
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.slow
@@ -149,23 +149,25 @@ from adaptive_act.study import study, Training
 from tests.adaptive_act.study.models import plan
 if __name__ == "__main__":
     import sys
-    training = Training(epochs=12, batch=16)
-    rates = tuple(map(float, sys.argv[3:]))
+    training = Training(epochs=int(sys.argv[3]), batch=16)
+    rates = tuple(map(float, sys.argv[4:]))
     asked = plan("PReLU", "PELU", seeds=3, rates=rates, training=training)
     study(asked, Path(sys.argv[1]), jobs=int(sys.argv[2]))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("jobs", "rates", "total"), [(1, (1e-3, 1e-2), 21), (2, (1e-3,), 9)])
+@pytest.mark.parametrize(
+    ("jobs", "epochs", "rates", "total"), [(1, 4, (1e-3, 1e-2), 21), (2, 12, (1e-3,), 9)]
+)
 def test_kill_9_costs_only_the_runs_that_were_under_way(
-    jobs: int, rates: tuple[float, ...], total: int, tmp_path: Path
+    jobs: int, epochs: int, rates: tuple[float, ...], total: int, tmp_path: Path
 ) -> None:
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     folder = tmp_path / "out"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), str(folder), str(jobs), *map(str, rates)]
+    command = [sys.executable, str(script), str(folder), str(jobs), str(epochs), *map(str, rates)]
     process = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
     until(lambda: len(finished(folder)) >= 3)
     process.send_signal(signal.SIGKILL)
@@ -173,7 +175,7 @@ def test_kill_9_costs_only_the_runs_that_were_under_way(
     until(lambda: not alive(process.pid))  # its workers end with it
     before = finished(folder)
     assert 3 <= len(before) < total
-    training = Training(epochs=12, batch=16)
+    training = Training(epochs=epochs, batch=16)
     asked = plan("PReLU", "PELU", seeds=3, rates=rates, training=training)
     study(asked, folder, jobs=1)
     after = finished(folder)

@@ -132,16 +132,9 @@ class Settings(BaseSettings):
     state: Annotated[
         Path | None, Field(description="Folder that stores aliases; without it a restart loses them.")
     ] = None
-    experiments: Annotated[
-        Path | None,
-        Field(description="YAML file of experiments, which are defined or amended at the start."),
-    ] = None
+    experiments: Annotated[Path | None, Field(description="YAML file of experiments to define.")] = None
     experiments_store: Annotated[
-        str,
-        Field(
-            description="Folder, or URL of a PostgreSQL database, that stores experiments and their data; "
-            "without it there are none. With a URL the key of the units is in the folder of --state."
-        ),
+        str, Field(description="Folder or PostgreSQL URL that stores experiments; without it there are none.")
     ] = ""
     drain_seconds: Annotated[
         float,

@@ -41,14 +41,14 @@ class Expense:
     """What a variant takes; None where it was not measured."""
 
     memory_bytes: float | None = None
-    cpu_seconds_per_thousand: float | None = None
-    """CPU seconds per thousand requests."""
+    run_seconds_per_thousand: float | None = None
+    """Seconds that runs of its model take per thousand requests, by the clock."""
 
     def price_per_million(self, price_per_cpu_hour: float | None) -> float | None:
-        """The CPU price of a million requests; None where either is not known."""
-        if self.cpu_seconds_per_thousand is None or price_per_cpu_hour is None:
+        """The price of a million requests, one core a run; None where either is not known."""
+        if self.run_seconds_per_thousand is None or price_per_cpu_hour is None:
             return None
-        return self.cpu_seconds_per_thousand * 1000 / 3600 * price_per_cpu_hour
+        return self.run_seconds_per_thousand * 1000 / 3600 * price_per_cpu_hour
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _write_costs(known: Observations, price: float | None) -> dict[str, Any]:
     return {
         "latency_us": quantiles,
         "memory_bytes": known.expense.memory_bytes,
-        "cpu_seconds_per_thousand": known.expense.cpu_seconds_per_thousand,
+        "run_seconds_per_thousand": known.expense.run_seconds_per_thousand,
         "price_per_million": known.expense.price_per_million(price),
     }
 

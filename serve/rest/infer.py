@@ -55,7 +55,8 @@ class InferEndpoint:
                 await STAGE
             trial = None
             if self._trials is not None and version is None:
-                trial = _begin_trial(self._trials, scope, name, request)
+                # What is in shared memory may be other numbers by the time that a mirrored request runs.
+                trial = begin_trial(self._trials, scope, name, timings, request.unit, request.has_placements)
             request, outputs, placed = await self._run(model, request, trial)
             ran = perf_counter()
             if timings is None:
@@ -87,11 +88,6 @@ class InferEndpoint:
         if request.has_placements:
             return await self._regions.run(request, run)
         return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
-
-
-def _begin_trial(trials: "Trials", scope: Scope, name: str, request: InferRequest) -> "Trial | None":
-    # What is in shared memory may be other numbers by the time that a mirrored request runs.
-    return begin_trial(trials, scope, name, request.unit, may_mirror=not request.has_placements)
 
 
 async def _read(body: bytes | bytearray, json_bytes: int | None, model: ServedModel) -> InferRequest:

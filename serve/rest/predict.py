@@ -63,7 +63,7 @@ class PredictEndpoint:
             body = await read_body(scope, headers, receive, self._body_limit_bytes)
             trial = None
             if self._trials is not None and version is None:
-                trial = begin_trial(self._trials, scope, name)
+                trial = begin_trial(self._trials, scope, name, scope.get(TIMINGS))
             model = self._engine.model(name, version)
             text = await self._predict(body, model, trial, scope.get(TIMINGS))
             described = NO_PARAMETERS if trial is None else trial.describe()

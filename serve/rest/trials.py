@@ -9,7 +9,7 @@ from starlette.types import Scope
 from serve.experiments.routing import REPLY_HEADERS, UNIT_HEADER
 from serve.observe.access_log import REQUEST_ID, SAFE_ID, Identity
 from serve.rest.access import IDENTITY
-from serve.rest.middleware import TIMINGS, RequestTimings
+from serve.rest.middleware import RequestTimings
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
@@ -20,11 +20,17 @@ HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
 
 
 def begin_trial(
-    trials: "Trials", scope: Scope, model: str, unit: object = None, *, may_mirror: bool = True
+    trials: "Trials",
+    scope: Scope,
+    model: str,
+    timings: RequestTimings | None,
+    unit: object = None,
+    may_change: bool = False,
 ) -> "Trial | None":
     """The trial of a request with this parameter for its unit; None if it is in no experiment.
 
-    It must not be mirrored where its inputs may change once it is answered.
+    It says so in the timings of a traced request. `may_change` is whether its inputs may be others by the
+    time that a mirrored request runs.
     """
     if model not in trials.routes:
         return None
@@ -40,8 +46,7 @@ def begin_trial(
                 chosen = value
     if request_id is None and chosen is not None and SAFE_ID.fullmatch(chosen):
         request_id = chosen.decode()
-    trial = trials.begin(model, header, unit, request_id, may_mirror=may_mirror)
-    timings: RequestTimings | None = scope.get(TIMINGS)
+    trial = trials.begin(model, header, unit, request_id, not may_change)
     if timings is not None:
         timings.trial = trial
     return trial

@@ -68,8 +68,8 @@ class Conductor:
                 log.error("no look at the experiments: %s", error)
             except Exception:  # the outermost frame of its thread: the next look may succeed
                 log.exception("no look at the experiments")
-            # However much there is to look at, it takes a hundredth of a core.
-            pause = max(self._seconds, 100 * (time.thread_time() - began))
+            # However much there is to look at, it takes half a per cent of a core.
+            pause = max(self._seconds, 200 * (time.thread_time() - began))
 
     def look(self) -> None:
         """Look at each experiment that runs, unless another process does; raises `StoreError`."""

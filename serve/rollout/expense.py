@@ -14,10 +14,9 @@ LEAST_REQUESTS = 20
 def measure_expense(engine: Engine, experiment: Experiment) -> Mapping[str, Expense]:
     """What each variant takes, by its name; nothing of one that has hardly run.
 
-    Of CPU seconds only the model's runs count, which are what variants differ in. A run's duration stands for
-    them: with several threads to a run, or on a busy machine, they are fewer, in all variants alike. They are
-    of all requests since this process has begun, and nothing of it is stored. Memory is not measured, since
-    a process does not know which of its memory is whose.
+    Only the seconds of the model's runs count, which are what variants differ in, by the clock: on a busy
+    machine they are more, in all variants alike. They are of all requests since this process has begun, and
+    nothing of it is stored. Memory is not measured: a process does not know which of its memory is whose.
     """
     found = {variant.name: _measure(engine, experiment, variant) for variant in experiment.variants}
     return {name: expense for name, expense in found.items() if expense is not None}
@@ -34,4 +33,4 @@ def _measure(engine: Engine, experiment: Experiment, variant: Variant) -> Expens
         return None
     # Requests that ran together share the seconds of their run.
     spent = sum(batch.compute_infer.ns for batch in known.batch_stats) / 1e9
-    return Expense(cpu_seconds_per_thousand=1000 * spent / requests)
+    return Expense(run_seconds_per_thousand=1000 * spent / requests)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from serve.engine.engine import Engine
-from serve.experiments.reading import read_experiments
 from serve.experiments.routing import make_routes
-from serve.experiments.stages import Change, Stage
-from serve.experiments.store.database import Store, now, open_store
+from serve.experiments.stages import Stage
+from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.registry import Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.units import load_or_make_key
 from serve.rollout.administration import Administration
-from serve.rollout.conductor import SELF, Conductor
+from serve.rollout.conductor import Conductor
+from serve.rollout.defining import define_from_file
 from serve.rollout.expense import measure_expense
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
@@ -57,13 +57,11 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     `number_of` gives the number by which an error is stored. Raises `StoreError`, and `DefinitionError` for
     the file.
     """
-    definitions = options.definitions
-    defined = () if definitions is None else read_experiments(definitions)
     key = load_or_make_key(options.keys)
     store = open_store(options.where)
     registry = Registry(store)
-    for experiment in defined:
-        registry.define(experiment, Change(now(), SELF, f"from `{definitions}`"))
+    if options.definitions is not None:
+        define_from_file(registry, options.definitions)
     sampler = Sampler()
     recorder = Recorder(ExposureWriter(store), key, sampler)
     trials = Trials(engine, recorder, number_of, sampler)

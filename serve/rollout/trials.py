@@ -125,7 +125,6 @@ class Trials:
         header: bytes | str | None,
         parameter: object,
         request_id: str | None = None,
-        *,
         may_mirror: bool = True,
     ) -> Trial | None:
         """The trial of a request that names no version; None if it is in no experiment.

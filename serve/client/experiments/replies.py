@@ -161,7 +161,7 @@ class Cost(_Reply):
 
     latency_us: dict[str, Number | None]
     memory_bytes: Number | None
-    cpu_seconds_per_thousand: Number | None
+    run_seconds_per_thousand: Number | None
     price_per_million: Number | None
 
 

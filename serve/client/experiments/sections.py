@@ -160,7 +160,7 @@ class SectionWriter:
                 name,
                 *(amounts.show_latency(cost.latency_us.get(p)) for p in ("p50", "p95", "p99")),
                 amounts.show_memory(cost.memory_bytes),
-                amounts.show_amount(cost.cpu_seconds_per_thousand),
+                amounts.show_amount(cost.run_seconds_per_thousand),
                 amounts.show_amount(cost.price_per_million),
             )
             for name, cost in self.evidence.results.costs.items()

@@ -23,7 +23,7 @@ def test_a_better_candidate_is_told_with_interval_sample_and_costs() -> None:
     assert sentence == (
         "v2 is better than v1. accepted is 20 % with v2 and 10 % with v1: a difference of +10 points "
         "(95 % interval +4.73 to +15.3 points). Beside it: memory 120 MB instead of 100 MB, 1.8 instead of "
-        "1.5 CPU seconds per thousand requests, 0.025 instead of 0.0208 per million requests at the set "
+        "1.5 seconds of runs per thousand requests, 0.025 instead of 0.0208 per million requests at the set "
         "price. Known from 2,000 units, 40 % of the plan."
     )
 

@@ -25,7 +25,7 @@ def test_a_variant_takes_the_seconds_of_its_runs(engine: Engine) -> None:
     (known,) = engine.own_statistics("digits", "1")
     mean_ns = known.inference_stats.compute_infer.ns / known.inference_stats.compute_infer.count
     # One request at a time, so that each run is one request's; 1000 requests of so many ns.
-    assert found.cpu_seconds_per_thousand == pytest.approx(mean_ns / 1e6, rel=1e-3)
+    assert found.run_seconds_per_thousand == pytest.approx(mean_ns / 1e6, rel=1e-3)
     assert found.memory_bytes is None
 
 

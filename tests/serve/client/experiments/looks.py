@@ -5,7 +5,7 @@ from typing import Any
 COST = {
     "latency_us": {"p50": 1000.0, "p95": 2000.0, "p99": None},
     "memory_bytes": None,
-    "cpu_seconds_per_thousand": 0.5,
+    "run_seconds_per_thousand": 0.5,
     "price_per_million": None,
 }
 

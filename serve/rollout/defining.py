@@ -1,0 +1,40 @@
+"""Experiments that a file defines: at the start of each server, where the file is new or has changed.
+
+What was amended since, over the API, stays as it is: a worker that starts again must not undo it.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from serve.experiments.definition import Experiment
+from serve.experiments.reading import read_experiments
+from serve.experiments.stages import Change
+from serve.experiments.store.database import now
+from serve.experiments.store.registry import Registry
+
+FILE = "the file of experiments"
+"""Who defines, as the audit trail names it."""
+
+
+def define_from_file(registry: Registry, path: Path, clock: Callable[[], int] = now) -> None:
+    """Define or amend what the file says otherwise than when it was read last.
+
+    Raises `DefinitionError`, `StoreError`, and `StageError` where an experiment's stage allows no change.
+    """
+    known = registry.read_revisions()
+    for experiment in read_experiments(path):
+        reason = f"definition {_digest(experiment)} of `{path.name}`"
+        if experiment.name not in known or not _was_read(registry, experiment.name, reason):
+            registry.define(experiment, Change(clock(), FILE, reason))
+
+
+def _was_read(registry: Registry, name: str, reason: str) -> bool:
+    """Whether the file said the same when it last changed something."""
+    entries = (entry for entry in registry.read_audit(name) if entry.by == FILE)
+    newest = next(entries, None)
+    return newest is not None and newest.detail.endswith(reason)
+
+
+def _digest(experiment: Experiment) -> str:
+    return hashlib.sha256(experiment.model_dump_json().encode()).hexdigest()[:16]

@@ -88,7 +88,7 @@ fuzz: install  ## damage files and requests of every kind, for longer than the t
 large: install  ## convert a model of more than 2 GiB (16 GB of memory, 10 minutes)
 	ADAPTACT_LARGE=1 $(BIN)/python -m pytest -s tests/convert/test_large.py
 
-study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; about half an hour)
+study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX files; about two hours on two idle cores)
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 

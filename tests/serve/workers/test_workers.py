@@ -171,13 +171,15 @@ def test_a_server_that_stops_answers_what_still_comes_and_closes(folder: Path) -
         until(lambda: sum(connection_counts(server)) == len(idle) + 1)
         os.kill(server.pid, signal.SIGTERM)
 
-        def is_stopping() -> bool:
-            late = connect()
-            late.sendall(READY)
-            return _read_answer(late).startswith(b"HTTP/1.1 503 ")
+        def are_stopping() -> bool:
+            # All are taken before any is answered: each goes to the worker that has the fewest.
+            late, before = [connect() for _ in range(2 * WORKERS)], len(idle) + 1
+            until(lambda: sum(connection_counts(server)) == before + len(late))
+            for connection in late:
+                connection.sendall(READY)
+            return all(_read_answer(connection).startswith(b"HTTP/1.1 503 ") for connection in late)
 
-        for _ in range(2 * WORKERS):  # every worker says so
-            until(is_stopping)
+        until(are_stopping)
         upload.sendall(body[5:])
         answers = [_read_answer(upload)]
         for connection in (*idle, connect()):

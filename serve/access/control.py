@@ -35,8 +35,9 @@ class Caller:
 class Authorizer:
     """Admits requests by key, role and limit.
 
-    Without a keys file anybody may infer and read metrics, and only this machine may administer. With a keys
-    file every request needs a key with the role; `is_local_admin` excepts administration from this machine.
+    Without a keys file anybody may infer, read metrics and report outcomes, and only this machine may
+    administer. With a keys file every request needs a key with the role; `is_local_admin` excepts
+    administration from this machine.
     """
 
     def __init__(

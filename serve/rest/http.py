@@ -1,10 +1,10 @@
 """The bounds of connections: of each one's size and time, and of all together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
@@ -13,10 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.connection import BODY_ERROR, Connection
+from serve.rest.stalls import StallTimer, Waiting
 from serve.rest.writing import CYCLE, set_request_id
 
-# Slower than any network worth serving, and fast enough that nobody keeps a connection for hours.
-BYTES_PER_SECOND = 500
 # uvicorn itself would keep any number of headers and trailers, of any length.
 MAX_HEAD_BYTES = 64 * 2**10
 # A header of a few bytes takes some 150 once parsed.
@@ -32,10 +31,6 @@ TOO_MANY_CONNECTIONS = "the server has as many connections as it takes; come aga
 HEAD_TOO_LARGE = (
     f"the headers are larger than the limit of `{MAX_HEAD_BYTES}` bytes, or more than `{MAX_HEADERS}`"
 )
-
-Waiting: TypeAlias = Literal["head", "body", "rest", "reader", "next"]
-"""What a connection waits for: a request's head or body, the rest of a body that is answered already, the
-client to read its answer, or the next request."""
 
 
 @dataclass(slots=True)
@@ -73,6 +68,7 @@ class BoundedHttpProtocol(Connection):
 
     _counted_bytes = 0  # of the body, among those of all connections
     _farewell: bytes | None = None  # the last answer, once no further requests are taken
+    _has_ended = False  # only the client's end is still to come
 
     def __init__(self, *arguments: Any, limits: ConnectionLimits, **named: Any) -> None:
         """As uvicorn's, with limits."""
@@ -144,6 +140,8 @@ class BoundedHttpProtocol(Connection):
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.keep_alive = False
         self._stall_timer = StallTimer(self._limits.stall_seconds, self._limits.stop.linger_seconds)
+        if self._has_ended:
+            self.transport.close()
 
     def end_if_stalled(self, now: float) -> None:
         """End the connection if it has stalled for too long."""
@@ -195,8 +193,18 @@ class BoundedHttpProtocol(Connection):
         self.cycle.message_event.set()
 
     def _end(self) -> None:
-        if self._farewell and not self.transport.is_closing():
-            self.transport.write(self._farewell)
+        """Send the last answer, and drop what the client still sends until it closes too.
+
+        Closed at once, the connection would be reset by the next byte from a client, which may then never
+        see the answer: RFC 9112 (2022), section 9.6.
+        """
+        if not self._farewell or self._has_ended or self.transport.is_closing():
+            return
+        self._has_ended = True
+        self.transport.write(self._farewell)
+        if self.transport.can_write_eof() and not self._limits.stop.has_begun:
+            self.transport.write_eof()
+        else:
             self.transport.close()
 
     def _count_body(self) -> None:
@@ -220,6 +228,8 @@ class BoundedHttpProtocol(Connection):
     def _waiting(self) -> Waiting | None:
         if self.flow.write_paused or self.transport.is_closing():
             return "reader"
+        if self._has_ended:
+            return "rest"
         if self.flow.read_paused or self._held or self._farewell is not None:
             return None  # it waits for the server
         if self._in_head and (self._field_bytes or self.cycle is None):
@@ -232,47 +242,6 @@ class BoundedHttpProtocol(Connection):
         if self._in_head or self.flow.write_paused or self.transport.is_closing():
             return -self.transport.get_write_buffer_size()
         return self._body_bytes
-
-
-class StallTimer:
-    """Measures how long one connection has waited for the same thing."""
-
-    def __init__(self, stall_seconds: float, next_seconds: float) -> None:
-        """Waiting for the next request has a limit of its own."""
-        self._stall_seconds = stall_seconds
-        self._next_seconds = next_seconds
-        self._wait: _Wait | None = None
-
-    def check(
-        self, waiting: Waiting | None, request: object, moved: Callable[[], int], now: float
-    ) -> Waiting | None:
-        """What it has waited for too long; None if it does not wait, or there is progress.
-
-        `moved` counts the bytes of the body that came, or of the answer that went.
-        """
-        wait = self._wait
-        if waiting is None:
-            self._wait = None
-            return None
-        if wait is None or wait.waiting != waiting or wait.request is not request:
-            self._wait = _Wait(waiting, request, now, moved())
-            return None
-        if now - wait.since < (self._next_seconds if waiting == "next" else self._stall_seconds):
-            return None
-        if waiting in ("body", "reader"):
-            came, wait.moved = moved() - wait.moved, moved()
-            if came >= BYTES_PER_SECOND * (now - wait.since):
-                wait.since = now
-                return None
-        return waiting
-
-
-@dataclass(slots=True)
-class _Wait:
-    waiting: Waiting
-    request: object
-    since: float
-    moved: int
 
 
 def _make_refusing_app(status: HTTPStatus, message: str) -> ASGIApp:

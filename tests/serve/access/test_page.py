@@ -12,7 +12,8 @@ from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
 from serve.protocol.json_text import MAX_DEPTH, MAX_VALUES
 from serve.rest.body import SMALL_LIMIT_BYTES
-from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, MAX_HEAD_BYTES, MAX_HEADERS
+from serve.rest.http import ANSWERED_SURPLUS, MAX_HEAD_BYTES, MAX_HEADERS
+from serve.rest.stalls import BYTES_PER_SECOND
 from serve.settings import Settings
 from tests.serve.pages import read_first_cells, read_page
 

@@ -14,7 +14,7 @@ import orjson
 import psutil
 import pytest
 
-from serve.rest.http import ANSWERED_SURPLUS, BYTES_PER_SECOND, StallTimer
+from serve.rest.http import ANSWERED_SURPLUS
 from tests.serve import models
 from tests.serve.process import ServerProcess
 from tests.serve.turns import TURNS, endless_request
@@ -90,10 +90,11 @@ def _connected(server: ServerProcess) -> Iterator[socket.socket]:
 
 
 def _rest(connection: socket.socket) -> bytes:
-    """All that comes until the server ends the connection."""
+    """All that comes until the server ends the connection, be it with a reset."""
+    pieces: list[bytes] = []
     with contextlib.suppress(ConnectionResetError):
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-    return b""
+        pieces.extend(iter(lambda: connection.recv(65536), b""))
+    return b"".join(pieces)
 
 
 def _trickle(connection: socket.socket, every: float) -> float:
@@ -127,6 +128,28 @@ def _trickled(server: ServerProcess, start: bytes) -> tuple[bytes, float]:
         connection.sendall(start)
         seconds = _trickle(connection, 0.2)
         return _rest(connection), seconds
+
+
+def test_a_client_that_still_sends_is_not_reset_by_its_last_answer(patient: ServerProcess) -> None:
+    with _connected(patient) as connection:
+        connection.sendall(b"no request\r\n\r\n")
+        until(lambda: connection.recv(1000, socket.MSG_PEEK).endswith(b"}"))
+        for _ in range(20):
+            connection.sendall(b"x" * 1000)
+            time.sleep(0.01)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.slow
+def test_a_client_that_sends_on_behind_its_last_answer_is_cut_off(strict: ServerProcess) -> None:
+    with _connected(strict) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"no request\r\n\r\n")
+        began = time.monotonic()
+        while time.monotonic() - began < SOON_SECONDS:
+            connection.sendall(b"x")
+            time.sleep(0.05)
+        pytest.fail("the connection is still open")
 
 
 @pytest.mark.slow
@@ -286,22 +309,3 @@ def test_connections_without_number_are_cut_off(patient: ServerProcess) -> None:
 def _has_news(connection: socket.socket) -> bool:
     """Whether the server has sent something, or ended the connection."""
     return connection in select.select([connection], [], [], 0)[0]
-
-
-def test_only_a_long_wait_without_progress_is_a_stall() -> None:
-    watch = StallTimer(10, 30)
-    one, other = object(), object()
-    came = 0
-
-    def look(waiting: str | None, request: object, now: float) -> object:
-        return watch.check(waiting, request, lambda: came, now)  # type: ignore[arg-type]
-
-    assert [look("head", one, now) for now in (0, 9, 9.9, 10)] == [None, None, None, "head"]
-    assert [look("head", other, 20), look("body", other, 31), look(None, other, 42)] == [None] * 3
-    assert [look("body", other, 50), look("body", other, 60)] == [None, "body"]
-    came = BYTES_PER_SECOND * 20
-    assert [look("body", other, 70), look("body", other, 79), look("body", other, 80)] == [None, None, "body"]
-    assert look("rest", other, 81) is None
-    came *= 2
-    assert look("rest", other, 91) == "rest"
-    assert [look("next", one, now) for now in (100, 129, 130)] == [None, None, "next"]

@@ -8,6 +8,7 @@ of the process (kill -9), but its last moments not a power failure.
 
 import contextlib
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,8 @@ class Store:
         self.where = engine.url.render_as_string(hide_password=True)
         """The URL, without its password."""
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self._file = Path(engine.url.database or "") if self.is_sqlite else None
+        self._identity: tuple[int, int] | None = None
         self._engine = engine
         self._modes = {mode: engine.execution_options(**{_MODE: mode}) for mode in _BEGIN}
         if not self.is_sqlite:
@@ -68,6 +71,7 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection that sees the store as it is at its first statement. Raises `StoreError`."""
+        self._require_file()
         with explained(self.where), self._modes["read"].begin() as connection:
             yield connection
 
@@ -78,6 +82,7 @@ class Store:
         Raises `StoreError`.
         """
         mode = "durable" if is_durable else "write"
+        self._require_file()
         with explained(self.where), self._modes[mode].begin() as connection:
             if not self.is_sqlite and not is_durable:
                 connection.execute(sa.select(sa.func.set_config("synchronous_commit", "off", True)))
@@ -104,6 +109,29 @@ class Store:
     def close(self) -> None:
         """Every connection that is not in use is closed."""
         self._engine.dispose()
+
+    def _require_file(self) -> None:
+        """Open connections go on with a file that was removed, and all that they write is lost."""
+        if self._file is None:
+            return
+        identity = _identify(self._file)
+        if self._identity is None:
+            self._identity = identity
+        elif identity != self._identity:
+            became = "is gone" if identity is None else "is another one now"
+            raise StoreError(
+                f"the store `{self.where}`: its file {became}, since it was removed or replaced while it was "
+                "in use; expected the file that was opened: put it back with the files beside it, or "
+                "restore a backup, then restart the server"
+            )
+
+
+def _identify(file: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def open_store(where: str | Path, *, clock: Callable[[], int] = now) -> Store:

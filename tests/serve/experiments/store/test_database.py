@@ -240,6 +240,23 @@ def test_errors_of_the_database_say_what_to_do(error: Exception, said: str) -> N
         raise sa.exc.OperationalError("statement", {}, error)
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_written_to_a_file_that_was_removed(tmp_path: Path, is_replaced: bool) -> None:
+    store = open_store(tmp_path)
+    add_audit(store, "x")
+    file = tmp_path / "experiments.db"
+    aside = file.rename(tmp_path / "aside")
+    if is_replaced:
+        file.write_bytes(aside.read_bytes())
+    for use in (count, lambda store: add_audit(store, "y")):
+        with pytest.raises(StoreError, match=r"its file is .*; expected .* restart the server"):
+            use(store)
+    aside.replace(file)
+    add_audit(store, "z")
+    assert count(store) == 2
+    store.close()
+
+
 def test_statistics_are_renewed_once_a_table_has_grown(store: Store) -> None:
     row = {"metric": "m", "value": 1.0, "event_at": 1, "received_at": 1}
     with store.write() as connection:

@@ -156,9 +156,8 @@ def simulate_metric(
         decided |= np.asarray(look.is_decided, dtype=bool)
         outside |= _leaves_out(look, truth)
         shares.append(float(decided.mean()))
-        if metric.estimate:
-            once = np.asarray(compare_once(*metric.estimate(*samples), ALPHA).is_decided, dtype=bool)
-            watched |= once
+        once = np.asarray(compare_once(*metric.estimate(*samples), ALPHA).is_decided, dtype=bool)
+        watched |= once
     half = next((place for place, part in enumerate(shares, 1) if part >= 0.5), None)
     median = None if half is None else half * float(size.look)
     return Course(shares[-1], 1 - float(outside.mean()), median, float(once.mean()), float(watched.mean()))
@@ -183,16 +182,15 @@ def _tabulate_metrics(rows: list[MetricRow]) -> Page:
     )
     for row in rows:
         courses = row.equal, row.drift, row.unequal, row.unequal_drift
-        has_once = row.equal.watched > 0
         table.add_row(
             row.name,
             *(_percent(course.decided) for course in courses),
-            _percent(row.equal.watched) if has_once else "",
+            _percent(row.equal.watched),
             f"x {row.factor:g}",
             _percent(row.effect.covered),
             _percent(row.effect_unequal.covered),
             _percent(row.effect.decided),
-            _percent(row.effect.once) if has_once else "",
+            _percent(row.effect.once),
             _count(row.effect.median),
         )
     return table, [_keep(row) for row in rows]

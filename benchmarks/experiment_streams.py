@@ -12,6 +12,7 @@ from serve.experiments.statistics.estimates import (
     Estimate,
     estimate_adjusted,
     estimate_mean,
+    estimate_quantile,
     estimate_rate,
     estimate_ratio,
 )
@@ -63,7 +64,7 @@ class Metric:
     name: str
     draw: Callable[[Batch], tuple[Sample, Sample]]
     compare: Callable[..., Look]
-    estimate: Callable[..., tuple[Estimate, Estimate]] | None
+    estimate: Callable[..., tuple[Estimate, Estimate]]
     effect: float
     """The candidate's factor in the runs with an effect."""
     true_effect: Callable[[float], float] | None = None
@@ -108,7 +109,7 @@ def _draw_latencies(batch: Batch) -> tuple[Sample, Sample]:
     """Lognormal values, counted in the buckets around their quantile; those beyond in the outermost."""
     values = batch.rng.lognormal(0, SIGMA, batch.arms.shape) * batch.factor
     middle = int(find_buckets([np.exp(SIGMA * 1.2816)])[0])
-    first, width = middle - 40, 80
+    first, width = middle - 50, 100
     buckets = np.clip(find_buckets(values) - first, 0, width - 1)
     places = buckets + width * np.arange(len(values))[:, None]
 
@@ -149,6 +150,15 @@ def _lognormal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return rng.lognormal(0, 1.5, shape)
 
 
+def _sparse(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Such as sales: nothing from 99 % of the units, and amounts of all sizes from the others."""
+    return np.where(rng.random(shape) < 0.01, rng.lognormal(0, 1, shape), 0.0)
+
+
+def _estimate_quantile(sample: LogHistogram) -> Estimate:
+    return estimate_quantile(sample, QUANTILE)
+
+
 def _difference(mean: float) -> Callable[[float], float]:
     return lambda factor: mean * (factor - 1)
 
@@ -160,6 +170,9 @@ METRICS = (
     Metric("binary, 1 %", _draw_events(0.01), _compare_by_events(0.01), _RATE, 1.6),
     Metric(
         "binary, 40 %, as a mean", _draw_events(0.4), _compare_estimates(_RATE), _RATE, 1.1, _difference(0.4)
+    ),
+    Metric(
+        "binary, 1 %, as a mean", _draw_events(0.01), _compare_estimates(_RATE), _RATE, 1.6, _difference(0.01)
     ),
     Metric(
         "mean, exponential",
@@ -178,6 +191,14 @@ METRICS = (
         _difference(float(np.exp(1.5**2 / 2))),
     ),
     Metric(
+        "mean, 99 % zeros (skewness 45)",
+        _draw_values(_sparse),
+        _compare_estimates(_MEAN),
+        _MEAN,
+        2.0,
+        _difference(0.01 * float(np.exp(1 / 2))),
+    ),
+    Metric(
         "mean with a covariate",
         _draw_adjusted,
         _compare_estimates(estimate_adjusted),
@@ -190,7 +211,7 @@ METRICS = (
         "quantile, p90 lognormal",
         _draw_latencies,
         _compare_quantiles,
-        None,
+        _both(_estimate_quantile),
         1.1,
         _difference(float(np.exp(SIGMA * 1.2815515655))),
         drift=0.15,
@@ -211,12 +232,14 @@ def _moments(y: Floats, arm: NDArray[np.bool_]) -> Moments:
     """The moments of the units of one arm, row by row."""
     units = _count(arm)
     mean = np.where(arm, y, 0).sum(axis=1) / np.maximum(units, 1)
-    return Moments(units, mean, np.where(arm, (y - mean[:, None]) ** 2, 0).sum(axis=1))
+    gaps = np.where(arm, y - mean[:, None], 0)
+    squares = gaps * gaps
+    return Moments(units, mean, squares.sum(axis=1), (squares * gaps).sum(axis=1))
 
 
 def _pairs(y: Floats, x: Floats, arm: NDArray[np.bool_]) -> PairMoments:
     """The pair moments of the units of one arm, row by row."""
     first, second = _moments(y, arm), _moments(x, arm)
     dy, dx = y - np.asarray(first.mean)[:, None], x - np.asarray(second.mean)[:, None]
-    products = np.where(arm, dy * dx, 0).sum(axis=1)
-    return PairMoments(first.units, first.mean, second.mean, first.squares, second.squares, products)
+    sums = first.squares, second.squares, np.where(arm, dy * dx, 0).sum(axis=1), first.cubes, second.cubes
+    return PairMoments(first.units, first.mean, second.mean, *sums)

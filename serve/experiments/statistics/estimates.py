@@ -15,16 +15,20 @@ class Estimate:
     value: Values
     variance: Values
     units: Values
+    skewness: Values = 0.0
+    """Of one unit: how many of them it takes until the value is distributed as a normal one."""
 
 
 def estimate_rate(sample: Counts) -> Estimate:
     """The share of units with the event."""
-    return Estimate(sample.rate, np.maximum(sample.rate * (1 - sample.rate), 0), sample.units)
+    variance = np.maximum(sample.rate * (1 - sample.rate), 0)
+    lean = (1 - 2 * np.asarray(sample.rate)) / np.sqrt(np.where(variance > 0, variance, 1.0))
+    return Estimate(sample.rate, variance, sample.units, np.where(variance > 0, lean, 0.0))
 
 
 def estimate_mean(sample: Moments) -> Estimate:
     """The mean."""
-    return Estimate(sample.mean, sample.variance, sample.units)
+    return Estimate(sample.mean, sample.variance, sample.units, sample.skewness)
 
 
 def estimate_ratio(sample: PairMoments) -> Estimate:
@@ -32,7 +36,8 @@ def estimate_ratio(sample: PairMoments) -> Estimate:
     below = np.where(np.asarray(sample.mean_x) == 0, np.nan, sample.mean_x)
     with np.errstate(over="ignore", invalid="ignore"):
         ratio = sample.mean_y / below
-        return Estimate(ratio, _variance_of_rest(sample, ratio) / below**2, sample.units)
+        variance = _variance_of_rest(sample, ratio) / below**2
+        return Estimate(ratio, variance, sample.units, _greatest_skewness(sample))
 
 
 def estimate_adjusted(control: PairMoments, candidate: PairMoments) -> tuple[Estimate, Estimate]:
@@ -45,20 +50,26 @@ def estimate_adjusted(control: PairMoments, candidate: PairMoments) -> tuple[Est
     slope = (control.products + candidate.products) / np.where(known > 0, known, 1.0)
     both = np.maximum(control.units + candidate.units, 1)
     middle = (control.units * control.mean_x + candidate.units * candidate.mean_x) / both
-    first, second = (
-        Estimate(arm.mean_y - slope * (arm.mean_x - middle), _variance_of_rest(arm, slope), arm.units)
-        for arm in (control, candidate)
-    )
-    return first, second
+
+    def adjust(arm: PairMoments) -> Estimate:
+        value = arm.mean_y - slope * (arm.mean_x - middle)
+        return Estimate(value, _variance_of_rest(arm, slope), arm.units, _greatest_skewness(arm))
+
+    return adjust(control), adjust(candidate)
 
 
 def estimate_quantile(sample: LogHistogram, p: float) -> Estimate:
     """The p-quantile; its variance from the density between two quantiles around it."""
-    units = float(sample.units)
-    step = max(2 * np.sqrt(p * (1 - p) / max(units, 1)), min(p, 1 - p) / 4)
-    low, high = max(p - step, 0.0), min(p + step, 1.0)
+    units = np.asarray(sample.units)
+    step = np.maximum(2 * np.sqrt(p * (1 - p) / np.maximum(units, 1)), min(p, 1 - p) / 4)
+    low, high = np.maximum(p - step, 0.0), np.minimum(p + step, 1.0)
     slope = (sample.quantile(high) - sample.quantile(low)) / (high - low)
     return Estimate(sample.quantile(p), p * (1 - p) * slope**2, units)
+
+
+def _greatest_skewness(sample: PairMoments) -> Values:
+    """That of what leans more, in the place of that of y - slope * x, which is not kept."""
+    return np.maximum(np.abs(sample.y.skewness), np.abs(sample.x.skewness))
 
 
 def _variance_of_rest(sample: PairMoments, slope: Values) -> Values:

@@ -4,7 +4,10 @@ Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2021, https://arxiv.org/abs
 central limit theorem, so nothing is said before each variant has `BURN_IN` units. For skewed outcomes that is
 not enough: a variant with few units that has not met a large outcome yet has both a low mean and a small
 variance, and seems surely worse. So no variant's variance counts as less than that of both together. Without
-this, at shares of 10 and 90 %, 8 to 16 % of comparisons of equal variants are decided wrongly.
+this, at shares of 10 and 90 %, 8 to 16 % of comparisons of equal variants are decided wrongly. And nothing is
+said before each variant should have met some ten of the rare outcomes, as the skewness of all units tells
+without a look at who met them: else a fifth of the intervals around a true effect on sales by 1 % of the
+units leaves it out at the first looks.
 """
 
 import numpy as np
@@ -16,19 +19,27 @@ from serve.experiments.statistics.looks import Look, Values
 from serve.experiments.statistics.samples import Moments
 
 BURN_IN = 100
+LEAST_RARE_OUTCOMES = 10.0
+"""Units of a variant, divided by the square of the skewness."""
 
 
 def compare(control: Estimate, candidate: Estimate, alpha: float, planned_units: float) -> Look:
     """The difference of two estimated values, candidate less control."""
     first, second = (np.asarray(arm.units, np.float64) for arm in (control, candidate))
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         weights = np.maximum(first - 1, 0), np.maximum(second - 1, 0)
         squares = weights[0] * control.variance + weights[1] * candidate.variance
         pooled = squares / np.maximum(weights[0] + weights[1], 1)
         spreads = np.maximum(control.variance, pooled), np.maximum(candidate.variance, pooled)
         error = np.sqrt(spreads[0] / np.maximum(first, 1) + spreads[1] / np.maximum(second, 1))
         effect = candidate.value - np.asarray(control.value)
-    is_ready = (np.minimum(first, second) >= BURN_IN) & (error > 0) & np.isfinite(error) & np.isfinite(effect)
+        cubes = sum(
+            weight * arm.skewness * np.sqrt(arm.variance / pooled) ** 3
+            for weight, arm in zip(weights, (control, candidate), strict=True)
+        )
+        least = LEAST_RARE_OUTCOMES * (cubes / (weights[0] + weights[1])) ** 2
+    is_ready = (np.minimum(first, second) >= np.maximum(least, BURN_IN)) & (error > 0)
+    is_ready &= np.isfinite(error) & np.isfinite(effect)
     low, high, evidence = _sequence(effect, error, first + second, is_ready, alpha, planned_units)
     return Look(effect, low, high, evidence, control.value, candidate.value, (control.units, candidate.units))
 

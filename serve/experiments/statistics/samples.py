@@ -42,11 +42,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """The mean of one value a unit, and the sum of squared distances from it."""
+    """The mean of one value a unit, and the sums of squared and cubed distances from it."""
 
     units: Values = 0.0
     mean: Values = 0.0
     squares: Values = 0.0
+    cubes: Values = 0.0
 
     @classmethod
     def of(cls, outcomes: ArrayLike) -> "Moments":
@@ -55,23 +56,33 @@ class Moments:
         if y.shape[-1] == 0:
             return cls()
         mean = y.mean(axis=-1)
-        return cls(float(y.shape[-1]), mean, ((y - mean[..., None]) ** 2).sum(axis=-1))
+        gaps = y - mean[..., None]
+        return cls(float(y.shape[-1]), mean, *_sum_powers(gaps))
 
     @property
     def variance(self) -> Values:
         """The sample variance; infinite for fewer than two units."""
         return _variance(self.squares, self.units)
 
+    @property
+    def skewness(self) -> Values:
+        """How far outcomes lean to one side: 1 / sqrt(p) for rare events of share p; 0 without variation."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            spread = np.sqrt(np.asarray(self.squares, np.float64) / self.units)
+            lean = self.cubes / np.asarray(self.units, np.float64) / spread**3
+        return np.where(spread > 0, lean, 0.0)
+
     def merge(self, other: "Moments") -> "Moments":
         """Both together (Chan, Golub, LeVeque 1979, https://doi.org/10.1007/978-3-642-51461-6_3)."""
         units, share, weight = _weights(self.units, other.units)
         gap = other.mean - self.mean
-        return Moments(units, self.mean + gap * share, self.squares + other.squares + gap * gap * weight)
+        squares = self.squares + other.squares + gap * gap * weight
+        return Moments(units, self.mean + gap * share, squares, _merge_cubes(self, other, gap, share, weight))
 
 
 @dataclass(frozen=True, slots=True)
 class PairMoments:
-    """Means, and sums of squared distances and products, of two values a unit.
+    """Means, and sums of squared and cubed distances and of products, of two values a unit.
 
     y and x are numerator and denominator of a ratio, or outcome and covariate.
     """
@@ -82,6 +93,8 @@ class PairMoments:
     squares_y: Values = 0.0
     squares_x: Values = 0.0
     products: Values = 0.0
+    cubes_y: Values = 0.0
+    cubes_x: Values = 0.0
 
     @classmethod
     def of(cls, y: ArrayLike, x: ArrayLike) -> "PairMoments":
@@ -93,18 +106,19 @@ class PairMoments:
             return cls()
         mean_y, mean_x = first.mean(axis=-1), second.mean(axis=-1)
         dy, dx = first - mean_y[..., None], second - mean_x[..., None]
-        sums = ((d * e).sum(axis=-1) for d, e in ((dy, dy), (dx, dx), (dy, dx)))
+        (squares_y, cubes_y), (squares_x, cubes_x) = _sum_powers(dy), _sum_powers(dx)
+        sums = (squares_y, squares_x, (dy * dx).sum(axis=-1), cubes_y, cubes_x)
         return cls(float(first.shape[-1]), mean_y, mean_x, *sums)
 
     @property
     def y(self) -> Moments:
         """Those of y alone."""
-        return Moments(self.units, self.mean_y, self.squares_y)
+        return Moments(self.units, self.mean_y, self.squares_y, self.cubes_y)
 
     @property
     def x(self) -> Moments:
         """Those of x alone."""
-        return Moments(self.units, self.mean_x, self.squares_x)
+        return Moments(self.units, self.mean_x, self.squares_x, self.cubes_x)
 
     @property
     def covariance(self) -> Values:
@@ -113,16 +127,11 @@ class PairMoments:
 
     def merge(self, other: "PairMoments") -> "PairMoments":
         """Both together, as `Moments.merge`."""
-        units, share, weight = _weights(self.units, other.units)
-        gap_y, gap_x = other.mean_y - self.mean_y, other.mean_x - self.mean_x
-        return PairMoments(
-            units,
-            self.mean_y + gap_y * share,
-            self.mean_x + gap_x * share,
-            self.squares_y + other.squares_y + gap_y * gap_y * weight,
-            self.squares_x + other.squares_x + gap_x * gap_x * weight,
-            self.products + other.products + gap_y * gap_x * weight,
-        )
+        y, x = self.y.merge(other.y), self.x.merge(other.x)
+        _, _, weight = _weights(self.units, other.units)
+        gap = (other.mean_y - self.mean_y) * (other.mean_x - self.mean_x)
+        products = self.products + other.products + gap * weight
+        return PairMoments(y.units, y.mean, x.mean, y.squares, x.squares, products, y.cubes, x.cubes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +176,11 @@ class LogHistogram:
         first, end = min(self.first, other.first), max(self.end, other.end)
         return LogHistogram(self.widen(first, end) + other.widen(first, end), first)
 
-    def quantile(self, p: float) -> Values:
+    def quantile(self, p: Values) -> Values:
         """The p-quantile to within its bucket's half width, 0.5 %; NaN without values."""
         if not self.counts.shape[-1]:
             return float("nan")
-        reached = np.cumsum(self.counts, axis=-1) >= p * self.units[..., None]
+        reached = np.cumsum(self.counts, axis=-1) >= (p * self.units)[..., None]
         value = bucket_centres(self.first + np.argmax(reached, axis=-1))
         return np.where(self.units > 0, value, np.nan)
 
@@ -205,6 +214,21 @@ def bucket_centres(buckets: ArrayLike) -> NDArray[np.float64]:
     """The geometric middle of each bucket, 0 of bucket 0."""
     number = np.asarray(buckets, dtype=np.float64)
     return np.sign(number) * SMALLEST * np.exp((np.abs(number) - 0.5) * _LOG_RATIO)
+
+
+def _sum_powers(gaps: NDArray[np.float64]) -> tuple[Values, Values]:
+    """The sums of squares and of cubes of the last axis."""
+    squares = gaps * gaps
+    with np.errstate(over="ignore", invalid="ignore"):
+        return squares.sum(axis=-1), (squares * gaps).sum(axis=-1)
+
+
+def _merge_cubes(first: Moments, second: Moments, gap: Values, share: Values, weight: Values) -> Values:
+    """The sum of cubes around the mean of both."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        between = gap**3 * weight * (1 - 2 * np.asarray(share))
+        within = 3 * gap * ((1 - share) * second.squares - share * np.asarray(first.squares))
+        return first.cubes + second.cubes + between + within
 
 
 def _variance(squares: Values, units: Values) -> Values:

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import norm
 from ville import normal_mixture
 
-from serve.experiments.statistics.estimates import Estimate, estimate_mean
+from serve.experiments.statistics.estimates import Estimate, estimate_mean, estimate_rate
+from serve.experiments.statistics.looks import Look
 from serve.experiments.statistics.means import (
     BURN_IN,
     boundary,
@@ -15,7 +17,7 @@ from serve.experiments.statistics.means import (
     sequence_of_mean,
     spread_for,
 )
-from serve.experiments.statistics.samples import LARGEST, Moments
+from serve.experiments.statistics.samples import LARGEST, Counts, Moments
 
 RNG = np.random.default_rng(5)
 CONTROL = estimate_mean(Moments.of(RNG.exponential(1.0, 2000)))
@@ -126,3 +128,29 @@ def test_skewed_outcomes_at_unequal_shares_keep_the_level() -> None:
         look = compare(estimate_mean(control), estimate_mean(candidate), 0.05, 5000)
         decided |= np.asarray(look.is_decided, dtype=bool)
     assert decided.mean() <= 0.05
+
+
+def test_nothing_is_said_before_ten_rare_outcomes_are_due_in_each_variant() -> None:
+    def look(events: float) -> Look:
+        control = estimate_rate(Counts(1000, events))
+        return compare(control, estimate_rate(Counts(1000, 2 * events)), 0.05, 5000)
+
+    assert np.isinf(look(6).low)
+    assert np.isfinite(look(7).low)
+
+
+def test_the_interval_of_a_sparse_and_skewed_mean_holds_its_effect_from_the_first_look() -> None:
+    # Judged from 100 units on, a fifth of these intervals leave it out.
+    rng = np.random.default_rng(8)
+    outside = np.zeros(200, dtype=bool)
+    control = candidate = Moments()
+
+    def draw() -> NDArray[np.float64]:
+        return np.where(rng.random((200, 50)) < 0.01, rng.lognormal(0, 1, (200, 50)), 0.0)
+
+    for _ in range(60):
+        control = control.merge(Moments.of(draw()))
+        candidate = candidate.merge(Moments.of(2 * draw()))
+        look = compare(estimate_mean(control), estimate_mean(candidate), 0.05, 5000)
+        outside |= np.asarray((look.low > 0.0165) | (look.high < 0.0165), dtype=bool)
+    assert outside.mean() <= 0.05

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import skew
 
 from serve.experiments.errors import FeedbackError
 from serve.experiments.statistics.samples import (
@@ -35,6 +36,7 @@ def test_merged_moments_are_those_of_all_outcomes(offset: float) -> None:
     assert merged.units == 1000
     assert merged.mean == pytest.approx(y.mean(), rel=1e-12)
     assert merged.variance == pytest.approx(y.var(ddof=1), rel=1e-6)
+    assert merged.skewness == pytest.approx(skew(y), rel=1e-4)
 
 
 def test_merged_pair_moments_are_those_of_all_pairs() -> None:
@@ -48,6 +50,13 @@ def test_merged_pair_moments_are_those_of_all_pairs() -> None:
     assert merged.covariance == pytest.approx(expected[0, 1])
     assert merged.mean_y == pytest.approx(y.mean())
     assert merged.mean_x == pytest.approx(x.mean())
+    assert merged.y.skewness == pytest.approx(skew(y))
+    assert merged.x.skewness == pytest.approx(skew(x))
+
+
+@pytest.mark.parametrize("outcomes", [[], [4.0], [4.0, 4.0], [LARGEST, -LARGEST]])
+def test_outcomes_without_variation_or_in_balance_do_not_lean(outcomes: list[float]) -> None:
+    assert Moments.of(outcomes).skewness == 0
 
 
 def test_moments_of_rows_are_those_of_each_row() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from serve.engine.errors import quote, quote_names
 from serve.experiments.units import unit_value
 
-if TYPE_CHECKING:
-    from serve.experiments.definition import Experiment, GuardrailKind  # which requires its consistency
+if TYPE_CHECKING:  # `definition` requires its consistency
+    from serve.experiments.definition import Experiment, GuardrailKind, Metric
 
 RELATIVE_MARGINS: "tuple[GuardrailKind, ...]" = ("error_rate", "latency")
 """The guardrails whose margin is relative to the control's value; of the others it is a share."""
@@ -45,6 +45,20 @@ def _check_names(experiment: "Experiment") -> Iterator[Inconsistency]:
         metrics.add(metric.name)
 
 
+def _check_value_of_unit(metric: "Metric", place: int) -> Iterator[Inconsistency]:
+    """How the outcomes of a unit become one value fits the kind."""
+    if metric.is_absent_zero and metric.window_seconds is None:
+        path = ("metrics", place, "is_absent_zero")
+        hint = "without a window nobody knows whether an outcome is still to come: set `window_seconds`"
+        yield Inconsistency(path, "false without a window", "true", hint)
+    if metric.is_absent_zero and metric.kind not in ("binary", "mean"):
+        path = ("metrics", place, "is_absent_zero")
+        yield Inconsistency(path, "false for any kind but binary and mean", f"kind {metric.kind}")
+    if metric.per_unit == "sum" and metric.kind not in ("mean", "quantile"):
+        path = ("metrics", place, "per_unit")
+        yield Inconsistency(path, "mean for any kind but mean and quantile", f"kind {metric.kind}")
+
+
 def _check_metrics(experiment: "Experiment") -> Iterator[Inconsistency]:
     """Each metric has what its kind needs and nothing that belongs to another; one of them is primary."""
     for place, metric in enumerate(experiment.metrics):
@@ -52,13 +66,7 @@ def _check_metrics(experiment: "Experiment") -> Iterator[Inconsistency]:
             value = getattr(metric, field)
             if (metric.kind == kind) != (value is not None):
                 yield _misplaced(("metrics", place, field), f"kind {kind}", metric.kind, value)
-        if metric.is_absent_zero and metric.window_seconds is None:
-            path = ("metrics", place, "is_absent_zero")
-            hint = "without a window nobody knows whether an outcome is still to come: set `window_seconds`"
-            yield Inconsistency(path, "false without a window", "true", hint)
-        if metric.is_absent_zero and metric.kind not in ("binary", "mean"):
-            path = ("metrics", place, "is_absent_zero")
-            yield Inconsistency(path, "false for any kind but binary and mean", f"kind {metric.kind}")
+        yield from _check_value_of_unit(metric, place)
         if metric.denominator == metric.name:
             path = ("metrics", place, "denominator")
             yield Inconsistency(path, "another metric's name", f"{quote(metric.name)} itself")

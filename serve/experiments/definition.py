@@ -69,7 +69,7 @@ class Metric(_Record):
     name: Name
     """The metric's name in feedback."""
     kind: MetricKind
-    """binary: a share of units; mean: of one value a unit; ratio: of two sums; quantile: of all values."""
+    """binary: a share of units; mean, quantile: of one value a unit; ratio: of two sums."""
     direction: Literal["increase", "decrease"] = "increase"
     """Which change is an improvement."""
     is_primary: bool = False
@@ -78,6 +78,8 @@ class Metric(_Record):
     """How long after a unit's first exposure its outcomes count; null for as long as the experiment runs."""
     is_absent_zero: bool = False
     """Whether a unit without an outcome in its window counts as one with 0, or is left out."""
+    per_unit: Literal["mean", "sum"] = "mean"
+    """What a unit's outcomes become, as its one value; of kinds mean and quantile."""
     quantile: Quantile | None = None
     """Which quantile is compared; of kind quantile only."""
     denominator: Name | None = None

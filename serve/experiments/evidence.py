@@ -54,6 +54,7 @@ def read_evidence(  # all that a verdict rests on
         observations[name] = Observations(
             units=exposed.get(name, 0),
             outcomes={metric: known[name].sample for metric, known in outcomes.items() if name in known},
+            early_outcomes={metric: known[name].early for metric, known in outcomes.items() if name in known},
             behaviour=_describe(requests.get(Answers(name, is_mirrored)), pairs.get(name)),
             expense=expenses.get(name, Expense()),
         )
@@ -81,6 +82,7 @@ def make_query(experiment: Experiment, comparison: int, metric: Metric) -> Outco
         denominator=metric.denominator,
         covariate=experiment.control.name if metric.covariate == "shadow_score" else None,
         is_absent_zero=metric.is_absent_zero,
+        per_unit=metric.per_unit,
     )
 
 

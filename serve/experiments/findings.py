@@ -62,6 +62,8 @@ class Observations:
     or with a covariate."""
     behaviour: Behaviour = field(default_factory=Behaviour)
     expense: Expense = field(default_factory=Expense)
+    early_outcomes: Mapping[str, int] = field(default_factory=dict)
+    """By metric, the outcomes that do not count, since they happened before their unit met the experiment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,8 @@ class Verdict:
     """Metrics whose outcomes arrive for a different share of units in one variant than in the others."""
     progress: Progress
     memory: Memory
+    early: Mapping[str, int] = field(default_factory=dict)
+    """Metrics with outcomes from before their unit met the experiment, and how many."""
     sentences: Mapping[Language, str] = field(default_factory=dict)
     """The verdict for a manager, in each language."""
 

@@ -62,6 +62,7 @@ def _write_split(names: list[str], verdict: Verdict) -> dict[str, Any]:
         "is_alarm": verdict.sample_ratio.is_alarm,
         "crossed_units": verdict.crossed_units,
         "incomplete_metrics": list(verdict.incomplete),
+        "early_outcomes": dict(verdict.early),
     }
 
 

@@ -94,6 +94,8 @@ class _Writer:
             yield self.texts.no_metrics
         if self.verdict.incomplete:
             yield self.texts.incomplete.format(metrics=self.texts.separator.join(self.verdict.incomplete))
+        for metric, count in self.verdict.early.items():
+            yield self.texts.early.format(metric=metric, count=show_count(count))
 
     def _tell_effect(self, comparison: Comparison) -> str:
         look, history, metric = comparison.look, comparison.history, comparison.metric.name

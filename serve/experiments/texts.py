@@ -22,6 +22,7 @@ class Texts:
     shares: str
     crossed: str
     incomplete: str
+    early: str
     unsteady: str
     agreement: str
     wins: str
@@ -72,6 +73,8 @@ TEXTS: Mapping[Language, Texts] = {
         "assigned wrongly on the way.",
         crossed="{units} units met more than one variant: their identity is not stable.",
         incomplete="Outcomes of {metrics} arrive for unlike shares of units, so this comparison may mislead.",
+        early="{count} outcomes of {metric} do not count: they happened before their units met the "
+        "experiment, or a clock is behind.",
         unsteady="The effect on {metric} changes over time.",
         agreement="In shadow {candidate} answers {share} of {units} requests as {control} does "
         "({level} interval {low} to {high}).",
@@ -122,6 +125,8 @@ TEXTS: Mapping[Language, Texts] = {
         "途中でユニットが失われているか、誤って割り当てられています。",
         crossed="{units} ユニットが複数の群に現れました。ユニットの識別が安定していません。",
         incomplete="{metrics} の結果が届く割合が群によって異なるため、この比較は偏っているおそれがあります。",
+        early="{metric} の結果 {count} 件は集計外です。"
+        "ユニットが実験に入る前に起きたか、時計が遅れています。",
         unsteady="{metric} への効果は時間とともに変化しています。",
         agreement="シャドーでは {candidate} は {units} リクエストの {share} で {control} と同じ答えです"
         "（{level} 信頼区間 {low}～{high}）。",

@@ -4,6 +4,7 @@ invalid before harmful before better, worse and equivalent before undecided: not
 broken split, and no gain outweighs a harm beyond its margin.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -82,6 +83,7 @@ def judge(experiment: Experiment, evidence: Evidence) -> Verdict:
         incomplete=_find_incomplete(experiment, evidence),
         progress=_measure_progress(experiment, evidence),
         memory=_remember(evidence.memory, findings, sample_ratio),
+        early=_count_early(evidence),
     )
     return replace(verdict, sentences=write_sentences(experiment, evidence.observations, verdict))
 
@@ -139,6 +141,14 @@ def _find_incomplete(experiment: Experiment, evidence: Evidence) -> tuple[str, .
         if check_sample_ratio(units, [1 / len(units)] * len(units)).is_alarm:
             found.append(metric.name)
     return tuple(found)
+
+
+def _count_early(evidence: Evidence) -> Mapping[str, int]:
+    """The outcomes of each metric that came too early to count, in all variants."""
+    counts: Counter[str] = Counter()
+    for observed in evidence.observations.values():
+        counts.update(observed.early_outcomes)
+    return dict(+counts)
 
 
 def _measure_progress(experiment: Experiment, evidence: Evidence) -> Progress:

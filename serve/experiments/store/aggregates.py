@@ -36,6 +36,8 @@ class Outcomes:
     """Those whose window has not closed: they are in no sample yet."""
     without: int = 0
     """Those whose window has closed without an outcome, or without a covariate."""
+    early: int = 0
+    """Outcomes that do not count: they happened before their unit's first exposure."""
 
     def merge(self, other: Self) -> "Outcomes":
         """Both together."""
@@ -44,6 +46,7 @@ class Outcomes:
             self.units + other.units,
             self.open_units + other.open_units,
             self.without + other.without,
+            self.early + other.early,
         )
 
 
@@ -140,10 +143,12 @@ def summarise_units(query: OutcomeQuery, values: Columns) -> Outcomes:
     if query.kind == "binary":
         y = (np.nan_to_num(values["greatest"], nan=-1.0) > 0).astype(np.float64)
     else:
-        y = total if query.kind == "ratio" else total / np.maximum(number, 1)
+        is_sum = query.kind == "ratio" or query.per_unit == "sum"
+        y = total if is_sum else total / np.maximum(number, 1)
     y, x = y[has_outcome], x[has_outcome]
     units = len(number)
-    return Outcomes(_sample(query, y, x), units=units, without=units - len(y))
+    early = int(np.nansum(values["early"]))
+    return Outcomes(_sample(query, y, x), units=units, without=units - len(y), early=early)
 
 
 def _sample(query: OutcomeQuery, y: NDArray[np.float64], x: NDArray[np.float64]) -> Sample:

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 
 from serve.experiments.store.tables import exposures, inferences, outcomes
 
+ROUNDED = 1_000_000
+"""Microseconds by which an outcome may seem to come before the exposure: times are often whole seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeQuery:
@@ -20,7 +23,8 @@ class OutcomeQuery:
     comparison: int
     metric: str
     kind: Literal["binary", "mean", "ratio", "quantile"]
-    """binary: whether one is above 0; mean, quantile: their mean; ratio: their sum and the denominator's."""
+    """binary: whether one is above 0; mean, quantile: as `per_unit` says; ratio: their sum and the
+    denominator's."""
     window: int | None = None
     """Microseconds after a unit's first exposure in which outcomes count; None for all."""
     denominator: str | None = None
@@ -29,6 +33,7 @@ class OutcomeQuery:
     """The variant whose first score of the unit is the covariate (CUPED), for binary and mean."""
     is_absent_zero: bool = False
     """Whether a unit without an outcome counts as one with the outcome 0, or is left out."""
+    per_unit: Literal["mean", "sum"] = "mean"
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -37,7 +42,7 @@ class OutcomeQuery:
 
 
 def select_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Select[Any]:
-    """A row a unit whose window has closed: variant, number, sum and greatest of its outcomes, x.
+    """A row a unit whose window has closed: variant, number, sum and greatest of its outcomes, x, early ones.
 
     x is the sum of the denominator's outcomes, or the covariate; NULL where there is none.
     """
@@ -47,7 +52,7 @@ def select_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Sele
         parts.append(_first_scores(units))
     rows = sa.union_all(*parts).subquery("parts").c
     sums = (sa.func.sum(rows.number), sa.func.sum(rows.value), sa.func.max(rows.value), sa.func.sum(rows.x))
-    return sa.select(sa.func.max(rows.variant), *sums).group_by(rows.unit)
+    return sa.select(sa.func.max(rows.variant), *sums, sa.func.sum(rows.early)).group_by(rows.unit)
 
 
 def select_open_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Select[Any]:
@@ -99,7 +104,8 @@ def select_reported(query: OutcomeQuery, since: int, most: int) -> sa.Select[Any
     )
     ranked = sa.select(newest, _rank(newest).label("place")).subquery("ranked").c
     number, value, x = _split(query, ranked.metric, ranked.value)
-    sums = (sa.func.sum(number), sa.func.sum(value), sa.func.max(value), sa.func.sum(x))
+    sums: list[sa.ColumnElement[Any]] = [sa.func.sum(number), sa.func.sum(value), sa.func.max(value)]
+    sums += [sa.func.sum(x), _NOT_EARLY]
     is_counted = (ranked.place == 1) | ranked.unit.is_not(None)
     return sa.select(*sums).where(is_counted).group_by(ranked.unit, ranked.request_id)
 
@@ -128,6 +134,10 @@ class _Units:
         return sa.and_(*which, *(() if self.query.window is None else (outcomes.c.event_at < self.closes,)))
 
 
+_NOT_EARLY = sa.literal(0).label("early")
+"""A request's outcomes come after it."""
+
+
 def _events_of_requests(units: _Units) -> sa.Select[Any]:
     """The last outcome of each metric of the units' requests; a row without any for a unit without any."""
     answers = sa.and_(
@@ -144,7 +154,7 @@ def _events_of_requests(units: _Units) -> sa.Select[Any]:
     )
     is_last = (ranked.place == 1) | ranked.metric.is_(None)
     values = _split(units.query, ranked.metric, ranked.value)
-    return sa.select(ranked.unit, ranked.variant, *values).where(is_last)
+    return sa.select(ranked.unit, ranked.variant, *values, _NOT_EARLY).where(is_last)
 
 
 def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
@@ -155,11 +165,14 @@ def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
 
 
 def _events_of_units(units: _Units) -> sa.Select[Any]:
-    """The outcomes that name the units, since their first exposure."""
-    of_unit = units.counts(outcomes.c.unit == exposures.c.unit, outcomes.c.event_at >= exposures.c.first_at)
-    values = _split(units.query, outcomes.c.metric, outcomes.c.value)
+    """The outcomes that name the units; those from before their first exposure are only counted."""
+    of_unit = units.counts(outcomes.c.unit == exposures.c.unit)
+    is_early = outcomes.c.event_at <= exposures.c.first_at - ROUNDED
+    metric = sa.case((is_early, None), else_=outcomes.c.metric)
+    values = _split(units.query, metric, outcomes.c.value)
+    early = sa.case((is_early, 1), else_=0).label("early")
     return (
-        sa.select(exposures.c.unit, exposures.c.variant, *values)
+        sa.select(exposures.c.unit, exposures.c.variant, *values, early)
         .select_from(exposures.outerjoin(outcomes, of_unit))
         .where(*units.where)
     )
@@ -192,7 +205,7 @@ def _first_scores(units: _Units) -> sa.Select[Any]:
         .where(*units.where)
         .subquery("scores")
     )
-    columns = (sa.literal(0), sa.null(), ranked.c.confidence)
+    columns = (sa.literal(0), sa.null(), ranked.c.confidence, _NOT_EARLY)
     return sa.select(ranked.c.unit, ranked.c.variant, *columns).where(ranked.c.place == 1)
 
 

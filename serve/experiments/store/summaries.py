@@ -53,7 +53,7 @@ DAY = 86_400_000_000
 """Microseconds."""
 
 
-_OUTCOMES = ("number", "total", "greatest", "x")
+_OUTCOMES = ("number", "total", "greatest", "x", "early")
 
 
 class _Mergeable(Protocol):

@@ -91,6 +91,10 @@ def find_mistakes(document: object) -> list[str]:
             "`metrics[0].is_absent_zero`: expected false for any kind but binary and mean, got kind quantile",
         ),
         (
+            {"metrics": [{**MEAN, "kind": "binary", "per_unit": "sum"}]},
+            "`metrics[0].per_unit`: expected mean for any kind but mean and quantile, got kind binary",
+        ),
+        (
             {"metrics": [{**MEAN, "equivalence_margin": 0}]},
             "`metrics[0].equivalence_margin`: expected a number above 0, at most 10, or null, got `0`",
         ),

@@ -57,6 +57,16 @@ def test_a_broken_split_is_told_with_its_numbers() -> None:
     assert "accepted" not in sentence
 
 
+def test_outcomes_that_came_too_early_are_told() -> None:
+    evidence = gather(100, 105)
+    early = replace(evidence.observations["v2"], early_outcomes={"accepted": 7})
+    verdict = judge(define(), replace(evidence, observations={**evidence.observations, "v2": early}))
+    assert verdict.early == {"accepted": 7}
+    assert "7 outcomes of accepted do not count: they happened before" in verdict.sentences["en"]
+    assert "accepted の結果 7 件は集計外" in verdict.sentences["ja"]
+    assert not judge(define(), evidence).early
+
+
 def test_failures_are_named_as_such() -> None:
     sentence = judge(define(), gather(900, 960, base_rates={"accepted": 0.9})).sentences["en"]
     assert "the rate of failures of accepted is 4 % with v2 and 10 % with v1" in sentence

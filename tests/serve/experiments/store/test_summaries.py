@@ -62,11 +62,24 @@ def test_of_two_labels_of_a_request_the_later_event_counts_whatever_comes_first(
     assert read(store, query("binary"))["a"].sample == Counts(1.0, 1.0)
 
 
-def test_every_event_of_a_unit_counts_since_its_first_exposure(store: Store) -> None:
-    put_exposure(store, 1, START)
-    for at, value in ((START - 1, 100.0), (START, 2.0), (START + 1, 4.0)):
+def test_every_event_of_a_unit_counts_since_the_second_of_its_first_exposure(store: Store) -> None:
+    put_exposure(store, 1, START + SECOND - 1)
+    for at, value in ((START - 1, 100.0), (START, 2.0), (START + SECOND, 4.0)):
         report(store, at, value, unit=unit(1))
-    assert read(store, query())["a"].sample == Moments.of([3.0])
+    assert read(store, query())["a"] == Outcomes(Moments.of([3.0]), units=1, early=1)
+
+
+@pytest.mark.parametrize(("per_unit", "values"), [("mean", [2.0, 4.0]), ("sum", [4.0, 4.0])])
+def test_the_outcomes_of_a_unit_become_one_value(store: Store, per_unit: str, values: list[float]) -> None:
+    for at, (number, value) in enumerate(((1, 1.0), (1, 3.0), (2, 4.0))):
+        put_exposure(store, number, START)
+        report(store, START + at, value, unit=unit(number))
+    assert read(store, query(per_unit=per_unit))["a"].sample == Moments.of(values)
+    reported = Summaries(store).reported(query(per_unit=per_unit), START)
+    assert reported == Moments.of(values)
+    histogram = read(store, query("quantile", per_unit=per_unit))["a"].sample
+    assert isinstance(histogram, LogHistogram)
+    assert histogram.quantile(0.0) == pytest.approx(min(values), rel=0.02)
 
 
 def test_only_units_with_closed_windows_count(store: Store) -> None:

@@ -4,24 +4,38 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.experiment_streams import ALPHA
-from serve.experiments.statistics.planning import plan_event_guardrail, plan_latency_guardrail
+from serve.experiments.guardrails import log_e_nan
+from serve.experiments.plans import STOPPED
+from serve.experiments.statistics.looks import Values
+from serve.experiments.statistics.pairs import log_e_disagreement
+from serve.experiments.statistics.planning import (
+    plan_event_guardrail,
+    plan_latency_guardrail,
+    plan_shift_guardrail,
+)
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
-from serve.experiments.statistics.rates import log_e_harm
+from serve.experiments.statistics.rates import HARM_CONCENTRATION, log_e_harm
 from serve.experiments.statistics.sample_ratio import ALARM_LOG_E, log_e_sample_ratio
 from serve.experiments.statistics.samples import Counts, LogHistogram, find_buckets
+from serve.experiments.statistics.shifts import log_e_shift
+from serve.experiments.steering import LOOK_ANSWERS
 
-LOOK = 100
+LOOK = LOOK_ANSWERS
 QUANTILE = 0.95
 SIGMA = 0.4
 MOST_LATENCY_RUNS = 200
 """Histograms take long."""
-Evidence = NDArray[np.float64]
+Evidence: TypeAlias = NDArray[np.float64]
 """Of each run at each look."""
+Units: TypeAlias = NDArray[np.int64]
+Weigh: TypeAlias = Callable[[np.random.Generator, int, int], Evidence]
+"""The evidence of runs at each of so many looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,9 @@ class HarmRow:
     late: float
     """Units by which 95 % of all runs are stopped; infinite if fewer ever are."""
     stated: float
+    """Units that a plan states, those until the next look among them."""
+    within: float
+    """The share of the runs that is stopped by then."""
     units: int
 
 
@@ -46,8 +63,7 @@ class Harm:
     guardrail: str
     candidate: str
     units: int
-    weigh: Callable[[np.random.Generator, int, int], Evidence]
-    """The evidence of runs at each of so many looks."""
+    weigh: Weigh
     state: Callable[[], float]
     """The number of units that the plan states."""
 
@@ -67,10 +83,11 @@ def simulate_harm(harm: Harm, runs: int) -> HarmRow:
     stops = _find_first(harm.weigh(rng, runs, harm.units // LOOK) >= np.log(1 / ALPHA), LOOK)
     stopped = np.isfinite(stops)
     median = float(np.median(stops[stopped])) if stopped.any() else math.inf
-    late = float(np.quantile(stops, 0.95, method="inverted_cdf"))
-    return HarmRow(
-        harm.guardrail, harm.candidate, float(stopped.mean()), median, late, harm.state(), harm.units
-    )
+    late = float(np.quantile(stops, STOPPED, method="inverted_cdf"))
+    stated = math.ceil(harm.state()) + LOOK if math.isfinite(harm.state()) else math.inf
+    within = float((stops <= stated).mean())
+    share = float(stopped.mean())
+    return HarmRow(harm.guardrail, harm.candidate, share, median, late, stated, within, harm.units)
 
 
 def simulate_splits(runs: int, units: int, look: int) -> list[SplitRow]:
@@ -97,14 +114,50 @@ def _find_first(is_shown: NDArray[np.bool_], look: int) -> NDArray[np.float64]:
     return np.where(is_shown.any(axis=1), look * (1.0 + is_shown.argmax(axis=1)), np.inf)
 
 
-def _weigh_errors(rate: float, ratio: float, margin: float) -> Callable[..., Evidence]:
-    """Errors of units that each send one request."""
+def _draw_arms(rng: np.random.Generator, runs: int, looks: int) -> tuple[Units, Units]:
+    """How many units of each look meet the control and the candidate; chance splits them unevenly."""
+    candidate = rng.binomial(LOOK, 0.5, (runs, looks))
+    return LOOK - candidate, candidate
+
+
+def _weigh_events(rates: tuple[float, float], weigh_counts: Callable[[Counts, Counts], Values]) -> Weigh:
+    """Events such as errors, of units that each send one request."""
 
     def weigh(rng: np.random.Generator, runs: int, looks: int) -> Evidence:
-        control = rng.binomial(LOOK // 2, rate, (runs, looks)).cumsum(axis=1)
-        candidate = rng.binomial(LOOK // 2, rate * ratio, (runs, looks)).cumsum(axis=1)
-        units = np.arange(1.0, looks + 1) * LOOK / 2
-        return np.asarray(log_e_harm(Counts(units, control), Counts(units, candidate), margin))
+        control, candidate = (
+            Counts(units.cumsum(axis=1), rng.binomial(units, rate).cumsum(axis=1))
+            for units, rate in zip(_draw_arms(rng, runs, looks), rates, strict=True)
+        )
+        return np.asarray(weigh_counts(control, candidate))
+
+    return weigh
+
+
+def _weigh_pairs(rate: float, margin: float) -> Weigh:
+    """Requests that both answer in shadow, unlike at this rate."""
+
+    def weigh(rng: np.random.Generator, runs: int, looks: int) -> Evidence:
+        unlike = rng.binomial(LOOK, rate, (runs, looks)).cumsum(axis=1)
+        return np.asarray(
+            log_e_disagreement(Counts(LOOK * np.arange(1.0, looks + 1), unlike), margin, HARM_CONCENTRATION)
+        )
+
+    return weigh
+
+
+def _weigh_shift(shift: float, margin: float) -> Weigh:
+    """Predictions of two classes, of which one gains this share."""
+
+    def weigh(rng: np.random.Generator, runs: int, looks: int) -> Evidence:
+        start = (1 - shift) / 2
+
+        def draw(units: Units, share: float) -> Units:
+            first = rng.binomial(units, share)
+            return np.stack([first, units - first], axis=-1).cumsum(axis=1)
+
+        control, candidate = _draw_arms(rng, runs, looks)
+        classes = draw(control, start), draw(candidate, start + shift)
+        return np.asarray(log_e_shift(*classes, margin, ALPHA))
 
     return weigh
 
@@ -122,18 +175,20 @@ def _weigh_repeated_errors(repeats: int, is_by_unit: bool) -> Callable[..., Evid
     return weigh
 
 
-def _weigh_latency(slowdown: float, margin: float) -> Callable[..., Evidence]:
+def _weigh_latency(slowdown: float, margin: float) -> Weigh:
     def weigh(rng: np.random.Generator, runs: int, looks: int) -> Evidence:
         runs = min(runs, MOST_LATENCY_RUNS)
         evidence = np.empty((runs, looks))
         first, width = int(find_buckets([math.exp(-SIGMA)])[0]), 270
         counts = np.zeros((2, runs, width))
         for look in range(looks):
-            for arm, factor in enumerate((1.0, slowdown)):
-                values = factor * rng.lognormal(0, SIGMA, (runs, LOOK // 2))
-                buckets = np.clip(find_buckets(values) - first, 0, width - 1)
-                places = buckets + width * np.arange(runs)[:, None]
-                counts[arm] += np.bincount(places.ravel(), minlength=width * runs).reshape(runs, width)
+            arms = rng.random((runs, LOOK)) < 0.5
+            values = np.where(arms, slowdown, 1.0) * rng.lognormal(0, SIGMA, (runs, LOOK))
+            buckets = np.clip(find_buckets(values) - first, 0, width - 1)
+            places = buckets + width * np.arange(runs)[:, None]
+            for arm, is_own in enumerate((~arms, arms)):
+                added = np.bincount(places[is_own], minlength=width * runs)
+                counts[arm] += added.reshape(runs, width)
             control, candidate = LogHistogram(counts[0], first), LogHistogram(counts[1], first)
             evidence[:, look] = log_e_quantile_harm(control, candidate, QUANTILE, margin)
         return evidence
@@ -144,38 +199,55 @@ def _weigh_latency(slowdown: float, margin: float) -> Callable[..., Evidence]:
 def _state_latency(slowdown: float, margin: float) -> float:
     """By the control's latencies, seen on 20,000 units."""
     seen = LogHistogram.of(np.random.default_rng(1).lognormal(0, SIGMA, 20_000))
-    return plan_latency_guardrail(seen, QUANTILE, margin, slowdown, ALPHA)
+    return plan_latency_guardrail(seen, QUANTILE, margin, slowdown, ALPHA, STOPPED)
 
 
 def _of_errors(ratio: float, units: int, rate: float = 0.01, margin: float = 0.5) -> Harm:
     name = f"error rate {100 * rate:g} %, margin {100 * margin:g} %"
-    return Harm(
-        name,
-        f"x {ratio:g}",
-        units,
-        _weigh_errors(rate, ratio, margin),
-        lambda: plan_event_guardrail((rate, rate * ratio), partial(log_e_harm, margin=margin), ALPHA),
-    )
+    rates, weigh = (rate, rate * ratio), partial(log_e_harm, margin=margin)
+    state = partial(plan_event_guardrail, rates, weigh, ALPHA, STOPPED)
+    return Harm(name, f"x {ratio:g}", units, _weigh_events(rates, weigh), state)
+
+
+def _of_nan(rate: float, units: int) -> Harm:
+    rates, weigh = (0.0, rate), partial(log_e_nan, margin=0.0)
+    state = partial(plan_event_guardrail, rates, weigh, ALPHA, STOPPED)
+    return Harm("NaN", f"{100 * rate:g} %", units, _weigh_events(rates, weigh), state)
 
 
 def _of_repeats(is_by_unit: bool) -> Harm:
-    name = f"the same, 20 equal requests a unit, counted by {'unit' if is_by_unit else 'request'}"
+    name = f"error rate, 20 equal requests a unit, counted by {'unit' if is_by_unit else 'request'}"
     return Harm(name, "x 1", 20_000, _weigh_repeated_errors(20, is_by_unit), lambda: math.inf)
 
 
 def _of_latency(slowdown: float, units: int, margin: float = 0.25) -> Harm:
     name = f"latency p{100 * QUANTILE:g}, margin {100 * margin:g} %"
-    return Harm(
-        name,
-        f"x {slowdown:g}",
-        units,
-        _weigh_latency(slowdown, margin),
-        lambda: _state_latency(slowdown, margin),
-    )
+    state = partial(_state_latency, slowdown, margin)
+    return Harm(name, f"x {slowdown:g}", units, _weigh_latency(slowdown, margin), state)
+
+
+def _of_shift(shift: float, units: int, margin: float = 0.1) -> Harm:
+    state = partial(plan_shift_guardrail, margin, shift, ALPHA, STOPPED)
+    name = f"shift of predictions, margin {100 * margin:g} points"
+    return Harm(name, f"{100 * shift:g} points", units, _weigh_shift(shift, margin), state)
+
+
+def _of_disagreement(rate: float, units: int, margin: float = 0.1) -> Harm:
+    def weigh(_: Counts, candidate: Counts) -> Values:
+        return log_e_disagreement(candidate, margin, HARM_CONCENTRATION)
+
+    def state() -> float:
+        return plan_event_guardrail((0.0, rate), weigh, ALPHA, STOPPED) / 2
+
+    name = f"disagreement in shadow, margin {100 * margin:g} %"
+    return Harm(name, f"{100 * rate:g} %", units, _weigh_pairs(rate, margin), state)
 
 
 HARMS = (
     *(_of_errors(ratio, 20_000) for ratio in (1.0, 1.5, 3.0, 5.0, 10.0)),
     *(_of_repeats(is_by_unit) for is_by_unit in (True, False)),
-    *(_of_latency(slowdown, 5000) for slowdown in (1.0, 1.25, 1.5, 2.0)),
+    *(_of_nan(rate, 5000) for rate in (0.0, 0.01, 0.05)),
+    *(_of_latency(slowdown, 5000) for slowdown in (1.0, 1.25, 1.5, 2.0, 3.0)),
+    *(_of_shift(shift, 20_000) for shift in (0.0, 0.1, 0.15, 0.2)),
+    *(_of_disagreement(rate, 20_000) for rate in (0.1, 0.15, 0.2)),
 )

@@ -49,9 +49,9 @@ many units; *median*: the units at which half of them are. A binary metric is co
 where they are rare, else as a mean.
 
 Splits: the alarm is at e >= 1000. Guardrails: alpha = {ALPHA:g} for each; latency with {{few:,}} runs;
-*stated* is the number of units within which, as the plan states, 95 % are stopped. Shadow: two models of
-these accuracies that err together on 7 % of the requests; *groups* is the same comparison on two groups
-of units."""
+*stated* is the number of units within which, as the plan states, 95 % are stopped, where a look comes every
+{{look}} units; of latency for a control that was seen before. Shadow: two models of these accuracies that
+err together on 7 % of the requests; *groups* is the same comparison on two groups of units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +205,14 @@ def _tabulate_splits(rows: list[SplitRow]) -> Page:
 
 def _tabulate_harms(rows: list[HarmRow]) -> Page:
     table = _make_table(
-        "Guardrails", "guardrail", "candidate", "stopped, %", "median units", "95 % by", "stated", "of units"
+        "Guardrails",
+        *("guardrail", "candidate", "stopped, %", "of units", "median units", "95 % by", "stated"),
+        "by then, %",
     )
     for row in rows:
-        counts = row.median, row.late, row.stated, row.units
-        table.add_row(row.guardrail, row.candidate, _percent(row.stopped), *map(_count, counts))
+        counts = row.units, row.median, row.late, row.stated
+        within = "" if math.isinf(row.stated) else _percent(row.within)
+        table.add_row(row.guardrail, row.candidate, _percent(row.stopped), *map(_count, counts), within)
     return table, [_keep(row) for row in rows]
 
 

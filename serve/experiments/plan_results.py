@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from serve.experiments.definition import Experiment
-from serve.experiments.plans import Assumptions, GuardrailPlan, MetricPlan
+from serve.experiments.plans import STOPPED, Assumptions, GuardrailPlan, MetricPlan
 
 
 def write_plan(
@@ -58,7 +58,9 @@ def _write_guardrail(plan: GuardrailPlan) -> dict[str, Any]:
         "margin": plan.guardrail.margin,
         "action": plan.guardrail.action,
         "harm": _finite(plan.harm),
+        "evidence_units": _finite(plan.evidence_units),
         "units": _finite(plan.units),
+        "share": STOPPED,
         "days": _finite(plan.days),
     }
 

@@ -1,5 +1,6 @@
 """What an experiment will show, before it starts: from the traffic that the control has seen."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +31,10 @@ from serve.experiments.statistics.planning import (
 )
 from serve.experiments.statistics.rates import HARM_CONCENTRATION, log_e_harm
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
+from serve.experiments.steering import LOOK_ANSWERS, LOOK_SECONDS, REACTION_SECONDS
+
+STOPPED = 0.95
+"""Of experiments with the assumed harm, the share that is stopped within the units that the plan states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class Assumptions:
     harmful_share: float = 0.05
     """The share of units with an error, or with NaN, that is assumed at least."""
     power: float = 0.8
+    kept_per_second: float = math.inf
+    """Answers that are kept at most (`docs/experiment-definition.md`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +71,18 @@ class MetricPlan:
 
 @dataclass(frozen=True, slots=True)
 class GuardrailPlan:
-    """Within how many units, of all variants together, the assumed harm stops a candidate."""
+    """Within how many units, of all variants together, the assumed harm stops a candidate.
+
+    It does so in the share `STOPPED` of experiments at least, where it does that harm from its beginning.
+    """
 
     guardrail: Guardrail
     harm: float
     """What is assumed of the candidate: how many times as slow it is, else a share or the change of one."""
+    evidence_units: float
+    """Units whose answers show the harm."""
     units: float
+    """The same and those that come until a look sees it and every worker knows."""
     days: float
 
 
@@ -96,9 +109,18 @@ def plan_guardrails(
             harm, pair_units = known
             # In shadow every request is a pair, however many candidates there are.
             scale = 1.0 if guardrail.kind == "disagreement" else len(experiment.variants) / 2
-            units = pair_units * scale
-            plans.append(GuardrailPlan(guardrail, harm, units, _days(units, assumptions)))
+            evidence = pair_units * scale
+            units = _add_unseen(evidence, assumptions)
+            plans.append(GuardrailPlan(guardrail, harm, evidence, units, _days(units, assumptions)))
     return tuple(plans)
+
+
+def _add_unseen(evidence_units: float, assumptions: Assumptions) -> float:
+    """Units that have come by the time at which the candidate is stopped, at the pace that is assumed."""
+    pace = assumptions.units_per_day / 86_400
+    thinned = max(1.0, pace / assumptions.kept_per_second)
+    until_look = min(LOOK_ANSWERS * thinned, pace * LOOK_SECONDS)
+    return evidence_units * thinned + math.ceil(until_look + pace * REACTION_SECONDS)
 
 
 def base_rates(experiment: Experiment, control: Observations) -> dict[str, float]:
@@ -185,20 +207,21 @@ def _plan_guardrail(
             base = float(control.errors.rate)
             harmful = min(max(base * assumptions.harm, share), 1.0)
             weigh = partial(log_e_harm, margin=margin)
-            return harmful, plan_event_guardrail((base, harmful), weigh, alpha)
+            return harmful, plan_event_guardrail((base, harmful), weigh, alpha, STOPPED)
         case "nan":
             base, harmful = float(control.nans.rate), min(max(margin * assumptions.harm, share), 1.0)
-            return harmful, plan_event_guardrail((base, harmful), partial(log_e_nan, margin=margin), alpha)
+            weigh = partial(log_e_nan, margin=margin)
+            return harmful, plan_event_guardrail((base, harmful), weigh, alpha, STOPPED)
         case "latency" if float(control.latency.units):
             p = 0.95 if guardrail.quantile is None else guardrail.quantile
             harm = assumptions.harm
-            return harm, plan_latency_guardrail(control.latency, p, margin, harm, alpha)
+            return harm, plan_latency_guardrail(control.latency, p, margin, harm, alpha, STOPPED)
         case "prediction_shift":
-            return double, plan_shift_guardrail(margin, double, alpha)
+            return double, plan_shift_guardrail(margin, double, alpha, STOPPED)
         case "disagreement":
             weigh_pairs = partial(_weigh_disagreement, margin=margin)
             # Each request is a pair, so that half as many are needed as of units in two groups.
-            return double, plan_event_guardrail((0.0, double), weigh_pairs, alpha) / 2
+            return double, plan_event_guardrail((0.0, double), weigh_pairs, alpha, STOPPED) / 2
         case _:
             return None
 

@@ -8,6 +8,12 @@ from serve.experiments.findings import Harm, Verdict
 from serve.experiments.stages import Act, Phase, possible_acts
 
 SECOND = 1_000_000  # microseconds
+LOOK_SECONDS = 10.0
+"""How often an experiment is looked at where little happens."""
+LOOK_ANSWERS = 100
+"""New answers after which its guardrails are looked at before that."""
+REACTION_SECONDS = 3.0
+"""From an answer that shows harm until no worker lets the candidate answer any more."""
 
 
 class Step(NamedTuple):

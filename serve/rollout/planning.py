@@ -22,11 +22,14 @@ from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import Evidence
+from serve.rollout.sampling import KEPT_PER_SECOND
 
 PAST = 28 * DAY
 """How far back outcomes count that were reported before the experiment."""
 MOST_LATENCIES = 10_000
 """Values that the latencies of all requests are scaled to: their shape is what matters."""
+PARTS = 20
+"""Of a bucket of run times, whose values are spread over it: the engine's buckets are wide."""
 
 Source: TypeAlias = Literal["given", "experiment", "server"]
 """Where the units a day are from: the caller, the experiment's own units, all requests to the model."""
@@ -74,6 +77,7 @@ class Planner:
             seen = replace(seen, source="given")
         else:
             assumptions = replace(assumptions, units_per_day=seen.units_per_day)
+        assumptions = replace(assumptions, kept_per_second=KEPT_PER_SECOND)
         metrics = plan_metrics(experiment, seen.control, assumptions)
         guardrails = plan_guardrails(experiment, seen.control, assumptions)
         return {**write_plan(experiment, metrics, guardrails, assumptions), "traffic": seen.source}
@@ -135,8 +139,13 @@ def _count_requests(statistics: Sequence[VersionStatistics]) -> int:
 
 
 def _make_histogram(counts: Sequence[int]) -> LogHistogram:
-    """The run times in microseconds, each in the middle of its bucket."""
-    ends = 1e6 * np.array([*SECOND_BOUNDS, 2 * SECOND_BOUNDS[-1]])
-    middles = np.sqrt(ends * np.array([ends[0] / 2, *ends[:-1]]))
-    shares = np.array(counts) / max(1, sum(counts))
-    return LogHistogram.of(np.repeat(middles, np.ceil(shares * min(sum(counts), MOST_LATENCIES)).astype(int)))
+    """The run times in microseconds, spread evenly over each of their buckets on a logarithmic scale.
+
+    All of them in one place would seem to be nearly equal, and slow answers to be found sooner than they are.
+    """
+    ends = np.log(1e6 * np.array([SECOND_BOUNDS[0] / 2, *SECOND_BOUNDS, 2 * SECOND_BOUNDS[-1]]))
+    steps = (np.arange(PARTS) + 0.5) / PARTS
+    values = np.exp(ends[:-1, None] + np.diff(ends)[:, None] * steps)
+    shares = np.array(counts) / max(1, sum(counts)) / PARTS
+    repeats = np.ceil(shares * min(sum(counts), MOST_LATENCIES)).astype(int)
+    return LogHistogram.of(np.repeat(values, np.repeat(repeats, PARTS)))

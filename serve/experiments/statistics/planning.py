@@ -123,7 +123,7 @@ def plan_event_guardrail(
     def is_found(units: float) -> bool:
         # All pairs of counts that are as far from the expected ones as the power asks for.
         control, candidate = (
-            Counts(np.full_like(angles, units / 2), _deviate(units / 2 * rate, power, direction))
+            Counts(np.full_like(angles, units / 2), _deviate(units / 2, rate, power, direction))
             for rate, direction in zip(rates, (np.sin(angles), np.cos(angles)), strict=True)
         )
         return bool(np.min(weigh(control, candidate)) >= np.log(1 / alpha))
@@ -150,17 +150,23 @@ def plan_latency_guardrail(
 ) -> float:
     """Units after which a candidate that takes `slowdown` times as long each time has stopped the experiment.
 
-    `latencies` are those of the control.
+    `latencies` are those of the control. By chance either variant may get the fewer units.
     """
     steps = int(np.log(slowdown) / _LOG_RATIO) - count_margin_buckets(margin)
     if steps <= 0:
         return float("inf")
     below, above = _share_around(latencies, steps)
+    # The evidence may fall short on either side, and at any x.
+    power = (1 + power) / 2
 
     def is_found(units: float) -> bool:
-        before, slower = (_pessimistic(units / 2, share, power) for share in (below, above))
-        arm = np.asarray(units / 2)
-        return bool(log_e_of_exceedances(before, slower, (arm, arm), p) >= np.log(1 / alpha))
+        half = (units + ndtri(power) * np.sqrt(units) * np.array([-1.0, 0.0, 1.0])) / 2
+        arms = np.maximum(half, 0.0)[:, None], np.maximum(units - half, 0.0)[:, None]
+        before, slower = (
+            _pessimistic(arm, share, power) for arm, share in zip(arms, (below, above), strict=True)
+        )
+        evidence = log_e_of_exceedances(before, slower, arms, p)
+        return bool(np.min(evidence) >= np.log(1 / alpha))
 
     return _find_least(is_found, 2.0)
 
@@ -172,15 +178,17 @@ def _share_around(values: LogHistogram, steps: int) -> tuple[NDArray[np.float64]
     return below, 1 - np.pad(reached, (steps, 1), constant_values=(0, 1))
 
 
-def _deviate(events: float, power: float, direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Counts around the expected one, as far as the power asks for."""
-    return np.asarray(np.maximum(events + ndtri(power) * np.sqrt(events) * direction, 0))
+def _deviate(units: float, rate: float, power: float, direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Counts of events around the expected one, as far as the power asks for."""
+    events = units * rate
+    return np.asarray(np.clip(events + ndtri(power) * np.sqrt(events) * direction, 0, units))
 
 
-def _pessimistic(units: float, share: Values, power: float, part: float = 1.0) -> NDArray[np.float64]:
+def _pessimistic(units: Values, share: Values, power: float, part: float = 1.0) -> NDArray[np.float64]:
     """As many of the units as fall into the share with the chance `power` at least; less far by `part`."""
-    spread = np.sqrt(np.maximum(units * np.asarray(share) * (1 - np.asarray(share)), 0.0))
-    return np.asarray(np.maximum(units * np.asarray(share) - part * ndtri(power) * spread, 0.0))
+    expected = units * np.asarray(share)
+    spread = np.sqrt(np.maximum(expected * (1 - np.asarray(share)), 0.0))
+    return np.asarray(np.maximum(expected - part * ndtri(power) * spread, 0.0))
 
 
 def _units_at_once(variance: float, effect: float, alpha: float, power: float) -> float:

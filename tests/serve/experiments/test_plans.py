@@ -102,6 +102,20 @@ def test_guardrails_state_when_they_stop_harm() -> None:
     )
 
 
+def test_stated_units_hold_those_that_come_until_a_look_has_stopped_the_candidate() -> None:
+    def plan(units_per_day: float) -> tuple[float, float]:
+        assumed = Assumptions(units_per_day, kept_per_second=100)
+        first, *_ = plan_guardrails(define(), observe(100), assumed)
+        return first.evidence_units, first.units
+
+    evidence, units = plan(0)
+    assert units == evidence
+    # Two a second: 20 until the next look, and 6 until every worker knows.
+    assert plan(2 * 86_400) == (evidence, evidence + 26)
+    # Of 1000 a second one in ten is kept: a look after 100 of these.
+    assert plan(1000 * 86_400) == (evidence, pytest.approx(10 * evidence + 1000 + 3000))
+
+
 def test_guardrails_are_planned_before_the_first_request() -> None:
     kinds = [plan.guardrail.kind for plan in plan_guardrails(define(), Observations(), ASSUMED)]
     assert kinds == ["error_rate", "nan", "prediction_shift", "disagreement"]

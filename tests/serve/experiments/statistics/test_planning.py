@@ -9,6 +9,7 @@ from scipy.stats import norm
 from serve.experiments.statistics.beta_mixture import concentration_for, log_e
 from serve.experiments.statistics.estimates import Estimate
 from serve.experiments.statistics.means import compare
+from serve.experiments.guardrails import log_e_nan
 from serve.experiments.statistics.planning import (
     detectable_effect,
     detectable_factor,
@@ -121,18 +122,21 @@ def test_a_shift_stops_the_candidate_within_the_stated_units() -> None:
     assert plan_shift_guardrail(0.1, 1.0, 0.05) < 2 * arm
 
 
-@pytest.mark.parametrize("slowdown", [1.6, 3.0])
-def test_a_slow_candidate_stops_within_the_stated_units(slowdown: float) -> None:
-    latencies = LogHistogram.of(RNG.lognormal(0, 0.4, 20_000))
-    arm = int(np.ceil(plan_latency_guardrail(latencies, 0.95, 0.25, slowdown, 0.05) / 2))
-    stopped = [
-        log_e_quantile_harm(
-            LogHistogram.of(RNG.lognormal(0, 0.4, arm)),
-            LogHistogram.of(slowdown * RNG.lognormal(0, 0.4, arm)),
-            0.95,
-            0.25,
+@pytest.mark.parametrize(("slowdown", "p"), [(1.6, 0.95), (3.0, 0.95), (3.0, 0.5)])
+def test_a_slow_candidate_stops_within_the_stated_units_however_chance_splits_them(
+    slowdown: float, p: float
+) -> None:
+    latencies = LogHistogram.of(RNG.lognormal(0, 0.1, 20_000))
+    units = int(np.ceil(plan_latency_guardrail(latencies, p, 0.25, slowdown, 0.05)))
+
+    def is_stopped(control: int) -> bool:
+        slow = LogHistogram.of(slowdown * RNG.lognormal(0, 0.1, units - control))
+        return bool(
+            log_e_quantile_harm(LogHistogram.of(RNG.lognormal(0, 0.1, control)), slow, p, 0.25) >= np.log(20)
         )
-        >= np.log(20)
-        for _ in range(40)
-    ]
-    assert np.mean(stopped) > 0.85
+
+    assert np.mean([is_stopped(control) for control in RNG.binomial(units, 0.5, 200)]) > 0.93
+
+
+def test_a_candidate_that_answers_nothing_but_nan_is_stopped_at_once() -> None:
+    assert plan_event_guardrail((0.0, 1.0), partial(log_e_nan, margin=0.0), 0.05) < 40

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from serve.experiments.guardrails import log_e_nan
 from serve.experiments.statistics.beta_mixture import concentration_for, log_e
 from serve.experiments.statistics.estimates import Estimate
 from serve.experiments.statistics.means import compare
-from serve.experiments.guardrails import log_e_nan
 from serve.experiments.statistics.planning import (
     detectable_effect,
     detectable_factor,

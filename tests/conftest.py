@@ -3,6 +3,12 @@
 import gc
 import os
 
+from hypothesis import HealthCheck, settings
+
+# No test depends on how fast a busy machine is.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores run already: threads of their own would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -66,13 +66,23 @@ def compare_metric(
     control, other = (known.outcomes.get(metric.name, _empty(metric)) for known in samples)
     before = memory.histories.get((metric.name, candidate))
     if design.is_fixed:
-        look = _look_once(metric, control, other, design)
+        look = _leave_out_absent(_look_once(metric, control, other, design))
         # The one look is the first with the planned units: a second one would be another chance.
         history = before or History.begin(look)
     else:
-        look = _look(metric, control, other, design)
+        look = _leave_out_absent(_look(metric, control, other, design))
         history = before.add(look) if before else History.begin(look)
     return Comparison(metric, candidate, look, history, judge_effect(metric, look, history))
+
+
+def _leave_out_absent(look: Look) -> Look:
+    """The look without a value for a variant that has no outcome yet, and so without an effect."""
+    control, candidate = (
+        value if float(units) > 0 else math.nan
+        for value, units in zip((look.control, look.candidate), look.units, strict=True)
+    )
+    is_known = not (math.isnan(float(control)) or math.isnan(float(candidate)))
+    return replace(look, control=control, candidate=candidate, effect=look.effect if is_known else math.nan)
 
 
 def judge_effect(metric: Metric, look: Look, history: History) -> Finding:

@@ -55,7 +55,7 @@ TEXTS: Mapping[Language, Texts] = {
         ratio=": {effect} times as high ({level} interval {low} to {high}).",
         difference=": a difference of {effect} ({level} interval {low} to {high}).",
         points="{value} points",
-        unknown="; too few outcomes for an interval.",
+        unknown="; too few outcomes, or too like ones, for an interval.",
         failures="the rate of failures of {metric}",
         harms={
             "error_rate": "The error rate of {candidate} is {value}, the control's {before}; "
@@ -106,7 +106,7 @@ TEXTS: Mapping[Language, Texts] = {
         ratio="（{effect} 倍、{level} 信頼区間 {low}～{high}）。",
         difference="（差 {effect}、{level} 信頼区間 {low}～{high}）。",
         points="{value} ポイント",
-        unknown="（区間を示すには結果が足りません）。",
+        unknown="（結果が少ないか一様なため、区間を示せません）。",
         failures="{metric} の失敗率",
         harms={
             "error_rate": "{candidate} のエラー率は {value}、対照は {before} です"

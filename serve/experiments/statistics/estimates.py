@@ -20,10 +20,15 @@ class Estimate:
 
 
 def estimate_rate(sample: Counts) -> Estimate:
-    """The share of units with the event."""
-    variance = np.maximum(sample.rate * (1 - sample.rate), 0)
-    lean = (1 - 2 * np.asarray(sample.rate)) / np.sqrt(np.where(variance > 0, variance, 1.0))
-    return Estimate(sample.rate, variance, sample.units, np.where(variance > 0, lean, 0.0))
+    """The share of units with the event.
+
+    Where all units have it or none has, its variance is that of one unit more of either kind (Laplace 1814's
+    rule of succession), since a variance of 0 would say that nothing else can happen.
+    """
+    rate = np.asarray(sample.rate)
+    spread = np.where((rate > 0) & (rate < 1), rate, (sample.events + 1) / (np.asarray(sample.units) + 2))
+    variance = spread * (1 - spread)
+    return Estimate(rate, variance, sample.units, (1 - 2 * spread) / np.sqrt(variance))
 
 
 def estimate_mean(sample: Moments) -> Estimate:

@@ -61,3 +61,21 @@ def test_a_covariate_narrows_the_interval() -> None:
     alone = compare_metric(METRICS["mean"], "v2", (plain[0], plain[1]), SEQUENTIAL, Memory())
     width = float(adjusted.look.high) - float(adjusted.look.low)
     assert width < 0.2 * (float(alone.look.high) - float(alone.look.low))
+
+
+@pytest.mark.parametrize("design", [SEQUENTIAL, FIXED])
+def test_rates_of_none_and_all_are_told_apart(design: Design) -> None:
+    units = design.planned_units / 2
+    none, every = (Observations(0, {"y": Counts(units, events)}) for events in (0.0, units))
+    assert compare_metric(METRICS["binary"], "v2", (none, every), design, Memory()).finding == "better"
+    assert compare_metric(METRICS["binary"], "v2", (every, none), design, Memory()).finding == "worse"
+    assert compare_metric(METRICS["binary"], "v2", (none, none), design, Memory()).finding == "undecided"
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_a_variant_without_outcomes_has_no_value_and_no_effect(kind: str) -> None:
+    known, nothing = Observations(0, {"y": _draw(kind, 0)}), Observations(3000)
+    for samples in ((known, nothing), (nothing, known)):
+        look = compare_metric(METRICS[kind], "v2", samples, SEQUENTIAL, Memory()).look
+        assert [np.isnan(look.control), np.isnan(look.candidate)] == [sample is nothing for sample in samples]
+        assert np.isnan(look.effect)

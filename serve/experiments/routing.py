@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from serve.experiments.assignment import Assigner, count_hashes, hash_value
 from serve.experiments.definition import Experiment, Variant
-from serve.experiments.stages import Phase
+from serve.experiments.stages import RUNNING, Phase
 from serve.experiments.units import Unit, read_unit
 
 UNIT_HEADER = "x-adaptact-unit"
@@ -88,7 +88,7 @@ def make_routes(experiments: Iterable[tuple[Experiment, Phase]]) -> Mapping[str,
     """The route of each model that has an experiment in shadow or on the ramp."""
     by_model: dict[str, list[tuple[Experiment, Phase]]] = {}
     for experiment, phase in experiments:
-        if phase.stage in ("shadow", "ramp"):
+        if phase.stage in RUNNING:
             by_model.setdefault(experiment.model, []).append((experiment, phase))
     return {model: Route(running) for model, running in by_model.items()}
 

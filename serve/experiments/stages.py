@@ -19,6 +19,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 Act: TypeAlias = Literal["start", "advance", "pause", "resume", "stop", "promote", "amend"]
 ACTS: tuple[Act, ...] = get_args(Act)
 
+RUNNING: tuple[Stage, ...] = ("shadow", "ramp")
+"""In which units meet variants, or requests are mirrored."""
+
 COMPARED = (
     *("model", "control", "candidates", "metrics", "alpha", "planned_units", "fixed_horizon"),
     *("unit_sources", "exclusion", "on_error"),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import Harm, Verdict
-from serve.experiments.stages import Act, Phase, possible_acts
+from serve.experiments.stages import RUNNING, Act, Phase, possible_acts
 
 SECOND = 1_000_000  # microseconds
 LOOK_SECONDS = 10.0
@@ -37,7 +37,7 @@ def choose_step(
     `phases` are all so far; `met` is how many units each candidate has met, or in shadow answered. What only
     pauses does so once in a comparison: whoever resumes it has seen it.
     """
-    if phases[-1].stage not in ("shadow", "ramp"):
+    if phases[-1].stage not in RUNNING:
         return None
     return _answer_alarm(phases, verdict) or _go_on(experiment, phases[-1], verdict, met, now)
 

@@ -13,7 +13,6 @@ from serve.experiments.compatibility import (
     SignatureDescription,
     TensorDescription,
     require_compatible,
-    require_separate,
 )
 from serve.experiments.definition import Experiment, Variant
 from serve.experiments.errors import DefinitionError, IncompatibleVariantsError, Mistake
@@ -28,7 +27,6 @@ from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import judge
 from serve.rollout.expense import measure_expense
 
-RUNNING: tuple[stages.Stage, ...] = ("shadow", "ramp")
 LEADS_TO_RUNNING: tuple[Act, ...] = ("start", "advance", "resume")
 
 
@@ -72,8 +70,9 @@ class Administration:
     def define(self, name: str, document: object, by: str, reason: str = "") -> Registered:
         """The experiment of this name as the document defines it: a draft if it is new, else amended.
 
-        Raises `DefinitionError`, `IncompatibleVariantsError`, `UnknownModelError` or `ModelUnavailableError`,
-        and `StageError` where its stage allows no change.
+        Raises `DefinitionError`, also where it runs and would have units in common with another that does,
+        `IncompatibleVariantsError`, `UnknownModelError` or `ModelUnavailableError`, and `StageError` where
+        its stage allows no change.
         """
         experiment = parse_experiment(document)
         if experiment.name != name:
@@ -97,7 +96,10 @@ class Administration:
         return registered
 
     def read_results(self, name: str, language: Language = "en") -> dict[str, Any]:
-        """What the experiment shows now; raises `UnknownExperimentError`. It does not count as a look."""
+        """What the experiment shows now; raises `UnknownExperimentError`.
+
+        It does not count as a look, unless it is the only one, at a fixed horizon.
+        """
         registered = self._registry.read(name)
         experiment, phase = registered.experiment, registered.phase
         memory = self._registry.read_memory(name, phase.comparison)
@@ -105,6 +107,9 @@ class Administration:
         known = read_evidence(self._summaries, experiment, phase, memory, self._clock(), expenses)
         verdict = judge(experiment, known.evidence)
         results = write_results(experiment, known.evidence.observations, verdict, language)
+        if experiment.fixed_horizon and verdict.memory.histories.keys() != memory.histories.keys():
+            content = {"memory": verdict.memory.as_json(), "results": results}
+            self._registry.keep_look(name, phase.comparison, self._clock(), content)
         exposures = {variant: found.units for variant, found in known.evidence.observations.items()}
         return results | {"exposures": exposures, "phase": phase.number}
 
@@ -122,7 +127,6 @@ class Administration:
             require_promotable(experiment, candidate)
         if act in LEADS_TO_RUNNING:
             self._require_models(experiment)
-            self._require_alone(experiment)
         return stages.take(act, experiment, phase, change, candidate)
 
     def _require_models(self, experiment: Experiment) -> None:
@@ -133,11 +137,6 @@ class Administration:
 
     def _find(self, experiment: Experiment, variant: Variant) -> ServedModel:
         return self._engine.model(experiment.model_of(variant), variant.version)
-
-    def _require_alone(self, experiment: Experiment) -> None:
-        running = [known.experiment for known in self._registry.read_all() if known.phase.stage in RUNNING]
-        others = [other for other in running if other.name != experiment.name]
-        require_separate([*others, experiment])
 
 
 def require_promotable(experiment: Experiment, name: str) -> None:

@@ -75,7 +75,7 @@ class Conductor:
         """Look at each experiment that runs, unless another process does; raises `StoreError`."""
         interval = max(1, int(1e6 * self._seconds))
         for registered in self._registry.read_all():
-            if registered.phase.stage not in ("shadow", "ramp"):
+            if registered.phase.stage not in stages.RUNNING:
                 continue
             name, comparison = registered.experiment.name, registered.phase.comparison
             if self._registry.claim_look(name, comparison, self._clock(), interval):

@@ -12,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serve.experiments.compatibility import require_separate
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import UnknownExperimentError
 from serve.experiments.findings import Memory
 from serve.experiments.parsing import parse_experiment
-from serve.experiments.stages import Change, Phase, amend, draft
+from serve.experiments.stages import RUNNING, Change, Phase, amend, draft
 from serve.experiments.store.database import Store
 from serve.experiments.store.tables import audit, experiments, looks, phases
 
@@ -82,7 +83,8 @@ class Registry:
     def define(self, experiment: Experiment, change: Change) -> Registered:
         """The experiment is a draft if it is new, and else amended; as it was if nothing changes.
 
-        Raises `StageError` where its stage allows no change.
+        Raises `StageError` where its stage allows no change, and `DefinitionError` where it runs and would
+        have units in common with another that does.
         """
         with self._store.write() as connection:
             if self._insert(connection, experiment, change):
@@ -99,7 +101,8 @@ class Registry:
     def act(self, name: str, action: str, change: Change, decide: Decide) -> Registered:
         """The experiment in the phase that `decide` gives, which is called with what is true at that moment.
 
-        Raises `UnknownExperimentError`, and `StageError` as `decide` does.
+        Raises `UnknownExperimentError`, `StageError` as `decide` does, and `DefinitionError` where it would
+        have units in common with another that runs.
         """
         with self._store.write() as connection:
             before = self._lock(connection, name)
@@ -115,9 +118,9 @@ class Registry:
         return connection.execute(new).first() is not None
 
     def _lock(self, connection: sa.Connection, name: str) -> Registered:
-        """The experiment, which no other change can reach until this one is over."""
+        """The experiment; no other change can reach it, or start another one, until this one is over."""
         if not self._store.is_sqlite:  # whose writing transactions are alone
-            query = sa.select(experiments.c.name).where(experiments.c.name == name)
+            query = sa.select(experiments.c.name).order_by(experiments.c.name)
             connection.execute(query.with_for_update())
         return _read(connection, name)
 
@@ -203,6 +206,8 @@ def _make_phase(row: sa.RowMapping) -> Phase:
 
 def _change(connection: sa.Connection, after: Registered, change: Change, action: str) -> Registered:
     name = after.experiment.name
+    if after.phase.stage in RUNNING:
+        _require_alone(connection, after.experiment)
     connection.execute(
         sa.update(experiments)
         .where(experiments.c.name == name)
@@ -211,6 +216,12 @@ def _change(connection: sa.Connection, after: Registered, change: Change, action
     _insert_phase(connection, name, after.phase)
     _insert_audit(connection, change, action, name, after.phase)
     return after
+
+
+def _require_alone(connection: sa.Connection, experiment: Experiment) -> None:
+    """No unit can meet both this experiment and another one that runs."""
+    others = [_read(connection, name) for name in _list_names(connection) if name != experiment.name]
+    require_separate([*(known.experiment for known in others if known.phase.stage in RUNNING), experiment])
 
 
 def _insert_phase(connection: sa.Connection, name: str, phase: Phase) -> None:

@@ -1,6 +1,7 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -14,11 +15,12 @@ from serve.experiments.errors import (
 )
 from serve.experiments.stages import Act
 from serve.experiments.store.database import Store, open_store
+from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
 from serve.rollout.administration import Administration
 from tests.serve.experiments.definitions import make_document
-from tests.serve.experiments.store.rows import put_exposure
+from tests.serve.experiments.store.rows import put_exposure, unit
 
 VARIANTS = {"control": {"name": "control", "version": "1"}, "stages": {"shadow_share": 0}}
 EXCLUSION = {"group": "g", "from_percent": 0, "to_percent": 50}
@@ -109,6 +111,38 @@ def test_experiments_with_separate_ranges_run_together(administered: Administere
     administered.define(name="second", exclusion={**EXCLUSION, "from_percent": 50, "to_percent": 100})
     assert administered.act("start") == "ramp"
     assert administered.act("start", name="second") == "ramp"
+
+
+def test_an_amended_experiment_that_runs_stays_apart_from_others(administered: Administered) -> None:
+    administered.define(exclusion=EXCLUSION)
+    second = {**EXCLUSION, "from_percent": 50, "to_percent": 100}
+    administered.define(name="second", exclusion=second)
+    administered.act("start")
+    administered.act("start", name="second")
+    with pytest.raises(DefinitionError, match="expected a range outside 0 to 50 %"):
+        administered.define(name="second", exclusion={**second, "from_percent": 40})
+    administered.act("pause")
+    administered.define(name="second", exclusion={**second, "from_percent": 40})
+
+
+def test_the_one_look_of_a_fixed_horizon_is_kept_by_whoever_reads_it_first(
+    administered: Administered, store: Store
+) -> None:
+    metrics = [{"name": "accepted", "kind": "binary", "is_primary": True}]
+    administered.define(fixed_horizon=True, planned_units=200, metrics=metrics)
+    administered.act("start", "pause")
+    for number in range(400):
+        put_exposure(store, number, 1, experiment="exp", variant=("control", "candidate")[number % 2])
+    report_accepted(store, range(200), lambda number: number % 4 < 2)
+    first = administered.of.read_results("exp")["metrics"][0]
+    assert (first["finding"], first["low"] is None) == ("undecided", False)
+    report_accepted(store, range(200, 400), lambda number: number % 2 == 1)
+    assert administered.of.read_results("exp")["metrics"][0] == {**first, "variants": ANY}
+
+
+def report_accepted(store: Store, units: range, has_accepted: Callable[[int], bool]) -> None:
+    outcomes = [Feedback("accepted", float(has_accepted(number)), unit=unit(number)) for number in units]
+    assert accept(store, outcomes).new == len(units)
 
 
 def test_the_only_candidate_is_promoted_without_naming_it(administered: Administered) -> None:

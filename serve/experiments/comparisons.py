@@ -43,8 +43,8 @@ class Design:
     """Of the control and one candidate together."""
     is_fixed: bool
     base_rates: Mapping[str, float]
-    """By binary metric, the control's rate before the start, where it is known: a rare one is compared by the
-    events alone, as a ratio, any other as a difference of shares."""
+    """By binary metric, as `base_rates` chose it once: a rare one is compared by the events alone, as a
+    ratio, any other as a difference of shares."""
 
 
 def design_of(experiment: Experiment, base_rates: Mapping[str, float]) -> Design:

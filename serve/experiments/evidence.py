@@ -1,8 +1,9 @@
 """What the store knows of an experiment, as a verdict rests on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from serve.experiments.base_rates import rate_of
 from serve.experiments.definition import Experiment, Metric
 from serve.experiments.findings import Behaviour, Expense, Memory, Observations, ShadowPairs
 from serve.experiments.stages import Phase
@@ -17,6 +18,10 @@ LABEL = "label"
 """The metric whose value is the true class of a request."""
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND
+PAST = 28 * DAY
+"""How far back outcomes count that were reported before the experiment."""
+MOST_PAST = 5000
+"""Of them, for a rate that only chooses a comparison."""
 NO_EXPENSES: Mapping[str, Expense] = {}
 
 
@@ -64,6 +69,7 @@ def read_evidence(  # all that a verdict rests on
         crossed_units=summaries.switched(*key),
         units_per_day=summaries.units_per_day(*key, now),
         is_shadow=is_shadow,
+        base_rates={} if is_shadow else _read_base_rates(summaries, experiment, phase, memory, now),
         pairs={name: _pair(known) for name, known in pairs.items()},
         memory=memory,
     )
@@ -84,6 +90,28 @@ def make_query(experiment: Experiment, comparison: int, metric: Metric) -> Outco
         is_absent_zero=metric.is_absent_zero,
         per_unit=metric.per_unit,
     )
+
+
+def _read_base_rates(
+    summaries: Summaries, experiment: Experiment, phase: Phase, memory: Memory, now: int
+) -> dict[str, float]:
+    """The rates of binary metrics before any unit met a variant, unless looks before have chosen them.
+
+    Not of metrics for which units without an outcome count, since nobody knows how many there were.
+    """
+    missing = [
+        metric
+        for metric in experiment.metrics
+        if metric.kind == "binary" and not metric.is_absent_zero and metric.name not in memory.base_rates
+    ]
+    began = summaries.first_exposure(experiment.name, phase.comparison) if missing else None
+    rates: dict[str, float] = {}
+    for metric in missing:
+        query = replace(make_query(experiment, phase.comparison, metric), covariate=None)
+        sample = summaries.reported(query, now - PAST, before=began or now, most=MOST_PAST)
+        rate = rate_of(sample) if isinstance(sample, Counts) else None
+        rates |= {} if rate is None else {metric.name: rate}
+    return rates
 
 
 def _describe(requests: Requests | None, pairs: Pairs | None) -> Behaviour:

@@ -90,11 +90,17 @@ class ShadowFindings:
 
 
 class GuardrailKey(NamedTuple):
-    """One guardrail and the candidate that it watches."""
+    """One guardrail and the candidate that it watches; evidence beyond one margin says nothing of another."""
 
     kind: str
     quantile: float | None
+    margin: float
     candidate: str
+
+
+def key_of(guardrail: Guardrail, candidate: str) -> GuardrailKey:
+    """What the evidence of this guardrail on this candidate is remembered by."""
+    return GuardrailKey(guardrail.kind, guardrail.quantile, guardrail.margin, candidate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class Memory:
     """The greatest log_e of each guardrail."""
     sample_ratio: float = 0.0
     """The greatest log_e of the sample ratio."""
+    base_rates: Mapping[str, float] = field(default_factory=dict)
+    """By binary metric, the rate that its comparison was chosen by."""
 
     def as_json(self) -> dict[str, Any]:
         """The memory in types of JSON, which has no infinities."""
@@ -116,6 +124,7 @@ class Memory:
             ],
             "harms": [[*key, _without_infinity(log_e)] for key, log_e in self.harms.items()],
             "sample_ratio": self.sample_ratio,
+            "base_rates": dict(self.base_rates),
         }
 
     @classmethod
@@ -124,11 +133,8 @@ class Memory:
         histories = {
             (metric, candidate): _read_history(values) for metric, candidate, *values in written["histories"]
         }
-        harms = {
-            GuardrailKey(kind, quantile, candidate): _with_infinity(log_e, math.inf)
-            for kind, quantile, candidate, log_e in written["harms"]
-        }
-        return cls(histories, harms, written["sample_ratio"])
+        harms = {GuardrailKey(*key): _with_infinity(log_e, math.inf) for *key, log_e in written["harms"]}
+        return cls(histories, harms, written["sample_ratio"], written["base_rates"])
 
 
 def _read_history(values: Sequence[Any]) -> History:
@@ -176,7 +182,7 @@ class Harm:
     @property
     def key(self) -> GuardrailKey:
         """What it is remembered by."""
-        return GuardrailKey(self.guardrail.kind, self.guardrail.quantile, self.candidate)
+        return key_of(self.guardrail, self.candidate)
 
 
 @dataclass(frozen=True, slots=True)

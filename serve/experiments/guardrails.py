@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from serve.experiments.definition import Experiment, Guardrail
-from serve.experiments.findings import Behaviour, GuardrailKey, Harm, Memory
+from serve.experiments.findings import Behaviour, Harm, Memory, key_of
 from serve.experiments.statistics.looks import Values
 from serve.experiments.statistics.pairs import log_e_disagreement
 from serve.experiments.statistics.quantiles import log_e_quantile_harm
@@ -30,8 +30,7 @@ def watch(
     """What is known of one harm: `behaviours` are the control's and the candidate's."""
     control_value, value = (_measure(guardrail, behaviours, place) for place in (0, 1))
     log_e = _weigh(guardrail, *behaviours, alpha)
-    key = GuardrailKey(guardrail.kind, guardrail.quantile, candidate)
-    greatest = max(log_e, memory.harms.get(key, 0.0))
+    greatest = max(log_e, memory.harms.get(key_of(guardrail, candidate), 0.0))
     return Harm(guardrail, candidate, control_value, value, greatest, greatest >= math.log(1 / alpha))
 
 

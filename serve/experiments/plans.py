@@ -123,15 +123,6 @@ def _add_unseen(evidence_units: float, assumptions: Assumptions) -> float:
     return evidence_units * thinned + math.ceil(until_look + pace * REACTION_SECONDS)
 
 
-def base_rates(experiment: Experiment, control: Observations) -> dict[str, float]:
-    """By binary metric the control's rate, to be kept from the start on: it decides how it is compared."""
-    return {
-        metric.name: float(sample.rate)
-        for metric in experiment.metrics
-        if isinstance(sample := control.outcomes.get(metric.name), Counts) and sample.units
-    }
-
-
 def _plan_metric(
     experiment: Experiment, metric: Metric, sample: OutcomeSample, assumptions: Assumptions
 ) -> MetricPlan | None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from serve.experiments.comparisons import compare_metric, design_of
+from serve.experiments.base_rates import choose_base_rates
+from serve.experiments.comparisons import Design, compare_metric, design_of
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import (
     CandidateFindings,
@@ -54,7 +55,7 @@ class Evidence:
     units_per_day: float = 0.0
     """Units with an outcome at today's traffic."""
     base_rates: Mapping[str, float] = field(default_factory=dict)
-    """By binary metric, the control's rate as it was known before the start; the same at every look."""
+    """By binary metric, the rate as it was known before the start, where it was."""
     is_shadow: bool = False
     """Whether all units meet the control, so that there is no split to check."""
     pairs: Mapping[str, ShadowPairs] = field(default_factory=dict)
@@ -69,8 +70,10 @@ def judge(experiment: Experiment, evidence: Evidence) -> Verdict:
     `memory` of the verdict belongs into the evidence of the next one.
     """
     sample_ratio = _check_units(experiment, evidence)
+    rates = _freeze_base_rates(experiment, evidence)
+    design = design_of(experiment, rates)
     findings = tuple(
-        _judge_candidate(experiment, evidence, variant.name) for variant in experiment.candidates
+        _judge_candidate(experiment, evidence, design, variant.name) for variant in experiment.candidates
     )
     leading = min(findings, key=lambda found: _PRECEDENCE.index(found.kind))
     crossed = evidence.crossed_units > MOST_CROSSED * max(sum(sample_ratio.units), 100)
@@ -82,16 +85,26 @@ def judge(experiment: Experiment, evidence: Evidence) -> Verdict:
         crossed_units=evidence.crossed_units if crossed else 0,
         incomplete=_find_incomplete(experiment, evidence),
         progress=_measure_progress(experiment, evidence),
-        memory=_remember(evidence.memory, findings, sample_ratio),
+        memory=_remember(replace(evidence.memory, base_rates=rates), findings, sample_ratio),
         early=_count_early(evidence),
     )
     return replace(verdict, sentences=write_sentences(experiment, evidence.observations, verdict))
 
 
-def _judge_candidate(experiment: Experiment, evidence: Evidence, name: str) -> CandidateFindings:
+def _freeze_base_rates(experiment: Experiment, evidence: Evidence) -> Mapping[str, float]:
+    """Those of the looks before, and what they lack; in shadow nothing is compared yet."""
+    if evidence.is_shadow:
+        return evidence.memory.base_rates
+    known = {**evidence.base_rates, **evidence.memory.base_rates}
+    return choose_base_rates(experiment, evidence.observations, known)
+
+
+def _judge_candidate(
+    experiment: Experiment, evidence: Evidence, design: Design, name: str
+) -> CandidateFindings:
     """All metrics and guardrails of one candidate."""
     control, candidate = (_observed(evidence, variant) for variant in (experiment.control.name, name))
-    design, memory = design_of(experiment, evidence.base_rates), evidence.memory
+    memory = evidence.memory
     # In shadow no unit meets the candidate, so there is nothing to compare with.
     samples = (Observations(), Observations()) if evidence.is_shadow else (control, candidate)
     comparisons = tuple(
@@ -178,6 +191,7 @@ def _remember(memory: Memory, findings: Sequence[CandidateFindings], sample_rati
         {**memory.histories, **histories},
         {**memory.harms, **harms},
         max(memory.sample_ratio, sample_ratio.log_e),
+        memory.base_rates,
     )
 
 

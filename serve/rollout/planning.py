@@ -12,7 +12,7 @@ from serve.engine.metrics import SECOND_BOUNDS
 from serve.engine.statistics import VersionStatistics
 from serve.experiments.definition import Experiment, Metric
 from serve.experiments.errors import UnknownExperimentError
-from serve.experiments.evidence import DAY, SECOND, make_query, read_evidence
+from serve.experiments.evidence import DAY, PAST, SECOND, make_query, read_evidence
 from serve.experiments.findings import Behaviour, Memory, Observations, OutcomeSample
 from serve.experiments.plan_results import write_plan
 from serve.experiments.plans import Assumptions, plan_guardrails, plan_metrics
@@ -24,8 +24,6 @@ from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import Evidence
 from serve.rollout.sampling import KEPT_PER_SECOND
 
-PAST = 28 * DAY
-"""How far back outcomes count that were reported before the experiment."""
 MOST_LATENCIES = 10_000
 """Values that the latencies of all requests are scaled to: their shape is what matters."""
 PARTS = 20

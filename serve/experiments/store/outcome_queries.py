@@ -90,14 +90,15 @@ def select_changes(query: OutcomeQuery, since: int) -> sa.CompoundSelect[Any]:
     )
 
 
-def select_reported(query: OutcomeQuery, since: int, most: int) -> sa.Select[Any]:
-    """A row a unit or request with outcomes reported since a time, whether or not it met an experiment.
+def select_reported(query: OutcomeQuery, since: int, before: int, most: int) -> sa.Select[Any]:
+    """A row a unit or request with outcomes reported between two times, whether or not it met an experiment.
 
     Of the newest outcomes, `most` at most; the columns are those of `select_units`, without the variant.
     """
     newest = (
         sa.select(outcomes)
-        .where(outcomes.c.received_at >= since, outcomes.c.metric.in_(query.metrics))
+        .where(outcomes.c.received_at >= since, outcomes.c.received_at < before)
+        .where(outcomes.c.metric.in_(query.metrics))
         .order_by(outcomes.c.received_at.desc())
         .limit(most)
         .subquery("newest")

@@ -88,10 +88,13 @@ class Summaries:
             slices = self._slices(query, exposures, query.experiment, query.comparison)
             return _merge(slices.read(self._store, now, compute, find_changes))
 
-    def reported(self, query: OutcomeQuery, since: int) -> Sample:
+    def reported(
+        self, query: OutcomeQuery, since: int, before: int = FOREVER, most: int | None = None
+    ) -> Sample:
         """The newest outcomes of all units and requests, whether or not they met an experiment."""
+        selected = select_reported(query, since, before, most or MOST_REPORTED)
         with self._store.read() as connection:
-            rows = connection.execute(select_reported(query, since, MOST_REPORTED)).all()
+            rows = connection.execute(selected).all()
         columns = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, len(_OUTCOMES)).T
         return summarise_units(query, dict(zip(_OUTCOMES, columns, strict=True))).sample
 
@@ -129,6 +132,12 @@ class Summaries:
         with self._lock:
             slices = self._slices(("exposed", experiment, comparison), exposures, experiment, comparison)
             return dict(sum(slices.read(self._store, now, compute), Counter()))
+
+    def first_exposure(self, experiment: str, comparison: int) -> int | None:
+        """When the first unit met a variant; None if none has."""
+        with self._store.read() as connection:
+            first: int | None = connection.execute(select_first_written(experiment, comparison)).scalar_one()
+            return first
 
     def units_per_day(self, experiment: str, comparison: int, now: int) -> float:
         """New units of the last day, or at the pace since the first one if that is shorter ago."""

@@ -10,7 +10,7 @@ import pytest
 from serve.experiments.definition import Metric, Variant
 from serve.experiments.findings import Behaviour, Memory, Observations, OutcomeSample
 from serve.experiments.guardrails import watch
-from serve.experiments.plans import Assumptions, base_rates, plan_guardrails, plan_metrics
+from serve.experiments.plans import Assumptions, plan_guardrails, plan_metrics
 from serve.experiments.statistics.planning import plan_means, plan_rates
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 from tests.serve.experiments.judged import GUARDRAILS, define, observe
@@ -144,8 +144,3 @@ def test_no_traffic_never_ends() -> None:
     control = _seen(Counts(10_000, 4000))
     (plan,) = plan_metrics(define(metrics=(_metric("binary"),)), control, Assumptions(0))
     assert plan.days == np.inf
-
-
-def test_base_rates_are_those_of_binary_metrics() -> None:
-    assert base_rates(define(), observe(100)) == {"accepted": 0.1}
-    assert base_rates(define(), Observations()) == {}

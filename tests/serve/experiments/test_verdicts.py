@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.experiments.definition import Metric, Variant
+from serve.experiments.definition import Guardrail, Metric, Variant
 from serve.experiments.findings import Memory, Observations, ShadowPairs
 from serve.experiments.statistics.samples import Counts, Moments
 from serve.experiments.verdicts import Evidence, judge
@@ -130,6 +130,16 @@ def test_an_effect_that_turns_round_is_told() -> None:
     assert "changes over time" in turned.sentences["en"]
 
 
+def test_evidence_beyond_one_margin_says_nothing_of_a_wider_one() -> None:
+    narrow, wide = (define(guardrails=(Guardrail(kind="error_rate", margin=margin),)) for margin in (0.1, 3))
+    harmful = Evidence({"v1": observe(100), "v2": observe(100, errors=Counts(1000, 20))})
+    sound = gather(100, 100)
+    shown = judge(narrow, harmful)
+    assert shown.kind == "harmful"
+    assert judge(narrow, replace(sound, memory=shown.memory)).kind == "harmful"
+    assert judge(wide, replace(sound, memory=shown.memory)).kind == "undecided"
+
+
 def test_the_memory_survives_json() -> None:
     for evidence in (gather(100, 200), gather(0, 0), Evidence({})):
         memory = judge(define(), evidence).memory
@@ -151,7 +161,7 @@ def test_a_fixed_horizon_has_one_look() -> None:
 
 @pytest.mark.parametrize(
     ("base_rate", "scale", "of_failures"),
-    [(None, "difference", False), (0.3, "difference", False), (0.1, "ratio", False), (0.93, "ratio", True)],
+    [(None, "ratio", True), (0.3, "difference", False), (0.1, "ratio", False), (0.93, "ratio", True)],
 )
 def test_the_base_rate_decides_how_a_binary_metric_is_compared(
     base_rate: float | None, scale: str, of_failures: bool
@@ -164,6 +174,21 @@ def test_the_base_rate_decides_how_a_binary_metric_is_compared(
         of_failures,
         "better" if base_rate != 0.1 else "undecided",
     )
+
+
+def test_the_comparison_is_chosen_once_by_the_rate_of_all_variants_together() -> None:
+    first = judge(define(), gather(2, 3, units=100))
+    assert first.memory.base_rates == {"accepted": pytest.approx(5.5 / 201)}
+    often = gather(500, 600, memory=first.memory, base_rates={"accepted": 0.4})
+    later = judge(define(), often)
+    assert later.leading.comparisons[0].look.scale == "ratio"
+    assert later.memory.base_rates == first.memory.base_rates
+    assert judge(define(), replace(often, memory=Memory())).leading.comparisons[0].look.scale == "difference"
+
+
+def test_no_comparison_is_chosen_by_too_few_units_or_in_shadow() -> None:
+    assert judge(define(), gather(2, 3, units=99)).memory.base_rates == {}
+    assert judge(define(), gather(500, 600, is_shadow=True)).memory.base_rates == {}
 
 
 def test_outcomes_that_arrive_unequally_are_told() -> None:

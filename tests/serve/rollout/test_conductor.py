@@ -129,6 +129,20 @@ def test_a_broken_split_pauses_and_is_not_called_a_win(store: Store) -> None:
     assert running.results()["verdict"] == "invalid"
 
 
+def test_the_rate_before_the_first_unit_decides_how_a_binary_metric_is_compared(store: Store) -> None:
+    metrics = [{"name": "m", "kind": "binary", "is_primary": True}]
+    running = Running(store, "start", "advance", metrics=metrics)
+    before = [Feedback("m", float(n < 3), unit=unit(1000 + n), at=BEGIN) for n in range(250)]
+    accept(store, before, clock=lambda: BEGIN)
+    running.now += SECOND
+    for number in range(400):
+        running.meet(number, "candidate" if number % 2 else "control", value=float(number % 3 == 0))
+    running.look()
+    (metric,) = running.results()["metrics"]
+    assert metric["scale"] == "ratio"
+    assert running.registry.read_memory("exp", 1).base_rates == {"m": pytest.approx(3.5 / 251)}
+
+
 def test_of_two_conductors_one_takes_the_look(store: Store) -> None:
     running = Running(store, "start", "advance", **GUARDED)
     other = Conductor(running.registry, Summaries(store), seconds=3600, clock=lambda: running.now)

@@ -25,7 +25,8 @@ class Inconsistency(NamedTuple):
 
 def find_inconsistencies(experiment: "Experiment") -> Iterator[Inconsistency]:
     """All of them, in the order of the fields."""
-    for check in (_check_names, _check_stages, _check_metrics, _check_guardrails, _check_units):
+    checks = (_check_names, _check_stages, _check_metrics, _check_guardrails, _check_promotion, _check_units)
+    for check in checks:
         yield from check(experiment)
 
 
@@ -110,6 +111,16 @@ def _check_stages(experiment: "Experiment") -> Iterator[Inconsistency]:
         expected = f"a range as wide as the greatest step, {max(steps):g} %"
         hint = "widen the range, or leave out the steps that do not fit"
         yield Inconsistency(("exclusion",), expected, f"{exclusion.width_percent:g} %", hint)
+
+
+def _check_promotion(experiment: "Experiment") -> Iterator[Inconsistency]:
+    """Only a version of the model can take its place."""
+    model = experiment.model
+    others = [variant for variant in experiment.candidates if experiment.model_of(variant) != model]
+    if experiment.auto_promote and others:
+        got = f"true, and candidate {quote(others[0].name)} is the model {quote(others[0].model)}"
+        hint = f"put its file beside {quote(model)} as a new version"
+        yield Inconsistency(("auto_promote",), "false for candidates that are another model", got, hint)
 
 
 def _check_units(experiment: "Experiment") -> Iterator[Inconsistency]:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from serve.engine.errors import quote, quote_names
 from serve.experiments.definition import Experiment
-from serve.experiments.errors import StageError
+from serve.experiments.errors import IncompatibleVariantsError, StageError
 
 Stage: TypeAlias = Literal["draft", "shadow", "ramp", "paused", "stopped", "promoted"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -139,7 +139,11 @@ def changes_comparison(experiment: Experiment, amended: Experiment) -> bool:
 
 
 def promote(experiment: Experiment, phase: Phase, change: Change, candidate: str) -> Phase:
-    """The candidate has won; from now on no act is possible. Raises `StageError`."""
+    """The candidate has won; from now on no act is possible.
+
+    Raises `StageError`, and `IncompatibleVariantsError` for a candidate that is another model than the
+    experiment's, of which the name that clients use cannot become a version.
+    """
     _require("promote", experiment, phase)
     names = [variant.name for variant in experiment.candidates]
     if candidate not in names:
@@ -148,11 +152,17 @@ def promote(experiment: Experiment, phase: Phase, change: Change, candidate: str
             f"expected one of its candidates {quote_names(names)}",
             possible_acts(experiment, phase),
         )
+    model = experiment.model_of(experiment.candidates[names.index(candidate)])
+    if model != experiment.model:
+        raise IncompatibleVariantsError(
+            f"{quote(candidate)} is the model {quote(model)}, and only a version of "
+            f"{quote(experiment.model)} can take its place: put its file there as a new version"
+        )
     return _follow(phase, change, "promoted", step=0.0, promoted=candidate)
 
 
 def take(act: Act, experiment: Experiment, phase: Phase, change: Change, candidate: str = "") -> Phase:
-    """The phase after any act but `amend`; `candidate` is the one to promote. Raises `StageError`."""
+    """The phase after any act but `amend`; `candidate` is the one to promote. Raises as the act does."""
     if act == "promote":
         return promote(experiment, phase, change, candidate)
     return _PLAIN_ACTS[act](experiment, phase, change)

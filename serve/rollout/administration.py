@@ -15,7 +15,7 @@ from serve.experiments.compatibility import (
     require_compatible,
 )
 from serve.experiments.definition import Experiment, Variant
-from serve.experiments.errors import DefinitionError, IncompatibleVariantsError, Mistake
+from serve.experiments.errors import DefinitionError, Mistake
 from serve.experiments.evidence import read_evidence
 from serve.experiments.findings import Language
 from serve.experiments.parsing import parse_experiment
@@ -124,7 +124,6 @@ class Administration:
     ) -> Phase:
         if act == "promote":
             candidate = candidate or experiment.candidates[0].name
-            require_promotable(experiment, candidate)
         if act in LEADS_TO_RUNNING:
             self._require_models(experiment)
         return stages.take(act, experiment, phase, change, candidate)
@@ -137,19 +136,6 @@ class Administration:
 
     def _find(self, experiment: Experiment, variant: Variant) -> ServedModel:
         return self._engine.model(experiment.model_of(variant), variant.version)
-
-
-def require_promotable(experiment: Experiment, name: str) -> None:
-    """The candidate is a version of the experiment's model; raises `IncompatibleVariantsError` for another.
-
-    For a candidate that is not there it raises nothing, since the stages say that.
-    """
-    candidate = experiment.find_variant(name)
-    if candidate is not None and experiment.model_of(candidate) != experiment.model:
-        raise IncompatibleVariantsError(
-            f"{quote(name)} is the model {quote(experiment.model_of(candidate))}, and only a version of "
-            f"{quote(experiment.model)} can take its place: put its file there as a new version"
-        )
 
 
 def _describe(model: ServedModel) -> SignatureDescription:

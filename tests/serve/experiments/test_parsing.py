@@ -91,6 +91,11 @@ def find_mistakes(document: object) -> list[str]:
             "`metrics[0].is_absent_zero`: expected false for any kind but binary and mean, got kind quantile",
         ),
         (
+            {"candidates": [{"name": "b", "model": "other"}], "auto_promote": True},
+            "`auto_promote`: expected false for candidates that are another model, got true, and candidate `b` "
+            "is the model `other`; put its file beside `digits` as a new version",
+        ),
+        (
             {"metrics": [{**MEAN, "kind": "binary", "per_unit": "sum"}]},
             "`metrics[0].per_unit`: expected mean for any kind but mean and quantile, got kind binary",
         ),

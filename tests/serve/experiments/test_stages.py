@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.experiments.definition import Experiment
-from serve.experiments.errors import StageError
+from serve.experiments.errors import IncompatibleVariantsError, StageError
 from serve.experiments.stages import (
     ACTS,
     STAGES,
@@ -121,6 +121,12 @@ def test_only_a_candidate_is_promoted() -> None:
     for name in ("control", "other", ""):
         with pytest.raises(StageError, match="expected one of its candidates `candidate`; possible now:"):
             promote(EXPERIMENT, make_phase("ramp", 50), CHANGE, name)
+
+
+def test_another_model_is_not_promoted_whoever_asks() -> None:
+    experiment = make_experiment(candidates=[{"name": "candidate", "model": "other"}])
+    with pytest.raises(IncompatibleVariantsError, match="only a version of `digits` can take its place"):
+        take("promote", experiment, make_phase("ramp", 50), CHANGE, "candidate")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """One process of the server: the engine and its servers, after the settings."""
 
 import gc
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from serve.rollout.rollout import Rollout
 
 
+log = logging.getLogger("adaptact")
+
+
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
     """The engine, the web application, and the gRPC server where that is on."""
@@ -51,10 +55,12 @@ def open_server_process(
     limits: ClientLimits,
     cores: CoreCounts,
     hung_files: tuple[HungFile, ...],
+    is_replacement: bool,
 ) -> Iterator[ServerProcess]:
     """The process's parts, with every model loaded; closed after the block. Raises `StartupError`.
 
-    `limits` and `cores` are counted together with the other workers; `hung_files` are refused at once.
+    `limits` and `cores` are counted together with the other workers; `hung_files` are refused at once. A
+    replacement serves without experiments where they cannot be opened, so that inference goes on.
     """
     share_one_arena()
     with ExitStack() as closing:
@@ -69,7 +75,7 @@ def open_server_process(
         options = replace(make_engine_options(settings), cores=shared, hung_files=hung_files)
         engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
-        rollout = _open_rollout(engine, settings)
+        rollout = _open_rollout(engine, settings, is_replacement)
         if rollout is not None:
             closing.callback(rollout.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
@@ -83,17 +89,22 @@ def open_server_process(
         yield ServerProcess(engine, app, grpc, tls)
 
 
-def _open_rollout(engine: Engine, settings: Settings) -> "Rollout | None":
+def _open_rollout(engine: Engine, settings: Settings, is_replacement: bool) -> "Rollout | None":
     options = make_rollout_options(settings)
     if options is None:
         return None
+    if is_replacement:
+        options = replace(options, definitions=None)  # read by the first workers, and maybe edited since
     # Imported only where it is used, since a database's library takes memory and time.
     from serve.rollout.rollout import open_rollout  # noqa: PLC0415
 
     try:
         return open_rollout(engine, options, fault_number)
     except ExperimentError as error:
-        raise StartupError(f"experiments: {error}") from error
+        if not is_replacement:
+            raise StartupError(f"experiments: {error}") from error
+        log.error("this worker serves without experiments until the server is restarted: %s", error)
+        return None
 
 
 def _create_grpc_server(  # noqa: PLR0913, PLR0917  # the parts of a process

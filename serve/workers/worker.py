@@ -192,10 +192,12 @@ def serve_connections(
     hung_files: Sequence[Mapping[str, str]],
     descriptors: tuple[int, int, int, int],
     supervisor_id: int,
+    is_replacement: bool = False,
 ) -> NoReturn:
     """Answer until the supervisor stops this process or ends; exits with 1 where it cannot start.
 
-    `descriptors` are of the sockets for connections and of the channel, of the counts and of the limits.
+    `descriptors` are of the sockets for connections and of the channel, of the counts and of the limits; a
+    replacement takes the place of a worker that has ended.
     """
     status: object = FAILED
     channel = socket.socket(fileno=os.dup(descriptors[1]))
@@ -203,7 +205,7 @@ def serve_connections(
         _end_with(supervisor_id)
         stop_cleanly_on_signals()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-        _serve(settings, hung_files, descriptors)
+        _serve(settings, hung_files, descriptors, is_replacement)
         status = FINE
     except StartupError as error:
         send_last(channel, REFUSED, str(error))
@@ -219,7 +221,10 @@ def serve_connections(
 
 
 def _serve(
-    settings: Settings, hung_files: Sequence[Mapping[str, str]], descriptors: tuple[int, int, int, int]
+    settings: Settings,
+    hung_files: Sequence[Mapping[str, str]],
+    descriptors: tuple[int, int, int, int],
+    is_replacement: bool,
 ) -> None:
     connections, channel, counts, limits = descriptors
     configure_log(settings.log_level, LOG_FORMAT)
@@ -229,7 +234,7 @@ def _serve(
     )
     hung = tuple(HungFile(**file) for file in hung_files)
     shared = open_limits(limits), open_cores(limits, settings.shared_runs)
-    with open_server_process(settings, workers, *shared, hung) as process:
+    with open_server_process(settings, workers, *shared, hung, is_replacement) as process:
         WorkerServer(process, settings, supervisor).run()
 
 
@@ -249,7 +254,8 @@ def main() -> NoReturn:
     text, hung_files = json.load(sys.stdin)
     connections, channel, counts, limits, supervisor_id = map(int, sys.argv[1:])
     settings = Settings.model_validate_json(text)
-    serve_connections(settings, hung_files, (connections, channel, counts, limits), supervisor_id)
+    descriptors = connections, channel, counts, limits
+    serve_connections(settings, hung_files, descriptors, supervisor_id, is_replacement=True)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,24 @@ def test_acknowledged_feedback_survives_the_kill_of_its_worker(folder: Folder) -
     assert folder.select("SELECT count(*), min(value) FROM outcomes") == [(20, 1.0)]
 
 
+@pytest.mark.parametrize("broken", ["definition", "store"])
+def test_workers_that_die_are_replaced_whatever_became_of_the_experiments(
+    folder: Folder, broken: str
+) -> None:
+    with folder.serve() as server, clients(server) as made:
+        start(made)
+        if broken == "definition":
+            folder.definitions.write_text(DEFINITION.replace("binary", "binray"))
+        else:
+            (folder.store / "unit.key").write_text("no key at all")
+        before = children(server)
+        for worker in before:
+            worker.send_signal(signal.SIGKILL)
+        until(lambda: len(set(children(server)) - set(before)) == WORKERS)
+        answer = httpx.post(server.url + INFER, json=REQUEST, timeout=SECONDS).raise_for_status()
+        assert (VARIANT in answer.headers) == (broken == "definition")
+
+
 @pytest.mark.parametrize("broken", ["definition", "store", "missing file"])
 def test_a_start_that_cannot_be_says_why_in_one_line(folder: Folder, broken: str) -> None:
     if broken == "definition":

@@ -26,7 +26,7 @@ from serve.experiments.findings import (
     Verdict,
     VerdictKind,
 )
-from serve.experiments.guardrails import guardrail_alpha, watch
+from serve.experiments.guardrails import watch_candidate
 from serve.experiments.sentences import write_sentences
 from serve.experiments.statistics.pairs import compare_pairs, measure_agreement
 from serve.experiments.statistics.sample_ratio import SampleRatio, check_sample_ratio
@@ -53,7 +53,7 @@ class Evidence:
     crossed_units: int = 0
     """Units that met more than one variant."""
     units_per_day: float = 0.0
-    """Units with an outcome at today's traffic."""
+    """New units at today's traffic."""
     base_rates: Mapping[str, float] = field(default_factory=dict)
     """By binary metric, the rate as it was known before the start, where it was."""
     is_shadow: bool = False
@@ -110,8 +110,7 @@ def _judge_candidate(
     comparisons = tuple(
         compare_metric(metric, name, samples, design, memory) for metric in experiment.metrics
     )
-    alpha, behaviours = guardrail_alpha(experiment), (control.behaviour, candidate.behaviour)
-    harms = tuple(watch(guardrail, name, behaviours, alpha, memory) for guardrail in experiment.guardrails)
+    harms = watch_candidate(experiment, name, (control.behaviour, candidate.behaviour), memory)
     shadow = _compare_shadow(evidence.pairs[name], experiment.alpha) if name in evidence.pairs else None
     return CandidateFindings(name, _conclude(comparisons, harms), comparisons, harms, shadow)
 
@@ -173,9 +172,16 @@ def _measure_progress(experiment: Experiment, evidence: Evidence) -> Progress:
         if metric.is_primary
     ]
     units = int(min(counts) if counts else sum(variant.units for variant in variants))
-    missing, pace = max(experiment.planned_units - units, 0), evidence.units_per_day
+    missing = max(experiment.planned_units - units, 0)
+    pace = evidence.units_per_day * _answering(evidence, units)
     days = missing / pace if pace > 0 else (0.0 if missing == 0 else None)
     return Progress(units, experiment.planned_units, evidence.open_units, days)
+
+
+def _answering(evidence: Evidence, units: int) -> float:
+    """The share of units that get an outcome; all of them before the first one has."""
+    closed = sum(observed.units for observed in evidence.observations.values()) - evidence.open_units
+    return min(units / closed, 1.0) if units and closed > 0 else 1.0
 
 
 def _remember(memory: Memory, findings: Sequence[CandidateFindings], sample_ratio: SampleRatio) -> Memory:

@@ -202,6 +202,9 @@ def test_outcomes_that_arrive_unequally_are_told() -> None:
 def test_progress_counts_units_with_outcomes() -> None:
     progress = judge(define(planned_units=4000), gather(100, 105, open_units=70, units_per_day=500)).progress
     assert (progress.units, progress.share, progress.open_units, progress.days_to_go) == (2000, 0.5, 70, 4)
+    half = {name: replace(known, units=2000) for name, known in gather(100, 105).observations.items()}
+    slow = judge(define(planned_units=4000), Evidence(half, units_per_day=500)).progress
+    assert (slow.units, slow.days_to_go) == (2000, 8)
     done = judge(define(planned_units=2000), gather(100, 105)).progress
     assert (done.share, done.days_to_go) == (1, 0)
     assert judge(define(), gather(100, 105)).progress.days_to_go is None

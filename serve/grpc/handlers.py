@@ -95,7 +95,8 @@ class CallHandlers:
 
     def _make_infer(self, name: str, write: WriteAnswer) -> BytesMethod:
         infer = InferMethod(self._engine, self._regions, self._trials)
-        method = trace_calls(infer.answer, name, self._observers.telemetry)
+        telemetry = self._observers.telemetry
+        method = infer.answer if telemetry is None else trace_calls(infer.answer, name, telemetry)
         authorizer = self._access.authorizer
 
         async def answer(data: Buffer, call: IncomingCall) -> bytes:

@@ -17,6 +17,7 @@ from serve.grpc.framing import Buffer
 from serve.grpc.infer_messages import InferAnswer, InferMessage, parse_infer, parse_parts, split_raw
 from serve.grpc.messages import SHORT_BYTES
 from serve.grpc.tensors import read_infer, takes_long_to_write, write_infer
+from serve.observe.observers import Attributes
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest
 from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer
@@ -53,20 +54,24 @@ class InferMethod:
             self._engine.metrics.unknown.count_request(number_of(error))
             raise
 
-    async def answer(self, given: InferMessage, call: IncomingCall) -> InferAnswer:
-        """The answer to the message; raises `EngineError`."""
+    async def answer(
+        self, given: InferMessage, call: IncomingCall, attributes: "Attributes | None" = None
+    ) -> InferAnswer:
+        """The answer to the message, whose span gets the `attributes`; raises `EngineError`."""
         metrics = self._engine.metrics.unknown
         try:
             start = perf_counter()
             name, version = given.message.model_name, given.message.model_version
             model = self._engine.model(name, version or None)
             metrics = model.metrics
+            if attributes is not None:
+                attributes |= {"adaptact.model": model.name, "adaptact.version": model.version}
             is_long = given.takes_long_to_read()
             request = await run_long(read_infer, given) if is_long else read_infer(given)
             read = perf_counter()
             trial = None
             if self._trials is not None and not version:
-                trial = begin_trial(self._trials, call, name, request)
+                trial = begin_trial(self._trials, call, name, request, attributes)
             request, outputs, placed = await self._run(model, request, call, trial)
             ran = perf_counter()
             described = NO_PARAMETERS if trial is None else trial.describe()
@@ -81,7 +86,9 @@ class InferMethod:
             count_rejection(self._engine.metrics, error)
             raise
         metrics.count_request(OK)
-        return reply if trial is None else reply._replace(attributes=trial.describe_for_traces())
+        if trial is not None:
+            trial.mirror(may_have_changed=bool(request.placed))
+        return reply
 
     async def _run(
         self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: "Trial | None"
@@ -144,14 +151,17 @@ class InferStream:
                 self._free.release()
 
 
-def begin_trial(trials: "Trials", call: IncomingCall, model: str, request: InferRequest) -> "Trial | None":
-    """The trial of the call; None if it is in no experiment."""
+def begin_trial(
+    trials: "Trials", call: IncomingCall, model: str, request: InferRequest, attributes: "Attributes | None"
+) -> "Trial | None":
+    """The trial of the message, which the attributes name; None if it is in no experiment."""
     if model not in trials.routes:
         return None
-    # Not the call's id, which all messages of a stream share. And what is in shared memory may be other
-    # numbers by the time that a mirrored request runs.
-    header = call.headers.get(UNIT_HEADER)
-    return trials.begin(model, header, request.unit, may_mirror=not request.has_placements)
+    # Not under the call's id, which all messages of a stream share.
+    trial = trials.begin(model, call.headers.get(UNIT_HEADER), request.unit)
+    if trial is not None and attributes is not None:
+        attributes |= trial.describe_for_traces()
+    return trial
 
 
 def _earlier(first: float | None, second: float | None) -> float | None:

@@ -1,6 +1,6 @@
 """Inference messages as bytes; large tensors are not copied into protobuf's messages and out of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from serve.engine.errors import MalformedRequestError
@@ -48,16 +48,11 @@ class InferMessage(NamedTuple):
         return self.size > MANY_NUMBERS_BYTES
 
 
-NO_ATTRIBUTES: Mapping[str, str] = {}
-
-
 class InferAnswer(NamedTuple):
     """A `ModelInferResponse` and its raw tensors, which the message lacks."""
 
     message: Message
     raw: Sequence[Buffer]
-    attributes: Mapping[str, str] = NO_ATTRIBUTES
-    """What else its span says."""
 
     def write(self) -> bytes:
         """The message."""

@@ -12,12 +12,15 @@ from serve.grpc.infer_messages import InferAnswer, InferMessage
 from serve.grpc.messages import PROTOCOL
 from serve.grpc.status import StatusCode
 from serve.observe.access_log import AccessLog
+from serve.observe.observers import Attributes
 
 if TYPE_CHECKING:
     from serve.observe.observers import Telemetry
 
 METHOD = "gRPC"
 InferAnswerer: TypeAlias = Callable[[InferMessage, IncomingCall], Awaitable[InferAnswer]]
+TracedAnswerer: TypeAlias = Callable[[InferMessage, IncomingCall, Attributes], Awaitable[InferAnswer]]
+"""The same, which puts what the span says of the model into the attributes."""
 # OpenTelemetry's conventions count these as the server's errors.
 SERVER_ERRORS = (
     StatusCode.UNKNOWN,
@@ -49,21 +52,17 @@ def log_calls(method: BytesMethod, path: str, log: AccessLog | None, authorizer:
     return answer_and_log
 
 
-def trace_calls(method: InferAnswerer, name: str, telemetry: "Telemetry | None") -> InferAnswerer:
-    """The inference method of this name, which also makes a span a message; unchanged without telemetry."""
-    if telemetry is None:
-        return method
+def trace_calls(method: TracedAnswerer, name: str, telemetry: "Telemetry") -> InferAnswerer:
+    """The inference method of this name, which also makes a span a message."""
     fixed = {"rpc.system": "grpc", "rpc.service": PROTOCOL, "rpc.method": name}
 
     async def answer_and_trace(given: InferMessage, call: IncomingCall) -> InferAnswer:
         began = perf_counter()
-        attributes: dict[str, str | int] = {**fixed}
+        attributes: Attributes = {**fixed}
         error: BaseException | None = None
         try:
-            answer = await method(given, call)
-            reply, inputs = answer.message, given.message.inputs
-            attributes |= {"adaptact.model": reply.model_name, "adaptact.version": reply.model_version}
-            attributes |= answer.attributes
+            answer = await method(given, call, attributes)
+            inputs = given.message.inputs
             attributes["adaptact.rows"] = next(iter(inputs[0].shape), 1) if inputs else 1
             return answer
         except BaseException as raised:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.util.types import AttributeValue
 
-Attributes: TypeAlias = "Mapping[str, AttributeValue]"
+Attributes: TypeAlias = "dict[str, AttributeValue]"
 PATH = "/v1/traces"
 EXPORT_SECONDS = 3.0
 """The time limit for sending a batch; the end of the process waits for the last batch."""

@@ -130,7 +130,7 @@ def _make_rollout_routers(rollout: "Rollout", body_limit_bytes: int) -> tuple[AP
     return (
         plan_routes(rollout.administration, rollout.planner),
         experiment_routes(rollout.administration),
-        feedback_routes(rollout.store, rollout.key, body_limit_bytes),
+        feedback_routes(rollout.store, rollout.ids, rollout.trials.metrics, body_limit_bytes),
     )
 
 

@@ -35,6 +35,8 @@ class BodyHeaders(NamedTuple):
     """How many bytes of the uncompressed body are JSON; None without the header."""
     coding: Coding | None
     accepted: Coding | None
+    fields: Mapping[bytes, bytes]
+    """All headers of the request, by their names in lower case; of several of a name the last."""
 
 
 class Answer(NamedTuple):
@@ -64,6 +66,7 @@ def read_body_headers(scope: Scope) -> BodyHeaders:
         _read_json_bytes(headers.get(JSON_BYTES)),
         None if coding is None or coding.lower() in (b"", b"identity") else _read_coding(coding),
         None if accepted is None else choose_coding(accepted.decode("latin-1")),
+        headers,
     )
 
 

@@ -1,7 +1,7 @@
 """The routes of experiments, under `/adaptact/v1`: definitions, stages, results, and feedback."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from io import BytesIO
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -12,9 +12,9 @@ from serve.engine.errors import MalformedRequestError, quote
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import FeedbackError
 from serve.experiments.findings import Language
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.stages import Act, Phase, possible_acts
 from serve.experiments.store.bulk_feedback import (
-    BulkReceipt,
     accept_rows,
     parse_feedback,
     read_csv,
@@ -22,14 +22,14 @@ from serve.experiments.store.bulk_feedback import (
     read_parquet,
 )
 from serve.experiments.store.database import Store
-from serve.experiments.store.feedback import accept
+from serve.experiments.store.feedback import RefusedFeedback, accept
 from serve.experiments.store.registry import AuditEntry, Registered
-from serve.experiments.units import hash_unit
 from serve.protocol.json_text import Value
 from serve.rest.access import CALLER
 from serve.rest.body import read_body, read_body_headers, read_small_object
 from serve.rest.schemas import ACT, DEFINITION, ERRORS, FEEDBACK, FEEDBACK_FILE
 from serve.rollout.administration import Administration
+from serve.rollout.measuring import ExperimentMetrics
 
 PREFIX = "/adaptact/v1"
 ACTS: tuple[Act, ...] = ("start", "advance", "pause", "resume", "stop", "promote")
@@ -107,6 +107,8 @@ class ReceiptReply(BaseModel):
     duplicate: int
     refused: int
     reasons: list[RefusedReply]
+    unmatched: int
+    """Of those that are stored: how many name a request of which nothing is known, and so count for none."""
 
 
 def experiment_routes(administration: Administration) -> APIRouter:
@@ -167,21 +169,22 @@ def _add_evidence(router: APIRouter, administration: Administration) -> None:
         return AuditReply(entries=list(await asyncio.to_thread(administration.read_audit, name)))
 
 
-def feedback_routes(store: Store, key: bytes, body_limit_bytes: int) -> APIRouter:
+def feedback_routes(
+    store: Store, ids: RequestIds, metrics: ExperimentMetrics, body_limit_bytes: int
+) -> APIRouter:
     """The routes that take outcomes; an answer says that they are on the disk."""
     router = APIRouter(prefix=PREFIX, tags=["feedback"], responses=ERRORS)
-
-    def hash_text(unit: str) -> bytes:
-        return hash_unit(key, unit)
 
     @router.post("/feedback", openapi_extra=FEEDBACK)
     async def feedback(request: Request) -> ReceiptReply:
         """Store one outcome of a request or a unit; sending it again is harmless."""
         row = await read_small_object(request.scope, request.receive)
-        receipt = await asyncio.to_thread(accept, store, [parse_feedback(row, hash_text)])
+        receipt = await asyncio.to_thread(accept, store, [parse_feedback(row, ids)])
         if receipt.refused:
+            metrics.feedback.refused += 1
             raise FeedbackError(receipt.refused[0].reason)
-        return ReceiptReply(new=receipt.new, duplicate=receipt.duplicate, refused=0, reasons=[])
+        counts = receipt.new, receipt.duplicate, 0, receipt.unmatched
+        return _make_receipt(metrics, counts)
 
     @router.post("/feedback:bulk", openapi_extra=FEEDBACK_FILE)
     async def bulk(request: Request) -> ReceiptReply:
@@ -193,7 +196,9 @@ def feedback_routes(store: Store, key: bytes, body_limit_bytes: int) -> APIRoute
         headers = read_body_headers(request.scope)
         body = await read_body(request.scope, headers, request.receive, body_limit_bytes)
         rows = READERS[kind](BytesIO(body))
-        return _describe_receipt(await asyncio.to_thread(accept_rows, store, rows, hash_text))
+        receipt = await asyncio.to_thread(accept_rows, store, rows, ids)
+        counts = receipt.new, receipt.duplicate, receipt.refused, receipt.unmatched
+        return _make_receipt(metrics, counts, receipt.reasons)
 
     return router
 
@@ -240,8 +245,11 @@ def _describe_phase(phase: Phase) -> PhaseReply:
     return PhaseReply(**{field: getattr(phase, field) for field in Phase.__slots__})
 
 
-def _describe_receipt(receipt: BulkReceipt) -> ReceiptReply:
-    reasons = [RefusedReply(place=refused.place, reason=refused.reason) for refused in receipt.reasons]
-    return ReceiptReply(
-        new=receipt.new, duplicate=receipt.duplicate, refused=receipt.refused, reasons=reasons
-    )
+def _make_receipt(
+    metrics: ExperimentMetrics, counts: tuple[int, int, int, int], reasons: Sequence[RefusedFeedback] = ()
+) -> ReceiptReply:
+    """The receipt of so many new, duplicate, refused and unmatched outcomes, which are counted."""
+    metrics.feedback.add(*counts)
+    new, duplicate, refused, unmatched = counts
+    described = [RefusedReply(place=each.place, reason=each.reason) for each in reasons]
+    return ReceiptReply(new=new, duplicate=duplicate, refused=refused, reasons=described, unmatched=unmatched)

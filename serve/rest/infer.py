@@ -1,5 +1,6 @@
 """`POST /v2/models/{model}[/versions/{version}]/infer`: the hot path, written by hand."""
 
+from collections.abc import Awaitable
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest, read_raw_request, read_request, takes_long_to_read
 from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer, takes_long_to_write, write_reply
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
-from serve.rest.lockstep import STAGE
+from serve.rest.lockstep import NO_STAGE, STAGE
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
@@ -50,17 +51,16 @@ class InferEndpoint:
             if timings is not None:
                 timings.model = model
             request = await _read(body, body_headers.json_bytes, model)
-            read = perf_counter()
-            if timings is None:
-                await STAGE
             trial = None
-            if self._trials is not None and version is None:
-                # What is in shared memory may be other numbers by the time that a mirrored request runs.
-                trial = begin_trial(self._trials, scope, name, timings, request.unit, request.has_placements)
+            if self._trials is not None:
+                trial = begin_trial(self._trials, body_headers.fields, (name, version), timings, request.unit)
+            read = perf_counter()
+            # The stages of a traced request are timed, which others that run in between would spoil.
+            stage: Awaitable[None] = STAGE if timings is None else NO_STAGE
+            await stage
             request, outputs, placed = await self._run(model, request, trial)
             ran = perf_counter()
-            if timings is None:
-                await STAGE
+            await stage
             writing = perf_counter()
             described = NO_PARAMETERS if trial is None else trial.describe()
             by = Answerer(model.name, model.version, model.classes, described)
@@ -70,14 +70,18 @@ class InferEndpoint:
             else:
                 reply = write_reply(*written)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
-            if described:
-                headers += write_trial_headers(described)
             model.metrics.input.observe(read - start)
             model.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
                 timings.set_answered(request.inputs, start, read, ran)
-            answer, accepted = Answer(reply.body, headers), body_headers.accepted
-            return answer if accepted is None else await compress_answer(answer, accepted)
+            if described:
+                headers += write_trial_headers(described)
+            answer = Answer(reply.body, headers)
+            if body_headers.accepted is not None:
+                answer = await compress_answer(answer, body_headers.accepted)
+            if trial is not None:
+                trial.mirror(may_have_changed=bool(request.placed))
+            return answer
 
     async def _run(self, model: ServedModel, request: InferRequest, trial: "Trial | None") -> PlacedAnswer:
         run = partial(

@@ -64,7 +64,14 @@ class _Stage:
         yield
 
 
-STAGE = _Stage()
+class _NoStage:
+    """Goes on at once."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+STAGE, NO_STAGE = _Stage(), _NoStage()
 
 
 def _advance(coroutine: Coroutine[Any, Any, None], on_task: OnTask) -> bool:

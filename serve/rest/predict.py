@@ -1,7 +1,9 @@
 """KServe's and TensorFlow Serving's older API: `:predict`, and the list of models."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -61,22 +63,26 @@ class PredictEndpoint:
         with RequestCounter(self._engine, name, version):
             headers = read_body_headers(scope)
             body = await read_body(scope, headers, receive, self._body_limit_bytes)
-            trial = None
-            if self._trials is not None and version is None:
-                trial = begin_trial(self._trials, scope, name, scope.get(TIMINGS))
+            begin = None
+            if self._trials is not None:
+                target = name, version
+                begin = partial(begin_trial, self._trials, headers.fields, target, scope.get(TIMINGS))
             model = self._engine.model(name, version)
-            text = await self._predict(body, model, trial, scope.get(TIMINGS))
+            text, trial = await self._predict(body, model, begin, scope.get(TIMINGS))
             described = NO_PARAMETERS if trial is None else trial.describe()
             answer = Answer(text, [JSON, *write_trial_headers(described)])
-            return await compress_answer(answer, headers.accepted)
+            answer = await compress_answer(answer, headers.accepted)
+            if trial is not None:
+                trial.mirror()
+            return answer
 
     async def _predict(
         self,
         body: bytes | bytearray,
         model: ServedModel,
-        trial: "Trial | None",
+        begin: "Callable[[], Trial | None] | None",
         timings: RequestTimings | None,
-    ) -> bytes:
+    ) -> "tuple[bytes, Trial | None]":
         start = perf_counter()
         if timings is not None:
             timings.model = model
@@ -92,6 +98,7 @@ class PredictEndpoint:
         else:
             inputs = read_instances(*arguments)
         read = perf_counter()
+        trial = None if begin is None else begin()
         outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
         written = outputs, len(instances), model.classes
@@ -103,7 +110,7 @@ class PredictEndpoint:
         model.metrics.output.observe(perf_counter() - ran)
         if timings is not None:
             timings.set_answered(inputs, start, read, ran)
-        return text
+        return text, trial
 
 
 def predict_routes(engine: Engine, endpoint: PredictEndpoint) -> APIRouter:

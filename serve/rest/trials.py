@@ -4,49 +4,34 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from starlette.types import Scope
-
 from serve.experiments.routing import REPLY_HEADERS, UNIT_HEADER
-from serve.observe.access_log import REQUEST_ID, SAFE_ID, Identity
-from serve.rest.access import IDENTITY
+from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.middleware import RequestTimings
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
 
 UNIT = UNIT_HEADER.encode()
-NAMES = frozenset((UNIT, REQUEST_ID))
 HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
 
 
 def begin_trial(
     trials: "Trials",
-    scope: Scope,
-    model: str,
+    fields: Mapping[bytes, bytes],
+    target: tuple[str, str | None],
     timings: RequestTimings | None,
     unit: object = None,
-    may_change: bool = False,
 ) -> "Trial | None":
-    """The trial of a request with this parameter for its unit; None if it is in no experiment.
+    """The trial of a request with these headers and this parameter for its unit; None if it is in none.
 
-    It says so in the timings of a traced request. `may_change` is whether its inputs may be others by the
-    time that a mirrored request runs.
+    `target` is the model and the version that it names. The timings of a traced request say so too.
     """
-    if model not in trials.routes:
+    model, version = target
+    if version is not None or model not in trials.routes:
         return None
-    identity: Identity | None = scope.get(IDENTITY)
-    request_id = None if identity is None else identity.request_id
-    header = chosen = None
-    for name, value in scope["headers"]:
-        # A look-up by a hash that reading the request has computed before is the cheapest test.
-        if name in NAMES:
-            if name == UNIT:
-                header = value
-            else:
-                chosen = value
-    if request_id is None and chosen is not None and SAFE_ID.fullmatch(chosen):
-        request_id = chosen.decode()
-    trial = trials.begin(model, header, unit, request_id, not may_change)
+    chosen = fields.get(REQUEST_ID)
+    request_id = chosen.decode() if chosen is not None and SAFE_ID.fullmatch(chosen) else None
+    trial = trials.begin(model, fields.get(UNIT), unit, request_id)
     if timings is not None:
         timings.trial = trial
     return trial

@@ -1,6 +1,7 @@
 """The Prometheus series of experiments, by variant."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily
@@ -31,6 +32,24 @@ class VariantMetrics:
         }
 
 
+@dataclass(slots=True)
+class FeedbackCounts:
+    """What became of outcomes that this process got; counted on the event loop's thread."""
+
+    new: int = 0
+    duplicate: int = 0
+    refused: int = 0
+    unmatched: int = 0
+    """Of the new and the duplicate ones: those of requests of which nothing was known."""
+
+    def add(self, new: int, duplicate: int, refused: int, unmatched: int) -> None:
+        """Count so many more."""
+        self.new += new
+        self.duplicate += duplicate
+        self.refused += refused
+        self.unmatched += unmatched
+
+
 class ExperimentMetrics(Collector):
     """The series of this process's experiments; those of ones that have ended stay, as counters do."""
 
@@ -50,6 +69,7 @@ class ExperimentMetrics(Collector):
         )
         self._count_mirrored, self._count_lost = count_mirrored, count_lost
         self._variants: dict[tuple[str, str], VariantMetrics] = {}
+        self.feedback = FeedbackCounts()
         registry.register(self)
 
     def find(self, experiment: str, variant: str) -> VariantMetrics:
@@ -77,5 +97,13 @@ class ExperimentMetrics(Collector):
         for outcome in ("done", "failed", "dropped", "cancelled"):
             mirrored.add_metric([outcome], getattr(counts, outcome))
         yield mirrored
+        outcomes = CounterMetricFamily(
+            "adaptact_feedback_outcomes", "Outcomes in feedback, by what became of them.", labels=["result"]
+        )
+        for result in ("new", "duplicate", "refused"):
+            outcomes.add_metric([result], getattr(self.feedback, result))
+        yield outcomes
+        unmatched = "Outcomes of requests of which nothing is stored, so that they count for no unit."
+        yield CounterMetricFamily("adaptact_feedback_unmatched", unmatched, value=self.feedback.unmatched)
         lost = "Records of experiments that could not be stored."
         yield CounterMetricFamily("adaptact_experiment_records_lost", lost, value=self._count_lost())

@@ -1,23 +1,42 @@
 """The units that take part in experiments, each of which is decided once and then remembered."""
 
-from serve.experiments.routing import Decision, Route
+from serve.experiments.request_ids import RequestIds, number_comparison
+from serve.experiments.routing import Route, Treatment
+from serve.experiments.units import Unit
 from serve.rollout.measuring import ExperimentMetrics, VariantMetrics
 
 MOST_UNITS = 20_000
-"""That are remembered of a model's: some 10 MB where all are long."""
+"""That are remembered of a model's: some 14 MB where all are long."""
 LONGEST = 128
 """Characters of what names a unit that is remembered."""
+
+
+class Group:
+    """Units that get the same treatment, and what all their requests have in common."""
+
+    __slots__ = ("metrics", "number", "own_start", "treatment")
+
+    def __init__(self, treatment: Treatment, metrics: VariantMetrics, ids: RequestIds) -> None:
+        self.treatment = treatment
+        self.metrics = metrics
+        """Those of the variant that answers."""
+        is_enrolled, phase = treatment.is_enrolled, (treatment.experiment, treatment.comparison)
+        self.number = number_comparison(*phase) if is_enrolled else 0
+        """Of the comparison in request ids; 0 for units that take no part in one."""
+        self.own_start = ids.begin(self.number)
+        """How the ids begin of requests that are their own units."""
 
 
 class Participant:
     """A unit in an experiment, and what of it does not change while the phase lasts."""
 
-    __slots__ = ("metrics", "noted", "treatment", "unit")
+    __slots__ = ("group", "id_start", "noted", "unit")
 
-    def __init__(self, decision: Decision, metrics: VariantMetrics) -> None:
-        self.unit, self.treatment = decision
-        self.metrics = metrics
-        """Those of the variant that answers it."""
+    def __init__(self, unit: Unit, group: Group, id_start: str) -> None:
+        self.unit = unit
+        self.group = group
+        self.id_start = id_start
+        """How the ids of its requests begin."""
         self.noted = -1
         """How many records were lost when its exposure was noted; -1 before that."""
 
@@ -25,33 +44,44 @@ class Participant:
 class Participants:
     """The units of one model in one phase; used by one thread."""
 
-    def __init__(self, route: Route, metrics: ExperimentMetrics) -> None:
+    def __init__(self, route: Route, metrics: ExperimentMetrics, ids: RequestIds) -> None:
         self._route = route
         self._metrics = metrics
+        self._ids = ids
         self._known: dict[object, Participant | None] = {}
+        # By the identities of the route's treatments, which last as long as it does.
+        self._groups: dict[int, Group] = {}
 
-    def find(self, header: bytes | str | None, parameter: object, request_id: str) -> Participant | None:
-        """Whoever the request comes from; None if it is in no experiment. See `Route.decide`."""
+    def find(self, header: bytes | str | None, parameter: object, request: str) -> Participant | None:
+        """Whoever the request comes from; None if it is in no experiment. See `Route.decide`.
+
+        `request` is the unit's value where no unit is named.
+        """
         key = header if parameter is None else (header, parameter) if type(parameter) is str else None
         if key is None:  # none is named, or in a way that could equal another: 1, True and 1.0
-            return self._decide(header, parameter, request_id, None)
+            return self._decide(header, parameter, request)
         try:
             return self._known[key]
         except KeyError:
-            return self._decide(header, parameter, request_id, key)
+            participant = self._decide(header, parameter, request)
+            if len(header or b"") + len(str(parameter)) <= LONGEST:
+                self._remember(header, parameter, key, participant)
+            return participant
 
-    def _decide(
-        self, header: bytes | str | None, parameter: object, request_id: str, key: object
-    ) -> Participant | None:
-        decision = self._route.decide(header, parameter, request_id)
-        participant = None
-        if decision is not None:
-            treatment = decision.treatment
+    def _decide(self, header: bytes | str | None, parameter: object, request: str) -> Participant | None:
+        decision = self._route.decide(header, parameter, request)
+        if decision is None:
+            return None
+        unit, treatment = decision
+        group = self._groups.get(id(treatment))
+        if group is None:
             metrics = self._metrics.find(treatment.experiment, treatment.answer.variant)
-            participant = Participant(decision, metrics)
-        if key is not None and len(header or b"") + len(str(parameter)) <= LONGEST:
-            self._remember(header, parameter, key, participant)
-        return participant
+            group = self._groups[id(treatment)] = Group(treatment, metrics, self._ids)
+        if unit.kind == "request":
+            return Participant(unit, group, group.own_start)
+        is_part = group.number > 0
+        start = self._ids.begin(group.number, unit.value) if is_part else self._ids.no_part
+        return Participant(unit, group, start)
 
     def _remember(
         self, header: bytes | str | None, parameter: object, key: object, participant: Participant | None

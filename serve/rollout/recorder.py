@@ -12,10 +12,11 @@ from time import monotonic, time_ns
 from typing import NamedTuple
 
 from serve.engine.signature import Array
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.records import Arm, Inference
-from serve.experiments.units import Unit, UnitKind, hash_unit
+from serve.experiments.units import Unit, UnitKind
 from serve.rollout.answers import AnswerSummary, summarise_answers
 from serve.rollout.sampling import Sampler
 
@@ -49,11 +50,11 @@ class VariantRun(NamedTuple):
 class Recorder:
     """Notes runs of variants; `close` writes what is left. Safe to use from several threads."""
 
-    def __init__(self, writer: ExposureWriter, key: bytes, sampler: Sampler) -> None:
-        """Units are stored as their hashes under this key; the sampler is renewed at each interval."""
+    def __init__(self, writer: ExposureWriter, ids: RequestIds, sampler: Sampler) -> None:
+        """Units are stored as their hashes, which `ids` knows; the sampler is renewed at each interval."""
         self._writer = writer
         self._sampler = sampler
-        self._key = key
+        self._ids = ids
         self._runs: deque[VariantRun] = deque()
         self._exposures: deque[tuple[Treatment, Unit, int]] = deque()
         self._handles: dict[tuple[object, ...], int] = {}
@@ -114,7 +115,7 @@ class Recorder:
     def _write_exposures(self, exposures: Sequence[tuple[Treatment, Unit, int]]) -> None:
         for treatment, unit, at in exposures:
             handle = self._find_handle(treatment, treatment.answer, unit.kind, "")
-            self._writer.note(handle, hash_unit(self._key, unit), at)
+            self._writer.note(handle, self._ids.hash_unit(unit.value), at)
 
     def _write_runs(self, runs: Sequence[VariantRun]) -> None:
         for run, summary in zip(runs, _summarise(runs), strict=True):
@@ -122,7 +123,7 @@ class Recorder:
             about = run.request_id, run.at, run.latency_us, run.status
             has_nan, top1, confidence = summary
             inference = Inference(*about, has_nan, run.is_shadow, top1, confidence)
-            self._writer.note_inference(handle, hash_unit(self._key, run.unit), inference)
+            self._writer.note_inference(handle, self._ids.hash_unit(run.unit.value), inference)
 
     def _find_handle(self, treatment: Treatment, target: Target, kind: UnitKind, version: str) -> int:
         """The store's number of the variant in this phase, looked up once."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from serve.engine.engine import Engine
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import make_routes
 from serve.experiments.stages import Stage
 from serve.experiments.store.database import Store, open_store
@@ -37,8 +38,7 @@ class Rollout:
     administration: Administration
     planner: Planner
     trials: Trials
-    key: bytes
-    """Under which units are hashed."""
+    ids: RequestIds
     follower: Follower
     conductor: Conductor
     recorder: Recorder
@@ -57,14 +57,14 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     `number_of` gives the number by which an error is stored. Raises `StoreError`, and `DefinitionError` for
     the file.
     """
-    key = load_or_make_key(options.keys)
+    ids = RequestIds(load_or_make_key(options.keys))
     store = open_store(options.where)
     registry = Registry(store)
     if options.definitions is not None:
         define_from_file(registry, options.definitions)
     sampler = Sampler()
-    recorder = Recorder(ExposureWriter(store), key, sampler)
-    trials = Trials(engine, recorder, number_of, sampler)
+    recorder = Recorder(ExposureWriter(store), ids, sampler)
+    trials = Trials(engine, recorder, ids, number_of, sampler)
 
     seen: dict[str, Stage] = {}
 
@@ -83,4 +83,4 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     conductor = Conductor(registry, summaries, follower.hurry, measure=measure)
     administration = Administration(engine, registry, summaries, follower.hurry)
     planner = Planner(engine, registry, summaries)
-    return Rollout(store, registry, administration, planner, trials, key, follower, conductor, recorder)
+    return Rollout(store, registry, administration, planner, trials, ids, follower, conductor, recorder)

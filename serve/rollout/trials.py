@@ -1,14 +1,13 @@
 """Requests that belong to an experiment: the doors ask for one, and run it in the model's place."""
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
 from math import inf
 from time import perf_counter
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.signature import Array
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import REPLY_PARAMETERS, Route
 from serve.experiments.shadow import Mirror, MirrorCounts
 from serve.rollout.measuring import ExperimentMetrics
@@ -23,29 +22,34 @@ EXPERIMENT, VARIANT, REQUEST_ID = REPLY_PARAMETERS
 class Trial:
     """One request under an experiment; used once."""
 
-    __slots__ = ("_may_mirror", "_participant", "_request_id", "_trials")
+    __slots__ = ("_is_kept", "_mirrored", "_participant", "_trials", "request_id")
 
-    def __init__(self, trials: "Trials", participant: Participant, request_id: str, may_mirror: bool) -> None:
+    def __init__(self, trials: "Trials", participant: Participant, request_id: str, is_kept: bool) -> None:
         self._trials = trials
         self._participant = participant
-        self._request_id = request_id
-        self._may_mirror = may_mirror
+        self.request_id = request_id
+        """By which feedback names the request."""
+        self._is_kept = is_kept
 
     def describe(self) -> Mapping[str, str]:
         """The reply's parameters by name, whose values are those of `REPLY_HEADERS` too; empty if hidden."""
-        treatment = self._participant.treatment
+        treatment = self._participant.group.treatment
         if treatment.is_hidden:
             return {}
         return {
             EXPERIMENT: treatment.experiment,
             VARIANT: treatment.answer.variant,
-            REQUEST_ID: self._request_id,
+            REQUEST_ID: self.request_id,
         }
 
     def describe_for_traces(self) -> Mapping[str, str]:
         """The span's attributes, also of a hidden experiment."""
-        treatment = self._participant.treatment
-        return {"adaptact.experiment": treatment.experiment, "adaptact.variant": treatment.answer.variant}
+        treatment = self._participant.group.treatment
+        return {
+            "adaptact.experiment": treatment.experiment,
+            "adaptact.variant": treatment.answer.variant,
+            "adaptact.experiment_request_id": self.request_id,
+        }
 
     async def run(
         self,
@@ -58,35 +62,43 @@ class Trial:
 
         Raises like `Engine.run`.
         """
-        trials, participant = self._trials, self._participant
-        treatment, metrics = participant.treatment, participant.metrics
-        target, version = treatment.answer, ""
-        is_kept = trials.begin_run(participant)
+        group, trials = self._participant.group, self._trials
+        treatment = group.treatment
+        _, name, number = treatment.answer
+        version = ""
         start = perf_counter()
         # As `VariantRuns.run`, in the same coroutine: this is the hot path.
         try:
-            model = trials.engine.model(target.model, target.version)
+            model = trials.engine.model(name, number)
             version = model.version
             answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
-            metrics.failed += 1
-            if is_kept:
+            group.metrics.failed += 1
+            if self._is_kept:
                 trials.runs.note(self._describe_run(inputs, outputs), version, start, error)
             if treatment.fallback is None:
                 raise
             model = trials.engine.model(treatment.fallback.model, treatment.fallback.version)
             answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         else:
-            metrics.answered.observe(perf_counter() - start)
-            if is_kept:
+            group.metrics.answered.observe(perf_counter() - start)
+            if self._is_kept:
                 trials.runs.note(self._describe_run(inputs, outputs), version, start, answer)
-        if treatment.mirrors and self._may_mirror:
-            trials.mirror(self._describe_run(inputs, outputs), is_kept)
+        self._mirrored = self._describe_run(inputs, outputs) if treatment.mirrors else None
         return answer
 
+    def mirror(self, *, may_have_changed: bool = False) -> None:
+        """Let others run the request too, now that its reply is made, unless its inputs may be others by now.
+
+        A mirrored run begins when the event loop is next free, so what is written meanwhile goes first.
+        """
+        if self._mirrored is not None and not may_have_changed:
+            self._trials.mirror(self._mirrored)
+
     def _describe_run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> VariantRequest:
-        unit, treatment = self._participant.unit, self._participant.treatment
-        return VariantRequest(treatment, treatment.answer, unit, self._request_id, inputs, outputs)
+        unit, treatment = self._participant.unit, self._participant.group.treatment
+        about = treatment, treatment.answer, unit, self.request_id
+        return VariantRequest(*about, inputs, outputs, self._is_kept)
 
 
 class Trials:
@@ -96,6 +108,7 @@ class Trials:
         self,
         engine: Engine,
         recorder: Recorder,
+        ids: RequestIds,
         number_of: Callable[[Exception], int],
         sampler: Sampler | None = None,
     ) -> None:
@@ -105,55 +118,55 @@ class Trials:
         """
         self.engine = engine
         self._recorder = recorder
+        self._ids = ids
         self._sampler = sampler or Sampler(inf, inf)
         registry, lost = engine.metrics.registry, recorder.count_lost
-        self._metrics = ExperimentMetrics(registry, lambda: self._mirror.counts, lost)
-        self.runs = VariantRuns(engine, recorder, self._metrics, number_of)
+        self.metrics = ExperimentMetrics(registry, lambda: self._mirror.counts, lost)
+        self.runs = VariantRuns(engine, recorder, self.metrics, number_of)
         self._mirror: Mirror[VariantRequest] = Mirror(self.runs.run)
         self.routes: Mapping[str, Participants] = {}
         """By model whoever takes part in its experiments; replaced as a whole."""
-        # Unique among processes and machines, and cheap.
-        self._prefix, self._numbers = f"{secrets.token_hex(6)}-", count()
 
     def follow(self, routes: Mapping[str, Route]) -> None:
         """From now on these experiments run; called when a phase begins, from any thread."""
-        self.routes = {model: Participants(route, self._metrics) for model, route in routes.items()}
+        self.routes = {model: Participants(route, self.metrics, self._ids) for model, route in routes.items()}
 
     def begin(
-        self,
-        model: str,
-        header: bytes | str | None,
-        parameter: object,
-        request_id: str | None = None,
-        may_mirror: bool = True,
+        self, model: str, header: bytes | str | None, parameter: object, chosen: str | None = None
     ) -> Trial | None:
-        """The trial of a request that names no version; None if it is in no experiment.
+        """The trial of a request that names no version and runs now; None if it is in no experiment.
 
-        `header` and `parameter` are where its unit may stand; without an id of its own it gets one. It must
-        not be mirrored where its inputs may change once it is answered.
+        `header` and `parameter` are where its unit may stand; one without a `chosen` id gets one.
         """
         participants = self.routes.get(model)
         if participants is None:
             return None
-        request_id = request_id or f"{self._prefix}{next(self._numbers)}"
-        participant = participants.find(header, parameter, request_id)
-        return None if participant is None else Trial(self, participant, request_id, may_mirror)
-
-    def begin_run(self, participant: Participant) -> bool:
-        """Whether the answer that follows is kept; the exposure is noted where it is the unit's first."""
+        end = next(self._ids.ends)
+        participant = participants.find(header, parameter, chosen or end)
+        if participant is None:
+            return None
         is_kept = self._sampler.choose()
-        if participant.noted != self._recorder.lost and participant.treatment.is_enrolled:
-            participant.noted = self._recorder.lost
-            # A request that is its own unit is of no use without its answer, and there are as many as these.
-            if is_kept or participant.unit.kind != "request":
-                self._recorder.expose(participant.treatment, participant.unit)
-        return is_kept
+        start = participant.id_start
+        if participant.noted != self._recorder.lost:
+            start = self._meet(participant, is_kept)
+        return Trial(self, participant, chosen or start + end, is_kept)
 
-    def mirror(self, request: VariantRequest, is_kept: bool) -> None:
+    def _meet(self, participant: Participant, is_kept: bool) -> str:
+        """How the id begins of a request whose unit's exposure is not noted yet; it is from now on."""
+        participant.noted = self._recorder.lost
+        treatment = participant.group.treatment
+        if participant.unit.kind == "request" and not is_kept:
+            # There are as many of these as requests: those whose answers are not kept take no part.
+            return self._ids.no_part
+        if treatment.is_enrolled:
+            self._recorder.expose(treatment, participant.unit)
+        return participant.id_start
+
+    def mirror(self, request: VariantRequest) -> None:
         """Let others run the request too, once it is answered."""
         size = sum(array.nbytes for array in request.inputs.values())
         for target in request.treatment.mirrors:
-            self._mirror.offer(request._replace(target=target, is_kept=is_kept, is_shadow=True), size)
+            self._mirror.offer(request._replace(target=target, is_shadow=True), size)
 
     @property
     def mirrored(self) -> MirrorCounts:

@@ -204,6 +204,8 @@ def feedback(
         print_json(receipt.model_dump())
     else:
         print_lines(f"{receipt.new} new, {receipt.duplicate} known before, {receipt.refused} refused")
+        if receipt.unmatched:
+            print_lines(f"{receipt.unmatched} are of requests that are not known: they count for no unit")
         if receipt.reasons:
             with results() as console:
                 console.print(tables.tabulate_refused(receipt))

@@ -273,6 +273,7 @@ class Receipt(_Reply):
     duplicate: Count
     refused: Count
     reasons: list[Refused]
+    unmatched: Count = 0
 
 
 def read(kind: type[R], reply: Mapping[str, Json]) -> R:

@@ -41,4 +41,5 @@ def _add(whole: Receipt, receipt: Receipt, before: int) -> Receipt:
         duplicate=whole.duplicate + receipt.duplicate,
         refused=whole.refused + receipt.refused,
         reasons=[*whole.reasons, *moved][:MOST_REASONS],
+        unmatched=whole.unmatched + receipt.unmatched,
     )

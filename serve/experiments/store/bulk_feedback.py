@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import islice
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from serve.engine.errors import quote, quote_names
 from serve.experiments.errors import FeedbackError
@@ -34,10 +34,19 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]
 _LATEST_SECONDS = 2.0**40
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-HashUnit: TypeAlias = Callable[[str], bytes]
 Row: TypeAlias = Mapping[str, object]
 Rows: TypeAlias = Iterator[tuple[int, Row | FeedbackError]]
 """Each row with its line, or its number in the file, counted from 1; or why it cannot be read."""
+
+
+class Targets(Protocol):
+    """Whose outcomes are reported: `RequestIds`."""
+
+    def hash_unit(self, unit: str) -> bytes:
+        """What is stored in the unit's place."""
+
+    def read(self, text: str) -> tuple[int, bytes] | None:
+        """The comparison's number and the unit of a request, where its id says them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +57,24 @@ class BulkReceipt:
     duplicate: int
     refused: int
     reasons: tuple[RefusedFeedback, ...]
+    unmatched: int
+    """As of `Receipt`."""
 
 
-def accept_rows(
-    store: Store, rows: Rows, hash_unit: HashUnit, *, clock: Callable[[], int] = now
-) -> BulkReceipt:
+def accept_rows(store: Store, rows: Rows, targets: Targets, *, clock: Callable[[], int] = now) -> BulkReceipt:
     """Store what is valid and not there yet, in batches that are durable one by one. Raises `StoreError`."""
-    new = duplicate = refused = 0
+    new = duplicate = refused = unmatched = 0
     reasons: list[RefusedFeedback] = []
     while batch := list(islice(rows, _BATCH)):
-        receipt = _accept_batch(store, batch, hash_unit, clock)
+        receipt = _accept_batch(store, batch, targets, clock)
         new, duplicate = new + receipt.new, duplicate + receipt.duplicate
-        refused += len(receipt.refused)
+        refused, unmatched = refused + len(receipt.refused), unmatched + receipt.unmatched
         reasons += receipt.refused[: MAX_REASONS - len(reasons)]
-    return BulkReceipt(new, duplicate, refused, tuple(reasons))
+    return BulkReceipt(new, duplicate, refused, tuple(reasons), unmatched)
 
 
-def parse_feedback(row: Row, hash_unit: HashUnit) -> Feedback:
-    """The outcome that a row of JSON says; its unit is hashed. Raises `FeedbackError`."""
+def parse_feedback(row: Row, targets: Targets) -> Feedback:
+    """The outcome that a row of JSON says, and whose it is as far as it says so; raises `FeedbackError`."""
     if not isinstance(row, Mapping):
         raise FeedbackError(f"expected an object with {quote_names(FIELDS)}, got {quote(row)}")
     _check_fields(row)
@@ -77,13 +86,17 @@ def parse_feedback(row: Row, hash_unit: HashUnit) -> Feedback:
     if not isinstance(value, int | float):
         raise FeedbackError(f"expected a number as value, got {quote(value)}")
     metric, request_id, key = (_as_text(given, name) for name in ("metric", "request_id", "idempotency_key"))
+    number, unit = None, _read_unit(given["unit"], targets) if "unit" in given else None
+    if request_id is not None and unit is None and (issued := targets.read(request_id)):
+        number, unit = issued
     return Feedback(
         metric=metric or "",
         value=value,
         request_id=request_id,
-        unit=_read_unit(given["unit"], hash_unit) if "unit" in given else None,
+        unit=unit,
         at=_read_time(given["time"]) if "time" in given else None,
         idempotency_key=key,
+        number=number,
     )
 
 
@@ -136,7 +149,7 @@ def read_parquet(stream: BinaryIO) -> Rows:
 
 
 def _accept_batch(
-    store: Store, batch: list[tuple[int, Row | FeedbackError]], hash_unit: HashUnit, clock: Callable[[], int]
+    store: Store, batch: list[tuple[int, Row | FeedbackError]], targets: Targets, clock: Callable[[], int]
 ) -> Receipt:
     places: list[int] = []
     valid: list[Feedback] = []
@@ -145,14 +158,14 @@ def _accept_batch(
         try:
             if isinstance(row, FeedbackError):
                 raise row
-            valid.append(parse_feedback(row, hash_unit))
+            valid.append(parse_feedback(row, targets))
             places.append(number)
         except FeedbackError as error:
             refused.append(RefusedFeedback(number, str(error)))
     receipt = accept(store, valid, clock=clock)
     refused += [RefusedFeedback(places[refusal.place], refusal.reason) for refusal in receipt.refused]
     refused.sort(key=lambda refusal: refusal.place)
-    return Receipt(receipt.new, receipt.duplicate, tuple(refused))
+    return Receipt(receipt.new, receipt.duplicate, tuple(refused), receipt.unmatched)
 
 
 def _check_fields(names: Iterable[object]) -> None:
@@ -176,11 +189,11 @@ def _as_text(given: Row, name: str) -> str | None:
     return text
 
 
-def _read_unit(value: object, hash_unit: HashUnit) -> bytes:
+def _read_unit(value: object, targets: Targets) -> bytes:
     text = unit_value(value)
     if text is None:
         raise FeedbackError(f"expected a unit as it is named in requests, got {quote(value)}")
-    return hash_unit(text)
+    return targets.hash_unit(text)
 
 
 def _read_time(value: object) -> int:

@@ -5,8 +5,9 @@ stay stored, so that a correction leaves a trace. Of a unit there are as many as
 event of its own. Which one a report is, its idempotency key says. Without a key it is what it says: the same
 target, metric, value and time are one report; two events of one unit that are equal need keys or times.
 
-An outcome may arrive before the inference that it belongs to is written, or without any: it is joined with
-inferences when it is read (`summaries`).
+A request whose id the server issued is joined with its unit by the id itself. Any other is joined with stored
+inferences when it is read (`summaries`), so its outcome may arrive before the inference is written; it counts
+for no unit if that was not kept.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from serve.engine.errors import quote
 from serve.experiments.errors import FeedbackError
 from serve.experiments.store.database import Store, now
 from serve.experiments.store.records import MAX_REQUEST_ID, Row
-from serve.experiments.store.tables import outcomes
+from serve.experiments.store.tables import inferences, outcomes
 from serve.experiments.units import DIGEST_BYTES
 
 MAX_ITEMS = 10_000
@@ -41,7 +42,7 @@ _TRANSACTION = 1000  # outcomes written at once, so that other writers wait for 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """One outcome: of a request, or of a unit (its hash)."""
+    """One outcome: of a unit (its hash), or of a request, whose id may say which unit's it is."""
 
     metric: str
     value: float
@@ -50,6 +51,8 @@ class Feedback:
     at: int | None = None
     """When it happened, in microseconds since 1970; None for when it is received."""
     idempotency_key: str | None = None
+    number: int | None = None
+    """Of the request's comparison, where its id says that and the unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Receipt:
     new: int = 0
     duplicate: int = 0
     refused: tuple[RefusedFeedback, ...] = ()
+    unmatched: int = 0
+    """Of those that are stored: how many are of requests of which nothing is known, and so count for none."""
 
 
 def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], int] = now) -> Receipt:
@@ -95,17 +100,20 @@ def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], in
     inserted, known = _insert(store, [row for _, row in rows.values()])
     again = repeated + [entry for key, entry in rows.items() if key not in inserted]
     known |= {key: row for key, (_, row) in rows.items() if key in inserted}
-    conflicts = [place for place, row in again if not _is_same(row, known[row["key"]])]
+    duplicates = [row for _, row in again if _is_same(row, known[row["key"]])]
     refused += [
-        RefusedFeedback(place, "the idempotency key stands for another outcome") for place in conflicts
+        RefusedFeedback(place, "the idempotency key stands for another outcome")
+        for place, row in again
+        if not _is_same(row, known[row["key"]])
     ]
     refused.sort(key=lambda refusal: refusal.place)
-    return Receipt(len(inserted), len(again) - len(conflicts), tuple(refused))
+    unmatched = _count_unmatched(store, [*(rows[key][1] for key in inserted), *duplicates])
+    return Receipt(len(inserted), len(duplicates), tuple(refused), unmatched)
 
 
 def check(item: Feedback, received_at: int) -> None:
     """Raises `FeedbackError` where the outcome cannot be stored, with what was expected."""
-    if (item.request_id is None) == (item.unit is None):
+    if (item.request_id is None) == (item.unit is None or item.number is not None):
         raise FeedbackError("expected a request id or a unit, one of them")
     if item.request_id is not None:
         _check_text("request id", item.request_id, MAX_REQUEST_ID)
@@ -144,6 +152,7 @@ def _make_row(item: Feedback, received_at: int) -> Row:
         "key": _hash_key(item, value),
         "request_id": item.request_id,
         "unit": item.unit,
+        "number": item.number,
         "metric": item.metric,
         "value": value,
         "event_at": received_at if item.at is None else item.at,
@@ -191,3 +200,15 @@ def _read_stored(connection: sa.Connection, keys: list[bytes]) -> Iterator[tuple
         return
     for row in connection.execute(sa.select(outcomes).where(outcomes.c.key.in_(keys))).mappings():
         yield bytes(row["key"]), dict(row)
+
+
+def _count_unmatched(store: Store, rows: list[Row]) -> int:
+    """How many of the rows are of requests whose ids say nothing, and of which no inference is stored."""
+    named = [row["request_id"] for row in rows if row["unit"] is None]
+    rest = iter(sorted(set(named)))
+    known: set[str] = set()
+    while batch := list(islice(rest, _TRANSACTION)):
+        query = sa.select(inferences.c.request_id).distinct().where(inferences.c.request_id.in_(batch))
+        with store.read() as connection:
+            known.update(connection.execute(query).scalars())
+    return sum(request_id not in known for request_id in named)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from serve.experiments.request_ids import number_comparison
 from serve.experiments.store.tables import exposures, inferences, outcomes
 
 ROUNDED = 1_000_000
@@ -47,7 +48,7 @@ def select_units(query: OutcomeQuery, start: int, end: int, now: int) -> sa.Sele
     x is the sum of the denominator's outcomes, or the covariate; NULL where there is none.
     """
     units = _Units(query, start, end, now)
-    parts = [_events_of_requests(units), _events_of_units(units)]
+    parts = [_events_of_requests(units), _events_of_issued(units), _events_of_units(units)]
     if query.covariate is not None:
         parts.append(_first_scores(units))
     rows = sa.union_all(*parts).subquery("parts").c
@@ -70,7 +71,9 @@ def select_changes(query: OutcomeQuery, since: int) -> sa.CompoundSelect[Any]:
     """The `written_at` of units that got an outcome since a time: by their name, or by a request's."""
     # The comparison is asked for in the second join only, or SQLite would read all of it for each outcome.
     of_request = sa.and_(
-        inferences.c.request_id == outcomes.c.request_id, inferences.c.experiment == query.experiment
+        inferences.c.request_id == outcomes.c.request_id,
+        inferences.c.experiment == query.experiment,
+        outcomes.c.unit.is_(None),
     )
     answered_by = _is_unit(query, inferences.c.unit) & (inferences.c.comparison == query.comparison)
     counts = outcomes.c.metric.in_(query.metrics)
@@ -107,8 +110,9 @@ def select_reported(query: OutcomeQuery, since: int, before: int, most: int) -> 
     number, value, x = _split(query, ranked.metric, ranked.value)
     sums: list[sa.ColumnElement[Any]] = [sa.func.sum(number), sa.func.sum(value), sa.func.max(value)]
     sums += [sa.func.sum(x), _NOT_EARLY]
-    is_counted = (ranked.place == 1) | ranked.unit.is_not(None)
-    return sa.select(*sums).where(is_counted).group_by(ranked.unit, ranked.request_id)
+    is_counted = (ranked.place == 1) | ranked.request_id.is_(None)
+    alone = sa.case((ranked.unit.is_(None), ranked.request_id))
+    return sa.select(*sums).where(is_counted).group_by(ranked.unit, alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +144,11 @@ _NOT_EARLY = sa.literal(0).label("early")
 
 
 def _events_of_requests(units: _Units) -> sa.Select[Any]:
-    """The last outcome of each metric of the units' requests; a row without any for a unit without any."""
+    """The last outcome of each metric of the units' stored requests; a row for a unit without any, too."""
     answers = sa.and_(
         *_is_answer(units.query), inferences.c.unit == exposures.c.unit, inferences.c.is_shadow == 0
     )
-    of_request = units.counts(outcomes.c.request_id == inferences.c.request_id)
+    of_request = units.counts(outcomes.c.request_id == inferences.c.request_id, outcomes.c.unit.is_(None))
     columns = (exposures.c.unit, exposures.c.variant, outcomes.c.metric, outcomes.c.value)
     ranked = (
         sa.select(*columns, _rank(outcomes).label("place"))
@@ -158,6 +162,23 @@ def _events_of_requests(units: _Units) -> sa.Select[Any]:
     return sa.select(ranked.unit, ranked.variant, *values, _NOT_EARLY).where(is_last)
 
 
+def _events_of_issued(units: _Units) -> sa.Select[Any]:
+    """The last outcome of each metric of the units' requests whose ids say whose they are."""
+    number = number_comparison(units.query.experiment, units.query.comparison)
+    of_unit = units.counts(outcomes.c.unit == exposures.c.unit, outcomes.c.number == number)
+    columns = (exposures.c.unit, exposures.c.variant, outcomes.c.metric, outcomes.c.value)
+    ranked = (
+        sa.select(*columns, _rank(outcomes).label("place"))
+        .select_from(exposures.outerjoin(outcomes, of_unit))
+        .where(*units.where)
+        .subquery("issued")
+        .c
+    )
+    values = _split(units.query, ranked.metric, ranked.value)
+    is_last = (ranked.place == 1) & ranked.metric.is_not(None)
+    return sa.select(ranked.unit, ranked.variant, *values, _NOT_EARLY).where(is_last)
+
+
 def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
     """1 for the last outcome of each request and metric, whichever came first."""
     c = table.c
@@ -167,7 +188,7 @@ def _rank(table: sa.FromClause) -> sa.ColumnElement[int]:
 
 def _events_of_units(units: _Units) -> sa.Select[Any]:
     """The outcomes that name the units; those from before their first exposure are only counted."""
-    of_unit = units.counts(outcomes.c.unit == exposures.c.unit)
+    of_unit = units.counts(outcomes.c.unit == exposures.c.unit, outcomes.c.request_id.is_(None))
     is_early = outcomes.c.event_at <= exposures.c.first_at - ROUNDED
     metric = sa.case((is_early, None), else_=outcomes.c.metric)
     values = _split(units.query, metric, outcomes.c.value)

@@ -116,21 +116,23 @@ sa.Index(
 outcomes = _table(
     "outcomes",
     _key("key", _BYTES),  # hash of the idempotency key
-    _column("request_id", _TEXT, null=True),  # either this
-    _column("unit", _BYTES, null=True),  # or this
+    _column("request_id", _TEXT, null=True),
+    _column("unit", _BYTES, null=True),  # of the request where its id says so, or else without a request
+    _column("number", _BIG, null=True),  # of the request's comparison (`request_ids`), where its id says so
     _column("metric", _TEXT),
     _column("value", _REAL),
     _column("event_at", _BIG),
     _column("received_at", _BIG),
 )
 _by_request, _by_unit = outcomes.c.request_id.is_not(None), outcomes.c.unit.is_not(None)
+_ORDER = (outcomes.c.event_at, outcomes.c.received_at)
 sa.Index(
     "outcomes_by_request",
     outcomes.c.request_id,
     outcomes.c.metric,
     outcomes.c.value,
-    outcomes.c.event_at,
-    outcomes.c.received_at,
+    *_ORDER,
+    outcomes.c.unit,
     sqlite_where=_by_request,
     postgresql_where=_by_request,
 )
@@ -139,7 +141,9 @@ sa.Index(
     outcomes.c.unit,
     outcomes.c.metric,
     outcomes.c.value,
-    outcomes.c.event_at,
+    *_ORDER,
+    outcomes.c.number,
+    outcomes.c.request_id,
     sqlite_where=_by_unit,
     postgresql_where=_by_unit,
 )

@@ -13,7 +13,6 @@ import pytest
 
 from serve.engine import Engine, Metrics, open_engine
 from serve.experiments.store.tables import outcomes
-from serve.experiments.units import hash_unit
 from serve.rejections import fault_number
 from serve.rest.access import right_for
 from serve.rest.app import create_app
@@ -28,6 +27,7 @@ from tests.serve.rollout.variants import put_variants
 from tests.waiting import until
 
 PREFIX = "/adaptact/v1"
+NEW = {"new": 1, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
 EXPERIMENT = f"{PREFIX}/experiments/exp"
 DOCUMENT = make_document(control={"name": "control", "version": "1"}, stages={"shadow_share": 0})
 
@@ -131,10 +131,10 @@ def test_what_the_stage_does_not_allow_is_a_conflict(served: Served) -> None:
 
 def test_feedback_is_stored_once(served: Served) -> None:
     outcome = {"unit": "anna", "metric": "bought", "value": 1, "time": "2026-11-01T10:00:00Z"}
-    assert served.feedback(outcome).json() == {"new": 1, "duplicate": 0, "refused": 0, "reasons": []}
+    assert served.feedback(outcome).json() == NEW
     assert served.feedback(outcome).json()["duplicate"] == 1
     assert read_rows(served.rollout.store, outcomes, "unit", "metric", "value") == [
-        (hash_unit(served.rollout.key, "anna"), "bought", 1.0)
+        (served.rollout.ids.hash_unit("anna"), "bought", 1.0)
     ]
 
 

@@ -14,7 +14,6 @@ from serve.experiments.parsing import parse_experiment
 from serve.experiments.plans import Assumptions
 from serve.experiments.store.database import now
 from serve.experiments.store.feedback import Feedback, accept
-from serve.experiments.units import hash_unit
 from serve.rejections import fault_number
 from serve.rest.access import right_for
 from serve.rest.app import create_app
@@ -48,9 +47,9 @@ class Planned:
 
     def report(self, units: int = 400) -> None:
         """Three of ten units buy."""
-        key = self.rollout.key
+        hash_unit = self.rollout.ids.hash_unit
         outcomes = [
-            Feedback("bought", float(n % 10 < 3), unit=hash_unit(key, str(n)), at=1_700_000_000_000_000)
+            Feedback("bought", float(n % 10 < 3), unit=hash_unit(str(n)), at=1_700_000_000_000_000)
             for n in range(units)
         ]
         assert accept(self.rollout.store, outcomes).new == units

@@ -16,8 +16,10 @@ from serve.access.proxies import Proxies
 from serve.engine import Engine, Metrics, open_engine
 from serve.experiments import stages
 from serve.experiments.stages import Change
+from serve.experiments.store.database import now
+from serve.experiments.store.outcome_queries import OutcomeQuery
+from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.tables import exposures, inferences
-from serve.experiments.units import hash_unit
 from serve.observe.observers import Observers, Telemetry
 from serve.rejections import fault_number
 from serve.rest.app import create_app
@@ -32,6 +34,9 @@ from tests.serve.pages import read_page
 from tests.serve.rollout.variants import put_variants
 from tests.waiting import until
 
+BULK = "/adaptact/v1/feedback:bulk"
+JSON_LINES = {"content-type": "application/x-ndjson"}
+RECEIPT = {"new": 0, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
 INFER = "/v2/models/digits/infer"
 REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 DEFINITION = """experiments:
@@ -161,11 +166,50 @@ def test_exposures_and_inferences_are_stored_under_hashes(served: Served) -> Non
     }
     served.close()
     store = served.rollout.store
-    key = served.rollout.key
-    expected = {(hash_unit(key, unit), variant) for unit, variant in answers.items() if variant}
+    hash_unit = served.rollout.ids.hash_unit
+    expected = {(hash_unit(unit), variant) for unit, variant in answers.items() if variant}
     assert set(read_rows(store, exposures, "unit", "variant")) == expected
     stored = {row[0] for row in read_rows(store, inferences, "request_id")}
     assert {f"r{number}" for number in range(20) if answers[f"unit-{number}"]} <= stored
+
+
+def test_outcomes_by_issued_ids_are_joined_though_no_answer_is_stored(served: Served) -> None:
+    served.rollout.trials._sampler._most_at_once = 0
+    replies = [served.ask(x_adaptact_unit=f"unit-{number % 40}").headers for number in range(80)]
+    issued = [headers["x-adaptact-request-id"] for headers in replies if "x-adaptact-variant" in headers]
+    assert 10 < len(issued) == len(set(issued))
+    rows = [{"request_id": each, "metric": "right", "value": 1} for each in issued]
+    receipt = served.client.post(BULK, b"\n".join(map(orjson.dumps, rows)), JSON_LINES)
+    assert receipt.json() == {**RECEIPT, "new": len(issued)}
+    # An id that the client chose is not joined, since its answer is not stored.
+    chosen = {"request_id": "r1", "metric": "right", "value": 1}
+    served.ask(x_adaptact_unit="unit-1", x_request_id="r1")
+    assert served.client.post("/adaptact/v1/feedback", chosen).json() == {**RECEIPT, "new": 1, "unmatched": 1}
+    assert "adaptact_feedback_unmatched_total 1.0" in served.client.get("/metrics").text
+    served.rollout.recorder.close()
+    assert read_rows(served.rollout.store, inferences) == []
+    query = OutcomeQuery("exp", 1, "right", "mean")
+    found = Summaries(served.rollout.store).outcomes(query, now())
+    assert sum(each.units for each in found.values()) == len(issued) / 2
+    assert sum(each.without for each in found.values()) == 0
+
+
+def test_a_request_that_is_its_own_unit_is_joined_if_it_takes_part(served: Served) -> None:
+    sampler, rows = served.rollout.trials._sampler, []
+    for most in (1000, 0):
+        sampler._most_at_once = most
+        replies = [served.ask().headers for _ in range(16)]
+        rows.append([each["x-adaptact-request-id"] for each in replies if "x-adaptact-variant" in each])
+    unmatched = []
+    for issued in rows:
+        outcomes = [{"request_id": each, "metric": "right", "value": 1} for each in issued]
+        body = b"\n".join(map(orjson.dumps, outcomes))
+        unmatched.append(served.client.post(BULK, body, JSON_LINES).json()["unmatched"])
+    assert unmatched == [0, len(rows[1])]
+    served.rollout.recorder.close()
+    query = OutcomeQuery("exp", 1, "right", "mean")
+    found = Summaries(served.rollout.store).outcomes(query, now())
+    assert sum(each.units - each.without for each in found.values()) == len(rows[0])
 
 
 def test_an_error_of_the_candidate_is_answered_and_stored(engine: Engine, tmp_path: Path) -> None:
@@ -204,7 +248,7 @@ def test_the_documented_series_are_those_that_are_shown(served: Served) -> None:
     shown = {
         (line.split("{")[0].split(" ")[0], frozenset(re.findall(r'(\w+)="', line)) - {"le"})
         for line in text.splitlines()
-        if line.startswith("adaptact_experiment_")
+        if line.startswith(("adaptact_experiment_", "adaptact_feedback_"))
     }
     families = {(re.sub("_(bucket|count|sum)$", "", name), labels) for name, labels in shown}
     page = read_page("observability").split("## Experiments\n")[1].split("\n## ")[0]

@@ -3,6 +3,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import make_routes
 from serve.experiments.shadow import MirrorCounts
 from serve.experiments.stages import Phase
@@ -16,7 +17,9 @@ PHASE = Phase(2, 1, "ramp", 50.0, 0, "anne", "")
 def make_participants(percent: float = 50, **fields: Any) -> Participants:
     phase = replace(PHASE, step_percent=percent)
     (route,) = make_routes([(make_experiment(**fields), phase)]).values()
-    return Participants(route, ExperimentMetrics(CollectorRegistry(), MirrorCounts, lambda: 0))
+    return Participants(
+        route, ExperimentMetrics(CollectorRegistry(), MirrorCounts, lambda: 0), RequestIds(bytes(32))
+    )
 
 
 def test_a_unit_is_decided_once_and_as_the_route_decides() -> None:
@@ -25,7 +28,7 @@ def test_a_unit_is_decided_once_and_as_the_route_decides() -> None:
     for name in (f"unit-{number}" for number in range(50)):
         found = participants.find(name, None, "r1")
         decision = route.decide(name, None, "r1")
-        assert (None if found is None else (found.unit, found.treatment)) == decision
+        assert (None if found is None else (found.unit, found.group.treatment)) == decision
         assert participants.find(name, None, "r2") is found
 
 

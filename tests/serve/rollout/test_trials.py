@@ -6,6 +6,7 @@ import pytest
 
 from serve.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Treatment, make_routes
 from serve.experiments.stages import Phase, Stage
 from serve.experiments.units import Unit
@@ -17,6 +18,7 @@ from tests.serve.experiments.definitions import make_experiment
 
 X = {"x": np.array([[1, 2, 3]], np.float32)}
 FAILED = 5
+KEY = bytes(32)
 
 
 class Recording:
@@ -47,7 +49,7 @@ def make_trials(
 ) -> tuple[Trials, Recording]:
     """With the tester `anna`, who gets the candidate on the ramp."""
     recording = Recording()
-    trials = Trials(engine, recording, lambda error: FAILED, sampler)  # type: ignore[arg-type]  # it only notes
+    trials = Trials(engine, recording, RequestIds(KEY), lambda error: FAILED, sampler)  # type: ignore[arg-type]  # it only notes
     experiment = make_experiment(**{"allow_list": {"anna": "candidate", "bert": "control"}, **fields})
     trials.follow(make_routes([(experiment, Phase(2, 1, stage, 100.0, 0, "anne", ""))]))
     return trials, recording
@@ -64,7 +66,9 @@ def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
 
     async def answer() -> Any:
         try:
-            return (await trial.run(inputs))["y"].tolist()
+            answer = await trial.run(inputs)
+            trial.mirror()
+            return answer["y"].tolist()
         finally:
             await trials.close()
 
@@ -206,7 +210,7 @@ def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:
     run(trials, begin(trials, "bert"))
     series = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in trials._metrics.collect()
+        for family in trials.metrics.collect()
         for sample in family.samples
     }
     assert series["adaptact_experiment_requests_total", "exp", "candidate", "failed"] == 1
@@ -217,8 +221,8 @@ def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:
 def test_mirrored_requests_are_counted_too(engine: Engine) -> None:
     trials, _ = make_trials(engine, "shadow", allow_list={})
     run(trials, begin(trials))
-    assert trials._metrics.find("exp", "candidate").count()["mirrored"] == 1
-    assert trials._metrics.find("exp", "control").count() == {
+    assert trials.metrics.find("exp", "candidate").count()["mirrored"] == 1
+    assert trials.metrics.find("exp", "control").count() == {
         "answered": 1,
         "failed": 0,
         "mirrored": 0,

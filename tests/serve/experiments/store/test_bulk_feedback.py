@@ -1,4 +1,3 @@
-import hashlib
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from serve.experiments.errors import FeedbackError
+from serve.experiments.request_ids import RequestIds
 from serve.experiments.store import bulk_feedback
 from serve.experiments.store.bulk_feedback import (
     MAX_LINE,
@@ -27,16 +27,15 @@ from tests.serve.experiments.store.rows import count_rows, read_rows
 NOON = 1_795_953_600_000_000  # 2026-11-29 12:00 in UTC
 
 
-def hash_unit(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()[:16]
+IDS = RequestIds(bytes(32))
 
 
 def send(store: Store, rows: Rows) -> BulkReceipt:
-    return accept_rows(store, rows, hash_unit, clock=lambda: NOON)
+    return accept_rows(store, rows, IDS, clock=lambda: NOON)
 
 
 def parse(**changes: Any) -> Feedback:
-    return parse_feedback({"request_id": "r", "metric": "m", "value": 1, **changes}, hash_unit)
+    return parse_feedback({"request_id": "r", "metric": "m", "value": 1, **changes}, IDS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_the_first_and_the_last_time_are_read(time: str) -> None:
 @pytest.mark.parametrize("unit", ["u-1", " u-1 "])
 def test_units_are_hashed_as_requests_name_them(unit: str) -> None:
     row = {"unit": unit, "metric": "m", "value": 1, "request_id": None}
-    assert parse_feedback(row, hash_unit).unit == hash_unit("u-1")
+    assert parse_feedback(row, IDS).unit == IDS.hash_unit("u-1")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,7 @@ def test_units_are_hashed_as_requests_name_them(unit: str) -> None:
 )
 def test_a_row_that_says_no_outcome_is_refused_with_the_reason(row: Any, reason: str) -> None:
     with pytest.raises(FeedbackError, match=reason):
-        parse_feedback(row, hash_unit)
+        parse_feedback(row, IDS)
 
 
 def test_json_lines_are_stored_and_what_is_wrong_is_refused_by_line(store: Store) -> None:
@@ -130,7 +129,7 @@ def test_csv_is_stored_and_what_is_wrong_is_refused_by_line(store: Store) -> Non
     receipt = send(store, read_csv(io.BytesIO(CSV.encode())))
     assert (receipt.new, receipt.duplicate, receipt.refused) == (3, 0, 5)
     assert [reason.place for reason in receipt.reasons] == [5, 6, 7, 8, 9]
-    assert {row[0] for row in read_rows(store, outcomes, "unit") if row[0]} == {hash_unit("u, 1")}
+    assert {row[0] for row in read_rows(store, outcomes, "unit") if row[0]} == {IDS.hash_unit("u, 1")}
 
 
 def test_a_quote_that_is_never_closed_costs_one_line() -> None:

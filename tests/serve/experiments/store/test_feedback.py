@@ -1,5 +1,6 @@
 import multiprocessing
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from serve.experiments.errors import FeedbackError, StoreError
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.feedback import MAX_ITEMS, Feedback, Receipt, RefusedFeedback, accept, check
+from serve.experiments.store.records import Inference
 from serve.experiments.store.tables import outcomes
-from tests.serve.experiments.store.rows import count_rows, read_rows, unit
+from tests.serve.experiments.store.rows import count_rows, put_inference, read_rows, unit
 
 NOW = 1_800_000_000_000_000
 
@@ -18,7 +20,7 @@ def feedback(**changes: Any) -> Feedback:
 
 
 def send(store: Store, *items: Feedback, at: int = NOW) -> Receipt:
-    return accept(store, items, clock=lambda: at)
+    return replace(accept(store, items, clock=lambda: at), unmatched=0)
 
 
 def test_an_outcome_is_stored_whole(store: Store) -> None:
@@ -174,3 +176,18 @@ def test_threads_share_a_store(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert count_rows(store, outcomes) == 40
+
+
+def test_outcomes_of_requests_of_which_nothing_is_known_are_counted(store: Store) -> None:
+    put_inference(store, 1, Inference("known", NOW, 5))
+    issued = feedback(request_id="issued", unit=unit(1), number=7)
+    by_unit = feedback(request_id=None, unit=unit(2))
+    unknown = [feedback(request_id="unknown"), feedback(request_id="unknown", value=2.0)]
+    receipt = accept(store, [feedback(request_id="known"), issued, by_unit, *unknown], clock=lambda: NOW)
+    assert (receipt.new, receipt.unmatched) == (5, 2)
+    # They may become known; and a report that is not stored counts nowhere.
+    conflicting = feedback(request_id="other", idempotency_key="k")
+    assert accept(store, [feedback(idempotency_key="k"), conflicting], clock=lambda: NOW).unmatched == 1
+    put_inference(store, 1, Inference("unknown", NOW, 5))
+    again = accept(store, unknown, clock=lambda: NOW)
+    assert (again.duplicate, again.unmatched) == (2, 0)

@@ -26,6 +26,12 @@ def test_outcomes_are_known_before_any_experiment(store: Store) -> None:
     assert summaries.reported(query("ratio", denominator="other"), START) == PairMoments.of([5.0], [7.0])
 
 
+def test_outcomes_of_issued_ids_are_of_their_units(store: Store) -> None:
+    for at, value, request in ((1, 3.0, "r"), (2, 5.0, "r"), (3, 1.0, "s")):
+        report(store, START + at, value, request, unit=unit(1), number=9)
+    assert Summaries(store).reported(query(), START) == Moments.of([3.0])
+
+
 def test_of_many_outcomes_the_newest_are_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_REPORTED", 2)
     for at in range(5):

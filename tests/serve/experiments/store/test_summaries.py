@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serve.experiments.request_ids import number_comparison
 from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, PairMoments
 from serve.experiments.store import summaries as module
 from serve.experiments.store.aggregates import Answers, Outcomes, Pairs, UnitEvents
@@ -60,6 +61,36 @@ def test_of_two_labels_of_a_request_the_later_event_counts_whatever_comes_first(
     report(store, START + 9, 1.0, "r")
     report(store, START + 5, 0.0, "r")
     assert read(store, query("binary"))["a"].sample == Counts(1.0, 1.0)
+
+
+def test_an_outcome_by_an_issued_id_is_joined_without_its_inference(store: Store) -> None:
+    number = number_comparison("e", 1)
+    put_exposure(store, 1, START)
+    put_exposure(store, 2, START)
+    # Of one request the last outcome counts, and those of several requests are events of their own.
+    for at, value, request in ((3, 1.0, "r"), (9, 3.0, "r"), (5, 2.0, "r"), (4, 5.0, "s")):
+        report(store, START + at, value, request, unit=unit(1), number=number)
+    report(store, START + 6, 7.0, unit=unit(2))
+    assert read(store, query())["a"] == Outcomes(Moments.of([4.0, 7.0]), units=2)
+    # Once, too, where the inference is stored.
+    put_inference(store, 1, Inference("r", START + 2, 10))
+    assert read(store, query())["a"] == Outcomes(Moments.of([4.0, 7.0]), units=2)
+
+
+def test_an_issued_id_counts_for_its_comparison_only(store: Store) -> None:
+    put_exposure(store, 1, START, comparison=2)
+    report(store, START + 1, 3.0, "r", unit=unit(1), number=number_comparison("e", 1))
+    assert read(store, query(comparison=2))["a"].sample == Moments()
+
+
+def test_late_outcomes_by_issued_ids_change_what_was_read(store: Store) -> None:
+    summaries = Summaries(store, units=1)
+    put_exposure(store, 1, START)
+    put_exposure(store, 2, START + 1)
+    later = START + 2 * SETTLE
+    assert summaries.outcomes(query(), later)["a"].without == 2
+    report(store, later + 1, 3.0, "r", unit=unit(1), number=number_comparison("e", 1))
+    assert summaries.outcomes(query(), later + 2)["a"].sample == Moments.of([3.0])
 
 
 def test_every_event_of_a_unit_counts_since_the_second_of_its_first_exposure(store: Store) -> None:

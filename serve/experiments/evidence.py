@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from serve.experiments.base_rates import rate_of
 from serve.experiments.definition import Experiment, Metric
-from serve.experiments.findings import Behaviour, Expense, Memory, Observations, ShadowPairs
+from serve.experiments.findings import Behaviour, Expense, Harm, Memory, Observations, ShadowPairs
+from serve.experiments.guardrails import watch_candidate
 from serve.experiments.stages import Phase
 from serve.experiments.statistics.samples import Counts
 from serve.experiments.store.aggregates import Answers, Outcomes, Pairs, Requests
@@ -48,19 +49,18 @@ def read_evidence(  # all that a verdict rests on
     """
     key = experiment.name, phase.comparison
     is_shadow = phase.stage == "shadow"
-    exposed, requests = summaries.exposed(*key, now), summaries.requests(*key, now)
-    pairs = summaries.pairs(Pairing(*key, experiment.control.name, LABEL), now)
+    exposed, pairs = summaries.exposed(*key, now), _read_pairs(summaries, experiment, phase, now)
+    behaviours = _read_behaviours(summaries, experiment, phase, pairs, now)
     queries = {metric.name: make_query(experiment, phase.comparison, metric) for metric in experiment.metrics}
     outcomes = {name: summaries.outcomes(query, now) for name, query in queries.items()}
     observations = {}
     for variant in experiment.variants:
         name = variant.name
-        is_mirrored = is_shadow and variant is not experiment.control
         observations[name] = Observations(
             units=exposed.get(name, 0),
             outcomes={metric: known[name].sample for metric, known in outcomes.items() if name in known},
             early_outcomes={metric: known[name].early for metric, known in outcomes.items() if name in known},
-            behaviour=_describe(requests.get(Answers(name, is_mirrored)), pairs.get(name)),
+            behaviour=behaviours[name],
             expense=expenses.get(name, Expense()),
         )
     evidence = Evidence(
@@ -75,6 +75,20 @@ def read_evidence(  # all that a verdict rests on
     )
     candidates = [candidate.name for candidate in experiment.candidates]
     return Known(evidence, {name: _count_met(name, exposed, pairs, is_shadow) for name in candidates})
+
+
+def find_harms(summaries: Summaries, experiment: Experiment, phase: Phase, now: int) -> tuple[Harm, ...]:
+    """The harms that are shown at a time, by the answers alone: much cheaper than a verdict.
+
+    Raises `StoreError`.
+    """
+    needs_pairs = any(guardrail.kind == "disagreement" for guardrail in experiment.guardrails)
+    pairs = _read_pairs(summaries, experiment, phase, now) if needs_pairs else {}
+    behaviours = _read_behaviours(summaries, experiment, phase, pairs, now)
+    control = behaviours[experiment.control.name]
+    names = [candidate.name for candidate in experiment.candidates]
+    harms = (watch_candidate(experiment, name, (control, behaviours[name]), Memory()) for name in names)
+    return tuple(harm for found in harms for harm in found if harm.is_shown)
 
 
 def make_query(experiment: Experiment, comparison: int, metric: Metric) -> OutcomeQuery:
@@ -112,6 +126,25 @@ def _read_base_rates(
         rate = rate_of(sample) if isinstance(sample, Counts) else None
         rates |= {} if rate is None else {metric.name: rate}
     return rates
+
+
+def _read_pairs(summaries: Summaries, experiment: Experiment, phase: Phase, now: int) -> dict[str, Pairs]:
+    pairing = Pairing(experiment.name, phase.comparison, experiment.control.name, LABEL)
+    return summaries.pairs(pairing, now)
+
+
+def _read_behaviours(
+    summaries: Summaries, experiment: Experiment, phase: Phase, pairs: Mapping[str, Pairs], now: int
+) -> dict[str, Behaviour]:
+    """How each variant answers; a candidate in shadow by what was mirrored to it."""
+    requests = summaries.requests(experiment.name, phase.comparison, now)
+    mirrored = experiment.candidates if phase.stage == "shadow" else ()
+    return {
+        variant.name: _describe(
+            requests.get(Answers(variant.name, variant in mirrored)), pairs.get(variant.name)
+        )
+        for variant in experiment.variants
+    }
 
 
 def _describe(requests: Requests | None, pairs: Pairs | None) -> Behaviour:

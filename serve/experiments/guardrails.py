@@ -20,6 +20,14 @@ def guardrail_alpha(experiment: Experiment) -> float:
     return experiment.alpha / max(watched, 1)
 
 
+def watch_candidate(
+    experiment: Experiment, candidate: str, behaviours: tuple[Behaviour, Behaviour], memory: Memory
+) -> tuple[Harm, ...]:
+    """What is known of each harm of a candidate: `behaviours` are the control's and the candidate's."""
+    watched, alpha = experiment.guardrails, guardrail_alpha(experiment)
+    return tuple(watch(guardrail, candidate, behaviours, alpha, memory) for guardrail in watched)
+
+
 def watch(
     guardrail: Guardrail,
     candidate: str,

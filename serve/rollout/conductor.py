@@ -1,22 +1,25 @@
-"""Looks at running experiments every few seconds, and does what the evidence demands.
+"""Looks at running experiments, and does what the evidence demands.
 
-All processes of all servers that share a store may have a conductor: one of them takes each look.
+All processes of all servers that share a store may have a conductor; the one that holds the lease looks. A
+look weighs everything and is stored: every ten seconds. Guardrails are looked at in between, as soon as there
+are enough new answers, so that on a busy server too a harmful candidate is stopped within the stated units.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from serve.experiments import stages
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import ExperimentError, StageError
-from serve.experiments.evidence import read_evidence
-from serve.experiments.findings import Expense
+from serve.experiments.evidence import find_harms, read_evidence
+from serve.experiments.findings import Expense, GuardrailKey
 from serve.experiments.results import write_results
 from serve.experiments.stages import Change, Phase
-from serve.experiments.steering import Step, choose_step
+from serve.experiments.steering import LOOK_ANSWERS, LOOK_SECONDS, SECOND, Step, choose_step
 from serve.experiments.store.database import now
 from serve.experiments.store.registry import Registered, Registry
 from serve.experiments.store.summaries import Summaries
@@ -24,9 +27,23 @@ from serve.experiments.verdicts import judge
 
 log = logging.getLogger("adaptact")
 
-LOOK_SECONDS = 10.0
+POLL_SECONDS = 1.0
+MOST_OF_A_CORE = 0.01
+"""The share that looks take, however much there is to look at."""
 SELF = "adaptact"
 """Who acts where nobody else does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a comparison last."""
+
+    looked_at: int
+    """When everything was weighed; microseconds since 1970, as is the other."""
+    glanced_at: int
+    """When the answers alone were."""
+    harms: frozenset[GuardrailKey]
+    """That were shown by then."""
 
 
 class Conductor:
@@ -39,16 +56,20 @@ class Conductor:
         on_change: Callable[[], None] = lambda: None,
         *,
         measure: Callable[[Experiment], Mapping[str, Expense]] = lambda experiment: {},
-        seconds: float = LOOK_SECONDS,
+        seconds: float = POLL_SECONDS,
         clock: Callable[[], int] = now,
     ) -> None:
         """`on_change` is called after an experiment has been changed; `measure` gives what variants take."""
         self._registry = registry
         self._summaries = summaries
+        self._lease = registry.make_lease("looks", clock)
         self._on_change = on_change
         self._measure = measure
         self._seconds = seconds
         self._clock = clock
+        self._seen: dict[tuple[str, int], Seen] = {}
+        self._revisions: Mapping[str, int] = {}
+        self._running: tuple[Registered, ...] = ()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="adaptact-looks", daemon=True)
         self._thread.start()
@@ -62,24 +83,56 @@ class Conductor:
         pause = self._seconds
         while not self._closed.wait(pause):
             began = time.thread_time()
-            try:
-                self.look()
-            except ExperimentError as error:
-                log.error("no look at the experiments: %s", error)
-            except Exception:  # the outermost frame of its thread: the next look may succeed
-                log.exception("no look at the experiments")
-            # However much there is to look at, it takes half a per cent of a core.
-            pause = max(self._seconds, 200 * (time.thread_time() - began))
+            self._try(self.look)
+            pause = max(self._seconds, (time.thread_time() - began) / MOST_OF_A_CORE)
+        self._try(self._lease.give_back)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except ExperimentError as error:
+            log.error("no look at the experiments: %s", error)
+        except Exception:  # the outermost frame of its thread: the next look may succeed
+            log.exception("no look at the experiments")
 
     def look(self) -> None:
-        """Look at each experiment that runs, unless another process does; raises `StoreError`."""
-        interval = max(1, int(1e6 * self._seconds))
-        for registered in self._registry.read_all():
-            if registered.phase.stage not in stages.RUNNING:
-                continue
-            name, comparison = registered.experiment.name, registered.phase.comparison
-            if self._registry.claim_look(name, comparison, self._clock(), interval):
+        """Look at each running experiment for which it is time, if it is this process that does so.
+
+        Raises `StoreError`.
+        """
+        if not self._lease.hold():
+            return
+        self._follow()
+        for registered in self._running:
+            if self._is_due(registered):
                 self._look_at(registered)
+
+    def _follow(self) -> None:
+        """Know the running experiments, and forget what was kept of others."""
+        revisions = self._registry.read_revisions()
+        if revisions == self._revisions:
+            return
+        known = self._registry.read_all()
+        self._running = tuple(each for each in known if each.phase.stage in stages.RUNNING)
+        running = {(each.experiment.name, each.phase.comparison) for each in self._running}
+        for name, _ in self._seen.keys() - running:
+            self._summaries.forget(name)
+        self._seen = {key: seen for key, seen in self._seen.items() if key in running}
+        self._revisions = {each.experiment.name: each.revision for each in known}
+
+    def _is_due(self, registered: Registered) -> bool:
+        """Whether it is time, or new answers show a harm that the look before has not."""
+        experiment, phase, at = registered.experiment, registered.phase, self._clock()
+        key = experiment.name, phase.comparison
+        seen = self._seen.get(key)
+        if seen is None or at - seen.looked_at >= LOOK_SECONDS * SECOND:
+            return True
+        has_news = self._summaries.has_answers(*key, seen.glanced_at, LOOK_ANSWERS)
+        if not has_news or not experiment.guardrails:
+            return False
+        self._seen[key] = replace(seen, glanced_at=at)
+        harms = find_harms(self._summaries, experiment, phase, at)
+        return any(harm.key not in seen.harms for harm in harms)
 
     def _look_at(self, registered: Registered) -> None:
         experiment, phase, at = registered.experiment, registered.phase, self._clock()
@@ -89,6 +142,8 @@ class Conductor:
         results = write_results(experiment, known.evidence.observations, verdict)
         content = {"memory": verdict.memory.as_json(), "results": results}
         self._registry.keep_look(experiment.name, phase.comparison, at, content)
+        shown = frozenset(harm.key for harm in (*verdict.stopping, *verdict.pausing))
+        self._seen[experiment.name, phase.comparison] = Seen(at, at, shown)
         phases = self._registry.read_phases(experiment.name)
         step = choose_step(experiment, phases, verdict, known.met, at)
         if step is not None:

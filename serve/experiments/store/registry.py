@@ -18,13 +18,14 @@ from serve.experiments.errors import UnknownExperimentError
 from serve.experiments.findings import Memory
 from serve.experiments.parsing import parse_experiment
 from serve.experiments.stages import RUNNING, Change, Phase, amend, draft
-from serve.experiments.store.database import Store
+from serve.experiments.store.database import Store, now
+from serve.experiments.store.leases import Lease
 from serve.experiments.store.tables import audit, experiments, looks, phases
 
 MOST_ENTRIES = 10_000
 """Of the audit trail, in one answer."""
-VERDICT, CLAIM = "verdict", "claim"
-"""The subjects of stored looks: what one has shown, and that somebody takes one."""
+VERDICT = "verdict"
+"""The subject of stored looks."""
 
 Decide = Callable[[Experiment, Phase], Phase]
 """The next phase of an experiment in this one; raises `StageError` where there is none."""
@@ -135,17 +136,9 @@ class Registry:
                 for row in connection.execute(query).mappings()
             )
 
-    def claim_look(self, name: str, comparison: int, now: int, interval: int) -> bool:
-        """Whether the caller is to take the look of this interval of microseconds: one caller of all is."""
-        at = now - now % interval
-        row = {"experiment": name, "comparison": comparison, "subject": CLAIM, "at": at, "content": "{}"}
-        older = looks.c.experiment == name, looks.c.subject == CLAIM, looks.c.at < at
-        statement = self._store.insert(looks).values(**row).on_conflict_do_nothing().returning(looks.c.at)
-        with self._store.write(is_durable=False) as connection:
-            is_first = connection.execute(statement).first() is not None
-            if is_first:
-                connection.execute(sa.delete(looks).where(*older))
-        return is_first
+    def make_lease(self, work: str, clock: Callable[[], int] = now) -> Lease:
+        """By which one process of all that share the registry does this work."""
+        return Lease(self._store, work, clock)
 
     def keep_look(self, name: str, comparison: int, at: int, content: Mapping[str, Any]) -> None:
         """Store what a look at an experiment has shown, in types of JSON."""

@@ -28,6 +28,13 @@ def select_requests(experiment: str, comparison: int, start: int, end: int) -> s
     return sa.select(*columns).where(*_within(inferences, experiment, comparison, start, end))
 
 
+def select_later_answer(experiment: str, comparison: int, since: int, number: int) -> sa.Select[Any]:
+    """When the answer of this number after a time was written; no row where there are fewer."""
+    c = inferences.c
+    later = c.experiment == experiment, c.comparison == comparison, c.written_at >= since
+    return sa.select(c.written_at).where(*later).order_by(c.written_at).offset(number - 1).limit(1)
+
+
 def select_pairs(pairing: Pairing, start: int, end: int) -> sa.Select[Any]:
     """A row an answer in shadow: candidate, its class, the control's, both scores, the true class."""
     shadow = inferences.c

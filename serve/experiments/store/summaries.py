@@ -38,6 +38,7 @@ from serve.experiments.store.request_queries import (
     select_changed_pairs,
     select_exposed,
     select_first_written,
+    select_later_answer,
     select_pairs,
     select_requests,
     select_switched,
@@ -138,6 +139,12 @@ class Summaries:
         with self._store.read() as connection:
             first: int | None = connection.execute(select_first_written(experiment, comparison)).scalar_one()
             return first
+
+    def has_answers(self, experiment: str, comparison: int, since: int, number: int) -> bool:
+        """Whether so many inferences, or more, were written since a time: cheap enough for every second."""
+        with self._store.read() as connection:
+            query = select_later_answer(experiment, comparison, since, number)
+            return connection.execute(query).first() is not None
 
     def units_per_day(self, experiment: str, comparison: int, now: int) -> float:
         """New units of the last day, or at the pace since the first one if that is shorter ago."""

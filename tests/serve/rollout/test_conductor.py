@@ -9,6 +9,7 @@ import pytest
 
 from serve.experiments import stages
 from serve.experiments.stages import Change
+from serve.experiments.steering import LOOK_ANSWERS
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.records import Inference
@@ -42,9 +43,12 @@ class Running:
         self.changes = 0
         for act in acts:
             self.act(act)
-        self.conductor = Conductor(
-            self.registry, Summaries(store), self._on_change, seconds=3600, clock=lambda: self.now
-        )
+        self.conductor = self.conduct()
+
+    def conduct(self) -> Conductor:
+        """A conductor as each process has one."""
+        summaries = Summaries(self.store)
+        return Conductor(self.registry, summaries, self._on_change, seconds=3600, clock=lambda: self.now)
 
     def act(self, act: stages.Act) -> None:
         change = ANNE._replace(at=self.now)
@@ -143,15 +147,44 @@ def test_the_rate_before_the_first_unit_decides_how_a_binary_metric_is_compared(
     assert running.registry.read_memory("exp", 1).base_rates == {"m": pytest.approx(3.5 / 251)}
 
 
-def test_of_two_conductors_one_takes_the_look(store: Store) -> None:
+def test_of_two_conductors_one_takes_the_looks_until_it_ends(store: Store) -> None:
     running = Running(store, "start", "advance", **GUARDED)
-    other = Conductor(running.registry, Summaries(store), seconds=3600, clock=lambda: running.now)
-    running.look()
-    other.look()
-    assert len(running.registry.read_looks("exp", 1)) == 1
-    running.look()
-    other.look()
+    first, second = running.conductor, running.conduct()
+
+    def look(conductor: Conductor, seconds: int) -> int:
+        running.now += seconds * SECOND
+        conductor.look()
+        return len(running.registry.read_looks("exp", 1))
+
+    assert [look(first, 1), look(second, 0), look(first, 10), look(second, 0)] == [1, 1, 2, 2]
+    first.close()
+    assert look(second, 1) == 3
+
+
+def test_new_answers_that_show_harm_stop_a_candidate_before_the_next_look_is_due(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    assert running.look(seconds=0) == "ramp"
+
+    def fail(units: range) -> str:
+        for number in units:
+            running.meet(number, "candidate" if number % 2 else "control", status=5 * (number % 2))
+        return running.look(seconds=1)
+
+    assert fail(range(LOOK_ANSWERS - 1)) == "ramp"
+    assert fail(range(LOOK_ANSWERS - 1, LOOK_ANSWERS)) == "stopped"
     assert len(running.registry.read_looks("exp", 1)) == 2
+
+
+def test_harm_that_was_seen_and_tolerated_takes_no_further_looks(store: Store) -> None:
+    running = Running(store, "start", "advance", guardrails=[{"kind": "error_rate", "action": "pause"}])
+    for number in range(200):
+        running.meet(number, "candidate" if number % 2 else "control", status=5 * (number % 2))
+    assert running.look(seconds=1) == "paused"
+    running.act("resume")
+    for number in range(200, 400):
+        running.meet(number, "candidate" if number % 2 else "control", status=5 * (number % 2))
+    assert running.look(seconds=1) == "ramp"
+    assert len(running.registry.read_looks("exp", 1)) == 1
 
 
 def test_what_does_not_run_is_not_looked_at(store: Store) -> None:

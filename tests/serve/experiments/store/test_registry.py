@@ -123,23 +123,3 @@ def test_looks_are_kept_by_comparison(store: Store) -> None:
     assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=10)] == [1, 2]
     assert [at for at, _ in registry.read_looks_over_time("exp", 1, most=1)] == [2]
     assert registry.read_looks_over_time("exp", 2, most=10) == []
-
-
-def test_one_of_many_takes_the_look_of_an_interval(store: Store) -> None:
-    claimed: list[int] = []
-
-    def claim(number: int) -> None:
-        if Registry(store).claim_look("exp", 1, 1_000_000 + number, 1_000_000):
-            claimed.append(number)
-
-    threads = [threading.Thread(target=claim, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    registry = Registry(store)
-    assert len(claimed) == 1
-    assert not registry.claim_look("exp", 1, 1_999_999, 1_000_000)
-    assert registry.claim_look("exp", 1, 2_000_000, 1_000_000)
-    assert registry.claim_look("other", 1, 2_000_000, 1_000_000)
-    assert registry.read_looks("exp", 1) == []

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TypeAlias
@@ -12,6 +11,7 @@ import onnxruntime as ort
 
 from serve.engine.errors import EngineError, RunFailedError
 from serve.engine.joining import join_requests, split_rows
+from serve.engine.loop_calls import LoopCalls
 from serve.engine.model import ServedModel
 from serve.engine.providers import make_run_options
 from serve.engine.signature import Array
@@ -33,6 +33,8 @@ class QueuedRequest:
     future: asyncio.Future[list[Array]]
     arrived: float
     """By `perf_counter`."""
+    loop_calls: LoopCalls
+    """Those of the future's event loop."""
     join_key: JoinKey | None = None
     """None where it runs alone."""
     seconds: float = 0.0
@@ -48,11 +50,6 @@ class QueuedRequest:
         """Answer it with the error, unless it has an answer; on its event loop."""
         if not self.future.done():
             self.future.set_exception(error)
-
-    def call_soon(self, call: Callable[..., None], *arguments: object) -> None:
-        """Call it on the request's event loop, unless that is closed; from any thread."""
-        with suppress(RuntimeError):
-            self.future.get_loop().call_soon_threadsafe(call, *arguments)
 
 
 @dataclass(eq=False, slots=True)
@@ -75,7 +72,7 @@ class Batch:
         self.options.terminate = True
         for request in self.requests if error else ():
             request.is_abandoned = True
-            request.call_soon(request.fail, error)
+            request.loop_calls.call_soon(request.fail, error)
 
 
 @dataclass(frozen=True, slots=True)

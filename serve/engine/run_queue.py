@@ -8,11 +8,13 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from time import perf_counter
+from weakref import WeakKeyDictionary
 
 from serve.engine.batch import QueuedRequest, RunResult, make_join_key
 from serve.engine.cores import CoreCounts
 from serve.engine.errors import DeadlineExceededError, EngineError, ModelUnavailableError, QueueFullError
 from serve.engine.joining import count_rows
+from serve.engine.loop_calls import LoopCalls
 from serve.engine.model import ServedModel
 from serve.engine.run_threads import RunThreads
 from serve.engine.signature import Array, count_elements
@@ -30,6 +32,7 @@ class RunQueue:
         self._lock = threading.Lock()
         self._waiting = WaitingRequests(threads)
         self._threads = RunThreads(threads, self._lock, self._waiting, _deliver, cores)
+        self._loop_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopCalls] = WeakKeyDictionary()
 
     @property
     def stuck(self) -> str | None:
@@ -55,8 +58,9 @@ class RunQueue:
         key = make_join_key(model, inputs, outputs, loop) if model.joins else None
         rows = count_rows(inputs)
         seconds = model.cost.predict_queued(count_elements(inputs))
+        calls = self._calls_on(loop)
         request = QueuedRequest(
-            model, inputs, outputs, rows, loop.create_future(), perf_counter(), key, seconds
+            model, inputs, outputs, rows, loop.create_future(), perf_counter(), calls, key, seconds
         )
         self._enqueue(request, timeout_seconds)
         timers = [loop.call_later(model.config.queue_seconds, self._time_out_waiting, request)]
@@ -102,12 +106,18 @@ class RunQueue:
                 self._waiting.remove(request)
         for request in stopped:
             error = ModelUnavailableError(f"{request.model.label} was stopped before the request's turn came")
-            request.call_soon(request.fail, error)
+            request.loop_calls.call_soon(request.fail, error)
 
     def close(self) -> None:
         """End everything, and the threads; a run that cannot be ended is left behind."""
         self.stop()
         self._threads.close()
+
+    def _calls_on(self, loop: asyncio.AbstractEventLoop) -> LoopCalls:
+        calls = self._loop_calls.get(loop)
+        if calls is None:
+            calls = self._loop_calls[loop] = LoopCalls(loop)
+        return calls
 
     def _requests(self) -> Iterator[QueuedRequest]:
         yield from self._waiting

@@ -112,6 +112,7 @@ class RunThreads:
                 batch = self._waiting.take(self._full_models())
                 if batch is None:
                     self._idle += 1
+                    self._publish()
                 else:
                     self._begin(batch)
             if batch is not None:
@@ -150,14 +151,15 @@ class RunThreads:
         results = run_batch(batch)
         with self._lock:
             self.running.discard(batch)
-            self._publish()
+            if not batch.has_place:
+                self._publish()  # else its thread has the core until it finds nothing to run
             # A batch and its requests hold each other, and so tensors, until garbage is collected.
             first, batch.requests = batch.requests[0], ()
             if not batch.has_place:
                 self._wake_idle()
         if batch.is_stuck:
             log.warning("%s: a run that was given up has ended", batch.model.label)
-        first.call_soon(self._deliver, results)
+        first.loop_calls.call_soon(self._deliver, results)
         return batch.has_place
 
     def _full_models(self) -> set[ServedModel]:

@@ -67,6 +67,26 @@ def test_cores_that_others_use_are_not_borrowed(
     assert count_runs(tmp_path, opened, monkeypatch, FakeCores(4, others=9), 1) == 1
 
 
+def test_a_thread_keeps_its_core_from_one_run_to_the_next(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores = FakeCores(1)
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1, cores=cores)
+    gate = Gate(engine.model("double"), monkeypatch, joins=False)
+
+    async def ask() -> None:
+        tasks = start_requests(engine, "double", *[ROW] * 5)
+        await asyncio.to_thread(until, lambda: engine.count_pending() == 5)
+        gate.open()
+        await collect(tasks)
+
+    asyncio.run(ask())
+    until(lambda: cores.published[-1] == 0)
+    runs = "".join(map(str, cores.published)).strip("0")
+    assert "0" not in runs
+
+
 def test_a_process_that_knows_of_no_others_borrows_nothing(
     tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

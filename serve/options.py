@@ -74,7 +74,7 @@ def make_rollout_options(settings: Settings) -> RolloutOptions | None:
     keys = settings.state if "://" in where else Path(where)
     if keys is None:
         raise StateError("`--experiments-store` with a URL needs `--state`, for the key of the units")
-    return RolloutOptions(where, keys, settings.experiments)
+    return RolloutOptions(where, keys, settings.experiments, settings.experiments_retention_days)
 
 
 def make_tls(settings: Settings) -> Tls | None:

@@ -136,6 +136,12 @@ class Settings(BaseSettings):
     experiments_store: Annotated[
         str, Field(description="Folder or PostgreSQL URL that stores experiments; without it there are none.")
     ] = ""
+    experiments_retention_days: Annotated[
+        float,
+        Field(
+            ge=1, le=36_500, description="Days for which data of ended experiments, and outcomes, are kept."
+        ),
+    ] = 365.0
     drain_seconds: Annotated[
         float,
         Field(ge=0, le=86_400, description="Seconds that a replaced version has to finish its requests."),

@@ -13,8 +13,10 @@ from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.registry import Registered, Registry
 from serve.experiments.store.summaries import Summaries
+from serve.experiments.store.unit_keys import require_key
 from serve.experiments.units import load_or_make_key
 from serve.rollout.administration import Administration
+from serve.rollout.cleaning import Cleaner
 from serve.rollout.conductor import Conductor
 from serve.rollout.defining import define_from_file
 from serve.rollout.expense import measure_expense
@@ -41,10 +43,12 @@ class Rollout:
     ids: RequestIds
     follower: Follower
     conductor: Conductor
+    cleaner: Cleaner
     recorder: Recorder
 
     def close(self) -> None:
         """End all threads; what was noted is written."""
+        self.cleaner.close()
         self.conductor.close()
         self.follower.close()
         self.recorder.close()
@@ -57,8 +61,10 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     `number_of` gives the number by which an error is stored. Raises `StoreError`, and `DefinitionError` for
     the file.
     """
-    ids = RequestIds(load_or_make_key(options.keys))
+    key = load_or_make_key(options.keys)
     store = open_store(options.where)
+    require_key(store, key, options.keys)
+    ids = RequestIds(key)
     registry = Registry(store)
     if options.definitions is not None:
         define_from_file(registry, options.definitions)
@@ -83,4 +89,7 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     conductor = Conductor(registry, summaries, follower.hurry, measure=measure)
     administration = Administration(engine, registry, summaries, follower.hurry)
     planner = Planner(engine, registry, summaries)
-    return Rollout(store, registry, administration, planner, trials, ids, follower, conductor, recorder)
+    cleaner = Cleaner(store, registry, options.retention_days)
+    return Rollout(
+        store, registry, administration, planner, trials, ids, follower, conductor, cleaner, recorder
+    )

@@ -33,6 +33,13 @@ def _key(name: str, kind: TypeEngine[Any]) -> sa.Column[Any]:
 
 schema_versions = _table("schema_versions", _key("version", _BIG), _column("applied_at", _BIG))
 
+unit_keys = _table(
+    "unit_keys",  # one row
+    _key("id", _BIG),
+    _column("fingerprint", _TEXT),
+    _column("since", _BIG),
+)
+
 experiments = _table(
     "experiments",
     _key("name", _TEXT),

@@ -35,7 +35,7 @@ SELF = "adaptact"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LastLook:
     """What was seen of a comparison last."""
 
     looked_at: int
@@ -67,7 +67,7 @@ class Conductor:
         self._measure = measure
         self._seconds = seconds
         self._clock = clock
-        self._seen: dict[tuple[str, int], Seen] = {}
+        self._seen: dict[tuple[str, int], LastLook] = {}
         self._revisions: Mapping[str, int] = {}
         self._running: tuple[Registered, ...] = ()
         self._closed = threading.Event()
@@ -143,7 +143,7 @@ class Conductor:
         content = {"memory": verdict.memory.as_json(), "results": results}
         self._registry.keep_look(experiment.name, phase.comparison, at, content)
         shown = frozenset(harm.key for harm in (*verdict.stopping, *verdict.pausing))
-        self._seen[experiment.name, phase.comparison] = Seen(at, at, shown)
+        self._seen[experiment.name, phase.comparison] = LastLook(at, at, shown)
         phases = self._registry.read_phases(experiment.name)
         step = choose_step(experiment, phases, verdict, known.met, at)
         if step is not None:

@@ -1,4 +1,4 @@
-"""A store belongs to the key under which its units are hashed: under another one all of them are strangers."""
+"""A store belongs to the key that its units are hashed under: to another one all of them are strangers."""
 
 import hmac
 from pathlib import Path

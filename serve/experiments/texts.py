@@ -68,7 +68,7 @@ TEXTS: Mapping[Language, Texts] = {
             "disagreement": "{candidate} disagrees with the control on {value} of requests; "
             "{margin} are tolerated.",
         },
-        pausing="A signal pauses the experiment:",
+        pausing="A signal that pauses was seen:",
         shares="{units} units met the variants {names}, where equal numbers are due: units are lost or "
         "assigned wrongly on the way.",
         crossed="{units} units met more than one variant: their identity is not stable.",
@@ -88,7 +88,7 @@ TEXTS: Mapping[Language, Texts] = {
         waiting="{units} more still wait for their outcome.",
         days="About {days} to go at today's traffic.",
         no_traffic="No traffic today, so the end cannot be foreseen.",
-        fulfilled="The plan is fulfilled: an effect as large as planned would have shown.",
+        fulfilled="The planned units are reached: an effect that is smaller than the plan can show may remain.",
         no_metrics="No metric is defined, so only guardrails are watched.",
         separator=", ",
         space=" ",
@@ -120,7 +120,7 @@ TEXTS: Mapping[Language, Texts] = {
             "disagreement": "リクエストの {value} で {candidate} と対照の予測が異なります"
             "（許容は {margin} まで）。",
         },
-        pausing="警告により実験を一時停止します：",
+        pausing="一時停止の対象となる警告が出ています：",
         shares="各群（{names}）のユニット数は {units} で、均等であるべき割り当てから外れています。"
         "途中でユニットが失われているか、誤って割り当てられています。",
         crossed="{units} ユニットが複数の群に現れました。ユニットの識別が安定していません。",
@@ -141,7 +141,7 @@ TEXTS: Mapping[Language, Texts] = {
         waiting="さらに {units} ユニットが結果待ちです。",
         days="現在のトラフィックであと約 {days}です。",
         no_traffic="現在トラフィックがないため、終了時期を予測できません。",
-        fulfilled="計画数に達しました。計画した大きさの効果があれば検出されていたはずです。",
+        fulfilled="計画数に達しました。計画で検出できる大きさに満たない効果は残りえます。",
         no_metrics="指標が定義されていないため、ガードレールのみを監視しています。",
         separator="、",
         space="",

@@ -1,6 +1,6 @@
 """What one look at the data says, and what all looks so far say together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -48,9 +48,10 @@ class Look:
 class History:
     """What all looks so far say: the last effect, what all intervals have in common, the greatest evidence.
 
-    Sequences are valid at all times at once, so both keep the level of a single look. `is_steady` is False
-    once two looks had no value in common: then the effect itself changed, and `low` and `high` are those
-    of the last look alone.
+    Sequences are valid at all times at once, so both keep the level of a single look. Where the last effect
+    lies outside what the intervals have in common, the data that earlier looks rested on were corrected, or
+    the effect has changed: then only the last look counts. `is_steady` is False once two looks had no value
+    in common.
     """
 
     effect: float
@@ -69,7 +70,7 @@ class History:
         """This history and one more look."""
         last = History.begin(look)
         low, high = max(self.low, last.low), min(self.high, last.high)
-        is_steady = self.is_steady and low <= high
-        if not is_steady:
-            low, high = last.low, last.high
-        return History(last.effect, low, high, max(self.log_e, last.log_e), self.looks + 1, is_steady)
+        is_steady, looks = self.is_steady and low <= high, self.looks + 1
+        if not is_steady or last.effect < low or high < last.effect:
+            return replace(last, looks=looks, is_steady=is_steady)
+        return History(last.effect, low, high, max(self.log_e, last.log_e), looks)

@@ -25,6 +25,15 @@ def test_a_repeated_look_changes_nothing_but_the_count() -> None:
     assert replace(history.add(LOOK), looks=1) == history
 
 
+def test_only_the_last_look_counts_once_the_effect_has_left_what_all_intervals_share() -> None:
+    corrected = replace(LOOK, effect=-0.5, low=-2.0, high=1.5, log_e=0.2)
+    history = History.begin(LOOK).add(corrected)
+    assert (history.low, history.high, history.log_e, history.looks) == (-2.0, 1.5, 0.2, 2)
+    assert history.is_steady
+    again = history.add(replace(corrected, low=-1.0))
+    assert (again.low, again.high) == (-1.0, 1.5)
+
+
 def test_intervals_apart_show_that_the_effect_changed() -> None:
     history = History.begin(LOOK).add(replace(LOOK, low=4.0, high=6.0))
     assert not history.is_steady

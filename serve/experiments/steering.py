@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import Harm, Verdict
+from serve.experiments.reasons import REASONS, name_harms
 from serve.experiments.stages import RUNNING, Act, Phase, possible_acts
 
 SECOND = 1_000_000  # microseconds
@@ -44,12 +45,17 @@ def choose_step(
 
 def _answer_alarm(phases: Sequence[Phase], verdict: Verdict) -> Step | None:
     if verdict.stopping:
-        return Step("stop", f"a guardrail: {_name_harms(verdict.stopping)}")
+        return _answer_harms("stop", verdict.stopping)
     if _was_paused(phases):
         return None
     if verdict.kind == "invalid":
-        return Step("pause", "the split is not valid: the shares of units differ from those assigned")
-    return Step("pause", f"a guardrail: {_name_harms(verdict.pausing)}") if verdict.pausing else None
+        return Step("pause", REASONS["split"])
+    return _answer_harms("pause", verdict.pausing) if verdict.pausing else None
+
+
+def _answer_harms(act: Act, harms: Sequence[Harm]) -> Step:
+    names = name_harms((harm.guardrail.kind, harm.candidate) for harm in harms)
+    return Step(act, REASONS["harm"].format(harms=names))
 
 
 def _go_on(
@@ -57,9 +63,9 @@ def _go_on(
 ) -> Step | None:
     possible = possible_acts(experiment, phase)
     if experiment.auto_promote and verdict.kind == "better" and "promote" in possible:
-        return Step("promote", "the verdict is `better`", verdict.leading.name)
+        return Step("promote", REASONS["better"], verdict.leading.name)
     if "advance" in possible and verdict.kind != "invalid" and _is_held(experiment, phase, met, now):
-        return Step("advance", "the step has lasted as long as it should, without a sign of harm")
+        return Step("advance", REASONS["held"])
     return None
 
 
@@ -74,7 +80,3 @@ def _is_held(experiment: Experiment, phase: Phase, met: Mapping[str, int], now: 
     if not stages.auto_advance or now - phase.started_at < stages.hold_seconds * SECOND:
         return False
     return all(met.get(candidate.name, 0) >= stages.hold_units for candidate in experiment.candidates)
-
-
-def _name_harms(harms: Sequence[Harm]) -> str:
-    return ", ".join(dict.fromkeys(f"`{harm.guardrail.kind}` of `{harm.candidate}`" for harm in harms))

@@ -9,12 +9,10 @@ from pathlib import Path
 
 from serve.experiments.definition import Experiment
 from serve.experiments.reading import read_experiments
+from serve.experiments.reasons import FILE, REASONS
 from serve.experiments.stages import Change
 from serve.experiments.store.database import now
 from serve.experiments.store.registry import Registry
-
-FILE = "the file of experiments"
-"""Who defines, as the audit trail names it."""
 
 
 def define_from_file(registry: Registry, path: Path, clock: Callable[[], int] = now) -> None:
@@ -24,7 +22,7 @@ def define_from_file(registry: Registry, path: Path, clock: Callable[[], int] = 
     """
     known = registry.read_revisions()
     for experiment in read_experiments(path):
-        reason = f"definition {_digest(experiment)} of `{path.name}`"
+        reason = REASONS["file"].format(digest=_digest(experiment), file=path.name)
         if experiment.name not in known or not _was_read(registry, experiment.name, reason):
             registry.define(experiment, Change(clock(), FILE, reason))
 

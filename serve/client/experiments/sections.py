@@ -8,6 +8,7 @@ from serve.client.experiments import amounts
 from serve.client.experiments.bands import find_metric
 from serve.client.experiments.drawing import Band, Chart, Curve, draw
 from serve.client.experiments.replies import Audit, Experiment, Look, Metric, Phase, Results, Variant
+from serve.client.experiments.trail import Trail
 from serve.client.experiments.words import Language, translate
 
 Rows: TypeAlias = Sequence[Sequence[str]]
@@ -59,6 +60,11 @@ class SectionWriter:
     def say(self, word: str) -> str:
         """The word in the language of the report."""
         return translate(self.language, word)
+
+    @property
+    def trail(self) -> Trail:
+        """The texts of who did what."""
+        return Trail(self.language)
 
     def list_sections(self) -> Iterator[Section]:
         """All sections, in the order of what matters."""
@@ -218,8 +224,8 @@ class SectionWriter:
                 self.say(phase.stage) + (f": {phase.promoted}" if phase.promoted else ""),
                 amounts.show_step(phase.step_percent),
                 amounts.show_time(phase.started_at),
-                phase.by,
-                phase.reason,
+                self.trail.name_author(phase.by),
+                self.trail.explain(phase.reason),
             )
             for phase in self.evidence.phases
         ]
@@ -227,7 +233,12 @@ class SectionWriter:
 
     def _tabulate_audit(self) -> Table:
         rows = [
-            (amounts.show_time(entry.at), entry.by, entry.action, entry.detail)
+            (
+                amounts.show_time(entry.at),
+                self.trail.name_author(entry.by),
+                self.trail.name_act(entry.action),
+                self.trail.describe(entry.detail),
+            )
             for entry in self.evidence.audit.entries
         ]
         return self._make_table(("time", "by", "action", "detail"), rows)

@@ -1,4 +1,4 @@
-"""Why experiments change by themselves, as the audit trail says it, and as reports in any language know it."""
+"""Why experiments change by themselves, as the audit trail says it, and reports in any language know it."""
 
 import re
 from collections.abc import Iterable, Mapping

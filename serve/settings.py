@@ -126,8 +126,7 @@ class Settings(BaseSettings):
         bool, Field(description="Serve only files whose manifest records that parity passed and is strong.")
     ] = False
     require_signature: Annotated[
-        Path | None,
-        Field(description="PEM file of a public key; serve only files signed with its private key."),
+        Path | None, Field(description="PEM file of a public key; serve only files signed for it.")
     ] = None
     state: Annotated[
         Path | None, Field(description="Folder that stores aliases; without it a restart loses them.")
@@ -137,10 +136,7 @@ class Settings(BaseSettings):
         str, Field(description="Folder or PostgreSQL URL that stores experiments; without it there are none.")
     ] = ""
     experiments_retention_days: Annotated[
-        float,
-        Field(
-            ge=1, le=36_500, description="Days for which data of ended experiments, and outcomes, are kept."
-        ),
+        float, Field(ge=1, le=36_500, description="Days that outcomes and ended experiments are kept.")
     ] = 365.0
     drain_seconds: Annotated[
         float,

@@ -155,10 +155,11 @@ def begin_trial(
     trials: "Trials", call: IncomingCall, model: str, request: InferRequest, attributes: "Attributes | None"
 ) -> "Trial | None":
     """The trial of the message, which the attributes name; None if it is in no experiment."""
-    if model not in trials.routes:
+    participants = trials.routes.get(model)
+    if participants is None:
         return None
     # Not under the call's id, which all messages of a stream share.
-    trial = trials.begin(model, call.headers.get(UNIT_HEADER), request.unit)
+    trial = trials.begin(participants, call.headers.get(UNIT_HEADER), request.unit)
     if trial is not None and attributes is not None:
         attributes |= trial.describe_for_traces()
     return trial

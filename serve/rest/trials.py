@@ -27,11 +27,12 @@ def begin_trial(
     `target` is the model and the version that it names. The timings of a traced request say so too.
     """
     model, version = target
-    if version is not None or model not in trials.routes:
+    participants = trials.routes.get(model)
+    if participants is None or version is not None:
         return None
     chosen = fields.get(REQUEST_ID)
     request_id = chosen.decode() if chosen is not None and SAFE_ID.fullmatch(chosen) else None
-    trial = trials.begin(model, fields.get(UNIT), unit, request_id)
+    trial = trials.begin(participants, fields.get(UNIT), unit, request_id)
     if timings is not None:
         timings.trial = trial
     return trial

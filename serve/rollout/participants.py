@@ -1,10 +1,13 @@
 """The units that take part in experiments, each of which is decided once and then remembered."""
 
+from collections.abc import Mapping
+
 from serve.experiments.request_ids import RequestIds, number_comparison
-from serve.experiments.routing import Route, Treatment
+from serve.experiments.routing import REPLY_PARAMETERS, Route, Treatment
 from serve.experiments.units import Unit
 from serve.rollout.measuring import ExperimentMetrics, VariantMetrics
 
+EXPERIMENT, VARIANT, _ = REPLY_PARAMETERS
 MOST_UNITS = 20_000
 """That are remembered of a model's: some 14 MB where all are long."""
 LONGEST = 128
@@ -12,12 +15,30 @@ LONGEST = 128
 
 
 class Group:
-    """Units that get the same treatment, and what all their requests have in common."""
+    """Units that get the same treatment, and what all their requests have in common.
 
-    __slots__ = ("metrics", "number", "own_start", "treatment")
+    What each request needs stands here by itself: to look it up in the treatment costs a multiple.
+    """
+
+    __slots__ = (
+        "described",
+        "has_mirrors",
+        "metrics",
+        "model",
+        "number",
+        "own_start",
+        "treatment",
+        "version",
+    )
 
     def __init__(self, treatment: Treatment, metrics: VariantMetrics, ids: RequestIds) -> None:
         self.treatment = treatment
+        variant, self.model, self.version = treatment.answer
+        self.has_mirrors = bool(treatment.mirrors)
+        self.described: Mapping[str, str] | None = None
+        """Parameters of all replies; None where they say nothing of the experiment."""
+        if not treatment.is_hidden:
+            self.described = {EXPERIMENT: treatment.experiment, VARIANT: variant}
         self.metrics = metrics
         """Those of the variant that answers."""
         is_enrolled, phase = treatment.is_enrolled, (treatment.experiment, treatment.comparison)
@@ -48,7 +69,8 @@ class Participants:
         self._route = route
         self._metrics = metrics
         self._ids = ids
-        self._known: dict[object, Participant | None] = {}
+        self.known: dict[object, Participant | None] = {}
+        """By what names a unit."""
         # By the identities of the route's treatments, which last as long as it does.
         self._groups: dict[int, Group] = {}
 
@@ -61,7 +83,7 @@ class Participants:
         if key is None:  # none is named, or in a way that could equal another: 1, True and 1.0
             return self._decide(header, parameter, request)
         try:
-            return self._known[key]
+            return self.known[key]
         except KeyError:
             participant = self._decide(header, parameter, request)
             if len(header or b"") + len(str(parameter)) <= LONGEST:
@@ -87,6 +109,6 @@ class Participants:
         self, header: bytes | str | None, parameter: object, key: object, participant: Participant | None
     ) -> None:
         if self._route.ignores_request(header, parameter):
-            if len(self._known) >= MOST_UNITS:
-                self._known.clear()
-            self._known[key] = participant
+            if len(self.known) >= MOST_UNITS:
+                self.known.clear()
+            self.known[key] = participant

@@ -16,7 +16,7 @@ from serve.rollout.recorder import Recorder
 from serve.rollout.sampling import Sampler
 from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
 
-EXPERIMENT, VARIANT, REQUEST_ID = REPLY_PARAMETERS
+REQUEST_ID = REPLY_PARAMETERS[-1]
 
 
 class Trial:
@@ -33,14 +33,8 @@ class Trial:
 
     def describe(self) -> Mapping[str, str]:
         """The reply's parameters by name, whose values are those of `REPLY_HEADERS` too; empty if hidden."""
-        treatment = self._participant.group.treatment
-        if treatment.is_hidden:
-            return {}
-        return {
-            EXPERIMENT: treatment.experiment,
-            VARIANT: treatment.answer.variant,
-            REQUEST_ID: self.request_id,
-        }
+        described = self._participant.group.described
+        return {} if described is None else {**described, REQUEST_ID: self.request_id}
 
     def describe_for_traces(self) -> Mapping[str, str]:
         """The span's attributes, also of a hidden experiment."""
@@ -62,29 +56,29 @@ class Trial:
 
         Raises like `Engine.run`.
         """
-        group, trials = self._participant.group, self._trials
-        treatment = group.treatment
-        _, name, number = treatment.answer
+        group, engine = self._participant.group, self._trials.engine
         version = ""
         start = perf_counter()
         # As `VariantRuns.run`, in the same coroutine: this is the hot path.
         try:
-            model = trials.engine.model(name, number)
+            model = engine.model(group.model, group.version)
             version = model.version
-            answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
+            answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
             group.metrics.failed += 1
             if self._is_kept:
-                trials.runs.note(self._describe_run(inputs, outputs), version, start, error)
-            if treatment.fallback is None:
+                self._trials.runs.note(self._describe_run(inputs, outputs), version, start, error)
+            fallback = group.treatment.fallback
+            if fallback is None:
                 raise
-            model = trials.engine.model(treatment.fallback.model, treatment.fallback.version)
-            answer = await trials.engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
+            model = engine.model(fallback.model, fallback.version)
+            answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         else:
             group.metrics.answered.observe(perf_counter() - start)
             if self._is_kept:
-                trials.runs.note(self._describe_run(inputs, outputs), version, start, answer)
-        self._mirrored = self._describe_run(inputs, outputs) if treatment.mirrors else None
+                self._trials.runs.note(self._describe_run(inputs, outputs), version, start, answer)
+        if group.has_mirrors:
+            self._mirrored = self._describe_run(inputs, outputs)
         return answer
 
     def mirror(self, *, may_have_changed: bool = False) -> None:
@@ -92,7 +86,7 @@ class Trial:
 
         A mirrored run begins when the event loop is next free, so what is written meanwhile goes first.
         """
-        if self._mirrored is not None and not may_have_changed:
+        if self._participant.group.has_mirrors and not may_have_changed:
             self._trials.mirror(self._mirrored)
 
     def _describe_run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> VariantRequest:
@@ -132,19 +126,23 @@ class Trials:
         self.routes = {model: Participants(route, self.metrics, self._ids) for model, route in routes.items()}
 
     def begin(
-        self, model: str, header: bytes | str | None, parameter: object, chosen: str | None = None
+        self,
+        participants: Participants,
+        header: bytes | str | None,
+        parameter: object,
+        chosen: str | None = None,
     ) -> Trial | None:
-        """The trial of a request that names no version and runs now; None if it is in no experiment.
+        """The trial of a request that runs now; None if it is in no experiment.
 
-        `header` and `parameter` are where its unit may stand; one without a `chosen` id gets one.
+        `participants` are its model's in `routes`; `header` and `parameter` are where its unit may stand. A
+        request without a `chosen` id gets one.
         """
-        participants = self.routes.get(model)
-        if participants is None:
-            return None
         end = next(self._ids.ends)
-        participant = participants.find(header, parameter, chosen or end)
+        participant = participants.known.get(header) if parameter is None else None
         if participant is None:
-            return None
+            participant = participants.find(header, parameter, chosen or end)
+            if participant is None:
+                return None
         is_kept = self._sampler.choose()
         start = participant.id_start
         if participant.noted != self._recorder.lost:

@@ -55,7 +55,7 @@ def test_what_is_remembered_is_bounded() -> None:
     participants = make_participants(100)
     for number in range(MOST_UNITS + 10):
         participants.find(f"unit-{number}", None, "r1")
-    assert len(participants._known) <= MOST_UNITS
-    known = len(participants._known)
+    assert len(participants.known) <= MOST_UNITS
+    known = len(participants.known)
     participants.find("u" * (LONGEST + 1), None, "r1")
-    assert len(participants._known) == known
+    assert len(participants.known) == known

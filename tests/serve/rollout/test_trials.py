@@ -56,7 +56,7 @@ def make_trials(
 
 
 def begin(trials: Trials, unit: str = "anna") -> Trial:
-    trial = trials.begin("digits", unit, None, "r1")
+    trial = trials.begin(trials.routes["digits"], unit, None, "r1")
     assert trial is not None
     return trial
 
@@ -75,11 +75,11 @@ def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
     return asyncio.run(answer())
 
 
-def test_a_model_without_an_experiment_has_no_trial(engine: Engine) -> None:
+def test_only_models_with_an_experiment_have_a_route(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp")
-    assert trials.begin("other", "anna", None, None) is None
+    assert set(trials.routes) == {"digits"}
     trials.follow({})
-    assert trials.begin("digits", "anna", None, None) is None
+    assert not trials.routes
 
 
 def test_the_variant_answers_and_is_noted(engine: Engine) -> None:
@@ -162,7 +162,7 @@ def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
     trials, _ = make_trials(engine, "ramp")
     ids = set()
     for _ in range(3):
-        trial = trials.begin("digits", "anna", None, None)
+        trial = trials.begin(trials.routes["digits"], "anna", None, None)
         assert trial is not None
         ids.add(trial.describe()["adaptact_request_id"])
     assert len(ids) == 3
@@ -197,7 +197,7 @@ def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> Non
     assert recording.runs == []
     assert [unit for unit, _ in recording.exposures] == ["carl"]
     # A request that is its own unit is left out as a whole.
-    trial = trials.begin("digits", None, None, "r2")
+    trial = trials.begin(trials.routes["digits"], None, None, "r2")
     assert trial is not None
     run(trials, trial)
     assert len(recording.exposures) == 1

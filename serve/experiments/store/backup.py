@@ -89,11 +89,15 @@ def _opened(path: Path) -> Iterator[Store]:
     with tempfile.TemporaryDirectory(prefix="adaptact-restore-") as folder:
         copy = Path(folder) / "backup.db"
         copyfile(path, copy)
-        store = open_file(copy)
         try:
-            yield store
-        finally:
-            store.close()
+            store = open_file(copy)
+            try:
+                yield store
+            finally:
+                store.close()
+        except StoreError as error:
+            said = str(error).replace(f"the store `sqlite:///{copy}`", f"the backup {quote(str(path))}")
+            raise StoreError(said) from error
 
 
 @contextmanager

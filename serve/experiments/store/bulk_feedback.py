@@ -62,7 +62,12 @@ class BulkReceipt:
 
 
 def accept_rows(store: Store, rows: Rows, targets: Targets, *, clock: Callable[[], int] = now) -> BulkReceipt:
-    """Store what is valid and not there yet, in batches that are durable one by one. Raises `StoreError`."""
+    """Store what is valid and not there yet, in batches that are durable one by one.
+
+    A file that is damaged in the middle is stored up to there, and the damage is the last refusal. Raises
+    `FeedbackError` for one of which nothing can be read, and `StoreError`.
+    """
+    rows = _end_at_damage(rows)
     new = duplicate = refused = unmatched = 0
     reasons: list[RefusedFeedback] = []
     while batch := list(islice(rows, _BATCH)):
@@ -71,6 +76,17 @@ def accept_rows(store: Store, rows: Rows, targets: Targets, *, clock: Callable[[
         refused, unmatched = refused + len(receipt.refused), unmatched + receipt.unmatched
         reasons += receipt.refused[: MAX_REASONS - len(reasons)]
     return BulkReceipt(new, duplicate, refused, tuple(reasons), unmatched)
+
+
+def _end_at_damage(rows: Rows) -> Rows:
+    number = 0
+    try:
+        for number, row in rows:
+            yield number, row
+    except FeedbackError as error:
+        if number == 0:
+            raise
+        yield number + 1, FeedbackError(f"nothing can be read from here on: {error}")
 
 
 def parse_feedback(row: Row, targets: Targets) -> Feedback:

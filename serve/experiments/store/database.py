@@ -49,9 +49,16 @@ _ANALYZE = {
 Insert = sqlite.Insert | postgresql.Insert
 
 
+_latest = [0]
+
+
 def now() -> int:
-    """The time in microseconds since 1970."""
-    return time.time_ns() // 1000
+    """The time in microseconds since 1970; in one process it never goes back, whatever becomes of the clock.
+
+    What was written since a time is found by it.
+    """
+    _latest[0] = max(_latest[0], time.time_ns() // 1000)
+    return _latest[0]
 
 
 class Store:

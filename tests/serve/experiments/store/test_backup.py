@@ -138,7 +138,7 @@ def test_a_damaged_backup_is_refused_and_leaves_the_store_empty(tmp_path: Path, 
     fill(source)
     back_up(source, tmp_path / "backup")
     damage(tmp_path / "backup")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=f"{tmp_path / 'backup'}"):
         restore(tmp_path / "backup", target)
     assert all(rows == [] for rows in everything(target).values())
     source.close()

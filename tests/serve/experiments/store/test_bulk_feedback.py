@@ -203,6 +203,21 @@ def test_a_file_that_is_not_ours_is_refused(make: Callable[[Path], Path], tmp_pa
         list(read_parquet(stream))
 
 
+def test_a_parquet_file_that_is_damaged_in_the_middle_is_stored_up_to_there(
+    store: Store, tmp_path: Path
+) -> None:
+    keys = [f"{number:032x}" for number in range(3000)]
+    columns = {"unit": keys, "metric": ["m"] * 3000, "value": [1.0] * 3000, "idempotency_key": keys}
+    path = write_parquet(tmp_path / "f", columns, row_group_size=1000, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+    receipt = send(store, read_parquet(io.BytesIO(content)))
+    assert (receipt.new, receipt.duplicate, receipt.refused) == (1000, 0, 1)
+    (damage,) = receipt.reasons
+    assert damage.place == 1001
+    assert damage.reason.startswith("nothing can be read from here on: expected a Parquet file")
+
+
 def test_row_groups_that_are_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_feedback, "MAX_GROUP", 1000)
     columns = {"metric": [f"{n}" for n in range(1000)], "value": [1.0] * 1000}

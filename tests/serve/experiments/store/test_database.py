@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
 from serve.experiments.store import migrations
-from serve.experiments.store.database import Store, open_store
+from serve.experiments.store.database import Store, now, open_store
 from serve.experiments.store.faults import explained
 from serve.experiments.store.tables import audit, metadata, outcomes, schema_versions
 
@@ -29,6 +29,12 @@ def add_audit(store: Store, name: str) -> None:
 def count(store: Store) -> int:
     with store.read() as connection:
         return connection.execute(sa.select(sa.func.count()).select_from(audit)).scalar_one()
+
+
+def test_the_time_stands_still_where_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = now()
+    monkeypatch.setattr(time, "time_ns", lambda: 1000 * (before - 3_600_000_000))
+    assert now() >= before
 
 
 def test_a_folder_is_made_and_holds_one_file(tmp_path: Path) -> None:

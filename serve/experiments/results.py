@@ -1,7 +1,7 @@
 """The findings as JSON: what `experiments/{name}/results` answers and reports show."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serve.experiments.definition import Experiment
@@ -13,6 +13,7 @@ from serve.experiments.findings import (
     ShadowFindings,
     Verdict,
 )
+from serve.experiments.plans import STOPPED, GuardrailPlan
 from serve.experiments.statistics.looks import Look
 
 LATENCY_QUANTILES = (0.5, 0.95, 0.99)
@@ -23,8 +24,13 @@ def write_results(
     observations: Mapping[str, Observations],
     verdict: Verdict,
     language: Language = "en",
+    stated: Sequence[GuardrailPlan] = (),
 ) -> dict[str, Any]:
-    """The verdict and all that it rests on; null stands for what is not known and for an open end."""
+    """The verdict and all that it rests on; null stands for what is not known and for an open end.
+
+    `stated` says within how many units guardrails stop harm.
+    """
+    stops = {plan.guardrail: plan for plan in stated}
     found = verdict.candidates
     names = [variant.name for variant in experiment.variants]
     return {
@@ -37,7 +43,9 @@ def write_results(
             for candidate in found
             for comparison in candidate.comparisons
         ],
-        "guardrails": [_write_harm(harm) for candidate in found for harm in candidate.harms],
+        "guardrails": [
+            _write_harm(harm, stops.get(harm.guardrail)) for candidate in found for harm in candidate.harms
+        ],
         "sample_ratio": _write_split(names, verdict),
         "shadow": [
             _write_shadow(candidate.name, candidate.shadow) for candidate in found if candidate.shadow
@@ -98,7 +106,7 @@ def _write_metric(experiment: Experiment, comparison: Comparison) -> dict[str, A
     }
 
 
-def _write_harm(harm: Harm) -> dict[str, Any]:
+def _write_harm(harm: Harm, plan: GuardrailPlan | None) -> dict[str, Any]:
     return {
         "kind": harm.guardrail.kind,
         "quantile": harm.guardrail.quantile,
@@ -109,6 +117,7 @@ def _write_harm(harm: Harm) -> dict[str, Any]:
         "value": _finite(harm.value),
         "log_e": _finite(harm.log_e),
         "is_shown": harm.is_shown,
+        "stops_within": plan and {"harm": plan.harm, "units": _finite(plan.units), "share": STOPPED},
     }
 
 

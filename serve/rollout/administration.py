@@ -26,6 +26,7 @@ from serve.experiments.store.registry import AuditEntry, Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import judge
 from serve.rollout.expense import measure_expense
+from serve.rollout.planning import GuardrailStatements
 
 LEADS_TO_RUNNING: tuple[Act, ...] = ("start", "advance", "resume")
 
@@ -50,6 +51,7 @@ class Administration:
         self._summaries = summaries
         self._on_change = on_change
         self._clock = clock
+        self._statements = GuardrailStatements(clock)
 
     def read_all(self) -> tuple[Registered, ...]:
         """Every experiment, by name."""
@@ -106,7 +108,8 @@ class Administration:
         expenses = measure_expense(self._engine, experiment)
         known = read_evidence(self._summaries, experiment, phase, memory, self._clock(), expenses)
         verdict = judge(experiment, known.evidence)
-        results = write_results(experiment, known.evidence.observations, verdict, language)
+        stated = self._statements.state(registered, known.evidence)
+        results = write_results(experiment, known.evidence.observations, verdict, language, stated)
         if experiment.fixed_horizon and verdict.memory.histories.keys() != memory.histories.keys():
             content = {"memory": verdict.memory.as_json(), "results": results}
             self._registry.keep_look(name, phase.comparison, self._clock(), content)

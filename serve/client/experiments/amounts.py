@@ -56,9 +56,19 @@ def show_harm(guardrail: Guardrail, value: float | None) -> str:
 
 def show_assumed_harm(guardrail: PlannedGuardrail) -> str:
     """The harm that a plan assumes: times as slow, or a share."""
-    if guardrail.harm is None:
+    return NOTHING if guardrail.harm is None else _show_extent(guardrail.kind, guardrail.harm)
+
+
+def show_statement(guardrail: Guardrail) -> str:
+    """A harm, and within how many units it stops the candidate."""
+    stated = guardrail.stops_within
+    if stated is None or stated.units is None:
         return NOTHING
-    return f"×{show_number(guardrail.harm)}" if guardrail.kind == "latency" else show_share(guardrail.harm)
+    return f"{_show_extent(guardrail.kind, stated.harm)}: {show_count(stated.units)}"
+
+
+def _show_extent(kind: str, harm: float) -> str:
+    return f"×{show_number(harm)}" if kind == "latency" else show_share(harm)
 
 
 def show_kind(guardrail: Guardrail | PlannedGuardrail) -> str:

@@ -106,6 +106,14 @@ class Metric(_Reply):
         return 1.0 if self.scale == "ratio" else 0.0
 
 
+class Statement(_Reply):
+    """Within how many units a harm stops a candidate, in this share of experiments; null is never."""
+
+    harm: Number
+    units: Number | None
+    share: Number
+
+
 class Guardrail(_Reply):
     """One guardrail of one candidate."""
 
@@ -118,6 +126,7 @@ class Guardrail(_Reply):
     value: Number | None
     log_e: Number | None
     is_shown: bool
+    stops_within: Statement | None = None
 
 
 class SampleRatio(_Reply):

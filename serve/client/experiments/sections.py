@@ -75,7 +75,9 @@ class SectionWriter:
         if results.metrics:
             yield Section(self.say("metrics"), [self._tabulate_metrics(), Text(self.say("metrics_note"))])
         if results.guardrails:
-            yield Section(self.say("guardrails"), [self._tabulate_guardrails()])
+            yield Section(
+                self.say("guardrails"), [self._tabulate_guardrails(), Text(self.say("guardrails_note"))]
+            )
         yield Section(self.say("costs"), [self._tabulate_costs()])
         yield Section(self.say("exposures_over_time"), self._draw_exposures())
         yield Section(self.say("sample_ratio"), self._check_split())
@@ -145,7 +147,7 @@ class SectionWriter:
         return self._make_table(header, rows)
 
     def _tabulate_guardrails(self) -> Table:
-        header = ("guardrail", "candidate", "control", "value", "margin", "action", "state")
+        header = ("guardrail", "candidate", "control", "value", "margin", "stops", "action", "state")
         rows = [
             (
                 amounts.show_kind(known).replace(known.kind, self.say(known.kind), 1),
@@ -153,6 +155,7 @@ class SectionWriter:
                 amounts.show_harm(known, known.control_value),
                 amounts.show_harm(known, known.value),
                 amounts.show_amount(known.margin),
+                amounts.show_statement(known),
                 self.say(known.action),
                 self.say("harm" if known.is_shown else "fine"),
             )

@@ -92,11 +92,12 @@ def _tabulate_guardrails(results: Results) -> Table:
             amounts.show_harm(known, known.control_value),
             amounts.show_harm(known, known.value),
             amounts.show_amount(known.margin),
+            amounts.show_statement(known),
             f"HARM: {known.action}" if known.is_shown else "fine",
         )
         for known in results.guardrails
     ]
-    return table(("guardrail", "candidate", "control", "value", "margin", "state"), rows)
+    return table(("guardrail", "candidate", "control", "value", "margin", "stops", "state"), rows)
 
 
 def _tabulate_costs(results: Results) -> Table:

@@ -58,6 +58,9 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "guardrails": "Guardrails",
         "guardrail": "guardrail",
         "margin": "margin",
+        "stops": "stops",
+        "guardrails_note": "Stops: a candidate that does so much harm from its beginning is stopped within "
+        "so many units, in 95 of 100 experiments.",
         "action": "action",
         "state": "state",
         "harm": "HARM",
@@ -157,6 +160,9 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "guardrails": "ガードレール",
         "guardrail": "ガードレール",
         "margin": "許容幅",
+        "stops": "停止まで",
+        "guardrails_note": "「停止まで」：当初からこの程度の害がある候補は、100 回の実験のうち 95 回で、"
+        "このユニット数以内に停止されます。",
         "action": "動作",
         "state": "状態",
         "harm": "有害",

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from serve.experiments.findings import ShadowPairs
+from serve.experiments.plans import Assumptions, plan_guardrails
 from serve.experiments.results import write_results
 from serve.experiments.statistics.samples import Counts
 from serve.experiments.verdicts import Evidence, judge
-from tests.serve.experiments.judged import define, gather
+from tests.serve.experiments.judged import define, gather, observe
 
 
 def _write(evidence: Evidence, **changes: Any) -> dict[str, Any]:
@@ -61,3 +62,14 @@ def test_the_sentence_may_be_japanese() -> None:
     experiment, evidence = define(), gather(100, 200)
     results = write_results(experiment, evidence.observations, judge(experiment, evidence), "ja")
     assert "優れています" in results["sentence"]
+
+
+def test_guardrails_say_within_how_many_units_they_stop_harm() -> None:
+    evidence = gather(100, 100)
+    stated = plan_guardrails(define(), observe(100), Assumptions(1000))
+    verdict = judge(define(), evidence)
+    results = write_results(define(), evidence.observations, verdict, stated=stated)
+    stops = {guardrail["kind"]: guardrail["stops_within"] for guardrail in results["guardrails"]}
+    assert stops["latency"] == {"harm": 3.0, "units": pytest.approx(400, rel=0.5), "share": 0.95}
+    assert all(stop["units"] > 0 for stop in stops.values())
+    assert write_results(define(), {}, verdict)["guardrails"][0]["stops_within"] is None

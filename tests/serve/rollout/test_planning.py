@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from serve.engine.metrics import SECOND_BOUNDS
-from serve.rollout.planning import _make_histogram
+from serve.experiments.stages import Change, draft
+from serve.experiments.store.registry import Registered
+from serve.experiments.verdicts import Evidence
+from serve.rollout.planning import KEEP_SECONDS, GuardrailStatements, _make_histogram
+from tests.serve.experiments.definitions import make_experiment
 
 
 def test_run_times_are_spread_over_their_buckets() -> None:
@@ -18,3 +22,14 @@ def test_run_times_are_spread_over_their_buckets() -> None:
 
 def test_no_run_time_was_seen_yet() -> None:
     assert float(_make_histogram([0] * (len(SECOND_BOUNDS) + 1)).units) == 0
+
+
+def test_what_is_stated_of_guardrails_is_kept_for_a_minute() -> None:
+    times = [0, 1, KEEP_SECONDS * 1_000_000, KEEP_SECONDS * 1_000_000 + 1]
+    statements = GuardrailStatements(clock=lambda: times.pop(0))
+    registered = Registered(make_experiment(guardrails=[{"kind": "nan"}]), 1, draft(Change(0, "anne")))
+    first, second, later = (statements.state(registered, Evidence({})) for _ in range(3))
+    assert first is second
+    assert later is not second
+    amended = Registered(make_experiment(guardrails=[]), 2, registered.phase)
+    assert statements.state(amended, Evidence({})) == ()

@@ -41,6 +41,7 @@ def make_results(width: float | None = 0.05, **fields: Any) -> dict[str, Any]:
         "value": 2100.0,
         "log_e": 0.1,
         "is_shown": False,
+        "stops_within": {"harm": 3.0, "units": 482.0, "share": 0.95},
     }
     agreement = {"effect": 0.98, "low": 0.9, "high": 1.0, "units": 100}
     return {

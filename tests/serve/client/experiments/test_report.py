@@ -82,6 +82,7 @@ def test_the_verdict_comes_first_and_everything_follows(language: Language) -> N
     assert places == sorted(places)
     assert f'<html lang="{language}">' in page
     assert page.count("<polygon") == 1
+    assert "×3: 482" in page
     assert page.count('class="baseline"') == 1
 
 

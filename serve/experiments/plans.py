@@ -158,8 +158,9 @@ def _plan_mean(
     value, variance = float(estimate.value), float(estimate.variance)
     if not (0 < variance < float("inf")) or value == 0:
         return None
-    detectable = detectable_effect(variance, units, *levels) / abs(value)
-    return value, detectable, plan_means(variance, value * change, *levels)
+    skewness = float(estimate.skewness)
+    detectable = detectable_effect(variance, units, *levels, skewness) / abs(value)
+    return value, detectable, plan_means(variance, value * change, *levels, skewness)
 
 
 def _plan_quantile(

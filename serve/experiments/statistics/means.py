@@ -23,6 +23,11 @@ LEAST_RARE_OUTCOMES = 10.0
 """Units of a variant, divided by the square of the skewness."""
 
 
+def least_units(skewness: Values) -> Values:
+    """Units that each variant needs before anything is said."""
+    return np.maximum(LEAST_RARE_OUTCOMES * np.square(skewness), BURN_IN)
+
+
 def compare(control: Estimate, candidate: Estimate, alpha: float, planned_units: float) -> Look:
     """The difference of two estimated values, candidate less control."""
     first, second = (np.asarray(arm.units, np.float64) for arm in (control, candidate))
@@ -37,8 +42,8 @@ def compare(control: Estimate, candidate: Estimate, alpha: float, planned_units:
             weight * arm.skewness * np.sqrt(arm.variance / pooled) ** 3
             for weight, arm in zip(weights, (control, candidate), strict=True)
         )
-        least = LEAST_RARE_OUTCOMES * (cubes / (weights[0] + weights[1])) ** 2
-    is_ready = (np.minimum(first, second) >= np.maximum(least, BURN_IN)) & (error > 0)
+        least = least_units(cubes / (weights[0] + weights[1]))
+    is_ready = (np.minimum(first, second) >= least) & (error > 0)
     is_ready &= np.isfinite(error) & np.isfinite(effect)
     low, high, evidence = _sequence(effect, error, first + second, is_ready, alpha, planned_units)
     return Look(effect, low, high, evidence, control.value, candidate.value, (control.units, candidate.units))

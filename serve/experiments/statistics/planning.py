@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from serve.experiments.statistics.beta_mixture import concentration_for, log_e
 from serve.experiments.statistics.estimates import estimate_quantile
 from serve.experiments.statistics.looks import Values
-from serve.experiments.statistics.means import BURN_IN, boundary
+from serve.experiments.statistics.means import BURN_IN, boundary, least_units
 from serve.experiments.statistics.quantiles import count_margin_buckets, log_e_of_exceedances
 from serve.experiments.statistics.samples import BUCKET_RATIO, Counts, LogHistogram
 from serve.experiments.statistics.shifts import log_e_shift
@@ -53,14 +53,17 @@ def plan_rates(base_rate: float, risk_ratio: float, alpha: float = 0.05, power: 
     return Requirement(_find_least(is_found), _units_at_once(variance, rates[1] - rates[0], alpha, power))
 
 
-def plan_means(variance: float, effect: float, alpha: float = 0.05, power: float = 0.8) -> Requirement:
-    """Units to show that a mean changes by `effect`, given the variance of one unit."""
+def plan_means(
+    variance: float, effect: float, alpha: float = 0.05, power: float = 0.8, skewness: float = 0.0
+) -> Requirement:
+    """Units to show that a mean changes by `effect`, given the variance and skewness of one unit."""
 
     def is_found(units: float) -> bool:
         z = abs(effect) / np.sqrt(4 * variance / units)
         return bool(z - ndtri(power) >= boundary(units, alpha, units))
 
-    return Requirement(_find_least(is_found), _units_at_once(variance, effect, alpha, power))
+    sequential = max(_find_least(is_found), 2 * float(least_units(skewness)))
+    return Requirement(sequential, _units_at_once(variance, effect, alpha, power))
 
 
 def plan_quantile(
@@ -102,8 +105,12 @@ def detectable_factor(
     )
 
 
-def detectable_effect(variance: float, units: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The least change of a mean that this many units show in a sequence."""
+def detectable_effect(
+    variance: float, units: float, alpha: float = 0.05, power: float = 0.8, skewness: float = 0.0
+) -> float:
+    """The least change of a mean that this many units show in a sequence; infinite if none."""
+    if units < 2 * least_units(skewness):
+        return float("inf")
     z = boundary(units, alpha, units) + ndtri(power)
     return float(z * np.sqrt(4 * variance / units))
 

@@ -99,6 +99,12 @@ def test_no_number_of_units_shows_no_effect() -> None:
     assert plan_latency_guardrail(LogHistogram.of([1.0, 2.0]), 0.9, 0.25, 1.25, 0.05) == np.inf
 
 
+def test_a_skewed_mean_needs_the_units_that_a_comparison_waits_for() -> None:
+    assert plan_means(1.0, 0.5, skewness=10.0).sequential == 2000
+    assert detectable_effect(1.0, 1999, skewness=10.0) == np.inf
+    assert detectable_effect(1.0, 2000, skewness=10.0) == detectable_effect(1.0, 2000)
+
+
 def test_days_are_of_the_traffic() -> None:
     plan = plan_means(1.0, 0.1)
     assert plan.days(1000) == plan.sequential / 1000

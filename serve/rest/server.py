@@ -27,7 +27,7 @@ LARGEST_BODIES = 16
 
 
 class SideServer(Protocol):
-    """Another server of the same engine, which runs as long as the web server does."""
+    """Something else that asks the same engine, and runs as long as the web server does."""
 
     async def start(self) -> None:
         """Take requests from now on; raises `ListenError`."""

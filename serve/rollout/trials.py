@@ -171,6 +171,9 @@ class Trials:
         """What became of mirrored requests."""
         return self._mirror.counts
 
-    async def close(self) -> None:
-        """Mirror nothing more."""
-        await self._mirror.close()
+    async def start(self) -> None:
+        """Requests may come from now on."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Mirror nothing more, and let what runs end within so many seconds."""
+        await self._mirror.close(grace_seconds)

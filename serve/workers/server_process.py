@@ -33,6 +33,7 @@ from serve.shared.worker_group import WorkerGroup
 if TYPE_CHECKING:
     from serve.grpc.server import GrpcServer
     from serve.rollout.rollout import Rollout
+    from serve.rollout.trials import Trials
 
 
 log = logging.getLogger("adaptact")
@@ -40,11 +41,12 @@ log = logging.getLogger("adaptact")
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """The engine, the web application, and the gRPC server where that is on."""
+    """The engine, the web application, and the gRPC server and the experiments where those are on."""
 
     engine: Engine
     app: ASGIApp
     grpc: "GrpcServer | None"
+    trials: "Trials | None"
     tls: Tls | None
 
 
@@ -86,7 +88,7 @@ def open_server_process(
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
-        yield ServerProcess(engine, app, grpc, tls)
+        yield ServerProcess(engine, app, grpc, None if rollout is None else rollout.trials, tls)
 
 
 def _open_rollout(engine: Engine, settings: Settings, is_replacement: bool) -> "Rollout | None":

@@ -30,7 +30,13 @@ DEFINITION = """experiments:
     candidates: [{name: candidate, version: 2}]
     stages: {shadow_share: 0, steps: [100]}
     metrics: [{name: bought, kind: binary, is_primary: true}]
+  - name: slow
+    model: mirrored
+    control: {name: control, version: 1}
+    candidates: [{name: candidate, version: 2}]
+    stages: {auto_advance: false}
 """
+SLOW = models.LOOP.format(turns=100_000).replace("float[N]", "float[N, 3]")
 INFER = "/v2/models/digits/infer"
 EXPERIMENT = "/adaptact/v1/experiments/exp"
 FEEDBACK = "/adaptact/v1/feedback"
@@ -48,6 +54,8 @@ class Folder:
         self.models, self.store, self.definitions = path / "models", path / "store", path / "exp.yaml"
         for version, text in (("1", models.DOUBLE), ("2", TRIPLE)):
             models.put(self.models, "digits", models.model(text), version)
+        for version, text in (("1", models.DOUBLE), ("2", SLOW)):
+            models.put(self.models, "mirrored", models.model(text), version)
         self.definitions.write_text(DEFINITION)
 
     @property
@@ -129,6 +137,15 @@ def test_an_act_through_one_worker_reaches_the_other(folder: Folder) -> None:
         act(made[1], "stop")
         for client in made:
             until(partial(takes_no_part, client))
+
+
+def test_a_stop_waits_for_mirrored_runs(folder: Folder) -> None:
+    with folder.serve("--stop-linger-seconds", "0") as server, clients(server) as made:
+        made[0].post("/adaptact/v1/experiments/slow:start", json={}).raise_for_status()
+        reply = partial(made[0].post, INFER.replace("digits", "mirrored"), json=REQUEST)
+        until(lambda: VARIANT in reply().headers)
+        assert server.stop() == 0
+    assert folder.select("SELECT status FROM inferences WHERE is_shadow = 1") == [(0,)]
 
 
 def test_grpc_assigns_as_http_does_and_each_message_of_a_stream_by_itself(folder: Folder) -> None:

@@ -70,7 +70,7 @@ def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
             trial.mirror()
             return answer["y"].tolist()
         finally:
-            await trials.close()
+            await trials.stop(60)
 
     return asyncio.run(answer())
 

@@ -129,12 +129,16 @@ class Memory:
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "Memory":
-        """The memory that `as_json` wrote."""
+        """The memory that `as_json` wrote; what an older program wrote otherwise is forgotten."""
         histories = {
             (metric, candidate): _read_history(values) for metric, candidate, *values in written["histories"]
         }
-        harms = {GuardrailKey(*key): _with_infinity(log_e, math.inf) for *key, log_e in written["harms"]}
-        return cls(histories, harms, written["sample_ratio"], written["base_rates"])
+        harms = {
+            GuardrailKey(*key): _with_infinity(log_e, math.inf)
+            for *key, log_e in written["harms"]
+            if len(key) == len(GuardrailKey._fields)
+        }
+        return cls(histories, harms, written["sample_ratio"], written.get("base_rates", {}))
 
 
 def _read_history(values: Sequence[Any]) -> History:

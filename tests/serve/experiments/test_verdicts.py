@@ -147,6 +147,11 @@ def test_the_memory_survives_json() -> None:
         assert Memory.from_json(json.loads(written)).as_json() == memory.as_json()
 
 
+def test_the_memory_of_an_older_program_is_read() -> None:
+    written = {"histories": [], "harms": [["latency", 0.95, "v2", 1.0]], "sample_ratio": 2.0}
+    assert Memory.from_json(written) == Memory(sample_ratio=2.0)
+
+
 def test_a_fixed_horizon_has_one_look() -> None:
     experiment = define(fixed_horizon=True, planned_units=4000)
     early = judge(experiment, gather(100, 200, units=1900))

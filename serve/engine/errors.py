@@ -24,12 +24,17 @@ EngineError
 """
 
 import reprlib
+from collections.abc import Mapping
+from types import MappingProxyType
 
 SHOWN_CHARACTERS = 100
 
 
 class EngineError(Exception):
     """The root: every message is one line, safe to show to a client."""
+
+    reply_parameters: Mapping[str, str] = MappingProxyType({})
+    """What else the reply says, such as whose request it was in an experiment."""
 
 
 class UnknownModelError(EngineError):

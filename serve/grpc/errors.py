@@ -2,7 +2,8 @@
 
 from asyncio import CancelledError
 
-from serve.engine.errors import MalformedRequestError
+from serve.engine.errors import EngineError, MalformedRequestError
+from serve.experiments.routing import REPLY_HEADERS
 from serve.grpc.status import StatusCode, write_trailers
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
@@ -51,5 +52,8 @@ def number_of(error: BaseException | None) -> int:
 def write_refusal(error: Exception) -> bytes:
     """The encoded headers that end a call with the error's status code and message."""
     seconds = retry_after_seconds(error)
-    pushback = () if seconds is None else ((PUSHBACK, b"%d" % max(1, round(1000 * seconds))),)
-    return write_trailers(code_of(error), client_message(error), pushback)
+    trailers = [] if seconds is None else [(PUSHBACK, b"%d" % max(1, round(1000 * seconds)))]
+    if isinstance(error, EngineError):
+        said = zip(REPLY_HEADERS, error.reply_parameters.values(), strict=False)
+        trailers += [(name.encode(), value.encode()) for name, value in said]
+    return write_trailers(code_of(error), client_message(error), trailers)

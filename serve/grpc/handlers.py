@@ -170,4 +170,7 @@ def _to_error_bytes(data: Buffer, error: Exception) -> bytes:
         reply.infer_response.id = read_id(data)
     except EngineError:
         reply.infer_response.SetInParent()
+    if isinstance(error, EngineError):
+        for name, value in error.reply_parameters.items():
+            reply.infer_response.parameters[name].string_param = value
     return _to_bytes(reply)

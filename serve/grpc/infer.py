@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.engine.model import ServedModel
 from serve.experiments.routing import UNIT_HEADER
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
@@ -22,7 +21,7 @@ from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest
 from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer
 from serve.rejections import count_rejection
-from serve.shared.regions import MemoryRegions, PlacedAnswer
+from serve.shared.regions import MemoryRegions, Outputs, PlacedAnswer
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
@@ -72,11 +71,15 @@ class InferMethod:
             trial = None
             if self._trials is not None and not version:
                 trial = begin_trial(self._trials, call, name, request, attributes)
-            request, outputs, placed = await self._run(model, request, call, trial)
+            run = partial(self._engine.run, model) if trial is None else trial.run
+            request, outputs, placed = await self._run(request, call, run)
             ran = perf_counter()
-            described = NO_PARAMETERS if trial is None else trial.describe()
-            by = Answerer(model.name, model.version, model.classes, described)
-            written = by, request, outputs, placed
+            described, by = NO_PARAMETERS, model
+            if trial is not None:
+                described, by = trial.describe(), trial.model or model
+            if attributes is not None:
+                attributes |= {"adaptact.model": by.name, "adaptact.version": by.version}
+            written = Answerer(model.name, by.version, by.classes, described), request, outputs, placed
             is_long = takes_long_to_write(outputs)
             reply = await run_long(write_infer, *written) if is_long else write_infer(*written)
             metrics.input.observe(read - start)
@@ -87,14 +90,14 @@ class InferMethod:
             raise
         metrics.count_request(OK)
         if trial is not None:
-            trial.mirror(may_have_changed=bool(request.placed))
+            trial.finish(may_have_changed=bool(request.placed))
         return reply
 
     async def _run(
-        self, model: ServedModel, request: InferRequest, call: IncomingCall, trial: "Trial | None"
+        self, request: InferRequest, call: IncomingCall, run: Callable[..., Awaitable[Outputs]]
     ) -> PlacedAnswer:
         run = partial(
-            partial(self._engine.run, model) if trial is None else trial.run,
+            run,
             outputs=tuple(request.outputs),
             timeout_seconds=_earlier(request.timeout_seconds, call.left_seconds),
         )

@@ -1,6 +1,6 @@
 """The HTTP status and reply of each error."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from math import ceil
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from serve.access.errors import KeyRequiredError
 from serve.engine.errors import EngineError, quote
+from serve.experiments.routing import REPLY_HEADERS
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -61,13 +62,16 @@ def status_of(error: Exception) -> int:
 
 def make_error_response(error: Exception) -> JSONResponse:
     """The reply to an error whose message is safe to show."""
-    message, headers = str(error), None
+    message = str(error)
+    headers: Mapping[str, str] | None = None
+    if isinstance(error, EngineError) and error.reply_parameters:
+        headers = dict(zip(REPLY_HEADERS, error.reply_parameters.values(), strict=True))
     if isinstance(error, HTTPException):
         message, headers = error.detail, error.headers
     elif isinstance(error, KeyRequiredError):
         headers = {"WWW-Authenticate": "Bearer"}
     elif (seconds := retry_after_seconds(error)) is not None:
-        headers = {"Retry-After": str(max(1, ceil(seconds)))}
+        headers = {**(headers or {}), "Retry-After": str(max(1, ceil(seconds)))}
     return JSONResponse({"error": message}, status_of(error), headers)
 
 

@@ -1,6 +1,6 @@
 """`POST /v2/models/{model}[/versions/{version}]/infer`: the hot path, written by hand."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -9,17 +9,25 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.engine.errors import NotExpressibleError
 from serve.engine.model import ServedModel
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest, read_raw_request, read_request, takes_long_to_read
-from serve.protocol.replies import NO_PARAMETERS, NOT_PLACED, Answerer, takes_long_to_write, write_reply
+from serve.protocol.replies import (
+    NO_PARAMETERS,
+    NOT_PLACED,
+    Answerer,
+    InferReply,
+    takes_long_to_write,
+    write_reply,
+)
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.lockstep import NO_STAGE, STAGE
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
 from serve.rest.trials import begin_trial, write_trial_headers
-from serve.shared.regions import MemoryRegions, PlacedAnswer
+from serve.shared.regions import MemoryRegions, Outputs, PlacedAnswer
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
@@ -58,40 +66,56 @@ class InferEndpoint:
             # The stages of a traced request are timed, which others that run in between would spoil.
             stage: Awaitable[None] = STAGE if timings is None else NO_STAGE
             await stage
-            request, outputs, placed = await self._run(model, request, trial)
+            run = partial(self._engine.run, model) if trial is None else trial.run
+            answered = await self._run(request, run)
             ran = perf_counter()
             await stage
             writing = perf_counter()
-            described = NO_PARAMETERS if trial is None else trial.describe()
-            by = Answerer(model.name, model.version, model.classes, described)
-            written = by, request, outputs, placed
-            if takes_long_to_write(request, outputs):
-                reply = await run_long(write_reply, *written)
-            else:
-                reply = write_reply(*written)
+            by, reply = await self._reply(model, request, answered, trial)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
-            model.metrics.input.observe(read - start)
-            model.metrics.output.observe(perf_counter() - writing)
+            by.metrics.input.observe(read - start)
+            by.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
-                timings.set_answered(request.inputs, start, read, ran)
-            if described:
-                headers += write_trial_headers(described)
-            answer = Answer(reply.body, headers)
-            if body_headers.accepted is not None:
-                answer = await compress_answer(answer, body_headers.accepted)
+                timings.model = by
+                timings.set_answered(answered.request.inputs, start, read, ran)
             if trial is not None:
-                trial.mirror(may_have_changed=bool(request.placed))
+                headers += write_trial_headers(trial.describe())
+            answer = await compress_answer(Answer(reply.body, headers), body_headers.accepted)
+            if trial is not None:
+                trial.finish(may_have_changed=bool(answered.request.placed))
             return answer
 
-    async def _run(self, model: ServedModel, request: InferRequest, trial: "Trial | None") -> PlacedAnswer:
-        run = partial(
-            partial(self._engine.run, model) if trial is None else trial.run,
-            outputs=tuple(request.outputs),
-            timeout_seconds=request.timeout_seconds,
-        )
+    async def _reply(
+        self, model: ServedModel, request: InferRequest, answered: PlacedAnswer, trial: "Trial | None"
+    ) -> tuple[ServedModel, InferReply]:
+        """Which version has answered, and its reply; the control's where no reply can hold the variant's."""
+        try:
+            return await _write(model, trial, answered)
+        except NotExpressibleError as error:
+            if trial is None:
+                raise
+            trial.fail(error)
+        return await _write(model, trial, await self._run(request, trial.run_control))
+
+    async def _run(self, request: InferRequest, run: Callable[..., Awaitable[Outputs]]) -> PlacedAnswer:
+        run = partial(run, outputs=tuple(request.outputs), timeout_seconds=request.timeout_seconds)
         if request.has_placements:
             return await self._regions.run(request, run)
         return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
+
+
+async def _write(
+    model: ServedModel, trial: "Trial | None", answered: PlacedAnswer
+) -> tuple[ServedModel, InferReply]:
+    """Which version has answered, and its reply under the name that the client gave."""
+    described = NO_PARAMETERS
+    by = model
+    if trial is not None:
+        described, by = trial.describe(), trial.model or model
+    written = Answerer(model.name, by.version, by.classes, described), *answered
+    if takes_long_to_write(answered.request, answered.outputs):
+        return by, await run_long(write_reply, *written)
+    return by, write_reply(*written)
 
 
 async def _read(body: bytes | bytearray, json_bytes: int | None, model: ServedModel) -> InferRequest:

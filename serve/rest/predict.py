@@ -13,6 +13,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.types import Receive, Scope
 
 from serve.engine.engine import Engine
+from serve.engine.errors import NotExpressibleError
 from serve.engine.model import ServedModel
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
@@ -25,6 +26,7 @@ from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
 from serve.rest.trials import begin_trial, write_trial_headers
+from serve.shared.regions import Outputs
 
 if TYPE_CHECKING:
     from serve.rollout.trials import Trial, Trials
@@ -73,7 +75,7 @@ class PredictEndpoint:
             answer = Answer(text, [JSON, *write_trial_headers(described)])
             answer = await compress_answer(answer, headers.accepted)
             if trial is not None:
-                trial.mirror()
+                trial.finish()
             return answer
 
     async def _predict(
@@ -101,16 +103,31 @@ class PredictEndpoint:
         trial = None if begin is None else begin()
         outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
-        written = outputs, len(instances), model.classes
-        if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:
-            text = await run_long(write_predictions, *written)
-        else:
-            text = write_predictions(*written)
-        model.metrics.input.observe(read - start)
-        model.metrics.output.observe(perf_counter() - ran)
+        written = is_long, len(instances)
+        try:
+            by, text = await _write(model, trial, outputs, *written)
+        except NotExpressibleError as error:
+            if trial is None:
+                raise
+            trial.fail(error)
+            by, text = await _write(model, trial, await trial.run_control(inputs), *written)
+        by.metrics.input.observe(read - start)
+        by.metrics.output.observe(perf_counter() - ran)
         if timings is not None:
+            timings.model = by
             timings.set_answered(inputs, start, read, ran)
         return text, trial
+
+
+async def _write(
+    model: ServedModel, trial: "Trial | None", outputs: Outputs, is_long: bool, instances: int
+) -> tuple[ServedModel, bytes]:
+    """Which version has answered, and its predictions."""
+    by = model if trial is None or trial.model is None else trial.model
+    written = outputs, instances, by.classes
+    if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:
+        return by, await run_long(write_predictions, *written)
+    return by, write_predictions(*written)
 
 
 def predict_routes(engine: Engine, endpoint: PredictEndpoint) -> APIRouter:

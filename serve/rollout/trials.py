@@ -6,6 +6,7 @@ from time import perf_counter
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
+from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import REPLY_PARAMETERS, Route
@@ -22,7 +23,21 @@ REQUEST_ID = REPLY_PARAMETERS[-1]
 class Trial:
     """One request under an experiment; used once."""
 
-    __slots__ = ("_is_kept", "_mirrored", "_participant", "_trials", "request_id")
+    __slots__ = (
+        "_answer",
+        "_began",
+        "_is_kept",
+        "_participant",
+        "_ran",
+        "_request",
+        "_trials",
+        "model",
+        "request_id",
+    )
+    model: ServedModel | None
+    """What has answered, once it has."""
+    _answer: Outputs | None
+    """The variant's, until it is known to have failed."""
 
     def __init__(self, trials: "Trials", participant: Participant, request_id: str, is_kept: bool) -> None:
         self._trials = trials
@@ -54,45 +69,78 @@ class Trial:
     ) -> Outputs:
         """What the unit's variant answers; where it fails and the experiment says so, the control's answer.
 
-        Raises like `Engine.run`.
+        Raises like `Engine.run`; the error says whose it is.
         """
         group, engine = self._participant.group, self._trials.engine
-        version = ""
-        start = perf_counter()
+        self.model = None
+        self._request = inputs, outputs
+        self._began = perf_counter()
         # As `VariantRuns.run`, in the same coroutine: this is the hot path.
         try:
-            model = engine.model(group.model, group.version)
-            version = model.version
+            self.model = model = engine.model(group.model, group.version)
             answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
-            group.metrics.failed += 1
-            if self._is_kept:
-                self._trials.runs.note(self._describe_run(inputs, outputs), version, start, error)
-            fallback = group.treatment.fallback
-            if fallback is None:
-                raise
-            model = engine.model(fallback.model, fallback.version)
-            answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
-        else:
-            group.metrics.answered.observe(perf_counter() - start)
-            if self._is_kept:
-                self._trials.runs.note(self._describe_run(inputs, outputs), version, start, answer)
-        if group.has_mirrors:
-            self._mirrored = self._describe_run(inputs, outputs)
+            self.fail(error)
+            return await self.run_control(inputs, outputs, timeout_seconds=timeout_seconds)
+        self._ran = perf_counter()
+        self._answer = answer
         return answer
 
-    def mirror(self, *, may_have_changed: bool = False) -> None:
-        """Let others run the request too, now that its reply is made, unless its inputs may be others by now.
+    def fail(self, error: EngineError) -> None:
+        """The variant has failed, or no reply can hold its answer: the control is to answer.
 
-        A mirrored run begins when the event loop is next free, so what is written meanwhile goes first.
+        Raises the error, which says whose it is, where the experiment does not want that.
         """
-        if self._participant.group.has_mirrors and not may_have_changed:
-            self._trials.mirror(self._mirrored)
+        group = self._participant.group
+        self._answer = None
+        group.metrics.failed += 1
+        if self._is_kept:
+            version = "" if self.model is None else self.model.version
+            took = perf_counter() - self._began
+            self._trials.runs.note(self._describe_run(), version, took, error)
+        if group.treatment.fallback is None:
+            raise self._sign(error)
 
-    def _describe_run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None) -> VariantRequest:
+    async def run_control(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Outputs:
+        """What the control answers where the variant has failed; raises like `Engine.run`."""
+        fallback, engine = self._participant.group.treatment.fallback, self._trials.engine
+        assert fallback is not None
+        try:
+            self.model = engine.model(fallback.model, fallback.version)
+            return await engine.run(self.model, inputs, outputs, timeout_seconds=timeout_seconds)
+        except EngineError as error:
+            raise self._sign(error) from None
+
+    def finish(self, *, may_have_changed: bool = False) -> None:
+        """The reply is made: the answer counts, and others run the request too.
+
+        They do not where its inputs may be others by now. A mirrored run begins when the event loop is next
+        free, so what is written meanwhile goes first.
+        """
+        group, answer = self._participant.group, self._answer
+        if answer is not None and self.model is not None:
+            took = self._ran - self._began
+            group.metrics.answered.observe(took)
+            if self._is_kept:
+                self._trials.runs.note(self._describe_run(), self.model.version, took, answer)
+        if group.has_mirrors and not may_have_changed:
+            self._trials.mirror(self._describe_run())
+
+    def _sign(self, error: EngineError) -> EngineError:
+        """The error, whose reply says whose it is."""
+        error.reply_parameters = self.describe()
+        return error
+
+    def _describe_run(self) -> VariantRequest:
         unit, treatment = self._participant.unit, self._participant.group.treatment
         about = treatment, treatment.answer, unit, self.request_id
-        return VariantRequest(*about, inputs, outputs, self._is_kept)
+        return VariantRequest(*about, *self._request, self._is_kept)
 
 
 class Trials:

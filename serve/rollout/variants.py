@@ -61,17 +61,17 @@ class VariantRuns:
         except EngineError as error:
             metrics.mirrored_failed += 1
             if request.is_kept:
-                self.note(request, version, start, error)
+                self.note(request, version, perf_counter() - start, error)
             raise
         metrics.mirrored += 1
         if request.is_kept:
-            self.note(request, version, start, answer)
+            self.note(request, version, perf_counter() - start, answer)
 
     def note(
-        self, request: VariantRequest, version: str, start: float, answer: Outputs | EngineError
+        self, request: VariantRequest, version: str, seconds: float, answer: Outputs | EngineError
     ) -> None:
-        """Note what came of the request, which began at `start` by `perf_counter`."""
-        latency_us = int(1e6 * (perf_counter() - start))
+        """Note what came of the request, which has just taken so many seconds."""
+        latency_us = int(1e6 * seconds)
         at = time_ns() // 1000 - latency_us
         about = request.treatment, request.target, version, request.unit, request.request_id
         status = self._number_of(answer) if isinstance(answer, EngineError) else 0

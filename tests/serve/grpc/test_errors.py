@@ -6,7 +6,9 @@ import pytest
 from serve.access.errors import KeyRequiredError
 from serve.engine import errors
 from serve.engine.errors import EngineError
-from serve.grpc.errors import CODE, CallRefusedError, code_of, number_of
+from serve.grpc.errors import CODE, CallRefusedError, code_of, number_of, write_refusal
+from serve.grpc.handlers import _to_error_bytes
+from serve.grpc.infer_messages import StreamResponse
 from serve.grpc.status import StatusCode
 from serve.rejections import Fault
 
@@ -36,3 +38,19 @@ def test_every_fault_has_a_code() -> None:
 def test_a_caller_who_went_away_is_no_error_of_the_servers() -> None:
     assert code_of(CancelledError()) is StatusCode.CANCELLED
     assert (number_of(None), number_of(CancelledError())) == (0, 1)
+
+
+def test_an_error_in_an_experiment_says_whose_it_is() -> None:
+    error = errors.InvalidInputError("no")
+    assert b"x-adaptact-variant" not in write_refusal(error)
+    said = {
+        "adaptact_experiment": "exp",
+        "adaptact_variant": "candidate",
+        "adaptact_request_id": "r1",
+    }
+    error.reply_parameters = said
+    trailers = write_refusal(error)
+    for text in (b"x-adaptact-variant", b"candidate", b"x-adaptact-request-id", b"r1"):
+        assert text in trailers
+    streamed = StreamResponse.FromString(_to_error_bytes(b"", error)).infer_response.parameters
+    assert {name: value.string_param for name, value in streamed.items()} == said

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ BULK = "/adaptact/v1/feedback:bulk"
 JSON_LINES = {"content-type": "application/x-ndjson"}
 RECEIPT = {"new": 0, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
 INFER = "/v2/models/digits/infer"
-REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
+REQUEST: Any = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
 DEFINITION = """experiments:
   - name: exp
     model: digits
@@ -74,17 +75,24 @@ def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
     opened.close()
 
 
-@pytest.fixture
-def served(engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    file = tmp_path / "experiments.yaml"
-    file.write_text(DEFINITION)
-    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path, file), fault_number)
+@contextmanager
+def serve(engine: Engine, folder: Path, definition: str = DEFINITION) -> Iterator[Served]:
+    """With the experiment of the definition on the ramp."""
+    file = folder / "experiments.yaml"
+    file.write_text(definition)
+    rollout = open_rollout(engine, RolloutOptions(str(folder), folder, file), fault_number)
     change = Change(1, "anne")
     rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
     rollout.follower.hurry()
     until(lambda: rollout.trials.routes)
-    yield Served(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
+    yield Served(Client(create_app(engine, Settings(models=folder), rollout=rollout)), rollout)
     rollout.close()
+
+
+@pytest.fixture
+def served(engine: Engine, tmp_path: Path) -> Iterator[Served]:
+    with serve(engine, tmp_path) as opened:
+        yield opened
 
 
 def values(answer: httpx.Response) -> list[float]:
@@ -102,8 +110,8 @@ def test_the_units_variant_answers_and_the_reply_says_so(served: Served) -> None
         "adaptact_variant": "candidate",
         "adaptact_request_id": "r1",
     }
-    # Clients find what they asked for.
-    assert (reply["model_name"], reply["model_version"]) == ("digits", "1")
+    # Under the name that the client gave, by the version that ran.
+    assert (reply["model_name"], reply["model_version"]) == ("digits", "2")
     assert answer.headers["x-adaptact-experiment"] == "exp"
     assert answer.headers["x-adaptact-variant"] == "candidate"
     assert answer.headers["x-adaptact-request-id"] == "r1"
@@ -139,7 +147,9 @@ def test_binary_tensors_are_answered_by_the_variant_too(served: Served) -> None:
     )
     json_bytes = int(answer.headers["inference-header-content-length"])
     assert np.frombuffer(answer.content[json_bytes:], np.float32).tolist() == [3, 6, 9]
-    assert orjson.loads(answer.content[:json_bytes])["parameters"]["adaptact_variant"] == "candidate"
+    reply = orjson.loads(answer.content[:json_bytes])
+    assert reply["parameters"]["adaptact_variant"] == "candidate"
+    assert reply["model_version"] == "2"
 
 
 def test_predict_is_answered_by_the_variant_too(served: Served) -> None:
@@ -212,21 +222,51 @@ def test_a_request_that_is_its_own_unit_is_joined_if_it_takes_part(served: Serve
     assert sum(each.units - each.without for each in found.values()) == len(rows[0])
 
 
-def test_an_error_of_the_candidate_is_answered_and_stored(engine: Engine, tmp_path: Path) -> None:
-    file = tmp_path / "experiments.yaml"
-    file.write_text(DEFINITION.replace("version: 2", "version: 3"))
-    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path, file), fault_number)
-    change = Change(1, "anne")
-    rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
-    rollout.follower.hurry()
-    until(lambda: rollout.trials.routes)
-    served = Served(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
-    assert served.ask(x_adaptact_unit="anna").status_code == 400
-    assert values(served.ask(x_adaptact_unit="bert")) == [2, 4, 6]
-    served.close()
-    statuses = dict(read_rows(rollout.store, inferences, "variant", "status"))
-    assert statuses["control"] == 0
-    assert statuses["candidate"] > 0
+def test_an_error_of_the_candidate_says_whose_it_is_and_is_stored(engine: Engine, tmp_path: Path) -> None:
+    with serve(engine, tmp_path, DEFINITION.replace("version: 2", "version: 3")) as served:
+        for path, body in ((INFER, REQUEST), ("/v1/models/digits:predict", {"instances": [[1, 2, 3]]})):
+            answer = served.ask(path, body, x_adaptact_unit="anna", x_request_id="r1")
+            assert answer.status_code == 400
+            assert answer.headers["x-adaptact-variant"] == "candidate"
+            assert answer.headers["x-adaptact-request-id"] == "r1"
+        assert values(served.ask(x_adaptact_unit="bert")) == [2, 4, 6]
+        served.close()
+        statuses = dict(read_rows(served.rollout.store, inferences, "variant", "status"))
+        assert statuses["control"] == 0
+        assert statuses["candidate"] > 0
+
+
+def test_an_error_of_a_hidden_experiment_says_nothing(engine: Engine, tmp_path: Path) -> None:
+    hidden = DEFINITION.replace("version: 2", "version: 3") + "    hide_from_replies: true\n"
+    with serve(engine, tmp_path, hidden) as served:
+        answer = served.ask(x_adaptact_unit="anna")
+        assert answer.status_code == 400
+        assert "x-adaptact-variant" not in answer.headers
+
+
+@pytest.mark.parametrize("on_error", ["return", "control"])
+def test_an_answer_that_json_cannot_hold_is_a_failure_of_its_variant(
+    engine: Engine, tmp_path: Path, on_error: str
+) -> None:
+    roots = DEFINITION.replace("version: 2", "model: roots") + f"    on_error: {on_error}\n"
+    negative = {"inputs": [{**REQUEST["inputs"][0], "data": [-1, -2, -3]}]}
+    with serve(engine, tmp_path, roots) as served:
+        answers = [
+            served.ask(body=negative, x_adaptact_unit="anna"),
+            served.ask("/v1/models/digits:predict", {"instances": [[-1, -2, -3]]}, x_adaptact_unit="anna"),
+        ]
+        if on_error == "control":
+            assert values(answers[0]) == [-2, -4, -6]
+            assert answers[0].json()["model_version"] == "1"
+            assert answers[1].json() == {"predictions": [[-2, -4, -6]]}
+        else:
+            assert [answer.status_code for answer in answers] == [400, 400]
+        assert {answer.headers["x-adaptact-variant"] for answer in answers} == {"candidate"}
+        counts = served.rollout.trials.metrics.find("exp", "candidate").count()
+        assert (counts["answered"], counts["failed"]) == (0, 2)
+        served.close()
+        stored = read_rows(served.rollout.store, inferences, "variant", "status")
+        assert [status > 0 for variant, status in stored if variant == "candidate"] == [True, True]
 
 
 def test_a_traced_request_says_who_answered(served: Served) -> None:

@@ -156,12 +156,15 @@ def test_grpc_assigns_as_http_does_and_each_message_of_a_stream_by_itself(folder
         found, streamed = asyncio.run(ask_over_grpc(port, UNITS[:6]))
         assert [reply["adaptact_variant"] for reply in found] == expected
         assert [reply["adaptact_variant"] for reply in streamed] == expected
+        versions = {"control": "1", "candidate": "2"}
+        answered = [reply["version"] for reply in (*found, *streamed)]
+        assert answered == [versions[each] for each in expected * 2]
         identifiers = [reply["adaptact_request_id"] for reply in (*found, *streamed)]
         assert len(set(identifiers)) == len(identifiers)
 
 
 async def ask_over_grpc(port: int, units: list[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """The parameters of the replies to the units, asked one by one, and in one stream."""
+    """Parameters and version of the replies to the units, asked one by one, and in one stream."""
     requests = [grpc_request(unit) for unit in units]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = channel.unary_unary(f"/{PROTOCOL}/ModelInfer")
@@ -180,7 +183,8 @@ def grpc_request(unit: str) -> bytes:
 
 
 def read_parameters(reply: Any) -> dict[str, str]:
-    return {name: value.string_param for name, value in reply.parameters.items()}
+    parameters = {name: value.string_param for name, value in reply.parameters.items()}
+    return {**parameters, "version": reply.model_version}
 
 
 def test_acknowledged_feedback_survives_the_kill_of_its_worker(folder: Folder) -> None:

@@ -67,7 +67,7 @@ def run(trials: Trials, trial: Trial, inputs: Any = X) -> Any:
     async def answer() -> Any:
         try:
             answer = await trial.run(inputs)
-            trial.mirror()
+            trial.finish()
             return answer["y"].tolist()
         finally:
             await trials.stop(60)

@@ -13,6 +13,8 @@ PICKY = """picky (float[N, 3] x) => (float[N, 3] y) {
     index = Cast<to = 7>(x)
     y = Gather(table, index)
 }"""
+# Of negative numbers it gives NaN.
+ROOTS = "roots (float[N, 3] x) => (float[N, 3] y) { y = Sqrt(x) }"
 
 
 def put_variants(folder: Path) -> None:
@@ -20,4 +22,5 @@ def put_variants(folder: Path) -> None:
     for version, text in (("1", models.DOUBLE), ("2", TRIPLE), ("3", PICKY)):
         models.put(folder, "digits", models.model(text), version)
     models.put(folder, "twin", models.model(TRIPLE))
+    models.put(folder, "roots", models.model(ROOTS))
     models.put(folder, "other", models.model(models.LOG))

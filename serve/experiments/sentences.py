@@ -66,9 +66,9 @@ class _Writer:
     def _explain_invalid(self) -> Iterator[str]:
         ratio = self.verdict.sample_ratio
         if ratio.is_alarm:
-            names = self.texts.separator.join(variant.name for variant in self.experiment.variants)
-            units = self.texts.separator.join(show_count(count) for count in ratio.units)
-            yield self.texts.shares.format(units=units, names=names)
+            counts = zip(self.experiment.variants, ratio.units, strict=True)
+            units = [f"{variant.name} {show_count(count)}" for variant, count in counts]
+            yield self.texts.shares.format(units=self.texts.separator.join(units))
         if self.verdict.crossed_units:
             yield self.texts.crossed.format(units=show_count(self.verdict.crossed_units))
 
@@ -99,6 +99,8 @@ class _Writer:
 
     def _tell_effect(self, comparison: Comparison) -> str:
         look, history, metric = comparison.look, comparison.history, comparison.metric.name
+        if not float(look.units[0]) + float(look.units[1]):
+            return self.texts.nothing.format(metric=metric)
         show = show_share if comparison.metric.kind == "binary" else show_number
         name = self.texts.failures.format(metric=metric) if look.of_failures else metric
         before, value = show(float(look.control)), show(float(look.candidate))
@@ -133,7 +135,16 @@ class _Writer:
             )
         if pairs.only_control or pairs.only_candidate:
             won, lost = show_count(pairs.only_candidate), show_count(pairs.only_control)
-            yield self.texts.wins.format(won=won, lost=lost, **self.names)
+            more = self._tell_ratio(shadow.wins)
+            yield self.texts.wins.format(won=won, lost=lost, more=more, **self.names)
+
+    def _tell_ratio(self, wins: Look) -> str:
+        """How many times as often, with its interval; nothing where one of both was never right alone."""
+        values = [float(value) for value in (wins.effect, wins.low, wins.high)]
+        if not all(map(math.isfinite, values)):
+            return ""
+        effect, low, high = map(show_number, values)
+        return self.texts.won_more.format(effect=effect, low=low, high=high, level=self._level)
 
     def _tell_harm(self, harm: Harm) -> str:
         is_latency = harm.guardrail.kind == "latency"

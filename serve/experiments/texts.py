@@ -16,6 +16,7 @@ class Texts:
     difference: str
     points: str
     unknown: str
+    nothing: str
     failures: str
     harms: Mapping[str, str]
     pausing: str
@@ -26,6 +27,7 @@ class Texts:
     unsteady: str
     agreement: str
     wins: str
+    won_more: str
     cost: str
     latency: str
     memory: str
@@ -56,6 +58,7 @@ TEXTS: Mapping[Language, Texts] = {
         difference=": a difference of {effect} ({level} interval {low} to {high}).",
         points="{value} points",
         unknown="; too few outcomes, or too like ones, for an interval.",
+        nothing="No outcome of {metric} is known yet.",
         failures="the rate of failures of {metric}",
         harms={
             "error_rate": "The error rate of {candidate} is {value}, the control's {before}; "
@@ -69,7 +72,7 @@ TEXTS: Mapping[Language, Texts] = {
             "{margin} are tolerated.",
         },
         pausing="A signal that pauses was seen:",
-        shares="{units} units met the variants {names}, where equal numbers are due: units are lost or "
+        shares="The variants were met by unlike numbers of units, {units}: units are lost or "
         "assigned wrongly on the way.",
         crossed="{units} units met more than one variant: their identity is not stable.",
         incomplete="Outcomes of {metrics} arrive for unlike shares of units, so this comparison may mislead.",
@@ -78,7 +81,9 @@ TEXTS: Mapping[Language, Texts] = {
         unsteady="The effect on {metric} changes over time.",
         agreement="In shadow {candidate} answers {share} of {units} requests as {control} does "
         "({level} interval {low} to {high}).",
-        wins="Of those with a known answer, only {candidate} is right on {won}, only {control} on {lost}.",
+        wins="Of those with a known answer, only {candidate} is right on {won}, only {control} on {lost}"
+        "{more}.",
+        won_more=": {effect} times as often ({level} interval {low} to {high})",
         cost="Beside it: {costs}.",
         latency="latency ({quantile}) {value} instead of {before}",
         memory="memory {value} instead of {before}",
@@ -107,6 +112,7 @@ TEXTS: Mapping[Language, Texts] = {
         difference="（差 {effect}、{level} 信頼区間 {low}～{high}）。",
         points="{value} ポイント",
         unknown="（結果が少ないか一様なため、区間を示せません）。",
+        nothing="{metric} の結果はまだありません。",
         failures="{metric} の失敗率",
         harms={
             "error_rate": "{candidate} のエラー率は {value}、対照は {before} です"
@@ -121,7 +127,7 @@ TEXTS: Mapping[Language, Texts] = {
             "（許容は {margin} まで）。",
         },
         pausing="一時停止の対象となる警告が出ています：",
-        shares="各群（{names}）のユニット数は {units} で、均等であるべき割り当てから外れています。"
+        shares="各群のユニット数（{units}）は、均等であるべき割り当てから外れています。"
         "途中でユニットが失われているか、誤って割り当てられています。",
         crossed="{units} ユニットが複数の群に現れました。ユニットの識別が安定していません。",
         incomplete="{metrics} の結果が届く割合が群によって異なるため、この比較は偏っているおそれがあります。",
@@ -131,7 +137,8 @@ TEXTS: Mapping[Language, Texts] = {
         agreement="シャドーでは {candidate} は {units} リクエストの {share} で {control} と同じ答えです"
         "（{level} 信頼区間 {low}～{high}）。",
         wins="正解が判明したもののうち、{candidate} だけが正解 {won} 件、"
-        "{control} だけが正解 {lost} 件です。",
+        "{control} だけが正解 {lost} 件です{more}。",
+        won_more="（{effect} 倍、{level} 信頼区間 {low}～{high}）",
         cost="コスト：{costs}。",
         latency="レイテンシ（{quantile}）{before} → {value}",
         memory="メモリ {before} → {value}",

@@ -5,7 +5,7 @@ gives None, a request is answered as if there were no experiment. What a variant
 each phase, so that a request costs two or three hashes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from serve.experiments.assignment import Assigner, count_hashes, hash_value
@@ -78,6 +78,12 @@ class Route:
                 return Decision(unit, treatment)
         return None
 
+    @property
+    def targets(self) -> Iterator[Target]:
+        """What may answer a request: each variant's."""
+        for _, choice in self._choices:
+            yield from choice.targets
+
     def ignores_request(self, header: bytes | str | None, parameter: object) -> bool:
         """Whether `decide` decides the same for every request with this header and parameter."""
         units = (read_unit(sources, header, parameter, "") for sources, _ in self._choices)
@@ -105,6 +111,11 @@ class _Choice:
         self._shadow = _make_shadow(experiment, phase) if is_shadow else None
         self._forced = _make_treatments(experiment, phase, is_forced=True)
         self._enrolled = _make_treatments(experiment, phase, is_forced=False)
+
+    @property
+    def targets(self) -> Iterator[Target]:
+        """What runs for each variant."""
+        return (treatment.answer for treatment in self._forced.values())
 
     def choose(self, value: str) -> Treatment | None:
         """The treatment of the unit with this value; None for one that takes no part."""

@@ -87,7 +87,7 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
         app.openapi = lambda: describe_keys(openapi(), access.authorizer.is_local_admin)  # type: ignore[method-assign]  # as FastAPI's manual says
     access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
     late = LateRefusals(ceil(settings.connections / max(1, settings.workers)))
-    gate = QueueGate(engine, access.authorizer, late)
+    gate = QueueGate(engine, access.authorizer, late, trials)
     served = InferenceMiddleware(app, infer.answer, predict.answer, gate, access)
     return (
         served

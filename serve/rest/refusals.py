@@ -6,7 +6,7 @@ A server that is asked too much answers mostly refusals, whose cost is missing f
 from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +19,9 @@ from serve.rest.access import admit
 from serve.rest.errors import make_error_response
 from serve.rest.lockstep import LOCKSTEP, Lockstep
 from serve.rest.pacing import LateRefusals
+
+if TYPE_CHECKING:
+    from serve.rollout.trials import Trials
 
 DIFFERENT_REFUSALS = 256
 
@@ -42,8 +45,11 @@ class Refusal(NamedTuple):
 class QueueGate:
     """Refuses requests for which the queue has no room, unless access control refuses them first."""
 
-    def __init__(self, engine: Engine, authorizer: Authorizer, late: LateRefusals) -> None:
+    def __init__(
+        self, engine: Engine, authorizer: Authorizer, late: LateRefusals, trials: "Trials | None" = None
+    ) -> None:
         """Nothing is refused yet."""
+        self._trials = trials
         self._late = late
         self._lockstep = Lockstep()
         self._engine = engine
@@ -57,7 +63,7 @@ class QueueGate:
         except EngineError:
             return None  # who reads the request says so
         error = self._engine.refuse(model)
-        if error is None:
+        if error is None or (version is None and self._has_room_in_variant(name)):
             # Of a long model, each request takes its place in the queue before the next one is looked at.
             if model.may_be_short:
                 scope[LOCKSTEP] = self._lockstep
@@ -72,6 +78,20 @@ class QueueGate:
         model.metrics.count_request(refusal.status)
         count_rejection(self._engine.metrics, error)
         return refusal
+
+    def _has_room_in_variant(self, name: str) -> bool:
+        """Whether the model is in an experiment of which one variant at least can take a request.
+
+        Which one it is to be may stand in the body: the variant's own queue judges once that is read.
+        """
+        participants = None if self._trials is None else self._trials.routes.get(name)
+        return participants is not None and any(map(self._has_room, participants.targets))
+
+    def _has_room(self, target: tuple[str, str | None]) -> bool:
+        try:
+            return self._engine.refuse(self._engine.model(*target)) is None
+        except EngineError:
+            return False
 
 
 @lru_cache(DIFFERENT_REFUSALS)

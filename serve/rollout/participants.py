@@ -69,6 +69,8 @@ class Participants:
         self._route = route
         self._metrics = metrics
         self._ids = ids
+        self.targets = tuple({(target.model, target.version) for target in route.targets})
+        """Models and versions that may answer one of them."""
         self.known: dict[object, Participant | None] = {}
         """By what names a unit."""
         # By the identities of the route's treatments, which last as long as it does.

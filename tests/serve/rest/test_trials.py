@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from serve.access.proxies import Proxies
 from serve.engine import Engine, Metrics, open_engine
+from serve.engine.errors import QueueFullError
+from serve.engine.model import ServedModel
 from serve.experiments import stages
 from serve.experiments.stages import Change
 from serve.experiments.store.database import now
@@ -296,6 +298,26 @@ def test_the_documented_series_are_those_that_are_shown(served: Served) -> None:
     assert families == {(name, frozenset(re.findall(r"`(\w+)`", labels))) for name, labels in rows}
     answered = 'requests_total{experiment="exp",outcome="answered",variant="candidate"} 1.0'
     assert answered in text
+
+
+def test_a_request_is_refused_at_its_head_once_no_variant_has_room(
+    served: Served, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = {"1"}
+
+    def refuse(model: ServedModel) -> QueueFullError | None:
+        return QueueFullError("full", 1.0) if model.version in full else None
+
+    def is_refused(path: str) -> bool:
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        refusing: Any = served.client._app
+        return refusing.refuse(scope) is not None
+
+    monkeypatch.setattr(engine, "refuse", refuse)
+    assert not is_refused(INFER)
+    assert is_refused("/v2/models/digits/versions/1/infer")
+    full.add("2")
+    assert is_refused(INFER)
 
 
 def test_stopping_answers_everybody_as_before(served: Served) -> None:

@@ -28,7 +28,7 @@ from benchmarks.experiment_harm import (
 )
 from benchmarks.experiment_shadow import ShadowRow, simulate_shadow
 from benchmarks.experiment_streams import ALPHA, METRICS, PLANNED, Batch, Metric, Sample, merge
-from benchmarks.results import publish, show
+from benchmarks.results import describe_machine, publish, show
 from serve.experiments.statistics.fixed_horizon import compare_once
 from serve.experiments.statistics.looks import Look
 
@@ -114,7 +114,8 @@ def main(
     notes = NOTES.format(runs=runs, units=units, look=size.look, few=min(runs, MOST_LATENCY_RUNS))
     if set(chosen) == set(PARTS) and not metric:
         sizes = {"runs": runs, "units": units, "look": size.look}
-        publish("experiment_statistics", TITLE, tables, {**sizes, **numbers}, notes)
+        machine = describe_machine(("numpy", "scipy"))
+        publish("experiment_statistics", TITLE, tables, {**sizes, **numbers}, notes, machine)
     else:
         show(TITLE, tables)
 

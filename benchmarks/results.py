@@ -52,10 +52,10 @@ def _to_markdown(table: Table) -> str:
     return f"## {heading}\n\n{rows}" if heading else rows
 
 
-def describe_machine() -> str:
-    """This machine, in a sentence."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "numpy"))
-    return f"Measured on {_find_processor()}, Python {platform.python_version()}, {packages}."
+def describe_machine(packages: Sequence[str] = ("torch", "onnxruntime", "numpy")) -> str:
+    """This machine, in a sentence, with the versions of packages."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return f"Measured on {_find_processor()}, Python {platform.python_version()}, {versions}."
 
 
 def _find_processor() -> str:

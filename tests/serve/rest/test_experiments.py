@@ -1,7 +1,6 @@
 """The routes of experiments, in the application."""
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from serve.engine import Engine, Metrics, open_engine
+from serve.engine import Engine
 from serve.experiments.store.tables import outcomes
-from serve.rejections import fault_number
 from serve.rest.access import right_for
 from serve.rest.app import create_app
-from serve.rollout.options import RolloutOptions
-from serve.rollout.rollout import Rollout, open_rollout
+from serve.rollout.rollout import Rollout
 from serve.settings import Settings
-from tests.serve.conftest import options
 from tests.serve.experiments.definitions import make_document
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
-from tests.serve.rollout.variants import put_variants
 from tests.waiting import until
 
 PREFIX = "/adaptact/v1"
@@ -51,22 +46,11 @@ class Served:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
-    put_variants(tmp_path / "models")
-    opened = open_engine(options(tmp_path / "models"), metrics)
-    opened.point_alias("digits", "stable", "1")
-    yield opened
-    opened.close()
+def served(experimenting: Client, rollout: Rollout) -> Served:
+    return Served(experimenting, rollout)
 
 
-@pytest.fixture
-def served(engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path), fault_number)
-    yield Served(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
-    rollout.close()
-
-
-def test_an_experiment_goes_from_its_definition_to_its_promotion(served: Served, engine: Engine) -> None:
+def test_an_experiment_goes_from_its_definition_to_its_promotion(served: Served, variants: Engine) -> None:
     assert served.put().json()["phase"]["stage"] == "draft"
     started = served.act("start", {"reason": "to see"}).json()
     assert (started["phase"]["stage"], started["phase"]["reason"]) == ("ramp", "to see")
@@ -77,7 +61,7 @@ def test_an_experiment_goes_from_its_definition_to_its_promotion(served: Served,
     # Who names no version gets the winner, and no request fails meanwhile.
     until(lambda: served.rollout.trials.routes)
     assert served.act("promote", {"candidate": "candidate"}).json()["phase"]["promoted"] == "candidate"
-    until(lambda: engine.model("digits").version == "2")
+    until(lambda: variants.model("digits").version == "2")
     assert [phase["stage"] for phase in served.client.get(f"{EXPERIMENT}/phases").json()][-1] == "promoted"
     entries = served.client.get(f"{EXPERIMENT}/audit").json()["entries"]
     assert [entry["action"] for entry in entries][:2] == ["promote", "advance"]
@@ -176,6 +160,6 @@ def test_reading_reporting_and_changing_are_three_roles() -> None:
         assert right_for("POST", f"{EXPERIMENT}:{act}") == "admin"
 
 
-def test_without_a_store_there_are_no_routes(engine: Engine, tmp_path: Path) -> None:
-    client = Client(create_app(engine, Settings(models=tmp_path)))
+def test_without_a_store_there_are_no_routes(variants: Engine, tmp_path: Path) -> None:
+    client = Client(create_app(variants, Settings(models=tmp_path)))
     assert client.get(f"{PREFIX}/experiments").status_code == 404

@@ -2,30 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from serve.engine import Engine, Metrics, open_engine
 from serve.experiments.parsing import parse_experiment
 from serve.experiments.plans import Assumptions
 from serve.experiments.store.database import now
 from serve.experiments.store.feedback import Feedback, accept
-from serve.rejections import fault_number
 from serve.rest.access import right_for
-from serve.rest.app import create_app
 from serve.rollout import planning
-from serve.rollout.options import RolloutOptions
-from serve.rollout.rollout import Rollout, open_rollout
-from serve.settings import Settings
-from tests.serve.conftest import options
+from serve.rollout.rollout import Rollout
 from tests.serve.experiments.definitions import make_document
 from tests.serve.experiments.store.rows import put_exposure
 from tests.serve.in_process import Client
-from tests.serve.rollout.variants import put_variants
 
 EXPERIMENTS = "/adaptact/v1/experiments"
 BINARY = {"name": "bought", "kind": "binary", "is_primary": True}
@@ -56,19 +47,8 @@ class Planned:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
-    put_variants(tmp_path / "models")
-    opened = open_engine(options(tmp_path / "models"), metrics)
-    opened.point_alias("digits", "stable", "1")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def planned(engine: Engine, tmp_path: Path) -> Iterator[Planned]:
-    rollout = open_rollout(engine, RolloutOptions(str(tmp_path), tmp_path), fault_number)
-    yield Planned(Client(create_app(engine, Settings(models=tmp_path), rollout=rollout)), rollout)
-    rollout.close()
+def planned(experimenting: Client, rollout: Rollout) -> Planned:
+    return Planned(experimenting, rollout)
 
 
 def test_a_definition_is_planned_from_what_was_reported_before_it(planned: Planned) -> None:

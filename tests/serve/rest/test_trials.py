@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from serve.access.proxies import Proxies
-from serve.engine import Engine, Metrics, open_engine
+from serve.engine import Engine
 from serve.engine.errors import QueueFullError
 from serve.engine.model import ServedModel
 from serve.experiments import stages
@@ -30,11 +30,9 @@ from serve.rest.middleware import ObservingMiddleware
 from serve.rollout.options import RolloutOptions
 from serve.rollout.rollout import Rollout, open_rollout
 from serve.settings import Settings
-from tests.serve.conftest import options
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
 from tests.serve.pages import read_page
-from tests.serve.rollout.variants import put_variants
 from tests.waiting import until
 
 BULK = "/adaptact/v1/feedback:bulk"
@@ -68,32 +66,23 @@ class Served:
         self.rollout.close()
 
 
-@pytest.fixture
-def engine(tmp_path: Path, metrics: Metrics) -> Iterator[Engine]:
-    put_variants(tmp_path / "models")
-    opened = open_engine(options(tmp_path / "models"), metrics)
-    opened._catalogue.set_alias("digits", "stable", "1")
-    yield opened
-    opened.close()
-
-
 @contextmanager
-def serve(engine: Engine, folder: Path, definition: str = DEFINITION) -> Iterator[Served]:
+def serve(variants: Engine, folder: Path, definition: str = DEFINITION) -> Iterator[Served]:
     """With the experiment of the definition on the ramp."""
     file = folder / "experiments.yaml"
     file.write_text(definition)
-    rollout = open_rollout(engine, RolloutOptions(str(folder), folder, file), fault_number)
+    rollout = open_rollout(variants, RolloutOptions(str(folder), folder, file), fault_number)
     change = Change(1, "anne")
     rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
     rollout.follower.hurry()
     until(lambda: rollout.trials.routes)
-    yield Served(Client(create_app(engine, Settings(models=folder), rollout=rollout)), rollout)
+    yield Served(Client(create_app(variants, Settings(models=folder), rollout=rollout)), rollout)
     rollout.close()
 
 
 @pytest.fixture
-def served(engine: Engine, tmp_path: Path) -> Iterator[Served]:
-    with serve(engine, tmp_path) as opened:
+def served(variants: Engine, tmp_path: Path) -> Iterator[Served]:
+    with serve(variants, tmp_path) as opened:
         yield opened
 
 
@@ -224,8 +213,8 @@ def test_a_request_that_is_its_own_unit_is_joined_if_it_takes_part(served: Serve
     assert sum(each.units - each.without for each in found.values()) == len(rows[0])
 
 
-def test_an_error_of_the_candidate_says_whose_it_is_and_is_stored(engine: Engine, tmp_path: Path) -> None:
-    with serve(engine, tmp_path, DEFINITION.replace("version: 2", "version: 3")) as served:
+def test_an_error_of_the_candidate_says_whose_it_is_and_is_stored(variants: Engine, tmp_path: Path) -> None:
+    with serve(variants, tmp_path, DEFINITION.replace("version: 2", "version: 3")) as served:
         for path, body in ((INFER, REQUEST), ("/v1/models/digits:predict", {"instances": [[1, 2, 3]]})):
             answer = served.ask(path, body, x_adaptact_unit="anna", x_request_id="r1")
             assert answer.status_code == 400
@@ -238,9 +227,9 @@ def test_an_error_of_the_candidate_says_whose_it_is_and_is_stored(engine: Engine
         assert statuses["candidate"] > 0
 
 
-def test_an_error_of_a_hidden_experiment_says_nothing(engine: Engine, tmp_path: Path) -> None:
+def test_an_error_of_a_hidden_experiment_says_nothing(variants: Engine, tmp_path: Path) -> None:
     hidden = DEFINITION.replace("version: 2", "version: 3") + "    hide_from_replies: true\n"
-    with serve(engine, tmp_path, hidden) as served:
+    with serve(variants, tmp_path, hidden) as served:
         answer = served.ask(x_adaptact_unit="anna")
         assert answer.status_code == 400
         assert "x-adaptact-variant" not in answer.headers
@@ -248,11 +237,11 @@ def test_an_error_of_a_hidden_experiment_says_nothing(engine: Engine, tmp_path: 
 
 @pytest.mark.parametrize("on_error", ["return", "control"])
 def test_an_answer_that_json_cannot_hold_is_a_failure_of_its_variant(
-    engine: Engine, tmp_path: Path, on_error: str
+    variants: Engine, tmp_path: Path, on_error: str
 ) -> None:
     roots = DEFINITION.replace("version: 2", "model: roots") + f"    on_error: {on_error}\n"
     negative = {"inputs": [{**REQUEST["inputs"][0], "data": [-1, -2, -3]}]}
-    with serve(engine, tmp_path, roots) as served:
+    with serve(variants, tmp_path, roots) as served:
         answers = [
             served.ask(body=negative, x_adaptact_unit="anna"),
             served.ask("/v1/models/digits:predict", {"instances": [[-1, -2, -3]]}, x_adaptact_unit="anna"),
@@ -301,7 +290,7 @@ def test_the_documented_series_are_those_that_are_shown(served: Served) -> None:
 
 
 def test_a_request_is_refused_at_its_head_once_no_variant_has_room(
-    served: Served, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    served: Served, variants: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = {"1"}
 
@@ -313,7 +302,7 @@ def test_a_request_is_refused_at_its_head_once_no_variant_has_room(
         refusing: Any = served.client._app
         return refusing.refuse(scope) is not None
 
-    monkeypatch.setattr(engine, "refuse", refuse)
+    monkeypatch.setattr(variants, "refuse", refuse)
     assert not is_refused(INFER)
     assert is_refused("/v2/models/digits/versions/1/infer")
     full.add("2")

@@ -116,8 +116,8 @@ def _show(console: Console, results: dict[str, Any], truth: Truth) -> None:
         f"the truth is {truth.difference:+.1%}"
     )
     for name, costs in results["costs"].items():
-        spent = costs["run_seconds_per_thousand"]
-        shown = "not measured" if spent is None else f"{1e3 * spent:.0f} ms of runs per 1,000 requests"
+        spent = costs["cpu_seconds_per_thousand"]
+        shown = "not measured" if spent is None else f"{1e3 * spent:.0f} ms of CPU for runs per 1,000 requests"
         console.print(f"{name}: p95 {costs['latency_us']['p95']:.0f} µs, {shown}")
 
 

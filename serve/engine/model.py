@@ -25,6 +25,7 @@ from serve.engine.manifest import Json, read_class_names, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.model_files import open_files
 from serve.engine.options import EngineOptions
+from serve.engine.processor_time import ProcessorTime
 from serve.engine.providers import choose_providers
 from serve.engine.repository import ModelFile, check_loadable
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
@@ -126,6 +127,9 @@ class ServedModel:
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session = session
+        self.file_bytes = session.file_bytes
+        """The size of its files: a process that has loaded it holds at least so much."""
+        self.processor_time = ProcessorTime()
         seconds = self._warm_up(cancellation)
         self._least_elements = count_elements(self.signature.zeros())
         measured = seconds / self._least_elements
@@ -135,6 +139,7 @@ class ServedModel:
             loop_seconds=HOP_SECONDS if session.sized_by_shapes else 0.0,
         )
         self.joins = self._can_join(seconds, cancellation)
+        self.processor_time = ProcessorTime(session.pool)
 
     def run(
         self,
@@ -147,8 +152,9 @@ class ServedModel:
         Raises `InvalidInputError` for values that the model refuses, `ModelUnavailableError` where `options`
         ended the run, else `RunFailedError`.
         """
+        began = self.processor_time.begin() if self.processor_time.wanted > 0 else None
         try:
-            return self._session.run(inputs, outputs, options)
+            arrays = self._session.run(inputs, outputs, options)
         except INPUT_ERROR as error:
             raise InvalidInputError(f"{self.label} cannot run on these values{_reason(error)}") from error
         except ORT_ERRORS as error:
@@ -158,6 +164,9 @@ class ServedModel:
                 raise InvalidInputError(f"{self.label} cannot read a text as the number it needs") from error
             log.error("%s failed while running: %s", self.label, error)
             raise RunFailedError(f"{self.label} failed while running; the server's log says why") from error
+        if began is not None:
+            self.processor_time.end(began)
+        return arrays
 
     def release_memory(self) -> None:
         """Give back what earlier runs took, by a run on zeros, unless that would take long."""

@@ -31,6 +31,10 @@ class ModelFiles:
     content: mmap | bytes = b""
     """What is at `path`, if that is a private copy; else empty."""
 
+    def count_bytes(self) -> int:
+        """How large all of them are together."""
+        return os.stat(self.path).st_size + sum(map(len, self.sidecars.values()))
+
 
 @contextmanager
 def open_files(entry: ModelFile, limit_bytes: int, *, is_private: bool = False) -> Iterator[ModelFiles]:

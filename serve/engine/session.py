@@ -21,6 +21,7 @@ from serve.engine.operators import (
     SIZED_BY_SHAPES,
     read_operators,
 )
+from serve.engine.processor_time import list_native_threads
 from serve.engine.providers import (
     CUDA,
     SILENT,
@@ -75,6 +76,8 @@ class Session:
         self, files: ModelFiles, options: SessionOptions, cancellation: Cancellation | None = None
     ) -> None:
         """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
+        others = list_native_threads() if options.threads > 1 else set()
+        self.file_bytes = files.count_bytes()
         cancellation = cancellation or Cancellation()
         native_options = _make_options(files, options)
         cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
@@ -87,6 +90,7 @@ class Session:
                 # It would restart on another provider after an error, and only print a line about it.
                 enable_fallback=0,
             )
+            self.pool = list_native_threads() - others if options.threads > 1 else set()
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
             signature = Signature(

@@ -40,15 +40,18 @@ class Behaviour:
 class Expense:
     """What a variant takes; None where it was not measured."""
 
-    memory_bytes: float | None = None
+    model_bytes: float | None = None
+    """The size of its model's files: what a process that has loaded it holds at least."""
     run_seconds_per_thousand: float | None = None
     """Seconds that runs of its model take per thousand requests, by the clock."""
+    cpu_seconds_per_thousand: float | None = None
+    """Processor seconds of these runs."""
 
     def price_per_million(self, price_per_cpu_hour: float | None) -> float | None:
-        """The price of a million requests, one core a run; None where either is not known."""
-        if self.run_seconds_per_thousand is None or price_per_cpu_hour is None:
+        """The price of the runs of a million requests; None where either is not known."""
+        if self.cpu_seconds_per_thousand is None or price_per_cpu_hour is None:
             return None
-        return self.run_seconds_per_thousand * 1000 / 3600 * price_per_cpu_hour
+        return self.cpu_seconds_per_thousand * 1000 / 3600 * price_per_cpu_hour
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,16 @@ from serve.experiments.findings import Expense
 
 LEAST_REQUESTS = 20
 """Before so many the first runs, which take longer, would decide."""
+TIMED_RUNS = 16
+"""After each measurement the processor time of so many runs is measured, for the next one."""
 
 
 def measure_expense(engine: Engine, experiment: Experiment) -> Mapping[str, Expense]:
     """What each variant takes, by its name; nothing of one that has hardly run.
 
-    Only the seconds of the model's runs count, which are what variants differ in, by the clock: on a busy
-    machine they are more, in all variants alike. They are of all requests since this process has begun, and
-    nothing of it is stored. Memory is not measured: a process does not know which of its memory is whose.
+    Only the model's runs count, which are what variants differ in, of all requests since this process has
+    begun; nothing of it is stored. The processor time is measured on some of them, and is not known before
+    the second call.
     """
     found = {variant.name: _measure(engine, experiment, variant) for variant in experiment.variants}
     return {name: expense for name, expense in found.items() if expense is not None}
@@ -27,10 +29,16 @@ def _measure(engine: Engine, experiment: Experiment, variant: Variant) -> Expens
         model = engine.model(experiment.model_of(variant), variant.version)
     except EngineError:
         return None
+    model.processor_time.wanted = TIMED_RUNS
     known = model.metrics.statistics()
     requests = known.inference_stats.compute_infer.count
     if requests < LEAST_REQUESTS:
         return None
     # Requests that ran together share the seconds of their run.
-    spent = sum(batch.compute_infer.ns for batch in known.batch_stats) / 1e9
-    return Expense(run_seconds_per_thousand=1000 * spent / requests)
+    run_seconds = sum(batch.compute_infer.ns for batch in known.batch_stats) / 1e9
+    cpu_seconds = model.processor_time.estimate(run_seconds)
+    return Expense(
+        model_bytes=model.file_bytes,
+        run_seconds_per_thousand=1000 * run_seconds / requests,
+        cpu_seconds_per_thousand=None if cpu_seconds is None else 1000 * cpu_seconds / requests,
+    )

@@ -169,8 +169,9 @@ class Cost(_Reply):
     """What a variant takes."""
 
     latency_us: dict[str, Number | None]
-    memory_bytes: Number | None
+    model_bytes: Number | None
     run_seconds_per_thousand: Number | None
+    cpu_seconds_per_thousand: Number | None
     price_per_million: Number | None
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from serve.engine import Engine
-from serve.rollout.expense import LEAST_REQUESTS, measure_expense
+from serve.rollout.expense import LEAST_REQUESTS, TIMED_RUNS, measure_expense
+from tests.serve import models
 from tests.serve.experiments.definitions import make_experiment
 
 X = {"x": np.ones((1, 3), np.float32)}
@@ -26,7 +27,20 @@ def test_a_variant_takes_the_seconds_of_its_runs(engine: Engine) -> None:
     mean_ns = known.inference_stats.compute_infer.ns / known.inference_stats.compute_infer.count
     # One request at a time, so that each run is one request's; 1000 requests of so many ns.
     assert found.run_seconds_per_thousand == pytest.approx(mean_ns / 1e6, rel=1e-3)
-    assert found.memory_bytes is None
+    assert found.model_bytes == len(models.model(models.DOUBLE).SerializeToString())
+    assert found.cpu_seconds_per_thousand is None
+
+
+def test_processor_seconds_are_those_of_runs_that_were_timed(engine: Engine) -> None:
+    experiment = make_experiment(candidates=[{"name": "candidate", "version": "2"}])
+    measure_expense(engine, experiment)
+    ask(engine, "2", LEAST_REQUESTS + TIMED_RUNS)
+    assert engine.model("digits", "2").processor_time.wanted == 0
+    found = measure_expense(engine, experiment)["candidate"]
+    assert found.run_seconds_per_thousand is not None
+    assert found.cpu_seconds_per_thousand is not None
+    # On one thread; the two clocks are not read at once.
+    assert 0 < found.cpu_seconds_per_thousand < 1.5 * found.run_seconds_per_thousand
 
 
 def test_what_has_hardly_run_or_is_not_there_has_no_expense(engine: Engine) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 COST = {
     "latency_us": {"p50": 1000.0, "p95": 2000.0, "p99": None},
-    "memory_bytes": None,
+    "model_bytes": None,
     "run_seconds_per_thousand": 0.5,
+    "cpu_seconds_per_thousand": 0.4,
     "price_per_million": None,
 }
 

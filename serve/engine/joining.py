@@ -15,12 +15,19 @@ from serve.engine.errors import ConfigError
 from serve.engine.signature import Array, Signature, TensorSpec
 
 Run: TypeAlias = Callable[[Mapping[str, Array], Sequence[str]], list[Array]]
+Clock: TypeAlias = Callable[[], float]
 
 MAX_ROWS = 8
 MAX_SECONDS = 0.5
 TRIES = 3  # the shortest counts: a busy machine makes any run longer
 # Of the time of the same rows one by one: with less to gain, the first requests would wait for nothing.
 WORTHWHILE_RATIO = 0.75
+# Up to here a joint run saves at least what the server does for each run, which is worth it in a long queue.
+HARMLESS_RATIO = 1.05
+# There a run takes no longer than this, since other models' requests wait for its end,
+FEW_SECONDS = 0.015
+# and most of what waits is left to the other threads.
+FEW_SHARE = 4
 # Of the largest value: kernels for one row and for many add up in another order.
 ROUNDING = 1e-3
 
@@ -44,8 +51,13 @@ class JoiningTrial:
                 "choose `auto` or `off`"
             )
         if batching == "auto":
-            return self.is_exact and self.seconds < WORTHWHILE_RATIO * self.single_seconds
+            return self.is_exact and self.seconds < HARMLESS_RATIO * self.single_seconds
         return batching == "on"
+
+    @property
+    def pays(self) -> bool:
+        """Whether the joint run is shorter by so much that all that wait should share it."""
+        return self.seconds < WORTHWHILE_RATIO * self.single_seconds
 
 
 def has_rows(signature: Signature) -> bool:
@@ -61,8 +73,10 @@ def count_rows(inputs: Mapping[str, Array]) -> int:
     return first.shape[0] if first is not None and first.ndim else 1
 
 
-def try_joining(run: Run, signature: Signature, run_seconds: float, max_rows: int) -> JoiningTrial:
-    """The trial on rows of random numbers; errors of the run propagate."""
+def try_joining(
+    run: Run, signature: Signature, run_seconds: float, max_rows: int, clock: Clock = perf_counter
+) -> JoiningTrial:
+    """The trial on rows of random numbers, timed with the clock; errors of the run propagate."""
     outputs = signature.choose_outputs(None)
     affordable = max(2, int(MAX_SECONDS / max(run_seconds, 1e-9)))
     rows = min(max_rows, MAX_ROWS, affordable)
@@ -71,9 +85,9 @@ def try_joining(run: Run, signature: Signature, run_seconds: float, max_rows: in
 
     def time_run(order: Sequence[int]) -> tuple[float, list[Array]]:
         taken = {name: array[list(order)] for name, array in inputs.items()}
-        start = perf_counter()
+        start = clock()
         arrays = run(taken, outputs)
-        return perf_counter() - start, arrays
+        return clock() - start, arrays
 
     singles = [time_run([row]) for row in range(rows)]
     together = [time_run(range(rows)) for _ in range(TRIES)]
@@ -87,6 +101,12 @@ def try_joining(run: Run, signature: Signature, run_seconds: float, max_rows: in
             is_exact = is_exact and is_independent and _are_equal(answer, np.concatenate(expected))
     seconds, single_seconds = (min(seconds for seconds, _ in runs) for runs in (together, singles))
     return JoiningTrial(is_independent, is_exact, seconds, rows * single_seconds)
+
+
+def count_few(waiting: int, seconds: float) -> int:
+    """How many of so many waiting requests share the next run where that hardly pays; each runs so long."""
+    affordable = int(FEW_SECONDS / seconds) if seconds else 1
+    return max(1, min(waiting // FEW_SHARE, affordable))
 
 
 def join_requests(requests: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

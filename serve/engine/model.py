@@ -138,6 +138,8 @@ class ServedModel:
             measured if measured < LONG_SECONDS else 0.0,
             loop_seconds=HOP_SECONDS if session.sized_by_shapes else 0.0,
         )
+        self.joins_few = False
+        """Whether joined requests save hardly more than what the server does for each run."""
         self.joins = self._can_join(seconds, cancellation)
         self.processor_time = ProcessorTime(session.pool)
 
@@ -220,10 +222,12 @@ class ServedModel:
         try:
             with cancellation.limit_runs(limit) as options:
                 run = partial(self._session.run, options=options)
-                trial = try_joining(run, self.signature, seconds, self.config.batch_rows)
+                rows, clock = self.config.batch_rows, self._session.clock
+                trial = try_joining(run, self.signature, seconds, rows, clock)
         except ORT_ERRORS:
             # The model does not take such numbers: without a trial, only the operator's `on` joins requests.
             return self.config.batching == "on"
+        self.joins_few = self.config.batching == "auto" and not trial.pays
         return trial.allows(self.config.batching)
 
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from serve.engine.admission import Admission
 from serve.engine.batch import Batch, QueuedRequest
 from serve.engine.errors import QueueFullError
+from serve.engine.joining import count_few
 from serve.engine.model import ServedModel
 
 
@@ -54,8 +55,12 @@ class WaitingRequests:
         if not oldest:
             return None
         first = min(oldest, key=lambda request: request.arrived)
+        waiting = self._by_model[first.model]
+        most = count_few(len(waiting), first.seconds) if first.model.joins_few else len(waiting)
         requests, rows = [first], first.rows
-        for other in self._by_model[first.model] if first.join_key else ():
+        for other in waiting if first.join_key else ():
+            if len(requests) >= most:
+                break
             if other is not first and other.join_key == first.join_key:
                 if rows + other.rows > first.model.config.batch_rows:
                     break

@@ -9,6 +9,7 @@ from serve.engine.config import ModelConfig
 from serve.engine.errors import (
     InvalidInputError,
 )
+from serve.engine.model import RunCost
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate
@@ -36,6 +37,20 @@ def test_requests_that_wait_are_joined_into_the_next_run(
     assert stats.compute_input.ns > 0
     assert stats.queue.ns > 0
     assert engine.queue_depths() == {("double", "1"): 0}
+
+
+def test_where_joining_hardly_pays_a_long_queue_is_joined_in_part(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, models.DOUBLE)
+    engine = opened(concurrency=1)
+    model = engine.model("double")
+    gate = Gate(model, monkeypatch)
+    monkeypatch.setattr(model, "cost", RunCost(1.0, queued_seconds_per_element=1e-4))
+    monkeypatch.setattr(model, "joins_few", True)
+    got = asyncio.run(run_behind(engine, gate, "double", *(ROW + number for number in range(10))))
+    assert gate.rows == [1, 2, *[1] * 7]
+    assert [answer["y"].tolist() for answer in got] == [(2 * (ROW + number)).tolist() for number in range(10)]
 
 
 def test_a_request_that_finds_a_free_session_waits_for_nobody(

@@ -7,7 +7,15 @@ from onnx import numpy_helper
 
 from serve.engine.config import ModelConfig
 from serve.engine.errors import ConfigError
-from serve.engine.joining import JoiningTrial, count_rows, has_rows, join_requests, split_rows, try_joining
+from serve.engine.joining import (
+    JoiningTrial,
+    count_few,
+    count_rows,
+    has_rows,
+    join_requests,
+    split_rows,
+    try_joining,
+)
 from serve.engine.metrics import Metrics
 from tests.serve import models
 from tests.serve.engine.loading import load_model, load_session
@@ -65,7 +73,8 @@ def test_only_tensors_whose_first_size_varies_have_rows(tmp_path: Path) -> None:
     ("independent", "exact", "seconds", "auto", "on"),
     [
         (True, True, 0.5, True, True),
-        (True, True, 0.9, False, True),  # exact, and hardly faster
+        (True, True, 1.0, True, True),  # exact, and no slower
+        (True, True, 1.1, False, True),
         (True, False, 0.1, False, True),  # faster, and other answers than alone
         (False, False, 0.1, False, None),
     ],
@@ -80,6 +89,12 @@ def test_what_is_joined_unasked_is_exact_and_pays(
             joined.allows("on")
     else:
         assert joined.allows("on") is on
+
+
+def test_where_joining_hardly_pays_few_share_a_run() -> None:
+    assert not JoiningTrial(True, True, 0.9, 1.0).pays
+    assert [count_few(waiting, 0.003) for waiting in (1, 7, 8, 15, 16, 100)] == [1, 1, 2, 3, 4, 5]
+    assert [count_few(100, seconds) for seconds in (0.0, 0.007, 0.008, 10.0)] == [1, 2, 1, 1]
 
 
 def _dense() -> onnx.ModelProto:

@@ -32,6 +32,7 @@ CHECK_SECONDS = 0.1
 ANSWER_SECONDS = 30.0
 READY = b"GET /v2/health/ready HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n"
 LOST = "lost"
+NOT_SENT = "no server is ready"
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Proxy:
             self.answers[await self._exchange(upstream, reader, writer)] += 1
             self.seconds.append(time.perf_counter() - began)
             return
-        self.answers["no server is ready"] += 1
+        self.answers[NOT_SENT] += 1
 
     async def _exchange(
         self, upstream: Upstream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -206,7 +207,9 @@ def _publish(proxy: Proxy, rolling: Restarts, title: str) -> None:
     table.add_row("requests", str(asked))
     table.add_row("answered with 200", str(proxy.answers["200"]))
     table.add_row("lost after they were sent", str(proxy.answers[LOST]))
-    table.add_row("otherwise not answered", str(asked - proxy.answers["200"] - proxy.answers[LOST]))
+    known = sum(proxy.answers[kind] for kind in ("200", LOST, NOT_SENT))
+    table.add_row("answered otherwise", str(asked - known))
+    table.add_row("not sent, since no server answered a check within 1 s", str(proxy.answers[NOT_SENT]))
     table.add_row("sent to the other server, since a connection was refused", str(proxy.sent_elsewhere))
     table.add_row(
         "p50 / p99 / longest, ms",

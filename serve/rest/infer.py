@@ -14,7 +14,6 @@ from serve.engine.model import ServedModel
 from serve.protocol.long_bodies import run_long
 from serve.protocol.messages import InferRequest, read_raw_request, read_request, takes_long_to_read
 from serve.protocol.replies import (
-    NO_PARAMETERS,
     NOT_PLACED,
     Answerer,
     InferReply,
@@ -26,7 +25,7 @@ from serve.rest.lockstep import NO_STAGE, STAGE
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, INFER, add_version
-from serve.rest.trials import begin_trial, write_trial_headers
+from serve.rest.trials import begin_trial
 from serve.shared.regions import MemoryRegions, Outputs, PlacedAnswer
 
 if TYPE_CHECKING:
@@ -71,7 +70,12 @@ class InferEndpoint:
             ran = perf_counter()
             await stage
             writing = perf_counter()
-            by, reply = await self._reply(model, request, answered, trial)
+            if trial is None:
+                by, written = model, (Answerer(model.name, model.version, model.classes), *answered)
+                is_long = takes_long_to_write(answered.request, answered.outputs)
+                reply = await run_long(write_reply, *written) if is_long else write_reply(*written)
+            else:
+                by, reply = await self._reply_in_trial(model, request, answered, trial)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
             by.metrics.input.observe(read - start)
             by.metrics.output.observe(perf_counter() - writing)
@@ -79,23 +83,22 @@ class InferEndpoint:
                 timings.model = by
                 timings.set_answered(answered.request.inputs, start, read, ran)
             if trial is not None:
-                headers += write_trial_headers(trial.describe())
-            answer = await compress_answer(Answer(reply.body, headers), body_headers.accepted)
+                headers += trial.describe_in_headers()
+            answer, accepted = Answer(reply.body, headers), body_headers.accepted
+            answer = answer if accepted is None else await compress_answer(answer, accepted)
             if trial is not None:
                 trial.finish(may_have_changed=bool(answered.request.placed))
             return answer
 
-    async def _reply(
-        self, model: ServedModel, request: InferRequest, answered: PlacedAnswer, trial: "Trial | None"
+    async def _reply_in_trial(
+        self, model: ServedModel, request: InferRequest, answered: PlacedAnswer, trial: "Trial"
     ) -> tuple[ServedModel, InferReply]:
         """Which version has answered, and its reply; the control's where no reply can hold the variant's."""
         try:
-            return await _write(model, trial, answered)
+            return await _write_in_trial(model, trial, answered)
         except NotExpressibleError as error:
-            if trial is None:
-                raise
             trial.fail(error)
-        return await _write(model, trial, await self._run(request, trial.run_control))
+        return await _write_in_trial(model, trial, await self._run(request, trial.run_control))
 
     async def _run(self, request: InferRequest, run: Callable[..., Awaitable[Outputs]]) -> PlacedAnswer:
         run = partial(run, outputs=tuple(request.outputs), timeout_seconds=request.timeout_seconds)
@@ -104,15 +107,12 @@ class InferEndpoint:
         return PlacedAnswer(request, await run(request.inputs), NOT_PLACED)
 
 
-async def _write(
-    model: ServedModel, trial: "Trial | None", answered: PlacedAnswer
+async def _write_in_trial(
+    model: ServedModel, trial: "Trial", answered: PlacedAnswer
 ) -> tuple[ServedModel, InferReply]:
     """Which version has answered, and its reply under the name that the client gave."""
-    described = NO_PARAMETERS
-    by = model
-    if trial is not None:
-        described, by = trial.describe(), trial.model or model
-    written = Answerer(model.name, by.version, by.classes, described), *answered
+    by = trial.model or model
+    written = Answerer(model.name, by.version, by.classes, trial.describe()), *answered
     if takes_long_to_write(answered.request, answered.outputs):
         return by, await run_long(write_reply, *written)
     return by, write_reply(*written)

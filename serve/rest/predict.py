@@ -19,13 +19,12 @@ from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.long_bodies import run_long
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
-from serve.protocol.replies import NO_PARAMETERS
 from serve.rest.body import JSON, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
-from serve.rest.trials import begin_trial, write_trial_headers
+from serve.rest.trials import begin_trial
 from serve.shared.regions import Outputs
 
 if TYPE_CHECKING:
@@ -71,8 +70,8 @@ class PredictEndpoint:
                 begin = partial(begin_trial, self._trials, headers.fields, target, scope.get(TIMINGS))
             model = self._engine.model(name, version)
             text, trial = await self._predict(body, model, begin, scope.get(TIMINGS))
-            described = NO_PARAMETERS if trial is None else trial.describe()
-            answer = Answer(text, [JSON, *write_trial_headers(described)])
+            described = () if trial is None else trial.describe_in_headers()
+            answer = Answer(text, [JSON, *described])
             answer = await compress_answer(answer, headers.accepted)
             if trial is not None:
                 trial.finish()

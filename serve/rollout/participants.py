@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from serve.experiments.request_ids import RequestIds, number_comparison
-from serve.experiments.routing import REPLY_PARAMETERS, Route, Treatment
+from serve.experiments.routing import REPLY_HEADERS, REPLY_PARAMETERS, Route, Treatment
 from serve.experiments.units import Unit
 from serve.rollout.measuring import ExperimentMetrics, VariantMetrics
 
 EXPERIMENT, VARIANT, _ = REPLY_PARAMETERS
+HEADERS = tuple(name.encode() for name in REPLY_HEADERS)
 MOST_UNITS = 20_000
 """That are remembered of a model's: some 14 MB where all are long."""
 LONGEST = 128
@@ -23,6 +24,7 @@ class Group:
     __slots__ = (
         "described",
         "has_mirrors",
+        "headers",
         "metrics",
         "model",
         "number",
@@ -37,8 +39,12 @@ class Group:
         self.has_mirrors = bool(treatment.mirrors)
         self.described: Mapping[str, str] | None = None
         """Parameters of all replies; None where they say nothing of the experiment."""
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()
+        """The headers that say the same."""
         if not treatment.is_hidden:
             self.described = {EXPERIMENT: treatment.experiment, VARIANT: variant}
+            values = (value.encode() for value in self.described.values())
+            self.headers = tuple(zip(HEADERS, values, strict=False))
         self.metrics = metrics
         """Those of the variant that answers."""
         is_enrolled, phase = treatment.is_enrolled, (treatment.experiment, treatment.comparison)

@@ -12,7 +12,7 @@ from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import REPLY_PARAMETERS, Route
 from serve.experiments.shadow import Mirror, MirrorCounts
 from serve.rollout.measuring import ExperimentMetrics
-from serve.rollout.participants import Participant, Participants
+from serve.rollout.participants import HEADERS, Participant, Participants
 from serve.rollout.recorder import Recorder
 from serve.rollout.sampling import Sampler
 from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
@@ -47,9 +47,14 @@ class Trial:
         self._is_kept = is_kept
 
     def describe(self) -> Mapping[str, str]:
-        """The reply's parameters by name, whose values are those of `REPLY_HEADERS` too; empty if hidden."""
+        """The reply's parameters by name; none if the experiment is hidden."""
         described = self._participant.group.described
         return {} if described is None else {**described, REQUEST_ID: self.request_id}
+
+    def describe_in_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The same as headers, of which the last is the request's id."""
+        headers = self._participant.group.headers
+        return (*headers, (HEADERS[-1], self.request_id.encode())) if headers else ()
 
     def describe_for_traces(self) -> Mapping[str, str]:
         """The span's attributes, also of a hidden experiment."""

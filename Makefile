@@ -61,6 +61,7 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	$(BIN)/python -m benchmarks.training_cost
 	$(BIN)/python -m benchmarks.activation_rates
 	$(BIN)/python -m benchmarks.stability
+	$(BIN)/python -m benchmarks.experiment_statistics
 	$(BIN)/python docs/readme.py
 
 PEERS := build/peers

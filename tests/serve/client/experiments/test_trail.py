@@ -1,6 +1,7 @@
 """The audit trail in the language of the report."""
 
 import re
+from collections import defaultdict
 
 import pytest
 
@@ -10,14 +11,13 @@ from serve.experiments.stages import ACTS, STAGES
 
 REASON = "reason that somebody wrote"
 HARMS = name_harms([("error_rate", "v2"), ("latency", "v2"), ("error_rate", "v2")])
-GIVEN = {"harms": HARMS, "digest": "0123", "file": "a.yaml"}
+GIVEN = defaultdict(lambda: "17", harms=HARMS)
 
 
 @pytest.mark.parametrize("cause", REASONS)
 def test_reasons_of_the_server_are_in_the_language(cause: str) -> None:
-    reason = REASONS[cause].format(**GIVEN)  # type: ignore[index]
-    japanese = Trail("ja").explain(reason)
-    assert not re.findall(r"[a-z]{3,}", japanese.replace("yaml", ""))
+    reason = REASONS[cause].format_map(GIVEN)  # type: ignore[index]
+    assert not re.findall(r"[a-z]{3,}", Trail("ja").explain(reason))
     assert Trail("en").explain(reason).replace("`", "") == reason.replace("`", "").replace("_", " ")
 
 

@@ -30,6 +30,7 @@ from serve.experiments.errors import (
     IncompatibleVariantsError,
     StageError,
     StoreError,
+    UnfitVariantsError,
     UnknownExperimentError,
 )
 from serve.protocol.compression import TooLargeUncompressedError
@@ -71,6 +72,7 @@ FAULTS: dict[type[EngineError], Fault] = {
     DefinitionError: "invalid",
     IncompatibleVariantsError: "invalid",
     FeedbackError: "invalid",
+    UnfitVariantsError: "conflict",
     UnknownExperimentError: "unknown",
     StageError: "conflict",
     StoreError: "unavailable",

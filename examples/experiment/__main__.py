@@ -55,8 +55,8 @@ def main(
     store = ("--experiments", str(output / "experiments.yaml"), "--experiments-store", str(output / "store"))
     with run_server(output / "models", "--workers", "2", *store) as url:
         traffic = Traffic(url)
+        traffic.answer_by("1")
         traffic.take("start")
-        _wait_until(lambda: None not in traffic.find_variants("first"), "every worker follows the experiment")
         looks = list(_watch(traffic, test_data, units, seed))
         results = traffic.read_results()
         traffic.take("promote")

@@ -50,6 +50,11 @@ class Traffic:
         reply = self._clients[0].post("/adaptact/v1/feedback:bulk", content=content, headers=headers)
         reply.raise_for_status()
 
+    def answer_by(self, version: str) -> None:
+        """From now on this version answers whoever names none, as the control must."""
+        path = "/adaptact/v1/models/digits/aliases/stable"
+        self._clients[0].put(path, json={"version": version}).raise_for_status()
+
     def take(self, act: str) -> dict[str, Any]:
         """The experiment after the act."""
         reply = self._clients[0].post(f"{EXPERIMENT}:{act}", json={"reason": "the demo"})
@@ -60,11 +65,6 @@ class Traffic:
         """What the experiment shows now."""
         found: dict[str, Any] = self._clients[0].get(f"{EXPERIMENT}/results").raise_for_status().json()
         return found
-
-    def find_variants(self, unit: str) -> set[str | None]:
-        """What the unit is answered by over each connection, of which every worker has some."""
-        image = np.zeros((1, 1, 8, 8), np.float32)
-        return {_infer(client, unit, image).headers.get("x-adaptact-variant") for client in self._clients}
 
     def find_versions(self) -> set[str]:
         """The versions that answer now."""

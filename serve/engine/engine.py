@@ -165,13 +165,20 @@ class Engine:
         """The model's aliases and the version of each; none for an unknown name."""
         return self._catalogue.aliases(name)
 
+    def alias_since(self, name: str) -> int:
+        """When the alias `stable` of the model was last changed, in microseconds since 1970; 0 for never."""
+        return self._catalogue.alias_since(name)
+
     async def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point the alias at the version; raises `AliasError`, or `StateError` if it cannot be stored."""
         self.point_alias(name, alias, version)
 
-    def point_alias(self, name: str, alias: str, version: str) -> None:
-        """As `set_alias`, in this process alone and from any thread."""
-        self._catalogue.set_alias(name, alias, version)
+    def point_alias(self, name: str, alias: str, version: str, at: int | None = None) -> None:
+        """As `set_alias`, in this process alone and from any thread.
+
+        `at` is when that was decided, in microseconds since 1970: `stable` stays as later changes left it.
+        """
+        self._catalogue.set_alias(name, alias, version, at)
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """Remove the alias; raises `AliasError` if it does not exist, or `StateError`."""

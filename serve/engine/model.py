@@ -23,7 +23,7 @@ from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.manifest import Json, read_class_names, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
-from serve.engine.model_files import open_files
+from serve.engine.model_files import compute_digest, open_files
 from serve.engine.options import EngineOptions
 from serve.engine.processor_time import ProcessorTime
 from serve.engine.providers import choose_providers
@@ -120,6 +120,8 @@ class ServedModel:
         cancellation = cancellation or Cancellation()
         self.name = name
         self.version = version
+        self.digest = ""
+        """SHA-256 of its files; empty where the options do not ask for it."""
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = session.manifest
         self.classes = read_class_names(self.manifest)
@@ -269,8 +271,10 @@ class ModelLoader:
             policies.check_signature(files)
             session = Session(files, self._session_options, cancellation)
             policies.check_evidence(files, session.metadata)
+            digest = compute_digest(files) if self._options.digests else ""
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
+        model.digest = digest
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model

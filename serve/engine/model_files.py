@@ -1,6 +1,7 @@
 """A version's files, open while they are loaded: what is checked is what ONNX Runtime reads."""
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -55,6 +56,16 @@ def open_files(entry: ModelFile, limit_bytes: int, *, is_private: bool = False) 
         with _refuse_unreadable(entry.path):
             if not is_private and _read_stamp(os.stat(entry.path)) != _read_stamp(before):
                 raise ModelRefusedError(f"`{entry.path.name}` changed while it was loaded; load it again")
+
+
+def compute_digest(files: ModelFiles) -> str:
+    """SHA-256 of the open files, in hexadecimal: the same for the same content anywhere."""
+    with open(files.path, "rb", buffering=0) as stream:
+        digest = hashlib.file_digest(stream, "sha256")
+    for name, content in sorted(files.sidecars.items()):
+        digest.update(f"\0{name}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
+        digest.update(content)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -93,6 +93,8 @@ class EngineOptions:
     cuda: CudaOptions = field(default_factory=CudaOptions)
     state_folder: Path | None = None
     """Where aliases are stored; without it they last as long as the engine."""
+    digests: bool = False
+    """Whether models know the digest of their files, which are read once more for it."""
     triton_names: bool = False
     """Whether metrics have Triton's names too."""
     drain_seconds: float = 30.0

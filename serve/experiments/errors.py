@@ -3,6 +3,7 @@
 ExperimentError                    (an EngineError)
 ├── DefinitionError                a definition with mistakes, each with its place
 ├── IncompatibleVariantsError      a candidate that does not take or give what the control does
+├── UnfitVariantsError             versions that cannot run as the experiment needs them
 ├── UnknownExperimentError         no such experiment
 ├── StageError                     an act that the experiment's present stage does not allow
 ├── FeedbackError                  an outcome that cannot be accepted
@@ -56,6 +57,10 @@ class DefinitionError(ExperimentError):
 
 class IncompatibleVariantsError(ExperimentError):
     """Variants whose models differ in their inputs or outputs; the message names the first difference."""
+
+
+class UnfitVariantsError(ExperimentError):
+    """Versions that do not answer, are not those that the comparison began with, or are no roll-back."""
 
 
 class UnknownExperimentError(ExperimentError):

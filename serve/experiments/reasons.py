@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
-Cause: TypeAlias = Literal["harm", "split", "better", "held", "file"]
+Cause: TypeAlias = Literal["harm", "split", "better", "held", "file", "changed"]
 
 REASONS: Mapping[Cause, str] = {
     "harm": "a guardrail: {harms}",
     "split": "the split is not valid: the shares of units differ from those assigned",
     "better": "the verdict is `better`",
     "held": "the step has lasted as long as it should, without a sign of harm",
+    "changed": "it cannot go on: {change}",
     "file": "definition {digest} of `{file}`",
 }
 FILE = "the file of experiments"

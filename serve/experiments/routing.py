@@ -26,7 +26,7 @@ class Target(NamedTuple):
     variant: str
     model: str
     version: str | None
-    """A version number or an alias; None for what answers where no version is named."""
+    """The number of the version that is pinned; where none is, as the experiment defines it."""
 
 
 class Treatment(NamedTuple):
@@ -132,12 +132,14 @@ class _Choice:
 def _make_shadow(experiment: Experiment, phase: Phase) -> Treatment:
     """The control answers, every candidate is mirrored."""
     treatment = _make_treatment(experiment, phase, experiment.control)
-    return treatment._replace(mirrors=tuple(_target(experiment, each) for each in experiment.candidates))
+    return treatment._replace(
+        mirrors=tuple(_target(experiment, phase, each) for each in experiment.candidates)
+    )
 
 
 def _make_treatments(experiment: Experiment, phase: Phase, *, is_forced: bool) -> dict[str, Treatment]:
     """The treatment of each variant, which answers itself."""
-    control = _target(experiment, experiment.control)
+    control = _target(experiment, phase, experiment.control)
     treatments = {}
     for variant in experiment.variants:
         is_candidate = variant is not experiment.control
@@ -157,7 +159,7 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
         experiment=experiment.name,
         comparison=phase.comparison,
         phase=phase.number,
-        answer=_target(experiment, answer),
+        answer=_target(experiment, phase, answer),
         mirrors=(),
         fallback=None,
         is_enrolled=False,
@@ -166,5 +168,8 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
     )
 
 
-def _target(experiment: Experiment, variant: Variant) -> Target:
-    return Target(variant.name, experiment.model_of(variant), variant.version)
+def _target(experiment: Experiment, phase: Phase, variant: Variant) -> Target:
+    pin = phase.pins.get(variant.name)
+    if pin is None:
+        return Target(variant.name, experiment.model_of(variant), variant.version)
+    return Target(variant.name, pin.model, pin.version)

@@ -7,7 +7,7 @@ enrolled stay equal.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from serve.engine.errors import quote, quote_names
@@ -41,6 +41,18 @@ class Change(NamedTuple):
     reason: str = ""
 
 
+class Pin(NamedTuple):
+    """The one version that stands for a variant as long as a comparison lasts."""
+
+    model: str
+    version: str
+    """Its number."""
+    digest: str = ""
+    """SHA-256 of its files, in hexadecimal; empty where it is not known."""
+    at: int = 0
+    """When it was pinned, in microseconds since 1970."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A time during which nothing of an experiment changes."""
@@ -58,6 +70,8 @@ class Phase:
     reason: str
     promoted: str | None = None
     """The variant that won; of the stage promoted only."""
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """By variant what runs for it; empty until the comparison runs."""
 
 
 def draft(change: Change) -> Phase:
@@ -218,14 +232,16 @@ def _follow(
     comparison: int | None = None,
     promoted: str | None = None,
 ) -> Phase:
-    """The next phase; what is not given stays."""
+    """The next phase; what is not given stays, as do the pins within a comparison."""
+    comparison = phase.comparison if comparison is None else comparison
     return Phase(
         number=phase.number + 1,
-        comparison=phase.comparison if comparison is None else comparison,
+        comparison=comparison,
         stage=stage,
         step_percent=phase.step_percent if step is None else step,
         started_at=max(change.at, phase.started_at),  # a clock may have been set back
         by=change.by,
         reason=change.reason,
         promoted=promoted,
+        pins=phase.pins if comparison == phase.comparison else {},
     )

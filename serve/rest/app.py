@@ -31,6 +31,7 @@ from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.rest.refusals import QueueGate
 from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
+from serve.shared.experiments import join_followers
 from serve.shared.metrics import register_metrics
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
@@ -79,7 +80,7 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
     if rollout is not None:
-        for router in _make_rollout_routers(rollout, settings.body_limit_bytes):
+        for router in _make_rollout_routers(rollout, settings.body_limit_bytes, workers):
             app.include_router(router)
     access = access or make_access_control(settings)
     if access.authorizer.has_keys:
@@ -122,14 +123,16 @@ def _make_routers(
     )
 
 
-def _make_rollout_routers(rollout: "Rollout", body_limit_bytes: int) -> tuple[APIRouter, ...]:
+def _make_rollout_routers(
+    rollout: "Rollout", body_limit_bytes: int, workers: WorkerGroup
+) -> tuple[APIRouter, ...]:
     # Imported only where it is used, since a database's library takes memory and time.
     from serve.rest.experiments import experiment_routes, feedback_routes  # noqa: PLC0415
     from serve.rest.plans import plan_routes  # noqa: PLC0415
 
     return (
         plan_routes(rollout.administration, rollout.planner),
-        experiment_routes(rollout.administration),
+        experiment_routes(rollout.administration, join_followers(workers, rollout.follower.catch_up)),
         feedback_routes(rollout.store, rollout.ids, rollout.trials.metrics, body_limit_bytes),
     )
 

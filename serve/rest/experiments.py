@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from io import BytesIO
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
@@ -43,6 +43,16 @@ READERS = {
 Name = Annotated[str, Path(description="The experiment's name.")]
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
+Follow: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class PinReply(BaseModel):
+    """The version that stands for a variant, the SHA-256 of its files, and when it was chosen."""
+
+    model: str
+    version: str
+    digest: str
+    at: int
 
 
 class PhaseReply(BaseModel):
@@ -56,6 +66,8 @@ class PhaseReply(BaseModel):
     by: str
     reason: str
     promoted: str | None
+    pins: dict[str, PinReply]
+    """By variant what runs for it as long as the comparison lasts; empty until it runs."""
 
 
 class ExperimentReply(BaseModel):
@@ -111,8 +123,11 @@ class ReceiptReply(BaseModel):
     """Of those that are stored: how many name a request of which nothing is known, and so count for none."""
 
 
-def experiment_routes(administration: Administration) -> APIRouter:
-    """The routes of definitions, stages, results and looks."""
+def experiment_routes(administration: Administration, follow: Follow) -> APIRouter:
+    """The routes of definitions, stages, results and looks.
+
+    A change is answered once `follow` has let every worker of this server follow it.
+    """
     router = APIRouter(prefix=f"{PREFIX}/experiments", tags=["experiments"], responses=ERRORS)
 
     @router.get("")
@@ -130,12 +145,14 @@ def experiment_routes(administration: Administration) -> APIRouter:
     async def define(name: Name, request: Request) -> ExperimentReply:
         """Define the experiment, or amend it; a change of what is compared begins a new comparison."""
         document = await read_small_object(request.scope, request.receive)
-        return _describe(await asyncio.to_thread(administration.define, name, document, _who(request)))
+        defined = await asyncio.to_thread(administration.define, name, document, _who(request))
+        await follow()
+        return _describe(defined)
 
     for act in ACTS:
         router.add_api_route(
             f"/{{name:no_colon}}:{act}",
-            _make_act(administration, act),
+            _make_act(administration, act, follow),
             methods=["POST"],
             name=act,
             openapi_extra=ACT,
@@ -204,13 +221,15 @@ def feedback_routes(
 
 
 def _make_act(
-    administration: Administration, act: Act
+    administration: Administration, act: Act, follow: Follow
 ) -> Callable[[str, Request], Awaitable[ExperimentReply]]:
     async def take(name: Name, request: Request) -> ExperimentReply:
         given = await read_small_object(request.scope, request.receive)
         reason, candidate = _read_text(given, "reason"), _read_text(given, "candidate")
         who = _who(request)
-        return _describe(await asyncio.to_thread(administration.act, name, act, who, reason, candidate))
+        taken = await asyncio.to_thread(administration.act, name, act, who, reason, candidate)
+        await follow()
+        return _describe(taken)
 
     take.__doc__ = f"{act.capitalize()} the experiment; raises 409 where its stage does not allow that."
     return take
@@ -242,7 +261,8 @@ def _describe(registered: Registered) -> ExperimentReply:
 
 
 def _describe_phase(phase: Phase) -> PhaseReply:
-    return PhaseReply(**{field: getattr(phase, field) for field in Phase.__slots__})
+    pins = {variant: PinReply(**pin._asdict()) for variant, pin in phase.pins.items()}
+    return PhaseReply(**{**{field: getattr(phase, field) for field in Phase.__slots__}, "pins": pins})
 
 
 def _make_receipt(

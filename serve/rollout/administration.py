@@ -15,7 +15,7 @@ from serve.experiments.compatibility import (
     require_compatible,
 )
 from serve.experiments.definition import Experiment, Variant
-from serve.experiments.errors import DefinitionError, Mistake
+from serve.experiments.errors import DefinitionError, Mistake, UnfitVariantsError
 from serve.experiments.evidence import read_evidence
 from serve.experiments.findings import Language
 from serve.experiments.parsing import parse_experiment
@@ -25,6 +25,7 @@ from serve.experiments.store.database import now
 from serve.experiments.store.registry import AuditEntry, Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import judge
+from serve.rollout import pinning
 from serve.rollout.expense import measure_expense
 from serve.rollout.planning import GuardrailStatements
 
@@ -74,22 +75,23 @@ class Administration:
 
         Raises `DefinitionError`, also where it runs and would have units in common with another that does,
         `IncompatibleVariantsError`, `UnknownModelError` or `ModelUnavailableError`, and `StageError` where
-        its stage allows no change.
+        its stage allows no change, or `UnfitVariantsError` where it runs and could not.
         """
         experiment = parse_experiment(document)
         if experiment.name != name:
             expected = f"{quote(name)}, the name in the path"
             raise DefinitionError([Mistake("name", expected, quote(experiment.name))])
         self._require_models(experiment)
-        registered = self._registry.define(experiment, Change(self._clock(), by, reason))
+        prepare = partial(pinning.prepare, self._engine)
+        registered = self._registry.define(experiment, Change(self._clock(), by, reason), prepare)
         self._on_change()
         return registered
 
     def act(self, name: str, act: Act, by: str, reason: str = "", candidate: str = "") -> Registered:
         """The experiment after the act; `candidate` is the one to promote, by default the only one.
 
-        Raises `UnknownExperimentError`, `StageError`, `IncompatibleVariantsError`, or `DefinitionError` where
-        another experiment that runs has the same units.
+        Raises `UnknownExperimentError`, `StageError`, `IncompatibleVariantsError`, `UnfitVariantsError`, or
+        `DefinitionError` where another experiment that runs has the same units.
         """
         change = Change(self._clock(), by, reason)
         decide = partial(self._decide, act=act, change=change, candidate=candidate)
@@ -114,7 +116,8 @@ class Administration:
             content = {"memory": verdict.memory.as_json(), "results": results}
             self._registry.keep_look(name, phase.comparison, self._clock(), content)
         exposures = {variant: found.units for variant, found in known.evidence.observations.items()}
-        return results | {"exposures": exposures, "phase": phase.number}
+        versions = {name: pin._asdict() for name, pin in phase.pins.items()}
+        return results | {"exposures": exposures, "phase": phase.number, "versions": versions}
 
     def read_looks(self, name: str, most: int = 200) -> list[tuple[int, dict[str, Any]]]:
         """What looks spread over the present comparison have shown, and when (microseconds since 1970)."""
@@ -127,9 +130,20 @@ class Administration:
     ) -> Phase:
         if act == "promote":
             candidate = candidate or experiment.candidates[0].name
-        if act in LEADS_TO_RUNNING:
+        if act == "start" or (act in LEADS_TO_RUNNING and not phase.pins):
             self._require_models(experiment)
-        return stages.take(act, experiment, phase, change, candidate)
+        after = stages.take(act, experiment, phase, change, candidate)
+        if after.promoted is not None:
+            self._require_served(experiment, after)
+        return pinning.prepare(self._engine, experiment, after)
+
+    def _require_served(self, experiment: Experiment, phase: Phase) -> None:
+        """What is promoted can answer; raises `UnfitVariantsError`."""
+        winner = phase.promoted or ""
+        pin = phase.pins.get(winner)
+        lost = None if pin is None else pinning.find_loss(self._engine, winner, pin)
+        if lost is not None:
+            raise UnfitVariantsError(f"experiment {quote(experiment.name)} cannot promote: {lost}")
 
     def _require_models(self, experiment: Experiment) -> None:
         """Every variant can stand in for the control; raises `EngineError` where one cannot."""

@@ -17,6 +17,7 @@ from serve.experiments.definition import Experiment
 from serve.experiments.errors import ExperimentError, StageError
 from serve.experiments.evidence import find_harms, read_evidence
 from serve.experiments.findings import Expense, GuardrailKey
+from serve.experiments.reasons import REASONS
 from serve.experiments.results import write_results
 from serve.experiments.stages import Change, Phase
 from serve.experiments.steering import LOOK_ANSWERS, LOOK_SECONDS, SECOND, Step, choose_step
@@ -49,22 +50,27 @@ class LastLook:
 class Conductor:
     """Takes looks from a thread of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it works with
         self,
         registry: Registry,
         summaries: Summaries,
         on_change: Callable[[], None] = lambda: None,
         *,
         measure: Callable[[Experiment], Mapping[str, Expense]] = lambda experiment: {},
+        find_change: Callable[[Experiment, Phase], str | None] = lambda experiment, phase: None,
         seconds: float = POLL_SECONDS,
         clock: Callable[[], int] = now,
     ) -> None:
-        """`on_change` is called after an experiment has been changed; `measure` gives what variants take."""
+        """`on_change` is called after an experiment has been changed; `measure` gives what variants take.
+
+        `find_change` says why models allow an experiment no longer to run; it is paused then.
+        """
         self._registry = registry
         self._summaries = summaries
         self._lease = registry.make_lease("looks", clock)
         self._on_change = on_change
         self._measure = measure
+        self._find_change = find_change
         self._seconds = seconds
         self._clock = clock
         self._seen: dict[tuple[str, int], LastLook] = {}
@@ -104,7 +110,13 @@ class Conductor:
             return
         self._follow()
         for registered in self._running:
-            if self._is_due(registered):
+            experiment, phase = registered.experiment, registered.phase
+            change = self._find_change(experiment, phase)
+            if change is not None:
+                self._take(
+                    experiment, phase, Step("pause", REASONS["changed"].format(change=change)), self._clock()
+                )
+            elif self._is_due(registered):
                 self._look_at(registered)
 
     def _follow(self) -> None:

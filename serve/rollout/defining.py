@@ -12,19 +12,25 @@ from serve.experiments.reading import read_experiments
 from serve.experiments.reasons import FILE, REASONS
 from serve.experiments.stages import Change
 from serve.experiments.store.database import now
-from serve.experiments.store.registry import Registry
+from serve.experiments.store.registry import Prepare, Registry
 
 
-def define_from_file(registry: Registry, path: Path, clock: Callable[[], int] = now) -> None:
+def define_from_file(
+    registry: Registry,
+    path: Path,
+    clock: Callable[[], int] = now,
+    prepare: Prepare = lambda experiment, phase: phase,
+) -> None:
     """Define or amend what the file says otherwise than when it was read last.
 
-    Raises `DefinitionError`, `StoreError`, and `StageError` where an experiment's stage allows no change.
+    `prepare` is as of `Registry.define`. Raises `DefinitionError`, `StoreError`, `StageError` where an
+    experiment's stage allows no change, and as `prepare` does.
     """
     known = registry.read_revisions()
     for experiment in read_experiments(path):
         reason = REASONS["file"].format(digest=_digest(experiment), file=path.name)
         if experiment.name not in known or not _was_read(registry, experiment.name, reason):
-            registry.define(experiment, Change(clock(), FILE, reason))
+            registry.define(experiment, Change(clock(), FILE, reason), prepare)
 
 
 def _was_read(registry: Registry, name: str, reason: str) -> bool:

@@ -1,17 +1,15 @@
 """The experiments of one process: opened with its engine, closed before it."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from serve.engine.engine import Engine
 from serve.experiments.request_ids import RequestIds
-from serve.experiments.routing import make_routes
-from serve.experiments.stages import Stage
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.exposures import ExposureWriter
-from serve.experiments.store.registry import Registered, Registry
+from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.unit_keys import require_key
 from serve.experiments.units import load_or_make_key
@@ -19,11 +17,12 @@ from serve.rollout.administration import Administration
 from serve.rollout.cleaning import Cleaner
 from serve.rollout.conductor import Conductor
 from serve.rollout.defining import define_from_file
+from serve.rollout.effects import Effects
 from serve.rollout.expense import measure_expense
 from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
+from serve.rollout.pinning import find_change, prepare
 from serve.rollout.planning import Planner
-from serve.rollout.promotion import promote
 from serve.rollout.recorder import Recorder
 from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trials
@@ -67,26 +66,16 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     ids = RequestIds(key)
     registry = Registry(store)
     if options.definitions is not None:
-        define_from_file(registry, options.definitions)
+        define_from_file(registry, options.definitions, prepare=partial(prepare, engine))
     sampler = Sampler()
     recorder = Recorder(ExposureWriter(store), ids, sampler)
     trials = Trials(engine, recorder, ids, number_of, sampler)
 
-    seen: dict[str, Stage] = {}
-
-    def tell(registered: Sequence[Registered]) -> None:
-        for known in registered:
-            experiment, phase = known.experiment, known.phase
-            # Only what is promoted from now on: later somebody may have pointed the alias elsewhere.
-            if phase.promoted and seen.get(experiment.name, "promoted") != "promoted":
-                promote(engine, experiment, phase.promoted)
-            seen[experiment.name] = phase.stage
-        trials.follow(make_routes((known.experiment, known.phase) for known in registered))
-
     summaries = Summaries(store)
-    follower = Follower(registry, tell)
-    measure = partial(measure_expense, engine)
-    conductor = Conductor(registry, summaries, follower.hurry, measure=measure)
+    effects = Effects(engine, trials.follow)
+    follower = Follower(registry, effects.follow, check=effects.check)
+    measure, find = partial(measure_expense, engine), partial(find_change, engine)
+    conductor = Conductor(registry, summaries, follower.hurry, measure=measure, find_change=find)
     administration = Administration(engine, registry, summaries, follower.hurry)
     planner = Planner(engine, registry, summaries)
     cleaner = Cleaner(store, registry, options.retention_days)

@@ -77,7 +77,7 @@ class Trial:
         Raises like `Engine.run`; the error says whose it is.
         """
         group, engine = self._participant.group, self._trials.engine
-        self.model = None
+        self.model = self._answer = None
         self._request = inputs, outputs
         self._began = perf_counter()
         # As `VariantRuns.run`, in the same coroutine: this is the hot path.
@@ -96,13 +96,13 @@ class Trial:
 
         Raises the error, which says whose it is, where the experiment does not want that.
         """
-        group = self._participant.group
+        group, answer = self._participant.group, self._answer
         self._answer = None
         group.metrics.failed += 1
         if self._is_kept:
             version = "" if self.model is None else self.model.version
             took = perf_counter() - self._began
-            self._trials.runs.note(self._describe_run(), version, took, error)
+            self._trials.runs.note(self._describe_run(), version, took, answer, error)
         if group.treatment.fallback is None:
             raise self._sign(error)
 

@@ -61,21 +61,29 @@ class VariantRuns:
         except EngineError as error:
             metrics.mirrored_failed += 1
             if request.is_kept:
-                self.note(request, version, perf_counter() - start, error)
+                self.note(request, version, perf_counter() - start, None, error)
             raise
         metrics.mirrored += 1
         if request.is_kept:
             self.note(request, version, perf_counter() - start, answer)
 
     def note(
-        self, request: VariantRequest, version: str, seconds: float, answer: Outputs | EngineError
+        self,
+        request: VariantRequest,
+        version: str,
+        seconds: float,
+        answer: Outputs | None,
+        error: EngineError | None = None,
     ) -> None:
-        """Note what came of the request, which has just taken so many seconds."""
+        """Note what came of the request, which has just taken so many seconds.
+
+        It may have both an answer and an error, where no reply can hold the answer.
+        """
         latency_us = int(1e6 * seconds)
         at = time_ns() // 1000 - latency_us
         about = request.treatment, request.target, version, request.unit, request.request_id
-        status = self._number_of(answer) if isinstance(answer, EngineError) else 0
-        kept = AnswerSummary() if isinstance(answer, EngineError) else _keep(answer)
+        status = 0 if error is None else self._number_of(error)
+        kept = AnswerSummary() if answer is None else _keep(answer)
         self._recorder.note(VariantRun(*about, at, latency_us, status, kept, request.is_shadow))
 
 

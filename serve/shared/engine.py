@@ -39,11 +39,12 @@ class SharedEngine(Engine):
 
     async def set_alias(self, name: str, alias: str, version: str) -> None:
         """As of `Engine`, in every worker."""
-        await self._workers.broadcast("set_alias", name, alias, version)
+        at = self._catalogue.choose_time(name)
+        await self._workers.broadcast("set_alias", name, alias, version, at)
 
     async def remove_alias(self, name: str, alias: str) -> None:
         """As of `Engine`, in every worker."""
-        await self._workers.broadcast("remove_alias", name, alias)
+        await self._workers.broadcast("remove_alias", name, alias, self._catalogue.choose_time(name))
 
     async def statistics(
         self, name: str | None = None, version: str | None = None
@@ -66,19 +67,21 @@ class SharedEngine(Engine):
         await super().load(name, config)
         return None if was_served else ["unload", name]  # the file that was served may have been another one
 
-    async def _set_alias_here(self, name: str, alias: str, version: str) -> Json:
-        undo = self._undo_alias(name, alias)
-        await super().set_alias(name, alias, version)
+    async def _set_alias_here(self, name: str, alias: str, version: str, at: int) -> Json:
+        undo = self._undo_alias(name, alias, at)
+        self._catalogue.set_alias(name, alias, version, at)
         return undo
 
-    async def _remove_alias_here(self, name: str, alias: str) -> Json:
-        undo = self._undo_alias(name, alias)
-        await super().remove_alias(name, alias)
+    async def _remove_alias_here(self, name: str, alias: str, at: int) -> Json:
+        undo = self._undo_alias(name, alias, at)
+        self._catalogue.remove_alias(name, alias, at)
         return undo
 
-    def _undo_alias(self, name: str, alias: str) -> list[str]:
-        version = self.aliases(name).get(alias)
-        return ["remove_alias", name, alias] if version is None else ["set_alias", name, alias, version]
+    def _undo_alias(self, name: str, alias: str, at: int) -> list[Json]:
+        version, later = self.aliases(name).get(alias), at + 1
+        if version is None:
+            return ["remove_alias", name, alias, later]
+        return ["set_alias", name, alias, version, later]
 
     async def _statistics_here(self, name: str | None, version: str | None) -> Json:
         # As other workers get it; `asdict` takes twenty times as long.

@@ -40,6 +40,14 @@ class Definition(_Reply):
     alpha: Number
 
 
+class Pin(_Reply):
+    """The version that stands for a variant as long as the comparison lasts."""
+
+    model: str
+    version: str
+    digest: str = ""
+
+
 class Phase(_Reply):
     """A time during which nothing of the experiment changed."""
 
@@ -51,6 +59,7 @@ class Phase(_Reply):
     by: str
     reason: str
     promoted: str | None = None
+    pins: dict[str, Pin] = {}
 
 
 class Experiment(_Reply):

@@ -11,6 +11,7 @@ from serve.client.experiments.replies import Audit, Experiment, Look, Metric, Ph
 from serve.client.experiments.trail import Trail
 from serve.client.experiments.words import Language, translate
 
+DIGEST_CHARACTERS = 12
 Rows: TypeAlias = Sequence[Sequence[str]]
 
 
@@ -208,8 +209,8 @@ class SectionWriter:
         )
         rows = [
             ("model", definition.model),
-            ("control", _describe_variant(definition.control)),
-            *(("candidate", _describe_variant(candidate)) for candidate in definition.candidates),
+            ("control", _describe_variant(definition.control, known)),
+            *(("candidate", _describe_variant(candidate, known)) for candidate in definition.candidates),
             ("stage", f"{self.say(known.phase.stage)} {amounts.show_step(known.phase.step_percent)}"),
             ("progress", done),
             ("waiting", f"{progress.open_units:,}"),
@@ -272,5 +273,11 @@ def _show_share(value: float | None) -> str:
     return amounts.NOTHING if value is None else f"{100 * value:.3g} %"
 
 
-def _describe_variant(variant: Variant) -> str:
-    return " ".join(part for part in (variant.name, variant.model, variant.version) if part)
+def _describe_variant(variant: Variant, known: Experiment) -> str:
+    """What the definition says, and what stands for it as long as the comparison lasts."""
+    text = " ".join(part for part in (variant.name, variant.model, variant.version) if part)
+    pin = known.phase.pins.get(variant.name)
+    if pin is None:
+        return text
+    digest = f", SHA-256 {pin.digest[:DIGEST_CHARACTERS]}" if pin.digest else ""
+    return f"{text}: {pin.model} {pin.version}{digest}"

@@ -51,8 +51,8 @@ def describe_experiment(known: Experiment) -> RenderableType:
     rows = [
         ("experiment", f"{known.name}, revision {known.revision}"),
         ("phase", f"{phase.number}: {phase.stage}{step}, {since}"),
-        ("control", _describe_variant(definition.control, definition.model)),
-        *(("candidate", _describe_variant(each, definition.model)) for each in definition.candidates),
+        ("control", _describe_variant(definition.control, known)),
+        *(("candidate", _describe_variant(each, known)) for each in definition.candidates),
         ("possible now", ", ".join(known.possible)),
     ]
     return table(("what", "value"), rows)
@@ -183,6 +183,10 @@ def tabulate_refused(receipt: Receipt) -> Table:
     return table(("line", "refused"), rows)
 
 
-def _describe_variant(variant: Variant, model: str) -> str:
+def _describe_variant(variant: Variant, known: Experiment) -> str:
+    """What the definition says, and which version that is as long as the comparison lasts."""
     version = "" if variant.version is None else f", version {variant.version}"
-    return f"{variant.name}: {variant.model or model}{version}"
+    pin = known.phase.pins.get(variant.name)
+    if pin is not None and pin.version != variant.version:
+        version += f", which is {pin.version}" if version else f", version {pin.version}"
+    return f"{variant.name}: {variant.model or known.definition.model}{version}"

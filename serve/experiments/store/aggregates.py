@@ -161,12 +161,13 @@ def _sample(query: OutcomeQuery, y: NDArray[np.float64], x: NDArray[np.float64])
 
 def summarise_requests(values: Columns) -> Requests:
     """The inferences of one variant."""
-    answered = values["status"] == 0
+    answered, has_nan = values["status"] == 0, values["has_nan"] > 0
+    ran = answered | has_nan  # NaN that JSON cannot hold is a failure too
     top1, confidence = values["top1"][answered], values["confidence"][answered]
     classes, counts = np.unique(top1[~np.isnan(top1)].astype(np.int64), return_counts=True)
     return Requests(
         errors=_find_events(values["unit"], ~answered),
-        nans=_find_events(values["unit"][answered], values["has_nan"][answered] > 0),
+        nans=_find_events(values["unit"][ran], has_nan[ran]),
         latency=LogHistogram.of(values["latency"][answered]),
         confidence=LogHistogram.of(confidence[~np.isnan(confidence)]),
         top1=_bound_classes(Counter(dict(zip(classes.tolist(), counts.tolist(), strict=True)))),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
-from serve.experiments.store.tables import metadata, schema_versions
+from serve.experiments.store.tables import metadata, phases, schema_versions
 
 _LOCK = 0x6164617074  # PostgreSQL's advisory lock of those that migrate at once
 
@@ -14,8 +14,18 @@ def _create(connection: sa.Connection) -> None:
     metadata.create_all(connection, checkfirst=False)
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_create,)
-"""The n-th one turns version n into n + 1. A released one never changes: a later one alters what it made."""
+def _add_pins(connection: sa.Connection) -> None:
+    """Phases have pins; those of before have none."""
+    known = {column["name"] for column in sa.inspect(connection).get_columns(phases.name)}
+    if phases.c.pins.name not in known:
+        connection.execute(sa.text("ALTER TABLE phases ADD COLUMN pins TEXT"))
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_create, _add_pins)
+"""The n-th one turns version n into n + 1. A released one never changes: a later one alters what it made.
+
+A new store has what the tables say now, so a later one passes over what is there.
+"""
 
 
 def read_version(connection: sa.Connection) -> int:

@@ -17,7 +17,7 @@ from serve.experiments.definition import Experiment
 from serve.experiments.errors import UnknownExperimentError
 from serve.experiments.findings import Memory
 from serve.experiments.parsing import parse_experiment
-from serve.experiments.stages import RUNNING, Change, Phase, amend, draft
+from serve.experiments.stages import RUNNING, Change, Phase, Pin, amend, draft
 from serve.experiments.store.database import Store, now
 from serve.experiments.store.leases import Lease
 from serve.experiments.store.tables import audit, experiments, looks, phases
@@ -29,6 +29,9 @@ VERDICT = "verdict"
 
 Decide = Callable[[Experiment, Phase], Phase]
 """The next phase of an experiment in this one; raises `StageError` where there is none."""
+
+Prepare = Callable[[Experiment, Phase], Phase]
+"""What else is in the phase that an amended experiment begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,15 @@ class Registry:
             query = sa.select(phases).where(phases.c.experiment == name).order_by(phases.c.number)
             return tuple(_make_phase(row) for row in connection.execute(query).mappings())
 
-    def define(self, experiment: Experiment, change: Change) -> Registered:
+    def define(
+        self,
+        experiment: Experiment,
+        change: Change,
+        prepare: Prepare = lambda experiment, phase: phase,
+    ) -> Registered:
         """The experiment is a draft if it is new, and else amended; as it was if nothing changes.
 
+        `prepare` is given the amended experiment and its phase, and what it raises prevents the change.
         Raises `StageError` where its stage allows no change, and `DefinitionError` where it runs and would
         have units in common with another that does.
         """
@@ -96,7 +105,7 @@ class Registry:
             before = self._lock(connection, experiment.name)
             if before.experiment == experiment:
                 return before
-            after = amend(before.experiment, before.phase, change, experiment)
+            after = prepare(experiment, amend(before.experiment, before.phase, change, experiment))
             return _change(connection, Registered(experiment, before.revision + 1, after), change, "amend")
 
     def act(self, name: str, action: str, change: Change, decide: Decide) -> Registered:
@@ -194,7 +203,8 @@ def _list_names(connection: sa.Connection) -> list[str]:
 
 
 def _make_phase(row: sa.RowMapping) -> Phase:
-    return Phase(**{field: row[field] for field in Phase.__slots__})
+    pins = {variant: Pin(*pin) for variant, pin in json.loads(row["pins"] or "{}").items()}
+    return Phase(**{**{field: row[field] for field in Phase.__slots__}, "pins": pins})
 
 
 def _change(connection: sa.Connection, after: Registered, change: Change, action: str) -> Registered:
@@ -219,7 +229,8 @@ def _require_alone(connection: sa.Connection, experiment: Experiment) -> None:
 
 def _insert_phase(connection: sa.Connection, name: str, phase: Phase) -> None:
     values = {field: getattr(phase, field) for field in Phase.__slots__}
-    connection.execute(sa.insert(phases), [{"experiment": name, **values}])
+    row = {"experiment": name, **values, "pins": json.dumps(phase.pins)}
+    connection.execute(sa.insert(phases), [row])
 
 
 def _insert_audit(connection: sa.Connection, change: Change, action: str, name: str, phase: Phase) -> None:

@@ -59,6 +59,7 @@ phases = _table(
     _column("by", _TEXT),
     _column("reason", _TEXT),
     _column("promoted", _TEXT, null=True),  # the candidate that won
+    _column("pins", _TEXT, null=True),  # JSON: by variant the model, version and digest that run for it
 )
 
 exposures = _table(

@@ -77,3 +77,32 @@ def test_an_alias_that_cannot_be_kept_is_not_set(tmp_path: Path, opened: Opened)
     with pytest.raises(StateError, match="cannot be written"):
         asyncio.run(engine.set_alias("m", "stable", "1"))
     assert engine.aliases("m") == {}
+
+
+def test_stable_stays_as_the_latest_change_left_it(tmp_path: Path, opened: Opened) -> None:
+    put_scaling_model(tmp_path / "models", 1, "1")
+    put_scaling_model(tmp_path / "models", 2, "2")
+    kept = {"folder": tmp_path / "models", "state_folder": tmp_path / "state"}
+    engine = opened(**kept)
+    engine.point_alias("m", "stable", "1")
+    since = engine.alias_since("m")
+    engine.point_alias("m", "stable", "2", since - 1)
+    assert engine.aliases("m") == {"stable": "1"}
+    engine.point_alias("m", "stable", "2", since + 10**9)
+    # Whoever asks now asks last, whatever the clock says.
+    asyncio.run(engine.set_alias("m", "stable", "1"))
+    assert engine.aliases("m") == {"stable": "1"}
+    assert opened(**kept).alias_since("m") == engine.alias_since("m") > since + 10**9
+    asyncio.run(engine.remove_alias("m", "stable"))
+    removed = opened(**kept)
+    removed.point_alias("m", "stable", "2", since)
+    assert removed.aliases("m") == {}
+
+
+def test_aliases_of_a_file_without_times_are_read(tmp_path: Path, opened: Opened) -> None:
+    put_scaling_model(tmp_path / "models", 1, "1")
+    kept = {"folder": tmp_path / "models", "state_folder": tmp_path / "state"}
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "aliases.json").write_text('{"m": {"stable": "1"}, "aliases": {"x": "1"}}')
+    engine = opened(**kept)
+    assert (engine.aliases("m"), engine.alias_since("m")) == ({"stable": "1"}, 0)

@@ -19,7 +19,6 @@ from serve.settings import Settings
 from tests.serve.experiments.definitions import make_document
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
-from tests.waiting import until
 
 PREFIX = "/adaptact/v1"
 NEW = {"new": 1, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
@@ -58,10 +57,11 @@ def test_an_experiment_goes_from_its_definition_to_its_promotion(served: Served,
     assert served.act("pause").json()["phase"]["stage"] == "paused"
     assert served.act("resume").json()["phase"]["stage"] == "ramp"
     assert served.act("advance").json()["phase"]["step_percent"] == 5
-    # Who names no version gets the winner, and no request fails meanwhile.
-    until(lambda: served.rollout.trials.routes)
+    # What an act changes is so once it is answered.
+    assert served.rollout.trials.routes
     assert served.act("promote", {"candidate": "candidate"}).json()["phase"]["promoted"] == "candidate"
-    until(lambda: variants.model("digits").version == "2")
+    assert variants.model("digits").version == "2"
+    assert not served.rollout.trials.routes
     assert [phase["stage"] for phase in served.client.get(f"{EXPERIMENT}/phases").json()][-1] == "promoted"
     entries = served.client.get(f"{EXPERIMENT}/audit").json()["entries"]
     assert [entry["action"] for entry in entries][:2] == ["promote", "advance"]

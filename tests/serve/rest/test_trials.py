@@ -19,6 +19,7 @@ from serve.engine.errors import QueueFullError
 from serve.engine.model import ServedModel
 from serve.experiments import stages
 from serve.experiments.stages import Change
+from serve.experiments.store.aggregates import Answers
 from serve.experiments.store.database import now
 from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.summaries import Summaries
@@ -256,8 +257,11 @@ def test_an_answer_that_json_cannot_hold_is_a_failure_of_its_variant(
         counts = served.rollout.trials.metrics.find("exp", "candidate").count()
         assert (counts["answered"], counts["failed"]) == (0, 2)
         served.close()
-        stored = read_rows(served.rollout.store, inferences, "variant", "status")
-        assert [status > 0 for variant, status in stored if variant == "candidate"] == [True, True]
+        stored = read_rows(served.rollout.store, inferences, "variant", "status", "has_nan")
+        failures = [(status > 0, has_nan) for variant, status, has_nan in stored if variant == "candidate"]
+        assert failures == [(True, 1), (True, 1)]
+        found = Summaries(served.rollout.store).requests("exp", 1, now())[Answers("candidate", False)]
+        assert (found.errors.counts.rate, found.nans.counts.rate) == (1, 1)
 
 
 def test_a_traced_request_says_who_answered(served: Served) -> None:

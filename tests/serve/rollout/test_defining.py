@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from serve.experiments.errors import DefinitionError
+from serve.experiments.reasons import FILE
 from serve.experiments.stages import Change
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.registry import Registry
-from serve.rollout.defining import FILE, define_from_file
+from serve.rollout.defining import define_from_file
 from tests.serve.experiments.definitions import make_experiment
 
 TEXT = """experiments:

@@ -114,9 +114,10 @@ def experiments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment
     arguments = ("--models", str(folder / "models"), "--workers", str(WORKERS), *store)
     with ServerProcess(*arguments) as server, closing(Experiments(server, folder)) as opened:
         for name in CANDIDATES:
+            alias = f"/adaptact/v1/models/{name}/aliases/stable"
+            opened.client.put(alias, json={"version": "1"}).raise_for_status()
             opened.act(name, "start")
-        for name in CANDIDATES:
-            until(partial(opened.is_followed, name))
+            assert opened.is_followed(name)
         yield opened
 
 

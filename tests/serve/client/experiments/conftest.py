@@ -66,6 +66,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @contextmanager
 def open_served(engine: Engine, folder: Path) -> Iterator[Served]:
+    engine.point_alias("digits", "stable", "1")  # as before any promotion
     rollout = open_rollout(engine, RolloutOptions(str(folder), folder), fault_number)
     client = ExperimentClient("http://server")
     app = create_app(engine, Settings(models=folder), rollout=rollout)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -35,8 +36,16 @@ def test_an_experiment_of_a_real_server(tmp_path: Path) -> None:
             return json.loads(done.stdout)
 
         ask("define", definitions)
+        alias = f"{server.url}/adaptact/v1/models/digits/aliases/stable"
+        httpx.put(alias, json={"version": "1"}).raise_for_status()
         assert ask("start", "exp", "--reason", "to see")["phase"]["stage"] == "ramp"
-        assert ask("feedback", outcomes) == {"new": 12_000, "duplicate": 0, "refused": 0, "reasons": []}
+        assert ask("feedback", outcomes) == {
+            "new": 12_000,
+            "duplicate": 0,
+            "refused": 0,
+            "reasons": [],
+            "unmatched": 0,
+        }
         page = tmp_path / "report.html"
         assert command("report", "exp", "-o", page, "--url", server.url).returncode == 0
         assert "to see" in page.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from serve.experiments.errors import StoreError
 from serve.experiments.store import migrations
 from serve.experiments.store.database import Store, now, open_store
 from serve.experiments.store.faults import explained
-from serve.experiments.store.tables import audit, metadata, outcomes, schema_versions
+from serve.experiments.store.tables import audit, metadata, outcomes, phases, schema_versions
 
 
 @pytest.fixture
@@ -84,8 +84,20 @@ def test_a_newer_schema_is_refused_with_what_to_do(where: str) -> None:
     with store.write() as connection:
         connection.execute(schema_versions.insert(), {"version": 99, "applied_at": 0})
     store.close()
-    with pytest.raises(StoreError, match=r"version 99.*those up to 1.*newer adaptact; install"):
+    with pytest.raises(StoreError, match=r"version 99.*those up to 2.*newer adaptact; install"):
         open_store(where)
+
+
+def test_a_store_without_pins_gets_them(where: str) -> None:
+    store = open_store(where)
+    with store.write() as connection:
+        connection.execute(sa.text("ALTER TABLE phases DROP COLUMN pins"))
+        connection.execute(schema_versions.delete().where(schema_versions.c.version == 2))
+    store.close()
+    again = open_store(where)
+    with again.read() as connection:
+        assert connection.execute(sa.select(phases.c.pins)).all() == []
+    again.close()
 
 
 def test_a_migration_that_fails_leaves_the_old_schema(where: str, monkeypatch: pytest.MonkeyPatch) -> None:

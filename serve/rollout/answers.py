@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -10,7 +11,11 @@ from serve.engine.signature import Array
 
 
 class AnswerSummary(NamedTuple):
-    """One answer; of several rows, the class and the score are those of the first."""
+    """One answer; of several rows, the class and the score are those of one, which the request's id chooses.
+
+    It is the same row for every variant, and any row as often as another. So the share of requests whose
+    variants agree is the share of rows, though requests are counted, which do not depend on each other.
+    """
 
     has_nan: bool = False
     """Whether a number in it is NaN or infinite."""
@@ -20,9 +25,17 @@ class AnswerSummary(NamedTuple):
     """That score, or the number of an output [rows] or []; None where it is not finite, or there is none."""
 
 
-def summarise_answers(answers: Sequence[Sequence[Array]]) -> list[AnswerSummary]:
+def choose_row(request_id: str) -> int:
+    """The row of a request that is looked at, counted from 0 and beyond the last one again from 0."""
+    return crc32(request_id.encode())
+
+
+def summarise_answers(
+    answers: Sequence[Sequence[Array]], chosen: Sequence[int] | None = None
+) -> list[AnswerSummary]:
     """The summary of each answer, which is the outputs of a run; the class is of the first numeric output.
 
+    `chosen` are the rows as of `choose_row`, by default the first ones.
     Answers of one shape are summed up together, which takes a tenth of the time.
     """
     summaries = [AnswerSummary()] * len(answers)
@@ -31,20 +44,22 @@ def summarise_answers(answers: Sequence[Sequence[Array]]) -> list[AnswerSummary]
         groups[tuple((array.dtype, array.shape) for array in outputs)].append(place)
     for places in groups.values():
         outputs = [np.stack(arrays) for arrays in zip(*(answers[place] for place in places), strict=True)]
-        for place, summary in zip(places, _summarise_equal(outputs, len(places)), strict=True):
+        rows = np.array([chosen[place] for place in places] if chosen else [0] * len(places))
+        for place, summary in zip(places, _summarise_equal(outputs, rows), strict=True):
             summaries[place] = summary
     return summaries
 
 
-def _summarise_equal(outputs: Iterable[Array], count: int) -> Iterable[AnswerSummary]:
-    """Of `count` answers, along the first axis of each output."""
+def _summarise_equal(outputs: Iterable[Array], rows: Array) -> Iterable[AnswerSummary]:
+    """Of as many answers as chosen rows, along the first axis of each output."""
+    count = len(rows)
     has_nan = np.zeros(count, np.bool_)
     scores = None
     for array in outputs:
         if array.dtype.kind in "fc":
             has_nan |= ~np.isfinite(array.reshape(count, -1)).all(axis=1)
         if scores is None and array.dtype.kind in "fiu" and array.size:
-            scores = _first_scores(array, count)
+            scores = _choose_scores(array, rows)
     if scores is None:
         return (AnswerSummary(bool(flag)) for flag in has_nan)
     # The place of NaN, if there is one, is no class; `has_nan` says so.
@@ -61,8 +76,11 @@ def _summarise_equal(outputs: Iterable[Array], count: int) -> Iterable[AnswerSum
     )
 
 
-def _first_scores(array: Array, count: int) -> Array | None:
-    """The first row's scores of each answer, [count, scores]; None for images, sequences and the like."""
+def _choose_scores(array: Array, rows: Array) -> Array | None:
+    """The chosen row's scores of each answer, [count, scores]; None for images, sequences and the like."""
     if array.ndim > 3:
         return None
-    return array[:, 0] if array.ndim == 3 else array.reshape(count, -1)[:, :1]
+    count = len(rows)
+    scores: Array = array if array.ndim == 3 else array.reshape(count, -1, 1)
+    chosen: Array = scores[np.arange(count), rows % scores.shape[1]]
+    return chosen

@@ -17,7 +17,7 @@ from serve.experiments.routing import Target, Treatment
 from serve.experiments.store.exposures import ExposureWriter
 from serve.experiments.store.records import Arm, Inference
 from serve.experiments.units import Unit, UnitKind
-from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.answers import AnswerSummary, choose_row, summarise_answers
 from serve.rollout.sampling import Sampler
 
 log = logging.getLogger("adaptact")
@@ -142,6 +142,7 @@ def _summarise(runs: Sequence[VariantRun]) -> list[AnswerSummary]:
     waiting = {
         place: run.outputs for place, run in enumerate(runs) if not isinstance(run.outputs, AnswerSummary)
     }
-    for place, summary in zip(waiting, summarise_answers(list(waiting.values())), strict=True):
+    rows = [choose_row(runs[place].request_id) for place in waiting]
+    for place, summary in zip(waiting, summarise_answers(list(waiting.values()), rows), strict=True):
         summaries[place] = summary
     return summaries

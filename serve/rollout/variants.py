@@ -9,7 +9,7 @@ from serve.engine.errors import EngineError
 from serve.engine.signature import Array
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.units import Unit
-from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.answers import AnswerSummary, choose_row, summarise_answers
 from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
 
@@ -83,13 +83,13 @@ class VariantRuns:
         at = time_ns() // 1000 - latency_us
         about = request.treatment, request.target, version, request.unit, request.request_id
         status = 0 if error is None else self._number_of(error)
-        kept = AnswerSummary() if answer is None else _keep(answer)
+        kept = AnswerSummary() if answer is None else _keep(answer, request.request_id)
         self._recorder.note(VariantRun(*about, at, latency_us, status, kept, request.is_shadow))
 
 
-def _keep(answer: Outputs) -> Sequence[Array] | AnswerSummary:
+def _keep(answer: Outputs, request_id: str) -> Sequence[Array] | AnswerSummary:
     """The answer until it is summed up; its summary if it is large."""
     arrays = tuple(answer.values())
     if sum(array.nbytes for array in arrays) > LARGE_BYTES:
-        return summarise_answers([arrays])[0]
+        return summarise_answers([arrays], [choose_row(request_id)])[0]
     return arrays

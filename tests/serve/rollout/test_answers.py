@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from serve.engine.signature import Array
-from serve.rollout.answers import AnswerSummary, summarise_answers
+from serve.rollout.answers import AnswerSummary, choose_row, summarise_answers
 
 NAN, INF = float("nan"), float("inf")
 
@@ -52,3 +52,23 @@ def test_answers_of_many_shapes_keep_their_order() -> None:
 
 def test_no_answers_have_no_summaries() -> None:
     assert summarise_answers([]) == []
+
+
+def test_all_rows_of_batches_are_compared_each_as_often() -> None:
+    control = [scores([1, 0], [1, 0], [1, 0])] * 3000
+    candidate = [scores([1, 0], [0, 1], [0, 1])] * 3000
+    rows = [choose_row(f"r{number}") for number in range(3000)]
+    pairs = zip(
+        summarise_answers([[each] for each in control], rows),
+        summarise_answers([[each] for each in candidate], rows),
+        strict=True,
+    )
+    agreement = sum(one.top1 == other.top1 for one, other in pairs) / 3000
+    assert agreement == pytest.approx(1 / 3, abs=0.03)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, 3, 4, 2**32 - 1])
+def test_the_chosen_row_counts_from_the_first_again_beyond_the_last(row: int) -> None:
+    batch = [scores([9, 0], [0, 8], [7, 0])]
+    assert summarise_answers([batch], [row])[0].confidence == [9, 8, 7][row % 3]
+    assert summarise_answers([[np.array([1.0, 2.0, 3.0])]], [row])[0].confidence == 1 + row % 3

@@ -105,7 +105,7 @@ def test_guardrails_state_when_they_stop_harm() -> None:
 def test_stated_units_hold_those_that_come_until_a_look_has_stopped_the_candidate() -> None:
     def plan(units_per_day: float) -> tuple[float, float]:
         assumed = Assumptions(units_per_day, kept_per_second=100)
-        first, *_ = plan_guardrails(define(), observe(100), assumed)
+        (first,) = plan_guardrails(define(guardrails=GUARDRAILS[:1]), observe(100), assumed)
         return first.evidence_units, first.units
 
     evidence, units = plan(0)

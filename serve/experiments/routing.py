@@ -47,6 +47,8 @@ class Treatment(NamedTuple):
     """Whether the allow-list chose the variant."""
     is_hidden: bool
     """Whether the reply says nothing of it."""
+    log_share: float = 0.0
+    """Of the kept answers, those that are stored with their inputs."""
 
 
 class Decision(NamedTuple):
@@ -165,6 +167,7 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
         is_enrolled=False,
         is_forced=False,
         is_hidden=experiment.hide_from_replies,
+        log_share=experiment.log.share if experiment.log else 0.0,
     )
 
 

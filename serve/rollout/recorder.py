@@ -7,7 +7,7 @@ second later, many at once and off the event loop.
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic, time_ns
 from typing import NamedTuple
 
@@ -15,9 +15,10 @@ from serve.engine.signature import Array
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.store.exposures import ExposureWriter
-from serve.experiments.store.records import Arm, Inference
+from serve.experiments.store.records import MAX_PAYLOAD, Arm, Inference
 from serve.experiments.units import Unit, UnitKind
 from serve.rollout.answers import AnswerSummary, choose_row, summarise_answers
+from serve.rollout.packing import pack_arrays
 from serve.rollout.sampling import Sampler
 
 log = logging.getLogger("adaptact")
@@ -25,6 +26,8 @@ log = logging.getLogger("adaptact")
 INTERVAL_SECONDS = 0.1
 MOST_WAITING = 20_000
 """Of one interval; what comes beyond is counted as lost."""
+MOST_WAITING_ANSWERS = 50
+"""With their inputs, of up to 1 MiB each."""
 LARGE_BYTES = 2**16
 """Larger answers are summed up at once, since they would stay in memory until then."""
 
@@ -47,6 +50,20 @@ class VariantRun(NamedTuple):
     is_shadow: bool
 
 
+class LoggedAnswer(NamedTuple):
+    """What a request held, and what it was answered."""
+
+    treatment: Treatment
+    target: Target
+    version: str
+    unit_kind: UnitKind
+    request_id: str
+    at: int
+    """Microseconds since 1970."""
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+
 class Recorder:
     """Notes runs of variants; `close` writes what is left. Safe to use from several threads."""
 
@@ -56,6 +73,7 @@ class Recorder:
         self._sampler = sampler
         self._ids = ids
         self._runs: deque[VariantRun] = deque()
+        self._answers: deque[LoggedAnswer] = deque()
         self._exposures: deque[tuple[Treatment, Unit, int]] = deque()
         self._handles: dict[tuple[object, ...], int] = {}
         self._closed = threading.Event()
@@ -71,6 +89,16 @@ class Recorder:
             self._refused += 1
             return
         self._runs.append(run)
+
+    def log(self, answer: LoggedAnswer) -> None:
+        """Keep the answer with its inputs until it is written, unless it is too large; never waits."""
+        size = sum(array.nbytes for array in (*answer.inputs.values(), *answer.outputs.values()))
+        if len(self._answers) >= MOST_WAITING_ANSWERS or size > MAX_PAYLOAD:
+            self._refused += 1
+            return
+        # A copy, since what is in shared memory is somebody else's after the reply.
+        inputs = {name: array.copy() for name, array in answer.inputs.items()}
+        self._answers.append(answer._replace(inputs=inputs))
 
     def expose(self, treatment: Treatment, unit: Unit) -> None:
         """The unit meets the variant now; neither waits nor raises. To say so again is harmless."""
@@ -102,15 +130,18 @@ class Recorder:
     def _write(self) -> None:
         exposures = [self._exposures.popleft() for _ in range(len(self._exposures))]
         runs = [self._runs.popleft() for _ in range(len(self._runs))]
-        if not exposures and not runs:
+        answers = [self._answers.popleft() for _ in range(len(self._answers))]
+        if not exposures and not runs and not answers:
             return
         try:
             self._write_exposures(exposures)
             self._write_runs(runs)
+            self._write_answers(answers)
         except Exception:
             # The outermost frame of its thread, which must go on, whatever a model answers.
-            self._refused += len(exposures) + len(runs)
-            log.exception("%d records of experiments could not be noted", len(exposures) + len(runs))
+            count = len(exposures) + len(runs) + len(answers)
+            self._refused += count
+            log.exception("%d records of experiments could not be noted", count)
 
     def _write_exposures(self, exposures: Sequence[tuple[Treatment, Unit, int]]) -> None:
         for treatment, unit, at in exposures:
@@ -124,6 +155,12 @@ class Recorder:
             has_nan, top1, confidence = summary
             inference = Inference(*about, has_nan, run.is_shadow, top1, confidence)
             self._writer.note_inference(handle, self._ids.hash_unit(run.unit.value), inference)
+
+    def _write_answers(self, answers: Sequence[LoggedAnswer]) -> None:
+        for answer in answers:
+            handle = self._find_handle(answer.treatment, answer.target, answer.unit_kind, answer.version)
+            arrays = pack_arrays(answer.inputs), pack_arrays(answer.outputs)
+            self._writer.note_sample(handle, answer.request_id, answer.at, *arrays)
 
     def _find_handle(self, treatment: Treatment, target: Target, kind: UnitKind, version: str) -> int:
         """The store's number of the variant in this phase, looked up once."""

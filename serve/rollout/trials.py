@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from time import perf_counter
+from random import random
+from time import perf_counter, time_ns
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
@@ -13,7 +14,7 @@ from serve.experiments.routing import REPLY_PARAMETERS, Route
 from serve.experiments.shadow import Mirror, MirrorCounts
 from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.participants import HEADERS, Participant, Participants
-from serve.rollout.recorder import Recorder
+from serve.rollout.recorder import LoggedAnswer, Recorder
 from serve.rollout.sampling import Sampler
 from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
 
@@ -133,7 +134,9 @@ class Trial:
             took = self._ran - self._began
             group.metrics.answered.observe(took)
             if self._is_kept:
-                self._trials.runs.note(self._describe_run(), self.model.version, took, answer)
+                request, version = self._describe_run(), self.model.version
+                self._trials.runs.note(request, version, took, answer)
+                self._trials.log(request, version, answer)
         if group.has_mirrors and not may_have_changed:
             self._trials.mirror(self._describe_run())
 
@@ -212,6 +215,12 @@ class Trials:
         if treatment.is_enrolled:
             self._recorder.expose(treatment, participant.unit)
         return participant.id_start
+
+    def log(self, request: VariantRequest, version: str, answer: Outputs) -> None:
+        """Keep what was asked and answered, if the experiment wants this share of it."""
+        if random() < request.treatment.log_share:
+            about = request.treatment, request.target, version, request.unit.kind, request.request_id
+            self._recorder.log(LoggedAnswer(*about, time_ns() // 1000, request.inputs, answer))
 
     def mirror(self, request: VariantRequest) -> None:
         """Let others run the request too, once it is answered."""

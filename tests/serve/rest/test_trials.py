@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from serve.experiments import stages
 from serve.experiments.stages import Change
 from serve.experiments.store.aggregates import Answers
 from serve.experiments.store.database import now
+from serve.experiments.store.logged_samples import read_samples
 from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.tables import exposures, inferences
@@ -311,6 +313,19 @@ def test_a_request_is_refused_at_its_head_once_no_variant_has_room(
     assert is_refused("/v2/models/digits/versions/1/infer")
     full.add("2")
     assert is_refused(INFER)
+
+
+def test_a_share_of_inputs_and_outputs_is_logged_for_later_labels(variants: Engine, tmp_path: Path) -> None:
+    with serve(variants, tmp_path, f"{DEFINITION}    log: {{share: 1}}\n") as served:
+        asked = served.ask(x_adaptact_unit="anna")
+        issued = asked.headers["x-adaptact-request-id"]
+        label = {"request_id": issued, "metric": "class", "value": 7}
+        served.client.post("/adaptact/v1/feedback", label)
+        served.rollout.recorder.close()
+        (logged,) = read_samples(served.rollout.store, "exp", "class")
+    assert (logged.request_id, logged.variant, logged.label) == (issued, "candidate", 7.0)
+    assert np.load(BytesIO(logged.inputs))["x"].tolist() == [[1, 2, 3]]
+    assert np.load(BytesIO(logged.outputs))["y"].tolist() == [[3, 6, 9]]
 
 
 def test_stopping_answers_everybody_as_before(served: Served) -> None:

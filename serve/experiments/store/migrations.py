@@ -5,7 +5,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
-from serve.experiments.store.tables import metadata, phases, schema_versions
+from serve.experiments.store.tables import metadata, phases, schema_versions, unit_keys
 
 _LOCK = 0x6164617074  # PostgreSQL's advisory lock of those that migrate at once
 
@@ -21,7 +21,12 @@ def _add_pins(connection: sa.Connection) -> None:
         connection.execute(sa.text("ALTER TABLE phases ADD COLUMN pins TEXT"))
 
 
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_create, _add_pins)
+def _add_unit_keys(connection: sa.Connection) -> None:
+    """The store knows its key once a server has opened it."""
+    unit_keys.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_create, _add_pins, _add_unit_keys)
 """The n-th one turns version n into n + 1. A released one never changes: a later one alters what it made.
 
 A new store has what the tables say now, so a later one passes over what is there.

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from serve.experiments.errors import StoreError
 from serve.experiments.store.backup import back_up, restore
 from serve.experiments.store.database import Store, open_store
+from serve.experiments.store.tables import schema_versions, unit_keys
 from serve.experiments.store.unit_keys import fingerprint, require_key
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -33,3 +35,17 @@ def test_a_restored_store_needs_the_key_of_the_one_before(store: Store, tmp_path
         require_key(other, OTHER, tmp_path)
     require_key(other, KEY, tmp_path)
     other.close()
+
+
+def test_a_store_of_before_takes_the_key_of_its_first_server(unmade: str, tmp_path: Path) -> None:
+    older = open_store(unmade)
+    with older.write() as connection:
+        unit_keys.drop(connection)
+        connection.execute(sa.text("ALTER TABLE phases DROP COLUMN pins"))
+        connection.execute(schema_versions.delete().where(schema_versions.c.version > 1))
+    older.close()
+    store = open_store(unmade)
+    require_key(store, KEY, tmp_path)
+    with pytest.raises(StoreError):
+        require_key(store, OTHER, tmp_path)
+    store.close()

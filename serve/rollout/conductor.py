@@ -104,20 +104,22 @@ class Conductor:
     def look(self) -> None:
         """Look at each running experiment for which it is time, if it is this process that does so.
 
-        Raises `StoreError`.
+        One that cannot be looked at holds up no other. Raises `StoreError`.
         """
         if not self._lease.hold():
             return
         self._follow()
         for registered in self._running:
-            experiment, phase = registered.experiment, registered.phase
-            change = self._find_change(experiment, phase)
-            if change is not None:
-                self._take(
-                    experiment, phase, Step("pause", REASONS["changed"].format(change=change)), self._clock()
-                )
-            elif self._is_due(registered):
-                self._look_at(registered)
+            self._try(partial(self._attend, registered))
+
+    def _attend(self, registered: Registered) -> None:
+        experiment, phase = registered.experiment, registered.phase
+        change = self._find_change(experiment, phase)
+        if change is not None:
+            step = Step("pause", REASONS["changed"].format(change=change))
+            self._take(experiment, phase, step, self._clock())
+        elif self._is_due(registered):
+            self._look_at(registered)
 
     def _follow(self) -> None:
         """Know the running experiments, and forget what was kept of others."""

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from serve.experiments import stages
+from serve.experiments.definition import Experiment
+from serve.experiments.findings import Expense
 from serve.experiments.stages import Change
 from serve.experiments.steering import LOOK_ANSWERS
 from serve.experiments.store.database import Store, open_store
@@ -45,10 +47,12 @@ class Running:
             self.act(act)
         self.conductor = self.conduct()
 
-    def conduct(self) -> Conductor:
+    def conduct(self, **options: Any) -> Conductor:
         """A conductor as each process has one."""
         summaries = Summaries(self.store)
-        return Conductor(self.registry, summaries, self._on_change, seconds=3600, clock=lambda: self.now)
+        return Conductor(
+            self.registry, summaries, self._on_change, seconds=3600, clock=lambda: self.now, **options
+        )
 
     def act(self, act: stages.Act) -> None:
         change = ANNE._replace(at=self.now)
@@ -185,6 +189,22 @@ def test_harm_that_was_seen_and_tolerated_takes_no_further_looks(store: Store) -
         running.meet(number, "candidate" if number % 2 else "control", status=5 * (number % 2))
     assert running.look(seconds=1) == "ramp"
     assert len(running.registry.read_looks("exp", 1)) == 1
+
+
+def test_an_experiment_that_cannot_be_looked_at_holds_up_no_other(store: Store) -> None:
+    running = Running(store, "start", "advance")
+    running.registry.define(make_experiment(name="other", model="other"), ANNE)
+    running.registry.act("other", "start", ANNE, partial(stages.take, "start", change=ANNE))
+
+    def measure(experiment: Experiment) -> dict[str, Expense]:
+        if experiment.name == "exp":
+            raise ZeroDivisionError
+        return {}
+
+    running.conductor.close()
+    running.conduct(measure=measure).look()
+    assert running.registry.read_looks("exp", 1) == []
+    assert len(running.registry.read_looks("other", 1)) == 1
 
 
 def test_what_does_not_run_is_not_looked_at(store: Store) -> None:

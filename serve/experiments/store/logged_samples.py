@@ -1,11 +1,17 @@
 """Logged inputs and outputs with the labels that came for them, read without holding them all."""
 
-from collections.abc import Iterator
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
+from serve.engine.datatypes import BFLOAT16
+from serve.engine.signature import Array
 from serve.experiments.store.database import Store
 from serve.experiments.store.tables import outcomes, samples
 
@@ -21,20 +27,22 @@ class LoggedSample:
     at: int
     """Microseconds since 1970."""
     inputs: bytes
+    """An .npz file, as are the outputs."""
     outputs: bytes
-    label: float | None
-    """The last outcome of the metric that was reported for the request."""
+    labels: Mapping[str, float]
+    """By metric the last outcome that names the request."""
+
+    def write_line(self) -> str:
+        """The sample as one line of JSON, without its end; null stands for NaN and infinities."""
+        about = {"request_id": self.request_id, "variant": self.variant, "at": self.at}
+        arrays = {"inputs": _read_arrays(self.inputs), "outputs": _read_arrays(self.outputs)}
+        return json.dumps({**about, "labels": dict(self.labels), **arrays}, allow_nan=False)
 
 
-def read_samples(store: Store, experiment: str, metric: str) -> Iterator[LoggedSample]:
+def read_samples(store: Store, experiment: str) -> Iterator[LoggedSample]:
     """Every logged request of an experiment, by request id. Raises `StoreError`."""
-    last = sa.select(outcomes.c.value).where(
-        outcomes.c.request_id == samples.c.request_id, outcomes.c.metric == metric
-    )
-    order = (outcomes.c.event_at.desc(), outcomes.c.received_at.desc(), outcomes.c.key)
-    label = last.order_by(*order).limit(1).scalar_subquery()
     key = (samples.c.request_id, samples.c.variant)
-    columns = (*key, samples.c.at, samples.c.inputs, samples.c.outputs, label)
+    columns = (*key, samples.c.at, samples.c.inputs, samples.c.outputs)
     query = sa.select(*columns).where(samples.c.experiment == experiment).order_by(*key).limit(_BATCH)
     batch = _read(store, query)
     while batch:
@@ -45,4 +53,33 @@ def read_samples(store: Store, experiment: str, metric: str) -> Iterator[LoggedS
 
 def _read(store: Store, query: sa.Select[Any]) -> list[LoggedSample]:
     with store.read() as connection:
-        return [LoggedSample(*row) for row in connection.execute(query)]
+        rows = connection.execute(query).all()
+        labels = _read_labels(connection, {row.request_id for row in rows})
+        return [LoggedSample(*row, labels.get(row.request_id, {})) for row in rows]
+
+
+def _read_labels(connection: sa.Connection, requests: set[str]) -> dict[str, dict[str, float]]:
+    """Of each request by metric the last outcome."""
+    columns = outcomes.c.request_id, outcomes.c.metric, outcomes.c.value
+    order = outcomes.c.event_at, outcomes.c.received_at, outcomes.c.key.desc()
+    query = sa.select(*columns).where(outcomes.c.request_id.in_(requests)).order_by(*order)
+    labels: dict[str, dict[str, float]] = defaultdict(dict)
+    for request_id, metric, value in connection.execute(query):
+        labels[request_id][metric] = value
+    return labels
+
+
+def _read_arrays(file: bytes) -> dict[str, object]:
+    """The tensors by name, as nested lists."""
+    with np.load(BytesIO(file), allow_pickle=False) as arrays:
+        return {name: _to_lists(arrays[name]) for name in arrays.files}
+
+
+def _to_lists(array: Array) -> object:
+    if array.dtype == BFLOAT16:  # the upper half of a float32
+        array = (np.ascontiguousarray(array).view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    if array.dtype.kind != "f":
+        return array.tolist()
+    plain: Array = array.astype(np.object_)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist()

@@ -322,8 +322,8 @@ def test_a_share_of_inputs_and_outputs_is_logged_for_later_labels(variants: Engi
         label = {"request_id": issued, "metric": "class", "value": 7}
         served.client.post("/adaptact/v1/feedback", label)
         served.rollout.recorder.close()
-        (logged,) = read_samples(served.rollout.store, "exp", "class")
-    assert (logged.request_id, logged.variant, logged.label) == (issued, "candidate", 7.0)
+        (logged,) = read_samples(served.rollout.store, "exp")
+    assert (logged.request_id, logged.variant, logged.labels) == (issued, "candidate", {"class": 7})
     assert np.load(BytesIO(logged.inputs))["x"].tolist() == [[1, 2, 3]]
     assert np.load(BytesIO(logged.outputs))["y"].tolist() == [[3, 6, 9]]
 

@@ -158,14 +158,13 @@ def test_a_broken_split_is_called_invalid(experiments: Experiments) -> None:
 
 
 def test_a_promotion_moves_the_alias_and_fails_no_request(experiments: Experiments) -> None:
-    ended = Event()
+    ended, statuses, answered = Event(), set(), set()
 
-    def ask(client: httpx.Client) -> list[tuple[int, str]]:
-        seen = []
+    def ask(client: httpx.Client) -> None:
         while not ended.wait(0.005):
             reply = client.post("/v2/models/better/infer", json=REQUEST)
-            seen.append((reply.status_code, str(reply.json().get("outputs", [{}])[0].get("data"))))
-        return seen
+            statuses.add(reply.status_code)
+            answered.add(str(reply.json().get("outputs", [{}])[0].get("data")))
 
     def is_promoted() -> bool:
         answers = [client.post("/v2/models/better/infer", json=REQUEST) for client in experiments.clients]
@@ -179,12 +178,14 @@ def test_a_promotion_moves_the_alias_and_fails_no_request(experiments: Experimen
         clients = [httpx.Client(base_url=experiments.server.url, timeout=SECONDS) for _ in range(WORKERS)]
         asked = [threads.submit(ask, client) for client in clients]
         try:
+            until(lambda: len(answered) == 2)
             experiments.act("better", "promote")
-            until(is_promoted)
+            assert is_promoted()
         finally:
             ended.set()
-        seen = [answer for each in asked for answer in each.result()]
+        for each in asked:
+            each.result()
         for client in clients:
             client.close()
-    assert {status for status, _ in seen} == {200}
-    assert {data for _, data in seen} == {"[2.0, 4.0, 6.0]", "[3.0, 6.0, 9.0]"}
+    assert statuses == {200}
+    assert answered == {"[2.0, 4.0, 6.0]", "[3.0, 6.0, 9.0]"}

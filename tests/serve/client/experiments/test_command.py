@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,12 +15,15 @@ from serve.client.experiments import parts
 from serve.client.experiments.command import ACTS
 from serve.experiments.findings import Memory
 from serve.experiments.store.database import open_store
+from serve.experiments.store.exposures import ExposureWriter
+from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.tables import outcomes
+from serve.rollout.packing import pack_arrays
 from tests.serve.client.experiments.conftest import Run, Served
 from tests.serve.client.experiments.looks import make_results
 from tests.serve.experiments.definitions import make_document
-from tests.serve.experiments.store.rows import count_rows
+from tests.serve.experiments.store.rows import arm, count_rows
 
 DOCUMENT = make_document(
     control={"name": "control", "version": "1"},
@@ -172,9 +176,31 @@ def test_a_store_is_backed_up_while_it_is_used_and_restored(
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_logged_requests_are_written_with_their_labels(
+    served: Served, run: Run, file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run("define", file)
+    arrays = pack_arrays({"x": np.array([[1.5, 2.5]])})
+    writer = ExposureWriter(served.rollout.store, interval=0.01)
+    for number in range(20):
+        writer.note_sample(writer.handle(arm(experiment="exp")), f"r{number:02}", number, arrays, arrays)
+    writer.close()
+    accept(served.rollout.store, [Feedback("right", 1.0, request_id="r07")])
+    samples = tmp_path / "samples.jsonl"
+    assert run("samples", "exp", samples, "--experiments-store", served.folder) == 0
+    assert "20 requests are in" in capsys.readouterr().out
+    lines = [json.loads(line) for line in samples.read_text().splitlines()]
+    assert [line["labels"] for line in lines] == [{"right": 1.0} if n == 7 else {} for n in range(20)]
+    assert lines[3]["inputs"] == lines[3]["outputs"] == {"x": [[1.5, 2.5]]}
+    assert run("samples", "none", samples, "--experiments-store", served.folder) == 1
+    assert run("samples", "exp", tmp_path / "no" / "where", "--experiments-store", served.folder) == 1
+    assert len(samples.read_text().splitlines()) == 20
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
+        (("samples", "exp", "x.jsonl", "--experiments-store", "missing"), 2, "there is no store"),
         (("show", "none"), 1, "there is no experiment `none`"),
         (("start", ".."), 1, "cannot be the name"),
         (("show", "a/b?c#d:e"), 1, ""),

@@ -1,8 +1,14 @@
+import json
+
+import numpy as np
+
+from serve.engine.datatypes import BFLOAT16
 from serve.experiments.store.database import Store
 from serve.experiments.store.exposures import ExposureWriter, WriterCounts
 from serve.experiments.store.feedback import Feedback, accept
 from serve.experiments.store.logged_samples import LoggedSample, read_samples
 from serve.experiments.store.records import MAX_PAYLOAD
+from serve.rollout.packing import pack_arrays
 from tests.serve.experiments.store.rows import arm
 
 
@@ -17,11 +23,12 @@ def test_inputs_and_outputs_are_read_with_the_last_label_that_came(store: Store)
     assert writer.flush()
     writer.close()
     labels = [Feedback("m", value, request_id="é01", at=10**15 + at) for at, value in ((2, 7.0), (1, 8.0))]
-    assert accept(store, labels).new == 2
-    read = list(read_samples(store, "e", "m"))
-    assert read[0] == LoggedSample("é00", "a", 0, b"in\0\0", b"", None)
-    assert read[1] == LoggedSample("é00", "b", 5, b"", b"out", None)
-    assert read[2].label == 7.0
+    labels.append(Feedback("n", 1.0, request_id="é01"))
+    assert accept(store, labels).new == 3
+    read = list(read_samples(store, "e"))
+    assert read[0] == LoggedSample("é00", "a", 0, b"in\0\0", b"", {})
+    assert read[1] == LoggedSample("é00", "b", 5, b"", b"out", {})
+    assert read[2].labels == {"m": 7.0, "n": 1.0}
     assert [sample.at for sample in read[2:]] == list(range(1, 40))
 
 
@@ -34,4 +41,18 @@ def test_payloads_that_are_too_large_are_counted_and_not_stored(store: Store) ->
     assert writer.flush()
     assert writer.counts() == WriterCounts(written=1, lost=2, waiting=0)
     writer.close()
-    assert [len(sample.inputs) for sample in read_samples(store, "e", "m")] == [MAX_PAYLOAD]
+    assert [len(sample.inputs) for sample in read_samples(store, "e")] == [MAX_PAYLOAD]
+
+
+def test_a_sample_is_a_line_of_json() -> None:
+    inputs = {"x": np.array([[1, float("nan"), float("inf")]], np.float32), "t": np.array(["é", "b"], object)}
+    outputs = {"y": np.array([[1, 2]]), "b": np.array([0x3FC0, 0x4000], np.uint16).view(BFLOAT16)}
+    sample = LoggedSample("r1", "a", 5, pack_arrays(inputs), pack_arrays(outputs), {"right": 1.0})
+    assert json.loads(sample.write_line()) == {
+        "request_id": "r1",
+        "variant": "a",
+        "at": 5,
+        "labels": {"right": 1.0},
+        "inputs": {"x": [[1.0, None, None]], "t": ["é", "b"]},
+        "outputs": {"y": [[1, 2]], "b": [1.5, 2.0]},
+    }

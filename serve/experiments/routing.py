@@ -135,13 +135,13 @@ def _make_shadow(experiment: Experiment, phase: Phase) -> Treatment:
     """The control answers, every candidate is mirrored."""
     treatment = _make_treatment(experiment, phase, experiment.control)
     return treatment._replace(
-        mirrors=tuple(_target(experiment, phase, each) for each in experiment.candidates)
+        mirrors=tuple(find_target(experiment, phase, each) for each in experiment.candidates)
     )
 
 
 def _make_treatments(experiment: Experiment, phase: Phase, *, is_forced: bool) -> dict[str, Treatment]:
     """The treatment of each variant, which answers itself."""
-    control = _target(experiment, phase, experiment.control)
+    control = find_target(experiment, phase, experiment.control)
     treatments = {}
     for variant in experiment.variants:
         is_candidate = variant is not experiment.control
@@ -161,7 +161,7 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
         experiment=experiment.name,
         comparison=phase.comparison,
         phase=phase.number,
-        answer=_target(experiment, phase, answer),
+        answer=find_target(experiment, phase, answer),
         mirrors=(),
         fallback=None,
         is_enrolled=False,
@@ -171,7 +171,8 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
     )
 
 
-def _target(experiment: Experiment, phase: Phase, variant: Variant) -> Target:
+def find_target(experiment: Experiment, phase: Phase, variant: Variant) -> Target:
+    """What runs for the variant in this phase."""
     pin = phase.pins.get(variant.name)
     if pin is None:
         return Target(variant.name, experiment.model_of(variant), variant.version)

@@ -107,7 +107,7 @@ class Administration:
         registered = self._registry.read(name)
         experiment, phase = registered.experiment, registered.phase
         memory = self._registry.read_memory(name, phase.comparison)
-        expenses = measure_expense(self._engine, experiment)
+        expenses = measure_expense(self._engine, experiment, phase)
         known = read_evidence(self._summaries, experiment, phase, memory, self._clock(), expenses)
         verdict = judge(experiment, known.evidence)
         stated = self._statements.state(registered, known.evidence)

@@ -56,7 +56,7 @@ class Conductor:
         summaries: Summaries,
         on_change: Callable[[], None] = lambda: None,
         *,
-        measure: Callable[[Experiment], Mapping[str, Expense]] = lambda experiment: {},
+        measure: Callable[[Experiment, Phase], Mapping[str, Expense]] = lambda experiment, phase: {},
         find_change: Callable[[Experiment, Phase], str | None] = lambda experiment, phase: None,
         seconds: float = POLL_SECONDS,
         clock: Callable[[], int] = now,
@@ -151,7 +151,9 @@ class Conductor:
     def _look_at(self, registered: Registered) -> None:
         experiment, phase, at = registered.experiment, registered.phase, self._clock()
         memory = self._registry.read_memory(experiment.name, phase.comparison)
-        known = read_evidence(self._summaries, experiment, phase, memory, at, self._measure(experiment))
+        known = read_evidence(
+            self._summaries, experiment, phase, memory, at, self._measure(experiment, phase)
+        )
         verdict = judge(experiment, known.evidence)
         results = write_results(experiment, known.evidence.observations, verdict)
         content = {"memory": verdict.memory.as_json(), "results": results}

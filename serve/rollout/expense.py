@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.experiments.definition import Experiment, Variant
+from serve.experiments.definition import Experiment
 from serve.experiments.findings import Expense
+from serve.experiments.routing import Target, find_target
+from serve.experiments.stages import Phase
 
 LEAST_REQUESTS = 20
 """Before so many the first runs, which take longer, would decide."""
@@ -13,20 +15,21 @@ TIMED_RUNS = 16
 """After each measurement the processor time of so many runs is measured, for the next one."""
 
 
-def measure_expense(engine: Engine, experiment: Experiment) -> Mapping[str, Expense]:
+def measure_expense(engine: Engine, experiment: Experiment, phase: Phase) -> Mapping[str, Expense]:
     """What each variant takes, by its name; nothing of one that has hardly run.
 
     Only the model's runs count, which are what variants differ in, of all requests since this process has
     begun; nothing of it is stored. The processor time is measured on some of them, and is not known before
     the second call.
     """
-    found = {variant.name: _measure(engine, experiment, variant) for variant in experiment.variants}
+    targets = (find_target(experiment, phase, variant) for variant in experiment.variants)
+    found = {target.variant: _measure(engine, target) for target in targets}
     return {name: expense for name, expense in found.items() if expense is not None}
 
 
-def _measure(engine: Engine, experiment: Experiment, variant: Variant) -> Expense | None:
+def _measure(engine: Engine, target: Target) -> Expense | None:
     try:
-        model = engine.model(experiment.model_of(variant), variant.version)
+        model = engine.model(target.model, target.version)
     except EngineError:
         return None
     model.processor_time.wanted = TIMED_RUNS

@@ -55,7 +55,7 @@ def _read(store: Store, query: sa.Select[Any]) -> list[LoggedSample]:
     with store.read() as connection:
         rows = connection.execute(query).all()
         labels = _read_labels(connection, {row.request_id for row in rows})
-        return [LoggedSample(*row, labels.get(row.request_id, {})) for row in rows]
+        return [LoggedSample(**row._mapping, labels=labels.get(row.request_id, {})) for row in rows]
 
 
 def _read_labels(connection: sa.Connection, requests: set[str]) -> dict[str, dict[str, float]]:
@@ -81,5 +81,5 @@ def _to_lists(array: Array) -> object:
     if array.dtype.kind != "f":
         return array.tolist()
     plain: Array = array.astype(np.object_)
-    plain[~np.isfinite(array)] = None
+    plain[~np.isfinite(array)] = np.array(None, np.object_)
     return plain.tolist()

@@ -10,7 +10,7 @@ import pytest
 from serve.experiments import stages
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import Expense
-from serve.experiments.stages import Change
+from serve.experiments.stages import Change, Phase
 from serve.experiments.steering import LOOK_ANSWERS
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.feedback import Feedback, accept
@@ -196,7 +196,7 @@ def test_an_experiment_that_cannot_be_looked_at_holds_up_no_other(store: Store) 
     running.registry.define(make_experiment(name="other", model="other"), ANNE)
     running.registry.act("other", "start", ANNE, partial(stages.take, "start", change=ANNE))
 
-    def measure(experiment: Experiment) -> dict[str, Expense]:
+    def measure(experiment: Experiment, phase: Phase) -> dict[str, Expense]:
         if experiment.name == "exp":
             raise ZeroDivisionError
         return {}

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from serve.client.experiments.replies import Guardrail, Metric, PlannedGuardrail, PlannedMetric
+from serve.client.experiments.plan_replies import PlannedGuardrail, PlannedMetric
+from serve.client.experiments.replies import Guardrail, Metric
 from serve.experiments.amounts import (
     show_bytes,
     show_count,

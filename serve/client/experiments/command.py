@@ -100,7 +100,7 @@ def plan(  # noqa: PLR0913  # each argument is an option of the command
     as_json: AsJson = False,
 ) -> None:
     """Say before the start what an experiment will show, and when, at the traffic that the server has."""
-    from serve.client.experiments import replies, tables  # noqa: PLC0415
+    from serve.client.experiments import plan_replies, replies, tables  # noqa: PLC0415
 
     assumed = {"units_per_day": units_per_day, "change": change, "harm": harm, "power": power}
     if Path(what).suffix.lower() in (".yaml", ".yml"):
@@ -113,7 +113,7 @@ def plan(  # noqa: PLR0913  # each argument is an option of the command
         return
     with results() as console:
         for answer in answers:
-            console.print(tables.show_plan(replies.read(replies.Plan, answer)))
+            console.print(tables.show_plan(replies.read(plan_replies.Plan, answer)))
 
 
 @app.command()

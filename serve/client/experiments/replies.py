@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from serve.client.errors import InvalidReplyError
 from serve.client.replies import Json
 
-R = TypeVar("R", bound="_Reply")
+R = TypeVar("R", bound="CheckedReply")
 
 LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 Time: TypeAlias = Annotated[int, Field(ge=0, le=LATEST)]
@@ -18,11 +18,13 @@ Number: TypeAlias = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=Fa
 Count: TypeAlias = Annotated[int, Field(ge=0, le=10**18)]
 
 
-class _Reply(BaseModel):
+class CheckedReply(BaseModel):
+    """What all replies share."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Variant(_Reply):
+class Variant(CheckedReply):
     """One of what is compared."""
 
     name: str
@@ -30,7 +32,7 @@ class Variant(_Reply):
     version: str | None = None
 
 
-class Definition(_Reply):
+class Definition(CheckedReply):
     """What is shown of a definition."""
 
     model: str
@@ -40,7 +42,7 @@ class Definition(_Reply):
     alpha: Number
 
 
-class Pin(_Reply):
+class Pin(CheckedReply):
     """The version that stands for a variant as long as the comparison lasts."""
 
     model: str
@@ -48,7 +50,7 @@ class Pin(_Reply):
     digest: str = ""
 
 
-class Phase(_Reply):
+class Phase(CheckedReply):
     """A time during which nothing of the experiment changed."""
 
     number: Count
@@ -62,7 +64,7 @@ class Phase(_Reply):
     pins: dict[str, Pin] = {}
 
 
-class Experiment(_Reply):
+class Experiment(CheckedReply):
     """An experiment as it is now."""
 
     name: str
@@ -72,13 +74,13 @@ class Experiment(_Reply):
     definition: Definition
 
 
-class ExperimentList(_Reply):
+class ExperimentList(CheckedReply):
     """Every experiment."""
 
     experiments: list[Experiment]
 
 
-class VariantValue(_Reply):
+class VariantValue(CheckedReply):
     """A metric's value of one variant."""
 
     name: str
@@ -86,7 +88,7 @@ class VariantValue(_Reply):
     units: Count
 
 
-class Metric(_Reply):
+class Metric(CheckedReply):
     """One metric of one candidate beside the control; null is an open end."""
 
     name: str
@@ -115,7 +117,7 @@ class Metric(_Reply):
         return 1.0 if self.scale == "ratio" else 0.0
 
 
-class Statement(_Reply):
+class Statement(CheckedReply):
     """Within how many units a harm stops a candidate, in this share of experiments; null is never."""
 
     harm: Number
@@ -123,7 +125,7 @@ class Statement(_Reply):
     share: Number
 
 
-class Guardrail(_Reply):
+class Guardrail(CheckedReply):
     """One guardrail of one candidate."""
 
     kind: str
@@ -138,7 +140,7 @@ class Guardrail(_Reply):
     stops_within: Statement | None = None
 
 
-class SampleRatio(_Reply):
+class SampleRatio(CheckedReply):
     """The units of each variant, and whether the split is not the designed one."""
 
     units: dict[str, Count]
@@ -147,7 +149,7 @@ class SampleRatio(_Reply):
     crossed_units: Count
 
 
-class Estimate(_Reply):
+class Estimate(CheckedReply):
     """A value with its interval."""
 
     effect: Number | None
@@ -156,7 +158,7 @@ class Estimate(_Reply):
     units: Count
 
 
-class Shadow(_Reply):
+class Shadow(CheckedReply):
     """What the pairs of shadow show."""
 
     candidate: str
@@ -165,7 +167,7 @@ class Shadow(_Reply):
     only_candidate: Count
 
 
-class Progress(_Reply):
+class Progress(CheckedReply):
     """How far the plan is fulfilled."""
 
     units: Count
@@ -174,7 +176,7 @@ class Progress(_Reply):
     days_to_go: Number | None
 
 
-class Cost(_Reply):
+class Cost(CheckedReply):
     """What a variant takes."""
 
     latency_us: dict[str, Number | None]
@@ -184,7 +186,7 @@ class Cost(_Reply):
     price_per_million: Number | None
 
 
-class Results(_Reply):
+class Results(CheckedReply):
     """The verdict and what it rests on."""
 
     verdict: str
@@ -198,26 +200,26 @@ class Results(_Reply):
     costs: dict[str, Cost]
 
 
-class Look(_Reply):
+class Look(CheckedReply):
     """What a look has shown."""
 
     at: Time
     results: Results
 
 
-class Looks(_Reply):
+class Looks(CheckedReply):
     """Looks over time, the oldest first."""
 
     looks: list[Look]
 
 
-class Phases(_Reply):
+class Phases(CheckedReply):
     """All phases, the first one first."""
 
     phases: list[Phase]
 
 
-class AuditEntry(_Reply):
+class AuditEntry(CheckedReply):
     """Who did what, when."""
 
     at: Time
@@ -226,66 +228,20 @@ class AuditEntry(_Reply):
     detail: str
 
 
-class Audit(_Reply):
+class Audit(CheckedReply):
     """The audit trail, the newest entry first."""
 
     entries: list[AuditEntry]
 
 
-class PlannedMetric(_Reply):
-    """What one metric needs; null is never."""
-
-    name: str
-    kind: str
-    is_primary: bool
-    value: Number | None
-    detectable: Number | None
-    units: Number | None
-    units_at_once: Number | None
-    days: Number | None
-
-
-class PlannedGuardrail(_Reply):
-    """Within how many units the assumed harm stops a candidate."""
-
-    kind: str
-    quantile: Number | None
-    action: str
-    harm: Number | None
-    units: Number | None
-    days: Number | None
-
-
-class Assumptions(_Reply):
-    """What the plan rests on."""
-
-    units_per_day: Number
-    change: Number
-    power: Number
-
-
-class Plan(_Reply):
-    """What an experiment will show."""
-
-    name: str
-    planned_units: Count
-    days: Number | None
-    traffic: str
-    assumptions: Assumptions
-    metrics: list[PlannedMetric]
-    guardrails: list[PlannedGuardrail]
-    unplanned_metrics: list[str]
-    unplanned_guardrails: list[str]
-
-
-class Refused(_Reply):
+class Refused(CheckedReply):
     """Why an outcome was not stored."""
 
     place: Count
     reason: str
 
 
-class Receipt(_Reply):
+class Receipt(CheckedReply):
     """What became of outcomes."""
 
     new: Count

@@ -10,11 +10,11 @@ from adaptact.console import table
 from adaptact.text import escape, escape_line
 from serve.client.experiments import amounts
 from serve.client.experiments.bands import draw_bands
+from serve.client.experiments.plan_replies import Plan
 from serve.client.experiments.replies import (
     Experiment,
     ExperimentList,
     Looks,
-    Plan,
     Receipt,
     Results,
     Variant,

@@ -47,7 +47,12 @@ DEFINITION = """experiments:
 """
 FORMATS = ("JSON", "binary")
 WORKERS = (1, 2)
-CASES = ("experiment", "another model")
+CASES = {
+    "experiment": ("digits", "X-Adaptact-Unit"),
+    "experiment, no unit named": ("digits", "X-Other"),
+    "another model": ("others", "X-Adaptact-Unit"),
+}
+"""The model that is asked, and the header in which the unit stands."""
 UNITS = 5000
 IMAGE = np.random.default_rng(0).integers(0, 17, (1, 1, 8, 8)).astype(np.float32) / 16
 
@@ -79,9 +84,9 @@ def main(
             for server in (plain, trial):  # all units meet their variants, each of which is written once
                 _ask_all(server, _write_requests("digits", "JSON"), 2 * UNITS, connections)
             for turn in track(range(turns), description=f"{workers} worker(s)"):
-                for case in CASES:
+                for case, (model, header) in CASES.items():
                     for form in FORMATS:
-                        data = _write_requests("digits" if case == CASES[0] else "others", form)
+                        data = _write_requests(model, form, header)
                         order = (plain, trial) if turn % 2 else (trial, plain)
                         spent = {each: _measure(each, data, requests, connections) for each in order}
                         pair = spent[plain], spent[trial]
@@ -128,8 +133,8 @@ def _serve(models: Path, workers: int, *arguments: str) -> Iterator[Server]:
         process.wait(60)
 
 
-def _write_requests(model: str, form: str) -> Sequence[bytes]:
-    """A request for each unit."""
+def _write_requests(model: str, form: str, header: str = "X-Adaptact-Unit") -> Sequence[bytes]:
+    """A request for each unit, which the header names."""
     tensor: dict[str, object] = {"name": "image", "shape": IMAGE.shape, "datatype": "FP32"}
     if form == "JSON":
         tail, extra = b"", ""
@@ -141,7 +146,7 @@ def _write_requests(model: str, form: str) -> Sequence[bytes]:
         extra = f"Inference-Header-Content-Length: {len(text)}\r\n"
     head = (
         f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"{extra}Content-Length: {len(text) + len(tail)}\r\nX-Adaptact-Unit: unit-%d\r\n\r\n"
+        f"{extra}Content-Length: {len(text) + len(tail)}\r\n{header}: unit-%d\r\n\r\n"
     )
     return [(head % number).encode() + text + tail for number in range(UNITS)]
 
@@ -213,7 +218,8 @@ def _show(
     notes = (
         f"Medians of {turns} turns of {requests} requests over {connections} connections, by {UNITS} units "
         "that have been seen before; `more` is the median of each turn's ratio, less 1. "
-        "`another model` is one without an experiment on the server that has one."
+        "Where no unit is named each request is its own. `another model` is one without an experiment on the "
+        "server that has one."
     )
     if save:
         publish("experiment_cost", title, table, numbers, notes)

@@ -9,7 +9,7 @@ from serve.experiments.routing import Route, make_routes
 from serve.experiments.stages import RUNNING
 from serve.experiments.store.registry import Registered
 from serve.rollout.pinning import find_change, find_moved
-from serve.rollout.promotion import find_decisions, follow_decision
+from serve.rollout.promotion import follow_decisions
 
 log = logging.getLogger("adaptact")
 
@@ -33,10 +33,7 @@ class Effects:
 
     def check(self) -> None:
         """Leave out what models do not allow to run any more; follow decisions that could not be before."""
-        reported: dict[str, str] = {}
-        for decision in find_decisions(self._engine, self._registered):
-            if (failure := follow_decision(self._engine, decision)) is not None:
-                reported[decision.experiment] = failure
+        reported = follow_decisions(self._engine, self._registered)
         running = list(self._list_running(reported))
         for name, problem in reported.items():
             if self._reported.get(name) != problem:

@@ -32,7 +32,16 @@ class DefaultDecision(NamedTuple):
     is_promotion: bool
 
 
-def find_decisions(engine: Engine, registered: Iterable[Registered]) -> list[DefaultDecision]:
+def follow_decisions(engine: Engine, registered: Iterable[Registered]) -> dict[str, str]:
+    """Point the alias `stable` of models as experiments have decided; by experiment why that cannot be."""
+    failures = {
+        decision.experiment: _follow_decision(engine, decision)
+        for decision in _find_decisions(engine, registered)
+    }
+    return {experiment: failure for experiment, failure in failures.items() if failure is not None}
+
+
+def _find_decisions(engine: Engine, registered: Iterable[Registered]) -> list[DefaultDecision]:
     """The last decision about each model that is newer than what its alias says here."""
     last: dict[str, DefaultDecision] = {}
     for decision in filter(None, (_read_decision(known.experiment, known.phase) for known in registered)):
@@ -44,7 +53,7 @@ def find_decisions(engine: Engine, registered: Iterable[Registered]) -> list[Def
     return list(last.values())
 
 
-def follow_decision(engine: Engine, decision: DefaultDecision) -> str | None:
+def _follow_decision(engine: Engine, decision: DefaultDecision) -> str | None:
     """Point the alias `stable` at the variant's version in this process; returns why that cannot be."""
     try:
         version = engine.model(decision.model, decision.version).version

@@ -23,6 +23,7 @@ from serve.rollout.following import Follower
 from serve.rollout.options import RolloutOptions
 from serve.rollout.pinning import find_change, prepare
 from serve.rollout.planning import Planner
+from serve.rollout.promotion import follow_decisions
 from serve.rollout.recorder import Recorder
 from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trials
@@ -66,6 +67,8 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     ids = RequestIds(key)
     registry = Registry(store)
     if options.definitions is not None:
+        # First what answers by default, which is lost without a state folder, and what runs depends on.
+        follow_decisions(engine, registry.read_all())
         define_from_file(registry, options.definitions, prepare=partial(prepare, engine))
     sampler = Sampler()
     recorder = Recorder(ExposureWriter(store), ids, sampler)

@@ -17,10 +17,13 @@ from serve.experiments.stages import Act, Change
 from serve.experiments.store.database import Store, now, open_store
 from serve.experiments.store.registry import Registry
 from serve.experiments.store.summaries import Summaries
+from serve.rejections import fault_number
 from serve.rollout.administration import Administration
 from serve.rollout.conductor import SELF, Conductor
 from serve.rollout.effects import Effects
+from serve.rollout.options import RolloutOptions
 from serve.rollout.pinning import find_change
+from serve.rollout.rollout import open_rollout
 from tests.serve import models
 from tests.serve.conftest import options
 from tests.serve.experiments.definitions import make_document
@@ -286,3 +289,26 @@ def test_a_start_lets_the_control_answer_where_nobody_has_decided(store: Store, 
     for each in (server, restarted):
         each.conductor.close()
     engine.close()
+
+
+def test_a_file_that_amends_what_runs_is_read_after_a_restart_without_state(folder: Path) -> None:
+    text = """experiments:
+  - name: exp
+    model: digits
+    control: {name: control, version: 1}
+    candidates: [{name: candidate, version: %d}]
+"""
+    file = folder / "experiments.yaml"
+    for version in (2, 3):
+        file.write_text(text % version)
+        engine = open_engine(options(folder / "models"), Metrics(CollectorRegistry()))
+        if version == 2:
+            engine.point_alias("digits", "stable", "1")
+        rollout = open_rollout(engine, RolloutOptions(str(folder), folder, file), fault_number)
+        if version == 2:
+            rollout.administration.act("exp", "start", "anne")
+        assert rollout.registry.read("exp").phase.stage == "shadow"
+        assert rollout.registry.read("exp").phase.pins["candidate"].version == str(version)
+        assert engine.model("digits").version == "1"
+        rollout.close()
+        engine.close()

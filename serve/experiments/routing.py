@@ -17,7 +17,7 @@ UNIT_HEADER = "x-adaptact-unit"
 REPLY_PARAMETERS = ("adaptact_experiment", "adaptact_variant", "adaptact_request_id")
 """The parameters of a reply that say what was decided."""
 REPLY_HEADERS = ("x-adaptact-experiment", "x-adaptact-variant", "x-adaptact-request-id")
-"""The headers, or metadata of gRPC, that say the same."""
+"""The headers, or metadata of a gRPC error, that say the same."""
 
 
 class Target(NamedTuple):

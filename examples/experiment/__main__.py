@@ -16,7 +16,7 @@ from examples.digits.data import Digits, read_digits
 from examples.digits.served import run_server
 from examples.experiment.picture import Look, draw_band
 from examples.experiment.traffic import METRIC, Traffic
-from examples.experiment.variants import Truth, put_variants
+from examples.experiment.variants import put_variants
 
 DEFINITION = """experiments:
   - name: digits
@@ -62,10 +62,12 @@ def main(
         traffic.take("promote")
         _wait_until(lambda: traffic.find_versions() == {"2"}, "the better model answers everybody")
         traffic.close()
-    draw_band(looks, truth.difference, output / "band.png")
-    _show(console, results, truth)
+    metric = _find_metric(results)
+    effect = truth.find_effect(metric["scale"], of_failures=metric["of_failures"])
+    draw_band(looks, effect, output / "band.png")
+    _show(console, results, effect)
     console.print(f"Picture of the band closing: {output / 'band.png'}")
-    wrong = _list_failures(results, truth, units)
+    wrong = _list_failures(results, effect, units)
     for line in wrong:
         console.print(f"failed: {line}", style="bold red")
     raise typer.Exit(1 if wrong else 0)
@@ -91,8 +93,9 @@ def _watch(traffic: Traffic, data: Digits, units: int, seed: int) -> Iterator[Lo
 def _look(traffic: Traffic) -> Look:
     metric = _find_metric(traffic.read_results())
     known = sum(variant["units"] for variant in metric["variants"])
-    band = (math.nan if metric[name] is None else metric[name] for name in ("effect", "low", "high"))
-    return Look(known, *band)
+    ends = ("effect", "low", "high")
+    effect, low, high = (math.nan if metric[name] is None else metric[name] for name in ends)
+    return Look(known, effect, low, high, metric["scale"])
 
 
 def _find_metric(results: dict[str, Any]) -> dict[str, Any]:
@@ -108,26 +111,28 @@ def _wait_until(seen: Callable[[], bool], what: str) -> None:
         time.sleep(0.2)
 
 
-def _show(console: Console, results: dict[str, Any], truth: Truth) -> None:
+def _show(console: Console, results: dict[str, Any], truth: float) -> None:
     metric = _find_metric(results)
     console.print(f"[bold]{results['verdict']}[/bold]: {results['sentence']}")
     console.print(
-        f"difference {metric['effect']:+.1%}, between {metric['low']:+.1%} and {metric['high']:+.1%}; "
-        f"the truth is {truth.difference:+.1%}"
+        f"{metric['scale']} {metric['effect']:.3f}, between {metric['low']:.3f} and {metric['high']:.3f}; "
+        f"the truth is {truth:.3f}"
     )
     for name, costs in results["costs"].items():
         spent = costs["cpu_seconds_per_thousand"]
-        shown = "not measured" if spent is None else f"{1e3 * spent:.0f} ms of CPU for runs per 1,000 requests"
+        shown = (
+            "not measured" if spent is None else f"{1e3 * spent:.0f} ms of CPU for runs per 1,000 requests"
+        )
         console.print(f"{name}: p95 {costs['latency_us']['p95']:.0f} µs, {shown}")
 
 
-def _list_failures(results: dict[str, Any], truth: Truth, units: int) -> list[str]:
+def _list_failures(results: dict[str, Any], truth: float, units: int) -> list[str]:
     """What went wrong, one line each; empty when all checks passed."""
     failures, metric = [], _find_metric(results)
     if results["verdict"] != "better":
         failures.append(f"the verdict is `{results['verdict']}`, expected `better`")
-    if not metric["low"] <= truth.difference <= metric["high"]:
-        failures.append(f"the band from {metric['low']} to {metric['high']} misses {truth.difference}")
+    if not metric["low"] <= truth <= metric["high"]:
+        failures.append(f"the band from {metric['low']} to {metric['high']} misses {truth}")
     if sum(results["exposures"].values()) < units:
         failures.append(f"{sum(results['exposures'].values())} units are stored, expected {units}")
     if any(guardrail["is_shown"] for guardrail in results["guardrails"]):

@@ -1,4 +1,4 @@
-"""The band of the difference as it closes around the truth."""
+"""The band of the effect as it closes around the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,14 @@ class Look:
     effect: float
     low: float
     high: float
+    scale: str
+    """Whether the effect is a `difference` or a `ratio`."""
 
 
 def draw_band(looks: Sequence[Look], truth: float, path: Path) -> None:
-    """Writes the picture of all looks to `path`."""
+    """Writes the picture of all looks on the scale of the last one to `path`."""
+    scale = looks[-1].scale
+    looks = [look for look in looks if look.scale == scale]
     labels = [look.labels for look in looks]
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     axes.fill_between(
@@ -30,8 +34,8 @@ def draw_band(looks: Sequence[Look], truth: float, path: Path) -> None:
     )
     axes.plot(labels, [look.effect for look in looks], label="estimate")
     axes.axhline(truth, color="black", linestyle="--", label="the truth")
-    axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set(xlabel="units with a label", ylabel="right answers: adaptive less ReLU")
+    axes.axhline(float(scale == "ratio"), color="grey", linewidth=0.8)
+    axes.set(xlabel="units with a label", ylabel=f"{scale} of adaptive and ReLU")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

@@ -26,10 +26,11 @@ class Truth:
     control: float
     candidate: float
 
-    @property
-    def difference(self) -> float:
-        """How much more the candidate has right."""
-        return self.candidate - self.control
+    def find_effect(self, scale: str, *, of_failures: bool) -> float:
+        """What a metric of right answers estimates: a difference, or a ratio of wrong or of right ones."""
+        if scale == "difference":
+            return self.candidate - self.control
+        return (1 - self.candidate) / (1 - self.control) if of_failures else self.candidate / self.control
 
 
 def put_variants(folder: Path, train_data: Digits, test_data: Digits, seed: int) -> Truth:

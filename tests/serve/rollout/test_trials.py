@@ -1,4 +1,5 @@
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Treatment, make_routes
 from serve.experiments.stages import Phase, Stage
 from serve.experiments.units import Unit
+from serve.grpc.infer import begin_trial
 from serve.rollout.answers import AnswerSummary
 from serve.rollout.recorder import VariantRun
 from serve.rollout.sampling import Sampler
@@ -228,3 +230,14 @@ def test_mirrored_requests_are_counted_too(engine: Engine) -> None:
         "mirrored": 0,
         "mirrored_failed": 0,
     }
+
+
+def test_a_message_over_grpc_names_its_variant_in_the_span_before_it_runs(engine: Engine) -> None:
+    trials, _ = make_trials(engine, "ramp")
+    call: Any = SimpleNamespace(headers={"x-adaptact-unit": "anna"})
+    request: Any = SimpleNamespace(unit=None)
+    attributes: dict[str, Any] = {}
+    trial = begin_trial(trials, call, "digits", request, attributes)
+    assert trial is not None
+    assert attributes == trial.describe_for_traces()
+    assert attributes["adaptact.variant"] == "candidate"

@@ -36,6 +36,8 @@ def draw_band(looks: Sequence[Look], truth: float, path: Path) -> None:
     axes.axhline(truth, color="black", linestyle="--", label="the truth")
     axes.axhline(float(scale == "ratio"), color="grey", linewidth=0.8)
     axes.set(xlabel="units with a label", ylabel=f"{scale} of adaptive and ReLU")
+    if scale == "ratio":
+        axes.set_yscale("log")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

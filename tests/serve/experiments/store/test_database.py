@@ -84,7 +84,7 @@ def test_a_newer_schema_is_refused_with_what_to_do(where: str) -> None:
     with store.write() as connection:
         connection.execute(schema_versions.insert(), {"version": 99, "applied_at": 0})
     store.close()
-    with pytest.raises(StoreError, match=r"version 99.*those up to 3.*newer adaptact; install"):
+    with pytest.raises(StoreError, match=r"version 99.*those up to 4.*newer adaptact; install"):
         open_store(where)
 
 
@@ -97,6 +97,19 @@ def test_a_store_without_pins_gets_them(where: str) -> None:
     again = open_store(where)
     with again.read() as connection:
         assert connection.execute(sa.select(phases.c.pins)).all() == []
+    again.close()
+
+
+def test_outcomes_without_numbers_get_them(where: str) -> None:
+    store = open_store(where)
+    with store.write() as connection:
+        connection.execute(sa.text("DROP INDEX outcomes_by_unit"))
+        connection.execute(sa.text("ALTER TABLE outcomes DROP COLUMN number"))
+        connection.execute(schema_versions.delete().where(schema_versions.c.version > 3))
+    store.close()
+    again = open_store(where)
+    with again.read() as connection:
+        assert connection.execute(sa.select(outcomes.c.number)).all() == []
     again.close()
 
 

@@ -28,7 +28,7 @@ def test_every_line_for_a_shell_is_a_command_with_its_options() -> None:
         assert set(re.findall(r"\s(--[a-z-]+)", rest)) <= known
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"backup", "restore"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"backup", "restore", "samples"}))
 def test_the_role_of_each_command_is_as_stated(command: str) -> None:
     stated = read_first_cells("experiments")[command].rpartition("|")[2].strip()
     prefix = "/adaptact/v1"

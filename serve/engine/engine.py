@@ -174,10 +174,7 @@ class Engine:
         self.point_alias(name, alias, version)
 
     def point_alias(self, name: str, alias: str, version: str, at: int | None = None) -> None:
-        """As `set_alias`, in this process alone and from any thread.
-
-        `at` is when that was decided, in microseconds since 1970: `stable` stays as later changes left it.
-        """
+        """As `set_alias`, in this process, from any thread; changes later than `at` (µs since 1970) stay."""
         self._catalogue.set_alias(name, alias, version, at)
 
     async def remove_alias(self, name: str, alias: str) -> None:

@@ -28,5 +28,7 @@ def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:
 
 
 def use_working_folder() -> None:
-    """Make modules in the working folder importable, as `python -m` does."""
-    sys.path.insert(0, str(Path.cwd()))
+    """Make modules in the working folder importable, after all others: a `torch.py` there hides nothing."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -11,7 +11,7 @@ from rich.console import Console
 from adaptact import console, exit_codes
 from adaptact.errors import UsageError
 from adaptact.files import replace_file
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object, use_working_folder
+from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import count_bar
 from adaptact.text import escape_line
@@ -70,8 +70,6 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
 
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
-    if factory is not None:
-        use_working_folder()
     checkpoint = load(source, factory, parse_json_object(factory_kwargs, "--factory-kwargs"))
     samples = read_data(data, checkpoint.inputs) if data else None
     decisions = _decide(checkpoint, samples, console.messages(quiet=as_json))

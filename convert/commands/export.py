@@ -94,7 +94,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity or the accuracy gate of fp16 or int8 failed. The ONNX
     file is written only if the status is 0, or if only an extra file or the printed result failed.
     """
-    prepare(factory, allow_pickle)
+    prepare()
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from convert.artefact.signing import PASSWORD  # noqa: PLC0415
     from convert.model_io.inputs import parse_input  # noqa: PLC0415

@@ -70,7 +70,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Without a model, only the signature is checked. Inputs that you do not describe are taken from the file.
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
-    prepare(factory, allow_pickle)
+    prepare()
     model, path = _split_files(files, public_key)
     require_separate(files, report)
     from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait

@@ -12,7 +12,12 @@ from torch import nn
 from adaptact.text import first_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, restore
 from adaptive_act.checkpoint.description import is_checkpoint
-from adaptive_act.checkpoint.factory import BUILD_ERRORS, build_model, resolve_factory
+from adaptive_act.checkpoint.factory import (
+    BUILD_ERRORS,
+    build_model,
+    resolve_factory,
+    working_folder_last,
+)
 from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import build_inputs, require_distinct
@@ -44,7 +49,8 @@ def unpickle(path: Path) -> object:
         f"`{path}` is a pickle and runs code of its own choice as it is loaded", PickleWarning, stacklevel=2
     )
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=False)
+        with working_folder_last():
+            content: object = torch.load(path, map_location="cpu", weights_only=False)
     except _UNREADABLE as error:
         raise SourceError(
             f"`{path}` cannot be unpickled: {type(error).__name__}: {first_line(error)}",

@@ -31,4 +31,5 @@ def test_own_modules_are_found_in_the_working_folder(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     use_working_folder()
-    assert sys.path[0] == str(tmp_path)
+    use_working_folder()
+    assert sys.path.index(str(tmp_path)) == len(sys.path) - 1

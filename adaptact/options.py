@@ -11,6 +11,7 @@ from adaptact.errors import UsageError
 
 Factory = Annotated[str | None, typer.Option(help="Callable that builds the model: package.module:callable.")]
 FactoryKwargs = Annotated[str | None, typer.Option(help="Keyword arguments of the factory, a JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without progress.")]
 
 

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 # A room is a folder, or a module beside the folders. Each may import those before it.
 ROOMS = {
     "adaptact": (
-        *("text", "errors", "files", "memory", "output", "suggestions", "installation", "console", "usage"),
-        *("exit_codes", "options", "progress", "completion", "cli"),
+        *("text", "errors", "files", "memory", "output", "suggestions", "installation", "tables", "console"),
+        *("usage", "exit_codes", "options", "progress", "completion", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),

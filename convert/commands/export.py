@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptact.console import messages, results, table
+from adaptact.console import messages, results
 from adaptact.errors import OutputError
 from adaptact.files import write_text
 from adaptact.memory import release_large_blocks
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
@@ -38,7 +38,7 @@ from convert.commands.options import (
     parse_tuning,
     require_separate,
 )
-from convert.commands.printing import print_coverage, print_line, print_rounding
+from convert.commands.printing import print_export
 from convert.errors import DestinationError
 from convert.manifest.manifest import Manifest
 from convert.precision.budgets import BudgetOptions
@@ -87,6 +87,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         Path | None,
         typer.Option(dir_okay=False, help="File for Triton's configuration of the model (config.pbtxt)."),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a trained PyTorch model as an ONNX file that computes the same, and prove it.
@@ -103,7 +104,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     require_separate([source, destination], report, triton)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
-    with StageLines(messages(quiet=as_json), limits) as progress:
+    with StageLines(messages(quiet=quiet or as_json), limits) as progress:
 
         def on_stage(stage: str) -> None:
             progress.on_stage(stage)
@@ -137,7 +138,8 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         if as_json:
             print_json(summarise(manifest, destination))
         else:
-            _print(manifest, destination)
+            with results(quiet=quiet) as console:
+                print_export(console, manifest, destination, report)
     except (DestinationError, OutputError) as error:
         hints = filter(None, (error.hint, f"`{destination}` itself is written"))
         raise OutputError(str(error), hint="; ".join(hints)) from error
@@ -160,24 +162,6 @@ def summarise(manifest: Manifest, destination: Path) -> dict[str, Any]:
     content["activations"] = [{"layer": record.layer, "kind": record.kind} for record in manifest.activations]
     size, strength = destination.stat().st_size, manifest.parity.strength
     return {"file": str(destination), "bytes": size, "strength": strength, **content}
-
-
-def _print(manifest: Manifest, destination: Path) -> None:
-    from convert.evidence.tables import describe_tuning, tabulate_parity  # noqa: PLC0415  # it loads torch
-
-    stage = "" if manifest.rounding is None else " before it was rounded"
-    with results() as console:
-        print_line(console, f"{destination}: {destination.stat().st_size} bytes, parity{stage} passed")
-        console.print(table(*tabulate_parity(manifest.parity.outputs)))
-        print_coverage(console, manifest.parity)
-        if manifest.rounding is not None:
-            print_rounding(console, manifest.precision, manifest.rounding)
-        for note in manifest.source_notes:
-            print_line(console, f"source: {note}")
-        for record in manifest.fired:
-            print_line(console, f"{record.rule} x {record.times}")
-        if manifest.tuning is not None:
-            print_line(console, f"tuned: {describe_tuning(manifest.tuning)}")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from adaptact.console import messages, print_error, results, table
 from adaptact.exit_codes import PARITY_FAILED
 from adaptact.files import write_text
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.commands.entry_point import prepare, run
@@ -63,6 +63,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     allow_pickle: AllowPickle = False,
     state_key: StateKey = None,
     report: Report = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that an ONNX file computes what its model computes, and that it is signed by the given key.
@@ -96,13 +97,13 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     file = _read(path, model)
     require_data(file)
     signer = None if public_key is None else signature.verify(file.content, public_key)
-    result = None if model is None else _recheck(model, file, options, messages(quiet=as_json))
+    result = None if model is None else _recheck(model, file, options, messages(quiet=quiet or as_json))
     if report is not None:
         write_text(report, _render(file, result))
     if as_json:
         print_json(summarise(file, signer, result))
     else:
-        _print(file, signer, result)
+        _print(file, signer, result, quiet=quiet)
     if result is not None and result.failure is not None:
         sys.exit(PARITY_FAILED)
 
@@ -175,11 +176,11 @@ def _nullify(value: Any) -> Any:  # Any: JSON of any shape
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None") -> None:
+def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None", *, quiet: bool) -> None:
     from convert.evidence.collect import record_parity  # noqa: PLC0415
     from convert.evidence.tables import tabulate_parity, tabulate_sets  # noqa: PLC0415
 
-    with results() as console:
+    with results(quiet=quiet) as console:
         if signer is not None:
             print_line(console, f"{file.name}: signed by key {signer}")
         if result is None:

@@ -17,6 +17,7 @@ from adaptact.text import escape_line
 
 MOST_LINES = 3  # of one row; with more of them, records are easier to read
 GAP = 2  # columns between two cells
+DRAWN_GAP = 3  # the same in a drawn table: padding, the box, padding
 INDENT = 2
 Row = tuple[str, ...]
 
@@ -43,13 +44,16 @@ class FittedTable:
             )
         elif (widths := self._fit(options.max_width)) is not None:
             yield self._draw(widths)
+            yield ""
         else:
             yield Text("\n".join(self._list_records(options.max_width)), no_wrap=True)
 
     def _draw(self, widths: Sequence[int]) -> Table:
         columns = [Column(Text(name), width=width) for name, width in zip(self.header, widths, strict=True)]
         title = Text(self.title, style="table.title") if self.title else None
-        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+        table = Table(
+            *columns, box=SIMPLE_HEAD, pad_edge=False, show_edge=False, title=title, title_justify="left"
+        )
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
@@ -59,9 +63,11 @@ class FittedTable:
         columns = list(zip(self.header, *self.rows, strict=True))
         widest = [max(map(cell_len, column)) for column in columns]
         longest = [max(map(_longest_word, column)) for column in columns]
-        free = width - GAP * len(columns)  # the box pads the last column too
+        free = width - DRAWN_GAP * (len(columns) - 1)
         if sum(widest) <= free:
             return widest
+        if len(columns) == 2:  # names and values read best a line each
+            return None
         spare, wanted = free - sum(longest), sum(widest) - sum(longest)
         if spare < 0:
             return None

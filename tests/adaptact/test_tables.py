@@ -26,14 +26,31 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("columns", [20, 40, 62, 80, 200])
+SETS = (
+    "samples",
+    "number",
+    "share of allowance used",
+    "overflowed",
+    "NaN and Inf kept",
+    "NaN and Inf gained",
+)
+
+
+@pytest.mark.parametrize("columns", [20, 40, 62, 71, 80, 200])
+@pytest.mark.parametrize(
+    ("header", "rows"), [(HEADER, ROWS), (SETS, [("typical, batch 64", "64", "17 %", "–", "4 of 4", "–")])]
+)
 def test_a_terminal_shows_whole_words_within_its_width(
-    columns: int, terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    header: tuple[str, ...],
+    rows: list[tuple[str, ...]],
+    columns: int,
+    terminal: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     terminal.setenv("COLUMNS", str(columns))
-    out = printed(capsys, table(HEADER, ROWS))
+    out = printed(capsys, table(header, rows))
     assert max(map(len, out.splitlines())) <= columns
-    words = {word for row in (HEADER, *ROWS) for cell in row for word in cell.split()}
+    words = {word for row in (header, *rows) for cell in row for word in cell.split()}
     assert {word for word in words if len(word) < columns - 4} <= set(out.split())
 
 

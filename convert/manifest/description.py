@@ -7,7 +7,7 @@ found there goes before that of the file's own entry, and this before the manife
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from convert.manifest.decode import ManifestError
 from convert.manifest.entries import LARGEST_DESCRIPTION
@@ -16,6 +16,9 @@ from convert.manifest.preprocessing import Preprocessing, decode_preprocessing
 FORMAT = "adaptact-description/1"
 MOST_NAMES = 1_000_000
 LONGEST_NAME = 1_000  # characters
+
+Shape: TypeAlias = tuple[str, Sequence[int | str | None]]
+"""An input or output: its name, and its sizes, each a number or free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +146,64 @@ def describe_lengths(description: Description, sizes: Sequence[int | str | None]
     if classes is None or not isinstance(last, int) or len(classes) == last:
         return None
     return f"{len(classes)} classes, and the output has {last} numbers a row"
+
+
+def find_misfit(description: Description, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> str | None:
+    """Why the description is not one of a model with these inputs and outputs; None where it may be.
+
+    A size that is no number may be anything. Classes are those of any one output.
+    """
+    lengths = [shape[-1] for _, shape in outputs if shape]
+    known = [length for length in lengths if isinstance(length, int)]
+    if (
+        description.classes is not None
+        and len(known) == len(lengths)
+        and len(description.classes) not in known
+    ):
+        return f"{len(description.classes)} classes are named, and the model has {_show(outputs)} as output"
+    if description.columns is not None:
+        return _find_columns_misfit(description.columns, inputs)
+    if description.preprocessing is not None:
+        return _find_images_misfit(description.preprocessing, inputs)
+    return None
+
+
+def _find_columns_misfit(columns: Sequence[str], inputs: Sequence[Shape]) -> str | None:
+    name, shape = inputs[0] if inputs else ("", ())
+    if len(inputs) != 1 or len(shape) != 2:
+        return f"columns are those of one input [N, columns], and the model has {_show(inputs)}"
+    if isinstance(shape[1], int) and shape[1] != len(columns):
+        return f"{len(columns)} columns are named, and the input `{name}` has {shape[1]}"
+    return None
+
+
+def _find_images_misfit(preprocessing: Preprocessing, inputs: Sequence[Shape]) -> str | None:
+    """Why no input takes such images."""
+    images = [(name, shape) for name, shape in inputs if len(shape) == 4]
+    if not images:  # rows of pixels, as of digits
+        return None
+    reasons = [_find_image_misfit(preprocessing, name, shape) for name, shape in images]
+    return None if None in reasons else reasons[0]
+
+
+def _find_image_misfit(
+    preprocessing: Preprocessing, name: str, shape: Sequence[int | str | None]
+) -> str | None:
+    channels = {"L": 1, None: None}.get(preprocessing.color, 3)
+    last = preprocessing.layout == "NHWC" or (preprocessing.layout is None and shape[1] not in (1, 3))
+    count, height, width = (shape[3], *shape[1:3]) if last else (shape[1], *shape[2:])
+    if isinstance(count, int) and count != (channels or count):
+        return f"images in {preprocessing.color} are described, and the input `{name}` has {list(shape)}"
+    sides = preprocessing.crop or preprocessing.resize
+    wanted = [side for side in (height, width) if isinstance(side, int)]
+    if isinstance(sides, int) and wanted:
+        return f"`resize` gives images of any shape without `crop`, and the input `{name}` has {list(shape)}"
+    if isinstance(sides, tuple) and any(
+        isinstance(free, int) and free != side for side, free in zip(sides, (height, width), strict=True)
+    ):
+        return f"images of {list(sides)} pixels are described, and the input `{name}` has {list(shape)}"
+    return None
+
+
+def _show(shapes: Sequence[Shape]) -> str:
+    return ", ".join(f"`{name}` {list(shape)}" for name, shape in shapes)

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -6,12 +7,14 @@ import pytest
 from convert.manifest.decode import ManifestError
 from convert.manifest.description import (
     Description,
+    Shape,
     decode_description,
     describe_lengths,
+    find_misfit,
     parse_description,
     parse_names,
 )
-from convert.manifest.preprocessing import IMAGENET
+from convert.manifest.preprocessing import IMAGENET, Preprocessing
 
 FULL = Description(("cat", "犬"), ("age", "city"), IMAGENET)
 
@@ -85,7 +88,60 @@ def test_unknown_keys_of_the_entry_are_refused() -> None:
         parse_description(json.dumps({"format": "adaptact-description/1", "rotate": 1}))
 
 
-def test_classes_that_are_not_as_many_as_the_outputs_are_named() -> None:
+def test_classes_that_are_not_as_many_as_an_output_has_are_named() -> None:
     assert describe_lengths(FULL, ("N", 2)) is None
     assert describe_lengths(FULL, ("N", "classes")) is None
     assert describe_lengths(FULL, ("N", 3)) == "2 classes, and the output has 3 numbers a row"
+
+
+IMAGE: Shape = ("image", ("N", 3, 224, 224))
+SCORES: Shape = ("logits", ("N", 2))
+
+
+@pytest.mark.parametrize(
+    ("description", "inputs", "outputs"),
+    [
+        (Description(("a", "b")), [IMAGE], [SCORES]),
+        (Description(("a", "b", "c")), [IMAGE], [("logits", ("N", "classes"))]),
+        (Description(("a", "b")), [IMAGE], [("boxes", ("N", 4)), SCORES]),
+        (Description(columns=("a", "b")), [("x", ("N", 2))], [SCORES]),
+        (Description(preprocessing=IMAGENET), [IMAGE], [SCORES]),
+        (Description(preprocessing=IMAGENET), [("x", ("N", 3, "H", None))], [SCORES]),
+        (Description(preprocessing=IMAGENET), [("x", ("N", 224, 224, 3))], [SCORES]),
+        (Description(preprocessing=Preprocessing(color="L", scale=1.0)), [("x", ("N", 64))], [SCORES]),
+        (Description(preprocessing=Preprocessing()), [("x", (1, 1, 8, 8))], [SCORES]),
+    ],
+)
+def test_a_description_that_may_be_the_models_fits(
+    description: Description, inputs: list[Shape], outputs: list[Shape]
+) -> None:
+    assert find_misfit(description, inputs, outputs) is None
+
+
+@pytest.mark.parametrize(
+    ("description", "inputs", "reason"),
+    [
+        (
+            Description(("a", "b", "c")),
+            [IMAGE],
+            r"3 classes are named, and the model has `logits` \['N', 2\]",
+        ),
+        (Description(columns=("a",)), [("x", ("N", 2))], "1 columns are named, and the input `x` has 2"),
+        (Description(columns=("a",)), [IMAGE], "columns are those of one input"),
+        (Description(preprocessing=IMAGENET), [("x", (1, 1, 224, 224))], "images in RGB"),
+        (Description(preprocessing=IMAGENET), [("x", (1, 3, 32, 32))], r"images of \[224, 224\] pixels"),
+        (Description(preprocessing=Preprocessing(resize=(8, 9))), [("x", (1, 3, 9, 8))], r"\[8, 9\] pixels"),
+        (Description(preprocessing=Preprocessing(resize=8)), [("x", (1, 3, 8, 8))], "without `crop`"),
+        (
+            Description(preprocessing=Preprocessing(color="L", layout="NCHW")),
+            [("x", (1, 8, 8, 1))],
+            "images in L",
+        ),
+    ],
+)
+def test_a_description_of_another_model_is_named(
+    description: Description, inputs: list[Shape], reason: str
+) -> None:
+    misfit = find_misfit(description, inputs, [SCORES])
+    assert misfit is not None
+    assert re.search(reason, misfit)

@@ -10,6 +10,7 @@ import typer
 from adaptact.errors import AdaptactError
 from serve.client.experiments.client import ExperimentClient
 from serve.client.options import ApiKey, Certificates, read_certificates
+from serve.client.retry import Retry
 from serve.client.transport import Transport
 
 P = ParamSpec("P")
@@ -46,4 +47,5 @@ def connect(
 ) -> ExperimentClient:
     """A client of the server; raises `ClientError` for an address, a key or certificates that are none."""
     transport = Transport(tls=read_certificates(ca))
-    return ExperimentClient(url, api_key=api_key, timeout_seconds=timeout, transport=transport)
+    retry = Retry(connecting=1)  # whoever waits before a terminal is told at once
+    return ExperimentClient(url, api_key=api_key, timeout_seconds=timeout, retry=retry, transport=transport)

@@ -17,7 +17,7 @@ ROOMS = {
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
-        *("swapping", "checkpoint", "page", "explain", "training", "study"),
+        *("swapping", "checkpoint", "libraries", "page", "explain", "training", "study", "commands"),
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),

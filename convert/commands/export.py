@@ -15,6 +15,13 @@ from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_o
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
+from convert.commands.description_options import (
+    Classes,
+    OutputNames,
+    PreprocessingOption,
+    TokenizerOption,
+    parse_given,
+)
 from convert.commands.entry_point import prepare, run
 from convert.commands.options import (
     AllowPickle,
@@ -27,6 +34,7 @@ from convert.commands.options import (
     NoTuneCache,
     PrecisionOption,
     Provider,
+    RandomWeights,
     Report,
     Samples,
     StateKey,
@@ -34,6 +42,7 @@ from convert.commands.options import (
     Tolerances,
     Tune,
     TuneSeconds,
+    Weights,
     parse_tolerances,
     parse_tuning,
     require_separate,
@@ -52,13 +61,20 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     source: Annotated[
         Path,
         typer.Argument(
-            help="Checkpoint of adaptive_act.save, state_dict, safetensors, .pt2, TorchScript or .onnx file."
+            help="Checkpoint of adaptive_act.save, state_dict, safetensors, .pt2, TorchScript or .onnx file; "
+            "or a model of a library: timm:NAME, torchvision:NAME, hf:FOLDER."
         ),
     ],
     destination: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
     inputs: Inputs = None,
+    weights: Weights = None,
+    random_weights: RandomWeights = False,
+    classes: Classes = None,
+    preprocessing: PreprocessingOption = None,
+    output_names: OutputNames = None,
+    tokenizer: TokenizerOption = None,
     samples: Samples = None,
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1])] = DEFAULT_OPSET,
     tolerance: Tolerances = None,
@@ -102,6 +118,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     from convert.pipeline import convert  # noqa: PLC0415
 
     require_separate([source, destination], report, triton)
+    given = parse_given(classes, preprocessing, output_names, tokenizer)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
     with StageLines(messages(quiet=quiet or as_json), limits) as progress:
@@ -117,6 +134,9 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             factory=factory,
             factory_kwargs=parse_json_object(factory_kwargs, "--factory-kwargs"),
             inputs=[parse_input(text) for text in inputs or []],
+            weights=weights,
+            random_weights=random_weights,
+            given=given,
             samples=samples,
             allow_pickle=allow_pickle,
             state_key=state_key,

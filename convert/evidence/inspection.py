@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -29,6 +29,8 @@ class OnnxFile:
     graph: ir.Model
     manifest: Manifest | None
     """None in a file that adaptact did not write."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The entries beside the graph."""
 
     @property
     def name(self) -> str:
@@ -90,14 +92,15 @@ def read_onnx_file(path: Path) -> OnnxFile:
         raise SourceError(f"`{path}` is not an ONNX model: {_first_line(error)}") from error
     if not proto.HasField("graph") or not proto.graph.output:
         raise SourceError(f"`{path}` is not an ONNX model: it has no graph with outputs")
-    text = next((entry.value for entry in proto.metadata_props if entry.key == MANIFEST_KEY), None)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    text = metadata.get(MANIFEST_KEY)
     try:
         manifest = None if text is None else Manifest.from_json(text)
         if manifest is not None:
             require_consistent(manifest)
     except ManifestError as error:
         raise SourceError(f"`{path}`: {error}") from error
-    return OnnxFile(path, content, graph, manifest)
+    return OnnxFile(path, content, graph, manifest, metadata)
 
 
 def require_consistent(manifest: Manifest) -> None:

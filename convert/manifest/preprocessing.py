@@ -39,7 +39,7 @@ class Preprocessing:
     crop: tuple[int, int] | None = None
     """Height and width of the part from the centre that is kept after resizing."""
     crop_offset: CropOffset = "round"
-    """How half a pixel beside it is rounded: to the even one as torchvision does, or down as transformers."""
+    """How half a pixel beside it is rounded: to the even one as torchvision, or as transformers."""
     interpolation: Interpolation = "bilinear"
     """Pillow's filter of this name."""
     scale: float = 1 / 255
@@ -58,7 +58,11 @@ class Preprocessing:
         if self.crop is None:
             return Geometry(height, width)
         missing = [max(0, wanted - side) for wanted, side in zip(self.crop, (height, width), strict=True)]
-        (top, below), (left, right) = ((each // 2, (each + 1) // 2) for each in missing)
+        halves = [(each // 2, (each + 1) // 2) for each in missing]
+        # The larger half of an odd number is below the image in torchvision, above it in transformers.
+        (top, below), (left, right) = (
+            halves if self.crop_offset == "round" else [each[::-1] for each in halves]
+        )
         y, x = (
             self._round((side + more - wanted) / 2)
             for side, more, wanted in zip((height, width), missing, self.crop, strict=True)

@@ -32,6 +32,9 @@ def test_the_shorter_side_is_resized_and_the_centre_kept(height: int, width: int
 def test_the_offset_may_be_rounded_down() -> None:
     floored = Preprocessing(resize=256, crop=(224, 224), crop_offset="floor")
     assert floored.place(256, 259).box == (17, 16, 241, 240)
+    assert floored.place(99, 100).padding == (0, 0, 0, 0)
+    small = Preprocessing(crop=(8, 8), crop_offset="floor").place(5, 8)
+    assert (small.padding, small.box) == ((0, 2, 0, 1), (0, 0, 8, 8))
 
 
 def test_a_smaller_image_gets_zeros_around_it() -> None:

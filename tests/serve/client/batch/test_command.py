@@ -76,7 +76,7 @@ def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
 @pytest.mark.slow
 def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
-    manifest = {"format": 1, "classes": ["red", "green", "blue"]}
+    manifest = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
     brightest = models.model(
         "colours (float[N, 3, 2, 2] x) => (float[N, 3] y) {\n"
         "axes = Constant<value = int64[2] {2, 3}>()\n y = ReduceMax<keepdims = 0>(x, axes) }"

@@ -7,7 +7,7 @@ DONE := .venv/.installed
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
+.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs docs-test serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -92,11 +92,15 @@ study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 
-docs: install  ## write docs/activations.md and its picture from the classes, the measured tables into README.md
+docs: install  ## write docs/activations.md and the pictures from the code, the measured tables into the pages
 	$(BIN)/python docs/families.py
 	$(BIN)/python docs/rooms.py
+	$(BIN)/python docs/way.py
 	$(BIN)/python docs/activations.py
 	$(BIN)/python docs/readme.py
+
+docs-test: install  ## run every block of code of README and docs (10 minutes)
+	ADAPTACT_DOCS=1 $(BIN)/python -m pytest tests/docs
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image

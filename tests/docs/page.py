@@ -1,0 +1,74 @@
+"""The pages of the documentation, and the blocks of code in them.
+
+A block is run in the page's one shell (`sh`) or Python session (`python`). One with a title is a file of that
+name instead, in any language; other blocks show output. A comment above a block says why it is not run,
+`<!-- not run: reason -->`, that it is run only where a module is installed, `<!-- needs module, reason -->`,
+or that it fails as it should, `<!-- exit status 3 -->`.
+"""
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+ROOT = Path(__file__).parents[2]
+# The results are written by the benchmarks, and the changes tell of the past.
+PAGES = tuple(sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]))
+RUN = ("sh", "python")
+SHOWN = ("text", "json", "toml", "yaml", "ini", "csv")
+
+_COMMENT = r"not run: (?P<reason>[^\n]+)|needs (?P<module>\w+), [^\n]+|exit status (?P<status>\d+)"
+_BLOCK = re.compile(
+    rf"(?:^ *<!-- (?:{_COMMENT}) -->\n+)?"
+    r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<code>.*?)^(?P=indent)```$',
+    re.MULTILINE | re.DOTALL,
+)
+_GOES_ON = re.compile(r"\bgoes on from\s+\[[^\]]+\]\(([^)#]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One block of code, and where it stands."""
+
+    place: str
+    language: str
+    title: str | None
+    code: str
+    reason: str | None
+    module: str | None
+    status: int
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a reader saves or runs it, here."""
+        if self.reason or (self.module and importlib.util.find_spec(self.module) is None):
+            return False
+        return self.title is not None or self.language in RUN
+
+
+def read_blocks(page: Path) -> list[Block]:
+    """The page's blocks, in their order."""
+    return list(_find_blocks(page))
+
+
+def _find_blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in _BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start("code")) + 1
+        yield Block(
+            f"{page.relative_to(ROOT)}:{line}",
+            match["language"],
+            match["title"],
+            dedent(match["code"]),
+            match["reason"],
+            match["module"],
+            int(match["status"] or 0),
+        )
+
+
+def find_previous(page: Path) -> Path | None:
+    """The page whose folder this one goes on in, as its text says."""
+    match = _GOES_ON.search(page.read_text(encoding="utf-8"))
+    return None if match is None else (page.parent / match[1]).resolve()

@@ -31,6 +31,11 @@ class Command:
 
 
 COMMANDS = {
+    "swap": Command(
+        "adaptive_act.commands.swap:main",
+        "train",
+        "Replace a model's activations by ones that learn their shape.",
+    ),
     "export": Command(
         "convert.commands.export:main",
         "convert",
@@ -45,6 +50,11 @@ COMMANDS = {
         "convert.commands.inspect:main",
         "convert",
         "Show what activations have learned, or what an ONNX file holds.",
+    ),
+    "describe": Command(
+        "convert.commands.describe:main",
+        "convert",
+        "Show, and add, what a file says of its classes, images and texts.",
     ),
     "study": Command(
         "adaptive_act.study.cli:main",

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from adaptact.output import require_printed
+from adaptact.output import is_silent, require_printed
 from adaptact.tables import FittedTable
 from adaptact.text import escape, escape_line
 
@@ -35,7 +35,7 @@ def results(*, quiet: bool = False) -> Iterator[Console]:
 
     Raises OutputError where a write fails.
     """
-    if quiet:
+    if quiet or is_silent():
         yield EscapingConsole(quiet=True)
         return
     console = EscapingConsole()
@@ -45,8 +45,8 @@ def results(*, quiet: bool = False) -> Iterator[Console]:
 
 
 def messages(*, quiet: bool = False) -> Console:
-    """Standard error, for progress and errors; a quiet one prints nothing."""
-    return EscapingConsole(stderr=True, quiet=quiet)
+    """Standard error, for progress; a quiet one prints nothing."""
+    return EscapingConsole(stderr=True, quiet=quiet or is_silent())
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> FittedTable:
@@ -61,7 +61,7 @@ def print_line(console: Console, line: str) -> None:
 
 def print_error(message: str, hint: str | None = None) -> None:
     """The error is on standard error, in red on a terminal, and the hint in a line of its own below."""
-    console = messages()
+    console = EscapingConsole(stderr=True)
     console.print(Text(f"error: {escape(message)}", style="red"), soft_wrap=True)
     if hint:
         console.print(Text(f"hint: {escape(hint)}"), soft_wrap=True)

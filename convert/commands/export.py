@@ -50,7 +50,7 @@ from convert.commands.options import (
 from convert.commands.printing import print_export
 from convert.errors import DestinationError
 from convert.manifest.manifest import Manifest
-from convert.precision.budgets import BudgetOptions
+from convert.precision.budgets import BudgetOptions, Precision
 from convert.sources.opset import DEFAULT_OPSET, OPSETS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -121,7 +121,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     given = parse_given(classes, preprocessing, output_names, tokenizer)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
-    with StageLines(messages(quiet=quiet or as_json), limits) as progress:
+    with StageLines(messages(quiet=quiet or as_json), limits, _list_stages(tune, precision)) as progress:
 
         def on_stage(stage: str) -> None:
             progress.on_stage(stage)
@@ -163,6 +163,13 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     except (DestinationError, OutputError) as error:
         hints = filter(None, (error.hint, f"`{destination}` itself is written"))
         raise OutputError(str(error), hint="; ".join(hints)) from error
+
+
+def _list_stages(tune: bool, precision: Precision) -> list[str]:
+    from convert.pipeline import QUANTISE, STAGES  # noqa: PLC0415  # it loads torch
+
+    *stages, last = (stage for stage in STAGES if tune or stage != "tune")
+    return [*stages, *([] if precision == "fp32" else [QUANTISE]), last]
 
 
 def _write_extra_files(manifest: Manifest, file: Path, report: Path | None, triton: Path | None) -> None:

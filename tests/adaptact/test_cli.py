@@ -80,9 +80,9 @@ def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 @pytest.mark.parametrize(
     ("name", "error", "hint"),
     [
-        ("convert", "unknown command `convert`", "expected one of export, "),
+        ("convert", "unknown command `convert`", "expected one of swap, export, "),
         ("exprot", "unknown command `exprot`", "did you mean `export`?"),
-        ("\x1b[2J", "unknown command `\N{REPLACEMENT CHARACTER}[2J`", "expected one of export, "),
+        ("\x1b[2J", "unknown command `\N{REPLACEMENT CHARACTER}[2J`", "expected one of swap, export, "),
         ("--json", "no such option `--json`", "see `adaptact --help`"),
         ("--verison", "no such option `--verison`", "did you mean `--version`?"),
     ],

@@ -1,7 +1,6 @@
 """`adaptact-experiment`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +9,6 @@ from rich.console import RenderableType
 
 from adaptact import exit_codes
 from adaptact.console import messages, print_written, results
-from adaptact.errors import AdaptactError, UsageError
 from adaptact.exit_codes import FAILED, WRONG_USE
 from adaptact.files import write_text
 from adaptact.options import AsJson
@@ -19,11 +17,11 @@ from adaptact.progress import count_bar
 from serve.client.errors import ClientError, InvalidAddressError, InvalidFileError, InvalidHeaderError
 from serve.client.experiments.client import Answer, ExperimentClient
 from serve.client.experiments.connecting import asks_server
+from serve.client.experiments.store_commands import backup, restore
 from serve.experiments.errors import DefinitionError, ExperimentError
 
 if TYPE_CHECKING:
     from serve.experiments.definition import Experiment
-    from serve.experiments.store.database import Store
 
 EXIT_CODES: Mapping[type[Exception], int] = {
     ClientError: FAILED,
@@ -45,14 +43,6 @@ ACTS = {
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 Definitions = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of definitions.")]
 Language = Annotated[Literal["en", "ja"], typer.Option(help="Language of what is written.")]
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--experiments-store",
-        envvar="ADAPTACT_EXPERIMENTS_STORE",
-        help="Folder, or URL of a PostgreSQL database, as the server's.",
-    ),
-]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -178,12 +168,16 @@ def report(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="HTML file to write.")],
     language: Language = "en",
+    as_json: AsJson = False,
 ) -> None:
     """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail."""
     from serve.client.experiments.report import read_evidence, render_report  # noqa: PLC0415
 
     write_text(output, render_report(read_evidence(client, name, language), language))
-    print_written(output)
+    if as_json:
+        print_json({"report": str(output)})
+    else:
+        print_written(output)
 
 
 @app.command()
@@ -211,33 +205,8 @@ def feedback(
         raise typer.Exit(FAILED)
 
 
-@app.command()
-def backup(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
-    store: StoreOption,
-    as_json: AsJson = False,
-) -> None:
-    """Write a backup of the store, as it is now, while servers go on writing; `unit.key` is not in it."""
-    from serve.experiments.store.backup import back_up  # noqa: PLC0415  # sqlalchemy
-
-    _require_store(store)
-    with _opened(store) as opened:
-        rows = {name: checksum.rows for name, checksum in back_up(opened, file).items()}
-    _print_rows(f"{sum(rows.values())} rows are in {file}", rows, as_json=as_json)
-
-
-@app.command()
-def restore(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The backup.")],
-    store: StoreOption,
-    as_json: AsJson = False,
-) -> None:
-    """Put a backup into an empty store, and check it; put the server's `unit.key` back, too."""
-    from serve.experiments.store.backup import restore as restore_backup  # noqa: PLC0415  # sqlalchemy
-
-    with _opened(store) as opened:
-        rows = {name: checksum.rows for name, checksum in restore_backup(file, opened).items()}
-    _print_rows(f"{sum(rows.values())} rows are restored from {file}", rows, as_json=as_json)
+app.command()(backup)
+app.command()(restore)
 
 
 def main() -> None:
@@ -268,31 +237,3 @@ def _read_definitions(path: Path) -> "tuple[Experiment, ...]":
     from serve.experiments.reading import read_experiments  # noqa: PLC0415  # pydantic and yaml
 
     return read_experiments(path)
-
-
-@contextmanager
-def _opened(where: str) -> "Iterator[Store]":
-    from serve.experiments.store.database import open_store  # noqa: PLC0415  # sqlalchemy
-
-    store = open_store(where)
-    try:
-        yield store
-    except KeyboardInterrupt:
-        raise AdaptactError("interrupted") from None
-    finally:
-        store.close()
-
-
-def _require_store(where: str) -> None:
-    """Raises `UsageError` for a folder without a store: opening it would make an empty one."""
-    from serve.experiments.store.database import FILE  # noqa: PLC0415  # sqlalchemy
-
-    if "://" not in where and not (Path(where) / FILE).exists():
-        raise UsageError(f"there is no store in the folder `{where}`: expected the server's, with `{FILE}`")
-
-
-def _print_rows(sentence: str, rows: Mapping[str, int], *, as_json: bool) -> None:
-    if as_json:
-        print_json({"rows": dict(rows)})
-    else:
-        print_lines(sentence)

@@ -128,7 +128,7 @@ def test_feedback_is_sent_in_parts_and_again_without_harm(
     out = capsys.readouterr().out
     assert "34 new, 0 known before, 1 refused" in out
     line = {"jsonl": 25, "csv": 26, "parquet": 25}[kind]
-    assert f"\n {line} " in out
+    assert f"\n{line} " in out
     assert run("feedback", path, "--json") == 1
     again = json.loads(capsys.readouterr().out)
     assert (again["new"], again["duplicate"], again["reasons"][0]["place"]) == (0, 34, line)
@@ -185,7 +185,7 @@ def test_a_store_is_backed_up_while_it_is_used_and_restored(
         (("feedback", __file__), 2, "ends in none of"),
         (("backup", "x.db", "--experiments-store", "missing"), 2, "there is no store"),
         (("report", "exp"), 2, "--output"),
-        (("nothing",), 2, "No such command"),
+        (("nothing",), 2, "no such command"),
         ((), 2, "Usage"),
     ],
 )

@@ -75,6 +75,9 @@ COMMANDS = {
     "key": Command(
         "serve.access.command:main", "serve", "Create an API key, and add it to a server's keys file."
     ),
+    "doctor": Command(
+        "adaptact.doctor.command:main", "", "Say what is installed, what is missing, and what works here."
+    ),
 }
 
 _PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
@@ -139,7 +142,7 @@ def _explain(error: Exception, program: str, extra: str) -> Never:
         raise error
     _fail(
         f"`{program}` needs `{broken}`, which is installed and cannot be loaded: {first_line(error)}",
-        "install it anew, or a version that fits",
+        "`adaptact doctor` says what is wrong",
         FAILED,
     )
 

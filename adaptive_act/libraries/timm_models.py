@@ -44,7 +44,7 @@ def read(request: LibraryRequest) -> LibraryModel:
     built = build_with_weights(request, f"`timm:{request.name}`", build)
     model, options = built.model, built.options
     config = _read_config(model, options)
-    preprocessing, problem = _describe_images(config)
+    preprocessing, problem = describe_images(config)
     classes, named = _name_classes(model)
     return LibraryModel(
         model=model,
@@ -92,7 +92,7 @@ def _read_config(model: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]
     return {**config, "input_size": (channels, *config["input_size"][1:])}
 
 
-def _describe_images(config: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+def describe_images(config: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
     """The preprocessing, or why there is none, in words."""
     channels, height, width = config["input_size"]
     mode = config.get("crop_mode") or "center"

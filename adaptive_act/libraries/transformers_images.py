@@ -32,7 +32,7 @@ def describe_images(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
         return None, f"preprocessing is not described: transformers refuses it: {first_line(error, 200)}"
     described = _describe(settings)
     if described is None:
-        return None, "preprocessing is not described: it has steps besides resizing, cropping and scaling"
+        return None, "preprocessing is not described: it is more or less than resizing, cropping, scaling"
     difference = find_difference(
         described, lambda image: np.asarray(processor(image, return_tensors="np")["pixel_values"])[0]
     )
@@ -44,12 +44,11 @@ def describe_images(folder: Path) -> tuple[dict[str, Any] | None, str | None]:
 def _describe(settings: Mapping[str, Any]) -> dict[str, Any] | None:
     described: dict[str, Any] = {"color": "BGR" if settings.get("do_flip_channel_order") else "RGB"}
     described["layout"] = "NCHW"
-    if settings.get("do_resize"):
-        resize = _describe_resize(settings)
-        number = settings.get("resample", 2)
-        if resize is None or number not in range(len(_FILTERS)):
-            return None
-        described |= resize | {"interpolation": _FILTERS[number]}
+    resize = _describe_resize(settings) if settings.get("do_resize") else None
+    number = settings.get("resample", 2)
+    if resize is None or number not in range(len(_FILTERS)):
+        return None
+    described |= resize | {"interpolation": _FILTERS[number]}
     if settings.get("do_center_crop"):
         crop = _read_sides(settings.get("crop_size"))
         if crop is None:

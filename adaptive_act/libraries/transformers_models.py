@@ -20,7 +20,12 @@ from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, r
 from adaptive_act.libraries.transformers_folder import Folder, read_tensors
 from adaptive_act.libraries.transformers_images import describe_images
 from adaptive_act.libraries.transformers_inputs import LENGTH, describe_inputs, find_longest
-from adaptive_act.libraries.weights import limit_memory, require_weights
+from adaptive_act.libraries.weights import (
+    count_meta_bytes,
+    limit_memory,
+    require_memory,
+    require_weights,
+)
 
 FACTORY = "adaptive_act.libraries.transformers_models:build"
 MOST_LAYERS = 10_000
@@ -150,25 +155,37 @@ def _load(
     with limit_memory(tensors, f"the model of `{architecture}`"):
         try:
             made = _make_config(kind, config)
-            _require_plausible(made, tensors)
             if tensors is None:
                 torch.manual_seed(0)
                 return kind._from_config(made, dtype=torch.float32), ("random weights",)
+            _require_plausible(kind, made, tensors)
             model, info = kind.from_pretrained(
-                None, config=made, state_dict=tensors, output_loading_info=True, dtype=torch.float32
+                None,
+                config=made,
+                state_dict=tensors,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are named below
+                dtype=torch.float32,
             )
         except BUILD_ERRORS as error:
             raise _cannot_build(architecture, error) from error
     return model, _check_loaded(info, tensors, architecture, files[-1])
 
 
-def _require_plausible(config: Any, tensors: Mapping[str, Tensor] | None) -> None:
-    """Raises CheckpointError where the model has more layers than there are tensors to fill them."""
+def _require_plausible(kind: Any, config: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Raises CheckpointError where the model has more layers or numbers than the tensors could fill.
+
+    Transformers makes the tensors in threads of its own, where a limit on memory does not see them. So the
+    model is built without memory first.
+    """
     layers = getattr(config, "num_hidden_layers", 0)
-    if tensors is not None and isinstance(layers, int) and layers > len(tensors):
+    if isinstance(layers, int) and layers > len(tensors):
         raise CheckpointError(
             f"the config has {layers} layers, and the weights {len(tensors)} tensors: they do not fit"
         )
+    with torch.device("meta"):
+        size = count_meta_bytes(kind._from_config(config, dtype=torch.float32))
+    require_memory(size, tensors, f"the model of `{kind.__name__}`")
 
 
 def _check_loaded(
@@ -176,7 +193,7 @@ def _check_loaded(
 ) -> tuple[str, ...]:
     """What is to be said of the weights. Raises CheckpointError where the model lacks some."""
     missing, left = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
-    wrong = sorted(map(str, info.get("mismatched_keys", ())))
+    wrong = sorted(str(key[0] if isinstance(key, tuple) else key) for key in info.get("mismatched_keys", ()))
     for kind, names in (("lacks", missing), ("has in another shape", wrong)):
         if names:
             shown = ", ".join(f"`{name}`" for name in names[:5])

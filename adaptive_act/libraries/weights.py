@@ -97,10 +97,29 @@ def merge_states(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor
 
 def limit_memory(tensors: Mapping[str, Tensor] | None, what: str) -> MemoryLimit:
     """The limit on what the model may take while it is built, by the tensors that it should hold."""
-    most = _RANDOM_BYTES if tensors is None else _TIMES * count_bytes(tensors.values()) + _BEYOND
-    return MemoryLimit(
-        most, CheckpointError(f"{what} takes more than {most} bytes as it is built; does it fit the weights?")
-    )
+    most = _RANDOM_BYTES if tensors is None else _most_bytes(tensors)
+    return MemoryLimit(most, _make_error(what, most))
+
+
+def require_memory(size: int, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Raises CheckpointError where a model of so many bytes is beyond that limit."""
+    most = _most_bytes(tensors)
+    if size > most:
+        raise _make_error(what, most)
+
+
+def count_meta_bytes(model: nn.Module) -> int:
+    """The bytes of the model's tensors, also of those that are on the meta device."""
+    tensors = {id(tensor): tensor for each in (model.parameters, model.buffers) for tensor in each()}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _most_bytes(tensors: Mapping[str, Tensor]) -> int:
+    return _TIMES * count_bytes(tensors.values()) + _BEYOND
+
+
+def _make_error(what: str, most: int) -> CheckpointError:
+    return CheckpointError(f"{what} takes more than {most} bytes as it is built; does it fit the weights?")
 
 
 def _find_states(request: LibraryRequest) -> dict[str, dict[str, Tensor]] | None:

@@ -139,7 +139,7 @@ def test_a_broken_package_is_named(
     assert capsys.readouterr().err.splitlines() == [
         "error: `adaptact test` needs `broken_package_of_a_test`, which is installed and cannot be loaded: "
         "libx.so.1: no such file",
-        "hint: install it anew, or a version that fits",
+        "hint: `adaptact doctor` says what is wrong",
     ]
 
 

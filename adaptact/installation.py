@@ -30,6 +30,11 @@ def package_line(requirement: str) -> str:
     return f"{_pip()} install {shlex.quote(requirement)}"
 
 
+def find_clone() -> Path | None:
+    """The clone that the packages lie in; None where they were installed without it."""
+    return _CLONE if _is_clone(_CLONE) else None
+
+
 def describe_origin() -> str:
     """The clone, the wheel or the address that adaptact was installed from, or that it came from an index."""
     return _requirement("").removeprefix(f"{DISTRIBUTION} @ ") if _is_known() else "an index"

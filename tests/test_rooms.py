@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "adaptact": (
         *("text", "errors", "files", "memory", "output", "suggestions", "installation", "tables", "console"),
-        *("usage", "exit_codes", "options", "progress", "completion", "cli"),
+        *("usage", "exit_codes", "options", "progress", "completion", "doctor", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),

@@ -71,7 +71,8 @@ class TokenizerLink:
         ended or took too long, and what reading the file again raises.
         """
         with self._lock:
-            if self._link is None:
+            if self._link is None or self.process.poll() is not None:
+                self.end()
                 self._start(Cancellation())
             assert self._link is not None
             self._link.settimeout(ENCODE_SECONDS)

@@ -1,7 +1,9 @@
 """Rows of a table in requests, objects with a value for each column, to a model's inputs."""
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import chain
+from math import inf
 from operator import itemgetter
 
 import numpy as np
@@ -10,6 +12,7 @@ from adaptact.suggestions import suggest
 from serve.engine.datatypes import Datatype
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array, TensorSpec
+from serve.protocol.images import is_image
 from serve.protocol.json_text import Value
 from serve.protocol.long_values import LongList
 from serve.protocol.tensors import from_nested, make_array
@@ -39,16 +42,18 @@ def read_matrix(spec: TensorSpec, rows: "Iterable[object]", names: Sequence[str]
 
 def read_column(spec: TensorSpec, values: "list[Value] | LongList", *, is_row: bool) -> Array:
     """The input's tensor; raises `MalformedRequestError`, which names row and column where there are some."""
-    is_column = len(spec.shape) == 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
     try:
         array = from_nested(spec.name, values, spec.datatype)
     except MalformedRequestError:
+        is_column = len(spec.shape) == 1 or spec.dims[1:] == [1]
         if is_row and is_column and spec.datatype.dtype.kind in "fiubO":
             for position, value in enumerate(values):
                 alone = value[0] if isinstance(value, list) and len(value) == 1 else value
                 _check_value(position, spec.name, alone, spec.datatype)
         raise
-    return array.reshape(-1, 1) if is_column and len(spec.shape) == 2 and array.ndim == 1 else array
+    if array.ndim == 1 and len(spec.shape) == 2 and spec.shape[1] == 1:
+        return array.reshape(-1, 1)
+    return array
 
 
 def _check_rows(rows: "Iterable[object]", names: Sequence[str], note: str = "") -> None:
@@ -61,6 +66,8 @@ def _check_rows(rows: "Iterable[object]", names: Sequence[str], note: str = "") 
 def _describe_row(position: int, row: object, names: Sequence[str]) -> str:
     """What is wrong with a row."""
     expected = f"expected an object with exactly the model's inputs: {quote_names(list(names))}"
+    if is_image(row):
+        return f"`instances[{position}]` is an image, {expected}"
     if not isinstance(row, dict):
         return f"`instances[{position}]` is {_describe(row)}, {expected}"
     missing = [name for name in names if name not in row]
@@ -93,20 +100,27 @@ def _judge(value: object, datatype: Datatype) -> tuple[str, str]:
     words = "a whole number" if kind in "iu" else "a number"
     if not number or (kind in "iu" and isinstance(value, float)):
         return f"{words} (`{datatype.name}`)", _hint_at(value)
-    return _judge_size(value, datatype, words)
+    return _judge_size(value, datatype, words)  # type: ignore[arg-type]  # a number
 
 
-def _judge_size(value: object, datatype: Datatype, words: str) -> tuple[str, str]:
-    if datatype.dtype.kind in "iu":
-        limits = np.iinfo(datatype.dtype.name)
-        fits = limits.min <= value <= limits.max  # type: ignore[operator]  # a number
-        return ("" if fits else f"{words} from {limits.min} to {limits.max} (`{datatype.name}`)"), ""
-    try:
-        with np.errstate(over="raise"):
-            np.array(value, np.float64).astype(datatype.dtype)
-    except (OverflowError, FloatingPointError):
-        return f"{words} that `{datatype.name}` can hold", ""
-    return "", ""
+def _judge_size(value: float, datatype: Datatype, words: str) -> tuple[str, str]:
+    low, high = _read_limits(datatype)
+    is_outside = value < low or value > high
+    if not is_outside or abs(value) == inf:  # NaN and infinities are numbers
+        return "", ""
+    if datatype.dtype.kind == "f":
+        return f"a smaller number (`{datatype.name}`)", ""
+    return f"{words} from {low} to {high} (`{datatype.name}`)", ""
+
+
+@cache
+def _read_limits(datatype: Datatype) -> tuple[float, float]:
+    """The smallest and the largest number of the datatype."""
+    dtype = datatype.dtype
+    if dtype.kind in "iu":
+        whole = np.iinfo(dtype.name)
+        return int(whole.min), int(whole.max)
+    return float(np.finfo(dtype.name).min), float(np.finfo(dtype.name).max)
 
 
 def _hint_at(value: object) -> str:

@@ -40,7 +40,7 @@ EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 def is_image(value: object) -> bool:
     """Whether the instance is an image: an object with only `b64`."""
-    return isinstance(value, dict) and set(value) == {KEY}
+    return isinstance(value, dict) and len(value) == 1 and KEY in value
 
 
 def read_images(spec: TensorSpec, images: Sequence[object], description: "ModelDescription | None") -> Array:

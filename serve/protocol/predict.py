@@ -33,6 +33,11 @@ def parse_instances(body: bytes | bytearray) -> Instances:
     return instances
 
 
+def holds_numbers(instances: Instances) -> bool:
+    """Whether there are neither images nor texts, nor objects."""
+    return not isinstance(next(iter(instances)), (dict, str))
+
+
 def holds_images(instances: Instances) -> bool:
     """Whether there are images, whose decoding takes long: the first instance is one, or has one."""
     first = next(iter(instances))
@@ -64,13 +69,9 @@ def read_instances(
         )
     first = next(iter(instances))
     is_row = isinstance(first, dict) and not is_image(first)
-    if (
-        description is not None
-        and description.columns
-        and isinstance(first, dict)
-        and set(first) != set(names)
-    ):
-        return {names[0]: read_matrix(signature.inputs[0], instances, description.columns)}
+    columns = description.columns if description is not None else ()
+    if is_row and columns and list(first) != names:  # type: ignore[call-overload]  # a row is a dict
+        return {names[0]: read_matrix(signature.inputs[0], instances, columns)}
     values: Mapping[str, Instances]
     if len(names) > 1 or is_row:
         is_unnamed = len(names) == 1 and len(signature.inputs[0].shape) == 2

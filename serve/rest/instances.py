@@ -2,14 +2,21 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from serve.engine.errors import UnsupportedError
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.long_bodies import run_long
-from serve.protocol.predict import holds_images, holds_texts, parse_instances, read_instances
+from serve.protocol.predict import (
+    Instances,
+    holds_images,
+    holds_numbers,
+    holds_texts,
+    parse_instances,
+    read_instances,
+)
 from serve.protocol.texts import NO_TOKENIZER, read_texts
 
 # Requests whose images a process decodes at once. Within the bounds of images, each was measured to take up
@@ -17,12 +24,11 @@ from serve.protocol.texts import NO_TOKENIZER, read_texts
 DECODING_REQUESTS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ReadInstances:
+class ReadInstances(NamedTuple):
     """A request's instances as a model's inputs."""
 
     inputs: dict[str, Array]
-    count: int
+    rows: int
     truncated: tuple[int, ...] = ()
     """The places of the texts that were cut."""
 
@@ -39,19 +45,22 @@ class InstanceReader:
         is_long = len(body) > LONG_BYTES
         instances = await run_long(parse_instances, body) if is_long else parse_instances(body)
         arguments = instances, model.signature, model.description
-        loop = asyncio.get_running_loop()
-        if holds_images(instances):
-            inputs = await loop.run_in_executor(self._decoding, read_instances, *arguments)
-        elif holds_texts(instances, model.signature):
-            tokenizer = model.description.tokenizer
-            if tokenizer is None:
-                raise UnsupportedError(NO_TOKENIZER)
-            texts = await loop.run_in_executor(
-                tokenizer.thread, read_texts, instances, tokenizer, model.signature
-            )
-            return ReadInstances(texts.inputs, len(instances), texts.truncated)
-        elif is_long:
-            inputs = await run_long(read_instances, *arguments)
-        else:
-            inputs = read_instances(*arguments)
+        if not holds_numbers(instances):
+            if holds_images(instances):
+                loop = asyncio.get_running_loop()
+                images = await loop.run_in_executor(self._decoding, read_instances, *arguments)
+                return ReadInstances(images, len(instances))
+            if holds_texts(instances, model.signature):
+                return await self._read_texts(instances, model)
+        inputs = await run_long(read_instances, *arguments) if is_long else read_instances(*arguments)
         return ReadInstances(inputs, len(instances))
+
+    async def _read_texts(self, instances: Instances, model: ServedModel) -> ReadInstances:
+        tokenizer = model.description.tokenizer
+        if tokenizer is None:
+            raise UnsupportedError(NO_TOKENIZER)
+        loop = asyncio.get_running_loop()
+        texts = await loop.run_in_executor(
+            tokenizer.thread, read_texts, instances, tokenizer, model.signature
+        )
+        return ReadInstances(texts.inputs, len(instances), texts.truncated)

@@ -80,7 +80,7 @@ class PredictEndpoint:
         read = perf_counter()
         outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
-        written = outputs, instances.count, model.classes, instances.truncated
+        written = outputs, instances.rows, model.classes, instances.truncated
         if len(body) > LONG_BYTES or sum(array.size for array in outputs.values()) > PIECE_VALUES:
             text = await run_long(write_predictions, *written)
         else:

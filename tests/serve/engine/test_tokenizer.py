@@ -1,5 +1,6 @@
 import json
 import signal
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -214,12 +215,16 @@ def test_its_process_ends_with_it(tmp_path: Path) -> None:
 def test_a_process_that_ends_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = _read(tmp_path)
     _signal(read, signal.SIGKILL)
-    with pytest.raises(RunFailedError, match="the model's tokenizer ended over these texts"):
-        read.prepare(["a"], _signature())
+    assert read._link is not None
+    read._link.process.wait(60)
     assert read.prepare(["a"], _signature()).inputs["input_ids"].shape == (1, 3)
     monkeypatch.setattr(tokenizer_link, "ENCODE_SECONDS", 0.05)
     _signal(read, signal.SIGSTOP)
     with pytest.raises(RunFailedError, match=r"took more than 0.05 s over these texts"):
+        read.prepare(["a"], _signature())
+    assert read.prepare(["a"], _signature()).inputs["input_ids"].shape == (1, 3)
+    read._link._link.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+    with pytest.raises(RunFailedError, match="ended over these texts"):
         read.prepare(["a"], _signature())
     put_tokenizer(tmp_path / "tokenizer.json", make_tokenizer(padding=pad()))
     with pytest.raises(ModelUnavailableError, match="has changed since the model was loaded"):

@@ -169,6 +169,33 @@ def test_too_large_a_tensor_is_refused_before_decoding(
         _read(_spec(3, "h", "w"), _png(5792, 5792), **options)
 
 
+def test_a_narrow_image_does_not_grow_without_bounds() -> None:
+    with pytest.raises(MalformedRequestError, match="`65536000` pixels after resizing to `256000 × 256`"):
+        _read(_spec(3, 8, 8), _png(20_000, 20), resize=256, crop=[8, 8])
+    narrow = _b64(np.zeros((1, 20_000), np.uint8))
+    assert _read(_spec(3, 8, 8), narrow, resize=8, crop=[8, 8]).shape == (3, 8, 8)
+
+
+def test_images_of_other_modes_are_as_pillow_converts_them() -> None:
+    for mode in ("CMYK", "L", "P", "1", "LA", "RGBA"):
+        image = Image.fromarray(PIXELS).convert(mode)
+        stream = io.BytesIO()
+        image.save(stream, "JPEG" if mode == "CMYK" else "PNG")
+        expected = np.asarray(Image.open(stream).convert("RGB")).transpose(2, 0, 1) / 255
+        sent = {"b64": base64.b64encode(stream.getvalue()).decode()}
+        assert np.allclose(_read(_spec(3, 4, 6), sent, scale=1 / 255), expected, atol=1e-6), mode
+
+
+def test_an_image_is_not_turned_and_of_several_the_first_counts() -> None:
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image = Image.fromarray(PIXELS)
+    image.save(stream, "PNG", exif=exif, save_all=True, append_images=[Image.new("RGB", (6, 4))])
+    sent = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    assert np.allclose(_read(_spec(3, 4, 6), sent), PIXELS.transpose(2, 0, 1) / 255, atol=1e-6)
+
+
 def test_images_are_counted_before_the_first_is_opened() -> None:
     with pytest.raises(MalformedRequestError, match=f"`4097` images, at most `{REQUEST_IMAGES}`"):
         read_images(_spec(1, 4, 6), [{"b64": ""}] * (REQUEST_IMAGES + 1), PLAIN)

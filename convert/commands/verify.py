@@ -1,7 +1,9 @@
 """`adaptact-verify`: checks an ONNX file against its model and its signature."""
 
+import hashlib
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,11 +35,14 @@ from convert.commands.options import (
 from convert.commands.printing import print_coverage, print_line, print_rounding
 from convert.errors import SourceError, UsageError
 from convert.manifest import signature
+from convert.manifest.signed_file import read_bytes, require_signed_data
 from convert.precision.budgets import BudgetOptions
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
     from convert.recheck import RecheckOptions, RecheckResult
+
+_WITHOUT_MODEL = ("files", "public_key", "report", "quiet", "as_json")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -71,8 +76,14 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Without a model, only the signature is checked. Inputs that you do not describe are taken from the file.
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
+    options_given = dict(locals())
     prepare()
     model, path = _split_files(files, public_key)
+    if model is None:
+        _require_none(options_given)
+        if report is None and public_key is not None:
+            _verify_signature(path, public_key, quiet=quiet, as_json=as_json)
+            return
     require_separate(files, report)
     from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
@@ -89,11 +100,6 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         allow_pickle=allow_pickle,
         state_key=state_key,
     )
-    if model is None and options != RecheckOptions(inputs=[], tolerances={}):
-        raise UsageError(
-            "an option says how to compare the file, and there is no model to compare it with",
-            hint="name the model before the file, or leave the option out",
-        )
     file = _read(path, model)
     require_data(file)
     signer = None if public_key is None else signature.verify(file.content, public_key)
@@ -106,6 +112,30 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         _print(file, signer, result, quiet=quiet)
     if result is not None and result.failure is not None:
         sys.exit(PARITY_FAILED)
+
+
+def _require_none(given: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that says how to compare a file with its model, which is not named."""
+    for name, value in given.items():
+        if name not in _WITHOUT_MODEL and value not in (None, False, [], "cpu"):
+            raise UsageError(
+                f"`--{name.replace('_', '-')}` says how to compare the file, and there is no model to "
+                "compare it with",
+                hint="name the model before the file, or leave the option out",
+            )
+
+
+def _verify_signature(path: Path, public_key: Path, *, quiet: bool, as_json: bool) -> None:
+    """The file is the one that the key signed, and so are the weights beside it; without torch or onnx."""
+    content = read_bytes(path)
+    signer = signature.verify(content, public_key)
+    require_signed_data(path, content)
+    if as_json:
+        digest = hashlib.sha256(content).hexdigest()
+        print_json({"file": path.name, "digest": digest, "signed_by": signer})
+    else:
+        with results(quiet=quiet) as console:
+            print_line(console, f"{path.name}: signed by key {signer}")
 
 
 def _split_files(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path]:

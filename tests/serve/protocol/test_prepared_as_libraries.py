@@ -43,10 +43,11 @@ PROCESSORS: dict[str, dict[str, Any]] = {
 def _serve(content: bytes, described: Any) -> NDArray[Any]:
     image = {"b64": base64.b64encode(content).decode()}
     description = ModelDescription(preprocessing=decode_preprocessing(described))
-    row: NDArray[Any] = read_images(
+    rows: NDArray[Any] = read_images(
         TensorSpec("x", BY_NAME["FP32"], ("N", 3, None, None)), [image], description
     )
-    return row[0]
+    row: NDArray[Any] = rows[0]
+    return row
 
 
 def _turn(photograph: Path) -> bytes:

@@ -33,22 +33,12 @@ class Folder:
                 hint=suggest_file(self.path) or "nothing is downloaded: name a folder that you have",
             )
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """The file's JSON object, empty where there is no file. Raises LibraryError for other content."""
-        path = self.path / name
-        if not path.is_file():
-            return {}
-        with path.open("rb") as stream:
-            text = stream.read(LARGEST_JSON + 1)
-        if len(text) > LARGEST_JSON:
-            raise LibraryError(f"`{path}` is larger than {LARGEST_JSON} bytes")
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise LibraryError(f"`{path}` is not JSON: {str(error)[:200]}") from error
-        if not isinstance(content, dict):
-            raise LibraryError(f"`{path}` is a `{type(content).__name__}`, expected a JSON object")
-        return content
+    def read_config(self) -> dict[str, Any]:
+        """What the config.json holds. Raises LibraryError where that is no JSON object."""
+        return self._read("config.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        return read_json(self.path / name)
 
     def find_weights(self, named: Path | None) -> tuple[Path, ...]:
         """The files with the weights: the one that the user names, or those in the folder."""
@@ -57,7 +47,7 @@ class Folder:
         for name in _WEIGHTS:
             if (self.path / name).is_file():
                 return (self.path / name,)
-            shards = self.read_json(f"{name}.index.json").get("weight_map")
+            shards = self._read(f"{name}.index.json").get("weight_map")
             if shards is not None:
                 return self._find_shards(f"{name}.index.json", shards)
         raise LibraryError(
@@ -84,8 +74,25 @@ class Folder:
                 "no tokenizer.json, so that a server takes no texts; AutoTokenizer.from_pretrained(folder)"
                 ".save_pretrained(folder) writes one"
             )
-        settings = self.read_json("tokenizer_config.json")
-        return complete_tokenizer(path, settings, self.read_json("config.json"), longest, length), None
+        settings = self._read("tokenizer_config.json")
+        return complete_tokenizer(path, settings, self._read("config.json"), longest, length), None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The file's JSON object, empty where there is no file. Raises LibraryError for other content."""
+    if not path.is_file():
+        return {}
+    with path.open("rb") as stream:
+        text = stream.read(LARGEST_JSON + 1)
+    if len(text) > LARGEST_JSON:
+        raise LibraryError(f"`{path}` is larger than {LARGEST_JSON} bytes")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise LibraryError(f"`{path}` is not JSON: {str(error)[:200]}") from error
+    if not isinstance(content, dict):
+        raise LibraryError(f"`{path}` is a `{type(content).__name__}`, expected a JSON object")
+    return content
 
 
 def complete_tokenizer(

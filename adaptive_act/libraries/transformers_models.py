@@ -64,7 +64,7 @@ def read(request: LibraryRequest) -> LibraryModel:
     """The model of the folder with its weights, or the user's, and what the folder says of it."""
     require_options(request.options, lambda option: True, "a folder of transformers")
     folder = Folder(Path(request.name))
-    config = folder.read_json("config.json")
+    config = folder.read_config()
     architecture = _read_architecture(config, folder.path)
     files = () if request.random_weights else folder.find_weights(request.weights)
     if request.random_weights:

@@ -117,7 +117,24 @@ def read_tokenizer(source: str | None) -> str | None:
             f"`--tokenizer`: `{source}` is no tokenizer.json of the library `tokenizers`",
             hint="AutoTokenizer.from_pretrained(...).save_pretrained(folder) writes one",
         )
-    return text
+    return _complete(Path(str(source)), text)
+
+
+def _complete(path: Path, text: str) -> str:
+    """The tokenizer with the padding and the longest length that `tokenizer_config.json` beside it has."""
+    if not path.with_name("tokenizer_config.json").is_file():
+        return text
+    # Imported here, since it loads torch.
+    from adaptive_act.errors import LibraryError  # noqa: PLC0415
+    from adaptive_act.libraries.transformers_folder import complete_tokenizer, read_json  # noqa: PLC0415
+
+    try:
+        settings, config = (
+            read_json(path.with_name(name)) for name in ("tokenizer_config.json", "config.json")
+        )
+        return complete_tokenizer(path, settings, config, None, None)
+    except LibraryError as error:
+        raise UsageError(f"`--tokenizer`: {error}", hint=error.hint) from error
 
 
 def _read_text(source: str, option: str, most: int, words: tuple[str, ...] = (NONE,)) -> str:

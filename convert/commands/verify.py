@@ -25,10 +25,12 @@ from convert.commands.options import (
     MaxError,
     MinAgreement,
     Provider,
+    RandomWeights,
     Report,
     Samples,
     StateKey,
     Tolerances,
+    Weights,
     parse_tolerances,
     require_separate,
 )
@@ -57,6 +59,8 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
     inputs: Inputs = None,
+    weights: Weights = None,
+    random_weights: RandomWeights = False,
     tolerance: Tolerances = None,
     provider: Provider = "cpu",
     max_error: MaxError = None,
@@ -99,6 +103,8 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
         allow_pickle=allow_pickle,
         state_key=state_key,
+        weights=weights,
+        random_weights=random_weights,
     )
     file = _read(path, model)
     require_data(file)

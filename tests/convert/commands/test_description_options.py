@@ -6,6 +6,7 @@ import pytest
 from convert.commands import description_options as options
 from convert.errors import UsageError
 from convert.manifest.preprocessing import IMAGENET, Preprocessing
+from tests.adaptive_act.libraries.models import write_tokenizer
 
 TOML = """
 color = "BGR"
@@ -107,6 +108,16 @@ def test_another_file_is_no_tokenizer(content: str) -> None:
     Path("t.json").write_text(content)
     with pytest.raises(UsageError, match=r"is not JSON|is no tokenizer.json"):
         options.read_tokenizer("t.json")
+
+
+def test_a_tokenizer_is_completed_by_the_settings_beside_it(tmp_path: Path) -> None:
+    file = write_tokenizer(tmp_path)
+    completed = json.loads(str(options.read_tokenizer(str(file))))
+    assert completed["padding"]["pad_token"] == "[PAD]"
+    assert completed["truncation"] is None  # transformers' own number for no limit
+    Path("tokenizer_config.json").write_text("[]")
+    with pytest.raises(UsageError, match="expected a JSON object"):
+        options.read_tokenizer(str(file))
 
 
 def test_a_column_is_named_once() -> None:

@@ -70,6 +70,7 @@ class TokenizerLink:
         Raises `InvalidInputError` for texts that the tokenizer does not take, `RunFailedError` if the process
         ended or took too long, and what reading the file again raises.
         """
+        request = _write(texts)
         with self._lock:
             if self._link is None or self.process.poll() is not None:
                 self.end()
@@ -77,7 +78,7 @@ class TokenizerLink:
             assert self._link is not None
             self._link.settimeout(ENCODE_SECONDS)
             try:
-                _send(self._link, json.dumps(texts).encode())
+                _send(self._link, request)
                 head = json.loads(_receive(self._link))
                 if "error" in head:
                     raise InvalidInputError(f"the tokenizer does not take the texts: {quote(head['error'])}")
@@ -142,6 +143,13 @@ def _end(link: socket.socket, process: "subprocess.Popen[bytes]") -> None:
     link.close()
     process.kill()
     process.wait()
+
+
+def _write(texts: Sequence[Text]) -> bytes:
+    try:
+        return json.dumps(texts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("a text holds half of a surrogate pair") from error
 
 
 def _send(link: socket.socket, message: bytes) -> None:

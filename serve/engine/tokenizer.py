@@ -93,6 +93,11 @@ class TextTokenizer:
         lengths = encoded.lengths
         self._check_lengths(lengths)
         length = self._choose_length(lengths, next(spec for spec in signature.inputs if spec.name == IDS))
+        if len(lengths) * length > MAX_VALUES:
+            raise InvalidInputError(
+                f"the texts make `{len(lengths)}` rows of `{length}` tokens, at most `{MAX_VALUES}` values in a "
+                "request; send fewer texts"
+            )
         padding = self.padding or TextPadding(0)
         kept = _place_tokens(lengths, length, padding.side)
         rows = {IDS: np.full(kept.shape, padding.token), TYPES: np.full(kept.shape, padding.type), MASK: kept}
@@ -106,11 +111,6 @@ class TextTokenizer:
             raise InvalidInputError("the request's texts have no token")
         if self.limit is not None and longest > self.limit:
             raise _refuse_length(lengths, self.limit)
-        if len(lengths) * longest > MAX_VALUES:
-            raise InvalidInputError(
-                f"the texts make `{len(lengths)}` rows of `{longest}` tokens, at most `{MAX_VALUES}` values "
-                "in a request; send fewer texts"
-            )
 
     def _choose_length(self, lengths: Sequence[int], spec: TensorSpec) -> int:
         """The length of every row, one that the model takes."""

@@ -124,6 +124,12 @@ def test_too_many_values_are_refused(plain: TextTokenizer, monkeypatch: pytest.M
         plain.prepare(["a b", ""], _signature())
 
 
+def test_padding_without_bounds_is_refused(tmp_path: Path) -> None:
+    endless = _read(tmp_path, make_tokenizer(padding=pad(strategy={"Fixed": 10**12})))
+    with pytest.raises(InvalidInputError, match="make `1` rows of `1000000000000` tokens"):
+        endless.prepare(["a"], _signature())
+
+
 @pytest.mark.parametrize("text", ["\0", "a\0b", "\U0010ffff", "\u202ea", "a\n" * 1000, "a" * 100_000])
 def test_any_text_is_taken(plain: TextTokenizer, text: str) -> None:
     assert plain.prepare([text], _signature()).inputs["input_ids"].shape[1] >= 3

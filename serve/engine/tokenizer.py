@@ -95,8 +95,8 @@ class TextTokenizer:
         length = self._choose_length(lengths, next(spec for spec in signature.inputs if spec.name == IDS))
         if len(lengths) * length > MAX_VALUES:
             raise InvalidInputError(
-                f"the texts make `{len(lengths)}` rows of `{length}` tokens, at most `{MAX_VALUES}` values in a "
-                "request; send fewer texts"
+                f"the texts make `{len(lengths)}` rows of `{length}` tokens, at most `{MAX_VALUES}` values "
+                "in a request; send fewer texts"
             )
         padding = self.padding or TextPadding(0)
         kept = _place_tokens(lengths, length, padding.side)

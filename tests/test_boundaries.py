@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
 
 EXPORTER = ("onnx", "onnxscript", "onnx_ir", "onnxruntime")
-# A server reads the names in `convert.manifest.entries`, and nothing else of convert until a policy needs it.
+# A server reads what describes a model, and nothing else of convert until a policy needs it.
 CONVERTER = ("convert.errors", "convert.manifest.manifest")
 TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", *CONVERTER)
 DRAWING = ("matplotlib", "jinja2", "typer", "rich")

@@ -7,7 +7,7 @@ DONE := .venv/.installed
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs docs-test serve image-test clean
+.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs docs-test site serve image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -101,6 +101,11 @@ docs: install  ## write docs/activations.md and the pictures from the code, the 
 
 docs-test: install  ## run every block of code of README and docs (10 minutes)
 	ADAPTACT_DOCS=1 $(BIN)/python -m pytest tests/docs
+
+site: install  ## build the documentation as a website that needs no network, in build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "$(PYTHON) -m http.server --directory build/site"
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image

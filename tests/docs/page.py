@@ -2,11 +2,9 @@
 
 A block is run in the page's one shell (`sh`) or Python session (`python`). One with a title is a file of that
 name instead, in any language; other blocks show output. A comment above a block says why it is not run,
-`<!-- not run: reason -->`, that it is run only where a module is installed, `<!-- needs module, reason -->`,
-or that it fails as it should, `<!-- exit status 3 -->`.
+`<!-- not run: reason -->`, or that it fails as it should, `<!-- exit status 3 -->`.
 """
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,9 +17,8 @@ PAGES = tuple(sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "do
 RUN = ("sh", "python")
 SHOWN = ("text", "json", "toml", "yaml", "ini", "csv")
 
-_COMMENT = r"not run: (?P<reason>[^\n]+)|needs (?P<module>\w+), [^\n]+|exit status (?P<status>\d+)"
 _BLOCK = re.compile(
-    rf"(?:^ *<!-- (?:{_COMMENT}) -->\n+)?"
+    r"(?:^ *<!-- (?:not run: (?P<reason>[^\n]+)|exit status (?P<status>\d+)) -->\n+)?"
     r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<code>.*?)^(?P=indent)```$',
     re.MULTILINE | re.DOTALL,
 )
@@ -37,15 +34,12 @@ class Block:
     title: str | None
     code: str
     reason: str | None
-    module: str | None
     status: int
 
     @property
     def is_used(self) -> bool:
-        """Whether a reader saves or runs it, here."""
-        if self.reason or (self.module and importlib.util.find_spec(self.module) is None):
-            return False
-        return self.title is not None or self.language in RUN
+        """Whether a reader saves or runs it."""
+        return self.reason is None and (self.title is not None or self.language in RUN)
 
 
 def read_blocks(page: Path) -> list[Block]:
@@ -63,7 +57,6 @@ def _find_blocks(page: Path) -> Iterator[Block]:
             match["title"],
             dedent(match["code"]),
             match["reason"],
-            match["module"],
             int(match["status"] or 0),
         )
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from tests.docs.page import Block, read_blocks
+from tests.docs.page import ROOT, Block, read_blocks
 from tests.docs.session import DONE, Session
 from tests.serve.process import free_port
 from tests.waiting import until
 
 PORTS = ("8000", "8001")
+DOUBLES = Path(__file__).parent / "doubles"
 _SERVES = re.compile(r"^(?:\w+=\S+ )*adaptact[- ]serve (?!.*--help)", re.MULTILINE)
 _PYTHON = f"""\
 import sys
@@ -49,6 +50,7 @@ def _make_environment(notes: Path, ports: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
     return kept | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": ":".join(map(str, (ROOT, DOUBLES))),
         "CURL_HOME": str(notes),
         "XDG_CACHE_HOME": str(notes / "cache"),
         "ADAPTACT_PORT": ports["8000"],

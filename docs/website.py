@@ -1,0 +1,39 @@
+"""What `make site` changes in pages: links out of docs/ lead to pages of the site, or become names of files."""
+
+import re
+from pathlib import Path
+from posixpath import dirname, normpath, relpath
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+# mkdocs would take a README for the index of its folder.
+PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
+_LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)")
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """With the pages that lie beside docs/."""
+    for source, place in PAGES.items():
+        files.append(File.generated(config, place, content=(ROOT / source).read_text(encoding="utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """The page, whose links are those of the site."""
+    place = page.file.src_uri
+    source = next((source for source in PAGES if PAGES[source] == place), f"docs/{place}")
+    return _LINK.sub(lambda match: _replace(match, source, place), markdown)
+
+
+def _replace(match: re.Match[str], source: str, place: str) -> str:
+    text, (target, mark, anchor) = match[1], match[2].partition("#")
+    path = normpath(f"{dirname(source)}/{target}" if dirname(source) else target)
+    if path in PAGES:
+        path = PAGES[path]
+    elif path.startswith("docs/"):
+        path = path.removeprefix("docs/")
+    else:
+        return f"{text} (`{path}`)"
+    return f"[{text}]({relpath(path, dirname(place) or '.')}{mark}{anchor})"

@@ -1,4 +1,4 @@
-"""What `make site` changes in pages: links out of docs/ lead to pages of the site, or become names of files."""
+"""What `make site` changes in pages: links that leave docs/ lead to pages of the site, or name the file."""
 
 import re
 from pathlib import Path

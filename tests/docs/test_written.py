@@ -16,6 +16,17 @@ def test_the_page_of_activations_is_what_the_classes_say() -> None:
     assert all(f"\n| `{name}`" in written for name in ACTIVATIONS)
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_activations_are_counted(page: str) -> None:
+    counted = re.findall(r"\b(\d+) (?:learned )?activations\b", (ROOT / page).read_text(encoding="utf-8"))
+    assert counted == [str(len(ACTIVATIONS))]
+
+
+def test_every_page_says_what_it_is_good_for() -> None:
+    heads = {page.name: page.read_text(encoding="utf-8")[:300] for page in ROOT.glob("docs/*.md")}
+    assert [name for name, head in heads.items() if "\n\nAfter this page " not in head] == []
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_rule_is_documented(rule: object) -> None:
     assert f"`{getattr(rule, 'name', '')}`" in (ROOT / "docs" / "converting.md").read_text()

@@ -55,7 +55,7 @@ def read(request: LibraryRequest) -> LibraryModel:
         classes=classes,
         preprocessing=preprocessing,
         files=() if request.weights is None else (request.weights,),
-        notes=(*built.notes, *filter(None, (problem, named))),
+        notes=(*built.notes, *filter(None, (problem or _name_weights(request.name), named))),
     )
 
 
@@ -76,6 +76,20 @@ def _require_known(timm: Any, name: str) -> None:
 def _list_tags(timm: Any, architecture: str) -> list[str]:
     names = timm.list_models(f"{architecture}.*", pretrained=True)
     return [name.partition(".")[2] for name in names]
+
+
+def _name_weights(name: str) -> str | None:
+    """Whose preprocessing it is, where the name says nothing of it, and timm has several."""
+    timm = import_library("timm", f"timm:{name}")
+    others = _list_tags(timm, name)
+    if "." in name or len(others) < 2:
+        return None
+    tag = timm.get_pretrained_cfg(name).tag
+    other = next(other for other in reversed(others) if other != tag)
+    return (
+        f"preprocessing is that of timm's weights `{tag}`; for that of others, name them as "
+        f"`timm:{name}.{other}`"
+    )
 
 
 def _read_config(model: nn.Module, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,9 @@ from adaptive_act.libraries.weights import (
 FACTORY = "adaptive_act.libraries.transformers_models:build"
 MOST_LAYERS = 10_000
 _LEFT_OUT = ("auto_map", "attn_implementation", "experts_implementation", "architectures", "dtype")
-_REFUSED = ("quantization_config", "use_pretrained_backbone")
+_REFUSED = ("quantization_config", "use_pretrained_backbone", "use_timm_backbone", "backbone")
+"""Settings that name files or weights elsewhere, or change what the weights are."""
+_OF_TIMM = ("timm_wrapper", "timm_backbone")
 
 
 class ByKeyword(nn.Module):
@@ -99,9 +101,6 @@ def _read_architecture(config: Mapping[str, Any], folder: Path) -> str:
             f"`{folder / 'config.json'}` has no `architectures`, expected the name of the model's class, as "
             '["BertForSequenceClassification"]'
         )
-    refused = next((key for key in _REFUSED if config.get(key)), None)
-    if refused is not None:
-        raise LibraryError(f"`{folder / 'config.json'}` asks for `{refused}`, which is not supported here")
     return str(architectures[0])
 
 
@@ -120,6 +119,7 @@ def _find_class(architecture: str, config: Mapping[str, Any]) -> Any:
             f"transformers {transformers.__version__} has no model `{architecture[:80]}`{own}",
             hint=suggest(architecture, names),
         )
+    _require_plain(config)
     expected = getattr(getattr(kind, "config_class", None), "model_type", None)
     if config.get("model_type", expected) != expected:
         raise LibraryError(
@@ -129,13 +129,30 @@ def _find_class(architecture: str, config: Mapping[str, Any]) -> Any:
     return kind
 
 
+def _require_plain(config: Mapping[str, Any]) -> None:
+    """Raises LibraryError where the configuration, or one in it, asks for more than numbers and names."""
+    refused = next((key for key in _REFUSED if config.get(key)), None)
+    if refused is not None:
+        raise LibraryError(f"the config asks for `{refused}`, which is not supported here")
+    if config.get("model_type") in _OF_TIMM:
+        raise LibraryError("the config is that of a model of timm", hint="name it: timm:NAME --weights FILE")
+    for part in _list_parts(config).values():
+        _require_plain(part)
+
+
 def _clean(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what names code, or where it came from."""
-    return {
+    """The configuration without what names code, or where it came from, and so are those in it."""
+    kept = {
         key: value
         for key, value in config.items()
         if key not in _LEFT_OUT and not key.startswith(("_", "torch_"))
     }
+    return kept | {key: _clean(part) for key, part in _list_parts(kept).items()}
+
+
+def _list_parts(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configurations of its parts, by their keys."""
+    return {key: part for key, part in config.items() if key.endswith("config") and isinstance(part, dict)}
 
 
 def _make_config(kind: Any, config: Mapping[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """Weights from files that the user has, as tensors alone, into a model that a library built."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from adaptive_act.libraries.library_model import LibraryRequest
 _TIMES, _BEYOND = 4, 256 * 2**20  # as for a checkpoint: times the file's tensors, and bytes beyond that
 _RANDOM_BYTES = 16 * 2**30
 _SEED = 0
+# The length of the header, in eight bytes that may begin as other kinds do, and the header, which is JSON.
+_SAFETENSORS = re.compile(rb".{4}\0{4}\{[\s\"}]", re.DOTALL)
 
 
 def read_weights(path: Path) -> object:
@@ -31,9 +34,11 @@ def read_weights(path: Path) -> object:
     if not path.is_file():
         raise CheckpointError(f"no file `{path}`" + (", it is a folder" if path.is_dir() else ""))
     with path.open("rb") as stream:
-        head = stream.read(4)
+        head = stream.read(16)
     if not head:
         raise CheckpointError(f"`{path}` is empty")
+    if path.suffix == ".safetensors" or _SAFETENSORS.match(head):
+        return read_safetensors(path)
     if head[:2] == b"PK":
         return read_archive(path)
     if head[:1] == b"\x80":

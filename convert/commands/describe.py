@@ -29,7 +29,7 @@ from convert.manifest.description import Description, Shape, find_misfit
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _SHOWN = 5  # of the names of classes
 
@@ -184,7 +184,7 @@ def _print(file: "OnnxFile", description: Description, *, hint: bool) -> None:
 def _describe_rows(file: "OnnxFile", description: Description) -> dict[str, str]:
     classes, preprocessing = description.classes, description.preprocessing
     tokenizer = find_tokenizer(file.path)
-    names = ", ".join((classes or ())[:_SHOWN])
+    names = "; ".join((classes or ())[:_SHOWN])  # a name may have a comma
     more = f" and {len(classes) - _SHOWN} more" if classes and len(classes) > _SHOWN else ""
     steps = {} if preprocessing is None else preprocessing.to_json()
     return {

@@ -53,7 +53,7 @@ from convert.manifest.manifest import Manifest
 from convert.precision.budgets import BudgetOptions, Precision
 from convert.sources.opset import DEFAULT_OPSET, OPSETS
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -23,7 +23,7 @@ from convert.manifest.signature import read_signer
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact-inspect model.pt --help")

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_MODEL = ("files", "public_key", "report", "quiet", "as_json")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """Models of timm itself, with weights of files; torchvision, which timm imports, is a double."""
 
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from adaptive_act.errors import AdaptiveActError, CheckpointError, LibraryError
 from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
 from adaptive_act.libraries.timm_models import build, describe_images
+from adaptive_act.libraries.weights import read_weights
 from tests.adaptive_act.libraries.models import make_timm, write_weights
 
 NAME = "timm:test_resnet.r160_in1k"
@@ -49,6 +52,15 @@ def test_timm_describes_images_and_classes(tmp_path: Path) -> None:
         "random weights",
         "classes are those of imagenet-1k, as timm names them; others by --classes",
     )
+
+
+@pytest.mark.parametrize("length", [0x4B50, 0x280])
+@pytest.mark.parametrize("name", ["w.safetensors", "weights"])
+def test_a_safetensors_file_may_begin_as_other_kinds_do(length: int, name: str, tmp_path: Path) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode().ljust(length)
+    (tmp_path / name).write_bytes(struct.pack("<Q", length) + header + bytes(4))
+    content: Any = read_weights(tmp_path / name)
+    assert content.keys() == {"a"}
 
 
 @pytest.mark.parametrize("prefix", ["module.", "model."])

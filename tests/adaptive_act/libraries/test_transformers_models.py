@@ -14,6 +14,7 @@ from adaptive_act.checkpoint.factory import build_model, resolve_factory
 from adaptive_act.errors import AdaptiveActError, CheckpointError, LibraryError
 from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
+from adaptive_act.libraries.transformers_models import build
 from tests.adaptive_act.libraries.models import BERT, PROCESSOR, VIT, write_folder, write_tokenizer
 
 
@@ -149,6 +150,8 @@ def test_code_that_the_folder_names_never_runs(bert: Path, tmp_path: Path) -> No
         ({"architectures": "Bert"}, "has no `architectures`"),
         ({"model_type": "vit"}, "`model_type` is `vit`, and `BertForSequenceClassification` is of `bert`"),
         ({"quantization_config": {"bits": 4}}, "asks for `quantization_config`"),
+        ({"backbone": "hf-hub:some/one"}, "asks for `backbone`"),
+        ({"vision_config": {"use_timm_backbone": True}}, "asks for `use_timm_backbone`"),
         ({"num_hidden_layers": 2}, "lacks|do not fit"),
         ({"num_hidden_layers": 10**9}, "layers, expected at most"),
         ({"num_hidden_layers": 5000}, "5000 layers, and the weights"),
@@ -164,6 +167,16 @@ def test_a_config_that_is_not_the_models_is_refused(
 ) -> None:
     with pytest.raises(AdaptiveActError, match=message):
         _load(_copy(bert, tmp_path / "wrong", **config))
+
+
+def test_a_checkpoint_may_name_no_more_than_a_folder() -> None:
+    with pytest.raises(LibraryError, match="asks for `backbone`"):
+        build("BertForSequenceClassification", BERT | {"backbone": "hf-hub:some/one"}, ["input_ids"])
+    timm = {"model_type": "timm_wrapper", "architecture": "hf-hub:some/one"}
+    with pytest.raises(LibraryError, match="that of a model of timm"):
+        build("TimmWrapperForImageClassification", timm, ["pixel_values"])
+    with pytest.raises(LibraryError, match="has no model `Trainer`"):
+        build("Trainer", {}, [])
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000])

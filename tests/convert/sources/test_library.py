@@ -74,5 +74,8 @@ def test_what_belongs_to_the_other_kind_of_source_is_wrong_use(tmp_path: Path) -
         load(Path("timm:test_resnet"), "a:b", random_weights=True)
     with pytest.raises(UsageError, match="nothing is downloaded"):
         load(Path("timm:test_resnet"))
+    with pytest.raises(SourceError, match="cannot read `tim:test_resnet`") as refused:
+        load(Path("tim:test_resnet"))
+    assert refused.value.hint == "did you mean `timm`?"
     with pytest.raises(SourceError, match="has no model `no_such_model`"):
         load(Path("timm:no_such_model"), random_weights=True)

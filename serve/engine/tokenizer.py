@@ -1,5 +1,6 @@
 """A model's tokenizer: texts in, the model's inputs out."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptact.installation import install_line
 from serve.engine.errors import InvalidInputError, UnsupportedError, quote
 from serve.engine.loading import Cancellation
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.engine.tokenizer_link import Text, TokenizerLink
+
+log = logging.getLogger("adaptact")
 
 MAX_VALUES = 2**22
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
@@ -67,6 +71,8 @@ class TextTokenizer:
         # One at a time, and off the event loop: the process answers one request after the other.
         self.thread = ThreadPoolExecutor(1, "adaptact-texts")
         self._link = TokenizerLink(path, cancellation) if find_spec("tokenizers") else None
+        if self._link is None:
+            log.warning("%s is not read without the package `tokenizers`: %s", name, install_line("text"))
         settings = self._link.settings if self._link else {}
         self.padding = _read_padding(settings.get("padding"))
         truncation = settings.get("truncation")

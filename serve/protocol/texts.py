@@ -15,8 +15,10 @@ REQUEST_TEXTS = 4096
 TEXT_CHARACTERS = 2**17
 REQUEST_CHARACTERS = 2**20
 NO_TOKENIZER = (
-    "`instances[0]` is a text, and the model takes none: put its `tokenizer.json` beside the model, or send "
-    'its inputs; an image is `{"b64": "..."}`'
+    "`instances[0]` is a text, and the model takes none: one with no inputs but `input_ids`, "
+    "`attention_mask` and `token_type_ids` does, once its `tokenizer.json` lies beside it; send the inputs. "
+    "An image is "
+    '`{"b64": "..."}`'
 )
 
 

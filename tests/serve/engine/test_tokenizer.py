@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adaptact.installation import install_line
 from convert.manifest.size_bounds import SizeBounds
 from serve.engine import tokenizer, tokenizer_link
 from serve.engine.datatypes import BY_NAME
@@ -192,10 +193,13 @@ def test_a_file_that_cannot_be_read_refuses_the_model(
         _read(tmp_path, content)
 
 
-def test_without_the_library_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_texts_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(tokenizer, "find_spec", lambda name: None)
     with pytest.raises(UnsupportedError, match="the package `tokenizers` is not installed"):
         _read(tmp_path).prepare(["a"], _signature())
+    assert install_line("text") in caplog.text
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_texts_are_answered_once_a_tokenizer_lies_beside_the_model(changing: Pat
     models.put(changing, "texts", texts_model())
     _load(fresh, "texts")
     status, error = _predict(fresh, "texts", "good film")
-    assert (status, "put its `tokenizer.json` beside the model" in error) == (501, True)
+    assert (status, "once its `tokenizer.json` lies beside it" in error) == (501, True)
     path = put_tokenizer(changing / "texts" / "tokenizer.json", make_tokenizer(truncation=truncate(4)))
     _load(fresh, "texts")
     answer = _predict(fresh, "texts", "good film", "bad", "a b a b")

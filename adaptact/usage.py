@@ -15,7 +15,7 @@ _COMMAND_LINE_ERROR: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 _INTERRUPTED = 130  # what Typer itself makes of Ctrl-C
-_MISSING_FILE = re.compile(r"(?:File|Path|Directory) '(.+)' does not exist\.?$", re.DOTALL)
+_MISSING_FILE = re.compile(r"(?:file|path|directory) '(.+)' does not exist\.?$", re.DOTALL | re.IGNORECASE)
 
 
 def call(app: Callable[[], object]) -> int | None:

@@ -12,7 +12,7 @@ from adaptact.exit_codes import FAILED
 from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

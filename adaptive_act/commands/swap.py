@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from adaptive_act.commands.source import SourceModel
     from adaptive_act.swapping.report import Report
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

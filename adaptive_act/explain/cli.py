@@ -34,7 +34,7 @@ from adaptive_act.explain.table import (
 )
 from adaptive_act.explain.wording import explain_layer
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from adaptive_act.study.specs import Architecture, DataSpec, Training
 from adaptive_act.study.syntax import NamedOptions, split_list
 from adaptive_act.study.wording import describe_setting, summarise_answer
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from adaptact.output import print_json, print_lines
 from serve.access.errors import KeysFileError
 from serve.access.keys import NAME, ROLES, Role, format_key, generate_secret, read_keys
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -36,7 +36,7 @@ EXIT_CODES: Mapping[type[Exception], int] = {
     InvalidHeaderError: WRONG_USE,
 }
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -44,7 +44,9 @@ Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 Definitions = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of definitions.")]
 Language = Annotated[Literal["en", "ja"], typer.Option(help="Language of what is written.")]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
+)
 
 
 @app.callback()

@@ -9,7 +9,7 @@ from operator import itemgetter
 import numpy as np
 
 from adaptact.suggestions import suggest
-from serve.engine.datatypes import Datatype
+from serve.engine.datatypes import BFLOAT16, Datatype
 from serve.engine.errors import MalformedRequestError, quote, quote_names
 from serve.engine.signature import Array, TensorSpec
 from serve.protocol.images import is_image
@@ -30,6 +30,8 @@ def split_columns(rows: "Iterable[object]", names: Sequence[str], note: str = ""
 def read_matrix(spec: TensorSpec, rows: "Iterable[object]", names: Sequence[str]) -> Array:
     """The input's tensor of rows and columns; raises `MalformedRequestError` as `split_columns` does."""
     _check_rows(rows, names)
+    if spec.datatype.dtype == BFLOAT16:
+        raise MalformedRequestError(f"input {quote(spec.name)}: BF16 has no JSON form; send it in binary")
     take = itemgetter(*names)
     values = list(chain.from_iterable(map(take, rows)) if len(names) > 1 else map(take, rows))  # type: ignore[arg-type]
     try:

@@ -120,6 +120,11 @@ def test_a_wrong_value_among_the_columns_of_one_input_is_named(rows: Any, reason
     assert reason in str(error.value)
 
 
+def test_a_datatype_that_json_cannot_hold_is_refused() -> None:
+    with pytest.raises(MalformedRequestError, match="BF16 has no JSON form"):
+        _read(_inputs(x=("BF16", ("N", 2))), [{"age": 1, "height": 2}], COLUMNS)
+
+
 def test_of_a_column_given_twice_the_last_counts() -> None:
     body = b'{"instances": [{"age": 1, "height": 2, "age": 3}]}'
     assert read_instances(parse_instances(body), MATRIX, COLUMNS)["x"].tolist() == [[3.0, 2.0]]

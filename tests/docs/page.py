@@ -52,7 +52,7 @@ def _find_blocks(page: Path) -> Iterator[Block]:
     for match in _BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("code")) + 1
         yield Block(
-            f"{page.relative_to(ROOT)}:{line}",
+            f"{page.name}:{line}",
             match["language"],
             match["title"],
             dedent(match["code"]),

@@ -1,8 +1,10 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from adaptact.exit_codes import FAILED, PARITY_FAILED, WRONG_USE, exit_code
 from convert.commands.entry_point import EXIT_CODES, prepare
@@ -17,6 +19,7 @@ from convert.errors import (
     UsageError,
 )
 
+ROOT = Path(__file__).parents[3]
 EXPECTED_CODES: dict[type[ConversionError], int] = {
     UsageError: WRONG_USE,
     SourceError: FAILED,
@@ -64,3 +67,24 @@ def test_threads_wait_passively_by_default(
         monkeypatch.delenv("OMP_WAIT_POLICY")
     prepare()
     assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
+@pytest.mark.slow
+def test_files_of_the_users_folder_take_no_modules_place(tmp_path: Path) -> None:
+    for name in ("torch", "random", "serve", "convert", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('imported the own {name}')")
+    (tmp_path / "own_net.py").write_text("build = 3")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "m.pt")
+    code = "from convert.commands.export import main; main()"
+    options = ("m.pt", "m.onnx", "--factory", "own_net:build", "--input", "x:float32[N]")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "factory `own_net:build` is not callable, it is a `int`" in done.stderr
+    assert done.returncode == WRONG_USE

@@ -109,7 +109,7 @@ docs-test: install  ## run every block of code of README and docs (10 minutes)
 
 site: install  ## build the documentation as a website that needs no network, in build/site
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "$(PYTHON) -m http.server --directory build/site"
 
 matrix: install  ## test the oldest and newest supported packages on each Python here (hours; ONLY="--python 3.11 --age oldest")

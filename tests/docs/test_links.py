@@ -1,6 +1,7 @@
 """Every link of every page leads to a file, and to a heading of it if it names one."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -40,7 +41,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert wrong == []
 
 
-def test_every_page_is_in_the_index() -> None:
-    index = {target.resolve() for target, _ in _find_links(ROOT / "docs" / "index.md")}
-    pages = set(ROOT.glob("docs/*.md")) - {ROOT / "docs" / "index.md"}
-    assert sorted(page.name for page in pages - index) == []
+def test_every_page_is_in_the_index_and_once_in_the_navigation() -> None:
+    names = {page.name for page in ROOT.glob("docs/*.md")}
+    assert names - {target.name for target, _ in _find_links(ROOT / "docs" / "index.md")} == {"index.md"}
+    navigation = Counter(re.findall(r"[\w-]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8")))
+    assert navigation == Counter({*names, "overview.md", "CONTRIBUTING.md", "CHANGELOG.md"})

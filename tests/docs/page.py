@@ -22,7 +22,7 @@ _BLOCK = re.compile(
     r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>[^"\n]+)")?\n(?P<code>.*?)^(?P=indent)```$',
     re.MULTILINE | re.DOTALL,
 )
-_GOES_ON = re.compile(r"\bgoes on from\s+\[[^\]]+\]\(([^)#]+)")
+_GOES_ON = re.compile(r"\bgoes\s+on\s+from\s+\[[^\]]+\]\(([^)#]+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,8 @@ import pytest
 from tests.docs.page import PAGES, ROOT, RUN, SHOWN, find_previous, read_blocks
 from tests.docs.reader import follow
 
-SUITE = {
-    "README.md",
-    *(f"docs/{name}.md" for name in ("operating", "serving", "grpc", "client", "observability", "security")),
-    *(f"docs/{name}.md" for name in ("swapping", "training")),
-}
+SUITE = {"README", "operating", "serving", "models", "grpc", "client", "observability", "security"}
+SUITE |= {"swapping", "training"}
 # So many blocks have a reason not to be run: they need Docker, install packages or take long.
 NOT_RUN = {
     "README.md": 2,
@@ -48,7 +45,7 @@ def _read_chains() -> dict[Path, list[Path]]:
     """The first page of each chain, and all its pages, each behind the one that it goes on from."""
     runnable = [page for page in PAGES if any(block.is_used for block in read_blocks(page))]
     if "ADAPTACT_DOCS" not in os.environ:
-        runnable = [page for page in runnable if _name(page) in SUITE]
+        runnable = [page for page in runnable if page.stem in SUITE]
     chains: dict[Path, list[Path]] = {}
     waiting = list(runnable)
     while waiting:

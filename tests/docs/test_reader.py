@@ -81,5 +81,5 @@ def test_an_expected_status_and_what_is_not_run(tmp_path: Path) -> None:
 
 
 def test_the_page_before_is_the_one_that_the_text_names(tmp_path: Path) -> None:
-    page = _write(tmp_path, "After [this](a.md). It goes on from\n[that](../b.md#part), and [others](c.md).")
+    page = _write(tmp_path, "After [this](a.md). It goes\non from\n[that](../b.md#part), and [others](c.md).")
     assert find_previous(page) == tmp_path.parent / "b.md"

@@ -24,7 +24,7 @@ TEXT = " ".join(PAGE.split())
     [
         f"at most {IMAGE_PIXELS} pixels in one image, before and after it is resized, and {REQUEST_PIXELS}",
         f"in at most {REQUEST_IMAGES} images, and at most {REQUEST_VALUES} values in the resulting tensor",
-        f"at most {TEXT_CHARACTERS} characters, the texts of a request {REQUEST_CHARACTERS}, and there are at",
+        f"at most {TEXT_CHARACTERS} characters, the texts of a request {REQUEST_CHARACTERS}, and",
         f"and there are at most {REQUEST_TEXTS}.",
         f"it may take {MEMORY_BYTES // 2**30} GiB, and {ENCODE_SECONDS:g} s for a request",
         f"ends in `{SUFFIXES[0]}` or `{SUFFIXES[1]}`",

@@ -5,16 +5,16 @@ from pathlib import Path
 from posixpath import dirname, normpath, relpath
 from typing import Any
 
-from mkdocs.structure.files import File, Files
-
 ROOT = Path(__file__).parents[1]
 # mkdocs would take a README for the index of its folder.
 PAGES = {"README.md": "overview.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 _LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|#)[^)\s]+)\)")
 
 
-def on_files(files: Files, config: Any) -> Files:
+def on_files(files: Any, config: Any) -> Any:
     """With the pages that lie beside docs/."""
+    from mkdocs.structure.files import File  # noqa: PLC0415  # of the extra `docs`, which tests do without
+
     for source, place in PAGES.items():
         files.append(File.generated(config, place, content=(ROOT / source).read_text(encoding="utf-8")))
     return files
@@ -22,7 +22,11 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """The page, whose links are those of the site."""
-    place = page.file.src_uri
+    return rewrite(markdown, page.file.src_uri)
+
+
+def rewrite(markdown: str, place: str) -> str:
+    """The text of the page at this place of the site, with links to other places of it."""
     source = next((source for source in PAGES if PAGES[source] == place), f"docs/{place}")
     return _LINK.sub(lambda match: _replace(match, source, place), markdown)
 

@@ -15,7 +15,7 @@ from serve.engine.errors import ConfigError, quote, quote_names
 from serve.engine.repository import DESCRIBING, TOKENIZER_FILE, ModelFile
 
 MAX_NAMES_BYTES = 16 * 2**20
-MAX_SETTINGS_BYTES = 2**20
+MAX_SETTINGS_BYTES = 16 * 2**20
 TOKENIZER_SETTINGS = "tokenizer_config.json"
 PRESETS = {"imagenet": IMAGENET}
 # transformers writes 1e30 where a tokenizer has no limit.

@@ -25,11 +25,6 @@ def install_line(extra: str) -> str:
     return f"{_pip()} install {shlex.quote(_requirement(extra))}"
 
 
-def package_line(requirement: str) -> str:
-    """The command that installs a package of an index into this environment."""
-    return f"{_pip()} install {shlex.quote(requirement)}"
-
-
 def find_clone() -> Path | None:
     """The clone that the packages lie in; None where they were installed without it."""
     return _CLONE if _is_clone(_CLONE) else None

@@ -9,6 +9,7 @@ from adaptact import exit_codes
 from adaptact.console import messages, print_line, results, table
 from adaptact.doctor.examination import Examination, ExaminedExtra, ExaminedPackage, examine
 from adaptact.exit_codes import FAILED
+from adaptact.installation import install_line
 from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json
 
@@ -50,9 +51,8 @@ def _print(found: Examination, console: Console) -> None:
     header = ("package", "installed", "supported", "")
     console.print(table(header, [_package_row(package) for package in found.packages]))
     console.print(table(("extra", "state"), [_extra_row(extra) for extra in found.extras if extra.name]))
-    for extra in found.extras:
-        if extra.name and extra.missing:
-            console.print(f"{extra.name}: {extra.install}", soft_wrap=True)  # to be copied whole
+    if any(extra.missing for extra in found.extras):
+        console.print(f"to install an extra: {install_line('EXTRA')}", soft_wrap=True)  # to be copied whole
     if found.providers:
         rows = [(name, "works" if error is None else error) for name, error in found.providers.items()]
         console.print(table(("provider", ""), rows))

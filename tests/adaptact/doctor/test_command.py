@@ -53,7 +53,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 def test_what_is_missing_is_no_fault_and_has_its_line(run: Run) -> None:
     status, out, _ = run()
     assert status == 0
-    assert f"convert: {install_line('convert')}" in out.splitlines()
+    assert "convert  no onnx" in out.splitlines()
+    assert f"to install an extra: {install_line('EXTRA')}" in out.splitlines()
     assert out.splitlines()[-1] == "all that is installed works"
 
 

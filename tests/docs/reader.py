@@ -35,13 +35,17 @@ def follow(page: Path, folder: Path, notes: Path, shell: str = "bash") -> None:
     notes.mkdir(parents=True)
     # What is answered with an error has failed, whether or not the page has curl say so.
     (notes / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
+    blocks = read_blocks(page)
     environment = _make_environment(notes, ports)
+    if any(block.is_used and "timm" in block.code for block in blocks):
+        # It asks for torchvision. Others use torchvision where it is there, and find the double out.
+        environment["PYTHONPATH"] += f":{DOUBLES}"
     with (
         Session([shell, "-e", "-s"], folder, environment) as commands,
         Session([sys.executable, "-c", _PYTHON], folder, environment) as python,
     ):
         reader = _Reader(folder, notes, commands, python)
-        for block in read_blocks(page):
+        for block in blocks:
             reader.take(block, re.sub("|".join(PORTS), lambda match: ports[match[0]], block.code))
         reader.stop_server()
 
@@ -50,7 +54,7 @@ def _make_environment(notes: Path, ports: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
     return kept | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": ":".join(map(str, (ROOT, DOUBLES))),
+        "PYTHONPATH": str(ROOT),
         "CURL_HOME": str(notes),
         "XDG_CACHE_HOME": str(notes / "cache"),
         "ADAPTACT_PORT": ports["8000"],

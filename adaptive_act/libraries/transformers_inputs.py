@@ -35,8 +35,9 @@ def describe_inputs(model: nn.Module, images: Mapping[str, Any] | None) -> tuple
     if main == "pixel_values":
         return (TensorSpec("pixel_values", "float32", (None, *_find_image(config, images))),)
     if main != "input_ids" or getattr(config, "is_encoder_decoder", False):
+        what = f"takes `{main}`" if main != "input_ids" else "has an encoder and a decoder"
         raise LibraryError(
-            f"`{type(model).__name__}` takes `{main}`, and only models of texts (`input_ids`) and of images "
+            f"`{type(model).__name__}` {what}, and only models of texts (`input_ids`) and of images "
             "(`pixel_values`) are read from a folder",
             hint="name a function of yours that builds it: --factory package.module:callable, --input",
         )

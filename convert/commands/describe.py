@@ -2,6 +2,7 @@
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -182,18 +183,30 @@ def _print(file: "OnnxFile", description: Description, *, hint: bool) -> None:
 
 
 def _describe_rows(file: "OnnxFile", description: Description) -> dict[str, str]:
-    classes, preprocessing = description.classes, description.preprocessing
+    """What is described, and what is not and might be, by the shapes and names of the inputs."""
+    inputs = list_shapes(file, "inputs")
+    ranks = {len(shape) for _, shape in inputs}
+    rows = {"classes": _show_names(description.classes) or "not named: --classes labels.txt"}
+    if description.columns is not None or (len(inputs) == 1 and ranks == {2}):
+        rows["columns"] = _show_names(description.columns) or "not named: --columns columns.txt"
+    preprocessing = description.preprocessing
+    if preprocessing is not None:
+        steps = ", ".join(f"{key} {value}" for key, value in preprocessing.to_json().items())
+        rows["preprocessing"] = steps or "resized to the input, and divided by 255"
+    elif 4 in ranks:
+        rows["preprocessing"] = "not described, so that images are refused: --preprocessing"
     tokenizer = find_tokenizer(file.path)
-    names = "; ".join((classes or ())[:_SHOWN])  # a name may have a comma
-    more = f" and {len(classes) - _SHOWN} more" if classes and len(classes) > _SHOWN else ""
-    steps = {} if preprocessing is None else preprocessing.to_json()
-    return {
-        "classes": f"{len(classes)}: {names}{more}" if classes else "not named: --classes labels.txt",
-        "columns": ", ".join(description.columns) if description.columns else "not named",
-        "preprocessing": ", ".join(f"{key} {value}" for key, value in steps.items())
-        or ("as it is by default" if preprocessing is not None else "not described: images are refused"),
-        "tokenizer": "none beside it: texts are refused" if tokenizer is None else tokenizer.name,
-    }
+    if tokenizer is not None or "input_ids" in dict(inputs):
+        rows["tokenizer"] = (
+            "none beside it, so that texts are refused" if tokenizer is None else tokenizer.name
+        )
+    return rows
+
+
+def _show_names(names: Sequence[str] | None) -> str:
+    shown = "; ".join((names or ())[:_SHOWN])  # a name may have a comma
+    more = f" and {len(names) - _SHOWN} more" if names and len(names) > _SHOWN else ""
+    return f"{len(names)}: {shown}{more}" if names else ""
 
 
 def _show_shape(shape: Any) -> str:

@@ -45,7 +45,9 @@ def test_what_is_missing_is_said(
     assert _run(monkeypatch, file) == FINE
     out = capsys.readouterr().out
     assert "not named: --classes labels.txt" in out
-    assert "not described: images are refused" in out
+    assert "not described, so that images are refused" in out
+    assert "columns" not in out
+    assert "tokenizer" not in out
     assert "[any, 3, 224, 224]" in out
 
 

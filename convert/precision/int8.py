@@ -129,8 +129,16 @@ class StaticScheme:
 
 
 def _infer_shapes(model: ir.Model) -> onnx.ModelProto:
-    """The graph with every value's shape, which the library needs."""
-    return onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
+    """The graph with every computed value's shape, which the library needs.
+
+    Weights have their own: before ONNX Runtime 1.32 the library turns them around and leaves other records.
+    """
+    proto = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    computed = [info for info in proto.graph.value_info if info.name not in weights]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(computed)
+    return proto
 
 
 def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:

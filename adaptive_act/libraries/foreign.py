@@ -7,6 +7,12 @@ from types import ModuleType
 from adaptive_act.errors import LibraryError
 
 
+def name_origin(model: str, library: str) -> str:
+    """The model, and the version of the library that has it, in words."""
+    version = getattr(importlib.import_module(library), "__version__", "of an unknown version")
+    return f"`{model}` of {library} {version}"
+
+
 def import_library(module: str, source: str) -> ModuleType:
     """The module. Raises LibraryError where it, or what it needs itself, is missing or broken."""
     try:

@@ -15,7 +15,7 @@ from adaptact.suggestions import suggest
 from adaptive_act.checkpoint.description import TensorSpec
 from adaptive_act.checkpoint.factory import BUILD_ERRORS, model_factory
 from adaptive_act.errors import LibraryError
-from adaptive_act.libraries.foreign import import_library
+from adaptive_act.libraries.foreign import import_library, name_origin
 from adaptive_act.libraries.images import find_difference
 from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, require_options
 from adaptive_act.libraries.timm_models import INTERPOLATIONS
@@ -68,7 +68,7 @@ def read(request: LibraryRequest) -> LibraryModel:
         classes=classes,
         preprocessing=preprocessing,
         files=() if request.weights is None else (request.weights,),
-        notes=(*built.notes, *filter(None, (problem, chosen))),
+        notes=(name_origin(request.name, "torchvision"), *built.notes, *filter(None, (problem, chosen))),
     )
 
 

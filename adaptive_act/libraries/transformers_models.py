@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from adaptact.suggestions import suggest
 from adaptive_act.checkpoint.factory import BUILD_ERRORS, model_factory
 from adaptive_act.errors import CheckpointError, LibraryError
-from adaptive_act.libraries.foreign import import_library
+from adaptive_act.libraries.foreign import import_library, name_origin
 from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, require_options
 from adaptive_act.libraries.transformers_folder import Folder, read_tensors
 from adaptive_act.libraries.transformers_images import describe_images
@@ -90,7 +90,7 @@ def read(request: LibraryRequest) -> LibraryModel:
         longest={} if longest is None else {LENGTH: longest},
         below={"attention_mask": 2} if is_text else {},
         files=(folder.path / "config.json", *files) if files else (),
-        notes=(*notes, *filter(None, (problem, missing))),
+        notes=(name_origin(architecture, "transformers"), *notes, *filter(None, (problem, missing))),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def test_timm_describes_images_and_classes(tmp_path: Path) -> None:
     assert loaded.classes is not None
     assert (len(loaded.classes), loaded.classes[0]) == (1000, "tench, Tinca tinca")
     assert loaded.notes == (
+        f"`test_resnet.r160_in1k` of timm {version('timm')}",
         "random weights",
         "classes are those of imagenet-1k, as timm names them; others by --classes",
     )

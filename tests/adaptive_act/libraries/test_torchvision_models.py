@@ -42,7 +42,7 @@ def test_a_transform_that_does_more_is_not_described(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(models._Transform, "resize_size", [11])  # the double resizes to 10
     loaded = _load("torchvision:tiny.IMAGENET1K_V1")
     assert loaded.preprocessing is None
-    assert "torchvision's own transform is another: it gives values that differ" in loaded.notes[1]
+    assert "torchvision's own transform is another: it gives values that differ" in loaded.notes[2]
 
 
 def test_weights_for_other_classes_change_the_last_layer(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from adaptact.installation import DISTRIBUTION, find_clone
 
 CORE = ""
 """The extra of what adaptact always needs."""
-INNER = ("dev", "serve-core")
+INNER = ("dev", "docs", "serve-core")
 """Extras that nobody asks for by name, or who develops adaptact alone."""
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share: their declarations and the parsing of their texts."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,12 @@ def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise UsageError(f"`{option}` is a `{type(value).__name__}`, expected a JSON object")
     return value
+
+
+def stay_offline() -> None:
+    """Libraries of models that are imported from now on ask no network, and print nothing but errors."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
 def use_working_folder() -> None:

@@ -9,7 +9,7 @@ import typer
 from adaptact import exit_codes
 from adaptact.console import results
 from adaptact.errors import UsageError
-from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object, stay_offline
 from adaptact.output import print_json
 from adaptact.suggestions import suggest
 from adaptact.text import escape_line
@@ -80,6 +80,7 @@ def swap(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
 
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
+    stay_offline()
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from adaptive_act.commands.source import SourceOptions, parse_inputs, read_source  # noqa: PLC0415
     from adaptive_act.swapping.replace import swap as swap_activations  # noqa: PLC0415

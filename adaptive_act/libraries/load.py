@@ -1,6 +1,5 @@
 """A model of a library by its name: `timm:resnet50`, `torchvision:resnet50`, `hf:FOLDER`."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -21,9 +20,6 @@ def load_library_model(source: str, request: LibraryRequest) -> LibraryModel:
     Raises LibraryError where the library is missing or has no such model, CheckpointError where the weights
     are another model's, and UsageError where the user must give more.
     """
-    # What these libraries read as they are imported.
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     library, _, name = source.partition(":")
     request = replace(request, name=name)
     if library != "hf":

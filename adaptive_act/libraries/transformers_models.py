@@ -25,6 +25,7 @@ from adaptive_act.libraries.weights import (
     limit_memory,
     require_memory,
     require_weights,
+    seed_random_weights,
 )
 
 FACTORY = "adaptive_act.libraries.transformers_models:build"
@@ -169,11 +170,10 @@ def _load(
     """The model with the weights of the files, in float32, and what is to be said of them."""
     kind = _find_class(architecture, config)
     tensors = read_tensors(files) if files else None
-    with limit_memory(tensors, f"the model of `{architecture}`"):
+    with limit_memory(tensors, f"the model of `{architecture}`"), seed_random_weights():
         try:
             made = _make_config(kind, config)
             if tensors is None:
-                torch.manual_seed(0)
                 return kind._from_config(made, dtype=torch.float32), ("random weights",)
             _require_plausible(kind, made, tensors)
             model, info = kind.from_pretrained(

@@ -1,7 +1,8 @@
 """Weights from files that the user has, as tensors alone, into a model that a library built."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +82,7 @@ def build_with_weights(
     states = _find_states(request)
     options = dict(request.options)
     notes: tuple[str, ...] = ("random weights",)
-    with limit_memory(None if states is None else merge_states(states), what):
-        torch.manual_seed(_SEED)  # random weights are the same each time
+    with limit_memory(None if states is None else merge_states(states), what), seed_random_weights():
         model = build(request.name, options)
         if states is not None and request.weights is not None:
             tensors, notes = _choose_state(states, model, request)
@@ -93,6 +93,14 @@ def build_with_weights(
                 model = build(request.name, options)
             load_tensors(model, tensors, what, request.weights)
     return BuiltModel(model.eval(), options, notes)
+
+
+@contextmanager
+def seed_random_weights() -> Iterator[None]:
+    """Inside it, random weights are the same each time; outside, random numbers go on as before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        yield
 
 
 def merge_states(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -83,7 +83,9 @@ def test_the_factory_of_the_result_builds_the_same_again(tmp_path: Path) -> None
 
 
 def test_random_weights_are_the_same_each_time() -> None:
+    before = torch.random.get_rng_state()
     first, second = (_load(random_weights=True).model.state_dict() for _ in range(2))
+    assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 

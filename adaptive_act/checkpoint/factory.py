@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from adaptact.suggestions import suggest
 from adaptive_act.errors import FactoryError
 
 Factory = Callable[..., nn.Module]
@@ -64,13 +65,23 @@ def resolve_factory(name: str, *, trusted: bool) -> Factory:
             for part in attribute.split("."):
                 factory = getattr(factory, part)
         except (ImportError, AttributeError) as error:
-            hidden = _describe_hidden(module_name)
+            hidden = _describe_hidden(module_name) or _suggest_other(module_name, attribute)
             raise FactoryError(f"factory `{name}` cannot be imported: {error}{hidden}") from error
     if not callable(factory):
         raise FactoryError(f"factory `{name}` is not callable, it is a `{type(factory).__name__}`")
     if not trusted and not is_marked(factory):
         raise FactoryError(f"the file names the factory `{name}`, which {_UNMARKED}; {_NAME_ONE}")
     return factory
+
+
+def _suggest_other(module_name: str, attribute: str) -> str:
+    """A question for the callable that was probably meant, where the module is there; else nothing."""
+    module = sys.modules.get(module_name)
+    if module is None or hasattr(module, attribute):
+        return ""
+    known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    meant = suggest(attribute, known)
+    return f"; {meant}" if meant else ""
 
 
 @contextmanager

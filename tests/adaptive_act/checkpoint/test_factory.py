@@ -111,6 +111,7 @@ def test_the_user_may_name_any_callable() -> None:
         ("torch nn:x", "expected a factory as"),
         ("no_such_package:fn", "cannot be imported"),
         (f"{HERE}:no_such_name", "cannot be imported"),
+        ("tests.convert.models:clasifier", r"no attribute 'clasifier'; did you mean `classifier`\?"),
         (f"{HERE}:__doc__", "is not callable, it is a `str`"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_a_verdict_is_shown_with_its_closing_interval(
     assert shown.count("●") == 3
     assert run("show", "exp", "--language", "ja") == 0
     assert "判定できません" in capsys.readouterr().out
+
+
+def test_every_answer_fits_a_terminal_and_may_be_silent(
+    served: Served, run: Run, file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("define", file)
+    look_at(served)
+    capsys.readouterr()
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    for arguments in (("define", file), ("list",), ("show", "exp"), ("plan", "exp"), ("start", "exp")):
+        assert run(*arguments) == 0
+        shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown
+        assert run(*(arguments if arguments[0] != "start" else ("stop", "exp")), "--quiet") == 0
+        assert capsys.readouterr() == ("", "")
 
 
 def test_every_answer_can_be_had_as_json(served: Served, run: Run, file: Path, capsys: Capture) -> None:

@@ -32,6 +32,7 @@ class SupervisorOptions:
     manner: str
     """With what it serves, as it is announced."""
     grpc_port: int = 0
+    """0 without gRPC."""
     announcement: Announcement = "line"
 
 

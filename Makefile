@@ -2,12 +2,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+# TORCH_INDEX=URL, an index with torch's CPU builds, saves several GB where there is no GPU: see docs/installing.md.
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 DONE := .venv/.installed
 # One more than there are cores: tests that start processes wait for them nearly half the time.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs serve image-test clean
+.PHONY: help install demo demo-experiment quick test lint fix client bench bench-serving peers fuzz large study docs docs-test site serve matrix package image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -16,6 +18,9 @@ install: $(DONE)  ## build .venv with everything that demo, test and bench need
 
 $(DONE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
+ifdef TORCH_INDEX
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --extra-index-url $(TORCH_INDEX) 'torch==$(TORCH)+cpu'
+endif
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@# timm asks for torchvision, which the tests' models do not need and which would bring another torch.
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps timm
@@ -93,11 +98,29 @@ study: install  ## run the committed studies (MNIST=DIR FASHION=DIR with the IDX
 	$(BIN)/python -m benchmarks.studies --mnist $(MNIST) --fashion $(FASHION)
 	$(BIN)/python docs/readme.py
 
-docs: install  ## write docs/activations.md and its picture from the classes, the measured tables into README.md
+docs: install  ## write docs/activations.md and the pictures from the code, the measured tables into the pages
 	$(BIN)/python docs/families.py
 	$(BIN)/python docs/rooms.py
+	$(BIN)/python docs/way.py
 	$(BIN)/python docs/activations.py
 	$(BIN)/python docs/readme.py
+
+docs-test: install  ## run every block of code of README and docs (10 minutes)
+	ADAPTACT_DOCS=1 $(BIN)/python -m pytest tests/docs
+
+site: install  ## build the documentation as a website that needs no network, in build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "$(PYTHON) -m http.server --directory build/site"
+
+matrix: install  ## test the oldest and newest supported packages on each Python here (hours; ONLY="--python 3.11 --age oldest")
+	$(BIN)/python -m tools.matrix $(ONLY)
+
+package: install  ## build the sdist, and the wheel from it, into dist, and check them
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m pytest -q tests/test_boundaries.py -k "wheel or sdist"
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image

@@ -1,30 +1,41 @@
 """`adaptact`: every command under one name, imported once it is named.
 
-Standard library only: `adaptact --help` answers whatever is installed.
+Standard library only: `adaptact --help` answers whatever is installed. `adaptact-export` and the other
+commands of their own are this one under another name.
 """
 
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Never
 
 from adaptact import __version__
 from adaptact.errors import OutputError
 from adaptact.exit_codes import FAILED, WRONG_USE
+from adaptact.installation import install_line
 from adaptact.output import print_lines
-from adaptact.text import escape_line
+from adaptact.suggestions import suggest
+from adaptact.text import escape_line, first_line
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A sub-command: what runs it, the extra that installs its dependencies, and what it does."""
 
-    target: str  # module:function, as `adaptact-<name>` names it in pyproject.toml
+    target: str  # module:function; the module's Typer application is its `app`
     extra: str
     summary: str
 
 
 COMMANDS = {
+    "swap": Command(
+        "adaptive_act.commands.swap:main",
+        "train",
+        "Replace a model's activations by ones that learn their shape.",
+    ),
     "export": Command(
         "convert.commands.export:main",
         "convert",
@@ -40,10 +51,15 @@ COMMANDS = {
         "convert",
         "Show what activations have learned, or what an ONNX file holds.",
     ),
+    "describe": Command(
+        "convert.commands.describe:main",
+        "convert",
+        "Show, and add, what a file says of its classes, images and texts.",
+    ),
     "study": Command(
         "adaptive_act.study.cli:main",
         "study",
-        "Train activations and a baseline, and report whether the activations pay.",
+        "Train activations and a baseline, and say whether the activations pay.",
     ),
     "serve": Command("serve.cli:main", "serve", "Serve a folder of ONNX models over HTTP and gRPC."),
     "predict": Command(
@@ -59,41 +75,106 @@ COMMANDS = {
     "key": Command(
         "serve.access.command:main", "serve", "Create an API key, and add it to a server's keys file."
     ),
+    "doctor": Command(
+        "adaptact.doctor.command:main", "", "Say what is installed, what is missing, and what works here."
+    ),
 }
 
 _PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
+_OPTIONS = ("--help", "--version", "--show-completion")
+_SHELLS = ("bash", "zsh", "fish")
 
 
 def main() -> None:
-    """Run the command that the first argument names; end the process with 2 if there is no such command."""
-    name, *arguments = sys.argv[1:] or [""]
-    if name == "--help":
+    """Run the command that the program's name or the first argument names.
+
+    Ends the process with 2 where there is no such command, and with 1 where its packages are missing.
+    """
+    program = Path(sys.argv[0]).name
+    own = program.partition("-")[2]
+    if own in COMMANDS:
+        _run(own, program, sys.argv[1:])
+    elif "_ADAPTACT_COMPLETE" in os.environ:
+        _complete()
+    else:
+        _dispatch(*(sys.argv[1:] or [""]))
+
+
+def _dispatch(name: str, *arguments: str) -> None:
+    if name in COMMANDS:
+        _run(name, f"adaptact {name}", arguments)
+    elif name in ("--help", "-h", "help"):
         _print(*_help())
     elif name == "--version":
         _print(f"adaptact {__version__}")
-    elif name in COMMANDS:
-        _run(name, arguments)
+    elif name == "--show-completion":
+        _show_completion(arguments[0] if arguments else Path(os.environ.get("SHELL", "")).name)
     elif not name:
         sys.stderr.write("\n".join([*_help(), ""]))
         sys.exit(WRONG_USE)
+    elif name.startswith("-"):
+        _fail(f"no such option `{name}`", suggest(name, _OPTIONS) or "see `adaptact --help`", WRONG_USE)
     else:
-        _fail(f"unknown command `{name}`", f"expected one of {', '.join(COMMANDS)}", WRONG_USE)
+        hint = suggest(name, COMMANDS) or f"expected one of {', '.join(COMMANDS)}"
+        _fail(f"unknown command `{name}`", hint, WRONG_USE)
 
 
-def _run(name: str, arguments: list[str]) -> None:
+def _run(name: str, program: str, arguments: Sequence[str]) -> None:
+    """The command runs with the name that its usage shows."""
     command = COMMANDS[name]
-    sys.argv = [f"adaptact {name}", *arguments]  # its first word is the name that the command's usage shows
+    sys.argv = [program, *arguments]
     module, function = command.target.split(":")
     try:
         getattr(import_module(module), function)()
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in _PACKAGES:
-            raise
-        _fail(
-            f"`adaptact {name}` needs `{error.name}`, which is not installed",
-            f"pip install 'adaptact[{command.extra}]'",
-            FAILED,
-        )
+    except KeyboardInterrupt:
+        _fail("interrupted", None, FAILED)
+    except Exception as error:  # noqa: BLE001  # the outermost place: a package that is missing or broken
+        _explain(error, program, command.extra)
+
+
+def _explain(error: Exception, program: str, extra: str) -> Never:
+    """The process ends with a line on the package that is missing or broken; other errors are faults."""
+    if isinstance(error, ModuleNotFoundError) and not _is_ours(error.name):
+        missing = f"`{program}` needs `{error.name}`, which is not installed"
+        _fail(missing, install_line(extra), FAILED)
+    broken = _find_broken_package(error)
+    if broken is None or isinstance(error, ModuleNotFoundError):
+        raise error
+    _fail(
+        f"`{program}` needs `{broken}`, which is installed and cannot be loaded: {first_line(error)}",
+        "`adaptact doctor` says what is wrong",
+        FAILED,
+    )
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is None or module.partition(".")[0] in _PACKAGES
+
+
+def _find_broken_package(error: Exception) -> str | None:
+    """The package of others whose import, by one of our modules, ended in the error."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if traceback.tb_frame.f_code.co_name == "<module>" and not _is_ours(module):
+            return module.partition(".")[0]
+        traceback = traceback.tb_next
+    name = error.name if isinstance(error, ImportError) else None
+    return None if _is_ours(name) else name
+
+
+def _show_completion(shell: str) -> None:
+    if shell not in _SHELLS:
+        _fail(f"no completion for the shell `{shell}`", f"expected one of {', '.join(_SHELLS)}", WRONG_USE)
+    _complete(f"source_{shell}")
+
+
+def _complete(instruction: str | None = None) -> None:
+    from adaptact.completion import complete  # noqa: PLC0415  # typer, for which `--help` need not wait
+
+    complete(
+        {name: (each.target.partition(":")[0], each.summary) for name, each in COMMANDS.items()}, instruction
+    )
 
 
 def _print(*lines: str) -> None:
@@ -113,7 +194,9 @@ def _help() -> list[str]:
         "Commands:",
         *(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()),
         "",
-        "`adaptact COMMAND --help` lists the options of a command; `adaptact --version` prints the version.",
+        "`adaptact COMMAND --help` lists the options of a command, and `adaptact --version`",
+        "prints the version. `adaptact --show-completion bash` (or zsh, fish) prints a script",
+        "for the shell to complete all of this.",
     ]
 
 

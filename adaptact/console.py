@@ -4,16 +4,13 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Column, Table
 from rich.text import Text
 
-from adaptact.output import require_printed
+from adaptact.output import is_silent, require_printed
+from adaptact.tables import FittedTable
 from adaptact.text import escape, escape_line
-
-PIPED_WIDTH = 200  # characters, where there is no terminal to ask
 
 
 class EscapingConsole(Console):
@@ -33,41 +30,38 @@ class EscapingConsole(Console):
 
 
 @contextlib.contextmanager
-def results() -> Iterator[Console]:
-    """Standard output, PIPED_WIDTH wide where it is no terminal. Raises OutputError where a write fails."""
+def results(*, quiet: bool = False) -> Iterator[Console]:
+    """Standard output; no line is broken where it is no terminal, and a quiet one prints nothing.
+
+    Raises OutputError where a write fails.
+    """
+    if quiet or is_silent():
+        yield EscapingConsole(quiet=True)
+        return
     console = EscapingConsole()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console.soft_wrap = not console.is_terminal
     with require_printed():
         yield console
 
 
 def messages(*, quiet: bool = False) -> Console:
-    """Standard error, for progress and errors; a quiet one prints nothing."""
-    return EscapingConsole(stderr=True, quiet=quiet)
+    """Standard error, for progress; a quiet one prints nothing."""
+    return EscapingConsole(stderr=True, quiet=quiet or is_silent())
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
-    """The rows under their header; each cell is escaped, and one line before it is folded."""
-    result = Table(
-        *(Column(_cell(name), overflow="fold") for name in header),
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        title=Text(escape_line(title), style="table.title") if title else None,
-        title_justify="left",
-    )
-    for row in rows:
-        result.add_row(*map(_cell, row))
-    return result
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> FittedTable:
+    """The rows under their header; each cell is escaped, and one line."""
+    return FittedTable.build(header, rows, title)
 
 
-def _cell(text: str) -> Text:
-    return Text(escape_line(text))
+def print_line(console: Console, line: str) -> None:
+    """The line is on the console, escaped; on a terminal a long one is continued between two words."""
+    console.print(Text(escape_line(line, longest=None)))
 
 
 def print_error(message: str, hint: str | None = None) -> None:
     """The error is on standard error, in red on a terminal, and the hint in a line of its own below."""
-    console = messages()
+    console = EscapingConsole(stderr=True)
     console.print(Text(f"error: {escape(message)}", style="red"), soft_wrap=True)
     if hint:
         console.print(Text(f"hint: {escape(hint)}"), soft_wrap=True)

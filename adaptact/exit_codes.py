@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from adaptact.errors import AdaptactError, UsageError
+from adaptact.suggestions import suggest_file
 
 FINE = 0
 FAILED = 1
@@ -16,16 +18,32 @@ _OWN: Mapping[type[Exception], int] = {AdaptactError: FAILED, UsageError: WRONG_
 def run(app: Callable[[], object], statuses: Mapping[type[Exception], int]) -> None:
     """The command has run; an error of a type in `statuses`, or of this package, ends the process.
 
-    The error is printed with its `hint`, where it has one. Other errors pass: they are faults of the program.
+    The error is printed with its `hint`, where it has one, and with a file that its missing one may have been
+    meant to be. Other errors pass: they are faults of the program. A Typer application always ends the
+    process, and wrong use of its options is an error like the others.
     """
     known = {**_OWN, **statuses}
     try:
-        app()
+        if "typer" not in sys.modules:  # a server need not load it
+            app()
+            return
+        from adaptact.usage import call  # noqa: PLC0415
+
+        if (status := call(app)) is not None:
+            sys.exit(status)
     except tuple(known) as error:
         from adaptact.console import print_error  # noqa: PLC0415  # rich, which a server need not load
 
-        print_error(str(error) or type(error).__name__, getattr(error, "hint", None))
+        print_error(str(error) or type(error).__name__, _make_hint(error))
         sys.exit(exit_code(error, known))
+
+
+def _make_hint(error: Exception) -> str | None:
+    hint: str | None = getattr(error, "hint", None)
+    cause = error if isinstance(error, FileNotFoundError) else error.__cause__
+    if not isinstance(cause, FileNotFoundError) or not isinstance(cause.filename, str | Path):
+        return hint
+    return "; ".join(filter(None, (suggest_file(Path(cause.filename)), hint))) or None
 
 
 def exit_code(error: Exception, statuses: Mapping[type[Exception], int]) -> int:

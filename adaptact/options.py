@@ -1,6 +1,7 @@
 """Options that several commands share: their declarations and the parsing of their texts."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from adaptact.errors import UsageError
 
 Factory = Annotated[str | None, typer.Option(help="Callable that builds the model: package.module:callable.")]
 FactoryKwargs = Annotated[str | None, typer.Option(help="Keyword arguments of the factory, a JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without progress.")]
 
 
@@ -27,6 +29,14 @@ def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:
     return value
 
 
+def stay_offline() -> None:
+    """Libraries of models that are imported from now on ask no network, and print nothing but errors."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
 def use_working_folder() -> None:
-    """Make modules in the working folder importable, as `python -m` does."""
-    sys.path.insert(0, str(Path.cwd()))
+    """Make modules in the working folder importable, after all others: a `torch.py` there hides nothing."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -5,14 +5,34 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from adaptact.errors import OutputError
 from adaptact.text import escape_line, first_line
 
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silence(silent: bool = True) -> Iterator[None]:
+    """In the block no result for people is printed, nor progress: errors and JSON still are."""
+    token = _SILENT.set(silent)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
+def is_silent() -> bool:
+    """Whether results for people are not to be printed."""
+    return _SILENT.get()
+
 
 def print_lines(*lines: str) -> None:
     """The lines are on standard output, escaped and never broken. Raises OutputError."""
+    if is_silent():
+        return
     with require_printed():
         for line in lines:
             sys.stdout.write(f"{escape_line(line, longest=None)}\n")

@@ -6,6 +6,7 @@ AdaptiveActError
 ├── FactoryError         the code that builds a model is missing, unmarked or failed
 ├── ExplainError         what was asked cannot be measured on this model and these data
 ├── DivergedError        training diverged again and again, and was stopped at its last good state
+├── LibraryError         another library is missing, or has no such model
 ├── CheckpointError      the file is not a checkpoint that this version can read
 ├── DataError            the data of a study are missing, damaged, foreign or too large
 └── StudyError           a study cannot be carried out as it was asked for
@@ -34,6 +35,14 @@ class CheckpointError(AdaptiveActError):
 
 class DivergedError(AdaptiveActError):
     """Training diverged again after every try to steady it; the model stands at its last good state."""
+
+
+class LibraryError(AdaptiveActError):
+    """Another library is missing, has no such model, or its description of the model is not one."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class ExplainError(AdaptiveActError):

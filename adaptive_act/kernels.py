@@ -10,14 +10,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.fx._symbolic_trace import is_fx_symbolic_tracing
+from torch.fx import _symbolic_trace
+
+
+def _is_traced() -> bool:
+    """Whether torch.fx traces symbolically: its own question of torch 2.9, which older ones do not have."""
+    return _symbolic_trace._is_fx_tracing_flag and not torch.compiler.is_compiling()
 
 
 def is_in_graph() -> bool:
     """Whether the plain expression is needed: in compiling, tracing, exporting or a function transform."""
     return (
         torch.compiler.is_compiling()
-        or is_fx_symbolic_tracing()
+        or _is_traced()
         or torch._C._len_torch_dispatch_stack() > 0  # such as FakeTensorMode, whose tensors hold no numbers
         or torch._C._get_tracing_state() is not None
         or torch._C._are_functorch_transforms_active()
@@ -91,7 +96,7 @@ class _Absent(torch.autograd.Function):
 
 def clip(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """`x.clamp(low, high)` for low ≤ high, broadcastable to x; a bound gets the gradient from beyond it."""
-    if is_fx_symbolic_tracing():  # where TorchScript compiles the graph, the bounds of clamp get no gradient
+    if _is_traced():  # where TorchScript compiles the graph, the bounds of clamp get no gradient
         return torch.where(x > high, high, torch.where(x < low, low, x))
     if is_in_graph() and not is_compiled():
         return x.clamp(low, high)

@@ -104,7 +104,9 @@ def write_checkpoint(path: Path, subject: Subject) -> int:
 def write_torch_file(source: str, destination: str) -> None:
     """Writes torch.onnx.export's file of the checkpoint to the destination."""
     checkpoint = load(Path(source))
-    example = torch.zeros(2, *(size or 1 for size in checkpoint.inputs[0].shape[1:]))
+    example = torch.zeros(
+        2, *(size if isinstance(size, int) else 1 for size in checkpoint.inputs[0].shape[1:])
+    )
     export_with_torch(checkpoint.model, (example,), ("image",), Path(destination), free=True)
 
 

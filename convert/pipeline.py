@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 import onnx_ir as ir
 
 from convert.artefact.external import LARGEST, PlacedModel, count_weight_bytes, place_weights
-from convert.artefact.file import append_manifest, require_writable, serialise, write_model
+from convert.artefact.file import append_manifest, require_apart, require_writable, serialise, write_model
 from convert.artefact.placement import Placement
 from convert.artefact.signing import make_signer
 from convert.artefact.stored_graph import read_graph, store_graph
-from convert.errors import ExportError, ParityError, PrecisionError, UsageError
+from convert.artefact.tokenizer_file import write_tokenizer
+from convert.errors import ExportError, ParityError, PrecisionError
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
 from convert.manifest.records import TuningRecord
@@ -24,23 +24,24 @@ from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session, require_provider
 from convert.model_io.samples import SampleSet
 from convert.parity.coverage import Trials, examine
-from convert.parity.locate import CulpritSearch, find_refused_rule
+from convert.parity.locate import CulpritSearch, find_refused_rule, skip_search
 from convert.parity.sampling import choose_samples
 from convert.parity.sizes import sample_doubtful
 from convert.parity.small_signals import find_losses
 from convert.parity.tolerance import require_known, require_shares
-from convert.parity.verify import Culprit, Original, Parity, verify
+from convert.parity.verify import Original, Parity, verify
 from convert.parity.weakness import judge
 from convert.precision.budgets import BudgetOptions, Precision
 from convert.precision.quantise import PrecisionOptions, RoundingTask, quantise, round_everywhere
 from convert.precision.record import record_rounding
 from convert.rewriting.optimise import DroppedRule, OptimisedGraph, optimise, remaining_rules
 from convert.rewriting.plan import FormPlan, default_forms
+from convert.sources.described import UNCHANGED, GivenDescription, describe, require_fitting
 from convert.sources.export import build_graph, list_output_names
 from convert.sources.fold import fold
-from convert.sources.load import load
+from convert.sources.load import load_request
 from convert.sources.opset import DEFAULT_OPSET
-from convert.sources.source import Source
+from convert.sources.source import Source, SourceRequest
 from convert.tuning.search import TuningTask
 from convert.tuning.timing import Target
 from convert.tuning.tune import TuningOptions, TuningResult, drop_rule, reject_forms, tune
@@ -74,12 +75,16 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     budgets: BudgetOptions | None = None,
     sign: Path | None = None,
     password: str | None = None,
+    weights: Path | None = None,
+    random_weights: bool = False,
+    given: GivenDescription = UNCHANGED,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_progress: Callable[[str], None] = lambda detail: None,
 ) -> Manifest:
     """The manifest of the ONNX file now at `destination`, which passed parity with the model in `source`.
 
-    `state_key` chooses among several state_dicts in the file.
+    `source` may be `timm:resnet50` or the like, with `weights` or random ones; `given` is its description.
+    `state_key` chooses among several state_dicts.
     `tolerances` allows an output, by name, an error of that share of its scale beyond the criterion.
     Forms are those of `provider`'s table, or what `tuning` finds faster on the provider that it names.
     `precision` other than fp32 rounds the graph that passed parity, and `budgets`, or else strict ones, judge
@@ -89,7 +94,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     Raises a ConversionError where anything fails, and then nothing was written.
     """
     require_writable(destination)
-    _require_apart(source, destination)
+    require_apart(source, destination)
     require_shares(tolerances or {})
     provider = tuning.provider if tuning is not None else provider
     require_provider(provider)
@@ -98,7 +103,10 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     signer = make_signer(sign, password)
 
     on_stage("load")
-    loaded = load(source, factory, factory_kwargs, inputs, allow_pickle=allow_pickle, state_key=state_key)
+    request = SourceRequest(
+        source, factory, factory_kwargs, inputs, allow_pickle, state_key, weights, random_weights
+    )
+    loaded = describe(load_request(request), given)
     own_sets = read_samples(samples, loaded.inputs) if samples is not None else ()
     rounding_task = rounding.read(loaded.inputs, own_sets)
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
@@ -114,21 +122,17 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     folded = fold(loaded.model)
     on_stage("export")
     exported = build_graph(loaded, folded, opset)
+    require_fitting(given, exported.model)
     doubtful = sample_doubtful(loaded, exported.doubtful_sizes, sampling.ranges, sampling.work)
     original.remember_more(doubtful)
     sets = (*sets, *doubtful)
     file_options = _FileOptions(
         destination, provider, external_data, tolerances or {}, tuning, rounding_task, signer
     )
-    return _Conversion(
-        loaded, original, exported.model, sets, trials, file_options, on_stage, on_progress
-    ).write_exact_file()
-
-
-def _require_apart(source: Path, destination: Path) -> None:
-    # Not by their methods, which raise where a folder on the way may not be searched.
-    if os.path.exists(destination) and os.path.exists(source) and destination.samefile(source):
-        raise UsageError(f"`{destination}` is the file to convert; write to another one")
+    work = _Conversion(loaded, original, exported.model, sets, trials, file_options, on_stage, on_progress)
+    manifest = work.write_exact_file()
+    write_tokenizer(destination, loaded.tokenizer)
+    return manifest
 
 
 def _make_original(source: Source, tolerances: Mapping[str, float]) -> Original:
@@ -287,14 +291,10 @@ class _Conversion:
         session = Session(graph, inputs, self.options.provider, folder=folder)
         rules = remaining_rules(optimised.dropped)
         search = CulpritSearch(self.original, self.exported, optimised.firings, rules, plan)
-        find_culprit = search.find if count_weight_bytes(self.exported) <= LARGEST else _skip_search
+        find_culprit = search.find if count_weight_bytes(self.exported) <= LARGEST else skip_search
         parity = verify(self.original, session, self.sets, self.options.tolerances, find_culprit)
         if self.trials is None:
             return parity
         losses = find_losses(self.original, session, self.trials.small, self.options.tolerances)
         coverage = judge(self.trials, self.original, self.source, optimised.model, losses)
         return replace(parity, coverage=coverage)
-
-
-def _skip_search(samples: SampleSet, output: str) -> Culprit:
-    return Culprit("the model is too large to look for the layer that differs")

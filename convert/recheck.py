@@ -56,6 +56,9 @@ class RecheckOptions:
     """For a file of fewer bits."""
     allow_pickle: bool = False
     state_key: str | None = None
+    weights: Path | None = None
+    """Of a library's model, as `timm:resnet50`."""
+    random_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ def recheck(
         inputs,
         allow_pickle=options.allow_pickle,
         state_key=options.state_key,
+        weights=options.weights,
+        random_weights=options.random_weights,
     )
     original = Original(source.model, _name_outputs(source, file.graph))
     names = _order_inputs(source, file.graph)

@@ -14,6 +14,8 @@ MOST_NAMED = 10
 HEAD = """\
 # Activations
 
+After this page you can choose an activation: what it computes, what it learns, what it costs.
+
 {count} activations that learn their parameters with the weights, shared by a layer or one per channel
 (`PELU(channels=64, channel_axis=1)`). Many equal a plain activation at certain values: that is their *fixed
 point*, and `swap` starts them there, so that a trained model computes what it did before.

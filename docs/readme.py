@@ -1,11 +1,11 @@
-"""Puts the measured tables into README.md, between the marks that name their files: `make docs`."""
+"""Puts measured tables into README.md and docs/measured.md, between marks with their names: `make docs`."""
 
 import re
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
 MARKED = re.compile(r"(<!-- table of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -22,4 +22,5 @@ def _read_table(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(insert_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(insert_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

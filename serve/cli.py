@@ -18,12 +18,13 @@ from pydantic.fields import FieldInfo
 from adaptact import exit_codes
 from adaptact.errors import UsageError
 from adaptact.exit_codes import FAILED
+from adaptact.options import AsJson, Quiet
 from adaptact.text import LONGEST_LINE, escape_line
 from serve.engine.errors import StartupError
 from serve.settings import FILE, PREFIX, Settings
 
 if TYPE_CHECKING:
-    from serve.workers.options import SupervisorOptions
+    from serve.workers.options import Announcement, SupervisorOptions
 
 log = logging.getLogger("adaptact")
 
@@ -49,7 +50,7 @@ OWN_DESCRIPTORS = 256
 """A process's descriptors beside its connections: refused ones, shared memory, files, sockets."""
 
 
-def serve(**options: Any) -> None:
+def serve(*, quiet: bool = False, as_json: bool = False, **options: Any) -> None:
     """Serve a folder of ONNX models over HTTP and gRPC.
 
     Each option can also be set by an environment variable, such as ADAPTACT_GRPC_PORT for --grpc-port, or by
@@ -61,14 +62,13 @@ def serve(**options: Any) -> None:
     except (ValueError, OSError) as error:
         problems = (escape_line(problem, LONGEST_LINE) for problem in _list_problems(error))
         raise UsageError("\nerror: ".join(problems), "`adaptact-serve --help` lists every setting") from error
-    _run(settings)
+    if quiet and "log_level" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"log_level": "warning"})
+    _run(settings, "json" if as_json else "nothing" if quiet else "line")
 
 
 def main() -> None:
     """Run the command and end the process with its exit code; each error is a line, and the hint below."""
-    _declare_options()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(serve)
     exit_codes.run(app, {StartupError: FAILED})
 
 
@@ -103,7 +103,7 @@ def format_default(field: FieldInfo) -> str:
     return "none" if field.default in ("", None) else str(field.default)
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, announcement: "Announcement") -> None:
     # Imported here so that --help and a wrong argument answer at once.
     from serve.access.control import is_this_machine  # noqa: PLC0415
     from serve.access.hosts import LOCAL  # noqa: PLC0415
@@ -120,17 +120,20 @@ def _run(settings: Settings) -> None:
         ports = [settings.port, settings.grpc_port] if settings.grpc_port else [settings.port]
         listeners = [closing.enter_context(listen(settings.host, port)) for port in ports]
         workers = count_workers(settings)
-        _start(settings.model_copy(update={"workers": workers.number}), listeners, str(workers))
+        settings = settings.model_copy(update={"workers": workers.number})
+        _start(settings, listeners, str(workers), announcement)
 
 
-def _start(settings: Settings, listeners: Sequence[socket.socket], workers: str) -> NoReturn:
+def _start(
+    settings: Settings, listeners: Sequence[socket.socket], workers: str, announcement: "Announcement"
+) -> NoReturn:
     """Start the workers, and become the supervisor: the same process, without what only its start needed."""
     from serve.workers.options import STOP_SIGNALS, write_options  # noqa: PLC0415
 
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # until supervisor and workers handle them
     # numpy would start threads to compute with, which the server does not use, and which cannot be forked.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    descriptor = write_options(_make_options(settings, listeners, workers))
+    descriptor = write_options(_make_options(settings, listeners, workers, announcement))
     for listener in listeners:
         listener.set_inheritable(True)
     numbers = ",".join(str(listener.fileno()) for listener in listeners)
@@ -140,7 +143,7 @@ def _start(settings: Settings, listeners: Sequence[socket.socket], workers: str)
 
 
 def _make_options(
-    settings: Settings, listeners: Sequence[socket.socket], workers: str
+    settings: Settings, listeners: Sequence[socket.socket], workers: str, announcement: "Announcement"
 ) -> "SupervisorOptions":
     from serve.shared.memory import create_limits  # noqa: PLC0415
     from serve.workers.fork import fork_workers  # noqa: PLC0415
@@ -148,7 +151,6 @@ def _make_options(
     from serve.workers.options import SupervisorOptions  # noqa: PLC0415
 
     url = format_url(listeners[0], "https" if settings.tls_certificate else "http")
-    grpc = f" and gRPC on port {settings.grpc_port}" if settings.grpc_port else ""
     limits = create_limits()
     try:
         started = fork_workers(settings, limits, [listener.fileno() for listener in listeners])
@@ -162,8 +164,10 @@ def _make_options(
         stop_grace_seconds=settings.stop_grace_seconds,
         stop_linger_seconds=settings.stop_linger_seconds,
         log_level=settings.log_level,
-        url=f"{url}{grpc}",
+        url=url,
         manner=f"{settings.provider} with {workers}",
+        grpc_port=settings.grpc_port,
+        announcement=announcement,
     )
 
 
@@ -194,6 +198,10 @@ def _declare_options() -> None:
     for name, field in Settings.model_fields.items():
         panel = PANELS.get(name, panel)
         parameters.append(_make_parameter(name, field, panel))
+    for name, kind in (("quiet", Quiet), ("as_json", AsJson)):
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        )
     serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Python's own hook
     serve.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
 
@@ -218,3 +226,8 @@ def _option_name(name: str) -> str:
 
 def _is_enough(limit: int, needed: int) -> bool:
     return limit == resource.RLIM_INFINITY or limit >= needed
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_declare_options()
+app.command()(serve)

@@ -3,17 +3,21 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
 from onnx.parser import parse_model
 
+import adaptact
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("adaptact", "adaptive_act", "convert", "serve")
 
 EXPORTER = ("onnx", "onnxscript", "onnx_ir", "onnxruntime")
-# A server reads the names in `convert.manifest.entries`, and nothing else of convert until a policy needs it.
+# A server reads what describes a model, and nothing else of convert until a policy needs it.
 CONVERTER = ("convert.errors", "convert.manifest.manifest")
 TRAINER = ("torch", "onnx", "onnxscript", "onnx_ir", "matplotlib", "adaptive_act", *CONVERTER)
 DRAWING = ("matplotlib", "jinja2", "typer", "rich")
@@ -74,14 +78,42 @@ session.run(None, {{"x": [1.0]}})
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
     # Without isolation, so that the build backend of the environment is used and nothing is fetched.
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (built,) = folder.glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (built,) = dist.glob("*.whl")
     return built
+
+
+def test_the_sdist_holds_the_packages_and_what_they_are_built_with(dist: Path) -> None:
+    (built,) = dist.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames()}
+    files = ("README.md", "CHANGELOG.md", "LICENSE", "constraints.txt", "pyproject.toml", "PKG-INFO")
+    assert tops == {*PACKAGES, *files, ".gitignore"}
+
+
+def test_wheel_and_sdist_are_small(dist: Path) -> None:
+    """Neither pictures nor results of benchmarks are in them."""
+    assert all(path.stat().st_size < 2 * 2**20 for path in dist.iterdir())
+
+
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+    assert (metadata["Name"], metadata["Version"]) == ("adaptact", adaptact.__version__)
+    assert metadata["License-File"] == "LICENSE"
+    assert str(metadata.get_payload()).startswith("# adaptact")
 
 
 def test_the_wheel_holds_exactly_the_packages(wheel: Path) -> None:

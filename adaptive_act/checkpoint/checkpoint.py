@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Checkpoint:
     preprocessing: Mapping[str, Any] | None = None
     factory: str = ""
     swap: tuple[Site, ...] = ()
+    factory_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save(  # noqa: PLR0913  # each argument is a field of the file
@@ -126,6 +127,7 @@ def restore(
         preprocessing=document["preprocessing"],
         factory=document["factory"],
         swap=sites,
+        factory_kwargs=kwargs,
     )
 
 

@@ -14,19 +14,24 @@ FORMAT = "adaptact/1"
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One input: its name, its dtype, and its shape with None where the size is free."""
+    """One input: its name, its dtype, and its shape, with None or a name where the size is free.
+
+    Equal names are equal sizes, of all inputs.
+    """
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str | None, ...]
 
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and self.name):
             raise ValueError(f"an input needs a name, got `{self.name}`")
         if self.dtype not in DTYPES:
             raise ValueError(f"input `{self.name}`: expected a dtype of {DTYPES}, got `{self.dtype}`")
-        if not all(size is None or (type(size) is int and size > 0) for size in self.shape):
-            raise ValueError(f"input `{self.name}`: expected positive sizes or None, got {list(self.shape)}")
+        if not all(map(_is_size, self.shape)):
+            raise ValueError(
+                f"input `{self.name}`: expected positive sizes, names or None, got {list(self.shape)}"
+            )
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Self:
@@ -36,6 +41,12 @@ class TensorSpec:
         if not isinstance(fields["shape"], list | tuple):
             raise ValueError(f"input `{fields['name']}`: expected a list as shape, got `{fields['shape']}`")
         return cls(fields["name"], fields["dtype"], tuple(fields["shape"]))
+
+
+def _is_size(size: object) -> bool:
+    if isinstance(size, str):
+        return size.isidentifier() and size.isascii()
+    return size is None or (type(size) is int and size > 0)
 
 
 @dataclass(frozen=True, slots=True)

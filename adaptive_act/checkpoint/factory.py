@@ -3,18 +3,23 @@
 A checkpoint that could name any callable would be a command to run. So the factory that a *file* names is
 used only if its module's source, read before anything is imported, defines it as an `nn.Module` class or
 marks it with `@model_factory`. A factory that the *user* names is trusted.
+
+Both are looked for where Python finds modules, and last of all in the current folder, which is on the path
+only meanwhile: a file `torch.py` or `serve.py` there takes no other module's place.
 """
 
 import ast
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
+from adaptact.suggestions import suggest
 from adaptive_act.errors import FactoryError
 
 Factory = Callable[..., nn.Module]
@@ -26,6 +31,13 @@ BUILD_ERRORS = (
 )
 """What a factory may raise while it builds a model."""
 _LARGEST_SOURCE = 4 * 2**20  # bytes
+_UNMARKED = (
+    "is neither an nn.Module class nor marked with `@adaptive_act.model_factory` in the source of its "
+    "module, so it is not run"
+)
+_NAME_ONE = (
+    "name one that you know and trust yourself: `--factory package.module:callable`, or `factory=` in Python"
+)
 
 
 def model_factory(function: _F) -> _F:
@@ -45,26 +57,56 @@ def resolve_factory(name: str, *, trusted: bool) -> Factory:
     names = (*module_name.split("."), *attribute.split("."))
     if not separator or not all(part.isidentifier() for part in names):
         raise FactoryError(f"expected a factory as `package.module:callable`, got `{name}`")
-    if not trusted and not _is_marked_in_source(module_name, attribute):
-        raise FactoryError(_describe_refusal(name))
-    try:
-        factory: object = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            factory = getattr(factory, part)
-    except (ImportError, AttributeError) as error:
-        raise FactoryError(f"factory `{name}` cannot be imported: {error}") from error
+    with working_folder_last():
+        if not trusted:
+            _require_marked_source(name, module_name, attribute)
+        try:
+            factory: object = importlib.import_module(module_name)
+            for part in attribute.split("."):
+                factory = getattr(factory, part)
+        except (ImportError, AttributeError) as error:
+            hidden = _describe_hidden(module_name) or _suggest_other(module_name, attribute)
+            raise FactoryError(f"factory `{name}` cannot be imported: {error}{hidden}") from error
     if not callable(factory):
         raise FactoryError(f"factory `{name}` is not callable, it is a `{type(factory).__name__}`")
     if not trusted and not is_marked(factory):
-        raise FactoryError(_describe_refusal(name))
+        raise FactoryError(f"the file names the factory `{name}`, which {_UNMARKED}; {_NAME_ONE}")
     return factory
+
+
+def _suggest_other(module_name: str, attribute: str) -> str:
+    """A question for the callable that was probably meant, where the module is there; else nothing."""
+    module = sys.modules.get(module_name)
+    if module is None or hasattr(module, attribute):
+        return ""
+    known = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    meant = suggest(attribute, known)
+    return f"; {meant}" if meant else ""
+
+
+@contextmanager
+def working_folder_last() -> Iterator[None]:
+    """Inside it, a module that is found nowhere else is found in the current folder."""
+    folder = None
+    with suppress(OSError):  # it was removed
+        folder = str(Path.cwd())
+    if folder is None or folder in sys.path:
+        yield
+        return
+    sys.path.append(folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the user's code took it off
+            sys.path.remove(folder)
 
 
 def build_model(factory: Factory, kwargs: Mapping[str, Any]) -> nn.Module:
     """The model that the factory builds; raises FactoryError where it fails or gives anything else."""
     called = getattr(factory, "__qualname__", repr(factory))
     try:
-        model: object = factory(**kwargs)
+        with working_folder_last():
+            model: object = factory(**kwargs)
     except BUILD_ERRORS as error:
         raise FactoryError(f"factory `{called}` failed with {dict(kwargs)}: {error}") from error
     if not isinstance(model, nn.Module):
@@ -91,18 +133,31 @@ def factory_name(factory: str | Factory) -> str:
     return name
 
 
-def _describe_refusal(name: str) -> str:
-    return (
-        f"the file names the factory `{name}`, which is neither an nn.Module class nor marked with "
-        "`@adaptive_act.model_factory` in the source of an importable module, so it is not run; name one "
-        "that you know and trust yourself: `--factory package.module:callable`, or `factory=` in Python"
-    )
-
-
-def _is_marked_in_source(module: str, attribute: str) -> bool:
-    """Whether the module's source, unexecuted, defines `attribute` as a marked function or a Module class."""
+def _require_marked_source(name: str, module: str, attribute: str) -> None:
+    """Raises FactoryError unless the module's source, unexecuted, defines it marked, or as a class."""
     path = _find_source(module)
-    if path is None or path.stat().st_size > _LARGEST_SOURCE:
+    if path is None:
+        raise FactoryError(
+            f"the file names the factory `{name}`, and no source of a module `{module}` is found, neither "
+            "among the installed packages nor in the current folder; run the command in the folder that "
+            f"holds it, or {_NAME_ONE}"
+        )
+    if not _is_marked_in_source(path, attribute):
+        hidden = _describe_hidden(module)
+        raise FactoryError(f"the file names the factory `{name}`, which {_UNMARKED}{hidden}; {_NAME_ONE}")
+
+
+def _describe_hidden(module: str) -> str:
+    """That a file of the current folder is not the module, since another one has its name; else nothing."""
+    own, loaded = Path(f"{module.partition('.')[0]}.py"), sys.modules.get(module.partition(".")[0])
+    other = getattr(loaded, "__file__", None)
+    if loaded is None or not own.is_file() or (other is not None and own.samefile(other)):
+        return ""
+    return f"; `{own}` in the current folder is not it, since an installed module has its name: rename it"
+
+
+def _is_marked_in_source(path: Path, attribute: str) -> bool:
+    if path.stat().st_size > _LARGEST_SOURCE:
         return False
     try:
         tree = ast.parse(path.read_bytes())

@@ -11,7 +11,7 @@ from rich.console import Console
 from adaptact import console, exit_codes
 from adaptact.errors import UsageError
 from adaptact.files import replace_file
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object, use_working_folder
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import count_bar
 from adaptact.text import escape_line
@@ -34,7 +34,7 @@ from adaptive_act.explain.table import (
 )
 from adaptive_act.explain.wording import explain_layer
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -64,17 +64,16 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         Path | None, typer.Option(file_okay=False, help="Folder for curves.png, report.png and report.html.")
     ] = None,
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report alone.")] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what the activations of a trained model have learned, and what each of them decides.
 
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
-    if factory is not None:
-        use_working_folder()
     checkpoint = load(source, factory, parse_json_object(factory_kwargs, "--factory-kwargs"))
     samples = read_data(data, checkpoint.inputs) if data else None
-    decisions = _decide(checkpoint, samples, console.messages(quiet=as_json))
+    decisions = _decide(checkpoint, samples, console.messages(quiet=quiet or as_json))
     findings = Findings(
         layers=layers(checkpoint.model, reach(checkpoint.model, samples.batches) if samples else None),
         decisions=decisions,
@@ -87,9 +86,9 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         raise UsageError(f"the report cannot be written: {error}") from error
     if as_json:
         print_json(_record(findings))
-    else:
+    elif not quiet:
         _print(findings)
-    for path in written:
+    for path in written if not quiet else ():
         console.print_written(path)
 
 

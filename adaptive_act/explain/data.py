@@ -81,10 +81,11 @@ def _select_arrays(
 
 def _check_array(array: NDArray[Any], spec: TensorSpec, path: Path) -> None:
     fits = array.ndim == len(spec.shape) and all(
-        size in (None, actual) for size, actual in zip(spec.shape[1:], array.shape[1:], strict=True)
+        not isinstance(size, int) or size == actual
+        for size, actual in zip(spec.shape[1:], array.shape[1:], strict=True)
     )
     if not fits or array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ExplainError(
             f"`{path}`: array `{spec.name}` is {array.dtype} {list(array.shape)}, expected numbers of shape "
-            f"{[size or 'any' for size in spec.shape]}, samples first"
+            f"{[size if isinstance(size, int) else 'any' for size in spec.shape]}, samples first"
         )

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptact import exit_codes
+from adaptact import console, exit_codes
 from adaptact.console import messages
-from adaptact.options import parse_json_object, use_working_folder
-from adaptact.output import print_lines
+from adaptact.options import AsJson, Quiet, parse_json_object, use_working_folder
+from adaptact.output import print_json
 from adaptact.progress import StageBars
 from adaptive_act.errors import AdaptiveActError, StudyError
 from adaptive_act.study import pipeline
@@ -18,7 +18,7 @@ from adaptive_act.study.specs import Architecture, DataSpec, Training
 from adaptive_act.study.syntax import NamedOptions, split_list
 from adaptive_act.study.wording import describe_setting, summarise_answer
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -120,6 +120,8 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at the same time. Default: one per core.")
     ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train learned activations and a plain baseline with several seeds, and report whether they pay.
 
@@ -134,9 +136,18 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
         parse_json_object(factory_kwargs, "--factory-kwargs")
     if factory is not None or train is not None:
         use_working_folder()
-    with StageBars(messages()) as bars:
+    with StageBars(messages(quiet=quiet or as_json)) as bars:
         results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
-    print_lines(describe_setting(results), *summarise_answer(results), f"Report: {output / 'report.html'}")
+    setting, answer = describe_setting(results), summarise_answer(results)
+    report = output / "report.html"
+    if as_json:
+        files = {"report": str(report), "results": str(output / "results.json")}
+        print_json({"setting": setting, "answer": answer, **files})
+    elif not quiet:
+        with console.results() as shown:
+            for line in (setting, *answer):
+                console.print_line(shown, line)
+            shown.print(f"report: {report}", soft_wrap=True)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from adaptact.files import replace_file
+from adaptact.installation import install_line
 from adaptive_act.study.architectures import describe_network
 from adaptive_act.study.data import Dataset
 from adaptive_act.study.execute import model_path
@@ -127,7 +128,7 @@ def _describe_failure(process: subprocess.CompletedProcess[str]) -> str:
     lines = [line for line in process.stderr.strip().splitlines() if not line.startswith("hint:")]
     last = lines[-1] if lines else f"exit status {process.returncode}"
     if "ModuleNotFoundError" in last:
-        return f"the export is not installed ({last.partition(': ')[2]}): pip install 'adaptact[convert]'"
+        return f"the export is not installed ({last.partition(': ')[2]}): {install_line('convert')}"
     return last.removeprefix("error: ")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
+from adaptact.suggestions import suggest
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import FixedPointError, StudyError
@@ -93,10 +94,10 @@ def plain_activation(text: str) -> nn.Module:
         named = NamedOptions.parse(text)
         return nn.Identity() if text == LINEAR else build({"name": named.name, **named.options})
     except (TypeError, ValueError) as error:
-        raise StudyError(
-            f"unknown activation `{text}`; plain: {', '.join(PLAIN)}, {LINEAR}; learned: "
-            f"{', '.join(ACTIVATIONS)}"
-        ) from error
+        known = f"plain: {', '.join(PLAIN)}, {LINEAR}; learned: {', '.join(ACTIVATIONS)}"
+        name = text.partition("(")[0].strip()
+        meant = None if name in PLAIN else suggest(name, [*PLAIN, LINEAR, *ACTIVATIONS])
+        raise StudyError(f"unknown activation `{text}`; {meant or known}") from error
 
 
 def place_variant(model: nn.Module, baseline: str, variant: Variant, example: Tensor) -> PlacedVariant:

@@ -1,5 +1,6 @@
 """The ONNX file: standard operators and the manifest, nothing private, written whole or not at all."""
 
+import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +11,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from adaptact.files import replace_file
 from convert.artefact.external import LARGEST, count_weight_bytes
-from convert.errors import DestinationError, ExportError
+from convert.errors import DestinationError, ExportError, UsageError
 from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import Manifest
 
@@ -63,6 +64,13 @@ def _strip(model: ir.Model) -> ir.Model:
         value.metadata_props.clear()
         value.doc_string = None
     return clean
+
+
+def require_apart(source: Path, destination: Path) -> None:
+    """Raises UsageError where both are one file."""
+    # Not by their methods, which raise where a folder on the way may not be searched.
+    if os.path.exists(destination) and os.path.exists(source) and destination.samefile(source):
+        raise UsageError(f"`{destination}` is the file to convert; write to another one")
 
 
 def require_writable(destination: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from adaptact import exit_codes
 from adaptact.exit_codes import FAILED, PARITY_FAILED, WRONG_USE
-from adaptact.options import use_working_folder
+from adaptact.options import stay_offline
 from convert.errors import ConversionError, ParityError, UsageError
 
 EXIT_CODES: Mapping[type[Exception], int] = {
@@ -15,15 +15,14 @@ EXIT_CODES: Mapping[type[Exception], int] = {
 }
 
 
-def prepare(factory: str | None, allow_pickle: bool) -> None:
-    """Waiting threads leave their cores to others, and the user's own modules can be imported if needed.
+def prepare() -> None:
+    """Waiting threads leave their cores to others, and libraries of models download nothing.
 
     OpenMP's threads wait for each other in a busy loop, which on shared cores makes parity six times as slow
     (ResNet-18: 28 s instead of 4.5 s, two exports on two cores). Torch reads the setting as it loads.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if factory is not None or allow_pickle:
-        use_working_folder()
+    stay_offline()
 
 
 def run(app: Callable[[], object]) -> None:

@@ -7,14 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptact.console import messages, results, table
+from adaptact.console import messages, results
 from adaptact.errors import OutputError
 from adaptact.files import write_text
 from adaptact.memory import release_large_blocks
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
+from convert.commands.description_options import (
+    Classes,
+    OutputNames,
+    PreprocessingOption,
+    TokenizerOption,
+    parse_given,
+)
 from convert.commands.entry_point import prepare, run
 from convert.commands.options import (
     AllowPickle,
@@ -27,6 +34,7 @@ from convert.commands.options import (
     NoTuneCache,
     PrecisionOption,
     Provider,
+    RandomWeights,
     Report,
     Samples,
     StateKey,
@@ -34,17 +42,18 @@ from convert.commands.options import (
     Tolerances,
     Tune,
     TuneSeconds,
+    Weights,
     parse_tolerances,
     parse_tuning,
     require_separate,
 )
-from convert.commands.printing import print_coverage, print_line, print_rounding
+from convert.commands.printing import print_export
 from convert.errors import DestinationError
 from convert.manifest.manifest import Manifest
-from convert.precision.budgets import BudgetOptions
+from convert.precision.budgets import BudgetOptions, Precision
 from convert.sources.opset import DEFAULT_OPSET, OPSETS
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -52,13 +61,20 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     source: Annotated[
         Path,
         typer.Argument(
-            help="Checkpoint of adaptive_act.save, state_dict, safetensors, .pt2, TorchScript or .onnx file."
+            help="Checkpoint of adaptive_act.save, state_dict, safetensors, .pt2, TorchScript or .onnx file; "
+            "or a model of a library: timm:NAME, torchvision:NAME, hf:FOLDER."
         ),
     ],
     destination: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
     inputs: Inputs = None,
+    weights: Weights = None,
+    random_weights: RandomWeights = False,
+    classes: Classes = None,
+    preprocessing: PreprocessingOption = None,
+    output_names: OutputNames = None,
+    tokenizer: TokenizerOption = None,
     samples: Samples = None,
     opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1])] = DEFAULT_OPSET,
     tolerance: Tolerances = None,
@@ -87,6 +103,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         Path | None,
         typer.Option(dir_okay=False, help="File for Triton's configuration of the model (config.pbtxt)."),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a trained PyTorch model as an ONNX file that computes the same, and prove it.
@@ -94,16 +111,17 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity or the accuracy gate of fp16 or int8 failed. The ONNX
     file is written only if the status is 0, or if only an extra file or the printed result failed.
     """
-    prepare(factory, allow_pickle)
+    prepare()
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
     from convert.artefact.signing import PASSWORD  # noqa: PLC0415
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
     from convert.pipeline import convert  # noqa: PLC0415
 
     require_separate([source, destination], report, triton)
+    given = parse_given(classes, preprocessing, output_names, tokenizer)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
-    with StageLines(messages(quiet=as_json), limits) as progress:
+    with StageLines(messages(quiet=quiet or as_json), limits, _list_stages(tune, precision)) as progress:
 
         def on_stage(stage: str) -> None:
             progress.on_stage(stage)
@@ -116,6 +134,9 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             factory=factory,
             factory_kwargs=parse_json_object(factory_kwargs, "--factory-kwargs"),
             inputs=[parse_input(text) for text in inputs or []],
+            weights=weights,
+            random_weights=random_weights,
+            given=given,
             samples=samples,
             allow_pickle=allow_pickle,
             state_key=state_key,
@@ -137,10 +158,18 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         if as_json:
             print_json(summarise(manifest, destination))
         else:
-            _print(manifest, destination)
+            with results(quiet=quiet) as console:
+                print_export(console, manifest, destination, report)
     except (DestinationError, OutputError) as error:
         hints = filter(None, (error.hint, f"`{destination}` itself is written"))
         raise OutputError(str(error), hint="; ".join(hints)) from error
+
+
+def _list_stages(tune: bool, precision: Precision) -> list[str]:
+    from convert.pipeline import QUANTISE, STAGES  # noqa: PLC0415  # it loads torch
+
+    *stages, last = (stage for stage in STAGES if tune or stage != "tune")
+    return [*stages, *([] if precision == "fp32" else [QUANTISE]), last]
 
 
 def _write_extra_files(manifest: Manifest, file: Path, report: Path | None, triton: Path | None) -> None:
@@ -160,24 +189,6 @@ def summarise(manifest: Manifest, destination: Path) -> dict[str, Any]:
     content["activations"] = [{"layer": record.layer, "kind": record.kind} for record in manifest.activations]
     size, strength = destination.stat().st_size, manifest.parity.strength
     return {"file": str(destination), "bytes": size, "strength": strength, **content}
-
-
-def _print(manifest: Manifest, destination: Path) -> None:
-    from convert.evidence.tables import describe_tuning, tabulate_parity  # noqa: PLC0415  # it loads torch
-
-    stage = "" if manifest.rounding is None else " before it was rounded"
-    with results() as console:
-        print_line(console, f"{destination}: {destination.stat().st_size} bytes, parity{stage} passed")
-        console.print(table(*tabulate_parity(manifest.parity.outputs)))
-        print_coverage(console, manifest.parity)
-        if manifest.rounding is not None:
-            print_rounding(console, manifest.precision, manifest.rounding)
-        for note in manifest.source_notes:
-            print_line(console, f"source: {note}")
-        for record in manifest.fired:
-            print_line(console, f"{record.rule} x {record.times}")
-        if manifest.tuning is not None:
-            print_line(console, f"tuned: {describe_tuning(manifest.tuning)}")
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from adaptact.console import print_written, results, table
 from adaptact.files import write_text
+from adaptact.installation import install_line
+from adaptact.options import Quiet
 from adaptact.output import print_json
 from convert.commands.entry_point import run
 from convert.commands.options import require_separate
@@ -21,7 +23,7 @@ from convert.manifest.signature import read_signer
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact-inspect model.pt --help")
@@ -31,6 +33,7 @@ def inspect(
     graph: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for an image of the graph: .svg, .png or .pdf.")
     ] = None,
+    quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what an ONNX file holds: layers, learned values, operators, rules, parity.
@@ -42,9 +45,9 @@ def inspect(
     _write(file, html, graph)
     if as_json:
         print_json(summarise(file))
-    else:
+    elif not quiet:
         _print(file)
-    for path in filter(None, (html, graph)):
+    for path in filter(None, () if quiet else (html, graph)):
         print_written(path)
 
 
@@ -54,7 +57,7 @@ def _read(source: Path) -> "OnnxFile":
     except ModuleNotFoundError as error:
         raise SourceError(
             f"reading an ONNX file needs `{error.name}`, which is not installed",
-            hint="pip install 'adaptact[convert]'",
+            hint=install_line("convert"),
         ) from error
     return read(source)
 

@@ -34,6 +34,13 @@ StateKey = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Also load a pickled module; it can run any code.")
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="For timm:, torchvision: and hf: models: the weights, a .safetensors or state_dict."),
+]
+RandomWeights = Annotated[
+    bool, typer.Option("--random-weights", help="For these models, to try things out: random weights.")
+]
 Provider = Annotated[str, typer.Option(help="Execution provider of ONNX Runtime: cpu or cuda.")]
 Report = Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")]
 

@@ -1,7 +1,9 @@
 """`adaptact-verify`: checks an ONNX file against its model and its signature."""
 
+import hashlib
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ from rich.console import Console
 from adaptact.console import messages, print_error, results, table
 from adaptact.exit_codes import PARITY_FAILED
 from adaptact.files import write_text
-from adaptact.options import AsJson, Factory, FactoryKwargs, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.commands.entry_point import prepare, run
@@ -23,23 +25,28 @@ from convert.commands.options import (
     MaxError,
     MinAgreement,
     Provider,
+    RandomWeights,
     Report,
     Samples,
     StateKey,
     Tolerances,
+    Weights,
     parse_tolerances,
     require_separate,
 )
 from convert.commands.printing import print_coverage, print_line, print_rounding
 from convert.errors import SourceError, UsageError
 from convert.manifest import signature
+from convert.manifest.signed_file import read_bytes, require_signed_data
 from convert.precision.budgets import BudgetOptions
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
     from convert.recheck import RecheckOptions, RecheckResult
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_WITHOUT_MODEL = ("files", "public_key", "report", "quiet", "as_json")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -52,6 +59,8 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     factory: Factory = None,
     factory_kwargs: FactoryKwargs = None,
     inputs: Inputs = None,
+    weights: Weights = None,
+    random_weights: RandomWeights = False,
     tolerance: Tolerances = None,
     provider: Provider = "cpu",
     max_error: MaxError = None,
@@ -63,6 +72,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     allow_pickle: AllowPickle = False,
     state_key: StateKey = None,
     report: Report = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that an ONNX file computes what its model computes, and that it is signed by the given key.
@@ -70,8 +80,14 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     Without a model, only the signature is checked. Inputs that you do not describe are taken from the file.
     Exit status: 0 fine, 1 failed (the signature too), 2 wrong use, 3 parity failed.
     """
-    prepare(factory, allow_pickle)
+    options_given = dict(locals())
+    prepare()
     model, path = _split_files(files, public_key)
+    if model is None:
+        _require_none(options_given)
+        if report is None and public_key is not None:
+            _verify_signature(path, public_key, quiet=quiet, as_json=as_json)
+            return
     require_separate(files, report)
     from convert.evidence.inspection import require_data  # noqa: PLC0415  # it loads onnx; --help need not wait
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
@@ -87,24 +103,45 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
         allow_pickle=allow_pickle,
         state_key=state_key,
+        weights=weights,
+        random_weights=random_weights,
     )
-    if model is None and options != RecheckOptions(inputs=[], tolerances={}):
-        raise UsageError(
-            "an option says how to compare the file, and there is no model to compare it with",
-            hint="name the model before the file, or leave the option out",
-        )
     file = _read(path, model)
     require_data(file)
     signer = None if public_key is None else signature.verify(file.content, public_key)
-    result = None if model is None else _recheck(model, file, options, messages(quiet=as_json))
+    result = None if model is None else _recheck(model, file, options, messages(quiet=quiet or as_json))
     if report is not None:
         write_text(report, _render(file, result))
     if as_json:
         print_json(summarise(file, signer, result))
     else:
-        _print(file, signer, result)
+        _print(file, signer, result, quiet=quiet)
     if result is not None and result.failure is not None:
         sys.exit(PARITY_FAILED)
+
+
+def _require_none(given: Mapping[str, object]) -> None:
+    """Raises UsageError for an option that says how to compare a file with its model, which is not named."""
+    for name, value in given.items():
+        if name not in _WITHOUT_MODEL and value not in (None, False, [], "cpu"):
+            raise UsageError(
+                f"`--{name.replace('_', '-')}` says how to compare the file, and there is no model to "
+                "compare it with",
+                hint="name the model before the file, or leave the option out",
+            )
+
+
+def _verify_signature(path: Path, public_key: Path, *, quiet: bool, as_json: bool) -> None:
+    """The file is the one that the key signed, and so are the weights beside it; without torch or onnx."""
+    content = read_bytes(path)
+    signer = signature.verify(content, public_key)
+    require_signed_data(path, content)
+    if as_json:
+        digest = hashlib.sha256(content).hexdigest()
+        print_json({"file": path.name, "digest": digest, "signed_by": signer})
+    else:
+        with results(quiet=quiet) as console:
+            print_line(console, f"{path.name}: signed by key {signer}")
 
 
 def _split_files(files: list[Path], public_key: Path | None) -> tuple[Path | None, Path]:
@@ -175,11 +212,11 @@ def _nullify(value: Any) -> Any:  # Any: JSON of any shape
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None") -> None:
+def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None", *, quiet: bool) -> None:
     from convert.evidence.collect import record_parity  # noqa: PLC0415
     from convert.evidence.tables import tabulate_parity, tabulate_sets  # noqa: PLC0415
 
-    with results() as console:
+    with results(quiet=quiet) as console:
         if signer is not None:
             print_line(console, f"{file.name}: signed by key {signer}")
         if result is None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -15,9 +15,8 @@ from convert.manifest import signature
 from convert.manifest.decode import ManifestError
 from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import ActivationRecord, Manifest
+from convert.manifest.signed_file import hash_file, read_bytes
 from convert.sources.bounds import require_small_tensors
-
-LARGEST = 2**31  # bytes: protobuf reads no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class OnnxFile:
     graph: ir.Model
     manifest: Manifest | None
     """None in a file that adaptact did not write."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The entries beside the graph."""
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ class OnnxFile:
 
 def read_onnx_file(path: Path) -> OnnxFile:
     """The file at `path`. Raises SourceError where it is no ONNX model, or its manifest cannot be read."""
-    content = _read_bytes(path)
+    content = read_bytes(path)
     try:
         proto = onnx.load_model_from_string(content)
         require_small_tensors(proto, path)
@@ -90,14 +91,15 @@ def read_onnx_file(path: Path) -> OnnxFile:
         raise SourceError(f"`{path}` is not an ONNX model: {_first_line(error)}") from error
     if not proto.HasField("graph") or not proto.graph.output:
         raise SourceError(f"`{path}` is not an ONNX model: it has no graph with outputs")
-    text = next((entry.value for entry in proto.metadata_props if entry.key == MANIFEST_KEY), None)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    text = metadata.get(MANIFEST_KEY)
     try:
         manifest = None if text is None else Manifest.from_json(text)
         if manifest is not None:
             require_consistent(manifest)
     except ManifestError as error:
         raise SourceError(f"`{path}`: {error}") from error
-    return OnnxFile(path, content, graph, manifest)
+    return OnnxFile(path, content, graph, manifest, metadata)
 
 
 def require_consistent(manifest: Manifest) -> None:
@@ -135,19 +137,8 @@ def require_data(file: OnnxFile) -> None:
     record = None if file.manifest is None else file.manifest.data
     own = set() if record is None else {Path(record.name).name}
     named = {name: "" for name in _find_data_files(file.graph)}
-    digests = named | {name: _hash_file(file.path.parent / name) for name in own}
+    digests = named | {name: hash_file(file.path.parent / name) for name in own}
     signature.require_data(record, digests, f"`{file.name}`")
-
-
-def _hash_file(path: Path) -> str:
-    """The SHA-256 of a file of weights. Raises SourceError for a missing file, a link, a pipe or a device."""
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise SourceError(f"there is no file `{path}`, which holds the model's weights")
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"cannot read the weights in `{path}`: {error.strerror or error}") from error
 
 
 def _find_data_files(model: ir.Model) -> set[str]:
@@ -160,17 +151,6 @@ def _find_data_files(model: ir.Model) -> set[str]:
         if attribute.type == ir.AttributeType.TENSOR
     ]
     return {str(tensor.location) for tensor in tensors if isinstance(tensor, ir.ExternalTensor)}
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise SourceError(f"`{path}` is not an ONNX model: it is a folder, a pipe or a device")
-        if path.stat().st_size > LARGEST:
-            raise SourceError(f"`{path}` has more than {LARGEST} bytes, which no ONNX file has")
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"cannot read `{path}`: {error.strerror or error}") from error
 
 
 def _name_operator(node: ir.Node) -> str:

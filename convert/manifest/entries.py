@@ -6,3 +6,5 @@ A module without imports: a server that checks no manifests reads it at almost n
 MANIFEST_KEY = "adaptact.manifest"
 LARGEST_MANIFEST = 32 * 2**20  # characters
 SIGNATURE_KEY = "adaptact.signature"
+DESCRIPTION_KEY = "adaptact.description"
+LARGEST_DESCRIPTION = 32 * 2**20  # characters

@@ -27,7 +27,7 @@ LARGEST_KEY = 64 * 1024  # bytes of a PEM file
 _UNSIGNED = "sign it as it is written: adaptact-export ... --sign key.pem; other tools drop or move the entry"
 _PURPOSE = b"adaptact-signature/1\0"
 _VALUE = re.compile(r"ed25519:([0-9a-f]{64}):([0-9a-f]{128})")
-_METADATA_PROPS = 14  # the fields' numbers in onnx.proto: ModelProto's, then StringStringEntryProto's
+METADATA_PROPS = 14  # the fields' numbers in onnx.proto: ModelProto's, then StringStringEntryProto's
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
@@ -109,8 +109,13 @@ def build_message(unsigned: memoryview) -> bytes:
 
 def encode_entry(value: str) -> bytes:
     """The signature's text as protobuf encodes a model with only this metadata entry."""
-    pair = _encode_field(_ENTRY_KEY, SIGNATURE_KEY.encode()) + _encode_field(_ENTRY_VALUE, value.encode())
-    return _encode_field(_METADATA_PROPS, pair)
+    return encode_metadata(SIGNATURE_KEY, value)
+
+
+def encode_metadata(key: str, value: str) -> bytes:
+    """One entry of a model's metadata as protobuf encodes it; it may stand behind any model's bytes."""
+    pair = _encode_field(_ENTRY_KEY, key.encode()) + _encode_field(_ENTRY_VALUE, value.encode())
+    return _encode_field(METADATA_PROPS, pair)
 
 
 def load_public_key(path: Path) -> "Ed25519PublicKey":

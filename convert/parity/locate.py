@@ -158,3 +158,8 @@ def _can_run(graph: ir.Model, sets: Sequence[SampleSet], provider: str) -> bool:
         except ExportError:
             return False
     return True
+
+
+def skip_search(samples: SampleSet, output: str) -> Culprit:
+    """For a model whose layers take too long to compare."""
+    return Culprit("the model is too large to look for the layer that differs")

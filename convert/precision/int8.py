@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData
+from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.onnx_quantizer import ONNXQuantizer
 from onnxruntime.quantization.quant_utils import QuantizationMode
 
@@ -128,8 +129,16 @@ class StaticScheme:
 
 
 def _infer_shapes(model: ir.Model) -> onnx.ModelProto:
-    """The graph with every value's shape, which the library needs."""
-    return onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
+    """The graph with every computed value's shape, which the library needs.
+
+    Weights have their own: before ONNX Runtime 1.32 the library turns them around and leaves other records.
+    """
+    proto = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(serialise(model)))
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    computed = [info for info in proto.graph.value_info if info.name not in weights]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(computed)
+    return proto
 
 
 def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:

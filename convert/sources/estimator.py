@@ -9,7 +9,7 @@ import onnx_ir as ir
 from torch import Tensor, nn
 
 from adaptact.text import first_line
-from adaptive_act.checkpoint.factory import BUILD_ERRORS, resolve_factory
+from adaptive_act.checkpoint.factory import BUILD_ERRORS, resolve_factory, working_folder_last
 from adaptive_act.errors import FactoryError
 from convert.errors import ExportError, UsageError
 from convert.model_io.array import TEXT, Array, get_dtype, name_dtype
@@ -25,7 +25,9 @@ def build_estimator(request: SourceRequest) -> Any:
     """The fitted estimator that the user's factory gives. Raises UsageError where it gives none."""
     assert request.factory is not None
     try:
-        estimator: Any = resolve_factory(request.factory, trusted=True)(**(request.factory_kwargs or {}))
+        build = resolve_factory(request.factory, trusted=True)
+        with working_folder_last():
+            estimator: Any = build(**(request.factory_kwargs or {}))
     except (FactoryError, *BUILD_ERRORS) as error:
         raise UsageError(f"factory `{request.factory}` failed: {first_line(error)}") from error
     if not any(callable(getattr(estimator, name, None)) for name in ("predict", "transform")):

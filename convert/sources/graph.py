@@ -5,8 +5,9 @@ of their own. Converting runs the graph in ONNX Runtime, operators of the standa
 loop in it can take any time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -17,6 +18,7 @@ from torch import nn
 from adaptact.text import first_line
 from convert.errors import ConversionError, SourceError
 from convert.manifest.decode import ManifestError
+from convert.manifest.description import Description
 from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import Manifest
 from convert.model_io.inputs import InputSpec
@@ -24,6 +26,7 @@ from convert.model_io.runtime import Session
 from convert.sources.bounds import STANDARD, build_error, require_bounded, require_small_values
 from convert.sources.constants import fold_constants
 from convert.sources.estimator import EstimatorModule, build_estimator
+from convert.sources.file_description import read_description
 from convert.sources.float64_reference import EVALUATOR_ERRORS, Float64Graph
 from convert.sources.foreign import FOREIGN, describe_foreign, has_learning
 from convert.sources.graph_inputs import describe_inputs
@@ -44,12 +47,13 @@ def read(request: SourceRequest) -> Source:
     """The graph in an ONNX file, with the inputs that it names. Raises SourceError."""
     path = request.path
     proto, files = _read_checked(path)
-    manifest_text = {entry.key: entry.value for entry in proto.metadata_props}.get(MANIFEST_KEY)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
     labels, notes = read_classes(proto), remove_zipmaps(proto)
     own_graph = proto.SerializeToString() if notes else path
     graph = _build_graph(proto, path)
     require_computed_tensors(graph, path)
-    manifest = _read_manifest(manifest_text)
+    manifest = _read_manifest(metadata.get(MANIFEST_KEY))
+    described = read_description(metadata, manifest)
     recorded = () if manifest is None else manifest.sizes
     inputs = describe_inputs(graph, request.inputs, path, recorded)
     model, reference = _build_module(graph, own_graph, path, inputs)
@@ -59,13 +63,13 @@ def read(request: SourceRequest) -> Source:
         model=model,
         inputs=inputs,
         outputs=tuple(value.name or "" for value in graph.graph.outputs),
-        classes=(None if manifest is None else manifest.classes) or labels,
-        preprocessing=None if manifest is None else manifest.preprocessing,
+        classes=described.classes or labels,
+        preprocessing=_choose_preprocessing(described, manifest),
         digest=compute_digest(path, *files),
         kind="ONNX",
         graph=graph,
         reference=reference,
-        notes=(*notes, *describe_foreign(graph)),
+        notes=(*notes, *describe_foreign(graph), *_list_left_out(described)),
     )
 
 
@@ -162,6 +166,18 @@ def _build_module(
     if not has_float64:
         return OnnxModule(own, inputs, is_reference=jumps), "float32"
     return OnnxModule(own, inputs, lambda: Float64Graph(ir.to_proto(graph), names)), "float64"
+
+
+def _choose_preprocessing(described: Description, manifest: Manifest | None) -> Mapping[str, Any] | None:
+    """What the file describes; the manifest's own words where they are no preprocessing that is known."""
+    if described.preprocessing is not None:
+        return described.preprocessing.to_json()
+    return None if manifest is None else manifest.preprocessing
+
+
+def _list_left_out(described: Description) -> list[str]:
+    left = "the names of its columns are left out: adaptact describe ... --columns names them in the new file"
+    return [] if described.columns is None else [left]
 
 
 def _read_manifest(text: str | None) -> Manifest | None:

@@ -8,10 +8,11 @@ from typing import Any
 from torch import nn
 
 from adaptive_act.activation import named_activations
+from adaptive_act.libraries.library_model import is_library_name
 from convert.errors import SourceError, UsageError
 from convert.model_io.array import TEXT
 from convert.model_io.inputs import InputSpec, share_size_bounds
-from convert.sources import graph, program, state, torchscript
+from convert.sources import graph, library, program, state, torchscript
 from convert.sources.kind import Container, recognise
 from convert.sources.purity import require_pure
 from convert.sources.ranges import add_ranges
@@ -27,7 +28,7 @@ _READERS: Mapping[Container, Callable[[SourceRequest], Source]] = {
 }
 
 
-def load(  # each argument is an option of the command
+def load(  # noqa: PLR0913  # each argument is an option of the command
     path: Path,
     factory: str | None = None,
     factory_kwargs: Mapping[str, Any] | None = None,
@@ -35,23 +36,47 @@ def load(  # each argument is an option of the command
     *,
     allow_pickle: bool = False,
     state_key: str | None = None,
+    weights: Path | None = None,
+    random_weights: bool = False,
 ) -> Source:
-    """The model in the file, whatever kind of file it is.
+    """The model in the file, whatever kind of file it is, or of the library that `path` names.
 
     The user's inputs and factory override those of the file. Nothing is unpickled that could run code, unless
-    `allow_pickle`. `state_key` chooses among several state_dicts in it. Raises SourceError where the file
+    `allow_pickle`. `state_key` chooses among several state_dicts in it. `path` may be `timm:resnet50`,
+    `torchvision:resnet50` or `hf:FOLDER`, with `weights` or random ones. Raises SourceError where the file
     cannot be read or its model is random or changes itself, and UsageError where the user must give more.
     """
-    text = next((spec.name for spec in inputs if spec.dtype == TEXT), None)
+    shared = share_size_bounds(inputs)
+    return load_request(
+        SourceRequest(path, factory, factory_kwargs, shared, allow_pickle, state_key, weights, random_weights)
+    )
+
+
+def load_request(request: SourceRequest) -> Source:
+    """The model that is asked for; see `load`."""
+    path = request.path
+    if is_library_name(str(path)):
+        return _check(library.read(request), request)
+    if request.weights is not None or request.random_weights:
+        raise UsageError(
+            f"weights are given for a model of a library, and `{path}` is a file",
+            hint="name the model: timm:resnet50, torchvision:resnet50 or hf:FOLDER",
+        )
+    text = next((spec.name for spec in request.inputs if spec.dtype == TEXT), None)
     container = recognise(path)
     if text is not None and container is not Container.ONNX:
         raise UsageError(f"input `{text}` holds texts, which a model of torch does not take")
-    request = SourceRequest(path, factory, factory_kwargs, share_size_bounds(inputs), allow_pickle, state_key)
     source = _READERS[container](request)
+    if request.state_key is not None and source.kind != state.KIND:
+        raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
+    return _check(source, request)
+
+
+def _check(source: Source, request: SourceRequest) -> Source:
+    """The source, pure and finite, its inputs bounded by the tables that they index."""
+    path = request.path
     _require_finite(source.model, path)
     source.model.requires_grad_(False)  # torch's counter of operations fails on a view of a weight that does
-    if state_key is not None and source.kind != state.KIND:
-        raise UsageError(f"`--state-key` chooses among state_dicts, and `{path}` is of kind `{source.kind}`")
     if source.graph is not None:
         return source
     require_pure(source.model, source.inputs)

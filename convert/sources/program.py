@@ -100,7 +100,10 @@ def _open(path: Path) -> torch.export.ExportedProgram:
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # torch logs the trace of an error that it then raises
     try:
-        return torch.export.load(path)
+        with warnings.catch_warnings():
+            # torch 2.9 views the file's bytes as tensors, and only reads them.
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            return torch.export.load(path)
     finally:
         logger.setLevel(level)
 

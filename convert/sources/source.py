@@ -22,6 +22,9 @@ class SourceRequest:
     inputs: Sequence[InputSpec] = ()
     allow_pickle: bool = False
     state_key: str | None = None
+    weights: Path | None = None
+    """Of a model of a library; then `path` is its name, as `timm:resnet50`."""
+    random_weights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Source:
     """The precision of the model that parity is judged against."""
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     """What was taken off the file's content as it was loaded, or left as it is, in words."""
+    tokenizer: str | None = field(default=None, kw_only=True)
+    """The content of a `tokenizer.json`, where the model is one of texts that has one."""
 
 
 def compute_digest(*paths: Path) -> str:

@@ -9,18 +9,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from adaptact import errors as console
 from adaptact.text import first_line
 from adaptive_act.checkpoint.checkpoint import Checkpoint, restore
 from adaptive_act.checkpoint.description import is_checkpoint
-from adaptive_act.checkpoint.factory import BUILD_ERRORS, build_model, resolve_factory
-from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError
+from adaptive_act.checkpoint.factory import (
+    BUILD_ERRORS,
+    build_model,
+    resolve_factory,
+    working_folder_last,
+)
+from adaptive_act.checkpoint.safetensors_file import read_safetensors
+from adaptive_act.checkpoint.wrapping import find_states, unwrap
+from adaptive_act.errors import AdaptiveActError, CheckpointError, FactoryError, LibraryError
 from convert.errors import SourceError, UsageError
 from convert.model_io.inputs import build_inputs, require_distinct
 from convert.sources.kind import EXPECTED
-from convert.sources.safetensors_file import read_safetensors
 from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import load_tensors
-from convert.sources.wrapping import find_states, unwrap
 
 KIND = "state_dict"
 _INPUT_OPTION = "--input 'x:float32[N,3,32,32]'"
@@ -44,7 +50,8 @@ def unpickle(path: Path) -> object:
         f"`{path}` is a pickle and runs code of its own choice as it is loaded", PickleWarning, stacklevel=2
     )
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=False)
+        with working_folder_last():
+            content: object = torch.load(path, map_location="cpu", weights_only=False)
     except _UNREADABLE as error:
         raise SourceError(
             f"`{path}` cannot be unpickled: {type(error).__name__}: {first_line(error)}",
@@ -66,6 +73,8 @@ def read(request: SourceRequest) -> Source:
         if request.factory is not None:
             raise UsageError(str(error)) from error
         raise SourceError(str(error)) from error
+    except LibraryError as error:
+        raise SourceError(str(error), hint=error.hint) from error
     except AdaptiveActError as error:
         raise SourceError(f"{error}; {EXPECTED}", hint=_build_hint(request)) from error
 
@@ -134,7 +143,10 @@ def _from_state(content: object, request: SourceRequest) -> Source:
         )
     described = require_distinct(request.inputs)
     model = build_model(resolve_factory(request.factory, trusted=True), request.factory_kwargs or {})
-    state = unwrap(states, request.state_key, model, request.path)
+    try:
+        state = unwrap(states, request.state_key, model, request.path)
+    except console.UsageError as error:
+        raise UsageError(str(error), error.hint) from error
     try:
         model.load_state_dict(state.tensors)
     except BUILD_ERRORS as error:  # the model's own code may raise it, where it has extra state

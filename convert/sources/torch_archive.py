@@ -13,7 +13,7 @@ from convert.errors import SourceError
 
 MOST_MEMBERS = 100_000
 # What torch's reader, in C++, raises on damaged or forged content.
-_DAMAGED = (RuntimeError, LookupError, ValueError, TypeError, MemoryError)
+_DAMAGED = (RuntimeError, LookupError, ValueError, TypeError, MemoryError, zipfile.BadZipFile, OSError)
 UNPACKING_SLACK = 64 * 2**20  # bytes that unpacking may add to the file's size: only code is compressed
 
 
@@ -35,7 +35,7 @@ class ArchiveReader:
                 raise SourceError(
                     f"`{path}` holds more than {MOST_MEMBERS} members, or one twice; torch writes neither"
                 )
-            self._sizes = {name: int(self._reader.get_record_size(name)) for name in self.names}
+            self._sizes = self._measure()
         except _DAMAGED as error:
             raise self._damaged(error) from error
         if sum(self._sizes.values()) > path.stat().st_size + UNPACKING_SLACK:
@@ -51,7 +51,18 @@ class ArchiveReader:
             content: bytes = self._reader.get_record(name)
         except _DAMAGED as error:
             raise self._damaged(error) from error
+        if len(content) != size:
+            raise SourceError(f"`{self._path}`: its member `{name}` has another size than its directory says")
         return content
+
+    def _measure(self) -> dict[str, int]:
+        """The size of each member; before 2.13 not torch's reader tells it, but the archive's directory."""
+        measure = getattr(self._reader, "get_record_size", None)
+        if measure is not None:
+            return {name: int(measure(name)) for name in self.names}
+        with zipfile.ZipFile(self._path) as archive:
+            sizes = {entry.filename.partition("/")[2]: entry.file_size for entry in archive.infolist()}
+        return {name: sizes[name] for name in self.names}
 
     def size(self, name: str) -> int:
         """A member's size in bytes, 0 where there is no such member."""

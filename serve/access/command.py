@@ -9,11 +9,12 @@ import typer
 from adaptact import exit_codes
 from adaptact.errors import AdaptactError, UsageError
 from adaptact.exit_codes import FAILED
-from adaptact.output import print_lines
+from adaptact.options import AsJson
+from adaptact.output import print_json, print_lines
 from serve.access.errors import KeysFileError
 from serve.access.keys import NAME, ROLES, Role, format_key, generate_secret, read_keys
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -26,6 +27,10 @@ def create_key(
     requests_per_second: Annotated[
         float, typer.Option(min=0, max=1e6, help="Maximum requests per second; 0 for no limit.")
     ] = 0.0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the key alone, which is all that is printed.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create an API key: print it, and add its digest to the keys file, which a running server rereads."""
     roles: frozenset[Role] = frozenset(known for known in ROLES if known in role)
@@ -40,7 +45,10 @@ def create_key(
         _append(file, format_key(name, secret, roles, requests_per_second))
     except OSError as error:
         raise AdaptactError(f"`{file}` cannot be written: {error.strerror}") from error
-    print_lines(secret)
+    if as_json:
+        print_json({"file": str(file), "name": name, "roles": sorted(roles), "key": secret})
+    else:
+        print_lines(secret)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """A client of one server: `Client` blocks until an answer comes, `AsyncClient` awaits it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -148,6 +149,8 @@ class AsyncClient:
     async def _ask(self, call: ClientCall[T]) -> T:
         attempts = Attempts(call, self.url, self._timeout_seconds, self._retry)
         outcome: Reply | Failure = await AsyncRetrying(**attempts.policy)(self._send, attempts)
+        if isinstance(outcome, Reply) and self._retry.connecting is not None:
+            self._retry = replace(self._retry, connecting=None)
         return attempts.read(outcome)
 
     async def _send(self, attempts: Attempts[T]) -> Reply | Failure:

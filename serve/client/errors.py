@@ -24,13 +24,17 @@ SHOWN_CHARACTERS = 2000
 
 
 class ClientError(Exception):
-    """The root; the text is the server's own, `status` its HTTP status, None without an answer."""
+    """The root; the text is the server's own, `status` its HTTP status, None without an answer.
+
+    `is_connected` is False where no connection was made; `hint` says what may help.
+    """
 
     def __init__(self, message: str, status: int | None = None, retry_after_seconds: float | None = None):
         super().__init__(message)
         self.status = status
         self.retry_after_seconds = retry_after_seconds
         self.hint: str | None = None
+        self.is_connected = True
 
 
 class InvalidAddressError(ClientError):

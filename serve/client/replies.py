@@ -8,7 +8,13 @@ from typing import Never, TypeAlias
 from serve.client.errors import InvalidReplyError
 from serve.engine.signature import Array
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
-from serve.protocol.descriptions import ModelMetadata, ServerMetadata, SizeMetadata, TensorMetadata
+from serve.protocol.descriptions import (
+    DescribedPart,
+    ModelMetadata,
+    ServerMetadata,
+    SizeMetadata,
+    TensorMetadata,
+)
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -135,6 +141,8 @@ class Predictions:
 
     predictions: list[Json]
     labels: tuple[str, ...]
+    truncated: tuple[int, ...] = ()
+    """The places of the texts that were cut, as the model's tokenizer says."""
 
 
 def read_server_metadata(reply: JsonObject) -> ServerMetadata:
@@ -152,6 +160,7 @@ def read_model_metadata(reply: JsonObject) -> ModelMetadata:
         tuple(map(_read_tensor, reply.objects("outputs"))),
         reply.text("parity", "") or None,
         tuple(map(_read_size, reply.objects("sizes"))) or None,
+        _read_description(reply.object("description")) or None,
     )
 
 
@@ -183,11 +192,20 @@ def read_model_statistics(reply: JsonObject) -> ModelStatistics:
 
 def read_predictions(reply: JsonObject) -> Predictions:
     """The reply to `POST /v1/models/{model}:predict`."""
-    return Predictions(reply.values("predictions"), reply.texts("labels"))
+    truncated = reply.wholes("truncated") if "truncated" in reply else ()
+    return Predictions(reply.values("predictions"), reply.texts("labels"), truncated)
 
 
 def _read_tensor(reply: JsonObject) -> TensorMetadata:
     return TensorMetadata(reply.text("name"), reply.text("datatype"), reply.wholes("shape"))
+
+
+def _read_description(reply: JsonObject) -> dict[str, DescribedPart]:
+    parts = {name: reply.object(name) for name in reply.plain()}
+    return {
+        name: DescribedPart(part.plain().get("value"), part.text("origin", ""))
+        for name, part in parts.items()
+    }
 
 
 def _read_size(reply: JsonObject) -> SizeMetadata:

@@ -30,21 +30,28 @@ class Retry:
 
     Drawing from the whole range ("full jitter") spreads clients that were refused together. A server's own
     `Retry-After` is waited for on top, unless it is longer than `patience_seconds`; then the error is raised.
+    `connecting` is the most attempts of a client that has never reached the server; None for all of them.
     """
 
     attempts: int = 5
     first_seconds: float = 0.1
     largest_seconds: float = 10.0
     patience_seconds: float = 60.0
+    connecting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No reply came, for this reason; `connected` where the server may have read the request."""
+    """No reply came, for this reason; `connected` where the server may have read the request.
+
+    A `lasting` one, such as a wrong certificate, would come again; the `hint` says what may help.
+    """
 
     reason: str
     connected: bool
     timed_out: bool = False
+    lasting: bool = False
+    hint: str | None = None
 
 
 class Attempts(Generic[T]):
@@ -89,7 +96,9 @@ class Attempts(Generic[T]):
     def _may_repeat(self, outcome: Reply | Failure) -> bool:
         """Whether one more attempt is safe, and may help."""
         if isinstance(outcome, Failure):
-            return not outcome.timed_out and (self.call.repeatable or not outcome.connected)
+            if outcome.timed_out or outcome.lasting:
+                return False
+            return self.call.repeatable or not outcome.connected
         if outcome.status in self.call.answers or not self.call.repeatable:
             return False
         return isinstance(self._error(outcome), UnavailableError)
@@ -100,20 +109,29 @@ class Attempts(Generic[T]):
 
     def _gives_up(self, state: RetryCallState) -> bool:
         return (
-            state.attempt_number >= self._retry.attempts
+            state.attempt_number >= self._most_attempts(_last_outcome(state))
             or self._retry_after_seconds(state) > self._retry.patience_seconds
             or (self._end is not None and monotonic() + state.upcoming_sleep >= self._end)
         )
+
+    def _most_attempts(self, outcome: Reply | Failure) -> int:
+        if isinstance(outcome, Reply) or outcome.connected or self._retry.connecting is None:
+            return self._retry.attempts
+        return min(self._retry.attempts, self._retry.connecting)
 
     def _error(self, outcome: Reply | Failure) -> ClientError:
         if isinstance(outcome, Reply):
             wait = parse_retry_after(outcome.headers.get("retry-after"), time())
             return make_error(outcome.status, _error_text(outcome), wait)
+        error: ClientError
         if outcome.timed_out:
-            return TimedOutError(
+            error = TimedOutError(
                 f"`{self._url}` did not answer within {self._timeout_seconds or 0:g} s: {outcome.reason}"
             )
-        return UnreachableError(f"`{self._url}` cannot be reached: {outcome.reason}")
+        else:
+            error = UnreachableError(f"`{self._url}` cannot be reached: {outcome.reason}")
+        error.hint, error.is_connected = outcome.hint, outcome.connected
+        return error
 
 
 def _last_outcome(state: RetryCallState) -> Reply | Failure:

@@ -2,6 +2,7 @@
 """A client of one server: `Client` blocks until an answer comes, `AsyncClient` awaits it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -147,6 +148,8 @@ class Client:
     def _ask(self, call: ClientCall[T]) -> T:
         attempts = Attempts(call, self.url, self._timeout_seconds, self._retry)
         outcome: Reply | Failure = Retrying(**attempts.policy)(self._send, attempts)
+        if isinstance(outcome, Reply) and self._retry.connecting is not None:
+            self._retry = replace(self._retry, connecting=None)
         return attempts.read(outcome)
 
     def _send(self, attempts: Attempts[T]) -> Reply | Failure:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from time import monotonic
@@ -26,6 +27,15 @@ USER = re.compile(r"(?<=://)[^/?#]*@")
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 MOST_PORTS = 65_535
+TIMEOUT_HINT = "allow more seconds: `--timeout`"
+REFUSED_HINT = "start the server (`adaptact serve`), or give the address and port where it listens"
+# What is behind a connection that failed, whether it would fail again, and what helps. The first that fits.
+CAUSES: tuple[tuple[type[BaseException], bool, str], ...] = (
+    (ssl.SSLCertVerificationError, True, "name the certificates to trust: `--ca server.pem`"),
+    (ssl.SSLError, True, "does the server speak TLS? without it the address begins with `http://`"),
+    (socket.gaierror, True, "no machine is known by that name: check the address"),
+    (ConnectionRefusedError, False, REFUSED_HINT),
+)
 
 T = TypeVar("T")
 
@@ -145,12 +155,26 @@ def make_reply(response: httpx.Response, body: bytearray) -> Reply:
 
 
 def describe_failure(error: httpx.RequestError | TimeoutError) -> Failure:
-    """Why no reply came, and how far the request went."""
+    """Why no reply came, how far the request went, and what may help."""
     if isinstance(error, TimeoutError):
-        return Failure("the reply came too slowly", connected=True, timed_out=True)
+        return Failure("the reply came too slowly", connected=True, timed_out=True, hint=TIMEOUT_HINT)
     reason = str(error) or type(error).__name__
     connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return Failure(reason, connected, isinstance(error, httpx.TimeoutException))
+    if isinstance(error, httpx.TimeoutException):
+        hint = TIMEOUT_HINT if connected else f"{REFUSED_HINT}; a firewall may be in between"
+        return Failure(reason, connected, timed_out=True, hint=hint)
+    for kind, lasting, hint in CAUSES:
+        if any(isinstance(cause, kind) for cause in _list_causes(error)):
+            return Failure(reason, connected, lasting=lasting, hint=hint)
+    return Failure(reason, connected)
+
+
+def _list_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and those behind it, as libraries wrap them."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _check_header(subject: str, name: str, text: str) -> None:

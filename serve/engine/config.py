@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from adaptact.suggestions import suggest
 from serve.engine.errors import ConfigError, quote, quote_names
 
 CONFIG_FILE = "config.toml"
+DESCRIBING = ("classes", "columns", "preprocessing", "outputs", "tokenizer")
+"""The file's keys that say what the model is, read by `description`; the others say how it is served."""
 MAX_FILE_BYTES = 64 * 2**10
 MAX_BATCH_ROWS = 65_536
 VERSIONS = re.compile(r"all|latest:([1-9][0-9]{0,3})")
@@ -60,28 +63,32 @@ def read_config(path: Path, defaults: ModelConfig) -> ModelConfig:
 
     Raises `ConfigError` for a file that cannot be read, an unknown key or an invalid value.
     """
+    content = read_content(path)
+    _check_keys(content, [*ModelConfig.__dataclass_fields__, *DESCRIBING])
+    serving = {key: value for key, value in content.items() if key not in DESCRIBING}
+    return override_config(serving, defaults) if serving else defaults
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """All that the file holds, empty if there is none; raises `ConfigError` if it cannot be read."""
     try:
         with path.open("rb") as stream:
             text = stream.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return defaults
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
     except OSError as error:
         raise ConfigError(f"`{CONFIG_FILE}` cannot be read: {error.strerror}") from error
     if len(text) > MAX_FILE_BYTES:
         raise ConfigError(f"`{CONFIG_FILE}` is larger than {MAX_FILE_BYTES} bytes")
     try:
-        content = tomllib.loads(text.decode())
+        return tomllib.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"`{CONFIG_FILE}` is not TOML: {quote(str(error))}") from error
-    return override_config(content, defaults)
 
 
 def override_config(content: Mapping[str, object], defaults: ModelConfig) -> ModelConfig:
     """The defaults overridden by the content; raises `ConfigError` for an invalid value."""
-    known = list(ModelConfig.__dataclass_fields__)
-    for key in content:
-        if key not in known:
-            raise ConfigError(f"`{CONFIG_FILE}` has an unknown key {quote(key)}; known: {quote_names(known)}")
+    _check_keys(content, list(ModelConfig.__dataclass_fields__))
     values: dict[str, Any] = {**asdict(defaults), **content}
     try:
         return ModelConfig(**values)
@@ -90,6 +97,16 @@ def override_config(content: Mapping[str, object], defaults: ModelConfig) -> Mod
         raise ConfigError(
             f"`{CONFIG_FILE}`: `{key}` is {quote(values[key])}, expected {_describe_values(key)}"
         ) from error
+
+
+def _check_keys(content: Mapping[str, object], known: list[str]) -> None:
+    unknown = next((key for key in content if key not in known), None)
+    if unknown is not None:
+        hint = suggest(unknown, known)
+        raise ConfigError(
+            f"`{CONFIG_FILE}` has an unknown key {quote(unknown)}"
+            f"; {hint + ' ' if hint else ''}known: {quote_names(known)}"
+        )
 
 
 def _describe_values(key: str) -> str:

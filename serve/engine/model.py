@@ -12,6 +12,7 @@ from time import perf_counter
 import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
+from serve.engine.description import ModelDescription, describe_model
 from serve.engine.errors import (
     InvalidInputError,
     ModelRefusedError,
@@ -21,7 +22,7 @@ from serve.engine.errors import (
 )
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation, LoadThread
-from serve.engine.manifest import Json, read_class_names, read_strength
+from serve.engine.manifest import Json, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.model_files import compute_digest, open_files
 from serve.engine.options import EngineOptions
@@ -124,7 +125,8 @@ class ServedModel:
         """SHA-256 of its files; empty where the options do not ask for it."""
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = session.manifest
-        self.classes = read_class_names(self.manifest)
+        self.description: ModelDescription = session.description
+        self.classes = list(self.description.classes)
         self.parity = read_strength(self.manifest)
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
@@ -272,6 +274,7 @@ class ModelLoader:
             session = Session(files, self._session_options, cancellation)
             policies.check_evidence(files, session.metadata)
             digest = compute_digest(files) if self._options.digests else ""
+        session.describe(describe_model(entry, session.description, session.signature, cancellation))
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
         model.digest = digest

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,6 +15,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 VERSION = re.compile(r"[1-9][0-9]{0,17}")
 MODEL_FILE = "model.onnx"
 SUFFIX = ".onnx"
+TOKENIZER_FILE = "tokenizer.json"
+# Beside a model's versions: the names of its classes, and its tokenizer.
+DESCRIBING = (".json", ".txt")
 MAX_FILES = 1000
 MAX_DEPTH = 4
 
@@ -57,16 +61,25 @@ def check_loadable(folder: Path, entry: ModelFile) -> None:
 
 
 def read_fingerprint(entry: ModelFile) -> Fingerprint:
-    """Changes whenever the version's file, a file below its folder, or its configuration does.
+    """Changes whenever the version's file, a file below its folder, or what describes the model does.
 
-    A bare `<name>.onnx` shares its folder with other models, so only the file itself counts.
+    A bare `<name>.onnx` shares its folder with other models, so only the file itself and its tokenizer count.
     """
-    paths = (
-        [entry.path]
-        if entry.bare
-        else [*sorted(find_sidecar_files(entry.path)), entry.path.parents[1] / CONFIG]
-    )
+    if entry.bare:
+        paths = [entry.path, entry.path.with_name(f"{entry.path.stem}.{TOKENIZER_FILE}")]
+    else:
+        paths = [*sorted(find_sidecar_files(entry.path)), *_find_describing(entry.path.parents[1])]
     return tuple(map(_read_stamp, paths))
+
+
+def _find_describing(folder: Path) -> list[Path]:
+    """The model's configuration, and the files that it may name."""
+    try:
+        with os.scandir(folder) as members:
+            names = [member.name for member in islice(members, MAX_FILES) if member.name.endswith(DESCRIBING)]
+    except OSError:
+        names = []
+    return [folder / CONFIG, *(folder / name for name in sorted(names))]
 
 
 def find_sidecar_files(path: Path) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
+from serve.engine.description import ModelDescription, describe_file
 from serve.engine.errors import InvalidInputError, ModelRefusedError, quote
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import read_manifest, read_size_bounds
@@ -72,7 +73,7 @@ class SessionOptions:
 
 
 class Session:
-    """A loaded model: its signature, its metadata, its manifest, and `run`."""
+    """A loaded model: its signature, its metadata, its manifest, what describes it, and `run`."""
 
     def __init__(
         self, files: ModelFiles, options: SessionOptions, cancellation: Cancellation | None = None
@@ -95,6 +96,7 @@ class Session:
             self.pool = list_native_threads() - others if options.threads > 1 else set()
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
+            self.description = describe_file(self.metadata, self.manifest)
             signature = Signature(
                 inputs=tuple(_read_spec("input", value) for value in self._session.get_inputs()),
                 outputs=tuple(_read_spec("output", value) for value in self._session.get_outputs()),
@@ -111,6 +113,7 @@ class Session:
         self._has_bfloat16 = any(
             spec.datatype.dtype == BFLOAT16 for spec in self.signature.inputs + self.signature.outputs
         )
+        self._own_names: dict[str, str] = {}
         self._graphs: CudaGraphs | None = None
         if options.cuda.graph_rows and options.providers[0] == CUDA:
             self._graphs = self._record_graphs(options.cuda, cancellation)
@@ -118,6 +121,15 @@ class Session:
         is_known = bool(operators) and operators <= SIZED_BY_SHAPES
         self.sized_by_shapes = is_known and not self._has_texts() and not self._graphs
         """Whether the time of a run follows from the shapes of its inputs alone: no value makes it long."""
+
+    def describe(self, description: ModelDescription) -> None:
+        """Let this description hold from now on, also for the outputs' names."""
+        self.description = description
+        names = description.outputs
+        if names:
+            own = [spec.name for spec in self.signature.outputs]
+            self._own_names = dict(zip(names, own, strict=True))
+            self.signature = self.signature.rename_outputs(names)
 
     def run(
         self,
@@ -130,6 +142,8 @@ class Session:
         Raises one of `ORT_ERRORS`, or `InvalidInputError` for an empty tensor that no run would survive.
         """
         options = options or self._run_options
+        if self._own_names:
+            outputs = [self._own_names[name] for name in outputs]
         if self._aborts_on_empty:
             _check_not_empty(inputs)
         if self._has_bfloat16:

@@ -87,6 +87,11 @@ class Signature:
         first = [spec.bounds[0] for spec in self.inputs if 0 in spec.bounds]
         return next((size for size in range(rows, 0, -1) if all(bounds.allow(size) for bounds in first)), 0)
 
+    def rename_outputs(self, names: Sequence[str]) -> "Signature":
+        """The signature with these names of its outputs, in their order."""
+        outputs = zip(self.outputs, names, strict=True)
+        return replace(self, outputs=tuple(replace(spec, name=name) for spec, name in outputs))
+
     def bound(self, bounds: "Mapping[str, SizeBounds]") -> "Signature":
         """The signature with bounds for its inputs' sizes, by symbol."""
         return replace(

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter, time_ns
 from typing import TYPE_CHECKING, TypeAlias
 
+from adaptact.installation import install_line
 from serve.engine.errors import StartupError
 from serve.observe.access_log import AccessLog
 from serve.protocol.descriptions import ServerMetadata
@@ -101,8 +102,7 @@ def open_telemetry(endpoint: str) -> Telemetry:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
     except ImportError as error:
         raise StartupError(
-            "`--otlp-endpoint` needs OpenTelemetry: install the extra `telemetry`, as in "
-            "`pip install 'adaptact[serve,telemetry]'`"
+            f"`--otlp-endpoint` needs OpenTelemetry, which is not installed: {install_line('telemetry')}"
         ) from error
     address = endpoint if endpoint.endswith(PATH) else endpoint.rstrip("/") + PATH
     return Telemetry(OTLPSpanExporter(address, timeout=EXPORT_SECONDS))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
+from typing import Any
 
 # The protocol's extensions that this server has.
 EXTENSIONS = (
@@ -47,11 +48,21 @@ class SizeMetadata:
 
 
 @dataclass(frozen=True, slots=True)
+class DescribedPart:
+    """A part of what describes a model, such as the names of its classes, and where the server read it."""
+
+    value: Any
+    origin: str
+    """The name of a file beside the model, or `description` or `manifest` in the model's own file."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelMetadata:
     """A model's versions that can answer, lowest first, and its inputs and outputs.
 
     `parity` is strong, weak or unknown, and None of a file without a manifest. `sizes` are those that vary
-    within bounds, None where there are none. gRPC's message lacks both.
+    within bounds, and `description` is what is known besides the graph: classes, columns, preprocessing,
+    outputs, tokenizer; both are None where there are none. gRPC's message lacks these three.
     """
 
     name: str
@@ -61,3 +72,4 @@ class ModelMetadata:
     outputs: tuple[TensorMetadata, ...]
     parity: str | None = None
     sizes: tuple[SizeMetadata, ...] | None = None
+    description: dict[str, DescribedPart] | None = None

@@ -4,21 +4,22 @@ import base64
 import io
 import struct
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import cache
-from math import isqrt, prod
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.manifest.preprocessing import Geometry
 from serve.engine.errors import MalformedRequestError, UnsupportedError, quote
-from serve.engine.manifest import Json
-from serve.engine.preprocessing import Preprocessing, guess_layout, read_preprocessing
+from serve.engine.preprocessing import ImageTransform, fit_images
 from serve.engine.signature import Array, TensorSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from serve.engine.description import ModelDescription
 
 KEY = "b64"
 FORMATS = ("PNG", "JPEG")
@@ -27,7 +28,11 @@ IMAGE_PIXELS = 2**25
 REQUEST_IMAGES = 4096
 REQUEST_PIXELS = 2**26
 REQUEST_VALUES = 2**25
-BILINEAR = 2  # Pillow's number
+NOT_DESCRIBED = (
+    "the model does not say how an image becomes its input; write `preprocessing` into the `config.toml` in "
+    'its folder (`preprocessing = "imagenet"`, or a table), or into its file with `adaptact describe`; '
+    "or send tensors"
+)
 # The errors of Pillow for a file that is broken or no image; they have no common class.
 BROKEN = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, struct.error)
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -35,79 +40,29 @@ EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 def is_image(value: object) -> bool:
     """Whether the instance is an image: an object with only `b64`."""
-    return isinstance(value, dict) and set(value) == {KEY}
+    return isinstance(value, dict) and len(value) == 1 and KEY in value
 
 
-def read_images(spec: TensorSpec, images: Sequence[object], manifest: Mapping[str, Json] | None) -> Array:
-    """The input's tensor, a row for each image, preprocessed as the manifest says.
+def read_images(spec: TensorSpec, images: Sequence[object], description: "ModelDescription | None") -> Array:
+    """The input's tensor, a row for each image, prepared as the model's description says.
 
     No image is decoded until the sizes in all files' headers are within bounds. Raises
     `MalformedRequestError` for a file that is no image or too large, `UnsupportedError` for an input that
-    takes no images.
+    takes no images, and without a description.
     """
-    preprocessing = choose_preprocessing(spec, manifest)
-    channels = 1 if preprocessing.color == "L" else 3
-    size = preprocessing.size_for(spec)
-    _check_takes_images(spec, size, channels)
-    opened = _open_images(spec, images, size, channels)
-    first = _make_row(spec, 0, opened[0], preprocessing)
+    if description is None or description.preprocessing is None:
+        raise UnsupportedError((description and description.problem) or NOT_DESCRIBED)
+    transform = fit_images(spec, description.preprocessing)
+    opened = _open_images(spec, images, transform)
+    first = _make_row(spec, 0, opened[0], transform)
     rows = np.empty((len(opened), *first.shape), first.dtype)
     rows[0] = first
     for position in range(1, len(opened)):
-        rows[position] = _make_row(spec, position, opened[position], preprocessing)
+        rows[position] = _make_row(spec, position, opened[position], transform)
     return rows
 
 
-def choose_preprocessing(spec: TensorSpec, manifest: Mapping[str, Json] | None) -> Preprocessing:
-    """The manifest's preprocessing; color, layout and size that it leaves out follow from the shape.
-
-    Raises `UnsupportedError` for preprocessing that is not understood.
-    """
-    entries = (manifest or {}).get("preprocessing")
-    preprocessing = read_preprocessing(manifest)
-    if entries is not None and preprocessing is None:
-        raise UnsupportedError(
-            f"the manifest's preprocessing {quote(entries)} cannot be followed here; send tensors, not images"
-        )
-    given = entries if isinstance(entries, dict) else {}
-    chosen = preprocessing or Preprocessing()
-    dims = spec.dims[1:]
-    if "layout" not in given and len(dims) == 3:
-        chosen = replace(chosen, channels_first=guess_layout(dims) != "NHWC")
-    if "color" not in given and _count_channels(dims, chosen) == 1:
-        chosen = replace(chosen, color="L")
-    if chosen.size is None and len(dims) == 2 and min(dims) > 0:
-        chosen = replace(chosen, size=(dims[0], dims[1]))
-    if chosen.size is None and len(dims) == 1 and dims[0] > 0:
-        side = isqrt(dims[0] // (1 if chosen.color == "L" else 3))
-        chosen = replace(chosen, size=(side, side))
-    return chosen
-
-
-def _count_channels(dims: Sequence[int], preprocessing: Preprocessing) -> int:
-    """The number of channels of an input with these sizes; -1 for any."""
-    if len(dims) == 3:
-        return dims[0] if preprocessing.channels_first else dims[2]
-    if len(dims) == 1:
-        size = prod(preprocessing.size) if preprocessing.size else isqrt(max(dims[0], 0)) ** 2
-        return 1 if size == dims[0] else 3
-    return 1
-
-
-def _check_takes_images(spec: TensorSpec, size: tuple[int, int] | None, channels: int) -> None:
-    # Rows of [channels, height, width] or the like, of [height, width], or of as many values.
-    ranks = (2, 3, 4) if channels == 1 else (2, 4)
-    holds_one = len(spec.shape) in ranks and (size is None or min(size) > 0)
-    if not holds_one or spec.datatype.dtype.kind not in "iuf":
-        raise UnsupportedError(
-            f"input {quote(spec.name)} of `{spec.datatype.name}` and shape `{spec.dims}` takes no images; "
-            "send tensors"
-        )
-
-
-def _open_images(
-    spec: TensorSpec, images: Sequence[object], size: tuple[int, int] | None, channels: int
-) -> "list[Image]":
+def _open_images(spec: TensorSpec, images: Sequence[object], transform: ImageTransform) -> "list[Image]":
     """The images with only their headers read, within the bounds."""
     if len(images) > REQUEST_IMAGES:
         raise MalformedRequestError(
@@ -115,18 +70,55 @@ def _open_images(
         )
     opened: list[Image] = []
     pixels = values = 0
+    expected = transform.size
     for position, image in enumerate(images):
-        opened.append(_open_image(_name_place(spec, position), image))
-        pixels += prod(opened[-1].size)
-        values += prod(size or opened[-1].size) * channels
+        place = _name_place(spec, position)
+        opened.append(_open_image(place, image))
+        geometry = transform.place(opened[-1].height, opened[-1].width)
+        resized = geometry.height * geometry.width
+        _check_pixels(place, f" after resizing to `{geometry.width} × {geometry.height}`", resized)
+        size = _find_final_size(geometry)
+        pixels += prod(opened[-1].size) + (
+            resized if opened[-1].size != (geometry.width, geometry.height) else 0
+        )
+        values += prod(size) * transform.channels
         _check_total(spec, position, "pixels", pixels, REQUEST_PIXELS)
         _check_total(spec, position, "values", values, REQUEST_VALUES)
-        if size is None and opened[-1].size != opened[0].size:
-            raise MalformedRequestError(
-                f"{_name_place(spec, position)} has `{_format_size(opened[-1])}` pixels, expected "
-                f"`{_format_size(opened[0])}`, as the first: all images in a request must be of one size"
-            )
+        expected = _check_size(place, size, expected, transform)
     return opened
+
+
+def _find_final_size(geometry: Geometry) -> tuple[int, int]:
+    """Height and width of what is kept."""
+    if geometry.box is None:
+        return geometry.height, geometry.width
+    left, top, right, bottom = geometry.box
+    return bottom - top, right - left
+
+
+def _check_size(
+    place: str, size: tuple[int, int], expected: tuple[int, int] | None, transform: ImageTransform
+) -> tuple[int, int]:
+    """The size that the next image must have: that of the first."""
+    if expected is None or size == expected:
+        return size
+    got, wanted = (" × ".join(map(str, each[::-1])) for each in (size, expected))
+    if transform.size is None:
+        raise MalformedRequestError(
+            f"{place} has `{got}` pixels, expected `{wanted}`, as the first: all images in a request must be "
+            "of one size"
+        )
+    raise UnsupportedError(
+        f"{place} has `{got}` pixels once its shorter side is resized, and the input takes `{wanted}`: the "
+        "model's preprocessing needs `crop`"
+    )
+
+
+def _check_pixels(place: str, when: str, pixels: int) -> None:
+    if pixels > IMAGE_PIXELS:
+        raise MalformedRequestError(
+            f"{place} has `{pixels}` pixels{when}, at most `{IMAGE_PIXELS}`; send a smaller image"
+        )
 
 
 def _check_total(spec: TensorSpec, position: int, unit: str, count: int, most: int) -> None:
@@ -139,10 +131,6 @@ def _check_total(spec: TensorSpec, position: int, unit: str, count: int, most: i
 
 def _name_place(spec: TensorSpec, position: int) -> str:
     return f"input {quote(spec.name)}: `instances[{position}]`"
-
-
-def _format_size(image: "Image") -> str:
-    return "{} × {}".format(*image.size)
 
 
 def _open_image(place: str, image: object) -> "Image":
@@ -165,7 +153,7 @@ def _open_image(place: str, image: object) -> "Image":
         ) from error
     if prod(opened.size) > IMAGE_PIXELS:
         raise MalformedRequestError(
-            f"{place} has `{_format_size(opened)}` pixels, at most `{IMAGE_PIXELS}` in all; "
+            f"{place} has `{opened.width} × {opened.height}` pixels, at most `{IMAGE_PIXELS}` in all; "
             "send a smaller image"
         )
     if opened.mode not in EIGHT_BITS:
@@ -173,9 +161,9 @@ def _open_image(place: str, image: object) -> "Image":
     return opened
 
 
-def _make_row(spec: TensorSpec, position: int, opened: "Image", preprocessing: Preprocessing) -> Array:
+def _make_row(spec: TensorSpec, position: int, opened: "Image", transform: ImageTransform) -> Array:
     """The image's row of the tensor; frees the image's pixels, so it can be used only once."""
-    mode = "L" if preprocessing.color == "L" else "RGB"
+    mode = "L" if transform.color == "L" else "RGB"
     try:
         opened.load()
         image = opened if opened.mode == mode else opened.convert(mode)
@@ -183,12 +171,17 @@ def _make_row(spec: TensorSpec, position: int, opened: "Image", preprocessing: P
         raise MalformedRequestError(
             f"{_name_place(spec, position)} is a broken {opened.format} image: {quote(str(error))}"
         ) from error
-    size = preprocessing.size_for(spec)
-    if size is not None and image.size != size[::-1]:
-        image = image.resize(size[::-1], BILINEAR)
+    geometry = transform.place(image.height, image.width)
+    if image.size != (geometry.width, geometry.height):
+        resample = _pillow().Resampling[transform.preprocessing.interpolation.upper()]
+        image = image.resize((geometry.width, geometry.height), resample)
+    if geometry.box is not None:
+        # Pillow fills what is outside of the image with zeros.
+        (left, top, right, bottom), (x, y, _, _) = geometry.box, geometry.padding
+        image = image.crop((left - x, top - y, right - x, bottom - y))
     pixels = np.asarray(image, np.uint8).reshape(*image.size[::-1], -1)
     opened.close()
-    row: Array = preprocessing.prepare(pixels, spec.datatype.dtype)[0]
+    row = transform.prepare(pixels, spec.datatype.dtype)
     if len(spec.shape) == 4:
         return row
     return row.reshape(image.size[::-1] if len(spec.shape) == 3 else -1)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from serve.engine.config import MAX_BATCH_ROWS, ModelConfig
+from serve.engine.description import ModelDescription
 from serve.engine.errors import ConfigError, MalformedRequestError, UnsupportedError, quote, quote_names
 from serve.engine.joining import has_rows
 from serve.engine.preprocessing import guess_layout
 from serve.engine.signature import Signature, TensorSpec
-from serve.protocol.descriptions import ModelMetadata, SizeMetadata, TensorMetadata
+from serve.protocol.descriptions import DescribedPart, ModelMetadata, SizeMetadata, TensorMetadata
 from serve.protocol.json_text import Value, parse_object
 from serve.protocol.parameters import MICROSECONDS, read_flag, read_parameters
 
@@ -68,16 +69,23 @@ class ModelConfiguration:
 
 
 def write_metadata(
-    name: str, versions: Sequence[str], signature: Signature, parity: str | None = None
+    name: str,
+    versions: Sequence[str],
+    signature: Signature,
+    parity: str | None = None,
+    description: ModelDescription | None = None,
 ) -> ModelMetadata:
-    """The model's inputs and outputs, the bounds of their sizes, and how much its file's parity proves."""
+    """The model's inputs and outputs, their sizes' bounds, what its parity proves, and what describes it."""
     inputs, outputs = _write_tensors(signature.inputs), _write_tensors(signature.outputs)
     sizes = tuple(
         SizeMetadata(spec.name, axis, bounds.low, bounds.high, bounds.multiple)
         for spec in signature.inputs
         for axis, bounds in spec.bounds.items()
     )
-    return ModelMetadata(name, tuple(versions), PLATFORM, inputs, outputs, parity, sizes or None)
+    parts = {} if description is None else _write_description(description)
+    return ModelMetadata(
+        name, tuple(versions), PLATFORM, inputs, outputs, parity, sizes or None, parts or None
+    )
 
 
 def write_configuration(
@@ -151,6 +159,10 @@ def read_configuration(model: str, entries: Mapping[str, Value]) -> dict[str, Va
         else:
             raise ConfigError(f"{quote(key)} cannot be configured; known: {quote_names(KNOWN)}")
     return read
+
+
+def _write_description(description: ModelDescription) -> dict[str, DescribedPart]:
+    return {key: DescribedPart(value, description.origins[key]) for key, value in description.show().items()}
 
 
 def _write_tensor(spec: TensorSpec, *, batched: bool) -> TensorConfig:

@@ -1,18 +1,24 @@
 """The older `:predict` messages: `{"instances": [...]}` in, `{"predictions": [...]}` out."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote, quote_names
-from serve.engine.manifest import Json
+from serve.engine.errors import MalformedRequestError, NotExpressibleError, quote
 from serve.engine.signature import Array, Signature, TensorSpec
+from serve.protocol.columns import read_column, read_matrix, split_columns
 from serve.protocol.images import is_image, read_images
 from serve.protocol.json_text import Value, parse_json, read_members, to_python
 from serve.protocol.json_writing import to_writable, write_json, write_rows
 from serve.protocol.long_values import LongList
-from serve.protocol.tensors import check_finite, check_has_json, from_nested
+from serve.protocol.tensors import check_finite, check_has_json
+from serve.protocol.texts import is_text
+
+if TYPE_CHECKING:
+    from serve.engine.description import ModelDescription
+
+UNNAMED = "; the columns of the input have no names: `columns` in the `config.toml` in its folder gives them"
 
 Instances: TypeAlias = "list[Value] | LongList"
 
@@ -27,16 +33,31 @@ def parse_instances(body: bytes | bytearray) -> Instances:
     return instances
 
 
+def holds_numbers(instances: Instances) -> bool:
+    """Whether there are neither images nor texts, nor objects."""
+    return not isinstance(next(iter(instances)), (dict, str))
+
+
 def holds_images(instances: Instances) -> bool:
     """Whether there are images, whose decoding takes long: the first instance is one, or has one."""
     first = next(iter(instances))
     return is_image(first) or (isinstance(first, dict) and any(map(is_image, first.values())))
 
 
+def holds_texts(instances: Instances, signature: Signature) -> bool:
+    """Whether there are texts to make tokens of: the first instance is one, and is no input as it is."""
+    first = next(iter(instances))
+    if not is_text(first):
+        return False
+    takes_strings = any(spec.datatype.name == "BYTES" for spec in signature.inputs)
+    names = {spec.name for spec in signature.inputs}
+    return not takes_strings and not (isinstance(first, dict) and first.keys() <= names)
+
+
 def read_instances(
-    instances: Instances, signature: Signature, manifest: Mapping[str, Json] | None = None
+    instances: Instances, signature: Signature, description: "ModelDescription | None" = None
 ) -> dict[str, Array]:
-    """The model's inputs, each with one row for each instance; images as the manifest says.
+    """The model's inputs, each with one row for each instance; images and columns as the description says.
 
     An input of one column, as a table has it, also takes its values without lists around each.
     Raises `MalformedRequestError`, or `UnsupportedError` for images that the model cannot take.
@@ -47,16 +68,28 @@ def read_instances(
             "the model has no inputs, and so no instances; ask it by `/v2/models/.../infer`"
         )
     first = next(iter(instances))
-    columns: Mapping[str, Instances]
-    if len(names) > 1 or (isinstance(first, dict) and not is_image(first)):
-        columns = _read_columns(instances, names)
+    is_row = isinstance(first, dict) and not is_image(first)
+    columns = description.columns if description is not None else ()
+    if is_row and columns and list(first) != names:  # type: ignore[call-overload]  # a row is a dict
+        return {names[0]: read_matrix(signature.inputs[0], instances, columns)}
+    values: Mapping[str, Instances]
+    if len(names) > 1 or is_row:
+        is_unnamed = len(names) == 1 and len(signature.inputs[0].shape) == 2
+        values = split_columns(instances, names, UNNAMED if is_unnamed else "")
     else:
-        columns = {name: instances for name in names}
-    return {spec.name: _read_tensor(spec, columns[spec.name], manifest) for spec in signature.inputs}
+        values = {name: instances for name in names}
+    return {
+        spec.name: _read_tensor(spec, values[spec.name], description, is_row=is_row)
+        for spec in signature.inputs
+    }
 
 
-def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Sequence[str]) -> bytes:
+def write_predictions(
+    outputs: Mapping[str, Array], instances: int, classes: Sequence[str], truncated: Sequence[int] = ()
+) -> bytes:
     """The predictions, one for each instance; with the likeliest class of each where the classes are known.
+
+    `truncated` are the places of the texts that were cut.
 
     Raises `NotExpressibleError` for an output without a row for each instance, or with values JSON lacks.
     """
@@ -72,28 +105,17 @@ def write_predictions(outputs: Mapping[str, Array], instances: int, classes: Seq
     labels = _choose_labels(list(outputs.values()), classes)
     if labels:
         message["labels"] = labels
+    if truncated:
+        message["truncated"] = list(truncated)
     return write_json(message)
 
 
-def _read_tensor(spec: TensorSpec, column: Instances, manifest: Mapping[str, Json] | None) -> Array:
-    if isinstance(column, list) and is_image(column[0]):
-        return read_images(spec, column, manifest)
-    array = from_nested(spec.name, column, spec.datatype)
-    is_column = len(spec.shape) == 2 and spec.shape[1] == 1
-    return array.reshape(-1, 1) if is_column and array.ndim == 1 else array
-
-
-def _read_columns(instances: Instances, names: list[str]) -> dict[str, list[Value]]:
-    columns: dict[str, list[Value]] = {name: [] for name in names}
-    for position, instance in enumerate(instances):
-        if not isinstance(instance, dict) or set(instance) != set(names):
-            raise MalformedRequestError(
-                f"`instances[{position}]` is not an object with exactly the model's inputs: "
-                f"{quote_names(names)}"
-            )
-        for name, value in instance.items():
-            columns[name].append(value)
-    return columns
+def _read_tensor(
+    spec: TensorSpec, values: Instances, description: "ModelDescription | None", *, is_row: bool
+) -> Array:
+    if isinstance(values, list) and is_image(values[0]):
+        return read_images(spec, values, description)
+    return read_column(spec, values, is_row=is_row)
 
 
 def _arrange_rows(outputs: Mapping[str, Array]) -> object:

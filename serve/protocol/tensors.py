@@ -98,9 +98,9 @@ def _narrow(wide: NDArray[Any], datatype: Datatype) -> Array:
 def _flatten(data: list[Value], datatype: Datatype) -> Array:
     """All values in order, whatever their nesting, as in simdjson's buffers."""
     try:
-        return _make_array(data, datatype)
+        return make_array(data, datatype)
     except TypeError:
-        return _make_array(list(_walk(data)), datatype)
+        return make_array(list(_walk(data)), datatype)
 
 
 def _walk(data: list[Value]) -> Iterator[Value]:
@@ -131,7 +131,7 @@ def _join(arrays: list[Array], datatype: Datatype) -> Array:
 
 def _nest(data: list[Value], datatype: Datatype) -> Array:
     flat, shape = _unnest(data)
-    return _make_array(flat, datatype).reshape(shape)
+    return make_array(flat, datatype).reshape(shape)
 
 
 def _nest_long(data: LongList, datatype: Datatype) -> Array:
@@ -170,11 +170,11 @@ def _unnest(data: list[Value]) -> tuple[list[Value], list[int]]:
     return data, shape
 
 
-def _make_array(values: list[Value], datatype: Datatype) -> Array:
+def make_array(values: list[Value], datatype: Datatype) -> Array:
     """The values in the datatype; raises `TypeError` for one of another kind."""
     if len(values) > PIECE_VALUES:
         pieces = (values[start : start + PIECE_VALUES] for start in range(0, len(values), PIECE_VALUES))
-        return np.concatenate([_make_array(piece, datatype) for piece in pieces])
+        return np.concatenate([make_array(piece, datatype) for piece in pieces])
     kind = datatype.dtype.kind
     if not set(map(type, values)) <= PYTHON_TYPES[kind]:
         raise TypeError

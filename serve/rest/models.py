@@ -183,7 +183,8 @@ def _describe_configuration(model: ServedModel) -> ModelConfiguration:
 
 
 def _describe(engine: Engine, model: ServedModel) -> ModelMetadata:
-    return write_metadata(model.name, engine.versions(model.name), model.signature, model.parity)
+    versions = engine.versions(model.name)
+    return write_metadata(model.name, versions, model.signature, model.parity, model.description)
 
 
 def _require_manifest(model: ServedModel) -> dict[str, Json]:

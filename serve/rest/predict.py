@@ -1,8 +1,6 @@
 """KServe's and TensorFlow Serving's older API: `:predict`, and the list of models."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -18,9 +16,10 @@ from serve.engine.model import ServedModel
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.long_bodies import run_long
-from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
+from serve.protocol.predict import write_predictions
 from serve.rest.body import JSON, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
+from serve.rest.instances import InstanceReader, ReadInstances
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 PATH = "/v1/models/{model}:predict"
 VERSION_PATH = "/v1/models/{model}/versions/{version}:predict"
-# Requests whose images a process decodes at once. Within the bounds of images, each was measured to take up
-# to some 450 MiB.
-DECODING_REQUESTS = 2
 
 
 class NoColonConvertor(StringConvertor):
@@ -56,8 +52,7 @@ class PredictEndpoint:
         self._engine = engine
         self._trials = trials
         self._body_limit_bytes = body_limit_bytes
-        # Not a semaphore: a request whose client went away would release its place, and go on decoding.
-        self._decoding = ThreadPoolExecutor(DECODING_REQUESTS, "adaptact-images")
+        self._reader = InstanceReader()
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
@@ -87,29 +82,20 @@ class PredictEndpoint:
         start = perf_counter()
         if timings is not None:
             timings.model = model
-        is_long = len(body) > LONG_BYTES
-        instances = await run_long(parse_instances, body) if is_long else parse_instances(body)
-        arguments = instances, model.signature, model.manifest
-        if holds_images(instances):
-            inputs = await asyncio.get_running_loop().run_in_executor(
-                self._decoding, read_instances, *arguments
-            )
-        elif is_long:
-            inputs = await run_long(read_instances, *arguments)
-        else:
-            inputs = read_instances(*arguments)
+        instances = await self._reader.read(body, model)
+        inputs = instances.inputs
         read = perf_counter()
         trial = None if begin is None else begin()
         outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
-        written = is_long, len(instances)
         try:
-            by, text = await _write(model, trial, outputs, *written)
+            by, text = await _write(model, trial, outputs, instances, len(body) > LONG_BYTES)
         except NotExpressibleError as error:
             if trial is None:
                 raise
             trial.fail(error)
-            by, text = await _write(model, trial, await trial.run_control(inputs), *written)
+            control = await trial.run_control(inputs)
+            by, text = await _write(model, trial, control, instances, len(body) > LONG_BYTES)
         by.metrics.input.observe(read - start)
         by.metrics.output.observe(perf_counter() - ran)
         if timings is not None:
@@ -119,11 +105,11 @@ class PredictEndpoint:
 
 
 async def _write(
-    model: ServedModel, trial: "Trial | None", outputs: Outputs, is_long: bool, instances: int
+    model: ServedModel, trial: "Trial | None", outputs: Outputs, instances: ReadInstances, is_long: bool
 ) -> tuple[ServedModel, bytes]:
     """Which version has answered, and its predictions."""
     by = model if trial is None or trial.model is None else trial.model
-    written = outputs, instances, by.classes
+    written = outputs, instances.rows, by.classes, instances.truncated
     if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:
         return by, await run_long(write_predictions, *written)
     return by, write_predictions(*written)

@@ -171,7 +171,8 @@ INSTANCES = _object(
     instances=_list(
         {"type": ["array", "number", "string", "boolean", "object"]},
         minItems=1,
-        description="For a model with one input its tensors; with several, objects by the inputs' names. "
+        description="For a model with one input its tensors; with several, or with named columns, objects by "
+        "their names. A text is one for a model with a tokenizer. "
         'An image stands for a tensor as `{"b64": "..."}`, a PNG or JPEG file in base64.',
     ),
 )
@@ -180,7 +181,10 @@ PREDICTIONS = _object(
     predictions=_list(
         {}, description="One for each instance; objects by name for a model of several outputs."
     ),
-    labels=_list(STRING, description="The likeliest class of each instance, if the file names its classes."),
+    labels=_list(STRING, description="The likeliest class of each instance, if the classes have names."),
+    truncated=_list(
+        {"type": "integer"}, description="The places of the texts that were cut, from 0, if any."
+    ),
 )
 PREDICT: Schema = {
     "parameters": [_parameter("model")],

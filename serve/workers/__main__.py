@@ -12,7 +12,7 @@ from contextlib import suppress
 from adaptact import exit_codes
 from adaptact.errors import OutputError
 from adaptact.exit_codes import FAILED
-from adaptact.output import print_lines
+from adaptact.output import print_json, print_lines
 from serve.engine.errors import StartupError
 from serve.observe.log_lines import configure_log
 from serve.workers.options import SupervisorOptions, read_options
@@ -37,8 +37,15 @@ def _serve() -> None:
 
 
 def _announce(options: SupervisorOptions, models: str) -> None:
+    if options.announcement == "nothing":
+        return
     with suppress(OutputError):  # a server without standard output serves all the same
-        print_lines(f"adaptact-serve: {options.url} serves {models} on {options.manner}")
+        if options.announcement == "json":
+            parts = {"url": options.url, "grpc_port": options.grpc_port or None, "serves": models}
+            print_json({**parts, "on": options.manner})
+            return
+        grpc = f" and gRPC on port {options.grpc_port}" if options.grpc_port else ""
+        print_lines(f"adaptact-serve: {options.url}{grpc} serves {models} on {options.manner}")
 
 
 if __name__ == "__main__":

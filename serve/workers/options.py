@@ -4,10 +4,13 @@ import json
 import os
 import signal
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from serve.shared.memory import write_text
 from serve.workers.spawn import StartedWorker, WorkerEnds
 
+Announcement = Literal["line", "json", "nothing"]
+"""What standard output says once the server answers."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -28,6 +31,9 @@ class SupervisorOptions:
     """Where the server answers, as it is announced."""
     manner: str
     """With what it serves, as it is announced."""
+    grpc_port: int = 0
+    """0 without gRPC."""
+    announcement: Announcement = "line"
 
 
 def write_options(options: SupervisorOptions) -> int:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from adaptact.console import PIPED_WIDTH, messages, print_error, print_written, results, table
+from adaptact.console import messages, print_error, print_written, results, table
 from tests.adaptact.hostile import HOSTILE, MARKUP
 
 
@@ -47,9 +47,17 @@ def test_a_long_cell_is_folded_and_whole(capsys: pytest.CaptureFixture[str]) -> 
     assert out.count("y") == 500
 
 
-def test_a_pipe_is_wide(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_line_is_broken_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "20")
-    assert printed(capsys, "x " * 150).splitlines()[0].count("x") == PIPED_WIDTH // 2
+    assert printed(capsys, "x " * 1500).splitlines() == ["x " * 1500]
+
+
+def test_quiet_results_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with results(quiet=True) as console:
+        console.print(table(("x",), [("y",)]))
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_terminal_has_its_own_width(

@@ -1,3 +1,6 @@
+import errno
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -58,15 +61,38 @@ def test_each_error_has_its_exit_code(
     assert capsys.readouterr().out == ""
 
 
-def test_ctrl_c_ends_as_typer_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_and_end(KeyboardInterrupt(), monkeypatch) in {1, 130}  # it was 1 in older releases
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
+def test_ctrl_c_is_said_and_fails(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_and_end(error, monkeypatch) == FAILED
+    assert capsys.readouterr() == ("", "error: interrupted\n")
 
 
 def test_an_unknown_option_is_wrong_use(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_and_end(None, monkeypatch, "--none") == WRONG_USE
-    assert "--none" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "error: no such option `--none`\nhint: `adaptact-x --help` lists what it takes\n"
+    )
+
+
+def test_a_mistyped_option_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_and_end(None, monkeypatch, "--hlep") == WRONG_USE
+    assert capsys.readouterr().err.splitlines()[1] == "hint: did you mean `--help`?"
+
+
+def test_a_mistyped_file_is_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.pt").touch()
+    error = ParityError("cannot read it")
+    error.__cause__ = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "modle.pt"))
+    assert run_and_end(error, monkeypatch) == PARITY_FAILED
+    assert capsys.readouterr().err.splitlines()[1] == f"hint: did you mean `{tmp_path}/model.pt`?"
 
 
 def test_the_nearest_type_decides() -> None:

@@ -8,7 +8,9 @@ import pytest
 import adaptact
 
 ALL = [f"adaptact.{module.name}" for module in pkgutil.iter_modules(adaptact.__path__)]
-FOR_PEOPLE = {"adaptact.console", "adaptact.options", "adaptact.progress"}
+FOR_PEOPLE = {
+    f"adaptact.{room}" for room in ("console", "options", "progress", "usage", "completion", "tables")
+}
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "fastapi", "pydantic", "adaptive_act", "convert", "serve")
 DRAWING = ("rich", "typer")
 

@@ -1,10 +1,11 @@
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from adaptact.errors import UsageError
-from adaptact.options import parse_json_object, use_working_folder
+from adaptact.options import parse_json_object, stay_offline, use_working_folder
 
 
 @pytest.mark.parametrize(("text", "value"), [(None, None), ("{}", {}), ('{"a": [1]}', {"a": [1]})])
@@ -31,4 +32,12 @@ def test_own_modules_are_found_in_the_working_folder(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
     use_working_folder()
-    assert sys.path[0] == str(tmp_path)
+    use_working_folder()
+    assert sys.path.index(str(tmp_path)) == len(sys.path) - 1
+
+
+def test_libraries_are_told_to_stay_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"TRANSFORMERS_VERBOSITY": "info"})
+    stay_offline()
+    assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
+    assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptact.output import print_json, print_lines
+from adaptact.output import print_json, print_lines, silence
 from tests.adaptact.hostile import HOSTILE, MARKUP
 
 FULL = Path("/dev/full")
@@ -89,3 +89,11 @@ def test_json_has_no_word_for_infinity(capsys: pytest.CaptureFixture[str]) -> No
     with pytest.raises(ValueError, match="not JSON compliant"):
         print_json({"a": float("inf")})
     assert capsys.readouterr().out == ""
+
+
+def test_silence_leaves_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with silence():
+        print_lines("a")
+        print_json({"b": 1})
+    print_lines("c")
+    assert capsys.readouterr().out == '{"b": 1}\nc\n'

@@ -70,6 +70,7 @@ def test_a_detail_stands_beside_its_stage(capsys: pytest.CaptureFixture[str]) ->
     assert "load: detail ..." in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("terminal")
 def test_stage_bars_count_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
     with StageBars(messages()) as bars:
         on_progress = bars.on_stage("train", 2)
@@ -97,6 +98,50 @@ def test_a_count_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[
     with count_bar(messages(), "rows", 2) as on_progress:
         on_progress(1)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which passes where a test changes it."""
+    now = [100.0]
+    monkeypatch.setattr("adaptact.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_has_a_line_now_and_then(seconds: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with count_bar(messages(), "rows") as on_progress:
+        for done in range(500, 1001, 50):  # 500 were there before, and 50 take two seconds
+            on_progress(done, 10_000)
+            seconds[0] += 2.0
+    assert capsys.readouterr() == (
+        "",
+        "rows: 650 of 10,000, 6 min 14 s left\nrows: 800 of 10,000, 6 min 8 s left\n"
+        "rows: 950 of 10,000, 6 min 2 s left\n",
+    )
+
+
+def test_a_log_says_what_was_done_last(seconds: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with StageBars(messages()) as bars:
+        on_progress = bars.on_stage("train", 7200)
+        seconds[0] += 6.0
+        on_progress("PReLU, seed 3")
+    assert capsys.readouterr().err == "train: 1 of 7,200, 11 h 59 min left; PReLU, seed 3\n"
+
+
+def test_a_log_says_what_a_long_stage_does(seconds: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with StageLines(messages()) as lines:
+        lines.on_stage("tune")
+        for number in range(4):
+            lines.on_progress(f"trial {number}")
+            seconds[0] += 3.0
+    assert capsys.readouterr().err.splitlines()[:-1] == ["tune: trial 2"]
+
+
+def test_each_stage_says_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageLines(messages(), stages=("load", "write")) as lines:
+        lines.on_stage("load")
+        lines.on_stage("write")
+    assert [line.split(" s  ")[1] for line in capsys.readouterr().err.splitlines()] == ["1 of 2", "2 of 2"]
 
 
 @pytest.mark.usefixtures("terminal")

@@ -205,7 +205,7 @@ def test_too_low_a_hard_limit_is_logged() -> None:
 
 def test_a_server_without_an_error_does_not_load_rich() -> None:
     code = (
-        "import sys; from serve import cli; cli._run = lambda settings: print('rich' in sys.modules); "
+        "import sys; from serve import cli; cli._run = lambda *_: print('rich' in sys.modules); "
         "sys.argv = ['adaptact-serve', '--models', 'm']; cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

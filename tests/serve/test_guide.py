@@ -15,7 +15,6 @@ from PIL import Image
 from serve.cli import format_default
 from serve.protocol.binary import MAX_STRINGS
 from serve.protocol.compression import FREE_BYTES, RATIO
-from serve.protocol.images import IMAGE_PIXELS, REQUEST_PIXELS
 from serve.protocol.json_text import MAX_VALUES
 from serve.rest.errors import STATUS
 from serve.settings import Settings
@@ -70,7 +69,6 @@ def test_the_table_of_paths_has_every_path(client: Client) -> None:
         f"at most {MAX_VALUES} values",
         f"at most {MAX_STRINGS} strings",
         f"grow to {FREE_BYTES // 2**20} MiB, and beyond that to {RATIO} times",
-        f"{IMAGE_PIXELS} pixels in one image and {REQUEST_PIXELS} in a request",
     ],
 )
 def test_the_bounds_are_as_stated(stated: str) -> None:

@@ -31,13 +31,14 @@ def list_columns(name: str, shape: Sequence[int]) -> list[str]:
 def assign_columns(header: Sequence[str], model: ModelMetadata) -> Mapping[str, list[int]]:
     """The positions of each input's columns, in row-major order of their indices; raises `InvalidFileError`.
 
-    Where no column is named for the only input of a model, all columns are that input's, in their order.
+    Where no column is named for the only input of a model, all columns are that input's: by their names where
+    the server says these, else in their order.
     """
     names = [spec.name for spec in model.inputs]
     parts = [_parse_column(column, names) for column in header]
     named = {name for name, _ in parts}
     if len(names) == 1 and names[0] not in named:
-        return {names[0]: list(range(len(header)))}
+        return {names[0]: _order_named(header, _read_column_names(model), model.name)}
     unknown = [column for column, (name, _) in zip(header, parts, strict=True) if name not in names]
     missing = [name for name in names if name not in named]
     if unknown or missing:
@@ -69,6 +70,26 @@ def _parse_column(text: str, names: Sequence[str]) -> tuple[str, tuple[int, ...]
     """The input's name and the index that a column is named for."""
     match = None if text in names else INDEXED_NAME.fullmatch(text)
     return (match[1], tuple(map(int, match[2].split(",")))) if match else (text, ())
+
+
+def _read_column_names(model: ModelMetadata) -> list[str]:
+    """The names of the only input's columns, as the server says them; empty where it says none."""
+    part = (model.description or {}).get("columns")
+    return part.value if part is not None and isinstance(part.value, list) else []
+
+
+def _order_named(header: Sequence[str], columns: Sequence[str], model: str) -> list[int]:
+    """The positions of the columns in the model's order; as they stand where the model does not name them."""
+    if not columns:
+        return list(range(len(header)))
+    if sorted(header) != sorted(columns):
+        unknown = [name for name in header if name not in columns]
+        missing = [name for name in columns if name not in header]
+        raise InvalidFileError(
+            f"the columns do not fit model `{model}`, which does not know {_list_names(unknown)} and lacks "
+            f"{_list_names(missing)}; its columns, each once: {_list_names(columns)}"
+        )
+    return [header.index(name) for name in columns]
 
 
 def _order_columns(spec: TensorMetadata, columns: Sequence[tuple[tuple[int, ...], int]]) -> list[int]:

@@ -12,7 +12,7 @@ from adaptact import exit_codes
 from adaptact.console import messages
 from adaptact.errors import AdaptactError
 from adaptact.exit_codes import FAILED, WRONG_USE
-from adaptact.options import AsJson
+from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json, print_lines
 from adaptact.progress import count_bar
 from serve.client.batch.run import PredictionRequest, PredictionSummary, journal_path, predict_file
@@ -36,7 +36,7 @@ EXIT_CODES: Mapping[type[Exception], int] = {
     InvalidHeaderError: WRONG_USE,
 }
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -74,6 +74,7 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
     restart: Annotated[
         bool, typer.Option("--restart", help="Predict every row again, ignoring what an earlier run saved.")
     ] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Send every row of a file to a model on a server, and save the predictions.
@@ -87,11 +88,10 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         transport = Transport(
             tls=read_certificates(ca), reply_limit_bytes=reply_limit_mib * 2**20, connections=parallel
         )
+        retry = Retry(attempts, connecting=1)
         with (
-            Client(
-                url, api_key=api_key, timeout_seconds=timeout, retry=Retry(attempts), transport=transport
-            ) as client,
-            count_bar(messages(quiet=as_json), "rows") as on_progress,
+            Client(url, api_key=api_key, timeout_seconds=timeout, retry=retry, transport=transport) as client,
+            count_bar(messages(quiet=quiet or as_json), "rows") as on_progress,
         ):
             summary = predict_file(client, request, on_progress)
     except ClientError as error:
@@ -99,7 +99,8 @@ def predict(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         raise
     except KeyboardInterrupt:
         raise AdaptactError("interrupted", _hint_at_journal(output)) from None
-    _print_summary(summary, output, time.monotonic() - began, as_json=as_json)
+    if as_json or not quiet:
+        _print_summary(summary, output, time.monotonic() - began, as_json=as_json)
 
 
 def main() -> None:
@@ -117,6 +118,9 @@ def _print_summary(summary: PredictionSummary, output: Path, seconds: float, *, 
 
 
 def _hint(error: ClientError, output: Path) -> str | None:
+    if error.hint is not None:
+        kept = _hint_at_journal(output)
+        return error.hint if kept is None else f"{error.hint}; {kept}"
     if exit_codes.exit_code(error, EXIT_CODES) == WRONG_USE:
         return "`adaptact-predict --help` explains each argument"
     if isinstance(error, ReplyTooLargeError):

@@ -13,7 +13,7 @@ import numpy as np
 
 from serve.client.batch.columns import assign_columns, cast_to_input, parse_rows
 from serve.client.errors import ClientError, InvalidFileError, InvalidInputError, InvalidReplyError
-from serve.client.replies import Json
+from serve.client.replies import Json, Predictions
 from serve.client.synchronous import Client
 from serve.client.tensors import array_from_json
 from serve.engine.datatypes import BFLOAT16, BY_NAME
@@ -77,6 +77,16 @@ def read_npz(path: Path, model: ModelMetadata) -> dict[str, Array]:
 
 def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
     """The columns of each input; the first line names them."""
+    header, rows = read_table(path)
+    columns = assign_columns(header, model)
+    return {
+        spec.name: parse_rows(spec, [[row[position] for position in columns[spec.name]] for row in rows])
+        for spec in model.inputs
+    }
+
+
+def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the rows, at least one; raises `InvalidFileError`."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             header, *rows = [row for row in csv.reader(stream) if row] or [[]]
@@ -91,11 +101,7 @@ def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
         raise InvalidFileError(f"`{path}`: the first line holds numbers, expected the names of the columns")
     if not rows:
         raise InvalidFileError(f"`{path}` has no row below its header")
-    columns = assign_columns(header, model)
-    return {
-        spec.name: parse_rows(spec, [[row[position] for position in columns[spec.name]] for row in rows])
-        for spec in model.inputs
-    }
+    return header, rows
 
 
 def _is_number(text: str) -> bool:
@@ -124,13 +130,21 @@ class ImageRows:
             reply = client.predict(self.model.name, [_read_file(path) for path in paths], version)
         except InvalidInputError as error:
             raise _name_files(error, paths) from None
-        answers: dict[str, Array] = {"file": _text_array([path.name for path in paths])}
-        if reply.labels:
-            answers["label"] = _text_array(reply.labels)
-        is_only = len(self.model.outputs) == 1
-        for spec in self.model.outputs:
-            answers[spec.name] = _read_output(spec, reply.predictions, is_only)
-        return answers
+        return {"file": make_texts([path.name for path in paths]), **read_answers(self.model, reply)}
+
+
+def read_answers(model: ModelMetadata, reply: Predictions) -> dict[str, Array]:
+    """`label` where the model names its classes, then its outputs; raises `InvalidReplyError`."""
+    answers: dict[str, Array] = {"label": make_texts(reply.labels)} if reply.labels else {}
+    is_only = len(model.outputs) == 1
+    for spec in model.outputs:
+        answers[spec.name] = _read_output(spec, reply.predictions, is_only)
+    return answers
+
+
+def make_texts(texts: Sequence[str]) -> Array:
+    """The texts as an array."""
+    return np.array(list(texts), np.object_)
 
 
 def read_image_rows(folder: Path, model: ModelMetadata) -> ImageRows:
@@ -186,7 +200,3 @@ def _read_output(spec: TensorMetadata, predictions: Sequence[Json], is_only: boo
         return array_from_json(values, datatype)
     except MalformedRequestError as error:
         raise InvalidReplyError(f"output `{spec.name}` of the reply is no array: {error}") from error
-
-
-def _text_array(texts: Sequence[str]) -> Array:
-    return np.array(list(texts), np.object_)

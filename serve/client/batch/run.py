@@ -14,6 +14,7 @@ import numpy as np
 from serve.client.batch.journal import Journal, PredictionJob
 from serve.client.batch.results import write_results
 from serve.client.batch.rows import ImageRows, TensorRows, read_image_rows, read_tensor_rows
+from serve.client.batch.texts import TextRows, names_inputs, read_text_rows, takes_texts
 from serve.client.errors import InvalidFileError, InvalidReplyError, UnknownModelError, UnsupportedError
 from serve.client.synchronous import Client
 from serve.engine.signature import Array
@@ -23,6 +24,7 @@ T = TypeVar("T")
 SUFFIXES = (".npz", ".csv")
 LOOK_SECONDS = 0.5
 
+Rows: TypeAlias = TensorRows | ImageRows | TextRows
 OnProgress: TypeAlias = Callable[[int, int], object]
 """Called with how many rows have answers, and how many there are."""
 
@@ -147,10 +149,13 @@ def _read_aliases(client: Client, model: str) -> dict[str, str]:
         return {}
 
 
-def _read_rows(request: PredictionRequest, model: ModelMetadata) -> TensorRows | ImageRows:
-    if request.source.is_dir():
-        return read_image_rows(request.source, model)
-    return read_tensor_rows(request.source, model, request.outputs)
+def _read_rows(request: PredictionRequest, model: ModelMetadata) -> Rows:
+    source = request.source
+    if source.is_dir():
+        return read_image_rows(source, model)
+    if takes_texts(model) and source.suffix.lower() == ".csv" and not names_inputs(source, model):
+        return read_text_rows(source, model, request.outputs)
+    return read_tensor_rows(source, model, request.outputs)
 
 
 def _require_same_job(journal: Journal, job: PredictionJob) -> None:
@@ -168,7 +173,7 @@ def _require_same_job(journal: Journal, job: PredictionJob) -> None:
 
 def _ask_all(
     client: Client,
-    rows: TensorRows | ImageRows,
+    rows: Rows,
     plan: BatchPlan,
     journal: Journal,
     parallel: int,

@@ -43,7 +43,10 @@ ACTS = {
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 Definitions = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of definitions.")]
 Language = Annotated[Literal["en", "ja"], typer.Option(help="Language of what is written.")]
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
+)
 
 
 @app.callback()
@@ -167,12 +170,16 @@ def report(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="HTML file to write.")],
     language: Language = "en",
+    as_json: AsJson = False,
 ) -> None:
     """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail."""
     from serve.client.experiments.report import read_evidence, render_report  # noqa: PLC0415
 
     write_text(output, render_report(read_evidence(client, name, language), language))
-    print_written(output)
+    if as_json:
+        print_json({"report": str(output)})
+    else:
+        print_written(output)
 
 
 @app.command()

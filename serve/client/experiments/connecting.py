@@ -8,8 +8,11 @@ from typing import Annotated, Concatenate, ParamSpec, get_type_hints
 import typer
 
 from adaptact.errors import AdaptactError
+from adaptact.options import Quiet
+from adaptact.output import silence
 from serve.client.experiments.client import ExperimentClient
 from serve.client.options import ApiKey, Certificates, read_certificates
+from serve.client.retry import Retry
 from serve.client.transport import Transport
 
 P = ParamSpec("P")
@@ -25,20 +28,30 @@ def asks_server(run: Callable[Concatenate[ExperimentClient, P], None]) -> Callab
     @functools.wraps(run)
     def command(*args: P.args, **given: P.kwargs) -> None:
         options = {name: given.pop(name) for name in ("url", "api_key", "ca", "timeout")}
+        quiet = bool(given.pop("quiet"))
         try:
-            with connect(**options) as client:  # type: ignore[arg-type]  # their types are those of `connect`
+            with silence(quiet), connect(**options) as client:  # type: ignore[arg-type]  # those of `connect`
                 run(client, *args, **given)
         except KeyboardInterrupt:
             raise AdaptactError("interrupted") from None
 
     first, *others = inspect.signature(run).parameters.values()
-    address = inspect.signature(connect).parameters.values()
+    address = (
+        *inspect.signature(_be_quiet).parameters.values(),
+        *inspect.signature(connect).parameters.values(),
+    )
     # Keyword only, since typer passes all by name and a default may stand before what has none.
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*others, *address)]
     vars(command)["__signature__"] = inspect.Signature(parameters)
-    hints = get_type_hints(run, include_extras=True) | get_type_hints(connect, include_extras=True)
+    hints: dict[str, object] = {}
+    for function in (run, _be_quiet, connect):
+        hints |= get_type_hints(function, include_extras=True)
     command.__annotations__ = {name: hint for name, hint in hints.items() if name != first.name}
     return command
+
+
+def _be_quiet(quiet: Quiet = False) -> None:
+    """The option of every command."""
 
 
 def connect(
@@ -46,4 +59,5 @@ def connect(
 ) -> ExperimentClient:
     """A client of the server; raises `ClientError` for an address, a key or certificates that are none."""
     transport = Transport(tls=read_certificates(ca))
-    return ExperimentClient(url, api_key=api_key, timeout_seconds=timeout, transport=transport)
+    retry = Retry(connecting=1)  # whoever waits before a terminal is told at once
+    return ExperimentClient(url, api_key=api_key, timeout_seconds=timeout, retry=retry, transport=transport)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptact.errors import AdaptactError, UsageError
-from adaptact.options import AsJson
+from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ StoreOption = Annotated[
 def backup(
     file: Annotated[Path, typer.Argument(dir_okay=False, help="File to write.")],
     store: StoreOption,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a backup of the store, as it is now, while servers go on writing; `unit.key` is not in it."""
@@ -35,12 +36,13 @@ def backup(
     _require_store(store)
     with _opened(store) as opened:
         rows = {name: checksum.rows for name, checksum in back_up(opened, file).items()}
-    _print_rows(f"{sum(rows.values())} rows are in {file}", rows, as_json=as_json)
+    _print_rows(f"{sum(rows.values())} rows are in {file}", rows, quiet=quiet, as_json=as_json)
 
 
 def restore(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The backup.")],
     store: StoreOption,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup into an empty store, and check it; put the server's `unit.key` back, too."""
@@ -48,13 +50,14 @@ def restore(
 
     with _opened(store) as opened:
         rows = {name: checksum.rows for name, checksum in restore_backup(file, opened).items()}
-    _print_rows(f"{sum(rows.values())} rows are restored from {file}", rows, as_json=as_json)
+    _print_rows(f"{sum(rows.values())} rows are restored from {file}", rows, quiet=quiet, as_json=as_json)
 
 
 def samples(
     name: Annotated[str, typer.Argument(help="Name of the experiment.")],
     file: Annotated[Path, typer.Argument(dir_okay=False, help="File to write, of JSON lines.")],
     store: StoreOption,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the logged inputs and outputs of an experiment, each with the labels that came for it."""
@@ -63,7 +66,7 @@ def samples(
     _require_store(store)
     with _opened(store) as opened:
         count = write_samples(opened, name, file)
-    _print_rows(f"{count} requests are in {file}", {"samples": count}, as_json=as_json)
+    _print_rows(f"{count} requests are in {file}", {"samples": count}, quiet=quiet, as_json=as_json)
 
 
 @contextmanager
@@ -87,8 +90,8 @@ def _require_store(where: str) -> None:
         raise UsageError(f"there is no store in the folder `{where}`: expected the server's, with `{FILE}`")
 
 
-def _print_rows(sentence: str, rows: Mapping[str, int], *, as_json: bool) -> None:
+def _print_rows(sentence: str, rows: Mapping[str, int], *, quiet: bool, as_json: bool) -> None:
     if as_json:
         print_json({"rows": dict(rows)})
-    else:
+    elif not quiet:
         print_lines(sentence)

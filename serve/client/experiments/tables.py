@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from adaptact.console import table
+from adaptact.tables import FittedTable
 from adaptact.text import escape, escape_line
 from serve.client.experiments import amounts
 from serve.client.experiments.bands import draw_bands
@@ -24,7 +24,7 @@ STYLES = {"better": "green", "equivalent": "green", "worse": "red", "harmful": "
 MOST_REASONS = 20
 
 
-def tabulate_experiments(found: ExperimentList) -> Table:
+def tabulate_experiments(found: ExperimentList) -> FittedTable:
     """A row an experiment."""
     return table(
         ("experiment", "model", "stage", "step", "variants", "possible now"),
@@ -72,7 +72,7 @@ def _list_tables(results: Results) -> Iterator[RenderableType]:
     yield _tabulate_costs(results)
 
 
-def _tabulate_metrics(results: Results) -> Table:
+def _tabulate_metrics(results: Results) -> FittedTable:
     rows = []
     for metric in results.metrics:
         values = [f"{amounts.show_value(metric, known.value)} ({known.units:,})" for known in metric.variants]
@@ -84,7 +84,7 @@ def _tabulate_metrics(results: Results) -> Table:
     return table(header, rows, title="Metrics (* decides)")
 
 
-def _tabulate_guardrails(results: Results) -> Table:
+def _tabulate_guardrails(results: Results) -> FittedTable:
     rows = [
         (
             amounts.show_kind(known),
@@ -100,7 +100,7 @@ def _tabulate_guardrails(results: Results) -> Table:
     return table(("guardrail", "candidate", "control", "value", "margin", "stops", "state"), rows)
 
 
-def _tabulate_costs(results: Results) -> Table:
+def _tabulate_costs(results: Results) -> FittedTable:
     units = results.sample_ratio.units
     rows = [
         (
@@ -147,7 +147,7 @@ def show_plan(plan: Plan) -> RenderableType:
     return Group(*parts)
 
 
-def _tabulate_planned_metrics(plan: Plan) -> Table:
+def _tabulate_planned_metrics(plan: Plan) -> FittedTable:
     rows = [
         (
             f"{metric.name}{' *' if metric.is_primary else ''}",
@@ -163,7 +163,7 @@ def _tabulate_planned_metrics(plan: Plan) -> Table:
     return table(header, rows)
 
 
-def _tabulate_planned_guardrails(plan: Plan) -> Table:
+def _tabulate_planned_guardrails(plan: Plan) -> FittedTable:
     rows = [
         (
             amounts.show_kind(known),
@@ -177,7 +177,7 @@ def _tabulate_planned_guardrails(plan: Plan) -> Table:
     return table(("guardrail", "harm of", "action", "within units", "days"), rows)
 
 
-def tabulate_refused(receipt: Receipt) -> Table:
+def tabulate_refused(receipt: Receipt) -> FittedTable:
     """The first outcomes that were refused, with their lines."""
     rows = [(str(refused.place), refused.reason) for refused in receipt.reasons[:MOST_REASONS]]
     return table(("line", "refused"), rows)

@@ -163,7 +163,7 @@ def test_a_model_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     [
         ({"name": "", "dtype": "float32", "shape": [1]}, "an input needs a name"),
         ({"name": "x", "dtype": "float", "shape": [1]}, "expected a dtype of"),
-        ({"name": "x", "dtype": "float32", "shape": [0]}, "expected positive sizes or None"),
+        ({"name": "x", "dtype": "float32", "shape": [0]}, "expected positive sizes, names or None"),
     ],
 )
 def test_a_wrong_input_description_is_not_saved(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("--activations", "NoSuch"), 2, "unknown activation `NoSuch`"),
+        (("--activations", "NoSuch"), 2, "unknown activation `NoSuch`; plain: "),
+        (("--activations", "PRelu"), 2, "unknown activation `PRelu`; did you mean `PReLU`"),
         (("--activations", "ReLU"), 2, "at least one activation"),
         (("--baseline", "PReLU"), 2, "baseline is a plain activation"),
         (("--optimizer", "lbfgs"), 2, "adamw, adam, sgd"),

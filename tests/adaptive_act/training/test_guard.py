@@ -101,7 +101,7 @@ def test_each_rollback_lowers_every_rate(
         guard = Guard(model, optimizer, options=QUICK)
         ((x, y),) = batches(1)
         for _ in range(rollbacks):
-            assert not guard.step(backward(model, x.double() * math.nan, y))
+            assert not guard.step(backward(model, x.double() * math.nan, y.double()))
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         assert guard.step(backward(model, x.double(), y.double()))
         return {name: p.detach() - before[name] for name, p in model.named_parameters()}

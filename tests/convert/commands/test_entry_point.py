@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from adaptact.exit_codes import FAILED, PARITY_FAILED, WRONG_USE, exit_code
 from convert.commands.entry_point import EXIT_CODES, prepare
@@ -18,6 +19,7 @@ from convert.errors import (
     UsageError,
 )
 
+ROOT = Path(__file__).parents[3]
 EXPECTED_CODES: dict[type[ConversionError], int] = {
     UsageError: WRONG_USE,
     SourceError: FAILED,
@@ -31,8 +33,8 @@ PRINT_WHEN_PREPARED = """
 import sys
 from convert.commands import {command} as command
 
-def prepare(factory, allow_pickle):
-    print(factory, allow_pickle, "torch" in sys.modules)
+def prepare():
+    print("torch" in sys.modules)
     sys.exit()
 
 command.prepare = prepare
@@ -53,20 +55,7 @@ def test_a_command_prepares_before_torch_is_loaded(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "own:net True False\n"
-
-
-@pytest.mark.parametrize(
-    ("factory", "allow_pickle", "expected"),
-    [(None, False, False), ("own:net", False, True), (None, True, True)],
-)
-def test_own_modules_are_found_where_needed(
-    factory: str | None, allow_pickle: bool, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    prepare(factory, allow_pickle)
-    assert (str(tmp_path) in sys.path) is expected
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(("policy", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
@@ -76,5 +65,26 @@ def test_threads_wait_passively_by_default(
     monkeypatch.setenv("OMP_WAIT_POLICY", policy or "")
     if policy is None:
         monkeypatch.delenv("OMP_WAIT_POLICY")
-    prepare(None, False)
+    prepare()
     assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
+@pytest.mark.slow
+def test_files_of_the_users_folder_take_no_modules_place(tmp_path: Path) -> None:
+    for name in ("torch", "random", "serve", "convert", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('imported the own {name}')")
+    (tmp_path / "own_net.py").write_text("build = 3")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "m.pt")
+    code = "from convert.commands.export import main; main()"
+    options = ("m.pt", "m.onnx", "--factory", "own_net:build", "--input", "x:float32[N]")
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, *options],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "factory `own_net:build` is not callable, it is a `int`" in done.stderr
+    assert done.returncode == WRONG_USE

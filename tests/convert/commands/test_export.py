@@ -40,8 +40,12 @@ def test_stages_go_to_stderr_and_the_result_to_stdout(
         "verify",
         "write",
     ]
-    assert "parity passed" in out
-    assert "logits" in out
+    file, output, strength, rules, more = out.splitlines()
+    assert file == f"{tmp_path}/m.onnx: {(tmp_path / 'm.onnx').stat().st_size:,} bytes, parity passed"
+    assert output.startswith("logits: largest error ")
+    assert strength.startswith("parity is strong; ")
+    assert rules.startswith("rewritten exactly: ")
+    assert more == f"more: adaptact inspect {tmp_path}/m.onnx"
     assert (tmp_path / "m.onnx").exists()
 
 

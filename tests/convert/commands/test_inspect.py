@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from adaptact.exit_codes import FAILED, FINE, WRONG_USE
+from adaptact.installation import install_line
 from convert.commands.inspect import main
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
@@ -210,4 +211,4 @@ def test_missing_libraries_get_an_install_hint(
     monkeypatch.delitem(sys.modules, "convert.evidence.inspection", raising=False)
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     assert run(monkeypatch, file) == FAILED
-    assert "pip install 'adaptact[convert]'" in capsys.readouterr().err
+    assert install_line("convert") in capsys.readouterr().err

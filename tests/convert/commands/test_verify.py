@@ -139,8 +139,9 @@ def test_own_samples_are_compared_too(
 ) -> None:
     np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
     assert run(monkeypatch, files.model, files.file, "--samples", tmp_path / "s.npz", "--json") == FINE
-    sets = json.loads(capsys.readouterr().out)["parity"]["sets"]
-    assert [record["name"] for record in sets][-2:] == ["given, 0", "given, 64"]
+    names = [record["name"] for record in json.loads(capsys.readouterr().out)["parity"]["sets"]]
+    # Others may follow: what an export leaves doubtful differs between versions of torch.
+    assert [name for name in names if name.startswith("given")] == ["given, 0", "given, 64"]
 
 
 @pytest.mark.slow

@@ -35,7 +35,11 @@ def test_a_file_says_what_differs_from_the_defaults(tmp_path: Path) -> None:
         ("batching = [1]", "expected one of"),
         ('versions = "latest:0"', "expected `all` or `latest:n`"),
         ("versions = 3", "expected `all` or `latest:n`"),
-        ("batch_size = 4", "unknown key `batch_size`; known: `versions`, `batching`"),
+        (
+            "batch_size = 4",
+            "unknown key `batch_size`; did you mean `batch_rows` or `batching`? known: `versions`, ",
+        ),
+        ("clases = []", "unknown key `clases`; did you mean `classes`?"),
         ("batch_rows =", "is not TOML"),
         ("x = " + "[" * 5000, "is not TOML"),
         ("#" + "x" * 70_000, "is larger than 65536 bytes"),
@@ -45,6 +49,12 @@ def test_what_cannot_be_is_named(tmp_path: Path, text: str, reason: str) -> None
     with pytest.raises(ConfigError) as error:
         _read(tmp_path, text)
     assert reason in str(error.value)
+
+
+def test_what_describes_the_model_is_not_how_it_is_served(tmp_path: Path) -> None:
+    assert _read(tmp_path, 'batch_rows = 3\nclasses = ["a"]\n[preprocessing]\n') == ModelConfig(batch_rows=3)
+    with pytest.raises(ConfigError, match="unknown key `classes`"):
+        override_config({"classes": ["a"]}, ModelConfig())
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

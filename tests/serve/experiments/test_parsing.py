@@ -92,8 +92,8 @@ def find_mistakes(document: object) -> list[str]:
         ),
         (
             {"candidates": [{"name": "b", "model": "other"}], "auto_promote": True},
-            "`auto_promote`: expected false for candidates that are another model, got true, and candidate `b` "
-            "is the model `other`; put its file beside `digits` as a new version",
+            "`auto_promote`: expected false for candidates that are another model, got true, and candidate "
+            "`b` is the model `other`; put its file beside `digits` as a new version",
         ),
         (
             {"metrics": [{**MEAN, "kind": "binary", "per_unit": "sum"}]},

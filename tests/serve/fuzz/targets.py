@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
+from convert.manifest.preprocessing import Preprocessing
 from serve.engine.datatypes import BY_NAME, DATATYPES
+from serve.engine.description import ModelDescription
 from serve.engine.errors import EngineError
-from serve.engine.manifest import Json
 from serve.engine.signature import Signature, TensorSpec
 from serve.grpc.infer_messages import parse_infer
 from serve.grpc.messages import message_class
@@ -27,7 +28,7 @@ from tests.serve.fuzz.frames import GOOD, play_frames
 
 LIMIT_BYTES = 2**16
 Request = message_class("inference.ModelInferRequest")
-IMAGE: dict[str, Json] = {"preprocessing": {"size": [8, 8], "color": "RGB"}}
+IMAGE = ModelDescription(preprocessing=Preprocessing("RGB", 12, (8, 8)))
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
 
 

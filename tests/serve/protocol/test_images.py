@@ -14,15 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from convert.manifest.preprocessing import Preprocessing, decode_preprocessing
 from serve.engine.datatypes import BY_NAME
+from serve.engine.description import ModelDescription
 from serve.engine.errors import MalformedRequestError, UnsupportedError
 from serve.engine.manifest import Json
 from serve.engine.signature import TensorSpec
 from serve.protocol import images
-from serve.protocol.images import IMAGE_PIXELS, REQUEST_IMAGES, REQUEST_VALUES, is_image, read_images
+from serve.protocol.images import IMAGE_PIXELS, REQUEST_IMAGES, is_image, read_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 GRAY = PIXELS[:, :, 0]
+PLAIN = ModelDescription(preprocessing=Preprocessing())
 
 
 def _b64(pixels: NDArray[np.uint8], form: str = "PNG", **options: Any) -> dict[str, str]:
@@ -36,8 +39,8 @@ def _spec(*shape: int | str | None, datatype: str = "FP32") -> TensorSpec:
 
 
 def _read(spec: TensorSpec, image: object, **preprocessing: Json) -> NDArray[Any]:
-    manifest: dict[str, Json] | None = {"preprocessing": preprocessing} if preprocessing else None
-    row: NDArray[Any] = read_images(spec, [image], manifest)[0]
+    described = ModelDescription(preprocessing=decode_preprocessing(preprocessing))
+    row: NDArray[Any] = read_images(spec, [image], described)[0]
     return row
 
 
@@ -140,7 +143,7 @@ def _png(width: int, height: int, bits: int = 8, data: bytes = b"", last: bytes 
 )
 def test_what_is_no_image_that_can_be_read_is_refused(image: object, message: str) -> None:
     with pytest.raises(MalformedRequestError) as error:
-        read_images(_spec(1, 4, 4), [image], None)
+        read_images(_spec(1, 4, 4), [image], PLAIN)
     assert str(error.value).startswith(f"input `x`: `instances[0]` {message}")
 
 
@@ -149,9 +152,9 @@ def test_the_images_of_a_request_are_bounded_together(
     monkeypatch: pytest.MonkeyPatch, bound: str, what: str
 ) -> None:
     monkeypatch.setattr(images, bound, GRAY.size)
-    read_images(_spec(1, 4, 6), [_b64(GRAY)], None)
+    read_images(_spec(1, 4, 6), [_b64(GRAY)], PLAIN)
     with pytest.raises(MalformedRequestError) as error:
-        read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, None)
+        read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, PLAIN)
     assert f"`instances[1]`: the images up to here have `48` {what}, at most `24`" in str(error.value)
 
 
@@ -161,14 +164,41 @@ def test_too_large_a_tensor_is_refused_before_decoding(
 ) -> None:
     # What is not there cannot be decoded: that would be another message.
     side = 16_384 if options else 5792
-    message = f"`{3 * side**2}` values, at most `{REQUEST_VALUES}`"
+    message = f"`{3 * side**2}` values, at most" if not options else f"`{side**2}` pixels after resizing"
     with pytest.raises(MalformedRequestError, match=message):
         _read(_spec(3, "h", "w"), _png(5792, 5792), **options)
 
 
+def test_a_narrow_image_does_not_grow_without_bounds() -> None:
+    with pytest.raises(MalformedRequestError, match="`65536000` pixels after resizing to `256000 × 256`"):
+        _read(_spec(3, 8, 8), _png(20_000, 20), resize=256, crop=[8, 8])
+    narrow = _b64(np.zeros((1, 20_000), np.uint8))
+    assert _read(_spec(3, 8, 8), narrow, resize=8, crop=[8, 8]).shape == (3, 8, 8)
+
+
+def test_images_of_other_modes_are_as_pillow_converts_them() -> None:
+    for mode in ("CMYK", "L", "P", "1", "LA", "RGBA"):
+        image = Image.fromarray(PIXELS).convert(mode)
+        stream = io.BytesIO()
+        image.save(stream, "JPEG" if mode == "CMYK" else "PNG")
+        expected = np.asarray(Image.open(stream).convert("RGB")).transpose(2, 0, 1) / 255
+        sent = {"b64": base64.b64encode(stream.getvalue()).decode()}
+        assert np.allclose(_read(_spec(3, 4, 6), sent, scale=1 / 255), expected, atol=1e-6), mode
+
+
+def test_an_image_is_not_turned_and_of_several_the_first_counts() -> None:
+    stream = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image = Image.fromarray(PIXELS)
+    image.save(stream, "PNG", exif=exif, save_all=True, append_images=[Image.new("RGB", (6, 4))])
+    sent = {"b64": base64.b64encode(stream.getvalue()).decode()}
+    assert np.allclose(_read(_spec(3, 4, 6), sent), PIXELS.transpose(2, 0, 1) / 255, atol=1e-6)
+
+
 def test_images_are_counted_before_the_first_is_opened() -> None:
     with pytest.raises(MalformedRequestError, match=f"`4097` images, at most `{REQUEST_IMAGES}`"):
-        read_images(_spec(1, 4, 6), [{"b64": ""}] * (REQUEST_IMAGES + 1), None)
+        read_images(_spec(1, 4, 6), [{"b64": ""}] * (REQUEST_IMAGES + 1), PLAIN)
 
 
 def test_an_images_pixels_are_freed_before_the_next(
@@ -187,19 +217,19 @@ def test_an_images_pixels_are_freed_before_the_next(
 
     for name in ("load_end", "close"):
         monkeypatch.setattr(PngImageFile, name, recorded(name))
-    read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, None)
+    read_images(_spec(1, 4, 6), [_b64(GRAY)] * 2, PLAIN)
     assert events == ["load_end", "close"] * 2
 
 
 def test_images_of_a_free_size_are_of_one_size_in_a_request() -> None:
     with pytest.raises(MalformedRequestError) as error:
-        read_images(_spec(1, "h", "w"), [_b64(GRAY), _b64(GRAY[:2])], None)
+        read_images(_spec(1, "h", "w"), [_b64(GRAY), _b64(GRAY[:2])], PLAIN)
     assert "`instances[1]` has `6 × 2` pixels, expected `6 × 4`, as the first" in str(error.value)
 
 
 def test_images_of_several_sizes_are_brought_to_the_models() -> None:
     even = [np.full((side, side, 3), 10 * side, np.uint8) for side in (5, 7, 9)]
-    got = read_images(_spec(3, 4, 6), [_b64(each) for each in even], None)
+    got = read_images(_spec(3, 4, 6), [_b64(each) for each in even], PLAIN)
     assert got.shape == (3, 3, 4, 6)
     assert np.allclose(got[:, 0, 0, 0], np.array([50, 70, 90]) / 255)
 
@@ -207,7 +237,6 @@ def test_images_of_several_sizes_are_brought_to_the_models() -> None:
 @pytest.mark.parametrize(
     ("spec", "preprocessing", "message"),
     [
-        (_spec(3, 4, 6), {"crop": 3}, "cannot be followed here; send tensors, not images"),
         (_spec(3, 4, 6, datatype="BYTES"), {}, r"of `BYTES` and shape `\[-1, 3, 4, 6\]` takes no images"),
         (_spec(3, 4, 6, datatype="BOOL"), {}, "of `BOOL` and shape .* takes no images; send tensors"),
         (_spec(1, 3, 4, 6), {}, "takes no images; send tensors"),
@@ -222,6 +251,17 @@ def test_an_input_that_takes_no_images_says_so(
 ) -> None:
     with pytest.raises(UnsupportedError, match=message):
         _read(spec, _b64(PIXELS), **preprocessing)
+
+
+@pytest.mark.parametrize("described", [None, ModelDescription(classes=("cat",))])
+def test_without_a_description_nothing_is_guessed(described: ModelDescription | None) -> None:
+    with pytest.raises(UnsupportedError, match="does not say how an image becomes its input; write"):
+        read_images(_spec(3, 4, 6), [_b64(PIXELS)], described)
+
+
+def test_what_the_file_describes_and_cannot_be_followed_is_said() -> None:
+    with pytest.raises(UnsupportedError, match="unknown key"):
+        read_images(_spec(3, 4, 6), [_b64(PIXELS)], ModelDescription(problem="unknown key"))
 
 
 def test_an_image_is_an_object_with_nothing_but_its_text() -> None:

@@ -13,7 +13,7 @@ import pytest
 from serve.engine import Engine
 from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
-from serve.rest import infer, predict
+from serve.rest import infer, instances, predict
 from serve.rest.app import create_app
 from serve.settings import Settings
 
@@ -52,8 +52,8 @@ class Case(NamedTuple):
 CASES = {
     "read": Case(infer, "read_request", INFER, _tensor(LONG_BYTES)),
     "write": Case(infer, "write_reply", INFER, _tensor(MANY)),
-    "parse instances": Case(predict, "parse_instances", PREDICT, _instances(LONG_BYTES)),
-    "read instances": Case(predict, "read_instances", PREDICT, _instances(LONG_BYTES)),
+    "parse instances": Case(instances, "parse_instances", PREDICT, _instances(LONG_BYTES)),
+    "read instances": Case(instances, "read_instances", PREDICT, _instances(LONG_BYTES)),
     "write predictions": Case(predict, "write_predictions", PREDICT, _instances(MANY)),
     "read texts": Case(
         infer,
@@ -101,6 +101,7 @@ def test_short_bodies_need_no_thread(
 
     monkeypatch.setattr(infer, "run_long", refuse)
     monkeypatch.setattr(predict, "run_long", refuse)
+    monkeypatch.setattr(instances, "run_long", refuse)
 
     async def ask() -> int:
         transport = httpx.ASGITransport(create_app(engine, Settings(models=repository)))

@@ -7,7 +7,9 @@ import orjson
 import pytest
 from PIL import Image
 
+from convert.manifest.preprocessing import Preprocessing
 from serve.engine.datatypes import BY_NAME
+from serve.engine.description import ModelDescription
 from serve.engine.errors import MalformedRequestError, NotExpressibleError
 from serve.engine.signature import Array, Signature, TensorSpec
 from serve.protocol.predict import holds_images, parse_instances, read_instances, write_predictions
@@ -16,8 +18,10 @@ ONE = Signature((TensorSpec("x", BY_NAME["FP32"], ("N", 2)),), ())
 TWO = Signature((*ONE.inputs, TensorSpec("note", BY_NAME["BYTES"], ("N",))), ())
 
 
-def _read(signature: Signature, instances: object) -> dict[str, list[Any]]:
-    inputs = read_instances(parse_instances(orjson.dumps({"instances": instances})), signature)
+def _read(
+    signature: Signature, instances: object, description: ModelDescription | None = None
+) -> dict[str, list[Any]]:
+    inputs = read_instances(parse_instances(orjson.dumps({"instances": instances})), signature, description)
     return {name: array.tolist() for name, array in inputs.items()}
 
 
@@ -46,14 +50,19 @@ def test_instances_of_several_inputs_are_objects_by_name() -> None:
         (
             ONE,
             {"instances": [{"z": [1]}]},
-            "`instances[0]` is not an object with exactly the model's inputs: `x`",
+            "`instances[0]` has no value for `x` and has `z`, which the model does not; expected an object "
+            "with exactly the model's inputs: `x`; the columns of the input have no names: `columns` in",
         ),
         (
             TWO,
             {"instances": [[1, 2]]},
-            "`instances[0]` is not an object with exactly the model's inputs: `x`, `note`",
+            "`instances[0]` is a list, expected an object with exactly the model's inputs: `x`, `note`",
         ),
-        (TWO, {"instances": [{"x": [1, 2], "note": "a"}, {"x": [1, 2]}]}, "`instances[1]` is not an object"),
+        (
+            TWO,
+            {"instances": [{"x": [1, 2], "note": "a"}, {"x": [1, 2]}]},
+            "`instances[1]` has no value for `note`; expected",
+        ),
         (Signature((), ()), {"instances": [1]}, "the model has no inputs"),
     ],
 )
@@ -101,8 +110,9 @@ def test_images_are_instances_too_alone_or_by_the_inputs_name() -> None:
     Image.fromarray(np.full((2, 2), 255, np.uint8)).save(stream, "PNG")
     image = {"b64": base64.b64encode(stream.getvalue()).decode()}
     gray = TensorSpec("x", BY_NAME["FP32"], ("N", 1, 2, 2))
-    assert _read(Signature((gray,), ()), [image, image]) == {"x": [[[[1.0, 1.0], [1.0, 1.0]]]] * 2}
-    assert _read(Signature((gray, TWO.inputs[1]), ()), [{"x": image, "note": "a"}]) == {
+    plain = ModelDescription(preprocessing=Preprocessing())
+    assert _read(Signature((gray,), ()), [image, image], plain) == {"x": [[[[1.0, 1.0], [1.0, 1.0]]]] * 2}
+    assert _read(Signature((gray, TWO.inputs[1]), ()), [{"x": image, "note": "a"}], plain) == {
         "x": [[[[1.0, 1.0], [1.0, 1.0]]]],
         "note": ["a"],
     }

@@ -104,7 +104,7 @@ def test_an_error_that_nobody_foresaw_is_logged_and_not_shown(
         raise ZeroDivisionError("/secret/path")
 
     monkeypatch.setattr("serve.rest.infer.read_request", broken)
-    monkeypatch.setattr("serve.rest.predict.read_instances", broken)
+    monkeypatch.setattr("serve.rest.instances.read_instances", broken)
     with caplog.at_level(logging.ERROR):
         response = client.post(path, {"instances": [[1, 2, 3]]})
     assert response.status_code == 500

@@ -15,7 +15,7 @@ from serve.engine import Engine, Metrics, open_engine
 from serve.engine.signature import Array
 from serve.protocol.json_text import Value
 from serve.rest.app import create_app
-from serve.rest.predict import DECODING_REQUESTS
+from serve.rest.instances import DECODING_REQUESTS
 from serve.settings import Settings
 from tests.serve import models
 from tests.serve.conftest import options
@@ -145,7 +145,7 @@ def test_few_requests_decode_images_at_once_in_threads(
         assert threading.current_thread() is not threading.main_thread()
         return {"x": np.zeros((len(instances), 3), np.float32)}
 
-    monkeypatch.setattr("serve.rest.predict.read_instances", slowly)
+    monkeypatch.setattr("serve.rest.instances.read_instances", slowly)
     app = create_app(engine, Settings(models=repository))
     body = orjson.dumps({"instances": [{"b64": ""}]})
 

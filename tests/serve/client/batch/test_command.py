@@ -76,7 +76,7 @@ def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
 @pytest.mark.slow
 def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
-    manifest = {"format": 1, "classes": ["red", "green", "blue"]}
+    manifest = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
     brightest = models.model(
         "colours (float[N, 3, 2, 2] x) => (float[N, 3] y) {\n"
         "axes = Constant<value = int64[2] {2, 3}>()\n y = ReduceMax<keepdims = 0>(x, axes) }"
@@ -102,7 +102,7 @@ def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
         (["localhost", "m", "in.npz", "-o", "out.npz"], "is not the address of a server"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.txt"], "ends in neither"),
         (["http://127.0.0.1:1", "m", "nothing.npz", "-o", "out.npz"], "does not exist"),
-        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--batch", "0"], "Invalid value"),
+        (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--batch", "0"], "invalid value"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "nowhere/out.npz"], "cannot be written"),
         (["http://127.0.0.1:1", "m", "in.npz", "-o", "out.npz", "--ca", "in.npz"], "no certificates"),
     ],

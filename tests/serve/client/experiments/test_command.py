@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,23 @@ def test_a_verdict_is_shown_with_its_closing_interval(
     assert "判定できません" in capsys.readouterr().out
 
 
+def test_every_answer_fits_a_terminal_and_may_be_silent(
+    served: Served, run: Run, file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("define", file)
+    look_at(served)
+    capsys.readouterr()
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    for arguments in (("define", file), ("list",), ("show", "exp"), ("plan", "exp"), ("start", "exp")):
+        assert run(*arguments) == 0
+        shown = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
+        assert max(map(len, shown.splitlines())) <= 80
+        assert "…" not in shown
+        assert run(*(arguments if arguments[0] != "start" else ("stop", "exp")), "--quiet") == 0
+        assert capsys.readouterr() == ("", "")
+
+
 def test_every_answer_can_be_had_as_json(served: Served, run: Run, file: Path, capsys: Capture) -> None:
     for arguments in (
         ("define", file),
@@ -132,7 +150,7 @@ def test_feedback_is_sent_in_parts_and_again_without_harm(
     out = capsys.readouterr().out
     assert "34 new, 0 known before, 1 refused" in out
     line = {"jsonl": 25, "csv": 26, "parquet": 25}[kind]
-    assert f"\n {line} " in out
+    assert f"\n{line} " in out
     assert run("feedback", path, "--json") == 1
     again = json.loads(capsys.readouterr().out)
     assert (again["new"], again["duplicate"], again["reasons"][0]["place"]) == (0, 34, line)
@@ -211,7 +229,7 @@ def test_logged_requests_are_written_with_their_labels(
         (("feedback", __file__), 2, "ends in none of"),
         (("backup", "x.db", "--experiments-store", "missing"), 2, "there is no store"),
         (("report", "exp"), 2, "--output"),
-        (("nothing",), 2, "No such command"),
+        (("nothing",), 2, "no such command"),
         ((), 2, "Usage"),
     ],
 )

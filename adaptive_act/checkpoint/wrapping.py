@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from adaptact.errors import UsageError
 from adaptive_act.checkpoint.state import is_state, require_state
-from convert.errors import UsageError
 
 DEEPEST = 3  # dictionaries around a state_dict
 MOST_SHOWN = 8

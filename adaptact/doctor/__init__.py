@@ -1,0 +1,1 @@
+"""`adaptact doctor`: what is installed, what is missing, and what works on this machine."""

@@ -1,0 +1,218 @@
+"""`adaptact describe`: what a served model knows of itself besides its graph, shown and added."""
+
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptact.console import print_written, results, table
+from adaptact.files import replace_file, write_text
+from adaptact.options import AsJson, Quiet
+from adaptact.output import print_json
+from convert.commands.description_options import (
+    Classes,
+    PreprocessingOption,
+    TokenizerOption,
+    read_classes,
+    read_columns,
+    read_preprocessing,
+    read_tokenizer,
+)
+from convert.commands.entry_point import run
+from convert.commands.printing import print_line
+from convert.errors import DestinationError, UsageError
+from convert.manifest.description import Description, Shape, find_misfit
+
+if TYPE_CHECKING:
+    from convert.evidence.inspection import OnnxFile
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+_SHOWN = 5  # of the names of classes
+
+
+@app.command()
+def describe(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
+    source: Annotated[Path, typer.Argument(help="ONNX file.")],
+    classes: Classes = None,
+    preprocessing: PreprocessingOption = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="File of the names of a table's columns, one a line, for a model with one input."),
+    ] = None,
+    tokenizer: TokenizerOption = None,
+    write: Annotated[bool, typer.Option("--write", help="Put what the options say into the file.")] = False,
+    sign: Annotated[
+        Path | None, typer.Option(help="With --write: PEM file of the private key to sign the file with.")
+    ] = None,
+    drop_signature: Annotated[
+        bool, typer.Option("--drop-signature", help="With --write: a signed file is unsigned afterwards.")
+    ] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an ONNX file says of itself besides its graph, and add to it.
+
+    With options, what the file would say; --write puts it there, and leaves the graph as it is byte for byte.
+    Exit status: 0 fine, 1 failed, 2 wrong use.
+    """
+    from convert.evidence.inspection import read_onnx_file  # noqa: PLC0415  # --help need not wait for onnx
+
+    given = Description(read_classes(classes), read_columns(columns), read_preprocessing(preprocessing))
+    text = read_tokenizer(tokenizer)
+    removed = {"classes": classes, "columns": columns, "preprocessing": preprocessing}
+    without = {name for name, value in removed.items() if value == "none"}
+    if (sign is not None or drop_signature) and not write:
+        raise UsageError("the signature stays as it is, since nothing is written", hint="add --write")
+    file = read_onnx_file(source)
+    own = read_own_description(file)
+    merged = replace(given.over(own), **dict.fromkeys(without))
+    _require_fitting(file, given)
+    if write:
+        if merged == own and text is None:
+            raise UsageError("there is nothing to write", "say it: --classes, --preprocessing, --columns")
+        _write(file, merged, text, sign, drop_signature)
+    if as_json:
+        print_json(summarise(file, merged))
+    elif not quiet:
+        _print(file, merged, hint=not write and merged != own)
+    if write:
+        print_written(source)
+
+
+def read_own_description(file: "OnnxFile") -> Description:
+    """What the file says: its description, and what that leaves out, of its manifest."""
+    from convert.sources.file_description import read_description  # noqa: PLC0415  # it loads onnx
+
+    return read_description(file.metadata, file.manifest)
+
+
+def _require_fitting(file: "OnnxFile", given: Description) -> None:
+    for part in fields(given):
+        only = Description(**{part.name: getattr(given, part.name)})
+        misfit = find_misfit(only, list_shapes(file, "inputs"), list_shapes(file, "outputs"))
+        if misfit is not None:
+            raise UsageError(f"`{file.name}`: {misfit}")
+
+
+def list_shapes(file: "OnnxFile", kind: str) -> list[Shape]:
+    """The names and sizes of the graph's inputs or outputs, None where one is free."""
+    from convert.sources.described import list_shapes as list_values  # noqa: PLC0415  # it loads torch
+
+    return list_values(getattr(file.graph.graph, kind))
+
+
+def _write(
+    file: "OnnxFile", description: Description, tokenizer: str | None, key: Path | None, drop_signature: bool
+) -> None:
+    from convert.artefact.description_entry import replace_description  # noqa: PLC0415
+    from convert.artefact.file import require_writable  # noqa: PLC0415  # it loads onnx
+    from convert.artefact.signing import PASSWORD, make_signer  # noqa: PLC0415
+    from convert.artefact.tokenizer_file import name_tokenizer_file  # noqa: PLC0415
+    from convert.manifest.signature import read_signer  # noqa: PLC0415
+
+    signer = read_signer(file.content)
+    if signer is not None and key is None and not drop_signature:
+        raise UsageError(
+            f"`{file.name}` is signed by key {signer[:16]}…, and would not be what that key signed",
+            hint="sign it anew: --sign key.pem; or leave it unsigned: --drop-signature",
+        )
+    sign = make_signer(key, os.environ.get(PASSWORD))
+    require_writable(file.path)
+    content = sign(replace_description(file.content, description))
+    if tokenizer is not None:
+        write_text(name_tokenizer_file(file.path), tokenizer)
+    try:
+        with replace_file(file.path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise DestinationError(f"cannot write `{file.path}`: {error.strerror or error}") from error
+
+
+def summarise(file: "OnnxFile", description: Description) -> dict[str, Any]:
+    """The result that `--json` prints."""
+    preprocessing = description.preprocessing
+    tokenizer = find_tokenizer(file.path)
+    return {
+        "file": file.name,
+        "inputs": [{"name": name, "shape": list(shape)} for name, shape in list_shapes(file, "inputs")],
+        "outputs": [{"name": name, "shape": list(shape)} for name, shape in list_shapes(file, "outputs")],
+        "classes": None if description.classes is None else list(description.classes),
+        "columns": None if description.columns is None else list(description.columns),
+        "preprocessing": None if preprocessing is None else preprocessing.to_json(),
+        "tokenizer": None if tokenizer is None else tokenizer.name,
+        "config": list_config_keys(file.path),
+    }
+
+
+def find_tokenizer(path: Path) -> Path | None:
+    """The tokenizer that a server finds for the file; None where there is none."""
+    places = [path.with_name(f"{path.stem}.tokenizer.json")]
+    if path.name == "model.onnx":  # it has a folder of its own
+        places += [path.with_name("tokenizer.json"), path.parent.parent / "tokenizer.json"]
+    return next((file for file in places if file.is_file()), None)
+
+
+def list_config_keys(path: Path) -> list[str]:
+    """The keys of the `config.toml` of the model's folder that describe it, and go before the file's own."""
+    config = path.parent.parent / "config.toml"
+    if path.name != "model.onnx" or not config.is_file() or config.stat().st_size > 2**20:
+        return []
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    return [key for key in (*Description.__dataclass_fields__, "outputs", "tokenizer") if key in content]
+
+
+def _print(file: "OnnxFile", description: Description, *, hint: bool) -> None:
+    rows = [(f"input {name}", _show_shape(shape)) for name, shape in list_shapes(file, "inputs")]
+    rows += [(f"output {name}", _show_shape(shape)) for name, shape in list_shapes(file, "outputs")]
+    rows += list(_describe_rows(file, description).items())
+    with results() as console:
+        console.print(table(("what", "value"), rows))
+        keys = list_config_keys(file.path)
+        if keys:
+            print_line(console, f"config.toml of the model's folder goes before: {', '.join(keys)}")
+        if hint:
+            print_line(console, "nothing is written; add --write to put this into the file")
+
+
+def _describe_rows(file: "OnnxFile", description: Description) -> dict[str, str]:
+    """What is described, and what is not and might be, by the shapes and names of the inputs."""
+    inputs = list_shapes(file, "inputs")
+    ranks = {len(shape) for _, shape in inputs}
+    rows = {"classes": _show_names(description.classes) or "not named: --classes labels.txt"}
+    if description.columns is not None or (len(inputs) == 1 and ranks == {2}):
+        rows["columns"] = _show_names(description.columns) or "not named: --columns columns.txt"
+    preprocessing = description.preprocessing
+    if preprocessing is not None:
+        steps = ", ".join(f"{key} {value}" for key, value in preprocessing.to_json().items())
+        rows["preprocessing"] = steps or "resized to the input, and divided by 255"
+    elif 4 in ranks:
+        rows["preprocessing"] = "not described, so that images are refused: --preprocessing"
+    tokenizer = find_tokenizer(file.path)
+    if tokenizer is not None or "input_ids" in dict(inputs):
+        rows["tokenizer"] = (
+            "none beside it, so that texts are refused" if tokenizer is None else tokenizer.name
+        )
+    return rows
+
+
+def _show_names(names: Sequence[str] | None) -> str:
+    shown = "; ".join((names or ())[:_SHOWN])  # a name may have a comma
+    more = f" and {len(names) - _SHOWN} more" if names and len(names) > _SHOWN else ""
+    return f"{len(names)}: {shown}{more}" if names else ""
+
+
+def _show_shape(shape: Any) -> str:
+    return f"[{', '.join('any' if size is None else str(size) for size in shape)}]"
+
+
+def main() -> None:
+    """Run the command and end the process with its exit code; an error is one line, and a hint below."""
+    run(app)

@@ -1,0 +1,101 @@
+"""What a signature's check reads of an ONNX file, without onnx: its metadata, and where its weights lie.
+
+Standard library only.
+
+Source: Protocol Buffers, Encoding, https://protobuf.dev/programming-guides/encoding/
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+
+from convert.errors import SourceError
+
+DEEPEST = 64  # messages in one another: a graph in an attribute of a node in a graph is three
+
+
+class Message(Enum):
+    """The messages of onnx.proto on the way to a tensor, and those that are read."""
+
+    MODEL, GRAPH, NODE, ATTRIBUTE, FUNCTION, SPARSE, TENSOR, PAIR, TRAINING = range(9)
+
+
+# By the number of the field that holds it. Others are passed over.
+_PARTS: Mapping[Message, Mapping[int, Message]] = {
+    Message.MODEL: {7: Message.GRAPH, 14: Message.PAIR, 20: Message.TRAINING, 25: Message.FUNCTION},
+    Message.TRAINING: {1: Message.GRAPH, 2: Message.GRAPH},
+    Message.GRAPH: {1: Message.NODE, 5: Message.TENSOR, 15: Message.SPARSE},
+    Message.FUNCTION: {7: Message.NODE, 11: Message.ATTRIBUTE},
+    Message.NODE: {5: Message.ATTRIBUTE},
+    Message.ATTRIBUTE: {
+        **{5: Message.TENSOR, 6: Message.GRAPH, 10: Message.TENSOR, 11: Message.GRAPH},
+        **{22: Message.SPARSE, 23: Message.SPARSE},
+    },
+    Message.SPARSE: {1: Message.TENSOR, 2: Message.TENSOR},
+    Message.TENSOR: {13: Message.PAIR},
+}
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def read_metadata(content: bytes) -> dict[str, str]:
+    """The entries of the model's metadata; of two with one key the last. Raises SourceError."""
+    return {key: value for owner, key, value in _list_pairs(content) if owner is Message.MODEL}
+
+
+def find_locations(content: bytes) -> set[str]:
+    """The files that tensors, wherever they are in the model, take their data from. Raises SourceError."""
+    return {
+        value for owner, key, value in _list_pairs(content) if owner is Message.TENSOR and key == "location"
+    }
+
+
+def _list_pairs(content: bytes) -> Iterator[tuple[Message, str, str]]:
+    """Each pair of a key and a value, and the message that it is in."""
+    try:
+        yield from _walk(memoryview(content), Message.MODEL, 0)
+    except (IndexError, ValueError) as error:
+        raise SourceError(f"the file is not an ONNX model: {error}") from error
+
+
+def _walk(content: memoryview, kind: Message, depth: int) -> Iterator[tuple[Message, str, str]]:
+    if depth > DEEPEST:
+        raise ValueError(f"its messages are more than {DEEPEST} deep")
+    for number, value in _list_fields(content):
+        part = _PARTS[kind].get(number)
+        if part is Message.PAIR:
+            pair = dict(_list_fields(value))
+            yield kind, *(bytes(pair.get(field, b"")).decode() for field in (1, 2))  # type: ignore[misc]
+        elif part is not None:
+            yield from _walk(value, part, depth + 1)
+
+
+def _list_fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The number and the bytes of each field that has bytes."""
+    place = 0
+    while place < len(content):
+        tag, place = _read_varint(content, place)
+        kind = tag & 7
+        if kind == _VARINT:
+            _, place = _read_varint(content, place)
+            continue
+        if kind == _BYTES:
+            size, place = _read_varint(content, place)
+        elif kind in (_FIXED64, _FIXED32):
+            size = 8 if kind == _FIXED64 else 4
+        else:
+            raise ValueError(f"a field has the unknown type {kind}")
+        if size > len(content) - place:
+            raise ValueError("it is truncated")
+        if kind == _BYTES:
+            yield tag >> 3, content[place : place + size]
+        place += size
+
+
+def _read_varint(content: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = content[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("a number has more than ten bytes")

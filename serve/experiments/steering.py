@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import Harm, Verdict
-from serve.experiments.reasons import REASONS, name_harms
+from serve.experiments.reasons import REASONS, name_harms, recognise
 from serve.experiments.stages import RUNNING, Act, Phase, possible_acts
 
 SECOND = 1_000_000  # microseconds
@@ -70,8 +70,10 @@ def _go_on(
 
 
 def _was_paused(phases: Sequence[Phase]) -> bool:
-    comparison = phases[-1].comparison
-    return any(phase.stage == "paused" and phase.comparison == comparison for phase in phases)
+    """Whether the comparison was paused before, but for models that had changed: that was no signal."""
+    paused = [phase for phase in phases if phase.stage == "paused"]
+    causes = [recognise(phase.reason) for phase in paused if phase.comparison == phases[-1].comparison]
+    return any(cause is None or cause[0] != "changed" for cause in causes)
 
 
 def _is_held(experiment: Experiment, phase: Phase, met: Mapping[str, int], now: int) -> bool:

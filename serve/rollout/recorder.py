@@ -78,8 +78,8 @@ class Recorder:
         self._handles: dict[tuple[object, ...], int] = {}
         self._closed = threading.Event()
         self.lost = 0
-        """Records that found no room or could not be stored, as of the last interval."""
-        self._refused = 0
+        """Notes that found no room or could not be stored, as of the last interval."""
+        self._refused = self._unlogged = 0
         self._thread = threading.Thread(target=self._work, name="adaptact-recorder", daemon=True)
         self._thread.start()
 
@@ -94,7 +94,7 @@ class Recorder:
         """Keep the answer with its inputs until it is written, unless it is too large; never waits."""
         size = sum(array.nbytes for array in (*answer.inputs.values(), *answer.outputs.values()))
         if len(self._answers) >= MOST_WAITING_ANSWERS or size > MAX_PAYLOAD:
-            self._refused += 1
+            self._unlogged += 1
             return
         # A copy, since what is in shared memory is somebody else's after the reply.
         inputs = {name: array.copy() for name, array in answer.inputs.items()}
@@ -109,6 +109,10 @@ class Recorder:
 
     def count_lost(self) -> int:
         """Records that found no room, or that could not be stored."""
+        return self._count_lost_notes() + self._unlogged
+
+    def _count_lost_notes(self) -> int:
+        """Those among which exposures may be."""
         return self._refused + self._writer.counts().lost
 
     def close(self) -> None:
@@ -124,7 +128,7 @@ class Recorder:
             self._sampler.renew(now - began)
             began = now
             self._write()
-            self.lost = self.count_lost()
+            self.lost = self._count_lost_notes()
         self._write()
 
     def _write(self) -> None:

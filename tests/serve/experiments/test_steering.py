@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from serve.experiments.definition import Guardrail
 from serve.experiments.findings import CandidateFindings, Harm, Memory, Progress, Verdict, VerdictKind
+from serve.experiments.reasons import REASONS
 from serve.experiments.stages import Phase, Stage
 from serve.experiments.statistics.sample_ratio import check_sample_ratio
 from serve.experiments.steering import choose_step
@@ -58,6 +60,12 @@ def test_whoever_resumes_is_not_paused_again_for_the_same() -> None:
     assert choose(phases, make_verdict("invalid")) is None
     another = [*phases, Phase(5, 2, "ramp", 1.0, 0, "anne", "")]
     assert choose(another, make_verdict("invalid")) == ("pause", "")
+
+
+def test_a_signal_pauses_also_after_models_had_changed() -> None:
+    phases = make_phases("draft", "ramp", "paused", "ramp", step=1.0)
+    phases[2] = replace(phases[2], reason=REASONS["changed"].format(change="`control` does not answer"))
+    assert choose(phases, make_verdict("invalid")) == ("pause", "")
 
 
 def test_the_next_step_begins_by_itself_once_the_last_has_been_held() -> None:

@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import orjson
 import pytest
@@ -20,79 +18,28 @@ from serve.engine.errors import QueueFullError
 from serve.engine.model import ServedModel
 from serve.experiments import stages
 from serve.experiments.stages import Change
-from serve.experiments.store.aggregates import Answers
 from serve.experiments.store.database import now
 from serve.experiments.store.logged_samples import read_samples
 from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.tables import exposures, inferences
 from serve.observe.observers import Observers, Telemetry
-from serve.rejections import fault_number
-from serve.rest.app import create_app
 from serve.rest.middleware import ObservingMiddleware
-from serve.rollout.options import RolloutOptions
-from serve.rollout.rollout import Rollout, open_rollout
-from serve.settings import Settings
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
 from tests.serve.pages import read_page
+from tests.serve.rest.trials import DEFINITION, INFER, REQUEST, Served, serve, values
 from tests.waiting import until
 
 BULK = "/adaptact/v1/feedback:bulk"
 JSON_LINES = {"content-type": "application/x-ndjson"}
 RECEIPT = {"new": 0, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
-INFER = "/v2/models/digits/infer"
-REQUEST: Any = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
-DEFINITION = """experiments:
-  - name: exp
-    model: digits
-    control: {name: control, version: 1}
-    candidates: [{name: candidate, version: 2}]
-    stages: {shadow_share: 0, steps: [50]}
-    allow_list: {anna: candidate, bert: control}
-"""
-
-
-class Served:
-    """An application, and the experiments in it."""
-
-    def __init__(self, client: Client, rollout: Rollout) -> None:
-        self.client = client
-        self.rollout = rollout
-
-    def ask(self, path: str = INFER, body: Any = REQUEST, **headers: str) -> httpx.Response:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.client.post(path, body, names)
-
-    def close(self) -> None:
-        """Everything that was noted is written."""
-        self.rollout.close()
-
-
-@contextmanager
-def serve(variants: Engine, folder: Path, definition: str = DEFINITION) -> Iterator[Served]:
-    """With the experiment of the definition on the ramp."""
-    file = folder / "experiments.yaml"
-    file.write_text(definition)
-    rollout = open_rollout(variants, RolloutOptions(str(folder), folder, file), fault_number)
-    change = Change(1, "anne")
-    rollout.registry.act("exp", "start", change, partial(stages.start, change=change))
-    rollout.follower.hurry()
-    until(lambda: rollout.trials.routes)
-    yield Served(Client(create_app(variants, Settings(models=folder), rollout=rollout)), rollout)
-    rollout.close()
 
 
 @pytest.fixture
 def served(variants: Engine, tmp_path: Path) -> Iterator[Served]:
     with serve(variants, tmp_path) as opened:
         yield opened
-
-
-def values(answer: httpx.Response) -> list[float]:
-    assert answer.status_code == 200, answer.text
-    found: list[float] = answer.json()["outputs"][0]["data"]
-    return found
 
 
 def test_the_units_variant_answers_and_the_reply_says_so(served: Served) -> None:
@@ -216,56 +163,6 @@ def test_a_request_that_is_its_own_unit_is_joined_if_it_takes_part(served: Serve
     assert sum(each.units - each.without for each in found.values()) == len(rows[0])
 
 
-def test_an_error_of_the_candidate_says_whose_it_is_and_is_stored(variants: Engine, tmp_path: Path) -> None:
-    with serve(variants, tmp_path, DEFINITION.replace("version: 2", "version: 3")) as served:
-        for path, body in ((INFER, REQUEST), ("/v1/models/digits:predict", {"instances": [[1, 2, 3]]})):
-            answer = served.ask(path, body, x_adaptact_unit="anna", x_request_id="r1")
-            assert answer.status_code == 400
-            assert answer.headers["x-adaptact-variant"] == "candidate"
-            assert answer.headers["x-adaptact-request-id"] == "r1"
-        assert values(served.ask(x_adaptact_unit="bert")) == [2, 4, 6]
-        served.close()
-        statuses = dict(read_rows(served.rollout.store, inferences, "variant", "status"))
-        assert statuses["control"] == 0
-        assert statuses["candidate"] > 0
-
-
-def test_an_error_of_a_hidden_experiment_says_nothing(variants: Engine, tmp_path: Path) -> None:
-    hidden = DEFINITION.replace("version: 2", "version: 3") + "    hide_from_replies: true\n"
-    with serve(variants, tmp_path, hidden) as served:
-        answer = served.ask(x_adaptact_unit="anna")
-        assert answer.status_code == 400
-        assert "x-adaptact-variant" not in answer.headers
-
-
-@pytest.mark.parametrize("on_error", ["return", "control"])
-def test_an_answer_that_json_cannot_hold_is_a_failure_of_its_variant(
-    variants: Engine, tmp_path: Path, on_error: str
-) -> None:
-    roots = DEFINITION.replace("version: 2", "model: roots") + f"    on_error: {on_error}\n"
-    negative = {"inputs": [{**REQUEST["inputs"][0], "data": [-1, -2, -3]}]}
-    with serve(variants, tmp_path, roots) as served:
-        answers = [
-            served.ask(body=negative, x_adaptact_unit="anna"),
-            served.ask("/v1/models/digits:predict", {"instances": [[-1, -2, -3]]}, x_adaptact_unit="anna"),
-        ]
-        if on_error == "control":
-            assert values(answers[0]) == [-2, -4, -6]
-            assert answers[0].json()["model_version"] == "1"
-            assert answers[1].json() == {"predictions": [[-2, -4, -6]]}
-        else:
-            assert [answer.status_code for answer in answers] == [400, 400]
-        assert {answer.headers["x-adaptact-variant"] for answer in answers} == {"candidate"}
-        counts = served.rollout.trials.metrics.find("exp", "candidate").count()
-        assert (counts["answered"], counts["failed"]) == (0, 2)
-        served.close()
-        stored = read_rows(served.rollout.store, inferences, "variant", "status", "has_nan")
-        failures = [(status > 0, has_nan) for variant, status, has_nan in stored if variant == "candidate"]
-        assert failures == [(True, 1), (True, 1)]
-        found = Summaries(served.rollout.store).requests("exp", 1, now())[Answers("candidate", False)]
-        assert (found.errors.counts.rate, found.nans.counts.rate) == (1, 1)
-
-
 def test_a_traced_request_says_who_answered(served: Served) -> None:
     kept = InMemorySpanExporter()
     telemetry = Telemetry(kept)
@@ -326,6 +223,17 @@ def test_a_share_of_inputs_and_outputs_is_logged_for_later_labels(variants: Engi
     assert (logged.request_id, logged.variant, logged.labels) == (issued, "candidate", {"class": 7})
     assert np.load(BytesIO(logged.inputs))["x"].tolist() == [[1, 2, 3]]
     assert np.load(BytesIO(logged.outputs))["y"].tolist() == [[3, 6, 9]]
+
+
+def test_what_is_too_large_to_be_logged_is_lost_alone(variants: Engine, tmp_path: Path) -> None:
+    large = {"inputs": [{**REQUEST["inputs"][0], "shape": [100_000, 3], "data": [1] * 300_000}]}
+    with serve(variants, tmp_path, f"{DEFINITION}    log: {{share: 1}}\n") as served:
+        assert served.ask(body=large, x_adaptact_unit="anna").status_code == 200
+        recorder = served.rollout.recorder
+        recorder.close()
+        # Exposures are noted again where notes were lost, which they were not.
+        assert (recorder.count_lost(), recorder._count_lost_notes()) == (1, 0)
+        assert list(read_samples(served.rollout.store, "exp")) == []
 
 
 def test_stopping_answers_everybody_as_before(served: Served) -> None:

@@ -1,5 +1,6 @@
 """How every command ends: its exit codes, and the one place where an error becomes one of them."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from adaptact.errors import AdaptactError, UsageError
 from adaptact.suggestions import suggest_file
 
+_MISSING = re.compile(r"`([^`\n]+)` does not exist")
 FINE = 0
 FAILED = 1
 WRONG_USE = 2
@@ -39,11 +41,19 @@ def run(app: Callable[[], object], statuses: Mapping[type[Exception], int]) -> N
 
 
 def _make_hint(error: Exception) -> str | None:
+    """The error's own hint, after the file that a missing one was probably meant to be."""
     hint: str | None = getattr(error, "hint", None)
+    missing = _find_missing_file(error)
+    question = None if missing is None else suggest_file(Path(missing))
+    return "; ".join(filter(None, (question, hint))) or None
+
+
+def _find_missing_file(error: Exception) -> str | None:
     cause = error if isinstance(error, FileNotFoundError) else error.__cause__
-    if not isinstance(cause, FileNotFoundError) or not isinstance(cause.filename, str | Path):
-        return hint
-    return "; ".join(filter(None, (suggest_file(Path(cause.filename)), hint))) or None
+    if isinstance(cause, FileNotFoundError) and isinstance(cause.filename, str | Path):
+        return str(cause.filename)
+    said = _MISSING.search(str(error))  # by a check before it was opened, or by another process
+    return None if said is None else said[1]
 
 
 def exit_code(error: Exception, statuses: Mapping[type[Exception], int]) -> int:

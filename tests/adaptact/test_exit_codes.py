@@ -95,6 +95,15 @@ def test_a_mistyped_file_is_recognised(
     assert capsys.readouterr().err.splitlines()[1] == f"hint: did you mean `{tmp_path}/model.pt`?"
 
 
+def test_a_missing_file_is_recognised_by_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").mkdir()
+    error = ParityError(f"models folder `{tmp_path}/modles` does not exist or is not a folder", "why")
+    assert run_and_end(error, monkeypatch) == PARITY_FAILED
+    assert capsys.readouterr().err.splitlines()[1] == f"hint: did you mean `{tmp_path}/models`?; why"
+
+
 def test_the_nearest_type_decides() -> None:
     assert exit_code(ShapeParityError("x"), {Exception: FAILED, ParityError: WRONG_USE}) == WRONG_USE
     with pytest.raises(KeyError, match="ShapeParityError"):

@@ -188,7 +188,7 @@ class Catalogue:
             )
         raise UnknownModelError(
             f"Request for unknown model: {quote(name)} version {quote(version)} is not found; "
-            f"versions: {quote_names(list(self.served(name)))}"
+            f"versions: {quote_names(list(self.served(name)))}; aliases: {quote_names(list(aliases))}"
         )
 
 

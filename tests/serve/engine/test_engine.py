@@ -66,6 +66,12 @@ def test_any_batch_size_runs(engine: Engine, size: int) -> None:
             "3",
             "Request for unknown model: `double` version `3` is not found; versions: `1`, `2`, `10`",
         ),
+        (
+            "double",
+            "stable",
+            "Request for unknown model: `double` version `stable` is not found; versions: `1`, `2`, `10`; "
+            "aliases: none",
+        ),
         ("double", "01", "Request for unknown model: `double` version `01` is not found"),
         ("n" * 5000, None, f"Request for unknown model: `{'n' * 100}...` is not found"),
         ("\x00\x1b\n", None, "Request for unknown model: `???` is not found"),

@@ -5,10 +5,10 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from adaptact.errors import OutputError
+from adaptact.errors import OutputError, UsageError
 
 _SHOWN = 50  # characters of the name: with the rest they stay under the 255 bytes that a file's name may have
 # A folder that cannot be opened, or a file system that syncs files alone; the exchange itself has been made.
@@ -47,6 +47,14 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write `{path}`: {error.strerror or error}") from error
+
+
+def require_apart(written: Path, read: Iterable[Path | str | None]) -> None:
+    """Raises UsageError where a file that is to be written is one of those that are read."""
+    for path in filter(None, read):
+        # Not by their methods, which raise where a folder on the way may not be searched.
+        if os.path.exists(written) and os.path.exists(path) and os.path.samefile(written, path):
+            raise UsageError(f"`{written}` is a file to read; write to another one")
 
 
 def _require_replaceable(path: Path) -> None:

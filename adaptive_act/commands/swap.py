@@ -9,6 +9,7 @@ import typer
 from adaptact import exit_codes
 from adaptact.console import results
 from adaptact.errors import UsageError
+from adaptact.files import require_apart
 from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object, stay_offline
 from adaptact.output import print_json
 from adaptact.suggestions import suggest
@@ -86,7 +87,7 @@ def swap(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     from adaptive_act.swapping.replace import swap as swap_activations  # noqa: PLC0415
 
     kinds = choose_kinds(to, plain or [])
-    _require_apart(source, destination)
+    _require_place(destination, [source, weights])
     options = SourceOptions(
         factory,
         parse_json_object(factory_kwargs, "--factory-kwargs"),
@@ -141,10 +142,8 @@ def choose_kinds(to: str, plains: list[str]) -> "dict[type[nn.Module], type[Acti
     return dict.fromkeys(chosen, kind)
 
 
-def _require_apart(source: str, destination: Path) -> None:
-    path = Path(source)
-    if path.exists() and destination.exists() and destination.samefile(path):
-        raise UsageError(f"`{destination}` is the file to read; write to another one")
+def _require_place(destination: Path, read: list[Path | str | None]) -> None:
+    require_apart(destination, read)
     if destination.is_dir() or not destination.parent.is_dir():
         raise UsageError(
             f"`{destination}` cannot be written: expected the name of a file in a folder that exists"

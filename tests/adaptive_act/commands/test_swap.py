@@ -74,6 +74,7 @@ def test_a_checkpoint_is_swapped_further(
         (("timm:test_resnet", "m.pt", "--to", "prelu"), WRONG_USE, "hint: did you mean `PReLU`"),
         (("timm:test_resnet", "m.pt", "--to", "PReLU", "--from", "RELU"), WRONG_USE, "did you mean `ReLU`"),
         (("timm:test_resnet", "m.pt", "--to", "PReLU"), WRONG_USE, "nothing is downloaded"),
+        (("timm:x", "state.pt", "--to", "PReLU", "--weights", "state.pt"), WRONG_USE, "is a file to read"),
         (("nothing.pt", "m.pt", "--to", "PReLU"), FAILED, "no file `nothing.pt`"),
         (("state.pt", "m.pt", "--to", "PReLU"), WRONG_USE, "does not say what model"),
         (("state.pt", "none/m.pt", "--to", "PReLU"), WRONG_USE, "in a folder that exists"),

@@ -163,6 +163,30 @@ def test_extra_files_are_checked_before_work_begins(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.iterdir()] == ["m.pt"]
 
 
+@pytest.mark.parametrize("option", ["--samples", "--calibration", "--sign", "--classes", "--tokenizer"])
+@pytest.mark.parametrize("written", ["m.onnx", "--report", "--triton"])
+def test_no_file_that_is_read_is_written_over(
+    option: str,
+    written: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    read = tmp_path / "given.onnx"
+    read.write_text("kept")
+    source, file = save_checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx"
+    arguments = (read,) if written == "m.onnx" else (file, written, read)
+    assert _run(monkeypatch, source, *arguments, option, read) == WRONG_USE
+    assert "is a file to read; write to another one" in capsys.readouterr().err
+    assert read.read_text() == "kept"
+
+
+def test_only_an_onnx_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "net.py").write_text("kept")
+    assert _run(monkeypatch, save_checkpoint(tmp_path / "m.pt"), tmp_path / "net.py") == WRONG_USE
+    assert (tmp_path / "net.py").read_text() == "kept"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="Linux's device that is always full")
 @pytest.mark.parametrize("options", [(), ("--json",)])

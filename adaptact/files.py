@@ -51,10 +51,20 @@ def write_text(path: Path, text: str) -> None:
 
 def require_apart(written: Path, read: Iterable[Path | str | None]) -> None:
     """Raises UsageError where a file that is to be written is one of those that are read."""
-    for path in filter(None, read):
+    for path in read:
         # Not by their methods, which raise where a folder on the way may not be searched.
-        if os.path.exists(written) and os.path.exists(path) and os.path.samefile(written, path):
+        if path and os.path.exists(written) and os.path.exists(path) and os.path.samefile(written, path):
             raise UsageError(f"`{written}` is a file to read; write to another one")
+
+
+def require_kind(written: Path, suffixes: tuple[str, ...]) -> None:
+    """Raises UsageError where a file of another kind, by its name, would be replaced."""
+    if os.path.isfile(written) and written.suffix.lower() not in suffixes:
+        expected = " or ".join(f"`{suffix}`" for suffix in suffixes)
+        raise UsageError(
+            f"`{written}` is there already, and does not end in {expected}",
+            "choose another name, or remove it first",
+        )
 
 
 def _require_replaceable(path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from adaptact import exit_codes
 from adaptact.console import results
 from adaptact.errors import UsageError
-from adaptact.files import require_apart
+from adaptact.files import require_apart, require_kind
 from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object, stay_offline
 from adaptact.output import print_json
 from adaptact.suggestions import suggest
@@ -144,6 +144,7 @@ def choose_kinds(to: str, plains: list[str]) -> "dict[type[nn.Module], type[Acti
 
 def _require_place(destination: Path, read: list[Path | str | None]) -> None:
     require_apart(destination, read)
+    require_kind(destination, (".pt", ".pth"))
     if destination.is_dir() or not destination.parent.is_dir():
         raise UsageError(
             f"`{destination}` cannot be written: expected the name of a file in a folder that exists"

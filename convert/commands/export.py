@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from adaptact.console import messages, results
-from adaptact.errors import OutputError, UsageError
-from adaptact.files import require_apart, write_text
+from adaptact.errors import OutputError
+from adaptact.files import require_apart, require_kind, write_text
 from adaptact.memory import release_large_blocks
 from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
 from adaptact.output import print_json
@@ -121,7 +121,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     read = (weights, classes, preprocessing, tokenizer, samples, calibration, sign)
     for written in filter(None, (destination, report, triton)):
         require_apart(written, read)
-    require_name(destination)
+    require_kind(destination, (".onnx",))
     given = parse_given(classes, preprocessing, output_names, tokenizer)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
@@ -167,15 +167,6 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     except (DestinationError, OutputError) as error:
         hints = filter(None, (error.hint, f"`{destination}` itself is written"))
         raise OutputError(str(error), hint="; ".join(hints)) from error
-
-
-def require_name(destination: Path) -> None:
-    """Raises UsageError where something else than an earlier export would be replaced, by its name."""
-    if destination.is_file() and destination.suffix.lower() != ".onnx":
-        raise UsageError(
-            f"`{destination}` is there already, and does not end in `.onnx`",
-            "choose another name, or remove it first",
-        )
 
 
 def _list_stages(tune: bool, precision: Precision) -> list[str]:

@@ -75,6 +75,7 @@ def test_a_checkpoint_is_swapped_further(
         (("timm:test_resnet", "m.pt", "--to", "PReLU", "--from", "RELU"), WRONG_USE, "did you mean `ReLU`"),
         (("timm:test_resnet", "m.pt", "--to", "PReLU"), WRONG_USE, "nothing is downloaded"),
         (("timm:x", "state.pt", "--to", "PReLU", "--weights", "state.pt"), WRONG_USE, "is a file to read"),
+        (("timm:x", "kept.json", "--to", "PReLU"), WRONG_USE, "does not end in `.pt` or `.pth`"),
         (("nothing.pt", "m.pt", "--to", "PReLU"), FAILED, "no file `nothing.pt`"),
         (("state.pt", "m.pt", "--to", "PReLU"), WRONG_USE, "does not say what model"),
         (("state.pt", "none/m.pt", "--to", "PReLU"), WRONG_USE, "in a folder that exists"),
@@ -92,6 +93,7 @@ def test_wrong_use_says_what_to_do(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"a": torch.zeros(1)}, "state.pt")
+    Path("kept.json").touch()
     assert _run(monkeypatch, *arguments) == status
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("m.pt").exists()

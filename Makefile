@@ -39,7 +39,7 @@ test: install  ## lint, type-check and run every test
 	@# At once: the tests leave a tenth of the cores idle.
 	$(MAKE) --jobs 2 lint pytest
 
-pytest: install
+pytest: install  ## run every test
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 quick: install  ## run most tests, for the loop of a day (under 3 minutes)

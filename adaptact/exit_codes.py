@@ -45,7 +45,7 @@ def _make_hint(error: Exception) -> str | None:
     hint: str | None = getattr(error, "hint", None)
     missing = _find_missing_file(error)
     question = None if missing is None else suggest_file(Path(missing))
-    return "; ".join(filter(None, (question, hint))) or None
+    return "; ".join(dict.fromkeys(filter(None, (question, hint)))) or None
 
 
 def _find_missing_file(error: Exception) -> str | None:

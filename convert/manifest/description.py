@@ -189,11 +189,13 @@ def _find_images_misfit(preprocessing: Preprocessing, inputs: Sequence[Shape]) -
 def _find_image_misfit(
     preprocessing: Preprocessing, name: str, shape: Sequence[int | str | None]
 ) -> str | None:
-    channels = {"L": 1, None: None}.get(preprocessing.color, 3)
+    channels = {"L": (1,), None: (1, 3)}.get(preprocessing.color, (3,))
     last = preprocessing.layout == "NHWC" or (preprocessing.layout is None and shape[1] not in (1, 3))
     count, height, width = (shape[3], *shape[1:3]) if last else (shape[1], *shape[2:])
-    if isinstance(count, int) and count != (channels or count):
-        return f"images in {preprocessing.color} are described, and the input `{name}` has {list(shape)}"
+    if isinstance(count, int) and count not in channels:
+        described = preprocessing.color or "one or three channels"
+        layout = "NHWC" if last else "NCHW"
+        return f"images in {described}, {layout}, are described, and the input `{name}` has {list(shape)}"
     sides = preprocessing.crop or preprocessing.resize
     wanted = [side for side in (height, width) if isinstance(side, int)]
     if isinstance(sides, int) and wanted:

@@ -111,8 +111,10 @@ def decode_preprocessing(content: object, where: str = "preprocessing") -> Prepr
             raise ManifestError(
                 f"`{where}.{key}` has {len(numbers)} numbers, expected one, or one for each channel"
             )
-    if not all(result.std):
-        raise ManifestError(f"`{where}.std` holds 0, by which nothing can be divided")
+    if min(result.std) <= 0:
+        raise ManifestError(f"`{where}.std` holds {min(result.std):g}, expected numbers above 0")
+    if result.scale == 0:
+        raise ManifestError(f"`{where}.scale` is 0, which makes all images the same; expected another number")
     return result
 
 

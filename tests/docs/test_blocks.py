@@ -16,7 +16,7 @@ from tests.docs.page import PAGES, ROOT, RUN, SHOWN, find_previous, read_blocks
 from tests.docs.reader import follow
 
 SUITE = {"README", "operating", "serving", "models", "grpc", "client", "observability", "security"}
-SUITE |= {"swapping", "training"}
+SUITE |= {"swapping", "training", "explaining"}
 # So many blocks have a reason not to be run: they need Docker, install packages or take long.
 NOT_RUN = {
     "README.md": 2,

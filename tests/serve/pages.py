@@ -11,11 +11,6 @@ def read_page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text()
 
 
-def read_code_blocks(name: str) -> list[str]:
-    """The page's code in Python, in order."""
-    return re.findall(r"```python\n(.*?)```", read_page(name), re.DOTALL)
-
-
 def read_first_cells(name: str) -> dict[str, str]:
     """The row behind each first cell that is code, or begins with it."""
     return dict(re.findall(r"^\| `(\w+)`(.*)\|$", read_page(name), re.MULTILINE))

@@ -129,6 +129,11 @@ def test_a_description_that_may_be_the_models_fits(
         (Description(columns=("a",)), [("x", ("N", 2))], "1 columns are named, and the input `x` has 2"),
         (Description(columns=("a",)), [IMAGE], "columns are those of one input"),
         (Description(preprocessing=IMAGENET), [("x", (1, 1, 224, 224))], "images in RGB"),
+        (
+            Description(preprocessing=Preprocessing(layout="NHWC")),
+            [("x", ("N", 3, 48, 48))],
+            "images in one or three channels, NHWC, are described",
+        ),
         (Description(preprocessing=IMAGENET), [("x", (1, 3, 32, 32))], r"images of \[224, 224\] pixels"),
         (Description(preprocessing=Preprocessing(resize=(8, 9))), [("x", (1, 3, 9, 8))], r"\[8, 9\] pixels"),
         (Description(preprocessing=Preprocessing(resize=8)), [("x", (1, 3, 8, 8))], "without `crop`"),

@@ -58,6 +58,8 @@ def test_a_smaller_image_gets_zeros_around_it() -> None:
         ({"mean": [0.5, 0.5]}, "has 2 numbers, expected one"),
         ({"mean": [0.5] * 3, "color": "L"}, "has 3 numbers, expected one"),
         ({"std": [1, 1, 0]}, "holds 0"),
+        ({"std": -1}, "holds -1, expected numbers above 0"),
+        ({"scale": 0}, "is 0, which makes all images the same"),
         ({"std": float("nan")}, "expected a finite number"),
         ({"scale": "1/255"}, "expected a finite number"),
         ({"layout": "CHW"}, "expected one of: NCHW, NHWC"),

@@ -230,7 +230,7 @@ def test_logged_requests_are_written_with_their_labels(
         (("backup", "x.db", "--experiments-store", "missing"), 2, "there is no store"),
         (("report", "exp"), 2, "--output"),
         (("nothing",), 2, "no such command"),
-        ((), 2, "Usage"),
+        ((), 2, "needs a command"),
     ],
 )
 def test_what_cannot_be_done_is_one_error(

@@ -21,7 +21,7 @@ def test_every_command_has_its_row() -> None:
 
 
 def test_every_line_for_a_shell_is_a_command_with_its_options() -> None:
-    lines = re.findall(r"^ *adaptact-experiment (\w+)(.*)$", PAGE, re.MULTILINE)
+    lines = re.findall(r"^ *adaptact experiment (\w+)(.*)$", PAGE, re.MULTILINE)
     assert len(lines) >= 8
     for name, rest in lines:
         known = {option for parameter in COMMANDS[name].params for option in parameter.opts}

@@ -74,7 +74,7 @@ def read_source(source: str, options: SourceOptions) -> SourceModel:
         return _read_library(source, options)
     if options.weights is not None or options.random_weights:
         raise UsageError(
-            f"weights are given for a model of a library, and `{source}` is a file",
+            f"weights are given for a model of a library, and `{source}` is not named as one",
             hint="name the model: timm:resnet50, torchvision:resnet50 or hf:FOLDER",
         )
     path = Path(source)

@@ -59,7 +59,7 @@ def load_request(request: SourceRequest) -> Source:
         return _check(library.read(request), request)
     if request.weights is not None or request.random_weights:
         raise UsageError(
-            f"weights are given for a model of a library, and `{path}` is a file",
+            f"weights are given for a model of a library, and `{path}` is not named as one",
             hint="name the model: timm:resnet50, torchvision:resnet50 or hf:FOLDER",
         )
     text = next((spec.name for spec in request.inputs if spec.dtype == TEXT), None)

@@ -29,13 +29,18 @@ HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 MOST_PORTS = 65_535
 TIMEOUT_HINT = "allow more seconds: `--timeout`"
 REFUSED_HINT = "start the server (`adaptact serve`), or give the address and port where it listens"
+TLS_HINT = "if the server speaks TLS, its address begins with `https://`"
 # What is behind a connection that failed, whether it would fail again, and what helps. The first that fits.
 CAUSES: tuple[tuple[type[BaseException], bool, str], ...] = (
     (ssl.SSLCertVerificationError, True, "name the certificates to trust: `--ca server.pem`"),
     (ssl.SSLError, True, "does the server speak TLS? without it the address begins with `http://`"),
     (socket.gaierror, True, "no machine is known by that name: check the address"),
     (ConnectionRefusedError, False, REFUSED_HINT),
+    (httpx.RemoteProtocolError, False, TLS_HINT),
+    (ConnectionResetError, False, TLS_HINT),
 )
+OTHER_NAMES = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH
+NAME_HINT = "address the server by a name that is in its certificate"
 
 T = TypeVar("T")
 
@@ -163,8 +168,11 @@ def describe_failure(error: httpx.RequestError | TimeoutError) -> Failure:
     if isinstance(error, httpx.TimeoutException):
         hint = TIMEOUT_HINT if connected else f"{REFUSED_HINT}; a firewall may be in between"
         return Failure(reason, connected, timed_out=True, hint=hint)
+    causes = list(_list_causes(error))
+    if any(getattr(cause, "verify_code", 0) in OTHER_NAMES for cause in causes):
+        return Failure(reason, connected, lasting=True, hint=NAME_HINT)
     for kind, lasting, hint in CAUSES:
-        if any(isinstance(cause, kind) for cause in _list_causes(error)):
+        if any(isinstance(cause, kind) for cause in causes):
             return Failure(reason, connected, lasting=lasting, hint=hint)
     return Failure(reason, connected)
 

@@ -67,7 +67,7 @@ def test_the_users_inputs_replace_those_of_the_library() -> None:
 def test_what_belongs_to_the_other_kind_of_source_is_wrong_use(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "w.pt")
     with pytest.raises(
-        UsageError, match=r"weights are given for a model of a library, and `.*w.pt` is a file"
+        UsageError, match=r"weights are given for a model of a library, and `.*w.pt` is not named as one"
     ):
         load(tmp_path / "w.pt", weights=tmp_path / "w.pt")
     with pytest.raises(UsageError, match="names the model, and so does `--factory`"):

@@ -26,9 +26,9 @@ def closed_port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def listening(context: ssl.SSLContext | None) -> Iterator[int]:
+def listening(context: ssl.SSLContext | None, host: str = "127.0.0.1") -> Iterator[int]:
     """A server that greets each connection, and answers none."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((host, 0)) as listener:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
@@ -88,3 +88,21 @@ def test_tls_to_a_server_without_it_says_so() -> None:
     with listening(None) as port:
         error = failure(f"https://127.0.0.1:{port}", PATIENT)
     assert error.hint == "does the server speak TLS? without it the address begins with `http://`"
+
+
+def test_no_tls_to_a_server_with_it_says_so(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*write_certificates(tmp_path).pair("server"))
+    with listening(context) as port:
+        error = failure(f"http://127.0.0.1:{port}", Retry(attempts=1))
+    assert error.hint == "if the server speaks TLS, its address begins with `https://`"
+
+
+def test_a_certificate_for_another_name_says_so(tmp_path: Path) -> None:
+    files = write_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files.pair("server"))
+    trusting = Transport(tls=ssl.create_default_context(cafile=str(files.authority)))
+    with listening(context, "127.0.0.2") as port:
+        error = failure(f"https://127.0.0.2:{port}", PATIENT, trusting)
+    assert error.hint == "address the server by a name that is in its certificate"

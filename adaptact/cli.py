@@ -205,3 +205,7 @@ def _fail(message: str, hint: str | None, status: int) -> Never:
     if hint:
         sys.stderr.write(f"hint: {escape_line(hint)}\n")
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

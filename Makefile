@@ -40,10 +40,10 @@ test: install  ## lint, type-check and run every test
 	$(MAKE) --jobs 2 lint pytest
 
 pytest: install  ## run every test
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 quick: install  ## run most tests, for the loop of a day (under 3 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: install  ## check style and types
 	$(BIN)/ruff check .

@@ -96,7 +96,10 @@ def test_an_output_that_is_no_folder_fails_in_one_line(
 
 
 @pytest.mark.slow
-def test_own_code_is_found_in_the_working_folder(tmp_path: Path) -> None:
+def test_own_code_is_found_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"
         "def net(width):\n"
@@ -115,8 +118,7 @@ def test_own_code_is_found_in_the_working_folder(tmp_path: Path) -> None:
         "2",
     )
     tuning = ("--lr", "1e-3,3e-3", "--tuning-seeds", "1")
-    done = command("--output", "out", *QUICK, *own, *tuning, "--activations", "PReLU", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert run(monkeypatch, "--output", "out", *QUICK, *own, *tuning, "--activations", "PReLU") == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
     assert found["tuning"][0]["lr"] == 1e-3

@@ -79,7 +79,11 @@ def test_a_checkpoint_is_swapped_further(
         (("nothing.pt", "m.pt", "--to", "PReLU"), FAILED, "no file `nothing.pt`"),
         (("state.pt", "m.pt", "--to", "PReLU"), WRONG_USE, "does not say what model"),
         (("state.pt", "none/m.pt", "--to", "PReLU"), WRONG_USE, "in a folder that exists"),
-        (("state.pt", "m.pt", "--to", "PReLU", "--random-weights"), WRONG_USE, "`state.pt` is not named as one"),
+        (
+            ("state.pt", "m.pt", "--to", "PReLU", "--random-weights"),
+            WRONG_USE,
+            "`state.pt` is not named as one",
+        ),
         (("timm:test_resnet", "m.pt", "--to", "PReLU", "--random-weights", "--at", "x*"), FAILED, "nowhere"),
     ],
 )

@@ -96,9 +96,7 @@ def test_an_output_that_is_no_folder_fails_in_one_line(
 
 
 @pytest.mark.slow
-def test_own_code_is_found_in_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_code_is_found_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "from torch import nn\n"

@@ -85,6 +85,10 @@ IMAGENET = Preprocessing(
 """What most classifiers trained on ImageNet are evaluated with."""
 
 
+LEAST_STD = 1e-6
+"""Divided by less, bytes would leave the range in which float32 is precise."""
+
+
 def decode_preprocessing(content: object, where: str = "preprocessing") -> Preprocessing:
     """The preprocessing that the mapping describes, each of its keys optional.
 
@@ -111,8 +115,8 @@ def decode_preprocessing(content: object, where: str = "preprocessing") -> Prepr
             raise ManifestError(
                 f"`{where}.{key}` has {len(numbers)} numbers, expected one, or one for each channel"
             )
-    if min(result.std) <= 0:
-        raise ManifestError(f"`{where}.std` holds {min(result.std):g}, expected numbers above 0")
+    if min(result.std) < LEAST_STD:
+        raise ManifestError(f"`{where}.std` holds {min(result.std):g}, expected at least {LEAST_STD:g}")
     if result.scale == 0:
         raise ManifestError(f"`{where}.scale` is 0, which makes all images the same; expected another number")
     return result

@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 # A room is a folder, or a module beside the folders. Each may import those before it.
 ROOMS = {
     "adaptact": (
-        *("text", "errors", "files", "memory", "output", "suggestions", "installation", "tables", "console"),
-        *("usage", "exit_codes", "options", "progress", "completion", "doctor", "cli"),
+        *("text", "errors", "files", "memory", "output", "languages", "style", "report", "suggestions"),
+        *("installation", "tables", "console", "usage", "exit_codes", "options", "progress", "completion"),
+        *("doctor", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
-        *("swapping", "checkpoint", "libraries", "page", "explain", "training", "study", "commands"),
+        *("swapping", "checkpoint", "libraries", "explain", "training", "study", "commands"),
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),

@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from adaptact.files import replace_file
+from adaptact.report.page import render_html
+from adaptact.report.parts import Part, Picture, Section, Table, Text
 from adaptive_act.explain.arrays import Pixels
 from adaptive_act.explain.curves import curves_figure
 from adaptive_act.explain.decision_figures import classes_figure, decisions_figure
@@ -18,7 +21,6 @@ from adaptive_act.explain.start import INITIAL
 from adaptive_act.explain.subplots import render_pixels, stack_pictures
 from adaptive_act.explain.table import DECISIONS, LAYERS, decision_rows, layer_row
 from adaptive_act.explain.wording import explain_layer, format_share
-from adaptive_act.page import Part, Picture, Section, Table, Text, render_html
 
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""
@@ -96,7 +98,9 @@ def _curve_pictures(layers: Sequence[Layer]) -> list[Part]:
         shown = layers[start : start + _ON_A_PICTURE]
         where = "over the range that the data reached" if shown[0].reach else f"from −{NEAR:g} to {NEAR:g}"
         names = _name_range([layer.name for layer in shown])
-        parts.append(Picture(curves_figure(shown), f"Learned curve over its start, {where}: {names}."))
+        parts.append(
+            Picture(partial(curves_figure, shown), f"Learned curve over its start, {where}: {names}.")
+        )
     return parts
 
 
@@ -115,8 +119,8 @@ def _decision_parts(decisions: Decisions) -> list[Part]:
     return [
         Text(summary),
         Table(DECISIONS, decision_rows(decisions), read),
-        Picture(decisions_figure(decisions), interval),
-        Picture(classes_figure(decisions), by_class),
+        Picture(partial(decisions_figure, decisions), interval),
+        Picture(partial(classes_figure, decisions), by_class),
     ]
 
 
@@ -125,7 +129,7 @@ def _drift_pictures(tracks: Sequence[Track]) -> list[Part]:
     for start in range(0, len(tracks), _ON_A_PICTURE):
         shown = tracks[start : start + _ON_A_PICTURE]
         names = _name_range([track.layer for track in shown])
-        parts.append(Picture(drift_figure(shown), f"Learned values over the training: {names}."))
+        parts.append(Picture(partial(drift_figure, shown), f"Learned values over the training: {names}."))
     return parts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adaptive_act.page import Part, Table, Text
+from adaptact.report.parts import Part, Table, Text
 from adaptive_act.study import wording
 from adaptive_act.study.optimizer import OPTIMIZERS
 from adaptive_act.study.results import Results

@@ -1,10 +1,13 @@
 """The report of a study: one content, written as Markdown with pictures and as one HTML file."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from adaptact.files import replace_file
-from adaptive_act.page import Part, Picture, Section, Table, Text, render_html, render_markdown
+from adaptact.report.markdown import render_markdown
+from adaptact.report.page import render_html
+from adaptact.report.parts import Part, Picture, Section, Table, Text
 from adaptive_act.study import figures, wording
 from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.method_report import method_parts
@@ -78,7 +81,7 @@ def _answer_parts(results: Results) -> list[Part]:
     return [
         *map(Text, wording.summarise_answer(results)),
         Picture(
-            figures.differences_figure(results),
+            partial(figures.differences_figure, results),
             f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
             "are the seeds. An interval that crosses the line does not show which is better.",
         ),
@@ -129,7 +132,7 @@ def _seed_parts(results: Results) -> list[Part]:
     header = ("seed", *(outcome.variant for outcome in results.outcomes))
     return [
         Picture(
-            figures.scores_figure(results),
+            partial(figures.scores_figure, results),
             f"{metric.title} on the test samples: one dot per seed, the mean, and its 95 % interval. "
             "Arrows at the edge stand for dots far from the rest.",
         ),
@@ -157,7 +160,7 @@ def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Pa
     if any(run.curves.training_loss for outcome in results.outcomes for run in outcome.runs):
         parts.append(
             Picture(
-                figures.learning_figure(results),
+                partial(figures.learning_figure, results),
                 f"{results.task.score.title} on the validation samples and training loss after "
                 "each epoch: mean over the seeds, and the band between the lowest and the highest.",
             )
@@ -166,7 +169,7 @@ def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Pa
         caption = (
             f"The curves learned with seed {results.plan.seeds[0]}, one line per layer, over their start."
         )
-        parts.append(Picture(figures.learned_figure(curves), caption))
+        parts.append(Picture(partial(figures.learned_figure, curves), caption))
     return parts
 
 
@@ -211,7 +214,7 @@ def _gamma_parts(curve: Curve, results: Results) -> list[Part]:
     )
     header = ("γ", metric.name, f"difference to the baseline, {metric.unit_of_differences}", "diverged")
     return [
-        Picture(figures.gamma_figure(curve, metric), caption),
+        Picture(partial(figures.gamma_figure, curve, metric), caption),
         Table(header, rows, "0 switches the cubic term off."),
     ]
 
@@ -223,7 +226,7 @@ def _robustness_parts(results: Results) -> list[Part]:
         unit = _RESPECTS[respect]
         seeds = wording.format_count(len(results.plan.few_seeds), "seed")
         caption = f"Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval."
-        parts.append(Picture(figures.robustness_figure(curves, unit, results.task.score), caption))
+        parts.append(Picture(partial(figures.robustness_figure, curves, unit, results.task.score), caption))
         header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
         rows = [
             (curve.variant, *(results.task.score.write(level.score.mean) for level in curve.levels))

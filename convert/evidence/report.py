@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.report.page import render_html
+from adaptact.report.parts import Part, Picture, Section, Table, Text
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from adaptive_act.page import Part, Picture, Section, Table, Text, render_html
 from convert.evidence import tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
@@ -106,7 +108,7 @@ def _activation_parts(activations: Sequence[ActivationRecord]) -> list[Part]:
         shown = activations[start : start + _ON_A_PICTURE]
         names = " to ".join(dict.fromkeys((shown[0].layer, shown[-1].layer)))
         caption = f"Learned curve over its start, and what reached it when the file was written: {names}."
-        parts.append(Picture(draw_curves(shown), caption))
+        parts.append(Picture(partial(draw_curves, shown), caption))
     return parts
 
 

@@ -1,12 +1,9 @@
 """Amounts as people read them, the same in every language but for days."""
 
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the statistics, which clients that show amounts need not load
-    from serve.experiments.findings import Language
+from adaptact.languages.catalogue import Language, translate_count
 
-_DAYS = {"en": ("{} day", "{} days"), "ja": ("{} 日", "{} 日")}
 _SIZES = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -51,8 +48,6 @@ def show_quantile(p: float) -> str:
     return f"p{p * 100:g}"
 
 
-def show_days(value: float, language: "Language") -> str:
+def show_days(value: float, language: Language) -> str:
     """Days, rounded up."""
-    days = math.ceil(value)
-    one, many = _DAYS[language]
-    return (one if days == 1 else many).format(f"{days:,}")
+    return translate_count("{number} day", "{number} days", math.ceil(value), language)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from adaptact.languages.catalogue import Language
 from serve.experiments.definition import Guardrail, Metric
 from serve.experiments.statistics.looks import History, Look
 from serve.experiments.statistics.sample_ratio import SampleRatio
@@ -12,7 +13,6 @@ from serve.experiments.statistics.samples import Counts, LogHistogram, Moments, 
 
 VerdictKind: TypeAlias = Literal["invalid", "harmful", "better", "worse", "equivalent", "undecided"]
 Finding: TypeAlias = Literal["better", "worse", "equivalent", "undecided"]
-Language: TypeAlias = Literal["en", "ja"]
 OutcomeSample: TypeAlias = Counts | Moments | PairMoments | LogHistogram
 
 

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adaptact.languages.catalogue import Language
 from serve.experiments.definition import Experiment
 from serve.experiments.findings import (
     Comparison,
     Harm,
-    Language,
     Observations,
     ShadowFindings,
     Verdict,

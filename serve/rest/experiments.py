@@ -8,10 +8,10 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 
+from adaptact.languages.catalogue import Language
 from serve.engine.errors import MalformedRequestError, quote
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import FeedbackError
-from serve.experiments.findings import Language
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.stages import Act, Phase, possible_acts
 from serve.experiments.store.bulk_feedback import (

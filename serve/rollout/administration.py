@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from adaptact.languages.catalogue import Language
 from serve.engine.engine import Engine
 from serve.engine.errors import quote
 from serve.engine.model import ServedModel
@@ -17,7 +18,6 @@ from serve.experiments.compatibility import (
 from serve.experiments.definition import Experiment, Variant
 from serve.experiments.errors import DefinitionError, Mistake, UnfitVariantsError
 from serve.experiments.evidence import read_evidence
-from serve.experiments.findings import Language
 from serve.experiments.parsing import parse_experiment
 from serve.experiments.results import write_results
 from serve.experiments.stages import Act, Change, Phase

@@ -1,12 +1,23 @@
 """An experiment as one HTML page that needs nothing else: the verdict first, then what it rests on."""
 
-from importlib import resources
+from collections.abc import Mapping
 
-from adaptact.text import escape
+from adaptact.languages.catalogue import Language
+from adaptact.languages.spoken import say, speak
+from adaptact.report.page import render_html
+from adaptact.report.parts import Tone, Verdict
 from serve.client.experiments.client import ExperimentClient
 from serve.client.experiments.replies import Audit, Experiment, Looks, Phases, Results, read
 from serve.client.experiments.sections import Evidence, SectionWriter
-from serve.client.experiments.words import Language
+from serve.client.experiments.words import name_word
+
+_TONES: Mapping[str, Tone] = {
+    "better": "good",
+    "equivalent": "good",
+    "worse": "bad",
+    "harmful": "bad",
+    "invalid": "bad",
+}
 
 
 def read_evidence(client: ExperimentClient, name: str, language: Language) -> Evidence:
@@ -22,22 +33,11 @@ def read_evidence(client: ExperimentClient, name: str, language: Language) -> Ev
 
 def render_report(evidence: Evidence, language: Language) -> str:
     """The page; equal evidence gives equal text, and every text in it is escaped."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only reports need it
-
-    template = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: escape(value, longest=None) if isinstance(value, str) else value,
-    )
-    writer = SectionWriter(evidence, language)
-    return environment.from_string(template).render(
-        language=language,
-        title=writer.say("title").format(name=evidence.experiment.name),
-        verdict=evidence.results.verdict,
-        verdict_word=writer.say(evidence.results.verdict),
-        sentence=evidence.results.sentence,
-        sections=list(writer.list_sections()),
-    )
+    results = evidence.results
+    tone = _TONES.get(results.verdict, "caution")
+    with speak(language):
+        return render_html(
+            say("Experiment {name}", name=evidence.experiment.name),
+            list(SectionWriter(evidence).list_sections()),
+            lead=[Verdict(tone, name_word(results.verdict), results.sentence)],
+        )

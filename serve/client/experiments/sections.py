@@ -2,17 +2,28 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.spoken import say, say_all
+from adaptact.report.charts import Band, Chart, Curve, draw
+from adaptact.report.parts import Section, Table, Text
 from serve.client.experiments import amounts
 from serve.client.experiments.bands import find_metric
-from serve.client.experiments.drawing import Band, Chart, Curve, draw
 from serve.client.experiments.replies import Audit, Experiment, Look, Metric, Phase, Results, Variant
-from serve.client.experiments.trail import Trail
-from serve.client.experiments.words import Language, translate
+from serve.client.experiments.trail import describe_detail, explain_reason, name_author
+from serve.client.experiments.words import name_word
 
 DIGEST_CHARACTERS = 12
-Rows: TypeAlias = Sequence[Sequence[str]]
+_NO_LOOKS = mark("No look has been taken yet: the first comes once the experiment runs.")
+_EFFECT = mark(
+    "{metric}: {candidate} beside {control}. The band holds the true effect at all times "
+    "at once; the dashed line is no effect, grey lines are new phases. Times are UTC."
+)
+_METRICS = mark("* The verdict depends on it. The interval is what all looks so far have in common.")
+_GUARDRAILS = mark(
+    "Stops: a candidate that does so much harm from its beginning is stopped within so "
+    "many units, in 95 of 100 experiments."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,72 +38,51 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """One paragraph."""
-
-    paragraph: str
-    kind: ClassVar[str] = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of cells under a header."""
-
-    header: Sequence[str]
-    rows: Rows
-    kind: ClassVar[str] = "table"
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading and the parts below it."""
-
-    title: str
-    parts: Sequence[Text | Table | Chart]
-
-
-@dataclass(frozen=True, slots=True)
 class SectionWriter:
-    """The sections of one report in one language."""
+    """The sections of one report, in the language that is spoken."""
 
     evidence: Evidence
-    language: Language
-
-    def say(self, word: str) -> str:
-        """The word in the language of the report."""
-        return translate(self.language, word)
-
-    @property
-    def trail(self) -> Trail:
-        """The texts of who did what."""
-        return Trail(self.language)
 
     def list_sections(self) -> Iterator[Section]:
         """All sections, in the order of what matters."""
         results = self.evidence.results
         yield Section(
-            self.say("effect_over_time"), list(self._draw_effects()) or [Text(self.say("no_looks"))]
+            say("Effect over time"),
+            list(self._draw_effects()) or [Text(say(_NO_LOOKS))],
         )
         if results.metrics:
-            yield Section(self.say("metrics"), [self._tabulate_metrics(), Text(self.say("metrics_note"))])
+            yield Section(
+                say("Metrics"),
+                [
+                    self._tabulate_metrics(),
+                    Text(say(_METRICS)),
+                ],
+            )
         if results.guardrails:
             yield Section(
-                self.say("guardrails"), [self._tabulate_guardrails(), Text(self.say("guardrails_note"))]
+                say("Guardrails"),
+                [
+                    self._tabulate_guardrails(),
+                    Text(say(_GUARDRAILS)),
+                ],
             )
-        yield Section(self.say("costs"), [self._tabulate_costs()])
-        yield Section(self.say("exposures_over_time"), self._draw_exposures())
-        yield Section(self.say("sample_ratio"), self._check_split())
+        yield Section(say("Costs by variant"), [self._tabulate_costs()])
+        yield Section(say("Exposures over time"), self._draw_exposures())
+        yield Section(say("Sample ratio"), self._check_split())
         if results.shadow:
-            yield Section(self.say("in_shadow"), [self._tabulate_shadow()])
-        yield Section(self.say("overview"), [self._tabulate_facts()])
-        yield Section(self.say("phases"), [self._tabulate_phases()])
-        yield Section(self.say("audit"), [self._tabulate_audit()])
+            yield Section(say("Shadow"), [self._tabulate_shadow()])
+        yield Section(say("What is compared"), [self._tabulate_facts()])
+        yield Section(say("Phases"), [self._tabulate_phases()])
+        yield Section(say("Audit trail"), [self._tabulate_audit()])
 
     def _draw_effects(self) -> Iterator[Chart]:
         control = self.evidence.experiment.definition.control.name
         for last in self.evidence.results.metrics:
-            caption = self.say("effect_caption").format(
-                metric=self._name(last), candidate=last.candidate, control=control
+            caption = say(
+                _EFFECT,
+                metric=self._name(last),
+                candidate=last.candidate,
+                control=control,
             )
             looks = self.evidence.looks
             found = [
@@ -113,24 +103,20 @@ class SectionWriter:
     def _draw_exposures(self) -> Sequence[Chart | Text]:
         looks, definition = self.evidence.looks, self.evidence.experiment.definition
         if not looks:
-            return [Text(self.say("no_looks"))]
+            return [Text(say(_NO_LOOKS))]
         curves = [
             Curve(name, [(look.at, look.results.sample_ratio.units.get(name, 0)) for look in looks], colour)
             for colour, name in enumerate(v.name for v in (definition.control, *definition.candidates))
         ]
-        return [draw(self.say("exposures_caption"), curves, amounts.show_amount)]
+        return [
+            draw(
+                say("Units that met each variant, at each look. Times are UTC."), curves, amounts.show_amount
+            )
+        ]
 
     def _tabulate_metrics(self) -> Table:
-        header = (
-            "metric",
-            "candidate",
-            "control",
-            "value",
-            "units",
-            "effect",
-            "interval",
-            "finding",
-            "looks",
+        header = say_all(
+            "metric", "candidate", "control", "value", "units", "effect", "interval", "finding", "looks"
         )
         rows = [
             (
@@ -140,29 +126,29 @@ class SectionWriter:
                 " / ".join(f"{known.units:,}" for known in metric.variants),
                 amounts.show_effect(metric, metric.effect),
                 amounts.show_interval(metric),
-                self.say(metric.finding),
+                name_word(metric.finding),
                 f"{metric.looks:,}",
             )
             for metric in self.evidence.results.metrics
         ]
-        return self._make_table(header, rows)
+        return Table(header, rows)
 
     def _tabulate_guardrails(self) -> Table:
-        header = ("guardrail", "candidate", "control", "value", "margin", "stops", "action", "state")
+        header = say_all("guardrail", "candidate", "control", "value", "margin", "stops", "action", "state")
         rows = [
             (
-                amounts.show_kind(known).replace(known.kind, self.say(known.kind), 1),
+                amounts.show_kind(known).replace(known.kind, name_word(known.kind), 1),
                 known.candidate,
                 amounts.show_harm(known, known.control_value),
                 amounts.show_harm(known, known.value),
                 amounts.show_amount(known.margin),
                 amounts.show_statement(known),
-                self.say(known.action),
-                self.say("harm" if known.is_shown else "fine"),
+                name_word(known.action),
+                say("HARM") if known.is_shown else say("fine"),
             )
             for known in self.evidence.results.guardrails
         ]
-        return self._make_table(header, rows)
+        return Table(header, rows)
 
     def _tabulate_costs(self) -> Table:
         rows = [
@@ -175,15 +161,30 @@ class SectionWriter:
             )
             for name, cost in self.evidence.results.costs.items()
         ]
-        return self._make_table(("variant", "p50", "p95", "p99", "model_size", "cpu", "price"), rows)
+        return Table(
+            (
+                say("variant"),
+                "p50",
+                "p95",
+                "p99",
+                *say_all(
+                    "size of the model", "CPU s of runs per 1000 requests", "price per million requests"
+                ),
+            ),
+            rows,
+        )
 
     def _check_split(self) -> Sequence[Text | Table]:
         split = self.evidence.results.sample_ratio
         rows = [(name, f"{units:,}") for name, units in split.units.items()]
-        rows.append((self.say("crossed"), f"{split.crossed_units:,}"))
+        rows.append((say("units that met more than one variant"), f"{split.crossed_units:,}"))
         return [
-            Text(self.say("split_wrong" if split.is_alarm else "split_fine")),
-            self._make_table(("variant", "units"), rows),
+            Text(
+                say("The units are NOT in the designed shares: nothing may be concluded.")
+                if split.is_alarm
+                else say("The units are in the designed shares.")
+            ),
+            Table(say_all("variant", "units"), rows),
         ]
 
     def _tabulate_shadow(self) -> Table:
@@ -198,60 +199,66 @@ class SectionWriter:
             )
             for known in self.evidence.results.shadow
         ]
-        header = ("candidate", "agreement", "interval", "pairs", "only_control", "only_candidate")
-        return self._make_table(header, rows)
+        header = say_all(
+            "candidate",
+            "same answer",
+            "interval",
+            "pairs",
+            "only the control right",
+            "only the candidate right",
+        )
+        return Table(header, rows)
 
     def _tabulate_facts(self) -> Table:
         known, progress = self.evidence.experiment, self.evidence.results.progress
         definition = known.definition
-        done = self.say("progress_text").format(
-            units=f"{progress.units:,}", planned=f"{progress.planned_units:,}"
+        done = say(
+            "{units} of {planned} planned units",
+            units=f"{progress.units:,}",
+            planned=f"{progress.planned_units:,}",
         )
         rows = [
-            ("model", definition.model),
-            ("control", _describe_variant(definition.control, known)),
-            *(("candidate", _describe_variant(candidate, known)) for candidate in definition.candidates),
-            ("stage", f"{self.say(known.phase.stage)} {amounts.show_step(known.phase.step_percent)}"),
-            ("progress", done),
-            ("waiting", f"{progress.open_units:,}"),
-            ("days_to_go", amounts.show_day_count(progress.days_to_go)),
-            ("alpha", f"{definition.alpha:g}"),
-            ("revision", str(known.revision)),
+            (say("model"), definition.model),
+            (say("control"), _describe_variant(definition.control, known)),
+            *((say("candidate"), _describe_variant(candidate, known)) for candidate in definition.candidates),
+            (say("stage"), f"{name_word(known.phase.stage)} {amounts.show_step(known.phase.step_percent)}"),
+            (say("progress"), done),
+            (say("units that wait for their outcome"), f"{progress.open_units:,}"),
+            (say("days to go at today's traffic"), amounts.show_day_count(progress.days_to_go)),
+            (say("chance of a wrong verdict"), f"{definition.alpha:g}"),
+            (say("revision"), str(known.revision)),
         ]
-        return self._make_table(("what", "value"), [(self.say(word), value) for word, value in rows])
+        return Table(say_all("what", "value"), rows)
 
     def _tabulate_phases(self) -> Table:
         rows = [
             (
                 str(phase.number),
                 str(phase.comparison),
-                self.say(phase.stage) + (f": {phase.promoted}" if phase.promoted else ""),
+                name_word(phase.stage) + (f": {phase.promoted}" if phase.promoted else ""),
                 amounts.show_step(phase.step_percent),
                 amounts.show_time(phase.started_at),
-                self.trail.name_author(phase.by),
-                self.trail.explain(phase.reason),
+                name_author(phase.by),
+                explain_reason(phase.reason),
             )
             for phase in self.evidence.phases
         ]
-        return self._make_table(("phase", "comparison", "stage", "step", "since", "by", "reason"), rows)
+        return Table(say_all("phase", "comparison", "stage", "step", "since (UTC)", "by", "reason"), rows)
 
     def _tabulate_audit(self) -> Table:
         rows = [
             (
                 amounts.show_time(entry.at),
-                self.trail.name_author(entry.by),
-                self.trail.name_act(entry.action),
-                self.trail.describe(entry.detail),
+                name_author(entry.by),
+                name_word(entry.action),
+                describe_detail(entry.detail),
             )
             for entry in self.evidence.audit.entries
         ]
-        return self._make_table(("time", "by", "action", "detail"), rows)
+        return Table(say_all("time (UTC)", "by", "action", "detail"), rows)
 
     def _name(self, metric: Metric) -> str:
-        return self.say("failures").format(metric=metric.name) if metric.of_failures else metric.name
-
-    def _make_table(self, header: Sequence[str], rows: Rows) -> Table:
-        return Table([self.say(word) for word in header], rows)
+        return say("failures of {metric}", metric=metric.name) if metric.of_failures else metric.name
 
 
 def _make_show(metric: Metric) -> Callable[[float], str]:

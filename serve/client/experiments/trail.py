@@ -1,54 +1,53 @@
-"""The audit trail in the language of a report; what people wrote stays as it is."""
+"""The audit trail in the language that is spoken; what people wrote stays as it is."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from serve.client.experiments.words import Language, translate
-from serve.experiments.reasons import FILE, read_harms, recognise
+from adaptact.languages.catalogue import mark
+from adaptact.languages.joining import join_list
+from adaptact.languages.spoken import say
+from serve.client.experiments.words import name_word
+from serve.experiments.reasons import FILE, Cause, read_harms, recognise
 
 _DETAIL = re.compile(
     r"phase (?P<number>\d+), (?P<stage>\w+)(?: at (?P<step>\d+(?:\.\d+)?) %)?(?:: (?P<reason>.*))?"
 )
+_REASONS: Mapping[Cause, str] = {
+    "harm": mark("a guardrail: {harms}"),
+    "split": mark("the split is not valid: the shares of units differ from those assigned"),
+    "better": mark("the verdict is better"),
+    "held": mark("the step has lasted as long as it should, without a sign of harm"),
+    "changed": mark("it cannot go on: {change}"),
+    "file": mark("definition {digest} of {file}"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
-    """Texts of the audit trail in one language."""
+def name_author(by: str) -> str:
+    """Who acted."""
+    return say("the file of experiments") if by == FILE else by
 
-    language: Language
 
-    def say(self, word: str) -> str:
-        """The word in the language."""
-        return translate(self.language, word)
+def explain_reason(reason: str) -> str:
+    """Why: the server's own reasons are known, others are people's."""
+    known = recognise(reason)
+    if known is None:
+        return reason
+    cause, places = known
+    if cause == "harm":
+        harms = [
+            say("{kind} of {candidate}", kind=name_word(kind), candidate=candidate)
+            for kind, candidate in read_harms(places["harms"])
+        ]
+        places = {"harms": join_list(harms)}
+    return say(_REASONS[cause], **places)
 
-    def name_author(self, by: str) -> str:
-        """Who acted."""
-        return self.say("by_file") if by == FILE else by
 
-    def name_act(self, act: str) -> str:
-        """What was done."""
-        return self.say(f"act_{act}").removeprefix("act_")
-
-    def explain(self, reason: str) -> str:
-        """Why: the server's own reasons are known, others are people's."""
-        known = recognise(reason)
-        if known is None:
-            return reason
-        cause, places = known
-        if cause == "harm":
-            harms = [
-                self.say("harm_of").format(kind=self.say(kind), candidate=candidate)
-                for kind, candidate in read_harms(places["harms"])
-            ]
-            places = {"harms": self.say("separator").join(harms)}
-        return self.say(f"reason_{cause}").format(**places)
-
-    def describe(self, detail: str) -> str:
-        """The phase that began, and why."""
-        found = _DETAIL.fullmatch(detail)
-        if found is None:
-            return detail
-        step = f"{found['step']} %" if found["step"] else ""
-        stage = " ".join(part for part in (self.say(found["stage"]), step) if part)
-        phase = self.say("phase_detail").format(number=found["number"], stage=stage)
-        return phase + (self.say("colon") + self.explain(found["reason"]) if found["reason"] else "")
+def describe_detail(detail: str) -> str:
+    """The phase that began, and why."""
+    found = _DETAIL.fullmatch(detail)
+    if found is None:
+        return detail
+    step = f"{found['step']} %" if found["step"] else ""
+    stage = " ".join(part for part in (name_word(found["stage"]), step) if part)
+    phase = say("phase {number}, {stage}", number=found["number"], stage=stage)
+    return phase + (say(": ") + explain_reason(found["reason"]) if found["reason"] else "")

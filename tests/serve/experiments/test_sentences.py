@@ -1,16 +1,14 @@
 """What a manager reads."""
 
-from dataclasses import fields, replace
-from string import Formatter
-from typing import get_args
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from adaptact.languages.catalogue import LANGUAGES
 from serve.experiments.definition import Metric
-from serve.experiments.findings import Expense, Language, ShadowPairs, VerdictKind
+from serve.experiments.findings import Expense, ShadowPairs
 from serve.experiments.statistics.samples import Counts, Moments
-from serve.experiments.texts import TEXTS, Texts
 from serve.experiments.verdicts import Evidence, judge
 from tests.serve.experiments.judged import define, gather, observe
 
@@ -96,24 +94,8 @@ def test_shadow_is_told_with_agreement_and_wins() -> None:
 @pytest.mark.parametrize(("control", "candidate"), [(100, 200), (200, 100), (100, 105), (0, 0)])
 def test_every_verdict_is_written_in_every_language(control: int, candidate: int) -> None:
     sentences = judge(define(), gather(control, candidate, open_units=3)).sentences
-    assert set(sentences) == set(get_args(Language))
+    assert set(sentences) == set(LANGUAGES)
     for sentence in sentences.values():
         assert "v2" in sentence
         assert "{" not in sentence
     assert any("぀" <= character <= "ヿ" for character in sentences["ja"])
-
-
-def test_all_languages_fill_in_the_same_names() -> None:
-    def names(text: str) -> set[str]:
-        return {name for _, name, _, _ in Formatter().parse(text) if name}
-
-    english, japanese = TEXTS["en"], TEXTS["ja"]
-    assert set(english.openings) == set(japanese.openings) == set(get_args(VerdictKind))
-    for field in fields(Texts):
-        first, second = getattr(english, field.name), getattr(japanese, field.name)
-        if isinstance(first, str):
-            assert names(first) == names(second), field.name
-        else:
-            assert {key: names(text) for key, text in first.items()} == {
-                key: names(text) for key, text in second.items()
-            }

@@ -5,7 +5,9 @@ from collections import defaultdict
 
 import pytest
 
-from serve.client.experiments.trail import Trail
+from adaptact.languages.spoken import speak
+from serve.client.experiments.trail import describe_detail, explain_reason, name_author
+from serve.client.experiments.words import name_word
 from serve.experiments.reasons import FILE, REASONS, name_harms
 from serve.experiments.stages import ACTS, STAGES
 
@@ -17,35 +19,40 @@ GIVEN = defaultdict(lambda: "17", harms=HARMS)
 @pytest.mark.parametrize("cause", REASONS)
 def test_reasons_of_the_server_are_in_the_language(cause: str) -> None:
     reason = REASONS[cause].format_map(GIVEN)  # type: ignore[index]
-    assert not re.findall(r"[a-z]{3,}", Trail("ja").explain(reason))
-    assert Trail("en").explain(reason).replace("`", "") == reason.replace("`", "").replace("_", " ")
+    assert explain_reason(reason).replace("`", "") == reason.replace("`", "").replace("_", " ")
+    with speak("ja"):
+        assert not re.findall(r"[a-z]{3,}", explain_reason(reason))
 
 
 def test_harms_are_named_once_each() -> None:
-    assert Trail("ja").explain(f"a guardrail: {HARMS}") == "ガードレール：v2 のエラー率、v2 のレイテンシ"
+    with speak("ja"):
+        assert explain_reason(f"a guardrail: {HARMS}") == "ガードレール：v2 のエラー率、v2 のレイテンシ"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_phases_are_in_the_language(stage: str) -> None:
-    assert not re.findall("[a-z]", Trail("ja").describe(f"phase 3, {stage} at 0.5 %"))
-    assert Trail("ja").describe(f"phase 3, {stage}: {REASON}").endswith(f"：{REASON}")
+    with speak("ja"):
+        assert not re.findall("[a-z]", describe_detail(f"phase 3, {stage} at 0.5 %"))
+        assert describe_detail(f"phase 3, {stage}: {REASON}").endswith(f"：{REASON}")
 
 
 @pytest.mark.parametrize("act", [*ACTS, "define"])
 def test_acts_are_in_the_language(act: str) -> None:
-    assert Trail("en").name_act(act) == act
-    assert not re.findall("[a-z]", Trail("ja").name_act(act))
+    assert name_word(act) == act
+    with speak("ja"):
+        assert not re.findall("[a-z]", name_word(act))
 
 
 @pytest.mark.parametrize(
     "text", ["", REASON, "phase x, ramp", "phase 1, ramp at 1..2 %", "a guardrail:", "{}"]
 )
 def test_what_is_not_known_stays_as_it_is(text: str) -> None:
-    trail = Trail("ja")
-    assert (trail.explain(text), trail.name_act(text), trail.name_author(text)) == (text, text, text)
-    assert trail.describe(text) == text
+    with speak("ja"):
+        assert (explain_reason(text), name_word(text), name_author(text)) == (text, text, text)
+        assert describe_detail(text) == text
 
 
 def test_the_file_of_definitions_is_an_author() -> None:
-    assert Trail("en").name_author(FILE) == FILE
-    assert Trail("ja").name_author(FILE) == "実験の定義ファイル"
+    assert name_author(FILE) == FILE
+    with speak("ja"):
+        assert name_author(FILE) == "実験の定義ファイル"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from serve.client.experiments.drawing import BOTTOM, HEIGHT, TOP, Band, Curve, choose_ticks, draw
+from adaptact.report.charts import BOTTOM, HEIGHT, TOP, Band, Curve, choose_ticks, draw
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ ROOMS = {
     ),
     "serve": (
         *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
-        *("observe", "rejections", "http2", "grpc", "rest", "workers", "client", "cli"),
+        *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "client", "cli"),
     ),
 }
 

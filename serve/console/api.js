@@ -1,0 +1,139 @@
+/** The server's public API: the one module that sends requests. Every failure is an `ApiError`. */
+
+import { t } from "./language.js";
+import { key, refusal } from "./session.js";
+
+/** A request that failed: what the server said, which request it was, and what to do about it. */
+export class ApiError extends Error {
+  constructor(status, message, where) {
+    super(message);
+    this.status = status;
+    this.where = where;
+  }
+
+  /** What the reader can do. */
+  get advice() {
+    return advise(this.status);
+  }
+}
+
+function advise(status) {
+  if (status === 0) return t("Check that the server runs and that this computer reaches it, then try again.");
+  if (status === 401) return t("Sign in with a key of this server.");
+  if (status === 403) return t("Sign in with a key that has the role, or ask an administrator for one.");
+  if (status === 404)
+    return t("It may have been removed or renamed since this page was loaded: load it again.");
+  if (status === 409) return t("Somebody may have changed it meanwhile: load the page again and look.");
+  if (status === 429 || status === 503) return t("Wait a moment, then try again.");
+  if (status >= 500) return t("The server's log says why.");
+  return t("Correct what the message names, then try again.");
+}
+
+/** A path whose values are encoded: `` path`/v2/models/${name}` ``. */
+export function path(texts, ...values) {
+  return texts.reduce((whole, text, place) => whole + encodeURIComponent(values[place - 1]) + text);
+}
+
+/** The answer's JSON; raises `ApiError`. The key is sent in a header, and no cookie ever is. */
+export async function request(method, url, { body, signal } = {}) {
+  const reply = await send(method, url, { body, signal });
+  try {
+    return await reply.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, t("the answer broke off or is not JSON"), `${method} ${url}`);
+  }
+}
+
+/** The answer as it arrives; raises `ApiError` unless its status is a success. */
+export async function send(method, url, { body, signal } = {}) {
+  const where = `${method} ${url}`;
+  const headers = key.value ? { Authorization: `Bearer ${key.value}` } : {};
+  const options = {
+    method,
+    headers,
+    signal,
+    body,
+    credentials: "omit",
+    cache: "no-store",
+    redirect: "error",
+  };
+  let reply;
+  try {
+    reply = await fetch(url, options);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ApiError(0, t("the server did not answer"), where);
+  }
+  if (reply.ok) return reply;
+  const error = new ApiError(reply.status, await readMessage(reply), where);
+  if (needsOtherKey(method, error)) refusal.value = error;
+  throw error;
+}
+
+/** Whether nothing can be shown without another key: an action that a key may not do is told where it was tried. */
+function needsOtherKey(method, { status }) {
+  return status === 401 || (status === 403 && method === "GET");
+}
+
+async function readMessage(reply) {
+  const text = await reply.text().catch(() => "");
+  try {
+    const { error } = JSON.parse(text);
+    if (typeof error === "string" && error) return error;
+  } catch {
+    // not the server's own words, but a proxy's
+  }
+  return t("the answer has status {status}", { status: reply.status });
+}
+
+const get = (url, signal) => request("GET", url, { signal });
+const post = (url, content, signal) => request("POST", url, { body: JSON.stringify(content), signal });
+const versioned = (name, version) =>
+  version === undefined ? path`/v2/models/${name}` : path`/v2/models/${name}/versions/${version}`;
+
+/** A version's inputs, outputs, parity and description. */
+export const readMetadata = (name, version, signal) => get(versioned(name, version), signal);
+
+/** Load the model, or load it again. */
+export const loadModel = (name) => post(path`/v2/repository/models/${name}/load`, {});
+
+/** Unload the model. */
+export const unloadModel = (name) => post(path`/v2/repository/models/${name}/unload`, {});
+
+/** Point the alias at the version. */
+export const setAlias = (name, alias, version) =>
+  request("PUT", path`/adaptact/v1/models/${name}/aliases/${alias}`, { body: JSON.stringify({ version }) });
+
+/** Remove the alias. */
+export const removeAlias = (name, alias) =>
+  request("DELETE", path`/adaptact/v1/models/${name}/aliases/${alias}`);
+
+/** Every model by name: `{name, versions, aliases, default}`, with each alias's version, and the default's or null. */
+export async function readModels(signal) {
+  const { models: versions } = await get("/adaptact/v1/models", signal);
+  return [...Map.groupBy(versions, ({ name }) => name)].map(([name, own]) => ({
+    name,
+    versions: own,
+    aliases: Object.fromEntries(
+      own.flatMap(({ aliases, version }) => aliases.map((alias) => [alias, version])),
+    ),
+    default: own.find((version) => version.is_default)?.version ?? null,
+  }));
+}
+
+/** Who the server takes the reader for, and what they may do: `{name, roles, has_key, needs_key, experiments, audit}`. */
+export const readReader = (signal) => get("/adaptact/v1/me", signal);
+
+/** What the version's file says for itself: `{manifest}`, null for a file that adaptact did not write. */
+export async function readEvidence(name, version, signal) {
+  try {
+    return { manifest: await get(`${versioned(name, version)}/manifest`, signal) };
+  } catch (error) {
+    if (error.status === 404) return { manifest: null };
+    throw error;
+  }
+}
+
+/** The model's answer to a request of the page that tries it. */
+export const askModel = ({ url, body }) => request("POST", url, { body });

@@ -1,0 +1,63 @@
+/** Dialogs that keep the focus until they are closed: the browser's own, which also makes the page behind inert. */
+
+import { t } from "../language.js";
+import { html, useEffect, useId, useRef, useState } from "../view.js";
+import { announce } from "./status.js";
+import { Failure } from "./resource.js";
+
+/** A modal dialog with this title; `close` is called when it should go. */
+export function Dialog({ title, close, children }) {
+  const element = useRef(null);
+  const heading = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    element.current.showModal();
+    return () => before?.isConnected && before.focus();
+  }, []);
+  return html`
+    <dialog ref=${element} aria-labelledby=${heading} onCancel=${(event) => {
+      event.preventDefault();
+      close();
+    }}>
+      <h2 id=${heading}>${title}</h2>
+      ${children}
+    </dialog>
+  `;
+}
+
+/**
+ * A dialog that asks before something is done. `perform` does it; what it raises is shown, and the dialog stays.
+ * `done` is said once it is; `tone` is danger for what people may miss afterwards.
+ */
+export function Confirmation({ title, action, tone = "normal", perform, done, close, children }) {
+  const [error, setError] = useState(null);
+  const [isBusy, setBusy] = useState(false);
+  async function submit(event) {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      await perform();
+    } catch (raised) {
+      setError(raised);
+      setBusy(false);
+      return;
+    }
+    announce(done);
+    close(true);
+  }
+  return html`
+    <${Dialog} title=${title} close=${() => isBusy || close(false)}>
+      <form onSubmit=${submit}>
+        ${children}
+        ${error && html`<${Failure} error=${error} />`}
+        <div class="dialog-actions">
+          <button type="button" disabled=${isBusy} onClick=${() => close(false)}>${t("Cancel")}</button>
+          <button type="submit" class=${tone === "danger" ? "danger" : "primary"} disabled=${isBusy}>
+            ${isBusy ? t("Working…") : action}
+          </button>
+        </div>
+      </form>
+    <//>
+  `;
+}

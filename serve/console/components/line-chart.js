@@ -1,0 +1,87 @@
+/** Lines over time on uPlot, which stays smooth with ten thousand points. */
+
+import { formatClock, language } from "../language.js";
+import { theme } from "../theme.js";
+import uPlot from "../vendor/uplot.js";
+import { html, useEffect, useId, useRef } from "../view.js";
+
+const HEIGHT = 170;
+
+/**
+ * `times` are seconds since 1970, `series` are `{label, values, color, isDashed?}` with values at these times, null
+ * for none; `format(value)` writes a value, `span` is how many seconds are shown, `summary` the latest in words.
+ */
+export function LineChart({ title, times, series, format, span, summary }) {
+  const frame = useRef(null);
+  const plot = useRef(null);
+  const caption = useId();
+  const look = [theme.value, language.value, ...series.map(({ label, color }) => `${label} ${color}`)].join(
+    "\n",
+  );
+  useEffect(() => {
+    plot.current = new uPlot(
+      describe({ series, format, span, frame: frame.current }),
+      [times, ...values(series)],
+      frame.current,
+    );
+    const watch = new ResizeObserver(([entry]) =>
+      plot.current.setSize({ width: entry.contentRect.width, height: HEIGHT }),
+    );
+    watch.observe(frame.current);
+    return () => {
+      watch.disconnect();
+      plot.current.destroy();
+    };
+  }, [look]);
+  useEffect(() => plot.current.setData([times, ...values(series)]), [times[times.length - 1], times.length]);
+  return html`
+    <figure class="line-chart" aria-labelledby=${caption}>
+      <figcaption id=${caption}><span class="line-chart-title">${title}</span> <span class="note">${summary}</span></figcaption>
+      <div ref=${frame} class="line-chart-frame" aria-hidden="true"></div>
+    </figure>
+  `;
+}
+
+const values = (series) => series.map((line) => line.values);
+
+function describe({ series, format, span, frame }) {
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: color("--soft"),
+    font: `11px ${style.getPropertyValue("--font")}`,
+    grid: { stroke: color("--line"), width: 0.5 },
+    ticks: { show: false },
+  };
+  return {
+    width: frame.clientWidth,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+    padding: [8, 8, 0, 0],
+    scales: {
+      x: { range: (_, low, high) => [high - span, high] },
+      y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
+    },
+    axes: [
+      {
+        ...axis,
+        space: 80,
+        size: 26,
+        values: (_, marks) => marks.map((mark) => formatClock(new Date(mark * 1000))),
+      },
+      { ...axis, size: 56, space: 30, values: (_, marks) => marks.map(format) },
+    ],
+    series: [
+      {},
+      ...series.map((line) => ({
+        label: line.label,
+        stroke: color(line.color),
+        width: 1.5,
+        dash: line.isDashed ? [4, 3] : undefined,
+        points: { show: false },
+        spanGaps: false,
+      })),
+    ],
+  };
+}

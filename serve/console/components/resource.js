@@ -1,0 +1,45 @@
+/** What a page reads from the server: while it loads, when it is there, when it failed. */
+
+import { t } from "../language.js";
+import { html, useEffect, useState } from "../view.js";
+
+/**
+ * What `read(signal)` gave: `{data, error, isLoading, reload}`, read again when one of `keys` changes.
+ * The older data stay while new ones load, and a reading that is no longer wanted is given up.
+ */
+export function useResource(read, keys) {
+  const [state, setState] = useState({ isLoading: true });
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    const control = new AbortController();
+    const settle = (next) => control.signal.aborted || setState(next);
+    setState((before) => ({ data: before.key === same(keys) ? before.data : undefined, isLoading: true }));
+    read(control.signal).then(
+      (data) => settle({ data, key: same(keys), isLoading: false }),
+      (error) => settle({ error, isLoading: false }),
+    );
+    return () => control.abort();
+  }, [...keys, round]);
+  return { ...state, reload: () => setRound((before) => before + 1) };
+}
+
+const same = (keys) => JSON.stringify(keys);
+
+/** The page's part that shows `resource.data` by `children(data)`; else that it loads, or why it failed. */
+export function Loaded({ resource, children }) {
+  if (resource.data !== undefined) return children(resource.data);
+  if (resource.error) return html`<${Failure} error=${resource.error} retry=${resource.reload} />`;
+  return html`<p class="loading" role="status">${t("Loading…")}</p>`;
+}
+
+/** What went wrong, where, and what to do. */
+export function Failure({ error, retry }) {
+  return html`
+    <div class="failure" role="alert">
+      <p class="failure-what">${error.message}</p>
+      ${error.where && html`<p class="failure-where"><code>${error.where}</code></p>`}
+      ${error.advice && html`<p>${error.advice}</p>`}
+      ${retry && html`<button type="button" onClick=${retry}>${t("Try again")}</button>`}
+    </div>
+  `;
+}

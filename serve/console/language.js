@@ -1,0 +1,116 @@
+/** The texts in the reader's language, and numbers and times as people there write them. */
+
+import { computed, signal } from "./view.js";
+
+const REMEMBERED = "adaptact.language";
+const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+
+/** The languages that can be chosen, each by its own name. */
+export const LANGUAGES = { en: "English", ja: "日本語" };
+
+/** The language that is shown. */
+export const language = signal("en");
+
+const catalogue = signal({});
+const formats = computed(() => ({ language: language.value, made: new Map() }));
+
+/** The text in the reader's language, with each `{name}` replaced by its value; English where none is known. */
+export function t(text, values = {}) {
+  const translated = catalogue.value[text] || text;
+  return translated.replace(/\{(\w+)\}/g, (place, name) => (name in values ? String(values[name]) : place));
+}
+
+/** Show this language, and remember it in this browser. */
+export async function chooseLanguage(chosen) {
+  await show(chosen);
+  localStorage.setItem(REMEMBERED, chosen);
+}
+
+/** Show the remembered language, or else the first of the browser's that there is. */
+export async function startLanguage() {
+  const wanted = [localStorage.getItem(REMEMBERED), ...navigator.languages.map((tag) => tag.split("-")[0])];
+  await show(wanted.find((tag) => tag in LANGUAGES) || "en");
+}
+
+async function show(chosen) {
+  catalogue.value = chosen === "en" ? {} : await readCatalogue(chosen);
+  language.value = chosen;
+  document.documentElement.lang = chosen;
+}
+
+async function readCatalogue(chosen) {
+  try {
+    const reply = await fetch(`/console/${chosen}.json`);
+    return reply.ok ? await reply.json() : {};
+  } catch {
+    return {}; // English is better than no page
+  }
+}
+
+function format(key, make) {
+  const { language: tag, made } = formats.value;
+  if (!made.has(key)) made.set(key, make(tag));
+  return made.get(key);
+}
+
+function numberFormat(options) {
+  return format(JSON.stringify(options), (tag) => new Intl.NumberFormat(tag, options));
+}
+
+/** A number with up to so many digits that count; whole numbers whole. */
+export function formatNumber(value, digits = 3) {
+  if (typeof value !== "number") return "–";
+  if (Number.isNaN(value)) return "NaN";
+  return writeNumber(value, digits).replace("-", "−");
+}
+
+function writeNumber(value, digits) {
+  const size = Math.abs(value);
+  if (size === Infinity) return value > 0 ? "∞" : "-∞";
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return value.toExponential(digits - 1).replace("e-", "e−");
+  if (Number.isInteger(value)) return numberFormat({}).format(value);
+  return numberFormat({ maximumSignificantDigits: Math.max(digits, Math.ceil(Math.log10(size + 1))) }).format(
+    value,
+  );
+}
+
+/** A share from 0 to 1 in percent. */
+export function formatShare(value) {
+  const digits = value !== 0 && Math.abs(value) < 0.1 ? 2 : 1;
+  return numberFormat({ style: "percent", maximumFractionDigits: digits }).format(value);
+}
+
+/** Bytes in the unit that fits. */
+export function formatBytes(bytes) {
+  const power = Math.min(
+    UNITS.length - 1,
+    Math.max(0, Math.floor(Math.log(Math.max(1, bytes)) / Math.log(1000))),
+  );
+  const options = { style: "unit", unit: UNITS[power], unitDisplay: "short", maximumSignificantDigits: 3 };
+  return numberFormat(options).format(bytes / 1000 ** power);
+}
+
+/** Milliseconds, or seconds from one second on. */
+export function formatDuration(milliseconds) {
+  if (typeof milliseconds !== "number" || !Number.isFinite(milliseconds)) return "–";
+  const [value, unit] = milliseconds < 1000 ? [milliseconds, "millisecond"] : [milliseconds / 1000, "second"];
+  return numberFormat({ style: "unit", unit, unitDisplay: "short", maximumSignificantDigits: 3 }).format(
+    value,
+  );
+}
+
+/** A day and time of day. */
+export function formatTime(date) {
+  const options = { dateStyle: "medium", timeStyle: "medium" };
+  return format("time", (tag) => new Intl.DateTimeFormat(tag, options)).format(date);
+}
+
+/** A time of day to the second. */
+export function formatClock(date) {
+  return format("clock", (tag) => new Intl.DateTimeFormat(tag, { timeStyle: "medium" })).format(date);
+}
+
+/** Several names as one list in words. */
+export function formatList(names) {
+  return format("list", (tag) => new Intl.ListFormat(tag, { type: "conjunction" })).format(names);
+}

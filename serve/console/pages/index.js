@@ -1,0 +1,32 @@
+/** The pages: the first part of the address, how many parts may follow it, and the module that shows it. */
+
+import { t } from "../language.js";
+
+const anyone = () => true;
+
+/** `isFor(reader, can)` says whether the menu offers the page to this reader; a page that it does not offer still answers. */
+export const PAGES = [
+  {
+    name: "models",
+    parts: [0],
+    isInMenu: true,
+    isFor: anyone,
+    title: () => t("Models"),
+    load: () => import("./models.js"),
+  },
+  { name: "models", parts: [1, 2], load: () => import("./model.js") },
+  { name: "try", parts: [1, 2], load: () => import("./try.js") },
+  {
+    name: "live",
+    parts: [0],
+    isInMenu: true,
+    isFor: (reader, can) => can("metrics"),
+    title: () => t("Live"),
+    load: () => import("./live.js"),
+  },
+];
+
+/** The page of the address; undefined for none. */
+export function findPage([name, ...rest]) {
+  return PAGES.find((page) => page.name === name && page.parts.includes(rest.length));
+}

@@ -1,0 +1,59 @@
+/** The latest second of every version and variant as a table, in which the lines of the charts are chosen. */
+
+import { Table } from "../../components/table.js";
+import { formatDuration, formatNumber, t } from "../../language.js";
+import { html } from "../../view.js";
+import { colorOf } from "./charts.js";
+import { ALL } from "./rates.js";
+
+/** `lines` are the latest by key; `toggle(key)` draws a line, or no longer. */
+export function LinesTable({ lines, chosen, toggle }) {
+  const rows = [...lines]
+    .map(([key, line]) => ({ key, ...line }))
+    .sort((one, other) => (other.key === ALL) - (one.key === ALL));
+  const number = (key, title, format = formatNumber) => ({
+    key,
+    title,
+    isNumber: true,
+    value: (row) => row[key],
+    cell: (row) => (row[key] === null || row[key] === undefined ? "–" : format(row[key])),
+  });
+  const columns = [
+    { key: "shown", title: t("Shown"), cell: (row) => html`<${Choice} ...${{ row, chosen, toggle }} />` },
+    {
+      key: "name",
+      title: t("Model or experiment"),
+      isHeading: true,
+      value: nameOf,
+      cell: (row) => html`<bdi>${nameOf(row)}</bdi>`,
+    },
+    {
+      key: "part",
+      title: t("Version or variant"),
+      value: (row) => row.part,
+      cell: (row) => html`<bdi>${row.part ?? "–"}</bdi>`,
+    },
+    number("requests", t("Requests/s")),
+    number("errors", t("Errors/s")),
+    number("p50", "p50", formatDuration),
+    number("p99", "p99", formatDuration),
+    number("queue", t("Waiting")),
+    number("running", t("Running")),
+    number("batch", t("Rows in a run")),
+  ];
+  return html`<${Table} caption=${t("The latest second, by model and variant")} columns=${columns} rows=${rows} name=${(row) => row.key} />`;
+}
+
+const nameOf = (row) => (row.key === ALL ? t("All together") : row.name);
+
+function Choice({ row, chosen, toggle }) {
+  const isChosen = chosen.includes(row.key);
+  const color = isChosen ? `var(${colorOf(chosen, row.key)})` : "transparent";
+  return html`
+    <label class="line-choice">
+      <input type="checkbox" checked=${isChosen} onChange=${() => toggle(row.key)}
+        aria-label=${t("Draw {name}", { name: [nameOf(row), row.part].filter(Boolean).join(" ") })} />
+      <span class="swatch" style=${{ background: color }} aria-hidden="true"></span>
+    </label>
+  `;
+}

@@ -1,0 +1,94 @@
+/** One version of a model: what goes in and out, what it learned, and the evidence for all of it. */
+
+import { ApiError, readEvidence, readMetadata, readModels } from "../api.js";
+import { PageHeading } from "../components/heading.js";
+import { Loaded, useResource } from "../components/resource.js";
+import { t } from "../language.js";
+import { link } from "../routes.js";
+import { can } from "../session.js";
+import { html } from "../view.js";
+import { Activations } from "./model/activations.js";
+import { Parity } from "./model/parity.js";
+import { Precision } from "./model/precision.js";
+import { Provenance } from "./model/provenance.js";
+import { Rules } from "./model/rules.js";
+import { Tensors } from "./model/tensors.js";
+import { Tuning } from "./model/tuning.js";
+import { ParityBadge, SignatureBadge, StateBadge } from "./models/badges.js";
+
+/** `parts` are the name, and perhaps the version; without it the one that answers by default. */
+export function Page({ parts: [name, wanted] }) {
+  const resource = useResource((signal) => readVersion(name, wanted, signal), [name, wanted]);
+  return html`
+    <${Loaded} resource=${resource}>${(all) => html`<${Version} name=${name} ...${all} />`}<//>
+    ${resource.data === undefined && html`<${PageHeading} title=${name} />`}
+  `;
+}
+
+async function readVersion(name, wanted, signal) {
+  const model = (await readModels(signal)).find((other) => other.name === name);
+  if (!model) throw new ApiError(404, t("there is no model of this name"), name);
+  const ready = model.versions.filter(({ state }) => state === "READY");
+  const number = wanted ?? model.default ?? ready[ready.length - 1]?.version;
+  const version = model.versions.find((other) => other.version === number);
+  if (!version) throw new ApiError(404, t("no version of it answers"), name);
+  if (version.state !== "READY") return { model, version };
+  const [metadata, evidence] = await Promise.all([
+    readMetadata(name, number, signal),
+    readEvidence(name, number, signal),
+  ]);
+  return { model, version, metadata, evidence };
+}
+
+function Version({ name, model, version, metadata, evidence }) {
+  return html`
+    <p class="crumbs"><a href=${link("models")}>${t("Models")}</a> / <bdi>${name}</bdi></p>
+    <${PageHeading} title=${t("{model}, version {version}", { model: name, version: version.version })}>
+      <${VersionChoice} model=${model} version=${version.version} />
+      ${metadata && can("infer") && html`<a class="button" href=${link("try", name, version.version)}>${t("Try it")}</a>`}
+    <//>
+    <div class="badges model-badges">
+      <${StateBadge} version=${version} />
+      ${
+        metadata &&
+        html`
+        <span>${t("parity")} <${ParityBadge} parity=${version.parity} /></span>
+        <span>${t("signature")} <${SignatureBadge} signature=${version.signature} /></span>
+      `
+      }
+    </div>
+    ${metadata && html`<${Evidence} metadata=${metadata} evidence=${evidence} version=${version} name=${name} />`}
+  `;
+}
+
+function VersionChoice({ model, version }) {
+  if (model.versions.length < 2) return null;
+  return html`
+    <label>
+      <span class="hidden">${t("Version")}</span>
+      <select value=${version} onChange=${(event) => {
+        location.hash = link("models", model.name, event.target.value);
+      }}>
+        ${model.versions.map((other) => html`<option key=${other.version} value=${other.version}>${t("version {version}", other)}</option>`)}
+      </select>
+    </label>
+  `;
+}
+
+function Evidence({ metadata, evidence, version, name }) {
+  const { manifest } = evidence;
+  return html`
+    <${Tensors} metadata=${metadata} manifest=${manifest} />
+    ${
+      manifest &&
+      html`
+      <${Activations} activations=${manifest.activations} />
+      <${Parity} parity=${manifest.parity} reference=${manifest.reference} />
+      <${Rules} manifest=${manifest} />
+      ${manifest.tuning && html`<${Tuning} tuning=${manifest.tuning} />`}
+      ${manifest.rounding && html`<${Precision} precision=${manifest.precision} rounding=${manifest.rounding} />`}
+    `
+    }
+    <${Provenance} evidence=${evidence} version=${version} name=${name} />
+  `;
+}

@@ -1,0 +1,80 @@
+/** What was timed on which machine, and what followed from it. */
+
+import { Badge } from "../../components/badge.js";
+import { Facts } from "../../components/facts.js";
+import { Table } from "../../components/table.js";
+import { formatDuration, formatList, formatNumber, formatShare, t } from "../../language.js";
+import { html } from "../../view.js";
+
+/** `tuning` is the manifest's. */
+export function Tuning({ tuning }) {
+  const { provider, threads, batches, processor, spent, noise, trials, speeds, verdict } = tuning;
+  return html`
+    <section class="card">
+      <h2>${t("Tuning")}</h2>
+      <p lang="en">${verdict}</p>
+      <${Facts} rows=${[
+        [
+          t("Timed on"),
+          `${processor}, ${provider}, ${t("{count} threads", { count: formatNumber(threads) })}`,
+        ],
+        [t("Batches"), formatList(batches.map((batch) => formatNumber(batch)))],
+        [t("Time taken"), formatDuration(spent * 1000)],
+        [t("Noise"), formatShare(noise)],
+      ]} />
+      ${speeds.length > 0 && html`<h3>${t("Before and after")}</h3><${Speeds} speeds=${speeds} />`}
+      ${trials.length > 0 && html`<h3>${t("Forms that were tried")}</h3><${Trials} trials=${trials} />`}
+    </section>
+  `;
+}
+
+function Speeds({ speeds }) {
+  const columns = [
+    { key: "batch", title: t("Batch"), isNumber: true, cell: (row) => formatNumber(row.batch) },
+    {
+      key: "untuned",
+      title: t("Untuned"),
+      isNumber: true,
+      cell: (row) => formatDuration(row.untuned / 1000),
+    },
+    { key: "tuned", title: t("Tuned"), isNumber: true, cell: (row) => formatDuration(row.tuned / 1000) },
+    ratio(),
+  ];
+  return html`<${Table} caption=${t("Before and after")} columns=${columns} rows=${speeds} name=${(row) => row.batch} />`;
+}
+
+function Trials({ trials }) {
+  const rows = trials.map((trial, place) => ({ ...trial, place }));
+  const columns = [
+    {
+      key: "kind",
+      title: t("Activation"),
+      isHeading: true,
+      value: (row) => row.kind,
+      cell: (row) => row.kind,
+    },
+    { key: "where", title: t("Where"), cell: (row) => html`<span lang="en">${row.where}</span>` },
+    { key: "places", title: t("Places"), isNumber: true, cell: (row) => formatNumber(row.places) },
+    { key: "form", title: t("Form"), cell: (row) => html`<code>${row.form}</code>` },
+    { key: "instead", title: t("Instead of"), cell: (row) => html`<code>${row.instead_of}</code>` },
+    ratio(),
+    {
+      key: "taken",
+      title: t("Taken"),
+      cell: (row) =>
+        html`<${Badge} tone=${row.taken ? "good" : "neutral"}>${row.taken ? t("yes") : t("no")}<//>`,
+    },
+  ];
+  return html`<${Table} caption=${t("Forms that were tried")} columns=${columns} rows=${rows} name=${(row) => row.place} />`;
+}
+
+function ratio() {
+  return {
+    key: "ratio",
+    title: t("Ratio of times"),
+    isNumber: true,
+    value: (row) => row.ratio,
+    cell: (row) =>
+      html`${formatNumber(row.ratio)} <span class="note">(${formatNumber(row.low)}–${formatNumber(row.high)})</span>`,
+  };
+}

@@ -1,0 +1,83 @@
+/** All models and their versions: what answers, what its evidence is worth, and loading, unloading, naming. */
+
+import { readModels } from "../api.js";
+import { PageHeading } from "../components/heading.js";
+import { Loaded, useResource } from "../components/resource.js";
+import { formatNumber, t } from "../language.js";
+import { html, useEffect, useId, useMemo, useState } from "../view.js";
+import { ModelDialog } from "./models/dialogs.js";
+import { ModelTable } from "./models/table.js";
+
+const REFRESH_MS = 10_000;
+const MODELS_AT_ONCE = 100;
+
+/** The page; it is read again every ten seconds while it is looked at. */
+export function Page() {
+  const models = useResource(readModels, []);
+  const [dialog, setDialog] = useState(null);
+  const [wanted, setWanted] = useState("");
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || dialog || models.reload(), REFRESH_MS);
+    return () => clearInterval(timer);
+  }, [dialog]);
+  const close = (isDone) => {
+    setDialog(null);
+    if (isDone) models.reload();
+  };
+  return html`
+    <${PageHeading} title=${t("Models")} note=${models.data && summarise(models.data)}>
+      <${Filter} value=${wanted} set=${setWanted} />
+      <button type="button" onClick=${models.reload}>${t("Refresh")}</button>
+    <//>
+    <${Loaded} resource=${models}>
+      ${(all) => html`<${Models} all=${all} wanted=${wanted} ask=${setDialog} />`}
+    <//>
+    ${dialog && html`<${ModelDialog} ...${dialog} close=${close} />`}
+  `;
+}
+
+function Filter({ value, set }) {
+  const field = useId();
+  return html`
+    <label class="hidden" for=${field}>${t("Filter by name")}</label>
+    <input id=${field} type="search" placeholder=${t("Filter by name")} value=${value}
+      onInput=${(event) => set(event.target.value)} />
+  `;
+}
+
+function Models({ all, wanted, ask }) {
+  const [limit, setLimit] = useState(MODELS_AT_ONCE);
+  const matching = useMemo(() => all.filter(({ name }) => matches(name, wanted)), [all, wanted]);
+  if (!all.length)
+    return html`<${Empty} text=${t("No models yet. Put one into the models folder as NAME/1/model.onnx, then load it.")} />`;
+  if (!matching.length) return html`<${Empty} text=${t("No model has a name like this.")} />`;
+  const hidden = matching.length - limit;
+  return html`
+    <${ModelTable} models=${matching.slice(0, limit)} ask=${ask} />
+    ${
+      hidden > 0 &&
+      html`<p><button type="button" onClick=${() => setLimit(limit + MODELS_AT_ONCE)}>
+      ${t("Show more ({count} left)", { count: formatNumber(hidden) })}
+    </button></p>`
+    }
+  `;
+}
+
+function Empty({ text }) {
+  return html`<div class="empty"><p>${text}</p></div>`;
+}
+
+const matches = (name, wanted) => name.toLowerCase().includes(wanted.trim().toLowerCase());
+
+function summarise(models) {
+  const versions = models.flatMap((model) => model.versions);
+  const waiting = versions.filter(({ state }) => state !== "READY").length;
+  const counts = {
+    models: formatNumber(models.length),
+    versions: formatNumber(versions.length),
+    waiting: formatNumber(waiting),
+  };
+  return waiting
+    ? t("{models} models, {versions} versions, {waiting} of them not ready", counts)
+    : t("{models} models, {versions} versions, all ready", counts);
+}

@@ -1,0 +1,127 @@
+/** Numbers as people write them, JSON or CSV, to the values of a tensor; and examples of the right shape. */
+
+import { t } from "../../language.js";
+
+const MOST_VALUES = 4_194_304; // what the server takes in JSON
+const FREE_SIZE = 8; // of an example, for a free axis that is not the first
+const TEXT = "BYTES";
+
+/** `{shape, data}` of the text for this input; raises an `Error` that says what does not fit. */
+export function parseTensor(text, { datatype, shape: expected }) {
+  const trimmed = text.trim();
+  if (!trimmed) throw new Error(t("nothing is entered yet"));
+  const nested = /^[[{"]/.test(trimmed) ? parseJson(trimmed) : parseLines(trimmed, datatype);
+  const shape = measure(nested);
+  const data = shape.length ? nested.flat(Infinity) : [nested];
+  if (data.length > MOST_VALUES)
+    throw new Error(
+      t("{count} values, at most {most} fit into a request", { count: data.length, most: MOST_VALUES }),
+    );
+  data.forEach((value, place) => checkValue(value, place, datatype));
+  return { shape: fitShape(shape, data.length, expected), data };
+}
+
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(t("this begins as JSON does and is none: {reason}", { reason: error.message }));
+  }
+}
+
+function parseLines(text, datatype) {
+  const rows = text.split(/\r?\n/).filter((line) => line.trim());
+  const cells = rows.map((line) =>
+    line.trim().split(datatype === TEXT ? /\s*[,;\t]\s*/ : /\s*[,;\t]\s*|\s+/),
+  );
+  const values = cells.map((row, place) => row.map((cell) => parseCell(cell, datatype, place)));
+  return values.length === 1 ? values[0] : values;
+}
+
+function parseCell(cell, datatype, row) {
+  if (datatype === TEXT) return cell;
+  if (datatype === "BOOL" && /^(true|false)$/i.test(cell)) return cell.toLowerCase() === "true";
+  const number = Number(cell);
+  if (cell === "" || Number.isNaN(number))
+    throw new Error(
+      t("line {line} has {cell}, expected a number", { line: row + 1, cell: cell.slice(0, 40) || "∅" }),
+    );
+  return datatype === "BOOL" ? Boolean(number) : number;
+}
+
+/** The sizes of nested lists; raises an `Error` where they are ragged. */
+function measure(nested) {
+  if (!Array.isArray(nested)) return [];
+  const inner = nested.map(measure);
+  if (inner.some((shape) => shape.join() !== inner[0].join()))
+    throw new Error(t("the lists inside have different lengths"));
+  return [nested.length, ...(inner[0] || [])];
+}
+
+function checkValue(value, place, datatype) {
+  const isRight =
+    datatype === TEXT
+      ? typeof value === "string"
+      : datatype === "BOOL"
+        ? typeof value === "boolean"
+        : /INT/.test(datatype)
+          ? Number.isSafeInteger(value)
+          : typeof value === "number" && Number.isFinite(value);
+  if (isRight) return;
+  const shown = String(JSON.stringify(value)).slice(0, 40);
+  throw new Error(
+    t("value {place} is {value}, expected {type}", { place: place + 1, value: shown, type: datatype }),
+  );
+}
+
+/** The shape that these values have at the input: nested as expected, one row of it, or flat with one free size. */
+function fitShape(shape, count, expected) {
+  if (matches(shape, expected)) return shape;
+  if (matches([1, ...shape], expected)) return [1, ...shape];
+  const free = expected.filter((size) => size < 0).length;
+  const fixed = expected.reduce((all, size) => (size < 0 ? all : all * size), 1);
+  const isWhole = free === 1 && fixed > 0 && count % fixed === 0 && count > 0;
+  if (shape.length === 1 && (isWhole || (free === 0 && count === fixed))) {
+    return expected.map((size) => (size < 0 ? count / fixed : size));
+  }
+  const values = {
+    got: `[${shape.join(", ")}]`,
+    expected: `[${expected.map((size) => (size < 0 ? "?" : size)).join(", ")}]`,
+    count,
+  };
+  throw new Error(t("{count} values of shape {got}, expected {expected}", values));
+}
+
+const matches = (shape, expected) =>
+  shape.length === expected.length &&
+  shape.every((size, axis) => expected[axis] < 0 || expected[axis] === size);
+
+/** An example as JSON text: `kind` is zeros or random; `bounds` are those of the input's free sizes. */
+export function makeExample(kind, { name, datatype, shape }, bounds = []) {
+  const sizes = shape.map((size, axis) =>
+    size >= 0
+      ? size
+      : freeSize(
+          axis,
+          bounds.find((bound) => bound.input === name && bound.axis === axis),
+        ),
+  );
+  return JSON.stringify(fill(sizes, () => makeValue(kind, datatype)));
+}
+
+function freeSize(axis, bound) {
+  if (!bound) return axis === 0 ? 1 : FREE_SIZE;
+  return Math.ceil(Math.max(1, bound.low) / bound.multiple) * bound.multiple;
+}
+
+function makeValue(kind, datatype) {
+  const chance = kind === "random" ? Math.random() : 0;
+  if (datatype === TEXT) return kind === "random" ? t("a text") : "";
+  if (datatype === "BOOL") return chance > 0.5;
+  return /INT/.test(datatype) ? Math.floor(chance * 10) : Number((chance ? 2 * chance - 1 : 0).toFixed(3));
+}
+
+function fill([size, ...rest], make) {
+  if (size === undefined) return make();
+  return Array.from({ length: size }, () => fill(rest, make));
+}

@@ -1,0 +1,111 @@
+/** What is around every page: the menu, the language, the theme, the key; and the choice of the page. */
+
+import { readReader } from "./api.js";
+import { Loaded, useResource } from "./components/resource.js";
+import { StatusLine } from "./components/status.js";
+import { LANGUAGES, chooseLanguage, language, t } from "./language.js";
+import { PAGES, findPage } from "./pages/index.js";
+import { SignIn } from "./pages/sign-in.js";
+import { link, route } from "./routes.js";
+import { can, key, reader, refusal, signOut } from "./session.js";
+import { switchTheme, theme } from "./theme.js";
+import { html, useEffect, useState } from "./view.js";
+
+/** The whole console. */
+export function Shell() {
+  return html`
+    <a class="skip-link" href="#main" onClick=${skipToContent}>${t("Skip to the content")}</a>
+    <${Header} />
+    <main id="main" tabindex="-1"><${Content} key=${language.value} /></main>
+    <${StatusLine} />
+  `;
+}
+
+function skipToContent(event) {
+  event.preventDefault(); // the address names the page
+  document.getElementById("main").focus();
+}
+
+function Header() {
+  return html`
+    <header class="top">
+      <a class="brand" href=${link("models")}><img src="/console/icon.svg" alt="" width="24" height="24" />adaptact</a>
+      <nav aria-label=${t("Pages")}>
+        <ul>
+          ${PAGES.filter((page) => page.isInMenu && page.isFor(reader.value, can)).map((page) => html`<${MenuEntry} key=${page.name} page=${page} />`)}
+        </ul>
+      </nav>
+      <div class="choices">
+        <${LanguageChoice} />
+        <${ThemeSwitch} />
+        <${KeyState} />
+      </div>
+    </header>
+  `;
+}
+
+function MenuEntry({ page }) {
+  const isCurrent = route.value[0] === page.name;
+  return html`<li><a href=${link(page.name)} aria-current=${isCurrent ? "page" : null}>${page.title()}</a></li>`;
+}
+
+function LanguageChoice() {
+  return html`
+    <label class="language">
+      <span class="hidden">${t("Language")}</span>
+      <select value=${language.value} onChange=${(event) => chooseLanguage(event.target.value)}>
+        ${Object.entries(LANGUAGES).map(([tag, name]) => html`<option key=${tag} value=${tag} lang=${tag}>${name}</option>`)}
+      </select>
+    </label>
+  `;
+}
+
+function ThemeSwitch() {
+  const name = theme.value === "dark" ? t("Show light colours") : t("Show dark colours");
+  return html`
+    <button type="button" class="icon-button" aria-label=${name} title=${name} onClick=${switchTheme}>
+      <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+        <circle cx="8" cy="8" r="6.5" fill="none" stroke="currentColor" />
+        <path d="M8 1.5a6.5 6.5 0 0 1 0 13z" fill="currentColor" />
+      </svg>
+    </button>
+  `;
+}
+
+function KeyState() {
+  if (!key.value) return null;
+  const name = reader.value?.name;
+  return html`<button type="button" class="quiet" title=${name && t("Signed in as {name}", { name })} onClick=${signOut}>${t("Sign out")}</button>`;
+}
+
+/** The page of the address, or the one to sign in; all anew for another key. */
+function Content() {
+  if (refusal.value) return html`<${SignIn} refusal=${refusal.value} />`;
+  return html`<${Admitted} key=${key.value} />`;
+}
+
+function Admitted() {
+  const resource = useResource(readReader, []);
+  useEffect(() => {
+    if (resource.data) reader.value = resource.data;
+  }, [resource.data]);
+  return html`
+    <${Loaded} resource=${resource}>
+      ${({ needs_key: needsKey, has_key: hasKey, roles }) => {
+        if (needsKey && !hasKey && !roles.length) return html`<${SignIn} />`;
+        return reader.value && html`<${Page} key=${route.value.join("/")} parts=${route.value} />`;
+      }}
+    <//>
+  `;
+}
+
+function Page({ parts }) {
+  const page = findPage(parts);
+  const [module, setModule] = useState(null);
+  useEffect(() => {
+    page?.load().then(setModule);
+  }, [page]);
+  if (!page)
+    return html`<h1>${t("There is no such page")}</h1><p><a href=${link("models")}>${t("Models")}</a></p>`;
+  return module && html`<${module.Page} parts=${parts.slice(1)} />`;
+}

@@ -16,6 +16,7 @@ from convert.artefact.signing import make_signer
 from convert.artefact.stored_graph import read_graph, store_graph
 from convert.artefact.tokenizer_file import write_tokenizer
 from convert.errors import ExportError, ParityError, PrecisionError
+from convert.evidence.baseline import record_baseline
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
 from convert.manifest.records import TuningRecord
@@ -25,10 +26,11 @@ from convert.model_io.runtime import Session, require_provider
 from convert.model_io.samples import SampleSet
 from convert.parity.coverage import Trials, examine
 from convert.parity.locate import CulpritSearch, find_refused_rule, skip_search
+from convert.parity.originals import make_original
 from convert.parity.sampling import choose_samples
 from convert.parity.sizes import sample_doubtful
 from convert.parity.small_signals import find_losses
-from convert.parity.tolerance import require_known, require_shares
+from convert.parity.tolerance import require_shares
 from convert.parity.verify import Original, Parity, verify
 from convert.parity.weakness import judge
 from convert.precision.budgets import BudgetOptions, Precision
@@ -37,7 +39,7 @@ from convert.precision.record import record_rounding
 from convert.rewriting.optimise import DroppedRule, OptimisedGraph, optimise, remaining_rules
 from convert.rewriting.plan import FormPlan, default_forms
 from convert.sources.described import UNCHANGED, GivenDescription, describe, require_fitting
-from convert.sources.export import build_graph, list_output_names
+from convert.sources.export import build_graph
 from convert.sources.fold import fold
 from convert.sources.load import load_request
 from convert.sources.opset import DEFAULT_OPSET
@@ -111,7 +113,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     rounding_task = rounding.read(loaded.inputs, own_sets)
     tuning = tuning.with_batches(loaded.inputs) if tuning is not None else None
     on_stage("reference")  # before the export takes its memory, and before anything else has the weights
-    original = _make_original(loaded, tolerances or {})
+    original = make_original(loaded, tolerances or {})
     sampling = choose_samples(original, loaded)
     sets = (*sampling.sets, *own_sets)
     trials = None
@@ -133,16 +135,6 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     manifest = work.write_exact_file()
     write_tokenizer(destination, loaded.tokenizer)
     return manifest
-
-
-def _make_original(source: Source, tolerances: Mapping[str, float]) -> Original:
-    """The model to compare with, its outputs named. Raises UsageError for a tolerance of another output."""
-    if source.graph is not None:
-        names = [value.name or "" for value in source.graph.graph.outputs]
-    else:
-        names = list(list_output_names(source.model, source.inputs, source.outputs))
-    require_known(tolerances, names)
-    return Original(source.model, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +234,7 @@ class _Conversion:
         ):
             manifest = self._collect_evidence(optimised, plan, graph, placed.folder)
             manifest = replace(manifest, data=placed.data, tuning=tuning)
-            self.on_stage("write")
-            write_model(options.destination, options.sign(append_manifest(read_graph(graph), manifest)))
-        return manifest
+            return self._write(placed, read_graph(graph), manifest)
 
     def _write_rounded(
         self, optimised: OptimisedGraph, plan: FormPlan, tuning: TuningRecord | None
@@ -270,9 +260,7 @@ class _Conversion:
                 precision=rounded.precision,
                 rounding=record_rounding(rounded),
             )
-            self.on_stage("write")
-            write_model(options.destination, options.sign(serialise(placed.model, manifest)))
-        return manifest
+            return self._write(placed, serialise(placed.model), manifest)
 
     def _collect_evidence(
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None = None
@@ -280,6 +268,15 @@ class _Conversion:
         parity = self._verify(optimised, plan, graph, folder)
         manifest = collect_evidence(self.source, optimised, parity, self.sets)
         return replace(manifest, provider=self.options.provider)
+
+    def _write(self, placed: PlacedModel, content: bytes, manifest: Manifest) -> Manifest:
+        """The manifest of the file, which says too what the file held on the user's samples."""
+        options, layers = self.options, [record.layer for record in manifest.activations]
+        baseline = record_baseline(placed.model, content, self.sets, layers, options.provider, placed.folder)
+        manifest = replace(manifest, baseline=baseline)
+        self.on_stage("write")
+        write_model(options.destination, options.sign(append_manifest(content, manifest)))
+        return manifest
 
     def _verify(
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None

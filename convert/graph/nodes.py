@@ -100,11 +100,12 @@ def get_attribute(node: ir.Node, name: str, default: float) -> float:
 
 def get_layer_name(node: ir.Node) -> str:
     """The module that the node came from, such as `features.3`; else the node's own name."""
-    scopes = _read_scopes(node)
+    scopes = list_layers(node)
     return scopes[-1] if scopes else node.name or node.op_type
 
 
-def _read_scopes(node: ir.Node) -> list[str]:
+def list_layers(node: ir.Node) -> list[str]:
+    """The modules that the node came from, outermost first."""
     text = node.metadata_props.get(SCOPES, "")
     # The exporter writes a Python list: the root's empty name, the enclosing modules, then the call itself.
     names = [part.strip().strip("'\"") for part in text.strip("[]").split(",")]

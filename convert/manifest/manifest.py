@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from convert.manifest.baseline import BaselineRecord
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 from convert.manifest.size_bounds import SizeBounds
 
-FORMAT = "adaptact-manifest/1.3"
+FORMAT = "adaptact-manifest/1.4"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
 
 
@@ -229,6 +230,9 @@ class Manifest:
     """None where the provider's table chose the forms."""
     rounding: RoundingRecord | None = None
     """None in float32; else parity is that of the graph before rounding, and this is the file's own gate."""
+
+    baseline: BaselineRecord | None = None
+    """What its tensors held on real data; None where the user gave none, or too few."""
 
     def to_json(self) -> str:
         """The manifest as compact JSON, the same for the same manifest."""

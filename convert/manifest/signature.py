@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convert.errors import SignatureError, UsageError
+from convert.manifest.encoding import encode_field
 from convert.manifest.entries import SIGNATURE_KEY
 from convert.manifest.manifest import DataRecord
 
@@ -114,8 +115,8 @@ def encode_entry(value: str) -> bytes:
 
 def encode_metadata(key: str, value: str) -> bytes:
     """One entry of a model's metadata as protobuf encodes it; it may stand behind any model's bytes."""
-    pair = _encode_field(_ENTRY_KEY, key.encode()) + _encode_field(_ENTRY_VALUE, value.encode())
-    return _encode_field(METADATA_PROPS, pair)
+    pair = encode_field(_ENTRY_KEY, key.encode()) + encode_field(_ENTRY_VALUE, value.encode())
+    return encode_field(METADATA_PROPS, pair)
 
 
 def load_public_key(path: Path) -> "Ed25519PublicKey":
@@ -149,20 +150,3 @@ def read_pem(path: Path) -> bytes:
             return stream.read(LARGEST_KEY)
     except OSError as error:
         raise UsageError(f"cannot read the key `{path}`: {error.strerror or error}") from error
-
-
-def _encode_field(number: int, content: bytes) -> bytes:
-    """A field of bytes: its number and wire type, its length, its content.
-
-    Source: Protocol Buffers, Encoding, https://protobuf.dev/programming-guides/encoding/
-    """
-    return _encode_varint(number << 3 | 2) + _encode_varint(len(content)) + content
-
-
-def _encode_varint(value: int) -> bytes:
-    """The number in groups of 7 bits, lowest first; all but the last with the highest bit set."""
-    groups = bytearray()
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])

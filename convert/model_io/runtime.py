@@ -76,6 +76,10 @@ class Session:
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
         """The outputs by name, for arrays in the order of the input names; texts are whole numbers."""
+        return {name: number_texts(value) for name, value in self.run_as_is(arrays).items()}
+
+    def run_as_is(self, arrays: Sequence[Array]) -> dict[str, Array]:
+        """The same, with texts as they are."""
         try:
             values = self._session.run(None, dict(zip(self._names, arrays, strict=True)))
         except REFUSALS as error:
@@ -83,7 +87,7 @@ class Session:
             raise ExportError(
                 f"ONNX Runtime cannot run the graph on {shapes}: {first_line(error, _LONGEST_REASON)}"
             ) from error
-        return {name: number_texts(value) for name, value in zip(self.outputs, values, strict=True)}
+        return dict(zip(self.outputs, values, strict=True))
 
 
 def number_texts(value: Array) -> Array:

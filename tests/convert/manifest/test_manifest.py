@@ -4,6 +4,7 @@ import json
 import pytest
 
 import convert.manifest
+from convert.manifest.baseline import BaselineRecord, SeriesRecord
 from convert.manifest.decode import ManifestError
 from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.manifest import (
@@ -103,6 +104,19 @@ def test_a_manifest_from_before_coverage_is_read() -> None:
     content = json.loads(_replace_field("format", "adaptact-manifest/1.2"))
     del content["parity"]["coverage"]
     assert Manifest.from_json(json.dumps(content)).parity.strength == "unknown"
+
+
+def test_a_baseline_comes_back_from_json() -> None:
+    numbers = SeriesRecord("input", "x", "", 2, (0.0, 1.5), (), (3, 4, 5), -1.0, 2.0, 0.01)
+    texts = SeriesRecord("output", "y", "", None, (), ("a", "b"), (3, 4, 0), None, None, 0.0)
+    manifest = dataclasses.replace(MANIFEST, baseline=BaselineRecord(12, (numbers, texts)))
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_a_manifest_from_before_baselines_is_read() -> None:
+    content = json.loads(_replace_field("format", "adaptact-manifest/1.3"))
+    del content["baseline"]
+    assert Manifest.from_json(json.dumps(content)).baseline is None
 
 
 def test_bounds_of_sizes_come_back_from_json() -> None:

@@ -1,0 +1,47 @@
+"""The manifest's record of what tensors held on real data, with which live traffic is compared.
+
+Standard library only.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["input", "output", "activation"]
+LEAST_ROWS = 100
+"""Fewer rows of real data would tell only the coarsest drift from chance, and are not recorded."""
+LONGEST_CATEGORY = 64  # characters of a text, which stands for all that begin so
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRecord:
+    """The values of one tensor, or of one column of it, counted in cells.
+
+    Numbers are counted between `edges`: first those below the first edge, then those from each edge to below
+    the next, last those from the last edge on; NaN in none. Texts, and numbers that name something, have
+    `categories` instead, and last all others.
+    """
+
+    role: str
+    """input, output, or activation: what reaches a learned activation."""
+    tensor: str
+    """Its name in the file's graph."""
+    layer: str
+    """The activation's; empty for an input or an output."""
+    column: int | None
+    """A place along the second axis: of a row of numbers, or of an image's channels; None for all."""
+    edges: tuple[float, ...]
+    categories: tuple[str, ...]
+    counts: tuple[int, ...]
+    low: float | None
+    """Below it, and above `high`, lay the share `outside`; None for categories."""
+    high: float | None
+    outside: float
+    """The share of the values beyond `low` and `high`, or NaN."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRecord:
+    """What the tensors held on this many rows of the user's own samples."""
+
+    rows: int
+    series: tuple[SeriesRecord, ...]

@@ -1,7 +1,7 @@
 /** What a page reads from the server: while it loads, when it is there, when it failed. */
 
 import { t } from "../language.js";
-import { html, useEffect, useState } from "../view.js";
+import { html, useEffect, useErrorBoundary, useState } from "../view.js";
 
 /**
  * What `read(signal)` gave: `{data, error, isLoading, reload}`, read again when one of `keys` changes.
@@ -41,5 +41,17 @@ export function Failure({ error, retry }) {
       ${error.advice && html`<p>${error.advice}</p>`}
       ${retry && html`<button type="button" onClick=${retry}>${t("Try again")}</button>`}
     </div>
+  `;
+}
+
+/** A part of a page that is shown if it can be: what a file says of itself may have any form. */
+export function Guarded({ title, children }) {
+  const [error] = useErrorBoundary();
+  if (!error) return children;
+  return html`
+    <section class="card">
+      <h2>${title}</h2>
+      <p class="problem">${t("This part of the evidence has a form that this console does not read.")}</p>
+    </section>
   `;
 }

@@ -2,7 +2,7 @@
 
 import { ApiError, readEvidence, readMetadata, readModels } from "../api.js";
 import { PageHeading } from "../components/heading.js";
-import { Loaded, useResource } from "../components/resource.js";
+import { Guarded, Loaded, useResource } from "../components/resource.js";
 import { t } from "../language.js";
 import { link } from "../routes.js";
 import { can } from "../session.js";
@@ -57,7 +57,7 @@ function Version({ name, model, version, metadata, evidence }) {
       `
       }
     </div>
-    ${metadata && html`<${Evidence} metadata=${metadata} evidence=${evidence} version=${version} name=${name} />`}
+    ${metadata && html`<${Evidence} metadata=${metadata} evidence=${evidence} version=${version} />`}
   `;
 }
 
@@ -75,20 +75,17 @@ function VersionChoice({ model, version }) {
   `;
 }
 
-function Evidence({ metadata, evidence, version, name }) {
-  const { manifest } = evidence;
-  return html`
-    <${Tensors} metadata=${metadata} manifest=${manifest} />
-    ${
-      manifest &&
-      html`
-      <${Activations} activations=${manifest.activations} />
-      <${Parity} parity=${manifest.parity} reference=${manifest.reference} />
-      <${Rules} manifest=${manifest} />
-      ${manifest.tuning && html`<${Tuning} tuning=${manifest.tuning} />`}
-      ${manifest.rounding && html`<${Precision} precision=${manifest.precision} rounding=${manifest.rounding} />`}
-    `
-    }
-    <${Provenance} evidence=${evidence} version=${version} name=${name} />
-  `;
+function Evidence({ metadata, evidence, version }) {
+  const manifest = evidence.manifest || {};
+  const { activations, parity, reference, fired, tuning, rounding, precision } = manifest;
+  const parts = [
+    [t("Inputs and outputs"), html`<${Tensors} metadata=${metadata} manifest=${manifest} />`],
+    [t("Learned activations"), activations && html`<${Activations} activations=${activations} />`],
+    [t("Parity with the original"), parity && html`<${Parity} parity=${parity} reference=${reference} />`],
+    [t("Rules"), fired && html`<${Rules} manifest=${manifest} />`],
+    [t("Tuning"), tuning && html`<${Tuning} tuning=${tuning} />`],
+    [t("Precision"), rounding && html`<${Precision} precision=${precision} rounding=${rounding} />`],
+    [t("Provenance"), html`<${Provenance} manifest=${evidence.manifest} version=${version} />`],
+  ];
+  return parts.map(([title, part]) => part && html`<${Guarded} key=${title} title=${title}>${part}<//>`);
 }

@@ -4,10 +4,11 @@ import { Facts } from "../../components/facts.js";
 import { formatBytes, t } from "../../language.js";
 import { html } from "../../view.js";
 
-/** `evidence` is the server's; `version` that of the models' list. */
-export function Provenance({ evidence: { manifest }, version }) {
+/** `manifest` is null for a file that adaptact did not write; `version` that of the models' list. */
+export function Provenance({ manifest, version }) {
   const digest = (value) => value && html`<code class="digest">${value}</code>`;
-  const tools = manifest && Object.entries(manifest.versions).map(([name, number]) => `${name} ${number}`);
+  const tools =
+    manifest?.versions && Object.entries(manifest.versions).map(([name, number]) => `${name} ${number}`);
   return html`
     <section class="card">
       <h2>${t("Provenance")}</h2>
@@ -27,7 +28,7 @@ export function Provenance({ evidence: { manifest }, version }) {
         ],
         [t("Made with"), tools && tools.join(", ")],
         [t("Precision"), manifest?.precision],
-        [t("Operator set"), manifest && String(manifest.opset)],
+        [t("Operator set"), manifest?.opset && String(manifest.opset)],
         [t("Made for"), manifest?.provider],
         [t("Runs on"), version.provider],
         [t("Signed by"), digest(version.signer)],

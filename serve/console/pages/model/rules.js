@@ -5,7 +5,7 @@ import { formatNumber, t } from "../../language.js";
 import { html } from "../../view.js";
 
 /** `manifest` has `fired`, `declined` and `dropped`. */
-export function Rules({ manifest: { fired, declined, dropped = [] } }) {
+export function Rules({ manifest: { fired, declined = [], dropped = [] } }) {
   const rule = {
     key: "rule",
     title: t("Rule"),

@@ -51,7 +51,7 @@ function describe(tensors, role, recorded) {
 
 /** A shape as people write it: `[N, 64]`; a free size has its name, or else ?. */
 export function writeShape(shape, recorded) {
-  const names = recorded?.shape.length === shape.length ? recorded.shape : shape;
+  const names = recorded?.shape?.length === shape.length ? recorded.shape : shape;
   return `[${shape.map((size, axis) => (size >= 0 ? size : typeof names[axis] === "string" ? names[axis] : "?")).join(", ")}]`;
 }
 

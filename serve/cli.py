@@ -208,8 +208,9 @@ def _declare_options() -> None:
 
 def _make_parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     """The command's option for a setting: same name, type, default and description."""
+    off = f"/--no-{name.replace('_', '-')}" if field.default is True else ""
     option = typer.Option(
-        _option_name(name),
+        f"{_option_name(name)}{off}",
         help=describe_setting(field),
         envvar=f"{PREFIX}{name.upper()}",
         show_envvar=False,

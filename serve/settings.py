@@ -34,8 +34,7 @@ FILE = "adaptact.toml"
 # From this similarity on a name counts as misspelt: WORKER and PROT do, but not SERVICE_PORT, which
 # Kubernetes sets for a service that has the prefix's name.
 MISSPELT_SIMILARITY = 0.7
-# The defaults of a model without a `config.toml`.
-MODEL = ModelConfig()
+MODEL = ModelConfig()  # the defaults of one without a `config.toml`
 
 
 class Settings(BaseSettings):
@@ -49,6 +48,7 @@ class Settings(BaseSettings):
     host: Annotated[str, Field(description="Address to listen on; 0.0.0.0 for all networks.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")] = 8000
     grpc_port: Annotated[int, Field(ge=0, le=65535, description="Port for gRPC; 0 disables gRPC.")] = 0
+    console: Annotated[bool, Field(description="Serve the console, pages for people, at /console.")] = True
     workers: Annotated[
         int,
         Field(

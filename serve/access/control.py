@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from serve.access.audit_pages import AuditPage, read_audit_page
 from serve.access.errors import AccessError, AuditError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import Key, KeysFile, Role
 from serve.access.limits import ClientLimits
@@ -97,6 +98,20 @@ class Authorizer:
             key = None
         return Caller(_name_address(address)) if key is None else Caller(key.name, has_key=True)
 
+    def find_roles(self, authorization: str | None, address: str | None) -> tuple[Caller, frozenset[Role]]:
+        """Who calls, and the roles they have; raises `KeyRequiredError` for an unknown key."""
+        try:
+            key = self._key(authorization)
+        except AccessError as error:
+            self.on_refusal(error)
+            raise
+        if key is not None:
+            return Caller(key.name, has_key=True), key.roles
+        roles: set[Role] = set() if self.has_keys else {"infer", "metrics", "feedback"}
+        if self.is_local_admin and is_this_machine(address):
+            roles.add("admin")
+        return Caller(_name_address(address)), frozenset(roles)
+
     def _key(self, authorization: str | None) -> Key | None:
         """The caller's key, None without one; raises `KeyRequiredError` for an unknown key."""
         if self._keys is None or authorization is None:
@@ -127,6 +142,7 @@ class AuditLog:
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the file; raises `StartupError` where that fails."""
+        self._path = path
         self._file: LogFile | None = None
         if path is not None:
             try:
@@ -138,6 +154,19 @@ class AuditLog:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+    @property
+    def has_file(self) -> bool:
+        """Whether it can be read back."""
+        return self._path is not None
+
+    def read(self, most: int, before: str = "") -> AuditPage:
+        """The last lines of the file, or those before a page's `next`; raises as `read_audit_page`.
+
+        Only where it has a file.
+        """
+        assert self._path is not None
+        return read_audit_page(self._path, most, before)
 
     def begin(self, caller: str, action: str, request_id: str) -> None:
         """Append a line without a status before the action is done; raises `AuditError` where that fails."""

@@ -4,7 +4,7 @@ AccessError
 ├── KeyRequiredError       no key, or an unknown one
 ├── RoleRequiredError      a key without the role that the request needs
 ├── ClientLimitError       a client over its own limit
-└── AuditError             an action that the audit log cannot record
+└── AuditError             an action that the audit log cannot record, or a log that cannot be read
 
 KeysFileError and TlsError are StartupErrors, for files that cannot be read or used.
 """
@@ -33,7 +33,7 @@ class ClientLimitError(AccessError):
 
 
 class AuditError(AccessError):
-    """An action that is not done, since the audit log cannot record it."""
+    """An action that is not done, since the audit log cannot record it; or a log that cannot be read."""
 
 
 class KeysFileError(StartupError):

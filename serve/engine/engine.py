@@ -34,6 +34,7 @@ from serve.engine.statistics import VersionStatistics
 from serve.engine.watch import Watch
 
 CHECK_SECONDS = 0.01  # how often to check whether the last request has its answer
+ENDING = "the server is about to end, and takes no new requests"
 
 log = logging.getLogger("adaptact")
 
@@ -57,7 +58,8 @@ class Engine:
         self._watch = Watch((self._loop_runs.check, self._run_queue.check))
         # Changes of what is served take place one after the other, off the event loop.
         self._changes = ThreadPoolExecutor(1, thread_name_prefix="adaptact-change")
-        self._draining = False
+        self.is_ending = False
+        """Whether it is about to end: then it is not ready, and changes no model."""
         self._closed = threading.Event()
         register_collectors(
             metrics, self.own_statistics, self.queue_depths, triton_names=options.triton_names
@@ -85,7 +87,7 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether every name that is expected to answer can, and new requests are accepted."""
-        return not self._draining and all(
+        return not self.is_ending and all(
             self._catalogue.can_answer(entry.name) or not self._lifecycle.is_expected(entry.name)
             for entry in self._catalogue.index()
         )
@@ -117,7 +119,7 @@ class Engine:
         received = perf_counter()
         try:
             if self._closed.is_set():
-                raise _draining_error()
+                raise DrainingError(ENDING)
             chosen = model.signature.choose_outputs(outputs)
             model.signature.check_inputs(inputs)
             rows = count_rows(inputs)
@@ -145,8 +147,8 @@ class Engine:
         The old versions serve until the new ones are warm, and finish their requests. Raises
         `UnknownModelError`, or `ModelRefusedError` for a version that will not be served.
         """
-        if self._draining:
-            raise _draining_error()
+        if self.is_ending:
+            raise DrainingError(ENDING)
         await asyncio.get_running_loop().run_in_executor(self._changes, self._lifecycle.load, name, config)
 
     async def unload(self, name: str) -> None:
@@ -154,8 +156,8 @@ class Engine:
 
         It stays unloaded until `load`. Raises `UnknownModelError`.
         """
-        if self._draining:
-            raise _draining_error()
+        if self.is_ending:
+            raise DrainingError(ENDING)
         loop = asyncio.get_running_loop()
         stopped = await loop.run_in_executor(self._changes, self._lifecycle.unload, name)
         await asyncio.to_thread(self._retire, stopped)
@@ -205,13 +207,17 @@ class Engine:
         """The number of requests that wait or run."""
         return self._run_queue.count_pending()
 
+    def count_running(self) -> Mapping[ServedModel, int]:
+        """The number of requests in the runs that take place in threads, by model."""
+        return self._run_queue.count_running()
+
     def announce_end(self) -> None:
         """From now on it is not ready and changes no model; requests that still come are answered."""
-        self._draining = True
+        self.is_ending = True
 
     def close(self) -> None:
         """End the runs in progress and release the threads."""
-        self._draining = True
+        self.is_ending = True
         self._closed.set()
         self._loader.close()
         self._changes.shutdown(cancel_futures=True)
@@ -224,11 +230,9 @@ class Engine:
         if self._options.poll_seconds:
             threading.Thread(target=self._poll, name="adaptact-poll", daemon=True).start()
         elif not self.names() and not self._options.may_start_empty:
-            folder, refused = self._options.folder, self.index()
-            if refused:
-                raise RepositoryError(
-                    f"no model in `{folder}` can be served: {'; '.join(map(_describe, refused))}"
-                )
+            folder, reasons = self._options.folder, "; ".join(map(_describe, self.index()))
+            if reasons:
+                raise RepositoryError(f"no model in `{folder}` can be served: {reasons}")
             raise RepositoryError(
                 f"models folder `{folder}` holds no model; "
                 f"expected `<name>/<version>/{MODEL_FILE}` or `<name>{SUFFIX}`"
@@ -289,10 +293,6 @@ def _check_limits(model: ServedModel, rows: int, timeout_seconds: float | None) 
         raise InvalidInputError(f"{model.label} takes at most {limit} rows in a request, got {rows}")
     if timeout_seconds is not None and timeout_seconds <= 0:
         raise DeadlineExceededError(f"{model.label}: the request's time was over when it came")
-
-
-def _draining_error() -> DrainingError:
-    return DrainingError("the server is about to end, and takes no new requests")
 
 
 def _describe(entry: IndexEntry) -> str:

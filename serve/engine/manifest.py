@@ -1,13 +1,15 @@
 """The converter's manifest in a model's file, read as plain JSON."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal, TypeAlias, TypeGuard
 
 import orjson
 
-from convert.manifest.entries import LARGEST_MANIFEST, MANIFEST_KEY
+from convert.manifest.entries import LARGEST_MANIFEST, MANIFEST_KEY, SIGNATURE_KEY
 from convert.manifest.size_bounds import SizeBounds
 
+SIGNATURE = re.compile(r"ed25519:([0-9a-f]{64}):[0-9a-f]{128}")
 Strength: TypeAlias = Literal["strong", "weak", "unknown"]
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 
@@ -22,6 +24,12 @@ def read_manifest(metadata: Mapping[str, str]) -> dict[str, Json] | None:
     except orjson.JSONDecodeError:
         return None
     return manifest if isinstance(manifest, dict) else None
+
+
+def read_signer(metadata: Mapping[str, str]) -> str | None:
+    """The fingerprint of the key that the file names as its signer, unverified; None where it names none."""
+    match = SIGNATURE.fullmatch(metadata.get(SIGNATURE_KEY, ""))
+    return match[1] if match else None
 
 
 def read_class_names(manifest: Mapping[str, Json] | None) -> list[str]:

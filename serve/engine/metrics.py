@@ -113,6 +113,8 @@ SECOND_BOUNDS = (
     2.5,
     10.0,
 )
+# Of whole requests, a quarter apart from 50 microseconds to a minute: quantiles can be told from them.
+LATENCY_BOUNDS = tuple(float(f"{5e-5 * 1.25**step:.3g}") for step in range(64))
 ROW_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
 # Clients choose how many rows a request has; runs of further numbers of rows are counted together only.
 MAX_BATCH_SIZES = 256
@@ -189,6 +191,8 @@ class ModelMetrics:
             for stage in ("input", "queue", "compute", "output")
         )
         self.batch_size = metrics.batch_size.labels(model, version)
+        self.latency = Series(LATENCY_BOUNDS)
+        """Of the requests answered: from when the whole request is there until its answer is written."""
         self._joining = self._splitting = self._failing = 0.0
         self._failed = 0
         self._last: float | None = None
@@ -200,6 +204,12 @@ class ModelMetrics:
         if counter is None:
             counter = self._by_code[code] = self._requests.labels(*self._labels, code)
         counter.inc()
+
+    def count_answer(self, reading: float, writing: float, whole: float) -> None:
+        """Count the seconds of reading a request, of writing its answer, and of both and all between."""
+        self.input.observe(reading)
+        self.output.observe(writing)
+        self.latency.observe(whole)
 
     def count_alone(self, rows: int, seconds: float, ended: float) -> None:
         """Count a request that ran immediately and alone; the arguments are those of `count_run`."""
@@ -230,6 +240,11 @@ class ModelMetrics:
         """Count a request that the engine answered with an error, and its seconds."""
         self._failed += 1
         self._failing += seconds
+
+    def count_codes(self) -> dict[str, int]:
+        """The number of requests answered with each status code."""
+        families = {code: next(iter(counter.collect())) for code, counter in self._by_code.items()}
+        return {str(code): int(family.samples[0].value) for code, family in families.items()}
 
     @property
     def is_used(self) -> bool:

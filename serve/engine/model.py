@@ -22,7 +22,7 @@ from serve.engine.errors import (
 )
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation, LoadThread
-from serve.engine.manifest import Json, read_strength
+from serve.engine.manifest import Json, read_signer, read_strength
 from serve.engine.metrics import Metrics, ModelMetrics
 from serve.engine.model_files import compute_digest, open_files
 from serve.engine.options import EngineOptions
@@ -128,6 +128,7 @@ class ServedModel:
         self.description: ModelDescription = session.description
         self.classes = list(self.description.classes)
         self.parity = read_strength(self.manifest)
+        self.signer = read_signer(session.metadata)
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session = session

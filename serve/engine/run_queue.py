@@ -6,6 +6,7 @@ a thread becomes free are joined into its next run.
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from time import perf_counter
 from weakref import WeakKeyDictionary
@@ -92,6 +93,16 @@ class RunQueue:
         """The number of waiting requests of the model."""
         with self._lock:
             return self._waiting.count(model)
+
+    def count_running(self) -> Counter[ServedModel]:
+        """The number of running requests of each model that has any."""
+        with self._lock:
+            return Counter(
+                request.model
+                for batch in self._threads.running
+                if not batch.is_stuck
+                for request in batch.requests
+            )
 
     def stop(self, model: ServedModel | None = None) -> None:
         """End waiting and running requests, of the model or of all, with an error."""

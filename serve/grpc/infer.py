@@ -82,8 +82,8 @@ class InferMethod:
             written = Answerer(model.name, by.version, by.classes, described), request, outputs, placed
             is_long = takes_long_to_write(outputs)
             reply = await run_long(write_infer, *written) if is_long else write_infer(*written)
-            metrics.input.observe(read - start)
-            metrics.output.observe(perf_counter() - ran)
+            ended = perf_counter()
+            metrics.count_answer(read - start, ended - ran, ended - start)
         except (Exception, CancelledError) as error:
             metrics.count_request(number_of(error))
             count_rejection(self._engine.metrics, error)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access.control import AccessControl, Authorizer, Caller, RequiredRole
 from serve.access.errors import AccessError
+from serve.access.hosts import LOCAL
+from serve.access.keys import ROLES, Role
 from serve.access.proxies import FORWARDED, Proxies
 from serve.observe.access_log import identify_request
 from serve.rest.errors import make_error_response
@@ -23,19 +26,32 @@ READING_POSTS = re.compile(
     r"|/v2/repository/index"
     r"|/adaptact/v1/experiments:plan"
 )
-# For load balancers, which have no key; and the page of the API, which shows nothing of the models.
+# For load balancers, which have no key; and the pages, which show nothing of the models without one.
 FREE_PATHS = re.compile(
     r"/v2/health/(live|ready)"
     r"|/v2/models/[^/]+(/versions/[^/]+)?/ready"
     r"|/v1/models/[^/:]+"
     r"|/docs(/[^/]+)?"
     r"|/openapi\.json"
+    r"|/console(/.*)?"
+    r"|/adaptact/v1/me"
 )
-METRICS = ("/metrics", "/adaptact/v1/experiments")
+METRICS = ("/metrics", "/adaptact/v1/experiments", "/adaptact/v1/live")
+AUDIT = "/adaptact/v1/audit"
 FEEDBACK = re.compile(r"/adaptact/v1/feedback(:bulk)?")
 KEY = "key"
-AUTHORIZATION = b"authorization"
+AUTHORIZATION, ORIGIN, HOST, FETCH_SITE = b"authorization", b"origin", b"host", b"sec-fetch-site"
+# Where a browser says that a page comes from, if it is none of this server.
+OTHER_SITES = ("cross-site", "same-site")
 FORWARDED_HEADERS = tuple(name.encode() for name in FORWARDED)
+# The roles that change something, and what is refused to a page of another site.
+CHANGING: Mapping[RequiredRole, str] = {
+    "admin": "models and settings cannot be changed",
+    "feedback": "outcomes are not taken",
+}
+NAMED = (
+    "without a key this is for pages under `localhost` or a numeric address: anybody can point a name here"
+)
 CALLER, IDENTITY = "adaptact.caller", "adaptact.identity"
 MAX_PATH = 512
 
@@ -59,7 +75,9 @@ def right_for(method: str, path: str) -> RequiredRole:
         return "feedback"
     if is_administration(method, path):
         return "admin"
-    # A prefix, since the framework ignores a newline at the end of a path.
+    # Prefixes, since the framework ignores a newline at the end of a path.
+    if path.startswith(AUDIT):
+        return "admin"
     if path.startswith(METRICS):
         return "metrics"
     return "free" if method in READING_METHODS and FREE_PATHS.fullmatch(path) else "infer"
@@ -80,12 +98,20 @@ def describe_keys(document: dict[str, Any], is_local_admin: bool) -> dict[str, A
 
 def admit(authorizer: Authorizer, right: RequiredRole, scope: Scope) -> None:
     """Put the request's caller into the scope; raises `AccessError` or `Forbidden` without the role."""
-    if right == "free" or (right != "admin" and authorizer.is_open):
+    if right == "free" or (right not in CHANGING and authorizer.is_open):
         return
     caller = authorizer.admit(right, *read_sender(scope, authorizer.proxies))
     scope[CALLER] = caller.name
-    if right == "admin":
-        _check_origin(scope, caller)
+    if right in CHANGING:
+        _check_page(scope, right, caller)
+
+
+def list_roles(authorizer: Authorizer, scope: Scope) -> tuple[Caller, list[Role]]:
+    """Who sends the request, and what they may do; raises `KeyRequiredError` for an unknown key."""
+    caller, roles = authorizer.find_roles(*read_sender(scope, authorizer.proxies))
+    if not caller.has_key and not _is_own_name(_read_headers(scope).get(HOST, "")):
+        roles -= {"admin"}
+    return caller, [role for role in ROLES if role in roles]
 
 
 async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,26 +154,35 @@ def read_sender(scope: Scope, proxies: Proxies) -> tuple[str | None, str | None]
     return authorization, proxies.find_sender(client and client[0], forwarded)
 
 
-def _check_origin(scope: Scope, caller: Caller) -> None:
+def _check_page(scope: Scope, right: RequiredRole, caller: Caller) -> None:
     """Raise `Forbidden` for a request from a page of another site."""
-    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-    origin = headers.get(b"origin")
-    if origin is not None and not _is_same_site(origin, headers.get(b"host", ""), caller):
-        raise Forbidden("models and settings cannot be changed by a page of another site")
+    headers = _read_headers(scope)
+    origin, host = headers.get(ORIGIN), headers.get(HOST, "")
+    if headers.get(FETCH_SITE) in OTHER_SITES or (origin is not None and not _is_same_host(origin, host)):
+        raise Forbidden(f"{CHANGING[right]} by a page of another site")
+    is_page = origin is not None or scope["method"] in READING_METHODS  # of which browsers name no origin
+    if is_page and not caller.has_key and not _is_own_name(host):
+        raise Forbidden(NAMED)
 
 
-def _is_same_site(origin: str, host: str, caller: Caller) -> bool:
-    """Whether the page is of this server: of the same host.
+def _read_headers(scope: Scope) -> dict[bytes, str]:
+    return {name: value.decode("latin-1") for name, value in scope["headers"]}
 
-    A caller without a key has the role by its address; then the host must not be a name, which others could
-    point here.
-    """
+
+def _is_same_host(origin: str, host: str) -> bool:
     try:
-        parts = urlsplit(origin)
-        hostname = parts.hostname or ""
+        return bool(host) and urlsplit(origin).netloc == host
     except ValueError:
         return False
-    return parts.netloc == host and (caller.has_key or hostname == "localhost" or _is_address(hostname))
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether no foreign page can be under this `Host`; a request without one is of no browser."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return not host or name == LOCAL or _is_address(name)
 
 
 def _is_address(host: str) -> bool:

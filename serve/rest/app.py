@@ -1,6 +1,7 @@
 """The web application: middleware, routers, error handlers, and the interactive page of the API."""
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from importlib.resources import files
 from math import ceil
@@ -19,19 +20,23 @@ from serve.options import make_access_control
 from serve.protocol.descriptions import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.access import describe_keys
+from serve.rest.console import console_routes, read_console
 from serve.rest.errors import HANDLERS
 from serve.rest.extensions import log_settings_routes, trace_routes
 from serve.rest.health import health_routes
 from serve.rest.infer import InferEndpoint, infer_routes
+from serve.rest.live import LiveStreams, live_routes
 from serve.rest.metrics import metrics_routes, statistics_routes
 from serve.rest.middleware import InferenceMiddleware, ObservingMiddleware
 from serve.rest.models import alias_routes, configuration_routes, model_routes, repository_routes
+from serve.rest.overview import audit_routes, overview_routes, reader_routes
 from serve.rest.pacing import LateRefusals
 from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.rest.refusals import QueueGate
 from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
 from serve.shared.experiments import join_followers
+from serve.shared.live import LiveReader
 from serve.shared.metrics import register_metrics
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
@@ -77,12 +82,14 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     trials = None if rollout is None else rollout.trials
     infer = InferEndpoint(engine, settings.body_limit_bytes, regions, trials)
     predict = PredictEndpoint(engine, settings.body_limit_bytes, trials)
+    access = access or make_access_control(settings)
     for router in _make_routers(engine, infer, predict, workers, regions):
         app.include_router(router)
     if rollout is not None:
         for router in _make_rollout_routers(rollout, settings.body_limit_bytes, workers):
             app.include_router(router)
-    access = access or make_access_control(settings)
+    for router in _make_console_routers(engine, settings, workers, access, rollout):
+        app.include_router(router)
     if access.authorizer.has_keys:
         openapi = app.openapi
         app.openapi = lambda: describe_keys(openapi(), access.authorizer.is_local_admin)  # type: ignore[method-assign]  # as FastAPI's manual says
@@ -135,6 +142,24 @@ def _make_rollout_routers(
         experiment_routes(rollout.administration, join_followers(workers, rollout.follower.catch_up)),
         feedback_routes(rollout.store, rollout.ids, rollout.trials.metrics, body_limit_bytes),
     )
+
+
+def _make_console_routers(
+    engine: Engine,
+    settings: Settings,
+    workers: WorkerGroup,
+    access: AccessControl,
+    rollout: "Rollout | None",
+) -> Iterator[APIRouter]:
+    """The routes that the console asks beside all others, which others may ask as well; and its files."""
+    read_variants = None if rollout is None else rollout.trials.metrics.read_variants
+    live = LiveReader(engine, workers, read_variants)
+    yield live_routes(LiveStreams(live.read, lambda: engine.is_ending, settings.workers))
+    yield overview_routes(engine, settings.provider, is_verified=settings.require_signature is not None)
+    yield reader_routes(access, has_experiments=rollout is not None)
+    yield audit_routes(access)
+    if settings.console:
+        yield console_routes(read_console())
 
 
 def docs_routes(title: str) -> APIRouter:

@@ -77,8 +77,8 @@ class InferEndpoint:
             else:
                 by, reply = await self._reply_in_trial(model, request, answered, trial)
             headers = [BINARY, (JSON_BYTES, b"%d" % reply.json_bytes)] if reply.json_bytes else [JSON]
-            by.metrics.input.observe(read - start)
-            by.metrics.output.observe(perf_counter() - writing)
+            ended = perf_counter()
+            by.metrics.count_answer(read - start, ended - writing, ended - start)
             if timings is not None:
                 timings.model = by
                 timings.set_answered(answered.request.inputs, start, read, ran)

@@ -20,13 +20,13 @@ from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.observe.access_log import REQUEST_ID, Identity, identify_request
 from serve.observe.observers import Attributes, Observers
-from serve.rest.access import CALLER, IDENTITY, administer, admit, read_sender, right_for
+from serve.rest.access import CALLER, IDENTITY, administer, admit, is_administration, read_sender, right_for
 from serve.rest.body import Answer
 from serve.rest.connection import TARGET, Gate
 from serve.rest.errors import make_error_response, make_unexpected_response
 from serve.rest.metrics import CLIENT_CLOSED_REQUEST
 from serve.rest.refusals import QueueGate, Refusal
-from serve.rest.writing import CYCLE, STATUS, set_request_id, write_at_once
+from serve.rest.writing import CYCLE, IS_HEAD, STATUS, set_request_id, write_at_once
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -92,12 +92,12 @@ class InferenceMiddleware:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.pop(CYCLE, None)
-        right = right_for(scope["method"], scope["path"])
-        if right == "admin":
+        method, path = scope["method"], scope["path"]
+        if is_administration(method, path):
             return await administer(self._access, self._app, scope, receive, send)
-        admit(self._access.authorizer, right, scope)
-        if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # the web server leaves out the body
+        admit(self._access.authorizer, right_for(method, path), scope)
+        if method == "HEAD":
+            scope = {**scope, "method": "GET", IS_HEAD: True}  # the web server leaves out the body
         return await self._app(scope, receive, send)
 
     def _find_target(self, scope: Scope) -> Target | None:

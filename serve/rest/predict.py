@@ -96,8 +96,8 @@ class PredictEndpoint:
             trial.fail(error)
             control = await trial.run_control(inputs)
             by, text = await _write(model, trial, control, instances, len(body) > LONG_BYTES)
-        by.metrics.input.observe(read - start)
-        by.metrics.output.observe(perf_counter() - ran)
+        ended = perf_counter()
+        by.metrics.count_answer(read - start, ended - ran, ended - start)
         if timings is not None:
             timings.model = by
             timings.set_answered(inputs, start, read, ran)

@@ -18,6 +18,8 @@ JOINED_BYTES = 64 * 2**10
 CYCLE = "adaptact.cycle"
 # the status of an answer that was written at once.
 STATUS = "adaptact.status"
+# whether the request was a HEAD, which the application answers as a GET.
+IS_HEAD = "adaptact.is_head"
 
 
 def set_request_id(cycle: RequestResponseCycle, request_id: bytes) -> None:

@@ -79,6 +79,11 @@ class ExperimentMetrics(Collector):
             self._variants[key] = VariantMetrics(self._seconds.labels(*key))
         return self._variants[key]
 
+    def read_variants(self) -> Iterator[tuple[str, str, VariantMetrics]]:
+        """The experiment and the variant of each series."""
+        for (experiment, variant), metrics in list(self._variants.items()):
+            yield experiment, variant, metrics
+
     def collect(self) -> Iterator[Metric]:
         """The counters, read now."""
         requests = CounterMetricFamily(

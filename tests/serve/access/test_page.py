@@ -26,7 +26,7 @@ def test_every_role_is_on_the_page() -> None:
 
 def test_every_option_on_the_page_is_a_setting() -> None:
     named = set(re.findall(r"`--([a-z-]+)", TEXT)) - {"name", "role"}
-    assert {name.replace("-", "_") for name in named} <= set(Settings.model_fields)
+    assert {name.removeprefix("no-").replace("-", "_") for name in named} <= set(Settings.model_fields)
     assert {"keys", "tls-certificate", "tls-key", "tls-client-ca", "audit-log", "connections"} <= named
 
 

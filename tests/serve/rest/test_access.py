@@ -23,6 +23,7 @@ from tests.serve.in_process import Client
 LOAD = "/v2/repository/models/double/load"
 INFER = "/v2/models/double/infer"
 PREDICT = "/v1/models/double:predict"
+FEEDBACK = "/adaptact/v1/feedback"
 INSTANCES = b'{"instances": [[1, 2, 3]]}'
 AWAY = "192.0.2.1"
 NO_HEADERS: Mapping[str, str] = {}
@@ -74,6 +75,9 @@ def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, 
         "/docs",
         "/docs/favicon.png",
         "/openapi.json",
+        "/console",
+        "/console/pages/live.js",
+        "/adaptact/v1/me",
     ],
 )
 def test_what_load_balancers_ask_and_the_docs_need_no_key(keys: Path, path: str) -> None:
@@ -82,9 +86,16 @@ def test_what_load_balancers_ask_and_the_docs_need_no_key(keys: Path, path: str)
     assert right_for("POST", path) == "admin"
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/metrics\n", "/metrics/"])
+@pytest.mark.parametrize("path", ["/metrics", "/metrics\n", "/metrics/", "/adaptact/v1/live"])
 def test_metrics_have_a_role_of_their_own(path: str) -> None:
     assert right_for("GET", path) == "metrics"
+
+
+@pytest.mark.parametrize("path", ["/adaptact/v1/audit", "/adaptact/v1/audit\n"])
+def test_the_audit_log_is_for_administrators_whose_reading_is_no_administration(path: str) -> None:
+    assert right_for("GET", path) == right_for("HEAD", path) == "admin"
+    assert not is_administration("GET", path)
+    assert is_administration("DELETE", path)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +140,42 @@ def test_a_page_of_another_site_changes_nothing(keys: Path, origin: str, host: s
         scope = _scope("POST", LOAD, "127.0.0.1", origin=origin, host=host, **_authorized(key))
         with pytest.raises(Forbidden, match="a page of another site"):
             admit(Authorizer(keys, is_local_admin=True), "admin", scope)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("right", ["admin", "feedback"])
+def test_what_a_browser_calls_another_site_changes_nothing(keys: Path, right: Role, site: str) -> None:
+    # Without an `Origin`, which a proxy may have taken away.
+    named = {"sec-fetch-site": site, "host": "127.0.0.1:8000"}
+    with pytest.raises(Forbidden, match="a page of another site"):
+        admit(Authorizer(), right, _scope("POST", FEEDBACK, "127.0.0.1", **named))
+    keyed = named | _authorized(f"Bearer secret-of-{right}")
+    with pytest.raises(Forbidden, match="a page of another site"):
+        admit(Authorizer(keys), right, _scope("POST", FEEDBACK, AWAY, **keyed))
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9000"])
+def test_a_page_of_another_site_reports_no_outcomes(origin: str) -> None:
+    scope = _scope("POST", FEEDBACK, "127.0.0.1", origin=origin, host="127.0.0.1:8000")
+    with pytest.raises(Forbidden, match="outcomes are not taken by a page of another site"):
+        admit(Authorizer(), "feedback", scope)
+
+
+def test_a_rebound_name_reports_no_outcomes_and_programs_do_under_any_name() -> None:
+    named = {"host": "example.org:8000"}
+    with pytest.raises(Forbidden, match="localhost"):
+        admit(Authorizer(), "feedback", _scope("POST", FEEDBACK, **named, origin="http://example.org:8000"))
+    admit(Authorizer(), "feedback", _scope("POST", FEEDBACK, **named))
+    admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", **named))
+    own = {"host": "localhost:8000", "origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
+    for right in ("feedback", "admin"):
+        admit(Authorizer(), right, _scope("POST", FEEDBACK, "127.0.0.1", **own))
+
+
+def test_an_origin_of_nothing_is_not_that_of_a_missing_host() -> None:
+    for host in ({}, {"host": ""}):
+        with pytest.raises(Forbidden):
+            admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", origin="null", **host))
 
 
 def _authorized(key: str) -> dict[str, str]:

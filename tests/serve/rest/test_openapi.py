@@ -63,6 +63,7 @@ def _written(body: object) -> bytes:
 
 
 def _path(path: str, model: str = "double") -> str:
+    path = f"{path}?most=1" if path.endswith("/live") and path.startswith("/adaptact") else path
     return path.replace("{model}", model).replace("{version}", "1").replace("{alias}", "stable")
 
 
@@ -94,9 +95,9 @@ def test_every_operation_answers_as_it_is_described(openapi: dict[str, Any], fre
     for operation in _operations(openapi):
         method, path = operation
         body = GOOD.get(operation)
-        response = fresh.request(method.upper(), _path(path), _written(body))
-        # Only the files that `adaptact-export` makes have one.
-        expected = 404 if path.endswith("/manifest") else 200
+        response = fresh.request(method.upper(), _path(path), _written(body), {"Host": "localhost"})
+        # Only the files that `adaptact-export` makes have a manifest, and there is no audit log to read.
+        expected = 404 if path.endswith(("/manifest", "/audit")) else 200
         assert response.status_code == expected, (operation, response.text)
         _check(openapi, operation, response)
         if body is not None:

@@ -1,0 +1,101 @@
+"""`GET /adaptact/v1/live`: what the server does, once a second, as server-sent events.
+
+Source: WHATWG, HTML, Server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from serve.engine.errors import EngineError
+from serve.rest.schemas import ERRORS
+from serve.rest.writing import IS_HEAD
+
+MEDIA_TYPE = "text/event-stream"
+MOST_STREAMS = 32  # of a server
+SECONDS = 1.0
+SLACK_SECONDS = 0.01  # a timer may fire a little early, when the second before still lasts
+HEADERS = {
+    "Cache-Control": "no-store",
+    # With the end of the stream, since the server is then about to end.
+    "Connection": "close",
+    "X-Accel-Buffering": "no",  # nginx would hold the events back
+}
+TOO_MANY = "as many look on as may: {} for each worker; come again"
+
+
+class LiveStreams:
+    """The streams of one worker: of each second there is one snapshot, which all of them share.
+
+    Nothing is read while nobody looks on. Whoever reads slowly misses snapshots, and whoever reads nothing is
+    cut off as any client is.
+    """
+
+    def __init__(
+        self, read: Callable[[], Awaitable[bytes]], is_ending: Callable[[], bool], workers: int = 1
+    ) -> None:
+        """`read` makes a snapshot; the streams end once `is_ending`."""
+        self._read = read
+        self._is_ending = is_ending
+        self._most = max(1, MOST_STREAMS // max(1, workers))
+        self._count = 0
+        self._second = -1.0
+        self._snapshot: asyncio.Future[bytes] | None = None
+
+    def open(self, most: int) -> AsyncIterator[bytes]:
+        """The events of a new stream, `most` at most where that is not 0; raises `HTTPException`, 503."""
+        if self._count >= self._most:
+            message = TOO_MANY.format(self._most)
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "10"})
+        return self._follow(most)
+
+    async def _follow(self, most: int) -> AsyncIterator[bytes]:
+        self._count += 1
+        sent = 0
+        try:
+            while not self._is_ending():
+                yield b"event: snapshot\ndata: %b\n\n" % await self._share()
+                sent += 1
+                if sent == most:
+                    break
+                now = asyncio.get_running_loop().time()
+                await asyncio.sleep(SECONDS - now % SECONDS + SLACK_SECONDS)
+        except EngineError:
+            pass  # the other workers cannot be asked any more: this one is about to end
+        finally:
+            self._count -= 1
+
+    async def _share(self) -> bytes:
+        """The snapshot of this second."""
+        second = asyncio.get_running_loop().time() // SECONDS
+        if self._snapshot is None or second != self._second:
+            self._second = second
+            self._snapshot = asyncio.ensure_future(self._read())
+        # The others still want it where one of them is gone.
+        return await asyncio.shield(self._snapshot)
+
+
+def live_routes(streams: LiveStreams) -> APIRouter:
+    """The route of those who look on."""
+    router = APIRouter(prefix="/adaptact/v1/live", tags=["health"], responses=ERRORS)
+    described: dict[int | str, dict[str, Any]] = {
+        200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One event a second."}
+    }
+
+    @router.get("", response_class=Response, responses=described)
+    async def live(
+        request: Request,
+        most: Annotated[int, Query(ge=0, le=1_000_000, description="0 for as many as there are.")] = 0,
+    ) -> Response:
+        """What every version and variant has done so far, as an event `snapshot` once a second."""
+        if request.scope.get(IS_HEAD):
+            return Response(media_type=MEDIA_TYPE, headers=HEADERS)
+        return StreamingResponse(streams.open(most), media_type=MEDIA_TYPE, headers=HEADERS)
+
+    return router

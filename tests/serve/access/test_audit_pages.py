@@ -1,0 +1,142 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from serve.access import audit_pages
+from serve.access.audit_pages import AuditLine, AuditPage, read_audit_page
+from serve.access.control import AuditLog
+from serve.access.errors import AuditError
+from serve.engine.errors import MalformedRequestError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "audit.jsonl"
+
+
+def _line(number: int, **changes: object) -> bytes:
+    content = {
+        "time": f"2026-01-01T00:00:{number % 60:02}",
+        "caller": "ops",
+        "action": f"POST /{number}",
+        "status": 200,
+        "request_id": f"r-{number}",
+    }
+    return json.dumps(content | changes).encode() + b"\n"
+
+
+def _read_all(path: Path, most: int) -> tuple[list[AuditLine], int]:
+    """All entries and the number of damaged lines, page by page."""
+    entries, damaged, page = [], 0, read_audit_page(path, most)
+    for _ in range(10_000):
+        entries += page.entries
+        damaged += page.damaged
+        if page.next is None:
+            return entries, damaged
+        page = read_audit_page(path, most, page.next)
+    raise AssertionError("the pages do not end")
+
+
+def test_what_was_recorded_is_read_back_the_newest_first(path: Path) -> None:
+    log = AuditLog(path)
+    log.begin("ops", "POST /a", "r-1")
+    log.record("ops", "POST /a", 200, "r-1")
+    log.record("10.0.0.1", "POST /b\udcff\n", 401, "r-2")
+    page = log.read(100)
+    log.close()
+    assert [(each.caller, each.action, each.status) for each in page.entries] == [
+        ("10.0.0.1", "POST /b?\n", 401),
+        ("ops", "POST /a", 200),
+        ("ops", "POST /a", None),
+    ]
+    assert (page.next, page.damaged) == (None, 0)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 500])
+@pytest.mark.parametrize("piece", [64, 200, 64 * 1024])
+def test_pages_are_all_lines_once(path: Path, monkeypatch: pytest.MonkeyPatch, most: int, piece: int) -> None:
+    monkeypatch.setattr(audit_pages, "PIECE_BYTES", piece)
+    path.write_bytes(b"".join(map(_line, range(23))))
+    entries, damaged = _read_all(path, most)
+    assert [entry.request_id for entry in entries] == [f"r-{number}" for number in reversed(range(23))]
+    assert damaged == 0
+
+
+@pytest.mark.parametrize("piece", [64, 64 * 1024])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"no json\n",
+        b'{"time": "2026"\n',
+        b"[1, 2]\n",
+        b"\xff\xfe\x00\n",
+        b"[" * 5000 + b"\n",
+        _line(9, status="200"),
+        _line(9, status=True),
+        _line(9, caller=None),
+        _line(9, action="x" * 20_000),
+    ],
+)
+def test_damaged_lines_are_counted_and_left_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, damage: bytes
+) -> None:
+    monkeypatch.setattr(audit_pages, "PIECE_BYTES", piece)
+    path.write_bytes(_line(1) + b"\n\n" + damage + _line(2))
+    entries, damaged = _read_all(path, 100)
+    assert [entry.request_id for entry in entries] == ["r-2", "r-1"]
+    assert damaged == 1
+
+
+def test_a_line_that_is_torn_at_the_end_is_damaged(path: Path) -> None:
+    path.write_bytes(_line(1) + _line(2)[:20])
+    assert [(entry.request_id) for entry in read_audit_page(path, 10).entries] == ["r-1"]
+
+
+@pytest.mark.parametrize("filling", [b"\n", b"x", b"x\n"])
+def test_a_page_reads_no_more_than_its_bound(
+    path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes
+) -> None:
+    monkeypatch.setattr(audit_pages, "PIECE_BYTES", 1000)
+    monkeypatch.setattr(audit_pages, "MOST_BYTES", 5000)
+    path.write_bytes(_line(1) + filling * 50_000 + b"\n" + _line(2))
+    page = read_audit_page(path, 10)
+    assert [entry.request_id for entry in page.entries] == ["r-2"]
+    assert page.next is not None
+    left = int(page.next.partition("-")[2], 16)
+    assert path.stat().st_size - left < 7000
+    assert [entry.request_id for entry in _read_all(path, 10)[0]] == ["r-2", "r-1"]
+
+
+def test_a_log_that_was_moved_away_is_empty_and_its_places_are_none(path: Path) -> None:
+    path.write_bytes(_line(1) + _line(2))
+    place = read_audit_page(path, 1).next
+    assert place is not None
+    path.rename(path.with_suffix(".1"))
+    assert read_audit_page(path, 10) == AuditPage([], None, 0)
+    path.write_bytes(b"")
+    with pytest.raises(MalformedRequestError, match="moved away"):
+        read_audit_page(path, 1, place)
+
+
+@pytest.mark.parametrize(
+    "before", ["x", "1", "-", "1-", "-1", "1-2-3", "0x1-1", "1-1\n", "１-１", "f" * 17 + "-1"]
+)
+def test_a_place_that_no_answer_has_named_is_refused(path: Path, before: str) -> None:
+    path.write_bytes(_line(1))
+    with pytest.raises(MalformedRequestError):
+        read_audit_page(path, 1, before)
+
+
+def test_a_place_behind_the_end_is_refused(path: Path) -> None:
+    path.write_bytes(_line(1))
+    with pytest.raises(MalformedRequestError, match="moved away"):
+        read_audit_page(path, 1, f"{path.stat().st_ino:x}-{10**6:x}")
+
+
+def test_what_is_no_file_is_not_waited_for(path: Path, tmp_path: Path) -> None:
+    os.mkfifo(path)
+    for other in (path, tmp_path):
+        with pytest.raises(AuditError, match=r"cannot be read|no file"):
+            read_audit_page(other, 1)

@@ -74,9 +74,19 @@ function writeNumber(value, digits) {
   );
 }
 
+/** How numbers that stand below each other are written: all with as many decimals as the largest needs for four digits. */
+export function formatAligned(values) {
+  const largest = Math.max(...values.map(Math.abs).filter(Number.isFinite), 0);
+  if (largest !== 0 && (largest < 1e-3 || largest >= 1e6)) return (value) => formatNumber(value, 4);
+  const decimals = Math.max(0, 4 - Math.max(1, Math.ceil(Math.log10(largest || 1))));
+  const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return (value) =>
+    Number.isFinite(value) ? numberFormat(options).format(value).replace("-", "−") : formatNumber(value);
+}
+
 /** A share from 0 to 1 in percent. */
 export function formatShare(value) {
-  const digits = value !== 0 && Math.abs(value) < 0.1 ? 2 : 1;
+  const digits = value !== 0 && Math.abs(value) < 0.01 ? 2 : 1;
   return numberFormat({ style: "percent", maximumFractionDigits: digits }).format(value);
 }
 
@@ -86,17 +96,24 @@ export function formatBytes(bytes) {
     UNITS.length - 1,
     Math.max(0, Math.floor(Math.log(Math.max(1, bytes)) / Math.log(1000))),
   );
-  const options = { style: "unit", unit: UNITS[power], unitDisplay: "short", maximumSignificantDigits: 3 };
+  const options = { style: "unit", unit: UNITS[power], unitDisplay: "narrow", maximumSignificantDigits: 3 };
   return numberFormat(options).format(bytes / 1000 ** power);
 }
 
-/** Milliseconds, or seconds from one second on. */
+/** A duration, given in milliseconds, in the unit that fits. */
 export function formatDuration(milliseconds) {
   if (typeof milliseconds !== "number" || !Number.isFinite(milliseconds)) return "–";
-  const [value, unit] = milliseconds < 1000 ? [milliseconds, "millisecond"] : [milliseconds / 1000, "second"];
+  const [value, unit] = chooseUnit(milliseconds);
   return numberFormat({ style: "unit", unit, unitDisplay: "short", maximumSignificantDigits: 3 }).format(
     value,
   );
+}
+
+function chooseUnit(milliseconds) {
+  if (milliseconds >= 1000) return [milliseconds / 1000, "second"];
+  return milliseconds >= 1 || milliseconds === 0
+    ? [milliseconds, "millisecond"]
+    : [milliseconds * 1000, "microsecond"];
 }
 
 /** A day and time of day. */
@@ -108,6 +125,11 @@ export function formatTime(date) {
 /** A time of day to the second. */
 export function formatClock(date) {
   return format("clock", (tag) => new Intl.DateTimeFormat(tag, { timeStyle: "medium" })).format(date);
+}
+
+/** A time of day to the minute. */
+export function formatMinute(date) {
+  return format("minute", (tag) => new Intl.DateTimeFormat(tag, { timeStyle: "short" })).format(date);
 }
 
 /** Several names as one list in words. */

@@ -4,7 +4,15 @@ import htm from "./vendor/htm.js";
 import { h, render } from "./vendor/preact.js";
 
 export { render };
-export { useEffect, useErrorBoundary, useId, useMemo, useRef, useState } from "./vendor/hooks.js";
+export {
+  useEffect,
+  useErrorBoundary,
+  useId,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+} from "./vendor/hooks.js";
 export { computed, effect, signal, useComputed, useSignal } from "./vendor/signals.js";
 
 /** Markup as Preact's nodes. Whatever is put into it becomes text, never markup. */

@@ -1,4 +1,4 @@
-"""One server and one browser for all tests of the console; a page that fails its test where the browser complains."""
+"""One server and one browser for all tests of the console."""
 
 import os
 import shutil

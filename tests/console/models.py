@@ -155,7 +155,7 @@ def image_model() -> onnx.ModelProto:
 
 
 def write_models(folder: Path) -> None:
-    """`scores` in two versions with all evidence, one of it hostile; images; a table; and one that cannot load."""
+    """Models with all evidence, with hostile names, of images, of a table, and one that cannot load."""
     evident: Any = json.loads(describe().to_json())
     put(folder, "scores", with_manifest(scores_model(), evident))
     put(folder, "scores", with_manifest(scores_model(), evident), "2")

@@ -1,15 +1,16 @@
 /** Lines over time on uPlot, which stays smooth with ten thousand points. */
 
-import { formatClock, language } from "../language.js";
+import { formatClock, formatMinute, language } from "../language.js";
 import { theme } from "../theme.js";
 import uPlot from "../vendor/uplot.js";
 import { html, useEffect, useId, useRef } from "../view.js";
 
 const HEIGHT = 170;
+const LEAST_SPAN = 60; // seconds: the first points are not stretched over the whole chart
 
 /**
  * `times` are seconds since 1970, `series` are `{label, values, color, isDashed?}` with values at these times, null
- * for none; `format(value)` writes a value, `span` is how many seconds are shown, `summary` the latest in words.
+ * for none; `format(value)` writes a value, `span` is how many seconds are shown at most, `summary` the latest in words.
  */
 export function LineChart({ title, times, series, format, span, summary }) {
   const frame = useRef(null);
@@ -60,7 +61,7 @@ function describe({ series, format, span, frame }) {
     cursor: { drag: { x: false, y: false }, points: { size: 6 } },
     padding: [8, 8, 0, 0],
     scales: {
-      x: { range: (_, low, high) => [high - span, high] },
+      x: { range: (_, low, high) => [high - Math.min(span, Math.max(LEAST_SPAN, high - low)), high] },
       y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] },
     },
     axes: [
@@ -68,7 +69,7 @@ function describe({ series, format, span, frame }) {
         ...axis,
         space: 80,
         size: 26,
-        values: (_, marks) => marks.map((mark) => formatClock(new Date(mark * 1000))),
+        values: (_, marks) => marks.map(writeTime),
       },
       { ...axis, size: 56, space: 30, values: (_, marks) => marks.map(format) },
     ],
@@ -84,4 +85,9 @@ function describe({ series, format, span, frame }) {
       })),
     ],
   };
+}
+
+function writeTime(mark) {
+  const time = new Date(mark * 1000);
+  return mark % 60 ? formatClock(time) : formatMinute(time);
 }

@@ -28,7 +28,7 @@ export function Page() {
     ${
       history.latest
         ? html`
-          <${Charts} history=${history} chosen=${chosen} />
+          <${Charts} history=${history} latest=${history.latest} chosen=${chosen} />
           <${LinesTable} lines=${history.latest.lines} chosen=${chosen} toggle=${toggle} />
         `
         : isWaiting && !error && html`<p class="loading" role="status">${t("Loading…")}</p>`

@@ -72,12 +72,10 @@ const matches = (name, wanted) => name.toLowerCase().includes(wanted.trim().toLo
 function summarise(models) {
   const versions = models.flatMap((model) => model.versions);
   const waiting = versions.filter(({ state }) => state !== "READY").length;
-  const counts = {
-    models: formatNumber(models.length),
-    versions: formatNumber(versions.length),
-    waiting: formatNumber(waiting),
-  };
-  return waiting
-    ? t("{models} models, {versions} versions, {waiting} of them not ready", counts)
-    : t("{models} models, {versions} versions, all ready", counts);
+  const parts = [
+    t("models: {count}", { count: formatNumber(models.length) }),
+    t("versions: {count}", { count: formatNumber(versions.length) }),
+    waiting ? t("not ready: {count}", { count: formatNumber(waiting) }) : t("all ready"),
+  ];
+  return parts.join(" · ");
 }

@@ -8,9 +8,8 @@ import { ALL } from "./rates.js";
 
 const rate = (value) => formatNumber(value, 3);
 
-/** `chosen` are the keys of the lines to draw. */
-export function Charts({ history, chosen }) {
-  const { latest } = history;
+/** `latest` is the history's, by which they know that it grew; `chosen` are the keys of the lines to draw. */
+export function Charts({ history, latest, chosen }) {
   const lines = chosen.filter((key) => history.lines.has(key));
   const draw = (metric, isDashed = false) =>
     lines.map((key) => ({
@@ -23,10 +22,10 @@ export function Charts({ history, chosen }) {
   const charts = [
     { title: t("Requests per second"), series: draw("requests"), format: rate, summary: rate(all.requests) },
     {
-      title: t("Latency: p50, and p99 dashed"),
+      title: t("Latency (p99 dashed)"),
       series: [...draw("p50"), ...draw("p99", true)],
       format: formatDuration,
-      summary: `${formatDuration(all.p50)} · ${formatDuration(all.p99)}`,
+      summary: `p50 ${formatDuration(all.p50)} · p99 ${formatDuration(all.p99)}`,
     },
     {
       title: t("Errors per second"),

@@ -1,6 +1,6 @@
 /** From what the server has counted until two moments to what happened between them. */
 
-const PROBLEM = /^(5\d\d|4|8|13|14)$/; // HTTP, and gRPC: DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE
+const ANSWERED = ["200", "0"]; // HTTP's and gRPC's
 
 /** What everything that was counted is called together. */
 export const ALL = "all";
@@ -83,8 +83,9 @@ function rateAll(versions, before, after, seconds) {
   };
 }
 
+/** The requests that got no answer of a model, whether the server or the client was at fault. */
 const countErrors = (codes) =>
-  sum(Object.entries(codes).map(([code, count]) => (PROBLEM.test(code) ? count : 0)));
+  sum(Object.entries(codes).map(([code, count]) => (ANSWERED.includes(code) ? 0 : count)));
 
 const quantiles = (counts, ends) => ({
   p50: milliseconds(quantile(counts, ends, 0.5)),

@@ -1,6 +1,6 @@
 /** A model's answer: scores as bars by class, everything else as numbers. */
 
-import { formatDuration, formatNumber, t } from "../../language.js";
+import { formatAligned, formatDuration, formatNumber, formatShare, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 
 const BARS = 10;
@@ -12,7 +12,7 @@ export function Answer({ outputs, classes, labels, truncated, version, milliseco
   return html`
     <div class="answer">
       <p class="answer-facts">
-        <strong>${formatDuration(milliseconds)}</strong> ${t("from here and back")}
+        <strong>${formatDuration(milliseconds)}</strong> ${t("round trip")}
         ${version && html` · ${t("answered by version {version}", { version })}`}
         ${truncated?.length > 0 && html` · ${t("the text was cut to the length that the model takes")}`}
       </p>
@@ -57,11 +57,12 @@ function Scores({ width, data, classes }) {
       ${rows > 1 && html`<label>${t("Row")} <input type="number" min="1" max=${rows} value=${place + 1} onInput=${(event) => setRow(Math.max(0, Math.min(rows, Number(event.target.value)) - 1) || 0)} /> ${t("of {count}", { count: formatNumber(rows) })}</label>`}
       ${!areShares(scores) && html`<label><input type="checkbox" checked=${isSoftmax} onChange=${(event) => setSoftmax(event.target.checked)} /> ${t("as probabilities (softmax)")}</label>`}
     </div>
-    <${Bars} values=${shown} classes=${classes} />
+    <${Bars} values=${shown} classes=${classes} areShares=${isSoftmax || areShares(scores)} />
   `;
 }
 
-function Bars({ values, classes }) {
+function Bars({ values, classes, areShares: inPercent }) {
+  const write = inPercent ? formatShare : formatAligned(values);
   const order = values.map((_, place) => place).sort((one, other) => values[other] - values[one]);
   const [isWhole, setWhole] = useState(false);
   const first = isWhole ? order : order.slice(0, BARS);
@@ -72,7 +73,7 @@ function Bars({ values, classes }) {
         (place, rank) => html`
         <dt key=${`${place} name`} class=${rank === 0 ? "is-first" : ""}><bdi>${classes ? classes[place] : place}</bdi></dt>
         <dd key=${`${place} bar`}><${Bar} value=${values[place]} low=${low} high=${high} /></dd>
-        <dd key=${`${place} number`} class=${rank === 0 ? "bar-number is-first" : "bar-number"}>${formatNumber(values[place], 4)}</dd>
+        <dd key=${`${place} number`} class=${rank === 0 ? "bar-number is-first" : "bar-number"}>${write(values[place])}</dd>
       `,
       )}
     </dl>

@@ -1,7 +1,7 @@
 /** The forms in which people ask a model: each calls `set(request)`, or `set(null, problem)` while it is not whole. */
 
 import { t } from "../../language.js";
-import { html, useEffect, useId, useState } from "../../view.js";
+import { html, useId, useLayoutEffect, useState } from "../../view.js";
 import { writeShape } from "../model/tensors.js";
 import { findColumns } from "./kinds.js";
 import { requestInstances, requestTensors } from "./request.js";
@@ -14,7 +14,7 @@ export function TensorsForm({ metadata, target, set }) {
   const { inputs, sizes } = metadata;
   const [texts, setTexts] = useState(() => inputs.map((input) => makeExample("zeros", input, sizes)));
   const read = inputs.map((input, place) => tryParse(texts[place], input));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const problem = read.find((result) => result.problem)?.problem;
     if (problem) set(null, problem);
     else
@@ -67,7 +67,7 @@ export function TextForm({ target, set }) {
   const [text, setText] = useState("");
   const [pair, setPair] = useState("");
   const [id, pairId] = [useId(), useId()];
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!text) set(null, t("enter a text"));
     else set(requestInstances(target, [pair ? { text, text_pair: pair } : text]));
   }, [text, pair]);
@@ -84,7 +84,7 @@ export function ColumnsForm({ metadata, target, set }) {
   const columns = findColumns(metadata);
   const [row, setRow] = useState(() => columns.map(({ datatype }) => (datatype === "BYTES" ? "" : "0")));
   const read = columns.map((column, place) => readCell(row[place], column));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const wrong = columns.find((_, place) => read[place] === undefined);
     if (wrong) set(null, t("{column} is no number", { column: wrong.name }));
     else

@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import go
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def _section(page: Any, title: str) -> Any:
+    return page.locator("section.card", has=page.get_by_role("heading", name=title, exact=True, level=2))
+
+
+def test_it_shows_everything_that_the_manifest_records(page: Any) -> None:
+    go(page, "models/scores/1")
+    assert page.get_by_role("heading", level=1).inner_text() == "scores, version 1"
+    for title, words in {
+        "Inputs and outputs": ("[batch, 4]", "[batch, 3]", "FP32", "cat", "read from manifest"),
+        "Learned activations": ("PReLU in the place of ReLU()", "median 0.3, of 3 channels", "0.25"),
+        "Parity with the original": ("input `mask` moves no output", "22.2%", "4 of 5, 1 unseen"),
+        "Rules": ("prelu_to_leakyrelu", "its output is read elsewhere too", "sum_of_scales"),
+        "Tuning": ("the chosen forms are faster", "a CPU", "100 μs", "90 μs"),
+        "Precision": ("int8, static", "499 of 512 right, the original 500", "510 / 512", "head"),
+        "Provenance": ("checkpoint", "ab" * 32, "torch 2.13.0"),
+    }.items():
+        text = _section(page, title).inner_text()
+        assert [word for word in words if word not in text] == []
+
+
+def test_each_activation_has_its_curve_its_start_and_what_reached_it(page: Any) -> None:
+    go(page, "models/scores/1")
+    charts = page.locator(".activation svg.chart")
+    assert charts.count() == 2
+    channels = charts.nth(0)
+    assert [channels.locator(f"path.{part}").count() for part in ("learned", "start", "reach")] == [3, 1, 1]
+    assert channels.get_attribute("aria-label") == (
+        "The learned curve of features.1: Below 0 it passes inputs with a slope."
+    )
+    assert "5% below −4 · 5% above 4" in page.locator(".activation").nth(0).inner_text()
+
+
+def test_another_version_can_be_chosen(page: Any) -> None:
+    go(page, "models/scores/1")
+    page.get_by_label("Version").select_option("2")
+    page.get_by_role("heading", name="scores, version 2").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="scores, version 1").wait_for()
+
+
+def test_without_a_version_it_is_the_default(page: Any) -> None:
+    go(page, "models/scores")
+    page.get_by_role("heading", name="scores, version 2").wait_for()
+
+
+def test_a_file_without_evidence_says_how_to_get_some(page: Any) -> None:
+    go(page, "models/spare")
+    assert "adaptact export" in _section(page, "Provenance").inner_text()
+    assert page.locator(".activation").count() == 0
+
+
+def test_evidence_of_an_unknown_form_spoils_only_its_own_part(page: Any) -> None:
+    go(page, "models/odd")
+    assert "a form that this console does not read" in _section(page, "Parity with the original").inner_text()
+    assert "[?, 4]" in _section(page, "Inputs and outputs").inner_text()
+
+
+@pytest.mark.parametrize("place", ["models/nothing", "models/scores/9"])
+def test_what_is_not_there_is_told(page: Any, place: str) -> None:
+    go(page, place)
+    assert "It may have been removed or renamed" in page.get_by_role("alert").inner_text()
+
+
+def test_a_version_that_is_not_ready_says_why(page: Any) -> None:
+    go(page, "models/broken/1")
+    assert "ONNX Runtime cannot load it" in page.locator("main").inner_text()

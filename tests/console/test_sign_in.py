@@ -1,0 +1,99 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.access.keys import Role, format_key
+from tests.console.conftest import watch
+from tests.console.models import scores_model
+from tests.serve.models import put
+from tests.serve.process import ServerProcess
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+KEYS: dict[str, frozenset[Role]] = {
+    "looker": frozenset({"infer"}),
+    "ops": frozenset({"infer", "metrics", "admin"}),
+    "meter": frozenset({"metrics"}),
+}
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server with keys, each of which is its name."""
+    folder = tmp_path_factory.mktemp("locked")
+    put(folder / "models", "scores", scores_model())
+    keys = folder / "keys.toml"
+    keys.write_text("".join(format_key(name, name, roles) for name, roles in KEYS.items()))
+    with ServerProcess("--models", str(folder / "models"), "--keys", str(keys)) as started:
+        yield started
+
+
+@pytest.fixture
+def door(context: Any, locked: ServerProcess) -> Iterator[Any]:
+    """The page that a reader without a key gets."""
+    page = context.new_page()
+    complaints: list[str] = []
+    watch(page, complaints)
+    page.goto(f"{locked.url}/console")
+    page.get_by_role("heading", name="Sign in").wait_for()
+    yield page
+    assert complaints == []
+
+
+def _sign_in(page: Any, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_key_opens_the_console_for_this_tab_until_it_is_forgotten(door: Any) -> None:
+    assert "This server needs a key" in door.locator("main").inner_text()
+    _sign_in(door, "ops")
+    door.get_by_role("button", name="Unload scores").wait_for()
+    assert door.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    door.reload()
+    door.get_by_role("button", name="Unload scores").wait_for()
+    door.get_by_role("button", name="Sign out").click()
+    door.get_by_role("heading", name="Sign in").wait_for()
+    assert door.evaluate("sessionStorage.length") == 0
+
+
+def test_a_wrong_key_is_told_and_another_can_be_tried(door: Any) -> None:
+    _sign_in(door, "guess")
+    door.get_by_role("alert").wait_for()
+    assert "is not one of this server's" in door.get_by_role("alert").inner_text()
+    _sign_in(door, "looker")
+    door.get_by_role("link", name="scores").wait_for()
+
+
+def test_a_key_sees_only_what_its_roles_allow(door: Any) -> None:
+    _sign_in(door, "looker")
+    door.get_by_role("link", name="Try").wait_for()
+    assert door.get_by_role("button", name="Load scores").count() == 0
+    assert door.get_by_role("link", name="Live").count() == 0
+
+
+def test_a_page_that_the_key_may_not_read_asks_for_another(door: Any) -> None:
+    _sign_in(door, "meter")
+    door.get_by_role("alert").wait_for()
+    assert "does not have the role `infer`" in door.get_by_role("alert").inner_text()
+
+
+def test_the_key_is_in_no_command_to_copy(door: Any, locked: ServerProcess) -> None:
+    _sign_in(door, "ops")
+    door.get_by_role("link", name="Try").click()
+    door.get_by_label("curl", exact=True).wait_for()
+    assert "Bearer $ADAPTACT_KEY" in door.get_by_label("curl", exact=True).inner_text()
+    assert 'api_key=os.environ["ADAPTACT_KEY"]' in door.get_by_label("Python", exact=True).inner_text()
+
+
+def test_the_key_is_sent_to_this_server_alone_and_no_cookie_is(door: Any) -> None:
+    sent: list[dict[str, str]] = []
+    door.on("request", lambda request: sent.append({"url": request.url, **request.all_headers()}))
+    _sign_in(door, "ops")
+    door.get_by_role("link", name="Live").click()
+    door.locator(".line-chart").first.wait_for()
+    assert all("cookie" not in request for request in sent)
+    bearers = [request["url"] for request in sent if "authorization" in request]
+    assert any(url.endswith("/adaptact/v1/live") for url in bearers)

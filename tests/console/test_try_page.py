@@ -1,0 +1,129 @@
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import go
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+# The smallest PNG that is red: one pixel.
+RED = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+
+def _ask(page: Any) -> str:
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".answer").wait_for()
+    return str(page.locator(".answer").inner_text())
+
+
+def _commands(page: Any) -> tuple[str, str]:
+    curl, python = (str(page.get_by_label(name, exact=True).inner_text()) for name in ("curl", "Python"))
+    return curl, python
+
+
+def test_numbers_are_answered_with_classes(page: Any) -> None:
+    go(page, "try/scores")
+    page.get_by_role("textbox").fill("1, -2.5\t0.5 4")
+    assert "read as shape [1, 4]" in page.locator("form").inner_text()
+    answer = _ask(page)
+    assert "answered by version 2" in answer
+    names = page.locator(".bars dt").all_inner_texts()
+    assert names == ["cat", "bird", "dog"]
+    assert page.locator(".bar-number").all_inner_texts() == ["1.000", "0.500", "−2.500"]
+    page.get_by_label("as probabilities").check()
+    assert "%" in page.locator(".bar-number").first.inner_text()
+
+
+def test_an_example_fits_the_input(page: Any) -> None:
+    go(page, "try/scores/1")
+    page.get_by_role("button", name="Random").click()
+    assert "answered by version 1" in _ask(page)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "nothing is entered yet"),
+        ("1, 2, 3", "3 values of shape [3], expected [?, 4]"),
+        ("[[1, 2, 3, 4], [5]]", "the lists inside have different lengths"),
+        ("1, 2, x, 4", "line 1 has x, expected a number"),
+        ("[1, 2, 3, null]", "value 4 is null, expected FP32"),
+        ('{"a": 1}', "expected FP32"),
+        ("[1, 2", "this begins as JSON does and is none"),
+    ],
+)
+def test_a_wrong_input_is_told_before_it_is_sent(page: Any, text: str, problem: str) -> None:
+    go(page, "try/scores")
+    page.get_by_role("textbox").fill(text)
+    assert problem in page.locator("form").inner_text()
+    assert page.get_by_role("button", name="Ask", exact=True).is_disabled()
+
+
+def test_the_same_call_can_be_copied(page: Any) -> None:
+    go(page, "try/scores")
+    page.get_by_role("textbox").fill("[[1, 2, 3, 4], [5, 6, 7, 8]]")
+    curl, python = _commands(page)
+    run = subprocess.run(shlex.split(curl.replace("\\\n", " ")), capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout)["outputs"][0]["data"] == [1, 2, 3, 5, 6, 7]
+    run = subprocess.run([sys.executable, "-c", python], capture_output=True, text=True, check=True)
+    assert re.sub(r"\s", "", run.stdout).count("[[1.,2.,3.],[5.,6.,7.]]") == 1
+
+
+def test_a_long_call_reads_its_body_from_a_file(page: Any, tmp_path: Path) -> None:
+    go(page, "try/scores")
+    page.get_by_role("textbox").fill(json.dumps([[1.5, 2, 3, 4]] * 500))
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save request.json").click()
+    saving.value.save_as(tmp_path / "request.json")
+    for command in _commands(page):
+        line = (
+            [sys.executable, "-c", command]
+            if "import" in command
+            else shlex.split(command.replace("\\\n", " "))
+        )
+        run = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert "1.5" in run.stdout
+
+
+def test_an_image_is_answered(page: Any) -> None:
+    go(page, "try/colours")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": RED}
+    )
+    page.get_by_alt_text("The image that was chosen").wait_for()
+    assert "Likeliest class: red" in _ask(page)
+    assert page.locator(".bars dt").first.inner_text() == "red"
+
+
+def test_what_is_no_image_is_refused_at_once(page: Any) -> None:
+    go(page, "try/colours")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no"}
+    )
+    page.get_by_text("a.txt is neither PNG nor JPEG").wait_for()
+
+
+def test_a_row_of_a_table_is_answered(page: Any) -> None:
+    go(page, "try/table")
+    page.get_by_label("amount").fill("2.5")
+    page.get_by_role("textbox", name="colour").fill("red")
+    assert "high" in _ask(page)
+    page.get_by_label("amount").fill("much")
+    page.get_by_text("amount is no number").wait_for()
+
+
+def test_a_request_that_fails_is_told(page: Any) -> None:
+    go(page, "try/scores")
+    page.route("**/infer", lambda route: route.fulfill(status=503, json={"error": "the queue is full"}))
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_text("the queue is full").wait_for()
+    assert "Wait a moment" in page.get_by_role("alert").inner_text()

@@ -9,11 +9,30 @@ from typing import Annotated, Any
 import typer
 
 from adaptact.errors import UsageError
+from adaptact.languages.catalogue import Language
+from adaptact.languages.spoken import choose_language, speak
 
 Factory = Annotated[str | None, typer.Option(help="Callable that builds the model: package.module:callable.")]
 FactoryKwargs = Annotated[str | None, typer.Option(help="Keyword arguments of the factory, a JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def _speak(context: typer.Context, asked: Language | None) -> Language:
+    """The command speaks the language from here on, to its end."""
+    language = asked or choose_language()
+    context.with_resource(speak(language))
+    return language
+
+
+SpokenLanguage = Annotated[
+    Language | None,
+    typer.Option(
+        "--language",
+        callback=_speak,
+        help="Language of reports and sentences: en or ja. Default: that of LC_ALL or LANG.",
+    ),
+]
 
 
 def parse_json_object(text: str | None, option: str) -> dict[str, Any] | None:

@@ -27,6 +27,12 @@ def mark(text: str) -> str:
     return text
 
 
+def list_messages() -> list[str]:
+    """The English of every message in the catalogues."""
+    known = _read_catalogue("ja")._catalog  # type: ignore[attr-defined]  # gettext lists them nowhere else
+    return [text for text in known if isinstance(text, str) and text]
+
+
 @lru_cache
 def _read_catalogue(language: Language) -> gettext.NullTranslations:
     if language == "en":

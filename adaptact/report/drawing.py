@@ -35,8 +35,15 @@ def draw_svg(draw: "Callable[[], Figure]") -> bytes:
 
 def draw_png(draw: "Callable[[], Figure]", pixels_per_inch: int = PIXELS_PER_INCH) -> bytes:
     """The figure as PNG; in English where no font here has the letters of the language that is spoken."""
-    with speak(spoken() if find_font() else "en"), _settings():
+    with as_pixels():
         return _write(draw(), "png", pixels_per_inch)
+
+
+@contextmanager
+def as_pixels() -> Iterator[None]:
+    """What is drawn within it is in the spoken language, or in English where no font here has its letters."""
+    with speak(spoken() if find_font() else "en"), _settings():
+        yield
 
 
 @cache

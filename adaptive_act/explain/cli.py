@@ -11,7 +11,8 @@ from rich.console import Console
 from adaptact import console, exit_codes
 from adaptact.errors import UsageError
 from adaptact.files import replace_file
-from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
+from adaptact.languages.spoken import say
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, SpokenLanguage, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import count_bar
 from adaptact.text import escape_line
@@ -25,10 +26,10 @@ from adaptive_act.explain.reach import reach
 from adaptive_act.explain.report import Findings, describe_files, report, write_pictures
 from adaptive_act.explain.start import distinct_activations
 from adaptive_act.explain.table import (
-    DECISIONS,
-    LAYERS,
+    decision_header,
     decision_rows,
     decisions_record,
+    layer_header,
     layer_record,
     layer_row,
 )
@@ -64,6 +65,7 @@ def inspect(  # noqa: PLR0913, PLR0917  # each argument is an option of the comm
         Path | None, typer.Option(file_okay=False, help="Folder for curves.png, report.png and report.html.")
     ] = None,
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report alone.")] = None,
+    language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -119,9 +121,9 @@ def _record(findings: Findings) -> dict[str, Any]:
 
 def _print(findings: Findings) -> None:
     with console.results() as results:
-        results.print(console.table(LAYERS, map(layer_row, findings.layers)))
+        results.print(console.table(layer_header(), map(layer_row, findings.layers)))
         if findings.decisions is not None:
-            results.print(console.table(DECISIONS, decision_rows(findings.decisions)))
+            results.print(console.table(decision_header(), decision_rows(findings.decisions)))
         for layer in findings.layers:
             results.print(escape_line(f"{layer.name}: {explain_layer(layer)}"))
 
@@ -135,7 +137,7 @@ def _write(findings: Findings, name: str, output: Path | None, html: Path | None
         write_pictures(findings, *pictures)
         yield from pictures
         pages.append(output / "report.html")
-    text = report(findings, f"Activations of {name}") if pages else ""
+    text = report(findings, say("Activations of {name}", name=name)) if pages else ""
     for path in pages:
         with replace_file(path) as file:
             file.write_text(text, encoding="utf-8")

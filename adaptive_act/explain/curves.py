@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from adaptact.files import replace_file
+from adaptact.languages.spoken import say
 from adaptive_act.activation import Activation
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.layers import POINTS, Layer, read_values
@@ -85,7 +86,7 @@ def draw_curves(
     low, high = (bound(panel.get_ylim()[end] for panel in panels) for end, bound in ((0, min), (1, max)))
     for panel in panels:
         panel.set_ylim(low, high)
-        panel.set_xlabel("input x", fontsize=7.5)
+        panel.set_xlabel(say("input x"), fontsize=7.5)
     channels = [len(activation.curve(torch.zeros(1))) for activation in activations.values()]
     _add_legend(grid.figure, channels, started=True, reached=False)
     with replace_file(Path(path)) as file:
@@ -109,7 +110,7 @@ def plot_curves(layers: Sequence[CurvePlot]) -> "Figure":
         add_title(panel, layer.name, _describe_values(layer.kind, layer.values))
         for strip in strips:
             _draw_histogram(strip, layer.reached)
-        (strips or [panel])[-1].set_xlabel("input x", fontsize=7.5, labelpad=2)
+        (strips or [panel])[-1].set_xlabel(say("input x"), fontsize=7.5, labelpad=2)
         panel.set_xlim(layer.points[0], layer.points[-1])
     started = any(layer.start is not None for layer in layers)
     _add_legend(grid.figure, [len(layer.learned) for layer in layers], started=started, reached=reached)
@@ -120,7 +121,7 @@ def _make_plot(layer: Layer) -> CurvePlot:
     seen = layer.reach
     return CurvePlot(
         name=layer.name,
-        kind=layer.kind if layer.elementwise else f"{layer.kind} on a constant map",
+        kind=layer.kind if layer.elementwise else say("{kind} on a constant map", kind=layer.kind),
         values=layer.values,
         points=layer.points,
         learned=layer.learned,
@@ -135,7 +136,7 @@ def _draw_curve(panel: "Axes", points: Numbers, learned: Numbers, start: Numbers
     if start is not None:
         middle = start if len(start) <= MOST_LINES else np.median(start, axis=0, keepdims=True)
         panel.plot(points, middle.T, color=START, linewidth=1.4, linestyle="--")
-    panel.set_ylabel("output f(x)", fontsize=7.5, labelpad=2)
+    panel.set_ylabel(say("output f(x)"), fontsize=7.5, labelpad=2)
 
 
 def _draw_histogram(strip: "Axes", seen: InputHistogram | None) -> None:
@@ -152,17 +153,17 @@ def _add_legend(figure: "Figure", channels: Sequence[int], *, started: bool, rea
 
     entries: list[Artist] = []
     if any(count == 1 for count in channels):
-        entries.append(Line2D([], [], color=LEARNED, linewidth=2, label="learned"))
+        entries.append(Line2D([], [], color=LEARNED, linewidth=2, label=say("learned")))
     if any(1 < count <= MOST_LINES for count in channels):
-        entries.append(Line2D([], [], color=LEARNED, linewidth=0.7, label="learned, one channel"))
+        entries.append(Line2D([], [], color=LEARNED, linewidth=0.7, label=say("learned, one channel")))
     if any(count > MOST_LINES for count in channels):
-        entries.append(Line2D([], [], color=LEARNED, linewidth=1.6, label="learned, median channel"))
-        entries.append(Patch(color=LEARNED, alpha=0.5, linewidth=0, label="half of the channels"))
-        entries.append(Patch(color=LEARNED, alpha=0.18, linewidth=0, label="all channels"))
+        entries.append(Line2D([], [], color=LEARNED, linewidth=1.6, label=say("learned, median channel")))
+        entries.append(Patch(color=LEARNED, alpha=0.5, linewidth=0, label=say("half of the channels")))
+        entries.append(Patch(color=LEARNED, alpha=0.18, linewidth=0, label=say("all channels")))
     if started:
-        entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label="start"))
+        entries.append(Line2D([], [], color=START, linewidth=1.4, linestyle="--", label=say("start")))
     if reached:
-        entries.append(Patch(color=HISTOGRAM, label="what reached it"))
+        entries.append(Patch(color=HISTOGRAM, label=say("what reached it")))
     add_legend(figure, entries)
 
 
@@ -170,4 +171,8 @@ def _describe_values(kind: str, values: Mapping[str, Numbers]) -> str:
     """The activation's name and its values, or their ranges over the channels."""
     ranges = [f"{name} = {format_range(value, '.2g')}" for name, value in values.items()]
     whole = f"{kind}: {', '.join(ranges)}" if ranges else kind
-    return whole if len(whole) <= LONGEST_SUBTITLE else f"{kind}, {len(ranges)} learned values"
+    return (
+        whole
+        if len(whole) <= LONGEST_SUBTITLE
+        else say("{kind}, {count} learned values", kind=kind, count=len(ranges))
+    )

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.decisions import Change, Decisions
 from adaptive_act.explain.intervals import Interval
@@ -22,9 +25,9 @@ _ROW = 0.24  # inches
 _NAMES, _PANEL, _GAP = 2.9, 3.0, 0.3
 
 _MEASURES: tuple[tuple[str, Callable[[Change], Interval], float], ...] = (
-    ("change of accuracy\n[percentage points]", lambda change: change.accuracy, 100.0),
-    ("change of loss\n[nats]", lambda change: change.loss, 1.0),
-    ("predictions that change\n[% of samples]", lambda change: change.changed, 100.0),
+    (mark("change of accuracy\n[percentage points]"), lambda change: change.accuracy, 100.0),
+    (mark("change of loss\n[nats]"), lambda change: change.loss, 1.0),
+    (mark("predictions that change\n[% of samples]"), lambda change: change.changed, 100.0),
 )
 
 
@@ -34,8 +37,8 @@ def decisions_figure(decisions: Decisions) -> "Figure":
     figure, panels = _make_row_figure(len(rows), [_PANEL] * len(_MEASURES))
     for panel, (title, measure, unit) in zip(panels, _MEASURES, strict=True):
         _draw_intervals(panel, [measure(row.change) for row in rows], unit)
-        panel.set_xlabel(title, fontsize=8)
-    _name_rows(panels[0], [row.layer for row in rows])
+        panel.set_xlabel(say(title), fontsize=8)
+    _name_rows(panels[0], [retell(row.layer) for row in rows])
     return figure
 
 
@@ -53,10 +56,10 @@ def classes_figure(decisions: Decisions) -> "Figure":
     image = panel.imshow(shown, cmap="PuOr_r", vmin=-strongest, vmax=strongest, aspect="auto")
     for (row, column), value in np.ndenumerate(shown):
         _write_value(panel, (column, row), float(value), image.to_rgba(value))
-    panel.set_title("change of accuracy [percentage points]", loc="left", fontsize=8)
+    panel.set_title(say("change of accuracy [percentage points]"), loc="left", fontsize=8)
     panel.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=7.5)
-    panel.set_xlabel("class", fontsize=8)
-    _name_rows(panel, [row.layer for row in rows])
+    panel.set_xlabel(say("class"), fontsize=8)
+    _name_rows(panel, [retell(row.layer) for row in rows])
     bar = figure.colorbar(image, cax=_add_colorbar_axes(figure, panel))
     bar.ax.tick_params(labelsize=7)
     return figure

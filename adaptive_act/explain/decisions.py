@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adaptact.languages.catalogue import mark
 from adaptive_act.activation import Activation
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Counts, Flags, Numbers
@@ -28,7 +29,7 @@ from adaptive_act.swapping.outputs import Example, run_model
 LabelledBatch = tuple[Example, Tensor]
 """The model's arguments, and the class of each sample, [n]."""
 
-ALL = "all layers"
+ALL = mark("all layers")
 
 
 @dataclass(frozen=True, slots=True)

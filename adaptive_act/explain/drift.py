@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
+from adaptact.languages.spoken import say
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.start import distinct_activations
@@ -121,10 +122,10 @@ def drift_figure(tracks: Sequence[Track]) -> "Figure":
     grid = make_grid(len(tracks), [_HEIGHT])
     for (panel,), track in zip(grid.panels, tracks, strict=True):
         add_title(panel, track.layer, _subtitle(track))
-        panel.set_xlabel("training step", fontsize=7.5, labelpad=2)
+        panel.set_xlabel(say("training step"), fontsize=7.5, labelpad=2)
         panel.axhline(0, color=FAINT, linewidth=0.7, zorder=0)
         if not track.values:
-            panel.set_title("it learns no value of its own", y=0.45, fontsize=7)
+            panel.set_title(say("it learns no value of its own"), y=0.45, fontsize=7)
         elif len(track.values) > MOST_NAMED:
             _draw_distance(panel, track)
         else:
@@ -134,11 +135,11 @@ def drift_figure(tracks: Sequence[Track]) -> "Figure":
 
 def _subtitle(track: Track) -> str:
     per_channel = any(values.shape[1] > 1 for values in track.values.values())
-    return ", ".join(filter(None, (track.kind, "middle and range over channels" if per_channel else "")))
+    return ", ".join(filter(None, (track.kind, say("middle and range over channels") if per_channel else "")))
 
 
 def _draw_values(panel: "Axes", track: Track) -> None:
-    panel.set_ylabel("learned value", fontsize=7.5, labelpad=2)
+    panel.set_ylabel(say("learned value"), fontsize=7.5, labelpad=2)
     for (name, values), colour, style in zip(track.values.items(), SERIES, cycle(STYLES), strict=False):
         middle = np.median(values, axis=1)
         panel.plot(track.steps, middle, color=colour, linestyle=style, linewidth=1.8, label=fit_text(name))
@@ -151,4 +152,4 @@ def _draw_values(panel: "Axes", track: Track) -> None:
 def _draw_distance(panel: "Axes", track: Track) -> None:
     together = np.concatenate([values - values[:1] for values in track.values.values()], axis=1)
     panel.plot(track.steps, np.sqrt((together**2).mean(1)), color=SERIES[0], linewidth=1.8)
-    panel.set_ylabel(f"RMS change of {len(track.values)} values", fontsize=7.5, labelpad=2)
+    panel.set_ylabel(say("RMS change of {count} values", count=len(track.values)), fontsize=7.5, labelpad=2)

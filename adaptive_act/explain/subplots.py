@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.languages.spoken import say
 from adaptact.text import escape_line
 from adaptive_act.explain.arrays import Numbers, Pixels
 from adaptive_act.explain.wording import format_share
@@ -125,11 +126,11 @@ def draw_histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: f
     """The share of the inputs [n] between the edges [n + 1], and in words the share below 0."""
     strip.stairs(100 * shares, edges, fill=True, color=HISTOGRAM)
     strip.axvline(0, color="#888888", linewidth=0.7)
-    strip.set_ylabel("% of\ninputs", fontsize=7, labelpad=2)
+    strip.set_ylabel(say("% of\ninputs"), fontsize=7, labelpad=2)
     strip.set_ylim(bottom=0)
     strip.locator_params(axis="y", nbins=2)
     strip.annotate(
-        f"{format_share(below_zero)} of inputs below 0",
+        say("{share} of inputs below 0", share=format_share(below_zero)),
         (1, 1),
         (0, 2),
         "axes fraction",
@@ -143,7 +144,7 @@ def draw_histogram(strip: "Axes", edges: Numbers, shares: Numbers, below_zero: f
 def mark_unreached(strip: "Axes") -> None:
     """Writes that no input reached the layer, in place of its histogram."""
     strip.text(
-        0.5, 0.5, "no input reached it", transform=strip.transAxes, fontsize=7, ha="center", va="center"
+        0.5, 0.5, say("no input reached it"), transform=strip.transAxes, fontsize=7, ha="center", va="center"
     )
     strip.set_yticks([])
 

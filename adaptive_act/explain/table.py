@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say, say_all, speak
 from adaptive_act.explain.arrays import Numbers
 from adaptive_act.explain.decisions import Change, Decisions
 from adaptive_act.explain.intervals import Interval
@@ -16,28 +18,29 @@ from adaptive_act.explain.wording import explain_layer, format_percent, format_r
 
 Row = tuple[str, ...]
 
-LAYERS: Row = (
-    "layer",
-    "kind",
-    "replaced",
-    "channels",
-    "learned values",
-    "start",
-    "moved",
-    "slope at 0−",
-    "slope at 0+",
-)
-DECISIONS: Row = ("layer reset", "accuracy [pp]", "95 %", "loss [nats]", "95 %", "predictions", "95 %", "p")
+
+def layer_header() -> Row:
+    """What the cells of `layer_row` are."""
+    return (
+        *say_all("layer", "kind", "replaced", "channels", "learned values", "start", "moved"),
+        *say_all("slope at 0−", "slope at 0+"),
+    )
+
+
+def decision_header() -> Row:
+    """What the cells of `decision_rows` are."""
+    layer, accuracy, loss, predictions = say_all("layer reset", "accuracy [pp]", "loss [nats]", "predictions")
+    return layer, accuracy, "95 %", loss, "95 %", predictions, "95 %", "p"
 
 
 def layer_row(layer: Layer) -> Row:
-    """The cells under LAYERS; ranges are over the channels."""
+    """The cells under `layer_header`; ranges are over the channels."""
     moved = "–" if layer.moved.share is None else format_percent(layer.moved.share)
     return (
         layer.name + "".join(f" = {name}" for name in layer.also),
         layer.kind,
         layer.replaced or "–",
-        str(layer.shape.channels) if layer.shape.channels > 1 else "shared",
+        str(layer.shape.channels) if layer.shape.channels > 1 else say("shared"),
         _format_values(layer.values),
         _format_values(layer.start_values),
         f"{layer.moved.mean:.2g} ({moved})" if layer.moved.most > 1e-6 else "0",
@@ -46,12 +49,14 @@ def layer_row(layer: Layer) -> Row:
 
 
 def decision_rows(decisions: Decisions) -> list[Row]:
-    """The cells under DECISIONS, a row for each layer and one for all."""
-    return [(row.layer, *_change_cells(row.change)) for row in decisions.rows]
+    """The cells under `decision_header`, a row for each layer and one for all."""
+    return [(retell(row.layer), *_change_cells(row.change)) for row in decisions.rows]
 
 
 def layer_record(layer: Layer) -> dict[str, Any]:
-    """The layer as JSON-able fields; arrays are over the channels."""
+    """The layer as JSON-able fields, its words in English; arrays are over the channels."""
+    with speak("en"):
+        explained = explain_layer(layer)
     return {
         "layer": layer.name,
         "also": list(layer.also),
@@ -66,7 +71,7 @@ def layer_record(layer: Layer) -> dict[str, Any]:
         "left": _side_record(layer.shape.left),
         "right": _side_record(layer.shape.right),
         "never_falls": layer.shape.rising.tolist(),
-        "explained": explain_layer(layer),
+        "explained": explained,
         "reach": None if layer.reach is None else _reach_record(layer.reach),
     }
 
@@ -107,7 +112,7 @@ def _change_cells(change: Change) -> Row:
         *_format_interval(change.accuracy, 100, ".2f"),
         *_format_interval(change.loss, 1, ".4f"),
         format_share(change.changed.value),
-        f"{format_share(change.changed.low)} to {format_share(change.changed.high)}",
+        say("{low} to {high}", low=format_share(change.changed.low), high=format_share(change.changed.high)),
         "< 0.0001" if change.p < 1e-4 else f"{change.p:.4f}",
     )
 
@@ -115,7 +120,7 @@ def _change_cells(change: Change) -> Row:
 def _format_interval(interval: Interval, unit: float, form: str) -> tuple[str, str]:
     numbers = (unit * number + 0.0 for number in (interval.value, interval.low, interval.high))
     value, low, high = (f"{number:+{form}}".replace("-", "−") for number in numbers)
-    return value, f"{low} to {high}"
+    return value, say("{low} to {high}", low=low, high=high)
 
 
 def _change_record(change: Change) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from adaptact import console, exit_codes
 from adaptact.console import messages
-from adaptact.options import AsJson, Quiet, parse_json_object, use_working_folder
+from adaptact.options import AsJson, Quiet, SpokenLanguage, parse_json_object, use_working_folder
 from adaptact.output import print_json
 from adaptact.progress import StageBars
 from adaptive_act.errors import AdaptiveActError, StudyError
@@ -120,6 +120,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Runs at the same time. Default: one per core.")
     ] = None,
+    language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

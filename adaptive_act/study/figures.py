@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.languages.spoken import say
 from adaptive_act.study.learned_curves import LearnedCurve, Numbers
 from adaptive_act.study.results import Curve, Results
 from adaptive_act.study.statistics import Mean, Paired
@@ -36,8 +37,18 @@ def differences_figure(results: Results) -> "Figure":
         means[outcome.variant] = outcome.against_baseline.difference
     figure, panel = _draw_rows(dots, means, metric.scale)
     panel.axvline(0, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
-    unit = ", percentage points" if metric.is_share else ""
-    panel.set_xlabel(f"{metric.name} minus that of {results.plan.baseline}{unit} (right is better)")
+    name, baseline_name = say(metric.name), results.plan.baseline
+    if metric.is_share:
+        label = say(
+            "{metric} minus that of {baseline}, percentage points (right is better)",
+            metric=name,
+            baseline=baseline_name,
+        )
+    else:
+        label = say(
+            "{metric} minus that of {baseline} (right is better)", metric=name, baseline=baseline_name
+        )
+    panel.set_xlabel(label)
     return figure
 
 
@@ -48,7 +59,13 @@ def scores_figure(results: Results) -> "Figure":
     figure, panel = _draw_rows(dots, {o.variant: o.score for o in results.outcomes}, metric.scale)
     mean = metric.scale * results.baseline.score.mean
     panel.axvline(mean, color=BASELINE, linestyle="--", linewidth=1.4, zorder=0)
-    panel.set_xlabel(f"{metric.label} on the test samples (dashed: mean of {results.plan.baseline})")
+    panel.set_xlabel(
+        say(
+            "{metric} on the test samples (dashed: mean of {baseline})",
+            metric=metric.label,
+            baseline=results.plan.baseline,
+        )
+    )
     return figure
 
 
@@ -63,8 +80,10 @@ def learning_figure(results: Results) -> "Figure":
         )
         for panel, runs in zip(panels, series, strict=True):
             _draw_band(panel, runs, place, outcome.variant)
-    for panel, label in zip(panels, (f"validation {metric.label}", "training loss"), strict=True):
-        panel.set_xlabel("epoch")
+    for panel, label in zip(
+        panels, (say("validation {metric}", metric=metric.label), say("training loss")), strict=True
+    ):
+        panel.set_xlabel(say("epoch"))
         panel.set_ylabel(label)
         panel.locator_params(axis="x", integer=True)
     if any(np.isfinite(run.curves.training_loss).any() for o in results.outcomes for run in o.runs):
@@ -89,8 +108,8 @@ def learned_figure(curves: Sequence[LearnedCurve]) -> "Figure":
         panel.legend(fontsize="x-small", frameon=False)
     for panel in panels[len(variants) :]:
         panel.remove()
-    figure.supxlabel("input x", fontsize="small")
-    figure.supylabel("output f(x); grey dashes: at the start", fontsize="small")
+    figure.supxlabel(say("input x"), fontsize="small")
+    figure.supylabel(say("output f(x); grey dashes: at the start"), fontsize="small")
     return figure
 
 
@@ -102,16 +121,16 @@ def gamma_figure(curve: Curve, metric: Metric) -> "Figure":
     first = curve.levels[0]
     if first.difference is not None:
         base = metric.scale * (first.score.mean - first.difference.mean)
-        top.axhline(base, color=BASELINE, linestyle="--", linewidth=1.4, label="baseline")
+        top.axhline(base, color=BASELINE, linestyle="--", linewidth=1.4, label=say("baseline"))
     top.legend(fontsize="small", frameon=False)
     shares = [100 * level.diverged / level.score.n for level in curve.levels]
     below.bar(places, shares, color=SERIES[1], width=0.5)
     for panel in (top, below):
         panel.set_xticks(places, [f"{level.severity:g}" for level in curve.levels])
     top.set_ylabel(metric.label)
-    below.set_ylabel("runs diverged, %")
+    below.set_ylabel(say("runs diverged, %"))
     below.set_ylim(0, 100)
-    below.set_xlabel("γ, strength of the cubic term")
+    below.set_xlabel(say("γ, strength of the cubic term"))
     return figure
 
 
@@ -124,7 +143,7 @@ def robustness_figure(curves: Sequence[Curve], unit: str, metric: Metric) -> "Fi
         scores = [level.score for level in curve.levels]
         _draw_errors(panel, places + shift, scores, (place, curve.variant), metric)
     panel.set_xticks(places, [f"{level.severity:g}" for level in curves[0].levels])
-    panel.set_xlabel(f"{curves[0].respect}: {unit}")
+    panel.set_xlabel(f"{say(curves[0].respect)}: {say(unit)}")
     panel.set_ylabel(metric.label)
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from adaptact.languages.catalogue import mark
 from adaptive_act.activations import ACTIVATIONS
 from adaptive_act.errors import StudyError
 from adaptive_act.study.own_code import digest_source
@@ -123,16 +124,18 @@ def list_ablations(plan: Plan) -> list[Ablation]:
     """
     if not plan.ablations:
         return []
-    ablations = [Ablation("nonlinearity off", LINEAR, plan.baseline)]
+    ablations = [Ablation(mark("nonlinearity off"), LINEAR, plan.baseline)]
     for text in plan.variants:
         variant = Variant.parse(text)
         if not variant.learns or variant.frozen:
             continue
-        ablations.append(Ablation("parameters frozen", str(replace(variant, frozen=True)), text))
+        ablations.append(Ablation(mark("parameters frozen"), str(replace(variant, frozen=True)), text))
         if ACTIVATIONS[variant.kind.name].elementwise:
             granularity = replace(variant, per_channel=not variant.per_channel)
             ablations.append(
-                Ablation("per channel" if granularity.per_channel else "shared", str(granularity), text)
+                Ablation(
+                    mark("per channel") if granularity.per_channel else mark("shared"), str(granularity), text
+                )
             )
     return ablations
 

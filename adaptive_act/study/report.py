@@ -5,6 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from adaptact.files import replace_file
+from adaptact.languages.catalogue import mark
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say, say_all
 from adaptact.report.markdown import render_markdown
 from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text
@@ -18,11 +21,11 @@ from adaptive_act.study.tuning_report import tuning_parts
 
 MARKDOWN = "report.md"
 HTML = "report.html"
-TITLE = "Does an activation that learns pay?"
+TITLE = mark("Does an activation that learns pay?")
 
 _RESPECTS = {each.name: each.unit for each in CORRUPTIONS} | {
-    "label noise": "share of the training labels that are wrong",
-    "class imbalance": "times as many training samples of the first class as of the last",
+    mark("label noise"): mark("share of the training labels that are wrong"),
+    mark("class imbalance"): mark("times as many training samples of the first class as of the last"),
 }
 
 
@@ -33,10 +36,12 @@ def write_report(results: Results, curves: Sequence[LearnedCurve], folder: Path)
         (
             MARKDOWN,
             render_markdown(
-                TITLE, [Section("The study", [Text(wording.describe_setting(results))]), *content], folder
+                say(TITLE),
+                [Section(say("The study"), [Text(wording.describe_setting(results))]), *content],
+                folder,
             ),
         ),
-        (HTML, render_html(TITLE, content, wording.describe_setting(results))),
+        (HTML, render_html(say(TITLE), content, wording.describe_setting(results))),
     ):
         with replace_file(folder / name) as file:
             file.write_text(text, encoding="utf-8")
@@ -45,28 +50,34 @@ def write_report(results: Results, curves: Sequence[LearnedCurve], folder: Path)
 def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Section]:
     """The report from the answer to the details; sections without content are left out."""
     sections = [
-        Section("The answer", _answer_parts(results)),
-        Section("Learning rates", tuning_parts(results)),
-        Section("Each seed", _seed_parts(results)),
-        Section("Learning curves", _learning_parts(results, curves)),
-        Section("Ablations", _ablation_parts(results)),
+        Section(say("The answer"), _answer_parts(results)),
+        Section(say("Learning rates"), tuning_parts(results)),
+        Section(say("Each seed"), _seed_parts(results)),
+        Section(say("Learning curves"), _learning_parts(results, curves)),
+        Section(say("Ablations"), _ablation_parts(results)),
         Section(
-            "Strength of the cubic term",
+            say("Strength of the cubic term"),
             [part for each in results.gamma for part in _gamma_parts(each, results)],
         ),
-        Section("Robustness", _robustness_parts(results)),
-        Section("Method", method_parts(results)),
+        Section(say("Robustness"), _robustness_parts(results)),
+        Section(say("Method"), method_parts(results)),
     ]
     return [section for section in sections if section.parts]
 
 
 def _answer_parts(results: Results) -> list[Part]:
     task = results.task
-    header = ("activation", "starts", task.score.name, _name_difference(results), "p", "verdict", "diverged")
+    header = (
+        *say_all("activation", "starts"),
+        say(task.score.name),
+        _name_difference(results),
+        "p",
+        *say_all("verdict", "diverged"),
+    )
     costs = wording.format_costs(results)
-    numbers = () if results.data.classes else (task.loss.name,)
-    more = ("parameters added", task.error.name, *numbers) + (
-        ("training step, ratio", "latency, ratio") if costs else ()
+    numbers = () if results.data.classes else (say(task.loss.name),)
+    more = (say("parameters added"), say(task.error.name), *numbers) + (
+        say_all("training step, ratio", "latency, ratio") if costs else ()
     )
     rows = [
         (
@@ -82,26 +93,32 @@ def _answer_parts(results: Results) -> list[Part]:
         *map(Text, wording.summarise_answer(results)),
         Picture(
             partial(figures.differences_figure, results),
-            f"Mean paired difference to {results.plan.baseline} over the seeds, with its 95 % interval; dots "
-            "are the seeds. An interval that crosses the line does not show which is better.",
+            say(
+                "Mean paired difference to {baseline} over the seeds, with its 95 % interval; dots "
+                "are the seeds. "
+                "An interval that crosses the line does not show which is better.",
+                baseline=results.plan.baseline,
+            ),
         ),
         Table(
             header + more,
             rows,
-            "Means over the seeds, with 95 % intervals. p: sign-flip test on the paired differences, "
-            "corrected for all comparisons by Holm's method; the intervals are not corrected.",
+            say(
+                "Means over the seeds, with 95 % intervals. p: sign-flip test on the paired differences, "
+                "corrected for all comparisons by Holm's method; the intervals are not corrected."
+            ),
         ),
     ]
 
 
 def _name_difference(results: Results) -> str:
-    return "difference, points" if results.task.score.is_share else "difference"
+    return say("difference, points") if results.task.score.is_share else say("difference")
 
 
 def _score_cells(outcome: Outcome, metric: Metric) -> tuple[str, ...]:
-    diverged = f"{outcome.diverged} of {len(outcome.runs)}"
+    diverged = say("{part} of {whole}", part=outcome.diverged, whole=len(outcome.runs))
     compared = outcome.against_baseline
-    start = "as baseline" if outcome.starts_as_baseline else "elsewhere"
+    start = say("as baseline") if outcome.starts_as_baseline else say("elsewhere")
     if compared is None:
         return (
             outcome.variant,
@@ -109,7 +126,7 @@ def _score_cells(outcome: Outcome, metric: Metric) -> tuple[str, ...]:
             wording.format_mean(outcome.score, metric),
             wording.NONE,
             wording.NONE,
-            "baseline",
+            say("baseline"),
             diverged,
         )
     return (
@@ -118,7 +135,7 @@ def _score_cells(outcome: Outcome, metric: Metric) -> tuple[str, ...]:
         wording.format_mean(outcome.score, metric),
         wording.format_difference(compared.difference, metric),
         wording.format_p(compared.p),
-        compared.verdict,
+        say(compared.verdict),
         diverged,
     )
 
@@ -129,14 +146,22 @@ def _seed_parts(results: Results) -> list[Part]:
         (str(seed), *(_run_cell(outcome, place, metric) for outcome in results.outcomes))
         for place, seed in enumerate(results.plan.seeds)
     ]
-    header = ("seed", *(outcome.variant for outcome in results.outcomes))
+    header = (say("seed"), *(outcome.variant for outcome in results.outcomes))
     return [
         Picture(
             partial(figures.scores_figure, results),
-            f"{metric.title} on the test samples: one dot per seed, the mean, and its 95 % interval. "
-            "Arrows at the edge stand for dots far from the rest.",
+            say(
+                "{metric} on the test samples: one dot per seed, the mean, and its 95 % interval. "
+                "Arrows at the "
+                "edge stand for dots far from the rest.",
+                metric=metric.title,
+            ),
         ),
-        Table(header, rows, f"On the test samples: {metric.label}. * marks a run that diverged."),
+        Table(
+            header,
+            rows,
+            say("On the test samples: {metric}. * marks a run that diverged.", metric=metric.label),
+        ),
         *map(Text, _describe_divergences(results)),
     ]
 
@@ -148,7 +173,12 @@ def _run_cell(outcome: Outcome, place: int, metric: Metric) -> str:
 
 def _describe_divergences(results: Results) -> list[str]:
     return [
-        f"{outcome.variant}, seed {run.seed}: {run.diverged}."
+        say(
+            "{name}, seed {seed}: {reason}.",
+            name=outcome.variant,
+            seed=run.seed,
+            reason=retell(str(run.diverged)),
+        )
         for outcome in results.outcomes
         for run in outcome.runs
         if run.diverged
@@ -161,13 +191,18 @@ def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Pa
         parts.append(
             Picture(
                 partial(figures.learning_figure, results),
-                f"{results.task.score.title} on the validation samples and training loss after "
-                "each epoch: mean over the seeds, and the band between the lowest and the highest.",
+                say(
+                    "{metric} on the validation samples and training loss after each epoch: mean over "
+                    "the seeds, "
+                    "and the band between the lowest and the highest.",
+                    metric=results.task.score.title,
+                ),
             )
         )
     if curves:
-        caption = (
-            f"The curves learned with seed {results.plan.seeds[0]}, one line per layer, over their start."
+        caption = say(
+            "The curves learned with seed {seed}, one line per layer, over their start.",
+            seed=results.plan.seeds[0],
         )
         parts.append(Picture(partial(figures.learned_figure, curves), caption))
     return parts
@@ -179,21 +214,26 @@ def _ablation_parts(results: Results) -> list[Part]:
     rows = [
         (
             each.ablation.against,
-            each.ablation.change,
+            say(each.ablation.change),
             wording.format_mean(each.score, results.task.score),
             wording.format_difference(each.difference, results.task.score),
             wording.format_p(each.difference.p),
         )
         for each in results.ablations
     ]
-    count = wording.format_count(len(results.plan.few_seeds), "seed")
-    caption = (
-        f"{results.task.score.title} after each change, on {count}; p is not corrected, and cannot be below "
-        f"{results.ablations[0].difference.smallest_p:.2g} with this number of seeds."
+    caption = say(
+        "{metric} after each change, on {seeds}; p is not corrected, and cannot be below "
+        "{smallest} with this "
+        "number of seeds.",
+        metric=results.task.score.title,
+        seeds=wording.count_seeds(len(results.plan.few_seeds)),
+        smallest=f"{results.ablations[0].difference.smallest_p:.2g}",
     )
     return [
         Table(
-            ("activation", "change", results.task.score.name, _name_difference(results), "p"), rows, caption
+            (*say_all("activation", "change"), say(results.task.score.name), _name_difference(results), "p"),
+            rows,
+            caption,
         )
     ]
 
@@ -205,17 +245,20 @@ def _gamma_parts(curve: Curve, results: Results) -> list[Part]:
             f"{level.severity:g}",
             wording.format_mean(level.score, metric),
             wording.NONE if level.difference is None else wording.format_difference(level.difference, metric),
-            f"{level.diverged} of {level.score.n}",
+            say("{part} of {whole}", part=level.diverged, whole=level.score.n),
         )
         for level in curve.levels
     ]
-    caption = (
-        f"{curve.variant}: {metric.name} and share of diverged runs at each strength γ of its cubic term."
+    caption = say(
+        "{name}: {metric} and share of diverged runs at each strength γ of its cubic term.",
+        name=curve.variant,
+        metric=say(metric.name),
     )
-    header = ("γ", metric.name, f"difference to the baseline, {metric.unit_of_differences}", "diverged")
+    difference = say("difference to the baseline, {unit}", unit=metric.unit_of_differences)
+    header = ("γ", say(metric.name), difference, say("diverged"))
     return [
         Picture(partial(figures.gamma_figure, curve, metric), caption),
-        Table(header, rows, "0 switches the cubic term off."),
+        Table(header, rows, say("0 switches the cubic term off.")),
     ]
 
 
@@ -223,14 +266,22 @@ def _robustness_parts(results: Results) -> list[Part]:
     parts: list[Part] = []
     for respect in dict.fromkeys(curve.respect for curve in results.robustness):
         curves = [curve for curve in results.robustness if curve.respect == respect]
-        unit = _RESPECTS[respect]
-        seeds = wording.format_count(len(results.plan.few_seeds), "seed")
-        caption = f"Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval."
+        unit, seeds = _RESPECTS[respect], wording.count_seeds(len(results.plan.few_seeds))
+        caption = say(
+            "Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval.",
+            respect=say(respect),
+            unit=say(unit),
+            seeds=seeds,
+        )
         parts.append(Picture(partial(figures.robustness_figure, curves, unit, results.task.score), caption))
-        header = ("activation", *(f"{level.severity:g}" for level in curves[0].levels))
+        header = (say("activation"), *(f"{level.severity:g}" for level in curves[0].levels))
         rows = [
             (curve.variant, *(results.task.score.write(level.score.mean) for level in curve.levels))
             for curve in curves
         ]
-        parts.append(Table(header, rows, f"Accuracy, %, by {respect}: {unit}."))
+        parts.append(
+            Table(
+                header, rows, say("Accuracy, %, by {respect}: {unit}.", respect=say(respect), unit=say(unit))
+            )
+        )
     return parts

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adaptact.files import replace_file
+from adaptact.languages.catalogue import mark
 from adaptive_act.study.data import Dataset, LabelledTensors, load_dataset
 from adaptive_act.study.execute import load_trained_model, model_path
 from adaptive_act.study.parallel import map_in_processes, use_one_thread
@@ -64,10 +65,15 @@ def reduce_contrast(x: Tensor, severity: float) -> Tensor:
 
 CORRUPTIONS = (
     Corruption(
-        "Gaussian noise", "standard deviation, in those of the data", (0, 0.25, 0.5, 1, 2), add_gaussian_noise
+        mark("Gaussian noise"),
+        mark("standard deviation, in those of the data"),
+        (0, 0.25, 0.5, 1, 2),
+        add_gaussian_noise,
     ),
-    Corruption("blur", "pixels", (0, 0.5, 1, 1.5, 2), blur, images_only=True),
-    Corruption("contrast", "share of the contrast left", (1, 0.75, 0.5, 0.25, 0.1), reduce_contrast),
+    Corruption(mark("blur"), mark("pixels"), (0, 0.5, 1, 1.5, 2), blur, images_only=True),
+    Corruption(
+        mark("contrast"), mark("share of the contrast left"), (1, 0.75, 0.5, 0.25, 0.1), reduce_contrast
+    ),
 )
 
 

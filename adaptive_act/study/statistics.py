@@ -10,6 +10,8 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
+from adaptact.languages.catalogue import mark
+
 LEVEL = 0.95
 """Coverage of every interval."""
 ALPHA = 0.05
@@ -102,9 +104,9 @@ def median_interval(values: Sequence[float]) -> Mean:
 def judge_difference(difference: Paired, p: float, comparisons: int) -> str:
     """The verdict on a variant, in words that claim no more than the runs show; p is the corrected one."""
     if difference.smallest_p * comparisons > ALPHA:
-        return "too few seeds to show one"
+        return mark("too few seeds to show one")
     if p > ALPHA:
-        return "no difference shown"
+        return mark("no difference shown")
     return "better" if difference.mean > 0 else "worse"
 
 

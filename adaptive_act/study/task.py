@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.spoken import say
 from adaptive_act.study.statistics import calibration_error
 
 
@@ -37,12 +39,13 @@ class Metric:
     @property
     def title(self) -> str:
         """Its name at the start of a sentence."""
-        return self.name[0].upper() + self.name[1:]
+        name = say(self.name)
+        return name[0].upper() + name[1:]
 
     @property
     def label(self) -> str:
         """Its name with its unit."""
-        return f"{self.name}, %" if self.is_share else self.name
+        return f"{say(self.name)}, %" if self.is_share else say(self.name)
 
     def write(self, value: float, sign: str = "") -> str:
         """The value without a unit; `sign` is "+" for differences."""
@@ -51,7 +54,7 @@ class Metric:
     @property
     def unit_of_differences(self) -> str:
         """The unit in which two of them differ."""
-        return "percentage points" if self.is_share else self.name
+        return say("percentage points") if self.is_share else say(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +104,21 @@ def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 CLASSIFICATION = Task(
     name="classification",
-    score=Metric("accuracy", ".2f", is_share=True),
-    loss=Metric("cross-entropy", ".3f"),
-    error=Metric("ECE", ".2f", is_share=True),
-    better="more accurate",
-    worse="less accurate",
+    score=Metric(mark("accuracy"), ".2f", is_share=True),
+    loss=Metric(mark("cross-entropy"), ".3f"),
+    error=Metric(mark("ECE"), ".2f", is_share=True),
+    better=mark("more accurate"),
+    worse=mark("less accurate"),
     compute_loss=F.cross_entropy,
     measure=measure_classes,
 )
 REGRESSION = Task(
     name="regression",
-    score=Metric("R²", ".3f"),
-    loss=Metric("MSE", ".4g"),
-    error=Metric("MAE", ".4g"),
-    better="better",
-    worse="worse",
+    score=Metric(mark("R²"), ".3f"),
+    loss=Metric(mark("MSE"), ".4g"),
+    error=Metric(mark("MAE"), ".4g"),
+    better=mark("better"),
+    worse=mark("worse"),
     compute_loss=_squared_error,
     measure=measure_numbers,
 )

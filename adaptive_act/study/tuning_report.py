@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from adaptact.languages.joining import join_list
+from adaptact.languages.spoken import say
 from adaptact.report.parts import Part, Table, Text
 from adaptive_act.study import wording
 from adaptive_act.study.results import Results
@@ -14,25 +16,36 @@ def tuning_parts(results: Results) -> list[Part]:
     if not results.tuning:
         return []
     plan, metric = results.plan, results.task.score
-    header = ("activation", *(f"{lr:g}" for lr in plan.rates), "rate chosen")
+    header = (say("activation"), *(f"{lr:g}" for lr in plan.rates), say("rate chosen"))
     rows = [
         (variant, *(_format_score(score, metric) for score in scores), f"{_find_chosen(scores).lr:g}")
         for variant, scores in _group_by_variant(results).items()
     ]
-    seeds = wording.format_count(plan.tuning_seeds, "seed")
-    caption = (
-        f"On the validation samples: {metric.label}, by learning rate; mean over {seeds} that the comparison "
-        "does not use. * marks the best, which is chosen; in brackets how many trials diverged."
+    caption = say(
+        "On the validation samples: {metric}, by learning rate; mean over {seeds} that the "
+        "comparison does not "
+        "use. * marks the best, which is chosen; in brackets how many trials diverged.",
+        metric=metric.label,
+        seeds=wording.count_seeds(plan.tuning_seeds),
     )
     return [
         Text(describe_choice(results)),
         Table(header, rows, caption),
         Text(_describe_edges(results)),
         Table(
-            ("activation", *(f"all at {lr:g}" for lr in plan.rates), "each at its own"),
+            (
+                say("activation"),
+                *(say("all at {rate}", rate=f"{lr:g}") for lr in plan.rates),
+                say("each at its own"),
+            ),
             _lead_rows(results),
-            f"What the choice changes: lead over {plan.baseline} on the validation samples, "
-            f"{metric.unit_of_differences}, with one rate for all and with the rate chosen for each.",
+            say(
+                "What the choice changes: lead over {baseline} on the validation samples, {unit}, "
+                "with one rate "
+                "for all and with the rate chosen for each.",
+                baseline=plan.baseline,
+                unit=metric.unit_of_differences,
+            ),
         ),
     ]
 
@@ -41,12 +54,17 @@ def describe_choice(results: Results) -> str:
     """One sentence on how the rates came about."""
     plan = results.plan
     if not results.tuning:
-        return f"The learning rate, {plan.rates[0]:g}, was given; the validation samples chose nothing."
-    rates = ", ".join(f"{lr:g}" for lr in plan.rates)
-    return (
-        f"The learning rate of each activation, {plan.baseline} included, is the one of {rates} with the "
-        f"best validation {results.task.score.name} over "
-        f"{wording.format_count(plan.tuning_seeds, 'seed')} of their own."
+        return say(
+            "The learning rate, {rate}, was given; the validation samples chose nothing.",
+            rate=f"{plan.rates[0]:g}",
+        )
+    return say(
+        "The learning rate of each activation, {baseline} included, is the one of {rates} with the best "
+        "validation {metric} over {seeds} of their own.",
+        baseline=plan.baseline,
+        rates=join_list(f"{lr:g}" for lr in plan.rates),
+        metric=say(results.task.score.name),
+        seeds=wording.count_seeds(plan.tuning_seeds),
     )
 
 
@@ -69,14 +87,29 @@ def _format_score(score: RateScore, metric: Metric) -> str:
 def _describe_edges(results: Results) -> str:
     """Whose best rate is the lowest or highest tried, so that one beyond may be better still."""
     rates = results.plan.rates
-    at = {
-        edge: [score.variant for score in results.tuning if score.is_chosen and score.lr == lr]
-        for edge, lr in (("lowest", rates[0]), ("highest", rates[-1]))
-    }
-    edges = [f"the {edge} for {', '.join(names)}" for edge, names in at.items() if names]
-    if not edges:
-        return "No rate chosen is the lowest or highest of those tried."
-    return f"The best rate is {' and '.join(edges)}: a rate beyond those tried may be better still."
+    lowest, highest = (
+        join_list(score.variant for score in results.tuning if score.is_chosen and score.lr == lr)
+        for lr in (rates[0], rates[-1])
+    )
+    if lowest and highest:
+        return say(
+            "The best rate is the lowest for {lowest} and the highest for {highest}: a rate "
+            "beyond those tried "
+            "may be better still.",
+            lowest=lowest,
+            highest=highest,
+        )
+    if lowest:
+        return say(
+            "The best rate is the lowest for {names}: a rate beyond those tried may be better still.",
+            names=lowest,
+        )
+    if highest:
+        return say(
+            "The best rate is the highest for {names}: a rate beyond those tried may be better still.",
+            names=highest,
+        )
+    return say("No rate chosen is the lowest or highest of those tried.")
 
 
 def _lead_rows(results: Results) -> list[tuple[str, ...]]:

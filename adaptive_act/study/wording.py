@@ -1,14 +1,26 @@
 """A study's numbers in words: in per cent and points, with intervals, claiming no more than is shown."""
 
 import math
-from collections.abc import Iterable
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.joining import join_list, join_sentences
+from adaptact.languages.spoken import say, say_count
 from adaptive_act.study.results import Comparison, Outcome, Results
 from adaptive_act.study.statistics import ALPHA, Mean, Paired
 from adaptive_act.study.task import Metric
 
 NONE = "–"
 RATIO = Metric("ratio", ".2f")
+_EXACT = mark(
+    "How sure? Each verdict rests on {runs}, by an exact sign-flip test with p at most "
+    "{alpha}, corrected for "
+    "{comparisons}."
+)
+_SAMPLED = mark(
+    "How sure? Each verdict rests on {runs}, by a sampled sign-flip test with p at most "
+    "{alpha}, corrected for "
+    "{comparisons}."
+)
 
 
 def format_mean(value: Mean, metric: Metric) -> str:
@@ -40,16 +52,34 @@ def summarise_answer(results: Results) -> list[str]:
 def describe_setting(results: Results) -> str:
     """The data, network and size of the study, in one line."""
     plan, data = results.plan, results.data
-    return (
-        f"{data.name} ({data.train:,} training, {data.validation:,} validation, {data.test:,} test samples), "
-        f"{plan.architecture.name}, {format_count(len(plan.seeds), 'seed')}, "
-        f"{format_count(plan.training.epochs, 'epoch')}; baseline {plan.baseline}"
+    return say(
+        "{data} ({train} training, {validation} validation, {test} test samples), {network}, "
+        "{seeds}, {epochs}; "
+        "baseline {baseline}",
+        data=data.name,
+        train=f"{data.train:,}",
+        validation=f"{data.validation:,}",
+        test=f"{data.test:,}",
+        network=plan.architecture.name,
+        seeds=count_seeds(len(plan.seeds)),
+        epochs=count_epochs(plan.training.epochs),
+        baseline=plan.baseline,
     )
 
 
-def format_count(number: int, noun: str) -> str:
-    """A number of things, such as `1 seed` or `10 seeds`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+def count_seeds(number: int) -> str:
+    """Such as `1 seed` or `10 seeds`."""
+    return say_count("{number} seed", "{number} seeds", number)
+
+
+def count_epochs(number: int) -> str:
+    """Such as `1 epoch` or `10 epochs`."""
+    return say_count("{number} epoch", "{number} epochs", number)
+
+
+def count_comparisons(number: int) -> str:
+    """Such as `1 comparison` or `6 comparisons`."""
+    return say_count("{number} comparison", "{number} comparisons", number)
 
 
 def format_costs(results: Results) -> dict[str, tuple[str, str]]:
@@ -57,7 +87,7 @@ def format_costs(results: Results) -> dict[str, tuple[str, str]]:
     return {
         name: (
             format_ratio(cost.training_step),
-            format_ratio(cost.latency) if cost.latency else "not measured",
+            format_ratio(cost.latency) if cost.latency else say("not measured"),
         )
         for name, cost in results.cost.items()
     }
@@ -65,46 +95,70 @@ def format_costs(results: Results) -> dict[str, tuple[str, str]]:
 
 def _describe_gain(results: Results) -> str:
     better = _select_verdict(results, "better")
-    baseline, task = results.plan.baseline, results.task
+    plan, task = results.plan, results.task
     if better:
-        better.sort(key=lambda pair: -pair[1].difference.mean)
-        gains = _join_list(
-            f"{outcome.variant} by {format_difference(compared.difference, task.score)}"
-            for outcome, compared in better
-        )
-        share = (
-            f"{len(better)} of {format_count(len(results.plan.variants), 'activation')} {_verb_for(better)}"
-        )
-        return (
-            f"Does it pay? Yes, on these data: {share} {task.better} than {baseline}, in "
-            f"{task.score.unit_of_differences}: {gains}."
-        )
+        return _describe_better(results, better)
     if any(comparison.verdict == "no difference shown" for _, comparison in _list_compared(results)):
-        return f"Does it pay? Not shown: no activation was shown to be {task.better} than {baseline} here."
+        return say(
+            "Does it pay? Not shown: no activation was shown to be {better} than {baseline} here.",
+            better=say(task.better),
+            baseline=plan.baseline,
+        )
     if _select_verdict(results, "worse"):
-        return f"Does it pay? No: every activation that could be told from {baseline} was {task.worse}."
-    return (
-        f"Does it pay? That cannot be shown with {format_count(len(results.plan.seeds), 'seed')}: the "
-        f"smallest p that so few can reach is {format_p(_smallest_p(results))}, corrected for "
-        f"{format_count(len(results.plan.variants), 'comparison')}. The intervals below say how large a "
-        "difference may be."
+        return say(
+            "Does it pay? No: every activation that could be told from {baseline} was {worse}.",
+            baseline=plan.baseline,
+            worse=say(task.worse),
+        )
+    return say(
+        "Does it pay? That cannot be shown with {seeds}: the smallest p that so few can "
+        "reach is {p}, corrected "
+        "for {comparisons}. The intervals below say how large a difference may be.",
+        seeds=count_seeds(len(plan.seeds)),
+        p=format_p(_smallest_p(results)),
+        comparisons=count_comparisons(len(plan.variants)),
+    )
+
+
+def _describe_better(results: Results, better: list[tuple[Outcome, Comparison]]) -> str:
+    better.sort(key=lambda pair: -pair[1].difference.mean)
+    score = results.task.score
+    gains = [
+        say("{name} by {gain}", name=outcome.variant, gain=format_difference(compared.difference, score))
+        for outcome, compared in better
+    ]
+    return say_count(
+        "Does it pay? Yes, on these data: {number} of {all} is {better} than {baseline}, in {unit}: {gains}.",
+        "Does it pay? Yes, on these data: {number} of {all} are {better} than {baseline}, in "
+        "{unit}: {gains}.",
+        len(better),
+        all=say_count("{number} activation", "{number} activations", len(results.plan.variants)),
+        better=say(results.task.better),
+        baseline=results.plan.baseline,
+        unit=score.unit_of_differences,
+        gains=join_list(gains),
     )
 
 
 def _describe_certainty(results: Results) -> str:
-    worse = _join_list(outcome.variant for outcome, _ in _select_verdict(results, "worse"))
-    same = _join_list(outcome.variant for outcome, _ in _select_verdict(results, "no difference shown"))
+    worse = join_list(outcome.variant for outcome, _ in _select_verdict(results, "worse"))
+    same = join_list(outcome.variant for outcome, _ in _select_verdict(results, "no difference shown"))
     first = results.outcomes[1].against_baseline
     assert first is not None
-    kind = "exact" if first.difference.exact else "sampled"
     parts = [
-        f"How sure? Each verdict rests on {format_count(len(results.plan.seeds), 'paired run')}, by an "
-        f"{kind} sign-flip test with p at most {ALPHA:g}, corrected for "
-        f"{format_count(len(results.plan.variants), 'comparison')}."
+        say(
+            _EXACT if first.difference.exact else _SAMPLED,
+            runs=say_count("{number} paired run", "{number} paired runs", len(results.plan.seeds)),
+            alpha=f"{ALPHA:g}",
+            comparisons=count_comparisons(len(results.plan.variants)),
+        )
     ]
-    parts += [f"{results.task.worse.capitalize()}: {worse}."] if worse else []
-    parts += [f"No difference shown: {same}; that is no proof that there is none."] if same else []
-    return " ".join(parts)
+    if worse:
+        verdict = say(results.task.worse)
+        parts.append(say("{verdict}: {names}.", verdict=verdict[:1].upper() + verdict[1:], names=worse))
+    if same:
+        parts.append(say("No difference shown: {names}; that is no proof that there is none.", names=same))
+    return join_sentences(parts)
 
 
 def _describe_costs(results: Results) -> str:
@@ -112,24 +166,36 @@ def _describe_costs(results: Results) -> str:
     steps = [(cost.training_step.mean, name) for cost, name in measured]
     latencies = [(cost.latency.mean, name) for cost, name in measured if cost.latency is not None]
     parts = [_describe_parameters(results)]
-    parts += [f"a training step {_format_extremes(steps)} as long"] if steps else []
-    parts += [f"a prediction by the exported file {_format_extremes(latencies)} as long"] if latencies else []
+    if steps:
+        parts.append(say("a training step {times} as long", times=_format_extremes(steps)))
+    if latencies:
+        parts.append(
+            say("a prediction by the exported file {times} as long", times=_format_extremes(latencies))
+        )
     diverged = sum(outcome.diverged for outcome in results.outcomes)
     runs = sum(len(outcome.runs) for outcome in results.outcomes)
-    return f"What does it cost? {'; '.join(parts)}. {diverged} of {runs:,} runs diverged."
+    return say(
+        "What does it cost? {costs}. {diverged} of {runs} runs diverged.",
+        costs=say("; ").join(parts),
+        diverged=diverged,
+        runs=f"{runs:,}",
+    )
 
 
 def _describe_parameters(results: Results) -> str:
     added = max(outcome.runs[0].parameters_added for outcome in results.outcomes)
     if added == 0:
-        return "No extra parameters"
+        return say("No extra parameters")
     share = added / results.baseline.runs[0].parameters
-    return f"At most {format_count(added, 'extra parameter')} ({share:.2%} of the network)"
+    extra = say_count("{number} extra parameter", "{number} extra parameters", added)
+    return say("At most {extra} ({share} of the network)", extra=extra, share=f"{share:.2%}")
 
 
 def _format_extremes(named: list[tuple[float, str]]) -> str:
     (low, _), (high, slowest) = min(named), max(named)
-    return f"{low:.2f} to {high:.2f} times ({slowest})" if len(named) > 1 else f"{high:.2f} times"
+    if len(named) == 1:
+        return say("{ratio} times", ratio=f"{high:.2f}")
+    return say("{low} to {high} times ({slowest})", low=f"{low:.2f}", high=f"{high:.2f}", slowest=slowest)
 
 
 def _list_compared(results: Results) -> list[tuple[Outcome, Comparison]]:
@@ -145,15 +211,7 @@ def _smallest_p(results: Results) -> float:
     return min(1.0, comparisons[0][1].difference.smallest_p * len(comparisons))
 
 
-def _verb_for(outcomes: list[tuple[Outcome, Comparison]]) -> str:
-    return "is" if len(outcomes) == 1 else "are"
-
-
-def _join_list(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
 def _format_interval(value: Mean | Paired, metric: Metric, sign: str = "") -> str:
     if math.isnan(value.low) or math.isnan(value.high):
         return ""
-    return f" ({metric.write(value.low, sign)} to {metric.write(value.high, sign)})"
+    return say(" ({low} to {high})", low=metric.write(value.low, sign), high=metric.write(value.high, sign))

@@ -11,7 +11,7 @@ from adaptact.console import messages, results
 from adaptact.errors import OutputError
 from adaptact.files import require_apart, require_kind, write_text
 from adaptact.memory import release_large_blocks
-from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, SpokenLanguage, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
@@ -103,6 +103,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
         Path | None,
         typer.Option(dir_okay=False, help="File for Triton's configuration of the model (config.pbtxt)."),
     ] = None,
+    language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,8 @@ from rich.console import Console
 from adaptact.console import print_written, results, table
 from adaptact.files import write_text
 from adaptact.installation import install_line
-from adaptact.options import Quiet
+from adaptact.languages.spoken import say, say_all
+from adaptact.options import Quiet, SpokenLanguage
 from adaptact.output import print_json
 from convert.commands.entry_point import run
 from convert.commands.options import require_separate
@@ -33,6 +34,7 @@ def inspect(
     graph: Annotated[
         Path | None, typer.Option(dir_okay=False, help="File for an image of the graph: .svg, .png or .pdf.")
     ] = None,
+    language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -88,9 +90,9 @@ def _write(file: "OnnxFile", html: Path | None, graph: Path | None) -> None:
 
 def _print(file: "OnnxFile") -> None:
     with results() as console:
-        console.print(table(("what", "value"), list(file.list_facts().items())))
+        console.print(table(say_all("what", "value"), list(file.list_facts().items())))
         if file.manifest is None:
-            print_line(console, "no manifest: adaptact did not write this file")
+            print_line(console, say("no manifest: adaptact did not write this file"))
         else:
             _print_manifest(file.manifest, console)
 
@@ -116,7 +118,7 @@ def _print_manifest(manifest: Manifest, console: Console) -> None:
         if rows:
             console.print(table(header, rows))
     if manifest.tuning is not None:
-        print_line(console, f"tuned for {tables.describe_tuning(manifest.tuning)}")
+        print_line(console, say("tuned for {target}", target=tables.describe_tuning(manifest.tuning)))
 
 
 def main() -> None:

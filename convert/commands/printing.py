@@ -7,6 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from adaptact.console import table
+from adaptact.languages.catalogue import mark
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say
 from adaptact.text import escape_line
 from convert.manifest.manifest import Manifest, ParityRecord
 from convert.manifest.records import RoundingRecord
@@ -16,7 +19,11 @@ def print_export(console: Console, manifest: Manifest, file: Path, report: Path 
     """The console shows what was written and what it is worth, a line each, and where the rest is shown."""
     for line in _summarise_export(manifest, file):
         print_line(console, line)
-    more = f"more: adaptact inspect {file}" if report is None else f"report: {report}"
+    more = (
+        say("more: adaptact inspect {file}", file=file)
+        if report is None
+        else say("report: {file}", file=report)
+    )
     console.print(Text(escape_line(more)), soft_wrap=True)  # a path is to be copied whole
 
 
@@ -24,24 +31,37 @@ def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
     from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
     parity, rounding = manifest.parity, manifest.rounding
-    stage = "" if rounding is None else " before it was rounded"
-    yield f"{file}: {file.stat().st_size:,} bytes, parity{stage} passed"
+    passed = mark("{file}: {size} bytes, parity passed")
+    if rounding is not None:
+        passed = mark("{file}: {size} bytes, parity before it was rounded passed")
+    yield say(passed, file=file, size=f"{file.stat().st_size:,}")
     closest = max(parity.outputs, key=lambda output: output.file_error / (output.allowed or 1.0))
-    others = "" if len(parity.outputs) == 1 else f", the closest of {len(parity.outputs)} outputs"
-    yield f"{closest.name}: largest error {closest.file_error:.2g}, allowed {closest.allowed:.2g}{others}"
+    errors = say(
+        "{output}: largest error {error}, allowed {allowed}",
+        output=closest.name,
+        error=f"{closest.file_error:.2g}",
+        allowed=f"{closest.allowed:.2g}",
+    )
+    many = len(parity.outputs)
+    yield errors + ("" if many == 1 else say(", the closest of {count} outputs", count=many))
     yield _describe_strength(parity)
     if rounding is not None:
         loss = max(rounding.losses, key=lambda each: each.largest)
-        yield (
-            f"{manifest.precision}: {loss.output} loses {loss.largest:.2%} of its scale at most, allowed "
-            f"{rounding.max_error:.2%}"
+        yield say(
+            "{precision}: {output} loses {loss} of its scale at most, allowed {allowed}",
+            precision=manifest.precision,
+            output=loss.output,
+            loss=f"{loss.largest:.2%}",
+            allowed=f"{rounding.max_error:.2%}",
         )
-    yield from (f"source: {note}" for note in manifest.source_notes)
+    yield from (say("source: {note}", note=retell(note)) for note in manifest.source_notes)
     if manifest.fired:
         times = sum(record.times for record in manifest.fired)
-        yield f"rewritten exactly: {times} places, by {len(manifest.fired)} rules"
+        yield say(
+            "rewritten exactly: {places} places, by {rules} rules", places=times, rules=len(manifest.fired)
+        )
     if manifest.tuning is not None:
-        yield f"tuned: {tables.describe_tuning(manifest.tuning)}"
+        yield say("tuned: {target}", target=tables.describe_tuning(manifest.tuning))
 
 
 def _describe_strength(parity: ParityRecord) -> str:
@@ -49,9 +69,10 @@ def _describe_strength(parity: ParityRecord) -> str:
 
     coverage = parity.coverage
     if coverage is None or not coverage.reasons:
-        return f"parity is {tables.describe_coverage(parity)}"
-    more = f" (and {len(coverage.reasons) - 1} more reasons)" if len(coverage.reasons) > 1 else ""
-    return f"parity is weak, because {coverage.reasons[0]}{more}"
+        return say("parity is {coverage}", coverage=tables.describe_coverage(parity))
+    because = say("parity is weak, because {reason}", reason=retell(coverage.reasons[0]))
+    more = len(coverage.reasons) - 1
+    return because + (say(" (and {count} more reasons)", count=more) if more else "")
 
 
 def print_line(console: Console, line: str) -> None:
@@ -63,17 +84,18 @@ def print_coverage(console: Console, parity: ParityRecord) -> None:
     """The console shows how much parity proves, why it is weak, and the whole numbers compared."""
     from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
-    print_line(console, f"parity is {tables.describe_coverage(parity)}")
+    print_line(console, say("parity is {coverage}", coverage=tables.describe_coverage(parity)))
     for header, rows in (tables.tabulate_weakness(parity), tables.tabulate_integers(parity)):
         if rows:
             console.print(table(header, rows))
 
 
-def print_rounding(console: Console, precision: str, record: RoundingRecord, verdict: str = "passed") -> None:
+def print_rounding(console: Console, precision: str, record: RoundingRecord, *, passed: bool = True) -> None:
     """The console shows what the file lost in fewer bits, and which layers stayed in float."""
     from convert.evidence import tables  # noqa: PLC0415  # it loads torch
 
-    print_line(console, f"gate {verdict}: {tables.describe_rounding(precision, record)}")
+    verdict = say("gate passed: {what}") if passed else say("gate FAILED: {what}")
+    print_line(console, verdict.format(what=tables.describe_rounding(precision, record)))
     console.print(table(*tables.tabulate_losses(record)))
     if record.kept:
         console.print(table(*tables.tabulate_kept(record)))

@@ -14,7 +14,9 @@ from rich.console import Console
 from adaptact.console import messages, print_error, results, table
 from adaptact.exit_codes import PARITY_FAILED
 from adaptact.files import write_text
-from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, parse_json_object
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say
+from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, SpokenLanguage, parse_json_object
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.commands.entry_point import prepare, run
@@ -72,6 +74,7 @@ def verify(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     allow_pickle: AllowPickle = False,
     state_key: StateKey = None,
     report: Report = None,
+    language: SpokenLanguage = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -218,21 +221,25 @@ def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None",
 
     with results(quiet=quiet) as console:
         if signer is not None:
-            print_line(console, f"{file.name}: signed by key {signer}")
+            print_line(console, say("{file}: signed by key {key}", file=file.name, key=signer))
         if result is None:
             return
-        verdict = "passed" if result.failure is None else "FAILED"
         if result.gate is not None:
-            print_line(console, f"{file.name}: judged by its own gate, not by parity")
-            print_rounding(console, result.gate.precision, result.gate.record, verdict)
+            print_line(console, say("{file}: judged by its own gate, not by parity", file=file.name))
+            print_rounding(console, result.gate.precision, result.gate.record, passed=result.failure is None)
         if result.parity is not None:
             parity = record_parity(result.parity)
-            print_line(console, f"{file.name}: parity {verdict}; {parity.criterion}")
+            verdict = (
+                say("{file}: parity passed; {criterion}")
+                if result.failure is None
+                else say("{file}: parity FAILED; {criterion}")
+            )
+            print_line(console, verdict.format(file=file.name, criterion=retell(parity.criterion)))
             console.print(table(*tabulate_parity(parity.outputs)))
             console.print(table(*tabulate_sets(parity.sets)))
             print_coverage(console, parity)
         if result.same_source is False:
-            print_line(console, "note: the file was made from another model file than this one")
+            print_line(console, say("note: the file was made from another model file than this one"))
     if result.failure is not None:
         print_error(result.failure, result.culprit)
 

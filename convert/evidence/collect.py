@@ -11,6 +11,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from adaptact.languages.spoken import speak
 from adaptive_act.activation import Activation, named_activations
 from adaptive_act.errors import ExplainError
 from adaptive_act.explain.intervals import wilson_interval
@@ -108,6 +109,8 @@ def _record_activation(
     count = curves.shape[0]
     shown = sorted({round(place) for place in np.linspace(0, count - 1, min(count, CURVE_CHANNELS))})
     started = start.activation.curve(points).expand_as(curves)
+    with speak("en"):  # as manifests are written; `retell` says it in other languages
+        words = explain_layer(layer)
     return manifest.ActivationRecord(
         layer=name,
         kind=layer.kind,
@@ -116,7 +119,7 @@ def _record_activation(
         values={parameter: _to_numbers(values) for parameter, values in activation.values().items()},
         curve=manifest.CurveRecord(_to_numbers(points), tuple(shown), _pick_rows(curves, shown)),
         replaced=layer.replaced,
-        words=explain_layer(layer),
+        words=words,
         start=manifest.StartRecord(
             origin=start.origin,
             values={key: _to_numbers(value) for key, value in start.activation.values().items()},

@@ -10,6 +10,8 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say
 from convert.errors import SourceError
 from convert.manifest import signature
 from convert.manifest.decode import ManifestError
@@ -63,20 +65,24 @@ class OnnxFile:
         data = None if self.manifest is None else self.manifest.data
         sources = () if self.manifest is None else self.manifest.source_notes
         data_file = (
-            {} if data is None else {"data file": f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
+            {}
+            if data is None
+            else {say("data file"): f"{data.name}, {data.bytes:,} bytes, SHA-256 {data.sha256}"}
         )
-        notes = {} if not sources else {"as its source was loaded": "; ".join(sources)}
+        notes = {} if not sources else {say("as its source was loaded"): "; ".join(map(retell, sources))}
         return {
-            "file": self.name,
-            "bytes": f"{len(self.content):,}",
+            say("file"): self.name,
+            say("bytes"): f"{len(self.content):,}",
             "SHA-256": self.digest,
             **data_file,
             **notes,
-            "signed by key, unchecked": signature.read_signer(self.content) or "nobody",
-            "written by": f"{graph.producer_name or 'unknown'} {graph.producer_version or ''}".strip(),
-            "opset": ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),
-            "weights and constants": f"{self.numbers:,}",
-            "operators": ", ".join(f"{count} {name}" for name, count in self.operators.items()),
+            say("signed by key, unchecked"): signature.read_signer(self.content) or say("nobody"),
+            say(
+                "written by"
+            ): f"{graph.producer_name or say('unknown')} {graph.producer_version or ''}".strip(),
+            say("opset"): ", ".join(f"{domain or 'ai.onnx'} {number}" for domain, number in opsets),
+            say("weights and constants"): f"{self.numbers:,}",
+            say("operators"): ", ".join(f"{count} {name}" for name, count in self.operators.items()),
         }
 
 

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.joining import join_list
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say, say_all
 from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text
 from adaptact.text import escape_line
@@ -20,6 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+VERDICTS = {
+    (False, True): mark("When the file was written, parity passed in {sets} sets of samples: {criterion}."),
+    (False, False): mark("When the file was written, parity FAILED in {sets} sets of samples: {criterion}."),
+    (True, True): mark("Compared anew, parity passed in {sets} sets of samples: {criterion}."),
+    (True, False): mark("Compared anew, parity FAILED in {sets} sets of samples: {criterion}."),
+}
+"""What is said of parity: whether it was compared anew, and whether it passed."""
 _ON_A_PICTURE = 12
 """Layers on one picture of the page: as many as a printed sheet keeps legible."""
 
@@ -33,31 +44,33 @@ def render_report(
     in fp16 or int8.
     """
     manifest = file.manifest
-    sections = [Section("The file", [Table(("what", "value"), list(file.list_facts().items()))])]
+    sections = [Section(say("The file"), [Table(say_all("what", "value"), list(file.list_facts().items()))])]
     parity = new_parity or (manifest.parity if manifest else None)
     if parity is not None:
-        sections.append(Section("Parity", _parity_parts(parity, anew=new_parity is not None)))
+        sections.append(Section(say("Parity"), _parity_parts(parity, anew=new_parity is not None)))
     if manifest is None:
         sections.append(
-            Section("Evidence", [Text("adaptact did not write this file: it contains no evidence.")])
+            Section(
+                say("Evidence"), [Text(say("adaptact did not write this file: it contains no evidence."))]
+            )
         )
     else:
         sections += _evidence_sections(
             manifest if new_rounding is None else replace(manifest, rounding=new_rounding)
         )
-    return render_html(f"The model in {file.name}", sections)
+    return render_html(say("The model in {name}", name=file.name), sections)
 
 
 def _evidence_sections(manifest: Manifest) -> list[Section]:
-    sections = [Section("Inputs and outputs", _tensor_parts(manifest))]
+    sections = [Section(say("Inputs and outputs"), _tensor_parts(manifest))]
     if manifest.activations:
-        sections.append(Section("Learned activations", _activation_parts(manifest.activations)))
+        sections.append(Section(say("Learned activations"), _activation_parts(manifest.activations)))
     if manifest.rounding is not None:
-        sections.append(Section("Precision", _rounding_parts(manifest.precision, manifest.rounding)))
-    sections.append(Section("Rules", _rule_parts(manifest)))
+        sections.append(Section(say("Precision"), _rounding_parts(manifest.precision, manifest.rounding)))
+    sections.append(Section(say("Rules"), _rule_parts(manifest)))
     if manifest.tuning is not None:
-        sections.append(Section("Tuning", _tuning_parts(manifest.tuning)))
-    return [*sections, Section("Source", _source_parts(manifest))]
+        sections.append(Section(say("Tuning"), _tuning_parts(manifest.tuning)))
+    return [*sections, Section(say("Source"), _source_parts(manifest))]
 
 
 def has_passed(parity: ParityRecord) -> bool:
@@ -66,20 +79,31 @@ def has_passed(parity: ParityRecord) -> bool:
 
 
 def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
-    when = "Compared anew" if anew else "When the file was written"
-    verdict = "passed" if has_passed(parity) else "FAILED"
     return [
-        Text(f"{when}, parity {verdict} in {len(parity.sets)} sets of samples: {parity.criterion}."),
+        Text(
+            say(
+                VERDICTS[anew, has_passed(parity)],
+                sets=len(parity.sets),
+                criterion=retell(parity.criterion),
+            )
+        ),
         Table(*tables.tabulate_parity(parity.outputs)),
         Table(*tables.tabulate_sets(parity.sets)),
-        Text(f"What parity proves: {tables.describe_coverage(parity)}."),
+        Text(say("What parity proves: {coverage}.", coverage=tables.describe_coverage(parity))),
         *(Table(*part) for part in _list_coverage(parity) if part.rows),
         Text(
-            "The reference is the original model, run in float64. Errors over the scale are those on typical "
-            "samples; “× float32's” is the file's error divided by that of the original model in float32, "
-            "root mean square. The hardest samples are those in which the file uses the largest share of the "
-            "allowed error. Top-1 agreement: samples whose largest score has the same index as in float64, "
-            "with Wilson's 95 % interval. NaN and Inf in the inputs are tried and reported, but not judged."
+            say(
+                "The reference is the original model, run in float64. Errors over the scale are "
+                "those on typical "
+                "samples; “× float32's” is the file's error divided by that of the original model in "
+                "float32, "
+                "root mean square. The hardest samples are those in which the file uses the largest "
+                "share of the "
+                "allowed error. Top-1 agreement: samples whose largest score has the same index as "
+                "in float64, "
+                "with Wilson's 95 % interval. NaN and Inf in the inputs are tried and reported, but "
+                "not judged."
+            )
         ),
     ]
 
@@ -91,9 +115,17 @@ def _list_coverage(parity: ParityRecord) -> tuple[tables.TextTable, ...]:
 def _tensor_parts(manifest: Manifest) -> list[Part]:
     parts: list[Part] = [Table(*tables.tabulate_tensors(manifest))]
     if manifest.classes:
-        parts.append(Text(f"{len(manifest.classes)} classes: {', '.join(manifest.classes)}."))
+        parts.append(
+            Text(
+                say(
+                    "{count} classes: {names}.",
+                    count=len(manifest.classes),
+                    names=join_list(manifest.classes),
+                )
+            )
+        )
     if manifest.preprocessing:
-        parts.append(Table(("preprocessing", "value"), list(manifest.preprocessing.items())))
+        parts.append(Table(say_all("preprocessing", "value"), list(manifest.preprocessing.items())))
     return parts
 
 
@@ -101,13 +133,18 @@ def _activation_parts(activations: Sequence[ActivationRecord]) -> list[Part]:
     parts: list[Part] = [
         Table(*tables.tabulate_activations(activations)),
         Table(
-            ("layer", "in words"), [(record.layer, record.words or record.formula) for record in activations]
+            say_all("layer", "in words"),
+            [(record.layer, retell(record.words) or record.formula) for record in activations],
         ),
     ]
     for start in range(0, len(activations), _ON_A_PICTURE):
         shown = activations[start : start + _ON_A_PICTURE]
-        names = " to ".join(dict.fromkeys((shown[0].layer, shown[-1].layer)))
-        caption = f"Learned curve over its start, and what reached it when the file was written: {names}."
+        first, last = shown[0].layer, shown[-1].layer
+        names = first if first == last else say("{low} to {high}", low=first, high=last)
+        caption = say(
+            "Learned curve over its start, and what reached it when the file was written: {names}.",
+            names=names,
+        )
         parts.append(Picture(partial(draw_curves, shown), caption))
     return parts
 
@@ -136,7 +173,7 @@ def _to_histogram(reach: ReachRecord) -> InputHistogram:
 
 def _rule_parts(manifest: Manifest) -> list[Part]:
     parts: list[Part] = [
-        Table(*tables.tabulate_fired(manifest)) if manifest.fired else Text("No rule fired."),
+        Table(*tables.tabulate_fired(manifest)) if manifest.fired else Text(say("No rule fired.")),
     ]
     if manifest.dropped:
         parts.append(Table(*tables.tabulate_dropped(manifest)))
@@ -146,30 +183,35 @@ def _rule_parts(manifest: Manifest) -> list[Part]:
 
 
 def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
-    verdict = "Passed" if tables.is_within_budgets(record) else "FAILED"
+    verdict = say("Passed: {what}.") if tables.is_within_budgets(record) else say("FAILED: {what}.")
     parts: list[Part] = [
-        Text(f"{verdict}: {tables.describe_rounding(precision, record)}."),
+        Text(verdict.format(what=tables.describe_rounding(precision, record))),
         Table(*tables.tabulate_losses(record)),
     ]
     if record.kept:
         parts.append(Table(*tables.tabulate_kept(record)))
     parts.append(
         Text(
-            "Errors compare this file with the model in float64, as shares of the output's scale; parity "
-            "compares the float32 graph before it was rounded. Agreement has Wilson's 95 % interval."
+            say(
+                "Errors compare this file with the model in float64, as shares of the output's scale; parity "
+                "compares the float32 graph before it was rounded. Agreement has Wilson's 95 % interval."
+            )
         )
     )
     return parts
 
 
 def _tuning_parts(record: TuningRecord) -> list[Part]:
-    parts: list[Part] = [Text(f"Measured on {tables.describe_tuning(record)}.")]
+    parts: list[Part] = [Text(say("Measured on {where}.", where=tables.describe_tuning(record)))]
     parts += [Table(header, rows) for header, rows in tables.tabulate_tuning(record) if rows]
     parts.append(
         Text(
-            "A ratio is the time of the whole model with the form, divided by the time without it; below 1 "
-            "is faster. A form is taken if its whole interval is below 1 and no batch is slower. The "
-            "interval covers the noise: the difference between two loads of the untuned graph."
+            say(
+                "A ratio is the time of the whole model with the form, divided by the time without "
+                "it; below 1 "
+                "is faster. A form is taken if its whole interval is below 1 and no batch is slower. The "
+                "interval covers the noise: the difference between two loads of the untuned graph."
+            )
         )
     )
     return parts
@@ -177,13 +219,13 @@ def _tuning_parts(record: TuningRecord) -> list[Part]:
 
 def _source_parts(manifest: Manifest) -> list[Part]:
     facts = {
-        "SHA-256 of the model file": manifest.source_digest,
-        "kind of file": manifest.source_kind or "checkpoint",
-        "as it was loaded": "; ".join(manifest.source_notes) or tables.NOTHING,
-        "reference of parity": manifest.reference,
-        "precision": manifest.precision,
-        "provider": manifest.provider,
-        "opset": str(manifest.opset),
-        "manifest": manifest.format,
+        say("SHA-256 of the model file"): manifest.source_digest,
+        say("kind of file"): manifest.source_kind or "checkpoint",
+        say("as it was loaded"): "; ".join(map(retell, manifest.source_notes)) or tables.NOTHING,
+        say("reference of parity"): manifest.reference,
+        say("precision"): manifest.precision,
+        say("provider"): manifest.provider,
+        say("opset"): str(manifest.opset),
+        say("manifest"): manifest.format,
     }
-    return [Table(("what", "value"), list((facts | manifest.versions).items()))]
+    return [Table(say_all("what", "value"), list((facts | manifest.versions).items()))]

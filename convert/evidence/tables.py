@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
+from adaptact.languages.joining import join_list
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say, say_all, say_count
 from adaptive_act.explain.wording import format_range, format_share
 from convert.manifest.manifest import (
     ActivationRecord,
@@ -14,19 +18,24 @@ from convert.manifest.manifest import (
     ParityRecord,
     SetRecord,
 )
-from convert.manifest.records import LossRecord, RoundingRecord, TrialRecord, TuningRecord
+from convert.manifest.records import LossRecord, RoundingRecord, Strength, TrialRecord, TuningRecord
 
 Row = tuple[str, ...]
 NOTHING = "–"
+STRENGTHS: Mapping[Strength, str] = {
+    "strong": mark("strong"),
+    "weak": mark("weak"),
+    "unknown": mark("unknown"),
+}
 _METHODS = {
-    "dynamic": "dynamic: no calibration data, so convolutions have 8-bit weights and compute in float",
-    "static": "static: 8 bits in and out of each layer, one scale per channel",
-    "fp16": "16-bit floats inside, 32-bit inputs and outputs",
+    "dynamic": mark("dynamic: no calibration data, so convolutions have 8-bit weights and compute in float"),
+    "static": mark("static: 8 bits in and out of each layer, one scale per channel"),
+    "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
 }
 _JUDGED_ON = {
-    "given": "samples of your own",
-    "calibration": "samples of the calibration data",
-    "generated": "generated samples, which may differ from yours",
+    "given": mark("{samples} samples of your own"),
+    "calibration": mark("{samples} samples of the calibration data"),
+    "generated": mark("{samples} generated samples, which may differ from yours"),
 }
 
 
@@ -39,7 +48,7 @@ class TextTable(NamedTuple):
 
 def tabulate_tensors(manifest: Manifest) -> TextTable:
     """The inputs and outputs, with the bounds of their sizes."""
-    kinds = (("input", manifest.inputs), ("output", manifest.outputs))
+    kinds = ((say("input"), manifest.inputs), (say("output"), manifest.outputs))
     bounds: Mapping[int | str, str] = {bounds.name: bounds.text for bounds in manifest.sizes}
     rows = [
         (
@@ -51,7 +60,7 @@ def tabulate_tensors(manifest: Manifest) -> TextTable:
         for kind, tensors in kinds
         for tensor in tensors
     ]
-    return TextTable(("", "name", "type", "shape"), rows)
+    return TextTable(("", *say_all("name", "type", "shape")), rows)
 
 
 def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
@@ -67,20 +76,21 @@ def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
         )
         for record in activations
     ]
-    header = ("layer", "kind", "replaced", "learned values", "started at", "inputs below 0")
+    header = say_all("layer", "kind", "replaced", "learned values", "started at", "inputs below 0")
     return TextTable(header, rows)
 
 
 def _format_values(values: dict[str, tuple[float, ...]]) -> str:
     ranges = (f"{name} = {format_range(np.array(numbers))}" for name, numbers in values.items())
-    return ", ".join(ranges) or NOTHING
+    return join_list(ranges) or NOTHING
 
 
 def tabulate_parity(outputs: Iterable[OutputRecord]) -> TextTable:
     """The errors of each output on typical samples, then in the set where it is closest to its allowance."""
     header = (
-        *("output", "scale", "median error / scale", "99 %", "largest", "× float32's"),
-        *("hardest samples", "error", "allowed", "top-1 agreement"),
+        *say_all("output", "scale", "median error / scale"),
+        "99 %",
+        *say_all("largest", "× float32's", "hardest samples", "error", "allowed", "top-1 agreement"),
     )
     return TextTable(header, [_output_row(output) for output in outputs])
 
@@ -92,25 +102,42 @@ def _output_row(output: OutputRecord) -> Row:
         f"{output.typical_scale or output.scale:g}",
         *(f"{over_scale[part]:.2g}" if part in over_scale else NOTHING for part in ("0.5", "0.99", "1")),
         NOTHING if output.ratio is None else f"{output.ratio:.2g}",
-        output.worst_set,
+        retell(output.worst_set),
         f"{output.file_error:g}",
-        f"{output.allowed:g}" + (f", tolerance {output.tolerance:g}" if output.tolerance else ""),
+        _format_allowance(output),
         format_agreement(output.top1) if output.top1 else NOTHING,
+    )
+
+
+def _format_allowance(output: OutputRecord) -> str:
+    if not output.tolerance:
+        return f"{output.allowed:g}"
+    return say(
+        "{allowed}, tolerance {tolerance}", allowed=f"{output.allowed:g}", tolerance=f"{output.tolerance:g}"
     )
 
 
 def format_agreement(record: AgreementRecord) -> str:
     """The share of samples with the same top-1 as in float64, its interval, and the float32 model's own."""
     file, own = (format_share(count / record.samples) for count in (record.agreed, record.original_agreed))
-    interval = f"{format_share(record.low)} to {format_share(record.high)}"
-    return f"{file} of {record.samples} ({interval}; float32's {own})"
+    interval = _join_shares(record.low, record.high)
+    return say(
+        "{share} of {count} ({interval}; float32's {own})",
+        share=file,
+        count=record.samples,
+        interval=interval,
+        own=own,
+    )
+
+
+def _join_shares(low: float, high: float) -> str:
+    return say("{low} to {high}", low=format_share(low), high=format_share(high))
 
 
 def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
     """The sets of samples, and the largest share of the allowance that an output uses in each."""
-    header = (
-        *("samples", "number", "share of allowance used", "overflowed"),
-        *("NaN and Inf kept", "NaN and Inf gained"),
+    header = say_all(
+        "samples", "number", "share of allowance used", "overflowed", "NaN and Inf kept", "NaN and Inf gained"
     )
     return TextTable(header, [_set_row(record) for record in sets])
 
@@ -118,11 +145,11 @@ def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
 def _set_row(record: SetRecord) -> Row:
     kept = record.non_finite - record.non_finite_lost
     return (
-        record.name,
+        retell(record.name),
         str(record.samples),
         format_share(max(record.used.values())) if record.used else NOTHING,
         str(record.overflowed) if record.overflowed else NOTHING,
-        f"{kept} of {record.non_finite}" if record.non_finite else NOTHING,
+        say("{part} of {whole}", part=kept, whole=record.non_finite) if record.non_finite else NOTHING,
         str(record.non_finite_gained) if record.non_finite_gained else NOTHING,
     )
 
@@ -131,42 +158,50 @@ def describe_coverage(parity: ParityRecord) -> str:
     """How much parity proves, in a line: strong, weak, or unknown in a file of an older version."""
     coverage = parity.coverage
     if coverage is None:
-        return "not known: it was not examined what the samples show"
+        return say("not known: it was not examined what the samples show")
+    strength = say(STRENGTHS[parity.strength])
     if not coverage.weights:
-        return f"{parity.strength}; the model has no weights"
-    seen = coverage.tried - len(coverage.unseen)
-    tried = f"{coverage.tried} of {coverage.weights} weights were changed a little"
-    return f"{parity.strength}; {tried}, and {seen} of the changes moved an output"
+        return say("{strength}; the model has no weights", strength=strength)
+    return say(
+        "{strength}; {tried} of {weights} weights were changed a little, and {seen} of the "
+        "changes moved an output",
+        strength=strength,
+        tried=coverage.tried,
+        weights=coverage.weights,
+        seen=coverage.tried - len(coverage.unseen),
+    )
 
 
 def tabulate_weakness(parity: ParityRecord) -> TextTable:
     """Why parity is weak; no rows where it is not."""
     reasons = () if parity.coverage is None else parity.coverage.reasons
-    return TextTable(("parity is weak, because",), [(reason,) for reason in reasons])
+    return TextTable(say_all("parity is weak, because"), [(retell(reason),) for reason in reasons])
 
 
 def tabulate_integers(parity: ParityRecord) -> TextTable:
     """The whole numbers that were compared; no rows where no input holds them."""
     records = () if parity.coverage is None else parity.coverage.integers
     rows = [(record.input, str(record.least), str(record.most), str(record.different)) for record in records]
-    return TextTable(("whole numbers compared", "from", "to", "different ones"), rows)
+    return TextTable(say_all("whole numbers compared", "from", "to", "different ones"), rows)
 
 
 def tabulate_fired(manifest: Manifest) -> TextTable:
     """The rules that fired."""
-    return TextTable(("rule", "times"), [(record.rule, str(record.times)) for record in manifest.fired])
+    return TextTable(
+        say_all("rule", "times"), [(record.rule, str(record.times)) for record in manifest.fired]
+    )
 
 
 def tabulate_declined(manifest: Manifest) -> TextTable:
     """The rules that declined a layer."""
-    rows = [(record.rule, record.layer, record.reason) for record in manifest.declined]
-    return TextTable(("rule", "layer", "reason"), rows)
+    rows = [(record.rule, record.layer, retell(record.reason)) for record in manifest.declined]
+    return TextTable(say_all("rule", "layer", "reason"), rows)
 
 
 def tabulate_dropped(manifest: Manifest) -> TextTable:
     """The rules that were left out because they broke the file."""
-    rows = [(record.rule, record.reason) for record in manifest.dropped]
-    return TextTable(("rule", "reason"), rows)
+    rows = [(record.rule, retell(record.reason)) for record in manifest.dropped]
+    return TextTable(say_all("rule", "reason"), rows)
 
 
 def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTable]:
@@ -183,10 +218,10 @@ def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTab
     ]
     chosen = [(place.kind, place.layer, place.value, place.form) for place in record.chosen]
     return (
-        TextTable(("batch", "table's forms, µs", "chosen forms, µs", "ratio", "interval"), speeds),
-        TextTable(("kind", "layer", "value", "form"), chosen),
+        TextTable(say_all("batch", "table's forms, µs", "chosen forms, µs", "ratio", "interval"), speeds),
+        TextTable(say_all("kind", "layer", "value", "form"), chosen),
         TextTable(
-            ("kind", "places", "where", "form", "instead of", "ratio", "interval", "rounds", ""),
+            (*say_all("kind", "places", "where", "form", "instead of", "ratio", "interval", "rounds"), ""),
             [_trial_row(trial) for trial in record.trials],
         ),
     )
@@ -196,29 +231,34 @@ def _trial_row(trial: TrialRecord) -> Row:
     return (
         *(trial.kind, str(trial.places), trial.where, trial.form, trial.instead_of),
         *(f"{trial.ratio:.3f}", _format_interval(trial.low, trial.high), str(trial.rounds)),
-        "taken" if trial.taken else NOTHING,
+        say("taken") if trial.taken else NOTHING,
     )
 
 
 def _format_interval(low: float, high: float) -> str:
-    return f"{low:.3f} to {high:.3f}"
+    return say("{low} to {high}", low=f"{low:.3f}", high=f"{high:.3f}")
 
 
 def describe_tuning(record: TuningRecord) -> str:
     """The target and the verdict of tuning, in a line."""
-    batches = ", ".join(map(str, record.batches))
-    threads = "1 thread" if record.threads == 1 else f"{record.threads} threads"
-    return (
-        f"{record.provider}, {threads}, batch {batches}, {record.processor}: {record.verdict} "
-        f"({len(record.trials)} trials in {record.spent:.3g} s; noise {record.noise:.2%})"
+    return say(
+        "{provider}, {threads}, batch {batches}, {processor}: {verdict} ({trials} trials in "
+        "{seconds} s; noise {noise})",
+        provider=record.provider,
+        threads=say_count("{number} thread", "{number} threads", record.threads),
+        batches=join_list(map(str, record.batches)),
+        processor=record.processor,
+        verdict=retell(record.verdict),
+        trials=len(record.trials),
+        seconds=f"{record.spent:.3g}",
+        noise=f"{record.noise:.2%}",
     )
 
 
 def tabulate_losses(record: RoundingRecord) -> TextTable:
     """The losses of each output in fewer bits, and what the budgets allow."""
-    header = (
-        *("output", "scale", "largest error / scale", "allowed", "typical"),
-        *("agreement", "at least"),
+    header = say_all(
+        "output", "scale", "largest error / scale", "allowed", "typical", "agreement", "at least"
     )
     rows = [
         (
@@ -238,29 +278,42 @@ def tabulate_losses(record: RoundingRecord) -> TextTable:
 def _format_loss_agreement(loss: LossRecord) -> str:
     if loss.agreed is None or not loss.compared:
         return NOTHING
-    interval = f"{format_share(loss.low)} to {format_share(loss.high)}"
-    return f"{format_share(loss.agreed / loss.compared)} of {loss.compared} ({interval})"
+    share, interval = format_share(loss.agreed / loss.compared), _join_shares(loss.low, loss.high)
+    return say("{share} of {count} ({interval})", share=share, count=loss.compared, interval=interval)
 
 
 def tabulate_kept(record: RoundingRecord) -> TextTable:
     """The layers that stay in float."""
-    rows = [(layer.layer, layer.kind, layer.reason) for layer in record.kept]
-    return TextTable(("kept in float", "kind", "why"), rows)
+    rows = [(layer.layer, layer.kind, retell(layer.reason)) for layer in record.kept]
+    return TextTable(say_all("kept in float", "kind", "why"), rows)
 
 
 def describe_rounding(precision: str, record: RoundingRecord) -> str:
     """How the file was rounded and judged, and what it means for accuracy, in a line or two."""
-    text = f"{precision}, {_METHODS.get(record.method, record.method)}; judged on {record.samples} "
-    text += _JUDGED_ON.get(record.judged_on, record.judged_on)
-    if record.calibration_samples is not None:
-        text += f", calibrated on {record.calibration_samples}"
-    if record.accuracy is not None:
-        right = record.accuracy
-        text += (
-            f"; right on {right.file} of {right.samples}, the original on {right.original}, "
-            f"a drop of {_accuracy_drop(record):.2%}, allowed {record.max_accuracy_drop:.2%}"
+    samples = say(_JUDGED_ON.get(record.judged_on, record.judged_on), samples=record.samples)
+    parts = [
+        say(
+            "{precision}, {method}; judged on {samples}",
+            precision=precision,
+            method=say(_METHODS.get(record.method, record.method)),
+            samples=samples,
         )
-    return f"{text}; {len(record.kept)} layers kept in float"
+    ]
+    if record.calibration_samples is not None:
+        parts.append(say(", calibrated on {count}", count=record.calibration_samples))
+    if record.accuracy is not None:
+        parts.append(
+            say(
+                "; right on {right} of {samples}, the original on {original}, a drop of {drop}, "
+                "allowed {allowed}",
+                right=record.accuracy.file,
+                samples=record.accuracy.samples,
+                original=record.accuracy.original,
+                drop=f"{_accuracy_drop(record):.2%}",
+                allowed=f"{record.max_accuracy_drop:.2%}",
+            )
+        )
+    return "".join(parts) + say("; {count} layers kept in float", count=len(record.kept))
 
 
 def is_within_budgets(record: RoundingRecord) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptact.languages.catalogue import mark
 from convert.model_io.array import Array
 
 FACTOR = 4.0
@@ -40,10 +41,11 @@ FEWEST_NUMBERS = 3
 LEAST_SCALE = 1.0
 """Of a channel, unless the whole has less: ONNX Runtime's Sigmoid, Tanh and Erf are right to a unit in the
 last place of 1, not of what they give."""
-CRITERION = (
-    f"|file - float64| <= {FACTOR:g} * |original float32 - float64| + {FLOOR:g} * eps * scale, "
-    f"and {CHANNEL_FACTOR:g} times that of each channel"
-)
+CRITERION = mark(
+    "|file - float64| <= {factor} * |original float32 - float64| + {floor} * eps * "
+    "scale, and {channel} times "
+    "that of each channel"
+).format(factor=f"{FACTOR:g}", floor=f"{FLOOR:g}", channel=f"{CHANNEL_FACTOR:g}")
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 

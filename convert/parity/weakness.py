@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from adaptact.languages.catalogue import mark
 from convert.graph.dependence import find_dependents
 from convert.graph.nodes import get_attribute
 from convert.manifest.records import CoverageRecord
@@ -29,7 +30,9 @@ def judge(
     )
     reasons = (
         *(
-            f"{100 * share:.2g} % of output `{output}` is NaN on typical samples, where nothing is compared"
+            mark(
+                "{share} % of output `{output}` is NaN on typical samples, where nothing is compared"
+            ).format(share=f"{100 * share:.2g}", output=output)
             for output, share in trials.undefined.items()
         ),
         *_find_still_outputs(trials, original, file),
@@ -44,35 +47,38 @@ def judge(
 def _find_still_outputs(trials: Trials, original: Original, file: ir.Model) -> Iterator[str]:
     moving, moved = ({pair[place] for pair in trials.moved} for place in (0, 1))
     outputs = [name for name in original.outputs if name not in moved]
-    yield from (f"no input moves output `{name}`" for name in outputs)
+    yield from (mark("no input moves output `{name}`").format(name=name) for name in outputs)
     for value in file.graph.inputs:
         if value.name not in moving:
-            yield f"input `{value.name}` moves no output"
+            yield mark("input `{name}` moves no output").format(name=value.name)
             continue
         dependents = find_dependents(file.graph, value)
         for output in file.graph.outputs:
             is_still = output.name in moved and (value.name, output.name) not in trials.moved
             if is_still and output in dependents:
-                yield f"input `{value.name}` does not move output `{output.name}`, which is computed from it"
+                text = mark("input `{input}` does not move output `{output}`, which is computed from it")
+                yield text.format(input=value.name, output=output.name)
 
 
 def _find_unseen_weights(trials: Trials, unseen: Sequence[str]) -> Iterator[str]:
     if trials.all_weights and not trials.weights.tried:
-        yield "no weight was changed to see whether an output moves: one run is too much work"
+        yield mark("no weight was changed to see whether an output moves: one run is too much work")
     if unseen:
         named = ", ".join(f"`{name}`" for name in unseen[:MOST_NAMED])
         more = f" and {len(unseen) - MOST_NAMED} more" if len(unseen) > MOST_NAMED else ""
-        count = f"{len(unseen)} of {len(trials.weights.tried)} weights"
-        yield f"a change of {count} moves no output on any sample: {named}{more}"
+        text = mark("a change of {count} of {tried} weights moves no output on any sample: {names}")
+        yield text.format(count=len(unseen), tried=len(trials.weights.tried), names=named + more)
 
 
 def _find_untried_integers(trials: Trials) -> Iterator[str]:
     for tried in trials.integers:
         if tried.input not in trials.bounded:
-            yield (
-                f"of the whole numbers of input `{tried.input}`, which has no known bound, only those from "
-                f"{tried.least} to {tried.most} were compared"
+            text = mark(
+                "of the whole numbers of input `{input}`, which has no known bound, only those from "
+                "{least} to "
+                "{most} were compared"
             )
+            yield text.format(input=tried.input, least=tried.least, most=tried.most)
 
 
 def _find_untried_rows(trials: Trials, original: Original, source: Source, file: ir.Model) -> Iterator[str]:
@@ -82,10 +88,11 @@ def _find_untried_rows(trials: Trials, original: Original, source: Source, file:
         for table in () if value is None else _list_tables(file, value):
             rows = table.shape[0] if table.shape is not None else 0
             if isinstance(rows, int) and tried.different < rows and not _is_models(table, original, source):
-                yield (
-                    f"{tried.different} of the {rows} rows of `{table.name}` were looked up, and its numbers "
-                    "are not the model's bit for bit"
+                text = mark(
+                    "{different} of the {rows} rows of `{table}` were looked up, and its numbers are not the "
+                    "model's bit for bit"
                 )
+                yield text.format(different=tried.different, rows=rows, table=table.name)
 
 
 def _list_tables(file: ir.Model, indices: ir.Value) -> list[ir.Value]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -11,7 +11,8 @@ from adaptact import exit_codes
 from adaptact.console import messages, print_written, results
 from adaptact.exit_codes import FAILED, WRONG_USE
 from adaptact.files import write_text
-from adaptact.options import AsJson
+from adaptact.languages.spoken import spoken
+from adaptact.options import AsJson, SpokenLanguage
 from adaptact.output import print_json, print_lines
 from adaptact.progress import count_bar
 from serve.client.errors import ClientError, InvalidAddressError, InvalidFileError, InvalidHeaderError
@@ -42,7 +43,6 @@ ACTS = {
 
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 Definitions = Annotated[Path, typer.Argument(metavar="FILE", help="YAML file of definitions.")]
-Language = Annotated[Literal["en", "ja"], typer.Option(help="Language of what is written.")]
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
@@ -69,11 +69,13 @@ def list_experiments(client: ExperimentClient, *, as_json: AsJson = False) -> No
 
 @app.command()
 @asks_server
-def show(client: ExperimentClient, name: Name, *, language: Language = "en", as_json: AsJson = False) -> None:
+def show(
+    client: ExperimentClient, name: Name, *, language: SpokenLanguage = None, as_json: AsJson = False
+) -> None:
     """Show the verdict of an experiment, what it rests on, and how its interval has closed."""
     from serve.client.experiments import replies, tables  # noqa: PLC0415
 
-    known, found, looks = client.experiment(name), client.results(name, language), client.looks(name, most=48)
+    known, found, looks = client.experiment(name), client.results(name, spoken()), client.looks(name, most=48)
     if as_json:
         print_json({**known, "results": found})
         return
@@ -169,13 +171,13 @@ def report(
     name: Name,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="HTML file to write.")],
-    language: Language = "en",
+    language: SpokenLanguage = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail."""
     from serve.client.experiments.report import read_evidence, render_report  # noqa: PLC0415
 
-    write_text(output, render_report(read_evidence(client, name, language), language))
+    write_text(output, render_report(read_evidence(client, name, spoken()), spoken()))
     if as_json:
         print_json({"report": str(output)})
     else:

@@ -8,10 +8,10 @@ from torch import nn
 from adaptive_act import ACTIVATIONS, Activation, PReLU
 from adaptive_act.explain import decide, layers, reach
 from adaptive_act.explain.table import (
-    DECISIONS,
-    LAYERS,
+    decision_header,
     decision_rows,
     decisions_record,
+    layer_header,
     layer_record,
     layer_row,
 )
@@ -20,7 +20,7 @@ from tests.adaptive_act.explain.models import batches, learned
 
 def test_a_layers_row() -> None:
     model = learned()
-    row = dict(zip(LAYERS, layer_row(layers(model)[0]), strict=True))
+    row = dict(zip(layer_header(), layer_row(layers(model)[0]), strict=True))
     a = model.get_parameter("1.a").item()
     assert row["learned values"] == f"a = {a:.3g}"
     assert (row["layer"], row["kind"], row["replaced"], row["channels"]) == ("1", "PReLU", "ReLU()", "shared")
@@ -30,20 +30,20 @@ def test_a_layers_row() -> None:
 
 def test_a_row_names_all_the_layers_that_share_it() -> None:
     shared = PReLU()
-    row = dict(zip(LAYERS, layer_row(layers(nn.Sequential(shared, shared))[0]), strict=True))
+    row = dict(zip(layer_header(), layer_row(layers(nn.Sequential(shared, shared))[0]), strict=True))
     assert (row["layer"], row["replaced"], row["moved"]) == ("0 = 1", "–", "0")
 
 
 def test_decisions_have_a_row_for_each_layer_and_for_all() -> None:
     rows = decision_rows(decide(learned(), batches()))
     assert [row[0] for row in rows] == ["1", "3", "all layers"]
-    assert {len(row) for row in rows} == {len(DECISIONS)}
+    assert {len(row) for row in rows} == {len(decision_header())}
 
 
 @pytest.mark.parametrize("kind", ACTIVATIONS.values())
 def test_every_activation_has_a_row_and_a_record(kind: type[Activation]) -> None:
     (layer,) = layers(nn.Sequential(kind(channels=4)))
-    assert len(layer_row(layer)) == len(LAYERS)
+    assert len(layer_row(layer)) == len(layer_header())
     assert json.loads(json.dumps(layer_record(layer), allow_nan=False))["kind"] == kind.__name__
 
 

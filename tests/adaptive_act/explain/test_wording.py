@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import speak
 from adaptive_act import ACTIVATIONS, PELU, Activation, PReLU, Swish, swap
 from adaptive_act.explain.layers import layers
 from adaptive_act.explain.reach import reach
@@ -40,6 +42,18 @@ def said(activation: Activation, x: Tensor | None = None) -> str:
 @pytest.mark.parametrize(("activation", "words"), SAID, ids=lambda value: str(value)[:30])
 def test_it_says_what_is_known_of_the_curve(activation: Activation, words: str) -> None:
     assert words in said(activation)
+
+
+@pytest.mark.parametrize(("activation", "words"), SAID, ids=lambda value: str(value)[:30])
+def test_what_a_file_records_in_english_is_told_in_japanese_as_if_said_so(
+    activation: Activation, words: str
+) -> None:
+    x = torch.linspace(-4, 4, 100).repeat(4, 1).T if activation.channels else torch.linspace(-4, 4, 100)
+    recorded = said(activation, x)
+    with speak("ja"):
+        told = said(activation, x)
+        assert retell(recorded) == told
+    assert re.findall(r"[a-z]{3,}", told) == []
 
 
 def test_it_describes_inputs_and_displacement() -> None:

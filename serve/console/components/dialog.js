@@ -1,7 +1,7 @@
 /** Dialogs that keep the focus until they are closed: the browser's own, which also makes the page behind inert. */
 
 import { t } from "../language.js";
-import { html, useEffect, useId, useRef, useState } from "../view.js";
+import { html, useId, useLayoutEffect, useRef, useState } from "../view.js";
 import { announce } from "./status.js";
 import { Failure } from "./resource.js";
 
@@ -9,10 +9,10 @@ import { Failure } from "./resource.js";
 export function Dialog({ title, close, children }) {
   const element = useRef(null);
   const heading = useId();
-  useEffect(() => {
-    const before = document.activeElement;
-    element.current.showModal();
-    return () => before?.isConnected && before.focus();
+  useLayoutEffect(() => {
+    const shown = element.current;
+    shown.showModal();
+    return () => shown.close(); // which gives the focus back to what had it
   }, []);
   return html`
     <dialog ref=${element} aria-labelledby=${heading} onCancel=${(event) => {

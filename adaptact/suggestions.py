@@ -1,11 +1,14 @@
 """What a mistyped word was probably meant to be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
 MOST_FILES = 10_000  # of a folder, which may hold millions
+# From this similarity on a setting counts as misspelt: WORKER and PROT do, but not SERVICE_PORT, which
+# Kubernetes sets for a service that has the prefix's name.
+MISSPELT = 0.7
 _LONGEST = 200  # characters of a word; the comparison's time grows with the square
 
 
@@ -26,6 +29,12 @@ def suggest_file(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return _ask([str(missing.parent / name) for name in _match(missing.name, names)])
+
+
+def find_misspelt(words: Iterable[str], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each word that is almost one of the names, and that name."""
+    for word in words:
+        yield from ((word, meant) for meant in get_close_matches(word, names, 1, MISSPELT) if word != meant)
 
 
 def _match(word: str, choices: Iterable[str]) -> list[str]:

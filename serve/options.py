@@ -6,6 +6,7 @@ from serve.access.control import AccessControl, open_access_control
 from serve.access.limits import ClientLimits
 from serve.access.proxies import parse_proxies
 from serve.access.tls import Tls, open_tls
+from serve.drift.options import DriftOptions
 from serve.engine.config import ModelConfig
 from serve.engine.errors import StateError
 from serve.engine.options import EngineOptions, Policies
@@ -21,7 +22,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
         provider=settings.provider,
         threads=settings.run_threads,
         concurrency=settings.run_concurrency,
-        model_limit_bytes=settings.model_limit_bytes,
+        model_limit_bytes=settings.model_limit_mib * MEBIBYTE,
         poll_seconds=settings.poll_seconds,
         may_start_empty=settings.start_empty,
         defaults=ModelConfig(
@@ -76,6 +77,17 @@ def make_rollout_options(settings: Settings) -> RolloutOptions | None:
     if keys is None:
         raise StateError("`--experiments-store` with a URL needs `--state`, for the key of the units")
     return RolloutOptions(where, keys, settings.experiments, settings.experiments_retention_days)
+
+
+def make_drift_options(settings: Settings) -> DriftOptions | None:
+    """How drift is watched; None where it is not."""
+    if not settings.drift:
+        return None
+    return DriftOptions(
+        60.0 * settings.drift_minutes,
+        settings.drift_requests_per_second,
+        settings.drift_layers_mib * MEBIBYTE,
+    )
 
 
 def make_tls(settings: Settings) -> Tls | None:

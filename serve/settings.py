@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adaptact.suggestions import find_misspelt
 from serve.access.proxies import parse_proxies
 from serve.engine.config import (
     Batching,
@@ -31,9 +31,6 @@ from serve.engine.cores import available_cores
 MEBIBYTE = 2**20
 PREFIX = "ADAPTACT_"
 FILE = "adaptact.toml"
-# From this similarity on a name counts as misspelt: WORKER and PROT do, but not SERVICE_PORT, which
-# Kubernetes sets for a service that has the prefix's name.
-MISSPELT_SIMILARITY = 0.7
 MODEL = ModelConfig()  # the defaults of one without a `config.toml`
 
 
@@ -159,6 +156,16 @@ class Settings(BaseSettings):
     triton_metrics: Annotated[
         bool, Field(description="Also export the metrics under Triton's names, `nv_inference_*`.")
     ] = False
+    drift: Annotated[bool, Field(description="Compare live values with those at a model's export.")] = True
+    drift_minutes: Annotated[float, Field(ge=1, le=10_080, description="Minutes that live values count.")] = (
+        60.0
+    )
+    drift_requests_per_second: Annotated[
+        float, Field(ge=0.1, le=1000, description="Requests of a model that a worker compares, at most.")
+    ] = 10.0
+    drift_layers_mib: Annotated[
+        int, Field(ge=0, description="Largest model that is loaded twice, to see its activations' inputs.")
+    ] = 64
     access_log: Annotated[
         Path | None, Field(description="File for one line of JSON per request; - for standard output.")
     ] = None
@@ -229,7 +236,6 @@ class Settings(BaseSettings):
             description="Maximum seconds for a request's head, and between parts of its body.",
         ),
     ] = 20.0
-
     shared_memory: Annotated[
         str,
         Field(
@@ -249,11 +255,6 @@ class Settings(BaseSettings):
     def body_limit_bytes(self) -> int:
         """The largest body of a request."""
         return self.body_limit_mib * MEBIBYTE
-
-    @property
-    def model_limit_bytes(self) -> int:
-        """The largest model file."""
-        return self.model_limit_mib * MEBIBYTE
 
     @property
     def run_threads(self) -> int:
@@ -289,12 +290,11 @@ class Settings(BaseSettings):
 def _refuse_misspelt(variables: Mapping[str, str], settings: Sequence[str]) -> None:
     """Raises `ValidationError` for a variable whose name is almost a setting's, and would be ignored."""
     prefix = PREFIX.lower()
-    for variable, value in variables.items():
-        name = variable.lower().removeprefix(prefix)
-        if not value or name in settings or not variable.lower().startswith(prefix):
-            continue
-        for meant in get_close_matches(name, settings, 1, MISSPELT_SIMILARITY):
-            message = f"`{variable}` is no setting, expected `{PREFIX}{meant.upper()}`"
-            error = PydanticCustomError("misspelt", "{message}", {"message": message})
-            details = InitErrorDetails(type=error, loc=(meant,), input=value)
-            raise ValidationError.from_exception_data("Settings", [details])
+    given = {name.lower(): name for name, value in variables.items() if value}
+    ours = [name.removeprefix(prefix) for name in given if name.startswith(prefix)]
+    for name, meant in find_misspelt(ours, settings):
+        variable = given[prefix + name]
+        message = f"`{variable}` is no setting, expected `{PREFIX}{meant.upper()}`"
+        error = PydanticCustomError("misspelt", "{message}", {"message": message})
+        details = InitErrorDetails(type=error, loc=(meant,), input=variables[variable])
+        raise ValidationError.from_exception_data("Settings", [details])

@@ -25,7 +25,7 @@ ROOMS = {
         *("tuning", "precision", "evidence", "latency", "pipeline", "recheck", "commands"),
     ),
     "serve": (
-        *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
+        *("engine", "experiments", "rollout", "drift", "access", "protocol", "settings", "options", "shared"),
         *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "client", "cli"),
     ),
 }

@@ -123,15 +123,16 @@ def _list_series(tensors: Sequence[_Tensor]) -> Iterator[SeriesRecord]:
     for tensor in tensors:
         columns = {piece.shape[1] for piece in tensor.pieces}
         whole = np.concatenate([piece.reshape(-1) for piece in tensor.pieces])
-        yield from _make_series(tensor, None, whole)
+        rows = sum(len(piece) for piece in tensor.pieces)
+        yield from _make_series(tensor, None, rows, whole)
         for column in range(columns.pop()) if len(columns) == 1 and columns != {1} else ():
             values = np.concatenate([piece[:, column].reshape(-1) for piece in tensor.pieces])
-            yield from _make_series(tensor, column, values)
+            yield from _make_series(tensor, column, rows, values)
 
 
-def _make_series(tensor: _Tensor, column: int | None, values: Array) -> Iterator[SeriesRecord]:
+def _make_series(tensor: _Tensor, column: int | None, rows: int, values: Array) -> Iterator[SeriesRecord]:
     """The series of the values; none where no value is finite."""
-    about = tensor.role, tensor.name, tensor.layer, column
+    about = tensor.role, tensor.name, tensor.layer, column, rows
     if _is_naming(values):
         counts = _count_categories(values)
         shown = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CATEGORIES]
@@ -144,7 +145,9 @@ def _make_series(tensor: _Tensor, column: int | None, values: Array) -> Iterator
     numbers = values.astype(np.float64)
     finite = np.sort(numbers[np.isfinite(numbers)])
     if finite.size:
-        low, high = _shorten(np.quantile(finite, (TAIL, 1 - TAIL), method="nearest"))
+        low, high = np.quantile(
+            finite, (TAIL, 1 - TAIL), method="nearest"
+        )  # not rounded, as values may be equal
         places = finite.size * np.arange(1, CELLS) // CELLS
         edges = np.unique(_shorten(finite[places]))
         edges = edges[edges > finite[0]]

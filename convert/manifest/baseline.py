@@ -29,6 +29,8 @@ class SeriesRecord:
     """The activation's; empty for an input or an output."""
     column: int | None
     """A place along the second axis: of a row of numbers, or of an image's channels; None for all."""
+    rows: int
+    """Of the samples; one of each set for a tensor that has no row for each sample."""
     edges: tuple[float, ...]
     categories: tuple[str, ...]
     counts: tuple[int, ...]

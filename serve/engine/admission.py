@@ -5,7 +5,7 @@ request would wait is predicted, and the queue is kept at a target. Source: Nich
 Controlling Queue Delay, https://doi.org/10.1145/2208917.2209336.
 """
 
-from serve.engine.errors import QueueFullError
+from serve.engine.errors import DeadlineExceededError, InvalidInputError, QueueFullError
 from serve.engine.model import ServedModel
 
 # So many requests of a model may wait for each thread however long it runs, since fewer clients are no crowd.
@@ -66,3 +66,12 @@ class Admission:
         else:
             return None
         return QueueFullError(f"{model.label} {reason}; try again later", max(1.0, seconds))
+
+
+def check_limits(model: ServedModel, rows: int, timeout_seconds: float | None) -> None:
+    """Raise `InvalidInputError` for too many rows, `DeadlineExceededError` if the time is over."""
+    limit = model.config.request_rows
+    if limit and rows > limit:
+        raise InvalidInputError(f"{model.label} takes at most {limit} rows in a request, got {rows}")
+    if timeout_seconds is not None and timeout_seconds <= 0:
+        raise DeadlineExceededError(f"{model.label}: the request's time was over when it came")

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, perf_counter, sleep
 
 from adaptact.memory import release_free_memory
+from serve.engine.admission import check_limits
 from serve.engine.catalogue import AliasStore, Catalogue, IndexEntry
 from serve.engine.collectors import register_collectors
 from serve.engine.errors import (
-    DeadlineExceededError,
     DrainingError,
     EngineError,
-    InvalidInputError,
     QueueFullError,
     RepositoryError,
     StartupError,
@@ -24,7 +23,8 @@ from serve.engine.joining import count_rows
 from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.loop_runs import LoopRuns
 from serve.engine.metrics import Metrics
-from serve.engine.model import ModelLoader, ServedModel
+from serve.engine.model import ServedModel
+from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
 from serve.engine.repository import MODEL_FILE, SUFFIX
 from serve.engine.run_memory import RunMemory
@@ -124,7 +124,7 @@ class Engine:
             model.signature.check_inputs(inputs)
             rows = count_rows(inputs)
             if timeout_seconds is not None or model.config.request_rows:
-                _check_limits(model, rows, timeout_seconds)
+                check_limits(model, rows, timeout_seconds)
             size = count_elements(inputs)
             arrays = None
             if model.cost.is_short(size):
@@ -135,6 +135,9 @@ class Engine:
         except (EngineError, asyncio.CancelledError):
             model.metrics.count_failure(perf_counter() - received)
             raise
+        observer = model.observer
+        if observer is not None and observer.choose():
+            observer.take(inputs, chosen, arrays)
         return dict(zip(chosen, arrays, strict=True))
 
     def refuse(self, model: ServedModel) -> QueueFullError | None:
@@ -285,14 +288,6 @@ def open_engine(
         engine.close()
         raise
     return engine
-
-
-def _check_limits(model: ServedModel, rows: int, timeout_seconds: float | None) -> None:
-    limit = model.config.request_rows
-    if limit and rows > limit:
-        raise InvalidInputError(f"{model.label} takes at most {limit} rows in a request, got {rows}")
-    if timeout_seconds is not None and timeout_seconds <= 0:
-        raise DeadlineExceededError(f"{model.label}: the request's time was over when it came")
 
 
 def _describe(entry: IndexEntry) -> str:

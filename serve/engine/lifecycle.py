@@ -16,7 +16,8 @@ from serve.engine.errors import (
     quote_names,
 )
 from serve.engine.hung_files import HungFile, HungFiles
-from serve.engine.model import ModelLoader, ServedModel
+from serve.engine.model import ServedModel
+from serve.engine.model_loader import ModelLoader
 from serve.engine.options import EngineOptions
 from serve.engine.repository import Fingerprint, ModelFile, find_models, read_fingerprint
 

@@ -12,7 +12,7 @@ from time import perf_counter
 import onnxruntime as ort
 
 from serve.engine.config import ModelConfig
-from serve.engine.description import ModelDescription, describe_model
+from serve.engine.description import ModelDescription
 from serve.engine.errors import (
     InvalidInputError,
     ModelRefusedError,
@@ -21,15 +21,12 @@ from serve.engine.errors import (
     quote,
 )
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
-from serve.engine.loading import Cancellation, LoadThread
+from serve.engine.loading import Cancellation
 from serve.engine.manifest import Json, read_signer, read_strength
-from serve.engine.metrics import Metrics, ModelMetrics
-from serve.engine.model_files import compute_digest, open_files
-from serve.engine.options import EngineOptions
+from serve.engine.metrics import ModelMetrics
 from serve.engine.processor_time import ProcessorTime
-from serve.engine.providers import choose_providers
-from serve.engine.repository import ModelFile, check_loadable
-from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
+from serve.engine.run_observer import RunObserver
+from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
 from serve.engine.signature import Array, Signature, count_elements
 
 # Handing a run to another thread and back costs 50 to 80 microseconds: a run that takes
@@ -134,6 +131,8 @@ class ServedModel:
         self._session = session
         self.file_bytes = session.file_bytes
         """The size of its files: a process that has loaded it holds at least so much."""
+        self.observer: RunObserver | None = None
+        """Who looks at some of its runs."""
         self.processor_time = ProcessorTime()
         seconds = self._warm_up(cancellation)
         self._least_elements = count_elements(self.signature.zeros())
@@ -234,54 +233,6 @@ class ServedModel:
             return self.config.batching == "on"
         self.joins_few = self.config.batching == "auto" and not trial.pays
         return trial.allows(self.config.batching)
-
-
-class ModelLoader:
-    """Loads versions, one at a time, all with the same provider, limits and policies."""
-
-    def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
-        """Choose the provider; raises `ProviderError` if it is missing."""
-        self._options = options
-        self._metrics = metrics
-        self._session_options = SessionOptions(
-            options.threads, tuple(choose_providers(options.provider)), options.cuda
-        )
-        self._thread = LoadThread(options.load_seconds)
-
-    @property
-    def stuck(self) -> str | None:
-        """Which loads cannot be ended, None if there are none."""
-        return self._thread.stuck
-
-    def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
-        """The version, warmed up.
-
-        Raises `ModelRefusedError` if it is refused or takes too long, `ProviderError`, or `DrainingError`.
-        """
-        return self._thread.run(
-            f"model {quote(entry.name)} version {quote(entry.version)}", partial(self._load, entry, config)
-        )
-
-    def close(self) -> None:
-        """End the load that goes on, and load nothing more."""
-        self._thread.close()
-
-    def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
-        check_loadable(self._options.folder, entry)
-        policies = self._options.policies
-        is_private = policies.require_signature is not None
-        with open_files(entry, self._options.model_limit_bytes, is_private=is_private) as files:
-            policies.check_signature(files)
-            session = Session(files, self._session_options, cancellation)
-            policies.check_evidence(files, session.metadata)
-            digest = compute_digest(files) if self._options.digests else ""
-        session.describe(describe_model(entry, session.description, session.signature, cancellation))
-        metrics = self._metrics.for_version(entry.name, entry.version)
-        model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
-        model.digest = digest
-        if model.parity == "weak":
-            log.warning("%s: its parity is weak; its manifest says why", model.label)
-        return model
 
 
 def _fit_rows(config: ModelConfig, signature: Signature) -> ModelConfig:

@@ -32,6 +32,10 @@ class ModelFiles:
     content: mmap | bytes = b""
     """What is at `path`, if that is a private copy; else empty."""
 
+    def read(self) -> bytes:
+        """The content of the ONNX file."""
+        return Path(self.path).read_bytes()
+
     def count_bytes(self) -> int:
         """How large all of them are together."""
         return os.stat(self.path).st_size + sum(map(len, self.sidecars.values()))

@@ -1,10 +1,10 @@
 """The options of an engine, and the policies that every model's file must meet."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
@@ -17,6 +17,12 @@ from serve.engine.providers import CudaOptions, Provider
 
 if TYPE_CHECKING:
     from convert.manifest.manifest import Manifest, ParityRecord
+    from serve.engine.model import ServedModel
+    from serve.engine.run_observer import RunObserver
+    from serve.engine.session import Session
+
+Observe: TypeAlias = "Callable[[ServedModel, Callable[[Sequence[str]], Session]], RunObserver | None]"
+"""Makes the observer of a version; the second argument loads it again, with these tensors as outputs too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class EngineOptions:
     """How long an old version may finish its requests, before its runs are ended."""
     load_seconds: float = 300.0
     """How long loading a version may take, before it is ended and the version refused."""
+    observe: "Observe | None" = None
+    """Who looks at the versions' runs."""
     hung_files: tuple[HungFile, ...] = ()
     """What an engine before this one found to hang while it loaded; refused without being tried."""
 

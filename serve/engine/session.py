@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from convert.manifest.encoding import encode_outputs
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
 from serve.engine.description import ModelDescription, describe_file
@@ -76,9 +77,16 @@ class Session:
     """A loaded model: its signature, its metadata, its manifest, what describes it, and `run`."""
 
     def __init__(
-        self, files: ModelFiles, options: SessionOptions, cancellation: Cancellation | None = None
+        self,
+        files: ModelFiles,
+        options: SessionOptions,
+        cancellation: Cancellation | None = None,
+        more_outputs: Sequence[str] = (),
     ) -> None:
-        """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back."""
+        """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back.
+
+        `more_outputs` are tensors inside the graph, given out too; the file's bytes are then read for it.
+        """
         others = list_native_threads() if options.threads > 1 else set()
         self.file_bytes = files.count_bytes()
         cancellation = cancellation or Cancellation()
@@ -86,7 +94,7 @@ class Session:
         cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
         try:
             self._session = ort.InferenceSession(
-                files.path,
+                files.path if not more_outputs else files.read() + encode_outputs(list(more_outputs)),
                 native_options,
                 providers=list(options.providers),
                 provider_options=provider_options(options.providers, options.cuda),

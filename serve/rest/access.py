@@ -36,7 +36,8 @@ FREE_PATHS = re.compile(
     r"|/console(/.*)?"
     r"|/adaptact/v1/me"
 )
-METRICS = ("/metrics", "/adaptact/v1/experiments", "/adaptact/v1/live")
+METRICS = ("/metrics", "/adaptact/v1/experiments", "/adaptact/v1/live", "/adaptact/v1/drift")
+VERSION_DRIFT = re.compile(r"/adaptact/v1/models/[^/]+(/versions/[^/]+)?/drift\n?")
 AUDIT = "/adaptact/v1/audit"
 FEEDBACK = re.compile(r"/adaptact/v1/feedback(:bulk)?")
 KEY = "key"
@@ -78,7 +79,7 @@ def right_for(method: str, path: str) -> RequiredRole:
     # Prefixes, since the framework ignores a newline at the end of a path.
     if path.startswith(AUDIT):
         return "admin"
-    if path.startswith(METRICS):
+    if path.startswith(METRICS) or VERSION_DRIFT.fullmatch(path):
         return "metrics"
     return "free" if method in READING_METHODS and FREE_PATHS.fullmatch(path) else "infer"
 

@@ -21,6 +21,7 @@ from serve.protocol.descriptions import ServerMetadata
 from serve.rejections import count_rejection
 from serve.rest.access import describe_keys
 from serve.rest.console import console_routes, read_console
+from serve.rest.drift import drift_routes
 from serve.rest.errors import HANDLERS
 from serve.rest.extensions import log_settings_routes, trace_routes
 from serve.rest.health import health_routes
@@ -35,6 +36,7 @@ from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.rest.refusals import QueueGate
 from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
+from serve.shared.drift import SharedDrift
 from serve.shared.experiments import join_followers
 from serve.shared.live import LiveReader
 from serve.shared.metrics import register_metrics
@@ -61,11 +63,12 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     observers: Observers = NO_OBSERVERS,
     regions: MemoryRegions | None = None,
     rollout: "Rollout | None" = None,
+    drift: SharedDrift | None = None,
 ) -> ASGIApp:
     """The application that serves this engine, alone or as one of several workers.
 
     `access` and `regions` are shared with gRPC; by default they are made from the settings. The observers see
-    each request. Without a `rollout` there are no experiments.
+    each request. Without a `rollout` there are no experiments, and without `drift` no routes of it.
     """
     workers = workers or WorkerGroup()
     register_metrics(engine.metrics.registry, workers)
@@ -88,6 +91,8 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
     if rollout is not None:
         for router in _make_rollout_routers(rollout, settings.body_limit_bytes, workers):
             app.include_router(router)
+    if drift is not None:
+        app.include_router(drift_routes(drift))
     for router in _make_console_routers(engine, settings, workers, access, rollout):
         app.include_router(router)
     if access.authorizer.has_keys:

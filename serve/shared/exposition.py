@@ -14,8 +14,13 @@ from prometheus_client.utils import floatToGoString
 
 from serve.engine.metrics import HistogramFamily
 
-# Series whose lowest value among the workers is the server's; all other series are added up.
+# Series whose lowest value among the workers is the server's; those of no kind are added up.
 LOWEST = ("adaptact_model_ready", "process_start_time_seconds")
+# Series that are of all workers together in each of them.
+HIGHEST = (
+    *("adaptact_drift_alarm", "adaptact_drift_psi", "adaptact_drift_ks"),
+    "adaptact_activation_outside_share",
+)
 # When a series was made, which nothing reads in this format.
 CREATED = "_created"
 # The library's types that this format writes otherwise, and what it appends to the names of some.
@@ -46,6 +51,8 @@ class Family:
                 self.series[key] = numbers
             elif self.name in LOWEST:
                 self.series[key] = list(map(min, own, numbers))
+            elif self.name in HIGHEST:
+                self.series[key] = list(map(max, own, numbers))
             else:
                 self.series[key] = [first + second for first, second in zip(own, numbers, strict=True)]
 

@@ -15,6 +15,7 @@ from adaptact.memory import share_one_arena
 from serve.access.control import AccessControl
 from serve.access.limits import ClientLimits
 from serve.access.tls import Tls
+from serve.drift.monitor import DriftMonitor
 from serve.engine.cores import CoreCounts
 from serve.engine.engine import Engine, open_engine
 from serve.engine.errors import StartupError
@@ -22,10 +23,17 @@ from serve.engine.hung_files import HungFile
 from serve.engine.metrics import Metrics
 from serve.experiments.errors import ExperimentError
 from serve.observe.observers import Observers, open_observers
-from serve.options import make_access_control, make_engine_options, make_rollout_options, make_tls
+from serve.options import (
+    make_access_control,
+    make_drift_options,
+    make_engine_options,
+    make_rollout_options,
+    make_tls,
+)
 from serve.rejections import fault_number
 from serve.rest.app import create_app
 from serve.settings import Settings
+from serve.shared.drift import SharedDrift
 from serve.shared.engine import SharedEngine
 from serve.shared.regions import MemoryRegions, open_regions
 from serve.shared.worker_group import WorkerGroup
@@ -47,6 +55,7 @@ class ServerProcess:
     app: ASGIApp
     grpc: "GrpcServer | None"
     trials: "Trials | None"
+    drift: SharedDrift | None
     tls: Tls | None
 
 
@@ -74,21 +83,33 @@ def open_server_process(
         ProcessCollector(registry=registry)
         make_engine = partial(SharedEngine, workers=workers)
         shared = cores if settings.shared_runs else None
-        options = replace(make_engine_options(settings), cores=shared, hung_files=hung_files)
+        monitor = _open_monitor(settings, closing)
+        observe = None if monitor is None else monitor.watch
+        options = replace(make_engine_options(settings), cores=shared, hung_files=hung_files, observe=observe)
         engine = open_engine(options, Metrics(registry), make_engine)
         closing.callback(engine.close)
         rollout = _open_rollout(engine, settings, is_replacement)
         if rollout is not None:
             closing.callback(rollout.close)
         regions = open_regions(settings.shared_memory, settings.body_limit_bytes, workers)
-        app = create_app(engine, settings, workers, access, observers, regions, rollout)
+        drift = None if monitor is None else SharedDrift(engine, monitor, workers)
+        app = create_app(engine, settings, workers, access, observers, regions, rollout, drift)
         grpc = None
         if settings.grpc_port:
             grpc = _create_grpc_server(engine, settings, workers, access, tls, observers, regions, rollout)
         # The objects of now stay for good: between requests the garbage collector need not visit them.
         gc.collect()
         gc.freeze()
-        yield ServerProcess(engine, app, grpc, None if rollout is None else rollout.trials, tls)
+        yield ServerProcess(engine, app, grpc, None if rollout is None else rollout.trials, drift, tls)
+
+
+def _open_monitor(settings: Settings, closing: ExitStack) -> DriftMonitor | None:
+    options = make_drift_options(settings)
+    if options is None:
+        return None
+    monitor = DriftMonitor(options)
+    closing.callback(monitor.close)
+    return monitor
 
 
 def _open_rollout(engine: Engine, settings: Settings, is_replacement: bool) -> "Rollout | None":

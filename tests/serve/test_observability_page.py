@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import httpx
+import numpy as np
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from serve.drift.judging import judge
+from serve.drift.measuring import DriftMetrics
+from serve.drift.plan import Plan
+from serve.drift.watcher import SampleCounts
 from serve.engine.metrics import Reason
 from serve.observe.access_log import SAFE_ID
 from serve.settings import Settings
 from tests.serve import models
+from tests.serve.drift.files import NET, draw, read
 from tests.serve.pages import read_page
 from tests.serve.process import ServerProcess
 
@@ -51,6 +58,21 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[st
         yield found
 
 
+def list_drift() -> dict[str, set[str]]:
+    """The same of the series of drift, with a version that drifts."""
+    baseline = read(NET, draw(200))
+    tallies = np.full((len(baseline.series), Plan(baseline).width), 600)
+    drift = DriftMetrics(CollectorRegistry(), lambda: {("net", "1"): SampleCounts(3, 4)})
+    drift.reports = [judge("net", "1", baseline, tallies, 60.0)]
+    families = list(drift.collect())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def test_the_table_of_drift_has_every_series_and_its_labels() -> None:
+    documented = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows("Drift")}
+    assert documented == list_drift()
+
+
 @pytest.mark.slow
 def test_the_tables_have_every_series_and_its_labels(shown: dict[str, set[str]]) -> None:
     documented = {}
@@ -84,6 +106,7 @@ def expressions() -> list[str]:
 @pytest.mark.parametrize("expression", expressions())
 def test_alerts_and_dashboard_use_existing_series(shown: dict[str, set[str]], expression: str) -> None:
     series = set(re.findall(r"\b((?:adaptact|process|nv)_\w+)", expression))
+    shown = {**shown, **list_drift()}
     assert series <= set(shown)
     assert series or expression.startswith("up{")
     labels = set(re.findall(r"(\w+)=", expression))

@@ -107,8 +107,8 @@ def test_a_manifest_from_before_coverage_is_read() -> None:
 
 
 def test_a_baseline_comes_back_from_json() -> None:
-    numbers = SeriesRecord("input", "x", "", 2, (0.0, 1.5), (), (3, 4, 5), -1.0, 2.0, 0.01)
-    texts = SeriesRecord("output", "y", "", None, (), ("a", "b"), (3, 4, 0), None, None, 0.0)
+    numbers = SeriesRecord("input", "x", "", 2, 12, (0.0, 1.5), (), (3, 4, 5), -1.0, 2.0, 0.01)
+    texts = SeriesRecord("output", "y", "", None, 12, (), ("a", "b"), (3, 4, 0), None, None, 0.0)
     manifest = dataclasses.replace(MANIFEST, baseline=BaselineRecord(12, (numbers, texts)))
     assert Manifest.from_json(manifest.to_json()) == manifest
 

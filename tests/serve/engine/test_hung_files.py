@@ -25,7 +25,7 @@ def test_a_file_that_hung_in_another_process_is_not_tried(
 ) -> None:
     put_scaling_model(tmp_path, 2)
     hung = _find_hung(tmp_path)
-    monkeypatch.setattr("serve.engine.model.Session", None)
+    monkeypatch.setattr("serve.engine.model_loader.Session", None)
     with pytest.raises(RepositoryError, match="`m` version `1`: loading it did not end"):
         opened(hung_files=hung)
     engine = opened(hung_files=hung, may_start_empty=True)

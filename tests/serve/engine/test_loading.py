@@ -11,7 +11,7 @@ from serve.engine.errors import DrainingError, HungLoadError, ModelRefusedError
 from serve.engine.lifecycle import ModelLifecycle
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.metrics import Metrics
-from serve.engine.model import ModelLoader
+from serve.engine.model_loader import ModelLoader
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.loading import load_model
@@ -155,7 +155,7 @@ def test_a_file_whose_load_hangs_is_not_tried_again(
         tried.append(files)
         _wait(block)
 
-    monkeypatch.setattr("serve.engine.model.Session", hang)
+    monkeypatch.setattr("serve.engine.model_loader.Session", hang)
     engine = opened(load_seconds=0.05, may_start_empty=True)
     assert engine.stuck == "loads of model `double` version `1` do not end"
     [hung] = engine.hung_files()
@@ -177,7 +177,7 @@ def test_a_start_that_is_interrupted_ends_its_loads(
         raise SystemExit(0)
 
     monkeypatch.setattr(ModelLifecycle, "load_all", interrupt)
-    monkeypatch.setattr("serve.engine.model.ModelLoader.close", note)
+    monkeypatch.setattr("serve.engine.model_loader.ModelLoader.close", note)
     with pytest.raises(SystemExit):
         opened()
     assert len(ended) == 1

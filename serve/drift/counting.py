@@ -1,0 +1,49 @@
+"""Live values counted in the cells of a baseline.
+
+A tally is a row of whole numbers: how many rows of requests, values, values outside the range, and NaN; and
+then the values in each cell. Tallies of other times and of other processes are added up.
+"""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.manifest.baseline import LONGEST_CATEGORY
+from serve.drift.baseline import BaselineSeries
+from serve.engine.signature import Array
+
+ROWS, VALUES, OUTSIDE, MISSING, FIRST_CELL = range(5)
+Tally = NDArray[np.int64]
+
+
+def count_values(series: BaselineSeries, values: Array, rows: int, width: int) -> Tally:
+    """The tally of the values, of whatever shape, of so many rows; as wide as that of any series."""
+    tally = np.zeros(width, np.int64)
+    tally[ROWS], tally[VALUES] = rows, values.size
+    if series.categories:
+        cells = _count_categories(series.categories, values)
+    else:
+        numbers = values.astype(np.float64).reshape(-1)
+        missing = np.isnan(numbers)
+        tally[MISSING] = missing.sum()
+        tally[OUTSIDE] = numbers.size - ((numbers >= series.low) & (numbers <= series.high)).sum()
+        places = np.searchsorted(series.edges, numbers[~missing], side="right")
+        cells = np.bincount(places, minlength=len(series.edges) + 1)
+    tally[FIRST_CELL : FIRST_CELL + len(cells)] = cells
+    return tally
+
+
+def get_cells(series: BaselineSeries, tally: Tally) -> Tally:
+    """The values in each cell of the series."""
+    return tally[FIRST_CELL : FIRST_CELL + len(series.counts)]
+
+
+def _count_categories(categories: tuple[str, ...], values: Array) -> Tally:
+    if values.dtype.kind in "biu":
+        numbers, counts = np.unique(values, return_counts=True)
+        found = {str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)}
+    else:
+        found = Counter(str(text)[:LONGEST_CATEGORY] for text in values.reshape(-1).tolist())
+    known = [found.get(name, 0) for name in categories]
+    return np.array([*known, values.size - sum(known)], np.int64)

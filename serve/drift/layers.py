@@ -1,0 +1,79 @@
+"""What reaches a model's activations, which no run of it gives out: a second session, on few rows.
+
+It runs in the thread that counts, never for a request, and at most a small share of the time.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
+
+from serve.engine.errors import EngineError
+from serve.engine.joining import has_rows
+from serve.engine.loading import Cancellation
+from serve.engine.session import ORT_ERRORS, Session
+from serve.engine.signature import Array, Signature
+
+MOST_ROWS = 4
+LARGEST_BYTES = 2**20
+"""Of the inputs that are kept for one run."""
+SHARE, LOAD_SHARE = 0.005, 0.05
+"""Of the time of one core, that its runs take at most, and loading it."""
+SECONDS = 0.005  # of a run, until the first has shown it
+
+OpenSession = Callable[[Sequence[str]], Session]
+"""Loads the model's file again, with these tensors as outputs too."""
+FAILURES: tuple[type[Exception], ...] = (*ORT_ERRORS, EngineError)
+log = logging.getLogger("adaptact")
+
+
+class LayerProbe:
+    """Runs a model for what reaches its activations; the session is loaded at the first run."""
+
+    def __init__(
+        self,
+        label: str,
+        names: Sequence[str],
+        signature: Signature,
+        open_session: OpenSession,
+        run_seconds: float,
+    ) -> None:
+        """`names` are the tensors; a run may last so many seconds."""
+        self._label = label
+        self._names = tuple(names)
+        self._signature = signature
+        self._has_rows = has_rows(signature)
+        self._open = open_session
+        self._run_seconds = run_seconds
+        self._session: Session | None = None
+        self._next = 0.0
+        self._seconds = SECONDS
+        self._failed = not names
+
+    def wants(self) -> bool:
+        """Whether it may run again by now."""
+        return not self._failed and perf_counter() >= self._next
+
+    def keep(self, inputs: Mapping[str, Array], rows: int) -> Mapping[str, Array] | None:
+        """A copy of some rows, or of all where the model takes no other number; None for too large ones."""
+        fitting = self._signature.fit_rows(min(rows, MOST_ROWS)) if self._has_rows else 0
+        kept = {name: array[:fitting] if fitting else array for name, array in inputs.items()}
+        if sum(array.nbytes for array in kept.values()) > LARGEST_BYTES:
+            return None
+        self._next = perf_counter() + self._seconds / SHARE
+        return {name: array.copy() for name, array in kept.items()}
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What reaches the activations; nothing where that cannot be known."""
+        started = perf_counter()
+        try:
+            session = self._session = self._session or self._open(self._names)
+            loaded = perf_counter()
+            with Cancellation().limit_runs(self._run_seconds) as options:
+                arrays = session.run(inputs, self._names, options)
+        except FAILURES as error:
+            self._failed, self._session = True, None
+            log.warning("%s: what reaches its activations is not watched: %s", self._label, error)
+            return {}
+        self._seconds = perf_counter() - loaded
+        self._next = max(self._next, loaded + (loaded - started) / LOAD_SHARE, loaded + self._seconds / SHARE)
+        return dict(zip(self._names, arrays, strict=True))

@@ -1,0 +1,107 @@
+"""One version's live values: a few runs are kept on the event loop, and counted in another thread."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from time import sleep
+from typing import NamedTuple
+
+import numpy as np
+
+from serve.drift.baseline import Baseline
+from serve.drift.layers import LayerProbe
+from serve.drift.options import DriftOptions
+from serve.drift.plan import Drawn, Plan
+from serve.drift.window import SlidingWindow
+from serve.engine.joining import count_rows
+from serve.engine.signature import Array
+from serve.rollout.sampling import Sampler
+
+MOST_WAITING = 256  # runs
+LARGEST_WAITING = 8 * 2**20  # bytes of them
+BURST = 4.0  # seconds, whose requests may come at once
+_numbers = count(1)
+
+
+@dataclass(slots=True)
+class SampleCounts:
+    """What became of runs that were chosen; they go on if the version is loaded again."""
+
+    rows: int = 0
+    dropped: int = 0
+    """Runs that found no room until they could be counted."""
+
+
+class _Kept(NamedTuple):
+    drawn: Drawn
+    inputs: Mapping[str, Array] | None
+    """Those of a few rows, for what reaches activations."""
+    size: int
+
+
+class Watcher:
+    """What is known of a version's live values; its runs are taken on one thread and counted on another."""
+
+    def __init__(
+        self, name: str, version: str, baseline: Baseline, options: DriftOptions, counts: SampleCounts
+    ) -> None:
+        """Nothing is counted yet; `probe` may be set before the first run."""
+        self.number = next(_numbers)
+        """Larger than that of any watcher before it."""
+        self.name = name
+        self.version = version
+        self.baseline = baseline
+        self.counts = counts
+        self.plan = Plan(baseline)
+        self.probe: LayerProbe | None = None
+        self.window = SlidingWindow(len(baseline.series), self.plan.width, options.window_seconds)
+        self._sampler = Sampler(options.requests_per_second, BURST * options.requests_per_second)
+        self._kept: deque[_Kept] = deque()
+        self._size = 0
+        self._is_stopped = False
+
+    def choose(self) -> bool:
+        """Whether it takes this run."""
+        return self._sampler.choose() and not self._is_stopped
+
+    def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
+        """Keep some values of the run until they are counted, if there is room."""
+        rows = count_rows(inputs)
+        if len(self._kept) >= MOST_WAITING or self._size > LARGEST_WAITING:
+            self.counts.dropped += 1
+            return
+        results = dict(zip(names, outputs, strict=True))
+        drawn = {**self.plan.draw("input", inputs, rows), **self.plan.draw("output", results, rows)}
+        kept = self.probe.keep(inputs, rows) if self.probe is not None and self.probe.wants() else None
+        arrays = [*drawn.values(), *(kept or {}).values()]
+        size = sum(array.nbytes for array in arrays)
+        self._size += size
+        self._kept.append(_Kept(drawn, kept, size))
+
+    def renew(self, seconds: float) -> None:
+        """Choose the runs of the next so many seconds by how many there were."""
+        self._sampler.renew(seconds)
+
+    def stop(self) -> None:
+        """Take no more runs."""
+        self._is_stopped = True
+        self._kept.clear()
+
+    def count(self) -> None:
+        """Count what is kept; in pieces, between which other threads run."""
+        kept = [self._kept.popleft() for _ in range(len(self._kept))]
+        if not kept:
+            return
+        tallies = np.zeros((len(self.baseline.series), self.plan.width), np.int64)
+        for place, pieces in self.plan.list_counts([each.drawn for each in kept] + list(self._probe(kept))):
+            tallies[place] = self.plan.count(place, pieces)
+            sleep(0)
+        self.counts.rows += int(tallies[:, 0].max(initial=0))
+        self.window.add(tallies)
+        self._size -= sum(each.size for each in kept)
+
+    def _probe(self, kept: Sequence[_Kept]) -> Iterator[Drawn]:
+        for each in kept:
+            if self.probe is not None and each.inputs is not None:
+                yield self.plan.draw("activation", self.probe.run(each.inputs), count_rows(each.inputs))

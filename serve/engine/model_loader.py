@@ -1,0 +1,88 @@
+"""Loads versions of models from the models folder."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from serve.engine.config import ModelConfig
+from serve.engine.description import describe_model
+from serve.engine.errors import ModelRefusedError, quote
+from serve.engine.loading import Cancellation, LoadThread
+from serve.engine.metrics import Metrics
+from serve.engine.model import ServedModel
+from serve.engine.model_files import ModelFiles, compute_digest, open_files
+from serve.engine.options import EngineOptions
+from serve.engine.providers import CPU, choose_providers
+from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
+from serve.engine.session import Session, SessionOptions
+
+log = logging.getLogger("adaptact")
+
+
+class ModelLoader:
+    """Loads versions, one at a time, all with the same provider, limits and policies."""
+
+    def __init__(self, options: EngineOptions, metrics: Metrics) -> None:
+        """Choose the provider; raises `ProviderError` if it is missing."""
+        self._options = options
+        self._metrics = metrics
+        self._session_options = SessionOptions(
+            options.threads, tuple(choose_providers(options.provider)), options.cuda
+        )
+        self._thread = LoadThread(options.load_seconds)
+
+    @property
+    def stuck(self) -> str | None:
+        """Which loads cannot be ended, None if there are none."""
+        return self._thread.stuck
+
+    def load(self, entry: ModelFile, config: ModelConfig) -> ServedModel:
+        """The version, warmed up.
+
+        Raises `ModelRefusedError` if it is refused or takes too long, `ProviderError`, or `DrainingError`.
+        """
+        return self._thread.run(
+            f"model {quote(entry.name)} version {quote(entry.version)}", partial(self._load, entry, config)
+        )
+
+    def close(self) -> None:
+        """End the load that goes on, and load nothing more."""
+        self._thread.close()
+
+    def _load(self, entry: ModelFile, config: ModelConfig, cancellation: Cancellation) -> ServedModel:
+        stamp = read_fingerprint(entry)
+        policies = self._options.policies
+        with self._open_checked(entry) as files:
+            session = Session(files, self._session_options, cancellation)
+            policies.check_evidence(files, session.metadata)
+            digest = compute_digest(files) if self._options.digests else ""
+        session.describe(describe_model(entry, session.description, session.signature, cancellation))
+        metrics = self._metrics.for_version(entry.name, entry.version)
+        model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
+        model.digest = digest
+        if self._options.observe is not None:
+            model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))
+        if model.parity == "weak":
+            log.warning("%s: its parity is weak; its manifest says why", model.label)
+        return model
+
+    @contextmanager
+    def _open_checked(self, entry: ModelFile) -> Iterator[ModelFiles]:
+        """The version's files, signed as they have to be."""
+        check_loadable(self._options.folder, entry)
+        policies = self._options.policies
+        is_private = policies.require_signature is not None
+        with open_files(entry, self._options.model_limit_bytes, is_private=is_private) as files:
+            policies.check_signature(files)
+            yield files
+
+    def _load_again(self, entry: ModelFile, stamp: Fingerprint, outputs: Sequence[str]) -> Session:
+        """A further session of the same files, with these tensors as outputs too, on one core.
+
+        Raises `ModelRefusedError` if the files have changed, or do not have the tensors.
+        """
+        with self._open_checked(entry) as files:
+            if read_fingerprint(entry) != stamp:
+                raise ModelRefusedError(f"`{entry.path.name}` has changed since it was loaded")
+            return Session(files, SessionOptions(1, (CPU,)), more_outputs=outputs)

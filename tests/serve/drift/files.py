@@ -1,0 +1,74 @@
+"""A small model whose file holds the baseline of its samples."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import orjson
+from prometheus_client import CollectorRegistry
+
+from convert.evidence.baseline import record_baseline
+from convert.graph.nodes import SCOPES
+from convert.model_io.array import Array
+from convert.model_io.samples import SampleSet
+from serve.drift.baseline import Baseline, read_baseline
+from serve.drift.monitor import DriftMonitor
+from serve.drift.options import DriftOptions
+from serve.engine import Engine, Metrics, open_engine
+from serve.engine.datatypes import BY_DTYPE
+from serve.engine.signature import Signature, TensorSpec
+from tests.serve import models
+from tests.serve.conftest import options
+
+NET = "net (float[N, 2] x) => (float[N, 2] y) { inner = Add(x, x) y = Abs(inner) }"
+IDS = "net (int64[N] ids) => (int64[N] same) { same = Identity(ids) }"
+WORDS = "net (string[N] words) => (string[N] same) { same = Identity(words) }"
+ALL = DriftOptions(requests_per_second=1e9)
+
+
+def draw(rows: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).normal(size=(rows, 2)).astype(np.float32)
+
+
+def make_manifest(text: str, *arrays: Array) -> dict[str, Any]:
+    """A manifest with the baseline of these samples, in which `Abs` is the activation."""
+    proto = models.model(text)
+    model = ir.from_proto(proto)
+    for node in model.graph:
+        if node.op_type == "Abs":
+            node.metadata_props[SCOPES] = "['', 'act', 'abs']"
+    samples = SampleSet("given", arrays, given=True)
+    record = record_baseline(model, proto.SerializeToString(), [samples], ["act"], "cpu")
+    assert record is not None
+    outputs = [{"name": value.name} for value in proto.graph.output]
+    manifest: dict[str, Any] = orjson.loads(orjson.dumps({"baseline": asdict(record), "outputs": outputs}))
+    return manifest
+
+
+def put(folder: Path, text: str, *arrays: Array, name: str = "net", version: str = "1") -> None:
+    made = models.with_manifest(models.model(text), make_manifest(text, *arrays))
+    models.put(folder, name, made, version)
+
+
+def describe(
+    array: Array, *, inputs: tuple[str, ...] = ("x",), outputs: tuple[str, ...] = ("y",)
+) -> Signature:
+    """A signature whose tensors are all like the array."""
+    datatype = BY_DTYPE[array.dtype]
+    shape = ("N", *array.shape[1:])
+    specs = [tuple(TensorSpec(name, datatype, shape) for name in names) for names in (inputs, outputs)]
+    return Signature(*specs)
+
+
+def read(
+    text: str, *arrays: Array, inputs: tuple[str, ...] = ("x",), outputs: tuple[str, ...] = ("y",)
+) -> Baseline:
+    found = read_baseline(make_manifest(text, *arrays), describe(arrays[0], inputs=inputs, outputs=outputs))
+    assert found is not None
+    return found
+
+
+def open_watched(folder: Path, monitor: DriftMonitor) -> Engine:
+    return open_engine(options(folder, observe=monitor.watch), Metrics(CollectorRegistry()))

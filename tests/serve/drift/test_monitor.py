@@ -1,0 +1,240 @@
+import asyncio
+import gc
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.drift import watcher
+from serve.drift.judging import DriftReport, judge
+from serve.drift.monitor import DriftMonitor
+from serve.drift.options import DriftOptions
+from serve.engine import Engine
+from serve.engine.signature import Array
+from tests.serve import models
+from tests.serve.drift import files
+from tests.serve.drift.files import ALL, IDS, NET, draw, open_watched
+
+RANDOM = np.random.default_rng(7)
+
+
+@pytest.fixture
+def monitor() -> Iterator[DriftMonitor]:
+    made = DriftMonitor(ALL)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def net(tmp_path: Path, monitor: DriftMonitor) -> Iterator[Engine]:
+    """A model whose baseline is of normal values."""
+    files.put(tmp_path, NET, draw(2000))
+    engine = open_watched(tmp_path, monitor)
+    yield engine
+    engine.close()
+
+
+def _ask(engine: Engine, monitor: DriftMonitor, array: Array, name: str = "x") -> None:
+    """Ask in requests of 16 rows."""
+
+    async def ask() -> None:
+        model = engine.model("net")
+        for start in range(0, len(array), 16):
+            await engine.run(model, {name: array[start : start + 16]})
+
+    asyncio.run(ask())
+    monitor.count_now()
+
+
+def _judge(monitor: DriftMonitor) -> DriftReport:
+    [window] = monitor.read_windows()
+    return judge(window.name, window.version, window.baseline, window.tallies, window.seconds)
+
+
+def test_a_stable_stream_is_stable(net: Engine, monitor: DriftMonitor) -> None:
+    _ask(net, monitor, draw(960, 1))
+    report = _judge(monitor)
+    assert (report.model, report.version, report.verdict) == ("net", "1", "stable")
+    assert report.rows == 960
+    assert report.baseline_rows == 2000
+    assert all(each.reason == "" for each in report.series if each.role != "activation")
+    assert all(sum(each.live) == pytest.approx(1) for each in report.series if each.role != "activation")
+
+
+def test_a_shifted_column_is_found_and_the_other_is_not(net: Engine, monitor: DriftMonitor) -> None:
+    values = draw(960, 1)
+    values[:, 1] += 0.8
+    _ask(net, monitor, values)
+    report = _judge(monitor)
+    assert report.verdict == "drifted"
+    verdicts = {(each.role, each.column): each.verdict for each in report.series}
+    assert verdicts["input", 0] == "stable"
+    assert verdicts["input", 1] == "drifted"
+    [shifted] = [each for each in report.series if (each.role, each.column) == ("input", 1)]
+    assert shifted.psi == pytest.approx(0.64, rel=0.35)  # the square of the shift
+    assert "PSI is" in shifted.reason
+
+
+def test_a_small_shift_is_said_but_is_no_alarm(net: Engine, monitor: DriftMonitor) -> None:
+    _ask(net, monitor, draw(4000, 1) + np.float32(0.4))
+    [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 0)]
+    assert column.verdict == "shifted"
+
+
+def test_nothing_is_said_of_few_rows(net: Engine, monitor: DriftMonitor) -> None:
+    assert _judge(monitor).verdict == "waiting"
+    _ask(net, monitor, draw(480, 1) + np.float32(9))
+    report = _judge(monitor)
+    assert report.verdict == "waiting"
+    assert report.summary == "480 live rows in the window, 500 are needed"
+
+
+def test_values_that_are_no_numbers_drift(net: Engine, monitor: DriftMonitor) -> None:
+    values = draw(960, 1)
+    values[::4] = np.nan
+    _ask(net, monitor, values)
+    [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 0)]
+    assert column.verdict == "drifted"
+    assert column.missing == pytest.approx(0.25)
+    assert column.psi == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf, 0.0])
+def test_values_that_are_all_alike_drift(net: Engine, monitor: DriftMonitor, fill: float) -> None:
+    _ask(net, monitor, np.full((960, 2), fill, np.float32))
+    assert _judge(monitor).verdict == "drifted"
+
+
+def test_a_constant_column_that_changes_drifts(tmp_path: Path, monitor: DriftMonitor) -> None:
+    constant = draw(1000)
+    constant[:, 1] = 0.1
+    files.put(tmp_path, NET, constant)
+    engine = open_watched(tmp_path, monitor)
+    _ask(engine, monitor, constant[:640])
+    assert _judge(monitor).verdict == "stable"
+    changed = draw(640, 1)
+    changed[:, 1] = 0.11
+    _ask(engine, monitor, changed)
+    engine.close()
+    [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 1)]
+    assert column.verdict == "drifted"
+
+
+def test_unseen_ids_drift(tmp_path: Path, monitor: DriftMonitor) -> None:
+    files.put(tmp_path, IDS, RANDOM.integers(8, size=2000))
+    engine = open_watched(tmp_path, monitor)
+    _ask(engine, monitor, RANDOM.integers(8, size=960), "ids")
+    assert _judge(monitor).verdict == "stable"
+    _ask(engine, monitor, RANDOM.integers(8, size=960) + 2**40, "ids")
+    engine.close()
+    report = _judge(monitor)
+    assert report.verdict == "drifted"
+    assert report.series[0].live[-1] == pytest.approx(0.5)
+
+
+def test_what_reaches_activations_is_seen(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each input is doubled before it; from the second run on, each request is looked at."""
+    monkeypatch.setattr("serve.drift.layers.SHARE", 1e9)
+    monkeypatch.setattr("serve.drift.layers.LOAD_SHARE", 1e9)
+    values = draw(4000, 1)
+    values[:, 0] *= 30
+    for start in range(0, 4000, 400):
+        _ask(net, monitor, values[start : start + 400])
+    [layer] = [each for each in _judge(monitor).series if each.role == "activation"]
+    assert (layer.tensor, layer.layer, layer.verdict) == ("inner", "act", "drifted")
+    assert layer.high is not None
+    assert layer.outside == pytest.approx((np.abs(2 * values) > layer.high).mean(), abs=0.05)
+
+
+def test_a_file_that_has_changed_is_not_loaded_for_its_activations(
+    tmp_path: Path, net: Engine, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.put(tmp_path, "net", models.model(models.DOUBLE))
+    with caplog.at_level(logging.WARNING, "adaptact"):
+        _ask(net, monitor, draw(64, 1))
+        _ask(net, monitor, draw(64, 1))
+    [message] = [record.getMessage() for record in caplog.records]
+    assert "is not watched: `model.onnx` has changed since it was loaded" in message
+    assert [each.rows for each in _judge(monitor).series if each.role == "activation"] == [0]
+
+
+def test_large_models_are_not_loaded_twice(tmp_path: Path) -> None:
+    small = DriftMonitor(DriftOptions(layers_limit_bytes=100))
+    files.put(tmp_path, NET, draw(200))
+    engine = open_watched(tmp_path, small)
+    observer = engine.model("net").observer
+    assert isinstance(observer, watcher.Watcher)
+    assert observer.probe is None
+    engine.close()
+    small.close()
+
+
+def test_a_model_without_a_baseline_is_not_observed(tmp_path: Path, monitor: DriftMonitor) -> None:
+    models.put(tmp_path, "net", models.model(models.DOUBLE))
+    engine = open_watched(tmp_path, monitor)
+    assert engine.model("net").observer is None
+    assert list(monitor.read_windows()) == []
+    engine.close()
+
+
+def test_a_model_with_a_hostile_baseline_is_served_without(
+    tmp_path: Path, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = files.make_manifest(NET, draw(200))
+    manifest["baseline"]["series"][0]["counts"] = [1]
+    models.put(tmp_path, "net", models.with_manifest(models.model(NET), manifest))
+    with caplog.at_level(logging.WARNING, "adaptact"):
+        engine = open_watched(tmp_path, monitor)
+    assert engine.model("net").observer is None
+    assert "drift is not watched: the series of input `x` has not 20 counts" in caplog.text
+    _ask(engine, monitor, draw(16))
+    engine.close()
+
+
+def test_a_model_that_is_gone_is_watched_no_more(net: Engine, monitor: DriftMonitor) -> None:
+    _ask(net, monitor, draw(32, 1))
+    asyncio.run(net.unload("net"))
+    gc.collect()
+    assert list(monitor.read_windows()) == []
+    assert monitor.read_counts()["net", "1"].rows == 32
+
+
+def test_runs_beyond_the_room_are_dropped_and_counted(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "MOST_WAITING", 3)
+    _ask(net, monitor, draw(160, 1))
+    counts = monitor.read_counts()["net", "1"]
+    assert (counts.rows, counts.dropped) == (48, 7)
+    _ask(net, monitor, draw(16, 1))
+    assert counts.rows == 64
+
+
+def test_few_requests_of_many_are_chosen(tmp_path: Path) -> None:
+    rare = DriftMonitor(DriftOptions(requests_per_second=2))
+    files.put(tmp_path, NET, draw(200))
+    engine = open_watched(tmp_path, rare)
+    _ask(engine, rare, draw(1600, 1))
+    assert rare.read_counts()["net", "1"].rows == 8 * 16  # a burst of four seconds
+    engine.close()
+    rare.close()
+
+
+def test_requests_are_answered_whatever_the_counting_meets(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _ask(net, monitor, draw(16))
+
+    def fail(*_: object) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr("serve.drift.plan.count_values", fail)
+    asyncio.run(net.run(net.model("net"), {"x": draw(16)}))
+    monitor._count_all()
+    assert "no longer watched" in caplog.text
+    assert list(monitor.read_windows()) == []
+    asyncio.run(net.run(net.model("net"), {"x": draw(16)}))

@@ -117,7 +117,7 @@ def _require_kind(spec: TensorSpec | None, where: str, *, is_naming: bool) -> st
     """The tensor's served name; raises `BaselineError` for numbers of a tensor of texts, or the reverse."""
     assert spec is not None
     kind = spec.datatype.dtype.kind
-    _require(is_naming or kind != "O", f"{where} has edges, and the tensor holds texts")
+    _require(is_naming or kind not in "OV", f"{where} has edges, and the tensor holds no numbers")
     _require(not is_naming or kind != "f", f"{where} has categories, and the tensor holds numbers")
     return spec.name
 

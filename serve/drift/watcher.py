@@ -1,5 +1,6 @@
 """One version's live values: a few runs are kept on the event loop, and counted in another thread."""
 
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from serve.engine.signature import Array
 from serve.rollout.sampling import Sampler
 
 MOST_WAITING = 256  # runs
-LARGEST_WAITING = 8 * 2**20  # bytes of them
+LARGEST_WAITING = 2 * 2**20  # bytes of them
 BURST = 4.0  # seconds, whose requests may come at once
 _numbers = count(1)
 
@@ -58,7 +59,9 @@ class Watcher:
         self.window = SlidingWindow(len(baseline.series), self.plan.width, options.window_seconds)
         self._sampler = Sampler(options.requests_per_second, BURST * options.requests_per_second)
         self._kept: deque[_Kept] = deque()
-        self._size = 0
+        # Each changed by one thread only.
+        self._kept_bytes = self._counted_bytes = 0
+        self._counting = threading.Lock()
         self._is_stopped = False
 
     def choose(self) -> bool:
@@ -67,16 +70,18 @@ class Watcher:
 
     def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
         """Keep some values of the run until they are counted, if there is room."""
-        rows = count_rows(inputs)
-        if len(self._kept) >= MOST_WAITING or self._size > LARGEST_WAITING:
+        rows, waiting = count_rows(inputs), self._kept_bytes - self._counted_bytes
+        if len(self._kept) >= MOST_WAITING or waiting > LARGEST_WAITING:
             self.counts.dropped += 1
             return
         results = dict(zip(names, outputs, strict=True))
         drawn = {**self.plan.draw("input", inputs, rows), **self.plan.draw("output", results, rows)}
-        kept = self.probe.keep(inputs, rows) if self.probe is not None and self.probe.wants() else None
+        kept = None
+        if self.probe is not None and waiting < LARGEST_WAITING / 2 and self.probe.wants():
+            kept = self.probe.keep(inputs, rows)
         arrays = [*drawn.values(), *(kept or {}).values()]
         size = sum(array.nbytes for array in arrays)
-        self._size += size
+        self._kept_bytes += size
         self._kept.append(_Kept(drawn, kept, size))
 
     def renew(self, seconds: float) -> None:
@@ -86,20 +91,22 @@ class Watcher:
     def stop(self) -> None:
         """Take no more runs."""
         self._is_stopped = True
-        self._kept.clear()
 
     def count(self) -> None:
         """Count what is kept; in pieces, between which other threads run."""
-        kept = [self._kept.popleft() for _ in range(len(self._kept))]
-        if not kept:
-            return
+        with self._counting:
+            kept = [self._kept.popleft() for _ in range(len(self._kept))]
+            if kept:
+                self._count(kept)
+
+    def _count(self, kept: Sequence[_Kept]) -> None:
         tallies = np.zeros((len(self.baseline.series), self.plan.width), np.int64)
         for place, pieces in self.plan.list_counts([each.drawn for each in kept] + list(self._probe(kept))):
             tallies[place] = self.plan.count(place, pieces)
             sleep(0)
         self.counts.rows += int(tallies[:, 0].max(initial=0))
         self.window.add(tallies)
-        self._size -= sum(each.size for each in kept)
+        self._counted_bytes += sum(each.size for each in kept)
 
     def _probe(self, kept: Sequence[_Kept]) -> Iterator[Drawn]:
         for each in kept:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 
@@ -71,8 +70,12 @@ class SharedDrift:
     async def _look_again_and_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            with suppress(EngineError):  # the supervisor is gone, or no worker answered: next time
+            try:
                 await self.look()
+            except EngineError as error:  # no worker answered, or the supervisor is gone
+                log.debug("drift is not looked at now: %s", error)
+            except Exception:  # the outermost frame of its task, which must go on
+                log.exception("drift cannot be looked at")
 
     async def _read_here(self, name: str | None = None, version: str | None = None) -> Json:
         windows = [

@@ -122,7 +122,7 @@ def test_what_is_no_object_is_refused(content: object) -> None:
 
 def test_numbers_are_not_compared_with_texts() -> None:
     words = np.array(["a"] * 200, object)
-    with pytest.raises(BaselineError, match="holds texts"):
+    with pytest.raises(BaselineError, match="holds no numbers"):
         read_baseline(MANIFEST, describe(words))
     manifest = make_manifest(WORDS, words)
     manifest["baseline"]["series"] = manifest["baseline"]["series"][:1]

@@ -108,3 +108,10 @@ def test_others_have_turns_between_families_and_pieces() -> None:
 
     asyncio.run(scrape())
     assert turns > 10
+
+
+def test_a_series_that_is_of_all_workers_in_each_is_not_added_up() -> None:
+    registries = [CollectorRegistry(), CollectorRegistry()]
+    for registry, value in zip(registries, (0.5, 0.25), strict=True):
+        Gauge("adaptact_drift_psi", "Drift.", ["model"], registry=registry).labels("m").set(value)
+    assert samples(expose(*registries)) == {("adaptact_drift_psi", "m"): 0.5}

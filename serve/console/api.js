@@ -137,3 +137,40 @@ export async function readEvidence(name, version, signal) {
 
 /** The model's answer to a request of the page that tries it. */
 export const askModel = ({ url, body }) => request("POST", url, { body });
+
+const experiment = (name) => path`/adaptact/v1/experiments/${name}`;
+const query = (values) => new URLSearchParams(values).toString();
+
+/** Every experiment: its definition, its phase, and what can be done with it. */
+export const readExperiments = async (signal) => (await get("/adaptact/v1/experiments", signal)).experiments;
+
+/** All that is known of one experiment; its sentence is in `language`. */
+export async function readExperiment(name, language, signal) {
+  const own = experiment(name);
+  const [known, results, { looks }, phases, { entries }] = await Promise.all([
+    get(own, signal),
+    get(`${own}/results?${query({ language })}`, signal),
+    get(`${own}/looks`, signal),
+    get(`${own}/phases`, signal),
+    get(`${own}/audit`, signal),
+  ]);
+  return { known, results, looks, phases, trail: entries };
+}
+
+/** What the experiment will show, under these assumptions. */
+export const planExperiment = (name, assumptions) => get(`${experiment(name)}/plan?${query(assumptions)}`);
+
+/** The same for a definition that is not stored. */
+export const planDefinition = (definition, assumptions) =>
+  post(`/adaptact/v1/experiments:plan?${query(assumptions)}`, definition);
+
+/** Store the definition as a draft. */
+export const defineExperiment = (definition) =>
+  request("PUT", experiment(definition.name), { body: JSON.stringify(definition) });
+
+/** Start, advance, pause, resume, stop or promote the experiment. */
+export const changeExperiment = (name, act, content) => post(`${experiment(name)}:${act}`, content);
+
+/** The last lines of the audit log, or those before the place that an earlier answer names. */
+export const readAudit = (before, signal) =>
+  get(`/adaptact/v1/audit?${query({ limit: 200, ...(before && { before }) })}`, signal);

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from adaptact.languages.catalogue import LANGUAGES
 from serve.protocol.compression import choose_coding
 
 PREFIX = "/console"
@@ -31,8 +32,11 @@ MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 COMPRESSED = (".html", ".js", ".css", ".json", ".svg", ".txt")
-# The style that the console shares with reports.
-SHARED = {"tokens.css": ("adaptact", "style", "tokens.css")}
+# What the console shares with reports: the style, and the texts of other languages than English.
+SHARED = {
+    "tokens.css": ("adaptact", "style", "tokens.css"),
+    **{f"{name}.json": ("adaptact", "languages", "locales", name, f"{name}.json") for name in LANGUAGES[1:]},
+}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -92,3 +92,16 @@ def go(page: Any, place: str) -> None:
     page.goto(f"/console#/{place}")
     page.wait_for_selector("main h1")
     page.wait_for_selector(".loading", state="detached")
+
+
+@pytest.fixture
+def axe() -> Any:
+    """The accessibility checker."""
+    return pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+
+def list_serious(axe: Any, page: Any) -> Iterator[str]:
+    """What it finds on the page that keeps people from using it."""
+    for violation in axe.run(page).response["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            yield from (f"{violation['id']}: {node['html'][:200]}" for node in violation["nodes"])

@@ -1,26 +1,17 @@
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from tests.console.conftest import go
+from tests.console.conftest import go, list_serious
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PLACES = ("models", "models/scores/1", "models/broken/1", "try/scores", "try/colours", "try/table", "live")
+PLACES = (
+    *("models", "models/scores/1", "models/broken/1", "try/scores", "try/colours", "try/table", "live"),
+    *("experiments", "plan", "audit"),
+)
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 400)]
-
-
-@pytest.fixture
-def axe() -> Any:
-    return pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-
-
-def _list_serious(axe: Any, page: Any) -> Iterator[str]:
-    for violation in axe.run(page).response["violations"]:
-        if violation["impact"] in ("serious", "critical"):
-            yield from (f"{violation['id']}: {node['html'][:200]}" for node in violation["nodes"])
 
 
 @pytest.mark.parametrize(("colours", "width"), LOOKS)
@@ -30,10 +21,10 @@ def test_axe_finds_nothing_serious(page: Any, axe: Any, colours: str, width: int
     found = {}
     for place in PLACES:
         go(page, place)
-        found[place] = list(_list_serious(axe, page))
+        found[place] = list(list_serious(axe, page))
     go(page, "models")
     page.get_by_role("button", name="Aliases of scores").click()
-    found["dialog"] = list(_list_serious(axe, page))
+    found["dialog"] = list(list_serious(axe, page))
     assert found == {place: [] for place in found}
 
 

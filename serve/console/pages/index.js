@@ -24,6 +24,24 @@ export const PAGES = [
     title: () => t("Live"),
     load: () => import("./live.js"),
   },
+  {
+    name: "experiments",
+    parts: [0],
+    isInMenu: true,
+    isFor: (reader, can) => can("metrics") && reader.experiments,
+    title: () => t("Experiments"),
+    load: () => import("./experiments.js"),
+  },
+  { name: "experiments", parts: [1], load: () => import("./experiment.js") },
+  { name: "plan", parts: [0], load: () => import("./plan.js") },
+  {
+    name: "audit",
+    parts: [0],
+    isInMenu: true,
+    isFor: (reader, can) => can("admin") && reader.audit,
+    title: () => t("Audit"),
+    load: () => import("./audit.js"),
+  },
 ];
 
 /** The page of the address; undefined for none. */

@@ -126,11 +126,22 @@ export async function readModels(signal) {
 export const readReader = (signal) => get("/adaptact/v1/me", signal);
 
 /** What the version's file says for itself: `{manifest}`, null for a file that adaptact did not write. */
-export async function readEvidence(name, version, signal) {
+export const readEvidence = async (name, version, signal) => ({
+  manifest: await getIfThere(`${versioned(name, version)}/manifest`, signal),
+});
+
+/** How the version's live values compare with those at export; null where the server does not watch it. */
+export const readDrift = (name, version, signal) =>
+  getIfThere(path`/adaptact/v1/models/${name}/versions/${version}/drift`, signal);
+
+/** What every version's drift comes to, in short; none where the server watches none. */
+export const readDrifts = async (signal) => (await getIfThere("/adaptact/v1/drift", signal))?.models || [];
+
+async function getIfThere(url, signal) {
   try {
-    return { manifest: await get(`${versioned(name, version)}/manifest`, signal) };
+    return await get(url, signal);
   } catch (error) {
-    if (error.status === 404) return { manifest: null };
+    if (error.status === 404) return null;
     throw error;
   }
 }

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+from convert.manifest.baseline import BaselineRecord, SeriesRecord
 from convert.manifest.manifest import (
     FORMAT,
     ActivationRecord,
@@ -93,9 +94,23 @@ def describe(layer: str = "features.1", classes: tuple[str, ...] = ("cat", "dog"
         dropped=(DroppedRecord("sum_of_scales", "output `scores` was off by 1e-3"),),
         tuning=_TUNING,
         rounding=_ROUNDING,
+        baseline=BaselineRecord(512, (_SERIES,)),
     )
 
 
+_SERIES = SeriesRecord(
+    role="input",
+    tensor="x",
+    layer="",
+    column=None,
+    rows=512,
+    edges=(-1.0, 0.0, 1.0),
+    categories=(),
+    counts=(512, 512, 512, 512),
+    low=-2.0,
+    high=2.0,
+    outside=0.01,
+)
 _TUNING = TuningRecord(
     provider="cpu",
     threads=2,

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from tests.console.conftest import go
+from tests.console.models import HOSTILE
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -73,3 +74,29 @@ def test_what_is_not_there_is_told(page: Any, place: str) -> None:
 def test_a_version_that_is_not_ready_says_why(page: Any) -> None:
     go(page, "models/broken/1")
     assert "ONNX Runtime cannot load it" in page.locator("main").inner_text()
+
+
+def test_drift_waits_until_there_is_enough_to_compare(page: Any) -> None:
+    go(page, "models/scores/1")
+    text = _section(page, "Drift").inner_text()
+    assert "waiting for data" in text
+    assert "of 500 rows" in text
+    assert "rows at export: 512" in text
+
+
+def test_drift_is_shown_in_words_and_beside_the_curves(page: Any) -> None:
+    def answer(route: Any) -> None:
+        drift = route.fetch().json()
+        (series,) = drift["report"]["series"]
+        found = {"verdict": "drifted", "reason": HOSTILE[0], "rows": 600, "psi": 0.441, "outside": 0.248}
+        series |= found | {"live": [0.1, 0.4, 0.4, 0.1]}
+        drift["report"] |= {"verdict": "drifted", "summary": "input x has drifted"}
+        drift["report"]["series"].append(series | {"role": "activation", "layer": "features.1"})
+        route.fulfill(json=drift)
+
+    page.route("**/drift", answer)
+    go(page, "models/scores/1")
+    text = _section(page, "Drift").inner_text()
+    for word in ("input x has drifted", "0.441", "24.8%", "before the activation", HOSTILE[0]):
+        assert word in text
+    assert page.locator(".activation path.reach-live").count() == 1

@@ -1,7 +1,8 @@
 /** A learned curve against its start, and below it on the same axis what reached it: in training, and live. */
 
-import { formatNumber, formatShare, t } from "../language.js";
+import { formatNumber } from "../language.js";
 import { html } from "../view.js";
+import { findDensest, outline } from "./histogram.js";
 import { extent, scale, ticks } from "./scale.js";
 
 const WIDTH = 340;
@@ -13,7 +14,7 @@ const AXIS = 18;
 
 /**
  * `points` are the inputs, `learned` and `start` lists of curves there, one a channel; `reach` and `live` are
- * histograms `{low, high, shares}`, or null; `description` says in words what is seen.
+ * histograms `{edges, shares}`, or null; `description` says in words what is seen.
  */
 export function ActivationChart({ points, learned, start, reach, live, description }) {
   const [low, high] = [points[0], points[points.length - 1]];
@@ -81,12 +82,9 @@ function trace(points, values, x, y) {
 }
 
 function Reach({ reach, live, x, low, high, top }) {
-  const densest = Math.max(
-    ...[reach, live].filter(Boolean).flatMap(densities).filter(Number.isFinite),
-    1e-12,
-  );
-  const frame = { x, low, high, top, densest };
   const foot = top + BARS_HEIGHT;
+  const densest = findDensest([reach, live].filter(Boolean));
+  const frame = { x, low, high, foot, height: BARS_HEIGHT, densest };
   return html`
     <g>
       <line class="zero" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${foot} y2=${foot} />
@@ -94,43 +92,4 @@ function Reach({ reach, live, x, low, high, top }) {
       ${live && html`<path class="reach-live" d=${outline(live, frame)} />`}
     </g>
   `;
-}
-
-/** Shares for each unit of the input, so that histograms with other bins compare. */
-const densities = ({ low, high, shares }) =>
-  shares.map((share) => (share * shares.length) / (high - low || 1));
-
-/** The steps of a histogram, closed at the foot, cut where the curve's axis ends. */
-function outline(histogram, { x, low, high, top, densest }) {
-  const width = (histogram.high - histogram.low || 1) / histogram.shares.length;
-  const foot = top + BARS_HEIGHT;
-  const y = (density) => (foot - (density / densest) * BARS_HEIGHT).toFixed(1);
-  const steps = densities(histogram).flatMap((density, place) => {
-    const [from, to] = [histogram.low + place * width, histogram.low + (place + 1) * width];
-    if (to <= low || from >= high) return [];
-    return [
-      `L${x(Math.max(low, from)).toFixed(1)} ${y(density)}`,
-      `L${x(Math.min(high, to)).toFixed(1)} ${y(density)}`,
-    ];
-  });
-  if (!steps.length) return "";
-  const first = x(Math.min(high, Math.max(low, histogram.low))).toFixed(1);
-  const last = x(Math.max(low, Math.min(high, histogram.high))).toFixed(1);
-  return `M${first} ${foot}${steps.join("")}L${last} ${foot}Z`;
-}
-
-/** Which share of what reached the activation lies left and right of the shown curve, in words; empty for none. */
-export function describeOutside(histogram, low, high) {
-  const width = (histogram.high - histogram.low || 1) / histogram.shares.length;
-  const sum = (isWanted) =>
-    histogram.shares
-      .filter((_, place) => isWanted(histogram.low + (place + 0.5) * width))
-      .reduce((all, share) => all + share, 0);
-  const [below, above] = [sum((middle) => middle < low), sum((middle) => middle > high)];
-  const parts = [];
-  if (below >= 0.0005)
-    parts.push(t("{share} below {value}", { share: formatShare(below), value: formatNumber(low) }));
-  if (above >= 0.0005)
-    parts.push(t("{share} above {value}", { share: formatShare(above), value: formatNumber(high) }));
-  return parts.join(" · ");
 }

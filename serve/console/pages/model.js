@@ -1,6 +1,6 @@
 /** One version of a model: what goes in and out, what it learned, and the evidence for all of it. */
 
-import { ApiError, readEvidence, readMetadata, readModels } from "../api.js";
+import { ApiError, readDrift, readEvidence, readMetadata, readModels } from "../api.js";
 import { PageHeading } from "../components/heading.js";
 import { Guarded, Loaded, useResource } from "../components/resource.js";
 import { t } from "../language.js";
@@ -8,6 +8,7 @@ import { link } from "../routes.js";
 import { can } from "../session.js";
 import { html } from "../view.js";
 import { Activations } from "./model/activations.js";
+import { Drift, findLiveReach } from "./model/drift.js";
 import { Parity } from "./model/parity.js";
 import { Precision } from "./model/precision.js";
 import { Provenance } from "./model/provenance.js";
@@ -33,14 +34,15 @@ async function readVersion(name, wanted, signal) {
   const version = model.versions.find((other) => other.version === number);
   if (!version) throw new ApiError(404, t("no version of it answers"), name);
   if (version.state !== "READY") return { model, version };
-  const [metadata, evidence] = await Promise.all([
+  const [metadata, evidence, drift] = await Promise.all([
     readMetadata(name, number, signal),
     readEvidence(name, number, signal),
+    can("metrics") ? readDrift(name, number, signal) : null,
   ]);
-  return { model, version, metadata, evidence };
+  return { model, version, metadata, evidence, drift };
 }
 
-function Version({ name, model, version, metadata, evidence }) {
+function Version({ name, model, version, metadata, evidence, drift }) {
   return html`
     <p class="crumbs"><a href=${link("models")}>${t("Models")}</a> / <bdi>${name}</bdi></p>
     <${PageHeading} title=${t("{model}, version {version}", { model: name, version: version.version })}>
@@ -57,7 +59,7 @@ function Version({ name, model, version, metadata, evidence }) {
       `
       }
     </div>
-    ${metadata && html`<${Evidence} metadata=${metadata} evidence=${evidence} version=${version} />`}
+    ${metadata && html`<${Evidence} ...${{ metadata, evidence, drift, version }} />`}
   `;
 }
 
@@ -75,12 +77,16 @@ function VersionChoice({ model, version }) {
   `;
 }
 
-function Evidence({ metadata, evidence, version }) {
+function Evidence({ metadata, evidence, drift, version }) {
   const manifest = evidence.manifest || {};
   const { activations, parity, reference, fired, tuning, rounding, precision } = manifest;
   const parts = [
     [t("Inputs and outputs"), html`<${Tensors} metadata=${metadata} manifest=${manifest} />`],
-    [t("Learned activations"), activations && html`<${Activations} activations=${activations} />`],
+    [
+      t("Learned activations"),
+      activations && html`<${Activations} activations=${activations} live=${findLiveReach(drift)} />`,
+    ],
+    [t("Drift"), drift && html`<${Drift} drift=${drift} />`],
     [t("Parity with the original"), parity && html`<${Parity} parity=${parity} reference=${reference} />`],
     [t("Rules"), fired && html`<${Rules} manifest=${manifest} />`],
     [t("Tuning"), tuning && html`<${Tuning} tuning=${tuning} />`],

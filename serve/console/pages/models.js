@@ -1,9 +1,10 @@
 /** All models and their versions: what answers, what its evidence is worth, and loading, unloading, naming. */
 
-import { readModels } from "../api.js";
+import { readDrifts, readModels } from "../api.js";
 import { PageHeading } from "../components/heading.js";
 import { Loaded, useResource } from "../components/resource.js";
 import { formatNumber, t } from "../language.js";
+import { can } from "../session.js";
 import { html, useEffect, useId, useMemo, useState } from "../view.js";
 import { ModelDialog } from "./models/dialogs.js";
 import { ModelTable } from "./models/table.js";
@@ -13,7 +14,7 @@ const MODELS_AT_ONCE = 100;
 
 /** The page; it is read again every ten seconds while it is looked at. */
 export function Page() {
-  const models = useResource(readModels, []);
+  const models = useResource(readAll, []);
   const [dialog, setDialog] = useState(null);
   const [wanted, setWanted] = useState("");
   useEffect(() => {
@@ -34,6 +35,14 @@ export function Page() {
     <//>
     ${dialog && html`<${ModelDialog} ...${dialog} close=${close} />`}
   `;
+}
+
+/** The models, with the verdict on each version's drift where the reader may know it. */
+async function readAll(signal) {
+  const [models, drifts] = await Promise.all([readModels(signal), can("metrics") ? readDrifts(signal) : []]);
+  const verdicts = new Map(drifts.map(({ model, version, verdict }) => [`${model}/${version}`, verdict]));
+  const judge = (version) => ({ ...version, drift: verdicts.get(`${version.name}/${version.version}`) });
+  return models.map((model) => ({ ...model, versions: model.versions.map(judge) }));
 }
 
 function Filter({ value, set }) {

@@ -1,7 +1,8 @@
 /** What each activation learned: its curve against its start, what reached it, its values. */
 
-import { ActivationChart, describeOutside } from "../../components/curve.js";
+import { ActivationChart } from "../../components/curve.js";
 import { Facts } from "../../components/facts.js";
+import { describeOutside, fromEqualCells } from "../../components/histogram.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 
@@ -48,7 +49,8 @@ function Legend({ hasLive }) {
 }
 
 function Activation({ record, live }) {
-  const { layer, kind, replaced, words, curve, start, reach } = record;
+  const { layer, kind, replaced, words, curve, start } = record;
+  const reach = record.reach && fromEqualCells(record.reach);
   return html`
     <article class="activation">
       <h3><code><bdi>${layer}</bdi></code></h3>
@@ -56,13 +58,12 @@ function Activation({ record, live }) {
       <${ActivationChart} points=${curve.points} learned=${curve.values} start=${start?.curve} reach=${reach} live=${live}
         description=${t("The learned curve of {layer}: {words}", { layer, words })} />
       ${words && html`<p class="words" lang="en">${words}</p>`}
-      <${Details} record=${record} />
+      <${Details} record=${record} outside=${reach && describeOutside(reach, curve.points[0], curve.points[curve.points.length - 1])} />
     </article>
   `;
 }
 
-function Details({ record: { formula, options, values, start, reach, curve } }) {
-  const outside = reach && describeOutside(reach, curve.points[0], curve.points[curve.points.length - 1]);
+function Details({ record: { formula, options, values, start, reach }, outside }) {
   const settings = Object.entries(options).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
   return html`
     <${Facts} rows=${[

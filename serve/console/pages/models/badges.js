@@ -39,3 +39,16 @@ export function SignatureBadge({ signature }) {
     return html`<${Badge} title=${t("Signed; this server was given no key to check it with")}>${t("not checked")}<//>`;
   return html`<${Badge} title=${t("Nobody signed the file")}>${t("unsigned")}<//>`;
 }
+
+/** What the drift of a version comes to, in one word. */
+export function DriftBadge({ verdict, title }) {
+  const badges = {
+    stable: ["good", t("stable")],
+    shifted: ["caution", t("shifted")],
+    drifted: ["bad", t("drifted")],
+    waiting: ["neutral", t("waiting for data")],
+    "no baseline": ["neutral", t("no baseline")],
+  };
+  const [tone, word] = badges[verdict] || ["neutral", verdict];
+  return html`<${Badge} tone=${tone} title=${title}>${word}<//>`;
+}

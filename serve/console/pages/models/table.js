@@ -4,7 +4,7 @@ import { t } from "../../language.js";
 import { link } from "../../routes.js";
 import { can } from "../../session.js";
 import { html } from "../../view.js";
-import { ParityBadge, SignatureBadge, StateBadge } from "./badges.js";
+import { DriftBadge, ParityBadge, SignatureBadge, StateBadge } from "./badges.js";
 
 /** `models` are the server's; `ask(dialog)` opens the dialog of an action. */
 export function ModelTable({ models, ask }) {
@@ -15,6 +15,7 @@ export function ModelTable({ models, ask }) {
     t("Answers as"),
     t("Parity"),
     t("Signature"),
+    t("Drift"),
     t("Runs on"),
     t("Actions"),
   ];
@@ -61,6 +62,7 @@ function VersionCells({ model, version }) {
     <td data-label=${t("Answers as")}><${Names} version=${version} /></td>
     <td data-label=${t("Parity")}>${isServed && html`<${ParityBadge} parity=${version.parity} />`}</td>
     <td data-label=${t("Signature")}>${isServed && html`<${SignatureBadge} signature=${version.signature} />`}</td>
+    <td data-label=${t("Drift")}>${version.drift ? html`<${DriftBadge} verdict=${version.drift} />` : "–"}</td>
     <td data-label=${t("Runs on")}>${version.provider || "–"}</td>
   `;
 }

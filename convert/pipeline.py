@@ -16,7 +16,7 @@ from convert.artefact.signing import make_signer
 from convert.artefact.stored_graph import read_graph, store_graph
 from convert.artefact.tokenizer_file import write_tokenizer
 from convert.errors import ExportError, ParityError, PrecisionError
-from convert.evidence.baseline import record_baseline
+from convert.evidence.baseline import find_reaching, record_baseline
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
 from convert.manifest.records import TuningRecord
@@ -272,7 +272,9 @@ class _Conversion:
     def _write(self, placed: PlacedModel, content: bytes, manifest: Manifest) -> Manifest:
         """The manifest of the file, which says too what the file held on the user's samples."""
         options, layers = self.options, [record.layer for record in manifest.activations]
-        baseline = record_baseline(placed.model, content, self.sets, layers, options.provider, placed.folder)
+        graph = placed.model.graph
+        reaching = find_reaching(graph, layers)
+        baseline = record_baseline(graph, content, self.sets, reaching, options.provider, placed.folder)
         manifest = replace(manifest, baseline=baseline)
         self.on_stage("write")
         write_model(options.destination, options.sign(append_manifest(content, manifest)))

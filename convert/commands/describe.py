@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +25,9 @@ from convert.commands.description_options import (
 from convert.commands.entry_point import run
 from convert.commands.printing import print_line
 from convert.errors import DestinationError, UsageError
+from convert.manifest.baseline import parse_baseline
 from convert.manifest.description import Description, Shape, find_misfit
+from convert.manifest.entries import BASELINE_KEY, DESCRIPTION_KEY
 
 if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
@@ -45,6 +47,10 @@ def describe(  # noqa: PLR0913, PLR0917  # each argument is an option of the com
         typer.Option(help="File of the names of a table's columns, one a line, for a model with one input."),
     ] = None,
     tokenizer: TokenizerOption = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help=".npz file of real data, by input; a server compares live values with it."),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Put what the options say into the file.")] = False,
     sign: Annotated[
         Path | None, typer.Option(help="With --write: PEM file of the private key to sign the file with.")
@@ -72,14 +78,19 @@ def describe(  # noqa: PLR0913, PLR0917  # each argument is an option of the com
     own = read_own_description(file)
     merged = replace(given.over(own), **dict.fromkeys(without))
     _require_fitting(file, given)
+    entries = {} if merged == own else {DESCRIPTION_KEY: merged.to_json()}
+    if baseline is not None:
+        entries[BASELINE_KEY] = _measure_baseline(file, baseline)
     if write:
-        if merged == own and text is None:
-            raise UsageError("there is nothing to write", "say it: --classes, --preprocessing, --columns")
-        _write(file, merged, text, sign, drop_signature)
+        if not entries and text is None:
+            raise UsageError(
+                "there is nothing to write", "say it: --classes, --preprocessing, --columns, --baseline"
+            )
+        _write(file, entries, text, sign, drop_signature)
     if as_json:
-        print_json(summarise(file, merged))
+        print_json(summarise(file, merged, entries))
     elif not quiet:
-        _print(file, merged, hint=not write and merged != own)
+        _print(file, merged, entries, hint=not write and bool(entries))
     if write:
         print_written(source)
 
@@ -106,11 +117,30 @@ def list_shapes(file: "OnnxFile", kind: str) -> list[Shape]:
     return list_values(getattr(file.graph.graph, kind))
 
 
+def _measure_baseline(file: "OnnxFile", samples: Path) -> str:
+    from convert.evidence.file_baseline import measure_baseline  # noqa: PLC0415  # it loads onnxruntime
+
+    return measure_baseline(file, samples).to_json()
+
+
+def count_baseline_rows(file: "OnnxFile", entries: Mapping[str, str]) -> int:
+    """The rows of the file's baseline, once it has these entries; 0 without one."""
+    text = {**file.metadata, **entries}.get(BASELINE_KEY)
+    if text is None:
+        recorded = None if file.manifest is None else file.manifest.baseline
+        return 0 if recorded is None else recorded.rows
+    return parse_baseline(text).rows
+
+
 def _write(
-    file: "OnnxFile", description: Description, tokenizer: str | None, key: Path | None, drop_signature: bool
+    file: "OnnxFile",
+    entries: Mapping[str, str],
+    tokenizer: str | None,
+    key: Path | None,
+    drop_signature: bool,
 ) -> None:
-    from convert.artefact.description_entry import replace_description  # noqa: PLC0415
     from convert.artefact.file import require_writable  # noqa: PLC0415  # it loads onnx
+    from convert.artefact.metadata_entries import replace_entries  # noqa: PLC0415
     from convert.artefact.signing import PASSWORD, make_signer  # noqa: PLC0415
     from convert.artefact.tokenizer_file import name_tokenizer_file  # noqa: PLC0415
     from convert.manifest.signature import read_signer  # noqa: PLC0415
@@ -123,7 +153,7 @@ def _write(
         )
     sign = make_signer(key, os.environ.get(PASSWORD))
     require_writable(file.path)
-    content = sign(replace_description(file.content, description))
+    content = sign(replace_entries(file.content, entries))
     if tokenizer is not None:
         write_text(name_tokenizer_file(file.path), tokenizer)
     try:
@@ -133,7 +163,9 @@ def _write(
         raise DestinationError(f"cannot write `{file.path}`: {error.strerror or error}") from error
 
 
-def summarise(file: "OnnxFile", description: Description) -> dict[str, Any]:
+def summarise(
+    file: "OnnxFile", description: Description, entries: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The result that `--json` prints."""
     preprocessing = description.preprocessing
     tokenizer = find_tokenizer(file.path)
@@ -145,6 +177,7 @@ def summarise(file: "OnnxFile", description: Description) -> dict[str, Any]:
         "columns": None if description.columns is None else list(description.columns),
         "preprocessing": None if preprocessing is None else preprocessing.to_json(),
         "tokenizer": None if tokenizer is None else tokenizer.name,
+        "baseline_rows": count_baseline_rows(file, entries or {}),
         "config": list_config_keys(file.path),
     }
 
@@ -169,10 +202,12 @@ def list_config_keys(path: Path) -> list[str]:
     return [key for key in (*Description.__dataclass_fields__, "outputs", "tokenizer") if key in content]
 
 
-def _print(file: "OnnxFile", description: Description, *, hint: bool) -> None:
+def _print(file: "OnnxFile", description: Description, entries: Mapping[str, str], *, hint: bool) -> None:
     rows = [(f"input {name}", _show_shape(shape)) for name, shape in list_shapes(file, "inputs")]
     rows += [(f"output {name}", _show_shape(shape)) for name, shape in list_shapes(file, "outputs")]
     rows += list(_describe_rows(file, description).items())
+    counted = count_baseline_rows(file, entries)
+    rows.append(("baseline", f"{counted} rows" if counted else "none, so that drift is not seen: --baseline"))
     with results() as console:
         console.print(table(("what", "value"), rows))
         keys = list_config_keys(file.path)

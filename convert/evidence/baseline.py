@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -31,6 +32,10 @@ TAIL = 0.0005
 _ROW, _IMAGE = 2, 4  # axes
 
 
+Reaching: TypeAlias = tuple[str, str]
+"""An activation's layer, and the tensor that reaches it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Tensor:
     """One tensor's values: of each set of samples [rows, columns, places]."""
@@ -42,38 +47,52 @@ class _Tensor:
 
 
 def record_baseline(
-    model: ir.Model,
+    graph: ir.Graph,
     content: bytes,
     sets: Sequence[SampleSet],
-    layers: Sequence[str],
+    reaching: Sequence[Reaching],
     provider: str,
     folder: Path | None = None,
 ) -> BaselineRecord | None:
     """What the file with these bytes holds on the given ones of the sets; None for less than LEAST_ROWS.
 
-    `model` is the graph in `content`, whose external data lie in `folder`; `layers` are its activations.
+    `graph` is that in `content`, whose external data lie in `folder`.
     """
     given = [samples for samples in sets if samples.given]
     if sum(map(_count_rows, given)) < LEAST_ROWS:
         return None
-    reaching = list(_find_reaching(model.graph, layers))[:MOST_ACTIVATIONS]
     try:
-        return _record(model.graph, content, given, reaching, provider, folder)
+        return _record(graph, content, given, reaching[:MOST_ACTIVATIONS], provider, folder)
     except ExportError:  # ONNX Runtime does not give out those values
-        return _record(model.graph, content, given, (), provider, folder)
+        return _record(graph, content, given, (), provider, folder)
+
+
+def find_reaching(graph: ir.Graph, layers: Sequence[str]) -> list[Reaching]:
+    """Each activation's layer with each value that its nodes take from others and that is no constant.
+
+    A rule may have moved a scale or a shift into the layer before: then it is the value after that.
+    """
+    own = {layer: [node for node in graph if layer in list_layers(node)] for layer in layers}
+    ends = {*graph.inputs, *graph.outputs}
+    return [
+        (layer, value.name or "")
+        for layer, nodes in own.items()
+        for value in dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
+        if value.producer() not in nodes and value not in ends and get_constant(value) is None
+    ]
 
 
 def _record(
     graph: ir.Graph,
     content: bytes,
     given: Sequence[SampleSet],
-    reaching: Sequence[tuple[str, str]],
+    reaching: Sequence[Reaching],
     provider: str,
     folder: Path | None,
 ) -> BaselineRecord:
     inputs = [value.name or "" for value in graph.inputs]
     tensors = [_Tensor("input", name) for name in inputs]
-    tensors += [_Tensor("output", value.name or "") for value in graph.outputs]
+    tensors += [_Tensor("output", value.name or "") for value in graph.outputs if _is_tensor(value)]
     tensors += [_Tensor("activation", name, layer) for layer, name in reaching]
     names = list(dict.fromkeys(name for _, name in reaching))
     session = Session(content + encode_outputs(names), inputs, provider, folder=folder)
@@ -87,23 +106,14 @@ def _record(
     return BaselineRecord(rows, tuple(_list_series(tensors)))
 
 
+def _is_tensor(value: ir.Value) -> bool:
+    """False for what ZipMap makes, a list of dictionaries."""
+    return value.type is None or isinstance(value.type, ir.TensorType)
+
+
 def _count_rows(samples: SampleSet) -> int:
     first = samples.arrays[0]
     return int(first.shape[0]) if first.ndim else 1
-
-
-def _find_reaching(graph: ir.Graph, layers: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each activation's layer with each value that its nodes take from others and that is no constant.
-
-    A rule may have moved a scale or a shift into the layer before: then it is the value after that.
-    """
-    own = {layer: [node for node in graph if layer in list_layers(node)] for layer in layers}
-    ends = {*graph.inputs, *graph.outputs}
-    for layer, nodes in own.items():
-        read = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
-        for value in read:
-            if value.producer() not in nodes and value not in ends and get_constant(value) is None:
-                yield layer, value.name or ""
 
 
 def _draw(array: Array, rows: int, role: Role, random: np.random.Generator) -> Array:

@@ -3,8 +3,13 @@
 Standard library only.
 """
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from typing import Literal
+
+from convert.manifest.decode import ManifestError, decode
+from convert.manifest.entries import LARGEST_BASELINE
 
 Role = Literal["input", "output", "activation"]
 LEAST_ROWS = 100
@@ -47,3 +52,19 @@ class BaselineRecord:
 
     rows: int
     series: tuple[SeriesRecord, ...]
+
+    def to_json(self) -> str:
+        """The record as compact JSON, the same for the same record."""
+        return json.dumps(dataclasses.asdict(self), separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
+def parse_baseline(text: str) -> BaselineRecord:
+    """The baseline in the text; raises ManifestError where there is none."""
+    if len(text) > LARGEST_BASELINE:
+        raise ManifestError(f"the baseline has {len(text)} characters, expected at most {LARGEST_BASELINE}")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"the baseline is not JSON: {error}") from error
+    record: BaselineRecord = decode(BaselineRecord, content, "baseline")
+    return record

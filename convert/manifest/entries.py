@@ -8,3 +8,6 @@ LARGEST_MANIFEST = 32 * 2**20  # characters
 SIGNATURE_KEY = "adaptact.signature"
 DESCRIPTION_KEY = "adaptact.description"
 LARGEST_DESCRIPTION = 32 * 2**20  # characters
+BASELINE_KEY = "adaptact.baseline"
+"""In a file that got its baseline after it was written; it goes before the manifest's."""
+LARGEST_BASELINE = 8 * 2**20  # characters

@@ -1,9 +1,9 @@
-"""The baseline in a model's manifest, as arrays to count live values by.
+"""The baseline in a model's file, as arrays to count live values by.
 
-A manifest may hold anything: what does not fit is refused as a whole, and the model is served without.
+A file may hold anything: what does not fit is refused as a whole, and the model is served without.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isfinite, nan
@@ -29,7 +29,7 @@ Cells = NDArray[np.float64]
 
 
 class BaselineError(ValueError):
-    """The baseline in a manifest is none that live values can be compared with."""
+    """The baseline in a file is none that live values can be compared with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,32 +66,20 @@ class Baseline:
     """Equal for equal baselines only."""
 
 
-def read_baseline(manifest: Mapping[str, Json] | None, signature: Signature) -> Baseline | None:
-    """The manifest's baseline, None without one; raises `BaselineError` for a wrong or another model's."""
-    content: Any = (manifest or {}).get("baseline")
-    if manifest is None or content is None:
-        return None
-    _require(isinstance(content, dict), "`baseline` is no object")
-    rows, records = content.get("rows"), content.get("series")
+def read_baseline(content: Json, signature: Signature, own_outputs: Sequence[str]) -> Baseline:
+    """The baseline in a model's file; raises `BaselineError` for what is none, or another model's.
+
+    `own_outputs` are the outputs' names in the file, which may be served under others.
+    """
+    _require(isinstance(content, dict), "it is no object")
+    baseline: Any = content
+    rows, records = baseline.get("rows"), baseline.get("series")
     _require(_is_count(rows) and rows > 0, "`rows` is no number of rows")
     _require(isinstance(records, list) and 0 < len(records) <= MOST_SERIES, "`series` is no list of series")
-    specs = _find_specs(manifest, signature)
+    specs: dict[tuple[Role, str], TensorSpec] = {("input", spec.name): spec for spec in signature.inputs}
+    specs |= {("output", name): spec for name, spec in zip(own_outputs, signature.outputs, strict=True)}
     series = tuple(_read_series(record, specs) for record in records)
     return Baseline(rows, series, sha256(orjson.dumps(content)).hexdigest())
-
-
-def _find_specs(manifest: Mapping[str, Json], signature: Signature) -> Mapping[tuple[Role, str], TensorSpec]:
-    """The inputs and outputs by their names in the file: outputs may be served under others."""
-    outputs = manifest.get("outputs")
-    own = [each.get("name") if isinstance(each, dict) else None for each in _as_list(outputs)]
-    if len(own) != len(signature.outputs):
-        own = [spec.name for spec in signature.outputs]
-    specs: dict[tuple[Role, str], TensorSpec] = {("input", spec.name): spec for spec in signature.inputs}
-    return specs | {("output", str(name)): spec for name, spec in zip(own, signature.outputs, strict=True)}
-
-
-def _as_list(content: Json) -> list[Json]:
-    return content if isinstance(content, list) else []
 
 
 def _read_series(record: Any, specs: Mapping[tuple[Role, str], TensorSpec]) -> BaselineSeries:

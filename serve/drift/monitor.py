@@ -46,12 +46,12 @@ class DriftMonitor:
 
     def watch(self, model: ServedModel, open_session: OpenSession) -> Watcher | None:
         """The observer of the version's runs for as long as something holds it; None without a baseline."""
+        if model.baseline is None:
+            return None
         try:
-            baseline = read_baseline(model.manifest, model.signature)
+            baseline = read_baseline(model.baseline, model.signature, model.own_outputs)
         except BaselineError as error:
             log.warning("%s: drift is not watched: %s", model.label, escape_line(str(error)))
-            return None
-        if baseline is None:
             return None
         counts = self._counts.setdefault((model.name, model.version), SampleCounts())
         watcher = Watcher(model.name, model.version, baseline, self._options, counts)

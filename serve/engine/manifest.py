@@ -6,7 +6,13 @@ from typing import Literal, TypeAlias, TypeGuard
 
 import orjson
 
-from convert.manifest.entries import LARGEST_MANIFEST, MANIFEST_KEY, SIGNATURE_KEY
+from convert.manifest.entries import (
+    BASELINE_KEY,
+    LARGEST_BASELINE,
+    LARGEST_MANIFEST,
+    MANIFEST_KEY,
+    SIGNATURE_KEY,
+)
 from convert.manifest.size_bounds import SizeBounds
 
 SIGNATURE = re.compile(r"ed25519:([0-9a-f]{64}):[0-9a-f]{128}")
@@ -24,6 +30,18 @@ def read_manifest(metadata: Mapping[str, str]) -> dict[str, Json] | None:
     except orjson.JSONDecodeError:
         return None
     return manifest if isinstance(manifest, dict) else None
+
+
+def read_baseline_entry(metadata: Mapping[str, str], manifest: Mapping[str, Json] | None) -> Json:
+    """What the model's tensors held on real data: an entry of its own, else the manifest's; None without."""
+    text = metadata.get(BASELINE_KEY)
+    if text is None:
+        return (manifest or {}).get("baseline")
+    try:
+        content: Json = orjson.loads(text) if len(text) <= LARGEST_BASELINE else ""
+    except orjson.JSONDecodeError:
+        return ""  # none that anybody reads
+    return content
 
 
 def read_signer(metadata: Mapping[str, str]) -> str | None:

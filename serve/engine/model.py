@@ -22,7 +22,7 @@ from serve.engine.errors import (
 )
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation
-from serve.engine.manifest import Json, read_signer, read_strength
+from serve.engine.manifest import Json, read_baseline_entry, read_signer, read_strength
 from serve.engine.metrics import ModelMetrics
 from serve.engine.processor_time import ProcessorTime
 from serve.engine.run_observer import RunObserver
@@ -126,6 +126,9 @@ class ServedModel:
         self.classes = list(self.description.classes)
         self.parity = read_strength(self.manifest)
         self.signer = read_signer(session.metadata)
+        self.baseline = read_baseline_entry(session.metadata, self.manifest)
+        """What its tensors held on real data, as JSON; None where that is not known."""
+        self.own_outputs = session.own_outputs
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
         self._session = session

@@ -139,6 +139,11 @@ class Session:
             self._own_names = dict(zip(names, own, strict=True))
             self.signature = self.signature.rename_outputs(names)
 
+    @property
+    def own_outputs(self) -> list[str]:
+        """The outputs' names in the file, where they may be served under others."""
+        return [self._own_names.get(spec.name, spec.name) for spec in self.signature.outputs]
+
     def run(
         self,
         inputs: Mapping[str, Array],

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -136,3 +137,23 @@ def test_what_goes_before_the_file_is_named(
 def test_another_file_is_refused(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     assert _run(monkeypatch, tmp_path / "m.onnx") == FAILED
+
+
+def test_a_baseline_is_measured_and_then_written(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = file.read_bytes()
+    images = np.random.default_rng(0).random((100, 3, 224, 224), np.float32)
+    np.savez("samples.npz", image=images)
+    assert _run(monkeypatch, file) == FINE
+    assert "none, so that drift is not seen: --baseline" in capsys.readouterr().out
+    assert _run(monkeypatch, file, "--baseline", "samples.npz") == FINE
+    out = capsys.readouterr().out
+    assert "100 rows" in out
+    assert "nothing is written; add --write" in out
+    assert file.read_bytes() == before
+    assert _run(monkeypatch, file, "--baseline", "samples.npz", "--write") == FINE
+    assert file.read_bytes().startswith(before)
+    capsys.readouterr()
+    assert _run(monkeypatch, file, "--json") == FINE
+    assert json.loads(capsys.readouterr().out)["baseline_rows"] == 100

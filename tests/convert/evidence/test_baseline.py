@@ -6,7 +6,7 @@ import pytest
 from onnx.parser import parse_model
 
 from convert.evidence import baseline
-from convert.evidence.baseline import CELLS, MOST_CATEGORIES, record_baseline
+from convert.evidence.baseline import CELLS, MOST_CATEGORIES, find_reaching, record_baseline
 from convert.graph.nodes import SCOPES
 from convert.manifest.baseline import LEAST_ROWS, BaselineRecord, SeriesRecord
 from convert.model_io.array import Array
@@ -25,7 +25,8 @@ def _record(text: str, *sets: tuple[Array, ...], given: bool = True) -> Baseline
         if node.op_type == "Abs":
             node.metadata_props[SCOPES] = "['', 'features', 'features.1', 'abs']"
     samples = [SampleSet(f"{place}", arrays, given=given) for place, arrays in enumerate(sets)]
-    return record_baseline(model, proto.SerializeToString(), samples, ["features.1"], "cpu")
+    reaching = find_reaching(model.graph, ["features.1"])
+    return record_baseline(model.graph, proto.SerializeToString(), samples, reaching, "cpu")
 
 
 def _find(record: BaselineRecord | None, role: str, column: int | None = None) -> SeriesRecord:

@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from convert.errors import UsageError
+from convert.manifest.entries import DESCRIPTION_KEY
 from convert.manifest.preprocessing import IMAGENET
 from convert.sources.described import UNCHANGED, GivenDescription, describe, require_fitting
 from convert.sources.load import load
@@ -55,12 +56,12 @@ def test_a_description_of_another_model_is_refused() -> None:
 
 
 def test_an_onnx_file_keeps_what_was_described_of_it(tmp_path: Path) -> None:
-    from convert.artefact.description_entry import replace_description  # noqa: PLC0415
+    from convert.artefact.metadata_entries import replace_entries  # noqa: PLC0415
     from convert.manifest.description import Description  # noqa: PLC0415
 
     described = Description(("cat", "dog"), ("left", "right"), IMAGENET)
     content = onnx.parser.parse_model(TEXT).SerializeToString()
-    (tmp_path / "m.onnx").write_bytes(replace_description(content, described))
+    (tmp_path / "m.onnx").write_bytes(replace_entries(content, {DESCRIPTION_KEY: described.to_json()}))
     source = load(tmp_path / "m.onnx")
     assert (source.classes, source.preprocessing) == (("cat", "dog"), IMAGENET.to_json())
     assert any("names of its columns are left out" in note for note in source.notes)

@@ -1,6 +1,5 @@
 """A small model whose file holds the baseline of its samples."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,9 @@ import onnx_ir as ir
 import orjson
 from prometheus_client import CollectorRegistry
 
-from convert.evidence.baseline import record_baseline
+from convert.evidence.baseline import find_reaching, record_baseline
 from convert.graph.nodes import SCOPES
+from convert.manifest.baseline import BaselineRecord
 from convert.model_io.array import Array
 from convert.model_io.samples import SampleSet
 from serve.drift.baseline import Baseline, read_baseline
@@ -32,23 +32,28 @@ def draw(rows: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(size=(rows, 2)).astype(np.float32)
 
 
-def make_manifest(text: str, *arrays: Array) -> dict[str, Any]:
-    """A manifest with the baseline of these samples, in which `Abs` is the activation."""
+def make_record(text: str, *arrays: Array) -> BaselineRecord:
+    """The baseline of these samples; `Abs` is the activation."""
     proto = models.model(text)
     model = ir.from_proto(proto)
     for node in model.graph:
         if node.op_type == "Abs":
             node.metadata_props[SCOPES] = "['', 'act', 'abs']"
     samples = SampleSet("given", arrays, given=True)
-    record = record_baseline(model, proto.SerializeToString(), [samples], ["act"], "cpu")
+    reaching = find_reaching(model.graph, ["act"])
+    record = record_baseline(model.graph, proto.SerializeToString(), [samples], reaching, "cpu")
     assert record is not None
-    outputs = [{"name": value.name} for value in proto.graph.output]
-    manifest: dict[str, Any] = orjson.loads(orjson.dumps({"baseline": asdict(record), "outputs": outputs}))
-    return manifest
+    return record
+
+
+def make_baseline(text: str, *arrays: Array) -> dict[str, Any]:
+    """The same, as a server reads it."""
+    content: dict[str, Any] = orjson.loads(make_record(text, *arrays).to_json())
+    return content
 
 
 def put(folder: Path, text: str, *arrays: Array, name: str = "net", version: str = "1") -> None:
-    made = models.with_manifest(models.model(text), make_manifest(text, *arrays))
+    made = models.with_manifest(models.model(text), {"baseline": make_baseline(text, *arrays)})
     models.put(folder, name, made, version)
 
 
@@ -65,9 +70,8 @@ def describe(
 def read(
     text: str, *arrays: Array, inputs: tuple[str, ...] = ("x",), outputs: tuple[str, ...] = ("y",)
 ) -> Baseline:
-    found = read_baseline(make_manifest(text, *arrays), describe(arrays[0], inputs=inputs, outputs=outputs))
-    assert found is not None
-    return found
+    signature = describe(arrays[0], inputs=inputs, outputs=outputs)
+    return read_baseline(make_baseline(text, *arrays), signature, outputs)
 
 
 def open_watched(folder: Path, monitor: DriftMonitor) -> Engine:

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from serve.drift.baseline import MOST_CELLS, MOST_SERIES, BaselineError, read_baseline
-from tests.serve.drift.files import NET, WORDS, describe, draw, make_manifest
+from serve.engine.manifest import Json
+from tests.serve.drift.files import NET, WORDS, describe, draw, make_baseline
 
-MANIFEST = make_manifest(NET, draw(200))
-SIGNATURE = describe(draw(1))
+BASELINE = make_baseline(NET, draw(200))
+SIGNATURE, OWN = describe(draw(1)), ["y"]
 
 
 def test_a_baseline_is_what_the_manifest_says() -> None:
-    found = read_baseline(MANIFEST, SIGNATURE)
-    assert found is not None
+    found = read_baseline(BASELINE, SIGNATURE, OWN)
     assert found.rows == 200
     assert [(each.role, each.tensor, each.layer, each.column) for each in found.series] == [
         ("input", "x", "", None),
@@ -27,23 +27,14 @@ def test_a_baseline_is_what_the_manifest_says() -> None:
     assert found.series[1].shares.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("manifest", [None, {}, {"baseline": None}])
-def test_older_files_have_none(manifest: dict[str, Any] | None) -> None:
-    assert read_baseline(manifest, SIGNATURE) is None
-
-
 def test_outputs_that_are_served_under_other_names_are_found() -> None:
-    found = read_baseline(MANIFEST, describe(draw(1), outputs=("renamed",)))
-    assert found is not None
+    found = read_baseline(BASELINE, describe(draw(1), outputs=("renamed",)), OWN)
     assert {each.tensor for each in found.series if each.role == "output"} == {"renamed"}
 
 
 def test_equal_baselines_have_equal_digests() -> None:
-    first, second = (read_baseline(manifest, SIGNATURE) for manifest in (MANIFEST, deepcopy(MANIFEST)))
-    other = read_baseline(make_manifest(NET, draw(200, 1)), SIGNATURE)
-    assert first is not None
-    assert second is not None
-    assert other is not None
+    first, second = (read_baseline(content, SIGNATURE, OWN) for content in (BASELINE, deepcopy(BASELINE)))
+    other = read_baseline(make_baseline(NET, draw(200, 1)), SIGNATURE, OWN)
     assert first.digest == second.digest != other.digest
 
 
@@ -90,10 +81,10 @@ def test_equal_baselines_have_equal_digests() -> None:
     ids=lambda changes: str(changes)[:40],
 )
 def test_a_series_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
-    manifest = deepcopy(MANIFEST)
-    manifest["baseline"]["series"][0] |= changes
+    content = deepcopy(BASELINE)
+    content["series"][0] |= changes
     with pytest.raises(BaselineError):
-        read_baseline(manifest, SIGNATURE)
+        read_baseline(content, SIGNATURE, OWN)
 
 
 @pytest.mark.parametrize(
@@ -105,27 +96,27 @@ def test_a_series_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
         {"series": []},
         {"series": {}},
         {"series": [None]},
-        {"series": [MANIFEST["baseline"]["series"][0]] * (MOST_SERIES + 1)},
+        {"series": [BASELINE["series"][0]] * (MOST_SERIES + 1)},
     ],
     ids=lambda changes: str(changes)[:20],
 )
 def test_a_baseline_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(BaselineError):
-        read_baseline(MANIFEST | {"baseline": MANIFEST["baseline"] | changes}, SIGNATURE)
+        read_baseline(BASELINE | changes, SIGNATURE, OWN)
 
 
-@pytest.mark.parametrize("content", [[], "baseline", 7, True])
-def test_what_is_no_object_is_refused(content: object) -> None:
+@pytest.mark.parametrize("content", [[], "baseline", 7, True, None])
+def test_what_is_no_object_is_refused(content: Json) -> None:
     with pytest.raises(BaselineError):
-        read_baseline({"baseline": content}, SIGNATURE)  # type: ignore[dict-item]
+        read_baseline(content, SIGNATURE, OWN)
 
 
 def test_numbers_are_not_compared_with_texts() -> None:
     words = np.array(["a"] * 200, object)
     with pytest.raises(BaselineError, match="holds no numbers"):
-        read_baseline(MANIFEST, describe(words))
-    manifest = make_manifest(WORDS, words)
-    manifest["baseline"]["series"] = manifest["baseline"]["series"][:1]
-    manifest["baseline"]["series"][0]["tensor"] = "x"
+        read_baseline(BASELINE, describe(words), OWN)
+    content = make_baseline(WORDS, words)
+    content["series"] = content["series"][:1]
+    content["series"][0]["tensor"] = "x"
     with pytest.raises(BaselineError, match="holds numbers"):
-        read_baseline(manifest, SIGNATURE)
+        read_baseline(content, SIGNATURE, OWN)

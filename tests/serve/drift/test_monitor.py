@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert.artefact.metadata_entries import replace_entries
+from convert.manifest.entries import BASELINE_KEY
 from serve.drift import watcher
 from serve.drift.judging import DriftReport, judge
 from serve.drift.monitor import DriftMonitor
@@ -184,14 +186,25 @@ def test_a_model_without_a_baseline_is_not_observed(tmp_path: Path, monitor: Dri
 def test_a_model_with_a_hostile_baseline_is_served_without(
     tmp_path: Path, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manifest = files.make_manifest(NET, draw(200))
-    manifest["baseline"]["series"][0]["counts"] = [1]
-    models.put(tmp_path, "net", models.with_manifest(models.model(NET), manifest))
+    content = files.make_baseline(NET, draw(200))
+    content["series"][0]["counts"] = [1]
+    models.put(tmp_path, "net", models.with_manifest(models.model(NET), {"baseline": content}))
     with caplog.at_level(logging.WARNING, "adaptact"):
         engine = open_watched(tmp_path, monitor)
     assert engine.model("net").observer is None
     assert "drift is not watched: the series of input `x` has not 20 counts" in caplog.text
     _ask(engine, monitor, draw(16))
+    engine.close()
+
+
+def test_a_baseline_beside_the_manifest_goes_before_it(tmp_path: Path, monitor: DriftMonitor) -> None:
+    entries = {BASELINE_KEY: files.make_record(NET, draw(300)).to_json()}
+    path = models.put(tmp_path, "net", models.model(NET))
+    path.write_bytes(replace_entries(path.read_bytes(), entries))
+    models.put(tmp_path, "plain", replace_entries(models.model(NET).SerializeToString(), {BASELINE_KEY: "{"}))
+    engine = open_watched(tmp_path, monitor)
+    [window] = monitor.read_windows()
+    assert (window.name, window.baseline.rows) == ("net", 300)
     engine.close()
 
 

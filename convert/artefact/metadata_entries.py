@@ -1,32 +1,31 @@
-"""The description in an ONNX file's metadata: put there without touching the graph's bytes.
+"""Entries in an ONNX file's metadata: put there without touching the graph's bytes.
 
-Protobuf reads a model's fields in any order, so that the old entry is cut out and the new one put at the end.
+Protobuf reads a model's fields in any order, so that old entries are cut out and the new ones put at the end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from convert.errors import SourceError
-from convert.manifest.description import Description
-from convert.manifest.entries import DESCRIPTION_KEY, SIGNATURE_KEY
+from convert.manifest.entries import SIGNATURE_KEY
 from convert.manifest.signature import METADATA_PROPS, encode_metadata
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
 
 
-def replace_description(content: bytes, description: Description) -> bytes:
-    """The file's bytes with this description in place of any other, unsigned.
+def replace_entries(content: bytes, entries: Mapping[str, str]) -> bytes:
+    """The file's bytes with these entries in place of any others of their keys, unsigned.
 
     Raises SourceError where the bytes are no fields of protobuf.
     """
-    dropped = (_make_prefix(DESCRIPTION_KEY), _make_prefix(SIGNATURE_KEY))
+    dropped = tuple(map(_make_prefix, (*entries, SIGNATURE_KEY)))
     view = memoryview(content)
     kept = [
         view[start:end]
         for number, start, body, end in _walk_fields(content)
         if number != METADATA_PROPS or not bytes(view[body : body + 64]).startswith(dropped)
     ]
-    return b"".join((*kept, encode_metadata(DESCRIPTION_KEY, description.to_json())))
+    return b"".join((*kept, *(encode_metadata(key, text) for key, text in entries.items())))
 
 
 def _make_prefix(key: str) -> bytes:

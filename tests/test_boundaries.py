@@ -102,6 +102,13 @@ def test_the_sdist_holds_the_packages_and_what_they_are_built_with(dist: Path) -
     assert tops == {*PACKAGES, *files, ".gitignore"}
 
 
+def test_the_wheel_holds_every_file_of_the_console(wheel: Path) -> None:
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / "serve" / "console").rglob("*.*")}
+    shared = {"adaptact/style/tokens.css", "adaptact/languages/locales/ja/ja.json"}
+    with zipfile.ZipFile(wheel) as archive:
+        assert {name for name in files if "__pycache__" not in name} | shared <= set(archive.namelist())
+
+
 def test_wheel_and_sdist_are_small(dist: Path) -> None:
     """Neither pictures nor results of benchmarks are in them."""
     assert all(path.stat().st_size < 2 * 2**20 for path in dist.iterdir())

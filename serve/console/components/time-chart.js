@@ -5,8 +5,9 @@ import { html, useEffect, useId, useRef, useState } from "../view.js";
 import { scale, ticks } from "./scale.js";
 
 const HEIGHT = 220;
-const [LEFT, RIGHT, TOP, BOTTOM] = [64, 12, 14, 26];
+const [RIGHT, TOP, BOTTOM] = [12, 14, 26];
 const LABEL = 90; // what a time at the axis needs
+const NEAR = 14; // marks that are nearer share one name
 const DAY = 86_400_000;
 
 /**
@@ -19,30 +20,32 @@ export function TimeChart({ times, lines, band, range, baseline, marks = [], for
   const clip = useId();
   const [first, last] = [times[0], times[times.length - 1]];
   const single = first === last ? DAY / 48 : 0;
-  const x = scale(first - single, last + single, LEFT, width - RIGHT);
+  const values = ticks(range[0], range[1], 4).map((value) => ({ value, text: format(value) }));
+  const left = 10 + Math.max(...values.map(({ text }) => measure(text)));
+  const x = scale(first - single, last + single, left, width - RIGHT);
   const y = scale(range[0], range[1], HEIGHT - BOTTOM, TOP);
   const right = width - RIGHT;
   return html`
     <div ref=${frame} class="time-chart">
       <svg class="chart" viewBox="0 0 ${width} ${HEIGHT}" width=${width} height=${HEIGHT} role="img" aria-label=${description}>
-        <clipPath id=${clip}><rect x=${LEFT} y=${TOP} width=${Math.max(0, right - LEFT)} height=${HEIGHT - TOP - BOTTOM} /></clipPath>
-        ${ticks(range[0], range[1], 4).map(
-          (value) => html`
+        <clipPath id=${clip}><rect x=${left} y=${TOP} width=${Math.max(0, right - left)} height=${HEIGHT - TOP - BOTTOM} /></clipPath>
+        ${values.map(
+          ({ value, text }) => html`
           <g key=${value}>
-            <line class="grid" x1=${LEFT} x2=${right} y1=${y(value)} y2=${y(value)} />
-            <text class="tick" x=${LEFT - 6} y=${y(value) + 3.5} text-anchor="end">${format(value)}</text>
+            <line class="grid" x1=${left} x2=${right} y1=${y(value)} y2=${y(value)} />
+            <text class="tick" x=${left - 6} y=${y(value) + 3.5} text-anchor="end">${text}</text>
           </g>
         `,
         )}
-        ${tickTimes(first, last, Math.max(2, Math.floor((right - LEFT) / LABEL))).map(
+        ${tickTimes(first, last, Math.max(2, Math.floor((right - left) / LABEL))).map(
           (time) => html`
           <text key=${time} class="tick" x=${x(time)} y=${HEIGHT - 7} text-anchor="middle">${formatTick(time, last - first)}</text>
         `,
         )}
         <g clip-path="url(#${clip})">
           ${band && html`<path class="band" d=${outline(times, band, { x, y, range, single })} />`}
-          ${baseline !== undefined && html`<line class="start" x1=${LEFT} x2=${right} y1=${y(baseline)} y2=${y(baseline)} />`}
-          ${marks.map(({ at, name }) => html`<${Mark} key=${name} ...${{ x: x(at), name }} />`)}
+          ${baseline !== undefined && html`<line class="start" x1=${left} x2=${right} y1=${y(baseline)} y2=${y(baseline)} />`}
+          ${marks.map(({ at, name }, place) => html`<${Mark} key=${name} x=${x(at)} name=${isNear(marks, place, x) ? "" : name} />`)}
           ${lines.map((line) => html`<path key=${line.name} class="line line-${line.color}" d=${trace(times, line.values, x, y)} />`)}
         </g>
         ${lines.map((line) => html`<${End} key=${line.name} ...${{ times, line, x, y }} />`)}
@@ -50,6 +53,13 @@ export function TimeChart({ times, lines, band, range, baseline, marks = [], for
     </div>
   `;
 }
+
+/** Whether the next mark would be written over this one's name. */
+const isNear = (marks, place, x) =>
+  place + 1 < marks.length && x(marks[place + 1].at) - x(marks[place].at) < NEAR;
+
+/** About how wide the text is at an axis: letters of Japanese are twice as wide. */
+const measure = (text) => [...text].reduce((sum, letter) => sum + (letter > "\u2e80" ? 11 : 6.4), 0);
 
 function Mark({ x, name }) {
   return html`<g><line class="mark" x1=${x} x2=${x} y1=${TOP} y2=${HEIGHT - BOTTOM} /><text class="tick" x=${x + 3} y=${TOP + 9}>${name}</text></g>`;

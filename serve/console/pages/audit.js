@@ -122,7 +122,11 @@ function Actions({ all, shown, isLoading }) {
       cell: ({ request_id: id }) => html`<code><bdi>${id}</bdi></code>`,
     },
   ];
-  return html`<${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${shown} name=${({ place }) => place} />`;
+  return html`
+    <div class="records">
+      <${Table} caption=${t("Actions, the newest first")} columns=${columns} rows=${shown} name=${({ place }) => place} />
+    </div>
+  `;
 }
 
 function showTime(time) {

@@ -83,7 +83,11 @@ function List({ all }) {
         html`<bdi>${nameAuthor(by)}</bdi>${reason && html`<span class="reason"><bdi>${explainReason(reason)}</bdi></span>`}`,
     },
   ];
-  return html`<${Table} caption=${t("Experiments and their stages")} columns=${columns} rows=${all} name=${({ name }) => name} />`;
+  return html`
+    <div class="records">
+      <${Table} caption=${t("Experiments and their stages")} columns=${columns} rows=${all} name=${({ name }) => name} />
+    </div>
+  `;
 }
 
 function summarise(all) {

@@ -25,6 +25,7 @@ from tests.serve.workers.running import (
 from tests.waiting import SECONDS, until
 
 READY = b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LIVE = b"GET /adaptact/v1/live HTTP/1.1\r\nHost: x\r\n\r\n"
 INFER = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -144,11 +145,15 @@ def test_a_worker_that_dies_is_replaced(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_sigterm_ends_all_workers(folder: Path) -> None:
-    with workers(folder) as server:
+    with workers(folder) as server, socket.create_connection((server.host, server.port), SECONDS) as live:
         processes = children(server)
         assert len(processes) == WORKERS
+        live.sendall(LIVE)
+        snapshot = b"".join(iter(lambda: live.recv(1), b"}"))
+        assert b'"workers":%d,' % WORKERS in snapshot
         assert server.stop() == 0
         assert not any(process.is_running() for process in processes)
+        assert _read_answer(live).endswith(b"\r\n0\r\n\r\n")  # whoever looked on was told the end
 
 
 def _read_answer(connection: socket.socket) -> bytes:

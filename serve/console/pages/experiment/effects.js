@@ -49,9 +49,9 @@ function EffectChart({ metric, found, phases, control }) {
   return html`
     <figure class="figure">
       <figcaption>
-        <strong><bdi>${nameMetric(metric)}</bdi></strong>${" "}
+        <strong><bdi>${nameMetric(metric)}</bdi></strong> <${VerdictBadge} verdict=${metric.finding} /><br />
         ${t("{candidate} beside {control}", { candidate: metric.candidate, control })}: <strong>${effect}</strong>
-        ${" "}<span class="note">(${formatInterval(metric)})</span> <${VerdictBadge} verdict=${metric.finding} />
+        ${" "}<span class="note">(${formatInterval(metric)})</span>
       </figcaption>
       <${TimeChart} times=${times} band=${band} marks=${marks} baseline=${noEffect(metric)} range=${chooseRange(found, metric)}
         lines=${[{ name: metric.candidate, color: 1, values: found.map((look) => look.metric.effect) }]}
@@ -118,7 +118,7 @@ export function EffectAndCost({ known, results }) {
     },
   ];
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Effect and cost")}</h2>
       <${Table} caption=${t("What each variant brings and costs")} columns=${columns} rows=${rows} name=${({ name }) => name} />
     </section>
@@ -173,7 +173,7 @@ export function Metrics({ results }) {
     },
   ];
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Metrics")}</h2>
       <${Table} caption=${t("Metrics by candidate")} columns=${columns} rows=${results.metrics}
         name=${({ name, candidate }) => `${name} ${candidate}`} />

@@ -58,7 +58,7 @@ export function Phases({ phases }) {
     { key: "reason", title: t("Reason"), cell: ({ reason }) => html`<bdi>${explainReason(reason)}</bdi>` },
   ];
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Phases")}</h2>
       <${Table} caption=${t("Phases, the last one first")} columns=${columns} rows=${[...phases].reverse()} name=${({ number }) => number} />
     </section>
@@ -75,7 +75,7 @@ export function Trail({ trail }) {
   ];
   const rows = trail.map((entry, place) => ({ ...entry, place }));
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Audit trail")}</h2>
       <${Table} caption=${t("Who changed the experiment, the last change first")} columns=${columns} rows=${rows} name=${({ place }) => place} />
     </section>

@@ -35,7 +35,7 @@ export function Guardrails({ results }) {
     },
   ];
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Guardrails")}</h2>
       ${
         results.guardrails.length
@@ -102,7 +102,7 @@ export function Shadow({ results }) {
     },
   ];
   return html`
-    <section class="card">
+    <section class="card records">
       <h2>${t("Shadow")}</h2>
       <${Table} caption=${t("Answers to mirrored requests")} columns=${columns} rows=${results.shadow} name=${({ candidate }) => candidate} />
     </section>

@@ -56,6 +56,11 @@ COMMANDS = {
         "convert",
         "Show, and add, what a file says of its classes, images and texts.",
     ),
+    "dossier": Command(
+        "convert.commands.dossier:main",
+        "convert",
+        "Join what is known of a model into one document for an auditor.",
+    ),
     "study": Command(
         "adaptive_act.study.cli:main",
         "study",

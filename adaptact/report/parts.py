@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NUMBER = re.compile(r"[-+−±×<>≤≥~]?\s*(\d|nan$|inf$)")
+_NOT_A_NUMBER = re.compile(r"\d\([a-z]|[。、]")  # a point of a law, or a sentence, that begins with a number
 _EMPTY = {"", "–", "-"}
 _MANY_COLUMNS = 8
 
@@ -88,4 +89,6 @@ class Section:
 
 def _is_numeric(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if cell.strip() not in _EMPTY]
-    return bool(filled) and all(_NUMBER.match(cell.strip()) for cell in filled)
+    return bool(filled) and all(
+        _NUMBER.match(cell.strip()) and not _NOT_A_NUMBER.search(cell) for cell in filled
+    )

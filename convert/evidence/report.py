@@ -43,6 +43,14 @@ def render_report(
     `new_parity` is a new comparison and replaces the one in the manifest; `new_rounding` does so for a file
     in fp16 or int8.
     """
+    sections = list_sections(file, new_parity, new_rounding)
+    return render_html(say("The model in {name}", name=file.name), sections)
+
+
+def list_sections(
+    file: OnnxFile, new_parity: ParityRecord | None = None, new_rounding: RoundingRecord | None = None
+) -> list[Section]:
+    """The sections of the page; the arguments are those of `render_report`."""
     manifest = file.manifest
     sections = [Section(say("The file"), [Table(say_all("what", "value"), list(file.list_facts().items()))])]
     parity = new_parity or (manifest.parity if manifest else None)
@@ -58,7 +66,7 @@ def render_report(
         sections += _evidence_sections(
             manifest if new_rounding is None else replace(manifest, rounding=new_rounding)
         )
-    return render_html(say("The model in {name}", name=file.name), sections)
+    return sections
 
 
 def _evidence_sections(manifest: Manifest) -> list[Section]:

@@ -63,6 +63,7 @@ ARGUMENTS: Mapping[str, str] = {
     "experiment": "list",
     "swap": "m.pt swapped.pt",
     "describe": "m.onnx",
+    "dossier": "m.onnx d.html",
 }
 
 

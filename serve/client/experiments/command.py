@@ -1,5 +1,6 @@
 """`adaptact-experiment`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -170,14 +171,27 @@ def report(
     client: ExperimentClient,
     name: Name,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="HTML file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", dir_okay=False, help="File to write: .html, or .json for a dossier."),
+    ],
     language: SpokenLanguage = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail."""
-    from serve.client.experiments.report import read_evidence, render_report  # noqa: PLC0415
+    """Write the experiment as one HTML page that needs nothing else: verdict, curves, audit trail.
 
-    write_text(output, render_report(read_evidence(client, name, spoken()), spoken()))
+    A file that ends in .json holds verdict, phases and audit trail for `adaptact dossier`.
+    """
+    from serve.client.experiments.report import (  # noqa: PLC0415
+        read_document,
+        read_evidence,
+        render_report,
+    )
+
+    if output.suffix.lower() == ".json":
+        write_text(output, json.dumps(read_document(client, name), ensure_ascii=False, indent=1) + "\n")
+    else:
+        write_text(output, render_report(read_evidence(client, name, spoken()), spoken()))
     if as_json:
         print_json({"report": str(output)})
     else:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from convert.dossier.experiment import read_experiment
 from serve.client.experiments import parts
 from serve.client.experiments.command import ACTS
 from serve.experiments.findings import Memory
@@ -177,6 +178,11 @@ def test_a_report_is_written(served: Served, run: Run, file: Path, tmp_path: Pat
         assert word in page.read_text(encoding="utf-8")
     assert f"wrote {page}" in " ".join(capsys.readouterr().err.split())
     assert run("report", "exp", "-o", tmp_path / "none" / "x.html") == 1
+    assert run("report", "exp", "-o", tmp_path / "exp.json") == 0
+    document = read_experiment(tmp_path / "exp.json")
+    assert document.name == "exp"
+    assert set(document.sentences) == {"en", "ja"}
+    assert document.audit[0].action == {"en": "define", "ja": "定義"}
 
 
 def test_a_store_is_backed_up_while_it_is_used_and_restored(

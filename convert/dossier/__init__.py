@@ -1,0 +1,1 @@
+"""The dossier of a model: everything known of it in one document, mapped to what auditors ask for."""

@@ -1,0 +1,172 @@
+"""The dossier: what is known, what is missing, and that it claims no more than that."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adaptact.errors import UsageError
+from adaptact.languages.catalogue import LANGUAGES, Language, translate
+from adaptact.languages.spoken import speak
+from convert.artefact.file import serialise
+from convert.dossier.answers import Answers
+from convert.dossier.experiment import ExperimentSummary, read_experiment
+from convert.dossier.fields import Subject, list_entries
+from convert.dossier.mappings import POINTS, PRINCIPLES, tabulate_points, tabulate_principles
+from convert.dossier.questions import QUESTIONS
+from convert.dossier.report import render_dossier
+from convert.dossier.study import StudySummary, read_study
+from convert.evidence.inspection import OnnxFile, read_onnx_file
+from tests.adaptact.hostile import MARKUP
+from tests.convert.graphs import parse_graph, write_constant, write_graph
+from tests.convert.manifest.test_manifest import MANIFEST
+
+ROOT = Path(__file__).parents[3]
+STUDY = ROOT / "docs" / "results" / "studies" / "diabetes-mlp"
+BEGIN = 1_764_000_000_000_000
+
+
+def make_document(digest: str, **changed: Any) -> dict[str, Any]:
+    """What `adaptact experiment report` writes of an experiment; the file of the digest took part."""
+    pin = {"model": "m", "version": "2", "digest": digest}
+    said = {"en": "anne", "ja": "anne"}
+    phase = {"number": 1, "stage": {"en": "promoted", "ja": "昇格済み"}, "started_at": BEGIN}
+    entry = {"at": BEGIN, "by": said, "action": {"en": "promote", "ja": "昇格"}, "detail": said}
+    return {
+        "format": "adaptact-experiment/1",
+        "name": "curves",
+        "model": "m",
+        "verdict": "better",
+        "sentences": {"en": "v2 is better than v1.", "ja": "v2 は v1 より優れています。"},
+        "phases": [phase | {"by": said, "reason": said, "promoted": "v2", "pins": {"v2": pin}}],
+        "audit": [entry],
+    } | changed
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> OnnxFile:
+    path = tmp_path_factory.mktemp("dossier") / "m.onnx"
+    model = parse_graph(write_graph("r = Relu(x) y = Mul(r, s)", write_constant("s", 4, 1, 1)))
+    path.write_bytes(serialise(model, MANIFEST))
+    return read_onnx_file(path)
+
+
+@pytest.fixture(scope="module")
+def study() -> StudySummary:
+    return read_study(STUDY)
+
+
+def write_experiment(path: Path, document: dict[str, Any]) -> ExperimentSummary:
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return read_experiment(path)
+
+
+def answer_all() -> Answers:
+    return {question.key: f"about {question.key}" for question in QUESTIONS}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_all_that_is_known_is_in_it(
+    language: Language, file: OnnxFile, study: StudySummary, tmp_path: Path
+) -> None:
+    experiment = write_experiment(tmp_path / "e.json", make_document(file.digest))
+    with speak(language):
+        page = render_dossier(Subject(file, {"purpose": "Sort digits."}, study, experiment))
+    assert page.count("Sort digits.") == 2
+    for text in (
+        "This document maps what is known of a model to two texts. It is no statement of conformity with "
+        "either, and replaces no assessment.",
+        "What is missing, and who supplies it",
+        "Mapping to the EU AI Act, Annex IV",
+        "Mapping to Japan's AI Guidelines for Business",
+        "Change log",
+        "Limits",
+    ):
+        assert translate(text, language).replace("'", "&#39;") in page
+    assert file.digest in page
+    assert study.data.digest in page
+    assert experiment.sentences[language] in page
+    assert "2025-11-24 16:00" in page
+
+
+def test_each_field_says_whether_it_is_recorded_stated_or_missing(file: OnnxFile) -> None:
+    entries = {entry.title: entry for entry in list_entries(Subject(file, {"risks": "few"}))}
+    assert entries["Version of the model"].status == "recorded"
+    assert entries["Risks and their management"].status == "stated"
+    missing = entries["Digest of the training data"]
+    assert (missing.status, missing.owner) == ("missing", "who trained the model")
+    assert missing.note == "give the results of a study: --study"
+
+
+def test_what_is_missing_names_who_supplies_it_and_the_open_points(file: OnnxFile) -> None:
+    page = render_dossier(Subject(file, {}))
+    section = page[page.index('id="s1"') : page.index('id="s2"')]
+    assert "legal or compliance" in section
+    assert "Points of Annex IV to which nothing here speaks yet: 1(d)" in section
+
+
+def test_nothing_is_missing_once_everything_is_given(
+    file: OnnxFile, study: StudySummary, tmp_path: Path
+) -> None:
+    experiment = write_experiment(tmp_path / "e.json", make_document(file.digest))
+    entries = list_entries(Subject(file, answer_all(), study, experiment))
+    assert {entry.title for entry in entries if entry.status == "missing"} <= {
+        "Protection against changes",
+        "Reference for monitoring in use",
+    }
+
+
+def test_every_point_and_principle_is_shown_and_none_is_invented(file: OnnxFile) -> None:
+    entries = list_entries(Subject(file, {}))
+    assert {point for entry in entries for point in entry.points} <= set(POINTS)
+    assert {number for entry in entries for number in entry.principles} <= set(PRINCIPLES)
+    assert [row[0] for row in tabulate_points(entries).rows] == list(POINTS)
+    assert len(tabulate_principles(entries).rows) == 10
+    (uncovered,) = [row[2] for row in tabulate_points(entries).rows if row[0] == "1(f)"]
+    assert uncovered == "nothing in this dossier: to be supplied elsewhere"
+
+
+def test_an_experiment_about_another_file_is_called_so(file: OnnxFile, tmp_path: Path) -> None:
+    other = write_experiment(tmp_path / "e.json", make_document("0" * 64))
+    assert 'class="verdict bad"' in render_dossier(Subject(file, {}, None, other))
+    own = write_experiment(tmp_path / "e.json", make_document(file.digest))
+    assert "This file took part as “v2”" in render_dossier(Subject(file, {}, None, own))
+
+
+def test_a_file_without_evidence_has_a_dossier_of_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(serialise(parse_graph(write_graph("y = Relu(x)")), None))
+    page = render_dossier(Subject(read_onnx_file(tmp_path / "m.onnx"), {}))
+    assert "export the model with adaptact" in page
+
+
+def test_hostile_texts_stay_texts(file: OnnxFile, tmp_path: Path) -> None:
+    text = f'"><script>alert(1)</script>{MARKUP}{{name}}'
+    document = make_document(file.digest, name=text, model=text, sentences={"en": text})
+    document["audit"][0] |= {"at": 10**30, "by": {"en": text}, "detail": {}}
+    experiment = write_experiment(tmp_path / "e.json", document)
+    page = render_dossier(Subject(file, dict.fromkeys(answer_all(), text), None, experiment))
+    assert "<script" not in page
+    assert re.findall(r' (?:href|src)="(?!#s|data:image)', page) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not `adaptact-experiment/1`"),
+        ("[]", "has the format `None`, expected `adaptact-experiment/1`"),
+        ('{"format": "adaptact-study/2"}', "has the format `adaptact-study/2`"),
+        ('{"format": "adaptact-experiment/1"}', "is not `adaptact-experiment/1`"),
+        ("[" * 100_000, "is not `adaptact-experiment/1`"),
+        (json.dumps(make_document("", phases="x")), "phases"),
+    ],
+)
+def test_another_document_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "e.json").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_experiment(tmp_path / "e.json")
+
+
+def test_equal_contents_give_equal_dossiers(file: OnnxFile) -> None:
+    assert render_dossier(Subject(file, answer_all())) == render_dossier(Subject(file, answer_all()))

@@ -92,11 +92,9 @@ export function formatShare(value) {
 
 /** Bytes in the unit that fits. */
 export function formatBytes(bytes) {
-  const power = Math.min(
-    UNITS.length - 1,
-    Math.max(0, Math.floor(Math.log(Math.max(1, bytes)) / Math.log(1000))),
-  );
-  const options = { style: "unit", unit: UNITS[power], unitDisplay: "narrow", maximumSignificantDigits: 3 };
+  if (bytes < 1000) return `${formatNumber(bytes)} B`;
+  const power = Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const options = { style: "unit", unit: UNITS[power], unitDisplay: "short", maximumSignificantDigits: 3 };
   return numberFormat(options).format(bytes / 1000 ** power);
 }
 

@@ -1,11 +1,12 @@
-/** Lines over time on uPlot, which stays smooth with ten thousand points. */
+/** Lines over time on uPlot, which stays smooth with ten thousand points; all charts show the same moment. */
 
 import { formatClock, formatMinute, language } from "../language.js";
 import { theme } from "../theme.js";
 import uPlot from "../vendor/uplot.js";
-import { html, useEffect, useId, useRef } from "../view.js";
+import { html, useEffect, useId, useRef, useState } from "../view.js";
 
 const HEIGHT = 170;
+const TOGETHER = "time"; // the pointer over one chart marks the moment in all
 const LEAST_SPAN = 60; // seconds: the first points are not stretched over the whole chart
 
 /**
@@ -16,12 +17,13 @@ export function LineChart({ title, times, series, format, span, summary }) {
   const frame = useRef(null);
   const plot = useRef(null);
   const caption = useId();
+  const [pointed, setPointed] = useState(null);
   const look = [theme.value, language.value, ...series.map(({ label, color }) => `${label} ${color}`)].join(
     "\n",
   );
   useEffect(() => {
     plot.current = new uPlot(
-      describe({ series, format, span, frame: frame.current }),
+      describe({ series, format, span, frame: frame.current, onPoint: setPointed }),
       [times, ...values(series)],
       frame.current,
     );
@@ -37,15 +39,30 @@ export function LineChart({ title, times, series, format, span, summary }) {
   useEffect(() => plot.current.setData([times, ...values(series)]), [times[times.length - 1], times.length]);
   return html`
     <figure class="line-chart" aria-labelledby=${caption}>
-      <figcaption id=${caption}><span class="line-chart-title">${title}</span> <span class="note">${summary}</span></figcaption>
+      <figcaption id=${caption}>
+        <span class="line-chart-title">${title}</span>
+        <span class="note">${times[pointed] ? html`<${Moment} ...${{ times, series, format, pointed }} />` : summary}</span>
+      </figcaption>
       <div ref=${frame} class="line-chart-frame" aria-hidden="true"></div>
     </figure>
   `;
 }
 
+/** The values at the moment that the pointer is at. */
+function Moment({ times, series, format, pointed }) {
+  return html`
+    ${formatClock(new Date(times[pointed] * 1000))}
+    ${series.map(
+      ({ label, color, values: all }) => html`
+      <span class="moment" key=${label}><span class="swatch" style=${{ background: `var(${color})` }}></span>${format(all[pointed])}</span>
+    `,
+    )}
+  `;
+}
+
 const values = (series) => series.map((line) => line.values);
 
-function describe({ series, format, span, frame }) {
+function describe({ series, format, span, frame, onPoint }) {
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
   const axis = {
@@ -58,7 +75,8 @@ function describe({ series, format, span, frame }) {
     width: frame.clientWidth,
     height: HEIGHT,
     legend: { show: false },
-    cursor: { drag: { x: false, y: false }, points: { size: 6 } },
+    cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 }, sync: { key: TOGETHER } },
+    hooks: { setCursor: [(plot) => onPoint(plot.cursor.idx ?? null)] },
     padding: [8, 8, 0, 0],
     scales: {
       x: { range: (_, low, high) => [high - Math.min(span, Math.max(LEAST_SPAN, high - low)), high] },

@@ -5,7 +5,7 @@ import { html, useEffect, useErrorBoundary, useState } from "../view.js";
 
 /**
  * What `read(signal)` gave: `{data, error, isLoading, reload}`, read again when one of `keys` changes.
- * The older data stay while new ones load, and a reading that is no longer wanted is given up.
+ * The older data stay while new ones load and where these fail; a reading that is no longer wanted is given up.
  */
 export function useResource(read, keys) {
   const [state, setState] = useState({ isLoading: true });
@@ -13,10 +13,10 @@ export function useResource(read, keys) {
   useEffect(() => {
     const control = new AbortController();
     const settle = (next) => control.signal.aborted || setState(next);
-    setState((before) => ({ data: before.key === same(keys) ? before.data : undefined, isLoading: true }));
+    setState((before) => (before.key === same(keys) ? { ...before, isLoading: true } : { isLoading: true }));
     read(control.signal).then(
       (data) => settle({ data, key: same(keys), isLoading: false }),
-      (error) => settle({ error, isLoading: false }),
+      (error) => settle((before) => ({ ...before, error, isLoading: false })),
     );
     return () => control.abort();
   }, [...keys, round]);
@@ -25,11 +25,11 @@ export function useResource(read, keys) {
 
 const same = (keys) => JSON.stringify(keys);
 
-/** The page's part that shows `resource.data` by `children(data)`; else that it loads, or why it failed. */
-export function Loaded({ resource, children }) {
-  if (resource.data !== undefined) return children(resource.data);
-  if (resource.error) return html`<${Failure} error=${resource.error} retry=${resource.reload} />`;
-  return html`<p class="loading" role="status">${t("Loading…")}</p>`;
+/** The page's part that shows `resource.data` by `children(data)`, and that it loads, or why that failed. */
+export function Loaded({ resource: { data, error, reload }, children }) {
+  const failure = error && html`<${Failure} key="failure" error=${error} retry=${reload} />`;
+  if (data !== undefined) return [failure, children(data)];
+  return failure || html`<p class="loading" role="status">${t("Loading…")}</p>`;
 }
 
 /** What went wrong, where, and what to do. */

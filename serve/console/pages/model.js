@@ -21,8 +21,8 @@ import { ParityBadge, SignatureBadge, StateBadge } from "./models/badges.js";
 export function Page({ parts: [name, wanted] }) {
   const resource = useResource((signal) => readVersion(name, wanted, signal), [name, wanted]);
   return html`
-    <${Loaded} resource=${resource}>${(all) => html`<${Version} name=${name} ...${all} />`}<//>
     ${resource.data === undefined && html`<${PageHeading} title=${name} />`}
+    <${Loaded} resource=${resource}>${(all) => html`<${Version} name=${name} ...${all} />`}<//>
   `;
 }
 
@@ -93,5 +93,25 @@ function Evidence({ metadata, evidence, drift, version }) {
     [t("Precision"), rounding && html`<${Precision} precision=${precision} rounding=${rounding} />`],
     [t("Provenance"), html`<${Provenance} manifest=${evidence.manifest} version=${version} />`],
   ];
-  return parts.map(([title, part]) => part && html`<${Guarded} key=${title} title=${title}>${part}<//>`);
+  const shown = parts.filter(([, part]) => part);
+  return html`
+    <${Contents} titles=${shown.map(([title]) => title)} />
+    ${shown.map(([title, part]) => html`<${Guarded} key=${title} title=${title}>${part}<//>`)}
+  `;
+}
+
+/** The parts of the page, to step to; links would change the address, which names the page. */
+function Contents({ titles }) {
+  const show = (title) => () => {
+    const headings = [...document.querySelectorAll("main h2")];
+    const heading = headings.find((other) => other.textContent === title);
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+    heading.closest("section").scrollIntoView({ behavior: "smooth" });
+  };
+  return html`
+    <nav class="contents" aria-label=${t("On this page")}>
+      ${titles.map((title) => html`<button type="button" class="link" key=${title} onClick=${show(title)}>${title}</button>`)}
+    </nav>
+  `;
 }

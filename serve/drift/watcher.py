@@ -58,20 +58,18 @@ class Watcher:
         self.probe: LayerProbe | None = None
         self.window = SlidingWindow(len(baseline.series), self.plan.width, options.window_seconds)
         self._sampler = Sampler(options.requests_per_second, BURST * options.requests_per_second)
+        self.choose = self._sampler.choose  # one call less for each request
+        """Whether it takes a run."""
         self._kept: deque[_Kept] = deque()
         # Each changed by one thread only.
         self._kept_bytes = self._counted_bytes = 0
         self._counting = threading.Lock()
         self._is_stopped = False
 
-    def choose(self) -> bool:
-        """Whether it takes this run."""
-        return self._sampler.choose() and not self._is_stopped
-
     def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
         """Keep some values of the run until they are counted, if there is room."""
         rows, waiting = count_rows(inputs), self._kept_bytes - self._counted_bytes
-        if len(self._kept) >= MOST_WAITING or waiting > LARGEST_WAITING:
+        if self._is_stopped or len(self._kept) >= MOST_WAITING or waiting > LARGEST_WAITING:
             self.counts.dropped += 1
             return
         results = dict(zip(names, outputs, strict=True))

@@ -64,7 +64,7 @@ class SharedDrift:
         """Those of all versions that can answer, by name."""
         reports = await self._judge(await self._workers.broadcast(DRIFT))
         found = {(each.model, each.version): each for each in reports}
-        served = [(name, version) for name in self._engine.names() for version in self._engine.versions(name)]
+        served = [(each.name, each.version) for each in self._engine.index() if each.state == "READY"]
         return [found.get(key) or report_without(*key) for key in served]
 
     async def _look_again_and_again(self) -> None:

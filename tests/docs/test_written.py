@@ -7,7 +7,7 @@ import pytest
 
 from adaptive_act import ACTIVATIONS
 from convert.rules import RULES
-from tests.docs.page import ROOT
+from tests.docs.page import ROOT, read_blocks
 
 
 def test_the_page_of_activations_is_what_the_classes_say() -> None:
@@ -44,3 +44,12 @@ def test_the_measured_tables_are_those_of_the_results(page: str, tables: int) ->
     text = (ROOT / page).read_text(encoding="utf-8")
     assert text.count("<!-- table of ") == tables
     assert runpy.run_path(str(ROOT / "docs" / "readme.py"))["insert_tables"](text) == text, "run `make docs`"
+
+
+def test_the_japanese_readme_has_the_tables_and_the_code_of_the_english_one() -> None:
+    english, page = ROOT / "README.md", ROOT / "README.ja.md"
+    japanese = page.read_text(encoding="utf-8")
+    script = runpy.run_path(str(ROOT / "docs" / "readme.py"))
+    assert script["insert_tables"](japanese, script["translate_table"]) == japanese, "run `make docs`"
+    assert [block.code for block in read_blocks(page)] == [block.code for block in read_blocks(english)]
+    assert f"{len(ACTIVATIONS)} 種類の学習する活性化関数" in japanese

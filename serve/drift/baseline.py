@@ -22,6 +22,7 @@ ROLES: tuple[Role, ...] = ("input", "output", "activation")
 MOST_SERIES = 1024
 MOST_CELLS = 64
 MOST_COLUMNS = 64
+MOST_ACTIVATIONS = 64
 LONGEST_NAME = 1024
 LARGEST_COUNT = 2**53
 
@@ -79,6 +80,8 @@ def read_baseline(content: Json, signature: Signature, own_outputs: Sequence[str
     specs: dict[tuple[Role, str], TensorSpec] = {("input", spec.name): spec for spec in signature.inputs}
     specs |= {("output", name): spec for name, spec in zip(own_outputs, signature.outputs, strict=True)}
     series = tuple(_read_series(record, specs) for record in records)
+    reaching = {each.tensor for each in series if each.role == "activation"}
+    _require(len(reaching) <= MOST_ACTIVATIONS, f"more than {MOST_ACTIVATIONS} tensors reach activations")
     return Baseline(rows, series, sha256(orjson.dumps(content)).hexdigest())
 
 

@@ -4,7 +4,9 @@ It runs in the thread that counts, never for a request, and at most a small shar
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 from time import perf_counter
 
 from serve.engine.errors import EngineError
@@ -19,6 +21,9 @@ LARGEST_BYTES = 2**20
 SHARE, LOAD_SHARE = 0.005, 0.05
 """Of the time of one core, that its runs take at most, and loading it."""
 SECONDS = 0.005  # of a run, until the first has shown it
+FAILED_SECONDS = 60.0  # until the next one after one that failed
+LARGEST_NUMBERS = 2**20
+"""Of one row of all tensors that a run gives out."""
 
 OpenSession = Callable[[Sequence[str]], Session]
 """Loads the model's file again, with these tensors as outputs too."""
@@ -45,6 +50,7 @@ class LayerProbe:
         self._open = open_session
         self._run_seconds = run_seconds
         self._session: Session | None = None
+        self._groups: deque[list[str]] = deque()
         self._next = 0.0
         self._seconds = SECONDS
         self._failed = not names
@@ -63,17 +69,47 @@ class LayerProbe:
         return {name: array.copy() for name, array in kept.items()}
 
     def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
-        """What reaches the activations; nothing where that cannot be known."""
+        """What reaches some of the activations, in turn; nothing where that cannot be known."""
         started = perf_counter()
+        if not self._groups:
+            self._load()
+        loaded = perf_counter()
+        if self._session is None:
+            return {}
+        names = self._groups[0]
+        self._groups.rotate(-1)
         try:
-            session = self._session = self._session or self._open(self._names)
-            loaded = perf_counter()
             with Cancellation().limit_runs(self._run_seconds) as options:
-                arrays = session.run(inputs, self._names, options)
+                arrays = self._session.run(inputs, names, options)
         except FAILURES as error:
-            self._failed, self._session = True, None
-            log.warning("%s: what reaches its activations is not watched: %s", self._label, error)
+            log.debug("%s: a run for its activations failed: %s", self._label, error)
+            self._next = perf_counter() + FAILED_SECONDS
             return {}
         self._seconds = perf_counter() - loaded
         self._next = max(self._next, loaded + (loaded - started) / LOAD_SHARE, loaded + self._seconds / SHARE)
-        return dict(zip(self._names, arrays, strict=True))
+        return dict(zip(names, arrays, strict=True))
+
+    def _load(self) -> None:
+        try:
+            self._session = self._open(self._names)
+        except FAILURES as error:
+            self._failed = True
+            log.warning("%s: what reaches its activations is not watched: %s", self._label, error)
+        else:
+            self._groups.extend(_group_by_size(self._session.signature, self._names))
+
+
+def _group_by_size(signature: Signature, names: Sequence[str]) -> Iterator[list[str]]:
+    """The tensors in groups of at most LARGEST_NUMBERS of one row together; larger and unknown ones alone."""
+    shapes = {spec.name: spec.shape[1:] for spec in signature.outputs}
+    group: list[str] = []
+    left = LARGEST_NUMBERS
+    for name in names:
+        sizes = [size for size in shapes[name] if isinstance(size, int)]
+        numbers = prod(sizes) if len(sizes) == len(shapes[name]) else LARGEST_NUMBERS
+        if group and numbers > left:
+            yield group
+            group, left = [], LARGEST_NUMBERS
+        group.append(name)
+        left -= numbers
+    yield group

@@ -69,6 +69,8 @@ class Watcher:
     def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
         """Keep some values of the run until they are counted, if there is room."""
         rows, waiting = count_rows(inputs), self._kept_bytes - self._counted_bytes
+        if not rows:
+            return
         if self._is_stopped or len(self._kept) >= MOST_WAITING or waiting > LARGEST_WAITING:
             self.counts.dropped += 1
             return

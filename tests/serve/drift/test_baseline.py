@@ -105,6 +105,14 @@ def test_a_baseline_that_cannot_be_is_refused(changes: dict[str, Any]) -> None:
         read_baseline(BASELINE | changes, SIGNATURE, OWN)
 
 
+def test_too_many_activations_are_refused() -> None:
+    content = deepcopy(BASELINE)
+    layer = content["series"].pop()
+    content["series"] += [layer | {"tensor": f"inner{place}"} for place in range(65)]
+    with pytest.raises(BaselineError, match="more than 64 tensors"):
+        read_baseline(content, SIGNATURE, OWN)
+
+
 @pytest.mark.parametrize("content", [[], "baseline", 7, True, None])
 def test_what_is_no_object_is_refused(content: Json) -> None:
     with pytest.raises(BaselineError):

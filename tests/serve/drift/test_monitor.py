@@ -216,6 +216,12 @@ def test_a_model_that_is_gone_is_watched_no_more(net: Engine, monitor: DriftMoni
     assert monitor.read_counts()["net", "1"].rows == 32
 
 
+def test_a_request_without_rows_changes_nothing(net: Engine, monitor: DriftMonitor) -> None:
+    asyncio.run(net.run(net.model("net"), {"x": draw(0)}))
+    monitor.count_now()
+    assert not next(iter(monitor.read_windows())).tallies.any()
+
+
 def test_runs_beyond_the_room_are_dropped_and_counted(
     net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

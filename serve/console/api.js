@@ -125,9 +125,9 @@ export async function readModels(signal) {
 /** Who the server takes the reader for, and what they may do: `{name, roles, has_key, needs_key, experiments, audit}`. */
 export const readReader = (signal) => get("/adaptact/v1/me", signal);
 
-/** What the version's file says for itself: `{manifest}`, null for a file that adaptact did not write. */
-export const readEvidence = async (name, version, signal) => ({
-  manifest: await getIfThere(`${versioned(name, version)}/manifest`, signal),
+/** What the version's file says for itself, its sentences in the language: `{manifest}`, null for a file that adaptact did not write. */
+export const readEvidence = async (name, version, language, signal) => ({
+  manifest: await getIfThere(`${versioned(name, version)}/manifest?${query({ language })}`, signal),
 });
 
 /** How the version's live values compare with those at export; null where the server does not watch it. */

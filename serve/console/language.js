@@ -130,6 +130,9 @@ export function formatMinute(date) {
   return format("minute", (tag) => new Intl.DateTimeFormat(tag, { timeStyle: "short" })).format(date);
 }
 
+/** The language of a sentence from the server, which is English where it is not known in another. */
+export const languageOf = (text) => (/[\u3040-\u30ff\u4e00-\u9fff]/.test(text) ? "ja" : "en");
+
 /** Several names as one list in words. */
 export function formatList(names) {
   return format("list", (tag) => new Intl.ListFormat(tag, { type: "conjunction" })).format(names);

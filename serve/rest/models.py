@@ -1,11 +1,12 @@
 """The routes of models: metadata, configuration and manifest; the repository; aliases."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from adaptact.languages.catalogue import Language
 from serve.engine.catalogue import IndexEntry
 from serve.engine.engine import Engine
 from serve.engine.errors import MalformedRequestError, quote, quote_names
@@ -20,8 +21,10 @@ from serve.protocol.metadata import (
     write_metadata,
 )
 from serve.rest.body import read_small_object
+from serve.rest.retelling import retell_manifest
 from serve.rest.schemas import ALIAS, ERRORS, INDEX, LOAD, UNLOAD, ModelName, VersionName
 
+InLanguage = Annotated[Language, Query(description="Of the manifest's sentences.")]
 AliasName = Annotated[str, Path(description="The alias, such as `stable`.")]
 
 
@@ -65,14 +68,16 @@ def model_routes(engine: Engine, extensions: tuple[str, ...] = EXTENSIONS) -> AP
         return _describe(engine, engine.model(model, version))
 
     @router.get("/models/{model}/manifest")
-    async def model_manifest(model: ModelName) -> dict[str, object]:
+    async def model_manifest(model: ModelName, language: InLanguage = "en") -> dict[str, Any]:
         """The evidence in the highest version's file: source, activations, rules, parity."""
-        return dict(_require_manifest(engine.model(model)))
+        return await retell_manifest(_require_manifest(engine.model(model)), language)
 
     @router.get("/models/{model}/versions/{version}/manifest")
-    async def version_manifest(model: ModelName, version: VersionName) -> dict[str, object]:
+    async def version_manifest(
+        model: ModelName, version: VersionName, language: InLanguage = "en"
+    ) -> dict[str, Any]:
         """The evidence in this version's file: source, activations, rules, parity."""
-        return dict(_require_manifest(engine.model(model, version)))
+        return await retell_manifest(_require_manifest(engine.model(model, version)), language)
 
     return router
 

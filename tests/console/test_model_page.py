@@ -100,3 +100,15 @@ def test_drift_is_shown_in_words_and_beside_the_curves(page: Any) -> None:
     for word in ("input x has drifted", "0.441", "24.8%", "before the activation", HOSTILE[0]):
         assert word in text
     assert page.locator(".activation path.reach-live").count() == 1
+
+
+def test_what_the_file_says_is_told_in_the_language_of_the_page(page: Any) -> None:
+    go(page, "models/scores/1")
+    assert "the fixed point at ReLU()" in page.locator(".activation").first.inner_text()
+    page.get_by_label("Language").select_option("ja")
+    page.get_by_text("不動点 ReLU()").first.wait_for()
+    assert page.get_by_text("不動点 ReLU()").first.evaluate("it => it.closest('[lang]').lang") == "ja"
+    assert (
+        page.get_by_text("its output is read elsewhere too").evaluate("it => it.closest('[lang]').lang")
+        == "en"
+    )

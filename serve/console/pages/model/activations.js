@@ -3,6 +3,7 @@
 import { ActivationChart } from "../../components/curve.js";
 import { Facts } from "../../components/facts.js";
 import { describeOutside, fromEqualCells } from "../../components/histogram.js";
+import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 
@@ -57,7 +58,7 @@ function Activation({ record, live }) {
       <p class="note">${replaced ? t("{kind} in the place of {replaced}", { kind, replaced }) : kind}</p>
       <${ActivationChart} points=${curve.points} learned=${curve.values} start=${start?.curve} reach=${reach} live=${live}
         description=${t("The learned curve of {layer}: {words}", { layer, words })} />
-      ${words && html`<p class="words" lang="en">${words}</p>`}
+      ${words && html`<p class="words"><${Told} text=${words} /></p>`}
       <${Details} record=${record} outside=${reach && describeOutside(reach, curve.points[0], curve.points[curve.points.length - 1])} />
     </article>
   `;
@@ -73,7 +74,7 @@ function Details({ record: { formula, options, values, start, reach }, outside }
         html`<${Values} learned=${learned} start=${start?.values[name]} />`,
       ]),
       [t("Options"), settings.length > 0 && html`<code>${settings.join(", ")}</code>`],
-      [t("Started as"), start?.origin && html`<span lang="en">${start.origin}</span>`],
+      [t("Started as"), start?.origin && html`<${Told} text=${start.origin} />`],
       [t("Below zero"), reach && formatShare(reach.below_zero)],
       [t("Not shown"), outside],
     ].map(([name, value]) => [name, value || null])} />

@@ -2,6 +2,7 @@
 
 import { Histogram, fromInnerEdges } from "../../components/histogram.js";
 import { Table } from "../../components/table.js";
+import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 import { DriftBadge } from "../models/badges.js";
@@ -23,7 +24,7 @@ export function Drift({ drift: { report } }) {
   return html`
     <section class="card">
       <h2>${t("Drift")}</h2>
-      <p><${DriftBadge} verdict=${report.verdict} /> <span lang="en">${report.summary}</span></p>
+      <p><${DriftBadge} verdict=${report.verdict} /> <${Told} text=${report.summary} /></p>
       ${
         rows.length > 0 &&
         html`
@@ -63,7 +64,7 @@ function listColumns() {
       title: t("Verdict"),
       value: (row) => ORDER.indexOf(row.verdict),
       cell: (row) => html`
-      <${DriftBadge} verdict=${row.verdict} />${row.reason && html`<span class="reason" lang="en">${row.reason}</span>`}
+      <${DriftBadge} verdict=${row.verdict} />${row.reason && html`<span class="reason"><${Told} text=${row.reason} /></span>`}
     `,
     },
     number("psi", "PSI"),

@@ -2,6 +2,7 @@
 
 import { Facts } from "../../components/facts.js";
 import { Table } from "../../components/table.js";
+import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -12,7 +13,7 @@ export function Parity({ parity, reference }) {
     <section class="card">
       <h2>${t("Parity with the original")}</h2>
       <${Facts} rows=${[
-        [t("Criterion"), html`<span lang="en">${criterion}</span>`],
+        [t("Criterion"), html`<${Told} text=${criterion} />`],
         [t("Judged against"), reference],
         [
           t("Weights tried"),
@@ -28,7 +29,7 @@ export function Parity({ parity, reference }) {
         coverage?.reasons.length > 0 &&
         html`
         <h3>${t("Why it is weak")}</h3>
-        <ul lang="en">${coverage.reasons.map((reason, place) => html`<li key=${place}>${reason}</li>`)}</ul>
+        <ul>${coverage.reasons.map((reason, place) => html`<li key=${place}><${Told} text=${reason} /></li>`)}</ul>
       `
       }
       <h3>${t("Outputs")}</h3>
@@ -72,7 +73,7 @@ function Outputs({ outputs }) {
       cell: (row) =>
         row.top1 ? `${formatNumber(row.top1.agreed)} / ${formatNumber(row.top1.samples)}` : "–",
     },
-    { key: "worst", title: t("Hardest set"), cell: (row) => html`<span lang="en">${row.worst_set}</span>` },
+    { key: "worst", title: t("Hardest set"), cell: (row) => html`<${Told} text=${row.worst_set} />` },
   ];
   return html`<${Table} caption=${t("Errors by output")} columns=${columns} rows=${outputs} name=${(row) => row.name} />`;
 }
@@ -83,7 +84,7 @@ function Sets({ sets }) {
       key: "name",
       title: t("Set"),
       isHeading: true,
-      cell: (row) => html`<span lang="en">${row.name}</span>`,
+      cell: (row) => html`<${Told} text=${row.name} />`,
     },
     { key: "samples", title: t("Samples"), isNumber: true, cell: (row) => formatNumber(row.samples) },
     {

@@ -2,6 +2,7 @@
 
 import { Facts } from "../../components/facts.js";
 import { Table } from "../../components/table.js";
+import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -70,7 +71,7 @@ function Kept({ kept }) {
       cell: (row) => html`<code><bdi>${row.layer}</bdi></code>`,
     },
     { key: "kind", title: t("Operator"), cell: (row) => html`<code>${row.kind}</code>` },
-    { key: "reason", title: t("Reason"), cell: (row) => html`<span lang="en">${row.reason}</span>` },
+    { key: "reason", title: t("Reason"), cell: (row) => html`<${Told} text=${row.reason} />` },
   ];
   return html`<${Table} caption=${t("Kept in float")} columns=${columns} rows=${rows} name=${(row) => row.place} />`;
 }

@@ -1,6 +1,7 @@
 /** Where the file came from: digests, versions, signature. */
 
 import { Facts } from "../../components/facts.js";
+import { Told } from "../../components/told.js";
 import { formatBytes, t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -19,7 +20,7 @@ export function Provenance({ manifest, version }) {
         [
           t("Notes on the source"),
           manifest?.source_notes?.length > 0 &&
-            html`<ul class="plain" lang="en">${manifest.source_notes.map((note, place) => html`<li key=${place}>${note}</li>`)}</ul>`,
+            html`<ul class="plain">${manifest.source_notes.map((note, place) => html`<li key=${place}><${Told} text=${note} /></li>`)}</ul>`,
         ],
         [
           t("Weights beside the file"),

@@ -1,6 +1,7 @@
 /** Which rewrite rules made the file, which declined and why, and which were left out. */
 
 import { Table } from "../../components/table.js";
+import { Told } from "../../components/told.js";
 import { formatNumber, t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -16,7 +17,7 @@ export function Rules({ manifest: { fired, declined = [], dropped = [] } }) {
   const reason = {
     key: "reason",
     title: t("Reason"),
-    cell: (row) => html`<span lang="en">${row.reason}</span>`,
+    cell: (row) => html`<${Told} text=${row.reason} />`,
   };
   const times = {
     key: "times",

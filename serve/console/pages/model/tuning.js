@@ -3,6 +3,7 @@
 import { Badge } from "../../components/badge.js";
 import { Facts } from "../../components/facts.js";
 import { Table } from "../../components/table.js";
+import { Told } from "../../components/told.js";
 import { formatDuration, formatList, formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -12,7 +13,7 @@ export function Tuning({ tuning }) {
   return html`
     <section class="card">
       <h2>${t("Tuning")}</h2>
-      <p lang="en">${verdict}</p>
+      <p><${Told} text=${verdict} /></p>
       <${Facts} rows=${[
         [
           t("Timed on"),
@@ -53,7 +54,7 @@ function Trials({ trials }) {
       value: (row) => row.kind,
       cell: (row) => row.kind,
     },
-    { key: "where", title: t("Where"), cell: (row) => html`<span lang="en">${row.where}</span>` },
+    { key: "where", title: t("Where"), cell: (row) => html`<${Told} text=${row.where} />` },
     { key: "places", title: t("Places"), isNumber: true, cell: (row) => formatNumber(row.places) },
     { key: "form", title: t("Form"), cell: (row) => html`<code>${row.form}</code>` },
     { key: "instead", title: t("Instead of"), cell: (row) => html`<code>${row.instead_of}</code>` },

@@ -1,6 +1,7 @@
 /** What is told of a version in one word: whether it answers, what its parity proves, who signed it. */
 
 import { Badge } from "../../components/badge.js";
+import { Told } from "../../components/told.js";
 import { t } from "../../language.js";
 import { html } from "../../view.js";
 
@@ -16,7 +17,7 @@ export function StateBadge({ version: { state, reason } }) {
   const isOlder = state === "READY" && reason; // its newer file was refused
   return html`
     <${Badge} tone=${isOlder ? "caution" : tone}>${isOlder ? t("older file") : word}<//>
-    ${reason && html`<span class="reason" lang="en"><bdi>${reason}</bdi></span>`}
+    ${reason && html`<span class="reason"><${Told} text=${reason} /></span>`}
   `;
 }
 

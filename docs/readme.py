@@ -1,4 +1,4 @@
-"""Puts measured tables into both READMEs and docs/measured.md, between marks with their names: `make docs`."""
+"""Puts measured tables into the READMEs and docs/measured.md, between marks with their names: `make docs`."""
 
 import re
 from collections.abc import Callable

@@ -14,6 +14,7 @@ _NUMBER = re.compile(r"[-+−±×<>≤≥~]?\s*(\d|nan$|inf$)")
 _NOT_A_NUMBER = re.compile(r"\d\([a-z]|[。、]")  # a point of a law, or a sentence, that begins with a number
 _EMPTY = {"", "–", "-"}
 _MANY_COLUMNS = 8
+_FEW_ROWS = 20
 
 Tone: TypeAlias = Literal["good", "caution", "bad"]
 
@@ -60,6 +61,11 @@ class Table:
         """For each column whether it holds numbers."""
         columns = [[str(row[place]) for row in self.rows] for place in range(len(self.header))]
         return tuple(_is_numeric(cells) for cells in columns)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it fits on one page, so that paper does not cut it."""
+        return len(self.rows) <= _FEW_ROWS
 
     @property
     def is_wide(self) -> bool:

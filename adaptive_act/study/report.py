@@ -11,7 +11,7 @@ from adaptact.languages.spoken import say, say_all
 from adaptact.report.markdown import render_markdown
 from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text
-from adaptive_act.study import figures, wording
+from adaptive_act.study import curve_figures, figures, wording
 from adaptive_act.study.learned_curves import LearnedCurve
 from adaptive_act.study.method_report import method_parts
 from adaptive_act.study.results import Curve, Outcome, Results
@@ -188,17 +188,16 @@ def _describe_divergences(results: Results) -> list[str]:
 def _learning_parts(results: Results, curves: Sequence[LearnedCurve]) -> list[Part]:
     parts: list[Part] = []
     if any(run.curves.training_loss for outcome in results.outcomes for run in outcome.runs):
-        parts.append(
-            Picture(
-                partial(figures.learning_figure, results),
-                say(
-                    "{metric} on the validation samples and training loss after each epoch: mean over "
-                    "the seeds, "
-                    "and the band between the lowest and the highest.",
-                    metric=results.task.score.title,
-                ),
-            )
+        caption = say(
+            "{metric} on the validation samples after each epoch: mean over the seeds, and the "
+            "band between the "
+            "lowest and the highest, beside {baseline}.",
+            metric=results.task.score.title,
+            baseline=results.plan.baseline,
         )
+        parts.append(Picture(partial(curve_figures.learning_figure, results, "score"), caption))
+        caption = say("Training loss after each epoch, drawn alike.")
+        parts.append(Picture(partial(curve_figures.learning_figure, results, "loss"), caption))
     if curves:
         caption = say(
             "The curves learned with seed {seed}, one line per layer, over their start.",
@@ -257,7 +256,7 @@ def _gamma_parts(curve: Curve, results: Results) -> list[Part]:
     difference = say("difference to the baseline, {unit}", unit=metric.unit_of_differences)
     header = ("γ", say(metric.name), difference, say("diverged"))
     return [
-        Picture(partial(figures.gamma_figure, curve, metric), caption),
+        Picture(partial(curve_figures.gamma_figure, curve, metric), caption),
         Table(header, rows, say("0 switches the cubic term off.")),
     ]
 
@@ -268,12 +267,17 @@ def _robustness_parts(results: Results) -> list[Part]:
         curves = [curve for curve in results.robustness if curve.respect == respect]
         unit, seeds = _RESPECTS[respect], wording.count_seeds(len(results.plan.few_seeds))
         caption = say(
-            "Accuracy under {respect} ({unit}): mean over {seeds}, with its 95 % interval.",
+            "Accuracy under {respect} ({unit}): mean over {seeds}, and below it the paired "
+            "difference to {baseline} "
+            "with its 95 % interval.",
+            baseline=results.plan.baseline,
             respect=say(respect),
             unit=say(unit),
             seeds=seeds,
         )
-        parts.append(Picture(partial(figures.robustness_figure, curves, unit, results.task.score), caption))
+        parts.append(
+            Picture(partial(curve_figures.robustness_figure, curves, unit, results.task.score), caption)
+        )
         header = (say("activation"), *(f"{level.severity:g}" for level in curves[0].levels))
         rows = [
             (curve.variant, *(results.task.score.write(level.score.mean) for level in curve.levels))

@@ -1,0 +1,67 @@
+"""The figures of a study that follow something: nothing is moved, empty or drawn over something else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adaptive_act.study.curve_figures import gamma_figure, learning_figure, robustness_figure
+from adaptive_act.study.results import Curve, Level, Results
+from adaptive_act.study.statistics import Mean, Paired
+from adaptive_act.study.task import CLASSIFICATION
+from benchmarks.study_figures import build
+
+STUDY = Path(__file__).parents[3] / "docs" / "results" / "studies" / "diabetes-mlp" / "results.json"
+STEEP = (0.95, 0.9, 0.3)
+SEVERITIES = (0.0, 1.0, 2.0)
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    read: Results = build(Results, json.loads(STUDY.read_text(encoding="utf-8")))
+    return read
+
+
+def follow(variant: str, over: float | None, diverged: int = 0) -> Curve:
+    """A steep curve; the variant lies so far over the baseline, which has None."""
+    levels = [
+        Level(
+            severity,
+            Mean(score := value + (over or 0), score - 0.01, score + 0.01, 3),
+            None if over is None else Paired(over, over - 0.01, over + 0.01, 3, 0.5, True, 0.25),
+            diverged,
+        )
+        for severity, value in zip(SEVERITIES, STEEP, strict=True)
+    ]
+    return Curve("Gaussian noise", variant, tuple(levels))
+
+
+def test_each_variant_has_a_panel_of_its_own_beside_the_baseline(results: Results) -> None:
+    for shown in ("score", "loss"):
+        panels = learning_figure(results, shown).axes
+        assert [panel.get_title(loc="left") for panel in panels] == list(results.plan.variants)
+        assert {len(panel.lines) for panel in panels} == {2}
+        assert len({panel.get_ylim() for panel in panels}) == 1
+
+
+def test_scores_stand_exactly_at_their_severity() -> None:
+    curves = [follow("ReLU", None), *(follow(name, 0.01) for name in ("A", "B", "C", "D"))]
+    top, below = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
+    for line in top.lines:
+        np.testing.assert_array_equal(line.get_xdata(), [0, 1, 2])
+    assert len(below.containers) == 4  # the baseline's difference to itself is the line at 0
+    shown = [container.lines[0].get_ydata() for container in below.containers]  # type: ignore[attr-defined]
+    np.testing.assert_allclose(shown, 1.0)
+
+
+def test_a_panel_of_diverged_runs_is_there_only_where_some_did() -> None:
+    assert len(gamma_figure(follow("NEAAF", 0.1), CLASSIFICATION.score).axes) == 1
+    assert len(gamma_figure(follow("NEAAF", 0.1, diverged=1), CLASSIFICATION.score).axes) == 2
+
+
+def test_a_single_variant_that_was_compared_is_not_moved_at_all() -> None:
+    curves = [follow("ReLU", None), follow("A", 0.01)]
+    _, below = robustness_figure(curves, "pixels", CLASSIFICATION.score).axes
+    (container,) = below.containers
+    np.testing.assert_array_equal(container.lines[0].get_xdata(), [0, 1, 2])  # type: ignore[attr-defined]

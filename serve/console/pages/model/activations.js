@@ -8,6 +8,7 @@ import { formatNumber, formatShare, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 
 const AT_ONCE = 12;
+const MORE = 48;
 
 /** `activations` are the manifest's; `live` maps a layer to the histogram of what reaches it now. */
 export function Activations({ activations, live = {} }) {
@@ -26,7 +27,7 @@ export function Activations({ activations, live = {} }) {
       </div>
       ${
         hidden > 0 &&
-        html`<p><button type="button" onClick=${() => setLimit(activations.length)}>
+        html`<p><button type="button" onClick=${() => setLimit(limit + MORE)}>
         ${t("Show more ({count} left)", { count: formatNumber(hidden) })}
       </button></p>`
       }
@@ -97,13 +98,16 @@ function Values({ learned, start }) {
     high: formatNumber(sorted[sorted.length - 1], 4),
     count: formatNumber(learned.length),
   };
+  return html`<${Unfolding} summary=${t("{low} to {high}, median {middle}, of {count} channels", range)} values=${learned} />`;
+}
+
+/** All values, which are written once they are asked for: there may be thousands in each of hundreds of layers. */
+function Unfolding({ summary, values }) {
+  const [isOpen, setOpen] = useState(false);
   return html`
-    <details>
-      <summary>${t("{low} to {high}, median {middle}, of {count} channels", range)}</summary>
-      <span class="mono">${learned
-        .slice(0, 4096)
-        .map((value) => formatNumber(value, 4))
-        .join("  ")}</span>
+    <details onToggle=${(event) => setOpen(event.currentTarget.open)}>
+      <summary>${summary}</summary>
+      ${isOpen && html`<span class="mono">${values.map((value) => formatNumber(value, 4)).join("  ")}</span>`}
     </details>
   `;
 }

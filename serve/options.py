@@ -47,7 +47,7 @@ def make_engine_options(settings: Settings) -> EngineOptions:
             graph_rows=tuple(int(rows) for rows in settings.cuda_graph_rows.split(",") if rows),
         ),
         state_folder=settings.state,
-        digests=bool(settings.experiments_store),
+        digests=bool(settings.experiments_store or settings.drift_first_rows),
         triton_names=settings.triton_metrics,
         drain_seconds=settings.drain_seconds,
         load_seconds=settings.load_seconds,
@@ -80,12 +80,16 @@ def make_rollout_options(settings: Settings) -> RolloutOptions | None:
 
 
 def make_drift_options(settings: Settings) -> DriftOptions | None:
-    """How drift is watched; None where it is not."""
+    """How drift is watched; None where it is not. Raises `StateError`."""
     if not settings.drift:
         return None
+    if settings.drift_first_rows and settings.state is None:
+        raise StateError("`--drift-first-rows` needs `--state`, where baselines are stored")
     return DriftOptions(
         60.0 * settings.drift_minutes,
         settings.drift_requests_per_second,
+        settings.drift_first_rows,
+        settings.state,
         settings.drift_layers_mib * MEBIBYTE,
     )
 

@@ -157,15 +157,14 @@ class Settings(BaseSettings):
         bool, Field(description="Also export the metrics under Triton's names, `nv_inference_*`.")
     ] = False
     drift: Annotated[bool, Field(description="Compare live values with those at a model's export.")] = True
-    drift_minutes: Annotated[float, Field(ge=1, le=10_080, description="Minutes that live values count.")] = (
-        60.0
-    )
+    drift_minutes: Annotated[float, Field(ge=1, le=10_080, description="Minutes that values count.")] = 60.0
+    drift_first_rows: Annotated[
+        int, Field(ge=0, le=10_000, description="First rows to compare with where a file has no baseline.")
+    ] = 0
     drift_requests_per_second: Annotated[
         float, Field(ge=0.1, le=1000, description="Requests of a model that a worker compares, at most.")
     ] = 10.0
-    drift_layers_mib: Annotated[
-        int, Field(ge=0, description="Largest model that is loaded twice, to see its activations' inputs.")
-    ] = 64
+    drift_layers_mib: Annotated[int, Field(ge=0, description="Largest model loaded twice, for layers.")] = 64
     access_log: Annotated[
         Path | None, Field(description="File for one line of JSON per request; - for standard output.")
     ] = None

@@ -155,11 +155,9 @@ def _make_series(tensor: _Tensor, column: int | None, rows: int, values: Array) 
     numbers = values.astype(np.float64)
     finite = np.sort(numbers[np.isfinite(numbers)])
     if finite.size:
-        low, high = np.quantile(
-            finite, (TAIL, 1 - TAIL), method="nearest"
-        )  # not rounded, as values may be equal
+        low, high = np.quantile(finite, (TAIL, 1 - TAIL), method="nearest")
         places = finite.size * np.arange(1, CELLS) // CELLS
-        edges = np.unique(_shorten(finite[places]))
+        edges = np.unique(finite[places])
         edges = edges[edges > finite[0]]
         known = numbers[~np.isnan(numbers)]
         cells = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
@@ -179,8 +177,3 @@ def _count_categories(values: Array) -> Counter[str]:
         numbers, counts = np.unique(values, return_counts=True)
         return Counter({str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)})
     return Counter(str(text)[:LONGEST_CATEGORY] for text in values.tolist())
-
-
-def _shorten(numbers: Array) -> Array:
-    """Nine digits: enough to tell all float32 apart."""
-    return np.array([float(f"{number:.9g}") for number in numbers])

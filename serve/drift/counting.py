@@ -5,12 +5,13 @@ then the values in each cell. Tallies of other times and of other processes are 
 """
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convert.manifest.baseline import LONGEST_CATEGORY
-from serve.drift.baseline import BaselineSeries
+from serve.drift.baseline import BaselineSeries, Cells
 from serve.engine.signature import Array
 
 ROWS, VALUES, OUTSIDE, MISSING, FIRST_CELL = range(5)
@@ -22,14 +23,15 @@ def count_values(series: BaselineSeries, values: Array, rows: int, width: int) -
     tally = np.zeros(width, np.int64)
     tally[ROWS], tally[VALUES] = rows, values.size
     if series.categories:
-        cells = _count_categories(series.categories, values)
+        found = count_categories(values)
+        known = [found.get(name, 0) for name in series.categories]
+        cells = np.array([*known, values.size - sum(known)], np.int64)
     else:
         numbers = values.astype(np.float64).reshape(-1)
         missing = np.isnan(numbers)
         tally[MISSING] = missing.sum()
         tally[OUTSIDE] = numbers.size - ((numbers >= series.low) & (numbers <= series.high)).sum()
-        places = np.searchsorted(series.edges, numbers[~missing], side="right")
-        cells = np.bincount(places, minlength=len(series.edges) + 1)
+        cells = count_numbers(series.edges, numbers[~missing])
     tally[FIRST_CELL : FIRST_CELL + len(cells)] = cells
     return tally
 
@@ -39,11 +41,14 @@ def get_cells(series: BaselineSeries, tally: Tally) -> Tally:
     return tally[FIRST_CELL : FIRST_CELL + len(series.counts)]
 
 
-def _count_categories(categories: tuple[str, ...], values: Array) -> Tally:
-    if values.dtype.kind in "biu":
-        numbers, counts = np.unique(values, return_counts=True)
-        found = {str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)}
-    else:
-        found = Counter(str(text)[:LONGEST_CATEGORY] for text in values.reshape(-1).tolist())
-    known = [found.get(name, 0) for name in categories]
-    return np.array([*known, values.size - sum(known)], np.int64)
+def count_numbers(edges: Cells, numbers: Array) -> Tally:
+    """How many of the numbers, of which none is NaN, are in each cell between the edges."""
+    return np.bincount(np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1)
+
+
+def count_categories(values: Array) -> Mapping[str, int]:
+    """How often each text, or each whole number written as one, is there."""
+    if values.dtype.kind not in "biu":
+        return Counter(str(text)[:LONGEST_CATEGORY] for text in values.reshape(-1).tolist())
+    numbers, counts = np.unique(values, return_counts=True)
+    return {str(int(number)): int(count) for number, count in zip(numbers, counts, strict=True)}

@@ -108,9 +108,9 @@ def judge(name: str, version: str, baseline: Baseline, tallies: Tallies, seconds
     )
 
 
-def report_without(name: str, version: str) -> DriftReport:
-    """That of a version whose file holds no baseline."""
-    summary = "no baseline: export the model with --samples of at least 100 rows of real data"
+def report_without(name: str, version: str, reason: str = "") -> DriftReport:
+    """That of a version without a baseline."""
+    summary = reason or "no baseline: export the model with --samples of at least 100 rows of real data"
     return DriftReport(name, version, "no baseline", summary, 0, 0, 0.0, [])
 
 

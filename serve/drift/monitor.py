@@ -5,18 +5,23 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from adaptact.text import escape_line
 from serve.drift.baseline import Baseline, BaselineError, read_baseline
+from serve.drift.first_rows import FirstRows
 from serve.drift.layers import LayerProbe, OpenSession
 from serve.drift.options import DriftOptions
 from serve.drift.watcher import SampleCounts, Watcher
 from serve.drift.window import Tallies
 from serve.engine.model import ServedModel
+from serve.engine.run_observer import RunObserver
 
 COUNT_SECONDS = 5.0
 RENEW_SECONDS = 1.0
+FOLDER = "drift"
+"""In the state folder, where baselines of first rows are."""
+NOT_WATCHED = "%s: drift is not watched: %s"
 
 log = logging.getLogger("adaptact")
 
@@ -40,29 +45,51 @@ class DriftMonitor:
         self._options = options
         self._lock = threading.Lock()
         self._watchers: WeakSet[Watcher] = WeakSet()
+        self._first_rows: WeakKeyDictionary[FirstRows, ref[ServedModel]] = WeakKeyDictionary()
         self._counts: dict[tuple[str, str], SampleCounts] = {}
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="adaptact-drift", daemon=True)
 
-    def watch(self, model: ServedModel, open_session: OpenSession) -> Watcher | None:
-        """The observer of the version's runs for as long as something holds it; None without a baseline."""
+    def watch(self, model: ServedModel, open_session: OpenSession) -> RunObserver | None:
+        """The observer of the version's runs for as long as something holds it; None without a baseline.
+
+        One that is to get its baseline from its first rows gets another observer by then.
+        """
         if model.baseline is None:
-            return None
+            return self._watch_first_rows(model)
         try:
             baseline = read_baseline(model.baseline, model.signature, model.own_outputs)
         except BaselineError as error:
-            log.warning("%s: drift is not watched: %s", model.label, escape_line(str(error)))
+            log.warning(NOT_WATCHED, model.label, escape_line(str(error)))
             return None
-        counts = self._counts.setdefault((model.name, model.version), SampleCounts())
-        watcher = Watcher(model.name, model.version, baseline, self._options, counts)
+        watcher = self._make_watcher(model, baseline)
         if watcher.plan.activations and model.file_bytes <= self._options.layers_limit_bytes:
             names, seconds = watcher.plan.activations, model.config.run_seconds
             watcher.probe = LayerProbe(model.label, names, model.signature, open_session, seconds)
-        with self._lock:
-            if self._thread.ident is None:
-                self._thread.start()
-            self._watchers.add(watcher)
         return watcher
+
+    def _make_watcher(self, model: ServedModel, baseline: Baseline) -> Watcher:
+        counts = self._counts.setdefault((model.name, model.version), SampleCounts())
+        watcher = Watcher(model.name, model.version, baseline, self._options, counts)
+        with self._lock:
+            self._watchers.add(watcher)
+            self._start()
+        return watcher
+
+    def _watch_first_rows(self, model: ServedModel) -> FirstRows | None:
+        folder = self._options.state_folder
+        if not self._options.first_rows or folder is None or not model.digest:
+            return None
+        first_rows = FirstRows(model, folder / FOLDER / f"{model.digest}.json", self._options)
+        with self._lock:
+            self._first_rows[first_rows] = ref(model)
+            self._start()
+        return first_rows
+
+    def _start(self) -> None:
+        """Start the thread, unless it runs; the caller holds the lock."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def read_windows(self) -> Iterator[WatchedWindow]:
         """What was counted of each version that is watched; of one that was replaced, the newer one."""
@@ -72,12 +99,21 @@ class DriftMonitor:
                 watcher.name, watcher.version, watcher.baseline, window.read(), window.count_seconds()
             )
 
+    def describe_first_rows(self, name: str, version: str) -> str:
+        """How many first rows this process has met of a version that gets its baseline so; else empty."""
+        for first_rows, get_model in self._list_first_rows().items():
+            model = get_model()
+            if model is not None and (model.name, model.version) == (name, version):
+                return first_rows.describe()
+        return ""
+
     def read_counts(self) -> Mapping[tuple[str, str], SampleCounts]:
         """What became of chosen runs, by name and version, since the start."""
         return dict(self._counts)
 
     def count_now(self) -> None:
         """Count what is kept now, in this thread."""
+        self._find_baselines()
         for watcher in self._list():
             watcher.count()
 
@@ -97,14 +133,16 @@ class DriftMonitor:
         renewed = counted = monotonic()
         while not self._closed.wait(RENEW_SECONDS):
             now = monotonic()
-            for watcher in self._list():
-                watcher.renew(now - renewed)
+            observers: list[Watcher | FirstRows] = [*self._list(), *self._list_first_rows()]
+            for observer in observers:
+                observer.renew(now - renewed)
             renewed = now
             if now - counted >= COUNT_SECONDS:
                 counted = now
                 self._count_all()
 
     def _count_all(self) -> None:
+        self._find_baselines()
         for watcher in self._list():
             try:
                 watcher.count()
@@ -112,6 +150,30 @@ class DriftMonitor:
                 # The outermost frame of its thread, which must go on, whatever a model answers.
                 log.exception("drift of model `%s` is no longer watched", watcher.name, exc_info=error)
                 self._forget(watcher)
+
+    def _list_first_rows(self) -> dict[FirstRows, "ref[ServedModel]"]:
+        with self._lock:
+            return dict(self._first_rows)
+
+    def _find_baselines(self) -> None:
+        """From now on versions are compared with their first rows, where there are enough of them by now."""
+        for first_rows, get_model in self._list_first_rows().items():
+            model = get_model()
+            try:
+                baseline = first_rows.find()
+            except (BaselineError, OSError) as error:
+                baseline = None
+                if model is not None:
+                    model.observer = None
+                    log.warning(NOT_WATCHED, model.label, escape_line(str(error)))
+            else:
+                if baseline is None:
+                    continue
+            with self._lock:
+                self._first_rows.pop(first_rows, None)
+            if model is not None and baseline is not None:
+                model.observer = self._make_watcher(model, baseline)
+                log.info("%s: drift is watched from now on, by its first rows", model.label)
 
     def _forget(self, watcher: Watcher) -> None:
         watcher.stop()

@@ -60,9 +60,9 @@ class Plan:
 
     def draw(self, role: Role, arrays: Mapping[str, Array], rows: int) -> Drawn:
         """Copies of some values of the tensors that have series, of at most MOST_ROWS of the rows."""
-        chosen = self._choose_rows(rows)
+        chosen = choose_rows(rows, self._random)
         return {
-            (role, name): self._draw_tensor(array, tensor.count, rows, chosen)
+            (role, name): draw_tensor(array, tensor.count, rows, chosen, self._random)
             for name, array in arrays.items()
             if (tensor := self._tensors.get((role, name))) is not None
         }
@@ -85,19 +85,27 @@ class Plan:
         values = np.concatenate([piece.reshape(-1) for piece in pieces])
         return count_values(series, values, sum(len(piece) for piece in pieces), self.width)
 
-    def _choose_rows(self, rows: int) -> Array | slice:
-        return slice(None) if rows <= MOST_ROWS else self._random.integers(rows, size=MOST_ROWS)
 
-    def _draw_tensor(self, array: Array, columns: int, rows: int, chosen: Array | slice) -> Array:
-        """Values at some places of the rows; a tensor without such rows counts as one."""
-        kept = array[chosen] if array.ndim and array.shape[0] == rows else array.reshape(1, -1)
-        if kept.ndim not in (_ROW, _IMAGE) or kept.shape[1] != columns:
-            columns = 1
-        size = kept.size // max(len(kept) * columns, 1)
-        flat = kept.reshape(len(kept), columns, size)
-        most = max(MOST_VALUES // columns, 1)
-        flat = flat[:, :, self._random.integers(size, size=most)] if size > most else flat.copy()
-        return _shorten(flat) if flat.dtype.kind == "O" else flat
+def choose_rows(rows: int, random: np.random.Generator) -> Array | slice:
+    """All rows of so many, or MOST_ROWS of them."""
+    return slice(None) if rows <= MOST_ROWS else random.integers(rows, size=MOST_ROWS)
+
+
+def draw_tensor(
+    array: Array, columns: int, rows: int, chosen: Array | slice, random: np.random.Generator
+) -> Array:
+    """A copy of values at some places of the chosen rows [rows, columns, places].
+
+    A tensor without such rows counts as one; columns of one with another number are not told apart.
+    """
+    kept = array[chosen] if array.ndim and array.shape[0] == rows else array.reshape(1, -1)
+    if kept.ndim not in (_ROW, _IMAGE) or kept.shape[1] != columns:
+        columns = 1
+    size = kept.size // max(len(kept) * columns, 1)
+    flat = kept.reshape(len(kept), columns, size)
+    most = max(MOST_VALUES // columns, 1)
+    flat = flat[:, :, random.integers(size, size=most)] if size > most else flat.copy()
+    return _shorten(flat) if flat.dtype.kind == "O" else flat
 
 
 def _shorten(texts: Array) -> Array:

@@ -58,14 +58,17 @@ class SharedDrift:
         model = self._engine.model(name, version)
         key = model.name, model.version
         reports = await self._judge(await self._workers.broadcast(DRIFT, *key))
-        return reports[0] if reports else report_without(*key)
+        return reports[0] if reports else self._report_without(*key)
 
     async def report_all(self) -> list[DriftReport]:
         """Those of all versions that can answer, by name."""
         reports = await self._judge(await self._workers.broadcast(DRIFT))
         found = {(each.model, each.version): each for each in reports}
         served = [(each.name, each.version) for each in self._engine.index() if each.state == "READY"]
-        return [found.get(key) or report_without(*key) for key in served]
+        return [found.get(key) or self._report_without(*key) for key in served]
+
+    def _report_without(self, name: str, version: str) -> DriftReport:
+        return report_without(name, version, self._monitor.describe_first_rows(name, version))
 
     async def _look_again_and_again(self) -> None:
         while True:

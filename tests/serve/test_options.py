@@ -1,10 +1,14 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
+
+from serve.drift.options import DriftOptions
 from serve.engine.config import ModelConfig
+from serve.engine.errors import StateError
 from serve.engine.options import EngineOptions, Policies
 from serve.engine.providers import CudaOptions
-from serve.options import make_engine_options
+from serve.options import make_drift_options, make_engine_options
 from serve.settings import Settings
 
 
@@ -69,3 +73,19 @@ def test_the_defaults_of_both_are_the_same_but_for_the_cores() -> None:
     made = make_engine_options(Settings(models=Path("m")))
     default = EngineOptions(folder=Path("m"), threads=made.threads, concurrency=made.concurrency)
     assert made == default
+
+
+def test_drift_is_as_the_settings_say() -> None:
+    settings = Settings(
+        models=Path("m"),
+        state=Path("s"),
+        drift_minutes=5,
+        drift_requests_per_second=2,
+        drift_first_rows=300,
+        drift_layers_mib=3,
+    )
+    assert make_drift_options(settings) == DriftOptions(300.0, 2.0, 300, Path("s"), 3 * 2**20)
+    assert make_engine_options(settings).digests
+    assert make_drift_options(Settings(models=Path("m"), drift=False)) is None
+    with pytest.raises(StateError, match="needs `--state`"):
+        make_drift_options(Settings(models=Path("m"), drift_first_rows=300))

@@ -1,0 +1,116 @@
+"""The baseline of a file that holds none: the first rows that the server meets, kept in its state folder.
+
+Whichever worker has enough rows first writes it, and the others read it, so that all compare alike.
+"""
+
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import orjson
+
+from convert.manifest.baseline import LEAST_ROWS
+from serve.drift.baseline import MOST_COLUMNS, Baseline, BaselineError, read_baseline
+from serve.drift.making import make_baseline
+from serve.drift.options import DriftOptions
+from serve.drift.plan import Drawn, Key, choose_rows, draw_tensor
+from serve.drift.watcher import BURST, MOST_WAITING
+from serve.engine.joining import count_rows
+from serve.engine.model import ServedModel
+from serve.engine.signature import Array, Signature
+from serve.rollout.sampling import Sampler
+
+LARGEST_FILE = 8 * 2**20
+_ROW, _IMAGE = 2, 4  # axes
+
+
+class _Waiting(NamedTuple):
+    rows: int
+    drawn: Drawn
+
+
+class FirstRows:
+    """Keeps values of the first rows of a version; they are taken on one thread and counted on another."""
+
+    def __init__(self, model: ServedModel, path: Path, options: DriftOptions) -> None:
+        """The baseline is stored at the path."""
+        self._signature: Signature = model.signature
+        self._own_outputs = model.own_outputs
+        self._names = dict(
+            zip([spec.name for spec in model.signature.outputs], model.own_outputs, strict=True)
+        )
+        self._path = path
+        self._wanted = max(options.first_rows, LEAST_ROWS)
+        self._sampler = Sampler(options.requests_per_second, BURST * options.requests_per_second)
+        self._random = np.random.default_rng()
+        self._waiting: deque[_Waiting] = deque()
+        self._pieces: dict[Key, list[Array]] = {}
+        self._rows = 0
+        self.choose = self._sampler.choose
+
+    def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
+        """Keep some values of the run, if there is room."""
+        rows = count_rows(inputs)
+        if not rows or len(self._waiting) >= MOST_WAITING or self._rows >= self._wanted:
+            return
+        chosen = choose_rows(rows, self._random)
+        drawn: dict[Key, Array] = {}
+        for name, array in inputs.items():
+            drawn["input", name] = self._draw(array, rows, chosen)
+        for name, array in zip(names, outputs, strict=True):
+            drawn["output", self._names[name]] = self._draw(array, rows, chosen)
+        self._waiting.append(_Waiting(len(next(iter(drawn.values()))), drawn))
+
+    def renew(self, seconds: float) -> None:
+        """Choose the runs of the next so many seconds by how many there were."""
+        self._sampler.renew(seconds)
+
+    def describe(self) -> str:
+        """How far it is, in words."""
+        return f"no baseline yet: one worker has met {self._rows} of the {self._wanted} first rows"
+
+    def find(self) -> Baseline | None:
+        """The baseline, once this or another process has met enough rows.
+
+        Raises `BaselineError` where it is none, and `OSError` where it cannot be stored.
+        """
+        stored = self._read()
+        if stored is not None:
+            return stored
+        for kept in [self._waiting.popleft() for _ in range(len(self._waiting))]:
+            self._rows += kept.rows
+            for key, values in kept.drawn.items():
+                self._pieces.setdefault(key, []).append(values)
+        if self._rows < self._wanted:
+            return None
+        self._store(orjson.dumps(make_baseline(self._rows, self._pieces)))
+        return self._read()
+
+    def _store(self, content: bytes) -> None:
+        """Write the file whole, unless another process has."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        own = self._path.with_suffix(f".{os.getpid()}")
+        own.write_bytes(content)
+        try:
+            os.link(own, self._path)
+        except FileExistsError:
+            pass
+        finally:
+            own.unlink()
+
+    def _read(self) -> Baseline | None:
+        try:
+            with self._path.open("rb") as stream:
+                content = orjson.loads(stream.read(LARGEST_FILE))
+        except FileNotFoundError:
+            return None
+        except orjson.JSONDecodeError as error:
+            raise BaselineError(f"`{self._path}` is not JSON; remove it to begin anew") from error
+        return read_baseline(content, self._signature, self._own_outputs)
+
+    def _draw(self, array: Array, rows: int, chosen: Array | slice) -> Array:
+        has_columns = array.ndim in (_ROW, _IMAGE) and 1 < array.shape[1] <= MOST_COLUMNS
+        return draw_tensor(array, array.shape[1] if has_columns else 1, rows, chosen, self._random)

@@ -43,7 +43,7 @@ FEEDBACK = re.compile(r"/adaptact/v1/feedback(:bulk)?")
 KEY = "key"
 AUTHORIZATION, ORIGIN, HOST, FETCH_SITE = b"authorization", b"origin", b"host", b"sec-fetch-site"
 # Where a browser says that a page comes from, if it is none of this server.
-OTHER_SITES = ("cross-site", "same-site")
+OTHER_SITES = (b"cross-site", b"same-site")
 FORWARDED_HEADERS = tuple(name.encode() for name in FORWARDED)
 # The roles that change something, and what is refused to a page of another site.
 CHANGING: Mapping[RequiredRole, str] = {
@@ -107,10 +107,19 @@ def admit(authorizer: Authorizer, right: RequiredRole, scope: Scope) -> None:
         _check_page(scope, right, caller)
 
 
+def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
+    """Raise `Forbidden` for inference by a page of another site, as the browser says.
+
+    It could not read the answer, but would take the server's time, and count in its experiments.
+    """
+    if headers.get(FETCH_SITE) in OTHER_SITES:
+        raise Forbidden("models do not answer a page of another site")
+
+
 def list_roles(authorizer: Authorizer, scope: Scope) -> tuple[Caller, list[Role]]:
     """Who sends the request, and what they may do; raises `KeyRequiredError` for an unknown key."""
     caller, roles = authorizer.find_roles(*read_sender(scope, authorizer.proxies))
-    if not caller.has_key and not _is_own_name(_read_headers(scope).get(HOST, "")):
+    if not caller.has_key and not _is_own_name(_read_host(scope)):
         roles -= {"admin"}
     return caller, [role for role in ROLES if role in roles]
 
@@ -157,8 +166,8 @@ def read_sender(scope: Scope, proxies: Proxies) -> tuple[str | None, str | None]
 
 def _check_page(scope: Scope, right: RequiredRole, caller: Caller) -> None:
     """Raise `Forbidden` for a request from a page of another site."""
-    headers = _read_headers(scope)
-    origin, host = headers.get(ORIGIN), headers.get(HOST, "")
+    headers, host = dict(scope["headers"]), _read_host(scope)
+    origin = headers.get(ORIGIN)
     if headers.get(FETCH_SITE) in OTHER_SITES or (origin is not None and not _is_same_host(origin, host)):
         raise Forbidden(f"{CHANGING[right]} by a page of another site")
     is_page = origin is not None or scope["method"] in READING_METHODS  # of which browsers name no origin
@@ -166,13 +175,15 @@ def _check_page(scope: Scope, right: RequiredRole, caller: Caller) -> None:
         raise Forbidden(NAMED)
 
 
-def _read_headers(scope: Scope) -> dict[bytes, str]:
-    return {name: value.decode("latin-1") for name, value in scope["headers"]}
+def _read_host(scope: Scope) -> str:
+    """The `Host` of the request, empty for one without it."""
+    host: bytes = dict(scope["headers"]).get(HOST, b"")
+    return host.decode("latin-1")
 
 
-def _is_same_host(origin: str, host: str) -> bool:
+def _is_same_host(origin: bytes, host: str) -> bool:
     try:
-        return bool(host) and urlsplit(origin).netloc == host
+        return bool(host) and urlsplit(origin.decode("latin-1")).netloc == host
     except ValueError:
         return False
 

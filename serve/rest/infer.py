@@ -20,6 +20,7 @@ from serve.protocol.replies import (
     takes_long_to_write,
     write_reply,
 )
+from serve.rest.access import refuse_other_sites
 from serve.rest.body import BINARY, JSON, JSON_BYTES, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.lockstep import NO_STAGE, STAGE
 from serve.rest.metrics import RequestCounter
@@ -48,12 +49,12 @@ class InferEndpoint:
 
     async def answer(self, scope: Scope, receive: Receive, name: str, version: str | None) -> Answer:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
-        engine = self._engine
-        with RequestCounter(engine, name, version):
+        with RequestCounter(self._engine, name, version):
             body_headers = read_body_headers(scope)
+            refuse_other_sites(body_headers.fields)
             body = await read_body(scope, body_headers, receive, self._body_limit_bytes)
             start = perf_counter()
-            model = engine.model(name, version)
+            model = self._engine.model(name, version)
             timings: RequestTimings | None = scope.get(TIMINGS)
             if timings is not None:
                 timings.model = model

@@ -17,6 +17,7 @@ from serve.protocol.json_text import LONG_BYTES
 from serve.protocol.json_writing import PIECE_VALUES
 from serve.protocol.long_bodies import run_long
 from serve.protocol.predict import write_predictions
+from serve.rest.access import refuse_other_sites
 from serve.rest.body import JSON, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
 from serve.rest.instances import InstanceReader, ReadInstances
@@ -58,6 +59,7 @@ class PredictEndpoint:
         """The answer to the request; raises `EngineError`, `HTTPException` or `ClientDisconnect`."""
         with RequestCounter(self._engine, name, version):
             headers = read_body_headers(scope)
+            refuse_other_sites(headers.fields)
             body = await read_body(scope, headers, receive, self._body_limit_bytes)
             begin = None
             if self._trials is not None:

@@ -15,22 +15,20 @@ from serve.access.keys import ROLES, Role, format_key
 from serve.access.log_file import LogFile
 from serve.access.proxies import parse_proxies
 from serve.engine import Engine
-from serve.rest.access import CALLER, Forbidden, admit, is_administration, read_sender, right_for
+from serve.rest.access import CALLER, admit, is_administration, read_sender, right_for
 from serve.rest.app import create_app
 from serve.settings import Settings
-from tests.serve.in_process import Client
 
 LOAD = "/v2/repository/models/double/load"
 INFER = "/v2/models/double/infer"
 PREDICT = "/v1/models/double:predict"
-FEEDBACK = "/adaptact/v1/feedback"
 INSTANCES = b'{"instances": [[1, 2, 3]]}'
 AWAY = "192.0.2.1"
 NO_HEADERS: Mapping[str, str] = {}
 SECRETS: dict[Role, str] = {role: f"secret-of-{role}" for role in ROLES}
 
 
-def _scope(method: str, path: str, peer: str | None = AWAY, **headers: str) -> Scope:
+def make_scope(method: str, path: str, peer: str | None = AWAY, **headers: str) -> Scope:
     return {
         "type": "http",
         "method": method,
@@ -59,9 +57,9 @@ def _scope(method: str, path: str, peer: str | None = AWAY, **headers: str) -> S
 def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, path: str) -> None:
     assert not is_administration(method, path)
     assert right_for(method, path) == "infer"
-    admit(Authorizer(), right_for(method, path), _scope(method, path))
+    admit(Authorizer(), right_for(method, path), make_scope(method, path))
     with pytest.raises(KeyRequiredError):
-        admit(Authorizer(keys), right_for(method, path), _scope(method, path))
+        admit(Authorizer(keys), right_for(method, path), make_scope(method, path))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +80,7 @@ def test_asking_is_for_everybody_unless_there_are_keys(keys: Path, method: str, 
 )
 def test_what_load_balancers_ask_and_the_docs_need_no_key(keys: Path, path: str) -> None:
     assert right_for("GET", path) == "free"
-    admit(Authorizer(keys), "free", _scope("GET", path))
+    admit(Authorizer(keys), "free", make_scope("GET", path))
     assert right_for("POST", path) == "admin"
 
 
@@ -116,95 +114,16 @@ def test_any_other_change_needs_this_machine_or_a_key(keys: Path, method: str, p
     assert right_for(method, path) == "admin"
     for authorizer in (Authorizer(), Authorizer(keys, is_local_admin=True)):
         with pytest.raises(KeyRequiredError):
-            admit(authorizer, "admin", _scope(method, path, peer))
+            admit(authorizer, "admin", make_scope(method, path, peer))
         for own in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", None):
-            admit(authorizer, "admin", _scope(method, path, own))
+            admit(authorizer, "admin", make_scope(method, path, own))
     with pytest.raises(RoleRequiredError):
-        admit(Authorizer(keys), "admin", _scope(method, path, peer, authorization="Bearer secret-of-infer"))
-    scope = _scope(method, path, peer, authorization="Bearer secret-of-admin")
+        admit(
+            Authorizer(keys), "admin", make_scope(method, path, peer, authorization="Bearer secret-of-infer")
+        )
+    scope = make_scope(method, path, peer, authorization="Bearer secret-of-admin")
     admit(Authorizer(keys), "admin", scope)
     assert scope[CALLER] == "admin"
-
-
-@pytest.mark.parametrize(
-    ("origin", "host"),
-    [
-        ("https://example.org", "127.0.0.1:8000"),
-        ("null", "127.0.0.1:8000"),
-        ("http://127.0.0.1:9000", "127.0.0.1:8000"),
-        ("http://[", "127.0.0.1:8000"),
-    ],
-)
-def test_a_page_of_another_site_changes_nothing(keys: Path, origin: str, host: str) -> None:
-    for key in ("", "Bearer secret-of-admin"):
-        scope = _scope("POST", LOAD, "127.0.0.1", origin=origin, host=host, **_authorized(key))
-        with pytest.raises(Forbidden, match="a page of another site"):
-            admit(Authorizer(keys, is_local_admin=True), "admin", scope)
-
-
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-@pytest.mark.parametrize("right", ["admin", "feedback"])
-def test_what_a_browser_calls_another_site_changes_nothing(keys: Path, right: Role, site: str) -> None:
-    # Without an `Origin`, which a proxy may have taken away.
-    named = {"sec-fetch-site": site, "host": "127.0.0.1:8000"}
-    with pytest.raises(Forbidden, match="a page of another site"):
-        admit(Authorizer(), right, _scope("POST", FEEDBACK, "127.0.0.1", **named))
-    keyed = named | _authorized(f"Bearer secret-of-{right}")
-    with pytest.raises(Forbidden, match="a page of another site"):
-        admit(Authorizer(keys), right, _scope("POST", FEEDBACK, AWAY, **keyed))
-
-
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9000"])
-def test_a_page_of_another_site_reports_no_outcomes(origin: str) -> None:
-    scope = _scope("POST", FEEDBACK, "127.0.0.1", origin=origin, host="127.0.0.1:8000")
-    with pytest.raises(Forbidden, match="outcomes are not taken by a page of another site"):
-        admit(Authorizer(), "feedback", scope)
-
-
-def test_a_rebound_name_reports_no_outcomes_and_programs_do_under_any_name() -> None:
-    named = {"host": "example.org:8000"}
-    with pytest.raises(Forbidden, match="localhost"):
-        admit(Authorizer(), "feedback", _scope("POST", FEEDBACK, **named, origin="http://example.org:8000"))
-    admit(Authorizer(), "feedback", _scope("POST", FEEDBACK, **named))
-    admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", **named))
-    own = {"host": "localhost:8000", "origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
-    for right in ("feedback", "admin"):
-        admit(Authorizer(), right, _scope("POST", FEEDBACK, "127.0.0.1", **own))
-
-
-def test_an_origin_of_nothing_is_not_that_of_a_missing_host() -> None:
-    for host in ({}, {"host": ""}):
-        with pytest.raises(Forbidden):
-            admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", origin="null", **host))
-
-
-def _authorized(key: str) -> dict[str, str]:
-    return {"authorization": key} if key else {}
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000"])
-def test_a_page_of_this_server_may(host: str) -> None:
-    admit(Authorizer(), "admin", _scope("POST", LOAD, "127.0.0.1", origin=f"http://{host}", host=host))
-
-
-def test_a_rebound_dns_name_needs_a_key(keys: Path) -> None:
-    named = {"origin": "http://example.org:8000", "host": "example.org:8000"}
-    for authorizer, headers in (
-        (Authorizer(), _authorized("Bearer secret-of-admin")),
-        (Authorizer(keys, is_local_admin=True), {}),
-    ):
-        with pytest.raises(Forbidden):
-            admit(authorizer, "admin", _scope("POST", LOAD, "127.0.0.1", **named, **headers))
-    admit(
-        Authorizer(keys), "admin", _scope("POST", LOAD, AWAY, **named, authorization="Bearer secret-of-admin")
-    )
-
-
-@pytest.mark.slow
-def test_what_is_forbidden_is_answered_in_json(client: Client) -> None:
-    response = client.post(LOAD, b"", {"Origin": "https://example.org"})
-    assert response.status_code == 403
-    assert response.json() == {"error": "models and settings cannot be changed by a page of another site"}
 
 
 @pytest.fixture(scope="module")
@@ -333,7 +252,7 @@ def test_what_cannot_be_audited_is_not_done(
     ],
 )
 def test_only_a_named_proxy_names_the_client(forwarded: Sequence[str], proxies: str, caller: str) -> None:
-    scope = _scope("POST", LOAD)
+    scope = make_scope("POST", LOAD)
     scope["headers"] = [(b"x-forwarded-for", value.encode()) for value in forwarded]
     assert read_sender(scope, parse_proxies(proxies)) == (None, caller)
     with pytest.raises(KeyRequiredError):
@@ -341,14 +260,14 @@ def test_only_a_named_proxy_names_the_client(forwarded: Sequence[str], proxies: 
 
 
 def test_a_client_cannot_name_itself_beside_its_proxy() -> None:
-    scope = _scope("POST", LOAD)
+    scope = make_scope("POST", LOAD)
     scope["headers"] = [(b"x-forwarded-for", b"203.0.113.9"), (b"forwarded", b"127.0.0.1")]
     assert read_sender(scope, parse_proxies(AWAY))[1] == "203.0.113.9"
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded"])
 def test_a_request_that_was_passed_on_is_not_this_machines(header: str) -> None:
-    scope = _scope("POST", LOAD, "127.0.0.1", **{header: "for=127.0.0.1"})
+    scope = make_scope("POST", LOAD, "127.0.0.1", **{header: "for=127.0.0.1"})
     with pytest.raises(KeyRequiredError):
         admit(Authorizer(), "admin", scope)
 

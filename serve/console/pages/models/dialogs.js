@@ -2,8 +2,9 @@
 
 import { loadModel, removeAlias, setAlias, unloadModel } from "../../api.js";
 import { Confirmation } from "../../components/dialog.js";
+import { Field } from "../../components/field.js";
 import { t } from "../../language.js";
-import { html, useId, useState } from "../../view.js";
+import { html, useState } from "../../view.js";
 
 const ALIAS_PATTERN = "[a-z][a-z0-9_\\-]{0,31}";
 
@@ -60,16 +61,5 @@ function Aliases({ model, close }) {
         </select>`}
       <//>
     <//>
-  `;
-}
-
-function Field({ label, hint, children }) {
-  const id = useId();
-  return html`
-    <div class="field">
-      <label for=${id}>${label}</label>
-      ${children(id)}
-      ${hint && html`<p class="hint">${hint}</p>`}
-    </div>
   `;
 }

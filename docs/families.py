@@ -14,7 +14,7 @@ from adaptive_act import ACTIVATIONS, Activation, Learned
 PICTURE = Path(__file__).parent / "images" / "activations.png"
 
 COLUMNS = 6
-PANEL = 2.6, 2.5  # inches
+PANEL = 2.6, 2.75  # inches
 SPAN = 4.0
 # Viridis without its pale end: in order of lightness, so that it reads in grey and for the colour-blind.
 COLOURS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b800")
@@ -37,8 +37,10 @@ SHOWN = {
     "PWLU": "y4",
     "RPReLU": "beta",
     "SLAF": "a2",
-    "SReLU": "ar",
+    "SReLU": "al",
 }
+# Where factors or shifts of the start would leave the picture, or give equal curves.
+VALUES = {"AReLU": (0.05, 0.25, 0.5, 0.75, 0.95), "PACT": (0.5, 1.0, 2.0, 3.0, 6.0)}
 
 
 def draw() -> None:
@@ -47,30 +49,52 @@ def draw() -> None:
     rows = math.ceil(len(names) / COLUMNS)
     figure = Figure(figsize=(PANEL[0] * COLUMNS, PANEL[1] * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = list(figure.subplots(rows, COLUMNS, squeeze=False, sharex=True).flat)
+    panels = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
     for panel, name in zip(panels, names, strict=False):
         _draw_family(panel, ACTIVATIONS[name])
     for panel in panels[len(names) :]:
         panel.remove()
-    figure.supxlabel("input x")
-    figure.supylabel("output f(x)")
     figure.savefig(PICTURE, dpi=80, pil_kwargs={"optimize": True})
 
 
 def _draw_family(panel: Axes, kind: type[Activation]) -> None:
     points = torch.linspace(-SPAN, SPAN, 321, dtype=torch.float64)
-    name = SHOWN.get(kind.__name__, next(iter(kind.learned), ""))
-    parameter = kind.learned.get(name)
-    for value, colour in zip(_choose_values(parameter), COLOURS, strict=False):
-        at: dict[str, Any] = {name: value} if name else {}
-        curve = kind(None if kind.elementwise else 1, 1, **at).curve(points)[0]
+    name = name_parameter(kind)
+    for (value, curve), colour in zip(list_curves(kind, points).items(), COLOURS, strict=False):
         panel.plot(points, curve, color=colour, linewidth=1.6, label=f"{value:.3g}")
-    panel.set_title(f"{kind.__name__}: {name}" if name else kind.__name__, fontsize="medium")
+    panel.set_title(f"{kind.__name__}: {name}" if name else kind.__name__, fontsize="medium", pad=16)
     panel.set_ylim(-SPAN, SPAN)
+    panel.set_xlim(-SPAN, SPAN)
+    panel.set_xlabel("input x", fontsize=7, labelpad=1)
+    panel.set_ylabel("output f(x)", fontsize=7, labelpad=0)
+    panel.tick_params(labelsize=7)
     panel.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     panel.axvline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     if name:
-        panel.legend(fontsize=6, loc="lower right", frameon=False, handlelength=1.2, labelspacing=0.15)
+        panel.legend(  # above the curves, which it would cover anywhere within the panel
+            fontsize=6.5,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 0.99),
+            ncols=len(COLOURS),
+            frameon=False,
+            handlelength=0.9,
+            handletextpad=0.3,
+            columnspacing=0.7,
+        )
+
+
+def name_parameter(kind: type[Activation]) -> str:
+    """The parameter that is shown; empty for an activation without one."""
+    return SHOWN.get(kind.__name__, next(iter(kind.learned), ""))
+
+
+def list_curves(kind: type[Activation], points: torch.Tensor) -> dict[float, torch.Tensor]:
+    """The curve at each value of the parameter that is shown."""
+    name = name_parameter(kind)
+    values = VALUES.get(kind.__name__) or _choose_values(kind.learned.get(name))
+    made: list[dict[str, Any]] = [{name: value} if name else {} for value in values]
+    channels = None if kind.elementwise else 1
+    return {value: kind(channels, 1, **at).curve(points)[0] for value, at in zip(values, made, strict=True)}
 
 
 def _choose_values(parameter: Learned | None) -> list[float]:

@@ -2,8 +2,10 @@
 
 import re
 import runpy
+from itertools import pairwise
 
 import pytest
+import torch
 
 from adaptive_act import ACTIVATIONS
 from convert.rules import RULES
@@ -14,6 +16,14 @@ def test_the_page_of_activations_is_what_the_classes_say() -> None:
     written = runpy.run_path(str(ROOT / "docs" / "activations.py"))["make_page"]()
     assert (ROOT / "docs" / "activations.md").read_text() == written, "run `make docs`"
     assert all(f"\n| `{name}`" in written for name in ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_curves_in_the_picture_of_an_activation_differ(name: str) -> None:
+    list_curves = runpy.run_path(str(ROOT / "docs" / "families.py"))["list_curves"]
+    points = torch.linspace(-4, 4, 81, dtype=torch.float64)
+    curves = [curve.clamp(-4, 4) for curve in list_curves(ACTIVATIONS[name], points).values()]
+    assert all((one - other).abs().max() > 0.05 for one, other in pairwise(curves))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

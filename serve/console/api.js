@@ -71,7 +71,7 @@ export async function send(method, url, { body, signal } = {}) {
   throw error;
 }
 
-/** Whether nothing can be shown without another key: an action that a key may not do is told where it was tried. */
+/** Whether nothing can be shown without another key; an action that is refused is told where it was tried. */
 function needsOtherKey(method, { status }) {
   return status === 401 || (status === 403 && method === "GET");
 }
@@ -109,7 +109,7 @@ export const setAlias = (name, alias, version) =>
 export const removeAlias = (name, alias) =>
   request("DELETE", path`/adaptact/v1/models/${name}/aliases/${alias}`);
 
-/** Every model by name: `{name, versions, aliases, default}`, with each alias's version, and the default's or null. */
+/** Every model by name: `{name, versions, aliases, default}`: the version of each alias, and the default's or null. */
 export async function readModels(signal) {
   const { models: versions } = await get("/adaptact/v1/models", signal);
   return [...Map.groupBy(versions, ({ name }) => name)].map(([name, own]) => ({
@@ -122,10 +122,10 @@ export async function readModels(signal) {
   }));
 }
 
-/** Who the server takes the reader for, and what they may do: `{name, roles, has_key, needs_key, experiments, audit}`. */
+/** Who asks and what they may do: `{name, roles, has_key, needs_key, experiments, audit}`. */
 export const readReader = (signal) => get("/adaptact/v1/me", signal);
 
-/** What the version's file says for itself, its sentences in the language: `{manifest}`, null for a file that adaptact did not write. */
+/** What the version's file says, its sentences in the language: `{manifest}`, null where adaptact did not write it. */
 export const readEvidence = async (name, version, language, signal) => ({
   manifest: await getIfThere(`${versioned(name, version)}/manifest?${query({ language })}`, signal),
 });

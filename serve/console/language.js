@@ -74,7 +74,7 @@ function writeNumber(value, digits) {
   );
 }
 
-/** How numbers that stand below each other are written: all with as many decimals as the largest needs for four digits. */
+/** How numbers below each other are written: with as many decimals as the largest needs for four digits. */
 export function formatAligned(values) {
   const largest = Math.max(...values.map(Math.abs).filter(Number.isFinite), 0);
   if (largest !== 0 && (largest < 1e-3 || largest >= 1e6)) return (value) => formatNumber(value, 4);

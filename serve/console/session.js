@@ -7,13 +7,13 @@ const REMEMBERED = "adaptact.key";
 /** The key that requests carry; empty for none. */
 export const key = signal(sessionStorage.getItem(REMEMBERED) || "");
 
-/** Who the server takes the reader for: `{name, roles, has_key, needs_key, experiments, audit}`; null before it said. */
+/** Who asks: `{name, roles, has_key, needs_key, experiments, audit}`; null before the server has said so. */
 export const reader = signal(null);
 
 /** The server's answer to a request that needs another key, as an `ApiError`; null while none does. */
 export const refusal = signal(null);
 
-/** Whether the reader has the role: infer, metrics, feedback or admin. The server decides again at each request. */
+/** Whether the reader has the role: infer, metrics, feedback or admin. The server decides at each request again. */
 export const can = (role) => Boolean(reader.value?.roles.includes(role));
 
 /** Send this key from now on. */

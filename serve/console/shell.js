@@ -27,12 +27,15 @@ function skipToContent(event) {
 }
 
 function Header() {
+  const offered = PAGES.filter((page) => page.isInMenu && page.isFor(reader.value, can));
   return html`
     <header class="top">
-      <a class="brand" href=${link("models")}><img src="/console/icon.svg" alt="" width="24" height="24" />adaptact</a>
+      <a class="brand" href=${link("models")}>
+        <img src="/console/icon.svg" alt="" width="24" height="24" />adaptact
+      </a>
       <nav aria-label=${t("Pages")}>
         <ul>
-          ${PAGES.filter((page) => page.isInMenu && page.isFor(reader.value, can)).map((page) => html`<${MenuEntry} key=${page.name} page=${page} />`)}
+          ${offered.map((page) => html`<${MenuEntry} key=${page.name} page=${page} />`)}
         </ul>
       </nav>
       <div class="choices">
@@ -54,7 +57,9 @@ function LanguageChoice() {
     <label class="language">
       <span class="hidden">${t("Language")}</span>
       <select value=${language.value} onChange=${(event) => chooseLanguage(event.target.value)}>
-        ${Object.entries(LANGUAGES).map(([tag, name]) => html`<option key=${tag} value=${tag} lang=${tag}>${name}</option>`)}
+        ${Object.entries(LANGUAGES).map(
+          ([tag, name]) => html`<option key=${tag} value=${tag} lang=${tag}>${name}</option>`,
+        )}
       </select>
     </label>
   `;
@@ -75,7 +80,8 @@ function ThemeSwitch() {
 function KeyState() {
   if (!key.value) return null;
   const name = reader.value?.name;
-  return html`<button type="button" class="quiet" title=${name && t("Signed in as {name}", { name })} onClick=${signOut}>${t("Sign out")}</button>`;
+  const title = name && t("Signed in as {name}", { name });
+  return html`<button type="button" class="quiet" title=${title} onClick=${signOut}>${t("Sign out")}</button>`;
 }
 
 /** The page of the address, or the one to sign in; all anew for another key. */

@@ -9,7 +9,9 @@ export function Code({ text, label }) {
   return html`
     <div class="code">
       <pre tabindex="0" aria-label=${label}><code>${text}</code></pre>
-      <button type="button" onClick=${() => copy(text)} aria-label=${t("Copy: {what}", { what: label })}>${t("Copy")}</button>
+      <button type="button" onClick=${() => copy(text)} aria-label=${t("Copy: {what}", { what: label })}>
+        ${t("Copy")}
+      </button>
     </div>
   `;
 }
@@ -19,7 +21,8 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     announce(t("Copied."));
   } catch {
-    announce(t("The browser does not allow that here: select the text and copy it."), "bad"); // without TLS it does not
+    // Without TLS browsers do not allow it.
+    announce(t("The browser does not allow that here: select the text and copy it."), "bad");
   }
 }
 

@@ -28,7 +28,9 @@ export function ActivationChart({ points, learned, start, reach, live, descripti
       ${hasBars && html`<${Reach} ...${{ reach, live, x, low, high, top: bottom + GAP }} />`}
       ${ticks(low, high, 4).map(
         (value) => html`
-        <text key=${value} class="tick" x=${x(value)} y=${height - 5} text-anchor="middle">${formatNumber(value)}</text>
+        <text key=${value} class="tick" x=${x(value)} y=${height - 5} text-anchor="middle">
+          ${formatNumber(value)}
+        </text>
       `,
       )}
     </svg>
@@ -39,6 +41,7 @@ function Curves({ points, learned, start, x }) {
   const [low, high] = extent([...learned, ...(start || [])]);
   const y = scale(low, high, TOP + CURVE_HEIGHT, TOP);
   const right = WIDTH - RIGHT;
+  const look = learned.length > 1 ? "learned channel" : "learned";
   return html`
     <g>
       ${ticks(low, high, 4).map(
@@ -50,10 +53,14 @@ function Curves({ points, learned, start, x }) {
       `,
       )}
       ${points[0] < 0 && html`<line class="zero" x1=${x(0)} x2=${x(0)} y1=${TOP} y2=${TOP + CURVE_HEIGHT} />`}
-      ${distinct(start || []).map((curve, place) => html`<path key=${`s${place}`} class="start" d=${trace(points, curve, x, y)} />`)}
+      ${distinct(start || []).map(
+        (curve, place) => html`
+        <path key=${`s${place}`} class="start" d=${trace(points, curve, x, y)} />
+      `,
+      )}
       ${learned.map(
         (curve, place) => html`
-        <path key=${`l${place}`} class=${learned.length > 1 ? "learned channel" : "learned"} d=${trace(points, curve, x, y)} />
+        <path key=${`l${place}`} class=${look} d=${trace(points, curve, x, y)} />
       `,
       )}
     </g>

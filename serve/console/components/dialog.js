@@ -1,4 +1,4 @@
-/** Dialogs that keep the focus until they are closed: the browser's own, which also makes the page behind inert. */
+/** Dialogs that keep the focus until they are closed: the browser's own, behind which the page is inert. */
 
 import { t } from "../language.js";
 import { html, useId, useLayoutEffect, useRef, useState } from "../view.js";

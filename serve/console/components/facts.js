@@ -5,7 +5,11 @@ import { html } from "../view.js";
 /** `rows` are pairs of a name and what stands beside it; a pair whose second is null or undefined is left out. */
 export function Facts({ rows }) {
   const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return html`<dl class="facts">${known.map(([name, value]) => html`<dt key=${`${name} name`}>${name}</dt><dd key=${name}>${value}</dd>`)}</dl>`;
+  return html`
+    <dl class="facts">
+      ${known.map(([name, value]) => [html`<dt key=${`${name} name`}>${name}</dt>`, html`<dd key=${name}>${value}</dd>`])}
+    </dl>
+  `;
 }
 
 /** Many texts, of which the first few are shown at once. */

@@ -11,7 +11,7 @@ const LEAST_SPAN = 60; // seconds: the first points are not stretched over the w
 
 /**
  * `times` are seconds since 1970, `series` are `{label, values, color, isDashed?}` with values at these times, null
- * for none; `format(value)` writes a value, `span` is how many seconds are shown at most, `summary` the latest in words.
+ * for none; `format(value)` writes a value, at most `span` seconds are shown, `summary` is the latest in words.
  */
 export function LineChart({ title, times, series, format, span, summary }) {
   const frame = useRef(null);
@@ -41,7 +41,9 @@ export function LineChart({ title, times, series, format, span, summary }) {
     <figure class="line-chart" aria-labelledby=${caption}>
       <figcaption id=${caption}>
         <span class="line-chart-title">${title}</span>
-        <span class="note">${times[pointed] ? html`<${Moment} ...${{ times, series, format, pointed }} />` : summary}</span>
+        <span class="note">
+          ${times[pointed] ? html`<${Moment} ...${{ times, series, format, pointed }} />` : summary}
+        </span>
       </figcaption>
       <div ref=${frame} class="line-chart-frame" aria-hidden="true"></div>
     </figure>
@@ -54,7 +56,9 @@ function Moment({ times, series, format, pointed }) {
     ${formatClock(new Date(times[pointed] * 1000))}
     ${series.map(
       ({ label, color, values: all }) => html`
-      <span class="moment" key=${label}><span class="swatch" style=${{ background: `var(${color})` }}></span>${format(all[pointed])}</span>
+      <span class="moment" key=${label}>
+        <span class="swatch" style=${{ background: `var(${color})` }}></span>${format(all[pointed])}
+      </span>
     `,
     )}
   `;

@@ -18,5 +18,6 @@ export function announce(text, tone = "good") {
 /** The line itself, once on the page. */
 export function StatusLine() {
   const { text, tone } = line.value;
-  return html`<div class="status-line ${text ? `status-${tone}` : ""}" role="status" aria-live="polite">${text}</div>`;
+  const look = text ? `status-line status-${tone}` : "status-line";
+  return html`<div class=${look} role="status" aria-live="polite">${text}</div>`;
 }

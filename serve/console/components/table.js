@@ -14,10 +14,12 @@ export function Table({ caption, columns, rows, name, hasHiddenCaption = true })
       <table>
         <caption class=${hasHiddenCaption ? "hidden" : ""}>${caption}</caption>
         <thead>
-          <tr>${columns.map((column) => html`<${Heading} key=${column.key} ...${{ column, order, setOrder }} />`)}</tr>
+          <tr>
+            ${columns.map((column) => html`<${Heading} key=${column.key} ...${{ column, order, setOrder }} />`)}
+          </tr>
         </thead>
         <tbody>
-          ${sorted.map((row) => html`<tr key=${name(row)}>${columns.map((column) => writeCell(column, row))}</tr>`)}
+          ${sorted.map((row) => html`<tr key=${name(row)}>${columns.map((each) => writeCell(each, row))}</tr>`)}
         </tbody>
       </table>
     </div>
@@ -33,7 +35,7 @@ function Heading({ column, order, setOrder }) {
   return html`
     <th scope="col" class=${align} aria-sort=${isSorted ? direction : "none"}>
       <button type="button" class="sort" onClick=${sort}>
-        ${column.title}<span aria-hidden="true">${isSorted ? (direction === "ascending" ? " ↑" : " ↓") : ""}</span>
+        ${column.title}<span aria-hidden="true">${isSorted && (direction === "ascending" ? " ↑" : " ↓")}</span>
       </button>
     </th>
   `;

@@ -4,7 +4,7 @@ import { t } from "../language.js";
 
 const anyone = () => true;
 
-/** `isFor(reader, can)` says whether the menu offers the page to this reader; a page that it does not offer still answers. */
+/** `isFor(reader, can)` says whether the menu offers the page to this reader; one that it does not still answers. */
 export const PAGES = [
   {
     name: "models",

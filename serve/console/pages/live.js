@@ -22,7 +22,7 @@ export function Page() {
   };
   return html`
     <${PageHeading} title=${t("Live")} note=${describe(history, isPaused)}>
-      <button type="button" aria-pressed=${isPaused} onClick=${() => setPaused(!isPaused)}>${isPaused ? t("Go on") : t("Pause")}</button>
+      <button type="button" onClick=${() => setPaused(!isPaused)}>${isPaused ? t("Go on") : t("Pause")}</button>
     <//>
     ${error && html`<${Failure} error=${error} />`}
     ${

@@ -47,7 +47,11 @@ function Version({ name, model, version, metadata, evidence, drift }) {
     <p class="crumbs"><a href=${link("models")}>${t("Models")}</a> / <bdi>${name}</bdi></p>
     <${PageHeading} title=${t("{model}, version {version}", { model: name, version: version.version })}>
       <${VersionChoice} model=${model} version=${version.version} />
-      ${metadata && can("infer") && html`<a class="button" href=${link("try", name, version.version)}>${t("Try it")}</a>`}
+      ${
+        metadata &&
+        can("infer") &&
+        html`<a class="button" href=${link("try", name, version.version)}>${t("Try it")}</a>`
+      }
     <//>
     <div class="badges model-badges">
       <${StateBadge} version=${version} />
@@ -71,7 +75,11 @@ function VersionChoice({ model, version }) {
       <select value=${version} onChange=${(event) => {
         location.hash = link("models", model.name, event.target.value);
       }}>
-        ${model.versions.map((other) => html`<option key=${other.version} value=${other.version}>${t("version {version}", other)}</option>`)}
+        ${model.versions.map(
+          (other) => html`
+          <option key=${other.version} value=${other.version}>${t("version {version}", other)}</option>
+        `,
+        )}
       </select>
     </label>
   `;
@@ -111,7 +119,11 @@ function Contents({ titles }) {
   };
   return html`
     <nav class="contents" aria-label=${t("On this page")}>
-      ${titles.map((title) => html`<button type="button" class="link" key=${title} onClick=${show(title)}>${title}</button>`)}
+      ${titles.map(
+        (title) => html`
+        <button type="button" class="link" key=${title} onClick=${show(title)}>${title}</button>
+      `,
+      )}
     </nav>
   `;
 }

@@ -57,8 +57,10 @@ function Filter({ value, set }) {
 function Models({ all, wanted, ask }) {
   const [limit, setLimit] = useState(MODELS_AT_ONCE);
   const matching = useMemo(() => all.filter(({ name }) => matches(name, wanted)), [all, wanted]);
-  if (!all.length)
-    return html`<${Empty} text=${t("No models yet. Put one into the models folder as NAME/1/model.onnx, then load it.")} />`;
+  if (!all.length) {
+    const text = t("No models yet. Put one into the models folder as NAME/1/model.onnx, then load it.");
+    return html`<${Empty} text=${text} />`;
+  }
   if (!matching.length) return html`<${Empty} text=${t("No model has a name like this.")} />`;
   const hidden = matching.length - limit;
   return html`

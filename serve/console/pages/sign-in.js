@@ -16,7 +16,11 @@ export function SignIn({ refusal }) {
   return html`
     <div class="sign-in">
       <${PageHeading} title=${t("Sign in")} takesFocus=${false} />
-      ${refusal ? html`<p role="alert" class="failure-what">${refusal.message}</p>` : html`<p>${t("This server needs a key. Its administrator makes one with adaptact key.")}</p>`}
+      ${
+        refusal
+          ? html`<p role="alert" class="failure-what">${refusal.message}</p>`
+          : html`<p>${t("This server needs a key. Its administrator makes one with adaptact key.")}</p>`
+      }
       <form onSubmit=${submit}>
         <label for=${field}>${t("Key")}</label>
         <input id=${field} type="password" autocomplete="off" spellcheck=${false} maxlength="512" required autofocus

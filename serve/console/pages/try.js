@@ -22,7 +22,10 @@ export function Page({ parts: [name, version] }) {
       ? t("Try {model}", { model: name })
       : t("Try {model}, version {version}", { model: name, version });
   return html`
-    <p class="crumbs"><a href=${link("models")}>${t("Models")}</a> / <a href=${link("models", ...[name, version].filter(Boolean))}><bdi>${name}</bdi></a></p>
+    <p class="crumbs">
+      <a href=${link("models")}>${t("Models")}</a>${" / "}
+      <a href=${link("models", ...[name, version].filter(Boolean))}><bdi>${name}</bdi></a>
+    </p>
     <${PageHeading} title=${title} note=${t("What you send here is answered like any other request, and counted.")} />
     <${Loaded} resource=${metadata}>${(data) => html`<${Trial} metadata=${data} target=${{ name, version }} />`}<//>
   `;
@@ -43,13 +46,16 @@ function Trial({ metadata, target }) {
     setResult(await answer(draft.request, metadata));
   }
   const Form = FORMS[kind];
+  const set = (request, problem = "") => setDraft({ request, problem });
   return html`
     <div class="columns trial">
       <form class="card" onSubmit=${ask}>
         <h2>${t("Input")}</h2>
         ${kinds.length > 1 && html`<${KindChoice} ...${{ kinds, kind, choose }} />`}
-        <${Form} key=${kind} metadata=${metadata} target=${target} set=${(request, problem = "") => setDraft({ request, problem })} />
-        <button type="submit" class="primary" disabled=${!draft.request || result.isBusy}>${result.isBusy ? t("Working…") : t("Ask")}</button>
+        <${Form} key=${kind} metadata=${metadata} target=${target} set=${set} />
+        <button type="submit" class="primary" disabled=${!draft.request || result.isBusy}>
+          ${result.isBusy ? t("Working…") : t("Ask")}
+        </button>
         ${draft.problem && kind !== "tensors" && html`<span class="hint"> ${draft.problem}</span>`}
       </form>
       <section class="card" aria-live="polite">
@@ -67,7 +73,13 @@ function KindChoice({ kinds, kind, choose }) {
   const names = { image: t("Image"), text: t("Text"), columns: t("Row of a table"), tensors: t("Numbers") };
   return html`
     <div class="group kinds" role="group" aria-label=${t("Ask with")}>
-      ${kinds.map((other) => html`<button type="button" key=${other} aria-pressed=${other === kind} onClick=${() => choose(other)}>${names[other]}</button>`)}
+      ${kinds.map(
+        (other) => html`
+        <button type="button" key=${other} aria-pressed=${other === kind} onClick=${() => choose(other)}>
+          ${names[other]}
+        </button>
+      `,
+      )}
     </div>
   `;
 }
@@ -99,7 +111,13 @@ function SameCall({ request, target }) {
   return html`
     <section class="card">
       <h2>${t("The same call")}</h2>
-      ${request.isLong && html`<p><${Download} text=${request.body} name="request.json" type="application/json" /> <span class="hint">${t("The commands read it.")}</span></p>`}
+      ${
+        request.isLong &&
+        html`<p>
+          <${Download} text=${request.body} name="request.json" type="application/json" />${" "}
+          <span class="hint">${t("The commands read it.")}</span>
+        </p>`
+      }
       <div class="columns">
         <div><h3>curl</h3><${Code} text=${writeCurl(request)} label="curl" /></div>
         <div><h3>Python</h3><${Code} text=${writePython(request, target)} label="Python" /></div>

@@ -44,7 +44,13 @@ export function Charts({ history, latest, chosen }) {
   ];
   return html`
     <div class="live-charts">
-      ${charts.map((chart) => html`<div class="card" key=${chart.title}><${LineChart} ...${chart} times=${history.times} span=${SPAN_SECONDS} /></div>`)}
+      ${charts.map(
+        (chart) => html`
+        <div class="card" key=${chart.title}>
+          <${LineChart} ...${chart} times=${history.times} span=${SPAN_SECONDS} />
+        </div>
+      `,
+      )}
     </div>
   `;
 }

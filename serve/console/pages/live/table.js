@@ -41,7 +41,8 @@ export function LinesTable({ lines, chosen, toggle }) {
     number("running", t("Running")),
     number("batch", t("Rows in a run")),
   ];
-  return html`<${Table} caption=${t("The latest second, by model and variant")} columns=${columns} rows=${rows} name=${(row) => row.key} />`;
+  const caption = t("The latest second, by model and variant");
+  return html`<${Table} ...${{ caption, columns, rows, name: (row) => row.key }} />`;
 }
 
 const nameOf = (row) => (row.key === ALL ? t("All together") : row.name);

@@ -23,7 +23,11 @@ export function Activations({ activations, live = {} }) {
           : html`<p class="note">${t("The model has none.")}</p>`
       }
       <div class="activations">
-        ${activations.slice(0, limit).map((record, place) => html`<${Activation} key=${place} record=${record} live=${live[record.layer]} />`)}
+        ${activations.slice(0, limit).map(
+          (record, place) => html`
+          <${Activation} key=${place} record=${record} live=${live[record.layer]} />
+        `,
+        )}
       </div>
       ${
         hidden > 0 &&
@@ -53,14 +57,15 @@ function Legend({ hasLive }) {
 function Activation({ record, live }) {
   const { layer, kind, replaced, words, curve, start } = record;
   const reach = record.reach && fromEqualCells(record.reach);
+  const outside = reach && describeOutside(reach, curve.points[0], curve.points[curve.points.length - 1]);
   return html`
     <article class="activation">
       <h3><code><bdi>${layer}</bdi></code></h3>
       <p class="note">${replaced ? t("{kind} in the place of {replaced}", { kind, replaced }) : kind}</p>
-      <${ActivationChart} points=${curve.points} learned=${curve.values} start=${start?.curve} reach=${reach} live=${live}
+      <${ActivationChart} points=${curve.points} learned=${curve.values} start=${start?.curve} ...${{ reach, live }}
         description=${t("The learned curve of {layer}: {words}", { layer, words })} />
       ${words && html`<p class="words"><${Told} text=${words} /></p>`}
-      <${Details} record=${record} outside=${reach && describeOutside(reach, curve.points[0], curve.points[curve.points.length - 1])} />
+      <${Details} record=${record} outside=${outside} />
     </article>
   `;
 }

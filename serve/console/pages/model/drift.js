@@ -1,4 +1,4 @@
-/** Whether live values are like those of real data at export: each input, output and activation, with its numbers. */
+/** Whether live values are like those of real data at export: each input, output and activation. */
 
 import { Histogram, fromInnerEdges } from "../../components/histogram.js";
 import { Table } from "../../components/table.js";
@@ -28,7 +28,8 @@ export function Drift({ drift: { report } }) {
       ${
         rows.length > 0 &&
         html`
-        <${Table} caption=${t("Live values beside those at export")} columns=${listColumns()} rows=${rows} name=${(row) => row.place} />
+        <${Table} caption=${t("Live values beside those at export")} columns=${listColumns()} rows=${rows}
+          name=${(row) => row.place} />
         <p class="note">${t(
           "Live rows: {live}; rows at export: {baseline}. Filled: at export; in outline: live.",
           {
@@ -64,7 +65,8 @@ function listColumns() {
       title: t("Verdict"),
       value: (row) => ORDER.indexOf(row.verdict),
       cell: (row) => html`
-      <${DriftBadge} verdict=${row.verdict} />${row.reason && html`<span class="reason"><${Told} text=${row.reason} /></span>`}
+      <${DriftBadge} verdict=${row.verdict} />
+      ${row.reason && html`<span class="reason"><${Told} text=${row.reason} /></span>`}
     `,
     },
     number("psi", "PSI"),
@@ -88,7 +90,8 @@ function Shape({ series: { edges, categories, baseline, live, rows } }) {
   if (edges.length < 2) return "–";
   const before = fromInnerEdges(edges, baseline);
   const now = fromInnerEdges(edges, rows ? live : live.map(() => 0));
-  return html`<div class="shape"><${Histogram} before=${before} now=${now} description=${t("The distribution at export and live")} /></div>`;
+  const description = t("The distribution at export and live");
+  return html`<div class="shape"><${Histogram} ...${{ before, now, description }} /></div>`;
 }
 
 function Categories({ categories, baseline, live }) {

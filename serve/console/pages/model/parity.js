@@ -75,7 +75,8 @@ function Outputs({ outputs }) {
     },
     { key: "worst", title: t("Hardest set"), cell: (row) => html`<${Told} text=${row.worst_set} />` },
   ];
-  return html`<${Table} caption=${t("Errors by output")} columns=${columns} rows=${outputs} name=${(row) => row.name} />`;
+  const caption = t("Errors by output");
+  return html`<${Table} ...${{ caption, columns, rows: outputs, name: (row) => row.name }} />`;
 }
 
 function Sets({ sets }) {
@@ -106,5 +107,6 @@ function Sets({ sets }) {
       cell: (row) => formatNumber(row.non_finite_lost + (row.non_finite_gained || 0)),
     },
   ];
-  return html`<${Table} caption=${t("Sets of samples")} columns=${columns} rows=${sets} name=${(row) => row.name} />`;
+  const caption = t("Sets of samples");
+  return html`<${Table} ...${{ caption, columns, rows: sets, name: (row) => row.name }} />`;
 }

@@ -58,7 +58,8 @@ function Losses({ losses }) {
           : `${formatNumber(row.agreed)} / ${formatNumber(row.compared)} (${formatShare(row.low)}–${formatShare(row.high)})`,
     },
   ];
-  return html`<${Table} caption=${t("Errors as shares of the output's scale")} columns=${columns} rows=${losses} name=${(row) => row.output} />`;
+  const caption = t("Errors as shares of the output's scale");
+  return html`<${Table} ...${{ caption, columns, rows: losses, name: (row) => row.output }} />`;
 }
 
 function Kept({ kept }) {
@@ -73,5 +74,6 @@ function Kept({ kept }) {
     { key: "kind", title: t("Operator"), cell: (row) => html`<code>${row.kind}</code>` },
     { key: "reason", title: t("Reason"), cell: (row) => html`<${Told} text=${row.reason} />` },
   ];
-  return html`<${Table} caption=${t("Kept in float")} columns=${columns} rows=${rows} name=${(row) => row.place} />`;
+  const caption = t("Kept in float");
+  return html`<${Table} ...${{ caption, columns, rows, name: (row) => row.place }} />`;
 }

@@ -20,12 +20,16 @@ export function Provenance({ manifest, version }) {
         [
           t("Notes on the source"),
           manifest?.source_notes?.length > 0 &&
-            html`<ul class="plain">${manifest.source_notes.map((note, place) => html`<li key=${place}><${Told} text=${note} /></li>`)}</ul>`,
+            html`<ul class="plain">
+              ${manifest.source_notes.map((note, place) => html`<li key=${place}><${Told} text=${note} /></li>`)}
+            </ul>`,
         ],
         [
           t("Weights beside the file"),
           manifest?.data &&
-            html`<bdi>${manifest.data.name}</bdi>, ${formatBytes(manifest.data.bytes)}, ${digest(manifest.data.sha256)}`,
+            html`
+            <bdi>${manifest.data.name}</bdi>, ${formatBytes(manifest.data.bytes)}, ${digest(manifest.data.sha256)}
+          `,
         ],
         [t("Made with"), tools && tools.join(", ")],
         [t("Precision"), manifest?.precision],

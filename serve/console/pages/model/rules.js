@@ -32,10 +32,11 @@ export function Rules({ manifest: { fired, declined = [], dropped = [] } }) {
     value: (row) => row.layer,
     cell: (row) => html`<code><bdi>${row.layer}</bdi></code>`,
   };
+  const isIdle = !fired.length && !declined.length && !dropped.length;
   return html`
     <section class="card">
       <h2>${t("Rules")}</h2>
-      ${!fired.length && !declined.length && !dropped.length && html`<p class="note">${t("No rule found anything to rewrite.")}</p>`}
+      ${isIdle && html`<p class="note">${t("No rule found anything to rewrite.")}</p>`}
       <div class="rules">
         <${Part} title=${t("Applied")} rows=${fired} columns=${[rule, times]} />
         <${Part} title=${t("Declined")} rows=${declined} columns=${[rule, layer, reason]} />
@@ -48,5 +49,10 @@ export function Rules({ manifest: { fired, declined = [], dropped = [] } }) {
 function Part({ title, rows, columns }) {
   if (!rows.length) return null;
   const numbered = rows.map((row, place) => ({ ...row, place }));
-  return html`<div><h3>${title}</h3><${Table} caption=${title} columns=${columns} rows=${numbered} name=${(row) => row.place} /></div>`;
+  return html`
+    <div>
+      <h3>${title}</h3>
+      <${Table} caption=${title} columns=${columns} rows=${numbered} name=${(row) => row.place} />
+    </div>
+  `;
 }

@@ -26,7 +26,8 @@ export function Tensors({ metadata, manifest }) {
   return html`
     <section class="card">
       <h2>${t("Inputs and outputs")}</h2>
-      <${Table} caption=${t("Inputs and outputs")} columns=${columns} rows=${rows} name=${(row) => `${row.role} ${row.name}`} />
+      <${Table} caption=${t("Inputs and outputs")} columns=${columns} rows=${rows}
+        name=${(row) => `${row.role} ${row.name}`} />
       <${Facts} rows=${[
         [t("Sizes"), sizes && html`<ul class="plain">${sizes.map(describeSize)}</ul>`],
         [t("Classes"), description.classes && html`<${Names} part=${description.classes} />`],
@@ -52,7 +53,8 @@ function describe(tensors, role, recorded) {
 /** A shape as people write it: `[N, 64]`; a free size has its name, or else ?. */
 export function writeShape(shape, recorded) {
   const names = recorded?.shape?.length === shape.length ? recorded.shape : shape;
-  return `[${shape.map((size, axis) => (size >= 0 ? size : typeof names[axis] === "string" ? names[axis] : "?")).join(", ")}]`;
+  const write = (size, axis) => (size >= 0 ? size : typeof names[axis] === "string" ? names[axis] : "?");
+  return `[${shape.map(write).join(", ")}]`;
 }
 
 function describeSize({ input, axis, low, high, multiple }) {
@@ -67,7 +69,8 @@ function describeSize({ input, axis, low, high, multiple }) {
     high === null || high === undefined
       ? t("{input}, axis {axis}: from {low}", values)
       : t("{input}, axis {axis}: {low} to {high}", values);
-  return html`<li key=${`${input} ${axis}`}><bdi>${bounds}</bdi>${multiple > 1 && ` ${t("in steps of {multiple}", values)}`}</li>`;
+  const steps = multiple > 1 ? ` ${t("in steps of {multiple}", values)}` : "";
+  return html`<li key=${`${input} ${axis}`}><bdi>${bounds}</bdi>${steps}</li>`;
 }
 
 function Names({ part: { value, origin } }) {
@@ -80,7 +83,9 @@ function Names({ part: { value, origin } }) {
 function describePreprocessing({ value, origin }) {
   const steps = Object.entries(value).filter(([, step]) => step !== null);
   return html`
-    <span class="long-list">${steps.map(([name, step]) => html`<span class="chip" key=${name}>${name} <code>${writeStep(step)}</code></span>`)}</span>
+    <span class="long-list">
+      ${steps.map(([name, step]) => html`<span class="chip" key=${name}>${name} <code>${writeStep(step)}</code></span>`)}
+    </span>
     <span class="note">${t("read from {origin}", { origin })}</span>
   `;
 }

@@ -41,7 +41,8 @@ function Speeds({ speeds }) {
     { key: "tuned", title: t("Tuned"), isNumber: true, cell: (row) => formatDuration(row.tuned / 1000) },
     ratio(),
   ];
-  return html`<${Table} caption=${t("Before and after")} columns=${columns} rows=${speeds} name=${(row) => row.batch} />`;
+  const caption = t("Before and after");
+  return html`<${Table} ...${{ caption, columns, rows: speeds, name: (row) => row.batch }} />`;
 }
 
 function Trials({ trials }) {
@@ -66,7 +67,8 @@ function Trials({ trials }) {
         html`<${Badge} tone=${row.taken ? "good" : "neutral"}>${row.taken ? t("yes") : t("no")}<//>`,
     },
   ];
-  return html`<${Table} caption=${t("Forms that were tried")} columns=${columns} rows=${rows} name=${(row) => row.place} />`;
+  const caption = t("Forms that were tried");
+  return html`<${Table} ...${{ caption, columns, rows, name: (row) => row.place }} />`;
 }
 
 function ratio() {

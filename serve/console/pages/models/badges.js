@@ -23,22 +23,32 @@ export function StateBadge({ version: { state, reason } }) {
 
 /** `parity` is strong, weak or unknown; null for a file without a manifest. */
 export function ParityBadge({ parity }) {
-  if (parity === "strong")
-    return html`<${Badge} tone="good" title=${t("Compared with the original; the samples exercised the whole model")}>${t("strong")}<//>`;
-  if (parity === "weak")
-    return html`<${Badge} tone="caution" title=${t("Compared with the original; the samples leave parts of the model unseen")}>${t("weak")}<//>`;
-  if (parity === "unknown")
-    return html`<${Badge} title=${t("Compared with the original; what the samples exercised was not examined")}>${t("not examined")}<//>`;
-  return html`<${Badge} title=${t("The file carries no evidence: adaptact did not write it")}>${t("no evidence")}<//>`;
+  const badges = {
+    strong: ["good", t("strong"), t("Compared with the original; the samples exercised the whole model")],
+    weak: [
+      "caution",
+      t("weak"),
+      t("Compared with the original; the samples leave parts of the model unseen"),
+    ],
+    unknown: [
+      "neutral",
+      t("not examined"),
+      t("Compared with the original; what the samples exercised was not examined"),
+    ],
+  };
+  const missing = ["neutral", t("no evidence"), t("The file carries no evidence: adaptact did not write it")];
+  const [tone, word, title] = badges[parity] || missing;
+  return html`<${Badge} tone=${tone} title=${title}>${word}<//>`;
 }
 
 /** `signature` is verified, unverified or none. */
 export function SignatureBadge({ signature }) {
-  if (signature === "verified")
-    return html`<${Badge} tone="good" title=${t("Signed by the key that this server requires")}>${t("verified")}<//>`;
-  if (signature === "unverified")
-    return html`<${Badge} title=${t("Signed; this server was given no key to check it with")}>${t("not checked")}<//>`;
-  return html`<${Badge} title=${t("Nobody signed the file")}>${t("unsigned")}<//>`;
+  const badges = {
+    verified: ["good", t("verified"), t("Signed by the key that this server requires")],
+    unverified: ["neutral", t("not checked"), t("Signed; this server was given no key to check it with")],
+  };
+  const [tone, word, title] = badges[signature] || ["neutral", t("unsigned"), t("Nobody signed the file")];
+  return html`<${Badge} tone=${tone} title=${title}>${word}<//>`;
 }
 
 /** What the drift of a version comes to, in one word. */

@@ -18,7 +18,8 @@ export function ModelDialog({ action, model, close }) {
 function Load({ model: { name, versions }, close }) {
   const isServed = versions.some(({ state }) => state === "READY");
   return html`
-    <${Confirmation} title=${isServed ? t("Reload {model}?", { model: name }) : t("Load {model}?", { model: name })}
+    <${Confirmation}
+      title=${isServed ? t("Reload {model}?", { model: name }) : t("Load {model}?", { model: name })}
       action=${isServed ? t("Reload") : t("Load")} perform=${() => loadModel(name)}
       done=${t("{model} is loaded.", { model: name })} close=${close}>
       <p>${t("New and changed versions in the models folder are checked and loaded. What serves now goes on until they answer, and for good if they do not load. No request fails.")}</p>
@@ -42,7 +43,8 @@ function Aliases({ model, close }) {
   const [version, setVersion] = useState(aliases.stable || ready[ready.length - 1]);
   const isRemoved = version === "";
   return html`
-    <${Confirmation} title=${t("Aliases of {model}", { model: name })} action=${isRemoved ? t("Remove the alias") : t("Set the alias")}
+    <${Confirmation} title=${t("Aliases of {model}", { model: name })}
+      action=${isRemoved ? t("Remove the alias") : t("Set the alias")}
       tone=${isRemoved ? "danger" : "normal"} close=${close}
       perform=${() => (isRemoved ? removeAlias(name, alias) : setAlias(name, alias, version))}
       done=${isRemoved ? t("{alias} is removed.", { alias }) : t("{alias} is version {version} now.", { alias, version })}>
@@ -50,14 +52,21 @@ function Aliases({ model, close }) {
       <${Field} label=${t("Alias")} hint=${t("Small letters, digits, - and _")}>
         ${(id) => html`<input id=${id} value=${alias} list="${id}-known" required pattern=${ALIAS_PATTERN}
           onInput=${(event) => setName(event.target.value)} />
-          <datalist id="${id}-known">${Object.keys(aliases).map((known) => html`<option key=${known} value=${known} />`)}</datalist>`}
+          <datalist id="${id}-known">
+            ${Object.keys(aliases).map((known) => html`<option key=${known} value=${known} />`)}
+          </datalist>`}
       <//>
       <${Field} label=${t("Version")}>
         ${(
           id,
         ) => html`<select id=${id} value=${version} onChange=${(event) => setVersion(event.target.value)}>
           ${ready.map((choice) => html`<option key=${choice} value=${choice}>${choice}</option>`)}
-          ${alias in aliases && html`<option value="">${t("none: remove the alias (now {version})", { version: aliases[alias] })}</option>`}
+          ${
+            alias in aliases &&
+            html`<option value="">
+              ${t("none: remove the alias (now {version})", { version: aliases[alias] })}
+            </option>`
+          }
         </select>`}
       <//>
     <//>

@@ -44,7 +44,10 @@ function Model({ model, ask }) {
           </th>`
           }
           <${VersionCells} model=${model} version=${version} />
-          ${place === 0 && html`<td rowspan=${versions.length} class="actions"><${Actions} model=${model} ask=${ask} /></td>`}
+          ${
+            place === 0 &&
+            html`<td rowspan=${versions.length} class="actions"><${Actions} model=${model} ask=${ask} /></td>`
+          }
         </tr>
       `,
       )}
@@ -73,7 +76,10 @@ function Names({ version }) {
   if (!aliases.length && !isDefault) return "–";
   return html`
     <span class="badges">
-      ${isDefault && html`<span class="chip chip-main" title=${t("Answers requests that name no version")}>${t("default")}</span>`}
+      ${
+        isDefault &&
+        html`<span class="chip chip-main" title=${t("Answers requests that name no version")}>${t("default")}</span>`
+      }
       ${aliases.map((alias) => html`<span class="chip" key=${alias}><bdi>${alias}</bdi></span>`)}
     </span>
   `;
@@ -89,12 +95,18 @@ function Actions({ model, ask }) {
       ${
         can("admin") &&
         html`
-        <button type="button" aria-label=${t("Load {model}", { model: name })} onClick=${open("load")}>${isServed ? t("Reload") : t("Load")}</button>
+        <button type="button" aria-label=${t("Load {model}", { model: name })} onClick=${open("load")}>
+          ${isServed ? t("Reload") : t("Load")}
+        </button>
         ${
           isServed &&
           html`
-          <button type="button" aria-label=${t("Aliases of {model}", { model: name })} onClick=${open("aliases")}>${t("Aliases")}</button>
-          <button type="button" aria-label=${t("Unload {model}", { model: name })} onClick=${open("unload")}>${t("Unload")}</button>
+          <button type="button" aria-label=${t("Aliases of {model}", { model: name })} onClick=${open("aliases")}>
+            ${t("Aliases")}
+          </button>
+          <button type="button" aria-label=${t("Unload {model}", { model: name })} onClick=${open("unload")}>
+            ${t("Unload")}
+          </button>
         `
         }
       `

@@ -7,7 +7,7 @@ const BARS = 10;
 const MOST_SCORES = 2000;
 const MOST_SHOWN = 2000; // characters of other values
 
-/** `outputs` are `{name, shape, data}`; `classes` are the names of the places of a row of scores, if they are known. */
+/** `outputs` are `{name, shape, data}`; `classes` names the places of a row of scores, if that is known. */
 export function Answer({ outputs, classes, labels, truncated, version, milliseconds }) {
   return html`
     <div class="answer">
@@ -33,7 +33,11 @@ function Output({ output, classes }) {
   return html`
     <section>
       <h3><code><bdi>${name}</bdi></code> <span class="note">[${shape.join(", ")}]</span></h3>
-      ${areScores ? html`<${Scores} width=${width} data=${data} classes=${classes?.length === width ? classes : null} />` : html`<${Values} data=${data} />`}
+      ${
+        areScores
+          ? html`<${Scores} width=${width} data=${data} classes=${classes?.length === width ? classes : null} />`
+          : html`<${Values} data=${data} />`
+      }
     </section>
   `;
 }
@@ -54,10 +58,29 @@ function Scores({ width, data, classes }) {
   const shown = isSoftmax ? softmax(scores) : scores;
   return html`
     <div class="score-choices">
-      ${rows > 1 && html`<label>${t("Row")} <input type="number" min="1" max=${rows} value=${place + 1} onInput=${(event) => setRow(Math.max(0, Math.min(rows, Number(event.target.value)) - 1) || 0)} /> ${t("of {count}", { count: formatNumber(rows) })}</label>`}
-      ${!areShares(scores) && html`<label><input type="checkbox" checked=${isSoftmax} onChange=${(event) => setSoftmax(event.target.checked)} /> ${t("as probabilities (softmax)")}</label>`}
+      ${rows > 1 && html`<${RowChoice} row=${place} rows=${rows} set=${setRow} />`}
+      ${!areShares(scores) && html`<${SoftmaxChoice} isSoftmax=${isSoftmax} set=${setSoftmax} />`}
     </div>
     <${Bars} values=${shown} classes=${classes} areShares=${isSoftmax || areShares(scores)} />
+  `;
+}
+
+function RowChoice({ row, rows, set }) {
+  const choose = (event) => set(Math.min(rows, Math.max(1, Math.floor(Number(event.target.value)) || 1)) - 1);
+  return html`
+    <label>
+      ${t("Row")}${" "}<input type="number" min="1" max=${rows} value=${row + 1} onInput=${choose} />${" "}
+      ${t("of {count}", { count: formatNumber(rows) })}
+    </label>
+  `;
+}
+
+function SoftmaxChoice({ isSoftmax, set }) {
+  return html`
+    <label>
+      <input type="checkbox" checked=${isSoftmax} onChange=${(event) => set(event.target.checked)} />${" "}
+      ${t("as probabilities (softmax)")}
+    </label>
   `;
 }
 
@@ -77,7 +100,14 @@ function Bars({ values, classes, areShares: inPercent }) {
       `,
       )}
     </dl>
-    ${order.length > BARS && html`<p><button type="button" class="quiet" onClick=${() => setWhole(!isWhole)}>${isWhole ? t("Show the first only") : t("Show all {count}", { count: formatNumber(order.length) })}</button></p>`}
+    ${
+      order.length > BARS &&
+      html`<p>
+        <button type="button" class="quiet" onClick=${() => setWhole(!isWhole)}>
+          ${isWhole ? t("Show the first only") : t("Show all {count}", { count: formatNumber(order.length) })}
+        </button>
+      </p>`
+    }
   `;
 }
 

@@ -1,4 +1,4 @@
-/** The forms in which people ask a model: each calls `set(request)`, or `set(null, problem)` while it is not whole. */
+/** The forms in which people ask a model: each calls `set(request)`, or `set(null, problem)` until it is whole. */
 
 import { t } from "../../language.js";
 import { html, useId, useLayoutEffect, useState } from "../../view.js";
@@ -44,9 +44,12 @@ function TensorField({ input, text, result, change }) {
   const id = useId();
   return html`
     <div class="field">
-      <label for=${id}><code><bdi>${input.name}</bdi></code> <span class="note">${input.datatype} ${writeShape(input.shape)}</span></label>
-      <textarea id=${id} spellcheck=${false} value=${text} aria-describedby="${id}-said" aria-invalid=${Boolean(result.problem)}
-        onInput=${(event) => change(event.target.value)}></textarea>
+      <label for=${id}>
+        <code><bdi>${input.name}</bdi></code>${" "}
+        <span class="note">${input.datatype} ${writeShape(input.shape)}</span>
+      </label>
+      <textarea id=${id} spellcheck=${false} value=${text} aria-describedby="${id}-said"
+        aria-invalid=${Boolean(result.problem)} onInput=${(event) => change(event.target.value)}></textarea>
       <p id="${id}-said" class=${result.problem ? "problem" : "hint"}>
         ${result.problem || t("JSON or CSV, read as shape {shape}", { shape: `[${result.shape.join(", ")}]` })}
       </p>
@@ -73,7 +76,8 @@ export function TextForm({ target, set }) {
   }, [text, pair]);
   return html`
     <div class="field"><label for=${id}>${t("Text")}</label>
-      <textarea id=${id} class="prose" maxlength="131072" value=${text} onInput=${(event) => setText(event.target.value)}></textarea></div>
+      <textarea id=${id} class="prose" maxlength="131072" value=${text}
+        onInput=${(event) => setText(event.target.value)}></textarea></div>
     <div class="field"><label for=${pairId}>${t("Second text, for a model of pairs")}</label>
       <input id=${pairId} value=${pair} maxlength="131072" onInput=${(event) => setPair(event.target.value)} /></div>
   `;
@@ -99,7 +103,8 @@ export function ColumnsForm({ metadata, target, set }) {
       ${columns.map(
         (column, place) => html`
         <label key=${column.name} class="field"><bdi>${column.name}</bdi>
-          <input value=${row[place]} aria-invalid=${read[place] === undefined} inputmode=${column.datatype === "BYTES" ? "text" : "decimal"} onInput=${change(place)} />
+          <input value=${row[place]} aria-invalid=${read[place] === undefined}
+            inputmode=${column.datatype === "BYTES" ? "text" : "decimal"} onInput=${change(place)} />
         </label>
       `,
       )}

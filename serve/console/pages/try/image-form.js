@@ -39,11 +39,15 @@ export function ImageForm({ target, set }) {
       }}>
       ${
         image
-          ? html`<img src=${image.url} alt=${t("The image that was chosen")} /><p class="hint"><bdi>${image.name}</bdi>, ${formatBytes(image.bytes)}</p>`
+          ? html`
+              <img src=${image.url} alt=${t("The image that was chosen")} />
+              <p class="hint"><bdi>${image.name}</bdi>, ${formatBytes(image.bytes)}</p>
+            `
           : html`<p>${t("Drop an image here")}</p>`
       }
       <label class="button" for=${id}>${image ? t("Choose another") : t("Choose a file")}</label>
-      <input id=${id} class="hidden" type="file" accept=${TYPES.join(",")} onChange=${(event) => take(event.target.files[0])} />
+      <input id=${id} class="hidden" type="file" accept=${TYPES.join(",")}
+        onChange=${(event) => take(event.target.files[0])} />
       <p class="hint">${t("PNG or JPEG")}</p>
     </div>
   `;

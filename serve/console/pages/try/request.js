@@ -26,7 +26,7 @@ function finish(url, content) {
   return { url, body, content, isLong: body.length > LONGEST_SHOWN };
 }
 
-/** The call as a command; a long body is in the file `request.json`. The key stands in a variable, never in the text. */
+/** The call as a command; a long body is in the file `request.json`, and the key in a variable, never in the text. */
 export function writeCurl({ url, body, isLong }) {
   const lines = [`curl ${quoteShell(location.origin + url)}`];
   if (key.value) lines.push(`  -H "Authorization: Bearer $ADAPTACT_KEY"`);

@@ -74,7 +74,7 @@ function checkValue(value, place, datatype) {
   );
 }
 
-/** The shape that these values have at the input: nested as expected, one row of it, or flat with one free size. */
+/** The shape of these values at the input: nested as expected, one row of it, or flat with one free size. */
 function fitShape(shape, count, expected) {
   if (matches(shape, expected)) return shape;
   if (matches([1, ...shape], expected)) return [1, ...shape];

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import orjson
 
+from serve.engine.collectors import ANSWERED
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.metrics import LATENCY_BOUNDS, ROW_BOUNDS, SECOND_BOUNDS
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 LIVE = "live"  # what workers are asked
 STAGES = ("input", "queue", "compute", "output")
-ANSWERED = ("200", "0")  # HTTP's and gRPC's
 PIECE_VERSIONS = 50  # read in a fraction of a millisecond
 ReadVariants: TypeAlias = "Callable[[], Iterable[tuple[str, str, VariantMetrics]]]"
 

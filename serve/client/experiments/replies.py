@@ -241,6 +241,14 @@ class Refused(CheckedReply):
     reason: str
 
 
+class UnknownMetric(CheckedReply):
+    """A metric that no experiment has, of how many outcomes it is, and which one may have been meant."""
+
+    metric: str
+    count: Count
+    suggestion: str | None = None
+
+
 class Receipt(CheckedReply):
     """What became of outcomes."""
 
@@ -249,6 +257,8 @@ class Receipt(CheckedReply):
     refused: Count
     reasons: list[Refused]
     unmatched: Count = 0
+    unknown: Count = 0
+    unknown_metrics: list[UnknownMetric] = []
 
 
 def read(kind: type[R], reply: Mapping[str, Json]) -> R:

@@ -183,6 +183,14 @@ def tabulate_refused(receipt: Receipt) -> FittedTable:
     return table(("line", "refused"), rows)
 
 
+def describe_unknown(receipt: Receipt) -> Iterator[str]:
+    """A line on the outcomes that are of metrics that no experiment has, and one for each such metric."""
+    if receipt.unknown:
+        yield f"{receipt.unknown} are of metrics that no experiment has: they count for none until one does"
+    for each in receipt.unknown_metrics:
+        yield f"  `{each.metric}`: {each.count}{f'; {each.suggestion}' if each.suggestion else ''}"
+
+
 def _describe_variant(variant: Variant, known: Experiment) -> str:
     """What the definition says, and which version that is as long as the comparison lasts."""
     version = "" if variant.version is None else f", version {variant.version}"

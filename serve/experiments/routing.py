@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from serve.experiments.assignment import Assigner, count_hashes, hash_value
-from serve.experiments.definition import Experiment, Variant
+from serve.experiments.definition import Experiment, HiddenParts, Variant
 from serve.experiments.stages import RUNNING, Phase
 from serve.experiments.units import Unit, read_unit
 
@@ -17,7 +17,7 @@ UNIT_HEADER = "x-adaptact-unit"
 REPLY_PARAMETERS = ("adaptact_experiment", "adaptact_variant", "adaptact_request_id")
 """The parameters of a reply that say what was decided."""
 REPLY_HEADERS = ("x-adaptact-experiment", "x-adaptact-variant", "x-adaptact-request-id")
-"""The headers, or metadata of a gRPC error, that say the same."""
+"""The headers of HTTP, and the trailing metadata of gRPC, that say the same."""
 
 
 class Target(NamedTuple):
@@ -45,8 +45,8 @@ class Treatment(NamedTuple):
     """Whether the unit takes part in the comparison of outcomes: its requests are exposures."""
     is_forced: bool
     """Whether the allow-list chose the variant."""
-    is_hidden: bool
-    """Whether the reply says nothing of it."""
+    hidden: HiddenParts
+    """Where the reply says nothing of it."""
     log_share: float = 0.0
     """Of the kept answers, those that are stored with their inputs."""
 
@@ -166,7 +166,7 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
         fallback=None,
         is_enrolled=False,
         is_forced=False,
-        is_hidden=experiment.hide_from_replies,
+        hidden=experiment.hide_from_replies,
         log_share=experiment.log.share if experiment.log else 0.0,
     )
 

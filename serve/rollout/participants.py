@@ -1,7 +1,5 @@
 """The units that take part in experiments, each of which is decided once and then remembered."""
 
-from collections.abc import Mapping
-
 from serve.experiments.request_ids import RequestIds, number_comparison
 from serve.experiments.routing import REPLY_HEADERS, REPLY_PARAMETERS, Route, Treatment
 from serve.experiments.units import Unit
@@ -37,14 +35,12 @@ class Group:
         self.treatment = treatment
         variant, self.model, self.version = treatment.answer
         self.has_mirrors = bool(treatment.mirrors)
-        self.described: Mapping[str, str] | None = None
+        said, hidden = {EXPERIMENT: treatment.experiment, VARIANT: variant}, treatment.hidden
+        self.described = said if hidden in ("none", "headers") else None
         """Parameters of all replies; None where they say nothing of the experiment."""
-        self.headers: tuple[tuple[bytes, bytes], ...] = ()
-        """The headers that say the same."""
-        if not treatment.is_hidden:
-            self.described = {EXPERIMENT: treatment.experiment, VARIANT: variant}
-            values = (value.encode() for value in self.described.values())
-            self.headers = tuple(zip(HEADERS, values, strict=False))
+        values = (value.encode() for value in said.values())
+        self.headers = tuple(zip(HEADERS, values, strict=False)) if hidden in ("none", "parameters") else ()
+        """The headers that say the same; none where they are hidden."""
         self.metrics = metrics
         """Those of the variant that answers."""
         is_enrolled, phase = treatment.is_enrolled, (treatment.experiment, treatment.comparison)

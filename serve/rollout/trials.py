@@ -16,7 +16,7 @@ from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.participants import HEADERS, Participant, Participants
 from serve.rollout.recorder import LoggedAnswer, Recorder
 from serve.rollout.sampling import Sampler
-from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
+from serve.rollout.variants import InputReader, Outputs, VariantRequest, VariantRuns
 
 REQUEST_ID = REPLY_PARAMETERS[-1]
 
@@ -33,6 +33,7 @@ class Trial:
         "_request",
         "_trials",
         "model",
+        "reader",
         "request_id",
     )
     model: ServedModel | None
@@ -46,14 +47,24 @@ class Trial:
         self.request_id = request_id
         """By which feedback names the request."""
         self._is_kept = is_kept
+        self.reader: InputReader | None = None
+        """What reads each model's inputs, where their descriptions may differ."""
+
+    def find_model(self) -> ServedModel | None:
+        """The unit's variant; None if it does not answer now."""
+        group = self._participant.group
+        try:
+            return self._trials.engine.model(group.model, group.version)
+        except EngineError:
+            return None
 
     def describe(self) -> Mapping[str, str]:
-        """The reply's parameters by name; none if the experiment is hidden."""
+        """The reply's parameters by name; none if they are hidden."""
         described = self._participant.group.described
         return {} if described is None else {**described, REQUEST_ID: self.request_id}
 
     def describe_in_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The same as headers, of which the last is the request's id."""
+        """The same as headers, of which the last is the request's id; none if they are hidden."""
         headers = self._participant.group.headers
         return (*headers, (HEADERS[-1], self.request_id.encode())) if headers else ()
 
@@ -85,6 +96,9 @@ class Trial:
         # what a whole trial takes.
         try:
             self.model = model = engine.model(group.model, group.version)
+            if self.reader is not None:
+                inputs = await self.reader.read_inputs(model)
+                self._request, self._began = (inputs, outputs), perf_counter()
             answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
             self.fail(error)
@@ -120,6 +134,8 @@ class Trial:
         assert fallback is not None
         try:
             self.model = engine.model(fallback.model, fallback.version)
+            if self.reader is not None:
+                inputs = await self.reader.read_inputs(self.model)
             return await engine.run(self.model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
             raise self._sign(error) from None
@@ -143,13 +159,13 @@ class Trial:
 
     def _sign(self, error: EngineError) -> EngineError:
         """The error, whose reply says whose it is."""
-        error.reply_parameters = self.describe()
+        error.reply_parameters, error.reply_headers = self.describe(), self.describe_in_headers()
         return error
 
     def _describe_run(self) -> VariantRequest:
         unit, treatment = self._participant.unit, self._participant.group.treatment
         about = treatment, treatment.answer, unit, self.request_id
-        return VariantRequest(*about, *self._request, self._is_kept)
+        return VariantRequest(*about, *self._request, self._is_kept, reader=self.reader)
 
 
 class Trials:
@@ -226,6 +242,8 @@ class Trials:
     def mirror(self, request: VariantRequest) -> None:
         """Let others run the request too, once it is answered."""
         size = sum(array.nbytes for array in request.inputs.values())
+        if request.reader is not None:
+            size += request.reader.size_bytes
         for target in request.treatment.mirrors:
             self._mirror.offer(request._replace(target=target, is_shadow=True), size)
 

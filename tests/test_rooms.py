@@ -17,7 +17,8 @@ ROOMS = {
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
-        *("swapping", "checkpoint", "libraries", "page", "explain", "training", "study", "commands"),
+        *("swapping", "checkpoint", "libraries", "page", "explain", "training", "study", "public"),
+        "commands",
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),

@@ -61,7 +61,7 @@ ARGUMENTS: Mapping[str, str] = {
     "serve": "--models models",
     "predict": "http://127.0.0.1:1 m in.csv -o out.csv",
     "experiment": "list",
-    "swap": "m.pt swapped.pt",
+    "swap": "m.pt swapped.pt --to PReLU",
     "describe": "m.onnx",
 }
 

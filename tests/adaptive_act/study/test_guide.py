@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from adaptive_act.commands.study import app
 from adaptive_act.study.architectures import BUILT_IN
-from adaptive_act.study.cli import app
 from adaptive_act.study.data import load_dataset
 from adaptive_act.study.plan import GAMMAS, IMBALANCE, LABEL_NOISE, make_run_spec
 from adaptive_act.study.run import run

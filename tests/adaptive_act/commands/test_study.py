@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptive_act.study.cli import main
+from adaptive_act.commands.study import main
 from tests.adaptive_act.study import models
 
 QUICK = (
@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def command(*arguments: str, cwd: Path = models.ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", "adaptive_act.study.cli", *arguments],
+        [sys.executable, "-W", "error::UserWarning", "-m", "adaptive_act.commands.study", *arguments],
         capture_output=True,
         text=True,
         check=False,

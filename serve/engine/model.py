@@ -20,6 +20,7 @@ from serve.engine.errors import (
     RunFailedError,
     quote,
 )
+from serve.engine.footprint import Footprint, make_footprint
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.manifest import Json, read_strength
@@ -31,6 +32,7 @@ from serve.engine.providers import choose_providers
 from serve.engine.repository import ModelFile, check_loadable
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session, SessionOptions
 from serve.engine.signature import Array, Signature, count_elements
+from serve.engine.tokenizer_trial import require_known_tokens
 
 # Handing a run to another thread and back costs 50 to 80 microseconds: a run that takes
 # less is cheaper, and delays the others less, on the event loop itself.
@@ -119,10 +121,11 @@ class ServedModel:
         `ConfigError` if the configuration requires joining and that would change answers.
         """
         cancellation = cancellation or Cancellation()
-        self.name = name
-        self.version = version
+        self.name, self.version = name, version
         self.digest = ""
         """SHA-256 of its files; empty where the options do not ask for it."""
+        self.footprint: Footprint | None = None
+        """The memory that it takes; None where that cannot be measured."""
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = session.manifest
         self.description: ModelDescription = session.description
@@ -130,9 +133,7 @@ class ServedModel:
         self.parity = read_strength(self.manifest)
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
-        self._session = session
-        self.file_bytes = session.file_bytes
-        """The size of its files: a process that has loaded it holds at least so much."""
+        self._session, self.file_bytes = session, session.file_bytes
         self.processor_time = ProcessorTime()
         seconds = self._warm_up(cancellation)
         self._least_elements = count_elements(self.signature.zeros())
@@ -275,9 +276,10 @@ class ModelLoader:
             policies.check_evidence(files, session.metadata)
             digest = compute_digest(files) if self._options.digests else ""
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
+        require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
-        model.digest = digest
+        model.digest, model.footprint = digest, make_footprint(entry, self._options)
         if model.parity == "weak":
             log.warning("%s: its parity is weak; its manifest says why", model.label)
         return model

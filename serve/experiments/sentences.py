@@ -174,7 +174,7 @@ class _Writer:
         latencies = [float(arm.behaviour.latency.quantile(_LATENCY_QUANTILE)) for arm in (control, candidate)]
         if not any(map(math.isnan, latencies)):
             yield self.texts.latency, show_microseconds(latencies[0]), show_microseconds(latencies[1])
-        memory = control.expense.model_bytes, candidate.expense.model_bytes
+        memory = control.expense.memory_bytes, candidate.expense.memory_bytes
         if memory[0] is not None and memory[1] is not None:
             yield self.texts.memory, show_bytes(memory[0]), show_bytes(memory[1])
         seconds = control.expense.cpu_seconds_per_thousand, candidate.expense.cpu_seconds_per_thousand

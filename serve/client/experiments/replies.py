@@ -181,6 +181,7 @@ class Cost(CheckedReply):
 
     latency_us: dict[str, Number | None]
     model_bytes: Number | None
+    memory_bytes: Number | None = None
     run_seconds_per_thousand: Number | None
     cpu_seconds_per_thousand: Number | None
     price_per_million: Number | None

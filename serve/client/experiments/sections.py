@@ -170,12 +170,14 @@ class SectionWriter:
                 name,
                 *(amounts.show_latency(cost.latency_us.get(p)) for p in ("p50", "p95", "p99")),
                 amounts.show_memory(cost.model_bytes),
+                amounts.show_memory(cost.memory_bytes),
                 amounts.show_amount(cost.cpu_seconds_per_thousand),
                 amounts.show_amount(cost.price_per_million),
             )
             for name, cost in self.evidence.results.costs.items()
         ]
-        return self._make_table(("variant", "p50", "p95", "p99", "model_size", "cpu", "price"), rows)
+        header = ("variant", "p50", "p95", "p99", "model_size", "memory", "cpu", "price")
+        return self._make_table(header, rows)
 
     def _check_split(self) -> Sequence[Text | Table]:
         split = self.evidence.results.sample_ratio

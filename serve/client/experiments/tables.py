@@ -108,12 +108,13 @@ def _tabulate_costs(results: Results) -> FittedTable:
             amounts.show_units(units.get(name)),
             *(amounts.show_latency(cost.latency_us.get(p)) for p in ("p50", "p95", "p99")),
             amounts.show_memory(cost.model_bytes),
+            amounts.show_memory(cost.memory_bytes),
             amounts.show_amount(cost.cpu_seconds_per_thousand),
             amounts.show_amount(cost.price_per_million),
         )
         for name, cost in results.costs.items()
     ]
-    header = ("variant", "units", "p50", "p95", "p99", "model", "CPU s / 1000", "price / million")
+    header = ("variant", "units", "p50", "p95", "p99", "file", "memory", "CPU s / 1000", "price / million")
     return table(header, rows, title="WRONG SPLIT OF UNITS" if results.sample_ratio.is_alarm else "")
 
 

@@ -22,7 +22,7 @@ ROOMS = {
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),
-        *("tuning", "precision", "evidence", "latency", "pipeline", "recheck", "commands"),
+        *("tuning", "precision", "evidence", "latency", "writing", "pipeline", "recheck", "commands"),
     ),
     "serve": (
         *("engine", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),

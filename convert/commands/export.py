@@ -1,4 +1,4 @@
-"""`adaptact-export`: a trained model as an ONNX file, with proof of parity."""
+"""`adaptact export`: a trained model as an ONNX file, with proof of parity."""
 
 import os
 from dataclasses import asdict
@@ -170,7 +170,8 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
 
 
 def _list_stages(tune: bool, precision: Precision) -> list[str]:
-    from convert.pipeline import QUANTISE, STAGES  # noqa: PLC0415  # it loads torch
+    from convert.pipeline import STAGES  # noqa: PLC0415  # it loads torch
+    from convert.writing import QUANTISE  # noqa: PLC0415
 
     *stages, last = (stage for stage in STAGES if tune or stage != "tune")
     return [*stages, *([] if precision == "fp32" else [QUANTISE]), last]

@@ -188,8 +188,8 @@ def test_large_weights_are_collected_before_parity(
     limit: int, collections: int, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collect = Mock()
-    monkeypatch.setattr("convert.pipeline.COLLECTED", limit)
-    monkeypatch.setattr("convert.pipeline.gc.collect", collect)
+    monkeypatch.setattr("convert.writing.COLLECTED", limit)
+    monkeypatch.setattr("convert.writing.gc.collect", collect)
     convert(converted, tmp_path / "m.onnx")
     assert collect.call_count == collections
 

@@ -28,7 +28,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     """Elu is fastest as a sum."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     costs = {"Max": 0.01, "Elu": 0.01}
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: PlantedMachine([costs]))
+    monkeypatch.setattr("convert.writing.Target", lambda *given: PlantedMachine([costs]))
 
 
 def _list_elu_forms(path: Path) -> list[str]:
@@ -80,7 +80,7 @@ def test_forms_are_timed_in_the_precision_of_the_file(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     machine = PlantedMachine([{"Max": 0.01, "Elu": 0.01}])
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: machine)
+    monkeypatch.setattr("convert.writing.Target", lambda *given: machine)
     allowed = None if precision == "fp32" else BudgetOptions(max_error=0.5, min_agreement=0.0)
     result = convert(
         source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=allowed

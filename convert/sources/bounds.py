@@ -20,7 +20,7 @@ LARGEST_VALUE = 2**31  # elements of one tensor
 MOST_AXES = 64
 LARGEST_EXPANSION = 100_000  # nodes, with every function call expanded
 STANDARD = ("", "ai.onnx")
-_EXPORT_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
+_EXPORT_AGAIN = "export the model again; a checkpoint converts by: adaptact export model.pt model.onnx"
 
 _BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize

@@ -93,11 +93,11 @@ def _read_content(request: SourceRequest) -> object:
 def _build_hint(request: SourceRequest) -> str:
     source = request.path.name
     if request.allow_pickle:
-        return f"adaptact-export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
+        return f"adaptact export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
     return (
-        "save its state_dict() and name the code that builds the model: adaptact-export state.pt model.onnx "
+        "save its state_dict() and name the code that builds the model: adaptact export state.pt model.onnx "
         f"--factory package.module:callable {_INPUT_OPTION}; or, only if you trust whoever wrote it, since a "
-        f"pickle runs what it likes: adaptact-export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
+        f"pickle runs what it likes: adaptact export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
     )
 
 
@@ -138,7 +138,7 @@ def _from_state(content: object, request: SourceRequest) -> Source:
     if request.factory is None:
         raise UsageError(
             f"`{request.path}` is a bare state_dict, which does not say what model it belongs to",
-            hint=f"name the code that builds it: adaptact-export {request.path.name} model.onnx --factory "
+            hint=f"name the code that builds it: adaptact export {request.path.name} model.onnx --factory "
             f"package.module:callable {_INPUT_OPTION}",
         )
     described = require_distinct(request.inputs)

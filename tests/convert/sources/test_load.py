@@ -171,7 +171,7 @@ def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
     torch.save(nn.Sequential(nn.Linear(4, 2)), path)
     with pytest.raises(SourceError) as refused:
         load(path, inputs=[parse_input("x:float32[N,4]")])
-    assert "adaptact-export whole.pt model.onnx --allow-pickle --input 'x:float32[N,3,32,32]'" in str(
+    assert "adaptact export whole.pt model.onnx --allow-pickle --input 'x:float32[N,3,32,32]'" in str(
         refused.value.hint
     )
     with pytest.warns(PickleWarning, match="runs code"):

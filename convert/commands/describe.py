@@ -163,7 +163,7 @@ def list_config_keys(path: Path) -> list[str]:
     if path.name != "model.onnx" or not config.is_file() or config.stat().st_size > 2**20:
         return []
     try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        content = tomllib.loads(config.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return []
     return [key for key in (*Description.__dataclass_fields__, "outputs", "tokenizer") if key in content]

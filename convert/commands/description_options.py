@@ -146,7 +146,7 @@ def _read_text(source: str, option: str, most: int, words: tuple[str, ...] = (NO
             content = stream.read(most + 1)
         if len(content) > most:
             raise UsageError(f"`{option}`: `{source}` is larger than {most} bytes")
-        return content.decode()
+        return content.decode("utf-8-sig")  # as Excel and Notepad write it
     except FileNotFoundError as error:
         expected = " or ".join(f"`{word}`" for word in words)
         raise UsageError(

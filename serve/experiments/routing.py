@@ -66,6 +66,7 @@ class Route:
         self._choices = [
             (experiment.unit_sources, _Choice(experiment, phase)) for experiment, phase in ordered
         ]
+        self._by_request = [choice for sources, choice in self._choices if "request" in sources]
 
     def decide(self, header: bytes | str | None, parameter: object, request_id: str) -> Decision | None:
         """The decision, given the request's header and parameter with a unit; None if it is in no experiment.
@@ -78,6 +79,14 @@ class Route:
             treatment = choice.choose(unit.value) if unit else None
             if unit and treatment:
                 return Decision(unit, treatment)
+        return None
+
+    def decide_by_request(self, request_id: str) -> Treatment | None:
+        """As `decide` of a request that names no unit in any way, in half the time: it is its own unit."""
+        for choice in self._by_request:
+            treatment = choice.choose(request_id)
+            if treatment is not None:
+                return treatment
         return None
 
     @property
@@ -108,6 +117,7 @@ class _Choice:
         is_shadow = phase.stage == "shadow"
         # In shadow all of the experiment's range may be mirrored, of which a share is.
         self._assigner = Assigner(experiment, 100.0 if is_shadow else phase.step_percent)
+        self._allow_list = experiment.allow_list
         self._salt = f"shadow/{experiment.name}"
         self._mirrored = count_hashes(100 * experiment.stages.shadow_share)
         self._shadow = _make_shadow(experiment, phase) if is_shadow else None
@@ -121,14 +131,15 @@ class _Choice:
 
     def choose(self, value: str) -> Treatment | None:
         """The treatment of the unit with this value; None for one that takes no part."""
-        assignment = self._assigner.assign(value)
-        if assignment.is_forced:
-            return self._forced[assignment.variant]
-        if not assignment.is_enrolled:
+        allowed = self._allow_list.get(value)
+        if allowed is not None:
+            return self._forced[allowed]
+        variant = self._assigner.enrol(value)
+        if variant is None:
             return None
         if self._shadow:
             return self._shadow if hash_value(self._salt, value) < self._mirrored else None
-        return self._enrolled[assignment.variant]
+        return self._enrolled[variant]
 
 
 def _make_shadow(experiment: Experiment, phase: Phase) -> Treatment:

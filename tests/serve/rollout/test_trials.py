@@ -231,6 +231,19 @@ def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> Non
     assert len(recording.exposures) == 1
 
 
+def test_a_request_that_is_its_own_unit_is_noted_as_its_id_says(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp", allow_list={})
+    trial = trials.begin(trials.routes["digits"], None, None)
+    assert trial is not None
+    run(trials, trial)
+    ((unit, variant),) = recording.exposures
+    assert (unit, variant) == (trial.request_id[-12:], trial.describe()["adaptact_variant"])
+    issued, ids = RequestIds(KEY).read(trial.request_id), RequestIds(KEY)
+    assert issued is not None
+    assert issued.unit == ids.hash_unit(unit)
+    assert (recording.runs[0].unit.value, recording.runs[0].request_id) == (unit, trial.request_id)
+
+
 def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:
     candidates = [{"name": "candidate", "version": "3"}]
     trials, _ = make_trials(engine, "ramp", candidates=candidates, on_error="control")

@@ -29,6 +29,7 @@ from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import load_tensors
 
 KIND = "state_dict"
+_HEAD_BYTES = 2**16
 _INPUT_OPTION = "--input 'x:float32[N,3,32,32]'"
 # What unpickling foreign classes raises where they are missing or changed, or the bytes are damaged.
 _UNREADABLE = (
@@ -92,6 +93,12 @@ def _read_content(request: SourceRequest) -> object:
 
 def _build_hint(request: SourceRequest) -> str:
     source = request.path.name
+    if _names_sklearn(request.path):
+        return (
+            "a model of scikit-learn is converted in Python: pip install skl2onnx; onnx = "
+            "skl2onnx.to_onnx(model, rows[:1]); open('model.onnx', 'wb').write(onnx.SerializeToString()); "
+            "then: adaptact export model.onnx out.onnx"
+        )
     if request.allow_pickle:
         return f"adaptact export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
     return (
@@ -99,6 +106,15 @@ def _build_hint(request: SourceRequest) -> str:
         f"--factory package.module:callable {_INPUT_OPTION}; or, only if you trust whoever wrote it, since a "
         f"pickle runs what it likes: adaptact export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
     )
+
+
+def _names_sklearn(path: Path) -> bool:
+    """Whether the beginning of the pickle, which is not run, names a class of scikit-learn."""
+    try:
+        with path.open("rb") as stream:
+            return b"sklearn" in stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def _restore(content: object, request: SourceRequest) -> Checkpoint:

@@ -179,6 +179,13 @@ def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
     assert source.kind == "pickled module"
 
 
+def test_a_pickle_of_scikit_learn_is_told_how_it_is_converted(tmp_path: Path) -> None:
+    (tmp_path / "guests.pkl").write_bytes(b"\x80\x04csklearn.pipeline\nPipeline\n.")
+    with pytest.raises(SourceError, match=r"guests\.pkl") as refused:
+        load(tmp_path / "guests.pkl")
+    assert "pip install skl2onnx; onnx = skl2onnx.to_onnx(model" in str(refused.value.hint)
+
+
 def test_a_safe_pickle_is_not_loaded_freely(tmp_path: Path) -> None:
     source = load(save_checkpoint(tmp_path / "m.pt"), allow_pickle=True)
     assert source.kind == "checkpoint"

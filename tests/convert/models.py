@@ -82,6 +82,12 @@ def save_checkpoint(path: Path, kind: str = "PELU") -> Path:
     return path
 
 
+def save_graph(path: Path, kind: str = "PELU") -> Path:
+    """The classifier's graph at `path`, as torch writes it: a source whose conversion needs no export."""
+    path.write_bytes(serialise(export_model(classifier(kind), outputs=["logits"])))
+    return path
+
+
 class SideBySide(nn.Module):
     """Several models of one input, side by side."""
 

@@ -53,7 +53,7 @@ COMMANDS = {
     ),
     "describe": Command(
         "convert.commands.describe:main",
-        "convert",
+        "serve",
         "Show, and add, what a file says of its classes, images and texts.",
     ),
     "study": Command(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convert.artefact.file import require_apart, require_writable
+from convert.artefact.destination import require_apart, require_writable
 from convert.artefact.placement import Placement
 from convert.artefact.signing import make_signer
 from convert.artefact.tokenizer_file import write_tokenizer

@@ -1,4 +1,4 @@
-"""What a signature's check reads of an ONNX file, without onnx: its metadata, and where its weights lie.
+"""An ONNX file read without onnx: its fields, its metadata, and where its weights lie.
 
 Standard library only.
 
@@ -59,23 +59,39 @@ def _list_pairs(content: bytes) -> Iterator[tuple[Message, str, str]]:
 def _walk(content: memoryview, kind: Message, depth: int) -> Iterator[tuple[Message, str, str]]:
     if depth > DEEPEST:
         raise ValueError(f"its messages are more than {DEEPEST} deep")
-    for number, value in _list_fields(content):
+    for number, value in list_fields(content):
         part = _PARTS[kind].get(number)
+        if part is None or isinstance(value, int):
+            continue
         if part is Message.PAIR:
-            pair = dict(_list_fields(value))
-            yield kind, *(bytes(pair.get(field, b"")).decode() for field in (1, 2))  # type: ignore[misc]
-        elif part is not None:
+            yield kind, read_text(value, 1), read_text(value, 2)
+        else:
             yield from _walk(value, part, depth + 1)
 
 
-def _list_fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The number and the bytes of each field that has bytes."""
+def read_text(content: memoryview, field: int) -> str:
+    """The text in this field of the message, the last where there are several; empty where there is none.
+
+    Raises ValueError where it is none.
+    """
+    texts = [
+        value for number, value in list_fields(content) if number == field and not isinstance(value, int)
+    ]
+    return bytes(texts[-1]).decode() if texts else ""
+
+
+def list_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The number of each field that has bytes or is a whole number of its own length, and that.
+
+    Raises IndexError or ValueError where the bytes are no fields.
+    """
     place = 0
     while place < len(content):
         tag, place = _read_varint(content, place)
         kind = tag & 7
         if kind == _VARINT:
-            _, place = _read_varint(content, place)
+            number, place = _read_varint(content, place)
+            yield tag >> 3, number
             continue
         if kind == _BYTES:
             size, place = _read_varint(content, place)

@@ -52,7 +52,7 @@ for words, extra in json.load(sys.stdin):
             del sys.modules[name]
     print(json.dumps([status, out.getvalue(), err.getvalue()]))
 """
-WITHOUT = ("doctor", "key")
+WITHOUT = ("doctor", "key", "describe")
 ARGUMENTS: Mapping[str, str] = {
     "export": "m.pt m.onnx",
     "verify": "m.pt m.onnx",
@@ -62,7 +62,6 @@ ARGUMENTS: Mapping[str, str] = {
     "predict": "http://127.0.0.1:1 m in.csv -o out.csv",
     "experiment": "list",
     "swap": "m.pt swapped.pt --to PReLU",
-    "describe": "m.onnx",
 }
 
 

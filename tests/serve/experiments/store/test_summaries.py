@@ -200,7 +200,6 @@ def test_requests_are_counted_by_variant_and_shadow(store: Store) -> None:
     assert (seen.errors.counts, seen.nans.counts) == (Counts(3.0, 1.0), Counts(2.0, 1.0))
     assert seen.top1 == {3: 2}
     assert _same(seen.latency, LogHistogram.of([100, 200]))
-    assert _same(seen.confidence, LogHistogram.of([0.5]))
     assert requests[Answers("a", True)].errors.counts == Counts(1.0, 0.0)
 
 

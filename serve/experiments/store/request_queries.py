@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serve.experiments.store.slices import FOREVER
 from serve.experiments.store.tables import exposures, inferences, outcomes
 
 _control = inferences.alias("control")
@@ -40,6 +41,15 @@ def select_nth_request(experiment: str, comparison: int, since: int, number: int
     c = inferences.c
     later = c.experiment == experiment, c.comparison == comparison, c.written_at >= since
     return sa.select(c.written_at).where(*later).order_by(c.written_at).offset(number - 1).limit(1)
+
+
+def select_news(experiment: str, comparison: int, since: int) -> sa.Select[Any]:
+    """Whether anything that a look weighs was written since a time."""
+    news = [
+        sa.exists().where(*_within(table, experiment, comparison, since, FOREVER))
+        for table in (exposures, inferences)
+    ]
+    return sa.select(sa.or_(*news, sa.exists().where(outcomes.c.received_at >= since)))
 
 
 def select_pairs(pairing: Pairing, start: int, end: int) -> sa.Select[Any]:

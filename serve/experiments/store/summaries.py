@@ -36,6 +36,7 @@ from serve.experiments.store.request_queries import (
     select_changed_pairs,
     select_exposed,
     select_first_written,
+    select_news,
     select_nth_request,
     select_pairs,
     select_switched,
@@ -145,6 +146,11 @@ class Summaries:
         with self._store.read() as connection:
             query = select_nth_request(experiment, comparison, since, number)
             return connection.execute(query).first() is not None
+
+    def has_news(self, experiment: str, comparison: int, since: int) -> bool:
+        """Whether a unit, an inference or any outcome was written since a time; as cheap."""
+        with self._store.read() as connection:
+            return bool(connection.execute(select_news(experiment, comparison, since)).scalar())
 
     def units_per_day(self, experiment: str, comparison: int, now: int) -> float:
         """New units of the last day, or at the pace since the first one if that is shorter ago."""

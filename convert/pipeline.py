@@ -14,8 +14,9 @@ from convert.manifest.manifest import Manifest
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import require_provider
-from convert.parity.coverage import examine
-from convert.parity.sampling import choose_samples
+from convert.model_io.samples import SampleSet
+from convert.parity.coverage import Trials, examine
+from convert.parity.sampling import Sampling, choose_samples
 from convert.parity.sizes import sample_doubtful
 from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original
@@ -100,10 +101,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     original = _make_original(loaded, tolerances or {})
     sampling = choose_samples(original, loaded)
     sets = (*sampling.sets, *own_sets)
-    trials = None
-    with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
-        original.remember(sets)
-        trials = examine(original, loaded, sampling, own_sets)
+    trials = _remember(original, loaded, sampling, own_sets)
     on_stage("fold")
     folded = fold(loaded.model)
     on_stage("export")
@@ -119,6 +117,16 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     manifest = work.write_exact_file()
     write_tokenizer(destination, loaded.tokenizer)
     return manifest
+
+
+def _remember(
+    original: Original, source: Source, sampling: Sampling, own_sets: Sequence[SampleSet]
+) -> Trials | None:
+    """What the samples exercise, once the model has run on all of them; None where it fails on them."""
+    with contextlib.suppress(ExportError):  # of a fixed size the export says more; `verify` fails again
+        original.remember((*sampling.sets, *own_sets))
+        return examine(original, source, sampling, own_sets)
+    return None
 
 
 def _make_original(source: Source, tolerances: Mapping[str, float]) -> Original:

@@ -39,7 +39,8 @@ def run(app: Callable[[], object], statuses: Mapping[type[Exception], int]) -> N
         if (status := call(app)) is not None:
             sys.exit(status)
     except ClosedPipeError:
-        discard_rest()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            discard_rest(stream)
         sys.exit(CLOSED_PIPE)
     except tuple(known) as error:
         from adaptact.console import print_error  # noqa: PLC0415  # rich, which a server need not load

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 
 from adaptact.errors import ClosedPipeError, OutputError
 from adaptact.text import escape_line
@@ -71,17 +71,17 @@ def require_printed() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except (BrokenPipeError, ClosedPipeError) as error:
-        discard_rest()
+        discard_rest(sys.stdout)
         raise ClosedPipeError("nobody reads the result any more") from error
     except OSError as error:
-        discard_rest()
+        discard_rest(sys.stdout)
         raise OutputError(f"cannot print the result: {error.strerror or error}") from error
 
 
-def discard_rest() -> None:
-    """What is left in the buffer would be tried again, and fail again, as the process ends."""
-    with contextlib.suppress(OSError):  # a replaced stdout has no descriptor
-        descriptor = sys.stdout.fileno()
+def discard_rest(stream: TextIO) -> None:
+    """What is left in the stream's buffer would be tried again, and fail again, as the process ends."""
+    with contextlib.suppress(OSError):  # a replaced stream has no descriptor
+        descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, descriptor)
         os.close(nowhere)

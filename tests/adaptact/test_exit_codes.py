@@ -73,7 +73,7 @@ def test_where_nobody_reads_any_more_it_ends_without_a_word(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with monkeypatch.context() as patched:  # what would be printed later goes nowhere, so not to pytest's
-        patched.setattr("adaptact.exit_codes.discard_rest", lambda: None)
+        patched.setattr("adaptact.exit_codes.discard_rest", lambda stream: None)
         assert run_and_end(ClosedPipeError("x"), monkeypatch) == CLOSED_PIPE
     assert capfd.readouterr() == ("", "")
 

@@ -14,7 +14,8 @@ else:  # where a type checker saw this, it would take every name for one of ours
 
     def __getattr__(name: str) -> object:
         """A module of the package, or a public name, all of which are loaded then."""
-        if name.startswith("__") and name != "__all__":  # Python asks for such names, and they are not ours
+        is_pythons = name.startswith("__") and name != "__all__"
+        if is_pythons or not name.isidentifier():
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if find_spec(f"{__name__}.{name}") is not None:
             return import_module(f"{__name__}.{name}")

@@ -20,7 +20,7 @@ def test_the_packages_modules_are_there_without_an_import_of_them() -> None:
     assert adaptive_act.training is importlib.import_module("adaptive_act.training")
 
 
-@pytest.mark.parametrize("name", ["NoSuch", "__wrapped__"])
+@pytest.mark.parametrize("name", ["NoSuch", "__wrapped__", "a.b", ""])
 def test_another_name_is_an_attribute_error(name: str) -> None:
     with pytest.raises(AttributeError, match=f"'adaptive_act' has no attribute '{name}'"):
         getattr(adaptive_act, name)

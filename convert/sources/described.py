@@ -76,10 +76,13 @@ def require_known_tokens(source: Source) -> None:
 def count_tokens(tokenizer: str) -> int:
     """One more than the largest number of a token in the `tokenizer.json`; 0 where it is of another form."""
     content = json.loads(tokenizer)
-    vocabulary = content["model"].get("vocab") or ()
-    numbers = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-    added = [token.get("id", -1) for token in content.get("added_tokens") or ()]
-    return 1 + max((number for number in (*numbers, *added) if isinstance(number, int)), default=-1)
+    vocabulary, added = content["model"].get("vocab"), content.get("added_tokens")
+    numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    numbers += range(len(vocabulary)) if isinstance(vocabulary, list) else []
+    numbers += (
+        [token.get("id") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    )
+    return 1 + max((number for number in numbers if isinstance(number, int)), default=-1)
 
 
 def list_shapes(values: Sequence[ir.Value]) -> list[Shape]:

@@ -50,7 +50,7 @@ def holds_texts(instances: Instances, signature: Signature) -> bool:
     first = next(iter(instances))
     takes_strings = any(spec.datatype.name == "BYTES" for spec in signature.inputs)
     names = {spec.name for spec in signature.inputs}
-    if not is_text(first) and not (TOKENS in names and resembles_text(first) and not is_image(first)):
+    if not is_text(first) and not (TOKENS in names and resembles_text(first, names)):
         return False
     return not takes_strings and not (isinstance(first, dict) and first.keys() <= names)
 

@@ -1,10 +1,12 @@
 """Texts in requests, within bounds, to a model's inputs."""
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from adaptact.suggestions import suggest
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Signature
+from serve.protocol.images import is_image
 from serve.protocol.json_text import Value
 from serve.protocol.long_values import LongList
 
@@ -30,9 +32,14 @@ def is_text(value: object) -> bool:
     )
 
 
-def resembles_text(value: object) -> bool:
-    """Whether the instance was meant as a text, its key mistyped: an object that holds one."""
-    return isinstance(value, dict) and any(isinstance(part, str) for part in value.values())
+def resembles_text(value: object, inputs: Set[str]) -> bool:
+    """Whether the instance was meant as a text, its key mistyped: an object that holds one, and no input."""
+    return (
+        isinstance(value, dict)
+        and not is_image(value)
+        and value.keys().isdisjoint(inputs)
+        and any(isinstance(part, str) for part in value.values())
+    )
 
 
 def read_texts(

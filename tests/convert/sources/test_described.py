@@ -83,6 +83,8 @@ def test_an_onnx_file_keeps_what_was_described_of_it(tmp_path: Path) -> None:
         ({"model": {"vocab": [["a", -1.0], ["b", -2.0]]}, "added_tokens": [{"id": 2}]}, 3),
         ({"model": {}, "added_tokens": None}, 0),
         ({"model": {"vocab": {}}}, 0),
+        ({"model": {"vocab": "abc"}, "added_tokens": ["a", {}, {"id": "b"}]}, 0),
+        ({"model": {"vocab": {"a": None}}, "added_tokens": 5}, 0),
     ],
 )
 def test_the_tokens_of_a_tokenizer_are_counted(content: dict[str, Any], tokens: int) -> None:

@@ -53,6 +53,7 @@ def _signature(name: str, datatype: str) -> Signature:
         ({"text_pair": "a"}, "input_ids", "INT64", True),
         ({"text": "a", "other": "b"}, "x", "INT64", False),
         ({"input_ids": "a"}, "input_ids", "INT64", False),
+        ({"input_ids": [1], "note": "a"}, "input_ids", "INT64", False),
         ({"b64": "a"}, "input_ids", "INT64", False),
         ([1, 2], "input_ids", "INT64", False),
         ("a", "x", "FP32", True),

@@ -58,15 +58,20 @@ class InferEndpoint:
             if timings is not None:
                 timings.model = model
             request = await _read(body, body_headers.json_bytes, model)
-            trial = None
-            if self._trials is not None:
-                trial = begin_trial(self._trials, body_headers.fields, (name, version), timings, request.unit)
+            given = body_headers.fields, (name, version), timings, request.unit
+            trial = None if self._trials is None else begin_trial(self._trials, *given)
             read = perf_counter()
             # The stages of a traced request are timed, which others that run in between would spoil.
             stage: Awaitable[None] = STAGE if timings is None else NO_STAGE
             await stage
-            run = partial(self._engine.run, model) if trial is None else trial.run
-            answered = await self._run(request, run)
+            if trial is None and not request.has_placements:
+                # As `_run` does, whose calls were measured at 10 microseconds of the 130 of a small request.
+                outputs = await engine.run(
+                    model, request.inputs, tuple(request.outputs), timeout_seconds=request.timeout_seconds
+                )
+                answered = PlacedAnswer(request, outputs, NOT_PLACED)
+            else:
+                answered = await self._run(request, model, trial)
             ran = perf_counter()
             await stage
             writing = perf_counter()
@@ -80,10 +85,8 @@ class InferEndpoint:
             by.metrics.input.observe(read - start)
             by.metrics.output.observe(perf_counter() - writing)
             if timings is not None:
-                timings.model = by
-                timings.set_answered(answered.request.inputs, start, read, ran)
-            if trial is not None:
-                headers += trial.describe_in_headers()
+                timings.set_answered(by, answered.request.inputs, start, read, ran)
+            headers += () if trial is None else trial.describe_in_headers()
             answer, accepted = Answer(reply.body, headers), body_headers.accepted
             answer = answer if accepted is None else await compress_answer(answer, accepted)
             if trial is not None:
@@ -103,9 +106,14 @@ class InferEndpoint:
             return await _write_in_trial(model, trial, answered)
         except NotExpressibleError as error:
             trial.fail(error)
-        return await _write_in_trial(model, trial, await self._run(request, trial.run_control))
+        return await _write_in_trial(model, trial, await self._run(request, model, trial, by_control=True))
 
-    async def _run(self, request: InferRequest, run: Callable[..., Awaitable[Outputs]]) -> PlacedAnswer:
+    async def _run(
+        self, request: InferRequest, model: ServedModel, trial: "Trial | None", *, by_control: bool = False
+    ) -> PlacedAnswer:
+        run: Callable[..., Awaitable[Outputs]] = partial(self._engine.run, model)
+        if trial is not None:
+            run = trial.run_control if by_control else trial.run
         run = partial(run, outputs=tuple(request.outputs), timeout_seconds=request.timeout_seconds)
         if request.has_placements:
             return await self._regions.run(request, run)

@@ -102,8 +102,7 @@ class PredictEndpoint:
         by.metrics.input.observe(read - start)
         by.metrics.output.observe(perf_counter() - ran)
         if timings is not None:
-            timings.model = by
-            timings.set_answered(inputs, start, read, ran)
+            timings.set_answered(by, inputs, start, read, ran)
         return text, trial
 
 

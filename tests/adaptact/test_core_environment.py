@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import pytest
 
 from adaptact.cli import COMMANDS
@@ -108,7 +109,15 @@ def test_each_command_says_what_to_install(folder: Path) -> None:
 
 
 def test_what_needs_no_package_answers(folder: Path) -> None:
-    lines = ("--help", "--version", "--show-completion bash", "key keys.toml --name a --role infer")
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }'
+    )
+    (folder / "relu.onnx").write_bytes(model.SerializeToString())
+    (folder / "names.txt").write_text("a\nb")
+    lines = (
+        *("--help", "--version", "--show-completion bash", "key keys.toml --name a --role infer"),
+        "describe relu.onnx --classes names.txt --columns names.txt --json",
+    )
     for ended in run(folder, *(f"adaptact {line}" for line in lines)):
         assert (ended.status, ended.err) == (0, "")
         assert ended.out

@@ -77,8 +77,8 @@ class ServedModel:
         self.config = _fit_rows(config, self.signature)
         self._session, self.file_bytes = session, session.file_bytes
         self.processor_time = ProcessorTime()
-        self.clock = session.clock
-        """It shows what a run takes whatever else the machine does."""
+        self.clock = perf_counter if session.pool else session.clock
+        """It shows what a run takes whatever else the machine does, if one thread does all of it."""
         seconds = self._warm_up(cancellation)
         self._least_elements = count_elements(self.signature.zeros())
         measured = seconds / self._least_elements

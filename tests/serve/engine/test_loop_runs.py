@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from serve.engine.errors import DeadlineExceededError, ModelUnavailableError
 from serve.engine.loop_runs import LoopRuns
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
-from serve.engine.run_cost import RunCost
+from serve.engine.run_cost import HOP_SECONDS, RunCost
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
@@ -115,6 +116,25 @@ def test_a_model_whose_runs_take_processor_time_leaves_the_loop(
     for _ in range(30):
         _time_run(monkeypatch, model, 5e-3, 5e-3)
     assert not cost.is_short(ROW.size)
+
+
+def test_a_model_whose_runs_in_threads_others_hold_up_comes_back_to_the_loop(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    engine = opened()
+    model = engine.model("double")
+    model.cost = RunCost(1.2 * HOP_SECONDS / ROW.size)
+
+    def run(*_: object) -> list[Array]:
+        sleep(2 * HOP_SECONDS)
+        return [ROW]
+
+    monkeypatch.setattr(model, "run", run)
+    monkeypatch.setattr(model, "clock", lambda: 0.0)
+    for _ in range(2):
+        asyncio.run(engine.run(model, {"x": ROW}))
+    assert model.cost.is_short(ROW.size)
 
 
 @pytest.mark.slow

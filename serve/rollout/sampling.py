@@ -13,9 +13,9 @@ from random import random
 
 KEPT_PER_SECOND = 100.0
 """In each process: a quarter of a per cent of its processor time, and eight million a day."""
-MOST_AT_ONCE = 40
+MOST_AT_ONCE = 60
 """Between two renewals, so that bursts of traffic do not flood the store."""
-MOST_GROWTH = 1.5
+MOST_GROWTH = 2.0
 """Of the share from one renewal to the next."""
 
 

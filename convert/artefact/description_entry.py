@@ -3,15 +3,13 @@
 Protobuf reads a model's fields in any order, so that the old entry is cut out and the new one put at the end.
 """
 
-from collections.abc import Iterator
-
 from convert.errors import SourceError
 from convert.manifest.description import Description
 from convert.manifest.entries import DESCRIPTION_KEY, SIGNATURE_KEY
 from convert.manifest.signature import METADATA_PROPS, encode_metadata
+from convert.manifest.wire import Field, read_text, walk_fields
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protobuf
-_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_KEY = 1  # of StringStringEntryProto
 
 
 def replace_description(content: bytes, description: Description) -> bytes:
@@ -19,45 +17,15 @@ def replace_description(content: bytes, description: Description) -> bytes:
 
     Raises SourceError where the bytes are no fields of protobuf.
     """
-    dropped = (_make_prefix(DESCRIPTION_KEY), _make_prefix(SIGNATURE_KEY))
     view = memoryview(content)
-    kept = [
-        view[start:end]
-        for number, start, body, end in _walk_fields(content)
-        if number != METADATA_PROPS or not bytes(view[body : body + 64]).startswith(dropped)
-    ]
+    try:
+        kept = [view[field.start : field.end] for field in walk_fields(view) if not _is_replaced(field)]
+    except ValueError as error:
+        raise SourceError(f"the file is not an ONNX model: {error}") from error
     return b"".join((*kept, encode_metadata(DESCRIPTION_KEY, description.to_json())))
 
 
-def _make_prefix(key: str) -> bytes:
-    """How an entry of this key begins: its first field, with its length, and the key."""
-    return bytes([1 << 3 | _BYTES, len(key)]) + key.encode()
-
-
-def _walk_fields(content: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """The number of each field, where it starts, where its content does, and where it ends."""
-    start = 0
-    while start < len(content):
-        tag, body = _read_varint(content, start)
-        kind = tag & 7
-        if kind == _VARINT:
-            end = _read_varint(content, body)[1]
-        elif kind == _BYTES:
-            length, body = _read_varint(content, body)
-            end = body + length
-        else:
-            end = body + _SIZES.get(kind, len(content) + 1)
-        if end > len(content):
-            raise SourceError("the file is no ONNX model: a field goes beyond its end")
-        yield tag >> 3, start, body, end
-        start = end
-
-
-def _read_varint(content: bytes, start: int) -> tuple[int, int]:
-    """The number, and where the next thing begins."""
-    value = 0
-    for place in range(start, min(start + 10, len(content))):
-        value |= (content[place] & 0x7F) << 7 * (place - start)
-        if content[place] < 0x80:
-            return value, place + 1
-    raise SourceError("the file is no ONNX model: it ends in the middle of a number")
+def _is_replaced(field: Field) -> bool:
+    if field.number != METADATA_PROPS or not isinstance(field.value, memoryview):
+        return False
+    return read_text(field.value, _KEY) in (DESCRIPTION_KEY, SIGNATURE_KEY)

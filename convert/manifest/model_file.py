@@ -48,7 +48,7 @@ def read_model_content(path: Path) -> ModelContent:
     try:
         inputs, outputs = _read_shapes(content)
         metadata = read_metadata(content)
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         raise SourceError(f"`{path}` is not an ONNX model: {error}") from error
     if not outputs:
         raise SourceError(f"`{path}` is not an ONNX model: it has no graph with outputs")

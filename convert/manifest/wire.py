@@ -7,6 +7,7 @@ Source: Protocol Buffers, Encoding, https://protobuf.dev/programming-guides/enco
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from typing import NamedTuple
 
 from convert.errors import SourceError
 
@@ -52,7 +53,7 @@ def _list_pairs(content: bytes) -> Iterator[tuple[Message, str, str]]:
     """Each pair of a key and a value, and the message that it is in."""
     try:
         yield from _walk(memoryview(content), Message.MODEL, 0)
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         raise SourceError(f"the file is not an ONNX model: {error}") from error
 
 
@@ -83,15 +84,30 @@ def read_text(content: memoryview, field: int) -> str:
 def list_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     """The number of each field that has bytes or is a whole number of its own length, and that.
 
-    Raises IndexError or ValueError where the bytes are no fields.
+    Raises ValueError where the bytes are no fields.
     """
-    place = 0
-    while place < len(content):
-        tag, place = _read_varint(content, place)
+    return ((field.number, field.value) for field in walk_fields(content) if field.value is not None)
+
+
+class Field(NamedTuple):
+    """A field of a message: its number, its place, and its bytes or number; None for one of four or eight."""
+
+    number: int
+    start: int
+    end: int
+    value: memoryview | int | None
+
+
+def walk_fields(content: memoryview) -> Iterator[Field]:
+    """Each field, in order, the next where one ends. Raises ValueError as `list_fields` does."""
+    start = 0
+    while start < len(content):
+        tag, place = _read_varint(content, start)
         kind = tag & 7
         if kind == _VARINT:
-            number, place = _read_varint(content, place)
-            yield tag >> 3, number
+            value, end = _read_varint(content, place)
+            yield Field(tag >> 3, start, end, value)
+            start = end
             continue
         if kind == _BYTES:
             size, place = _read_varint(content, place)
@@ -99,16 +115,18 @@ def list_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             size = 8 if kind == _FIXED64 else 4
         else:
             raise ValueError(f"a field has the unknown type {kind}")
-        if size > len(content) - place:
+        end = place + size
+        if end > len(content):
             raise ValueError("it is truncated")
-        if kind == _BYTES:
-            yield tag >> 3, content[place : place + size]
-        place += size
+        yield Field(tag >> 3, start, end, content[place:end] if kind == _BYTES else None)
+        start = end
 
 
 def _read_varint(content: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
+        if place >= len(content):
+            raise ValueError("it is truncated")
         byte = content[place]
         place += 1
         value |= (byte & 0x7F) << shift

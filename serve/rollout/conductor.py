@@ -31,7 +31,7 @@ from serve.experiments.verdicts import judge
 log = logging.getLogger("adaptact")
 
 POLL_SECONDS = 1.0
-LOOK_SHARE, GLANCE_SHARE = 0.003, 0.01
+LOOK_SHARE, GLANCE_SHARE = 0.003, 0.005
 """Of a core, at most: what looks at an experiment take, and those at its guardrails alone."""
 IDLE_SECONDS = 60.0
 """Between looks where nothing is new, since some of what they weigh is time."""
@@ -74,6 +74,8 @@ class Watched:
     """When everything was weighed; microseconds since 1970, as is the other."""
     glanced_at: int = 0
     """When the answers alone were."""
+    requests: int = 0
+    """How many answers and failures there were by then."""
     harms: frozenset[GuardrailKey] = frozenset()
     """That were shown by then."""
 
@@ -187,16 +189,17 @@ class Conductor:
     def _shows_harm(self, registered: Registered, watched: Watched, at: int) -> bool:
         """Whether there are enough new answers, and they show another harm than before."""
         experiment, phase = registered.experiment, registered.phase
-        key = experiment.name, phase.comparison
+        requests = self._summaries.count_requests(experiment.name, phase.comparison, at)
         enough = LOOK_ANSWERS if at - watched.glanced_at < LOOK_SECONDS * SECOND else 1
-        if not self._summaries.has_answers(*key, watched.glanced_at, enough):
+        if requests - watched.requests < enough:
             return False
-        watched.glanced_at = at
+        watched.glanced_at, watched.requests = at, requests
         harms = find_harms(self._summaries, experiment, phase, at)
         return any(harm.key not in watched.harms for harm in harms)
 
     def _look_at(self, registered: Registered, watched: Watched, at: int) -> None:
         experiment, phase = registered.experiment, registered.phase
+        requests = self._summaries.count_requests(experiment.name, phase.comparison, at)
         memory = self._registry.read_memory(experiment.name, phase.comparison)
         known = read_evidence(
             self._summaries, experiment, phase, memory, at, self._measure(experiment, phase)
@@ -206,6 +209,7 @@ class Conductor:
         content = {"memory": verdict.memory.as_json(), "results": results}
         self._registry.keep_look(experiment.name, phase.comparison, at, content)
         watched.looked_at = watched.glanced_at = at
+        watched.requests = requests
         watched.harms = frozenset(harm.key for harm in (*verdict.stopping, *verdict.pausing))
         phases = self._registry.read_phases(experiment.name)
         step = choose_step(experiment, phases, verdict, known.met, at)

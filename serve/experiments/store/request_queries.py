@@ -36,13 +36,6 @@ def count_requests(experiment: str, comparison: int, start: int, end: int) -> sa
     return sa.select(sa.func.count()).select_from(inferences).where(*within)
 
 
-def select_nth_request(experiment: str, comparison: int, since: int, number: int) -> sa.Select[Any]:
-    """When the request of this number after a time was written; no row where there are fewer."""
-    c = inferences.c
-    later = c.experiment == experiment, c.comparison == comparison, c.written_at >= since
-    return sa.select(c.written_at).where(*later).order_by(c.written_at).offset(number - 1).limit(1)
-
-
 def select_news(experiment: str, comparison: int, since: int) -> sa.Select[Any]:
     """Whether anything that a look weighs was written since a time."""
     news = [

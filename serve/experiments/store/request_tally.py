@@ -14,7 +14,7 @@ from typing import Any
 from serve.experiments.statistics.samples import LogHistogram
 from serve.experiments.store.aggregates import Answers, Requests, UnitEvents, bound_classes, shorten_unit
 from serve.experiments.store.database import Store
-from serve.experiments.store.request_queries import count_requests, select_nth_request, select_requests
+from serve.experiments.store.request_queries import count_requests, select_requests
 from serve.experiments.store.slices import FOREVER, SETTLE
 
 CHECK = 10_000_000
@@ -94,21 +94,29 @@ class RequestTally:
         self._key = experiment, comparison
         self._rows = rows
         self._settled: dict[Answers, Requests] = {}
+        self._settled_rows = 0
         self._parts = [_Part(0)]
         self._checked_at = 0
         # Of the rows that were written last: when, and how many.
         self._recent: deque[tuple[int, int]] = deque()
 
-    def read(self, store: Store, now: int) -> dict[Answers, Requests]:
-        """The inferences of each variant, those in shadow apart; raises `StoreError`."""
+    def update(self, store: Store, now: int) -> None:
+        """Read what is new; raises `StoreError`."""
         if now - self._checked_at >= CHECK:
             self._checked_at = now
             self._forget_incomplete(store, now - SETTLE)
         while self._read_next(store):
             pass
         self._settle(now - SETTLE)
-        known = [self._settled, *(part.read() for part in self._parts)]
-        return merge_all(known)
+
+    @property
+    def count(self) -> int:
+        """How many inferences were read."""
+        return self._settled_rows + sum(part.rows for part in self._parts)
+
+    def read(self) -> dict[Answers, Requests]:
+        """The inferences of each variant, those in shadow apart."""
+        return merge_all([self._settled, *(part.read() for part in self._parts)])
 
     def _forget_incomplete(self, store: Store, since: int) -> None:
         """Forget the parts that are not settled where more was written into them than was read."""
@@ -130,21 +138,26 @@ class RequestTally:
         part = self._parts[-1]
         missing = self._rows - part.rows
         with store.read() as connection:
-            last = connection.execute(select_nth_request(*self._key, part.end, missing)).scalar()
-            end = FOREVER if last is None else last + 1
-            rows = connection.execute(select_requests(*self._key, part.end, end)).all()
+            following = select_requests(*self._key, part.end, FOREVER)
+            rows = connection.execute(following.limit(missing)).all()
+            is_full = len(rows) == missing
+            if is_full:  # with all that were written together with the last one
+                same = select_requests(*self._key, part.end, rows[-1][0] + 1)
+                rows = connection.execute(same).all()
         part.add(rows)
         self._recent.extend((at, sum(1 for _ in those)) for at, those in groupby(rows, key=_written_at))
         shadows = [row[0] for row in rows if row[2]]
         self.last_shadow_at = shadows[-1] if shadows else self.last_shadow_at
-        if last is not None:
+        if is_full:
             self._parts.append(_Part(part.end))
-        return last is not None
+        return is_full
 
     def _settle(self, since: int) -> None:
         """Of parts that cannot change any more only the sums are kept."""
         while len(self._parts) > 1 and self._parts[0].end <= since:
-            self._settled = merge_all([self._settled, self._parts.pop(0).read()])
+            part = self._parts.pop(0)
+            self._settled = merge_all([self._settled, part.read()])
+            self._settled_rows += part.rows
 
 
 def _written_at(row: Row) -> int:

@@ -23,7 +23,9 @@ def check(tally: RequestTally, store: Store, now: int, known: list[tuple[int, st
     groups: dict[Answers, list[tuple[int, Inference]]] = defaultdict(list)
     for number, variant, inference in known:
         groups[Answers(variant, inference.is_shadow)].append((number, inference))
-    tallied = tally.read(store, now)
+    tally.update(store, now)
+    assert tally.count == len(known)
+    tallied = tally.read()
     assert tallied.keys() == groups.keys()
     for answers, requests in tallied.items():
         group = groups[answers]
@@ -68,11 +70,11 @@ def test_an_inference_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch
     tally = RequestTally("e", 1, rows=5)
     for number in range(12):
         put_inference(store, number, Inference(f"{number}", START + number, 1))
-    tally.read(store, START + 20)
+    tally.update(store, START + 20)
     assert read == [5, 5, 2]
     put_inference(store, 12, Inference("12", START + 30, 1))
     for seconds in range(0, 200, 5):
-        tally.read(store, START + 40 + seconds * SECOND)
+        tally.update(store, START + 40 + seconds * SECOND)
     assert sum(read) == 13
     # Only sums are left of parts that are over.
     assert len(tally._parts) == 1

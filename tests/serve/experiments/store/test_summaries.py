@@ -24,7 +24,6 @@ from serve.experiments.store.request_queries import (
     select_changed_pairs,
     select_exposed,
     select_news,
-    select_nth_request,
     select_pairs,
     select_requests,
     select_switched,
@@ -315,7 +314,7 @@ def test_sqlite_reads_only_rows_of_the_slice_or_of_what_changed(tmp_path: Path) 
         *(select_open_units(asked, 1, 2, 9), select_changes(asked, 5)),
         *(select_pairs(pairing, 1, 2), select_changed_pairs(pairing, 5), select_requests("e", 1, 1, 2)),
         *(select_exposed("e", 1, 1, 2), select_switched("e", 1)),
-        *(count_requests("e", 1, 1, 2), select_nth_request("e", 1, 1, 2), select_news("e", 1, 1)),
+        *(count_requests("e", 1, 1, 2), select_news("e", 1, 1)),
     ]
     narrow = ("written_at>?", "received_at>?", "unit=?", "request_id=?", "switches>?")
     with store.read() as connection:

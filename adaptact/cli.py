@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Never
 
 from adaptact import __version__
-from adaptact.errors import OutputError
-from adaptact.exit_codes import FAILED, WRONG_USE
+from adaptact.errors import ClosedPipeError, OutputError
+from adaptact.exit_codes import CLOSED_PIPE, FAILED, WRONG_USE
 from adaptact.installation import install_line
 from adaptact.output import print_lines
 from adaptact.suggestions import suggest
@@ -53,7 +53,7 @@ COMMANDS = {
     ),
     "describe": Command(
         "convert.commands.describe:main",
-        "convert",
+        "serve",
         "Show, and add, what a file says of its classes, images and texts.",
     ),
     "dossier": Command(
@@ -62,7 +62,7 @@ COMMANDS = {
         "Join what is known of a model into one document for an auditor.",
     ),
     "study": Command(
-        "adaptive_act.study.cli:main",
+        "adaptive_act.commands.study:main",
         "study",
         "Train activations and a baseline, and say whether the activations pay.",
     ),
@@ -95,14 +95,17 @@ def main() -> None:
 
     Ends the process with 2 where there is no such command, and with 1 where its packages are missing.
     """
-    program = Path(sys.argv[0]).name
-    own = program.partition("-")[2]
-    if own in COMMANDS:
-        _run(own, program, sys.argv[1:])
-    elif "_ADAPTACT_COMPLETE" in os.environ:
-        _complete()
+    program, arguments = Path(sys.argv[0]).name, sys.argv[1:]
+    name = program.partition("-")[2]
+    own = name if name in COMMANDS else None
+    if "_ADAPTACT_COMPLETE" in os.environ:
+        _complete(own)
+    elif arguments[:1] == ["--show-completion"]:
+        _show_completion(own, *arguments[1:2])
+    elif own is not None:
+        _run(own, program, arguments)
     else:
-        _dispatch(*(sys.argv[1:] or [""]))
+        _dispatch(*(arguments or [""]))
 
 
 def _dispatch(name: str, *arguments: str) -> None:
@@ -112,8 +115,6 @@ def _dispatch(name: str, *arguments: str) -> None:
         _print(*_help())
     elif name == "--version":
         _print(f"adaptact {__version__}")
-    elif name == "--show-completion":
-        _show_completion(arguments[0] if arguments else Path(os.environ.get("SHELL", "")).name)
     elif not name:
         sys.stderr.write("\n".join([*_help(), ""]))
         sys.exit(WRONG_USE)
@@ -168,23 +169,26 @@ def _find_broken_package(error: Exception) -> str | None:
     return None if _is_ours(name) else name
 
 
-def _show_completion(shell: str) -> None:
+def _show_completion(own: str | None, shell: str | None = None) -> None:
+    """Print the script by which a shell completes the program: `adaptact`, or a command's own name."""
+    shell = shell or Path(os.environ.get("SHELL", "")).name
     if shell not in _SHELLS:
         _fail(f"no completion for the shell `{shell}`", f"expected one of {', '.join(_SHELLS)}", WRONG_USE)
-    _complete(f"source_{shell}")
+    _complete(own, f"source_{shell}")
 
 
-def _complete(instruction: str | None = None) -> None:
+def _complete(own: str | None, instruction: str | None = None) -> None:
     from adaptact.completion import complete  # noqa: PLC0415  # typer, for which `--help` need not wait
 
-    complete(
-        {name: (each.target.partition(":")[0], each.summary) for name, each in COMMANDS.items()}, instruction
-    )
+    modules = {name: (each.target.partition(":")[0], each.summary) for name, each in COMMANDS.items()}
+    complete(modules, own, instruction)
 
 
 def _print(*lines: str) -> None:
     try:
         print_lines(*lines)
+    except ClosedPipeError:
+        sys.exit(CLOSED_PIPE)
     except OutputError as error:
         _fail(str(error), error.hint, FAILED)
 

@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from adaptact.errors import ClosedPipeError
 from adaptact.output import is_silent, require_printed
 from adaptact.tables import FittedTable
 from adaptact.text import escape, escape_line
@@ -25,15 +26,15 @@ class EscapingConsole(Console):
             yield segment if segment.control else segment._replace(text=escape(segment.text, longest=None))
 
     def on_broken_pipe(self) -> None:
-        """The error that is handled goes on; rich would end the process without a word."""
-        raise  # noqa: PLE0704  # rich calls this where it has caught BrokenPipeError
+        """Raises ClosedPipeError; rich would end the process in the middle of what it does."""
+        raise ClosedPipeError("nobody reads what is printed any more")
 
 
 @contextlib.contextmanager
 def results(*, quiet: bool = False) -> Iterator[Console]:
     """Standard output; no line is broken where it is no terminal, and a quiet one prints nothing.
 
-    Raises OutputError where a write fails.
+    Raises OutputError where a write fails, and ClosedPipeError where nobody reads it any more.
     """
     if quiet or is_silent():
         yield EscapingConsole(quiet=True)

@@ -2,6 +2,7 @@
 
 AdaptactError
 ├── OutputError     a result cannot be printed, or a file cannot be written
+├── ClosedPipeError whoever read what is printed has gone
 └── UsageError      an option cannot be meant as it stands
 """
 
@@ -18,6 +19,10 @@ class AdaptactError(Exception):
 
 class OutputError(AdaptactError):
     """A result cannot be printed, or a file cannot be written."""
+
+
+class ClosedPipeError(AdaptactError):
+    """Whoever read what is printed has gone, as `head` does once it has its lines."""
 
 
 class UsageError(AdaptactError):

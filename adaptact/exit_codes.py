@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from adaptact.errors import AdaptactError, UsageError
+from adaptact.errors import AdaptactError, ClosedPipeError, UsageError
+from adaptact.output import allow_any_text, discard_rest
 from adaptact.suggestions import suggest_file
 
 _MISSING = re.compile(r"`([^`\n]+)` does not exist")
@@ -13,6 +14,8 @@ FINE = 0
 FAILED = 1
 WRONG_USE = 2
 PARITY_FAILED = 3
+CLOSED_PIPE = 141
+"""What a shell says of a program that the signal SIGPIPE ended, as most others are."""
 
 _OWN: Mapping[type[Exception], int] = {AdaptactError: FAILED, UsageError: WRONG_USE}
 
@@ -22,8 +25,10 @@ def run(app: Callable[[], object], statuses: Mapping[type[Exception], int]) -> N
 
     The error is printed with its `hint`, where it has one, and with a file that its missing one may have been
     meant to be. Other errors pass: they are faults of the program. A Typer application always ends the
-    process, and wrong use of its options is an error like the others.
+    process, and wrong use of its options is an error like the others. It ends without a word where nobody
+    reads what it prints any more.
     """
+    allow_any_text()
     known = {**_OWN, **statuses}
     try:
         if "typer" not in sys.modules:  # a server need not load it
@@ -33,6 +38,10 @@ def run(app: Callable[[], object], statuses: Mapping[type[Exception], int]) -> N
 
         if (status := call(app)) is not None:
             sys.exit(status)
+    except ClosedPipeError:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            discard_rest(stream)
+        sys.exit(CLOSED_PIPE)
     except tuple(known) as error:
         from adaptact.console import print_error  # noqa: PLC0415  # rich, which a server need not load
 

@@ -87,7 +87,7 @@ class StageLines:
         self._limits = limits or {}
         self._stages = stages
         self._detail = PlainCounter(console, "")
-        self._status = console.status("")
+        self._status = console.status("", spinner="line" if console.options.ascii_only else "dots")
         self._bar: Progress | None = None
         self._stage: str | None = None
         self._started = 0.0

@@ -14,7 +14,7 @@ _LONGEST = 200  # characters of a word; the comparison's time grows with the squ
 
 def suggest(word: str, choices: Iterable[str]) -> str | None:
     """A question, "did you mean `x`?", of the choices that are spelt alike whatever their case, or None."""
-    return _ask(_match(word, choices))
+    return _ask(find_alike(word, choices))
 
 
 def suggest_file(path: Path) -> str | None:
@@ -28,7 +28,7 @@ def suggest_file(path: Path) -> str | None:
         names = [entry.name for entry in islice(missing.parent.iterdir(), MOST_FILES)]
     except (OSError, ValueError):
         return None
-    return _ask([str(missing.parent / name) for name in _match(missing.name, names)])
+    return _ask([str(missing.parent / name) for name in find_alike(missing.name, names)])
 
 
 def find_misspelt(words: Iterable[str], names: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -37,8 +37,8 @@ def find_misspelt(words: Iterable[str], names: Sequence[str]) -> Iterator[tuple[
         yield from ((word, meant) for meant in get_close_matches(word, names, 1, MISSPELT) if word != meant)
 
 
-def _match(word: str, choices: Iterable[str]) -> list[str]:
-    """The choices that are spelt alike; the dashes of options make none alike."""
+def find_alike(word: str, choices: Iterable[str]) -> list[str]:
+    """The choices that are spelt alike, the nearest first; the dashes of options make none alike."""
     spelt = {choice.lower().lstrip("-"): choice for choice in choices}
     return [
         spelt[match] for match in get_close_matches(word[:_LONGEST].lower().lstrip("-"), spelt, cutoff=0.65)

@@ -1,62 +1,31 @@
-"""Activations that learn their shape: swapped into a trained model, trained, saved and shown."""
+"""Activations that learn their shape: swapped into a trained model, trained, saved and shown.
 
-from adaptive_act import activations
-from adaptive_act.activation import Activation, named_activations
-from adaptive_act.activations import *  # noqa: F403  # its list is part of ours
-from adaptive_act.activations import ACTIVATIONS
-from adaptive_act.activations.catalogue import Entry, catalogue
-from adaptive_act.checkpoint.checkpoint import Checkpoint, load, save
-from adaptive_act.checkpoint.description import TensorSpec
-from adaptive_act.checkpoint.factory import model_factory
-from adaptive_act.errors import (
-    AdaptiveActError,
-    CheckpointError,
-    DataError,
-    DivergedError,
-    ExplainError,
-    FactoryError,
-    FixedPointError,
-    StudyError,
-    SwapError,
-)
-from adaptive_act.learned import Learned
-from adaptive_act.plain import QuickGELU
-from adaptive_act.site import Site, Skipped
-from adaptive_act.swapping.replace import swap
-from adaptive_act.swapping.report import Report, Swapped
-from adaptive_act.swapping.undo import freeze, unfreeze, unswap
-from adaptive_act.training import parameter_groups
+Torch is loaded once one of the names is asked for, so that a command that needs none answers at once.
+"""
 
-__all__ = [
-    "ACTIVATIONS",
-    "Activation",
-    "AdaptiveActError",
-    "Checkpoint",
-    "CheckpointError",
-    "DataError",
-    "DivergedError",
-    "Entry",
-    "ExplainError",
-    "FactoryError",
-    "FixedPointError",
-    "Learned",
-    "QuickGELU",
-    "Report",
-    "Site",
-    "Skipped",
-    "StudyError",
-    "SwapError",
-    "Swapped",
-    "TensorSpec",
-    "catalogue",
-    "freeze",
-    "load",
-    "model_factory",
-    "named_activations",
-    "parameter_groups",
-    "save",
-    "swap",
-    "unfreeze",
-    "unswap",
-]
-__all__ += activations.__all__
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaptive_act.activations import *  # noqa: F403  # mypy does not follow one star through another
+    from adaptive_act.public import *  # noqa: F403
+else:  # where a type checker saw this, it would take every name for one of ours
+
+    def __getattr__(name: str) -> object:
+        """A module of the package, or a public name, all of which are loaded then."""
+        is_pythons = name.startswith("__") and name != "__all__"
+        if is_pythons or not name.isidentifier():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if find_spec(f"{__name__}.{name}") is not None:
+            return import_module(f"{__name__}.{name}")
+        public = import_module(f"{__name__}.public")
+        globals().update({each: getattr(public, each) for each in ("__all__", *public.__all__)})
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        """The public names, and what else is loaded."""
+        __getattr__("__all__")
+        return sorted(globals())

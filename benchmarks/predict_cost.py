@@ -115,7 +115,7 @@ async def _measure(engine: Engine, turns: int, requests: int) -> dict[str, list[
         for kind, (model, body) in bodies.items():
             for _ in range(requests):
                 start = perf_counter()
-                await reader.read(body, model)
+                await (await reader.parse(body)).read(model)
                 costs[kind].append(1e6 * (perf_counter() - start))
     return costs
 

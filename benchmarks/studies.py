@@ -17,7 +17,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from adaptive_act.study.cli import app as study
+from adaptive_act.commands.study import app as study
 from benchmarks.results import RESULTS, publish
 
 RUNS = Path("build/studies")

@@ -89,17 +89,7 @@ def recheck(
     """
     require_provider(options.provider)
     on_stage("load")
-    inputs = options.inputs or _read_bounded_inputs(file)
-    source = load(
-        model,
-        options.factory,
-        options.factory_kwargs,
-        inputs,
-        allow_pickle=options.allow_pickle,
-        state_key=options.state_key,
-        weights=options.weights,
-        random_weights=options.random_weights,
-    )
+    source = _load(model, file, options)
     original = Original(source.model, _name_outputs(source, file.graph))
     names = _order_inputs(source, file.graph)
     open_session = partial(Session, file.content, names, options.provider, folder=file.path.parent)
@@ -131,6 +121,20 @@ def recheck(
     on_stage("locate")
     culprit = _find_culprit(source, original, file, _pick_hardest(parity, sets)) + _describe_options(file)
     return RecheckResult(parity, describe_failure(parity.worst), culprit, same_source)
+
+
+def _load(model: Path, file: OnnxFile, options: RecheckOptions) -> Source:
+    """The model, with the user's inputs or else those of the file."""
+    return load(
+        model,
+        options.factory,
+        options.factory_kwargs,
+        options.inputs or _read_bounded_inputs(file),
+        allow_pickle=options.allow_pickle,
+        state_key=options.state_key,
+        weights=options.weights,
+        random_weights=options.random_weights,
+    )
 
 
 def _read_bounded_inputs(file: OnnxFile) -> tuple[InputSpec, ...]:

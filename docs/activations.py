@@ -33,7 +33,7 @@ TAIL = """
 *Activation*: * marks one that looks at more than one place of its input and needs `channels`. *Learned*: > 0
 marks a parameter that is kept positive by its logarithm. *Equals*: the plain torch activations at which it
 has a fixed point; most are exact to the bit, the others differ from torch's kernel in the last place of
-float32. *Operators*: what `adaptact-export` writes for it alone, shared, float32, before neighbouring layers
+float32. *Operators*: what `adaptact export` writes for it alone, shared, float32, before neighbouring layers
 take over its scales and shifts; a test holds each class to this list. *Training*: the time of one training
 step of a small CNN, as a multiple of the plain activation that it replaces
 ([results/training_cost.md](results/training_cost.md)). *Serving*: the time of one prediction of a CNN of six

@@ -1,4 +1,4 @@
-"""`adaptact-serve`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+"""`adaptact serve`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
 import inspect
 import logging
@@ -43,7 +43,7 @@ PANELS = {
 }
 OPEN_TO_ALL = (
     "`--host %s` listens to other machines and there are no `--keys`: whoever reaches the port may run every "
-    "model; make keys with `adaptact-key`, or listen on 127.0.0.1"
+    "model; make keys with `adaptact key`, or listen on 127.0.0.1"
 )
 STDERR = 2
 OWN_DESCRIPTORS = 256
@@ -53,15 +53,16 @@ OWN_DESCRIPTORS = 256
 def serve(*, quiet: bool = False, as_json: bool = False, **options: Any) -> None:
     """Serve a folder of ONNX models over HTTP and gRPC.
 
-    Each option can also be set by an environment variable, such as ADAPTACT_GRPC_PORT for --grpc-port, or by
-    a line of adaptact.toml in the working folder, such as: grpc_port = 8001. Options override variables, and
+    Each option can also be set by an environment variable, such as
+    ADAPTACT_GRPC_PORT for --grpc-port, or by a line of adaptact.toml in the
+    working folder, such as: grpc_port = 8001. Options override variables, and
     variables override the file.
     """
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})
     except (ValueError, OSError) as error:
         problems = (escape_line(problem, LONGEST_LINE) for problem in _list_problems(error))
-        raise UsageError("\nerror: ".join(problems), "`adaptact-serve --help` lists every setting") from error
+        raise UsageError("\nerror: ".join(problems), "`adaptact serve --help` lists every setting") from error
     if quiet and "log_level" not in settings.model_fields_set:
         settings = settings.model_copy(update={"log_level": "warning"})
     _run(settings, "json" if as_json else "nothing" if quiet else "line")

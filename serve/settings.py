@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     ] = "info"
     keys: Annotated[
         Path | None,
-        Field(description="File of API keys, made with adaptact-key; without it no key is required."),
+        Field(description="File of API keys, made with adaptact key; without it no key is required."),
     ] = None
     local_admin: Annotated[
         bool,

@@ -14,7 +14,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collectstart() -> None:
+    """The collector need not look again and again at what is imported, all of which stays."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """The collector passes over what was imported and collected, which stays to the end."""
+    """From here on the collector passes over what was imported and collected."""
     gc.collect()
     gc.freeze()
+    gc.enable()

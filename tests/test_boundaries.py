@@ -40,7 +40,9 @@ NOT_LOADED = [
     ("serve.workers.supervisor", (*TRAINER, *WEB, "convert", "pydantic", "onnxruntime", "numpy", "grpc")),
     ("adaptive_act.explain", (*DRAWING, "scipy", "onnx", "convert")),
     ("adaptive_act.training", (*DRAWING, "scipy", "lightning", "transformers", "tensorboard")),
-    ("adaptive_act", (*DRAWING, "scipy", *EXPORTER, "fastapi", "convert", "serve")),
+    ("adaptive_act.public", (*DRAWING, "scipy", *EXPORTER, "fastapi", "convert", "serve")),
+    ("adaptive_act.commands.swap", ("torch", "numpy", *EXPORTER)),
+    ("adaptive_act.commands.study", ("torch", "numpy", *EXPORTER)),
     ("convert.pipeline", ("fastapi", "uvicorn", "serve")),
     ("convert.manifest.manifest", ("torch", "numpy", "onnx", "onnxruntime")),
     ("convert.manifest.signature", ("torch", "numpy", "onnx", "onnxruntime", "cryptography")),
@@ -94,6 +96,7 @@ def wheel(dist: Path) -> Path:
     return built
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_the_packages_and_what_they_are_built_with(dist: Path) -> None:
     (built,) = dist.glob("*.tar.gz")
     with tarfile.open(built) as archive:
@@ -109,11 +112,13 @@ def test_the_wheel_holds_every_file_of_the_console(wheel: Path) -> None:
         assert {name for name in files if "__pycache__" not in name} | shared <= set(archive.namelist())
 
 
+@pytest.mark.slow
 def test_wheel_and_sdist_are_small(dist: Path) -> None:
     """Neither pictures nor results of benchmarks are in them."""
     assert all(path.stat().st_size < 2 * 2**20 for path in dist.iterdir())
 
 
+@pytest.mark.slow
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
@@ -123,6 +128,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert str(metadata.get_payload()).startswith("# adaptact")
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_exactly_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -132,6 +138,7 @@ def test_the_wheel_holds_exactly_the_packages(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_source_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

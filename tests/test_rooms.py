@@ -18,11 +18,22 @@ ROOMS = {
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
-        *("swapping", "checkpoint", "libraries", "explain", "training", "study", "commands"),
+        *("swapping", "checkpoint", "libraries", "explain", "training", "study", "public"),
+        "commands",
     ),
     "convert": (
         *("errors", "manifest", "model_io", "artefact", "graph", "rules", "rewriting", "sources", "parity"),
-        *("tuning", "precision", "evidence", "dossier", "latency", "pipeline", "recheck", "commands"),
+        *(
+            "tuning",
+            "precision",
+            "evidence",
+            "dossier",
+            "latency",
+            "writing",
+            "pipeline",
+            "recheck",
+            "commands",
+        ),
     ),
     "serve": (
         *("engine", "experiments", "rollout", "drift", "access", "protocol", "settings", "options", "shared"),

@@ -1,7 +1,8 @@
 """Runs a part of the tests with the oldest and the newest supported packages, on each Python that is here.
 
 `python -m tools.matrix` builds an environment for each cell below FOLDER, runs TESTS in it, and writes
-docs/results/matrix.md: what ran, with which versions, and what was skipped and why.
+docs/results/matrix.md: what ran, with which versions, and what was skipped and why. Of cells that it is not
+asked for, what an earlier run wrote stays.
 """
 
 import re
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -32,8 +33,11 @@ TESTS = (
     *("tests/convert/commands/test_verify.py", "tests/serve/engine/test_session.py"),
     *("tests/serve/engine/test_model.py", "tests/serve/engine/test_engine.py"),
 )
+# Of the server what needs no ONNX Runtime: its own bound is above the oldest that an export works with.
+EXTRAS = ("convert", "study", "serve-core", "client")
 PACKAGES = ("pytest", "hypothesis", "psutil", "jsonschema", "pillow")
 MINUTES = 40
+NOT_ASKED = "skipped: not asked for"
 Age = Literal["oldest", "newest"]
 
 
@@ -52,11 +56,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a cell: the versions in it, and the last line of pytest, or why there is none."""
+    """What came of a cell: the versions in it, the last line of pytest, or why there is none, and when."""
 
     cell: Cell
     versions: str
     result: str
+    day: str = "–"
 
 
 def list_cells(pythons: Sequence[str]) -> list[Cell]:
@@ -109,7 +114,7 @@ def _install(cell: Cell, python: str, own: Path) -> str | None:
             "pip",
             "install",
             "--quiet",
-            f"{ROOT}[convert,study,serve,client]",
+            f"{ROOT}[{','.join(EXTRAS)}]",
             *wanted,
             *PACKAGES,
         ],
@@ -118,7 +123,7 @@ def _install(cell: Cell, python: str, own: Path) -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["no reason"]
-            return f"not to be had from the index ({lines[-1].removeprefix('ERROR: ')[:120]})"
+            return f"not to be had from the index ({lines[0].removeprefix('ERROR: ')[:120]})"
     return None
 
 
@@ -148,24 +153,38 @@ def _ask(python: str, code: str) -> str:
     return done.stdout.strip()
 
 
-def make_page(outcomes: Sequence[Outcome], day: str, note: str = "") -> str:
+def make_page(outcomes: Sequence[Outcome], note: str = "") -> str:
     """The page of docs/results."""
-    return "\n".join(_list_lines(outcomes, day, note))
+    return "\n".join(_list_lines(outcomes, note))
 
 
-def _list_lines(outcomes: Sequence[Outcome], day: str, note: str) -> Iterator[str]:
+def read_page(page: str) -> dict[Cell, Outcome]:
+    """What the page says of each cell that ran, or could not."""
+    rows = re.findall(r"^\| Python (\S+), (oldest|newest) \| (.+) \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    outcomes = (Outcome(Cell(python, age), *rest) for python, age, *rest in rows)
+    return {outcome.cell: outcome for outcome in outcomes if outcome.result != NOT_ASKED}
+
+
+def read_note(page: str) -> str:
+    """What the page says besides; empty where it says nothing."""
+    found = re.search(r"^- `[^\n]+`\n\n((?!\|).+?)\n\n\| cell", page, re.DOTALL | re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _list_lines(outcomes: Sequence[Outcome], note: str) -> Iterator[str]:
     yield "# Versions that were tested"
     yield ""
-    yield f"Written by `make matrix` on {day}. Each cell is an environment of its own, with the extras"
-    yield "`convert`, `study`, `serve` and `client`; it ran the tests that are not `slow` of:"
+    yield "Written by `make matrix`. Each cell is an environment of its own, with the extras"
+    yield f"{', '.join(f'`{extra}`' for extra in EXTRAS)}; it ran the tests that are not `slow` of:"
     yield ""
     yield from (f"- `{path}`" for path in TESTS)
     yield ""
     yield from ([note, ""] if note else [])
-    yield "| cell | versions | result |"
-    yield "| --- | --- | --- |"
+    yield "| cell | versions | result | day |"
+    yield "| --- | --- | --- | --- |"
     for outcome in outcomes:
-        yield f"| Python {outcome.cell.python}, {outcome.cell.age} | {outcome.versions} | {outcome.result} |"
+        cell = f"Python {outcome.cell.python}, {outcome.cell.age}"
+        yield f"| {cell} | {outcome.versions} | {outcome.result} | {outcome.day} |"
     yield ""
 
 
@@ -174,19 +193,23 @@ def main(
     age: Annotated[list[str] | None, typer.Option(help="oldest or newest. Repeatable.")] = None,
     output: Annotated[Path, typer.Option(help="Page to write.")] = PAGE,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, 1 to 6 GB each.")] = False,
-    note: Annotated[str, typer.Option(help="What else the page says of this run.")] = "",
+    note: Annotated[str, typer.Option(help="What else the page says. Default: what it said.")] = "",
 ) -> None:
     """Run the cells one after another, and write the page."""
     console = messages()
     wanted = set(age or ("oldest", "newest"))
+    known = {cell: Outcome(cell, "–", NOT_ASKED) for cell in list_cells(PYTHONS)}
+    earlier = output.read_text(encoding="utf-8") if output.exists() else ""
+    known |= read_page(earlier)
+    note = note or read_note(earlier)
     outcomes: list[Outcome] = []
-    for cell in list_cells(PYTHONS):
-        if cell.python in (python or PYTHONS) and cell.age in wanted:
-            outcomes.append(run_cell(cell, lambda text: print_line(console, text), keep=keep))
-            print_line(console, f"{cell.name}: {outcomes[-1].result}")
-        else:
-            outcomes.append(Outcome(cell, "–", "skipped: not asked for"))
-        output.write_text(make_page(outcomes, f"{datetime.now(UTC):%Y-%m-%d}", note), encoding="utf-8")
+    for cell in list_cells([each for each in PYTHONS if each in (python or PYTHONS)]):
+        if cell.age in wanted:
+            outcome = run_cell(cell, lambda text: print_line(console, text), keep=keep)
+            outcomes.append(replace(outcome, day=f"{datetime.now(UTC):%Y-%m-%d}"))
+            print_line(console, f"{cell.name}: {outcome.result}")
+            known[cell] = outcomes[-1]
+            output.write_text(make_page(list(known.values()), note), encoding="utf-8")
     if any("failed" in outcome.result or "error" in outcome.result for outcome in outcomes):
         sys.exit(1)
 

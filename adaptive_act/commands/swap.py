@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from adaptive_act.activation import Activation
-    from adaptive_act.commands.source import SourceModel
+    from adaptive_act.libraries.library_model import DescribedModel
     from adaptive_act.swapping.report import Report
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -83,20 +83,15 @@ def swap(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
     """
     stay_offline()
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
-    from adaptive_act.commands.source import SourceOptions, parse_inputs, read_source  # noqa: PLC0415
+    from adaptive_act.commands.source import make_example, parse_inputs, read_source  # noqa: PLC0415
+    from adaptive_act.libraries.library_model import LibraryRequest  # noqa: PLC0415
     from adaptive_act.swapping.replace import swap as swap_activations  # noqa: PLC0415
 
     kinds = choose_kinds(to, plain or [])
     _require_place(destination, [source, weights])
-    options = SourceOptions(
-        factory,
-        parse_json_object(factory_kwargs, "--factory-kwargs"),
-        parse_inputs(inputs or []),
-        weights,
-        random_weights,
-        state_key,
-    )
-    given = read_source(source, options)
+    options = parse_json_object(factory_kwargs, "--factory-kwargs")
+    request = LibraryRequest("", weights, random_weights, options, state_key)
+    given = read_source(source, request, factory, parse_inputs(inputs or []))
     try:
         swapped = swap_activations(
             given.model,
@@ -106,7 +101,7 @@ def swap(  # noqa: PLR0913, PLR0917  # each argument is an option of the command
             last=last,
             preserve=preserve,
             per_channel=per_channel,
-            example=given.make_example(),
+            example=make_example(given),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -151,7 +146,7 @@ def _require_place(destination: Path, read: list[Path | str | None]) -> None:
         )
 
 
-def _save(model: "nn.Module", destination: Path, given: "SourceModel") -> None:
+def _save(model: "nn.Module", destination: Path, given: "DescribedModel") -> None:
     from adaptive_act.checkpoint.checkpoint import save  # noqa: PLC0415  # it loads torch
 
     try:

@@ -1,4 +1,4 @@
-"""`adaptact-inspect` for a checkpoint: what its activations have learned, as a table, pictures and a page."""
+"""`adaptact inspect` for a checkpoint: what its activations have learned, as a table, pictures and a page."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is asked of a library, and the model that it gives."""
+"""What is asked of a library, and a model with what is known of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,10 +8,12 @@ from typing import Any
 from torch import nn
 
 from adaptact.errors import UsageError
+from adaptact.suggestions import find_alike
 from adaptive_act.checkpoint.description import TensorSpec
 
 LIBRARIES = ("timm", "hf", "torchvision")
 """What may stand before the colon of a model's name."""
+_OTHER_NAMES = {"transformers": "hf", "huggingface": "hf"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,15 @@ class LibraryRequest:
     """Of the model in its library, or a folder, without what stands before the colon."""
     weights: Path | None = None
     random_weights: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of the library's function that builds the model, such as `num_classes`."""
+    options: Mapping[str, Any] | None = None
+    """Arguments of the function that builds the model, such as `num_classes`; None where none are given."""
     state_key: str | None = None
     """Which state_dict of several in the file to take."""
 
 
 @dataclass(frozen=True, slots=True)
-class LibraryModel:
-    """A model in evaluation mode, and what its library says of it."""
+class DescribedModel:
+    """A model in evaluation mode, and what its library, or its checkpoint, says of it."""
 
     model: nn.Module
     factory: str
@@ -48,7 +50,7 @@ class LibraryModel:
     below: Mapping[str, int] = field(default_factory=dict)
     """The whole numbers of these inputs are 0 to one less than this."""
     files: tuple[Path, ...] = ()
-    """From which it was read; none for random weights."""
+    """From which a library's model was read; none for random weights."""
     notes: tuple[str, ...] = ()
     """What was taken off the weights' names, or is not described, in words."""
 
@@ -59,9 +61,18 @@ def is_library_name(source: str) -> bool:
     return bool(colon and name) and library in LIBRARIES
 
 
-def require_options(options: Mapping[str, Any], refused: Callable[[str], bool], what: str) -> None:
+def suggest_library(source: str) -> str | None:
+    """A question, "did you mean `timm:resnet50`?", where the source may have been meant as such a name."""
+    library, colon, name = source.partition(":")
+    if not colon or library in LIBRARIES:
+        return None
+    alike = find_alike(library, (*LIBRARIES, *_OTHER_NAMES))
+    return f"did you mean `{_OTHER_NAMES.get(alike[0], alike[0])}:{name}`?" if alike else None
+
+
+def require_options(options: Mapping[str, Any] | None, refused: Callable[[str], bool], what: str) -> None:
     """Raises UsageError where an option would make the library read files or download them."""
-    name = next((name for name in options if refused(name)), None)
+    name = next((name for name in options or {} if refused(name)), None)
     if name is not None:
         raise UsageError(
             f"`{name}` is not an option of {what} here: weights are read from the file that `--weights` names"

@@ -16,7 +16,7 @@ from adaptive_act.checkpoint.factory import BUILD_ERRORS, model_factory
 from adaptive_act.errors import LibraryError
 from adaptive_act.libraries.foreign import import_library, name_origin
 from adaptive_act.libraries.images import find_difference
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, require_options
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest, require_options
 from adaptive_act.libraries.weights import build_with_weights
 
 FACTORY = "adaptive_act.libraries.timm_models:build"
@@ -39,14 +39,14 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> nn.Module:
     return model
 
 
-def read(request: LibraryRequest) -> LibraryModel:
+def read(request: LibraryRequest) -> DescribedModel:
     """The model with the user's weights, and timm's description of it."""
     built = build_with_weights(request, f"`timm:{request.name}`", build)
     model, options = built.model, built.options
     config = _read_config(model, options)
     preprocessing, problem = describe_images(config)
     classes, named = _name_classes(model)
-    return LibraryModel(
+    return DescribedModel(
         model=model,
         factory=FACTORY,
         factory_kwargs={"name": request.name, "options": dict(options)},

@@ -17,7 +17,7 @@ from adaptive_act.checkpoint.factory import BUILD_ERRORS, model_factory
 from adaptive_act.errors import LibraryError
 from adaptive_act.libraries.foreign import import_library, name_origin
 from adaptive_act.libraries.images import find_difference
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, require_options
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest, require_options
 from adaptive_act.libraries.timm_models import INTERPOLATIONS
 from adaptive_act.libraries.weights import build_with_weights
 
@@ -43,7 +43,7 @@ def build(name: str, options: Mapping[str, Any] | None = None) -> nn.Module:
     return model
 
 
-def read(request: LibraryRequest) -> LibraryModel:
+def read(request: LibraryRequest) -> DescribedModel:
     """The model with the user's weights, and torchvision's description of it."""
     models = import_library("torchvision.models", f"torchvision:{request.name}")
     weights, chosen = _choose_weights(models, request.name)
@@ -59,7 +59,7 @@ def read(request: LibraryRequest) -> LibraryModel:
     classes = tuple(weights.meta.get("categories", ())) or None
     if classes is not None and "num_classes" in built.options:
         classes = None
-    return LibraryModel(
+    return DescribedModel(
         model=built.model,
         factory=FACTORY,
         factory_kwargs={"name": request.name, "options": dict(built.options)},

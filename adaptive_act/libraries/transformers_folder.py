@@ -1,7 +1,5 @@
 """The files of a folder of transformers, read as JSON and tensors alone."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from torch import Tensor
 from adaptact.suggestions import suggest_file
 from adaptive_act.checkpoint.state import is_state
 from adaptive_act.errors import CheckpointError, LibraryError
+from adaptive_act.libraries.tokenizer_json import complete_tokenizer, read_json
 from adaptive_act.libraries.weights import read_weights
 
-LARGEST_JSON = 16 * 2**20  # bytes; a config names its classes, up to some ten thousand
-LARGEST_TOKENIZER = 64 * 2**20
 MOST_SHARDS = 1000
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -76,61 +73,6 @@ class Folder:
             )
         settings = self._read("tokenizer_config.json")
         return complete_tokenizer(path, settings, self._read("config.json"), longest, length), None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The file's JSON object, empty where there is no file. Raises LibraryError for other content."""
-    if not path.is_file():
-        return {}
-    with path.open("rb") as stream:
-        text = stream.read(LARGEST_JSON + 1)
-    if len(text) > LARGEST_JSON:
-        raise LibraryError(f"`{path}` is larger than {LARGEST_JSON} bytes")
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise LibraryError(f"`{path}` is not JSON: {str(error)[:200]}") from error
-    if not isinstance(content, dict):
-        raise LibraryError(f"`{path}` is a `{type(content).__name__}`, expected a JSON object")
-    return content
-
-
-def complete_tokenizer(
-    path: Path,
-    settings: Mapping[str, Any],
-    config: Mapping[str, Any],
-    longest: int | None,
-    length: int | None,
-) -> str:
-    """The tokenizer's JSON with truncation and padding, as the settings and the model's config have them.
-
-    Raises LibraryError where it is no tokenizer.
-    """
-    if path.stat().st_size > LARGEST_TOKENIZER:
-        raise LibraryError(f"`{path}` is larger than {LARGEST_TOKENIZER} bytes")
-    try:
-        from tokenizers import Tokenizer  # noqa: PLC0415
-
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except ModuleNotFoundError as error:
-        raise LibraryError(f"reading `{path}` needs `tokenizers`", hint="pip install tokenizers") from error
-    except Exception as error:  # tokenizers raises nothing more specific
-        raise LibraryError(f"`{path}` is no tokenizer: {str(error)[:200]}") from error
-    token = settings.get("pad_token")
-    token = token.get("content") if isinstance(token, dict) else token
-    number = tokenizer.token_to_id(token) if isinstance(token, str) else config.get("pad_token_id")
-    most = settings.get("model_max_length")
-    limits = [limit for limit in (most, longest, length) if isinstance(limit, int) and 0 < limit < 10**6]
-    if limits:
-        tokenizer.enable_truncation(min(limits), direction=settings.get("truncation_side") or "right")
-    if isinstance(number, int):
-        tokenizer.enable_padding(
-            direction=settings.get("padding_side") or "right",
-            pad_id=number,
-            pad_token=token if isinstance(token, str) else tokenizer.id_to_token(number) or "",
-            length=length,
-        )
-    return str(tokenizer.to_str())
 
 
 def read_tensors(files: tuple[Path, ...]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from adaptact.suggestions import suggest
 from adaptive_act.checkpoint.factory import BUILD_ERRORS, model_factory
 from adaptive_act.errors import CheckpointError, LibraryError
 from adaptive_act.libraries.foreign import import_library, name_origin
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest, require_options
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest, require_options
 from adaptive_act.libraries.transformers_folder import Folder, read_tensors
 from adaptive_act.libraries.transformers_images import describe_images
 from adaptive_act.libraries.transformers_inputs import LENGTH, describe_inputs, find_longest
@@ -63,7 +63,7 @@ def build(architecture: str, config: Mapping[str, Any], inputs: Sequence[str]) -
     return _order_inputs(model, inputs)
 
 
-def read(request: LibraryRequest) -> LibraryModel:
+def read(request: LibraryRequest) -> DescribedModel:
     """The model of the folder with its weights, or the user's, and what the folder says of it."""
     require_options(request.options, lambda option: True, "a folder of transformers")
     folder = Folder(Path(request.name))
@@ -80,18 +80,19 @@ def read(request: LibraryRequest) -> LibraryModel:
     is_text = names[0] == "input_ids"
     longest = find_longest(model) if is_text else None
     tokenizer, missing = folder.read_tokenizer(longest, None) if is_text else (None, None)
-    return LibraryModel(
+    classes, unnamed = _read_classes(architecture, config)
+    return DescribedModel(
         model=_order_inputs(model, names),
         factory=FACTORY,
         factory_kwargs={"architecture": architecture, "config": _clean(config), "inputs": names},
         inputs=inputs,
-        classes=_read_classes(architecture, config),
+        classes=classes,
         preprocessing=images,
         tokenizer=tokenizer,
         longest={} if longest is None else {LENGTH: longest},
         below={"attention_mask": 2} if is_text else {},
         files=(folder.path / "config.json", *files) if files else (),
-        notes=(name_origin(architecture, "transformers"), *notes, *filter(None, (problem, missing))),
+        notes=(name_origin(architecture, "transformers"), *notes, *filter(None, (problem, missing, unnamed))),
     )
 
 
@@ -239,16 +240,25 @@ def _describe_images_of(model: nn.Module, folder: Path) -> tuple[dict[str, Any] 
     return describe_images(folder) if is_image else (None, None)
 
 
-def _read_classes(architecture: str, config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The names in `id2label`, where it names classes at all."""
+def _read_classes(architecture: str, config: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, str | None]:
+    """The names in `id2label`, where it names classes at all, and why there are none, in words."""
     labels = config.get("id2label")
-    if "Classification" not in architecture or not isinstance(labels, dict) or len(labels) < 2:
-        return None
+    if "Classification" not in architecture or (isinstance(labels, dict) and len(labels) < 2):
+        return None, None
+    if not isinstance(labels, dict):
+        return None, "classes are not named: the config has no `id2label`; name them: --classes labels.txt"
     names = [labels.get(str(place)) for place in range(len(labels))]
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise LibraryError("the config's `id2label` does not name each class from 0 on")
-    if names == [
-        f"LABEL_{place}" for place in range(len(names))
-    ]:  # transformers' own, where nobody named them
-        return None
-    return tuple(map(str, names))
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            got = f"`{str(name)[:40]}` as the name of" if str(place) in labels else "no name for"
+            raise LibraryError(
+                f"the config's `id2label` has {got} class {place}, expected a name for each from 0 to "
+                f"{len(names) - 1}",
+                hint="name it there, in config.json",
+            )
+    if names == [f"LABEL_{place}" for place in range(len(names))]:
+        return None, (
+            f"classes are not named: the config has LABEL_0 to LABEL_{len(names) - 1}, which transformers "
+            "writes where nobody named them; name them: --classes labels.txt"
+        )
+    return tuple(map(str, names)), None

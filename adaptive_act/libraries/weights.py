@@ -80,7 +80,7 @@ def build_with_weights(
     Raises CheckpointError where they are another model's.
     """
     states = _find_states(request)
-    options = dict(request.options)
+    options = dict(request.options or {})
     notes: tuple[str, ...] = ("random weights",)
     with limit_memory(None if states is None else merge_states(states), what), seed_random_weights():
         model = build(request.name, options)

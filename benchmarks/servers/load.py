@@ -102,7 +102,9 @@ def send_http_load(url: str, body: Body, clients: int, seconds: int) -> LoadMeas
 def send_grpc_load(address: str, model: str, clients: int, seconds: float) -> LoadMeasurement:
     """The same over gRPC, from a Python process of its own: its client is slower than wrk."""
     command = [sys.executable, "-m", "benchmarks.servers.load", address, model, str(clients), str(seconds)]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode:
+        raise RuntimeError(f"the gRPC load of `{address}` measured nothing: {process.stderr[-2000:]}")
     return LoadMeasurement(**json.loads(process.stdout.splitlines()[-1]))
 
 

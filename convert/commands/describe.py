@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from adaptact.console import print_written, results, table
 from adaptact.files import replace_file, write_text
 from adaptact.options import AsJson, Quiet
 from adaptact.output import print_json
+from convert.artefact.destination import require_writable
+from convert.artefact.metadata_entries import replace_entries
+from convert.artefact.signing import PASSWORD, make_signer
+from convert.artefact.tokenizer_file import name_tokenizer_file
 from convert.commands.description_options import (
     Classes,
     PreprocessingOption,
@@ -26,11 +30,11 @@ from convert.commands.entry_point import run
 from convert.commands.printing import print_line
 from convert.errors import DestinationError, UsageError
 from convert.manifest.baseline import parse_baseline
-from convert.manifest.description import Description, Shape, find_misfit
+from convert.manifest.description import Description, find_misfit
 from convert.manifest.entries import BASELINE_KEY, DESCRIPTION_KEY
-
-if TYPE_CHECKING:
-    from convert.evidence.inspection import OnnxFile
+from convert.manifest.model_file import ModelContent, read_model_content
+from convert.manifest.signature import read_signer
+from convert.sources.file_description import read_description
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -66,21 +70,19 @@ def describe(  # noqa: PLR0913, PLR0917  # each argument is an option of the com
     With options, what the file would say; --write puts it there, and leaves the graph as it is byte for byte.
     Exit status: 0 fine, 1 failed, 2 wrong use.
     """
-    from convert.evidence.inspection import read_onnx_file  # noqa: PLC0415  # --help need not wait for onnx
-
     given = Description(read_classes(classes), read_columns(columns), read_preprocessing(preprocessing))
     text = read_tokenizer(tokenizer)
     removed = {"classes": classes, "columns": columns, "preprocessing": preprocessing}
     without = {name for name, value in removed.items() if value == "none"}
     if (sign is not None or drop_signature) and not write:
         raise UsageError("the signature stays as it is, since nothing is written", hint="add --write")
-    file = read_onnx_file(source)
-    own = read_own_description(file)
+    file = read_model_content(source)
+    own = read_description(file.metadata, file.manifest)
     merged = replace(given.over(own), **dict.fromkeys(without))
     _require_fitting(file, given)
     entries = {} if merged == own else {DESCRIPTION_KEY: merged.to_json()}
     if baseline is not None:
-        entries[BASELINE_KEY] = _measure_baseline(file, baseline)
+        entries[BASELINE_KEY] = _measure_baseline(source, baseline)
     if write:
         if not entries and text is None:
             raise UsageError(
@@ -95,35 +97,22 @@ def describe(  # noqa: PLR0913, PLR0917  # each argument is an option of the com
         print_written(source)
 
 
-def read_own_description(file: "OnnxFile") -> Description:
-    """What the file says: its description, and what that leaves out, of its manifest."""
-    from convert.sources.file_description import read_description  # noqa: PLC0415  # it loads onnx
-
-    return read_description(file.metadata, file.manifest)
-
-
-def _require_fitting(file: "OnnxFile", given: Description) -> None:
+def _require_fitting(file: ModelContent, given: Description) -> None:
     for part in fields(given):
         only = Description(**{part.name: getattr(given, part.name)})
-        misfit = find_misfit(only, list_shapes(file, "inputs"), list_shapes(file, "outputs"))
+        misfit = find_misfit(only, file.inputs, file.outputs)
         if misfit is not None:
             raise UsageError(f"`{file.name}`: {misfit}")
 
 
-def list_shapes(file: "OnnxFile", kind: str) -> list[Shape]:
-    """The names and sizes of the graph's inputs or outputs, None where one is free."""
-    from convert.sources.described import list_shapes as list_values  # noqa: PLC0415  # it loads torch
-
-    return list_values(getattr(file.graph.graph, kind))
-
-
-def _measure_baseline(file: "OnnxFile", samples: Path) -> str:
+def _measure_baseline(path: Path, samples: Path) -> str:
     from convert.evidence.file_baseline import measure_baseline  # noqa: PLC0415  # it loads onnxruntime
+    from convert.evidence.inspection import read_onnx_file  # noqa: PLC0415  # it loads onnx
 
-    return measure_baseline(file, samples).to_json()
+    return measure_baseline(read_onnx_file(path), samples).to_json()
 
 
-def count_baseline_rows(file: "OnnxFile", entries: Mapping[str, str]) -> int:
+def count_baseline_rows(file: ModelContent, entries: Mapping[str, str]) -> int:
     """The rows of the file's baseline, once it has these entries; 0 without one."""
     text = {**file.metadata, **entries}.get(BASELINE_KEY)
     if text is None:
@@ -133,18 +122,12 @@ def count_baseline_rows(file: "OnnxFile", entries: Mapping[str, str]) -> int:
 
 
 def _write(
-    file: "OnnxFile",
+    file: ModelContent,
     entries: Mapping[str, str],
     tokenizer: str | None,
     key: Path | None,
     drop_signature: bool,
 ) -> None:
-    from convert.artefact.file import require_writable  # noqa: PLC0415  # it loads onnx
-    from convert.artefact.metadata_entries import replace_entries  # noqa: PLC0415
-    from convert.artefact.signing import PASSWORD, make_signer  # noqa: PLC0415
-    from convert.artefact.tokenizer_file import name_tokenizer_file  # noqa: PLC0415
-    from convert.manifest.signature import read_signer  # noqa: PLC0415
-
     signer = read_signer(file.content)
     if signer is not None and key is None and not drop_signature:
         raise UsageError(
@@ -164,15 +147,15 @@ def _write(
 
 
 def summarise(
-    file: "OnnxFile", description: Description, entries: Mapping[str, str] | None = None
+    file: ModelContent, description: Description, entries: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """The result that `--json` prints."""
     preprocessing = description.preprocessing
     tokenizer = find_tokenizer(file.path)
     return {
         "file": file.name,
-        "inputs": [{"name": name, "shape": list(shape)} for name, shape in list_shapes(file, "inputs")],
-        "outputs": [{"name": name, "shape": list(shape)} for name, shape in list_shapes(file, "outputs")],
+        "inputs": [{"name": name, "shape": list(shape)} for name, shape in file.inputs],
+        "outputs": [{"name": name, "shape": list(shape)} for name, shape in file.outputs],
         "classes": None if description.classes is None else list(description.classes),
         "columns": None if description.columns is None else list(description.columns),
         "preprocessing": None if preprocessing is None else preprocessing.to_json(),
@@ -196,15 +179,15 @@ def list_config_keys(path: Path) -> list[str]:
     if path.name != "model.onnx" or not config.is_file() or config.stat().st_size > 2**20:
         return []
     try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        content = tomllib.loads(config.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return []
     return [key for key in (*Description.__dataclass_fields__, "outputs", "tokenizer") if key in content]
 
 
-def _print(file: "OnnxFile", description: Description, entries: Mapping[str, str], *, hint: bool) -> None:
-    rows = [(f"input {name}", _show_shape(shape)) for name, shape in list_shapes(file, "inputs")]
-    rows += [(f"output {name}", _show_shape(shape)) for name, shape in list_shapes(file, "outputs")]
+def _print(file: ModelContent, description: Description, entries: Mapping[str, str], *, hint: bool) -> None:
+    rows = [(f"input {name}", _show_shape(shape)) for name, shape in file.inputs]
+    rows += [(f"output {name}", _show_shape(shape)) for name, shape in file.outputs]
     rows += list(_describe_rows(file, description).items())
     counted = count_baseline_rows(file, entries)
     rows.append(("baseline", f"{counted} rows" if counted else "none, so that drift is not seen: --baseline"))
@@ -217,9 +200,9 @@ def _print(file: "OnnxFile", description: Description, entries: Mapping[str, str
             print_line(console, "nothing is written; add --write to put this into the file")
 
 
-def _describe_rows(file: "OnnxFile", description: Description) -> dict[str, str]:
+def _describe_rows(file: ModelContent, description: Description) -> dict[str, str]:
     """What is described, and what is not and might be, by the shapes and names of the inputs."""
-    inputs = list_shapes(file, "inputs")
+    inputs = file.inputs
     ranks = {len(shape) for _, shape in inputs}
     rows = {"classes": _show_names(description.classes) or "not named: --classes labels.txt"}
     if description.columns is not None or (len(inputs) == 1 and ranks == {2}):

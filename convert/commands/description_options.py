@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adaptact.suggestions import suggest_file
+from adaptive_act.errors import LibraryError
+from adaptive_act.libraries.tokenizer_json import complete_tokenizer, read_json
 from convert.errors import UsageError
 from convert.manifest.decode import ManifestError
 from convert.manifest.description import check_columns, parse_names
@@ -124,10 +126,6 @@ def _complete(path: Path, text: str) -> str:
     """The tokenizer with the padding and the longest length that `tokenizer_config.json` beside it has."""
     if not path.with_name("tokenizer_config.json").is_file():
         return text
-    # Imported here, since it loads torch.
-    from adaptive_act.errors import LibraryError  # noqa: PLC0415
-    from adaptive_act.libraries.transformers_folder import complete_tokenizer, read_json  # noqa: PLC0415
-
     try:
         settings, config = (
             read_json(path.with_name(name)) for name in ("tokenizer_config.json", "config.json")
@@ -146,7 +144,7 @@ def _read_text(source: str, option: str, most: int, words: tuple[str, ...] = (NO
             content = stream.read(most + 1)
         if len(content) > most:
             raise UsageError(f"`{option}`: `{source}` is larger than {most} bytes")
-        return content.decode()
+        return content.decode("utf-8-sig")  # as Excel and Notepad write it
     except FileNotFoundError as error:
         expected = " or ".join(f"`{word}`" for word in words)
         raise UsageError(

@@ -1,7 +1,10 @@
-"""`adaptact-export`: a trained model as an ONNX file, with proof of parity."""
+"""`adaptact export`: a trained model as an ONNX file, with proof of parity."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +18,7 @@ from adaptact.options import AsJson, Factory, FactoryKwargs, Quiet, SpokenLangua
 from adaptact.output import print_json
 from adaptact.progress import StageLines
 from convert.artefact.placement import Placement
+from convert.artefact.signing import PASSWORD
 from convert.commands.description_options import (
     Classes,
     OutputNames,
@@ -114,25 +118,15 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     """
     prepare()
     # Imported here so that --help and a wrong option answer at once: torch takes two seconds.
-    from convert.artefact.signing import PASSWORD  # noqa: PLC0415
     from convert.model_io.inputs import parse_input  # noqa: PLC0415
     from convert.pipeline import convert  # noqa: PLC0415
 
-    require_separate([source, destination], report, triton)
     read = (weights, classes, preprocessing, tokenizer, samples, calibration, sign)
-    for written in filter(None, (destination, report, triton)):
-        require_apart(written, read)
-    require_kind(destination, (".onnx",))
+    _require_places(source, destination, (report, triton), read)
     given = parse_given(classes, preprocessing, output_names, tokenizer)
     tuning = parse_tuning(tune, provider, threads, batch, tune_seconds, cached=not no_tune_cache)
     limits = {"tune": tuning.seconds} if tuning is not None else None
     with StageLines(messages(quiet=quiet or as_json), limits, _list_stages(tune, precision)) as progress:
-
-        def on_stage(stage: str) -> None:
-            progress.on_stage(stage)
-            if stage == "fold":  # the model has run: from here on large blocks are copies of weights
-                release_large_blocks()
-
         manifest = convert(
             source,
             destination,
@@ -155,23 +149,54 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
             budgets=BudgetOptions(max_error, min_agreement, max_accuracy_drop),
             sign=sign,
             password=os.environ.get(PASSWORD),
-            on_stage=on_stage,
+            on_stage=partial(_begin_stage, progress),
             on_progress=progress.on_progress,
         )
-    try:
+    with _name_written(destination):
         _write_extra_files(manifest, destination, report, triton)
-        if as_json:
-            print_json(summarise(manifest, destination))
-        else:
-            with results(quiet=quiet) as console:
-                print_export(console, manifest, destination, report)
+        _show(manifest, destination, report, quiet=quiet, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _name_written(destination: Path) -> Iterator[None]:
+    """An error of the block says that the ONNX file itself is written."""
+    try:
+        yield
     except (DestinationError, OutputError) as error:
         hints = filter(None, (error.hint, f"`{destination}` itself is written"))
         raise OutputError(str(error), hint="; ".join(hints)) from error
 
 
+def _require_places(
+    source: Path,
+    destination: Path,
+    extra_files: tuple[Path | None, ...],
+    read: tuple[Path | str | None, ...],
+) -> None:
+    """Raises UsageError where a file that is written would replace another one, or is of another kind."""
+    require_separate([source, destination], *extra_files)
+    for written in filter(None, (destination, *extra_files)):
+        require_apart(written, read)
+    require_kind(destination, (".onnx",))
+
+
+def _begin_stage(progress: StageLines, stage: str) -> None:
+    progress.on_stage(stage)
+    if stage == "fold":  # the model has run: from here on large blocks are copies of weights
+        release_large_blocks()
+
+
+def _show(manifest: Manifest, destination: Path, report: Path | None, *, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(summarise(manifest, destination))
+    else:
+        with results(quiet=quiet) as console:
+            print_export(console, manifest, destination, report)
+
+
 def _list_stages(tune: bool, precision: Precision) -> list[str]:
-    from convert.pipeline import QUANTISE, STAGES  # noqa: PLC0415  # it loads torch
+    from convert.pipeline import STAGES  # noqa: PLC0415  # it loads torch
+    from convert.writing import QUANTISE  # noqa: PLC0415
 
     *stages, last = (stage for stage in STAGES if tune or stage != "tune")
     return [*stages, *([] if precision == "fp32" else [QUANTISE]), last]

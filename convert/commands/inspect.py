@@ -1,4 +1,4 @@
-"""`adaptact-inspect`: a checkpoint through `adaptive_act.explain`, an ONNX file by what it carries."""
+"""`adaptact inspect`: a checkpoint through `adaptive_act.explain`, an ONNX file by what it carries."""
 
 import sys
 from dataclasses import asdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-@app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact-inspect model.pt --help")
+@app.command(epilog="A checkpoint (model.pt) has options of its own: adaptact inspect model.pt --help")
 def inspect(
     source: Annotated[Path, typer.Argument(help="ONNX file.")],
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")] = None,
@@ -129,5 +129,5 @@ def main() -> None:
     from adaptive_act.explain import cli as explain  # noqa: PLC0415  # it loads torch
 
     for command in explain.app.registered_commands:
-        command.epilog = "An ONNX file has options of its own: adaptact-inspect model.onnx --help"
+        command.epilog = "An ONNX file has options of its own: adaptact inspect model.onnx --help"
     explain.main()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convert.artefact.destination import require_writable
 from convert.errors import UsageError
 from convert.parity.tolerance import parse_tolerance
 from convert.precision.budgets import Precision
@@ -85,8 +86,6 @@ def require_separate(files: Sequence[Path], *extra_files: Path | None) -> None:
 
     Raises DestinationError where an extra file cannot be written.
     """
-    from convert.artefact.file import require_writable  # noqa: PLC0415  # it loads onnx
-
     taken = [file.resolve() for file in files]
     for path in extra_files:
         if path is not None:

@@ -1,4 +1,4 @@
-"""`adaptact-verify`: checks an ONNX file against its model and its signature."""
+"""`adaptact verify`: checks an ONNX file against its model and its signature."""
 
 import hashlib
 import math

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LARGEST_KEY = 64 * 1024  # bytes of a PEM file
-_UNSIGNED = "sign it as it is written: adaptact-export ... --sign key.pem; other tools drop or move the entry"
+_UNSIGNED = "sign it as it is written: adaptact export ... --sign key.pem; other tools drop or move the entry"
 _PURPOSE = b"adaptact-signature/1\0"
 _VALUE = re.compile(r"ed25519:([0-9a-f]{64}):([0-9a-f]{128})")
 METADATA_PROPS = 14  # the fields' numbers in onnx.proto: ModelProto's, then StringStringEntryProto's
@@ -72,7 +72,7 @@ def require_data(record: DataRecord | None, digests: Mapping[str, str], file: st
     if foreign:
         raise SignatureError(
             f"{file} takes weights from `{foreign[0]}`, of which it holds no digest",
-            hint="write it anew: adaptact-export model.onnx other.onnx",
+            hint="write it anew: adaptact export model.onnx other.onnx",
         )
     for name, digest in recorded.items():
         actual = digests.get(name, "no such file")

@@ -1,4 +1,4 @@
-"""What a signature's check reads of an ONNX file, without onnx: its metadata, and where its weights lie.
+"""An ONNX file read without onnx: its fields, its metadata, and where its weights lie.
 
 Standard library only.
 
@@ -7,6 +7,7 @@ Source: Protocol Buffers, Encoding, https://protobuf.dev/programming-guides/enco
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from typing import NamedTuple
 
 from convert.errors import SourceError
 
@@ -52,30 +53,61 @@ def _list_pairs(content: bytes) -> Iterator[tuple[Message, str, str]]:
     """Each pair of a key and a value, and the message that it is in."""
     try:
         yield from _walk(memoryview(content), Message.MODEL, 0)
-    except (IndexError, ValueError) as error:
+    except ValueError as error:
         raise SourceError(f"the file is not an ONNX model: {error}") from error
 
 
 def _walk(content: memoryview, kind: Message, depth: int) -> Iterator[tuple[Message, str, str]]:
     if depth > DEEPEST:
         raise ValueError(f"its messages are more than {DEEPEST} deep")
-    for number, value in _list_fields(content):
+    for number, value in list_fields(content):
         part = _PARTS[kind].get(number)
+        if part is None or isinstance(value, int):
+            continue
         if part is Message.PAIR:
-            pair = dict(_list_fields(value))
-            yield kind, *(bytes(pair.get(field, b"")).decode() for field in (1, 2))  # type: ignore[misc]
-        elif part is not None:
+            yield kind, read_text(value, 1), read_text(value, 2)
+        else:
             yield from _walk(value, part, depth + 1)
 
 
-def _list_fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The number and the bytes of each field that has bytes."""
-    place = 0
-    while place < len(content):
-        tag, place = _read_varint(content, place)
+def read_text(content: memoryview, field: int) -> str:
+    """The text in this field of the message, the last where there are several; empty where there is none.
+
+    Raises ValueError where it is none.
+    """
+    texts = [
+        value for number, value in list_fields(content) if number == field and not isinstance(value, int)
+    ]
+    return bytes(texts[-1]).decode() if texts else ""
+
+
+def list_fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The number of each field that has bytes or is a whole number of its own length, and that.
+
+    Raises ValueError where the bytes are no fields.
+    """
+    return ((field.number, field.value) for field in walk_fields(content) if field.value is not None)
+
+
+class Field(NamedTuple):
+    """A field of a message: its number, its place, and its bytes or number; None for one of four or eight."""
+
+    number: int
+    start: int
+    end: int
+    value: memoryview | int | None
+
+
+def walk_fields(content: memoryview) -> Iterator[Field]:
+    """Each field, in order, the next where one ends. Raises ValueError as `list_fields` does."""
+    start = 0
+    while start < len(content):
+        tag, place = _read_varint(content, start)
         kind = tag & 7
         if kind == _VARINT:
-            _, place = _read_varint(content, place)
+            value, end = _read_varint(content, place)
+            yield Field(tag >> 3, start, end, value)
+            start = end
             continue
         if kind == _BYTES:
             size, place = _read_varint(content, place)
@@ -83,16 +115,18 @@ def _list_fields(content: memoryview) -> Iterator[tuple[int, memoryview]]:
             size = 8 if kind == _FIXED64 else 4
         else:
             raise ValueError(f"a field has the unknown type {kind}")
-        if size > len(content) - place:
+        end = place + size
+        if end > len(content):
             raise ValueError("it is truncated")
-        if kind == _BYTES:
-            yield tag >> 3, content[place : place + size]
-        place += size
+        yield Field(tag >> 3, start, end, content[place:end] if kind == _BYTES else None)
+        start = end
 
 
 def _read_varint(content: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
+        if place >= len(content):
+            raise ValueError("it is truncated")
         byte = content[place]
         place += 1
         value |= (byte & 0x7F) << shift

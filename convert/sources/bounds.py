@@ -20,7 +20,7 @@ LARGEST_VALUE = 2**31  # elements of one tensor
 MOST_AXES = 64
 LARGEST_EXPANSION = 100_000  # nodes, with every function call expanded
 STANDARD = ("", "ai.onnx")
-_EXPORT_AGAIN = "export the model again; a checkpoint converts by: adaptact-export model.pt model.onnx"
+EXPORT_AGAIN = "export the model again; a checkpoint converts by: adaptact export model.pt model.onnx"
 
 _BYTES: dict[int, int] = {
     kind: onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
@@ -89,7 +89,7 @@ def _is_small(sizes: Sequence[int]) -> bool:
     return len(sizes) <= MOST_AXES and min(sizes, default=0) >= 0 and prod(sizes) <= LARGEST_VALUE
 
 
-def build_error(path: Path, reason: str, hint: str = _EXPORT_AGAIN) -> SourceError:
+def build_error(path: Path, reason: str, hint: str = EXPORT_AGAIN) -> SourceError:
     """The error for an ONNX file, where `reason` continues "the file is an ONNX model and"."""
     return SourceError(f"`{path}` is an ONNX model and {reason}", hint)
 

@@ -1,5 +1,6 @@
 """What the user says of a model besides its file: classes, preprocessing, names of outputs, a tokenizer."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ class GivenDescription:
 
 
 UNCHANGED = GivenDescription()
+TOKENS = "input_ids"
+"""The input of a model of texts that its tokenizer's numbers go into."""
 
 
 def describe(source: Source, given: GivenDescription) -> Source:
@@ -54,6 +57,32 @@ def require_fitting(given: GivenDescription, graph: ir.Model) -> None:
         misfit = find_misfit(part, *shapes)
         if misfit is not None:
             raise UsageError(misfit, hint="describe this model, or leave the option out")
+
+
+def require_known_tokens(source: Source) -> None:
+    """Raises UsageError where the tokenizer makes tokens that the model has no embedding for."""
+    below = next((spec.below for spec in source.inputs if spec.name == TOKENS), None)
+    if source.tokenizer is None or below is None:
+        return
+    tokens = count_tokens(source.tokenizer)
+    if tokens > below:
+        raise UsageError(
+            f"the tokenizer numbers its tokens up to {tokens - 1}, and the model has {below} embeddings, for "
+            f"0 to {below - 1}: it is the tokenizer of another model",
+            hint="name this model's: --tokenizer tokenizer.json; or leave it out: --tokenizer none",
+        )
+
+
+def count_tokens(tokenizer: str) -> int:
+    """One more than the largest number of a token in the `tokenizer.json`; 0 where it is of another form."""
+    content = json.loads(tokenizer)
+    vocabulary, added = content["model"].get("vocab"), content.get("added_tokens")
+    numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
+    numbers += range(len(vocabulary)) if isinstance(vocabulary, list) else []
+    numbers += (
+        [token.get("id") for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    )
+    return 1 + max((number for number in numbers if isinstance(number, int)), default=-1)
 
 
 def list_shapes(values: Sequence[ir.Value]) -> list[Shape]:

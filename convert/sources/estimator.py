@@ -34,7 +34,7 @@ def build_estimator(request: SourceRequest) -> Any:
         raise UsageError(
             f"factory `{request.factory}` gave a `{type(estimator).__name__}`, expected a fitted estimator "
             "with the method `predict` or `transform`",
-            hint="to compare a file with a model of torch: adaptact-verify model.pt model.onnx",
+            hint="to compare a file with a model of torch: adaptact verify model.pt model.onnx",
         )
     return estimator
 

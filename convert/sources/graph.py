@@ -23,7 +23,13 @@ from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import Manifest
 from convert.model_io.inputs import InputSpec
 from convert.model_io.runtime import Session
-from convert.sources.bounds import STANDARD, build_error, require_bounded, require_small_values
+from convert.sources.bounds import (
+    EXPORT_AGAIN,
+    STANDARD,
+    build_error,
+    require_bounded,
+    require_small_values,
+)
 from convert.sources.constants import fold_constants
 from convert.sources.estimator import EstimatorModule, build_estimator
 from convert.sources.file_description import read_description
@@ -41,6 +47,10 @@ LARGEST_FILE = 2**31 - 1  # bytes, protobuf's own limit; weights beyond it are e
 OLDEST_OPSET = 7  # the oldest that ONNX's converter converts well
 READING_MEMORY = 2**30  # bytes that reading may take beyond eight times the file
 READING_SECONDS = 120.0
+_ONE_HOT = (
+    "its OneHotEncoder fails at categories that were not in the training data, as generated samples are; "
+    'in Python: OneHotEncoder(handle_unknown="ignore"), fit the pipeline again, and convert it by skl2onnx'
+)
 
 
 def read(request: SourceRequest) -> Source:
@@ -162,7 +172,8 @@ def _build_module(
         correct_outputs(graph, own, inputs)
         has_float64 = not jumps and agrees_in_float64(graph, own, inputs)
     except ConversionError as error:
-        raise build_error(path, f"does not run: {error}") from error
+        hint = _ONE_HOT if "Unknown Category" in str(error) else EXPORT_AGAIN
+        raise build_error(path, f"does not run: {error}", hint) from error
     if not has_float64:
         return OnnxModule(own, inputs, is_reference=jumps), "float32"
     return OnnxModule(own, inputs, lambda: Float64Graph(ir.to_proto(graph), names)), "float64"

@@ -5,8 +5,7 @@ import zipfile
 from enum import Enum
 from pathlib import Path
 
-from adaptact.suggestions import suggest
-from adaptive_act.libraries.library_model import LIBRARIES
+from adaptive_act.libraries.library_model import suggest_library
 from convert.errors import SourceError
 
 EXPECTED = (
@@ -58,11 +57,6 @@ def recognise(path: Path) -> Container:
     raise SourceError(f"`{path}` is {kind}; {EXPECTED}", hint=_SAVE)
 
 
-def _suggest_library(source: str) -> str | None:
-    library, colon, _ = source.partition(":")
-    return suggest(library, LIBRARIES) if colon else None
-
-
 def _read_head(path: Path) -> bytes:
     """The first bytes of the file. Raises SourceError where there is none, or it is empty."""
     try:
@@ -76,7 +70,7 @@ def _read_head(path: Path) -> bytes:
     except OSError as error:
         raise SourceError(
             f"cannot read `{path}`: {error.strerror or error}; {EXPECTED}",
-            hint=_suggest_library(str(path)) or "name a file that is there and that you may read",
+            hint=suggest_library(str(path)) or "name a file that is there and that you may read",
         ) from error
     if not head:
         raise SourceError(f"`{path}` is empty; {EXPECTED}")

@@ -5,7 +5,7 @@ import json
 
 from adaptact import errors as console
 from adaptive_act.errors import AdaptiveActError
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
 from convert.errors import SourceError, UsageError
 from convert.manifest.size_bounds import SizeBounds
@@ -23,7 +23,7 @@ def read(request: SourceRequest) -> Source:
         name="",
         weights=request.weights,
         random_weights=request.random_weights,
-        options=request.factory_kwargs or {},
+        options=request.factory_kwargs,
         state_key=request.state_key,
     )
     if request.factory is not None:
@@ -47,7 +47,7 @@ def read(request: SourceRequest) -> Source:
     )
 
 
-def _choose_inputs(loaded: LibraryModel, request: SourceRequest) -> tuple[InputSpec, ...]:
+def _choose_inputs(loaded: DescribedModel, request: SourceRequest) -> tuple[InputSpec, ...]:
     """The user's, or else the library's with what is known of their sizes and numbers."""
     if request.inputs:
         if len(request.inputs) != len(loaded.inputs):
@@ -63,7 +63,7 @@ def _choose_inputs(loaded: LibraryModel, request: SourceRequest) -> tuple[InputS
     return add_size_bounds(described, [SizeBounds(name, 1, most) for name, most in loaded.longest.items()])
 
 
-def _digest_random(loaded: LibraryModel) -> str:
+def _digest_random(loaded: DescribedModel) -> str:
     """Of what random weights are made from, which is the same each time."""
     text = json.dumps([loaded.factory, dict(loaded.factory_kwargs)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

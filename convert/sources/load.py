@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from adaptive_act.activation import named_activations
-from adaptive_act.libraries.library_model import is_library_name
+from adaptive_act.libraries.library_model import is_library_name, suggest_library
 from convert.errors import SourceError, UsageError
 from convert.model_io.array import TEXT
 from convert.model_io.inputs import InputSpec, share_size_bounds
@@ -60,7 +60,8 @@ def load_request(request: SourceRequest) -> Source:
     if request.weights is not None or request.random_weights:
         raise UsageError(
             f"weights are given for a model of a library, and `{path}` is not named as one",
-            hint="name the model: timm:resnet50, torchvision:resnet50 or hf:FOLDER",
+            hint=suggest_library(str(path))
+            or "name the model: timm:resnet50, torchvision:resnet50 or hf:FOLDER",
         )
     text = next((spec.name for spec in request.inputs if spec.dtype == TEXT), None)
     container = recognise(path)

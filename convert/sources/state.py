@@ -29,6 +29,7 @@ from convert.sources.source import Source, SourceRequest, compute_digest
 from convert.sources.torch_archive import load_tensors
 
 KIND = "state_dict"
+_HEAD_BYTES = 2**16
 _INPUT_OPTION = "--input 'x:float32[N,3,32,32]'"
 # What unpickling foreign classes raises where they are missing or changed, or the bytes are damaged.
 _UNREADABLE = (
@@ -92,13 +93,28 @@ def _read_content(request: SourceRequest) -> object:
 
 def _build_hint(request: SourceRequest) -> str:
     source = request.path.name
+    if _names_sklearn(request.path):
+        return (
+            "a model of scikit-learn is converted in Python: pip install skl2onnx; onnx = "
+            "skl2onnx.to_onnx(model, rows[:1]); open('model.onnx', 'wb').write(onnx.SerializeToString()); "
+            "then: adaptact export model.onnx out.onnx"
+        )
     if request.allow_pickle:
-        return f"adaptact-export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
+        return f"adaptact export {source} model.onnx --factory package.module:callable {_INPUT_OPTION}"
     return (
-        "save its state_dict() and name the code that builds the model: adaptact-export state.pt model.onnx "
+        "save its state_dict() and name the code that builds the model: adaptact export state.pt model.onnx "
         f"--factory package.module:callable {_INPUT_OPTION}; or, only if you trust whoever wrote it, since a "
-        f"pickle runs what it likes: adaptact-export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
+        f"pickle runs what it likes: adaptact export {source} model.onnx --allow-pickle {_INPUT_OPTION}"
     )
+
+
+def _names_sklearn(path: Path) -> bool:
+    """Whether the beginning of the pickle, which is not run, names a class of scikit-learn."""
+    try:
+        with path.open("rb") as stream:
+            return b"sklearn" in stream.read(_HEAD_BYTES)
+    except OSError:
+        return False
 
 
 def _restore(content: object, request: SourceRequest) -> Checkpoint:
@@ -138,7 +154,7 @@ def _from_state(content: object, request: SourceRequest) -> Source:
     if request.factory is None:
         raise UsageError(
             f"`{request.path}` is a bare state_dict, which does not say what model it belongs to",
-            hint=f"name the code that builds it: adaptact-export {request.path.name} model.onnx --factory "
+            hint=f"name the code that builds it: adaptact export {request.path.name} model.onnx --factory "
             f"package.module:callable {_INPUT_OPTION}",
         )
     described = require_distinct(request.inputs)

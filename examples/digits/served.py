@@ -35,8 +35,8 @@ def run_server(models: Path, *arguments: str) -> Iterator[str]:
     command = [str(program), "--models", str(models), "--port", "0", "--log-level", "warning"]
     command += arguments
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
         address = re.search(r"http://\S+", line)
         if address is None:
@@ -46,6 +46,7 @@ def run_server(models: Path, *arguments: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         code = process.wait(STARTED_SECONDS)
+        process.stdout.close()
     if code != 0:
         raise RuntimeError(f"the server stopped with exit code {code}, expected 0")
 

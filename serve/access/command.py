@@ -1,4 +1,4 @@
-"""`adaptact-key`: creates an API key, prints it once, and adds its entry to the keys file."""
+"""`adaptact key`: creates an API key, prints it once, and adds its entry to the keys file."""
 
 import os
 from pathlib import Path

@@ -149,5 +149,5 @@ def _parse_key(path: Path, number: int, table: object) -> Key:
         field = error.errors()[0]["loc"][0]
     if field == "sha256":
         # Not quoted, and not chained: somebody may have put the key itself there.
-        raise KeysFileError(f"{where}: `sha256` is not 64 hexadecimal digits; make one with `adaptact-key`")
+        raise KeysFileError(f"{where}: `sha256` is not 64 hexadecimal digits; make one with `adaptact key`")
     raise KeysFileError(f"{where}: `{field}` is {quote(table.get(field))}, expected {EXPECTED[str(field)]}")

@@ -88,6 +88,8 @@ class RunResult:
     joining: float = 0.0
     running: float = 0.0
     splitting: float = 0.0
+    used: float = 0.0
+    """The seconds of running by the model's clock."""
 
     @property
     def rows(self) -> int:
@@ -124,26 +126,25 @@ def _run_joined(batch: Batch) -> RunResult | None:
     """The joint run; None if it fails or returns another number of rows, so each request must run alone."""
     started = perf_counter()
     inputs = join_requests([request.inputs for request in batch.requests])
-    joined = perf_counter()
+    joined, used = perf_counter(), batch.model.clock()
     try:
         arrays = batch.model.run(inputs, batch.requests[0].outputs, batch.options)
     except EngineError:
         return None
-    ran = perf_counter()
+    ran, used = perf_counter(), batch.model.clock() - used
     answers = split_rows(arrays, [request.rows for request in batch.requests])
     if answers is None:
         return None
     ended = perf_counter()
-    return RunResult(
-        batch.model, batch.requests, answers, started, ended, joined - started, ran - joined, ended - ran
-    )
+    stages = joined - started, ran - joined, ended - ran
+    return RunResult(batch.model, batch.requests, answers, started, ended, *stages, used)
 
 
 def _run_alone(batch: Batch, request: QueuedRequest) -> RunResult:
-    started = perf_counter()
+    started, used = perf_counter(), batch.model.clock()
     try:
         answer: list[Array] | EngineError = batch.model.run(request.inputs, request.outputs, batch.options)
     except EngineError as error:
         answer = error
-    ended = perf_counter()
-    return RunResult(batch.model, [request], [answer], started, ended, running=ended - started)
+    ended, used = perf_counter(), batch.model.clock() - used
+    return RunResult(batch.model, [request], [answer], started, ended, running=ended - started, used=used)

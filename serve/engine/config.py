@@ -81,7 +81,7 @@ def read_content(path: Path) -> dict[str, Any]:
     if len(text) > MAX_FILE_BYTES:
         raise ConfigError(f"`{CONFIG_FILE}` is larger than {MAX_FILE_BYTES} bytes")
     try:
-        return tomllib.loads(text.decode())
+        return tomllib.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"`{CONFIG_FILE}` is not TOML: {quote(str(error))}") from error
 

@@ -46,10 +46,11 @@ class ModelFolder:
         given = {key: self._content[key] for key in Description.__dataclass_fields__ if key in self._content}
         origins = dict.fromkeys(given, CONFIG_FILE)
         with _name_config():
-            if isinstance(given.get("classes"), str):
-                path = self._find_named("classes", given["classes"], DESCRIBING)
-                origins["classes"] = path.name
-                given["classes"] = _read_names(path)
+            for key in ("classes", "columns"):
+                if isinstance(given.get(key), str):
+                    path = self._find_named(key, given[key], DESCRIBING)
+                    origins[key] = path.name
+                    given[key] = _read_names(path)
             if isinstance(given.get("preprocessing"), str):
                 given["preprocessing"] = _choose_preset(given["preprocessing"]).to_json()
             return decode_description(given), origins

@@ -34,7 +34,9 @@ class EngineError(Exception):
     """The root: every message is one line, safe to show to a client."""
 
     reply_parameters: Mapping[str, str] = MappingProxyType({})
-    """What else the reply says, such as whose request it was in an experiment."""
+    """What else the reply's message says, such as whose request it was in an experiment."""
+    reply_headers: tuple[tuple[bytes, bytes], ...] = ()
+    """The same for headers of HTTP, and for the trailing metadata of gRPC."""
 
 
 class UnknownModelError(EngineError):

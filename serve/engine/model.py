@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import TIMEOUT_MAX
 from time import perf_counter
@@ -20,23 +20,17 @@ from serve.engine.errors import (
     RunFailedError,
     quote,
 )
+from serve.engine.footprint import Footprint
 from serve.engine.joining import MAX_SECONDS, has_rows, try_joining
 from serve.engine.loading import Cancellation
 from serve.engine.manifest import Json, read_baseline_entry, read_signer, read_strength
 from serve.engine.metrics import ModelMetrics
 from serve.engine.processor_time import ProcessorTime
+from serve.engine.run_cost import HOP_SECONDS, RunCost
 from serve.engine.run_observer import RunObserver
 from serve.engine.session import INPUT_ERROR, ORT_ERRORS, Session
 from serve.engine.signature import Array, Signature, count_elements
 
-# Handing a run to another thread and back costs 50 to 80 microseconds: a run that takes
-# less is cheaper, and delays the others less, on the event loop itself.
-HOP_SECONDS = 60e-6
-MEAN_WEIGHT = 0.1
-# A busy machine may interrupt any run for milliseconds; one such run says nothing about the model.
-MAX_GROWTH = 4
-# But the second of two that held up everybody for so long counts in full.
-BLOCKING_SECONDS = 0.05
 WARM_UP_RUNS = 3
 SLOW_SECONDS = 0.01  # certainly too long for the event loop: no need to measure again
 LONG_SECONDS = 1.0  # the assumed cost of a run that could not be measured
@@ -45,57 +39,6 @@ STATUS_MESSAGE = re.compile(r"Status Message: ([^/\n]*)$")
 UNREADABLE_TEXT = re.compile(r"while running Cast node\..* Status Message: sto[a-z]+$")
 
 log = logging.getLogger("adaptact")
-
-
-@dataclass(slots=True)
-class RunCost:
-    """The running mean of the seconds per input element of a run.
-
-    Slow runs raise the mean, so that the next ones leave the event loop; they come back once they are short.
-    """
-
-    seconds_per_element: float
-    queued_seconds_per_element: float = 0.0
-    """The same of queued requests, which take less where they share runs; 0 if unknown."""
-    loop_seconds: float = HOP_SECONDS
-    """Runs that should take less time than this take place on the event loop; 0 for none."""
-    was_blocking: bool = False
-    """Whether the last run held up everybody."""
-
-    def is_short(self, elements: int) -> bool:
-        """Whether a run over this many elements should take less time than handing it to a thread."""
-        return self.seconds_per_element * elements < self.loop_seconds
-
-    def leave_loop(self, elements: int, seconds: float) -> bool:
-        """Whether a run held up the event loop; if so it counts in full, and dozens take place elsewhere."""
-        self.was_blocking = seconds >= BLOCKING_SECONDS
-        if self.was_blocking:
-            self.observe(elements, seconds)
-        return self.was_blocking
-
-    def observe(self, elements: int, seconds: float) -> None:
-        """Add a measured run to the mean."""
-        measured = seconds / elements
-        is_blocking = seconds >= BLOCKING_SECONDS
-        if not (is_blocking and self.was_blocking):
-            measured = min(measured, MAX_GROWTH * self.seconds_per_element)
-        self.was_blocking = is_blocking
-        self.seconds_per_element += MEAN_WEIGHT * (measured - self.seconds_per_element)
-
-    def predict_queued(self, elements: int) -> float:
-        """The seconds that a queued request with this many elements should take of a thread; 0 if unknown."""
-        return self.queued_seconds_per_element * elements
-
-    def observe_queued(self, elements: int, seconds: float) -> None:
-        """Add a run of queued requests, with this many elements together, to their mean."""
-        measured = seconds / elements
-        weight = MEAN_WEIGHT if self.queued_seconds_per_element else 1.0
-        self.queued_seconds_per_element += weight * (measured - self.queued_seconds_per_element)
-
-    def observe_joined(self, elements: int, seconds: float) -> None:
-        """Add a joint run to the mean: alone, these elements would have taken no longer."""
-        if seconds < self.seconds_per_element * elements:
-            self.observe(elements, seconds)
 
 
 class ServedModel:
@@ -116,10 +59,11 @@ class ServedModel:
         `ConfigError` if the configuration requires joining and that would change answers.
         """
         cancellation = cancellation or Cancellation()
-        self.name = name
-        self.version = version
+        self.name, self.version = name, version
         self.digest = ""
         """SHA-256 of its files; empty where the options do not ask for it."""
+        self.footprint: Footprint | None = None
+        """The memory that it takes; None where that cannot be measured."""
         self.signature: Signature = session.signature
         self.manifest: dict[str, Json] | None = session.manifest
         self.description: ModelDescription = session.description
@@ -131,12 +75,12 @@ class ServedModel:
         self.own_outputs = session.own_outputs
         self.metrics = metrics
         self.config = _fit_rows(config, self.signature)
-        self._session = session
-        self.file_bytes = session.file_bytes
-        """The size of its files: a process that has loaded it holds at least so much."""
+        self._session, self.file_bytes = session, session.file_bytes
         self.observer: RunObserver | None = None
         """Who looks at some of its runs."""
         self.processor_time = ProcessorTime()
+        self.clock = perf_counter if session.pool else session.clock
+        """It shows what a run takes whatever else the machine does, if one thread does all of it."""
         seconds = self._warm_up(cancellation)
         self._least_elements = count_elements(self.signature.zeros())
         measured = seconds / self._least_elements

@@ -8,6 +8,7 @@ from functools import partial
 from serve.engine.config import ModelConfig
 from serve.engine.description import describe_model
 from serve.engine.errors import ModelRefusedError, quote
+from serve.engine.footprint import make_footprint
 from serve.engine.loading import Cancellation, LoadThread
 from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
@@ -16,6 +17,7 @@ from serve.engine.options import EngineOptions
 from serve.engine.providers import CPU, choose_providers
 from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
 from serve.engine.session import Session, SessionOptions
+from serve.engine.tokenizer_trial import require_known_tokens
 
 log = logging.getLogger("adaptact")
 
@@ -58,9 +60,10 @@ class ModelLoader:
             policies.check_evidence(files, session.metadata)
             digest = compute_digest(files) if self._options.digests else ""
         session.describe(describe_model(entry, session.description, session.signature, cancellation))
+        require_known_tokens(session.description.tokenizer, session, cancellation, config.run_seconds)
         metrics = self._metrics.for_version(entry.name, entry.version)
         model = ServedModel(entry.name, entry.version, session, metrics, config, cancellation)
-        model.digest = digest
+        model.digest, model.footprint = digest, make_footprint(entry, self._options)
         if self._options.observe is not None:
             model.observer = self._options.observe(model, partial(self._load_again, entry, stamp))
         if model.parity == "weak":

@@ -116,7 +116,7 @@ class EngineOptions:
 def _check_parity(manifest: "Manifest | None") -> None:
     if manifest is None or not manifest.parity.outputs:
         raise PolicyError(
-            "parity is required, and the file's manifest shows none; convert it with `adaptact-export`"
+            "parity is required, and the file's manifest shows none; convert it with `adaptact export`"
         )
     for output in manifest.parity.outputs:
         if not output.file_error <= output.allowed:

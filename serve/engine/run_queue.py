@@ -191,7 +191,8 @@ def _deliver(results: list[RunResult]) -> None:
             cost = result.model.cost
             observe = cost.observe if len(result.requests) == 1 else cost.observe_joined
             elements = [count_elements(request.inputs) for request in result.requests]
-            observe(elements[0], result.running)
+            # Without the wait for Python's lock, which a busy event loop holds: runs would never seem short.
+            observe(elements[0], result.used)
             cost.observe_queued(sum(elements), result.running)
         for request, answer in zip(result.requests, result.answers, strict=True):
             if isinstance(answer, EngineError):

@@ -226,7 +226,7 @@ def _check_not_empty(inputs: Mapping[str, Array]) -> None:
 def _read_spec(kind: str, value: ort.NodeArg) -> TensorSpec:
     datatype = BY_ONNX_TYPE.get(value.type)
     if datatype is None:
-        remedy = "; `adaptact-export` makes a tensor of it" if value.type.startswith(DICTIONARIES) else ""
+        remedy = "; `adaptact export` makes a tensor of it" if value.type.startswith(DICTIONARIES) else ""
         raise ModelRefusedError(
             f"{kind} {quote(value.name)} has type {quote(value.type)}, which cannot be served{remedy}"
         )

@@ -78,6 +78,8 @@ class TextTokenizer:
         truncation = settings.get("truncation")
         self.max_length: int | None = truncation["max_length"] if truncation else None
         """Longer texts are cut to so many tokens; None for never."""
+        self.tokens: int = settings.get("tokens", 0)
+        """One more than the largest number of a token; 0 if that is not known."""
 
     def show(self) -> dict[str, Any]:
         """What a client is told of it."""

@@ -79,7 +79,11 @@ def _read_tokenizer(text: str) -> tuple[Any, dict[str, Any]]:
         found = [tokenizer.token_to_id(token) for token in PAD_TOKENS]
         number = next((number for number in found if number is not None), None)
         padding = None if number is None else {"pad_id": number}
-    return tokenizer, {"padding": padding, "truncation": truncation, "tokens": tokenizer.get_vocab_size()}
+    return tokenizer, {
+        "padding": padding,
+        "truncation": truncation,
+        "tokens": 1 + max(tokenizer.get_vocab().values()),
+    }
 
 
 def _answer(tokenizer: Any, texts: list[Any]) -> list[bytes]:
@@ -89,7 +93,9 @@ def _answer(tokenizer: Any, texts: list[Any]) -> list[bytes]:
         )
         lengths = [len(encoding) for encoding in encodings]
         if sum(lengths) > MAX_TOKENS:
-            raise ValueError(f"the texts have {sum(lengths)} tokens, expected at most {MAX_TOKENS}")
+            raise ValueError(
+                f"they have {sum(lengths)} tokens together, expected at most {MAX_TOKENS}; send fewer texts"
+            )
         numbers, types = array("I"), array("I")
         for encoding in encodings:
             numbers.extend(encoding.ids)

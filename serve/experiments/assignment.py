@@ -39,6 +39,7 @@ class Assigner:
         self._start = count_hashes(start)
         # Rounded, so that the range ends where the next one of the group begins: 0.1 + 0.2 is more than 0.3.
         self._end = count_hashes(min(end, round(start + step_percent, 9)))
+        self._enrols_all = self._end - self._start == HASHES
         self._allow_list = experiment.allow_list
         self._names = [variant.name for variant in experiment.variants]
 
@@ -47,11 +48,17 @@ class Assigner:
         allowed = self._allow_list.get(value)
         if allowed is not None:
             return Assignment(allowed, is_enrolled=False, is_forced=True)
-        text = encode_value(value)
-        if not self._start <= _hash(self._enrolment, text) < self._end:
+        name = self.enrol(value)
+        if name is None:
             return Assignment(self._names[0], is_enrolled=False, is_forced=False)
-        name = self._names[_hash(self._variant, text) * len(self._names) // HASHES]
         return Assignment(name, is_enrolled=True, is_forced=False)
+
+    def enrol(self, value: str) -> str | None:
+        """The variant of a unit that the allow-list does not name; None where it is not enrolled."""
+        text = encode_value(value)
+        if not self._enrols_all and not self._start <= _hash(self._enrolment, text) < self._end:
+            return None
+        return self._names[_hash(self._variant, text) * len(self._names) // HASHES]
 
 
 def assign(experiment: Experiment, step_percent: float, unit: Unit | str) -> Assignment:

@@ -24,6 +24,8 @@ Step: TypeAlias = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 Quantile: TypeAlias = Annotated[float, Field(ge=0.01, le=0.999, allow_inf_nan=False)]
 UnitText: TypeAlias = Annotated[str, Field(min_length=1, max_length=MAX_UNIT_CHARACTERS)]
 MetricKind: TypeAlias = Literal["binary", "mean", "ratio", "quantile"]
+HiddenParts: TypeAlias = Literal["none", "headers", "parameters", "all"]
+"""What replies leave out."""
 GuardrailKind: TypeAlias = Literal["error_rate", "latency", "nan", "prediction_shift", "disagreement"]
 
 DEFAULT_MARGINS: dict[GuardrailKind, float] = {
@@ -43,6 +45,16 @@ def _write_version(value: object) -> object:
 _VersionText: TypeAlias = Annotated[str, Field(pattern=r"^([1-9][0-9]{0,17}|[a-z][a-z0-9_-]{0,31})$")]
 Version: TypeAlias = Annotated[
     _VersionText, BeforeValidator(_write_version, json_schema_input_type=_VersionText | int)
+]
+
+
+def _name_hidden(value: object) -> object:
+    """Yes and no, as they were once written, in words."""
+    return ("all" if value else "none") if isinstance(value, bool) else value
+
+
+_Hidden: TypeAlias = Annotated[
+    HiddenParts, BeforeValidator(_name_hidden, json_schema_input_type=HiddenParts | bool)
 ]
 
 
@@ -183,8 +195,9 @@ class Experiment(_Record):
     """Keeps units from being in two experiments at once."""
     auto_promote: bool = False
     """Whether a candidate with the verdict `better` is promoted without a person's decision."""
-    hide_from_replies: bool = False
-    """Whether replies leave out the experiment and the variant."""
+    hide_from_replies: _Hidden = "none"
+    """Where replies do not say experiment, variant and request id: in the headers of HTTP and the metadata
+    of gRPC, in the parameters of the message, or in neither (`all`, or true)."""
     log: PayloadLog | None = None
     """Which inputs and outputs are stored; null for none."""
     price_per_cpu_hour: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None = None

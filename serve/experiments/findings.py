@@ -41,11 +41,13 @@ class Expense:
     """What a variant takes; None where it was not measured."""
 
     model_bytes: float | None = None
-    """The size of its model's files: what a process that has loaded it holds at least."""
+    """The size of its model's files."""
     run_seconds_per_thousand: float | None = None
     """Seconds that runs of its model take per thousand requests, by the clock."""
     cpu_seconds_per_thousand: float | None = None
     """Processor seconds of these runs."""
+    memory_bytes: float | None = None
+    """By how much a process grows that loads the model alone and runs it."""
 
     def price_per_million(self, price_per_cpu_hour: float | None) -> float | None:
         """The price of the runs of a million requests; None where either is not known."""

@@ -1,4 +1,4 @@
-"""A plan as JSON: what `experiments/{name}/plan` answers and `adaptact-experiment plan` shows."""
+"""A plan as JSON: what `experiments/{name}/plan` answers and `adaptact experiment plan` shows."""
 
 import math
 from collections.abc import Sequence

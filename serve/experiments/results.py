@@ -143,6 +143,7 @@ def _write_costs(known: Observations, price: float | None) -> dict[str, Any]:
     return {
         "latency_us": quantiles,
         "model_bytes": known.expense.model_bytes,
+        "memory_bytes": known.expense.memory_bytes,
         "run_seconds_per_thousand": known.expense.run_seconds_per_thousand,
         "cpu_seconds_per_thousand": known.expense.cpu_seconds_per_thousand,
         "price_per_million": known.expense.price_per_million(price),

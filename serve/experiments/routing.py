@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from serve.experiments.assignment import Assigner, count_hashes, hash_value
-from serve.experiments.definition import Experiment, Variant
+from serve.experiments.definition import Experiment, HiddenParts, Variant
 from serve.experiments.stages import RUNNING, Phase
 from serve.experiments.units import Unit, read_unit
 
@@ -17,7 +17,7 @@ UNIT_HEADER = "x-adaptact-unit"
 REPLY_PARAMETERS = ("adaptact_experiment", "adaptact_variant", "adaptact_request_id")
 """The parameters of a reply that say what was decided."""
 REPLY_HEADERS = ("x-adaptact-experiment", "x-adaptact-variant", "x-adaptact-request-id")
-"""The headers, or metadata of a gRPC error, that say the same."""
+"""The headers of HTTP, and the trailing metadata of gRPC, that say the same."""
 
 
 class Target(NamedTuple):
@@ -45,8 +45,8 @@ class Treatment(NamedTuple):
     """Whether the unit takes part in the comparison of outcomes: its requests are exposures."""
     is_forced: bool
     """Whether the allow-list chose the variant."""
-    is_hidden: bool
-    """Whether the reply says nothing of it."""
+    hidden: HiddenParts
+    """Where the reply says nothing of it."""
     log_share: float = 0.0
     """Of the kept answers, those that are stored with their inputs."""
 
@@ -66,6 +66,7 @@ class Route:
         self._choices = [
             (experiment.unit_sources, _Choice(experiment, phase)) for experiment, phase in ordered
         ]
+        self._by_request = [choice for sources, choice in self._choices if "request" in sources]
 
     def decide(self, header: bytes | str | None, parameter: object, request_id: str) -> Decision | None:
         """The decision, given the request's header and parameter with a unit; None if it is in no experiment.
@@ -78,6 +79,14 @@ class Route:
             treatment = choice.choose(unit.value) if unit else None
             if unit and treatment:
                 return Decision(unit, treatment)
+        return None
+
+    def decide_by_request(self, request_id: str) -> Treatment | None:
+        """As `decide` of a request that names no unit in any way, in half the time: it is its own unit."""
+        for choice in self._by_request:
+            treatment = choice.choose(request_id)
+            if treatment is not None:
+                return treatment
         return None
 
     @property
@@ -108,6 +117,7 @@ class _Choice:
         is_shadow = phase.stage == "shadow"
         # In shadow all of the experiment's range may be mirrored, of which a share is.
         self._assigner = Assigner(experiment, 100.0 if is_shadow else phase.step_percent)
+        self._allow_list = experiment.allow_list
         self._salt = f"shadow/{experiment.name}"
         self._mirrored = count_hashes(100 * experiment.stages.shadow_share)
         self._shadow = _make_shadow(experiment, phase) if is_shadow else None
@@ -121,14 +131,15 @@ class _Choice:
 
     def choose(self, value: str) -> Treatment | None:
         """The treatment of the unit with this value; None for one that takes no part."""
-        assignment = self._assigner.assign(value)
-        if assignment.is_forced:
-            return self._forced[assignment.variant]
-        if not assignment.is_enrolled:
+        allowed = self._allow_list.get(value)
+        if allowed is not None:
+            return self._forced[allowed]
+        variant = self._assigner.enrol(value)
+        if variant is None:
             return None
         if self._shadow:
             return self._shadow if hash_value(self._salt, value) < self._mirrored else None
-        return self._enrolled[assignment.variant]
+        return self._enrolled[variant]
 
 
 def _make_shadow(experiment: Experiment, phase: Phase) -> Treatment:
@@ -166,7 +177,7 @@ def _make_treatment(experiment: Experiment, phase: Phase, answer: Variant) -> Tr
         fallback=None,
         is_enrolled=False,
         is_forced=False,
-        is_hidden=experiment.hide_from_replies,
+        hidden=experiment.hide_from_replies,
         log_share=experiment.log.share if experiment.log else 0.0,
     )
 

@@ -243,13 +243,10 @@ class _Writer:
                 show_microseconds(latencies[0]),
                 show_microseconds(latencies[1]),
             )
-        memory = control.expense.model_bytes, candidate.expense.model_bytes
+        memory = control.expense.memory_bytes, candidate.expense.memory_bytes
         if memory[0] is not None and memory[1] is not None:
-            yield (
-                self.say("a model of {value} instead of {before}"),
-                show_bytes(memory[0]),
-                show_bytes(memory[1]),
-            )
+            text = self.say("memory {value} instead of {before}")
+            yield text, show_bytes(memory[0]), show_bytes(memory[1])
         seconds = control.expense.cpu_seconds_per_thousand, candidate.expense.cpu_seconds_per_thousand
         if seconds[0] is None or seconds[1] is None:
             return

@@ -79,6 +79,8 @@ class IncomingCall:
         seconds = head.timeout_seconds
         self.deadline = None if seconds is None else monotonic() + seconds
         """On the clock `monotonic`; None without one."""
+        self.trailers: tuple[Header, ...] = ()
+        """Metadata behind the answer, of a call with one message."""
 
     @property
     def left_seconds(self) -> float | None:

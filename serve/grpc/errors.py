@@ -3,7 +3,6 @@
 from asyncio import CancelledError
 
 from serve.engine.errors import EngineError, MalformedRequestError
-from serve.experiments.routing import REPLY_HEADERS
 from serve.grpc.status import StatusCode, write_trailers
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
@@ -54,6 +53,5 @@ def write_refusal(error: Exception) -> bytes:
     seconds = retry_after_seconds(error)
     trailers = [] if seconds is None else [(PUSHBACK, b"%d" % max(1, round(1000 * seconds)))]
     if isinstance(error, EngineError):
-        said = zip(REPLY_HEADERS, error.reply_parameters.values(), strict=False)
-        trailers += [(name.encode(), value.encode()) for name, value in said]
+        trailers += error.reply_headers
     return write_trailers(code_of(error), client_message(error), trailers)

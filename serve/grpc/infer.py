@@ -90,6 +90,7 @@ class InferMethod:
             raise
         metrics.count_request(OK)
         if trial is not None:
+            call.trailers = trial.describe_in_headers()
             trial.finish(may_have_changed=bool(request.placed))
         return reply
 

@@ -14,6 +14,7 @@ from serve.grpc.framing import PREFIX, Buffer, MessageReader, ReceivedMessage, p
 from serve.grpc.status import HEAD, NOT_GRPC, OK_TRAILERS, StatusCode
 from serve.http2.errors import ErrorCode
 from serve.http2.frames import DEFAULT_WINDOW
+from serve.http2.hpack import encode_headers
 from serve.http2.outbox import TURN_BYTES
 from serve.http2.session import Http2Session
 from serve.http2.stream import Stream
@@ -220,7 +221,7 @@ class UnaryCall(CallStream):
         except Exception as error:  # noqa: BLE001  the outermost handler: any error is answered
             self.refuse(error)
         else:
-            self.send_message(reply, OK_TRAILERS)
+            self.send_message(reply, OK_TRAILERS + encode_headers(*self.call.trailers))
 
 
 class StreamingCall(CallStream):

@@ -101,7 +101,7 @@ def _judge(value: object, datatype: Datatype) -> tuple[str, str]:
         return ("" if isinstance(value, bool) else "true or false"), ""
     words = "a whole number" if kind in "iu" else "a number"
     if not number or (kind in "iu" and isinstance(value, float)):
-        return f"{words} (`{datatype.name}`)", _hint_at(value)
+        return f"{words} (`{datatype.name}`)", _hint_at(value, datatype)
     return _judge_size(value, datatype, words)  # type: ignore[arg-type]  # a number
 
 
@@ -125,9 +125,10 @@ def _read_limits(datatype: Datatype) -> tuple[float, float]:
     return float(np.finfo(dtype.name).min), float(np.finfo(dtype.name).max)
 
 
-def _hint_at(value: object) -> str:
+def _hint_at(value: object, datatype: Datatype) -> str:
     if value is None:
-        return "; the model knows no missing values"
+        is_float = datatype.dtype.kind == "f"
+        return "; a missing one is NaN, if the model knows such" if is_float else "; none may be missing"
     if isinstance(value, str):
         try:
             float(value)

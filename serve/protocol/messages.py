@@ -34,6 +34,7 @@ SHORT_HEADS = 256
 NO_OUTPUTS: Mapping[str, "RequestedOutput"] = {}
 T = TypeVar("T")
 NOT_PLACED: Mapping[str, PlacedInput] = {}
+NO_DATA = memoryview(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,14 @@ class InferRequest(NamedTuple):
 
 
 class _RequestHead(NamedTuple):
-    """What a request's JSON says."""
+    """What a request's JSON says; as `InferRequest`, but for binary inputs."""
 
     inputs: Mapping[str, Array | BinaryInput]
-    placed: Mapping[str, PlacedInput]
     outputs: Mapping[str, RequestedOutput]
     binary_by_default: bool
     id: str | None
     timeout_seconds: float | None
+    placed: Mapping[str, PlacedInput]
     unit: Value
 
 
@@ -104,19 +105,26 @@ def read_request(body: bytes | bytearray, json_bytes: int | None = None) -> Infe
             f"`Inference-Header-Content-Length` says `{json_bytes}` bytes of JSON, the body has `{len(body)}`"
         )
     if json_bytes == len(body):
-        head = _read_head(body)
-    elif json_bytes <= SHORT_HEAD_BYTES:
+        return _take_binary(_read_head(body), NO_DATA)
+    if json_bytes <= SHORT_HEAD_BYTES:
         head = _read_short_head(bytes(body[:json_bytes]))
     else:
         head = _read_head(memoryview(body)[:json_bytes])
-    tail = BinaryTail(memoryview(body)[json_bytes:])
-    inputs = {
-        name: tail.take(name, tensor) if isinstance(tensor, BinaryInput) else tensor
-        for name, tensor in head.inputs.items()
-    }
-    tail.check_empty()
-    options = head.outputs, head.binary_by_default, head.id, head.timeout_seconds
-    return InferRequest(inputs, *options, head.placed, head.unit)
+    return _take_binary(head, memoryview(body)[json_bytes:])
+
+
+def _take_binary(head: _RequestHead, data: memoryview) -> InferRequest:
+    """The request of the head, whose binary inputs are in the data."""
+    inputs: dict[str, Array] = {}
+    tail: BinaryTail | None = BinaryTail(data) if data else None
+    for name, tensor in head.inputs.items():
+        if isinstance(tensor, BinaryInput):
+            tail = tail or BinaryTail(data)
+            tensor = tail.take(name, tensor)  # noqa: PLW2901  the tensor itself
+        inputs[name] = tensor
+    if tail is not None:
+        tail.check_empty()
+    return InferRequest(inputs, *head[1:])
 
 
 def _read_head(text: bytes | bytearray | memoryview) -> _RequestHead:
@@ -133,7 +141,7 @@ def _read_head(text: bytes | bytearray | memoryview) -> _RequestHead:
         timeout = read_timeout_seconds(parameters)
     binary = read_flag("request", "", parameters.get("binary_data_output", False), "binary_data_output")
     options = _read_outputs(outputs, binary), binary, _read_id(message.get("id")), timeout
-    return _RequestHead(inputs, placed, *options, parameters.get(UNIT))
+    return _RequestHead(inputs, *options, placed, parameters.get(UNIT))
 
 
 @lru_cache(SHORT_HEADS)

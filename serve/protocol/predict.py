@@ -13,11 +13,12 @@ from serve.protocol.json_text import Value, parse_json, read_members, to_python
 from serve.protocol.json_writing import to_writable, write_json, write_rows
 from serve.protocol.long_values import LongList
 from serve.protocol.tensors import check_finite, check_has_json
-from serve.protocol.texts import is_text
+from serve.protocol.texts import is_text, resembles_text
 
 if TYPE_CHECKING:
     from serve.engine.description import ModelDescription
 
+TOKENS = "input_ids"
 UNNAMED = "; the columns of the input have no names: `columns` in the `config.toml` in its folder gives them"
 
 Instances: TypeAlias = "list[Value] | LongList"
@@ -47,10 +48,10 @@ def holds_images(instances: Instances) -> bool:
 def holds_texts(instances: Instances, signature: Signature) -> bool:
     """Whether there are texts to make tokens of: the first instance is one, and is no input as it is."""
     first = next(iter(instances))
-    if not is_text(first):
-        return False
     takes_strings = any(spec.datatype.name == "BYTES" for spec in signature.inputs)
     names = {spec.name for spec in signature.inputs}
+    if not is_text(first) and not (TOKENS in names and resembles_text(first, names)):
+        return False
     return not takes_strings and not (isinstance(first, dict) and first.keys() <= names)
 
 

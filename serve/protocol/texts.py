@@ -1,9 +1,12 @@
 """Texts in requests, within bounds, to a model's inputs."""
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from adaptact.suggestions import suggest
 from serve.engine.errors import MalformedRequestError, quote
 from serve.engine.signature import Signature
+from serve.protocol.images import is_image
 from serve.protocol.json_text import Value
 from serve.protocol.long_values import LongList
 
@@ -29,6 +32,16 @@ def is_text(value: object) -> bool:
     )
 
 
+def resembles_text(value: object, inputs: Set[str]) -> bool:
+    """Whether the instance was meant as a text, its key mistyped: an object that holds one, and no input."""
+    return (
+        isinstance(value, dict)
+        and not is_image(value)
+        and value.keys().isdisjoint(inputs)
+        and any(isinstance(part, str) for part in value.values())
+    )
+
+
 def read_texts(
     instances: "list[Value] | LongList", tokenizer: "TextTokenizer", signature: Signature
 ) -> "TokenizedTexts":
@@ -44,12 +57,17 @@ def read_texts(
         parts = _read_parts(position, instance)
         size = sum(map(len, parts))
         total += size
-        if size > TEXT_CHARACTERS or total > REQUEST_CHARACTERS:
+        if size > TEXT_CHARACTERS:
             raise MalformedRequestError(
-                f"`instances[{position}]` is a text of `{size}` characters, at most `{TEXT_CHARACTERS}`, and "
-                f"`{REQUEST_CHARACTERS}` in a request; send shorter or fewer texts"
+                f"`instances[{position}]` has `{size}` characters, at most `{TEXT_CHARACTERS}`; send a "
+                "shorter text"
             )
         texts.append(parts if len(parts) > 1 else parts[0])
+    if total > REQUEST_CHARACTERS:
+        raise MalformedRequestError(
+            f"the `{len(texts)}` texts of the request have `{total}` characters together, at most "
+            f"`{REQUEST_CHARACTERS}`; send fewer texts in a request"
+        )
     return tokenizer.prepare(texts, signature)
 
 
@@ -60,8 +78,19 @@ def _read_parts(position: int, instance: object) -> list[str]:
     parts = [instance[key] for key in (TEXT, PAIR) if key in instance] if isinstance(instance, dict) else []
     texts = [part for part in parts if isinstance(part, str)]
     if not is_text(instance) or len(texts) != len(parts):
+        expected = f'expected a text, as the first, or `{{"{TEXT}": "...", "{PAIR}": "..."}}` for two'
         raise MalformedRequestError(
-            f"`instances[{position}]` is {quote(instance)}, expected a text, as the first, or "
-            f'`{{"{TEXT}": "...", "{PAIR}": "..."}}` for two'
+            f"`instances[{position}]` is {quote(instance)}, {expected}{_hint_at_key(instance)}"
         )
     return texts
+
+
+def _hint_at_key(instance: object) -> str:
+    """What a mistyped key of the object was meant to be."""
+    unknown = (
+        next((key for key in instance if key not in (TEXT, PAIR)), None)
+        if isinstance(instance, dict)
+        else None
+    )
+    question = None if unknown is None else suggest(str(unknown), (TEXT, PAIR))
+    return "" if question is None else f"; it has {quote(unknown)}: {question}"

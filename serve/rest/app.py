@@ -145,7 +145,9 @@ def _make_rollout_routers(
     return (
         plan_routes(rollout.administration, rollout.planner),
         experiment_routes(rollout.administration, join_followers(workers, rollout.follower.catch_up)),
-        feedback_routes(rollout.store, rollout.ids, rollout.trials.metrics, body_limit_bytes),
+        feedback_routes(
+            *(rollout.store, rollout.ids, rollout.metric_names, rollout.trials.metrics), body_limit_bytes
+        ),
     )
 
 

@@ -14,7 +14,6 @@ from starlette.routing import Match
 
 from serve.access.errors import KeyRequiredError
 from serve.engine.errors import EngineError, quote
-from serve.experiments.routing import REPLY_HEADERS
 from serve.rejections import Fault, client_message, fault_of, retry_after_seconds
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -64,8 +63,8 @@ def make_error_response(error: Exception) -> JSONResponse:
     """The reply to an error whose message is safe to show."""
     message = str(error)
     headers: Mapping[str, str] | None = None
-    if isinstance(error, EngineError) and error.reply_parameters:
-        headers = dict(zip(REPLY_HEADERS, error.reply_parameters.values(), strict=True))
+    if isinstance(error, EngineError) and error.reply_headers:
+        headers = {name.decode(): value.decode() for name, value in error.reply_headers}
     if isinstance(error, HTTPException):
         message, headers = error.detail, error.headers
     elif isinstance(error, KeyRequiredError):

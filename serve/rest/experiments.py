@@ -1,7 +1,8 @@
 """The routes of experiments, under `/adaptact/v1`: definitions, stages, results, and feedback."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from io import BytesIO
 from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar
 
@@ -12,9 +13,11 @@ from adaptact.languages.catalogue import Language
 from serve.engine.errors import MalformedRequestError, quote
 from serve.experiments.definition import Experiment
 from serve.experiments.errors import FeedbackError
+from serve.experiments.metric_names import MetricNames, UnknownMetrics
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.stages import Act, Phase, possible_acts
 from serve.experiments.store.bulk_feedback import (
+    BulkReceipt,
     accept_rows,
     parse_feedback,
     read_csv,
@@ -22,7 +25,7 @@ from serve.experiments.store.bulk_feedback import (
     read_parquet,
 )
 from serve.experiments.store.database import Store
-from serve.experiments.store.feedback import RefusedFeedback, accept
+from serve.experiments.store.feedback import accept
 from serve.experiments.store.registry import AuditEntry, Registered
 from serve.protocol.json_text import Value
 from serve.rest.access import CALLER
@@ -112,6 +115,14 @@ class LookList(BaseModel):
     looks: list[LookReply]
 
 
+class UnknownMetricReply(BaseModel):
+    """A metric that no experiment has, of how many outcomes it is, and which one may have been meant."""
+
+    metric: str
+    count: int
+    suggestion: str | None
+
+
 class ReceiptReply(BaseModel):
     """What became of outcomes: those that are new or duplicate are on the disk."""
 
@@ -121,6 +132,10 @@ class ReceiptReply(BaseModel):
     reasons: list[RefusedReply]
     unmatched: int
     """Of those that are stored: how many name a request of which nothing is known, and so count for none."""
+    unknown: int
+    """Of those that are stored: how many are of metrics that no experiment has, and so count for none yet."""
+    unknown_metrics: list[UnknownMetricReply]
+    """The most frequent of these metrics."""
 
 
 def experiment_routes(administration: Administration, follow: Follow) -> APIRouter:
@@ -187,9 +202,17 @@ def _add_evidence(router: APIRouter, administration: Administration) -> None:
 
 
 def feedback_routes(
-    store: Store, ids: RequestIds, metrics: ExperimentMetrics, body_limit_bytes: int
+    store: Store, ids: RequestIds, names: MetricNames, metrics: ExperimentMetrics, body_limit_bytes: int
 ) -> APIRouter:
     """The routes that take outcomes; an answer says that they are on the disk."""
+
+    async def answer(receipt: BulkReceipt) -> ReceiptReply:
+        unknown = await asyncio.to_thread(names.find_unknown, receipt.metrics)
+        metrics.feedback.add(
+            receipt.new, receipt.duplicate, receipt.refused, receipt.unmatched, unknown.count
+        )
+        return _describe_receipt(receipt, unknown)
+
     router = APIRouter(prefix=PREFIX, tags=["feedback"], responses=ERRORS)
 
     @router.post("/feedback", openapi_extra=FEEDBACK)
@@ -200,8 +223,8 @@ def feedback_routes(
         if receipt.refused:
             metrics.feedback.refused += 1
             raise FeedbackError(receipt.refused[0].reason)
-        counts = receipt.new, receipt.duplicate, 0, receipt.unmatched
-        return _make_receipt(metrics, counts)
+        counts = receipt.new, receipt.duplicate, 0, ()
+        return await answer(BulkReceipt(*counts, receipt.unmatched, receipt.metrics))
 
     @router.post("/feedback:bulk", openapi_extra=FEEDBACK_FILE)
     async def bulk(request: Request) -> ReceiptReply:
@@ -213,9 +236,7 @@ def feedback_routes(
         headers = read_body_headers(request.scope)
         body = await read_body(request.scope, headers, request.receive, body_limit_bytes)
         rows = READERS[kind](BytesIO(body))
-        receipt = await asyncio.to_thread(accept_rows, store, rows, ids)
-        counts = receipt.new, receipt.duplicate, receipt.refused, receipt.unmatched
-        return _make_receipt(metrics, counts, receipt.reasons)
+        return await answer(await asyncio.to_thread(accept_rows, store, rows, ids))
 
     return router
 
@@ -265,11 +286,13 @@ def _describe_phase(phase: Phase) -> PhaseReply:
     return PhaseReply(**{**{field: getattr(phase, field) for field in Phase.__slots__}, "pins": pins})
 
 
-def _make_receipt(
-    metrics: ExperimentMetrics, counts: tuple[int, int, int, int], reasons: Sequence[RefusedFeedback] = ()
-) -> ReceiptReply:
-    """The receipt of so many new, duplicate, refused and unmatched outcomes, which are counted."""
-    metrics.feedback.add(*counts)
-    new, duplicate, refused, unmatched = counts
-    described = [RefusedReply(place=each.place, reason=each.reason) for each in reasons]
-    return ReceiptReply(new=new, duplicate=duplicate, refused=refused, reasons=described, unmatched=unmatched)
+def _describe_receipt(receipt: BulkReceipt, unknown: UnknownMetrics) -> ReceiptReply:
+    return ReceiptReply(
+        new=receipt.new,
+        duplicate=receipt.duplicate,
+        refused=receipt.refused,
+        reasons=[RefusedReply(place=each.place, reason=each.reason) for each in receipt.reasons],
+        unmatched=receipt.unmatched,
+        unknown=unknown.count,
+        unknown_metrics=[UnknownMetricReply(**asdict(each)) for each in unknown.most],
+    )

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.access.hosts import AllowedHosts
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
-from serve.rest.connection import BODY_ERROR, Connection
+from serve.rest.connection import BODY_ERROR
+from serve.rest.repeated_heads import RepeatingConnection
 from serve.rest.stalls import StallTimer, Waiting
 from serve.rest.writing import CYCLE, set_request_id
 
@@ -63,7 +64,7 @@ class ConnectionLimits:
     stop: Stop = field(default_factory=Stop)
 
 
-class BoundedHttpProtocol(Connection):
+class BoundedHttpProtocol(RepeatingConnection):
     """Refuses what exceeds the bounds, and answers its own errors in JSON."""
 
     _counted_bytes = 0  # of the body, among those of all connections
@@ -175,6 +176,10 @@ class BoundedHttpProtocol(Connection):
         self._farewell = head.encode() + body
         if self.cycle is None or self.cycle.response_complete:
             self._end()
+
+    def _is_between_requests(self) -> bool:
+        ends = self._farewell is not None or self._limits.stop.has_begun
+        return not ends and super()._is_between_requests()
 
     def _feed(self, piece: bytes | memoryview) -> None:
         if self._farewell is not None:

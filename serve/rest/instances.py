@@ -2,9 +2,10 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
-from serve.engine.errors import UnsupportedError
+from serve.engine.errors import EngineError, UnsupportedError
 from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.protocol.json_text import LONG_BYTES
@@ -39,16 +40,25 @@ class InstanceReader:
     def __init__(self) -> None:
         # Not a semaphore: a request whose client went away would release its place, and go on decoding.
         self._decoding = ThreadPoolExecutor(DECODING_REQUESTS, "adaptact-images")
+        # Clients do not wait for mirrored requests.
+        self._decoding_mirrored = ThreadPoolExecutor(1, "adaptact-mirrored-images")
 
-    async def read(self, body: bytes | bytearray, model: ServedModel) -> ReadInstances:
-        """The model's inputs; raises `EngineError`."""
+    async def parse(self, body: bytes | bytearray) -> "RequestInstances":
+        """The body's instances, which no model has read yet; raises `MalformedRequestError`."""
         is_long = len(body) > LONG_BYTES
         instances = await run_long(parse_instances, body) if is_long else parse_instances(body)
+        return RequestInstances(self, instances, len(body))
+
+    async def read(
+        self, instances: Instances, model: ServedModel, *, is_long: bool, is_mirrored: bool = False
+    ) -> ReadInstances:
+        """The model's inputs; raises `EngineError`."""
         arguments = instances, model.signature, model.description
         if not holds_numbers(instances):
             if holds_images(instances):
                 loop = asyncio.get_running_loop()
-                images = await loop.run_in_executor(self._decoding, read_instances, *arguments)
+                threads = self._decoding_mirrored if is_mirrored else self._decoding
+                images = await loop.run_in_executor(threads, read_instances, *arguments)
                 return ReadInstances(images, len(instances))
             if holds_texts(instances, model.signature):
                 return await self._read_texts(instances, model)
@@ -64,3 +74,49 @@ class InstanceReader:
             tokenizer.thread, read_texts, instances, tokenizer, model.signature
         )
         return ReadInstances(texts.inputs, len(instances), texts.truncated)
+
+
+class RequestInstances:
+    """The instances of one request, as each model that answers it reads them by its own description."""
+
+    def __init__(self, reader: InstanceReader, instances: Instances, size_bytes: int) -> None:
+        """No model has read them yet; `size_bytes` is the size of their text."""
+        self._reader = reader
+        self._instances = instances
+        self.size_bytes = size_bytes
+        self._known: list[tuple[ServedModel, ReadInstances]] = []
+
+    async def read(self, model: ServedModel, *, is_mirrored: bool = False) -> ReadInstances:
+        """The model's inputs, which models that read alike share; raises `EngineError`."""
+        for other, known in self._known:
+            if reads_alike(other, model):
+                return known
+        is_long = self.size_bytes > LONG_BYTES
+        read = await self._reader.read(self._instances, model, is_long=is_long, is_mirrored=is_mirrored)
+        self._known.append((model, read))
+        return read
+
+    async def read_inputs(self, model: ServedModel, *, is_mirrored: bool = False) -> dict[str, Array]:
+        """The arrays of `read`."""
+        return (await self.read(model, is_mirrored=is_mirrored)).inputs
+
+    async def choose(self, variant: ServedModel | None, default: ServedModel) -> ServedModel:
+        """Which of the two reads them: the variant, and the default only where the variant cannot."""
+        if variant is not None:
+            with suppress(EngineError):
+                await self.read(variant)
+                return variant
+        return default
+
+
+def reads_alike(one: ServedModel, other: ServedModel) -> bool:
+    """Whether both models make the same inputs of any instances."""
+    if one is other:
+        return True
+    first, second = one.description, other.description
+    return (
+        one.signature.inputs == other.signature.inputs
+        and (first.columns, first.preprocessing, first.problem)
+        == (second.columns, second.preprocessing, second.problem)
+        and first.tokenizer is second.tokenizer
+    )

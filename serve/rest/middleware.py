@@ -189,8 +189,11 @@ class RequestTimings:
     ran: float = 0.0
     written: float = 0.0
 
-    def set_answered(self, inputs: Mapping[str, Array], began: float, read: float, ran: float) -> None:
-        """The request was read from `began` to `read`, had run at `ran`, and is written now."""
+    def set_answered(
+        self, by: ServedModel, inputs: Mapping[str, Array], began: float, read: float, ran: float
+    ) -> None:
+        """The request was read from `began` to `read`, `by` had run it at `ran`, and it is written now."""
+        self.model = by
         self.rows = count_rows(inputs)
         self.began, self.read, self.ran, self.written = began, read, ran, perf_counter()
 

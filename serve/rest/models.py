@@ -197,6 +197,6 @@ def _require_manifest(model: ServedModel) -> dict[str, Json]:
         raise HTTPException(
             404,
             f"model {quote(model.name)} version {quote(model.version)} has no manifest; "
-            "`adaptact-export` writes one into the files it makes",
+            "`adaptact export` writes one into the files it makes",
         )
     return model.manifest

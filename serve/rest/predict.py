@@ -20,7 +20,7 @@ from serve.protocol.predict import write_predictions
 from serve.rest.access import refuse_other_sites
 from serve.rest.body import JSON, Answer, compress_answer, read_body, read_body_headers
 from serve.rest.health import ModelReady
-from serve.rest.instances import InstanceReader, ReadInstances
+from serve.rest.instances import InstanceReader, RequestInstances
 from serve.rest.metrics import RequestCounter
 from serve.rest.middleware import TIMINGS, RequestTimings
 from serve.rest.schemas import ERRORS, PREDICT, ModelName, add_version
@@ -84,35 +84,38 @@ class PredictEndpoint:
         start = perf_counter()
         if timings is not None:
             timings.model = model
-        instances = await self._reader.read(body, model)
-        inputs = instances.inputs
+        instances = await self._reader.parse(body)
+        trial, reading = None if begin is None else begin(), model
+        if trial is not None:
+            trial.reader = instances
+            reading = await instances.choose(trial.find_model(), model)
+        inputs = await instances.read_inputs(reading)
         read = perf_counter()
-        trial = None if begin is None else begin()
         outputs = await (self._engine.run(model, inputs) if trial is None else trial.run(inputs))
         ran = perf_counter()
         try:
-            by, text = await _write(model, trial, outputs, instances, len(body) > LONG_BYTES)
+            by, text = await _write(model, trial, outputs, instances)
         except NotExpressibleError as error:
             if trial is None:
                 raise
             trial.fail(error)
             control = await trial.run_control(inputs)
-            by, text = await _write(model, trial, control, instances, len(body) > LONG_BYTES)
+            by, text = await _write(model, trial, control, instances)
         ended = perf_counter()
         by.metrics.count_answer(read - start, ended - ran, ended - start)
         if timings is not None:
-            timings.model = by
-            timings.set_answered(inputs, start, read, ran)
+            timings.set_answered(by, inputs, start, read, ran)
         return text, trial
 
 
 async def _write(
-    model: ServedModel, trial: "Trial | None", outputs: Outputs, instances: ReadInstances, is_long: bool
+    model: ServedModel, trial: "Trial | None", outputs: Outputs, instances: RequestInstances
 ) -> tuple[ServedModel, bytes]:
     """Which version has answered, and its predictions."""
     by = model if trial is None or trial.model is None else trial.model
-    written = outputs, instances.rows, by.classes, instances.truncated
-    if is_long or sum(array.size for array in outputs.values()) > PIECE_VALUES:
+    read = await instances.read(by)
+    written = outputs, read.rows, by.classes, read.truncated
+    if instances.size_bytes > LONG_BYTES or sum(array.size for array in outputs.values()) > PIECE_VALUES:
         return by, await run_long(write_predictions, *written)
     return by, write_predictions(*written)
 

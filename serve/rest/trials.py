@@ -29,8 +29,11 @@ def begin_trial(
     if participants is None or version is not None:
         return None
     chosen = fields.get(REQUEST_ID)
-    request_id = chosen.decode() if chosen is not None and SAFE_ID.fullmatch(chosen) else None
-    trial = trials.begin(participants, fields.get(UNIT), unit, request_id)
+    if chosen is None:
+        trial = trials.begin(participants, fields.get(UNIT), unit)
+    else:
+        request_id = chosen.decode() if SAFE_ID.fullmatch(chosen) else None
+        trial = trials.begin(participants, fields.get(UNIT), unit, request_id)
     if timings is not None:
         timings.trial = trial
     return trial

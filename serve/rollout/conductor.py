@@ -1,15 +1,17 @@
 """Looks at running experiments, and does what the evidence demands.
 
 All processes of all servers that share a store may have a conductor; the one that holds the lease looks. A
-look weighs everything and is stored: every ten seconds. Guardrails are looked at in between, as soon as there
-are enough new answers, so that on a busy server too a harmful candidate is stopped within the stated units.
+look weighs everything and is stored: every ten seconds, or more rarely where it is costly or nothing is new.
+Guardrails are looked at in between, as soon as there are enough new answers, so that on a busy server too a
+harmful candidate is stopped within the stated units.
 """
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from serve.experiments import stages
@@ -29,21 +31,52 @@ from serve.experiments.verdicts import judge
 log = logging.getLogger("adaptact")
 
 POLL_SECONDS = 1.0
-MOST_OF_A_CORE = 0.01
-"""The share that looks take, however much there is to look at."""
+LOOK_SHARE, GLANCE_SHARE = 0.003, 0.005
+"""Of a core, at most: what looks at an experiment take, and those at its guardrails alone."""
+IDLE_SECONDS = 60.0
+"""Between looks where nothing is new, since some of what they weigh is time."""
 SELF = "adaptact"
 """Who acts where nobody else does."""
 
 
-@dataclass(frozen=True, slots=True)
-class LastLook:
-    """What was seen of a comparison last."""
+class Pace:
+    """When something is done again, so that it takes no more than its share of a core."""
 
-    looked_at: int
+    def __init__(self, share: float, processor: Callable[[], float], least_seconds: float = 0.0) -> None:
+        """It is due now; `processor` gives the seconds of the processor that its thread has used."""
+        self._share = share
+        self._processor = processor
+        self._least_seconds = least_seconds
+        self._due = 0
+
+    def is_due(self, at: int) -> bool:
+        """Whether it may be done at a time in microseconds since 1970."""
+        return at >= self._due
+
+    @contextlib.contextmanager
+    def take(self, at: int) -> Iterator[None]:
+        """Do it in the block, whose processor time decides when it is due again."""
+        began = self._processor()
+        try:
+            yield
+        finally:
+            seconds = max((self._processor() - began) / self._share, self._least_seconds)
+            self._due = at + int(seconds * SECOND)
+
+
+@dataclass(slots=True)
+class Watched:
+    """A comparison that is looked at, and what was seen of it last."""
+
+    look: Pace
+    glance: Pace
+    looked_at: int | None = None
     """When everything was weighed; microseconds since 1970, as is the other."""
-    glanced_at: int
+    glanced_at: int = 0
     """When the answers alone were."""
-    harms: frozenset[GuardrailKey]
+    requests: int = 0
+    """How many answers and failures there were by then."""
+    harms: frozenset[GuardrailKey] = frozenset()
     """That were shown by then."""
 
 
@@ -60,6 +93,7 @@ class Conductor:
         find_change: Callable[[Experiment, Phase], str | None] = lambda experiment, phase: None,
         seconds: float = POLL_SECONDS,
         clock: Callable[[], int] = now,
+        processor: Callable[[], float] = time.thread_time,
     ) -> None:
         """`on_change` is called after an experiment has been changed; `measure` gives what variants take.
 
@@ -73,7 +107,8 @@ class Conductor:
         self._find_change = find_change
         self._seconds = seconds
         self._clock = clock
-        self._seen: dict[tuple[str, int], LastLook] = {}
+        self._processor = processor
+        self._watched: dict[tuple[str, int], Watched] = {}
         self._revisions: Mapping[str, int] = {}
         self._running: tuple[Registered, ...] = ()
         self._closed = threading.Event()
@@ -86,11 +121,8 @@ class Conductor:
         self._thread.join()
 
     def _work(self) -> None:
-        pause = self._seconds
-        while not self._closed.wait(pause):
-            began = time.thread_time()
+        while not self._closed.wait(self._seconds):
             self._try(self.look)
-            pause = max(self._seconds, (time.thread_time() - began) / MOST_OF_A_CORE)
         self._try(self._lease.give_back)
 
     def _try(self, act: Callable[[], None]) -> None:
@@ -113,13 +145,16 @@ class Conductor:
             self._try(partial(self._attend, registered))
 
     def _attend(self, registered: Registered) -> None:
-        experiment, phase = registered.experiment, registered.phase
+        experiment, phase, at = registered.experiment, registered.phase, self._clock()
         change = self._find_change(experiment, phase)
         if change is not None:
             step = Step("pause", REASONS["changed"].format(change=change))
-            self._take(experiment, phase, step, self._clock())
-        elif self._is_due(registered):
-            self._look_at(registered)
+            self._take(experiment, phase, step, at)
+            return
+        watched = self._watched[experiment.name, phase.comparison]
+        if self._is_due(registered, watched, at):
+            with watched.look.take(at):
+                self._look_at(registered, watched, at)
 
     def _follow(self) -> None:
         """Know the running experiments, and forget what was kept of others."""
@@ -129,27 +164,42 @@ class Conductor:
         known = self._registry.read_all()
         self._running = tuple(each for each in known if each.phase.stage in stages.RUNNING)
         running = {(each.experiment.name, each.phase.comparison) for each in self._running}
-        for name, _ in self._seen.keys() - running:
+        for name, _ in self._watched.keys() - running:
             self._summaries.forget(name)
-        self._seen = {key: seen for key, seen in self._seen.items() if key in running}
+        self._watched = {key: self._watched.get(key) or self._watch() for key in running}
         self._revisions = {each.experiment.name: each.revision for each in known}
 
-    def _is_due(self, registered: Registered) -> bool:
-        """Whether it is time, or new answers show a harm that the look before has not."""
-        experiment, phase, at = registered.experiment, registered.phase, self._clock()
-        key = experiment.name, phase.comparison
-        seen = self._seen.get(key)
-        if seen is None or at - seen.looked_at >= LOOK_SECONDS * SECOND:
-            return True
-        has_news = self._summaries.has_answers(*key, seen.glanced_at, LOOK_ANSWERS)
-        if not has_news or not experiment.guardrails:
-            return False
-        self._seen[key] = replace(seen, glanced_at=at)
-        harms = find_harms(self._summaries, experiment, phase, at)
-        return any(harm.key not in seen.harms for harm in harms)
+    def _watch(self) -> Watched:
+        glance = Pace(GLANCE_SHARE, self._processor)
+        return Watched(Pace(LOOK_SHARE, self._processor, LOOK_SECONDS), glance)
 
-    def _look_at(self, registered: Registered) -> None:
-        experiment, phase, at = registered.experiment, registered.phase, self._clock()
+    def _is_due(self, registered: Registered, watched: Watched, at: int) -> bool:
+        """Whether it is time for a look, or new answers show a harm that the look before has not."""
+        if watched.looked_at is None:
+            return watched.look.is_due(at)
+        if watched.look.is_due(at):
+            is_long_ago = at - watched.looked_at >= IDLE_SECONDS * SECOND
+            name, comparison = registered.experiment.name, registered.phase.comparison
+            return is_long_ago or self._summaries.has_news(name, comparison, watched.looked_at - SECOND)
+        if not registered.experiment.guardrails or not watched.glance.is_due(at):
+            return False
+        with watched.glance.take(at):
+            return self._shows_harm(registered, watched, at)
+
+    def _shows_harm(self, registered: Registered, watched: Watched, at: int) -> bool:
+        """Whether there are enough new answers, and they show another harm than before."""
+        experiment, phase = registered.experiment, registered.phase
+        requests = self._summaries.count_requests(experiment.name, phase.comparison, at)
+        enough = LOOK_ANSWERS if at - watched.glanced_at < LOOK_SECONDS * SECOND else 1
+        if requests - watched.requests < enough:
+            return False
+        watched.glanced_at, watched.requests = at, requests
+        harms = find_harms(self._summaries, experiment, phase, at)
+        return any(harm.key not in watched.harms for harm in harms)
+
+    def _look_at(self, registered: Registered, watched: Watched, at: int) -> None:
+        experiment, phase = registered.experiment, registered.phase
+        requests = self._summaries.count_requests(experiment.name, phase.comparison, at)
         memory = self._registry.read_memory(experiment.name, phase.comparison)
         known = read_evidence(
             self._summaries, experiment, phase, memory, at, self._measure(experiment, phase)
@@ -158,8 +208,9 @@ class Conductor:
         results = write_results(experiment, known.evidence.observations, verdict)
         content = {"memory": verdict.memory.as_json(), "results": results}
         self._registry.keep_look(experiment.name, phase.comparison, at, content)
-        shown = frozenset(harm.key for harm in (*verdict.stopping, *verdict.pausing))
-        self._seen[experiment.name, phase.comparison] = LastLook(at, at, shown)
+        watched.looked_at = watched.glanced_at = at
+        watched.requests = requests
+        watched.harms = frozenset(harm.key for harm in (*verdict.stopping, *verdict.pausing))
         phases = self._registry.read_phases(experiment.name)
         step = choose_step(experiment, phases, verdict, known.met, at)
         if step is not None:

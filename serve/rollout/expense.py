@@ -19,8 +19,8 @@ def measure_expense(engine: Engine, experiment: Experiment, phase: Phase) -> Map
     """What each variant takes, by its name; nothing of one that has hardly run.
 
     Only the model's runs count, which are what variants differ in, of all requests since this process has
-    begun; nothing of it is stored. The processor time is measured on some of them, and is not known before
-    the second call.
+    begun; nothing of it is stored. The processor time is measured on some of them, and the memory meanwhile
+    in a process of its own, so that both are not known before the second call.
     """
     targets = (find_target(experiment, phase, variant) for variant in experiment.variants)
     found = {target.variant: _measure(engine, target) for target in targets}
@@ -39,9 +39,11 @@ def _measure(engine: Engine, target: Target) -> Expense | None:
         return None
     # Requests that ran together share the seconds of their run.
     run_seconds = sum(batch.compute_infer.ns for batch in known.batch_stats) / 1e9
+    rows = max(batch.batch_size for batch in known.batch_stats)
     cpu_seconds = model.processor_time.estimate(run_seconds)
     return Expense(
         model_bytes=model.file_bytes,
+        memory_bytes=None if model.footprint is None else model.footprint.find(rows),
         run_seconds_per_thousand=1000 * run_seconds / requests,
         cpu_seconds_per_thousand=None if cpu_seconds is None else 1000 * cpu_seconds / requests,
     )

@@ -41,13 +41,16 @@ class FeedbackCounts:
     refused: int = 0
     unmatched: int = 0
     """Of the new and the duplicate ones: those of requests of which nothing was known."""
+    unknown: int = 0
+    """Of the same: those of metrics that no experiment had."""
 
-    def add(self, new: int, duplicate: int, refused: int, unmatched: int) -> None:
+    def add(self, new: int, duplicate: int, refused: int, unmatched: int, unknown: int) -> None:
         """Count so many more."""
         self.new += new
         self.duplicate += duplicate
         self.refused += refused
         self.unmatched += unmatched
+        self.unknown += unknown
 
 
 class ExperimentMetrics(Collector):
@@ -110,5 +113,7 @@ class ExperimentMetrics(Collector):
         yield outcomes
         unmatched = "Outcomes of requests of which nothing is stored, so that they count for no unit."
         yield CounterMetricFamily("adaptact_feedback_unmatched", unmatched, value=self.feedback.unmatched)
+        unknown = "Outcomes of metrics that no experiment had, so that they count for none."
+        yield CounterMetricFamily("adaptact_feedback_unknown_metric", unknown, value=self.feedback.unknown)
         lost = "Records of experiments that could not be stored."
         yield CounterMetricFamily("adaptact_experiment_records_lost", lost, value=self._count_lost())

@@ -1,6 +1,7 @@
 """The units that take part in experiments, each of which is decided once and then remembered."""
 
-from collections.abc import Mapping
+from enum import Enum
+from typing import Final
 
 from serve.experiments.request_ids import RequestIds, number_comparison
 from serve.experiments.routing import REPLY_HEADERS, REPLY_PARAMETERS, Route, Treatment
@@ -13,6 +14,15 @@ MOST_UNITS = 20_000
 """That are remembered of a model's: some 14 MB where all are long."""
 LONGEST = 128
 """Characters of what names a unit that is remembered."""
+
+
+class Undecided(Enum):
+    """Of a unit it is not remembered whether it takes part."""
+
+    UNDECIDED = 0
+
+
+UNDECIDED: Final = Undecided.UNDECIDED
 
 
 class Group:
@@ -37,14 +47,12 @@ class Group:
         self.treatment = treatment
         variant, self.model, self.version = treatment.answer
         self.has_mirrors = bool(treatment.mirrors)
-        self.described: Mapping[str, str] | None = None
+        said, hidden = {EXPERIMENT: treatment.experiment, VARIANT: variant}, treatment.hidden
+        self.described = said if hidden in ("none", "headers") else None
         """Parameters of all replies; None where they say nothing of the experiment."""
-        self.headers: tuple[tuple[bytes, bytes], ...] = ()
-        """The headers that say the same."""
-        if not treatment.is_hidden:
-            self.described = {EXPERIMENT: treatment.experiment, VARIANT: variant}
-            values = (value.encode() for value in self.described.values())
-            self.headers = tuple(zip(HEADERS, values, strict=False))
+        values = (value.encode() for value in said.values())
+        self.headers = tuple(zip(HEADERS, values, strict=False)) if hidden in ("none", "parameters") else ()
+        """The headers that say the same; none where they are hidden."""
         self.metrics = metrics
         """Those of the variant that answers."""
         is_enrolled, phase = treatment.is_enrolled, (treatment.experiment, treatment.comparison)
@@ -78,7 +86,7 @@ class Participants:
         self.targets = tuple({(target.model, target.version) for target in route.targets})
         """Models and versions that may answer one of them."""
         self.known: dict[object, Participant | None] = {}
-        """By what names a unit."""
+        """By what names a unit; None for one that takes no part."""
         # By the identities of the route's treatments, which last as long as it does.
         self._groups: dict[int, Group] = {}
 
@@ -98,20 +106,29 @@ class Participants:
                 self._remember(header, parameter, key, participant)
             return participant
 
+    def find_own(self, request: str) -> Group | None:
+        """Whose treatment a request gets that names no unit in any way; None if it is in no experiment."""
+        treatment = self._route.decide_by_request(request)
+        return None if treatment is None else self._group(treatment)
+
     def _decide(self, header: bytes | str | None, parameter: object, request: str) -> Participant | None:
         decision = self._route.decide(header, parameter, request)
         if decision is None:
             return None
         unit, treatment = decision
-        group = self._groups.get(id(treatment))
-        if group is None:
-            metrics = self._metrics.find(treatment.experiment, treatment.answer.variant)
-            group = self._groups[id(treatment)] = Group(treatment, metrics, self._ids)
+        group = self._group(treatment)
         if unit.kind == "request":
             return Participant(unit, group, group.own_start)
         is_part = group.number > 0
         start = self._ids.begin(group.number, unit.value) if is_part else self._ids.no_part
         return Participant(unit, group, start)
+
+    def _group(self, treatment: Treatment) -> Group:
+        group = self._groups.get(id(treatment))
+        if group is None:
+            metrics = self._metrics.find(treatment.experiment, treatment.answer.variant)
+            group = self._groups[id(treatment)] = Group(treatment, metrics, self._ids)
+        return group
 
     def _remember(
         self, header: bytes | str | None, parameter: object, key: object, participant: Participant | None

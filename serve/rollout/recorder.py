@@ -1,6 +1,6 @@
 """What experiments note of requests, as the store keeps it.
 
-A request only leaves what it has at hand in a queue. Units are hashed and answers summed up a tenth of a
+A request only leaves what it has at hand in a queue. Units are hashed and answers summed up a quarter of a
 second later, many at once and off the event loop.
 """
 
@@ -23,7 +23,7 @@ from serve.rollout.sampling import Sampler
 
 log = logging.getLogger("adaptact")
 
-INTERVAL_SECONDS = 0.1
+INTERVAL_SECONDS = 0.25  # each time costs the event loop some switches of threads
 MOST_WAITING = 20_000
 """Of one interval; what comes beyond is counted as lost."""
 MOST_WAITING_ANSWERS = 50

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from serve.engine.engine import Engine
+from serve.experiments.metric_names import MetricNames
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.store.database import Store, open_store
 from serve.experiments.store.exposures import ExposureWriter
@@ -44,6 +45,7 @@ class Rollout:
     follower: Follower
     conductor: Conductor
     cleaner: Cleaner
+    metric_names: MetricNames
     recorder: Recorder
 
     def close(self) -> None:
@@ -83,5 +85,15 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
     planner = Planner(engine, registry, summaries)
     cleaner = Cleaner(store, registry, options.retention_days)
     return Rollout(
-        store, registry, administration, planner, trials, ids, follower, conductor, cleaner, recorder
+        store,
+        registry,
+        administration,
+        planner,
+        trials,
+        ids,
+        follower,
+        conductor,
+        cleaner,
+        MetricNames(registry),
+        recorder,
     )

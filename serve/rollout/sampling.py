@@ -8,13 +8,14 @@ only their requests are fewer. To keep each failure and a share of the rest woul
 the rates, and what makes a tenth of rare errors harmless would make half of frequent ones look alike.
 """
 
+from math import log, log1p
 from random import random
 
 KEPT_PER_SECOND = 100.0
 """In each process: a quarter of a per cent of its processor time, and eight million a day."""
-MOST_AT_ONCE = 40
+MOST_AT_ONCE = 60
 """Between two renewals, so that bursts of traffic do not flood the store."""
-MOST_GROWTH = 1.5
+MOST_GROWTH = 2.0
 """Of the share from one renewal to the next."""
 
 
@@ -25,14 +26,19 @@ class Sampler:
         """Of all requests until the first renewal."""
         self.share = 1.0
         """The chance of a request to be chosen."""
+        self.to_pass = 0
+        """How many requests are passed over before the next one is chosen: by chance, so that each is chosen
+        with the chance of the share. Whoever counts them down spares most requests a call."""
         self._per_second = per_second
         self._most_at_once = most_at_once
         self._drawn = 0
 
     def choose(self) -> bool:
         """Whether the answer to this request is kept."""
-        if self.share < 1.0 and random() >= self.share:
+        if self.to_pass > 0:
+            self.to_pass -= 1
             return False
+        self.to_pass = self._draw_gap()
         self._drawn += 1
         return self._drawn <= self._most_at_once
 
@@ -41,3 +47,8 @@ class Sampler:
         drawn, self._drawn = self._drawn, 0
         wanted = self._per_second * seconds * self.share / drawn if drawn else 1.0
         self.share = min(wanted, MOST_GROWTH * self.share, 1.0)
+        self.to_pass = self._draw_gap()  # anew: how many were passed over before says nothing of the rest
+
+    def _draw_gap(self) -> int:
+        """A number of the geometric distribution: how often chance fails before it chooses."""
+        return 0 if self.share >= 1.0 else int(log(1.0 - random()) / log1p(-self.share))

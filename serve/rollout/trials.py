@@ -12,13 +12,16 @@ from serve.engine.signature import Array
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import REPLY_PARAMETERS, Route
 from serve.experiments.shadow import Mirror, MirrorCounts
+from serve.experiments.units import Unit
 from serve.rollout.measuring import ExperimentMetrics
-from serve.rollout.participants import HEADERS, Participant, Participants
+from serve.rollout.participants import HEADERS, UNDECIDED, Group, Participant, Participants
 from serve.rollout.recorder import LoggedAnswer, Recorder
 from serve.rollout.sampling import Sampler
-from serve.rollout.variants import Outputs, VariantRequest, VariantRuns
+from serve.rollout.variants import InputReader, Outputs, VariantRequest, VariantRuns
 
 REQUEST_ID = REPLY_PARAMETERS[-1]
+NO_UNIT = Unit("request", "")
+"""That of a request which is its own, and of which nothing is noted."""
 
 
 class Trial:
@@ -27,39 +30,54 @@ class Trial:
     __slots__ = (
         "_answer",
         "_began",
+        "_group",
         "_is_kept",
-        "_participant",
-        "_ran",
         "_request",
+        "_took",
         "_trials",
+        "_unit",
         "model",
+        "reader",
         "request_id",
     )
-    model: ServedModel | None
-    """What has answered, once it has."""
-    _answer: Outputs | None
-    """The variant's, until it is known to have failed."""
+    _began: float
+    """By `perf_counter`, when the run began; `_took` is its seconds, once it has answered."""
 
-    def __init__(self, trials: "Trials", participant: Participant, request_id: str, is_kept: bool) -> None:
+    def __init__(self, trials: "Trials", group: Group, unit: Unit, request_id: str, is_kept: bool) -> None:
         self._trials = trials
-        self._participant = participant
+        self._group = group
+        self._unit = unit
         self.request_id = request_id
         """By which feedback names the request."""
         self._is_kept = is_kept
+        self.reader: InputReader | None = None
+        """What reads each model's inputs, where their descriptions may differ."""
+        self.model: ServedModel | None = None
+        """What has answered, once it has."""
+        self._answer: Outputs | None = None
+        """The variant's, until it is known to have failed."""
+
+    def find_model(self) -> ServedModel | None:
+        """The unit's variant; None if it does not answer now."""
+        group = self._group
+        try:
+            return self._trials.engine.model(group.model, group.version)
+        except EngineError:
+            return None
 
     def describe(self) -> Mapping[str, str]:
-        """The reply's parameters by name; none if the experiment is hidden."""
-        described = self._participant.group.described
+        """The reply's parameters by name; none if they are hidden."""
+        described = self._group.described
         return {} if described is None else {**described, REQUEST_ID: self.request_id}
 
     def describe_in_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The same as headers, of which the last is the request's id."""
-        headers = self._participant.group.headers
+        """The same as headers, of which the last is the request's id; none if they are hidden."""
+        headers = self._group.headers
         return (*headers, (HEADERS[-1], self.request_id.encode())) if headers else ()
 
     def describe_for_traces(self) -> Mapping[str, str]:
         """The span's attributes, also of a hidden experiment."""
-        treatment = self._participant.group.treatment
+        treatment = self._group.treatment
         return {
             "adaptact.experiment": treatment.experiment,
             "adaptact.variant": treatment.answer.variant,
@@ -77,19 +95,21 @@ class Trial:
 
         Raises like `Engine.run`; the error says whose it is.
         """
-        group, engine = self._participant.group, self._trials.engine
-        self.model = self._answer = None
+        group, engine = self._group, self._trials.engine
         self._request = inputs, outputs
         self._began = perf_counter()
         # Not by `VariantRuns.run`: its coroutine and request were measured at 0.4 microseconds, a quarter of
         # what a whole trial takes.
         try:
             self.model = model = engine.model(group.model, group.version)
+            if self.reader is not None:
+                inputs = await self.reader.read_inputs(model)
+                self._request, self._began = (inputs, outputs), perf_counter()
             answer = await engine.run(model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
             self.fail(error)
             return await self.run_control(inputs, outputs, timeout_seconds=timeout_seconds)
-        self._ran = perf_counter()
+        self._took = perf_counter() - self._began
         self._answer = answer
         return answer
 
@@ -98,7 +118,7 @@ class Trial:
 
         Raises the error, which says whose it is, where the experiment does not want that.
         """
-        group, answer = self._participant.group, self._answer
+        group, answer = self._group, self._answer
         self._answer = None
         group.metrics.failed += 1
         if self._is_kept:
@@ -116,10 +136,12 @@ class Trial:
         timeout_seconds: float | None = None,
     ) -> Outputs:
         """What the control answers where the variant has failed; raises like `Engine.run`."""
-        fallback, engine = self._participant.group.treatment.fallback, self._trials.engine
+        fallback, engine = self._group.treatment.fallback, self._trials.engine
         assert fallback is not None
         try:
             self.model = engine.model(fallback.model, fallback.version)
+            if self.reader is not None:
+                inputs = await self.reader.read_inputs(self.model)
             return await engine.run(self.model, inputs, outputs, timeout_seconds=timeout_seconds)
         except EngineError as error:
             raise self._sign(error) from None
@@ -130,26 +152,25 @@ class Trial:
         They do not where its inputs may be others by now. A mirrored run begins when the event loop is next
         free, so what is written meanwhile goes first.
         """
-        group, answer = self._participant.group, self._answer
-        if answer is not None and self.model is not None:
-            took = self._ran - self._began
-            group.metrics.answered.observe(took)
-            if self._is_kept:
+        group, answer = self._group, self._answer
+        if answer is not None:
+            group.metrics.answered.observe(self._took)
+            if self._is_kept and self.model is not None:
                 request, version = self._describe_run(), self.model.version
-                self._trials.runs.note(request, version, took, answer)
+                self._trials.runs.note(request, version, self._took, answer)
                 self._trials.log(request, version, answer)
         if group.has_mirrors and not may_have_changed:
             self._trials.mirror(self._describe_run())
 
     def _sign(self, error: EngineError) -> EngineError:
         """The error, whose reply says whose it is."""
-        error.reply_parameters = self.describe()
+        error.reply_parameters, error.reply_headers = self.describe(), self.describe_in_headers()
         return error
 
     def _describe_run(self) -> VariantRequest:
-        unit, treatment = self._participant.unit, self._participant.group.treatment
-        about = treatment, treatment.answer, unit, self.request_id
-        return VariantRequest(*about, *self._request, self._is_kept)
+        treatment = self._group.treatment
+        about = treatment, treatment.answer, self._unit, self.request_id
+        return VariantRequest(*about, *self._request, self._is_kept, reader=self.reader)
 
 
 class Trials:
@@ -195,23 +216,43 @@ class Trials:
         request without a `chosen` id gets one.
         """
         end = next(self._ids.ends)
-        participant = participants.known.get(header) if parameter is None else None
-        if participant is None:
+        if header is None and parameter is None:
+            return self._begin_own(participants, chosen, end)
+        participant = participants.known.get(header, UNDECIDED) if parameter is None else UNDECIDED
+        if participant is UNDECIDED:
             participant = participants.find(header, parameter, chosen or end)
-            if participant is None:
-                return None
-        is_kept = self._sampler.choose()
+        if participant is None:
+            return None
+        sampler = self._sampler
+        if sampler.to_pass > 0:
+            sampler.to_pass -= 1
+            is_kept = False
+        else:
+            is_kept = sampler.choose()
         start = participant.id_start
         if participant.noted != self._recorder.lost:
             start = self._meet(participant, is_kept)
-        return Trial(self, participant, chosen or start + end, is_kept)
+        return Trial(self, participant.group, participant.unit, chosen or start + end, is_kept)
+
+    def _begin_own(self, participants: Participants, chosen: str | None, end: str) -> Trial | None:
+        """The trial of a request that is its own unit."""
+        value = chosen or end
+        group = participants.find_own(value)
+        if group is None:
+            return None
+        if not self._sampler.choose():
+            # There are as many of these as requests: those whose answers are not kept take no part.
+            return Trial(self, group, NO_UNIT, chosen or self._ids.no_part + end, False)
+        unit = Unit("request", value)
+        if group.treatment.is_enrolled:
+            self._recorder.expose(group.treatment, unit)
+        return Trial(self, group, unit, chosen or group.own_start + end, True)
 
     def _meet(self, participant: Participant, is_kept: bool) -> str:
         """How the id begins of a request whose unit's exposure is not noted yet; it is from now on."""
         participant.noted = self._recorder.lost
         treatment = participant.group.treatment
         if participant.unit.kind == "request" and not is_kept:
-            # There are as many of these as requests: those whose answers are not kept take no part.
             return self._ids.no_part
         if treatment.is_enrolled:
             self._recorder.expose(treatment, participant.unit)
@@ -226,6 +267,8 @@ class Trials:
     def mirror(self, request: VariantRequest) -> None:
         """Let others run the request too, once it is answered."""
         size = sum(array.nbytes for array in request.inputs.values())
+        if request.reader is not None:
+            size += request.reader.size_bytes
         for target in request.treatment.mirrors:
             self._mirror.offer(request._replace(target=target, is_shadow=True), size)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
+from serve.engine.model import ServedModel
 from serve.engine.signature import Array
 from serve.experiments.routing import Target, Treatment
 from serve.experiments.units import Unit
@@ -14,6 +15,17 @@ from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.recorder import LARGE_BYTES, Recorder, VariantRun
 
 Outputs: TypeAlias = dict[str, Array]
+
+
+class InputReader(Protocol):
+    """What a request says, where each model reads it by its own description."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps in memory beside the inputs that were read."""
+
+    async def read_inputs(self, model: ServedModel, *, is_mirrored: bool = False) -> Mapping[str, Array]:
+        """The model's inputs; raises `EngineError`."""
 
 
 class VariantRequest(NamedTuple):
@@ -28,6 +40,8 @@ class VariantRequest(NamedTuple):
     is_kept: bool = True
     """Whether what comes of it is noted, and not only counted."""
     is_shadow: bool = False
+    reader: InputReader | None = None
+    """What reads the inputs of another model than the one that has answered; None where all take the same."""
 
 
 class VariantRuns:
@@ -57,7 +71,11 @@ class VariantRuns:
         try:
             model = self._engine.model(target.model, target.version)
             version = model.version
-            answer = await self._engine.run(model, request.inputs, request.outputs)
+            inputs = request.inputs
+            if request.reader is not None:
+                inputs = await request.reader.read_inputs(model, is_mirrored=True)
+                start = perf_counter()
+            answer = await self._engine.run(model, inputs, request.outputs)
         except EngineError as error:
             metrics.mirrored_failed += 1
             if request.is_kept:

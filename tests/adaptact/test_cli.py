@@ -158,10 +158,13 @@ def test_a_fault_of_a_command_is_not_hidden(
         ("adaptact e", {"export", "experiment"}),
         ("adaptact predict --re", {"--reply-limit-mib", "--restart"}),
         ("adaptact export --precision i", {"int8"}),
+        ("adaptact swap --pr", {"--preserve"}),
+        ("adaptact study --rob", {"--robustness"}),
+        ("adaptact-export --precision i", {"int8"}),
     ],
 )
 def test_a_shell_completes(words: str, expected: set[str], tmp_path: Path) -> None:
-    code = "import sys; sys.argv = ['adaptact']; from adaptact.cli import main; main()"
+    code = f"import sys; sys.argv = [{words.split(maxsplit=1)[0]!r}]; from adaptact.cli import main; main()"
     variables = {
         "COMP_WORDS": words,
         "COMP_CWORD": str(words.count(" ")),
@@ -179,14 +182,18 @@ def test_a_shell_completes(words: str, expected: set[str], tmp_path: Path) -> No
     assert " torch\n" not in done.stderr
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_has_its_script(shell: str, tmp_path: Path) -> None:
-    words = ["adaptact", "--show-completion", shell]
+@pytest.mark.parametrize(
+    ("program", "shell"),
+    [("adaptact", "bash"), ("adaptact", "zsh"), ("adaptact", "fish"), ("adaptact-export", "bash")],
+)
+def test_each_shell_has_its_script(program: str, shell: str, tmp_path: Path) -> None:
+    words = [program, "--show-completion", shell]
     code = f"import sys; sys.argv = {words}; from adaptact.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert "_ADAPTACT_COMPLETE=complete_" in done.stdout
+    assert f" {program}" in done.stdout.strip().splitlines()[-1]
 
 
 def test_an_unknown_shell_is_wrong_use(

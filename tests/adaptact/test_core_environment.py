@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 import pytest
 
 from adaptact.cli import COMMANDS
@@ -52,7 +53,7 @@ for words, extra in json.load(sys.stdin):
             del sys.modules[name]
     print(json.dumps([status, out.getvalue(), err.getvalue()]))
 """
-WITHOUT = ("doctor", "key")
+WITHOUT = ("doctor", "key", "describe")
 ARGUMENTS: Mapping[str, str] = {
     "export": "m.pt m.onnx",
     "verify": "m.pt m.onnx",
@@ -61,8 +62,7 @@ ARGUMENTS: Mapping[str, str] = {
     "serve": "--models models",
     "predict": "http://127.0.0.1:1 m in.csv -o out.csv",
     "experiment": "list",
-    "swap": "m.pt swapped.pt",
-    "describe": "m.onnx",
+    "swap": "m.pt swapped.pt --to PReLU",
     "dossier": "m.onnx d.html",
 }
 
@@ -110,7 +110,15 @@ def test_each_command_says_what_to_install(folder: Path) -> None:
 
 
 def test_what_needs_no_package_answers(folder: Path) -> None:
-    lines = ("--help", "--version", "--show-completion bash", "key keys.toml --name a --role infer")
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N,2] x) => (float[N,2] y) { y = Relu(x) }'
+    )
+    (folder / "relu.onnx").write_bytes(model.SerializeToString())
+    (folder / "names.txt").write_text("a\nb")
+    lines = (
+        *("--help", "--version", "--show-completion bash", "key keys.toml --name a --role infer"),
+        "describe relu.onnx --classes names.txt --columns names.txt --json",
+    )
     for ended in run(folder, *(f"adaptact {line}" for line in lines)):
         assert (ended.status, ended.err) == (0, "")
         assert ended.out

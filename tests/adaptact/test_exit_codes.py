@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from adaptact.errors import AdaptactError, OutputError, UsageError
-from adaptact.exit_codes import FAILED, FINE, PARITY_FAILED, WRONG_USE, exit_code, run
+from adaptact.errors import AdaptactError, ClosedPipeError, OutputError, UsageError
+from adaptact.exit_codes import CLOSED_PIPE, FAILED, FINE, PARITY_FAILED, WRONG_USE, exit_code, run
 
 
 class ParityError(Exception):
@@ -67,6 +67,15 @@ def test_ctrl_c_is_said_and_fails(
 ) -> None:
     assert run_and_end(error, monkeypatch) == FAILED
     assert capsys.readouterr() == ("", "error: interrupted\n")
+
+
+def test_where_nobody_reads_any_more_it_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:  # what would be printed later goes nowhere, so not to pytest's
+        patched.setattr("adaptact.exit_codes.discard_rest", lambda stream: None)
+        assert run_and_end(ClosedPipeError("x"), monkeypatch) == CLOSED_PIPE
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_unknown_option_is_wrong_use(

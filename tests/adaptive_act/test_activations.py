@@ -146,9 +146,10 @@ def test_it_compiles_into_one_graph(reference: Reference) -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's own backend needs a compiler")
 @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")  # of torch, within torch
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch itself
-def test_all_activations_compile_with_inductor() -> None:
+def test_one_activation_of_each_family_compiles_with_inductor() -> None:
     torch.compiler.reset()
-    model = nn.Sequential(*(kind() for kind in ELEMENTWISE.values()))
+    families = {kind.__module__: kind for kind in ELEMENTWISE.values()}
+    model = nn.Sequential(*(kind() for kind in families.values()))
     compiled = torch.compile(model, fullgraph=True)
     x = torch.linspace(-4, 4, 33)
     torch.testing.assert_close(compiled(x), model(x), rtol=1e-5, atol=1e-5)

@@ -151,6 +151,7 @@ def test_torch_fx_traces_it(name: str, channels: int | None) -> None:
     torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch.jit, within torch
 @every_case
 def test_torchscript_compiles_its_graph(name: str, channels: int | None) -> None:

@@ -54,6 +54,7 @@ def test_a_checkpointed_block_has_the_same_gradients(kind: type[Activation]) -> 
     torch.testing.assert_close(gradients(again), gradients(plain))
 
 
+@pytest.mark.slow
 @every_activation
 def test_torch_export_keeps_the_value(kind: type[Activation]) -> None:
     model = model_of(kind).eval()

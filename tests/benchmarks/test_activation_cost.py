@@ -64,6 +64,7 @@ def test_the_files_of_a_cell_compute_the_same(build: CellStore) -> None:
         np.testing.assert_allclose(found[0], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(ACTIVATIONS))
 def test_the_textbook_form_equals_the_activation(family: str) -> None:
     model = make_adaptive(Subject("CNN", family, per_channel=True, tuned=False))

@@ -31,6 +31,17 @@ def make_activation(name: str, channels: int | None = None, seed: int = 0) -> nn
     return made
 
 
+def cover_operators() -> tuple[str, ...]:
+    """Activations whose promised operators are all those of the catalogue: exporting each takes 0.2 s."""
+    missing = {operator for kind in ACTIVATIONS.values() for operator in kind.onnx_ops}
+    chosen = []
+    while missing:
+        name = max(ACTIVATIONS, key=lambda name: len(missing & set(ACTIVATIONS[name].onnx_ops)))
+        chosen.append(name)
+        missing -= set(ACTIVATIONS[name].onnx_ops)
+    return tuple(chosen)
+
+
 @model_factory
 def classifier(kind: str = "PELU", per_channel: bool = False, seed: int = 0) -> nn.Sequential:
     """Convolutions, a normalisation, pools and two linear layers around the named activation."""
@@ -79,6 +90,12 @@ def save_checkpoint(path: Path, kind: str = "PELU") -> Path:
         outputs=["logits"],
         classes=["a", "b", "c", "d"],
     )
+    return path
+
+
+def save_graph(path: Path, kind: str = "PELU") -> Path:
+    """The classifier's graph at `path`, as torch writes it: a source whose conversion needs no export."""
+    path.write_bytes(serialise(export_model(classifier(kind), outputs=["logits"])))
     return path
 
 

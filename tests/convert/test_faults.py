@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.artefact.file import require_writable
+from convert.artefact.destination import require_writable
 from convert.artefact.placement import Placement
 from convert.errors import DestinationError
 from convert.pipeline import convert

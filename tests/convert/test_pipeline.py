@@ -29,12 +29,17 @@ from convert.rules import RULES
 from convert.sources.fold import fold
 from convert.sources.source import compute_digest
 from convert.tuning.tune import TuningOptions
-from tests.convert.models import classifier, save_checkpoint
+from tests.convert.models import classifier, save_checkpoint, save_graph
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_graph(tmp_path_factory.mktemp("graph") / "model.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +124,9 @@ def test_graph_and_manifest_are_one_protobuf_message(converted: Path) -> None:
 
 
 @pytest.mark.slow
-def test_own_samples_are_part_of_the_evidence(source: Path, tmp_path: Path) -> None:
+def test_own_samples_are_part_of_the_evidence(graph: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", image=np.ones((70, 3, 8, 8), np.float32))
-    manifest = convert(source, tmp_path / "m.onnx", samples=tmp_path / "s.npz")
+    manifest = convert(graph, tmp_path / "m.onnx", samples=tmp_path / "s.npz")
     assert [(record.name, record.samples) for record in manifest.parity.sets][-2:] == [
         ("given, 0", 64),
         ("given, 64", 6),
@@ -188,8 +193,8 @@ def test_large_weights_are_collected_before_parity(
     limit: int, collections: int, converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     collect = Mock()
-    monkeypatch.setattr("convert.pipeline.COLLECTED", limit)
-    monkeypatch.setattr("convert.pipeline.gc.collect", collect)
+    monkeypatch.setattr("convert.writing.COLLECTED", limit)
+    monkeypatch.setattr("convert.writing.gc.collect", collect)
     convert(converted, tmp_path / "m.onnx")
     assert collect.call_count == collections
 
@@ -260,7 +265,7 @@ def test_the_source_is_never_overwritten(source: Path) -> None:
 
 @pytest.mark.slow
 def test_a_rule_that_breaks_parity_is_dropped_and_named(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def off_by_a_little(node: ir.Node) -> Outcome:
         if get_attribute(node, "alpha", 1) != 1:
@@ -271,7 +276,7 @@ def test_a_rule_that_breaks_parity_is_dropped_and_named(
 
     spoiled = Rule("off_by_a_little", ("Elu",), off_by_a_little)
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
-    manifest = convert(source, tmp_path / "m.onnx")
+    manifest = convert(graph, tmp_path / "m.onnx")
     (dropped,) = manifest.dropped
     assert dropped.rule == "off_by_a_little"
     assert dropped.reason.startswith("parity failed for output `logits`")
@@ -301,11 +306,11 @@ def _reshape_to_one_row(node: ir.Node) -> Outcome:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_rule_with_unsupported_operators_is_dropped(
-    precision: Precision, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: Precision, graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled = Rule("no_kernel", ("Elu",), _cast_to_float64)
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
-    manifest = convert(source, tmp_path / "m.onnx", precision=precision)
+    manifest = convert(graph, tmp_path / "m.onnx", precision=precision)
     (dropped,) = manifest.dropped
     assert dropped.rule == "no_kernel"
     assert dropped.reason.startswith("ONNX Runtime refuses the graph")
@@ -314,11 +319,11 @@ def test_a_rule_with_unsupported_operators_is_dropped(
 
 @pytest.mark.slow
 def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoiled = Rule("no_such_sizes", ("Elu",), _reshape_to_one_row)
     monkeypatch.setattr("convert.rewriting.optimise.RULES", (spoiled, *RULES))
-    (dropped,) = convert(source, tmp_path / "m.onnx").dropped
+    (dropped,) = convert(graph, tmp_path / "m.onnx").dropped
     assert dropped.rule == "no_such_sizes"
     assert dropped.reason.startswith("ONNX Runtime cannot run the graph")
 

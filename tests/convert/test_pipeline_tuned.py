@@ -14,13 +14,13 @@ from convert.precision.budgets import BudgetOptions, Precision
 from convert.rewriting.forms import ALTERNATIVES
 from convert.tuning import cache
 from convert.tuning.tune import FASTER, NOT_EXACT, TuningOptions
-from tests.convert.models import save_checkpoint
+from tests.convert.models import save_checkpoint, save_graph
 from tests.convert.tuning.machine import PlantedMachine
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_checkpoint(tmp_path_factory.mktemp("source") / "model.pt")
+    return save_graph(tmp_path_factory.mktemp("source") / "model.onnx")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     """Elu is fastest as a sum."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     costs = {"Max": 0.01, "Elu": 0.01}
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: PlantedMachine([costs]))
+    monkeypatch.setattr("convert.writing.Target", lambda *given: PlantedMachine([costs]))
 
 
 def _list_elu_forms(path: Path) -> list[str]:
@@ -37,8 +37,9 @@ def _list_elu_forms(path: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("planted")
-def test_the_file_takes_the_faster_forms(source: Path, tmp_path: Path) -> None:
+def test_the_file_takes_the_faster_forms(tmp_path: Path) -> None:
     stages: list[str] = []
+    source = save_checkpoint(tmp_path / "m.pt")
     manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions(), on_stage=stages.append)
     assert tuple(stages) == STAGES
     assert _list_elu_forms(tmp_path / "m.onnx") == ["Exp"] * 3
@@ -80,7 +81,7 @@ def test_forms_are_timed_in_the_precision_of_the_file(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     machine = PlantedMachine([{"Max": 0.01, "Elu": 0.01}])
-    monkeypatch.setattr("convert.pipeline.Target", lambda *given: machine)
+    monkeypatch.setattr("convert.writing.Target", lambda *given: machine)
     allowed = None if precision == "fp32" else BudgetOptions(max_error=0.5, min_agreement=0.0)
     result = convert(
         source, tmp_path / "m.onnx", tuning=TuningOptions(), precision=precision, budgets=allowed

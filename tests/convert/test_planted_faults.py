@@ -49,6 +49,7 @@ def test_without_a_fault_parity_passes(original: Original, whole: ir.Model) -> N
     assert _compare(original, optimise(whole).model).passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_found_at_its_layer(fault: Fault, original: Original, whole: ir.Model) -> None:
     faulty = whole.clone()

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 import pytest
@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from adaptive_act import ACTIVATIONS
 from convert.model_io.inputs import InputSpec, parse_input
 from convert.rewriting.optimise import optimise
-from tests.convert.models import SideBySide, compare_model, export_model, make_activation
+from tests.convert.models import (
+    SideBySide,
+    compare_model,
+    cover_operators,
+    export_model,
+    make_activation,
+)
+from tests.convert.test_textbook import UNWRITTEN
 
 ELEMENTWISE = [name for name, kind in ACTIVATIONS.items() if kind.elementwise]
 ROWS = parse_input("x:float32[N,6]")
@@ -25,10 +32,10 @@ class OnOwnParts(SideBySide):
         )
 
 
-def list_failures(model: nn.Module, graph: ir.Model, inputs: InputSpec) -> list[str]:
+def list_failures(model: nn.Module, graph: ir.Model, inputs: InputSpec, names: Sequence[str]) -> list[str]:
     """The activations whose output fails parity; each has an output of its name."""
-    comparisons = compare_model(model, graph, inputs, ELEMENTWISE)
-    assert {comparison.output for comparison in comparisons} == set(ELEMENTWISE)
+    comparisons = compare_model(model, graph, inputs, names)
+    assert {comparison.output for comparison in comparisons} == set(names)
     return [comparison.output for comparison in comparisons if not comparison.passed]
 
 
@@ -51,15 +58,15 @@ def test_each_activation_exports_to_the_operators_it_promises() -> None:
         types = tuple(node.op_type for node in graph.graph if node in nodes)
         operators[output.name] = tuple(kind for kind in types if kind != "Split")
     assert operators == {name: ACTIVATIONS[name].onnx_ops for name in ELEMENTWISE}
-    assert list_failures(model, graph, WIDE) == []
+    assert list_failures(model, graph, WIDE, ELEMENTWISE) == []
 
 
 @pytest.mark.slow
-def test_each_activation_per_channel_keeps_its_values() -> None:
+def test_every_operator_keeps_its_values_between_linear_layers() -> None:
+    """Between convolutions each activation does: see `test_textbook.py`."""
     torch.manual_seed(3)
-    members = (
-        nn.Sequential(nn.Linear(6, 5), make_activation(name, 5), nn.Linear(5, 3)) for name in ELEMENTWISE
-    )
+    names = [name for name in ELEMENTWISE if name in (*cover_operators(), *UNWRITTEN)]
+    members = (nn.Sequential(nn.Linear(6, 5), make_activation(name, 5), nn.Linear(5, 3)) for name in names)
     model = SideBySide(*members).eval()
-    graph = optimise(export_model(model, ROWS, ELEMENTWISE)).model
-    assert list_failures(model, graph, ROWS) == []
+    graph = optimise(export_model(model, ROWS, names)).model
+    assert list_failures(model, graph, ROWS, names) == []

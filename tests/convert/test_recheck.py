@@ -158,9 +158,7 @@ def test_a_tuned_file_is_remade_with_its_own_forms(
         return FIRED
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        "convert.pipeline.Target", lambda *given: PlantedMachine([{"Max": 0.01, "Elu": 0.01}])
-    )
+    monkeypatch.setattr("convert.writing.Target", lambda *given: PlantedMachine([{"Max": 0.01, "Elu": 0.01}]))
     manifest = convert(source, tmp_path / "m.onnx", tuning=TuningOptions())
     assert manifest.tuning is not None
     assert {record.form for record in manifest.tuning.chosen} == {"elu_as_sum"}

@@ -23,7 +23,7 @@ from convert.sources.constants import fold_constants
 from convert.sources.export import export
 from convert.sources.fold import fold
 from tests.convert.graphs import make_samples
-from tests.convert.models import IMAGES, make_activation
+from tests.convert.models import IMAGES, compare_model, make_activation
 
 SLOPES = torch.tensor([0.3, 0.2, 0.75, 0.5, -0.125, 0.25, 1.25, 0.4]).reshape(8, 1, 1)
 EXP = ["Exp", "Max", "Min", "Sub"]
@@ -148,15 +148,18 @@ def measure_differences(graph: ir.Model, model: SideBySideTextbook) -> dict[str,
 Optimised = tuple[dict[str, list[str]], dict[str, float]]
 
 
-def _optimise(write: Callable[[SideBySideTextbook], ir.Model], members: Mapping[str, nn.Module]) -> Optimised:
-    model = SideBySideTextbook(members)
-    graph = optimise(write(model)).model
+def _optimise(write: Callable[[SideBySideTextbook], ir.Model], model: SideBySideTextbook) -> Optimised:
+    return _examine(optimise(write(model)).model, model)
+
+
+def _examine(graph: ir.Model, model: SideBySideTextbook) -> Optimised:
     return list_inner_operators(graph), measure_differences(graph, model)
 
 
 @pytest.fixture(scope="module", params=[export_newer, export_legacy])
 def forms(request: pytest.FixtureRequest) -> Optimised:
-    return _optimise(request.param, {name: Computes(function) for name, (function, _) in FORMS.items()})
+    members = {name: Computes(function) for name, (function, _) in FORMS.items()}
+    return _optimise(request.param, SideBySideTextbook(members))
 
 
 @pytest.mark.slow
@@ -174,9 +177,25 @@ WRITTEN = [name for name in ACTIVATIONS if name not in UNWRITTEN]
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[Optimised, Optimised]:
-    members = {name: make_activation(name, 8) for name in WRITTEN}
-    return _optimise(export_newer, members), _optimise(export_legacy, members)
+def written() -> SideBySideTextbook:
+    return SideBySideTextbook({name: make_activation(name, 8) for name in WRITTEN})
+
+
+@pytest.fixture(scope="module")
+def newer(written: SideBySideTextbook) -> ir.Model:
+    return optimise(export_newer(written)).model
+
+
+@pytest.fixture(scope="module")
+def both(written: SideBySideTextbook, newer: ir.Model) -> tuple[Optimised, Optimised]:
+    return _examine(newer, written), _optimise(export_legacy, written)
+
+
+@pytest.mark.slow
+def test_each_activation_per_channel_passes_parity(written: SideBySideTextbook, newer: ir.Model) -> None:
+    comparisons = compare_model(written, newer, outputs=WRITTEN)
+    assert {comparison.output for comparison in comparisons} == set(WRITTEN)
+    assert [comparison.output for comparison in comparisons if not comparison.passed] == []
 
 
 @pytest.mark.slow

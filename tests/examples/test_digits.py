@@ -1,35 +1,18 @@
-"""The demo, shortened: the same path in the same process as `make demo` runs it."""
+"""The demo, shortened: the same path as `make demo` runs it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from convert.evidence.inspection import read_onnx_file
-
-ROOT = Path(__file__).parents[2]
-
-
-def demo(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "examples.digits",
-        "--epochs",
-        "1",
-        "--fine-tune",
-        "1",
-        "--output",
-        str(output),
-    ]
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, cwd=ROOT, check=False)
+from examples.digits.__main__ import main
+from tests.examples.running import run
 
 
 @pytest.mark.slow
 def test_it_carries_a_model_from_training_to_predictions(tmp_path: Path) -> None:
-    done = demo(tmp_path, "--activation", "NEAAF")
-    assert done.returncode == 0, done.stdout + done.stderr
+    short = ("--epochs", "1", "--fine-tune", "1", "--output", str(tmp_path))
+    run(main, "--activation", "NEAAF", *short)
     table = (tmp_path / "table.md").read_text()
     assert "test digits right, of 599" in table
     assert table.count("599 of 599") == 2

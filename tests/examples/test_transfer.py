@@ -1,9 +1,6 @@
 """The transfer example, shortened, and what its table and its verdict are made of."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,11 +8,11 @@ from torch import nn
 
 from adaptive_act import NEAAF, swap
 from examples.digits.model import build
+from examples.transfer.__main__ import main
 from examples.transfer.data import make_tasks
 from examples.transfer.report import describe_verdict
 from examples.transfer.tune import TunedModel, fine_tune
-
-ROOT = Path(__file__).parents[2]
+from tests.examples.running import run
 
 
 def tuned(*accuracies: float) -> list[TunedModel]:
@@ -24,12 +21,9 @@ def tuned(*accuracies: float) -> list[TunedModel]:
 
 @pytest.mark.slow
 def test_it_compares_fine_tuning_with_and_without_swap() -> None:
-    options = ["--epochs", "1", "--tune", "2", "--seeds", "2", "--per-class", "4"]
-    command = [sys.executable, "-m", "examples.transfer", *options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    printed = run(main, "--epochs", "1", "--tune", "2", "--seeds", "2", "--per-class", "4")
     for expected in ("test digits right", "ReLU", "PReLU", "The swap changed"):
-        assert expected in done.stdout
+        assert expected in printed
 
 
 def test_no_digit_is_in_two_parts_and_labels_start_at_zero() -> None:

@@ -1,4 +1,5 @@
 import http.client
+import inspect
 import os
 import re
 import resource
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from serve.access.keys import format_key
-from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting
+from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting, serve
 from serve.settings import Settings
 from serve.workers.listener import listen
 from tests.serve import models
@@ -252,3 +253,8 @@ def _is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def test_no_line_before_the_options_is_broken_at_80_columns() -> None:
+    """Its lines are printed as they stand."""
+    assert max(map(len, inspect.cleandoc(str(serve.__doc__)).splitlines())) < 80

@@ -1,1 +1,1 @@
-"""`adaptact-predict`: a model's answers for a whole file, batch by batch, kept as they come."""
+"""`adaptact predict`: a model's answers for a whole file, batch by batch, kept as they come."""

@@ -15,6 +15,7 @@ from serve.engine.signature import Array
 from serve.protocol.descriptions import ModelMetadata, TensorMetadata
 
 INDEXED_NAME = re.compile(r"(.+)\[([0-9]{1,9}(?:,[0-9]{1,9})*)\]")
+FLOATS = ("FP16", "FP32", "FP64")
 BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -153,8 +154,11 @@ def cast_to_input(spec: TensorMetadata, array: Array) -> Array:
     return cast
 
 
-def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
-    """The texts as the input's values, rows in the shape that it takes; raises `InvalidFileError`."""
+def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> Array:
+    """The texts as the input's values, rows in the shape that it takes; `columns` are their names.
+
+    Raises `InvalidFileError` for a text that is no value of the input; an empty one is that of texts alone.
+    """
     width = len(rows[0])
     shape = _infer_row_shape(spec, width)
     dtype = BY_NAME[spec.datatype].dtype if spec.datatype in BY_NAME else BFLOAT16
@@ -166,11 +170,26 @@ def parse_rows(spec: TensorMetadata, rows: Sequence[Sequence[str]]) -> Array:
         try:
             values.append([parse(text) for text in row])
         except ValueError as error:
-            raise InvalidFileError(
-                f"row {number}: the columns of input `{spec.name}` hold a value that is no "
-                f"`{spec.datatype}`: {error}"
-            ) from error
+            raise _refuse_cell(spec, number, zip(columns, row, strict=True), parse) from error
     return np.array(values, dtype).reshape(len(rows), *shape)
+
+
+def _refuse_cell(
+    spec: TensorMetadata, number: int, cells: Iterable[tuple[str, str]], parse: Callable[[str], object]
+) -> InvalidFileError:
+    """The error that names the first of the row's cells that cannot be parsed."""
+    for column, text in cells:
+        try:
+            parse(text)
+        except ValueError as error:
+            where = f"row {number}, column `{column[:100]}`"
+            missing = (
+                "; a missing number is `nan`, if the model knows such" if spec.datatype in FLOATS else ""
+            )
+            if not text.strip():
+                return InvalidFileError(f"{where} is empty, expected a `{spec.datatype}`{missing}")
+            return InvalidFileError(f"{where} holds no `{spec.datatype}`: {error}")
+    return InvalidFileError(f"row {number} holds no `{spec.datatype}`")
 
 
 def _choose_parser(dtype: np.dtype[np.generic]) -> Callable[[str], object]:

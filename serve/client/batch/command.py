@@ -1,4 +1,4 @@
-"""`adaptact-predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+"""`adaptact predict`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
 import time
 from collections.abc import Mapping
@@ -122,7 +122,7 @@ def _hint(error: ClientError, output: Path) -> str | None:
         kept = _hint_at_journal(output)
         return error.hint if kept is None else f"{error.hint}; {kept}"
     if exit_codes.exit_code(error, EXIT_CODES) == WRONG_USE:
-        return "`adaptact-predict --help` explains each argument"
+        return "`adaptact predict --help` explains each argument"
     if isinstance(error, ReplyTooLargeError):
         return "ask for fewer rows at once (`--batch`), or allow larger replies (`--reply-limit-mib`)"
     if isinstance(error, UnknownModelError) and journal_path(output).exists():

@@ -80,7 +80,11 @@ def read_csv(path: Path, model: ModelMetadata) -> dict[str, Array]:
     header, rows = read_table(path)
     columns = assign_columns(header, model)
     return {
-        spec.name: parse_rows(spec, [[row[position] for position in columns[spec.name]] for row in rows])
+        spec.name: parse_rows(
+            spec,
+            [[row[position] for position in columns[spec.name]] for row in rows],
+            [header[position] for position in columns[spec.name]],
+        )
         for spec in model.inputs
     }
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from serve.engine.signature import Array
 from serve.protocol.descriptions import ModelMetadata
 
 TEXT, PAIR = "text", "text_pair"
+MISSPELT_SIMILARITY = 0.85  # `txt_pair` and `textpair` have it, `text_id` has not
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def read_text_rows(path: Path, model: ModelMetadata, outputs: Sequence[str]) -> 
             f"`{path}` has no column `{TEXT}`, which model `{model.name}` takes, but `{header}`"
         )
     pair = _find(header, PAIR)
+    _refuse_misspelt(path, header if pair is None else ())
     texts: list[Instance] = [
         row[place] if pair is None else {TEXT: row[place], PAIR: row[pair]} for row in rows
     ]
@@ -87,6 +90,16 @@ def _find(header: Sequence[str], name: str) -> int | None:
     if len(places) > 1:
         raise InvalidFileError(f"the column `{name}` is there {len(places)} times")
     return places[0] if places else None
+
+
+def _refuse_misspelt(path: Path, header: Sequence[str]) -> None:
+    """Raises `InvalidFileError` for a column that seems to be meant as that of the pairs' second texts."""
+    for column in header:
+        if get_close_matches(column.strip().lower(), [PAIR], 1, MISSPELT_SIMILARITY):
+            raise InvalidFileError(
+                f"`{path}` has the column `{column[:100]}`, which would be left out; did you mean `{PAIR}`? "
+                "If not, name it otherwise"
+            )
 
 
 def _read_tokenizer(model: ModelMetadata) -> dict[str, object]:

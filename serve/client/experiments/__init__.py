@@ -1,1 +1,1 @@
-"""`adaptact-experiment`: experiments of a running server, their feedback and their reports."""
+"""`adaptact experiment`: experiments of a running server, their feedback and their reports."""

@@ -1,4 +1,4 @@
-"""`adaptact-experiment`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+"""`adaptact experiment`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -218,6 +218,7 @@ def feedback(
         print_lines(f"{receipt.new} new, {receipt.duplicate} known before, {receipt.refused} refused")
         if receipt.unmatched:
             print_lines(f"{receipt.unmatched} are of requests that are not known: they count for no unit")
+        print_lines(*tables.describe_unknown(receipt))
         if receipt.reasons:
             with results() as console:
                 console.print(tables.tabulate_refused(receipt))

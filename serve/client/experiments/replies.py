@@ -181,6 +181,7 @@ class Cost(CheckedReply):
 
     latency_us: dict[str, Number | None]
     model_bytes: Number | None
+    memory_bytes: Number | None = None
     run_seconds_per_thousand: Number | None
     cpu_seconds_per_thousand: Number | None
     price_per_million: Number | None
@@ -241,6 +242,14 @@ class Refused(CheckedReply):
     reason: str
 
 
+class UnknownMetric(CheckedReply):
+    """A metric that no experiment has, of how many outcomes it is, and which one may have been meant."""
+
+    metric: str
+    count: Count
+    suggestion: str | None = None
+
+
 class Receipt(CheckedReply):
     """What became of outcomes."""
 
@@ -249,6 +258,8 @@ class Receipt(CheckedReply):
     refused: Count
     reasons: list[Refused]
     unmatched: Count = 0
+    unknown: Count = 0
+    unknown_metrics: list[UnknownMetric] = []
 
 
 def read(kind: type[R], reply: Mapping[str, Json]) -> R:

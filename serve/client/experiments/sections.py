@@ -156,6 +156,7 @@ class SectionWriter:
                 name,
                 *(amounts.show_latency(cost.latency_us.get(p)) for p in ("p50", "p95", "p99")),
                 amounts.show_memory(cost.model_bytes),
+                amounts.show_memory(cost.memory_bytes),
                 amounts.show_amount(cost.cpu_seconds_per_thousand),
                 amounts.show_amount(cost.price_per_million),
             )
@@ -168,7 +169,7 @@ class SectionWriter:
                 "p95",
                 "p99",
                 *say_all(
-                    "size of the model", "CPU s of runs per 1000 requests", "price per million requests"
+                    "model file", "memory", "CPU s of runs per 1000 requests", "price per million requests"
                 ),
             ),
             rows,

@@ -1,14 +1,16 @@
 """A file of outcomes sent to a server part by part."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from adaptact.progress import OnCount
 from serve.client.errors import ClientError, InvalidReplyError
 from serve.client.experiments.client import ExperimentClient
 from serve.client.experiments.parts import content_type, measure, read_parts
-from serve.client.experiments.replies import Receipt, Refused, read
+from serve.client.experiments.replies import Receipt, Refused, UnknownMetric, read
 
 MOST_REASONS = 100
+MOST_METRICS = 20
 
 
 def send_feedback(client: ExperimentClient, path: Path, on_progress: OnCount) -> Receipt:
@@ -42,4 +44,16 @@ def _add(whole: Receipt, receipt: Receipt, before: int) -> Receipt:
         refused=whole.refused + receipt.refused,
         reasons=[*whole.reasons, *moved][:MOST_REASONS],
         unmatched=whole.unmatched + receipt.unmatched,
+        unknown=whole.unknown + receipt.unknown,
+        unknown_metrics=_merge([*whole.unknown_metrics, *receipt.unknown_metrics]),
     )
+
+
+def _merge(named: Iterable[UnknownMetric]) -> list[UnknownMetric]:
+    """Each metric once, the most frequent first."""
+    by_name: dict[str, UnknownMetric] = {}
+    for each in named:
+        before = by_name.get(each.metric)
+        count = each.count + (0 if before is None else before.count)
+        by_name[each.metric] = each.model_copy(update={"count": count})
+    return sorted(by_name.values(), key=lambda each: -each.count)[:MOST_METRICS]

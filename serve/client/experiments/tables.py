@@ -108,12 +108,13 @@ def _tabulate_costs(results: Results) -> FittedTable:
             amounts.show_units(units.get(name)),
             *(amounts.show_latency(cost.latency_us.get(p)) for p in ("p50", "p95", "p99")),
             amounts.show_memory(cost.model_bytes),
+            amounts.show_memory(cost.memory_bytes),
             amounts.show_amount(cost.cpu_seconds_per_thousand),
             amounts.show_amount(cost.price_per_million),
         )
         for name, cost in results.costs.items()
     ]
-    header = ("variant", "units", "p50", "p95", "p99", "model", "CPU s / 1000", "price / million")
+    header = ("variant", "units", "p50", "p95", "p99", "file", "memory", "CPU s / 1000", "price / million")
     return table(header, rows, title="WRONG SPLIT OF UNITS" if results.sample_ratio.is_alarm else "")
 
 
@@ -181,6 +182,14 @@ def tabulate_refused(receipt: Receipt) -> FittedTable:
     """The first outcomes that were refused, with their lines."""
     rows = [(str(refused.place), refused.reason) for refused in receipt.reasons[:MOST_REASONS]]
     return table(("line", "refused"), rows)
+
+
+def describe_unknown(receipt: Receipt) -> Iterator[str]:
+    """A line on the outcomes that are of metrics that no experiment has, and one for each such metric."""
+    if receipt.unknown:
+        yield f"{receipt.unknown} are of metrics that no experiment has: they count for none until one does"
+    for each in receipt.unknown_metrics:
+        yield f"  `{each.metric}`: {each.count}{f'; {each.suggestion}' if each.suggestion else ''}"
 
 
 def _describe_variant(variant: Variant, known: Experiment) -> str:

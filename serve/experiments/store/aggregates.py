@@ -1,6 +1,7 @@
 """What is kept of the rows of a slice: mergeable, and constant in size."""
 
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple, Self
@@ -64,6 +65,11 @@ class UnitEvents:
     with_event: frozenset[int] = frozenset()
     """By their short numbers, MAX_EVENTS of them at most."""
 
+    @classmethod
+    def of(cls, units: int, with_event: AbstractSet[int]) -> "UnitEvents":
+        """So many units, with those among them that had an event."""
+        return cls(units, frozenset(islice(sorted(with_event), MAX_EVENTS)))
+
     @property
     def counts(self) -> Counts:
         """How many units there are, and how many with an event."""
@@ -72,8 +78,7 @@ class UnitEvents:
 
     def merge(self, other: Self) -> "UnitEvents":
         """Both together."""
-        events = self.with_event | other.with_event
-        return UnitEvents(self.units + other.units, frozenset(islice(sorted(events), MAX_EVENTS)))
+        return UnitEvents.of(self.units + other.units, self.with_event | other.with_event)
 
 
 class Answers(NamedTuple):
@@ -93,7 +98,6 @@ class Requests:
     """Units with an answer, and those of which one held NaN or an infinity."""
     latency: LogHistogram
     """Of answers, in microseconds."""
-    confidence: LogHistogram
     top1: dict[int, int] = field(default_factory=dict)
     """How often each class was the most probable one."""
 
@@ -103,8 +107,7 @@ class Requests:
             self.errors.merge(other.errors),
             self.nans.merge(other.nans),
             self.latency.merge(other.latency),
-            self.confidence.merge(other.confidence),
-            _bound_classes(Counter(self.top1) + Counter(other.top1)),
+            bound_classes(Counter(self.top1) + Counter(other.top1)),
         )
 
 
@@ -159,27 +162,8 @@ def _sample(query: OutcomeQuery, y: NDArray[np.float64], x: NDArray[np.float64])
     return Moments.of(y) if query.kind == "mean" else LogHistogram.of(y)
 
 
-def summarise_requests(values: Columns) -> Requests:
-    """The inferences of one variant."""
-    answered, has_nan = values["status"] == 0, values["has_nan"] > 0
-    ran = answered | has_nan  # NaN that JSON cannot hold is a failure too
-    top1, confidence = values["top1"][answered], values["confidence"][answered]
-    classes, counts = np.unique(top1[~np.isnan(top1)].astype(np.int64), return_counts=True)
-    return Requests(
-        errors=_find_events(values["unit"], ~answered),
-        nans=_find_events(values["unit"][ran], has_nan[ran]),
-        latency=LogHistogram.of(values["latency"][answered]),
-        confidence=LogHistogram.of(confidence[~np.isnan(confidence)]),
-        top1=_bound_classes(Counter(dict(zip(classes.tolist(), counts.tolist(), strict=True)))),
-    )
-
-
-def _find_events(units: NDArray[np.float64], has_event: NDArray[np.bool_]) -> UnitEvents:
-    events = np.unique(units[has_event])[:MAX_EVENTS]
-    return UnitEvents(len(np.unique(units)), frozenset(map(int, events)))
-
-
-def _bound_classes(counts: Counter[int]) -> dict[int, int]:
+def bound_classes(counts: Counter[int]) -> dict[int, int]:
+    """The counts of MAX_CLASSES classes, and that of all others together."""
     if len(counts) <= MAX_CLASSES:
         return dict(counts)
     others = counts.pop(OTHER_CLASSES, 0)

@@ -9,8 +9,9 @@ import contextlib
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import islice
@@ -58,7 +59,8 @@ class BulkReceipt:
     refused: int
     reasons: tuple[RefusedFeedback, ...]
     unmatched: int
-    """As of `Receipt`."""
+    metrics: Mapping[str, int]
+    """Both as of `Receipt`."""
 
 
 def accept_rows(store: Store, rows: Rows, targets: Targets, *, clock: Callable[[], int] = now) -> BulkReceipt:
@@ -70,12 +72,14 @@ def accept_rows(store: Store, rows: Rows, targets: Targets, *, clock: Callable[[
     rows = _end_at_damage(rows)
     new = duplicate = refused = unmatched = 0
     reasons: list[RefusedFeedback] = []
+    metrics: Counter[str] = Counter()
     while batch := list(islice(rows, _BATCH)):
         receipt = _accept_batch(store, batch, targets, clock)
         new, duplicate = new + receipt.new, duplicate + receipt.duplicate
         refused, unmatched = refused + len(receipt.refused), unmatched + receipt.unmatched
         reasons += receipt.refused[: MAX_REASONS - len(reasons)]
-    return BulkReceipt(new, duplicate, refused, tuple(reasons), unmatched)
+        metrics.update(receipt.metrics)
+    return BulkReceipt(new, duplicate, refused, tuple(reasons), unmatched, metrics)
 
 
 def _end_at_damage(rows: Rows) -> Rows:
@@ -181,7 +185,7 @@ def _accept_batch(
     receipt = accept(store, valid, clock=clock)
     refused += [RefusedFeedback(places[refusal.place], refusal.reason) for refusal in receipt.refused]
     refused.sort(key=lambda refusal: refusal.place)
-    return Receipt(receipt.new, receipt.duplicate, tuple(refused), receipt.unmatched)
+    return replace(receipt, refused=tuple(refused))
 
 
 def _check_fields(names: Iterable[object]) -> None:

@@ -12,8 +12,9 @@ for no unit if that was not kept.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -72,6 +73,8 @@ class Receipt:
     refused: tuple[RefusedFeedback, ...] = ()
     unmatched: int = 0
     """Of those that are stored: how many are of requests of which nothing is known, and so count for none."""
+    metrics: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """Of those that are stored: how many are of each metric."""
 
 
 def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], int] = now) -> Receipt:
@@ -107,8 +110,9 @@ def accept(store: Store, feedback: Sequence[Feedback], *, clock: Callable[[], in
         if not _is_same(row, known[row["key"]])
     ]
     refused.sort(key=lambda refusal: refusal.place)
-    unmatched = _count_unmatched(store, [*(rows[key][1] for key in inserted), *duplicates])
-    return Receipt(len(inserted), len(duplicates), tuple(refused), unmatched)
+    stored = [*(rows[key][1] for key in inserted), *duplicates]
+    unmatched, metrics = _count_unmatched(store, stored), Counter(row["metric"] for row in stored)
+    return Receipt(len(inserted), len(duplicates), tuple(refused), unmatched, metrics)
 
 
 def check(item: Feedback, received_at: int) -> None:

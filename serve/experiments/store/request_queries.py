@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from serve.experiments.store.slices import FOREVER
 from serve.experiments.store.tables import exposures, inferences, outcomes
 
 _control = inferences.alias("control")
@@ -22,17 +23,26 @@ class Pairing:
 
 
 def select_requests(experiment: str, comparison: int, start: int, end: int) -> sa.Select[Any]:
-    """A row a request: variant, whether in shadow, status, NaN, latency, class, confidence, unit."""
+    """A row a request, as written: when, variant, whether in shadow, status, NaN, latency, class, unit."""
     c = inferences.c
-    columns = (c.variant, c.is_shadow, c.status, c.has_nan, c.latency_us, c.top1, c.confidence, c.unit)
-    return sa.select(*columns).where(*_within(inferences, experiment, comparison, start, end))
+    columns = (c.written_at, c.variant, c.is_shadow, c.status, c.has_nan, c.latency_us, c.top1, c.unit)
+    within = _within(inferences, experiment, comparison, start, end)
+    return sa.select(*columns).where(*within).order_by(c.written_at)
 
 
-def select_later_answer(experiment: str, comparison: int, since: int, number: int) -> sa.Select[Any]:
-    """When the answer of this number after a time was written; no row where there are fewer."""
-    c = inferences.c
-    later = c.experiment == experiment, c.comparison == comparison, c.written_at >= since
-    return sa.select(c.written_at).where(*later).order_by(c.written_at).offset(number - 1).limit(1)
+def count_requests(experiment: str, comparison: int, start: int, end: int) -> sa.Select[Any]:
+    """How many there are."""
+    within = _within(inferences, experiment, comparison, start, end)
+    return sa.select(sa.func.count()).select_from(inferences).where(*within)
+
+
+def select_news(experiment: str, comparison: int, since: int) -> sa.Select[Any]:
+    """Whether anything that a look weighs was written since a time."""
+    news = [
+        sa.exists().where(*_within(table, experiment, comparison, since, FOREVER))
+        for table in (exposures, inferences)
+    ]
+    return sa.select(sa.or_(*news, sa.exists().where(outcomes.c.received_at >= since)))
 
 
 def select_pairs(pairing: Pairing, start: int, end: int) -> sa.Select[Any]:

@@ -20,9 +20,7 @@ from serve.experiments.store.aggregates import (
     Pairs,
     Requests,
     Sample,
-    shorten_unit,
     summarise_pairs,
-    summarise_requests,
     summarise_units,
 )
 from serve.experiments.store.database import Store
@@ -38,11 +36,11 @@ from serve.experiments.store.request_queries import (
     select_changed_pairs,
     select_exposed,
     select_first_written,
-    select_later_answer,
+    select_news,
     select_pairs,
-    select_requests,
     select_switched,
 )
+from serve.experiments.store.request_tally import RequestTally
 from serve.experiments.store.slices import FOREVER, Slices
 from serve.experiments.store.tables import exposures, inferences
 
@@ -73,6 +71,7 @@ class Summaries:
     ) -> None:
         self._store, self._units, self._requests = store, units, requests
         self._kept: dict[object, Slices[Any]] = {}
+        self._tallies: dict[tuple[str, int], RequestTally] = {}
         self._lock = threading.Lock()
 
     def outcomes(self, query: OutcomeQuery, now: int) -> dict[str, Outcomes]:
@@ -101,26 +100,25 @@ class Summaries:
 
     def requests(self, experiment: str, comparison: int, now: int) -> dict[Answers, Requests]:
         """The inferences of each variant, those in shadow apart."""
-
-        def compute(connection: sa.Connection, start: int, end: int) -> tuple[dict[Answers, Requests], int]:
-            return _read_requests(connection, experiment, comparison, start, end), FOREVER
-
         with self._lock:
-            slices = self._slices(("requests", experiment, comparison), inferences, experiment, comparison)
-            return _merge(slices.read(self._store, now, compute))
+            return self._tally(experiment, comparison, now).read()
 
     def pairs(self, pairing: Pairing, now: int) -> dict[str, Pairs]:
         """What each candidate in shadow and the control answered to the same requests."""
-
-        def compute(connection: sa.Connection, start: int, end: int) -> tuple[dict[str, Pairs], int]:
-            return _read_pairs(connection, pairing, start, end), FOREVER
-
-        def find_changes(connection: sa.Connection, since: int) -> Iterable[int]:
-            return _known(connection.execute(select_changed_pairs(pairing, since)).scalars())
-
         with self._lock:
-            self._store.renew_statistics()
+            last = self._tally(pairing.experiment, pairing.comparison, now).last_shadow_at
+            if last is None:
+                return {}
             slices = self._slices(pairing, inferences, pairing.experiment, pairing.comparison)
+
+            def compute(connection: sa.Connection, start: int, end: int) -> tuple[dict[str, Pairs], int]:
+                # Behind the last one all others would be looked at for nothing.
+                return _read_pairs(connection, pairing, start, min(end, last + 1)), FOREVER
+
+            def find_changes(connection: sa.Connection, since: int) -> Iterable[int]:
+                return _known(connection.execute(select_changed_pairs(pairing, since)).scalars())
+
+            self._store.renew_statistics()
             return _merge(slices.read(self._store, now, compute, find_changes))
 
     def exposed(self, experiment: str, comparison: int, now: int) -> dict[str, int]:
@@ -140,11 +138,15 @@ class Summaries:
             first: int | None = connection.execute(select_first_written(experiment, comparison)).scalar_one()
             return first
 
-    def has_answers(self, experiment: str, comparison: int, since: int, number: int) -> bool:
-        """Whether so many inferences, or more, were written since a time: cheap enough for every second."""
+    def count_requests(self, experiment: str, comparison: int, now: int) -> int:
+        """How many inferences there are: cheap enough for every second."""
+        with self._lock:
+            return self._tally(experiment, comparison, now).count
+
+    def has_news(self, experiment: str, comparison: int, since: int) -> bool:
+        """Whether a unit, an inference or any outcome was written since a time; as cheap."""
         with self._store.read() as connection:
-            query = select_later_answer(experiment, comparison, since, number)
-            return connection.execute(query).first() is not None
+            return bool(connection.execute(select_news(experiment, comparison, since)).scalar())
 
     def units_per_day(self, experiment: str, comparison: int, now: int) -> float:
         """New units of the last day, or at the pace since the first one if that is shorter ago."""
@@ -165,6 +167,13 @@ class Summaries:
         """What is kept of an experiment that has ended is given back."""
         with self._lock:
             self._kept = {key: kept for key, kept in self._kept.items() if kept.experiment != experiment}
+            self._tallies = {key: tally for key, tally in self._tallies.items() if key[0] != experiment}
+
+    def _tally(self, experiment: str, comparison: int, now: int) -> RequestTally:
+        key = experiment, comparison
+        tally = self._tallies.setdefault(key, RequestTally(*key, self._requests))
+        tally.update(self._store, now)
+        return tally
 
     def _slices(self, key: object, table: sa.Table, experiment: str, comparison: int) -> Slices[Any]:
         rows = self._units if table is exposures else self._requests
@@ -197,18 +206,6 @@ def _read_outcomes(
             read[variant] = replace(known, units=known.units + count, open_units=count)
             valid_until = min(valid_until, closes)
     return read, valid_until
-
-
-def _read_requests(
-    connection: sa.Connection, experiment: str, comparison: int, start: int, end: int
-) -> dict[Answers, Requests]:
-    columns = ("status", "has_nan", "latency", "top1", "confidence", "unit")
-    selected = connection.execute(select_requests(experiment, comparison, start, end))
-    rows = ((*row[:-1], shorten_unit(row[-1])) for row in selected)
-    return {
-        Answers(str(variant), bool(is_shadow)): summarise_requests(values)
-        for (variant, is_shadow), values in _group(rows, columns, keys=2)
-    }
 
 
 def _read_pairs(connection: sa.Connection, pairing: Pairing, start: int, end: int) -> dict[str, Pairs]:

@@ -77,6 +77,9 @@ def test_a_checkpoint_is_swapped_further(
         (("timm:x", "state.pt", "--to", "PReLU", "--weights", "state.pt"), WRONG_USE, "is a file to read"),
         (("timm:x", "kept.json", "--to", "PReLU"), WRONG_USE, "does not end in `.pt` or `.pth`"),
         (("nothing.pt", "m.pt", "--to", "PReLU"), FAILED, "no file `nothing.pt`"),
+        (("tim:resnet50", "m.pt", "--to", "PReLU"), WRONG_USE, "did you mean `timm:resnet50`?"),
+        (("transformers:bert", "m.pt", "--to", "PReLU", "--random-weights"), WRONG_USE, "mean `hf:bert`?"),
+        (("hf:model/", "m.pt", "--to", "PReLU"), FAILED, "hint: did you mean `models`?"),
         (("state.pt", "m.pt", "--to", "PReLU"), WRONG_USE, "does not say what model"),
         (("state.pt", "none/m.pt", "--to", "PReLU"), WRONG_USE, "in a folder that exists"),
         (
@@ -98,6 +101,7 @@ def test_wrong_use_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     torch.save({"a": torch.zeros(1)}, "state.pt")
     Path("kept.json").touch()
+    Path("models").mkdir()
     assert _run(monkeypatch, *arguments) == status
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("m.pt").exists()

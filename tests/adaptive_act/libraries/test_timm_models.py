@@ -12,7 +12,7 @@ import torch
 from adaptact.errors import UsageError
 from adaptive_act.checkpoint.factory import build_model, resolve_factory
 from adaptive_act.errors import AdaptiveActError, CheckpointError, LibraryError
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
 from adaptive_act.libraries.timm_models import build, describe_images
 from adaptive_act.libraries.weights import read_weights
@@ -21,7 +21,7 @@ from tests.adaptive_act.libraries.models import make_timm, write_weights
 NAME = "timm:test_resnet.r160_in1k"
 
 
-def _load(name: str = NAME, weights: Path | None = None, **options: Any) -> LibraryModel:
+def _load(name: str = NAME, weights: Path | None = None, **options: Any) -> DescribedModel:
     random = options.pop("random_weights", False)
     return load_library_model(name, LibraryRequest("", weights, random, options))
 

@@ -6,7 +6,7 @@ import pytest
 
 from adaptact.errors import UsageError
 from adaptive_act.errors import LibraryError
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
 from adaptive_act.libraries.torchvision_models import build
 from tests.adaptive_act.libraries import models
@@ -17,7 +17,7 @@ def _torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     models.stand_in_for_torchvision(monkeypatch)
 
 
-def _load(name: str, weights: Path | None = None) -> LibraryModel:
+def _load(name: str, weights: Path | None = None) -> DescribedModel:
     return load_library_model(name, LibraryRequest("", weights, weights is None))
 
 

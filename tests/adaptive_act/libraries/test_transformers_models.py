@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from adaptact.errors import UsageError
 from adaptive_act.checkpoint.factory import build_model, resolve_factory
 from adaptive_act.errors import AdaptiveActError, CheckpointError, LibraryError
-from adaptive_act.libraries.library_model import LibraryModel, LibraryRequest
+from adaptive_act.libraries.library_model import DescribedModel, LibraryRequest
 from adaptive_act.libraries.load import load_library_model
 from adaptive_act.libraries.transformers_models import build
 from tests.adaptive_act.libraries.models import BERT, PROCESSOR, VIT, write_folder, write_tokenizer
 
 
-def _load(folder: Path, **options: Any) -> LibraryModel:
+def _load(folder: Path, **options: Any) -> DescribedModel:
     return load_library_model(f"hf:{folder}", LibraryRequest("", **options))
 
 
@@ -101,6 +101,7 @@ def test_an_image_model_has_its_processors_steps(tmp_path: Path) -> None:
         "std": [0.5, 0.6, 0.7],
     }
     assert loaded.classes is None  # LABEL_0 and LABEL_1 are nobody's names
+    assert any("classes are not named: " in note and "--classes" in note for note in loaded.notes)
 
 
 def test_shards_are_read_by_their_index(bert: Path, tmp_path: Path) -> None:
@@ -159,7 +160,8 @@ def test_code_that_the_folder_names_never_runs(bert: Path, tmp_path: Path) -> No
         ({"vocab_size": 10**12}, r"bytes as it is built|in another shape"),
         ({"num_attention_heads": 3}, "transformers cannot build"),
         ({"hidden_act": "no_such"}, "transformers cannot build"),
-        ({"id2label": {"0": "a", "2": "b", "3": "c"}}, "does not name each class"),
+        ({"id2label": {"0": "a", "2": "b", "3": "c"}}, "`id2label` has no name for class 1, expected"),
+        ({"id2label": {"0": "a", "1": " ", "2": "c"}}, "`id2label` has ` ` as the name of class 1, expected"),
     ],
 )
 def test_a_config_that_is_not_the_models_is_refused(

@@ -1,13 +1,11 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer.main
 
+from adaptive_act.commands.study import app
 from adaptive_act.study.architectures import BUILT_IN
-from adaptive_act.study.cli import app
 from adaptive_act.study.data import load_dataset
 from adaptive_act.study.plan import GAMMAS, IMBALANCE, LABEL_NOISE, make_run_spec
 from adaptive_act.study.run import run
@@ -47,11 +45,11 @@ def test_the_training_loop_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_the_python_example_runs(tmp_path: Path) -> None:
-    code = PYTHON[-1]
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ReLU", "PReLU", "NEAAF(side=both)"]
-    assert (tmp_path / "build" / "study" / "report.html").exists()
+def test_the_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(PYTHON[-1], "study.md", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()] == ["ReLU", "PReLU", "NEAAF(side=both)"]
+    assert Path("build/study/report.html").exists()

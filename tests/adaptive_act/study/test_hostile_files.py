@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptive_act.study.cli import main
+from adaptive_act.commands.study import main
 
 HOSTILE = "\x1b]0;x\x07"
 QUICK = ("--architecture", "mlp(width=4)", "--activations", "PReLU", "--epochs", "1", "--seeds", "1")

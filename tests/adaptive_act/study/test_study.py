@@ -6,8 +6,6 @@ import math
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ from scipy import stats
 
 from adaptive_act import load
 from adaptive_act.errors import DataError, FactoryError, StudyError
-from adaptive_act.study import Architecture, DataSpec, Training, study
+from adaptive_act.study import Architecture, DataSpec, Plan, Training, study
 from adaptive_act.study.execute import RUNS, TRIALS
 from tests.adaptive_act.study import models
-from tests.adaptive_act.study.models import ROOT, plan
+from tests.adaptive_act.study.models import plan
 from tests.waiting import until
 
 
@@ -143,17 +141,16 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "results.json").read_text() == first
 
 
-KILLED = """
-from pathlib import Path
-from adaptive_act.study import study, Training
-from tests.adaptive_act.study.models import plan
-if __name__ == "__main__":
-    import sys
-    training = Training(epochs=int(sys.argv[3]), batch=16)
-    rates = tuple(map(float, sys.argv[4:]))
-    asked = plan("PReLU", "PELU", seeds=3, rates=rates, training=training)
-    study(asked, Path(sys.argv[1]), jobs=int(sys.argv[2]))
-"""
+def start(asked: Plan, folder: Path, jobs: int) -> int:
+    """The number of a process, and of the group of its own, that studies until it is killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setpgid(0, 0)
+            study(asked, folder, jobs=jobs)
+        finally:
+            os._exit(0)
+    return child
 
 
 @pytest.mark.slow
@@ -163,20 +160,15 @@ if __name__ == "__main__":
 def test_kill_9_costs_only_the_runs_that_were_under_way(
     jobs: int, epochs: int, rates: tuple[float, ...], total: int, tmp_path: Path
 ) -> None:
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    folder = tmp_path / "out"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), str(folder), str(jobs), str(epochs), *map(str, rates)]
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
+    training = Training(epochs=epochs, batch=16)
+    asked, folder = plan("PReLU", "PELU", seeds=3, rates=rates, training=training), tmp_path / "out"
+    studying = start(asked, folder, jobs)
     until(lambda: len(finished(folder)) >= 3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    until(lambda: not alive(process.pid))  # its workers end with it
+    os.kill(studying, signal.SIGKILL)
+    os.waitpid(studying, 0)
+    until(lambda: not alive(studying))  # its workers end with it
     before = finished(folder)
     assert 3 <= len(before) < total
-    training = Training(epochs=epochs, batch=16)
-    asked = plan("PReLU", "PELU", seeds=3, rates=rates, training=training)
     study(asked, folder, jobs=1)
     after = finished(folder)
     assert len(after) == total

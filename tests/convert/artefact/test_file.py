@@ -4,7 +4,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from convert.artefact.file import require_writable, serialise, write_model
+from convert.artefact.destination import require_writable
+from convert.artefact.file import serialise, write_model
 from convert.errors import DestinationError, ExportError
 from convert.manifest.entries import MANIFEST_KEY
 from tests.convert.graphs import parse_graph, write_constant, write_graph

@@ -61,5 +61,5 @@ def test_a_signature_is_taken_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"\x08", b"\x0a\xff\xff", b"\x0b", b"\xff" * 12, b"\x0d\x00"])
 def test_what_is_no_model_is_refused(content: bytes) -> None:
-    with pytest.raises(SourceError, match="is no ONNX model"):
+    with pytest.raises(SourceError, match="is not an ONNX model: "):
         replace_entries(content, FIRST)

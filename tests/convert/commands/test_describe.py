@@ -11,10 +11,11 @@ import pytest
 from adaptact.exit_codes import FAILED, FINE, WRONG_USE
 from convert.artefact.signing import sign
 from convert.commands import describe
-from convert.evidence.inspection import read_onnx_file
 from convert.manifest.description import Description
+from convert.manifest.model_file import read_model_content
 from convert.manifest.preprocessing import IMAGENET
 from convert.manifest.signature import read_signer, verify
+from convert.sources.file_description import read_description
 from tests.convert.keys import write_keys
 
 TEXT = """
@@ -38,6 +39,11 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     with pytest.raises(SystemExit) as ended:
         describe.main()
     return int(ended.value.code or 0)
+
+
+def _read(file: Path) -> Description:
+    found = read_model_content(file)
+    return read_description(found.metadata, found.manifest)
 
 
 def test_what_is_missing_is_said(
@@ -68,14 +74,13 @@ def test_a_description_is_shown_and_then_written(
     assert (result["classes"], result["tokenizer"]) == (["cat", "dog", "犬"], "m.tokenizer.json")
     assert result["preprocessing"] == IMAGENET.to_json()
     assert file.read_bytes().startswith(before)
-    described = describe.read_own_description(read_onnx_file(file))
-    assert described == Description(("cat", "dog", "犬"), preprocessing=IMAGENET)
+    assert _read(file) == Description(("cat", "dog", "犬"), preprocessing=IMAGENET)
 
 
 def test_a_part_may_be_taken_out_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _run(monkeypatch, file, "--classes", "labels.txt", "--preprocessing", "imagenet", "--write")
     assert _run(monkeypatch, file, "--classes", "none", "--write", "--quiet") == FINE
-    assert describe.read_own_description(read_onnx_file(file)) == Description(preprocessing=IMAGENET)
+    assert _read(file) == Description(preprocessing=IMAGENET)
 
 
 @pytest.mark.parametrize(

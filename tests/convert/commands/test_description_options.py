@@ -35,7 +35,7 @@ def test_each_part_may_be_left_out_or_read() -> None:
         "preprocessing",
         "tokenizer",
     }
-    Path("labels.txt").write_text("cat\n犬\n", encoding="utf-8")
+    Path("labels.txt").write_text("\ufeffcat\n犬\n", encoding="utf-8")  # as Excel writes it
     Path("tokenizer.json").write_text('{"model": {"type": "WordLevel"}}')
     given = options.parse_given("labels.txt", "imagenet", "scores, boxes", "tokenizer.json")
     assert (given.classes, given.preprocessing) == (("cat", "犬"), IMAGENET)

@@ -12,10 +12,15 @@ from convert.manifest.signature import verify
 from convert.model_io.inputs import parse_input
 from convert.recheck import RecheckOptions, recheck
 from tests.convert.keys import PASSWORD, write_keys
-from tests.convert.models import classifier, save_checkpoint
+from tests.convert.models import classifier, save_checkpoint, save_graph
 from tests.convert.sources.files import network
 
 FULL = Path("/dev/full")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_graph(tmp_path_factory.mktemp("graph") / "graph.onnx")
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -70,11 +75,11 @@ def test_json_is_all_that_is_printed(
 
 @pytest.mark.slow
 def test_tuning_is_printed_recorded_and_cached(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tune = ("--tune", "--tune-seconds", 3, "--batch", "1,4", "--threads", 1)
-    assert _run(monkeypatch, save_checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx", *tune) == FINE
+    assert _run(monkeypatch, graph, tmp_path / "m.onnx", *tune) == FINE
     out, err = capsys.readouterr()
     assert "tuned: cpu, 1 thread, batch 1, 4, " in out
     assert "tune " in err
@@ -84,7 +89,7 @@ def test_tuning_is_printed_recorded_and_cached(
     assert manifest.tuning.batches == (1, 4)
     assert manifest.tuning.seconds == 3.0
     assert len(list(tmp_path.glob("cache/adaptact/tuning/*.json"))) == 1
-    assert _run(monkeypatch, tmp_path / "m.pt", tmp_path / "again.onnx", *tune) == FINE
+    assert _run(monkeypatch, graph, tmp_path / "again.onnx", *tune) == FINE
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "m.onnx").read_bytes()
 
 
@@ -129,24 +134,24 @@ def test_an_error_is_one_line_and_a_hint(
 
 @pytest.mark.slow
 def test_failed_parity_ends_with_3(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("convert.parity.criterion.FACTOR", 0.0)
     monkeypatch.setattr("convert.parity.criterion.FLOOR", 0.0)
-    assert _run(monkeypatch, save_checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx") == PARITY_FAILED
+    assert _run(monkeypatch, graph, tmp_path / "m.onnx") == PARITY_FAILED
     assert "parity failed for output `logits`" in capsys.readouterr().err
     assert not (tmp_path / "m.onnx").exists()
 
 
 @pytest.mark.slow
 def test_signature_report_and_configuration_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys, file = write_keys(tmp_path), tmp_path / "m.onnx"
     report, triton = tmp_path / "m.html", tmp_path / "config.pbtxt"
     options = ("--sign", keys.encrypted, "--report", report, "--triton", triton)
     monkeypatch.setenv("ADAPTACT_KEY_PASSWORD", PASSWORD)
-    assert _run(monkeypatch, save_checkpoint(tmp_path / "m.pt"), file, *options) == FINE
+    assert _run(monkeypatch, graph, file, *options) == FINE
     assert verify(file.read_bytes(), keys.public)
     assert "signed by key" in report.read_text()
     assert 'name: "logits"' in triton.read_text()
@@ -192,14 +197,15 @@ def test_only_an_onnx_file_is_replaced(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_unprintable_result_is_an_error(
     options: tuple[str, ...],
+    graph: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    source, file = save_checkpoint(tmp_path / "m.pt"), tmp_path / "m.onnx"
+    file = tmp_path / "m.onnx"
     with FULL.open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
-        assert _run(monkeypatch, source, file, *options) == FAILED
+        assert _run(monkeypatch, graph, file, *options) == FAILED
     *_, error, hint = capsys.readouterr().err.splitlines()
     assert error == "error: cannot print the result: No space left on device"
     assert hint == f"hint: `{file}` itself is written"

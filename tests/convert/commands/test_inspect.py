@@ -1,4 +1,4 @@
-"""`adaptact-inspect` on ONNX files, and what it hands on."""
+"""`adaptact inspect` on ONNX files, and what it hands on."""
 
 import dataclasses
 import json
@@ -149,7 +149,7 @@ def test_the_help_names_both_kinds_of_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "--help") == FINE
-    assert "adaptact-inspect model.onnx --help" in capsys.readouterr().out
+    assert "adaptact inspect model.onnx --help" in capsys.readouterr().out
     assert run(monkeypatch, "model.onnx", "--help") == FINE
     assert "--graph" in capsys.readouterr().out
 

@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,15 @@ from torch import nn
 from convert.errors import UsageError
 from convert.manifest.entries import DESCRIPTION_KEY
 from convert.manifest.preprocessing import IMAGENET
-from convert.sources.described import UNCHANGED, GivenDescription, describe, require_fitting
+from convert.model_io.inputs import parse_input
+from convert.sources.described import (
+    UNCHANGED,
+    GivenDescription,
+    count_tokens,
+    describe,
+    require_fitting,
+    require_known_tokens,
+)
 from convert.sources.load import load
 from convert.sources.source import Source
 
@@ -65,3 +75,28 @@ def test_an_onnx_file_keeps_what_was_described_of_it(tmp_path: Path) -> None:
     source = load(tmp_path / "m.onnx")
     assert (source.classes, source.preprocessing) == (("cat", "dog"), IMAGENET.to_json())
     assert any("names of its columns are left out" in note for note in source.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "tokens"),
+    [
+        ({"model": {"vocab": {"a": 0, "b": 6}}, "added_tokens": [{"id": 4}]}, 7),
+        ({"model": {"vocab": [["a", -1.0], ["b", -2.0]]}, "added_tokens": [{"id": 2}]}, 3),
+        ({"model": {}, "added_tokens": None}, 0),
+        ({"model": {"vocab": {}}}, 0),
+        ({"model": {"vocab": "abc"}, "added_tokens": ["a", {}, {"id": "b"}]}, 0),
+        ({"model": {"vocab": {"a": None}}, "added_tokens": 5}, 0),
+    ],
+)
+def test_the_tokens_of_a_tokenizer_are_counted(content: dict[str, Any], tokens: int) -> None:
+    assert count_tokens(json.dumps(content)) == tokens
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused() -> None:
+    source = _make_source(tokenizer=json.dumps({"model": {"vocab": {"a": 0, "b": 6}}}))
+    require_known_tokens(replace(source, inputs=(parse_input("input_ids:int64[N,T]<7"),)))
+    require_known_tokens(replace(source, inputs=(parse_input("input_ids:int64[N,T]"),)))
+    with pytest.raises(
+        UsageError, match="numbers its tokens up to 6, and the model has 6 embeddings, for 0 to 5"
+    ):
+        require_known_tokens(replace(source, inputs=(parse_input("input_ids:int64[N,T]<6"),)))

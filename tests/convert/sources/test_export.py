@@ -150,8 +150,9 @@ class Recurrent(nn.Module):
 
 @pytest.mark.slow
 def test_a_free_length_of_a_recurrent_layer_stays_free() -> None:
+    short = parse_input("x:float32[N,T<=5,4]")  # torch unrolls the length of its example
     for _ in range(2):  # torch itself can do so once in a program
-        graph = export(Recurrent().eval(), [parse_input("x:float32[N,T,4]")], ["y"]).model.graph
+        graph = export(Recurrent().eval(), [short], ["y"]).model.graph
         assert [list(map(str, value.shape or ())) for value in graph.outputs] == [["N", "y_1", "3"]]
 
 

@@ -8,10 +8,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from convert.errors import SourceError
 from convert.evidence.inspection import read_onnx_file
 from convert.manifest.manifest import Manifest
 from convert.pipeline import convert
 from convert.recheck import RecheckOptions, recheck
+from convert.sources.load import load
 from tests.convert.sources.classical import TABLE, fit_forest, fit_table, make_stump
 
 CONVOLUTION = """
@@ -20,6 +22,14 @@ g (float[N,4,6,6] x) => (float[N,4,6,6] y) <float[1] s = {0.75}> {
     c = Conv <pads = [1, 1, 1, 1]> (x, w, b)
     r = Relu(c)
     y = Mul(r, s)
+}
+"""
+
+
+STRICT = """
+<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]>
+g (string[N,1] city) => (float[N,?,2] y) {
+    y = ai.onnx.ml.OneHotEncoder <cats_strings = ["Kyoto", "Nara"], zeros = 0> (city)
 }
 """
 
@@ -153,3 +163,10 @@ def test_an_output_of_a_wrong_size_is_corrected(tmp_path: Path) -> None:
     proto.graph.output[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(proto, tmp_path / "m.onnx")
     assert convert(tmp_path / "m.onnx", tmp_path / "out.onnx").outputs[0].shape == ("N", 1)
+
+
+def test_an_encoder_that_fails_at_unknown_categories_is_told_what_helps(tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(STRICT), tmp_path / "m.onnx")
+    with pytest.raises(SourceError, match="Unknown Category") as refused:
+        load(tmp_path / "m.onnx")
+    assert 'OneHotEncoder(handle_unknown="ignore")' in str(refused.value.hint)

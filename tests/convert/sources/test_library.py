@@ -76,6 +76,9 @@ def test_what_belongs_to_the_other_kind_of_source_is_wrong_use(tmp_path: Path) -
         load(Path("timm:test_resnet"))
     with pytest.raises(SourceError, match="cannot read `tim:test_resnet`") as refused:
         load(Path("tim:test_resnet"))
-    assert refused.value.hint == "did you mean `timm`?"
+    assert refused.value.hint == "did you mean `timm:test_resnet`?"
+    with pytest.raises(UsageError, match="is not named as one") as wrong:
+        load(Path("torchvison:resnet50"), random_weights=True)
+    assert wrong.value.hint == "did you mean `torchvision:resnet50`?"
     with pytest.raises(SourceError, match="has no model `no_such_model`"):
         load(Path("timm:no_such_model"), random_weights=True)

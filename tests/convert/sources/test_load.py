@@ -171,12 +171,19 @@ def test_a_refusal_ends_with_a_command_that_works(tmp_path: Path) -> None:
     torch.save(nn.Sequential(nn.Linear(4, 2)), path)
     with pytest.raises(SourceError) as refused:
         load(path, inputs=[parse_input("x:float32[N,4]")])
-    assert "adaptact-export whole.pt model.onnx --allow-pickle --input 'x:float32[N,3,32,32]'" in str(
+    assert "adaptact export whole.pt model.onnx --allow-pickle --input 'x:float32[N,3,32,32]'" in str(
         refused.value.hint
     )
     with pytest.warns(PickleWarning, match="runs code"):
         source = load(path, inputs=[parse_input("x:float32[N,4]")], allow_pickle=True)
     assert source.kind == "pickled module"
+
+
+def test_a_pickle_of_scikit_learn_is_told_how_it_is_converted(tmp_path: Path) -> None:
+    (tmp_path / "guests.pkl").write_bytes(b"\x80\x04csklearn.pipeline\nPipeline\n.")
+    with pytest.raises(SourceError, match=r"guests\.pkl") as refused:
+        load(tmp_path / "guests.pkl")
+    assert "pip install skl2onnx; onnx = skl2onnx.to_onnx(model" in str(refused.value.hint)
 
 
 def test_a_safe_pickle_is_not_loaded_freely(tmp_path: Path) -> None:

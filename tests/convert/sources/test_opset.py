@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from adaptive_act import ACTIVATIONS
 from convert.artefact.file import serialise
 from convert.errors import ExportError
 from convert.model_io.inputs import parse_input
@@ -14,23 +13,12 @@ from convert.sources.export import export
 from convert.sources.fold import fold
 from convert.sources.opset import OPSETS, lower_opset
 from tests.convert.graphs import make_samples, parse_graph, run_graph, write_graph
-from tests.convert.models import SideBySide, compare_model, make_activation
+from tests.convert.models import SideBySide, compare_model, cover_operators, make_activation
 
 SPEC = parse_input("x:float32[N,4,5,5]")
 
 
-def _cover_operators() -> tuple[str, ...]:
-    """Activations whose promised operators are all those of the catalogue: exporting each takes 0.2 s."""
-    missing = {operator for kind in ACTIVATIONS.values() for operator in kind.onnx_ops}
-    chosen = []
-    while missing:
-        name = max(ACTIVATIONS, key=lambda name: len(missing & set(ACTIVATIONS[name].onnx_ops)))
-        chosen.append(name)
-        missing -= set(ACTIVATIONS[name].onnx_ops)
-    return tuple(chosen)
-
-
-NAMES = _cover_operators()
+NAMES = cover_operators()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import onnxruntime as ort
 import pytest
 
 from serve.engine.joining import count_rows
-from serve.engine.model import RunCost, ServedModel
+from serve.engine.model import ServedModel
+from serve.engine.run_cost import RunCost
 from serve.engine.signature import Array
 
 SECONDS = 120.0

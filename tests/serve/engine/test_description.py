@@ -127,6 +127,12 @@ def test_the_columns_of_a_table_are_named(entry: ModelFile) -> None:
     assert _describe(entry, TABLE).columns == ("age", "height")
 
 
+def test_files_that_begin_with_a_byte_order_mark_are_read(entry: ModelFile) -> None:
+    _put(entry, '\ufeffcolumns = "columns.txt"', columns="\ufeffage\r\nheight\r\n")
+    described = _describe(entry, TABLE)
+    assert (described.columns, described.origins["columns"]) == (("age", "height"), "columns.txt")
+
+
 def test_columns_of_the_file_that_do_not_fit_are_left_out(entry: ModelFile) -> None:
     said = ModelDescription(columns=("age",), origins={"columns": "description"})
     assert _describe(entry, TABLE, said) == ModelDescription()

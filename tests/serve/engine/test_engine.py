@@ -17,7 +17,8 @@ from serve.engine.errors import (
     RunFailedError,
     UnknownModelError,
 )
-from serve.engine.model import RunCost, ServedModel
+from serve.engine.model import ServedModel
+from serve.engine.run_cost import RunCost
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.conftest import options

@@ -9,7 +9,7 @@ from serve.engine.config import ModelConfig
 from serve.engine.errors import (
     InvalidInputError,
 )
-from serve.engine.model import RunCost
+from serve.engine.run_cost import RunCost
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate

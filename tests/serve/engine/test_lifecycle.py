@@ -20,7 +20,7 @@ from serve.engine.errors import (
     RepositoryError,
     UnknownModelError,
 )
-from serve.engine.model import RunCost
+from serve.engine.run_cost import RunCost
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate

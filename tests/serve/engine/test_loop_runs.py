@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from onnxruntime import RunOptions
 from serve.engine.errors import DeadlineExceededError, ModelUnavailableError
 from serve.engine.loop_runs import LoopRuns
 from serve.engine.metrics import Metrics
-from serve.engine.model import BLOCKING_SECONDS, RunCost, ServedModel
+from serve.engine.model import ServedModel
+from serve.engine.run_cost import HOP_SECONDS, RunCost
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
@@ -69,14 +71,6 @@ def test_runs_that_two_checks_see_one_after_the_other_go_on(
     assert _run(runs, model) == [ROW]
 
 
-def test_only_a_model_that_held_up_the_loop_leaves_it() -> None:
-    cost = RunCost(1e-9)
-    assert not cost.leave_loop(1, BLOCKING_SECONDS / 2)
-    assert cost.is_short(1)
-    assert cost.leave_loop(1, BLOCKING_SECONDS)
-    assert not cost.is_short(1)
-
-
 def test_a_model_that_was_held_up_itself_comes_back_to_the_loop(
     monkeypatch: pytest.MonkeyPatch, model: ServedModel
 ) -> None:
@@ -92,6 +86,55 @@ def test_a_model_that_was_held_up_itself_comes_back_to_the_loop(
     for _ in range(200):
         cost.observe(ROW.size, seconds=1e-5)
     assert cost.is_short(ROW.size)
+
+
+def _time_run(
+    monkeypatch: pytest.MonkeyPatch, model: ServedModel, by_clock: float, in_processor_time: float
+) -> None:
+    """Run it for so many seconds by the clock, and so many of the processor."""
+    passed, used = iter((0.0, by_clock)), iter((0.0, in_processor_time))
+    monkeypatch.setattr("serve.engine.loop_runs.perf_counter", lambda: next(passed))
+    monkeypatch.setattr(model, "clock", lambda: next(used))
+    _run(LoopRuns(), model)
+
+
+def test_a_model_whose_runs_others_hold_up_stays_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, model: ServedModel
+) -> None:
+    model.cost = cost = RunCost(1e-6 / ROW.size)
+    _call_in_run(monkeypatch, model)
+    for _ in range(200):
+        _time_run(monkeypatch, model, 5e-3, 2e-6)
+    assert cost.is_short(ROW.size)
+
+
+def test_a_model_whose_runs_take_processor_time_leaves_the_loop(
+    monkeypatch: pytest.MonkeyPatch, model: ServedModel
+) -> None:
+    model.cost = cost = RunCost(1e-6 / ROW.size)
+    _call_in_run(monkeypatch, model)
+    for _ in range(30):
+        _time_run(monkeypatch, model, 5e-3, 5e-3)
+    assert not cost.is_short(ROW.size)
+
+
+def test_a_model_whose_runs_in_threads_others_hold_up_comes_back_to_the_loop(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models.put(tmp_path, "double", models.model(models.DOUBLE))
+    engine = opened()
+    model = engine.model("double")
+    model.cost = RunCost(1.2 * HOP_SECONDS / ROW.size)
+
+    def run(*_: object) -> list[Array]:
+        sleep(2 * HOP_SECONDS)
+        return [ROW]
+
+    monkeypatch.setattr(model, "run", run)
+    monkeypatch.setattr(model, "clock", lambda: 0.0)
+    for _ in range(2):
+        asyncio.run(engine.run(model, {"x": ROW}))
+    assert model.cost.is_short(ROW.size)
 
 
 @pytest.mark.slow

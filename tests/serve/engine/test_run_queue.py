@@ -16,7 +16,7 @@ from serve.engine.errors import (
     EngineError,
     QueueFullError,
 )
-from serve.engine.model import RunCost
+from serve.engine.run_cost import RunCost
 from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.engine.conftest import Opened

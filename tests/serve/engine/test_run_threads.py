@@ -10,7 +10,7 @@ import pytest
 from serve.engine import Engine
 from serve.engine.config import ModelConfig
 from serve.engine.errors import DeadlineExceededError
-from serve.engine.model import RunCost
+from serve.engine.run_cost import RunCost
 from tests.serve import models
 from tests.serve.engine.conftest import Opened
 from tests.serve.engine.gate import Gate

@@ -128,6 +128,6 @@ def test_an_empty_tensor_does_not_reach_a_recurrent_layer(
 
 def test_dictionaries_of_probabilities_are_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(
-        ModelRefusedError, match=r"output `zipped` has type .* `adaptact-export` makes a tensor"
+        ModelRefusedError, match=r"output `zipped` has type .* `adaptact export` makes a tensor"
     ):
         _session(tmp_path, models.table_model(zipped=True))

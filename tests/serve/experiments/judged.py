@@ -49,7 +49,7 @@ def behave(units: int = 1000, **changes: Any) -> Behaviour:
 def observe(events: int, units: int = 1000, **changes: Any) -> Observations:
     """Units of which some accepted."""
     return Observations(
-        units, {"accepted": Counts(units, events)}, behave(units, **changes), Expense(1e8, 2.0, 1.5)
+        units, {"accepted": Counts(units, events)}, behave(units, **changes), Expense(1e7, 2.0, 1.5, 1e8)
     )
 
 

@@ -17,7 +17,8 @@ def test_the_least_definition_has_the_documented_defaults() -> None:
     assert experiment.unit_sources == ("header", "parameter", "request")
     assert (experiment.alpha, experiment.planned_units, experiment.on_error) == (0.05, 5000, "return")
     assert not any((experiment.metrics, experiment.guardrails, experiment.allow_list, experiment.exclusion))
-    assert not any((experiment.auto_promote, experiment.hide_from_replies, experiment.fixed_horizon))
+    assert not any((experiment.auto_promote, experiment.fixed_horizon))
+    assert experiment.hide_from_replies == "none"
 
 
 @pytest.mark.parametrize("kind", DEFAULT_MARGINS)

@@ -259,7 +259,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         },
         allow_list=draw(st.dictionaries(UNITS, st.sampled_from(names), max_size=4)),
         log=draw(st.one_of(st.none(), st.fixed_dictionaries({"share": SHARES}))),
-        hide_from_replies=draw(st.booleans()),
+        hide_from_replies=draw(st.sampled_from([True, False, "none", "headers", "parameters", "all"])),
     )
 
 

@@ -145,3 +145,16 @@ def test_of_several_experiments_on_a_model_at_most_one_decides() -> None:
     forced = decide(routes["digits"], "anna")
     assert forced
     assert forced.treatment.experiment == "one"
+
+
+def test_a_request_that_names_no_unit_is_decided_alike_the_short_way() -> None:
+    fields: dict[str, Any] = {"unit_sources": ("header", "request"), "allow_list": {"r7": "candidate"}}
+    ranges = ({"group": "g", "from_percent": start, "to_percent": start + 50} for start in (0, 50))
+    experiments = [
+        make_experiment(name="b", exclusion=next(ranges), **fields),
+        make_experiment(name="a", exclusion=next(ranges), unit_sources=("header",)),
+    ]
+    route = Route([(experiment, make_phase("ramp", 20.0)) for experiment in experiments])
+    for request in (f"r{number}" for number in range(200)):
+        decision = route.decide(None, None, request)
+        assert route.decide_by_request(request) == (decision and decision.treatment)

@@ -15,12 +15,12 @@ from tests.serve.experiments.judged import define, gather, observe
 
 def test_a_better_candidate_is_told_with_interval_sample_and_costs() -> None:
     evidence = gather(100, 200, units_per_day=100.0)
-    candidate = replace(evidence.observations["v2"], expense=Expense(1.2e8, 2.5, 1.8))
+    candidate = replace(evidence.observations["v2"], expense=Expense(1e7, 2.5, 1.8, 1.2e8))
     evidence = replace(evidence, observations={**evidence.observations, "v2": candidate})
     sentence = judge(define(price_per_cpu_hour=0.05), evidence).sentences["en"]
     assert sentence == (
         "v2 is better than v1. accepted is 20 % with v2 and 10 % with v1: a difference of +10 points "
-        "(95 % interval +4.73 to +15.3 points). Beside it: a model of 120 MB instead of 100 MB, 1.8 "
+        "(95 % interval +4.73 to +15.3 points). Beside it: memory 120 MB instead of 100 MB, 1.8 "
         "instead of 1.5 CPU seconds of runs per thousand requests, 0.025 instead of 0.0208 per million "
         "requests at the set price. Known from 2,000 units, 40 % of the plan."
     )

@@ -49,6 +49,7 @@ def test_an_error_in_an_experiment_says_whose_it_is() -> None:
         "adaptact_request_id": "r1",
     }
     error.reply_parameters = said
+    error.reply_headers = ((b"x-adaptact-variant", b"candidate"), (b"x-adaptact-request-id", b"r1"))
     trailers = write_refusal(error)
     for text in (b"x-adaptact-variant", b"candidate", b"x-adaptact-request-id", b"r1"):
         assert text in trailers

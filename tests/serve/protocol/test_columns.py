@@ -39,12 +39,18 @@ def test_each_column_is_an_input() -> None:
     }
 
 
+def test_a_missing_number_is_nan_and_reaches_the_model() -> None:
+    body = b'{"instances": [{"age": 1, "height": NaN, "city": "", "member": true}]}'
+    read = read_instances(parse_instances(body), PEOPLE)
+    assert np.isnan(read["height"]).tolist() == [[True]]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (
             {"age": None},
-            "`age` is null, expected a whole number (`INT64`); the model knows no missing values",
+            "`age` is null, expected a whole number (`INT64`); none may be missing",
         ),
         ({"age": "31"}, "`age` is the text `31`, expected a whole number (`INT64`); leave out the quotes"),
         ({"age": "old"}, "`age` is the text `old`, expected a whole number (`INT64`)"),
@@ -55,6 +61,10 @@ def test_each_column_is_an_input() -> None:
         ({"age": [1, 2]}, "`age` is a list, expected a whole number"),
         ({"age": {}}, "`age` is an object, expected a whole number"),
         ({"height": 1e39}, "`height` is `1e+39`, expected a smaller number (`FP32`)"),
+        (
+            {"height": None},
+            "`height` is null, expected a number (`FP32`); a missing one is NaN, if the model",
+        ),
         ({"height": False}, "`height` is `false`, expected a number (`FP32`)"),
         ({"city": 7}, "`city` is `7`, expected a text; put it in quotes"),
         ({"city": None}, "`city` is null, expected a text"),

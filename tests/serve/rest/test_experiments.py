@@ -21,7 +21,9 @@ from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
 
 PREFIX = "/adaptact/v1"
-NEW = {"new": 1, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
+KNOWN: dict[str, Any] = {"duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
+NEW = {"new": 1, **KNOWN, "unknown": 0, "unknown_metrics": []}
+BOUGHT = {"name": "bought", "kind": "ratio", "denominator": "visits", "is_primary": True}
 EXPERIMENT = f"{PREFIX}/experiments/exp"
 DOCUMENT = make_document(control={"name": "control", "version": "1"}, stages={"shadow_share": 0})
 
@@ -114,12 +116,46 @@ def test_what_the_stage_does_not_allow_is_a_conflict(served: Served) -> None:
 
 
 def test_feedback_is_stored_once(served: Served) -> None:
+    served.put({**DOCUMENT, "metrics": [BOUGHT]})
     outcome = {"unit": "anna", "metric": "bought", "value": 1, "time": "2026-11-01T10:00:00Z"}
     assert served.feedback(outcome).json() == NEW
     assert served.feedback(outcome).json()["duplicate"] == 1
     assert read_rows(served.rollout.store, outcomes, "unit", "metric", "value") == [
         (served.rollout.ids.hash_unit("anna"), "bought", 1.0)
     ]
+
+
+def test_feedback_with_a_metric_of_no_experiment_is_stored_and_said(served: Served) -> None:
+    bough = {"metric": "bough", "count": 1, "suggestion": None}
+    unknown = {"new": 1, **KNOWN, "unknown": 1, "unknown_metrics": [bough]}
+    assert served.feedback({"unit": "anna", "metric": "bough", "value": 1}).json() == unknown
+    served.put({**DOCUMENT, "metrics": [BOUGHT]})
+    metrics = ["bough", "visits", "label", "colour", "bough", "bought"]
+    lines = [orjson.dumps({"unit": "bert", "metric": each, "value": n}) for n, each in enumerate(metrics)]
+    receipt = served.bulk(b"\n".join(lines), "application/x-ndjson").json()
+    assert (receipt["new"], receipt["refused"], receipt["unknown"]) == (6, 0, 3)
+    assert receipt["unknown_metrics"] == [
+        {"metric": "bough", "count": 2, "suggestion": "did you mean `bought`?"},
+        {"metric": "colour", "count": 1, "suggestion": None},
+    ]
+    assert len(read_rows(served.rollout.store, outcomes)) == 7
+    assert "adaptact_feedback_unknown_metric_total 4.0" in served.client.get("/metrics").text
+
+
+def test_a_metric_that_is_defined_later_is_known_from_then_on(served: Served) -> None:
+    served.put()
+    outcome = {"unit": "anna", "metric": "bought", "value": 1}
+    assert served.feedback(outcome).json()["unknown"] == 1
+    served.put({**DOCUMENT, "metrics": [BOUGHT]})
+    again = served.feedback(outcome).json()
+    assert (again["duplicate"], again["unknown"]) == (1, 0)
+
+
+def test_a_receipt_names_only_the_most_frequent_unknown_metrics(served: Served) -> None:
+    lines = [orjson.dumps({"unit": "a", "metric": f"m{n % 30}", "value": n}) for n in range(65)]
+    receipt = served.bulk(b"\n".join(lines), "application/x-ndjson").json()
+    assert (receipt["unknown"], len(receipt["unknown_metrics"])) == (65, 20)
+    assert receipt["unknown_metrics"][0] == {"metric": "m0", "count": 3, "suggestion": None}
 
 
 @pytest.mark.parametrize(

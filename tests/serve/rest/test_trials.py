@@ -33,7 +33,8 @@ from tests.waiting import until
 
 BULK = "/adaptact/v1/feedback:bulk"
 JSON_LINES = {"content-type": "application/x-ndjson"}
-RECEIPT = {"new": 0, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
+RECEIPT: dict[str, Any] = {"new": 0, "duplicate": 0, "refused": 0, "reasons": [], "unmatched": 0}
+RECEIPT |= {"unknown": 0, "unknown_metrics": []}
 
 
 @pytest.fixture

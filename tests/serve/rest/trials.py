@@ -27,6 +27,7 @@ DEFINITION = """experiments:
     control: {name: control, version: 1}
     candidates: [{name: candidate, version: 2}]
     stages: {shadow_share: 0, steps: [50]}
+    metrics: [{name: right, kind: binary, is_primary: true}]
     allow_list: {anna: candidate, bert: control}
 """
 

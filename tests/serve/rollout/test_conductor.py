@@ -42,6 +42,7 @@ class Running:
         self.registry = Registry(store)
         self.registry.define(make_experiment(**fields), ANNE)
         self.now = BEGIN
+        self.used = 0.0
         self.changes = 0
         for act in acts:
             self.act(act)
@@ -50,9 +51,12 @@ class Running:
     def conduct(self, **options: Any) -> Conductor:
         """A conductor as each process has one."""
         summaries = Summaries(self.store)
-        return Conductor(
-            self.registry, summaries, self._on_change, seconds=3600, clock=lambda: self.now, **options
-        )
+        times: dict[str, Any] = {
+            "seconds": 3600,
+            "clock": lambda: self.now,
+            "processor": lambda: self.used,
+        }
+        return Conductor(self.registry, summaries, self._on_change, **times, **options)
 
     def act(self, act: stages.Act) -> None:
         change = ANNE._replace(at=self.now)
@@ -160,7 +164,7 @@ def test_of_two_conductors_one_takes_the_looks_until_it_ends(store: Store) -> No
         conductor.look()
         return len(running.registry.read_looks("exp", 1))
 
-    assert [look(first, 1), look(second, 0), look(first, 10), look(second, 0)] == [1, 1, 2, 2]
+    assert [look(first, 1), look(second, 0), look(first, 60), look(second, 0)] == [1, 1, 2, 2]
     first.close()
     assert look(second, 1) == 3
 
@@ -229,3 +233,56 @@ def test_an_experiment_that_was_changed_meanwhile_is_left_alone(store: Store) ->
 
     running.registry.read_phases = change  # type: ignore[method-assign]  # somebody acts during the look
     assert running.look() == "paused"
+
+
+def count_looks(running: Running) -> int:
+    return len(running.registry.read_looks("exp", 1))
+
+
+def test_looks_are_rarer_where_nothing_is_new(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    counts = []
+    for seconds in (1, 10, 10, 40, 10):
+        running.look(seconds)
+        counts.append(count_looks(running))
+    assert counts == [1, 1, 1, 2, 2]
+    running.meet(1, "control")
+    running.look(seconds=10)
+    assert count_looks(running) == 3
+
+
+def conduct_at_a_cost(running: Running) -> None:
+    """After each look the next one is due after 100 seconds."""
+
+    def measure(experiment: Experiment, phase: Phase) -> dict[str, Expense]:
+        running.used += 0.3
+        return {}
+
+    running.conductor.close()
+    running.conductor = running.conduct(measure=measure)
+
+
+def fail(running: Running, units: range) -> None:
+    for number in units:
+        running.meet(number, "candidate" if number % 2 else "control", status=5 * (number % 2))
+
+
+def test_costly_looks_are_rarer_but_guardrails_are_looked_at_all_the_same(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    conduct_at_a_cost(running)
+    running.look(seconds=1)
+    running.meet(0, "control")
+    running.look(seconds=60)
+    assert count_looks(running) == 1
+    fail(running, range(1, 1 + LOOK_ANSWERS))
+    assert running.look(seconds=1) == "stopped"
+    assert count_looks(running) == 2
+
+
+def test_guardrails_wait_no_longer_for_answers_that_are_few(store: Store) -> None:
+    running = Running(store, "start", "advance", **GUARDED)
+    conduct_at_a_cost(running)
+    running.look(seconds=1)
+    fail(running, range(LOOK_ANSWERS - 1))
+    assert running.look(seconds=1) == "ramp"
+    assert running.look(seconds=9) == "stopped"

@@ -1,16 +1,21 @@
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from serve.engine import Engine
+from serve.engine import Engine, EngineOptions, footprint
+from serve.engine.footprint import FootprintTask, make_footprint
+from serve.engine.repository import ModelFile
 from serve.experiments.stages import Phase, Pin
 from serve.rollout.expense import LEAST_REQUESTS, TIMED_RUNS, measure_expense
 from tests.serve import models
 from tests.serve.experiments.definitions import make_experiment
+from tests.waiting import until
 
 X = {"x": np.ones((1, 3), np.float32)}
+OPTIONS = EngineOptions(folder=Path("models"))
 PHASE = Phase(2, 1, "ramp", 50.0, 0, "anne", "")
 
 
@@ -31,6 +36,24 @@ def test_a_variant_takes_the_seconds_of_its_runs(engine: Engine) -> None:
     # One request at a time, so that each run is one request's; 1000 requests of so many ns.
     assert found.run_seconds_per_thousand == pytest.approx(mean_ns / 1e6, rel=1e-3)
     assert found.model_bytes == len(models.model(models.DOUBLE).SerializeToString())
+
+
+def test_the_memory_of_a_variant_is_measured_with_the_rows_of_its_runs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[tuple[str, int]] = []
+
+    def measure(task: FootprintTask, rows: int) -> int:
+        measured.append((task.version, rows))
+        return 7
+
+    monkeypatch.setattr(footprint, "measure_footprint", measure)
+    model = engine.model("digits", "1")
+    monkeypatch.setattr(model, "footprint", make_footprint(ModelFile("digits", "1", Path("f")), OPTIONS))
+    experiment = make_experiment()
+    ask(engine, "1", LEAST_REQUESTS)
+    until(lambda: measure_expense(engine, experiment, PHASE)["control"].memory_bytes == 7)
+    assert measured == [("1", 1)]
 
 
 def test_processor_seconds_are_those_of_runs_that_were_timed(engine: Engine) -> None:

@@ -154,9 +154,13 @@ def test_grpc_assigns_as_http_does_and_each_message_of_a_stream_by_itself(folder
     with folder.serve("--grpc-port", str(port)) as server, clients(server) as made:
         start(made)
         expected = [variant(made[0], unit) for unit in UNITS[:6]]
-        found, streamed = asyncio.run(ask_over_grpc(port, UNITS[:6]))
+        found, streamed, trailers = asyncio.run(ask_over_grpc(port, UNITS[:6]))
         assert [reply["adaptact_variant"] for reply in found] == expected
         assert [reply["adaptact_variant"] for reply in streamed] == expected
+        assert [each[VARIANT] for each in trailers] == expected
+        assert [each["x-adaptact-request-id"] for each in trailers] == [
+            reply["adaptact_request_id"] for reply in found
+        ]
         versions = {"control": "1", "candidate": "2"}
         answered = [reply["version"] for reply in (*found, *streamed)]
         assert answered == [versions[each] for each in expected * 2]
@@ -164,16 +168,21 @@ def test_grpc_assigns_as_http_does_and_each_message_of_a_stream_by_itself(folder
         assert len(set(identifiers)) == len(identifiers)
 
 
-async def ask_over_grpc(port: int, units: list[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Parameters and version of the replies to the units, asked one by one, and in one stream."""
+async def ask_over_grpc(port: int, units: list[str]) -> tuple[list[dict[str, str]], ...]:
+    """Parameters and version of the replies to the units, asked one by one, and in one stream.
+
+    Also the metadata behind the answers to the former.
+    """
     requests = [grpc_request(unit) for unit in units]
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         infer = channel.unary_unary(f"/{PROTOCOL}/ModelInfer")
-        alone = [message_class("inference.ModelInferResponse").FromString(await infer(r)) for r in requests]
+        calls = [infer(each) for each in requests]
+        alone = [message_class("inference.ModelInferResponse").FromString(await call) for call in calls]
+        trailers = [dict(await call.trailing_metadata()) for call in calls]
         stream = channel.stream_stream(f"/{PROTOCOL}/ModelStreamInfer")(iter(requests))
         reply = message_class("inference.ModelStreamInferResponse")
         streamed = [reply.FromString(data).infer_response async for data in stream]
-    return [read_parameters(each) for each in alone], [read_parameters(each) for each in streamed]
+    return [read_parameters(each) for each in alone], [read_parameters(each) for each in streamed], trailers
 
 
 def grpc_request(unit: str) -> bytes:

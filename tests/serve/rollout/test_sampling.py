@@ -43,3 +43,17 @@ def test_the_share_grows_back_when_traffic_ends() -> None:
         sampler.renew(0.1)
     assert sampler.share == 1.0
     assert choose(sampler, 10) == 10
+
+
+def test_whoever_counts_down_what_is_passed_over_spares_the_call() -> None:
+    sampler = Sampler(per_second=100, most_at_once=10**9)
+    choose(sampler, 1000)
+    sampler.renew(1.0)
+    assert sampler.share == 0.1
+    kept = 0
+    for _ in range(20_000):
+        if sampler.to_pass > 0:
+            sampler.to_pass -= 1
+        else:
+            kept += sampler.choose()
+    assert 1800 < kept < 2200

@@ -11,7 +11,10 @@ from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Treatment, make_routes
 from serve.experiments.stages import Phase, Stage
 from serve.experiments.units import Unit
+from serve.grpc.errors import write_refusal
+from serve.grpc.handlers import _to_error_bytes
 from serve.grpc.infer import begin_trial
+from serve.rest.errors import make_error_response
 from serve.rollout.answers import AnswerSummary
 from serve.rollout.recorder import VariantRun
 from serve.rollout.sampling import Sampler
@@ -175,9 +178,32 @@ def test_requests_without_an_id_get_one_each(engine: Engine) -> None:
     }
 
 
-def test_a_hidden_experiment_is_not_described(engine: Engine) -> None:
-    trials, _ = make_trials(engine, "ramp", hide_from_replies=True)
-    assert begin(trials).describe() == {}
+@pytest.mark.parametrize(
+    ("hidden", "has_headers", "has_parameters"),
+    [
+        (False, True, True),
+        ("none", True, True),
+        ("headers", False, True),
+        ("parameters", True, False),
+        ("all", False, False),
+        (True, False, False),
+    ],
+)
+def test_what_is_hidden_is_in_no_reply_nor_error(
+    engine: Engine, hidden: object, has_headers: bool, has_parameters: bool
+) -> None:
+    trials, _ = make_trials(
+        engine, "ramp", hide_from_replies=hidden, candidates=[{"name": "candidate", "version": "3"}]
+    )
+    trial = begin(trials)
+    assert (bool(trial.describe_in_headers()), bool(trial.describe())) == (has_headers, has_parameters)
+    with pytest.raises(EngineError) as raised:
+        run(trials, trial)
+    error = raised.value
+    assert (bool(error.reply_headers), bool(error.reply_parameters)) == (has_headers, has_parameters)
+    assert ("x-adaptact-variant" in make_error_response(error).headers) == has_headers
+    assert (b"x-adaptact-variant" in write_refusal(error)) == has_headers
+    assert (b"adaptact_variant" in _to_error_bytes(b"", error)) == has_parameters
 
 
 def test_a_unit_is_exposed_once_and_again_when_records_were_lost(engine: Engine) -> None:
@@ -203,6 +229,19 @@ def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> Non
     assert trial is not None
     run(trials, trial)
     assert len(recording.exposures) == 1
+
+
+def test_a_request_that_is_its_own_unit_is_noted_as_its_id_says(engine: Engine) -> None:
+    trials, recording = make_trials(engine, "ramp", allow_list={})
+    trial = trials.begin(trials.routes["digits"], None, None)
+    assert trial is not None
+    run(trials, trial)
+    ((unit, variant),) = recording.exposures
+    assert (unit, variant) == (trial.request_id[-12:], trial.describe()["adaptact_variant"])
+    issued, ids = RequestIds(KEY).read(trial.request_id), RequestIds(KEY)
+    assert issued is not None
+    assert issued.unit == ids.hash_unit(unit)
+    assert (recording.runs[0].unit.value, recording.runs[0].request_id) == (unit, trial.request_id)
 
 
 def test_requests_are_counted_by_variant_and_outcome(engine: Engine) -> None:

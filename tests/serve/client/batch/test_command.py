@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,6 @@ from tests.serve.process import ServerProcess
 
 KEPT = 5
 MAIN = "from serve.client.batch.command import main; main()"
-RUN = [sys.executable, "-c", MAIN]
 # Where the tests run in the background, their processes inherit that a Ctrl-C is ignored.
 INTERRUPTIBLE = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {MAIN}"
 KILLED = f"""
@@ -39,24 +40,43 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in.npz"
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RUN, *map(str, arguments)], capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, in this process."""
+
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["adaptact-predict", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.slow
-def test_a_file_is_answered_to_the_bit(server: ServerProcess, source: Path) -> None:
+def test_a_file_is_answered_to_the_bit(command: Command, server: ServerProcess, source: Path) -> None:
     target = source.with_name("out.npz")
     done = command(server.url, "double", source, "-o", target, "--batch", 256, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == 2000
-    assert done.stderr == ""
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["rows"] == 2000
+    assert done.err == ""
     with np.load(target) as found:
         assert found["y"].tobytes() == (GIVEN + GIVEN).tobytes()
     assert sorted(path.name for path in source.parent.iterdir()) == ["in.npz", "out.npz"]
 
 
 @pytest.mark.slow
-def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
+def test_a_killed_run_continues(command: Command, server: ServerProcess, source: Path) -> None:
     target, kept = source.with_name("out.csv"), source.with_name("out.csv.partial")
     arguments = [server.url, "double", source, "-o", target, "--batch", 100, "--parallel", 1]
     killed = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], check=False)
@@ -64,15 +84,15 @@ def test_a_killed_run_continues(server: ServerProcess, source: Path) -> None:
     assert kept.exists()
     assert not target.exists()
     done = command(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert f", {100 * KEPT} of them in an earlier run" in done.stdout
+    assert done.status == 0, done.err
+    assert f", {100 * KEPT} of them in an earlier run" in done.out
     found = np.loadtxt(target, np.float32, delimiter=",", skiprows=1)
     assert found.tobytes() == (GIVEN + GIVEN).tobytes()
     assert not kept.exists()
 
 
 @pytest.mark.slow
-def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
+def test_a_folder_of_images_is_answered_with_labels(command: Command, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     manifest = {"format": 1, "classes": ["red", "green", "blue"], "preprocessing": {}}
     brightest = models.model(
@@ -85,7 +105,7 @@ def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
         image.new("RGB", (2, 2), colour).save(tmp_path / "images" / name)
     with ServerProcess("--models", str(tmp_path / "models")) as server:
         done = command(server.url, "colours", tmp_path / "images", "-o", tmp_path / "o.csv", "--batch", 2)
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.err
     assert (tmp_path / "o.csv").read_text().splitlines() == [
         "file,label,y[0],y[1],y[2]",
         "a.png,blue,0.0,0.0,1.0",
@@ -106,18 +126,12 @@ def test_a_folder_of_images_is_answered_with_labels(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_ends_with_2(
-    source: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
+    command: Command, source: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     monkeypatch.chdir(source.parent)
-    monkeypatch.setattr(sys, "argv", ["adaptact-predict", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert message in " ".join(capsys.readouterr().err.split())
+    done = command(*arguments)
+    assert done.status == 2
+    assert message in " ".join(done.err.split())
 
 
 TENSOR = {"name": "x", "datatype": "FP32", "shape": [-1, 3]}
@@ -127,29 +141,27 @@ ANSWER = json_reply(
 )
 
 
-@pytest.mark.slow
-def test_a_server_that_is_away_is_a_failure_with_a_hint(source: Path) -> None:
+def test_a_server_that_is_away_is_a_failure_with_a_hint(command: Command, source: Path) -> None:
     replies = (MODEL, json_reply({}, 404), MODEL, ANSWER, Answer(503, b'{"error": "away"}'))
     with scripted(*replies) as server:
         done = command(
             server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000, "--attempts", 2,
             "--parallel", 1, "--api-key", "k",
         )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr == ("error: away\nhint: the same command goes on with the answers that are kept\n")
+    assert done.status == 1
+    assert done.err == ("error: away\nhint: the same command goes on with the answers that are kept\n")
     assert [asked.headers["authorization"] for asked in server.requests] == ["Bearer k"] * 6
     assert source.with_name("out.npz.partial").exists()
 
 
-@pytest.mark.slow
-def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
+def test_a_version_that_is_gone_has_its_own_hint(command: Command, source: Path) -> None:
     gone = json_reply({"error": "version `1` is not found"}, 404)
     with scripted(MODEL, json_reply({}, 404), MODEL, ANSWER, gone) as server:
         arguments = [server.url, "m", source, "-o", source.with_name("out.npz"), "--batch", 1000]
         for _ in range(2):
             done = command(*arguments, "--parallel", 1)
-            assert done.returncode == 1
-            assert done.stderr == (
+            assert done.status == 1
+            assert done.err == (
                 "error: version `1` is not found\n"
                 "hint: the answers that are kept are that version's: "
                 "serve it again, or begin anew with `--restart`\n"
@@ -157,15 +169,15 @@ def test_a_version_that_is_gone_has_its_own_hint(source: Path) -> None:
     assert server.requests[-1].path == "/v2/models/m/versions/1"
 
 
-def test_a_reply_without_end_is_not_read(source: Path) -> None:
+def test_a_reply_without_end_is_not_read(command: Command, source: Path) -> None:
     endless = Answer(body=bytes(2**21), cut=2**20 + 2)
     with scripted(MODEL, json_reply({}, 404), MODEL, endless) as server:
         target = source.with_name("out.npz")
         done = command(server.url, "m", source, "-o", target, "--parallel", 1, "--reply-limit-mib", 1)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: the reply is larger than the limit of 1048576 bytes")
-    assert "`--batch`" in done.stderr
-    assert "`--reply-limit-mib`" in done.stderr
+    assert done.status == 1
+    assert done.err.startswith("error: the reply is larger than the limit of 1048576 bytes")
+    assert "`--batch`" in done.err
+    assert "`--reply-limit-mib`" in done.err
 
 
 @pytest.mark.slow
@@ -184,20 +196,22 @@ def test_ctrl_c_exits_at_once(source: Path) -> None:
     assert running.returncode == 1
 
 
-def test_a_key_is_sent_without_its_newline(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_sent_without_its_newline(
+    command: Command, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ADAPTACT_API_KEY", "a-secret\n")
     with scripted(json_reply({"error": "no"}, 403)) as server:
         done = command(server.url, "m", source, "-o", source.with_name("out.npz"))
-    assert done.returncode == 1
+    assert done.status == 1
     assert server.requests[0].headers["authorization"] == "Bearer a-secret"
 
 
 @pytest.mark.parametrize("key", ["a-secret\nmore", "a-secret-schlüssel€", " \n"])
 def test_a_key_that_cannot_be_sent_is_never_shown(
-    source: Path, monkeypatch: pytest.MonkeyPatch, key: str
+    command: Command, source: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("ADAPTACT_API_KEY", key)
     done = command("http://127.0.0.1:1", "m", source, "-o", source.with_name("out.npz"))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the API key cannot be sent: expected printable ASCII characters")
-    assert "a-secret" not in done.stderr
+    assert done.status == 2
+    assert done.err.startswith("error: the API key cannot be sent: expected printable ASCII characters")
+    assert "a-secret" not in done.err

@@ -64,6 +64,11 @@ def test_columns_that_are_missing_or_there_twice_are_refused(
         read_tensor_rows(table(tmp_path / "a.csv", f"{header}\n1,2,3\n"), metadata(), ())
 
 
+def test_a_missing_number_is_nan(tmp_path: Path) -> None:
+    rows = read_tensor_rows(table(tmp_path / "a.csv", "a,b,c\n1,nan,NaN\n"), metadata(), ())
+    assert np.isnan(rows.arrays["x"]).tolist() == [[False, True, True]]
+
+
 def test_a_dynamic_size_follows_from_the_columns(tmp_path: Path) -> None:
     rows = read_tensor_rows(table(tmp_path / "a.csv", "a,b,c,d\n1,2,3,4\n"), metadata((-1, 2, -1)), ())
     assert rows.arrays["x"].tolist() == [[[1, 2], [3, 4]]]
@@ -78,7 +83,8 @@ def test_a_dynamic_size_follows_from_the_columns(tmp_path: Path) -> None:
         ("1,2,3\n4,5,6\n", "expected the names of the columns"),
         ("a,b,c\n1,2\n", "row 1 has 2 values, the header 3"),
         ("a,b\n1,2\n", r"rows of the shape `\[3\]`, which `2` columns cannot be"),
-        ("a,b,c\n1,2,3\n1,2,three\n", "row 2: .* a value that is no `FP32`.*three"),
+        ("a,b,c\n1,2,3\n1,2,three\n", "row 2, column `c` holds no `FP32`: .*three"),
+        ("a,b,c\n1, ,3\n", "row 1, column `b` is empty, expected a `FP32`; a missing number is `nan`"),
         ('a,b,c\n1,2,"' + "x" * 200_000 + '"\n', "cannot be read as a table"),
     ],
 )
@@ -188,7 +194,7 @@ def test_texts_that_would_become_another_number_are_refused(
     tmp_path: Path, text: str, datatype: str, reason: str
 ) -> None:
     path = table(tmp_path / "a.csv", f"x\n{text}\n")
-    with pytest.raises(InvalidFileError, match=f"row 1: .*{reason}"):
+    with pytest.raises(InvalidFileError, match=f"row 1, column .*{reason}"):
         read_tensor_rows(path, metadata((-1,), datatype), ())
 
 

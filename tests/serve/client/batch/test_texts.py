@@ -52,7 +52,7 @@ def _predict(tmp_path: Path, text: str, model: ModelMetadata, *outputs: str) -> 
 
 
 @pytest.mark.parametrize(
-    "table", ['text,id\ngood film,1\n"b,\nc",2\nä,3\n', 'review\ngood film\n"b,\nc"\nä\n']
+    "table", ['text,text_id\ngood film,1\n"b,\nc",2\nä,3\n', 'review\ngood film\n"b,\nc"\nä\n']
 )
 def test_a_column_of_texts_is_answered(tmp_path: Path, table: str) -> None:
     assert _predict(tmp_path, table, _model(truncates=True)) == [
@@ -83,6 +83,7 @@ def test_a_text_that_is_refused_is_named_by_its_row(tmp_path: Path) -> None:
         ("id,review\n1,a\n", (), "has no column `text`, which model `double` takes, but"),
         ("text,text\na,b\n", (), "the column `text` is there 2 times"),
         ("text\n", (), "has no row below its header"),
+        ("text,txt_pair\na,b\n", (), "has the column `txt_pair`, which would be left out; did you mean"),
         ("text\na\n", ("nothing",), "has no output `nothing`"),
     ],
 )

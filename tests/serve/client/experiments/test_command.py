@@ -150,12 +150,30 @@ def test_feedback_is_sent_in_parts_and_again_without_harm(
     assert run("feedback", path) == 1  # one is refused
     out = capsys.readouterr().out
     assert "34 new, 0 known before, 1 refused" in out
+    # The parts' counts of the same metric are one.
+    assert "34 are of metrics that no experiment has" in out
+    assert "  `m`: 34\n" in out
     line = {"jsonl": 25, "csv": 26, "parquet": 25}[kind]
     assert f"\n{line} " in out
     assert run("feedback", path, "--json") == 1
     again = json.loads(capsys.readouterr().out)
     assert (again["new"], again["duplicate"], again["reasons"][0]["place"]) == (0, 34, line)
     assert count_rows(served.rollout.store, outcomes) == 34
+
+
+def test_a_mistyped_metric_is_said_with_what_was_meant(
+    served: Served, run: Run, file: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    run("define", file)
+    path = tmp_path / "outcomes.csv"
+    path.write_text("unit,metric,value\na,bougt,1\nb,bought,1\n")
+    capsys.readouterr()
+    assert run("feedback", path) == 0
+    out = capsys.readouterr().out
+    assert "2 new" in out
+    assert "`bougt`: 1; did you mean `bought`?" in out
+    assert run("feedback", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["unknown_metrics"][0]["metric"] == "bougt"
 
 
 def _write_rows(kind: str, rows: list[dict[str, Any]]) -> bytes:

@@ -45,6 +45,8 @@ def test_an_experiment_of_a_real_server(tmp_path: Path) -> None:
             "refused": 0,
             "reasons": [],
             "unmatched": 0,
+            "unknown": 0,
+            "unknown_metrics": [],
         }
         page = tmp_path / "report.html"
         assert command("report", "exp", "-o", page, "--url", server.url).returncode == 0

@@ -20,8 +20,10 @@ from serve.experiments.store.outcome_queries import (
 from serve.experiments.store.records import Inference
 from serve.experiments.store.request_queries import (
     Pairing,
+    count_requests,
     select_changed_pairs,
     select_exposed,
+    select_news,
     select_pairs,
     select_requests,
     select_switched,
@@ -200,7 +202,6 @@ def test_requests_are_counted_by_variant_and_shadow(store: Store) -> None:
     assert (seen.errors.counts, seen.nans.counts) == (Counts(3.0, 1.0), Counts(2.0, 1.0))
     assert seen.top1 == {3: 2}
     assert _same(seen.latency, LogHistogram.of([100, 200]))
-    assert _same(seen.confidence, LogHistogram.of([0.5]))
     assert requests[Answers("a", True)].errors.counts == Counts(1.0, 0.0)
 
 
@@ -313,6 +314,7 @@ def test_sqlite_reads_only_rows_of_the_slice_or_of_what_changed(tmp_path: Path) 
         *(select_open_units(asked, 1, 2, 9), select_changes(asked, 5)),
         *(select_pairs(pairing, 1, 2), select_changed_pairs(pairing, 5), select_requests("e", 1, 1, 2)),
         *(select_exposed("e", 1, 1, 2), select_switched("e", 1)),
+        *(count_requests("e", 1, 1, 2), select_news("e", 1, 1)),
     ]
     narrow = ("written_at>?", "received_at>?", "unit=?", "request_id=?", "switches>?")
     with store.read() as connection:

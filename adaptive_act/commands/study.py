@@ -1,8 +1,8 @@
-"""`adaptact-study`: arguments in, exit status out: 0 fine, 1 failed, 2 wrong use."""
+"""`adaptact study`: the comparison of activations over paired seeds, from its options to its report."""
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,11 +12,11 @@ from adaptact.options import AsJson, Quiet, SpokenLanguage, parse_json_object, u
 from adaptact.output import print_json
 from adaptact.progress import StageBars
 from adaptive_act.errors import AdaptiveActError, StudyError
-from adaptive_act.study import pipeline
-from adaptive_act.study.plan import Plan
-from adaptive_act.study.specs import Architecture, DataSpec, Training
-from adaptive_act.study.syntax import NamedOptions, split_list
-from adaptive_act.study.wording import describe_setting, summarise_answer
+
+if TYPE_CHECKING:
+    from adaptive_act.study.plan import Plan
+    from adaptive_act.study.results import Results
+    from adaptive_act.study.specs import DataSpec, Training
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -137,8 +137,18 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
         parse_json_object(factory_kwargs, "--factory-kwargs")
     if factory is not None or train is not None:
         use_working_folder()
+    # Imported here so that completion, --help and a wrong option answer at once: torch takes two seconds.
+    from adaptive_act.study.pipeline import study as carry_out  # noqa: PLC0415
+
     with StageBars(messages(quiet=quiet or as_json)) as bars:
-        results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
+        results = carry_out(_plan(options), output, jobs, bars.on_stage)
+    _show(results, output, quiet=quiet, as_json=as_json)
+
+
+def _show(results: "Results", output: Path, *, quiet: bool, as_json: bool) -> None:
+    """The answer is printed, and where the report lies."""
+    from adaptive_act.study.wording import describe_setting, summarise_answer  # noqa: PLC0415
+
     setting, answer = describe_setting(results), summarise_answer(results)
     report = output / "report.html"
     if as_json:
@@ -162,10 +172,13 @@ def main() -> None:
     exit_codes.run(app, statuses)
 
 
-def _plan(options: dict[str, Any]) -> Plan:
+def _plan(options: dict[str, Any]) -> "Plan":
     """The plan that the options describe; raises ValueError or StudyError where they cannot be meant."""
+    from adaptive_act.study.plan import Plan  # noqa: PLC0415  # they load torch
+    from adaptive_act.study.specs import Architecture, DataSpec, Training  # noqa: PLC0415
+    from adaptive_act.study.syntax import NamedOptions, split_list  # noqa: PLC0415
 
-    def chosen(kind: type[DataSpec | Training]) -> dict[str, Any]:
+    def chosen(kind: "type[DataSpec | Training]") -> dict[str, Any]:
         return {field.name: options[field.name] for field in fields(kind) if field.name in options}
 
     own = options["factory"]

@@ -1,13 +1,11 @@
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from adaptive_act.study.cli import main
-from tests.adaptive_act.study import models
+from adaptive_act.commands.study import main
 
 QUICK = (
     "--train-size",
@@ -29,23 +27,16 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-def command(*arguments: str, cwd: Path = models.ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", "adaptive_act.study.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-    )
-
-
 @pytest.mark.slow
-def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
-    activations = "PReLU,NEAAF(side=both,gamma=0.05) per channel"
-    done = command("--output", str(tmp_path), "--activations", activations, "--jobs", "1", *QUICK)
-    assert done.returncode == 0, done.stderr
-    assert "Does it pay?" in done.stdout
-    assert "report.html" in done.stdout
+def test_it_studies_reports_and_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--activations", "PReLU,NEAAF(side=both,gamma=0.05) per channel", "--jobs", "1")
+    tuning = ("--lr", "1e-3,3e-3", "--tuning-seeds", "1")
+    assert run(monkeypatch, "--output", str(tmp_path), *asked, *tuning, *QUICK) == 0
+    out, _ = capsys.readouterr()
+    assert "Does it pay?" in out
+    assert "report.html" in out
     found = json.loads((tmp_path / "results.json").read_text())
     assert [each["variant"] for each in found["outcomes"]] == [
         "ReLU",
@@ -54,6 +45,7 @@ def test_it_studies_reports_and_says_where(tmp_path: Path) -> None:
     ]
     assert found["plan"]["training"]["epochs"] == 1
     assert found["plan"]["data"]["train_size"] == 128
+    assert found["tuning"][0]["lr"] == 1e-3
 
 
 @pytest.mark.parametrize(
@@ -105,21 +97,11 @@ def test_own_code_is_found_in_the_working_folder(tmp_path: Path, monkeypatch: py
         "def train(model, train, validation, *, lr, on_epoch, **options):\n"
         "    model[1].weight.data.mul_(1 + lr)\n"
     )
-    own = (
-        "--factory",
-        "mine:net",
-        "--factory-kwargs",
-        '{"width": 5}',
-        "--train",
-        "mine:train",
-        "--jobs",
-        "2",
-    )
-    tuning = ("--lr", "1e-3,3e-3", "--tuning-seeds", "1")
-    assert run(monkeypatch, "--output", "out", *QUICK, *own, *tuning, "--activations", "PReLU") == 0
+    own = ("--factory", "mine:net", "--factory-kwargs", '{"width": 5}', "--train", "mine:train")
+    asked = ("--activations", "PReLU", "--lr", "1e-3", "--jobs", "2")  # processes of its own find it too
+    assert run(monkeypatch, "--output", "out", *QUICK, *own, *asked) == 0
     found = json.loads((tmp_path / "out" / "results.json").read_text())
     assert found["outcomes"][0]["runs"][0]["parameters"] == 64 * 5 + 5 + 5 * 10 + 10
-    assert found["tuning"][0]["lr"] == 1e-3
     report = (tmp_path / "out" / "report.md").read_text()
     assert "The training loop is the user's own, mine:train." in report
     assert "same batches" not in report

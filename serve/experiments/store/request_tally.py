@@ -25,7 +25,7 @@ Row = Sequence[Any]
 
 
 @dataclass(slots=True)
-class _Sums:
+class _AnswerSums:
     """The inferences of one variant in one part."""
 
     answered: set[int] = field(default_factory=set)
@@ -68,14 +68,14 @@ class _Part:
         self.start = self.end = start
         """It holds what was written at `start` or later, and before `end`."""
         self.rows = 0
-        self._sums: dict[Answers, _Sums] = {}
+        self._sums: dict[Answers, _AnswerSums] = {}
 
     def add(self, rows: Sequence[Row]) -> None:
         by_answers: dict[Answers, list[Row]] = {}
         for row in rows:
             by_answers.setdefault(Answers(str(row[1]), bool(row[2])), []).append(row)
         for answers, of_answers in by_answers.items():
-            self._sums.setdefault(answers, _Sums()).add(of_answers)
+            self._sums.setdefault(answers, _AnswerSums()).add(of_answers)
         self.rows += len(rows)
         if rows:
             self.end = rows[-1][0] + 1

@@ -14,12 +14,11 @@ from serve.drift.monitor import DriftMonitor
 from serve.drift.options import DriftOptions
 from serve.drift.watcher import Watcher
 from serve.engine import Engine, Metrics, open_engine
-from serve.engine.signature import Array
 from serve.shared.drift import SharedDrift
 from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
 from tests.serve.conftest import options
-from tests.serve.drift.files import IDS, NET, draw
+from tests.serve.drift.files import IDS, NET, ask, draw
 from tests.serve.drift.files import make_baseline as make_at_export
 
 
@@ -45,16 +44,6 @@ def net(tmp_path: Path, monitor: DriftMonitor) -> Iterator[Engine]:
     engine.close()
 
 
-def _ask(engine: Engine, monitor: DriftMonitor, array: Array, name: str = "x") -> None:
-    async def ask() -> None:
-        model = engine.model("net")
-        for start in range(0, len(array), 16):
-            await engine.run(model, {name: array[start : start + 16]})
-
-    asyncio.run(ask())
-    monitor.count_now()
-
-
 def _judge(monitor: DriftMonitor) -> dict[str, str]:
     [window] = monitor.read_windows()
     report = judge(window.name, window.version, window.baseline, window.tallies, window.seconds)
@@ -62,17 +51,17 @@ def _judge(monitor: DriftMonitor) -> dict[str, str]:
 
 
 def test_later_rows_are_compared_with_the_first(net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(320, 1))
+    ask(net, monitor, draw(320, 1))
     assert list(monitor.read_windows()) == []
-    _ask(net, monitor, draw(320, 2))
-    _ask(net, monitor, draw(640, 3))
+    ask(net, monitor, draw(320, 2))
+    ask(net, monitor, draw(640, 3))
     assert _judge(monitor) == {"verdict": "stable", "baseline": "640"}
-    _ask(net, monitor, draw(1280, 4) + np.float32(1.5))
+    ask(net, monitor, draw(1280, 4) + np.float32(1.5))
     assert _judge(monitor)["verdict"] == "drifted"
 
 
 def test_they_outlast_the_server(tmp_path: Path, net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(640, 1))
+    ask(net, monitor, draw(640, 1))
     again = DriftMonitor(DriftOptions(first_rows=5000, state_folder=tmp_path / "state"))
     engine = _open(tmp_path, again)
     again.count_now()
@@ -87,8 +76,8 @@ def test_workers_agree_on_those_of_one(tmp_path: Path, net: Engine, monitor: Dri
         DriftOptions(requests_per_second=1e9, first_rows=640, state_folder=tmp_path / "state")
     )
     engine = _open(tmp_path, other)
-    _ask(engine, other, draw(320, 7))
-    _ask(net, monitor, draw(640, 1))
+    ask(engine, other, draw(320, 7))
+    ask(net, monitor, draw(640, 1))
     other.count_now()
     [first], [second] = list(monitor.read_windows()), list(other.read_windows())
     assert first.baseline.digest == second.baseline.digest
@@ -99,7 +88,7 @@ def test_workers_agree_on_those_of_one(tmp_path: Path, net: Engine, monitor: Dri
 
 def test_how_far_it_is_is_said(net: Engine, monitor: DriftMonitor) -> None:
     drift = SharedDrift(net, monitor, WorkerGroup())
-    _ask(net, monitor, draw(32, 1))
+    ask(net, monitor, draw(32, 1))
     report = asyncio.run(drift.report("net"))
     assert report.verdict == "no baseline"
     assert report.summary == "no baseline yet: one worker has met 32 of the 640 first rows"
@@ -131,8 +120,8 @@ def test_ids_are_compared_by_name(tmp_path: Path, monitor: DriftMonitor) -> None
     models.put(tmp_path / "models", "net", models.model(IDS))
     engine = _open(tmp_path, monitor)
     ids = np.random.default_rng(0).integers(5, size=1280)
-    _ask(engine, monitor, ids[:640], "ids")
-    _ask(engine, monitor, ids[640:], "ids")
+    ask(engine, monitor, ids[:640], "ids")
+    ask(engine, monitor, ids[640:], "ids")
     assert _judge(monitor)["verdict"] == "stable"
     engine.close()
 

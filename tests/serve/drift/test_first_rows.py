@@ -14,6 +14,7 @@ from serve.drift.monitor import DriftMonitor
 from serve.drift.options import DriftOptions
 from serve.drift.watcher import Watcher
 from serve.engine import Engine, Metrics, open_engine
+from serve.engine.datatypes import BFLOAT16
 from serve.shared.drift import SharedDrift
 from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
@@ -124,6 +125,37 @@ def test_ids_are_compared_by_name(tmp_path: Path, monitor: DriftMonitor) -> None
     ask(engine, monitor, ids[640:], "ids")
     assert _judge(monitor)["verdict"] == "stable"
     engine.close()
+
+
+def test_tensors_that_numpy_has_no_numbers_for_are_left(
+    tmp_path: Path, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.put(tmp_path / "models", "net", models.identity_model("BF16"))
+    engine = _open(tmp_path, monitor)
+    ask(engine, monitor, np.zeros((640, 2), BFLOAT16))
+    assert "is no list of series" in caplog.text
+    ask(engine, monitor, np.zeros((16, 2), BFLOAT16))
+    engine.close()
+
+
+def test_large_values_need_fewer_rows(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.drift.first_rows.LARGEST_KEPT", 4000)
+    ask(net, monitor, draw(304, 1))
+    assert _judge(monitor)["baseline"] == "304"
+
+
+def test_what_is_unforeseen_ends_with_a_line_in_the_log(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("unforeseen")
+
+    monkeypatch.setattr("serve.drift.first_rows.make_baseline", fail)
+    ask(net, monitor, draw(640, 1))
+    assert "drift is not watched: unforeseen" in caplog.text
+    assert net.model("net").observer is None
 
 
 def test_it_is_made_as_at_export() -> None:

@@ -64,3 +64,15 @@ def test_a_stream_that_breaks_off_is_told_and_comes_back(page: Any) -> None:
     page.unroute("**/adaptact/v1/live")
     page.locator(".line-chart").first.wait_for()
     assert page.get_by_role("alert").count() == 0
+
+
+def test_a_stream_that_falls_silent_is_given_up_and_asked_for_again(page: Any) -> None:
+    page.clock.install()
+    page.route("**/adaptact/v1/live", lambda route: None)  # which never answers
+    page.goto("/console#/live")
+    page.get_by_text("Loading…").wait_for()
+    page.clock.fast_forward(20_000)
+    page.get_by_role("alert").wait_for()
+    page.unroute("**/adaptact/v1/live")
+    page.clock.fast_forward(5_000)
+    page.locator(".line-chart").first.wait_for()

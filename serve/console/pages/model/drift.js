@@ -14,7 +14,7 @@ export function findLiveReach(drift) {
   const watched = (drift?.report.series || []).filter(
     ({ role, edges, rows }) => role === "activation" && edges.length > 1 && rows,
   );
-  return Object.fromEntries(watched.map(({ layer, edges, live }) => [layer, fromInnerEdges(edges, live)]));
+  return new Map(watched.map(({ layer, edges, live }) => [layer, fromInnerEdges(edges, live)]));
 }
 
 /** `drift` is the server's answer: the report, and the limits. */

@@ -8,6 +8,7 @@ import typer
 
 from adaptact import console, exit_codes
 from adaptact.console import messages
+from adaptact.languages.spoken import say, speak, spoken
 from adaptact.options import AsJson, Quiet, SpokenLanguage, parse_json_object, use_working_folder
 from adaptact.output import print_json
 from adaptact.progress import StageBars
@@ -139,7 +140,8 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
         use_working_folder()
     with StageBars(messages(quiet=quiet or as_json)) as bars:
         results = pipeline.study(_plan(options), output, jobs, bars.on_stage)
-    setting, answer = describe_setting(results), summarise_answer(results)
+    with speak("en" if as_json else spoken()):
+        setting, answer = describe_setting(results), summarise_answer(results)
     report = output / "report.html"
     if as_json:
         files = {"report": str(report), "results": str(output / "results.json")}
@@ -148,7 +150,7 @@ def study(  # noqa: PLR0913, PLR0917  # each argument is an option of the comman
         with console.results() as shown:
             for line in (setting, *answer):
                 console.print_line(shown, line)
-            shown.print(f"report: {report}", soft_wrap=True)
+            shown.print(say("report: {file}", file=report), soft_wrap=True)
 
 
 def main() -> None:

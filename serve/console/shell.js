@@ -79,7 +79,7 @@ function ThemeSwitch() {
 }
 
 function KeyState() {
-  if (!key.value) return null;
+  if (!key.value || refusal.value?.status === 401) return null;
   const name = reader.value?.name;
   const title = name && t("Signed in as {name}", { name });
   return html`<button type="button" class="quiet" title=${title} onClick=${signOut}>${t("Sign out")}</button>`;

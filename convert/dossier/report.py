@@ -18,7 +18,7 @@ from convert.dossier.mappings import (
 )
 from convert.dossier.questions import QUESTIONS
 from convert.dossier.study import MeanSummary, StudySummary
-from convert.evidence import tables
+from convert.evidence import rounding_tables, tables
 from convert.evidence.report import list_sections
 from convert.manifest.manifest import Manifest
 
@@ -239,4 +239,4 @@ def _list_conversion(manifest: Manifest | None) -> Iterator[tuple[str, str]]:
     if manifest.tuning is not None and manifest.tuning.chosen:
         yield by, say("tuned: {target}", target=tables.describe_tuning(manifest.tuning))
     if manifest.rounding is not None:
-        yield by, tables.describe_rounding(manifest.precision, manifest.rounding)
+        yield by, rounding_tables.describe_rounding(manifest.precision, manifest.rounding)

@@ -15,7 +15,7 @@ from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text, Tone, Verdict
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from convert.evidence import tables
+from convert.evidence import rounding_tables, tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
 from convert.manifest.records import RoundingRecord, TuningRecord
@@ -206,13 +206,13 @@ def _rule_parts(manifest: Manifest) -> list[Part]:
 
 
 def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
-    verdict = say("Passed: {what}.") if tables.is_within_budgets(record) else say("FAILED: {what}.")
+    verdict = say("Passed: {what}.") if rounding_tables.is_within_budgets(record) else say("FAILED: {what}.")
     parts: list[Part] = [
-        Text(verdict.format(what=tables.describe_rounding(precision, record))),
-        Table(*tables.tabulate_losses(record)),
+        Text(verdict.format(what=rounding_tables.describe_rounding(precision, record))),
+        Table(*rounding_tables.tabulate_losses(record)),
     ]
     if record.kept:
-        parts.append(Table(*tables.tabulate_kept(record)))
+        parts.append(Table(*rounding_tables.tabulate_kept(record)))
     parts.append(
         Text(
             say(

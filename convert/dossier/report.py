@@ -35,7 +35,7 @@ def render_dossier(subject: Subject) -> str:
 def _write_lead(subject: Subject, entries: Sequence[Entry]) -> list[Part]:
     counts = {status: sum(entry.status == status for entry in entries) for status in STATUSES}
     word = say(
-        "{recorded} of {all} fields are recorded, {stated} are stated by people, {missing} are missing",
+        "Of {all} fields: {recorded} recorded, {stated} stated by people, {missing} missing",
         all=len(entries),
         **counts,
     )

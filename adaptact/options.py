@@ -18,11 +18,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
-def _speak(context: typer.Context, asked: Language | None) -> Language:
+def _speak(context: typer.Context, asked: Language | None) -> Language | None:
     """The command speaks the language from here on, to its end."""
-    language = asked or choose_language()
-    context.with_resource(speak(language))
-    return language
+    context.with_resource(speak(asked or choose_language()))
+    return asked
 
 
 SpokenLanguage = Annotated[

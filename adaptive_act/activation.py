@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.types import Device
 
+from adaptact.report.notebook import show_curves
 from adaptive_act import layout
 from adaptive_act.errors import FixedPointError
 from adaptive_act.learned import Learned, StartValue
@@ -202,6 +203,10 @@ class Activation(nn.Module):
         shown += [f"{name}={option!r}" for name, option in self.options().items()]
         per_channel = [f"channels={self.channels}, axis={self.channel_axis}"] if self.channels else []
         return ", ".join(per_channel + shown)
+
+    def _repr_html_(self) -> str:  # notebooks
+        points = torch.linspace(-4, 4, 161, dtype=torch.float64)
+        return show_curves(repr(self), points.tolist(), self.curve(points).cpu().tolist())
 
     def _value(self, name: str) -> Tensor:
         parameter = self.learned[name]

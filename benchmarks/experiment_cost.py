@@ -4,33 +4,24 @@ Pairs of servers, one with an experiment on its model in which every unit is enr
 the same connections for the same units. Prints a table and writes docs/results/experiment_cost.{md,json}.
 """
 
-import json
-import re
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import psutil
 import typer
-from numpy.typing import NDArray
 from onnx.parser import parse_model
 from rich import box
 from rich.progress import track
 from rich.table import Table
 
 from benchmarks.results import publish, show
+from benchmarks.server_cost import FORMATS, Server, ask_all, compare, measure, serve, write_request
 
 MODEL = """<ir_version: 10, opset_import: ["": 20]> digits (float[N, 1, 8, 8] image) => (float[N, 10] logits)
     <float[10, 1, 8, 8] weights = {%s}>
@@ -45,7 +36,6 @@ DEFINITION = """experiments:
     metrics: [{name: right, kind: binary, is_primary: true}]
     guardrails: [{kind: error_rate}, {kind: latency}, {kind: nan}]
 """
-FORMATS = ("JSON", "binary")
 WORKERS = (1, 2)
 CASES = {
     "experiment": ("digits", "X-Adaptact-Unit"),
@@ -54,21 +44,7 @@ CASES = {
 }
 """The model that is asked, and the header in which the unit stands."""
 UNITS = 5000
-IMAGE = np.random.default_rng(0).integers(0, 17, (1, 1, 8, 8)).astype(np.float32) / 16
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A running server, and what is asked of it."""
-
-    process: psutil.Process
-    port: int
-
-    def processor_seconds(self) -> float:
-        """What the threads of its processes have used so far, to the nanosecond."""
-        processes = [self.process, *self.process.children(recursive=True)]
-        files = [file for one in processes for file in Path(f"/proc/{one.pid}/task").glob("*/schedstat")]
-        return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+IMAGE = (np.random.default_rng(0).integers(0, 17, (1, 1, 8, 8)) / 16).astype(np.float32)
 
 
 def main(
@@ -82,13 +58,13 @@ def main(
     for workers in WORKERS:
         with tempfile.TemporaryDirectory() as folder, _serve_pair(Path(folder), workers) as (plain, trial):
             for server in (plain, trial):  # all units meet their variants, each of which is written once
-                _ask_all(server, _write_requests("digits", "JSON"), 2 * UNITS, connections)
+                ask_all(server, _write_requests("digits", "JSON"), 2 * UNITS, connections)
             for turn in track(range(turns), description=f"{workers} worker(s)"):
                 for case, (model, header) in CASES.items():
                     for form in FORMATS:
                         data = _write_requests(model, form, header)
                         order = (plain, trial) if turn % 2 else (trial, plain)
-                        spent = {each: _measure(each, data, requests, connections) for each in order}
+                        spent = {each: measure(each, data, requests, connections) for each in order}
                         pair = spent[plain], spent[trial]
                         costs.setdefault((workers, form, case), []).append(pair)
     _show(costs, turns, requests, connections, save)
@@ -109,90 +85,18 @@ def _serve_pair(folder: Path, workers: int) -> Iterator[tuple[Server, Server]]:
     _write_models(folder / "models")
     (folder / "experiments.yaml").write_text(DEFINITION)
     store = ("--experiments", str(folder / "experiments.yaml"), "--experiments-store", str(folder / "store"))
-    with _serve(folder / "models", workers) as plain, _serve(folder / "models", workers, *store) as trial:
+    with serve(folder / "models", workers) as plain, serve(folder / "models", workers, *store) as trial:
         url = f"http://127.0.0.1:{trial.port}/adaptact/v1/experiments/cost:start"
         urllib.request.urlopen(urllib.request.Request(url, b"{}", method="POST")).close()
         time.sleep(3)  # until all workers follow
         yield plain, trial
 
 
-@contextmanager
-def _serve(models: Path, workers: int, *arguments: str) -> Iterator[Server]:
-    program = Path(sys.executable).with_name("adaptact-serve")
-    command = [str(program), "--models", str(models), "--port", "0", "--workers", str(workers)]
-    process = psutil.Popen(
-        [*command, "--log-level", "warning", *arguments], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        port = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
-        if port is None:
-            raise SystemExit("the server did not start")
-        yield Server(process, int(port[1]))
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def _write_requests(model: str, form: str, header: str = "X-Adaptact-Unit") -> Sequence[bytes]:
     """A request for each unit, which the header names."""
-    tensor: dict[str, object] = {"name": "image", "shape": IMAGE.shape, "datatype": "FP32"}
-    if form == "JSON":
-        tail, extra = b"", ""
-        text = json.dumps({"inputs": [{**tensor, "data": IMAGE.ravel().tolist()}]}).encode()
-    else:
-        tail = IMAGE.tobytes()
-        tensor["parameters"] = {"binary_data_size": len(tail)}
-        text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-        extra = f"Inference-Header-Content-Length: {len(text)}\r\n"
-    head = (
-        f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"{extra}Content-Length: {len(text) + len(tail)}\r\n{header}: unit-%d\r\n\r\n"
-    )
-    return [(head % number).encode() + text + tail for number in range(UNITS)]
-
-
-def _measure(server: Server, requests: Sequence[bytes], count: int, connections: int) -> float:
-    """Microseconds of the server's processor time for a request, with the writing that follows it."""
-    _ask_all(server, requests, 40 * connections, connections)
-    time.sleep(0.6)
-    before = server.processor_seconds()
-    _ask_all(server, requests, count, connections)
-    time.sleep(0.6)
-    return 1e6 * (server.processor_seconds() - before) / count
-
-
-def _ask_all(server: Server, requests: Sequence[bytes], count: int, connections: int) -> None:
-    """Ask over so many connections at once."""
-    share = count // connections
-    threads = [
-        threading.Thread(
-            target=_ask, args=(server.port, islice(cycle(requests), place * share, (place + 1) * share))
-        )
-        for place in range(connections)
+    return [
+        write_request(model, form, "image", IMAGE, f"{header}: unit-{number}\r\n") for number in range(UNITS)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def _ask(port: int, requests: Iterator[bytes]) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        for request in requests:
-            connection.sendall(request)
-            reply = connection.recv(65536)
-            while not _is_whole(reply):
-                reply += connection.recv(65536)
-
-
-def _is_whole(reply: bytes) -> bool:
-    head, separator, body = reply.partition(b"\r\n\r\n")
-    if not separator:
-        return False
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise SystemExit(f"the server answered {head[:200]!r}")
-    length = re.search(rb"content-length: (\d+)", head)
-    return length is not None and len(body) >= int(length[1])
 
 
 def _show(
@@ -208,7 +112,7 @@ def _show(
     numbers = {}
     for (workers, form, case), pairs in costs.items():
         plain, trial = (statistics.median(column) for column in zip(*pairs, strict=True))
-        more, low, high = _compare(np.array(pairs))
+        more, low, high = compare(np.array(pairs))
         table.add_row(
             *(str(workers), form, case, f"{plain:.1f}", f"{trial:.1f}"),
             *(f"{more:+.1%}", f"{low:+.1%} to {high:+.1%}"),
@@ -225,14 +129,6 @@ def _show(
         publish("experiment_cost", title, table, numbers, notes)
     else:
         show(title, [table], notes)
-
-
-def _compare(pairs: NDArray[np.float64]) -> tuple[float, float, float]:
-    """How much more the second costs: the median ratio less 1, and its bootstrap interval."""
-    ratios = pairs[:, 1] / pairs[:, 0] - 1
-    draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
-    low, high = np.quantile(np.median(ratios[draws], axis=1), (0.025, 0.975))
-    return float(np.median(ratios)), float(low), float(high)
 
 
 if __name__ == "__main__":

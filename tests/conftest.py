@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+# Commands speak the language of the environment: here English, whatever the developer's is.
+os.environ["LC_ALL"] = "C.UTF-8"
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores run already: threads of their own would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

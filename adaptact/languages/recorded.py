@@ -8,8 +8,8 @@ from adaptact.languages.catalogue import Language, list_messages, translate
 from adaptact.languages.joining import join_list, join_sentences
 from adaptact.languages.spoken import spoken
 
-_LONGEST = 2000
-"""The most characters of a text that is tried: patterns take longer the longer it is."""
+_LONGEST, LONGEST_SENTENCE = 4000, 400
+"""The most characters that are tried: the time of a hostile sentence grows with their fourth power."""
 _FEWEST = 6
 """So many characters of its own make a message known: in one of fewer, places may stand for anything."""
 _BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z0-9])")
@@ -22,7 +22,9 @@ def retell(text: str) -> str:
     if spoken() == "en" or len(text) > _LONGEST:
         return text
     sentences = _BETWEEN_SENTENCES.split(text)
-    told = [_retell(sentence, spoken()) for sentence in sentences]
+    told = [
+        _retell(sentence, spoken()) if len(sentence) <= LONGEST_SENTENCE else None for sentence in sentences
+    ]
     return text if all(known is None for known in told) else join_sentences(_keep(told, sentences))
 
 

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NUMBER = re.compile(r"[-+−±×<>≤≥~]?\s*(\d|nan$|inf$)")
-_NOT_A_NUMBER = re.compile(r"\d\([a-z]|[。、]")  # a point of a law, or a sentence, that begins with a number
+# A point of a law, a day, or a sentence that begins with a number.
+_NOT_A_NUMBER = re.compile(r"\d\([a-z]|\d{4}-\d\d-|[。、]")
 _EMPTY = {"", "–", "-"}
-_MANY_COLUMNS = 8
+_MANY_COLUMNS = 9
 _FEW_ROWS = 20
 
 Tone: TypeAlias = Literal["good", "caution", "bad"]

@@ -8,6 +8,7 @@ import typer
 
 from adaptact import console, exit_codes
 from adaptact.console import messages
+from adaptact.languages.spoken import say, speak, spoken
 from adaptact.options import AsJson, Quiet, SpokenLanguage, parse_json_object, use_working_folder
 from adaptact.output import print_json
 from adaptact.progress import StageBars
@@ -149,7 +150,8 @@ def _show(results: "Results", output: Path, *, quiet: bool, as_json: bool) -> No
     """The answer is printed, and where the report lies."""
     from adaptive_act.study.wording import describe_setting, summarise_answer  # noqa: PLC0415
 
-    setting, answer = describe_setting(results), summarise_answer(results)
+    with speak("en" if as_json else spoken()):
+        setting, answer = describe_setting(results), summarise_answer(results)
     report = output / "report.html"
     if as_json:
         files = {"report": str(report), "results": str(output / "results.json")}
@@ -158,7 +160,7 @@ def _show(results: "Results", output: Path, *, quiet: bool, as_json: bool) -> No
         with console.results() as shown:
             for line in (setting, *answer):
                 console.print_line(shown, line)
-            shown.print(f"report: {report}", soft_wrap=True)
+            shown.print(say("report: {file}", file=report), soft_wrap=True)
 
 
 def main() -> None:

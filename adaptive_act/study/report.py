@@ -65,19 +65,18 @@ def make_sections(results: Results, curves: Sequence[LearnedCurve]) -> list[Sect
     return [section for section in sections if section.parts]
 
 
-def _answer_parts(results: Results) -> list[Part]:
-    task = results.task
+def _tabulate_answer(results: Results) -> Table:
+    task, costs = results.task, wording.format_costs(results)
+    numbers = () if results.data.classes else (say(task.loss.name),)
     header = (
         *say_all("activation", "starts"),
         say(task.score.name),
         _name_difference(results),
         "p",
-        *say_all("verdict", "diverged"),
-    )
-    costs = wording.format_costs(results)
-    numbers = () if results.data.classes else (say(task.loss.name),)
-    more = (say("parameters added"), say(task.error.name), *numbers) + (
-        say_all("training step, ratio", "latency, ratio") if costs else ()
+        *say_all("verdict", "diverged", "parameters added"),
+        say(task.error.name),
+        *numbers,
+        *(say_all("training step, ratio", "latency, ratio") if costs else ()),
     )
     rows = [
         (
@@ -89,25 +88,25 @@ def _answer_parts(results: Results) -> list[Part]:
         )
         for o in results.outcomes
     ]
+    caption = say(
+        "Means over the seeds, with 95 % intervals. p: sign-flip test on the paired differences, corrected "
+        "for all comparisons by Holm's method; the intervals are not corrected."
+    )
+    return Table(header, rows, caption)
+
+
+def _answer_parts(results: Results) -> list[Part]:
     return [
         *map(Text, wording.summarise_answer(results)),
         Picture(
             partial(figures.differences_figure, results),
             say(
                 "Mean paired difference to {baseline} over the seeds, with its 95 % interval; dots "
-                "are the seeds. "
-                "An interval that crosses the line does not show which is better.",
+                "are the seeds. An interval that crosses the line does not show which is better.",
                 baseline=results.plan.baseline,
             ),
         ),
-        Table(
-            header + more,
-            rows,
-            say(
-                "Means over the seeds, with 95 % intervals. p: sign-flip test on the paired differences, "
-                "corrected for all comparisons by Holm's method; the intervals are not corrected."
-            ),
-        ),
+        _tabulate_answer(results),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from adaptact.files import replace_file
+from adaptact.report.notebook import show_table
 from adaptive_act.study import statistics
 from adaptive_act.study.cost import Costs
 from adaptive_act.study.data import Dataset
@@ -111,6 +112,16 @@ class Results:
     tuning: Tuning
     """The validation scores by which the rates were chosen; empty where there was a single rate."""
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: a row a variant."""
+        metric = self.task.score
+        rows = [
+            (outcome.variant, metric.write(outcome.score.mean), *_show_comparison(outcome, metric))
+            for outcome in self.outcomes
+        ]
+        header = ("activation", metric.label, f"over {self.plan.baseline}", "p", "verdict")
+        return show_table(f"Study on {self.data.name}", header, rows)
+
     @property
     def task(self) -> Task:
         """What was learned."""
@@ -120,6 +131,13 @@ class Results:
     def baseline(self) -> Outcome:
         """The baseline's outcome."""
         return self.outcomes[0]
+
+
+def _show_comparison(outcome: Outcome, metric: Metric) -> tuple[str, str, str]:
+    found = outcome.against_baseline
+    if found is None:
+        return "", "", "baseline"
+    return metric.write(found.difference.mean, "+"), f"{found.p:.2g}", found.verdict
 
 
 def gather_results(

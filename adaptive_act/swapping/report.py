@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from adaptact.report.notebook import show_table
 from adaptive_act.site import Site, Skipped
 
 
@@ -29,6 +30,14 @@ class Report:
         else:
             lines.append(f"largest change of the outputs on the example: {self.largest_change:.2g}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        rows = [(site.layer, site.replaced, site.activation, site.channels or "") for site in self.changed]
+        skipped = [(entry.layer, entry.what, "", entry.reason) for entry in self.skipped]
+        note = str(self).splitlines()[len(rows) + len(skipped) :]
+        header = ("layer", "replaced", "by", "channels, or why it was skipped")
+        return show_table("Swap", header, [*rows, *skipped], "; ".join(note))
 
 
 @dataclass(frozen=True, slots=True)

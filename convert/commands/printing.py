@@ -92,10 +92,10 @@ def print_coverage(console: Console, parity: ParityRecord) -> None:
 
 def print_rounding(console: Console, precision: str, record: RoundingRecord, *, passed: bool = True) -> None:
     """The console shows what the file lost in fewer bits, and which layers stayed in float."""
-    from convert.evidence import tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import rounding_tables  # noqa: PLC0415  # it loads torch
 
     verdict = say("gate passed: {what}") if passed else say("gate FAILED: {what}")
-    print_line(console, verdict.format(what=tables.describe_rounding(precision, record)))
-    console.print(table(*tables.tabulate_losses(record)))
+    print_line(console, verdict.format(what=rounding_tables.describe_rounding(precision, record)))
+    console.print(table(*rounding_tables.tabulate_losses(record)))
     if record.kept:
-        console.print(table(*tables.tabulate_kept(record)))
+        console.print(table(*rounding_tables.tabulate_kept(record)))

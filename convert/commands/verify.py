@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from convert.evidence.inspection import OnnxFile
     from convert.recheck import RecheckOptions, RecheckResult
 
-_WITHOUT_MODEL = ("files", "public_key", "report", "quiet", "as_json")
+_WITHOUT_MODEL = ("files", "public_key", "report", "language", "quiet", "as_json")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 

@@ -9,6 +9,7 @@ from adaptact.errors import UsageError
 from adaptact.languages.spoken import say
 from adaptact.suggestions import suggest
 from adaptact.text import first_line
+from convert.dossier.documents import read_within
 from convert.dossier.questions import KEYS, QUESTIONS
 
 SUFFIXES = (".toml", ".yaml", ".yml")
@@ -43,13 +44,7 @@ def read_answers(given: str | None) -> Answers:
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}") from error
-    if len(text) > LARGEST_FILE:
-        raise UsageError(f"`{path}` has more than {LARGEST_FILE:,} bytes, expected answers of people")
+    text = read_within(path, LARGEST_FILE)
     try:
         content = (_parse_toml if path.suffix.lower() == ".toml" else _parse_yaml)(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:

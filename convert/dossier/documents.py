@@ -13,18 +13,24 @@ LARGEST_FILE = 64 << 20
 T = TypeVar("T")
 
 
+def read_within(path: Path, most: int) -> bytes:
+    """The file's bytes. Raises UsageError where it cannot be read or has more than `most`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}") from error
+    if len(content) > most:
+        raise UsageError(f"`{path}` has more than {most:,} bytes, the most that is read of such a file")
+    return content
+
+
 def read_document(path: Path, kind: type[T], expected: str) -> T:
     """The document of this dataclass, whose field `format` has to be `expected`; others may have more fields.
 
     Raises UsageError where it cannot be read or is something else.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}") from error
-    if len(content) > LARGEST_FILE:
-        raise UsageError(f"`{path}` has more than {LARGEST_FILE:,} bytes, expected `{expected}`")
+    content = read_within(path, LARGEST_FILE)
     try:
         document = json.loads(content)
         found = document.get("format") if isinstance(document, dict) else None

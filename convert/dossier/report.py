@@ -18,7 +18,7 @@ from convert.dossier.mappings import (
 )
 from convert.dossier.questions import QUESTIONS
 from convert.dossier.study import MeanSummary, StudySummary
-from convert.evidence import tables
+from convert.evidence import rounding_tables, tables
 from convert.evidence.report import list_sections
 from convert.manifest.manifest import Manifest
 
@@ -35,7 +35,7 @@ def render_dossier(subject: Subject) -> str:
 def _write_lead(subject: Subject, entries: Sequence[Entry]) -> list[Part]:
     counts = {status: sum(entry.status == status for entry in entries) for status in STATUSES}
     word = say(
-        "{recorded} of {all} fields are recorded, {stated} are stated by people, {missing} are missing",
+        "Of {all} fields: {recorded} recorded, {stated} stated by people, {missing} missing",
         all=len(entries),
         **counts,
     )
@@ -239,4 +239,4 @@ def _list_conversion(manifest: Manifest | None) -> Iterator[tuple[str, str]]:
     if manifest.tuning is not None and manifest.tuning.chosen:
         yield by, say("tuned: {target}", target=tables.describe_tuning(manifest.tuning))
     if manifest.rounding is not None:
-        yield by, tables.describe_rounding(manifest.precision, manifest.rounding)
+        yield by, rounding_tables.describe_rounding(manifest.precision, manifest.rounding)

@@ -12,10 +12,10 @@ from adaptact.languages.joining import join_list
 from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say, say_all
 from adaptact.report.page import render_html
-from adaptact.report.parts import Part, Picture, Section, Table, Text
+from adaptact.report.parts import Part, Picture, Section, Table, Text, Tone, Verdict
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from convert.evidence import tables
+from convert.evidence import rounding_tables, tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
 from convert.manifest.records import RoundingRecord, TuningRecord
@@ -44,7 +44,22 @@ def render_report(
     in fp16 or int8.
     """
     sections = list_sections(file, new_parity, new_rounding)
-    return render_html(say("The model in {name}", name=file.name), sections)
+    lead = judge_evidence(new_parity or (file.manifest.parity if file.manifest else None))
+    return render_html(say("The model in {name}", name=file.name), sections, lead=[lead])
+
+
+def judge_evidence(parity: ParityRecord | None) -> Verdict:
+    """What the page begins with: whether parity passed, and how much that proves."""
+    if parity is None:
+        return Verdict(
+            "caution", say("No evidence"), say("Nothing says that this file computes what its model does.")
+        )
+    if not has_passed(parity):
+        sentence = say("The file does not compute what its model does, within what parity allows.")
+        return Verdict("bad", say("Parity FAILED"), sentence)
+    tone: Tone = "good" if parity.strength == "strong" else "caution"
+    proved = say("What parity proves: {coverage}.", coverage=tables.describe_coverage(parity))
+    return Verdict(tone, say("Parity passed"), proved)
 
 
 def list_sections(
@@ -191,13 +206,13 @@ def _rule_parts(manifest: Manifest) -> list[Part]:
 
 
 def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
-    verdict = say("Passed: {what}.") if tables.is_within_budgets(record) else say("FAILED: {what}.")
+    verdict = say("Passed: {what}.") if rounding_tables.is_within_budgets(record) else say("FAILED: {what}.")
     parts: list[Part] = [
-        Text(verdict.format(what=tables.describe_rounding(precision, record))),
-        Table(*tables.tabulate_losses(record)),
+        Text(verdict.format(what=rounding_tables.describe_rounding(precision, record))),
+        Table(*rounding_tables.tabulate_losses(record)),
     ]
     if record.kept:
-        parts.append(Table(*tables.tabulate_kept(record)))
+        parts.append(Table(*rounding_tables.tabulate_kept(record)))
     parts.append(
         Text(
             say(

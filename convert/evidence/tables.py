@@ -18,7 +18,7 @@ from convert.manifest.manifest import (
     ParityRecord,
     SetRecord,
 )
-from convert.manifest.records import LossRecord, RoundingRecord, Strength, TrialRecord, TuningRecord
+from convert.manifest.records import Strength, TrialRecord, TuningRecord
 
 Row = tuple[str, ...]
 NOTHING = "–"
@@ -26,16 +26,6 @@ STRENGTHS: Mapping[Strength, str] = {
     "strong": mark("strong"),
     "weak": mark("weak"),
     "unknown": mark("unknown"),
-}
-_METHODS = {
-    "dynamic": mark("dynamic: no calibration data, so convolutions have 8-bit weights and compute in float"),
-    "static": mark("static: 8 bits in and out of each layer, one scale per channel"),
-    "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
-}
-_JUDGED_ON = {
-    "given": mark("{samples} samples of your own"),
-    "calibration": mark("{samples} samples of the calibration data"),
-    "generated": mark("{samples} generated samples, which may differ from yours"),
 }
 
 
@@ -60,7 +50,7 @@ def tabulate_tensors(manifest: Manifest) -> TextTable:
         for kind, tensors in kinds
         for tensor in tensors
     ]
-    return TextTable(("", *say_all("name", "type", "shape")), rows)
+    return TextTable(say_all("input or output", "name", "type", "shape"), rows)
 
 
 def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
@@ -120,7 +110,7 @@ def _format_allowance(output: OutputRecord) -> str:
 def format_agreement(record: AgreementRecord) -> str:
     """The share of samples with the same top-1 as in float64, its interval, and the float32 model's own."""
     file, own = (format_share(count / record.samples) for count in (record.agreed, record.original_agreed))
-    interval = _join_shares(record.low, record.high)
+    interval = join_shares(record.low, record.high)
     return say(
         "{share} of {count} ({interval}; float32's {own})",
         share=file,
@@ -130,7 +120,8 @@ def format_agreement(record: AgreementRecord) -> str:
     )
 
 
-def _join_shares(low: float, high: float) -> str:
+def join_shares(low: float, high: float) -> str:
+    """An interval of shares."""
     return say("{low} to {high}", low=format_share(low), high=format_share(high))
 
 
@@ -221,7 +212,17 @@ def tabulate_tuning(record: TuningRecord) -> tuple[TextTable, TextTable, TextTab
         TextTable(say_all("batch", "table's forms, µs", "chosen forms, µs", "ratio", "interval"), speeds),
         TextTable(say_all("kind", "layer", "value", "form"), chosen),
         TextTable(
-            (*say_all("kind", "places", "where", "form", "instead of", "ratio", "interval", "rounds"), ""),
+            say_all(
+                "kind",
+                "places",
+                "where",
+                "form",
+                "instead of",
+                "ratio",
+                "interval",
+                "rounds",
+                "decision",
+            ),
             [_trial_row(trial) for trial in record.trials],
         ),
     )
@@ -253,78 +254,3 @@ def describe_tuning(record: TuningRecord) -> str:
         seconds=f"{record.spent:.3g}",
         noise=f"{record.noise:.2%}",
     )
-
-
-def tabulate_losses(record: RoundingRecord) -> TextTable:
-    """The losses of each output in fewer bits, and what the budgets allow."""
-    header = say_all(
-        "output", "scale", "largest error / scale", "allowed", "typical", "agreement", "at least"
-    )
-    rows = [
-        (
-            loss.output,
-            f"{loss.scale:g}",
-            f"{loss.largest:.2%}",
-            f"{record.max_error:.2%}",
-            f"{loss.typical:.3%}",
-            _format_loss_agreement(loss),
-            f"{record.min_agreement:.2%}" if loss.agreed is not None and record.min_agreement else NOTHING,
-        )
-        for loss in record.losses
-    ]
-    return TextTable(header, rows)
-
-
-def _format_loss_agreement(loss: LossRecord) -> str:
-    if loss.agreed is None or not loss.compared:
-        return NOTHING
-    share, interval = format_share(loss.agreed / loss.compared), _join_shares(loss.low, loss.high)
-    return say("{share} of {count} ({interval})", share=share, count=loss.compared, interval=interval)
-
-
-def tabulate_kept(record: RoundingRecord) -> TextTable:
-    """The layers that stay in float."""
-    rows = [(layer.layer, layer.kind, retell(layer.reason)) for layer in record.kept]
-    return TextTable(say_all("kept in float", "kind", "why"), rows)
-
-
-def describe_rounding(precision: str, record: RoundingRecord) -> str:
-    """How the file was rounded and judged, and what it means for accuracy, in a line or two."""
-    samples = say(_JUDGED_ON.get(record.judged_on, record.judged_on), samples=record.samples)
-    parts = [
-        say(
-            "{precision}, {method}; judged on {samples}",
-            precision=precision,
-            method=say(_METHODS.get(record.method, record.method)),
-            samples=samples,
-        )
-    ]
-    if record.calibration_samples is not None:
-        parts.append(say(", calibrated on {count}", count=record.calibration_samples))
-    if record.accuracy is not None:
-        parts.append(
-            say(
-                "; right on {right} of {samples}, the original on {original}, a drop of {drop}, "
-                "allowed {allowed}",
-                right=record.accuracy.file,
-                samples=record.accuracy.samples,
-                original=record.accuracy.original,
-                drop=f"{_accuracy_drop(record):.2%}",
-                allowed=f"{record.max_accuracy_drop:.2%}",
-            )
-        )
-    return "".join(parts) + say("; {count} layers kept in float", count=len(record.kept))
-
-
-def is_within_budgets(record: RoundingRecord) -> bool:
-    """Whether every loss is within its budget."""
-    return _accuracy_drop(record) <= record.max_accuracy_drop and all(
-        loss.largest <= record.max_error
-        and (loss.agreed is None or not loss.compared or loss.agreed / loss.compared >= record.min_agreement)
-        for loss in record.losses
-    )
-
-
-def _accuracy_drop(record: RoundingRecord) -> float:
-    right = record.accuracy
-    return 0.0 if right is None else (right.original - right.file) / right.samples

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from adaptact.report.notebook import show_table
 from convert.manifest.baseline import BaselineRecord
 from convert.manifest.decode import ManifestError, decode
 from convert.manifest.entries import LARGEST_MANIFEST
@@ -237,6 +238,17 @@ class Manifest:
     def to_json(self) -> str:
         """The manifest as compact JSON, the same for the same manifest."""
         return json.dumps(dataclasses.asdict(self), separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: what it is a manifest of, and its activations in words."""
+        rows = [
+            ("source, SHA-256", self.source_digest),
+            ("parity", self.parity.strength),
+            ("precision, opset, provider", f"{self.precision}, {self.opset}, {self.provider}"),
+            ("rules fired", ", ".join(f"{record.rule} × {record.times}" for record in self.fired)),
+            *((f"layer {record.layer}: {record.kind}", record.words) for record in self.activations),
+        ]
+        return show_table(self.format, ("what", "value"), rows)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -2,26 +2,23 @@
 
 import { signal } from "./view.js";
 
-const HOME = ["models"];
-
-/** The parts of the address that is shown, decoded: `["models", "digits", "1"]`. */
+/** The parts of the address that is shown, decoded: `["models", "digits", "1"]`; none for the first page. */
 export const route = signal(parseHash(location.hash));
 
 addEventListener("hashchange", () => {
   route.value = parseHash(location.hash);
 });
 
-/** The parts of `#/a/b`; the home page where there are none, or where they cannot be decoded. */
+/** The parts of `#/a/b`; none where they cannot be decoded. */
 export function parseHash(hash) {
   try {
-    const parts = hash
+    return hash
       .replace(/^#?\/?/, "")
       .split("/")
       .filter(Boolean)
       .map(decodeURIComponent);
-    return parts.length ? parts : HOME;
   } catch {
-    return HOME;
+    return [];
   }
 }
 

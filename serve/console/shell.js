@@ -3,13 +3,13 @@
 import { readReader } from "./api.js";
 import { Loaded, useResource } from "./components/resource.js";
 import { StatusLine } from "./components/status.js";
-import { LANGUAGES, chooseLanguage, language, t } from "./language.js";
-import { PAGES, findPage } from "./pages/index.js";
+import { LANGUAGES, chooseLanguage, formatList, language, t } from "./language.js";
+import { findPage, listOffered } from "./pages/index.js";
 import { SignIn } from "./pages/sign-in.js";
 import { link, route } from "./routes.js";
 import { can, key, reader, refusal, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
-import { html, useEffect, useState } from "./view.js";
+import { html } from "./view.js";
 
 /** The whole console. */
 export function Shell() {
@@ -27,10 +27,10 @@ function skipToContent(event) {
 }
 
 function Header() {
-  const offered = PAGES.filter((page) => page.isInMenu && page.isFor(reader.value, can));
+  const offered = listOffered(reader.value, can);
   return html`
     <header class="top">
-      <a class="brand" href=${link("models")}>
+      <a class="brand" href=${link()}>
         <img src="/console/icon.svg" alt="" width="24" height="24" />adaptact
       </a>
       <nav aria-label=${t("Pages")}>
@@ -48,7 +48,8 @@ function Header() {
 }
 
 function MenuEntry({ page }) {
-  const isCurrent = route.value[0] === page.name;
+  const shown = findPage(chooseParts() || []);
+  const isCurrent = page.name === (shown?.under ?? shown?.name);
   return html`<li><a href=${link(page.name)} aria-current=${isCurrent ? "page" : null}>${page.title()}</a></li>`;
 }
 
@@ -78,7 +79,7 @@ function ThemeSwitch() {
 }
 
 function KeyState() {
-  if (!key.value) return null;
+  if (!key.value || refusal.value?.status === 401) return null;
   const name = reader.value?.name;
   const title = name && t("Signed in as {name}", { name });
   return html`<button type="button" class="quiet" title=${title} onClick=${signOut}>${t("Sign out")}</button>`;
@@ -91,27 +92,38 @@ function Content() {
 }
 
 function Admitted() {
-  const resource = useResource(readReader, []);
-  useEffect(() => {
-    if (resource.data) reader.value = resource.data;
-  }, [resource.data]);
+  const resource = useResource(async (signal) => {
+    reader.value = await readReader(signal);
+    return reader.value;
+  }, []);
   return html`
     <${Loaded} resource=${resource}>
-      ${({ needs_key: needsKey, has_key: hasKey, roles }) => {
-        if (needsKey && !hasKey && !roles.length) return html`<${SignIn} />`;
-        return reader.value && html`<${Page} key=${route.value.join("/")} parts=${route.value} />`;
+      ${({ has_key: hasKey, roles }) => {
+        const parts = chooseParts();
+        if (!parts) return html`<${SignIn} refusal=${hasKey && { message: describeRoles(roles) }} />`;
+        return html`<${Page} key=${parts.join("/")} parts=${parts} />`;
       }}
     <//>
   `;
 }
 
+/** The parts of the address, or else the first page that the reader may see; null for none. */
+function chooseParts() {
+  if (route.value.length) return reader.value?.roles.length ? route.value : null;
+  const first = listOffered(reader.value, can)[0];
+  return first ? [first.name] : null;
+}
+
+function describeRoles(roles) {
+  return t("This key opens no page: its roles are {roles}", { roles: formatList(roles) });
+}
+
 function Page({ parts }) {
   const page = findPage(parts);
-  const [module, setModule] = useState(null);
-  useEffect(() => {
-    page?.load().then(setModule);
-  }, [page]);
+  const module = useResource(async () => page?.load(), [page]);
   if (!page)
-    return html`<h1>${t("There is no such page")}</h1><p><a href=${link("models")}>${t("Models")}</a></p>`;
-  return module && html`<${module.Page} parts=${parts.slice(1)} />`;
+    return html`<h1>${t("There is no such page")}</h1><p><a href=${link()}>${t("To the first page")}</a></p>`;
+  return html`
+    <${Loaded} resource=${module}>${({ Page: Shown }) => html`<${Shown} parts=${parts.slice(1)} />`}<//>
+  `;
 }

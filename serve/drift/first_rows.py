@@ -4,6 +4,7 @@ Whichever worker has enough rows first writes it, and the others read it, so tha
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from convert.manifest.baseline import LEAST_ROWS
 from serve.drift.baseline import MOST_COLUMNS, Baseline, BaselineError, read_baseline
 from serve.drift.making import make_baseline
 from serve.drift.options import DriftOptions
-from serve.drift.plan import Drawn, Key, choose_rows, draw_tensor
+from serve.drift.plan import MOST_ROWS, Drawn, Key, choose_rows, draw_tensor
 from serve.drift.watcher import BURST, MOST_WAITING
 from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
@@ -24,6 +25,8 @@ from serve.engine.signature import Array, Signature
 from serve.rollout.sampling import Sampler
 
 LARGEST_FILE = 8 * 2**20
+LARGEST_KEPT = 64 * 2**20
+"""Bytes of values from which on the rows that there are have to do."""
 _ROW, _IMAGE = 2, 4  # axes
 
 
@@ -48,7 +51,8 @@ class FirstRows:
         self._random = np.random.default_rng()
         self._waiting: deque[_Waiting] = deque()
         self._pieces: dict[Key, list[Array]] = {}
-        self._rows = 0
+        self._rows = self._bytes = 0
+        self._finding = threading.Lock()
         self.choose = self._sampler.choose
 
     def take(self, inputs: Mapping[str, Array], names: Sequence[str], outputs: Sequence[Array]) -> None:
@@ -56,13 +60,19 @@ class FirstRows:
         rows = count_rows(inputs)
         if not rows or len(self._waiting) >= MOST_WAITING or self._rows >= self._wanted:
             return
+        named: dict[Key, Array] = {("input", name): array for name, array in inputs.items()}
+        named |= {("output", self._names[name]): array for name, array in zip(names, outputs, strict=True)}
         chosen = choose_rows(rows, self._random)
-        drawn: dict[Key, Array] = {}
-        for name, array in inputs.items():
-            drawn["input", name] = self._draw(array, rows, chosen)
-        for name, array in zip(names, outputs, strict=True):
-            drawn["output", self._names[name]] = self._draw(array, rows, chosen)
-        self._waiting.append(_Waiting(len(next(iter(drawn.values()))), drawn))
+        self._waiting.append(
+            _Waiting(
+                min(rows, MOST_ROWS),
+                {
+                    key: self._draw(array, rows, chosen)
+                    for key, array in named.items()
+                    if array.dtype.kind != "V"  # bfloat16, for which numpy has no numbers
+                },
+            )
+        )
 
     def renew(self, seconds: float) -> None:
         """Choose the runs of the next so many seconds by how many there were."""
@@ -77,17 +87,22 @@ class FirstRows:
 
         Raises `BaselineError` where it is none, and `OSError` where it cannot be stored.
         """
-        stored = self._read()
-        if stored is not None:
-            return stored
+        with self._finding:
+            stored = self._read()
+            if stored is not None:
+                return stored
+            self._gather()
+            if self._rows < self._wanted and self._bytes < LARGEST_KEPT:
+                return None
+            self._store(orjson.dumps(make_baseline(self._rows, self._pieces)))
+            return self._read()
+
+    def _gather(self) -> None:
         for kept in [self._waiting.popleft() for _ in range(len(self._waiting))]:
             self._rows += kept.rows
             for key, values in kept.drawn.items():
+                self._bytes += values.nbytes
                 self._pieces.setdefault(key, []).append(values)
-        if self._rows < self._wanted:
-            return None
-        self._store(orjson.dumps(make_baseline(self._rows, self._pieces)))
-        return self._read()
 
     def _store(self, content: bytes) -> None:
         """Write the file whole, unless another process has."""

@@ -159,21 +159,23 @@ class DriftMonitor:
         """From now on versions are compared with their first rows, where there are enough of them by now."""
         for first_rows, get_model in self._list_first_rows().items():
             model = get_model()
+            observer: Watcher | None = None
             try:
                 baseline = first_rows.find()
-            except (BaselineError, OSError) as error:
-                baseline = None
-                if model is not None:
-                    model.observer = None
-                    log.warning(NOT_WATCHED, model.label, escape_line(str(error)))
-            else:
                 if baseline is None:
                     continue
+                if model is not None:
+                    observer = self._make_watcher(model, baseline)
+                    log.info("%s: drift is watched from now on, by its first rows", model.label)
+            except Exception as error:
+                # The outermost frame of its thread, which must go on, whatever a model answers.
+                unforeseen = None if isinstance(error, BaselineError | OSError) else error
+                label = "a model" if model is None else model.label
+                log.warning(NOT_WATCHED, label, escape_line(str(error)), exc_info=unforeseen)
             with self._lock:
                 self._first_rows.pop(first_rows, None)
-            if model is not None and baseline is not None:
-                model.observer = self._make_watcher(model, baseline)
-                log.info("%s: drift is watched from now on, by its first rows", model.label)
+            if model is not None:
+                model.observer = observer
 
     def _forget(self, watcher: Watcher) -> None:
         watcher.stop()

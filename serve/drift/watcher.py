@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from serve.drift.baseline import Baseline
+from serve.drift.counting import ROWS
 from serve.drift.layers import LayerProbe
 from serve.drift.options import DriftOptions
 from serve.drift.plan import Drawn, Plan
@@ -104,7 +105,7 @@ class Watcher:
         for place, pieces in self.plan.list_counts([each.drawn for each in kept] + list(self._probe(kept))):
             tallies[place] = self.plan.count(place, pieces)
             sleep(0)
-        self.counts.rows += int(tallies[:, 0].max(initial=0))
+        self.counts.rows += int(tallies[:, ROWS].max(initial=0))
         self.window.add(tallies)
         self._counted_bytes += sum(each.size for each in kept)
 

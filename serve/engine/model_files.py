@@ -32,9 +32,17 @@ class ModelFiles:
     content: mmap | bytes = b""
     """What is at `path`, if that is a private copy; else empty."""
 
-    def read(self) -> bytes:
-        """The content of the ONNX file."""
-        return Path(self.path).read_bytes()
+    @contextmanager
+    def extend(self, more: bytes) -> Iterator[str]:
+        """The path of a copy of the ONNX file with these bytes behind it, which is there within the block.
+
+        ONNX Runtime loads a path without holding up other threads, and bytes not.
+        """
+        with open(self.path, "rb", buffering=0) as stream, _create_memory() as copy:
+            while os.sendfile(copy.fileno(), stream.fileno(), None, PIECE_BYTES):
+                pass
+            copy.write(more)
+            yield f"/proc/self/fd/{copy.fileno()}"
 
     def count_bytes(self) -> int:
         """How large all of them are together."""
@@ -94,7 +102,7 @@ def _read_stamp(status: os.stat_result) -> tuple[int, ...]:
 
 def _copy(stream: FileIO, size: int) -> FileIO:
     """The first so many bytes, in memory, which from now on nobody can change."""
-    copy = FileIO(os.memfd_create("adaptact-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+")
+    copy = _create_memory()
     try:
         while (left := size - copy.tell()) and os.sendfile(copy.fileno(), stream.fileno(), None, left):
             pass
@@ -103,6 +111,10 @@ def _copy(stream: FileIO, size: int) -> FileIO:
         copy.close()
         raise
     return copy
+
+
+def _create_memory() -> FileIO:
+    return FileIO(os.memfd_create("adaptact-model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "r+")
 
 
 def _describe(entry: ModelFile, stream: FileIO, limit_bytes: int, *, is_private: bool) -> ModelFiles:

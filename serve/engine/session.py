@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter, thread_time
@@ -85,7 +86,7 @@ class Session:
     ) -> None:
         """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back.
 
-        `more_outputs` are tensors inside the graph, given out too; the file's bytes are then read for it.
+        `more_outputs` are tensors inside the graph, given out too; for these a copy of the file is loaded.
         """
         others = list_native_threads() if options.threads > 1 else set()
         self.file_bytes = files.count_bytes()
@@ -93,14 +94,15 @@ class Session:
         native_options = _make_options(files, options)
         cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
         try:
-            self._session = ort.InferenceSession(
-                files.path if not more_outputs else files.read() + encode_outputs(list(more_outputs)),
-                native_options,
-                providers=list(options.providers),
-                provider_options=provider_options(options.providers, options.cuda),
-                # It would restart on another provider after an error, and only print a line about it.
-                enable_fallback=0,
-            )
+            with _choose_path(files, more_outputs) as path:
+                self._session = ort.InferenceSession(
+                    path,
+                    native_options,
+                    providers=list(options.providers),
+                    provider_options=provider_options(options.providers, options.cuda),
+                    # It would restart on another provider after an error, and only print a line about it.
+                    enable_fallback=0,
+                )
             self.pool = list_native_threads() - others if options.threads > 1 else set()
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
@@ -190,6 +192,12 @@ class Session:
         # `run` turns arrays into tensors by their numpy type, and numpy has none for bfloat16.
         feeds = {name: _to_ort_value(array) for name, array in inputs.items()}
         return [_to_array(value) for value in self._session.run_with_ort_values(outputs, feeds, options)]
+
+
+def _choose_path(files: ModelFiles, more_outputs: Sequence[str]) -> AbstractContextManager[str]:
+    if more_outputs:
+        return files.extend(encode_outputs(list(more_outputs)))
+    return nullcontext(files.path)
 
 
 def _make_options(files: ModelFiles, options: SessionOptions) -> ort.SessionOptions:

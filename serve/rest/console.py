@@ -6,16 +6,15 @@ the reader gives. No path of a request reaches the file system.
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+import adaptact
 from adaptact.languages.catalogue import LANGUAGES
 from serve.protocol.compression import choose_coding
 
@@ -32,10 +31,12 @@ MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 COMPRESSED = (".html", ".js", ".css", ".json", ".svg", ".txt")
+FOLDER = Path(__file__).parents[1] / "console"
+PACKAGE = Path(adaptact.__file__).parent
 # What the console shares with reports: the style, and the texts of other languages than English.
 SHARED = {
-    "tokens.css": ("adaptact", "style", "tokens.css"),
-    **{f"{name}.json": ("adaptact", "languages", "locales", name, f"{name}.json") for name in LANGUAGES[1:]},
+    "tokens.css": PACKAGE / "style" / "tokens.css",
+    **{f"{name}.json": PACKAGE / "languages" / "locales" / name / f"{name}.json" for name in LANGUAGES[1:]},
 }
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -71,12 +72,13 @@ class ConsoleFile:
 
 
 def read_console() -> dict[str, ConsoleFile]:
-    """The files of the console by their paths below `/console`."""
-    found = dict(_find_files(files("serve") / "console", ""))
-    for name, (package, *parts) in SHARED.items():
-        found[name] = files(package).joinpath(*parts)
-    read = {name: _read_file(name, file) for name, file in found.items() if file.is_file()}
-    return {name: file for name, file in read.items() if file is not None}
+    """The files of the console by their paths below `/console`, of the kinds that a console has."""
+    own = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*"))}
+    return {
+        name: ConsoleFile(path.read_bytes(), MEDIA_TYPES[path.suffix], path.suffix in COMPRESSED)
+        for name, path in (own | SHARED).items()
+        if path.suffix in MEDIA_TYPES and path.is_file()
+    }
 
 
 def console_routes(console: Mapping[str, ConsoleFile]) -> APIRouter:
@@ -114,20 +116,3 @@ def _answer(file: ConsoleFile | None, request: Request) -> Response:
 def _has_current(known: str, tag: str) -> bool:
     """Whether the client has what this tag names, by its `If-None-Match`."""
     return tag in [each.strip().removeprefix("W/") for each in known.split(",")]
-
-
-def _find_files(folder: Traversable, above: str) -> Iterator[tuple[str, Traversable]]:
-    if not folder.is_dir():
-        return
-    for member in folder.iterdir():
-        if member.is_dir():
-            yield from _find_files(member, f"{above}{member.name}/")
-        else:
-            yield f"{above}{member.name}", member
-
-
-def _read_file(name: str, file: Traversable) -> ConsoleFile | None:
-    """The file; None where it is of no kind that a console has."""
-    suffix = PurePosixPath(name).suffix
-    media_type = MEDIA_TYPES.get(suffix)
-    return None if media_type is None else ConsoleFile(file.read_bytes(), media_type, suffix in COMPRESSED)

@@ -64,3 +64,59 @@ def test_a_stream_that_breaks_off_is_told_and_comes_back(page: Any) -> None:
     page.unroute("**/adaptact/v1/live")
     page.locator(".line-chart").first.wait_for()
     assert page.get_by_role("alert").count() == 0
+
+
+def test_a_stream_that_falls_silent_is_given_up_and_asked_for_again(page: Any) -> None:
+    page.clock.install()
+    page.route("**/adaptact/v1/live", lambda route: None)  # which never answers
+    page.goto("/console#/live")
+    page.get_by_text("Loading…").wait_for()
+    page.clock.fast_forward(20_000)
+    page.get_by_role("alert").wait_for()
+    page.unroute("**/adaptact/v1/live")
+    page.clock.fast_forward(5_000)
+    page.locator(".line-chart").first.wait_for()
+
+
+def _snapshot(
+    at: int, answered: int, refused: int, latency: list[int], generation: int = 1
+) -> dict[str, Any]:
+    version = {
+        "model": "scores",
+        "version": "2",
+        "codes": {"200": answered, "400": refused},
+        "rows": 2 * answered,
+        "runs": answered,
+        "queue": 3,
+        "running": 1,
+        "latency": latency,
+    }
+    ends = {"latency_ends": [0.001, 0.002, 0.004], "variant_latency_ends": [1.0], "generation": generation}
+    totals = {"memory": 1, "processor": at / 1000, "workers": 1, "rejected": {}, "variants": []}
+    return {"at": at, "models": [version], **ends, **totals}
+
+
+def _compare(page: Any, before: dict[str, Any], after: dict[str, Any]) -> Any:
+    page.goto("/console/index.html")
+    return page.evaluate(
+        """async ([before, after]) => {
+          const { compareSnapshots } = await import("/console/pages/live/rates.js");
+          const rates = compareSnapshots(before, after);
+          return rates && Object.fromEntries(rates.lines);
+        }""",
+        [before, after],
+    )
+
+
+def test_rates_and_quantiles_are_of_what_came_between_two_snapshots(page: Any) -> None:
+    lines = _compare(page, _snapshot(1000, 10, 0, [7, 3]), _snapshot(3000, 26, 4, [7, 11, 8]))
+    line = lines["version scores 2"]
+    assert (line["requests"], line["errors"], line["queue"], line["batch"]) == (10, 2, 3, 2)
+    assert [line["p50"], line["p99"]] == pytest.approx([2.0, 3.96])
+    shared = ("requests", "errors", "queue", "running", "batch", "p50", "p99")
+    assert all(lines["all"][name] == line[name] for name in shared)
+
+
+@pytest.mark.parametrize("after", [_snapshot(1000, 26, 4, []), _snapshot(3000, 26, 4, [], generation=2)])
+def test_nothing_is_told_of_no_time_or_of_counts_that_began_anew(page: Any, after: dict[str, Any]) -> None:
+    assert _compare(page, _snapshot(1000, 10, 0, [7, 3]), after) is None

@@ -15,6 +15,7 @@ KEYS: dict[str, frozenset[Role]] = {
     "looker": frozenset({"infer"}),
     "ops": frozenset({"infer", "metrics", "admin"}),
     "meter": frozenset({"metrics"}),
+    "reporter": frozenset({"feedback"}),
 }
 
 
@@ -61,7 +62,7 @@ def test_a_key_opens_the_console_for_this_tab_until_it_is_forgotten(door: Any) -
 def test_a_wrong_key_is_told_and_another_can_be_tried(door: Any) -> None:
     _sign_in(door, "guess")
     door.get_by_role("alert").wait_for()
-    assert "is not one of this server's" in door.get_by_role("alert").inner_text()
+    assert "does not know the key" in door.get_by_role("alert").inner_text()
     _sign_in(door, "looker")
     door.get_by_role("link", name="scores").wait_for()
 
@@ -73,10 +74,23 @@ def test_a_key_sees_only_what_its_roles_allow(door: Any) -> None:
     assert door.get_by_role("link", name="Live").count() == 0
 
 
+def test_the_first_page_is_one_that_the_key_may_read(door: Any) -> None:
+    _sign_in(door, "meter")
+    door.get_by_role("heading", name="Live").wait_for()
+    assert door.get_by_role("link", name="Models").count() == 0
+
+
 def test_a_page_that_the_key_may_not_read_asks_for_another(door: Any) -> None:
     _sign_in(door, "meter")
+    door.get_by_role("heading", name="Live").wait_for()
+    door.evaluate("location.hash = '#/models'")
     door.get_by_role("alert").wait_for()
     assert "does not have the role `infer`" in door.get_by_role("alert").inner_text()
+
+
+def test_a_key_that_opens_no_page_is_told(door: Any) -> None:
+    _sign_in(door, "reporter")
+    door.get_by_text("This key opens no page: its roles are feedback").wait_for()
 
 
 def test_the_key_is_in_no_command_to_copy(door: Any, locked: ServerProcess) -> None:

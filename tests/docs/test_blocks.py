@@ -25,6 +25,7 @@ NOT_RUN = {
     "docs/converting.md": 1,
     "docs/describing.md": 1,
     "docs/docker.md": 8,
+    "docs/dossier.md": 1,
     "docs/experiments.md": 1,
     "docs/grpc.md": 1,
     "docs/observability.md": 3,

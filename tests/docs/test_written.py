@@ -18,12 +18,15 @@ def test_the_page_of_activations_is_what_the_classes_say() -> None:
     assert all(f"\n| `{name}`" in written for name in ACTIVATIONS)
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_curves_in_the_picture_of_an_activation_differ(name: str) -> None:
+def test_the_curves_in_the_picture_of_the_activations_differ() -> None:
     list_curves = runpy.run_path(str(ROOT / "docs" / "families.py"))["list_curves"]
     points = torch.linspace(-4, 4, 81, dtype=torch.float64)
-    curves = [curve.clamp(-4, 4) for curve in list_curves(ACTIVATIONS[name], points).values()]
-    assert all((one - other).abs().max() > 0.05 for one, other in pairwise(curves))
+    equal = []
+    for name, kind in ACTIVATIONS.items():
+        curves = [curve.clamp(-4, 4) for curve in list_curves(kind, points).values()]
+        if not all((one - other).abs().max() > 0.05 for one, other in pairwise(curves)):
+            equal.append(name)
+    assert equal == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

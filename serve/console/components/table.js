@@ -26,6 +26,17 @@ export function Table({ caption, columns, rows, name, hasHiddenCaption = true })
   `;
 }
 
+/** A column of numbers, a dash for none; `format` writes one, `value(row)` is `row[key]` by default. */
+export function numberColumn(key, title, format, value = (row) => row[key]) {
+  return {
+    key,
+    title,
+    isNumber: true,
+    value,
+    cell: (row) => (value(row) === null || value(row) === undefined ? "–" : format(value(row))),
+  };
+}
+
 function Heading({ column, order, setOrder }) {
   const align = column.isNumber ? "number" : "";
   if (!column.value) return html`<th scope="col" class=${align}>${column.title}</th>`;

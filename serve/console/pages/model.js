@@ -115,7 +115,7 @@ function Contents({ titles }) {
     const heading = headings.find((other) => other.textContent === title);
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
-    heading.closest("section").scrollIntoView({ behavior: "smooth" });
+    heading.closest("section").scrollIntoView();
   };
   return html`
     <nav class="contents" aria-label=${t("On this page")}>

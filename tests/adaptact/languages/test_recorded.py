@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptact.languages.recorded import retell
+from adaptact.languages.recorded import LONGEST_SENTENCE, retell
 from adaptact.languages.spoken import speak
 
 MOVED = (
@@ -32,6 +32,8 @@ def test_names_within_a_sentence_stay_as_they_are() -> None:
         assert retell("input `candidate` moves no output") == "入力 `candidate` はどの出力も動かしません"
 
 
-def test_hostile_texts_take_no_longer_than_their_length() -> None:
+def test_a_sentence_that_is_too_long_to_try_stays_as_it_is() -> None:
+    places = "a" * LONGEST_SENTENCE
     with speak("ja"):
-        assert retell("From " * 399) == "From " * 399
+        assert retell(f"From {places}: y; y; y.") == f"From {places}: y; y; y."
+        assert retell(f"{MOVED} From {places}: y; y; y.").startswith(TOLD)

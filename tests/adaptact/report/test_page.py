@@ -102,8 +102,14 @@ def test_a_column_of_numbers_is_set_to_the_right() -> None:
 
 
 def test_a_sentence_or_a_point_of_a_law_that_begins_with_a_number_is_none() -> None:
-    rows = [("−4～4 の範囲：増加する。", "1(a)、2(b)", "1(c)", "12 %（9 %～15 %）")]
-    assert Table(("words", "points", "point", "share"), rows).numeric == (False, False, False, True)
+    rows = [("−4～4 の範囲：増加する。", "1(a)、2(b)", "1(c)", "2026-11-29 09:41", "12 %（9 %～15 %）")]
+    assert Table(("words", "points", "point", "time", "share"), rows).numeric == (
+        False,
+        False,
+        False,
+        False,
+        True,
+    )
 
 
 def test_a_row_that_does_not_fit_the_header_is_refused() -> None:

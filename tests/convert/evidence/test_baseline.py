@@ -149,9 +149,9 @@ def test_wide_tables_are_one_series() -> None:
 @pytest.mark.slow
 def test_the_manifest_holds_what_the_file_held_on_the_samples(tmp_path: Path) -> None:
     source = save_checkpoint(tmp_path / "model.pt")
-    np.savez(tmp_path / "samples.npz", image=RANDOM.normal(size=(150, 3, 8, 8)).astype(np.float32))
+    np.savez(tmp_path / "samples.npz", image=RANDOM.normal(size=(100, 3, 8, 8)).astype(np.float32))
     manifest = convert(source, tmp_path / "model.onnx", samples=tmp_path / "samples.npz")
     assert manifest.baseline is not None
-    assert manifest.baseline.rows == 150
+    assert manifest.baseline.rows == 100
     layers = [each.layer for each in manifest.baseline.series if each.role == "activation"]
     assert layers == [record.layer for record in manifest.activations]

@@ -45,6 +45,18 @@ def _write_file(tmp_path: Path, manifest: Manifest | None) -> OnnxFile:
     return read_onnx_file(tmp_path / "m.onnx")
 
 
+def test_the_page_begins_with_what_parity_says(tmp_path: Path) -> None:
+    passed = render_report(_write_file(tmp_path, _make_full_manifest()))
+    assert (
+        'class="verdict caution"><strong>Parity passed</strong>' in passed
+    )  # weak, by the manifest's reasons
+    output = dataclasses.replace(MANIFEST.parity.outputs[0], file_error=1e9)
+    parity = dataclasses.replace(MANIFEST.parity, outputs=(output,))
+    failed = render_report(_write_file(tmp_path, dataclasses.replace(MANIFEST, parity=parity)))
+    assert 'class="verdict bad"><strong>Parity FAILED</strong>' in failed
+    assert "<strong>No evidence</strong>" in render_report(_write_file(tmp_path, None))
+
+
 def test_the_page_shows_all_that_the_manifest_holds(tmp_path: Path) -> None:
     text = render_report(_write_file(tmp_path, _make_full_manifest()))
     for printed in (

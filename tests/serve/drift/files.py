@@ -1,5 +1,8 @@
 """A small model whose file holds the baseline of its samples."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +79,27 @@ def read(
 
 def open_watched(folder: Path, monitor: DriftMonitor) -> Engine:
     return open_engine(options(folder, observe=monitor.watch), Metrics(CollectorRegistry()))
+
+
+@contextmanager
+def open_two(folder: Path) -> Iterator[tuple[Engine, DriftMonitor]]:
+    """An engine of `net`, whose baseline is of normal values, and of `plain`, which has none."""
+    put(folder, NET, draw(1000))
+    models.put(folder, "plain", models.model(models.DOUBLE))
+    monitor = DriftMonitor(ALL)
+    engine = open_watched(folder, monitor)
+    yield engine, monitor
+    engine.close()
+    monitor.close()
+
+
+def ask(engine: Engine, monitor: DriftMonitor, array: Array, name: str = "x") -> None:
+    """Ask `net` in requests of 16 rows, and count them."""
+
+    async def run() -> None:
+        model = engine.model("net")
+        for start in range(0, len(array), 16):
+            await engine.run(model, {name: array[start : start + 16]})
+
+    asyncio.run(run())
+    monitor.count_now()

@@ -14,12 +14,12 @@ from serve.drift.monitor import DriftMonitor
 from serve.drift.options import DriftOptions
 from serve.drift.watcher import Watcher
 from serve.engine import Engine, Metrics, open_engine
-from serve.engine.signature import Array
+from serve.engine.datatypes import BFLOAT16
 from serve.shared.drift import SharedDrift
 from serve.shared.worker_group import WorkerGroup
 from tests.serve import models
 from tests.serve.conftest import options
-from tests.serve.drift.files import IDS, NET, draw
+from tests.serve.drift.files import IDS, NET, ask, draw
 from tests.serve.drift.files import make_baseline as make_at_export
 
 
@@ -45,16 +45,6 @@ def net(tmp_path: Path, monitor: DriftMonitor) -> Iterator[Engine]:
     engine.close()
 
 
-def _ask(engine: Engine, monitor: DriftMonitor, array: Array, name: str = "x") -> None:
-    async def ask() -> None:
-        model = engine.model("net")
-        for start in range(0, len(array), 16):
-            await engine.run(model, {name: array[start : start + 16]})
-
-    asyncio.run(ask())
-    monitor.count_now()
-
-
 def _judge(monitor: DriftMonitor) -> dict[str, str]:
     [window] = monitor.read_windows()
     report = judge(window.name, window.version, window.baseline, window.tallies, window.seconds)
@@ -62,17 +52,17 @@ def _judge(monitor: DriftMonitor) -> dict[str, str]:
 
 
 def test_later_rows_are_compared_with_the_first(net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(320, 1))
+    ask(net, monitor, draw(320, 1))
     assert list(monitor.read_windows()) == []
-    _ask(net, monitor, draw(320, 2))
-    _ask(net, monitor, draw(640, 3))
+    ask(net, monitor, draw(320, 2))
+    ask(net, monitor, draw(640, 3))
     assert _judge(monitor) == {"verdict": "stable", "baseline": "640"}
-    _ask(net, monitor, draw(1280, 4) + np.float32(1.5))
+    ask(net, monitor, draw(1280, 4) + np.float32(1.5))
     assert _judge(monitor)["verdict"] == "drifted"
 
 
 def test_they_outlast_the_server(tmp_path: Path, net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(640, 1))
+    ask(net, monitor, draw(640, 1))
     again = DriftMonitor(DriftOptions(first_rows=5000, state_folder=tmp_path / "state"))
     engine = _open(tmp_path, again)
     again.count_now()
@@ -87,8 +77,8 @@ def test_workers_agree_on_those_of_one(tmp_path: Path, net: Engine, monitor: Dri
         DriftOptions(requests_per_second=1e9, first_rows=640, state_folder=tmp_path / "state")
     )
     engine = _open(tmp_path, other)
-    _ask(engine, other, draw(320, 7))
-    _ask(net, monitor, draw(640, 1))
+    ask(engine, other, draw(320, 7))
+    ask(net, monitor, draw(640, 1))
     other.count_now()
     [first], [second] = list(monitor.read_windows()), list(other.read_windows())
     assert first.baseline.digest == second.baseline.digest
@@ -99,7 +89,7 @@ def test_workers_agree_on_those_of_one(tmp_path: Path, net: Engine, monitor: Dri
 
 def test_how_far_it_is_is_said(net: Engine, monitor: DriftMonitor) -> None:
     drift = SharedDrift(net, monitor, WorkerGroup())
-    _ask(net, monitor, draw(32, 1))
+    ask(net, monitor, draw(32, 1))
     report = asyncio.run(drift.report("net"))
     assert report.verdict == "no baseline"
     assert report.summary == "no baseline yet: one worker has met 32 of the 640 first rows"
@@ -131,10 +121,41 @@ def test_ids_are_compared_by_name(tmp_path: Path, monitor: DriftMonitor) -> None
     models.put(tmp_path / "models", "net", models.model(IDS))
     engine = _open(tmp_path, monitor)
     ids = np.random.default_rng(0).integers(5, size=1280)
-    _ask(engine, monitor, ids[:640], "ids")
-    _ask(engine, monitor, ids[640:], "ids")
+    ask(engine, monitor, ids[:640], "ids")
+    ask(engine, monitor, ids[640:], "ids")
     assert _judge(monitor)["verdict"] == "stable"
     engine.close()
+
+
+def test_tensors_that_numpy_has_no_numbers_for_are_left(
+    tmp_path: Path, monitor: DriftMonitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.put(tmp_path / "models", "net", models.identity_model("BF16"))
+    engine = _open(tmp_path, monitor)
+    ask(engine, monitor, np.zeros((640, 2), BFLOAT16))
+    assert "is no list of series" in caplog.text
+    ask(engine, monitor, np.zeros((16, 2), BFLOAT16))
+    engine.close()
+
+
+def test_large_values_need_fewer_rows(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.drift.first_rows.LARGEST_KEPT", 4000)
+    ask(net, monitor, draw(304, 1))
+    assert _judge(monitor)["baseline"] == "304"
+
+
+def test_what_is_unforeseen_ends_with_a_line_in_the_log(
+    net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("unforeseen")
+
+    monkeypatch.setattr("serve.drift.first_rows.make_baseline", fail)
+    ask(net, monitor, draw(640, 1))
+    assert "drift is not watched: unforeseen" in caplog.text
+    assert net.model("net").observer is None
 
 
 def test_it_is_made_as_at_export() -> None:

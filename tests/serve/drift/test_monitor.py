@@ -14,10 +14,9 @@ from serve.drift.judging import DriftReport, judge
 from serve.drift.monitor import DriftMonitor
 from serve.drift.options import DriftOptions
 from serve.engine import Engine
-from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.drift import files
-from tests.serve.drift.files import ALL, IDS, NET, draw, open_watched
+from tests.serve.drift.files import ALL, IDS, NET, ask, draw, open_watched
 
 RANDOM = np.random.default_rng(7)
 
@@ -38,25 +37,13 @@ def net(tmp_path: Path, monitor: DriftMonitor) -> Iterator[Engine]:
     engine.close()
 
 
-def _ask(engine: Engine, monitor: DriftMonitor, array: Array, name: str = "x") -> None:
-    """Ask in requests of 16 rows."""
-
-    async def ask() -> None:
-        model = engine.model("net")
-        for start in range(0, len(array), 16):
-            await engine.run(model, {name: array[start : start + 16]})
-
-    asyncio.run(ask())
-    monitor.count_now()
-
-
 def _judge(monitor: DriftMonitor) -> DriftReport:
     [window] = monitor.read_windows()
     return judge(window.name, window.version, window.baseline, window.tallies, window.seconds)
 
 
 def test_a_stable_stream_is_stable(net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(960, 1))
+    ask(net, monitor, draw(960, 1))
     report = _judge(monitor)
     assert (report.model, report.version, report.verdict) == ("net", "1", "stable")
     assert report.rows == 960
@@ -68,7 +55,7 @@ def test_a_stable_stream_is_stable(net: Engine, monitor: DriftMonitor) -> None:
 def test_a_shifted_column_is_found_and_the_other_is_not(net: Engine, monitor: DriftMonitor) -> None:
     values = draw(960, 1)
     values[:, 1] += 0.8
-    _ask(net, monitor, values)
+    ask(net, monitor, values)
     report = _judge(monitor)
     assert report.verdict == "drifted"
     verdicts = {(each.role, each.column): each.verdict for each in report.series}
@@ -80,14 +67,14 @@ def test_a_shifted_column_is_found_and_the_other_is_not(net: Engine, monitor: Dr
 
 
 def test_a_small_shift_is_said_but_is_no_alarm(net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(4000, 1) + np.float32(0.4))
+    ask(net, monitor, draw(4000, 1) + np.float32(0.4))
     [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 0)]
     assert column.verdict == "shifted"
 
 
 def test_nothing_is_said_of_few_rows(net: Engine, monitor: DriftMonitor) -> None:
     assert _judge(monitor).verdict == "waiting"
-    _ask(net, monitor, draw(480, 1) + np.float32(9))
+    ask(net, monitor, draw(480, 1) + np.float32(9))
     report = _judge(monitor)
     assert report.verdict == "waiting"
     assert report.summary == "480 live rows in the window, 500 are needed"
@@ -96,7 +83,7 @@ def test_nothing_is_said_of_few_rows(net: Engine, monitor: DriftMonitor) -> None
 def test_values_that_are_no_numbers_drift(net: Engine, monitor: DriftMonitor) -> None:
     values = draw(960, 1)
     values[::4] = np.nan
-    _ask(net, monitor, values)
+    ask(net, monitor, values)
     [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 0)]
     assert column.verdict == "drifted"
     assert column.missing == pytest.approx(0.25)
@@ -105,7 +92,7 @@ def test_values_that_are_no_numbers_drift(net: Engine, monitor: DriftMonitor) ->
 
 @pytest.mark.parametrize("fill", [np.nan, np.inf, 0.0])
 def test_values_that_are_all_alike_drift(net: Engine, monitor: DriftMonitor, fill: float) -> None:
-    _ask(net, monitor, np.full((960, 2), fill, np.float32))
+    ask(net, monitor, np.full((960, 2), fill, np.float32))
     assert _judge(monitor).verdict == "drifted"
 
 
@@ -114,11 +101,11 @@ def test_a_constant_column_that_changes_drifts(tmp_path: Path, monitor: DriftMon
     constant[:, 1] = 0.1
     files.put(tmp_path, NET, constant)
     engine = open_watched(tmp_path, monitor)
-    _ask(engine, monitor, constant[:640])
+    ask(engine, monitor, constant[:640])
     assert _judge(monitor).verdict == "stable"
     changed = draw(640, 1)
     changed[:, 1] = 0.11
-    _ask(engine, monitor, changed)
+    ask(engine, monitor, changed)
     engine.close()
     [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 1)]
     assert column.verdict == "drifted"
@@ -127,9 +114,9 @@ def test_a_constant_column_that_changes_drifts(tmp_path: Path, monitor: DriftMon
 def test_unseen_ids_drift(tmp_path: Path, monitor: DriftMonitor) -> None:
     files.put(tmp_path, IDS, RANDOM.integers(8, size=2000))
     engine = open_watched(tmp_path, monitor)
-    _ask(engine, monitor, RANDOM.integers(8, size=960), "ids")
+    ask(engine, monitor, RANDOM.integers(8, size=960), "ids")
     assert _judge(monitor).verdict == "stable"
-    _ask(engine, monitor, RANDOM.integers(8, size=960) + 2**40, "ids")
+    ask(engine, monitor, RANDOM.integers(8, size=960) + 2**40, "ids")
     engine.close()
     report = _judge(monitor)
     assert report.verdict == "drifted"
@@ -145,7 +132,7 @@ def test_what_reaches_activations_is_seen(
     values = draw(4000, 1)
     values[:, 0] *= 30
     for start in range(0, 4000, 400):
-        _ask(net, monitor, values[start : start + 400])
+        ask(net, monitor, values[start : start + 400])
     [layer] = [each for each in _judge(monitor).series if each.role == "activation"]
     assert (layer.tensor, layer.layer, layer.verdict) == ("inner", "act", "drifted")
     assert layer.high is not None
@@ -157,8 +144,8 @@ def test_a_file_that_has_changed_is_not_loaded_for_its_activations(
 ) -> None:
     models.put(tmp_path, "net", models.model(models.DOUBLE))
     with caplog.at_level(logging.WARNING, "adaptact"):
-        _ask(net, monitor, draw(64, 1))
-        _ask(net, monitor, draw(64, 1))
+        ask(net, monitor, draw(64, 1))
+        ask(net, monitor, draw(64, 1))
     [message] = [record.getMessage() for record in caplog.records]
     assert "is not watched: `model.onnx` has changed since it was loaded" in message
     assert [each.rows for each in _judge(monitor).series if each.role == "activation"] == [0]
@@ -193,7 +180,7 @@ def test_a_model_with_a_hostile_baseline_is_served_without(
         engine = open_watched(tmp_path, monitor)
     assert engine.model("net").observer is None
     assert "drift is not watched: the series of input `x` has not 20 counts" in caplog.text
-    _ask(engine, monitor, draw(16))
+    ask(engine, monitor, draw(16))
     engine.close()
 
 
@@ -209,7 +196,7 @@ def test_a_baseline_beside_the_manifest_goes_before_it(tmp_path: Path, monitor: 
 
 
 def test_a_model_that_is_gone_is_watched_no_more(net: Engine, monitor: DriftMonitor) -> None:
-    _ask(net, monitor, draw(32, 1))
+    ask(net, monitor, draw(32, 1))
     asyncio.run(net.unload("net"))
     gc.collect()
     assert list(monitor.read_windows()) == []
@@ -226,10 +213,10 @@ def test_runs_beyond_the_room_are_dropped_and_counted(
     net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watcher, "MOST_WAITING", 3)
-    _ask(net, monitor, draw(160, 1))
+    ask(net, monitor, draw(160, 1))
     counts = monitor.read_counts()["net", "1"]
     assert (counts.rows, counts.dropped) == (48, 7)
-    _ask(net, monitor, draw(16, 1))
+    ask(net, monitor, draw(16, 1))
     assert counts.rows == 64
 
 
@@ -237,7 +224,7 @@ def test_few_requests_of_many_are_chosen(tmp_path: Path) -> None:
     rare = DriftMonitor(DriftOptions(requests_per_second=2))
     files.put(tmp_path, NET, draw(200))
     engine = open_watched(tmp_path, rare)
-    _ask(engine, rare, draw(1600, 1))
+    ask(engine, rare, draw(1600, 1))
     assert rare.read_counts()["net", "1"].rows == 8 * 16  # a burst of four seconds
     engine.close()
     rare.close()
@@ -246,7 +233,7 @@ def test_few_requests_of_many_are_chosen(tmp_path: Path) -> None:
 def test_requests_are_answered_whatever_the_counting_meets(
     net: Engine, monitor: DriftMonitor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _ask(net, monitor, draw(16))
+    ask(net, monitor, draw(16))
 
     def fail(*_: object) -> None:
         raise ValueError("unforeseen")

@@ -39,6 +39,25 @@ def test_the_model_and_the_weights_that_it_names_are_read(tmp_path: Path, is_pri
         assert Session(files, OPTIONS).run({"x": np.ones(2, np.float32)}, ["y"])[0].tolist() == [1, 1]
 
 
+@PRIVATE
+def test_tensors_inside_a_model_with_weights_beside_it_are_given_out_too(
+    tmp_path: Path, is_private: bool
+) -> None:
+    made = models.with_external_data("w.bin")
+    made.graph.node[0].output[0] = "inner"
+    made.graph.node.add(op_type="Neg", input=["inner"], output=["y"])
+    path = models.put(tmp_path, "m", made)
+    path.with_name("w.bin").write_bytes(np.ones(2, np.float32).tobytes())
+    before = path.read_bytes()
+    with open_files(_entry(path), LIMIT_BYTES, is_private=is_private) as files:
+        session = Session(files, OPTIONS, more_outputs=["inner"])
+        with files.extend(b"more") as extended:
+            assert Path(extended).read_bytes() == before + b"more"
+    inner, y = session.run({"x": np.ones(2, np.float32)}, ["inner", "y"])
+    assert (inner.tolist(), y.tolist()) == ([2, 2], [-2, -2])
+    assert path.read_bytes() == before
+
+
 def test_a_name_is_found_wherever_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_files, "PIECE_BYTES", 7)
     for before in range(20):

@@ -13,27 +13,25 @@ from serve.rest.drift import DriftLimits
 from serve.settings import Settings
 from serve.shared.drift import SharedDrift
 from serve.shared.worker_group import WorkerGroup
-from tests.serve import models
-from tests.serve.drift import files
-from tests.serve.drift.files import ALL, NET, draw, open_watched
+from tests.serve.drift.files import draw, open_two
 from tests.serve.in_process import Client
 from tests.serve.pages import read_page
 
 
 @pytest.fixture
-def monitor() -> Iterator[DriftMonitor]:
-    made = DriftMonitor(ALL)
-    yield made
-    made.close()
+def watched(tmp_path: Path) -> Iterator[tuple[Engine, DriftMonitor]]:
+    with open_two(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monitor: DriftMonitor) -> Iterator[Engine]:
-    files.put(tmp_path, NET, draw(1000))
-    models.put(tmp_path, "plain", models.model(models.DOUBLE))
-    opened = open_watched(tmp_path, monitor)
-    yield opened
-    opened.close()
+def engine(watched: tuple[Engine, DriftMonitor]) -> Engine:
+    return watched[0]
+
+
+@pytest.fixture
+def monitor(watched: tuple[Engine, DriftMonitor]) -> DriftMonitor:
+    return watched[1]
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 /** The effect of each candidate over time with its band, and beside it what each variant costs. */
 
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { TimeChart } from "../../components/time-chart.js";
 import { formatBytes, formatNumber, formatTime, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -92,30 +92,27 @@ export function EffectAndCost({ known, results }) {
         isNumber: true,
         cell: ({ name }) => html`<${Gain} ...${{ name, control, metric, primary }} />`,
       })),
-    ...["p50", "p95", "p99"].map((quantile) => ({
-      key: quantile,
-      title: t("Latency {quantile}", { quantile }),
-      isNumber: true,
-      cell: ({ cost }) => formatLatency(cost.latency_us[quantile]),
-    })),
-    {
-      key: "size",
-      title: t("Size of the model"),
-      isNumber: true,
-      cell: ({ cost }) => (cost.model_bytes === null ? "–" : formatBytes(cost.model_bytes)),
-    },
-    {
-      key: "cpu",
-      title: t("CPU s of 1000 requests"),
-      isNumber: true,
-      cell: ({ cost }) => formatNumber(cost.cpu_seconds_per_thousand),
-    },
-    {
-      key: "price",
-      title: t("Price of a million requests"),
-      isNumber: true,
-      cell: ({ cost }) => formatNumber(cost.price_per_million),
-    },
+    ...["p50", "p95", "p99"].map((quantile) =>
+      numberColumn(
+        quantile,
+        t("Latency {quantile}", { quantile }),
+        formatLatency,
+        ({ cost }) => cost.latency_us[quantile],
+      ),
+    ),
+    numberColumn("size", t("Size of the model"), formatBytes, ({ cost }) => cost.model_bytes),
+    numberColumn(
+      "cpu",
+      t("CPU s of 1000 requests"),
+      formatNumber,
+      ({ cost }) => cost.cpu_seconds_per_thousand,
+    ),
+    numberColumn(
+      "price",
+      t("Price of a million requests"),
+      formatNumber,
+      ({ cost }) => cost.price_per_million,
+    ),
   ];
   return html`
     <section class="card records">
@@ -165,7 +162,7 @@ export function Metrics({ results }) {
       cell: (metric) => formatEffect(metric, metric.effect),
     },
     { key: "interval", title: t("Interval"), isNumber: true, cell: formatInterval },
-    { key: "looks", title: t("Looks"), isNumber: true, cell: ({ looks }) => formatNumber(looks) },
+    numberColumn("looks", t("Looks"), formatNumber),
     {
       key: "finding",
       title: t("Finding"),

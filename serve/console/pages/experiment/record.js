@@ -2,7 +2,7 @@
 
 import { Code } from "../../components/code.js";
 import { Facts } from "../../components/facts.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { formatNumber, formatShare, formatTime, t } from "../../language.js";
 import { html } from "../../view.js";
 import { toDate } from "../experiments/amounts.js";
@@ -40,13 +40,8 @@ function isNow({ stage, step_percent: percent }, own, step) {
 /** Every phase, the last one first. */
 export function Phases({ phases }) {
   const columns = [
-    { key: "number", title: t("Phase"), isNumber: true, cell: ({ number }) => formatNumber(number) },
-    {
-      key: "comparison",
-      title: t("Comparison"),
-      isNumber: true,
-      cell: ({ comparison }) => formatNumber(comparison),
-    },
+    numberColumn("number", t("Phase"), formatNumber),
+    numberColumn("comparison", t("Comparison"), formatNumber),
     {
       key: "stage",
       title: t("Stage"),

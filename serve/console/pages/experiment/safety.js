@@ -1,7 +1,7 @@
 /** What is watched: guardrails with their margins, and how often both versions agree in shadow. */
 
 import { Badge } from "../../components/badge.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
 import { NOTHING, formatAssumedHarm, formatCount, formatHarm, formatMargin } from "../experiments/amounts.js";
@@ -70,36 +70,16 @@ export function Shadow({ results }) {
       isHeading: true,
       cell: ({ candidate }) => html`<bdi>${candidate}</bdi>`,
     },
-    {
-      key: "agreement",
-      title: t("Same answer"),
-      isNumber: true,
-      cell: ({ agreement }) => share(agreement.effect),
-    },
+    numberColumn("agreement", t("Same answer"), formatShare, ({ agreement }) => agreement.effect),
     {
       key: "interval",
       title: t("Interval"),
       isNumber: true,
       cell: ({ agreement: { low, high } }) => `${share(low)} … ${share(high)}`,
     },
-    {
-      key: "pairs",
-      title: t("Pairs"),
-      isNumber: true,
-      cell: ({ agreement }) => formatNumber(agreement.units),
-    },
-    {
-      key: "control",
-      title: t("Only the control right"),
-      isNumber: true,
-      cell: ({ only_control: count }) => formatNumber(count),
-    },
-    {
-      key: "only",
-      title: t("Only the candidate right"),
-      isNumber: true,
-      cell: ({ only_candidate: count }) => formatNumber(count),
-    },
+    numberColumn("pairs", t("Pairs"), formatNumber, ({ agreement }) => agreement.units),
+    numberColumn("only_control", t("Only the control right"), formatNumber),
+    numberColumn("only_candidate", t("Only the candidate right"), formatNumber),
   ];
   return html`
     <section class="card records">

@@ -21,7 +21,7 @@ function Progress({ progress: { units, planned_units: planned, open_units: open,
   const parts = [
     t("{units} of {planned} planned units", { units: formatCount(units), planned: formatCount(planned) }),
     open > 0 && t("{count} wait for their outcome", { count: formatCount(open) }),
-    days !== null && t("days to go at today's traffic: {days}", { days: formatDays(days) }),
+    days > 0 && t("days to go at today's traffic: {days}", { days: formatDays(days) }),
   ];
   const done = Math.min(1, planned ? units / planned : 0);
   return html`

@@ -3,11 +3,11 @@
 import { Failure } from "../../components/resource.js";
 import { Facts } from "../../components/facts.js";
 import { NumberField } from "../../components/field.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 import { nameGuardrail } from "../experiment/safety.js";
-import { NOTHING, formatAssumedHarm, formatCount, formatDays, formatValue } from "./amounts.js";
+import { formatAssumedHarm, formatCount, formatDays, formatValue } from "./amounts.js";
 import { nameWord } from "./words.js";
 
 const START = { units_per_day: "", change: "10", harm: "3", power: "80" };
@@ -79,19 +79,14 @@ function PlannedMetrics({ metrics, change }) {
       isNumber: true,
       cell: (metric) => formatValue(metric, metric.value),
     },
-    {
-      key: "detectable",
-      title: t("Least change that the planned units show"),
-      isNumber: true,
-      cell: ({ detectable }) => (detectable === null ? NOTHING : formatShare(detectable)),
-    },
+    numberColumn("detectable", t("Least change that the planned units show"), formatShare),
     {
       key: "units",
       title: t("Units to show {change}", { change: formatShare(change) }),
       isNumber: true,
       cell: ({ units }) => (units === null ? t("never") : formatCount(units)),
     },
-    { key: "days", title: t("Days"), isNumber: true, cell: ({ days }) => formatDays(days) },
+    numberColumn("days", t("Days"), formatDays),
   ];
   return html`<${Table} caption=${t("What each metric needs")} columns=${columns} rows=${metrics} name=${({ name }) => name} />`;
 }
@@ -111,7 +106,7 @@ function PlannedGuardrails({ guardrails }) {
       isNumber: true,
       cell: ({ units }) => (units === null ? t("never") : formatCount(units)),
     },
-    { key: "days", title: t("Days"), isNumber: true, cell: ({ days }) => formatDays(days) },
+    numberColumn("days", t("Days"), formatDays),
     { key: "action", title: t("Then"), cell: ({ action }) => nameWord(action) },
   ];
   return html`<${Table} caption=${t("How soon harm is stopped")} columns=${columns} rows=${guardrails} name=${({ kind, quantile }) => `${kind} ${quantile}`} />`;

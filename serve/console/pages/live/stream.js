@@ -1,11 +1,15 @@
 /** The stream of snapshots while the page is shown: comes back by itself when it breaks off. */
 
+import { ApiError } from "../../api.js";
 import { readEvents } from "../../events.js";
+import { t } from "../../language.js";
 import { useEffect, useState } from "../../view.js";
 import { History } from "./history.js";
 import { compareSnapshots } from "./rates.js";
 
+const URL_PATH = "/adaptact/v1/live";
 const AGAIN_MS = 3000;
+const SILENCE_MS = 15_000;
 const history = new History();
 
 /** `{history, error, isWaiting}`; the page is drawn again with every snapshot, but not while `isPaused`. */
@@ -34,14 +38,26 @@ async function follow(signal, setState) {
   }
 }
 
+/** Raises `ApiError` where the stream falls silent, as after a computer has slept: it may never end by itself. */
 async function readSnapshots(signal, setState) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   let before = null;
-  for await (const snapshot of readEvents("/adaptact/v1/live", signal)) {
-    const rates = before && compareSnapshots(before, snapshot);
-    before = snapshot;
-    if (rates) {
-      history.push(rates);
-      setState({ isWaiting: false, at: snapshot.at });
+  try {
+    for await (const snapshot of readEvents(URL_PATH, AbortSignal.any([signal, silence.signal]))) {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+      const rates = before && compareSnapshots(before, snapshot);
+      before = snapshot;
+      if (rates) {
+        history.push(rates);
+        setState({ isWaiting: false, at: snapshot.at });
+      }
     }
+  } catch (error) {
+    if (!silence.signal.aborted) throw error;
+    throw new ApiError(0, t("the server did not answer"), `GET ${URL_PATH}`);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,6 +1,6 @@
 /** The latest second of every version and variant as a table, in which the lines of the charts are chosen. */
 
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { formatDuration, formatNumber, t } from "../../language.js";
 import { html } from "../../view.js";
 import { colorOf } from "./charts.js";
@@ -11,13 +11,6 @@ export function LinesTable({ lines, chosen, toggle }) {
   const rows = [...lines]
     .map(([key, line]) => ({ key, ...line }))
     .sort((one, other) => (other.key === ALL) - (one.key === ALL));
-  const number = (key, title, format = formatNumber) => ({
-    key,
-    title,
-    isNumber: true,
-    value: (row) => row[key],
-    cell: (row) => (row[key] === null || row[key] === undefined ? "–" : format(row[key])),
-  });
   const columns = [
     { key: "shown", title: t("Shown"), cell: (row) => html`<${Choice} ...${{ row, chosen, toggle }} />` },
     {
@@ -33,13 +26,13 @@ export function LinesTable({ lines, chosen, toggle }) {
       value: (row) => row.part,
       cell: (row) => html`<bdi>${row.part ?? "–"}</bdi>`,
     },
-    number("requests", t("Requests/s")),
-    number("errors", t("Errors/s")),
-    number("p50", "p50", formatDuration),
-    number("p99", "p99", formatDuration),
-    number("queue", t("Waiting")),
-    number("running", t("Running")),
-    number("batch", t("Rows in a run")),
+    numberColumn("requests", t("Requests/s"), formatNumber),
+    numberColumn("errors", t("Errors/s"), formatNumber),
+    numberColumn("p50", "p50", formatDuration),
+    numberColumn("p99", "p99", formatDuration),
+    numberColumn("queue", t("Waiting"), formatNumber),
+    numberColumn("running", t("Running"), formatNumber),
+    numberColumn("batch", t("Rows in a run"), formatNumber),
   ];
   const caption = t("The latest second, by model and variant");
   return html`<${Table} ...${{ caption, columns, rows, name: (row) => row.key }} />`;

@@ -11,7 +11,7 @@ const AT_ONCE = 12;
 const MORE = 48;
 
 /** `activations` are the manifest's; `live` maps a layer to the histogram of what reaches it now. */
-export function Activations({ activations, live = {} }) {
+export function Activations({ activations, live = new Map() }) {
   const [limit, setLimit] = useState(AT_ONCE);
   const hidden = activations.length - limit;
   return html`
@@ -19,13 +19,13 @@ export function Activations({ activations, live = {} }) {
       <h2>${t("Learned activations")}</h2>
       ${
         activations.length
-          ? html`<${Legend} hasLive=${Object.keys(live).length > 0} />`
+          ? html`<${Legend} hasLive=${live.size > 0} />`
           : html`<p class="note">${t("The model has none.")}</p>`
       }
       <div class="activations">
         ${activations.slice(0, limit).map(
           (record, place) => html`
-          <${Activation} key=${place} record=${record} live=${live[record.layer]} />
+          <${Activation} key=${place} record=${record} live=${live.get(record.layer)} />
         `,
         )}
       </div>

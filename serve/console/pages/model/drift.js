@@ -1,7 +1,7 @@
 /** Whether live values are like those of real data at export: each input, output and activation. */
 
 import { Histogram, fromInnerEdges } from "../../components/histogram.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -14,7 +14,7 @@ export function findLiveReach(drift) {
   const watched = (drift?.report.series || []).filter(
     ({ role, edges, rows }) => role === "activation" && edges.length > 1 && rows,
   );
-  return Object.fromEntries(watched.map(({ layer, edges, live }) => [layer, fromInnerEdges(edges, live)]));
+  return new Map(watched.map(({ layer, edges, live }) => [layer, fromInnerEdges(edges, live)]));
 }
 
 /** `drift` is the server's answer: the report, and the limits. */
@@ -44,13 +44,6 @@ export function Drift({ drift: { report } }) {
 }
 
 function listColumns() {
-  const number = (key, title, format = formatNumber) => ({
-    key,
-    title,
-    isNumber: true,
-    value: (row) => row[key],
-    cell: (row) => (row[key] === null ? "–" : format(row[key])),
-  });
   return [
     {
       key: "name",
@@ -69,9 +62,9 @@ function listColumns() {
       ${row.reason && html`<span class="reason"><${Told} text=${row.reason} /></span>`}
     `,
     },
-    number("psi", "PSI"),
-    number("ks", "KS"),
-    number("outside", t("Outside the range"), formatShare),
+    numberColumn("psi", "PSI", formatNumber),
+    numberColumn("ks", "KS", formatNumber),
+    numberColumn("outside", t("Outside the range"), formatShare),
     { key: "shape", title: t("Distribution"), cell: (row) => html`<${Shape} series=${row} />` },
   ];
 }

@@ -1,7 +1,7 @@
 /** How the file compares with the original model, and what that comparison exercised. */
 
 import { Facts } from "../../components/facts.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -41,13 +41,6 @@ export function Parity({ parity, reference }) {
 }
 
 function Outputs({ outputs }) {
-  const number = (key, title, value, format = formatNumber) => ({
-    key,
-    title,
-    isNumber: true,
-    value,
-    cell: (row) => (value(row) === null || value(row) === undefined ? "–" : format(value(row))),
-  });
   const columns = [
     {
       key: "name",
@@ -55,17 +48,14 @@ function Outputs({ outputs }) {
       isHeading: true,
       cell: (row) => html`<code><bdi>${row.name}</bdi></code>`,
     },
-    number("scale", t("Scale"), (row) => row.scale),
-    number("file", t("Error of the file"), (row) => row.file_error),
-    number("allowed", t("Allowed"), (row) => row.allowed),
-    number(
-      "used",
-      t("Used of it"),
-      (row) => (row.allowed ? row.file_error / row.allowed : null),
-      formatShare,
+    numberColumn("scale", t("Scale"), formatNumber),
+    numberColumn("file_error", t("Error of the file"), formatNumber),
+    numberColumn("allowed", t("Allowed"), formatNumber),
+    numberColumn("used", t("Used of it"), formatShare, (row) =>
+      row.allowed ? row.file_error / row.allowed : null,
     ),
-    number("original", t("Error of float32"), (row) => row.original_error),
-    number("ratio", t("Ratio to float32's"), (row) => row.ratio),
+    numberColumn("original_error", t("Error of float32"), formatNumber),
+    numberColumn("ratio", t("Ratio to float32's"), formatNumber),
     {
       key: "top1",
       title: t("Same first place"),
@@ -87,7 +77,7 @@ function Sets({ sets }) {
       isHeading: true,
       cell: (row) => html`<${Told} text=${row.name} />`,
     },
-    { key: "samples", title: t("Samples"), isNumber: true, cell: (row) => formatNumber(row.samples) },
+    numberColumn("samples", t("Samples"), formatNumber),
     {
       key: "used",
       title: t("Used of the allowance"),

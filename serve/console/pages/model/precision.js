@@ -1,7 +1,7 @@
 /** How a file of lower precision was rounded, and the gate that it passed. */
 
 import { Facts } from "../../components/facts.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { Told } from "../../components/told.js";
 import { formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -46,8 +46,8 @@ function Losses({ losses }) {
       isHeading: true,
       cell: (row) => html`<code><bdi>${row.output}</bdi></code>`,
     },
-    { key: "largest", title: t("Largest error"), isNumber: true, cell: (row) => formatShare(row.largest) },
-    { key: "typical", title: t("Root mean square"), isNumber: true, cell: (row) => formatShare(row.typical) },
+    numberColumn("largest", t("Largest error"), formatShare),
+    numberColumn("typical", t("Root mean square"), formatShare),
     {
       key: "agreed",
       title: t("Agree"),

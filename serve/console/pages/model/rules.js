@@ -1,6 +1,6 @@
 /** Which rewrite rules made the file, which declined and why, and which were left out. */
 
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { Told } from "../../components/told.js";
 import { formatNumber, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -19,13 +19,7 @@ export function Rules({ manifest: { fired, declined = [], dropped = [] } }) {
     title: t("Reason"),
     cell: (row) => html`<${Told} text=${row.reason} />`,
   };
-  const times = {
-    key: "times",
-    title: t("Times"),
-    isNumber: true,
-    value: (row) => row.times,
-    cell: (row) => formatNumber(row.times),
-  };
+  const times = numberColumn("times", t("Times"), formatNumber);
   const layer = {
     key: "layer",
     title: t("Layer"),

@@ -2,7 +2,7 @@
 
 import { Badge } from "../../components/badge.js";
 import { Facts } from "../../components/facts.js";
-import { Table } from "../../components/table.js";
+import { Table, numberColumn } from "../../components/table.js";
 import { Told } from "../../components/told.js";
 import { formatDuration, formatList, formatNumber, formatShare, t } from "../../language.js";
 import { html } from "../../view.js";
@@ -29,16 +29,13 @@ export function Tuning({ tuning }) {
   `;
 }
 
+const formatMicroseconds = (microseconds) => formatDuration(microseconds / 1000);
+
 function Speeds({ speeds }) {
   const columns = [
-    { key: "batch", title: t("Batch"), isNumber: true, cell: (row) => formatNumber(row.batch) },
-    {
-      key: "untuned",
-      title: t("Untuned"),
-      isNumber: true,
-      cell: (row) => formatDuration(row.untuned / 1000),
-    },
-    { key: "tuned", title: t("Tuned"), isNumber: true, cell: (row) => formatDuration(row.tuned / 1000) },
+    numberColumn("batch", t("Batch"), formatNumber),
+    numberColumn("untuned", t("Untuned"), formatMicroseconds),
+    numberColumn("tuned", t("Tuned"), formatMicroseconds),
     ratio(),
   ];
   const caption = t("Before and after");
@@ -56,7 +53,7 @@ function Trials({ trials }) {
       cell: (row) => row.kind,
     },
     { key: "where", title: t("Where"), cell: (row) => html`<${Told} text=${row.where} />` },
-    { key: "places", title: t("Places"), isNumber: true, cell: (row) => formatNumber(row.places) },
+    numberColumn("places", t("Places"), formatNumber),
     { key: "form", title: t("Form"), cell: (row) => html`<code>${row.form}</code>` },
     { key: "instead", title: t("Instead of"), cell: (row) => html`<code>${row.instead_of}</code>` },
     ratio(),

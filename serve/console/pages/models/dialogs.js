@@ -62,7 +62,7 @@ function Aliases({ model, close }) {
         ) => html`<select id=${id} value=${version} onChange=${(event) => setVersion(event.target.value)}>
           ${ready.map((choice) => html`<option key=${choice} value=${choice}>${choice}</option>`)}
           ${
-            alias in aliases &&
+            Object.hasOwn(aliases, alias) &&
             html`<option value="">
               ${t("none: remove the alias (now {version})", { version: aliases[alias] })}
             </option>`

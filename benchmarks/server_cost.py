@@ -1,0 +1,124 @@
+"""What a server's processes cost for a request: pairs of servers, asked in turns by the same connections."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import psutil
+from numpy.typing import NDArray
+
+FORMATS = ("JSON", "binary")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server, and what is asked of it."""
+
+    process: psutil.Process
+    port: int
+
+    def processor_seconds(self) -> float:
+        """What the threads of its processes have used so far, to the nanosecond."""
+        processes = [self.process, *self.process.children(recursive=True)]
+        files = [file for one in processes for file in Path(f"/proc/{one.pid}/task").glob("*/schedstat")]
+        return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+
+
+@contextmanager
+def serve(models: Path, workers: int, *arguments: str) -> Iterator[Server]:
+    """A server of the models in the folder, with these further options."""
+    program = Path(sys.executable).with_name("adaptact-serve")
+    command = [str(program), "--models", str(models), "--port", "0", "--workers", str(workers)]
+    process = psutil.Popen(
+        [*command, "--log-level", "warning", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+        if port is None:
+            raise SystemExit("the server did not start")
+        yield Server(process, int(port[1]))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def write_request(model: str, form: str, name: str, array: NDArray[np.float32], header: str = "") -> bytes:
+    """A request with this one tensor, in one of FORMATS; `header` is a further line of its head."""
+    tensor: dict[str, object] = {"name": name, "shape": array.shape, "datatype": "FP32"}
+    if form == "JSON":
+        tail, extra = b"", ""
+        text = json.dumps({"inputs": [{**tensor, "data": array.ravel().tolist()}]}).encode()
+    else:
+        tail = array.tobytes()
+        tensor["parameters"] = {"binary_data_size": len(tail)}
+        text = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+        extra = f"Inference-Header-Content-Length: {len(text)}\r\n"
+    head = (
+        f"POST /v2/models/{model}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"{extra}Content-Length: {len(text) + len(tail)}\r\n{header}\r\n"
+    )
+    return head.encode() + text + tail
+
+
+def measure(
+    server: Server, requests: Sequence[bytes], count: int, connections: int, seconds: float = 0.6
+) -> float:
+    """Microseconds of the server's processor time for a request, with what follows within so many seconds."""
+    ask_all(server, requests, 40 * connections, connections)
+    time.sleep(0.6)
+    before = server.processor_seconds()
+    ask_all(server, requests, count, connections)
+    time.sleep(seconds)
+    return 1e6 * (server.processor_seconds() - before) / count
+
+
+def ask_all(server: Server, requests: Sequence[bytes], count: int, connections: int) -> None:
+    """Ask over so many connections at once."""
+    share = count // connections
+    threads = [
+        threading.Thread(
+            target=_ask, args=(server.port, islice(cycle(requests), place * share, (place + 1) * share))
+        )
+        for place in range(connections)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _ask(port: int, requests: Iterator[bytes]) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        for request in requests:
+            connection.sendall(request)
+            reply = connection.recv(65536)
+            while not _is_whole(reply):
+                reply += connection.recv(65536)
+
+
+def _is_whole(reply: bytes) -> bool:
+    head, separator, body = reply.partition(b"\r\n\r\n")
+    if not separator:
+        return False
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise SystemExit(f"the server answered {head[:200]!r}")
+    length = re.search(rb"content-length: (\d+)", head)
+    return length is not None and len(body) >= int(length[1])
+
+
+def compare(pairs: NDArray[np.float64]) -> tuple[float, float, float]:
+    """How much more the second costs: the median ratio less 1, and its bootstrap interval."""
+    ratios = pairs[:, 1] / pairs[:, 0] - 1
+    draws = np.random.default_rng(0).integers(0, len(ratios), (2000, len(ratios)))
+    low, high = np.quantile(np.median(ratios[draws], axis=1), (0.025, 0.975))
+    return float(np.median(ratios)), float(low), float(high)

@@ -1,0 +1,94 @@
+"""What a file in fewer bits lost, as text, for a console and for a page."""
+
+from adaptact.languages.catalogue import mark
+from adaptact.languages.recorded import retell
+from adaptact.languages.spoken import say, say_all
+from adaptive_act.explain.wording import format_share
+from convert.evidence.tables import NOTHING, TextTable, join_shares
+from convert.manifest.records import LossRecord, RoundingRecord
+
+_METHODS = {
+    "dynamic": mark("dynamic: no calibration data, so convolutions have 8-bit weights and compute in float"),
+    "static": mark("static: 8 bits in and out of each layer, one scale per channel"),
+    "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
+}
+_JUDGED_ON = {
+    "given": mark("{samples} samples of your own"),
+    "calibration": mark("{samples} samples of the calibration data"),
+    "generated": mark("{samples} generated samples, which may differ from yours"),
+}
+
+
+def tabulate_losses(record: RoundingRecord) -> TextTable:
+    """The losses of each output in fewer bits, and what the budgets allow."""
+    header = say_all(
+        "output", "scale", "largest error / scale", "allowed", "typical", "agreement", "at least"
+    )
+    rows = [
+        (
+            loss.output,
+            f"{loss.scale:g}",
+            f"{loss.largest:.2%}",
+            f"{record.max_error:.2%}",
+            f"{loss.typical:.3%}",
+            _format_loss_agreement(loss),
+            f"{record.min_agreement:.2%}" if loss.agreed is not None and record.min_agreement else NOTHING,
+        )
+        for loss in record.losses
+    ]
+    return TextTable(header, rows)
+
+
+def _format_loss_agreement(loss: LossRecord) -> str:
+    if loss.agreed is None or not loss.compared:
+        return NOTHING
+    share, interval = format_share(loss.agreed / loss.compared), join_shares(loss.low, loss.high)
+    return say("{share} of {count} ({interval})", share=share, count=loss.compared, interval=interval)
+
+
+def tabulate_kept(record: RoundingRecord) -> TextTable:
+    """The layers that stay in float."""
+    rows = [(layer.layer, layer.kind, retell(layer.reason)) for layer in record.kept]
+    return TextTable(say_all("kept in float", "kind", "why"), rows)
+
+
+def describe_rounding(precision: str, record: RoundingRecord) -> str:
+    """How the file was rounded and judged, and what it means for accuracy, in a line or two."""
+    samples = say(_JUDGED_ON.get(record.judged_on, record.judged_on), samples=record.samples)
+    parts = [
+        say(
+            "{precision}, {method}; judged on {samples}",
+            precision=precision,
+            method=say(_METHODS.get(record.method, record.method)),
+            samples=samples,
+        )
+    ]
+    if record.calibration_samples is not None:
+        parts.append(say(", calibrated on {count}", count=record.calibration_samples))
+    if record.accuracy is not None:
+        parts.append(
+            say(
+                "; right on {right} of {samples}, the original on {original}, a drop of {drop}, "
+                "allowed {allowed}",
+                right=record.accuracy.file,
+                samples=record.accuracy.samples,
+                original=record.accuracy.original,
+                drop=f"{_accuracy_drop(record):.2%}",
+                allowed=f"{record.max_accuracy_drop:.2%}",
+            )
+        )
+    return "".join(parts) + say("; {count} layers kept in float", count=len(record.kept))
+
+
+def is_within_budgets(record: RoundingRecord) -> bool:
+    """Whether every loss is within its budget."""
+    return _accuracy_drop(record) <= record.max_accuracy_drop and all(
+        loss.largest <= record.max_error
+        and (loss.agreed is None or not loss.compared or loss.agreed / loss.compared >= record.min_agreement)
+        for loss in record.losses
+    )
+
+
+def _accuracy_drop(record: RoundingRecord) -> float:
+    right = record.accuracy
+    return 0.0 if right is None else (right.original - right.file) / right.samples

@@ -5,8 +5,6 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,9 @@ from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting, main, serve
 from serve.settings import Settings
 from serve.workers.listener import listen
 from tests.serve import models
+from tests.serve.commands import Command, make_command
 from tests.serve.process import COMMAND, ServerProcess, free_port
 from tests.waiting import SECONDS, until
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -36,16 +25,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("ADAPTACT_")]:
         monkeypatch.delenv(name)
-
-    def run(*arguments: str, **environment: str) -> Ended:
-        for name, value in ({"COLUMNS": "200", "TERM": "dumb"} | environment).items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["adaptact-serve", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+    for name, value in {"COLUMNS": "200", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    return make_command("adaptact-serve", main, monkeypatch, capsys)
 
 
 def test_help_lists_every_setting_with_its_default_and_meaning(command: Command) -> None:

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest lint fix client bench bench-serving peers fuzz large study docs docs-test site serve matrix package image-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -45,6 +45,9 @@ pytest: install  ## run every test
 quick: install  ## run most tests, for the loop of a day (under 3 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
+browser-test: install  ## test the console in the system's Chromium (package chromium; 10 minutes)
+	ADAPTACT_BROWSER=1 $(BIN)/python -m pytest -q -m browser tests/console
+
 lint: install  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,6 +59,9 @@ fix: install  ## repair what the linter can
 
 client: install  ## write the blocking client from the asynchronous one
 	$(BIN)/python -m tools.generate_client
+
+languages: install  ## find the messages in the code, and compile their Japanese
+	$(BIN)/python -m tools.languages
 
 serve: install  ## serve ./models on http://127.0.0.1:8000 (MODELS=DIR for another folder)
 	$(BIN)/adaptact-serve --models $(or $(MODELS),models)

@@ -48,8 +48,8 @@ IMAGE = (np.random.default_rng(0).integers(0, 17, (1, 1, 8, 8)) / 16).astype(np.
 
 
 def main(
-    turns: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 9,
-    requests: Annotated[int, typer.Option(min=8, help="Requests in one measurement.")] = 16_000,
+    turns: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 7,
+    requests: Annotated[int, typer.Option(min=8, help="Requests in one measurement.")] = 14_000,
     connections: Annotated[int, typer.Option(min=1, help="Connections at once.")] = 8,
     save: Annotated[bool, typer.Option(help="Whether the results are kept.")] = True,
 ) -> None:

@@ -1,8 +1,9 @@
 """The rooms of each package: imports go one way, names are unique, and the map shows them all."""
 
 import ast
+import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,10 @@ ROOMS = {
 TWINS = ("adaptive_act/training/lightning.py", "serve/client/")
 
 
-def _modules(package: str) -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted((ROOT / package).rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def _modules(package: str) -> Sequence[tuple[Path, ast.Module]]:
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

@@ -6,11 +6,12 @@ https://github.com/triton-inference-server/server/blob/main/docs/user_guide/metr
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import GaugeMetricFamily, UntypedMetricFamily
 from prometheus_client.registry import Collector
 
 from serve.engine.metrics import Metrics
+from serve.engine.request_counts import RequestCounts
 from serve.engine.statistics import Duration, InferStatistics, VersionStatistics
 
 Statistics = Callable[[], list[VersionStatistics]]
@@ -88,7 +89,7 @@ class TritonCollector(Collector):
     are not counted, since Triton has no series for them.
     """
 
-    def __init__(self, statistics: Statistics, queue_depths: QueueDepths, requests: Counter) -> None:
+    def __init__(self, statistics: Statistics, queue_depths: QueueDepths, requests: RequestCounts) -> None:
         """`requests` are the requests answered, by model, version and status code."""
         self._statistics = statistics
         self._queue_depths = queue_depths
@@ -136,7 +137,7 @@ def _make_family(
     return family
 
 
-def _read_requests(requests: Counter) -> Iterator[tuple[str, str, str, float]]:
+def _read_requests(requests: RequestCounts) -> Iterator[tuple[str, str, str, float]]:
     for family in requests.collect():
         for sample in family.samples:
             if sample.name.endswith("_total") and sample.labels["model"]:

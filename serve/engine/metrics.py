@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
+from serve.engine.request_counts import RequestCounts
 from serve.engine.statistics import BatchStatistics, Duration, InferStatistics, VersionStatistics
 
 
@@ -130,12 +131,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register every series on the registry."""
         self.registry = registry
-        self.requests = Counter(
-            "adaptact_inference_requests",
-            "Inference requests answered, by status code; model and version are empty for unknown ones.",
-            ["model", "version", "code"],
-            registry=registry,
-        )
+        self.requests = RequestCounts(registry)
         self.duration = Histogram(
             "adaptact_inference_duration_seconds",
             "Seconds spent reading the input, waiting to run, running, and writing the output.",
@@ -182,8 +178,7 @@ class ModelMetrics:
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         """Find or make the series of this version."""
         self._labels = (model, version)
-        self._requests = metrics.requests
-        self._by_code: dict[int, Counter] = {}
+        self._by_code = metrics.requests.find(model, version)
         if not model:
             return
         self.input, self.queue, self.compute, self.output = (
@@ -200,10 +195,7 @@ class ModelMetrics:
 
     def count_request(self, code: int) -> None:
         """Count a request answered with this status code."""
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._requests.labels(*self._labels, code)
-        counter.inc()
+        self._by_code[code] = self._by_code.get(code, 0) + 1
 
     def count_answer(self, reading: float, writing: float, whole: float) -> None:
         """Count the seconds of reading a request, of writing its answer, and of both and all between."""

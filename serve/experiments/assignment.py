@@ -7,10 +7,13 @@ among the enrolled stay equal. Whole numbers only, since a hash divided by 2**64
 """
 
 from hashlib import sha256
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from serve.experiments.definition import Experiment
 from serve.experiments.units import Unit, encode_value
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 HASHES = 2**64
 
@@ -34,8 +37,8 @@ class Assigner:
         kind, owner = ("group", exclusion.group) if exclusion else ("experiment", experiment.name)
         start = exclusion.from_percent if exclusion else 0.0
         end = exclusion.to_percent if exclusion else 100.0
-        self._enrolment = f"enrolment/{kind}/{owner}:".encode()
-        self._variant = f"variant/{experiment.name}:".encode()
+        self._enrolment = _begin_hash(f"enrolment/{kind}/{owner}")
+        self._variant = _begin_hash(f"variant/{experiment.name}")
         self._start = count_hashes(start)
         # Rounded, so that the range ends where the next one of the group begins: 0.1 + 0.2 is more than 0.3.
         self._end = count_hashes(min(end, round(start + step_percent, 9)))
@@ -69,7 +72,7 @@ def assign(experiment: Experiment, step_percent: float, unit: Unit | str) -> Ass
 
 def hash_value(salt: str, value: str) -> int:
     """The value's hash under the salt, from 0 to 2**64 - 1."""
-    return _hash(f"{salt}:".encode(), encode_value(value))
+    return _hash(_begin_hash(salt), encode_value(value))
 
 
 def count_hashes(percent: float) -> int:
@@ -77,5 +80,12 @@ def count_hashes(percent: float) -> int:
     return int(percent * HASHES / 100)
 
 
-def _hash(prefix: bytes, text: bytes) -> int:
-    return int.from_bytes(sha256(prefix + text).digest()[:8], "big")
+def _begin_hash(salt: str) -> "Hash":
+    return sha256(f"{salt}:".encode())
+
+
+def _hash(begun: "Hash", text: bytes) -> int:
+    # A copy takes a quarter less than to begin anew.
+    whole = begun.copy()
+    whole.update(text)
+    return int.from_bytes(whole.digest()[:8], "big")

@@ -33,6 +33,8 @@ log = logging.getLogger("adaptact")
 POLL_SECONDS = 1.0
 LOOK_SHARE, GLANCE_SHARE = 0.003, 0.005
 """Of a core, at most: what looks at an experiment take, and those at its guardrails alone."""
+MOST_SECONDS = 600.0
+"""Between looks, however costly: the first one after a start reads everything, and the others do not."""
 IDLE_SECONDS = 60.0
 """Between looks where nothing is new, since some of what they weigh is time."""
 SELF = "adaptact"
@@ -42,11 +44,14 @@ SELF = "adaptact"
 class Pace:
     """When something is done again, so that it takes no more than its share of a core."""
 
-    def __init__(self, share: float, processor: Callable[[], float], least_seconds: float = 0.0) -> None:
-        """It is due now; `processor` gives the seconds of the processor that its thread has used."""
+    def __init__(self, share: float, processor: Callable[[], float], least: float, most: float) -> None:
+        """It is due now; `processor` gives the seconds of the processor that its thread has used.
+
+        Between two times lie at least and at most so many seconds, whatever the first has taken.
+        """
         self._share = share
         self._processor = processor
-        self._least_seconds = least_seconds
+        self._least, self._most = least, most
         self._due = 0
 
     def is_due(self, at: int) -> bool:
@@ -60,8 +65,8 @@ class Pace:
         try:
             yield
         finally:
-            seconds = max((self._processor() - began) / self._share, self._least_seconds)
-            self._due = at + int(seconds * SECOND)
+            seconds = (self._processor() - began) / self._share
+            self._due = at + int(min(max(seconds, self._least), self._most) * SECOND)
 
 
 @dataclass(slots=True)
@@ -170,8 +175,8 @@ class Conductor:
         self._revisions = {each.experiment.name: each.revision for each in known}
 
     def _watch(self) -> Watched:
-        glance = Pace(GLANCE_SHARE, self._processor)
-        return Watched(Pace(LOOK_SHARE, self._processor, LOOK_SECONDS), glance)
+        look = Pace(LOOK_SHARE, self._processor, LOOK_SECONDS, MOST_SECONDS)
+        return Watched(look, Pace(GLANCE_SHARE, self._processor, 0.0, LOOK_SECONDS))
 
     def _is_due(self, registered: Registered, watched: Watched, at: int) -> bool:
         """Whether it is time for a look, or new answers show a harm that the look before has not."""

@@ -39,7 +39,7 @@ def _measure(engine: Engine, target: Target) -> Expense | None:
         return None
     # Requests that ran together share the seconds of their run.
     run_seconds = sum(batch.compute_infer.ns for batch in known.batch_stats) / 1e9
-    rows = max(batch.batch_size for batch in known.batch_stats)
+    rows = max((batch.batch_size for batch in known.batch_stats), default=1)
     cpu_seconds = model.processor_time.estimate(run_seconds)
     return Expense(
         model_bytes=model.file_bytes,

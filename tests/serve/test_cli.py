@@ -10,31 +10,30 @@ from pathlib import Path
 import pytest
 
 from serve.access.keys import format_key
-from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting, serve
+from serve.cli import OWN_DESCRIPTORS, PANELS, describe_setting, main, serve
 from serve.settings import Settings
 from serve.workers.listener import listen
 from tests.serve import models
+from tests.serve.commands import Command, make_command
 from tests.serve.process import COMMAND, ServerProcess, free_port
 from tests.waiting import SECONDS, until
 
 
-def _run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")}
-    return subprocess.run(
-        [str(COMMAND), *arguments],
-        cwd=folder,
-        env=clean | {"COLUMNS": "200", "TERM": "dumb"} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command in this process and an empty folder, with arguments by which it ends before it serves."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("ADAPTACT_")]:
+        monkeypatch.delenv(name)
+    for name, value in {"COLUMNS": "200", "TERM": "dumb"}.items():
+        monkeypatch.setenv(name, value)
+    return make_command("adaptact-serve", main, monkeypatch, capsys)
 
 
-def test_help_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -> None:
-    ran = _run(tmp_path, "--help")
-    assert ran.returncode == 0
-    text = re.sub(r"[│\s]+", " ", ran.stdout)
+def test_help_lists_every_setting_with_its_default_and_meaning(command: Command) -> None:
+    ended = command("--help")
+    assert ended.status == 0
+    text = re.sub(r"[│\s]+", " ", ended.out)
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')} " in text
         assert describe_setting(field) in text
@@ -45,13 +44,12 @@ def test_help_lists_every_setting_with_its_default_and_meaning(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["stall_seconds", "port"])
-def test_every_setting_is_an_environment_variable_too(tmp_path: Path, name: str) -> None:
-    ran = _run(tmp_path, "--models", "m", **{f"ADAPTACT_{name.upper()}": "-1"})
-    assert ran.returncode == 2
-    assert f"`--{name.replace('_', '-')}` has a wrong value `-1" in ran.stderr
+def test_every_setting_is_an_environment_variable_too(command: Command, name: str) -> None:
+    ended = command("--models", "m", **{f"ADAPTACT_{name.upper()}": "-1"})
+    assert ended.status == 2
+    assert f"`--{name.replace('_', '-')}` has a wrong value `-1" in ended.err
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -62,31 +60,37 @@ def test_every_setting_is_an_environment_variable_too(tmp_path: Path, name: str)
         (["--nonsense"], "--nonsense"),
     ],
 )
-def test_wrong_use_ends_with_2_and_says_so(tmp_path: Path, arguments: list[str], message: str) -> None:
-    ran = _run(tmp_path, *arguments)
-    assert ran.returncode == 2
-    assert message in ran.stderr
-    assert "Traceback" not in ran.stderr
+def test_wrong_use_ends_with_2_and_says_so(command: Command, arguments: list[str], message: str) -> None:
+    ended = command(*arguments)
+    assert ended.status == 2
+    assert message in ended.err
 
 
-def test_a_wrong_line_in_the_file_is_wrong_use(tmp_path: Path) -> None:
-    (tmp_path / "adaptact.toml").write_text('models = "m"\nprot = 1\n')
-    ran = _run(tmp_path)
-    assert ran.returncode == 2
-    assert "error: `adaptact.toml` has an unknown setting `prot`" in ran.stderr
+def test_a_wrong_line_in_the_file_is_wrong_use(command: Command) -> None:
+    Path("adaptact.toml").write_text('models = "m"\nprot = 1\n')
+    ended = command()
+    assert ended.status == 2
+    assert "error: `adaptact.toml` has an unknown setting `prot`" in ended.err
 
 
 @pytest.mark.parametrize("text", ["models = ", "\x00"])
-def test_a_file_that_is_no_toml_is_wrong_use(tmp_path: Path, text: str) -> None:
-    (tmp_path / "adaptact.toml").write_text(text)
-    ran = _run(tmp_path)
-    assert ran.returncode == 2
-    assert ran.stderr.startswith("error: `adaptact.toml` cannot be read: ")
-    assert "Traceback" not in ran.stderr
+def test_a_file_that_is_no_toml_is_wrong_use(command: Command, text: str) -> None:
+    Path("adaptact.toml").write_text(text)
+    ended = command()
+    assert ended.status == 2
+    assert ended.err.startswith("error: `adaptact.toml` cannot be read: ")
 
 
 def _failure(folder: Path, *arguments: str) -> str:
-    ran = _run(folder, "--models", "models", *arguments)
+    ran = subprocess.run(
+        [str(COMMAND), "--models", "models", *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("ADAPTACT_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     return ran.stderr

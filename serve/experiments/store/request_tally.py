@@ -139,11 +139,12 @@ class RequestTally:
         missing = self._rows - part.rows
         with store.read() as connection:
             following = select_requests(*self._key, part.end, FOREVER)
-            rows = connection.execute(following.limit(missing)).all()
+            rows: Sequence[Row] = connection.execute(following.limit(missing)).all()
             is_full = len(rows) == missing
             if is_full:  # with all that were written together with the last one
-                same = select_requests(*self._key, part.end, rows[-1][0] + 1)
-                rows = connection.execute(same).all()
+                last = rows[-1][0]
+                together = connection.execute(select_requests(*self._key, last, last + 1)).all()
+                rows = [*(row for row in rows if row[0] < last), *together]
         part.add(rows)
         self._recent.extend((at, sum(1 for _ in those)) for at, those in groupby(rows, key=_written_at))
         shadows = [row[0] for row in rows if row[2]]

@@ -1,6 +1,11 @@
+import contextlib
+import importlib
+import io
 import json
 import math
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +27,24 @@ def test_ratios_are_medians_over_rounds() -> None:
     assert (twice.mean, twice.low, twice.high) == (2, 2, 2)
 
 
+def run_here(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What runs in a process of its own, without the seconds in which that imports torch."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(sys, "argv", [module, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(module).main()
+    return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), said.getvalue(), "")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cost")
     asked = replace(plan("ABU", seeds=1, training=Training(epochs=1, batch=64)), cost=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "ROUNDS", 7)
-        patch.setattr(cost, "ROUNDS", 7)
+        patch.setattr(cost, "LATENCY_ROUNDS", 7)
+        patch.setattr(cost, "_run_module", run_here)
         study(asked, folder, jobs=1)
     return folder
 
@@ -82,7 +98,7 @@ def test_a_failed_export_leaves_the_others_measured(
         return "parity failed" if spec.variant == "PELU" else None
 
     monkeypatch.setattr(cost, "_export_model", export)
-    monkeypatch.setattr(cost, "ROUNDS", 7)
+    monkeypatch.setattr(cost, "LATENCY_ROUNDS", 7)
     found = cost.measure_latencies(specs, data, folder, jobs=2)
     assert found["PELU"] == "parity failed"
     assert isinstance(found["ABU"], Mean)

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import re
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from scipy import stats
 
 from adaptive_act import load
 from adaptive_act.errors import DataError, FactoryError, StudyError
-from adaptive_act.study import Architecture, DataSpec, Plan, Training, study
+from adaptive_act.study import Architecture, DataSpec, Training, study
 from adaptive_act.study.execute import RUNS, TRIALS
+from tests.adaptive_act.processes import start_group
 from tests.adaptive_act.study import models
 from tests.adaptive_act.study.models import plan
 from tests.waiting import until
@@ -141,18 +141,6 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert (tmp_path / "results.json").read_text() == first
 
 
-def start(asked: Plan, folder: Path, jobs: int) -> int:
-    """The number of a process, and of the group of its own, that studies until it is killed."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setpgid(0, 0)
-            study(asked, folder, jobs=jobs)
-        finally:
-            os._exit(0)
-    return child
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("jobs", "epochs", "rates", "total"), [(1, 4, (1e-3, 1e-2), 21), (2, 12, (1e-3,), 9)]
@@ -162,11 +150,13 @@ def test_kill_9_costs_only_the_runs_that_were_under_way(
 ) -> None:
     training = Training(epochs=epochs, batch=16)
     asked, folder = plan("PReLU", "PELU", seeds=3, rates=rates, training=training), tmp_path / "out"
-    studying = start(asked, folder, jobs)
+    process = start_group(study, asked, folder, jobs)
+    assert process.pid is not None
+    group = process.pid
     until(lambda: len(finished(folder)) >= 3)
-    os.kill(studying, signal.SIGKILL)
-    os.waitpid(studying, 0)
-    until(lambda: not alive(studying))  # its workers end with it
+    process.kill()
+    process.join()
+    until(lambda: not alive(group))  # its workers end with it
     before = finished(folder)
     assert 3 <= len(before) < total
     study(asked, folder, jobs=1)

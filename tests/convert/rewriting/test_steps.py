@@ -128,15 +128,14 @@ class Function(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("divisor", [41.0, 110.0])
 @pytest.mark.parametrize(
-    "function",
+    ("function", "divisor"),
     [
-        lambda x, c: torch.floor(x / c),
-        torch.remainder,
-        lambda x, c: torch.div(x, c, rounding_mode="floor"),
-        lambda x, c: (x / c).to(torch.int64).float(),
-        lambda x, c: torch.where(x / c >= 1, x, -x),
+        (lambda x, c: torch.floor(x / c), 110.0),
+        (torch.remainder, 41.0),
+        (lambda x, c: torch.div(x, c, rounding_mode="floor"), 110.0),
+        (lambda x, c: (x / c).to(torch.int64).float(), 41.0),
+        (lambda x, c: torch.where(x / c >= 1, x, -x), 110.0),
     ],
     ids=["floor", "remainder", "div", "to", "where"],
 )

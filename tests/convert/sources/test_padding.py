@@ -32,7 +32,7 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         config = BertConfig(
-            vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+            vocab_size=50, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
         )
         self.bert = BertForSequenceClassification(config)
 
@@ -71,7 +71,7 @@ PADDINGS = {
 def test_padding_is_as_in_torch(is_stack: bool) -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    encoder = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(8)) if is_stack else layer
+    encoder = nn.TransformerEncoder(layer, 1, norm=nn.LayerNorm(8)) if is_stack else layer
     model = Padded(encoder).eval()
     session = open_exported(model, "x:float32[N,T,8]", "padding:bool[N,T]")
     for name, mask in PADDINGS.items():

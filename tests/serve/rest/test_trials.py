@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,9 @@ from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.store.tables import exposures, inferences
 from serve.observe.observers import Observers, Telemetry
+from serve.rest.app import create_app
 from serve.rest.middleware import ObservingMiddleware
+from serve.settings import Settings
 from tests.serve.experiments.store.rows import read_rows
 from tests.serve.in_process import Client
 from tests.serve.pages import read_page
@@ -65,6 +69,31 @@ def test_a_request_parameter_names_the_unit_too(served: Served) -> None:
     # The header counts first.
     both = {**REQUEST, "parameters": {"unit_id": "anna"}}
     assert values(served.ask(body=both, x_adaptact_unit="bert")) == [2, 4, 6]
+
+
+class Lookups(dict[str, Any]):
+    """Says what was looked up in it."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.made.append(name)
+        return super().get(name, default)
+
+
+def test_a_request_of_another_model_costs_one_look_up_and_nothing_else_of_experiments(
+    served: Served, variants: Engine, tmp_path: Path
+) -> None:
+    lookups = Lookups()
+    # Whatever else is asked of it, it does not have.
+    trials: Any = SimpleNamespace(routes=lookups, metrics=served.rollout.trials.metrics)
+    rollout = replace(served.rollout, trials=trials)
+    client = Client(create_app(variants, Settings(models=tmp_path), rollout=rollout))
+    for path, body in (("/v2/models/twin/infer", REQUEST), ("/v1/models/twin:predict", {"instances": [[1]]})):
+        lookups.made.clear()
+        client.post(path, body, {"x-adaptact-unit": "anna"})
+        assert lookups.made == ["twin"]
 
 
 def test_who_names_a_version_is_in_no_experiment(served: Served) -> None:

@@ -3,8 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from serve.client.batch.command import main
 from tests.serve import models
 from tests.serve.client.scripted import Answer, json_reply, scripted
+from tests.serve.commands import Command, make_command
 from tests.serve.process import ServerProcess
 
 KEPT = 5
@@ -40,27 +39,9 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "in.npz"
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ended]
-
-
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command, in this process."""
-
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["adaptact-predict", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ended(int(ended.value.code or 0), *capsys.readouterr())
-
-    return run
+    return make_command("adaptact-predict", main, monkeypatch, capsys)
 
 
 @pytest.mark.slow

@@ -79,3 +79,12 @@ def test_an_inference_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch
     # Only sums are left of parts that are over.
     assert len(tally._parts) == 1
     assert not tally._recent
+
+
+def test_inferences_that_were_written_together_are_not_torn_apart(store: Store) -> None:
+    tally = RequestTally("e", 1, rows=5)
+    for number in range(18):
+        put_inference(store, number, Inference(f"{number}", START + (number > 2) + (number > 14), 1))
+    tally.update(store, START + SECOND)
+    assert tally.count == 18
+    assert [part.rows for part in tally._parts] == [15, 3]

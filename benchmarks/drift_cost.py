@@ -1,7 +1,8 @@
 """What watching drift costs: processor time of a server's processes for a request, with and without.
 
 Pairs of servers of the same files, which hold a baseline, are asked in turns by the same connections, for
-longer than it takes until values are counted; one of each pair has `--no-drift`. Prints a table and writes docs/results/drift_cost.{md,json}.
+longer than it takes until values are counted; one of each pair has `--no-drift`. Prints a table and writes
+docs/results/drift_cost.{md,json}.
 """
 
 import statistics

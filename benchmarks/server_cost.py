@@ -70,15 +70,13 @@ def write_request(model: str, form: str, name: str, array: NDArray[np.float32], 
     return head.encode() + text + tail
 
 
-def measure(
-    server: Server, requests: Sequence[bytes], count: int, connections: int, seconds: float = 0.6
-) -> float:
-    """Microseconds of the server's processor time for a request, with what follows within so many seconds."""
+def measure(server: Server, requests: Sequence[bytes], count: int, connections: int) -> float:
+    """Microseconds of the server's processor time for a request, with the writing that follows it."""
     ask_all(server, requests, 40 * connections, connections)
     time.sleep(0.6)
     before = server.processor_seconds()
     ask_all(server, requests, count, connections)
-    time.sleep(seconds)
+    time.sleep(0.6)
     return 1e6 * (server.processor_seconds() - before) / count
 
 

@@ -72,6 +72,7 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	cp build/digits/table.md docs/results/digits.md
 	cp build/digits/curves.png docs/images/digits-curves.png
 	$(BIN)/python -m benchmarks.server_footprint
+	$(BIN)/python -m benchmarks.console_pages
 	$(BIN)/python -m benchmarks.export_time
 	$(BIN)/python -m benchmarks.activation_cost
 	$(BIN)/python -m benchmarks.real_models

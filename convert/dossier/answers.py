@@ -1,5 +1,6 @@
 """The answers of people, in a TOML or YAML file, and the template that asks for them."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from adaptact.errors import UsageError
 from adaptact.languages.spoken import say
-from adaptact.suggestions import suggest
+from adaptact.suggestions import suggest, suggest_file
 from adaptact.text import first_line
 from convert.dossier.documents import read_within
 from convert.dossier.questions import KEYS, QUESTIONS
@@ -15,6 +16,9 @@ from convert.dossier.questions import KEYS, QUESTIONS
 SUFFIXES = (".toml", ".yaml", ".yml")
 LARGEST_FILE = 1 << 20
 LONGEST_ANSWER = 20_000  # characters
+_HINT = "answers are in a .toml or .yaml file: `adaptact dossier --template` writes one"
+_PATH = re.compile(r"(?:[./~\\]|[a-z]:[/\\])\S*|\S*(?:[/\\]|\.[a-z][a-z0-9]{0,7})", re.ASCII | re.IGNORECASE)
+"""One word with a beginning or an end as of a file or a folder."""
 
 Answers = Mapping[str, str]
 """By the key of the question; one without an answer is not in it."""
@@ -31,16 +35,31 @@ def make_template() -> str:
 def read_answers(given: str | None) -> Answers:
     """The answers of a file, or a text as the purpose alone; none where nothing was given.
 
-    Raises UsageError for a file that cannot be read, is too large, or holds something else than texts under
-    the keys of the template.
+    Raises UsageError for a file that cannot be read, is too large, is of another kind, or holds something
+    else than texts under the keys of the template, and for a text that is a path and no purpose.
     """
     if given is None:
         return {}
     path = Path(given)
     if path.suffix.lower() not in SUFFIXES:
+        _require_no_path(given.strip())
         return {"purpose": given.strip()} if given.strip() else {}
     content = _parse(path)
     return {key: text for key, value in content.items() if (text := _require_text(path, key, value))}
+
+
+def _require_no_path(text: str) -> None:
+    """A dossier must not give the name of a file as what people stated."""
+    if _PATH.fullmatch(text) or _exists(text):
+        problem = "is no file of answers" if _exists(text) else "does not exist, and is no text of a purpose"
+        raise UsageError(f"`{text[:200]}` {problem}", suggest_file(Path(text)) or _HINT)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).exists()
+    except (OSError, ValueError):  # longer than any path, or with a null character
+        return False
 
 
 def _parse(path: Path) -> Mapping[str, Any]:

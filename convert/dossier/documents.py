@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from adaptact.errors import UsageError
+from adaptact.suggestions import suggest_file
 from adaptact.text import first_line
 from convert.manifest.decode import ManifestError, decode
 
@@ -19,7 +20,7 @@ def read_within(path: Path, most: int) -> bytes:
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}") from error
+        raise UsageError(f"`{path}` cannot be read: {error.strerror or error}", suggest_file(path)) from error
     if len(content) > most:
         raise UsageError(f"`{path}` has more than {most:,} bytes, the most that is read of such a file")
     return content

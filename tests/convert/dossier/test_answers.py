@@ -30,8 +30,15 @@ def test_answers_are_read_from_either_kind_of_file(name: str, tmp_path: Path) ->
     assert read_answers(str(tmp_path / name)) == {"purpose": "sorts"}
 
 
-def test_a_text_is_the_purpose_alone() -> None:
-    assert read_answers("Sort digits.") == {"purpose": "Sort digits."}
+@pytest.mark.parametrize(
+    "text",
+    ["Sort digits.", "数字を分類する。", "仕分け/検品", "Digits", "Sort by size/weight", "x\0", "x" * 5000],
+)
+def test_a_text_is_the_purpose_alone(text: str) -> None:
+    assert read_answers(text) == {"purpose": text}
+
+
+def test_no_text_is_no_answer() -> None:
     assert read_answers(" ") == read_answers(None) == {}
 
 
@@ -62,6 +69,30 @@ def test_yaml_that_is_something_else_is_refused(text: str, tmp_path: Path) -> No
 def test_a_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_answers("nowhere.toml")
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "notes.txt", "folder"])
+def test_a_path_of_another_kind_is_no_purpose(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    if name != "folder":
+        Path(name).write_bytes(b"\xff")
+    for given in (name, str(tmp_path / name)):
+        with pytest.raises(UsageError, match="is no file of answers"):
+            read_answers(given)
+
+
+@pytest.mark.parametrize("name", ["answer.tml", "./answer", "folder/", "answer.toml"])
+def test_a_path_that_is_not_there_is_no_purpose(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("answers.toml").touch()
+    with pytest.raises(UsageError, match=r"does not exist|cannot be read") as raised:
+        read_answers(name)
+    assert name == "folder/" or "did you mean `answers.toml`?" in str(raised.value.hint)
 
 
 def test_a_questions_key_is_its_own() -> None:

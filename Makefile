@@ -97,6 +97,7 @@ bench-serving: install  ## measure the server beside others, under overload, for
 	$(BIN)/python -m benchmarks.serving --peers $(PEERS)
 	$(BIN)/python -m benchmarks.grpc_cost
 	$(BIN)/python -m benchmarks.experiment_cost
+	$(BIN)/python -m benchmarks.drift_cost
 	$(BIN)/python -m benchmarks.overload
 	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.restarts

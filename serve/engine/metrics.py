@@ -235,8 +235,7 @@ class ModelMetrics:
 
     def count_codes(self) -> dict[str, int]:
         """The number of requests answered with each status code."""
-        families = {code: next(iter(counter.collect())) for code, counter in self._by_code.items()}
-        return {str(code): int(family.samples[0].value) for code, family in families.items()}
+        return {str(code): count for code, count in self._by_code.items()}
 
     @property
     def is_used(self) -> bool:

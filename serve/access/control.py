@@ -78,17 +78,31 @@ class Authorizer:
             self.on_refusal(error)
             raise
 
+    def still_admits(self, role: Role, authorization: str | None, address: str | None) -> bool:
+        """Whether the sender of a request that was admitted has the role yet; nothing counts this look."""
+        try:
+            self._require(role, authorization, address)
+        except AccessError:
+            return False
+        return True
+
     def _authorize(self, role: Role, authorization: str | None, address: str | None) -> Caller:
-        key = self._key(authorization)
+        key = self._require(role, authorization, address)
         if key is None:
-            self._require_keyless(role, address)
             caller = Caller(_name_address(address))
             self._limits.take(caller.name, self._requests_per_second)
             return caller
-        if role not in key.roles:
-            raise RoleRequiredError(f"the key `{key.name}` does not have the role `{role}`")
         self._limits.take(f"key {key.name}", key.requests_per_second or self._requests_per_second)
         return Caller(key.name, has_key=True)
+
+    def _require(self, role: Role, authorization: str | None, address: str | None) -> Key | None:
+        """The key that gives the role, None where it needs none; raises `AccessError` without the role."""
+        key = self._key(authorization)
+        if key is None:
+            self._require_keyless(role, address)
+        elif role not in key.roles:
+            raise RoleRequiredError(f"the key `{key.name}` does not have the role `{role}`")
+        return key
 
     def identify(self, authorization: str | None, address: str | None) -> Caller:
         """Who calls, whether or not they may: for the log of refused requests."""

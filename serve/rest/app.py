@@ -161,7 +161,8 @@ def _make_console_routers(
     """The routes that the console asks beside all others, which others may ask as well; and its files."""
     read_variants = None if rollout is None else rollout.trials.metrics.read_variants
     live = LiveReader(engine, workers, read_variants)
-    yield live_routes(LiveStreams(live.read, lambda: engine.is_ending, settings.workers))
+    streams = LiveStreams(live.read, lambda: engine.is_ending, settings.workers)
+    yield live_routes(streams, access.authorizer)
     yield overview_routes(engine, settings.provider, is_verified=settings.require_signature is not None)
     yield reader_routes(access, has_experiments=rollout is not None)
     yield audit_routes(access)

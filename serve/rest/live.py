@@ -13,7 +13,9 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from serve.access.control import Authorizer
 from serve.engine.errors import EngineError
+from serve.rest.access import read_sender
 from serve.rest.schemas import ERRORS
 from serve.rest.writing import IS_HEAD
 
@@ -48,18 +50,21 @@ class LiveStreams:
         self._second = -1.0
         self._snapshot: asyncio.Future[bytes] | None = None
 
-    def open(self, most: int) -> AsyncIterator[bytes]:
-        """The events of a new stream, `most` at most where that is not 0; raises `HTTPException`, 503."""
+    def open(self, most: int, may_look: Callable[[], bool] = lambda: True) -> AsyncIterator[bytes]:
+        """The events of a new stream, `most` at most where that is not 0; raises `HTTPException`, 503.
+
+        It ends once its reader may no longer look.
+        """
         if self._count >= self._most:
             message = TOO_MANY.format(self._most)
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, message, {"Retry-After": "10"})
-        return self._follow(most)
+        return self._follow(most, may_look)
 
-    async def _follow(self, most: int) -> AsyncIterator[bytes]:
+    async def _follow(self, most: int, may_look: Callable[[], bool]) -> AsyncIterator[bytes]:
         self._count += 1
         sent = 0
         try:
-            while not self._is_ending():
+            while not self._is_ending() and may_look():
                 yield b"event: snapshot\ndata: %b\n\n" % await self._share()
                 sent += 1
                 if sent == most:
@@ -81,7 +86,7 @@ class LiveStreams:
         return await asyncio.shield(self._snapshot)
 
 
-def live_routes(streams: LiveStreams) -> APIRouter:
+def live_routes(streams: LiveStreams, authorizer: Authorizer) -> APIRouter:
     """The route of those who look on."""
     router = APIRouter(prefix="/adaptact/v1/live", tags=["health"], responses=ERRORS)
     described: dict[int | str, dict[str, Any]] = {
@@ -93,9 +98,14 @@ def live_routes(streams: LiveStreams) -> APIRouter:
         request: Request,
         most: Annotated[int, Query(ge=0, le=1_000_000, description="0 for as many as there are.")] = 0,
     ) -> Response:
-        """What every version and variant has done so far, as an event `snapshot` once a second."""
+        """What every version and variant has done so far, as an event `snapshot` once a second.
+
+        It ends where the key loses its role.
+        """
         if request.scope.get(IS_HEAD):
             return Response(media_type=MEDIA_TYPE, headers=HEADERS)
-        return StreamingResponse(streams.open(most), media_type=MEDIA_TYPE, headers=HEADERS)
+        sender = read_sender(request.scope, authorizer.proxies)
+        events = streams.open(most, lambda: authorizer.still_admits("metrics", *sender))
+        return StreamingResponse(events, media_type=MEDIA_TYPE, headers=HEADERS)
 
     return router

@@ -1,15 +1,21 @@
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
+from serve.access import reloaded_file
+from serve.access.control import Authorizer
+from serve.access.keys import format_key
 from serve.engine import Engine
 from serve.engine.errors import EngineError
 from serve.rest import live
-from serve.rest.live import LiveStreams
+from serve.rest.live import LiveStreams, live_routes
 from tests.serve.in_process import Client
 
 LIVE = "/adaptact/v1/live?most=1"
@@ -23,6 +29,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _read(client: Client) -> dict[str, Any]:
+    time.sleep(live.SECONDS)  # else it may be the snapshot that was read before
     answered = client.get(LIVE)
     assert answered.headers["Content-Type"].startswith("text/event-stream")
     assert answered.headers["Cache-Control"] == "no-store"
@@ -172,3 +179,35 @@ def test_a_stream_ends_where_the_workers_cannot_be_asked() -> None:
     source = _Source()
     source.error = EngineError("the process is gone")
     assert asyncio.run(_collect(source.streams().open(0))) == []
+
+
+OTHER_KEY = format_key("other", "of-another", frozenset({"metrics"}))
+
+
+@pytest.mark.parametrize(
+    ("after", "count"),
+    [
+        pytest.param("", 2, id="revoked"),
+        pytest.param(format_key("meter", "secret", frozenset({"infer"})), 2, id="without the role"),
+        pytest.param(format_key("meter", "exchanged", frozenset({"metrics"})), 2, id="exchanged"),
+        pytest.param(format_key("meter", "secret", frozenset({"metrics"})), 6, id="as before"),
+    ],
+)
+def test_a_stream_ends_once_its_key_may_not_look_any_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: str, count: int
+) -> None:
+    monkeypatch.setattr(reloaded_file, "LOOK_SECONDS", 0)
+    keys = tmp_path / "keys.toml"
+    keys.write_text(format_key("meter", "secret", frozenset({"metrics"})))
+
+    class Source(_Source):
+        async def read(self) -> bytes:
+            if self.count == 1:
+                keys.write_text(OTHER_KEY + after)
+            return await super().read()
+
+    app = FastAPI()
+    app.include_router(live_routes(Source().streams(), Authorizer(keys)))
+    headers = {"Authorization": "Bearer secret"}
+    answered = Client(app).request("GET", "/adaptact/v1/live?most=6", headers=headers)
+    assert answered.text.count("event: snapshot") == count

@@ -12,7 +12,7 @@ from convert.dossier.fields import STATUSES, Entry
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A text, where it was read, and what was not checked of it."""
+    """A text, where it can be read, and what was not checked of it."""
 
     title: str
     source: str
@@ -25,16 +25,18 @@ ACT = Reference(
     ),
     "https://eur-lex.europa.eu/eli/reg/2024/1689/oj",
     mark(
-        "The text of 13 June 2024. Whether it applies depends on the use: Articles 6 and 11, and Annex III."
+        "This mapping is its makers' reading, in words of their own, and was not compared with the official "
+        "text of 13 June 2024, which is at the address above. Whether the text applies depends on the use: "
+        "Articles 6 and 11, and Annex III."
     ),
 )
 GUIDELINES = Reference(
     mark("AI Guidelines for Business (METI, MIC), Part 2, C: the common guiding principles 1) to 10)"),
     "https://www.meti.go.jp/shingikai/mono_info_service/ai_shakai_jisso/20240419_report.html",
     mark(
-        "Mapped by the principles of version 1.1 of 28 March 2025. A version 1.2 was "
-        "published on 31 March 2026: "
-        "compare this mapping with it. The guidelines are not binding."
+        "This mapping is its makers' reading of version 1.1 of 28 March 2025, in words of their own, and was "
+        "not compared with the official text, neither of that version nor of version 1.2 of 31 March 2026. "
+        "The ministries publish it at the address above. The guidelines are not binding."
     ),
 )
 

@@ -140,12 +140,18 @@ def _record_reach(measured: Reach) -> manifest.ReachRecord:
         high=float(f"{measured.edges[-1]:.6g}"),
         shares=tuple(float(f"{share:.3g}") for share in measured.shares),
         below_zero=float(f"{measured.share_below_zero:.4g}"),
+        least=_to_number(measured.minimum.min()),
+        most=_to_number(measured.maximum.max()),
     )
 
 
 def _to_numbers(values: Tensor) -> tuple[float, ...]:
+    return tuple(map(_to_number, values.detach().double().reshape(-1).tolist()))
+
+
+def _to_number(value: float) -> float:
     """Nine digits: enough to give every float32 back."""
-    return tuple(float(f"{number:.9g}") for number in values.detach().double().reshape(-1).tolist())
+    return float(f"{value:.9g}")
 
 
 def record_parity(parity: Parity) -> manifest.ParityRecord:

@@ -10,6 +10,7 @@ from adaptact.languages.joining import join_list
 from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say, say_all, say_count
 from adaptive_act.explain.wording import format_range, format_share
+from convert.manifest.baseline import BaselineRecord
 from convert.manifest.manifest import (
     ActivationRecord,
     AgreementRecord,
@@ -68,6 +69,38 @@ def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
     ]
     header = say_all("layer", "kind", "replaced", "learned values", "started at", "inputs below 0")
     return TextTable(header, rows)
+
+
+def tabulate_reach(manifest: Manifest) -> TextTable:
+    """The ends of each layer's inputs at export, and the range by which drift judges live ones."""
+    rows = [
+        (
+            record.layer,
+            _format_end(record.reach.least),
+            _format_end(record.reach.most),
+            f"{record.reach.inputs:,}",
+            _format_watched(manifest.baseline, record.layer),
+        )
+        for record in manifest.activations
+        if record.reach is not None
+    ]
+    header = say_all("layer", "lowest input", "highest input", "inputs measured", "range for drift")
+    return TextTable(header, rows)
+
+
+def _format_end(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4g}"
+
+
+def _format_watched(baseline: BaselineRecord | None, layer: str) -> str:
+    """The range of each value that reaches the layer in the file, which a rule may have scaled."""
+    series = () if baseline is None else baseline.series
+    ranges = [
+        say("{low} to {high}", low=f"{each.low:.4g}", high=f"{each.high:.4g}")
+        for each in series
+        if each.layer == layer and each.low is not None and each.high is not None
+    ]
+    return join_list(ranges) or NOTHING
 
 
 def _format_values(values: dict[str, tuple[float, ...]]) -> str:

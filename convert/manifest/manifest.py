@@ -17,7 +17,7 @@ from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 from convert.manifest.size_bounds import SizeBounds
 
-FORMAT = "adaptact-manifest/1.4"
+FORMAT = "adaptact-manifest/1.5"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
 
 
@@ -52,7 +52,10 @@ class StartRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReachRecord:
-    """The inputs of an activation: their `shares` in equal bins from low to high."""
+    """The inputs of an activation: their `shares` in equal bins from low to high.
+
+    Beyond these two lie at most 0.05 % of the inputs each, and none beyond `least` and `most`.
+    """
 
     inputs: int
     low: float
@@ -60,6 +63,9 @@ class ReachRecord:
     shares: tuple[float, ...]
     below_zero: float
     """The share of the inputs below 0."""
+    least: float | None = None
+    """The lowest input; None, as `most`, in files from before 1.5."""
+    most: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def describe(layer: str = "features.1", classes: tuple[str, ...] = ("cat", "dog"
         replaced="ReLU()",
         words="Below 0 it passes inputs with a slope.",
         start=StartRecord("the fixed point at ReLU()", {"a": (0.0, 0.0, 0.0)}, (relu, relu, relu)),
-        reach=ReachRecord(4096, -6.0, 6.0, (0.05, 0.1, 0.35, 0.35, 0.1, 0.05), 0.5),
+        reach=ReachRecord(4096, -6.0, 6.0, (0.05, 0.1, 0.35, 0.35, 0.1, 0.05), 0.5, -7.25, 6.5),
     )
     shared = dataclasses.replace(
         activation,

@@ -37,7 +37,9 @@ def test_each_activation_has_its_curve_its_start_and_what_reached_it(page: Any) 
     assert channels.get_attribute("aria-label") == (
         "The learned curve of features.1: Below 0 it passes inputs with a slope."
     )
-    assert "5% below −4 · 5% above 4" in page.locator(".activation").nth(0).inner_text()
+    told = page.locator(".activation").nth(0).inner_text()
+    assert "5% below −4 · 5% above 4" in told
+    assert "−7.25 to 6.5" in told
 
 
 def test_another_version_can_be_chosen(page: Any) -> None:

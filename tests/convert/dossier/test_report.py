@@ -1,5 +1,6 @@
 """The dossier: what is known, what is missing, and that it claims no more than that."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -14,11 +15,14 @@ from convert.artefact.file import serialise
 from convert.dossier.answers import Answers
 from convert.dossier.experiment import ExperimentSummary, read_experiment
 from convert.dossier.fields import Subject, list_entries
-from convert.dossier.mappings import POINTS, PRINCIPLES, tabulate_points, tabulate_principles
+from convert.dossier.mappings import ACT, GUIDELINES, POINTS, PRINCIPLES, tabulate_points, tabulate_principles
 from convert.dossier.questions import QUESTIONS
 from convert.dossier.report import render_dossier
 from convert.dossier.study import StudySummary, read_study
 from convert.evidence.inspection import OnnxFile, read_onnx_file
+from convert.evidence.tables import tabulate_reach
+from convert.manifest.baseline import BaselineRecord, SeriesRecord
+from convert.manifest.manifest import ReachRecord
 from tests.adaptact.hostile import MARKUP
 from tests.convert.graphs import parse_graph, write_constant, write_graph
 from tests.convert.manifest.test_manifest import MANIFEST
@@ -65,6 +69,20 @@ def write_experiment(path: Path, document: dict[str, Any]) -> ExperimentSummary:
 
 def answer_all() -> Answers:
     return {question.key: f"about {question.key}" for question in QUESTIONS}
+
+
+def test_limits_are_the_extremes_where_the_manifest_records_them_and_the_range_for_drift() -> None:
+    watched = SeriesRecord("activation", "h", "1", None, 100, (0.0,), (), (1, 1), -2.594, 2.331, 0.001)
+    reach = ReachRecord(128_000, -2.83, 2.38, (1.0,), 0.5, -3.27, 3.01)
+    layer = dataclasses.replace(MANIFEST.activations[0], reach=reach)
+    older = dataclasses.replace(layer, layer="2", reach=ReachRecord(9, -2.83, 2.38, (1.0,), 0.5))
+    manifest = dataclasses.replace(
+        MANIFEST, activations=(layer, older), baseline=BaselineRecord(100, (watched,))
+    )
+    assert tabulate_reach(manifest).rows == [
+        ("1", "-3.27", "3.01", "128,000", "-2.594 to 2.331"),
+        ("2", "–", "–", "9", "–"),
+    ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -126,6 +144,14 @@ def test_every_point_and_principle_is_shown_and_none_is_invented(file: OnnxFile)
     assert len(tabulate_principles(entries).rows) == 10
     (uncovered,) = [row[2] for row in tabulate_points(entries).rows if row[0] == "1(f)"]
     assert uncovered == "nothing in this dossier: to be supplied elsewhere"
+
+
+def test_each_mapping_says_that_it_was_not_compared_with_the_official_text(file: OnnxFile) -> None:
+    page = render_dossier(Subject(file, {}))
+    for reference in (ACT, GUIDELINES):
+        assert "was not compared with the official text" in reference.note
+        assert reference.note.replace("'", "&#39;") in page
+        assert reference.source in page
 
 
 def test_an_experiment_about_another_file_is_called_so(file: OnnxFile, tmp_path: Path) -> None:

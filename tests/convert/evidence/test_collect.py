@@ -48,6 +48,17 @@ def test_the_histogram_is_that_of_the_inputs() -> None:
     np.testing.assert_allclose(records.reach.shares, expected / inputs.size, atol=3e-3)
 
 
+def test_the_ends_of_the_inputs_are_the_extremes_and_not_those_of_the_histogram() -> None:
+    model, samples = _build_model(), _make_samples(2000)
+    (records,) = record_activations(model, [samples])
+    inputs = model.get_submodule("0")(torch.from_numpy(samples.arrays[0])).detach().numpy()
+    assert records.reach is not None
+    assert (records.reach.least, records.reach.most) == pytest.approx((inputs.min(), inputs.max()), rel=1e-6)
+    assert inputs.min() < records.reach.low
+    beyond = (inputs < records.reach.low).mean(), (inputs > records.reach.high).mean()
+    assert max(beyond) <= 0.0005
+
+
 def test_an_activation_under_two_names_is_written_under_both() -> None:
     first, second = record_activations(SharedActivation().eval(), [_make_samples()])
     assert (first.layer, second.layer) == ("act", "again")

@@ -81,10 +81,17 @@ function Details({ record: { formula, options, values, start, reach }, outside }
       ]),
       [t("Options"), settings.length > 0 && html`<code>${settings.join(", ")}</code>`],
       [t("Started as"), start?.origin && html`<${Told} text=${start.origin} />`],
+      [t("Inputs at export"), reach && describeEnds(reach)],
       [t("Below zero"), reach && formatShare(reach.below_zero)],
       [t("Not shown"), outside],
     ].map(([name, value]) => [name, value || null])} />
   `;
+}
+
+/** The lowest and the highest input, which files of older versions do not record. */
+function describeEnds({ least, most }) {
+  const isKnown = Number.isFinite(least) && Number.isFinite(most);
+  return isKnown ? t("{low} to {high}", { low: formatNumber(least, 4), high: formatNumber(most, 4) }) : null;
 }
 
 /** One value with where it started, or of many channels the range, the middle and all of them. */

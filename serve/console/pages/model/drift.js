@@ -31,7 +31,7 @@ export function Drift({ drift: { report } }) {
         <${Table} caption=${t("Live values beside those at export")} columns=${listColumns()} rows=${rows}
           name=${(row) => row.place} />
         <p class="note">${t(
-          "Live rows: {live}; rows at export: {baseline}. Filled: at export; in outline: live.",
+          "Live rows: {live}; rows at export: {baseline}. Filled: at export; in outline: live. The range held all but 0.1 % of the values at export.",
           {
             live: formatNumber(report.rows),
             baseline: formatNumber(report.baseline_rows),

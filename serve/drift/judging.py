@@ -79,6 +79,13 @@ class _Measure:
     value: float
     is_beyond_chance: bool
     limits: tuple[float, float]
+    missing: float = 0.0
+    """Which part of the value NaN is."""
+
+    def explain(self) -> str:
+        """The value beside its first limit; a value at the limit reads as equal, since it counts."""
+        nan = f", NaN alone {self.missing:.3g}" if self.missing else ""
+        return f"{self.name} is {self.value:.3g}{nan}, and the limit is {self.limits[0]:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,7 @@ def _measure(
             outside,
             outside > bound_share(series.outside, rows, base_rows, alpha),
             (series.outside + SHIFTED_OUTSIDE, series.outside + DRIFTED_OUTSIDE),
+            int(tally[MISSING]) / values,
         ),
     )
 
@@ -179,9 +187,7 @@ def _measure(
 def _decide(measures: Sequence[_Measure]) -> tuple[Verdict, str]:
     """The verdict of the measures, and those that reach a limit beyond chance."""
     large = [each for each in measures if each.is_beyond_chance and each.value >= each.limits[0]]
-    reason = "; ".join(
-        f"{each.name} is {each.value:.3g}, expected less than {each.limits[0]:.3g}" for each in large
-    )
+    reason = "; ".join(each.explain() for each in large)
     if any(each.value >= each.limits[1] for each in large):
         return "drifted", reason
     return ("shifted" if large else "stable"), reason

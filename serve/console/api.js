@@ -1,7 +1,7 @@
 /** The server's public API: the one module that sends requests. Every failure is an `ApiError`. */
 
 import { t } from "./language.js";
-import { key, refusal } from "./session.js";
+import { key, loseRole, needsKey } from "./session.js";
 
 /** A request that failed: what the server said, which request it was, and what to do about it. */
 export class ApiError extends Error {
@@ -48,7 +48,8 @@ export async function request(method, url, { body, signal } = {}) {
 /** The answer as it arrives; raises `ApiError` unless its status is a success. */
 export async function send(method, url, { body, signal } = {}) {
   const where = `${method} ${url}`;
-  const headers = key.value ? { Authorization: `Bearer ${key.value}` } : {};
+  const sent = key.value;
+  const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
   const options = {
     method,
     headers,
@@ -66,14 +67,21 @@ export async function send(method, url, { body, signal } = {}) {
     throw new ApiError(0, t("the server did not answer"), where);
   }
   if (reply.ok) return reply;
-  const error = new ApiError(reply.status, await readMessage(reply), where);
-  if (needsOtherKey(method, error)) refusal.value = error;
-  throw error;
+  const message = await readMessage(reply);
+  const lack = reply.status === 403 && LACK.exec(message)?.groups;
+  if (sent === key.value) heed(reply.status, lack);
+  throw new ApiError(reply.status, lack ? tellLack(lack) : message, where);
 }
 
-/** Whether nothing can be shown without another key; an action that is refused is told where it was tried. */
-function needsOtherKey(method, { status }) {
-  return status === 401 || (status === 403 && method === "GET");
+const LACK = /^the key `(?<name>[^`]+)` does not have the role `(?<role>\w+)`$/;
+
+/** A key of this name does not have the role, in the reader's language. */
+export const tellLack = ({ name, role }) => t("The key {name} does not have the role {role}.", { name, role });
+
+/** What the answer says of the key that is sent: only without a known one nothing can be shown. */
+function heed(status, lack) {
+  if (status === 401) needsKey.value = true;
+  if (lack) loseRole(lack.role);
 }
 
 async function readMessage(reply) {

@@ -4,10 +4,11 @@ import { readReader } from "./api.js";
 import { Loaded, useResource } from "./components/resource.js";
 import { StatusLine } from "./components/status.js";
 import { LANGUAGES, chooseLanguage, formatList, language, t } from "./language.js";
-import { findPage, listOffered } from "./pages/index.js";
+import { findPage, listOffered, nameInMenu } from "./pages/index.js";
+import { Refused } from "./pages/refused.js";
 import { SignIn } from "./pages/sign-in.js";
 import { link, route } from "./routes.js";
-import { can, key, reader, refusal, signOut } from "./session.js";
+import { can, entries, key, needsKey, reader, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
 import { html } from "./view.js";
 
@@ -79,16 +80,16 @@ function ThemeSwitch() {
 }
 
 function KeyState() {
-  if (!key.value || refusal.value?.status === 401) return null;
+  if (!key.value || needsKey.value) return null;
   const name = reader.value?.name;
   const title = name && t("Signed in as {name}", { name });
   return html`<button type="button" class="quiet" title=${title} onClick=${signOut}>${t("Sign out")}</button>`;
 }
 
-/** The page of the address, or the one to sign in; all anew for another key. */
+/** The page of the address, or the one to sign in; all anew for who signs in. */
 function Content() {
-  if (refusal.value) return html`<${SignIn} refusal=${refusal.value} />`;
-  return html`<${Admitted} key=${key.value} />`;
+  if (needsKey.value) return html`<${SignIn} problem=${key.value && t("This server does not know the key.")} />`;
+  return html`<${Admitted} key=${entries.value} />`;
 }
 
 function Admitted() {
@@ -96,15 +97,22 @@ function Admitted() {
     reader.value = await readReader(signal);
     return reader.value;
   }, []);
-  return html`
-    <${Loaded} resource=${resource}>
-      ${({ has_key: hasKey, roles }) => {
-        const parts = chooseParts();
-        if (!parts) return html`<${SignIn} refusal=${hasKey && { message: describeRoles(roles) }} />`;
-        return html`<${Page} key=${parts.join("/")} parts=${parts} />`;
-      }}
-    <//>
-  `;
+  return html`<${Loaded} resource=${resource}>${() => html`<${Chosen} />`}<//>`;
+}
+
+function Chosen() {
+  const parts = chooseParts();
+  const { has_key: hasKey, roles } = reader.value;
+  if (!parts) return html`<${SignIn} problem=${hasKey && describeRoles(roles)} />`;
+  const page = findPage(parts);
+  if (!page)
+    return html`<h1>${t("There is no such page")}</h1><p><a href=${link()}>${t("To the first page")}</a></p>`;
+  const role = page.roles.find((needed) => !can(needed));
+  if (role) {
+    const isAlone = !listOffered(reader.value, can).length;
+    return html`<${Refused} key=${parts.join("/")} ...${{ title: nameInMenu(page), role, isAlone }} />`;
+  }
+  return html`<${Page} key=${parts.join("/")} ...${{ page, parts }} />`;
 }
 
 /** The parts of the address, or else the first page that the reader may see; null for none. */
@@ -118,11 +126,8 @@ function describeRoles(roles) {
   return t("This key opens no page: its roles are {roles}", { roles: formatList(roles) });
 }
 
-function Page({ parts }) {
-  const page = findPage(parts);
-  const module = useResource(async () => page?.load(), [page]);
-  if (!page)
-    return html`<h1>${t("There is no such page")}</h1><p><a href=${link()}>${t("To the first page")}</a></p>`;
+function Page({ page, parts }) {
+  const module = useResource(() => page.load(), [page]);
   return html`
     <${Loaded} resource=${module}>${({ Page: Shown }) => html`<${Shown} parts=${parts.slice(1)} />`}<//>
   `;

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +17,29 @@ KEYS: dict[str, frozenset[Role]] = {
     "ops": frozenset({"infer", "metrics", "admin"}),
     "meter": frozenset({"metrics"}),
     "reporter": frozenset({"feedback"}),
+    "auditor": frozenset({"admin"}),
+    "leaver": frozenset({"infer", "metrics"}),
 }
 
 
+def _write_keys(path: Path, keys: dict[str, frozenset[Role]]) -> None:
+    path.write_text("".join(format_key(name, name, roles) for name, roles in keys.items()))
+
+
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The keys file of the server."""
+    return tmp_path_factory.mktemp("locked") / "keys.toml"
+
+
+@pytest.fixture(scope="module")
+def locked(keys: Path) -> Iterator[ServerProcess]:
     """A server with keys, each of which is its name."""
-    folder = tmp_path_factory.mktemp("locked")
-    put(folder / "models", "scores", scores_model())
-    keys = folder / "keys.toml"
-    keys.write_text("".join(format_key(name, name, roles) for name, roles in KEYS.items()))
-    with ServerProcess("--models", str(folder / "models"), "--keys", str(keys)) as started:
+    models, audit = keys.with_name("models"), keys.with_name("audit.jsonl")
+    put(models, "scores", scores_model())
+    _write_keys(keys, KEYS)
+    options = {"--models": models, "--keys": keys, "--audit-log": audit}
+    with ServerProcess(*(str(part) for pair in options.items() for part in pair)) as started:
         yield started
 
 
@@ -80,17 +93,53 @@ def test_the_first_page_is_one_that_the_key_may_read(door: Any) -> None:
     assert door.get_by_role("link", name="Models").count() == 0
 
 
-def test_a_page_that_the_key_may_not_read_asks_for_another(door: Any) -> None:
-    _sign_in(door, "meter")
-    door.get_by_role("heading", name="Live").wait_for()
-    door.evaluate("location.hash = '#/models'")
+@pytest.mark.parametrize(
+    ("key", "own", "closed", "role"),
+    [
+        ("meter", "Live", "models", "infer"),
+        ("auditor", "Audit", "live", "metrics"),
+        ("looker", "Models", "audit", "admin"),
+    ],
+)
+def test_a_page_that_the_key_may_not_read_says_so_and_the_others_go_on(
+    door: Any, key: str, own: str, closed: str, role: str
+) -> None:
+    door.evaluate("place => location.hash = place", f"#/{closed}")
+    _sign_in(door, key)
     door.get_by_role("alert").wait_for()
-    assert "does not have the role `infer`" in door.get_by_role("alert").inner_text()
+    assert f"The key {key} does not have the role {role}." in door.get_by_role("alert").inner_text()
+    door.get_by_label("Language").select_option("ja")
+    door.get_by_role("alert").get_by_text(f"キー {key} にはロール {role} がありません。").wait_for()
+    door.get_by_label("言語").select_option("en")
+    door.get_by_role("link", name=own, exact=True).click()
+    door.get_by_role("heading", name=own).wait_for()
+    assert door.get_by_role("alert").count() == 0
 
 
-def test_a_key_that_opens_no_page_is_told(door: Any) -> None:
+def test_a_key_that_opens_no_page_is_told_each_time(door: Any) -> None:
+    told = door.get_by_text("This key opens no page: its roles are feedback")
     _sign_in(door, "reporter")
-    door.get_by_text("This key opens no page: its roles are feedback").wait_for()
+    told.wait_for()
+    with door.expect_response("**/adaptact/v1/me"):
+        _sign_in(door, "reporter")
+    told.wait_for()
+    door.get_by_role("button", name="Sign out").click()
+    told.wait_for(state="detached")
+
+
+def test_a_role_or_key_that_is_taken_away_closes_what_needs_it(
+    door: Any, locked: ServerProcess, keys: Path
+) -> None:
+    _sign_in(door, "leaver")
+    door.get_by_role("link", name="Live").click()
+    door.locator(".line-chart").first.wait_for()
+    _write_keys(keys, {**KEYS, "leaver": frozenset({"infer"})})
+    door.get_by_text("The key leaver does not have the role metrics.").wait_for()
+    assert door.get_by_role("link", name="Live").count() == 0
+    door.get_by_role("link", name="Models").click()
+    door.get_by_role("link", name="scores").wait_for()
+    _write_keys(keys, {name: roles for name, roles in KEYS.items() if name != "leaver"})
+    door.get_by_text("This server does not know the key.").wait_for()
 
 
 def test_the_key_is_in_no_command_to_copy(door: Any, locked: ServerProcess) -> None:

@@ -2,6 +2,7 @@
 
 import { t } from "../language.js";
 import { html, useEffect, useErrorBoundary, useState } from "../view.js";
+import { Told } from "./told.js";
 
 /**
  * What `read(signal)` gave: `{data, error, isLoading, reload}`, read again when one of `keys` changes.
@@ -36,7 +37,7 @@ export function Loaded({ resource: { data, error, reload }, children }) {
 export function Failure({ error, retry }) {
   return html`
     <div class="failure" role="alert">
-      <p class="failure-what">${error.message}</p>
+      <p class="failure-what"><${Told} text=${error.message} /></p>
       ${error.where && html`<p class="failure-where"><code>${error.where}</code></p>`}
       ${error.advice && html`<p>${error.advice}</p>`}
       ${retry && html`<button type="button" onClick=${retry}>${t("Try again")}</button>`}

@@ -6,7 +6,7 @@ import { Loaded, useResource } from "../components/resource.js";
 import { Table } from "../components/table.js";
 import { formatNumber, formatTime, t } from "../language.js";
 import { link } from "../routes.js";
-import { reader } from "../session.js";
+import { can, reader } from "../session.js";
 import { html, useEffect } from "../view.js";
 import { toDate } from "./experiments/amounts.js";
 import { StageBadge, explainReason, nameAuthor, nameWord } from "./experiments/words.js";
@@ -34,7 +34,7 @@ function Experiments() {
   }, []);
   return html`
     <${PageHeading} title=${t("Experiments")} note=${experiments.data && summarise(experiments.data)}>
-      <a class="button" href=${link("plan")}>${t("Plan an experiment")}</a>
+      ${can("infer") && html`<a class="button" href=${link("plan")}>${t("Plan an experiment")}</a>`}
     <//>
     <${Loaded} resource=${experiments}>
       ${(all) => (all.length ? html`<${List} all=${all} />` : html`<div class="empty"><p>${t("No experiments yet. Plan one: it shows whether a new version of a model is better than the one that answers today.")}</p></div>`)}

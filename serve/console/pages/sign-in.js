@@ -1,13 +1,12 @@
 /** The page that asks for a key, in the place of a page that needs one. */
 
 import { PageHeading } from "../components/heading.js";
-import { Told } from "../components/told.js";
 import { t } from "../language.js";
-import { key, signIn } from "../session.js";
+import { signIn } from "../session.js";
 import { html, useId, useState } from "../view.js";
 
-/** `refusal` is the server's answer that made it necessary, if there was one. */
-export function SignIn({ refusal }) {
+/** `problem` is what is wrong with the key that was sent, if there was one. */
+export function SignIn({ problem }) {
   const [secret, setSecret] = useState("");
   const field = useId();
   function submit(event) {
@@ -17,7 +16,7 @@ export function SignIn({ refusal }) {
   return html`
     <div class="sign-in">
       <${PageHeading} title=${t("Sign in")} takesFocus=${false} />
-      <${Reason} refusal=${refusal} />
+      <${Reason} problem=${problem} />
       <form onSubmit=${submit}>
         <label for=${field}>${t("Key")}</label>
         <input id=${field} type="password" autocomplete="off" spellcheck=${false} maxlength="512" required autofocus
@@ -29,10 +28,8 @@ export function SignIn({ refusal }) {
   `;
 }
 
-function Reason({ refusal }) {
-  if (!refusal)
+function Reason({ problem }) {
+  if (!problem)
     return html`<p>${t("This server needs a key. Its administrator makes one with adaptact key.")}</p>`;
-  const isUnknown = refusal.status === 401 && key.value;
-  const text = isUnknown ? t("This server does not know the key.") : refusal.message;
-  return html`<p role="alert" class="failure-what"><${Told} text=${text} /></p>`;
+  return html`<p role="alert" class="failure-what">${problem}</p>`;
 }

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from pathlib import Path
 from time import monotonic
 
@@ -9,7 +10,8 @@ from time import monotonic
 class LogFile:
     """Lines appended to a file; where it was moved away, a new one takes its place.
 
-    A line is written at once and in one piece, so that several processes can share a file.
+    A line is written at once and in one piece, so that several processes can share a file. It begins anew
+    behind a part of a line that a process has left, which was killed or had no more room on the disk.
     """
 
     def __init__(self, path: Path, mode: int, look_seconds: float = 0.0) -> None:
@@ -18,7 +20,7 @@ class LogFile:
         self._mode = mode
         self._look_seconds = look_seconds
         self._descriptor = self._open()
-        self._is_torn = False
+        self._is_torn = self._ends_in_part()
         self._next_look = monotonic() + look_seconds
 
     def write(self, line: bytes) -> None:
@@ -27,7 +29,8 @@ class LogFile:
         if now >= self._next_look:
             self._next_look = now + self._look_seconds
             self._reopen_if_moved()
-        if self._is_torn:  # the part of a line that was written is no line of its own
+            self._is_torn = self._is_torn or self._ends_in_part()
+        if self._is_torn:
             line = b"\n" + line
         written = os.write(self._descriptor, line)
         self._is_torn = written < len(line)
@@ -49,6 +52,17 @@ class LogFile:
             os.close(self._descriptor)
             self._descriptor = descriptor
             self._is_torn = False
+
+    def _ends_in_part(self) -> bool:
+        """Whether the file's last line has no end; False where that cannot be read."""
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            return False
+        try:
+            with self._path.open("rb") as stream:
+                size = stream.seek(0, os.SEEK_END)
+                return size > 0 and os.pread(stream.fileno(), 1, size - 1) != b"\n"
+        except OSError:
+            return False
 
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, self._mode)

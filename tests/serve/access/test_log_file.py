@@ -22,6 +22,28 @@ def test_lines_are_appended_to_what_is_there(path: Path) -> None:
     assert path.read_text() == "older\nnewer\n"
 
 
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_part_of_a_line_that_a_process_left_takes_no_line_with_it(path: Path, is_open: bool) -> None:
+    path.write_text("whole\n" if is_open else "whole\nhal")
+    log = LogFile(path, 0o640)
+    if is_open:  # another worker had no more room
+        path.write_text("whole\nhal")
+    log.write(b"newer\n")
+    log.write(b"newest\n")
+    log.close()
+    assert path.read_text() == "whole\nhal\nnewer\nnewest\n"
+
+
+def test_what_is_no_file_that_can_be_read_back_is_written_all_the_same(path: Path) -> None:
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = LogFile(path, 0o640)
+    log.write(b"line\n")
+    log.close()
+    assert os.read(reading, 100) == b"line\n"
+    os.close(reading)
+
+
 def test_a_new_file_has_its_mode(path: Path) -> None:
     LogFile(path, 0o600).close()
     assert path.stat().st_mode & 0o777 == 0o600

@@ -1,6 +1,6 @@
 /** What is around every page: the menu, the language, the theme, the key; and the choice of the page. */
 
-import { readReader } from "./api.js";
+import { ApiError, readReader } from "./api.js";
 import { Loaded, useResource } from "./components/resource.js";
 import { StatusLine } from "./components/status.js";
 import { LANGUAGES, chooseLanguage, formatList, language, t } from "./language.js";
@@ -127,8 +127,17 @@ function describeRoles(roles) {
 }
 
 function Page({ page, parts }) {
-  const module = useResource(() => page.load(), [page]);
+  const module = useResource(() => loadPage(page), [page]);
   return html`
     <${Loaded} resource=${module}>${({ Page: Shown }) => html`<${Shown} parts=${parts.slice(1)} />`}<//>
   `;
+}
+
+async function loadPage(page) {
+  try {
+    return await page.load();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // the page's own fault
+    throw new ApiError(0, t("the server did not answer"), location.pathname);
+  }
 }

@@ -85,3 +85,16 @@ def test_a_server_that_does_not_answer_is_told(page: Any, server: ServerProcess)
     page.unroute("**/adaptact/v1/models")
     page.get_by_role("button", name="Try again").click()
     _row(page, "scores").wait_for()
+
+
+@pytest.mark.parametrize("script", ["audit.js", "audit/actions.js"])
+def test_a_page_whose_script_does_not_come_is_told_and_comes_when_tried_again(page: Any, script: str) -> None:
+    go(page, "models")
+    page.route(f"**/pages/{script}", lambda route: route.abort())
+    page.get_by_role("link", name="Audit").click()
+    page.get_by_role("alert").wait_for()
+    assert "the server did not answer" in page.get_by_role("alert").inner_text()
+    page.unroute(f"**/pages/{script}")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("heading", name="Audit").wait_for()
+    assert page.get_by_role("alert").count() == 0

@@ -141,7 +141,10 @@ def _list_series(tensors: Sequence[_Tensor]) -> Iterator[SeriesRecord]:
 
 
 def _make_series(tensor: _Tensor, column: int | None, rows: int, values: Array) -> Iterator[SeriesRecord]:
-    """The series of the values; none where no value is finite."""
+    """The series of the values; none where there is no value.
+
+    A column of nothing but NaN has one too, so that the columns beside it keep their places.
+    """
     about = tensor.role, tensor.name, tensor.layer, column, rows
     if _is_naming(values):
         counts = _count_categories(values)
@@ -154,7 +157,10 @@ def _make_series(tensor: _Tensor, column: int | None, rows: int, values: Array) 
         return
     numbers = values.astype(np.float64)
     finite = np.sort(numbers[np.isfinite(numbers)])
-    if finite.size:
+    if not finite.size and numbers.size:
+        infinite = int(np.isinf(numbers).sum())
+        yield SeriesRecord(*about, (), (), (infinite,), None, None, 0.0)
+    elif finite.size:
         low, high = np.quantile(finite, (TAIL, 1 - TAIL), method="nearest")
         places = finite.size * np.arange(1, CELLS) // CELLS
         edges = np.unique(finite[places])

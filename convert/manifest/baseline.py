@@ -40,10 +40,10 @@ class SeriesRecord:
     categories: tuple[str, ...]
     counts: tuple[int, ...]
     low: float | None
-    """Below it, and above `high`, lay the share `outside`; None for categories."""
+    """Below it, and above `high`, lay the share `outside`; None for categories, and where none was finite."""
     high: float | None
     outside: float
-    """The share of the values beyond `low` and `high`, or NaN."""
+    """The share of the values beyond `low` and `high`, or NaN; 0 where there is no range."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ A file may hold anything: what does not fit is refused as a whole, and the model
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,18 @@ class BaselineSeries:
     counts: Cells
     low: float
     high: float
-    """NaN, as `low`, for categories."""
+    """NaN, as `low`, for categories, and where no value was finite."""
     outside: float
+
+    @property
+    def has_range(self) -> bool:
+        """False for categories, and where no value was finite."""
+        return not isnan(self.low)
 
     @property
     def shares(self) -> Cells:
         """The share of real data in each cell."""
-        return np.asarray(self.counts / self.counts.sum())
+        return np.asarray(self.counts / max(self.counts.sum(), 1.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +105,9 @@ def _read_series(record: Any, specs: Mapping[tuple[Role, str], TensorSpec]) -> B
         _require(spec is not None, f"{where}: the model has no such {role}")
         tensor = _require_kind(spec, where, is_naming=bool(categories))
     counts = _read_counts(record, (len(categories) or len(edges)) + 1, where)
-    bounds = (nan, nan, 0.0) if categories else _read_range(record, where)
+    has_range = record.get("low") is not None or len(edges) > 0
+    bounds = _read_range(record, where) if has_range and not categories else (nan, nan, 0.0)
+    _require(counts.sum() > 0 or not (has_range or categories), f"{where} has no counts")
     return BaselineSeries(role, tensor, layer, column, rows, edges, categories, counts, *bounds)
 
 
@@ -116,7 +123,7 @@ def _require_kind(spec: TensorSpec | None, where: str, *, is_naming: bool) -> st
 def _read_counts(record: Any, cells: int, where: str) -> Cells:
     counts = record.get("counts")
     _require(isinstance(counts, list) and len(counts) == cells, f"{where} has not {cells} counts")
-    _require(all(map(_is_count, counts)) and sum(counts) > 0, f"{where} has counts that are none")
+    _require(all(map(_is_count, counts)), f"{where} has counts that are none")
     return np.array(counts, np.float64)
 
 

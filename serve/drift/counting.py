@@ -30,10 +30,17 @@ def count_values(series: BaselineSeries, values: Array, rows: int, width: int) -
         numbers = values.astype(np.float64).reshape(-1)
         missing = np.isnan(numbers)
         tally[MISSING] = missing.sum()
-        tally[OUTSIDE] = numbers.size - ((numbers >= series.low) & (numbers <= series.high)).sum()
+        tally[OUTSIDE] = count_outside(series, numbers)
         cells = count_numbers(series.edges, numbers[~missing])
     tally[FIRST_CELL : FIRST_CELL + len(cells)] = cells
     return tally
+
+
+def count_outside(series: BaselineSeries, numbers: Cells) -> int:
+    """The numbers that leave the range, with NaN; where real data held no finite one, those that are."""
+    if not series.has_range:
+        return int(np.isfinite(numbers).sum())
+    return int(numbers.size - ((numbers >= series.low) & (numbers <= series.high)).sum())
 
 
 def get_cells(series: BaselineSeries, tally: Tally) -> Tally:

@@ -55,7 +55,10 @@ class SeriesDrift:
     """Live ones in the window."""
     values: int
     psi: float | None
-    """Without what chance adds on average; None while there are too few rows, as the next ones."""
+    """Without what chance adds on average; None while there are too few rows, as the next ones.
+
+    It and `ks` are None too where either side has no value in any cell.
+    """
     ks: float | None
     outside: float | None
     """The share of the live values that leave the range, with NaN."""
@@ -144,8 +147,8 @@ def _judge_series(series: BaselineSeries, tally: Tally, alpha: float) -> SeriesD
         outside=None if is_naming else found.get(OUTSIDE_SHARE),
         missing=int(tally[MISSING]) / values if is_known else None,
         outside_baseline=series.outside,
-        low=None if is_naming else series.low,
-        high=None if is_naming else series.high,
+        low=series.low if series.has_range else None,
+        high=series.high if series.has_range else None,
         edges=series.edges.tolist(),
         categories=list(series.categories),
         baseline=series.shares.tolist(),
@@ -153,33 +156,44 @@ def _judge_series(series: BaselineSeries, tally: Tally, alpha: float) -> SeriesD
     )
 
 
-def _measure(
-    series: BaselineSeries, live: Shares, tally: Tally, alpha: float
-) -> tuple[_Measure, _Measure, _Measure]:
-    base, base_rows, rows, values = series.shares, series.rows, int(tally[ROWS]), int(tally[VALUES])
-    # A row without a value that is known says nothing of the cells.
-    known_rows = max(rows * int(get_cells(series, tally).sum()) / values, 1.0)
-    excess = compute_psi(live, base, known_rows, base_rows) - expect_psi(len(live), known_rows, base_rows)
-    ks, outside = compute_ks(live, base), int(tally[OUTSIDE]) / values
+def _measure(series: BaselineSeries, live: Shares, tally: Tally, alpha: float) -> list[_Measure]:
+    """The share outside, and the measures of the cells where both sides have values in any."""
+    rows, values = int(tally[ROWS]), int(tally[VALUES])
+    outside = int(tally[OUTSIDE]) / values
+    measures = [
+        _Measure(
+            OUTSIDE_SHARE,
+            outside,
+            outside > bound_share(series.outside, rows, series.rows, alpha),
+            (series.outside + SHIFTED_OUTSIDE, series.outside + DRIFTED_OUTSIDE),
+            int(tally[MISSING]) / values if series.has_range else 0.0,
+        )
+    ]
+    if live.any() and series.shares.any():
+        # A row without a value that is known says nothing of the cells.
+        known_rows = max(rows * int(get_cells(series, tally).sum()) / values, 1.0)
+        measures = [*_measure_cells(series, live, known_rows, alpha), *measures]
+    return measures
+
+
+def _measure_cells(
+    series: BaselineSeries, live: Shares, rows: float, alpha: float
+) -> tuple[_Measure, _Measure]:
+    base, base_rows = series.shares, series.rows
+    excess = compute_psi(live, base, rows, base_rows) - expect_psi(len(live), rows, base_rows)
+    ks = compute_ks(live, base)
     return (
         _Measure(
             PSI,
             max(excess, 0.0),
-            is_psi_beyond_chance(live, base, known_rows, base_rows, alpha),
+            is_psi_beyond_chance(live, base, rows, base_rows, alpha),
             (SHIFTED_PSI, DRIFTED_PSI),
         ),
         _Measure(
             KS,
             ks,
-            not series.categories and ks > bound_ks(known_rows, base_rows, alpha),
+            not series.categories and ks > bound_ks(rows, base_rows, alpha),
             (SHIFTED_KS, DRIFTED_KS),
-        ),
-        _Measure(
-            OUTSIDE_SHARE,
-            outside,
-            outside > bound_share(series.outside, rows, base_rows, alpha),
-            (series.outside + SHIFTED_OUTSIDE, series.outside + DRIFTED_OUTSIDE),
-            int(tally[MISSING]) / values,
         ),
     )
 

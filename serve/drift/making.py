@@ -37,7 +37,7 @@ def _list_series(key: Key, pieces: Sequence[Array]) -> Iterator[Json]:
 
 
 def _make_cells(values: Array) -> dict[str, Json]:
-    """The cells of the values, empty where no value is finite."""
+    """The cells of the values, empty where there is none; those of NaN and infinity alone have no range."""
     if values.dtype.kind in "OUSb" or (values.dtype.kind in "iu" and values.dtype.itemsize > 1):
         names = count_categories(values)
         shown: list[Json] = [*sorted(names, key=lambda name: (-names[name], name))[:MOST_CATEGORIES]]
@@ -47,7 +47,8 @@ def _make_cells(values: Array) -> dict[str, Json]:
     numbers = values.astype(np.float64)
     finite = np.sort(numbers[np.isfinite(numbers)])
     if not finite.size:
-        return {}
+        alone: dict[str, Json] = {"edges": [], "categories": [], "counts": [int(np.isinf(numbers).sum())]}
+        return {**alone, "low": None, "high": None, "outside": 0.0} if numbers.size else {}
     low, high = np.quantile(finite, (TAIL, 1 - TAIL), method="nearest").tolist()
     edges = np.unique(finite[finite.size * np.arange(1, CELLS) // CELLS])
     edges = edges[edges > finite[0]]

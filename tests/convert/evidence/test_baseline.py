@@ -96,10 +96,14 @@ def test_what_is_not_finite_is_outside_the_range() -> None:
     assert np.isfinite(found.edges).all()
 
 
-def test_a_tensor_without_a_number_has_no_series() -> None:
-    record = _record(ADD, (np.full((200, 2), np.nan, np.float32),))
-    assert record is not None
-    assert record.series == ()
+def test_a_column_without_a_number_keeps_its_place() -> None:
+    values = RANDOM.normal(size=(200, 3)).astype(np.float32)
+    values[:, 1], values[:, 2] = np.nan, np.inf
+    record = _record(ADD, (values,))
+    for column, infinite in ((1, 0), (2, 200)):
+        found = _find(record, "input", column)
+        assert (found.edges, found.counts, found.low, found.high) == ((), (infinite,), None, None)
+        assert (found.rows, found.outside) == (200, 0)
 
 
 def test_numbers_that_name_something_are_counted_by_the_most_frequent() -> None:

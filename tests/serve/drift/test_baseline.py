@@ -57,6 +57,8 @@ def test_equal_baselines_have_equal_digests() -> None:
         {"counts": [True] * 20},
         {"counts": {}},
         {"low": None},
+        {"edges": [], "counts": [0]},
+        {"edges": [], "categories": ["a"], "counts": [0, 0]},
         {"low": 5.0, "high": -5.0},
         {"outside": 1.5},
         {"outside": None},

@@ -159,10 +159,15 @@ def test_what_is_unforeseen_ends_with_a_line_in_the_log(
 
 
 def test_it_is_made_as_at_export() -> None:
-    values = np.round(draw(1000, 5), 2)
+    values = np.concatenate([np.round(draw(1000, 5), 2), np.full((1000, 1), np.nan, np.float32)], 1)
+    values[0, 2] = np.inf
     pieces = [values[start : start + 10, :, None] for start in range(0, 1000, 10)]
     made = orjson.loads(orjson.dumps(make_baseline(1000, {("input", "x"): pieces})))
-    expected = [each for each in make_at_export(NET, values)["series"] if each["role"] == "input"]
+    expected = [
+        each
+        for each in make_at_export(NET.replace("N, 2", "N, 3"), values)["series"]
+        if each["role"] == "input"
+    ]
     for own, other in zip(made["series"], expected, strict=True):
         assert own["counts"] == other["counts"]
         np.testing.assert_allclose(own["edges"], other["edges"], rtol=1e-8)

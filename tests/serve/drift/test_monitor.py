@@ -15,6 +15,7 @@ from serve.drift.judging import DriftReport, judge
 from serve.drift.monitor import DriftMonitor
 from serve.drift.options import DriftOptions
 from serve.engine import Engine
+from serve.engine.signature import Array
 from tests.serve import models
 from tests.serve.drift import files
 from tests.serve.drift.files import ALL, IDS, NET, ask, draw, open_watched
@@ -98,6 +99,28 @@ def test_values_that_are_no_numbers_drift(net: Engine, monitor: DriftMonitor) ->
 def test_values_that_are_all_alike_drift(net: Engine, monitor: DriftMonitor, fill: float) -> None:
     ask(net, monitor, np.full((960, 2), fill, np.float32))
     assert _judge(monitor).verdict == "drifted"
+
+
+@pytest.mark.parametrize("dead", [np.nan, np.inf])
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_column_without_a_number_leaves_its_neighbours_their_places(
+    tmp_path: Path, monitor: DriftMonitor, column: int, dead: float
+) -> None:
+    def make(seed: int, rows: int) -> Array:
+        values = draw(rows, seed)
+        values[:, column] = dead
+        return values
+
+    files.put(tmp_path, NET, make(0, 1000))
+    engine = open_watched(tmp_path, monitor)
+    ask(engine, monitor, make(1, 640))
+    report = _judge(monitor)
+    assert {each.verdict for each in report.series if each.role != "activation"} == {"stable"}
+    assert {each.rows for each in report.series if each.role != "activation"} == {640}
+    ask(engine, monitor, draw(640, 2))
+    engine.close()
+    drifted = [each for each in _judge(monitor).series if (each.role, each.verdict) == ("input", "drifted")]
+    assert [each.column for each in drifted if each.column is not None] == [column]
 
 
 def test_a_constant_column_that_changes_drifts(tmp_path: Path, monitor: DriftMonitor) -> None:

@@ -9,6 +9,8 @@ from adaptact.languages.spoken import spoken
 from convert.dossier.documents import read_document
 
 FORMAT = "adaptact-experiment/1"
+DECIDED = ("harmful", "better", "worse", "equivalent")
+"""The verdicts that state a result; the others say that there is none yet, or that it cannot be trusted."""
 Texts: TypeAlias = dict[str, str]
 """A text by language."""
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1_000_000

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from adaptact.languages.catalogue import mark
 from adaptact.languages.spoken import say
 from convert.dossier.answers import Answers
-from convert.dossier.experiment import ExperimentSummary
+from convert.dossier.experiment import DECIDED, ExperimentSummary
 from convert.dossier.questions import QUESTIONS
 from convert.dossier.study import StudySummary
 from convert.evidence import tables
@@ -32,6 +32,12 @@ class Subject:
     answers: Answers
     study: StudySummary | None = None
     experiment: ExperimentSummary | None = None
+
+    @property
+    def own_experiment(self) -> ExperimentSummary | None:
+        """The experiment if this file took part in it: another one is no evidence of this model."""
+        known = self.experiment
+        return known if known is not None and known.find_variant(self.file.digest) is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ def _find_accuracy(subject: Subject) -> str | None:
         return say("see “{section}”", section=say("Study"))
     if right is not None:
         return say("{part} of {whole}", part=right.file, whole=right.samples)
-    return None if subject.experiment is None else say("see “{section}”", section=say("Experiment"))
+    return None
 
 
 def _find_data(subject: Subject) -> str | None:
@@ -128,8 +134,15 @@ def _find_training(subject: Subject) -> str | None:
     return say("see “{section}”", section=say("Study"))
 
 
+def _find_comparison(subject: Subject) -> str | None:
+    known = subject.own_experiment
+    if known is None or known.verdict not in DECIDED:
+        return None
+    return say("see “{section}”", section=say("Experiment"))
+
+
 def _find_decisions(subject: Subject) -> str | None:
-    if subject.experiment is None:
+    if subject.own_experiment is None:
         return None
     return say("see “{section}”", section=say("Experiment"))
 
@@ -226,7 +239,7 @@ _FIELDS = (
         (2,),
         _find_accuracy,
         _MODEL,
-        mark("give the results of a study: --study, or of an experiment: --experiment"),
+        mark("give the results of a study: --study"),
     ),
     _Field(
         mark("Protection against changes"),
@@ -248,9 +261,9 @@ _FIELDS = (
         mark("Comparison on live traffic"),
         ("2(g)", "4", "9"),
         (2, 7),
-        _find_decisions,
+        _find_comparison,
         _OPERATION,
-        mark("give an experiment: --experiment"),
+        mark("give an experiment in which this file took part, and that has a verdict: --experiment"),
     ),
     _Field(
         mark("Changes and decisions, with who made them"),
@@ -258,7 +271,7 @@ _FIELDS = (
         (7,),
         _find_decisions,
         _OPERATION,
-        mark("give an experiment: --experiment"),
+        mark("give an experiment in which this file took part: --experiment"),
     ),
     _Field(
         mark("Reference for monitoring in use"),

@@ -204,10 +204,10 @@ def _phase_row(phase: PhaseSummary) -> tuple[str, ...]:
 
 def _tabulate_changes(subject: Subject) -> Table:
     rows = [(tables.NOTHING, *row) for row in _list_conversion(subject.file.manifest)]
-    if subject.experiment is not None:
+    if (own := subject.own_experiment) is not None:
         rows += [
             (show_time(entry.at), choose_text(entry.by), _join_act(entry))
-            for entry in reversed(subject.experiment.audit[:_NAMED])
+            for entry in reversed(own.audit[:_NAMED])
         ]
     return Table(say_all("time (UTC)", "by", "change"), rows)
 

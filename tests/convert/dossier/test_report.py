@@ -161,6 +161,28 @@ def test_an_experiment_about_another_file_is_called_so(file: OnnxFile, tmp_path:
     assert "This file took part as “v2”" in render_dossier(Subject(file, {}, None, own))
 
 
+@pytest.mark.parametrize(
+    ("digest", "verdict", "recorded"),
+    [
+        (None, "better", {"Comparison on live traffic", "Changes and decisions, with who made them"}),
+        (None, "undecided", {"Changes and decisions, with who made them"}),
+        (None, "invalid", {"Changes and decisions, with who made them"}),
+        ("0" * 64, "better", set()),
+    ],
+)
+def test_only_an_experiment_of_this_file_with_a_result_is_evidence(
+    digest: str | None, verdict: str, recorded: set[str], file: OnnxFile, tmp_path: Path
+) -> None:
+    known = write_experiment(tmp_path / "e.json", make_document(digest or file.digest, verdict=verdict))
+
+    def list_recorded(subject: Subject) -> set[str]:
+        return {entry.title for entry in list_entries(subject) if entry.status == "recorded"}
+
+    assert list_recorded(Subject(file, {}, None, known)) - list_recorded(Subject(file, {})) == recorded
+    shown = render_dossier(Subject(file, {}, None, known))
+    assert shown.count("2025-11-24 16:00") == (3 if recorded else 2)  # in the change log too
+
+
 def test_a_file_without_evidence_has_a_dossier_of_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(serialise(parse_graph(write_graph("y = Relu(x)")), None))
     page = render_dossier(Subject(read_onnx_file(tmp_path / "m.onnx"), {}))

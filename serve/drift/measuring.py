@@ -41,7 +41,9 @@ class DriftMetrics(Collector):
 
     def _collect_gauges(self) -> Iterator[Metric]:
         alarm = GaugeMetricFamily(
-            "adaptact_drift_alarm", "Whether the version's live values have drifted: 1 or 0.", labels=VERSION
+            "adaptact_drift_alarm",
+            "Whether the version's live values have drifted: 1 or 0; absent while too few are known.",
+            labels=VERSION,
         )
         psi, ks = (
             GaugeMetricFamily(f"adaptact_drift_{name}", meaning, labels=[*VERSION, "tensor"])
@@ -60,7 +62,8 @@ class DriftMetrics(Collector):
         )
         for report in self.reports:
             key = report.model, report.version
-            alarm.add_metric(key, report.verdict == "drifted")
+            if report.verdict != "waiting":
+                alarm.add_metric(key, report.verdict == "drifted")
             _add_largest(psi, key, [(each.tensor, each.psi) for each in report.series])
             _add_largest(ks, key, [(each.tensor, each.ks) for each in report.series])
             layers = [(each.layer, each.outside) for each in report.series if each.role == "activation"]

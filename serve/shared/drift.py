@@ -30,6 +30,7 @@ class SharedDrift:
         self._workers = workers
         self._metrics = DriftMetrics(engine.metrics.registry, monitor.read_counts)
         self._drifted: frozenset[tuple[str, str]] = frozenset()
+        self._speaks = False
         self._task: asyncio.Task[None] | None = None
         workers.register(DRIFT, self._read_here)
 
@@ -38,9 +39,11 @@ class SharedDrift:
         self._task = asyncio.create_task(self._look_again_and_again())
 
     async def stop(self, grace_seconds: float) -> None:
-        """Look no more."""
+        """Look no more; an alarm does not end unsaid, since its counts end with the process."""
         if self._task is not None:
             self._task.cancel()
+        for key in sorted(self._drifted) if self._speaks else ():
+            log.warning("model `%s` version `%s` drifts as the server stops: its counts begin anew", *key)
 
     async def look(self) -> None:
         """Judge all versions, set the metrics, and log what has begun or ceased to drift."""
@@ -49,7 +52,8 @@ class SharedDrift:
         self._metrics.reports = reports
         drifted = frozenset((each.model, each.version) for each in reports if each.verdict == "drifted")
         # One worker speaks for all, since all see the same.
-        if os.getpid() == min(answer["process"] for answer in answers):
+        self._speaks = os.getpid() == min(answer["process"] for answer in answers)
+        if self._speaks:
             _log_changes(reports, self._drifted)
         self._drifted = drifted
 
@@ -113,4 +117,5 @@ def _log_changes(reports: Sequence[DriftReport], before: frozenset[tuple[str, st
         if drifts and key not in before:
             log.warning("model `%s` version `%s` drifts: %s", *key, report.summary)
         elif not drifts and key in before:
-            log.info("model `%s` version `%s` drifts no more: %s", *key, report.summary)
+            ended = "is not known to drift any more" if report.verdict == "waiting" else "drifts no more"
+            log.info("model `%s` version `%s` %s: %s", *key, ended, report.summary)

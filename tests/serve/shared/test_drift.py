@@ -131,6 +131,31 @@ def test_what_begins_and_ceases_to_drift_is_logged_once(
     assert ended.startswith("model `net` version `1` drifts no more")
 
 
+def test_an_alarm_that_ends_for_want_of_rows_or_with_the_server_is_said_so(
+    engine: Engine,
+    monitor: DriftMonitor,
+    drift: SharedDrift,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def look() -> None:
+        await drift.look()
+        assert _read(engine, "adaptact_drift_alarm") == {}
+        await _ask(engine, monitor, draw(640, 1) + np.float32(1))
+        await drift.look()
+        await drift.stop(0)
+        monkeypatch.setattr("serve.drift.judging.LEAST_ROWS", 1000)
+        await drift.look()
+        await drift.stop(0)
+
+    with caplog.at_level(logging.INFO, "adaptact"):
+        asyncio.run(look())
+    assert _read(engine, "adaptact_drift_alarm") == {}
+    _, stopped, unknown = [record.getMessage() for record in caplog.records]
+    assert stopped.startswith("model `net` version `1` drifts as the server stops")
+    assert unknown.startswith("model `net` version `1` is not known to drift any more: 640 live rows")
+
+
 def test_the_series_are_of_the_last_look(engine: Engine, monitor: DriftMonitor, drift: SharedDrift) -> None:
     async def look() -> None:
         await _ask(engine, monitor, draw(640, 1) * np.array([1, 3], np.float32))

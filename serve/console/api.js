@@ -1,5 +1,6 @@
 /** The server's public API: the one module that sends requests. Every failure is an `ApiError`. */
 
+import { parseExactly } from "./json.js";
 import { t } from "./language.js";
 import { key, loseRole, needsKey } from "./session.js";
 
@@ -13,6 +14,8 @@ export class ApiError extends Error {
 
   /** What the reader can do. */
   get advice() {
+    if (this.message.endsWith("ask for binary output"))
+      return t("Ask by a program: the Python client of adaptact reads such answers.");
     return advise(this.status);
   }
 }
@@ -35,10 +38,10 @@ export function path(texts, ...values) {
 }
 
 /** The answer's JSON; raises `ApiError`. The key is sent in a header, and no cookie ever is. */
-export async function request(method, url, { body, signal } = {}) {
+export async function request(method, url, { body, signal, parse = JSON.parse } = {}) {
   const reply = await send(method, url, { body, signal });
   try {
-    return await reply.json();
+    return parse(await reply.text());
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new ApiError(0, t("the answer broke off or is not JSON"), `${method} ${url}`);
@@ -154,8 +157,8 @@ async function getIfThere(url, signal) {
   }
 }
 
-/** The model's answer to a request of the page that tries it. */
-export const askModel = ({ url, body }) => request("POST", url, { body });
+/** The model's answer to a request of the page that tries it, its whole numbers exact. */
+export const askModel = ({ url, body }) => request("POST", url, { body, parse: parseExactly });
 
 const experiment = (name) => path`/adaptact/v1/experiments/${name}`;
 const query = (values) => new URLSearchParams(values).toString();

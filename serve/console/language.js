@@ -64,6 +64,9 @@ export function formatNumber(value, digits = 3) {
   return writeNumber(value, digits).replace("-", "−");
 }
 
+/** A whole number, which may be a BigInt, with all its digits. */
+export const formatWhole = (value) => numberFormat({}).format(value).replace("-", "−");
+
 function writeNumber(value, digits) {
   const size = Math.abs(value);
   if (size === Infinity) return value > 0 ? "∞" : "-∞";

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.console.conftest import go
+from tests.serve.models import model, put
+from tests.serve.process import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -127,3 +130,45 @@ def test_a_request_that_fails_is_told(page: Any) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_text("the queue is full").wait_for()
     assert "Wait a moment" in page.get_by_role("alert").inner_text()
+
+
+@pytest.fixture(scope="module")
+def squares(server: ServerProcess, folder: Path) -> None:
+    """A model of whole numbers, and one of any, with all that they can be."""
+    for name, datatype in (("squares", "int64"), ("logs", "float")):
+        act = "Mul (x, x)" if name == "squares" else "Log (x)"
+        put(folder, name, model(f"graph ({datatype}[n] x) => ({datatype}[n] y) {{ y = {act} }}"))
+        httpx.post(f"{server.url}/v2/repository/models/{name}/load").raise_for_status()
+
+
+@pytest.mark.usefixtures("squares")
+@pytest.mark.parametrize("text", ["3037000499, 2147483648, -3", "[3037000499, 2147483648, -3]"])
+def test_whole_numbers_are_shown_with_all_their_digits(page: Any, text: str) -> None:
+    go(page, "try/squares")
+    page.get_by_role("textbox").fill(text)
+    assert "9,223,372,030,926,249,001   4,611,686,018,427,387,904   9" in _ask(page)
+
+
+@pytest.mark.usefixtures("squares")
+def test_whole_numbers_are_sent_with_all_their_digits(page: Any) -> None:
+    go(page, "try/squares")
+    page.get_by_role("textbox").fill("9007199254740993 -9223372036854775808")
+    with page.expect_request("**/infer") as sent:
+        _ask(page)
+    assert json.loads(sent.value.post_data)["inputs"][0]["data"] == [2**53 + 1, -(2**63)]
+    assert "[9007199254740993, -9223372036854775808]" in _commands(page)[1]
+    page.get_by_role("textbox").fill("9223372036854775808")
+    assert "value 1 is 9223372036854775808, expected INT64" in page.locator("form").inner_text()
+
+
+@pytest.mark.usefixtures("squares")
+def test_nan_and_infinity_are_sent_and_an_answer_with_them_is_for_programs(page: Any) -> None:
+    go(page, "try/logs")
+    page.get_by_role("textbox").fill("1, NaN, -inf")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    assert "holds NaN or an infinity" in page.get_by_role("alert").inner_text()
+    assert "Python client" in page.get_by_role("alert").inner_text()
+    curl, python = _commands(page)
+    assert "[1,NaN,-Infinity]" in curl
+    assert '[1, float("NaN"), float("-Infinity")]' in python

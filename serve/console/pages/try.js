@@ -89,12 +89,7 @@ async function answer(request, metadata) {
   try {
     const reply = await askModel(request);
     const milliseconds = performance.now() - start;
-    const outputs =
-      reply.outputs ||
-      readPredictions(
-        reply.predictions,
-        metadata.outputs.map(({ name }) => name),
-      );
+    const outputs = reply.outputs || readPredictions(reply.predictions, metadata.outputs);
     return {
       outputs,
       milliseconds,

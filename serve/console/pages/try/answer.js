@@ -1,13 +1,13 @@
 /** A model's answer: scores as bars by class, everything else as numbers. */
 
-import { formatAligned, formatDuration, formatNumber, formatShare, t } from "../../language.js";
+import { formatAligned, formatDuration, formatNumber, formatShare, formatWhole, t } from "../../language.js";
 import { html, useState } from "../../view.js";
 
 const BARS = 10;
 const MOST_SCORES = 2000;
 const MOST_SHOWN = 2000; // characters of other values
 
-/** `outputs` are `{name, shape, data}`; `classes` names the places of a row of scores, if that is known. */
+/** `outputs` are `{name, datatype, shape, data}`; `classes` names the places of a row of scores, if that is known. */
 export function Answer({ outputs, classes, labels, truncated, version, milliseconds }) {
   return html`
     <div class="answer">
@@ -23,9 +23,11 @@ export function Answer({ outputs, classes, labels, truncated, version, milliseco
 }
 
 function Output({ output, classes }) {
-  const { name, shape, data } = output;
+  const { name, datatype, shape, data } = output;
+  const areWhole = /INT/.test(datatype);
   const width = shape[shape.length - 1];
   const areScores =
+    !areWhole &&
     shape.length <= 2 &&
     width > 1 &&
     width <= MOST_SCORES &&
@@ -36,15 +38,15 @@ function Output({ output, classes }) {
       ${
         areScores
           ? html`<${Scores} width=${width} data=${data} classes=${classes?.length === width ? classes : null} />`
-          : html`<${Values} data=${data} />`
+          : html`<${Values} data=${data} write=${areWhole ? formatWhole : (value) => formatNumber(Number(value), 6)} />`
       }
     </section>
   `;
 }
 
-function Values({ data }) {
+function Values({ data, write }) {
   const text = data
-    .map((value) => (typeof value === "number" ? formatNumber(value, 6) : String(value)))
+    .map((value) => (["number", "bigint"].includes(typeof value) ? write(value) : String(value)))
     .join("   ");
   return html`<pre class="values" tabindex="0">${text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)} …` : text}</pre>`;
 }
@@ -135,13 +137,14 @@ function areShares(scores) {
   return scores.every((score) => score >= 0) && Math.abs(sum - 1) < 1e-3;
 }
 
-/** The outputs in an answer to `:predict`, in the form of the other protocol's. */
-export function readPredictions(predictions, names) {
+/** The outputs in an answer to `:predict`, in the form of the other protocol's; `described` are the model's. */
+export function readPredictions(predictions, described) {
   const isByName = predictions[0] && typeof predictions[0] === "object" && !Array.isArray(predictions[0]);
-  const outputs = isByName ? Object.keys(predictions[0]) : [names[0]];
+  const outputs = isByName ? Object.keys(predictions[0]) : [described[0].name];
+  const datatypes = new Map(described.map(({ name, datatype }) => [name, datatype]));
   return outputs.map((name) => {
     const rows = isByName ? predictions.map((row) => row[name]) : predictions;
-    return { name, shape: [rows.length, ...measure(rows[0])], data: rows.flat(Infinity) };
+    return { name, datatype: datatypes.get(name), shape: [rows.length, ...measure(rows[0])], data: rows.flat(Infinity) };
   });
 }
 

@@ -5,7 +5,7 @@ import { html, useId, useLayoutEffect, useState } from "../../view.js";
 import { writeShape } from "../model/tensors.js";
 import { findColumns } from "./kinds.js";
 import { requestInstances, requestTensors } from "./request.js";
-import { makeExample, parseTensor } from "./tensors.js";
+import { fitsInteger, makeExample, parseTensor, readNumber } from "./tensors.js";
 
 export { ImageForm } from "./image-form.js";
 
@@ -115,7 +115,6 @@ export function ColumnsForm({ metadata, target, set }) {
 function readCell(cell, { datatype }) {
   if (datatype === "BYTES") return cell;
   if (datatype === "BOOL") return { true: true, false: false, 1: true, 0: false }[cell.trim().toLowerCase()];
-  const number = cell.trim() === "" ? NaN : Number(cell);
-  const isRight = Number.isFinite(number) && (!/INT/.test(datatype) || Number.isInteger(number));
-  return isRight ? number : undefined;
+  const number = readNumber(cell, datatype);
+  return /INT/.test(datatype) && !fitsInteger(number, datatype) ? undefined : number;
 }

@@ -1,6 +1,7 @@
 /** The request to a model, and the same call as curl and as Python, to be copied. */
 
 import { path } from "../../api.js";
+import { writeExactly } from "../../json.js";
 import { key } from "../../session.js";
 
 const LONGEST_SHOWN = 4000; // characters of a body that stand in a command
@@ -22,7 +23,7 @@ function versionPath(prefix, { name, version }) {
 }
 
 function finish(url, content) {
-  const body = JSON.stringify(content);
+  const body = writeExactly(content);
   return { url, body, content, isLong: body.length > LONGEST_SHOWN };
 }
 
@@ -91,5 +92,6 @@ function writePythonValue(value) {
       .map(([name, inner]) => `${quotePython(name)}: ${writePythonValue(inner)}`)
       .join(", ")}}`;
   if (typeof value === "boolean") return value ? "True" : "False";
-  return value === null ? "None" : JSON.stringify(value);
+  if (typeof value === "number" && !Number.isFinite(value)) return `float("${value}")`;
+  return value === null ? "None" : writeExactly(value);
 }

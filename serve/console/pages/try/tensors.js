@@ -1,5 +1,6 @@
 /** Numbers as people write them, JSON or CSV, to the values of a tensor; and examples of the right shape. */
 
+import { parseExactly, writeExactly } from "../../json.js";
 import { t } from "../../language.js";
 
 const MOST_VALUES = 4_194_304; // what the server takes in JSON
@@ -12,7 +13,8 @@ export function parseTensor(text, { datatype, shape: expected }) {
   if (!trimmed) throw new Error(t("nothing is entered yet"));
   const nested = /^[[{"]/.test(trimmed) ? parseJson(trimmed) : parseLines(trimmed, datatype);
   const shape = measure(nested);
-  const data = shape.length ? nested.flat(Infinity) : [nested];
+  const flat = shape.length ? nested.flat(Infinity) : [nested];
+  const data = flat.map((value) => (typeof value === "bigint" && !/INT/.test(datatype) ? Number(value) : value));
   if (data.length > MOST_VALUES)
     throw new Error(
       t("{count} values, at most {most} fit into a request", { count: data.length, most: MOST_VALUES }),
@@ -23,7 +25,7 @@ export function parseTensor(text, { datatype, shape: expected }) {
 
 function parseJson(text) {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch (error) {
     throw new Error(t("this begins as JSON does and is none: {reason}", { reason: error.message }));
   }
@@ -41,12 +43,32 @@ function parseLines(text, datatype) {
 function parseCell(cell, datatype, row) {
   if (datatype === TEXT) return cell;
   if (datatype === "BOOL" && /^(true|false)$/i.test(cell)) return cell.toLowerCase() === "true";
-  const number = Number(cell);
-  if (cell === "" || Number.isNaN(number))
+  const number = readNumber(cell, datatype);
+  if (number === undefined)
     throw new Error(
       t("line {line} has {cell}, expected a number", { line: row + 1, cell: cell.slice(0, 40) || "∅" }),
     );
   return datatype === "BOOL" ? Boolean(number) : number;
+}
+
+const ENDLESS = { nan: NaN, inf: Infinity, infinity: Infinity };
+
+/** The number that the text is: a BigInt where only that holds all its digits; undefined for none. */
+export function readNumber(text, datatype) {
+  const [cell, sign, digits] = /^\s*([+-]?)(.*?)\s*$/s.exec(text).slice(0, 3);
+  const endless = ENDLESS[digits.toLowerCase()];
+  if (endless !== undefined) return sign === "-" ? -endless : endless;
+  const number = digits ? Number(cell) : NaN;
+  if (/INT/.test(datatype) && /^\d+$/.test(digits) && !Number.isSafeInteger(number))
+    return sign === "-" ? -BigInt(digits) : BigInt(digits);
+  return Number.isFinite(number) ? number : undefined;
+}
+
+/** Whether the number is one of the integer type. */
+export function fitsInteger(value, datatype) {
+  if (typeof value === "number") return Number.isSafeInteger(value);
+  if (typeof value !== "bigint" || !datatype.endsWith("INT64")) return false;
+  return (datatype === "UINT64" ? BigInt.asUintN(64, value) : BigInt.asIntN(64, value)) === value;
 }
 
 /** The sizes of nested lists; raises an `Error` where they are ragged. */
@@ -65,10 +87,10 @@ function checkValue(value, place, datatype) {
       : datatype === "BOOL"
         ? typeof value === "boolean"
         : /INT/.test(datatype)
-          ? Number.isSafeInteger(value)
-          : typeof value === "number" && Number.isFinite(value);
+          ? fitsInteger(value, datatype)
+          : typeof value === "number";
   if (isRight) return;
-  const shown = String(JSON.stringify(value)).slice(0, 40);
+  const shown = writeExactly(value).slice(0, 40);
   throw new Error(
     t("value {place} is {value}, expected {type}", { place: place + 1, value: shown, type: datatype }),
   );

@@ -277,7 +277,7 @@ class _Writer:
         if self.verdict.kind != "undecided":
             return
         if progress.days_to_go is None:
-            yield self.say("No traffic today, so the end cannot be foreseen.")
+            yield self.say("No unit has joined today, so the end cannot be foreseen.")
         elif progress.days_to_go > 0:
             yield self.say(
                 "About {days} to go at today's traffic.", days=show_days(progress.days_to_go, self.language)

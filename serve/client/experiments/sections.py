@@ -179,14 +179,13 @@ class SectionWriter:
         split = self.evidence.results.sample_ratio
         rows = [(name, f"{units:,}") for name, units in split.units.items()]
         rows.append((say("units that met more than one variant"), f"{split.crossed_units:,}"))
-        return [
-            Text(
-                say("The units are NOT in the designed shares: nothing may be concluded.")
-                if split.is_alarm
-                else say("The units are in the designed shares.")
-            ),
-            Table(say_all("variant", "units"), rows),
-        ]
+        if split.is_alarm:
+            told = say("The units are NOT in the designed shares: nothing may be concluded.")
+        elif any(split.units.values()):
+            told = say("The units are in the designed shares.")
+        else:
+            told = say("There are no units yet, whose shares could be tested.")
+        return [Text(told), Table(say_all("variant", "units"), rows)]
 
     def _tabulate_shadow(self) -> Table:
         rows = [

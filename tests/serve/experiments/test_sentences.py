@@ -35,7 +35,7 @@ def test_an_undecided_verdict_says_what_is_missing() -> None:
 
 def test_the_end_of_the_plan_and_no_traffic_are_told() -> None:
     assert "planned units are reached" in judge(define(planned_units=2000), gather(100, 105)).sentences["en"]
-    assert "No traffic today" in judge(define(), gather(100, 105)).sentences["en"]
+    assert "No unit has joined today" in judge(define(), gather(100, 105)).sentences["en"]
 
 
 def test_harm_is_told_with_both_values() -> None:

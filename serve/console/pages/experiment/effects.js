@@ -199,10 +199,18 @@ export function Exposures({ known, results, looks }) {
       <ul class="legend">
         ${names.map((name, place) => html`<li key=${name}><svg viewBox="0 0 24 10" aria-hidden="true"><rect class="key-${place % 7}" y="3" width="24" height="4" /></svg><bdi>${name}</bdi>: ${formatNumber(split.units[name] ?? 0)}</li>`)}
       </ul>
-      <p class=${split.is_alarm ? "problem" : "note"}>${split.is_alarm ? t("The units are NOT in the designed shares: nothing may be concluded.") : t("The units are in the designed shares.")}</p>
+      <p class=${split.is_alarm ? "problem" : "note"}>${describeSplit(split)}</p>
       ${split.crossed_units > 0 && html`<p class="note">${t("units that met more than one variant")}: ${formatNumber(split.crossed_units)}</p>`}
     </section>
   `;
+}
+
+function describeSplit(split) {
+  if (split.is_alarm) return t("The units are NOT in the designed shares: nothing may be concluded.");
+  const isTested = Object.values(split.units).some((units) => units > 0);
+  return isTested
+    ? t("The units are in the designed shares.")
+    : t("There are no units yet, whose shares could be tested.");
 }
 
 function nameMetric({ name, of_failures: ofFailures }) {

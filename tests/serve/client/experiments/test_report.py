@@ -117,6 +117,13 @@ def test_a_wrong_split_is_said() -> None:
     )
 
 
+def test_no_units_are_no_tested_split() -> None:
+    split = make_results()["sample_ratio"] | {"units": {"v1": 0, "v2": 0}}
+    page = render_report(make_evidence(sample_ratio=split), "en")
+    assert "There are no units yet, whose shares could be tested." in page
+    assert "The units are in the designed shares" not in page
+
+
 @pytest.mark.parametrize(("language", "name"), [("en", "failures of bought"), ("ja", "bought の失敗")])
 def test_what_is_of_failures_is_called_so(language: Language, name: str) -> None:
     metric = make_results()["metrics"][0] | {"of_failures": True, "scale": "ratio"}

@@ -1,6 +1,7 @@
 /** What is around every page: the menu, the language, the theme, the key; and the choice of the page. */
 
 import { ApiError, readReader } from "./api.js";
+import { PageHeading } from "./components/heading.js";
 import { Loaded, useResource } from "./components/resource.js";
 import { StatusLine } from "./components/status.js";
 import { LANGUAGES, chooseLanguage, formatList, language, t } from "./language.js";
@@ -106,7 +107,7 @@ function Chosen() {
   if (!parts) return html`<${SignIn} problem=${hasKey && describeRoles(roles)} />`;
   const page = findPage(parts);
   if (!page)
-    return html`<h1>${t("There is no such page")}</h1><p><a href=${link()}>${t("To the first page")}</a></p>`;
+    return html`<${PageHeading} key="none" title=${t("There is no such page")} /><p><a href=${link()}>${t("To the first page")}</a></p>`;
   const role = page.roles.find((needed) => !can(needed));
   if (role) {
     const isAlone = !listOffered(reader.value, can).length;

@@ -98,3 +98,12 @@ def test_a_page_whose_script_does_not_come_is_told_and_comes_when_tried_again(pa
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("heading", name="Audit").wait_for()
     assert page.get_by_role("alert").count() == 0
+
+
+def test_an_address_without_a_page_says_so_in_the_title_too(page: Any) -> None:
+    go(page, "models")
+    page.evaluate("location.hash = '#/nowhere'")
+    page.get_by_role("heading", name="There is no such page").wait_for()
+    assert page.title() == "There is no such page · adaptact"
+    page.get_by_role("link", name="To the first page").click()
+    page.get_by_role("heading", name="Models").wait_for()

@@ -46,6 +46,16 @@ def test_numbers_are_answered_with_classes(page: Any) -> None:
     assert "%" in page.locator(".bar-number").first.inner_text()
 
 
+def test_an_answer_goes_with_the_input_that_it_answers(page: Any) -> None:
+    go(page, "try/scores")
+    page.get_by_role("textbox").fill("1, 2, 3, 4")
+    _ask(page)
+    page.get_by_role("textbox").fill("1, 2, 3, 5")
+    page.get_by_text("Nothing was asked yet.").wait_for()
+    assert page.locator(".answer").count() == 0
+    _ask(page)
+
+
 def test_an_example_fits_the_input(page: Any) -> None:
     go(page, "try/scores/1")
     page.get_by_role("button", name="Random").click()
@@ -59,6 +69,7 @@ def test_an_example_fits_the_input(page: Any) -> None:
         ("1, 2, 3", "3 values of shape [3], expected [?, 4]"),
         ("[[1, 2, 3, 4], [5]]", "the lists inside have different lengths"),
         ("1, 2, x, 4", "line 1 has x, expected a number"),
+        ("1, 2, 0x10, 4", "line 1 has 0x10, expected a number"),
         ("[1, 2, 3, null]", "value 4 is null, expected FP32"),
         ('{"a": 1}', "expected FP32"),
         ("[1, 2", "this begins as JSON does and is none"),

@@ -35,15 +35,18 @@ function Trial({ metadata, target }) {
   const kinds = findKinds(metadata);
   const [kind, setKind] = useState(kinds[0]);
   const [draft, setDraft] = useState({ request: null, problem: "" });
-  const [result, setResult] = useState({});
+  const [last, setLast] = useState({}); // the last request that was sent, and what came of it
+  const result = last.request === draft.request ? last : {}; // not of what was asked before
   const choose = (chosen) => {
     setKind(chosen);
-    setResult({});
+    setLast({});
   };
   async function ask(event) {
     event.preventDefault();
-    setResult({ isBusy: true });
-    setResult(await answer(draft.request, metadata));
+    const { request } = draft;
+    setLast({ request, isBusy: true });
+    const found = await answer(request, metadata);
+    setLast((known) => (known.request === request ? { request, ...found } : known));
   }
   const Form = FORMS[kind];
   const set = (request, problem = "") => setDraft({ request, problem });

@@ -51,6 +51,7 @@ function parseCell(cell, datatype, row) {
   return datatype === "BOOL" ? Boolean(number) : number;
 }
 
+const DECIMAL = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const ENDLESS = { nan: NaN, inf: Infinity, infinity: Infinity };
 
 /** The number that the text is: a BigInt where only that holds all its digits; undefined for none. */
@@ -58,7 +59,7 @@ export function readNumber(text, datatype) {
   const [cell, sign, digits] = /^\s*([+-]?)(.*?)\s*$/s.exec(text).slice(0, 3);
   const endless = ENDLESS[digits.toLowerCase()];
   if (endless !== undefined) return sign === "-" ? -endless : endless;
-  const number = digits ? Number(cell) : NaN;
+  const number = DECIMAL.test(digits) ? Number(cell) : NaN;
   if (/INT/.test(datatype) && /^\d+$/.test(digits) && !Number.isSafeInteger(number))
     return sign === "-" ? -BigInt(digits) : BigInt(digits);
   return Number.isFinite(number) ? number : undefined;

@@ -98,7 +98,7 @@ def _print(file: "OnnxFile") -> None:
 
 
 def _print_manifest(manifest: Manifest, console: Console) -> None:
-    from convert.evidence import tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import set_tables, tables  # noqa: PLC0415  # it loads torch
 
     parts = [
         tables.tabulate_tensors(manifest),
@@ -107,7 +107,7 @@ def _print_manifest(manifest: Manifest, console: Console) -> None:
         tables.tabulate_dropped(manifest),
         tables.tabulate_declined(manifest),
         tables.tabulate_parity(manifest.parity.outputs),
-        tables.tabulate_sets(manifest.parity.sets),
+        set_tables.tabulate_sets(manifest.parity.sets),
     ]
     print_coverage(console, manifest.parity)
     if manifest.rounding is not None:

@@ -217,7 +217,8 @@ def _nullify(value: Any) -> Any:  # Any: JSON of any shape
 
 def _print(file: "OnnxFile", signer: str | None, result: "RecheckResult | None", *, quiet: bool) -> None:
     from convert.evidence.collect import record_parity  # noqa: PLC0415
-    from convert.evidence.tables import tabulate_parity, tabulate_sets  # noqa: PLC0415
+    from convert.evidence.set_tables import tabulate_sets  # noqa: PLC0415
+    from convert.evidence.tables import tabulate_parity  # noqa: PLC0415
 
     with results(quiet=quiet) as console:
         if signer is not None:

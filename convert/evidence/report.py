@@ -15,7 +15,7 @@ from adaptact.report.page import render_html
 from adaptact.report.parts import Part, Picture, Section, Table, Text, Tone, Verdict
 from adaptact.text import escape_line
 from adaptive_act.explain.curves import CurvePlot, InputHistogram, plot_curves
-from convert.evidence import rounding_tables, tables
+from convert.evidence import rounding_tables, set_tables, tables
 from convert.evidence.inspection import OnnxFile
 from convert.manifest.manifest import ActivationRecord, Manifest, ParityRecord, ReachRecord
 from convert.manifest.records import RoundingRecord, TuningRecord
@@ -111,7 +111,7 @@ def _parity_parts(parity: ParityRecord, anew: bool) -> list[Part]:
             )
         ),
         Table(*tables.tabulate_parity(parity.outputs)),
-        Table(*tables.tabulate_sets(parity.sets)),
+        Table(*set_tables.tabulate_sets(parity.sets)),
         Text(say("What parity proves: {coverage}.", coverage=tables.describe_coverage(parity))),
         *(Table(*part) for part in _list_coverage(parity) if part.rows),
         Text(

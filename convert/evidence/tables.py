@@ -17,7 +17,6 @@ from convert.manifest.manifest import (
     Manifest,
     OutputRecord,
     ParityRecord,
-    SetRecord,
 )
 from convert.manifest.records import Strength, TrialRecord, TuningRecord
 
@@ -156,26 +155,6 @@ def format_agreement(record: AgreementRecord) -> str:
 def join_shares(low: float, high: float) -> str:
     """An interval of shares."""
     return say("{low} to {high}", low=format_share(low), high=format_share(high))
-
-
-def tabulate_sets(sets: Iterable[SetRecord]) -> TextTable:
-    """The sets of samples, and the largest share of the allowance that an output uses in each."""
-    header = say_all(
-        "samples", "number", "share of allowance used", "overflowed", "NaN and Inf kept", "NaN and Inf gained"
-    )
-    return TextTable(header, [_set_row(record) for record in sets])
-
-
-def _set_row(record: SetRecord) -> Row:
-    kept = record.non_finite - record.non_finite_lost
-    return (
-        retell(record.name),
-        str(record.samples),
-        format_share(max(record.used.values())) if record.used else NOTHING,
-        str(record.overflowed) if record.overflowed else NOTHING,
-        say("{part} of {whole}", part=kept, whole=record.non_finite) if record.non_finite else NOTHING,
-        str(record.non_finite_gained) if record.non_finite_gained else NOTHING,
-    )
 
 
 def describe_coverage(parity: ParityRecord) -> str:

@@ -214,6 +214,6 @@ def _summarise(verdict: Verdict, series: Sequence[SeriesDrift], rows: int) -> st
         return "live values are as the baseline's, as far as can be told from chance"
     worst = [each for each in series if each.verdict == verdict]
     first = worst[0]
-    column = "" if first.column is None else f" column {first.column}"
+    column = "" if first.column is None else f"[{first.column}]"
     more = f"; and {len(worst) - 1} more" if len(worst) > 1 else ""
     return f"{first.role} {first.layer or first.tensor}{column}: {first.reason}{more}"

@@ -134,8 +134,10 @@ def test_a_constant_column_that_changes_drifts(tmp_path: Path, monitor: DriftMon
     changed[:, 1] = 0.11
     ask(engine, monitor, changed)
     engine.close()
-    [column] = [each for each in _judge(monitor).series if (each.role, each.column) == ("input", 1)]
+    report = _judge(monitor)
+    [column] = [each for each in report.series if (each.role, each.column) == ("input", 1)]
     assert column.verdict == "drifted"
+    assert report.summary.startswith("input x[1]: ")
 
 
 def test_unseen_ids_drift(tmp_path: Path, monitor: DriftMonitor) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from serve.access.allowance import Allowance
 from serve.access.audit_pages import AuditPage, read_audit_page
 from serve.access.errors import AccessError, AuditError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import Key, KeysFile, Role
@@ -21,6 +22,8 @@ log = logging.getLogger("adaptact.audit")
 SCHEME = "bearer "
 NO_PROXIES = Proxies()
 AUDIT_MODE = 0o666  # less the operator's umask
+# Of refused requests that anybody may send: in each process.
+STRANGERS_AT_ONCE, STRANGER_SECONDS = 100, 10.0
 RequiredRole: TypeAlias = Role | Literal["free"]
 """What a request needs: a role, or nothing at all."""
 
@@ -157,6 +160,8 @@ class AuditLog:
     def __init__(self, path: Path | None = None) -> None:
         """Open the file; raises `StartupError` where that fails."""
         self._path = path
+        self._strangers = Allowance(STRANGERS_AT_ONCE, STRANGER_SECONDS)
+        self._left_out = 0
         self._file: LogFile | None = None
         if path is not None:
             try:
@@ -201,6 +206,19 @@ class AuditLog:
             self._append(line)
         except OSError as error:
             log.error("the audit log cannot be written (%s): %s", error.strerror, line)
+
+    def record_stranger(self, caller: str, action: str, status: int, request_id: str) -> None:
+        """The same of a request that was refused for want of a key, or to a page of another site.
+
+        Where too many come, they are counted only: else anybody could fill the disk, and bury what was done.
+        """
+        if not self._strangers.take():
+            self._left_out += 1
+            return
+        if self._left_out:
+            log.warning("%d refused requests of strangers are not in the audit log", self._left_out)
+            self._left_out = 0
+        self.record(caller, action, status, request_id)
 
     def _append(self, line: str) -> None:
         if self._file is None:

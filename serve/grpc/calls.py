@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TypeAlias
 
 from serve.access.control import AccessControl, Authorizer, RequiredRole
+from serve.access.errors import KeyRequiredError
 from serve.access.proxies import FORWARDED, Proxies, parse_address
 from serve.grpc.errors import number_of
 from serve.grpc.framing import Buffer
@@ -151,7 +152,9 @@ async def administer(
         raise
     finally:
         caller = _name_caller(authorizer, call)
-        access.audit_log.record(caller, action, number_of(error), call.identity.request_id)
+        log = access.audit_log
+        record = log.record_stranger if isinstance(error, KeyRequiredError) else log.record
+        record(caller, action, number_of(error), call.identity.request_id)
 
 
 def _name_caller(authorizer: Authorizer, call: IncomingCall) -> str:

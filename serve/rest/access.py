@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.access.control import AccessControl, Authorizer, Caller, RequiredRole
-from serve.access.errors import AccessError
+from serve.access.errors import AccessError, KeyRequiredError
 from serve.access.hosts import LOCAL
 from serve.access.keys import ROLES, Role
 from serve.access.proxies import FORWARDED, Proxies
@@ -129,7 +129,7 @@ async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive:
 
     What the log cannot record is refused. It has status 0 where no answer was sent.
     """
-    status, authorizer = 0, access.authorizer
+    status, authorizer, record = 0, access.authorizer, access.audit_log.record
     action = f"{scope['method']} {scope['path'][:MAX_PATH]}"
     identity = scope.get(IDENTITY) or identify_request(scope["headers"])
 
@@ -144,12 +144,14 @@ async def administer(access: AccessControl, app: ASGIApp, scope: Scope, receive:
             admit(authorizer, "admin", scope)
             access.audit_log.begin(scope[CALLER], action, identity.request_id)
         except (AccessError, Forbidden) as error:
+            if isinstance(error, (KeyRequiredError, Forbidden)):
+                record = access.audit_log.record_stranger
             await make_error_response(error)(scope, receive, send_and_note)
         else:
             await app(scope, receive, send_and_note)
     finally:
         caller = scope.get(CALLER) or authorizer.identify(*read_sender(scope, authorizer.proxies)).name
-        access.audit_log.record(caller, action, status, identity.request_id)
+        record(caller, action, status, identity.request_id)
 
 
 def read_sender(scope: Scope, proxies: Proxies) -> tuple[str | None, str | None]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from serve.access.control import AuditLog, Authorizer
+from serve.access import allowance
+from serve.access.control import STRANGER_SECONDS, STRANGERS_AT_ONCE, AuditLog, Authorizer
 from serve.access.errors import AuditError, ClientLimitError, KeyRequiredError, RoleRequiredError
 from serve.access.keys import ROLES, Role, format_key
 from serve.engine.errors import StartupError
@@ -31,6 +32,25 @@ def test_without_a_file_the_servers_log_has_the_line(caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO, "adaptact.audit"):
         AuditLog().record("ops", "DELETE /x", 404, "r-3")
     assert json.loads(caplog.messages[0])["action"] == "DELETE /x"
+
+
+def test_strangers_cannot_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(allowance, "monotonic", lambda: now)
+    path = tmp_path / "audit.jsonl"
+    audit = AuditLog(path)
+    for number in range(STRANGERS_AT_ONCE + 50):
+        audit.record_stranger("192.0.2.1", "POST /console", 401, f"r-{number}")
+    audit.record("ops", "DELETE /x", 404, "known")
+    now += STRANGER_SECONDS
+    for number in range(2):
+        audit.record_stranger("192.0.2.1", "POST /console", 401, f"later-{number}")
+    audit.close()
+    noted = [json.loads(line)["request_id"] for line in path.read_text().splitlines()]
+    assert noted == [*(f"r-{number}" for number in range(STRANGERS_AT_ONCE)), "known", "later-0"]
+    assert "50 refused requests of strangers are not in the audit log" in caplog.text
 
 
 def test_a_file_that_cannot_be_written_is_named_at_the_start(tmp_path: Path) -> None:

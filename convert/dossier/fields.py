@@ -152,6 +152,11 @@ def _count_activations(manifest: Manifest) -> str | None:
     return say("{count} learned activations, each with its curve", count=count) if count else None
 
 
+def _find_reference(subject: Subject) -> str | None:
+    baseline = subject.file.baseline
+    return None if baseline is None else say("{count} samples of your own", count=f"{baseline.rows:,}")
+
+
 _FIELDS = (
     _Field(
         mark("Version of the model"),
@@ -277,13 +282,7 @@ _FIELDS = (
         mark("Reference for monitoring in use"),
         ("9",),
         (2, 7),
-        _with_manifest(
-            lambda manifest: (
-                None
-                if manifest.baseline is None
-                else say("{count} samples of your own", count=f"{manifest.baseline.rows:,}")
-            )
-        ),
+        _find_reference,
         _EXPORTER,
         mark("export the model with samples of your own: --samples"),
     ),

@@ -20,6 +20,7 @@ from convert.dossier.questions import QUESTIONS
 from convert.dossier.study import MeanSummary, StudySummary
 from convert.evidence import rounding_tables, tables
 from convert.evidence.report import list_sections
+from convert.manifest.baseline import BaselineRecord
 from convert.manifest.manifest import Manifest
 
 _NAMED = 40  # entries of an audit trail, and changes, that a page shows
@@ -55,7 +56,7 @@ def _list_sections(subject: Subject, entries: Sequence[Entry]) -> Iterator[Secti
     yield Section(say("What people state"), _list_statements(subject))
     yield from list_sections(subject.file)
     if subject.file.manifest is not None:
-        yield Section(say("Limits"), list(_list_limits(subject.file.manifest)))
+        yield Section(say("Limits"), list(_list_limits(subject.file.manifest, subject.file.baseline)))
     if subject.study is not None:
         yield Section(say("Study"), list(_show_study(subject.study)))
     if subject.experiment is not None:
@@ -103,14 +104,14 @@ def _list_statements(subject: Subject) -> list[Part]:
     ]
 
 
-def _list_limits(manifest: Manifest) -> Iterator[Part]:
+def _list_limits(manifest: Manifest, baseline: BaselineRecord | None) -> Iterator[Part]:
     weakness = tables.tabulate_weakness(manifest.parity)
     if weakness.rows:
         yield Table(*weakness)
     sizes = [(bounds.name, bounds.text) for bounds in manifest.sizes]
     if sizes:
         yield Table(say_all("free size", "bounds"), sizes)
-    reached = tables.tabulate_reach(manifest)
+    reached = tables.tabulate_reach(manifest.activations, baseline)
     if reached.rows:
         caption = say(
             "Inputs that were measured at export, on samples of your own or else on generated ones. None of "

@@ -14,8 +14,9 @@ from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say
 from convert.errors import SourceError
 from convert.manifest import signature
+from convert.manifest.baseline import BaselineRecord, parse_baseline
 from convert.manifest.decode import ManifestError
-from convert.manifest.entries import MANIFEST_KEY
+from convert.manifest.entries import BASELINE_KEY, MANIFEST_KEY
 from convert.manifest.manifest import ActivationRecord, Manifest
 from convert.manifest.signed_file import hash_file, read_bytes
 from convert.sources.bounds import require_small_tensors
@@ -57,6 +58,17 @@ class OnnxFile:
             for value in self.graph.graph.initializers.values()
             if value.const_value is not None
         )
+
+    @property
+    def baseline(self) -> BaselineRecord | None:
+        """What a server compares live values with: an entry of its own, else the manifest's; or None."""
+        text = self.metadata.get(BASELINE_KEY)
+        if text is None:
+            return None if self.manifest is None else self.manifest.baseline
+        try:
+            return parse_baseline(text)
+        except ManifestError:  # a server does without it too
+            return None
 
     def list_facts(self) -> dict[str, str]:
         """The facts of the file by name, for people."""

@@ -70,7 +70,7 @@ def tabulate_activations(activations: Iterable[ActivationRecord]) -> TextTable:
     return TextTable(header, rows)
 
 
-def tabulate_reach(manifest: Manifest) -> TextTable:
+def tabulate_reach(activations: Iterable[ActivationRecord], baseline: BaselineRecord | None) -> TextTable:
     """The ends of each layer's inputs at export, and the range by which drift judges live ones."""
     rows = [
         (
@@ -78,9 +78,9 @@ def tabulate_reach(manifest: Manifest) -> TextTable:
             _format_end(record.reach.least),
             _format_end(record.reach.most),
             f"{record.reach.inputs:,}",
-            _format_watched(manifest.baseline, record.layer),
+            _format_watched(baseline, record.layer),
         )
-        for record in manifest.activations
+        for record in activations
         if record.reach is not None
     ]
     header = say_all("layer", "lowest input", "highest input", "inputs measured", "range for drift")

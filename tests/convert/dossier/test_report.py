@@ -22,6 +22,7 @@ from convert.dossier.study import StudySummary, read_study
 from convert.evidence.inspection import OnnxFile, read_onnx_file
 from convert.evidence.tables import tabulate_reach
 from convert.manifest.baseline import BaselineRecord, SeriesRecord
+from convert.manifest.entries import BASELINE_KEY
 from convert.manifest.manifest import ReachRecord
 from tests.adaptact.hostile import MARKUP
 from tests.convert.graphs import parse_graph, write_constant, write_graph
@@ -76,13 +77,29 @@ def test_limits_are_the_extremes_where_the_manifest_records_them_and_the_range_f
     reach = ReachRecord(128_000, -2.83, 2.38, (1.0,), 0.5, -3.27, 3.01)
     layer = dataclasses.replace(MANIFEST.activations[0], reach=reach)
     older = dataclasses.replace(layer, layer="2", reach=ReachRecord(9, -2.83, 2.38, (1.0,), 0.5))
-    manifest = dataclasses.replace(
-        MANIFEST, activations=(layer, older), baseline=BaselineRecord(100, (watched,))
-    )
-    assert tabulate_reach(manifest).rows == [
+    assert tabulate_reach((layer, older), BaselineRecord(100, (watched,))).rows == [
         ("1", "-3.27", "3.01", "128,000", "-2.594 to 2.331"),
         ("2", "–", "–", "9", "–"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "note"),
+    [
+        (BaselineRecord(300, ()).to_json(), "300 samples of your own"),
+        (None, "200 samples of your own"),
+        ("{", "export the model with samples of your own: --samples"),
+    ],
+    ids=["own entry", "the manifest's", "broken"],
+)
+def test_the_reference_for_monitoring_is_what_a_server_compares_with(
+    entry: str | None, note: str, file: OnnxFile
+) -> None:
+    manifest = dataclasses.replace(MANIFEST, baseline=BaselineRecord(200, ()))
+    metadata = {} if entry is None else {BASELINE_KEY: entry}
+    subject = Subject(dataclasses.replace(file, manifest=manifest, metadata=metadata), {})
+    (found,) = [each for each in list_entries(subject) if each.title == "Reference for monitoring in use"]
+    assert found.note == note
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -87,7 +87,7 @@ def make_drift_options(settings: Settings) -> DriftOptions | None:
         raise StateError("`--drift-first-rows` needs `--state`, where baselines are stored")
     return DriftOptions(
         60.0 * settings.drift_minutes,
-        settings.drift_requests_per_second,
+        settings.drift_rate,
         settings.drift_first_rows,
         settings.state,
         settings.drift_layers_mib * MEBIBYTE,

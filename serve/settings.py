@@ -161,8 +161,8 @@ class Settings(BaseSettings):
     drift_first_rows: Annotated[
         int, Field(ge=0, le=10_000, description="First rows to compare with where a file has no baseline.")
     ] = 0
-    drift_requests_per_second: Annotated[
-        float, Field(ge=0.1, le=1000, description="Requests of a model that a worker compares, at most.")
+    drift_rate: Annotated[
+        float, Field(ge=0.1, le=1000, description="Requests of a model compared each second, in a worker.")
     ] = 10.0
     drift_layers_mib: Annotated[int, Field(ge=0, description="Largest model loaded twice, for layers.")] = 64
     access_log: Annotated[

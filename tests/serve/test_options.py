@@ -80,7 +80,7 @@ def test_drift_is_as_the_settings_say() -> None:
         models=Path("m"),
         state=Path("s"),
         drift_minutes=5,
-        drift_requests_per_second=2,
+        drift_rate=2,
         drift_first_rows=300,
         drift_layers_mib=3,
     )

@@ -19,6 +19,7 @@ from adaptive_act.explain.layers import Layer, layers
 from adaptive_act.explain.reach import Reach, reach
 from adaptive_act.explain.start import Start, find_starts
 from adaptive_act.explain.wording import explain_layer
+from convert.graph.nodes import list_layers
 from convert.manifest import manifest
 from convert.manifest.size_bounds import SizeBounds
 from convert.model_io.array import Array, name_dtype
@@ -52,7 +53,10 @@ def collect_evidence(
         outputs=tuple(_record_tensor(value) for value in graph.outputs),
         classes=source.classes,
         preprocessing=dict(source.preprocessing) if source.preprocessing is not None else None,
-        activations=record_activations(source.model, choose_shown_samples(sets)),
+        activations=tuple(
+            replace(record, operators=_list_operators(graph, record.layer))
+            for record in record_activations(source.model, choose_shown_samples(sets))
+        ),
         fired=tuple(manifest.FiredRecord(rule, times) for rule, times in optimised.count_firings().items()),
         declined=tuple(
             manifest.DeclinedRecord(refusal.rule, refusal.layer, refusal.reason)
@@ -66,6 +70,11 @@ def collect_evidence(
         source_notes=source.notes,
         reference=source.reference,
     )
+
+
+def _list_operators(graph: ir.Graph, layer: str) -> tuple[str, ...]:
+    """Those of the layer's nodes, in their order."""
+    return tuple(node.op_type for node in graph if layer in list_layers(node))
 
 
 def _list_size_bounds(source: Source) -> tuple[SizeBounds, ...]:

@@ -84,6 +84,8 @@ class ActivationRecord:
     """The learned shape, in words."""
     start: StartRecord | None = None
     reach: ReachRecord | None = None
+    operators: tuple[str, ...] = ()
+    """What computes it in the file, before any rounding; none in files from before 1.5."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,15 @@ def test_the_manifest_records_the_conversion(converted: Path, source: Path) -> N
     assert manifest.inputs[0].dtype == "float32"
 
 
+def test_the_manifest_names_the_operators_of_each_activation(converted: Path) -> None:
+    in_file = [node.op_type for node in onnx.load(converted).graph.node]
+    for record in _read_manifest(converted).activations:
+        assert record.operators
+        for name in record.operators:
+            in_file.remove(name)  # raises if the file has fewer
+    assert in_file == ["Conv", "MaxPool", "Conv", "ReduceMean", "Reshape", "Gemm", "Gemm"]
+
+
 def test_the_manifests_learned_values_and_curves_are_the_models(converted: Path) -> None:
     activation = classifier().get_submodule("2")
     assert isinstance(activation, Activation)

@@ -70,7 +70,7 @@ function Activation({ record, live }) {
   `;
 }
 
-function Details({ record: { formula, options, values, start, reach }, outside }) {
+function Details({ record: { formula, operators, options, values, start, reach }, outside }) {
   const settings = Object.entries(options).map(([name, value]) => `${name} = ${JSON.stringify(value)}`);
   return html`
     <${Facts} rows=${[
@@ -80,6 +80,7 @@ function Details({ record: { formula, options, values, start, reach }, outside }
         html`<${Values} learned=${learned} start=${start?.values[name]} />`,
       ]),
       [t("Options"), settings.length > 0 && html`<code>${settings.join(", ")}</code>`],
+      [t("Operators"), operators?.length > 0 && html`<code>${operators.join(", ")}</code>`],
       [t("Started as"), start?.origin && html`<${Told} text=${start.origin} />`],
       [t("Inputs at export"), reach && describeEnds(reach)],
       [t("Below zero"), reach && formatShare(reach.below_zero)],

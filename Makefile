@@ -71,6 +71,8 @@ bench: install  ## measure what README and docs quote, into docs/results (an hou
 	mkdir -p docs/results docs/images
 	cp build/digits/table.md docs/results/digits.md
 	cp build/digits/curves.png docs/images/digits-curves.png
+	$(BIN)/adaptact inspect build/digits/prelu.pt --data build/digits/test.npz --output build/digits/report --quiet
+	cp build/digits/report/report.png docs/images/digits-report.png
 	$(BIN)/python -m benchmarks.server_footprint
 	$(BIN)/python -m benchmarks.console_pages
 	$(BIN)/python -m benchmarks.export_time

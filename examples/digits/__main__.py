@@ -14,7 +14,7 @@ from torch import nn
 from adaptive_act import ACTIVATIONS, named_activations, swap
 from adaptive_act.explain import draw_curves
 from convert.latency import measure_latency
-from examples.digits.data import Digits, read_digits
+from examples.digits.data import Digits, read_digits, save_digits
 from examples.digits.exported import INPUT, ExportedModel, export
 from examples.digits.model import build
 from examples.digits.report import Variant, describe_verdict, list_failures, make_table, write_markdown
@@ -69,11 +69,14 @@ def main(
         for name in names
     ]
     draw_curves(named_activations(swapped.model), named_activations(start), output / "curves.png")
+    save_digits(test_data, output / "test.npz", INPUT)
     table = make_table(variants, labels)
     write_markdown(table, output / "table.md")
     console.print(table)
     console.print(describe_verdict(variants, labels))
     console.print(f"Learned curves: {output / 'curves.png'}. Models, ready to serve: {output / 'models'}")
+    checkpoint = output / f"{activation.lower()}.pt"
+    console.print(f"What each layer decides: adaptact inspect {checkpoint} --data {output / 'test.npz'}")
     wrong = list_failures(variants, swapped.report.largest_change)
     for line in wrong:
         console.print(f"failed: {line}", style="bold red")

@@ -2,7 +2,9 @@
 
 import gc
 import os
+from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No test depends on how fast a busy machine is.
@@ -20,6 +22,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 def pytest_collectstart() -> None:
     """The collector need not look again and again at what is imported, all of which stays."""
     gc.disable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with modules that have slow tests: else one is alone with the last of them."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    parts = [item for item in items if item.path in slow], [item for item in items if item.path not in slow]
+    items[:] = [item for worker in range(workers) for part in parts for item in _share(part, worker, workers)]
+
+
+def _share(part: Sequence[pytest.Item], worker: int, workers: int) -> Sequence[pytest.Item]:
+    """What of it lies in this worker's piece of all tests, which `--dist worksteal` gives it at first."""
+    return part[len(part) * worker // workers : len(part) * (worker + 1) // workers]
 
 
 def pytest_collection_finish() -> None:

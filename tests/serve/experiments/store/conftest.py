@@ -30,7 +30,8 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+# `make quick` starts no PostgreSQL.
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, sa.Engine | None]:
     """The URL of a store, and PostgreSQL's connections to make it empty by."""
     if request.param == "sqlite":

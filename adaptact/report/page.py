@@ -8,7 +8,7 @@ from adaptact.languages.spoken import say, spoken
 from adaptact.report.drawing import draw_png, draw_svg, find_font
 from adaptact.report.parts import Part, Picture, Section
 from adaptact.style import read_style
-from adaptact.text import escape
+from adaptact.text import escape, isolate
 
 LARGEST_SVG = 400_000
 """The most bytes of a drawing; a larger one is stored as pixels, since browsers and printers slow down."""
@@ -32,7 +32,7 @@ def render_html(
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=lambda value: escape(value, longest=None) if type(value) is str else value,
+        finalize=lambda value: isolate(escape(value, longest=None)) if type(value) is str else value,
     )
     return environment.get_template("page.html.j2").render(
         language=spoken(),

@@ -166,11 +166,12 @@ const query = (values) => new URLSearchParams(values).toString();
 /** Every experiment: its definition, its phase, and what can be done with it. */
 export const readExperiments = async (signal) => (await get("/adaptact/v1/experiments", signal)).experiments;
 
-/** All that is known of one experiment; its sentence is in `language`. */
+/** All that is known of one experiment, its sentence in `language`; null where there is none of this name. */
 export async function readExperiment(name, language, signal) {
   const own = experiment(name);
-  const [known, results, { looks }, phases, { entries }] = await Promise.all([
-    get(own, signal),
+  const known = await getIfThere(own, signal); // asked alone, since no other request is answered without it
+  if (!known) return null;
+  const [results, { looks }, phases, { entries }] = await Promise.all([
     get(`${own}/results?${query({ language })}`, signal),
     get(`${own}/looks`, signal),
     get(`${own}/phases`, signal),

@@ -1,7 +1,8 @@
 /** What every component is made of: `html` for markup, Preact's hooks, and signals. */
 
 import htm from "./vendor/htm.js";
-import { h, render } from "./vendor/preact.js";
+import { h, options, render } from "./vendor/preact.js";
+import { makeNodeVisible } from "./visible.js";
 
 export { render };
 export {
@@ -15,5 +16,11 @@ export {
 } from "./vendor/hooks.js";
 export { computed, effect, signal, useComputed, useSignal } from "./vendor/signals.js";
 
-/** Markup as Preact's nodes. Whatever is put into it becomes text, never markup. */
+const before = options.vnode;
+options.vnode = (node) => {
+  makeNodeVisible(node);
+  before?.(node);
+};
+
+/** Markup as Preact's nodes. Whatever is put into it becomes text, never markup, and can be seen as it is. */
 export const html = htm.bind(h);

@@ -1,4 +1,5 @@
 import os
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -227,3 +228,9 @@ def test_a_missing_module_of_ours_is_a_fault(command: str, monkeypatch: pytest.M
     monkeypatch.setitem(COMMANDS, command, Command("adaptact.no_such_module:main", "convert", ""))
     with pytest.raises(ModuleNotFoundError):
         run_and_end(monkeypatch, command)
+
+
+def test_python_runs_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["adaptact", "--version"])
+    runpy.run_module("adaptact", run_name="__main__")
+    assert capsys.readouterr().out == f"adaptact {adaptact.__version__}\n"

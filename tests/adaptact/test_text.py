@@ -1,6 +1,6 @@
 import pytest
 
-from adaptact.text import escape, escape_line, first_line
+from adaptact.text import escape, escape_line, first_line, isolate
 from tests.adaptact.hostile import HOSTILE
 
 
@@ -14,6 +14,22 @@ def test_what_moves_the_cursor_is_marked(text: str) -> None:
 
 def test_printable_text_stays() -> None:
     assert escape("|Δ| ≤ 1e-4, `λ` [0, 7]\nhint") == "|Δ| ≤ 1e-4, `λ` [0, 7]\nhint"
+
+
+@pytest.mark.parametrize(
+    "text", ["ad\u200bmin", "ad\u3164min", "ad\u2800min", "ad\u2066min", "ad\U000e0041min"]
+)
+def test_what_hides_is_marked(text: str) -> None:
+    assert escape(text) == "ad\N{REPLACEMENT CHARACTER}min"
+
+
+def test_spaces_and_variants_of_japanese_texts_stay() -> None:
+    assert escape("東京\u3000葛\U000e0100飾\u00a0区") == "東京\u3000葛\U000e0100飾\u00a0区"
+
+
+def test_words_from_right_to_left_are_set_apart() -> None:
+    assert isolate("אבג דה is better: 5") == "\u2068אבג דה\u2069 is better: 5"
+    assert isolate("画像 is better") == "画像 is better"
 
 
 def test_a_line_holds_no_newline() -> None:

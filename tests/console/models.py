@@ -42,6 +42,8 @@ HOSTILE = (
     "\u202emodnar\u202c شبكة",
     "w" * 10_000,
 )
+SHOWN = (*HOSTILE[:2], "\ufffdmodnar\ufffd \u2068شبكة\u2069", HOSTILE[3])
+"""As people see them: what turns letters around is visible, and what is read from the right is set apart."""
 POINTS = tuple(step / 10 - 4 for step in range(81))
 
 

@@ -88,6 +88,16 @@ def test_a_pause_says_what_it_does_and_happens_once_it_is_confirmed(page: Any, u
     assert _read(url)["phase"]["stage"] == "ramp"
 
 
+def test_an_unknown_experiment_is_asked_for_once(page: Any, url: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: "/v1/experiments/" in request.url and asked.append(request.url))
+    go(page, "experiments/nothing")
+    assert "There is no experiment of this name." in page.locator("main").inner_text()
+    assert len(asked) == 1
+    page.get_by_role("link", name="To all experiments").click()
+    page.get_by_role("link", name=NAME).wait_for()
+
+
 def test_who_may_only_read_is_offered_no_act(page: Any, url: str) -> None:
     reader = {"name": "eye", "roles": ["infer", "metrics"], "has_key": True, "needs_key": True}
     body = json.dumps(reader | {"experiments": True, "audit": True})

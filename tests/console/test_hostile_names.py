@@ -1,11 +1,12 @@
 """Names that others choose, of layers, inputs and classes, in answers and errors, are shown as text."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.console.conftest import go
-from tests.console.models import HOSTILE
+from tests.console.models import HOSTILE, SHOWN
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -24,13 +25,13 @@ def test_markup_in_the_evidence_is_text(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     go(page, f"models/{LONG}")
     text = page.locator("main").inner_text()
-    assert all(name in text for name in HOSTILE[:3])
+    assert all(name in text for name in SHOWN[:3])
     _assert_unharmed(page, f"{LONG}, version 1")
 
 
 def test_a_name_of_ten_thousand_letters_breaks_no_page(page: Any) -> None:
     go(page, "models/long")
-    assert HOSTILE[3] in page.locator(".activation h3").first.inner_text()
+    assert SHOWN[3] in page.locator(".activation h3").first.inner_text()
     _assert_unharmed(page, "long, version 1")
 
 
@@ -38,8 +39,22 @@ def test_markup_in_an_answer_is_text(page: Any) -> None:
     go(page, f"try/{LONG}")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.locator(".answer").wait_for()
-    assert sorted(page.locator(".bars dt").all_inner_texts()) == sorted(HOSTILE[:3])
+    assert sorted(page.locator(".bars dt").all_inner_texts()) == sorted(SHOWN[:3])
     _assert_unharmed(page, f"Try {LONG}")
+
+
+def test_what_turns_or_hides_letters_is_made_visible(page: Any) -> None:
+    hostile = "\u202emodnar\u2066 ad\u200bmin \u05d0\u05d1 1"
+    answer = {"status": 400, "json": {"error": hostile}}
+    page.route("**/adaptact/v1/models", lambda route: route.fulfill(**answer))
+    go(page, "models")
+    assert "�modnar� ad�min \u2068\u05d0\u05d1\u2069 1" in page.get_by_role("alert").inner_text()
+    page.unroute("**/adaptact/v1/models")
+    go(page, f"models/{quote(hostile)}")
+    page.get_by_role("alert").wait_for()
+    assert page.title() == "�modnar� ad�min \u2068\u05d0\u05d1\u2069 1 · adaptact"
+    seen = page.evaluate("document.body.innerText + document.body.outerHTML")
+    assert not [letter for letter in hostile[0] + "\u2066\u200b" if letter in seen]
 
 
 def test_markup_in_an_error_is_text(page: Any) -> None:
@@ -64,7 +79,7 @@ def test_markup_in_names_and_reasons_of_models_is_text(page: Any) -> None:
     ]
     page.route("**/adaptact/v1/models", lambda route: route.fulfill(json={"models": versions}))
     go(page, "models")
-    assert all(name in page.locator("main").inner_text() for name in HOSTILE)
+    assert all(name in page.locator("main").inner_text() for name in SHOWN)
     page.get_by_role("button", name=f"Load {HOSTILE[0]}").click()
     assert HOSTILE[0] in page.get_by_role("dialog").inner_text()
     _assert_unharmed(page, "Models")

@@ -1,6 +1,7 @@
 /** A page's own heading, which gets the focus when the page comes in the place of another. */
 
 import { html, useEffect, useRef } from "../view.js";
+import { makeVisible } from "../visible.js";
 
 let isFirstPage = true;
 
@@ -8,7 +9,7 @@ let isFirstPage = true;
 export function PageHeading({ title, note, takesFocus = true, children }) {
   const element = useRef(null);
   useEffect(() => {
-    document.title = `${title} · adaptact`;
+    document.title = makeVisible(`${title} · adaptact`);
   }, [title]);
   useEffect(() => {
     if (!isFirstPage && takesFocus) element.current.focus({ preventScroll: true });

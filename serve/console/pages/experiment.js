@@ -34,8 +34,17 @@ export function Page({ parts: [name] }) {
     <${PageHeading} title=${name}>
       ${experiment.data && can("admin") && html`<${Acts} known=${experiment.data.known} ask=${setAct} />`}
     <//>
-    <${Loaded} resource=${experiment}>${(all) => html`<${Experiment} ...${all} />`}<//>
+    <${Loaded} resource=${experiment}>${(all) => (all ? html`<${Experiment} ...${all} />` : html`<${Unknown} />`)}<//>
     ${act && experiment.data && html`<${ActDialog} act=${act} ...${experiment.data} close=${close} />`}
+  `;
+}
+
+function Unknown() {
+  return html`
+    <div class="empty">
+      <p>${t("There is no experiment of this name. It may be mistyped in the address.")}</p>
+      <p><a href=${link("experiments")}>${t("To all experiments")}</a></p>
+    </div>
   `;
 }
 

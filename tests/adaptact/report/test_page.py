@@ -143,3 +143,9 @@ def test_a_report_is_in_the_language_that_is_spoken_and_so_are_its_figures() -> 
 def test_what_cannot_be_printed_is_replaced() -> None:
     text = render_html("T\x1b[31m", [Section("S\u202e", [Table(("a",), [("\x00",)])])])
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
+
+
+def test_words_from_right_to_left_reorder_nothing_beside_them() -> None:
+    text = render_html("T", [Section("S", [Table(("אב", "b"), [("א 1 ב", "2")])])])
+    assert '<th scope="col">\u2068אב\u2069</th>' in text
+    assert "\u2068א\u2069 1 \u2068ב\u2069" in text

@@ -3,7 +3,8 @@
 AdaptactError
 ├── OutputError     a result cannot be printed, or a file cannot be written
 ├── ClosedPipeError whoever read what is printed has gone
-└── UsageError      an option cannot be meant as it stands
+├── UsageError      an option cannot be meant as it stands
+└── ProviderError   an execution provider of ONNX Runtime cannot be used here
 """
 
 from adaptact.text import escape
@@ -27,3 +28,7 @@ class ClosedPipeError(AdaptactError):
 
 class UsageError(AdaptactError):
     """An option cannot be meant as it stands."""
+
+
+class ProviderError(AdaptactError):
+    """An execution provider of ONNX Runtime cannot be used here, or not as it was asked for."""

@@ -8,13 +8,14 @@ from typing import Any
 
 import onnx_ir as ir
 
+from adaptact.providers.catalogue import PROVIDERS
 from convert.artefact.file import serialise
 from convert.errors import ConversionError, UsageError
 from convert.evidence.inspection import OnnxFile
 from convert.model_io.array import name_dtype
 from convert.model_io.given import read_samples
 from convert.model_io.inputs import InputSpec, add_size_bounds, require_distinct
-from convert.model_io.runtime import PROVIDERS, Session, require_provider
+from convert.model_io.runtime import Session, require_provider
 from convert.model_io.samples import SampleSet, take_sample
 from convert.parity.coverage import examine
 from convert.parity.divergence import find_first_difference

@@ -14,6 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from adaptact.providers.catalogue import ProviderName
 from adaptact.suggestions import find_misspelt
 from serve.access.proxies import parse_proxies
 from serve.engine.config import (
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=3600, description="Seconds of a shutdown in which requests are still taken.")
     ] = 2.0
     provider: Annotated[
-        Literal["cpu", "cuda"],
+        ProviderName,
         Field(description="Execution provider that runs the models; there is no fallback."),
     ] = "cpu"
     threads: Annotated[

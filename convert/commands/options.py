@@ -42,7 +42,7 @@ Weights = Annotated[
 RandomWeights = Annotated[
     bool, typer.Option("--random-weights", help="For these models, to try things out: random weights.")
 ]
-Provider = Annotated[str, typer.Option(help="Execution provider of ONNX Runtime: cpu or cuda.")]
+Provider = Annotated[str, typer.Option(help="Execution provider of ONNX Runtime: cpu, openvino or cuda.")]
 Report = Annotated[Path | None, typer.Option(dir_okay=False, help="HTML file for the report.")]
 
 Tune = Annotated[

@@ -1,23 +1,22 @@
 """Runs graphs with ONNX Runtime, as the server does."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
+from adaptact.errors import ProviderError
+from adaptact.providers.catalogue import find_provider
 from adaptact.text import first_line
 from convert.errors import ExportError, UsageError
 from convert.model_io.array import Array
 
-PROVIDERS: Mapping[str, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
 _LONGEST_REASON = 500  # characters
 _TEXT_BYTES = 6
 _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
-# Ampere and later multiply float32 with ten bits of it unless set otherwise.
-_PROVIDER_OPTIONS: Mapping[str, dict[str, str]] = {"cuda": {"use_tf32": "0"}}
 _NOT_IMPLEMENTED = ort.capi.onnxruntime_pybind11_state.NotImplemented
 _NO_KERNEL = "it may have the operator for float32 only: convert the model in that, with `model.float()`"
 REFUSALS = (
@@ -33,7 +32,7 @@ REFUSALS = (
 
 
 class Session:
-    """One graph, from bytes or a file, loaded on one of PROVIDERS with all of ONNX Runtime's optimisations.
+    """One graph, from bytes or a file, loaded on a provider with all of ONNX Runtime's optimisations.
 
     `names` are the inputs. External data of a graph in bytes lie in `folder`. `threads` share an operator's
     work; for 0 ONNX Runtime chooses how many. Raises ExportError where ONNX Runtime refuses the graph,
@@ -49,7 +48,6 @@ class Session:
         folder: Path | None = None,
         threads: int = 0,
     ) -> None:
-        provider_name = require_provider(provider)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = _ERRORS_ONLY
@@ -59,19 +57,15 @@ class Session:
             options.add_session_config_entry(_EXTERNAL_FOLDER, str(folder.resolve()))
         self._names = tuple(names)
         try:
-            self._session = ort.InferenceSession(
-                graph, options, providers=[(provider_name, _PROVIDER_OPTIONS.get(provider, {}))]
-            )
+            content = str(graph) if isinstance(graph, Path) else graph
+            self._session = find_provider(provider).open(content, options)
+        except ProviderError as error:
+            raise UsageError(str(error), error.hint) from error
         except REFUSALS as error:
             raise ExportError(
                 f"ONNX Runtime refuses the graph: {first_line(error, _LONGEST_REASON)}",
                 hint=_NO_KERNEL if isinstance(error, _NOT_IMPLEMENTED) else None,
             ) from error
-        if provider_name not in self._session.get_providers():
-            raise UsageError(
-                f"provider `{provider}` was asked for, but ONNX Runtime could not start it",
-                hint="check the driver, the CUDA and cuDNN libraries, and that a GPU is visible",
-            )
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, arrays: Sequence[Array]) -> dict[str, Array]:
@@ -103,16 +97,9 @@ def _hash_text(text: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def require_provider(provider: str) -> str:
-    """ONNX Runtime's name of the provider; UsageError where this build does not have it."""
-    provider_name = PROVIDERS.get(provider)
-    if provider_name is None:
-        raise UsageError(f"provider `{provider}` is not known, expected one of: {', '.join(PROVIDERS)}")
-    if provider_name not in ort.get_available_providers():
-        raise UsageError(
-            f"provider `{provider}` was asked for, but this ONNX Runtime is built without it",
-            hint="install onnxruntime-gpu in place of onnxruntime, or choose `cpu`",
-        )
-    if provider == "cuda":
-        ort.preload_dlls()
-    return provider_name
+def require_provider(provider: str) -> None:
+    """UsageError where the provider cannot be used on this machine."""
+    try:
+        find_provider(provider).require()
+    except ProviderError as error:
+        raise UsageError(str(error), error.hint) from error

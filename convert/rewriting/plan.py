@@ -32,56 +32,79 @@ KINDS: tuple[PlaceKind, ...] = (
     PlaceKind(
         "Elu",
         (UNCHANGED, "elu_to_exp", "elu_as_max", "elu_as_sum"),
-        {"cpu": "elu_to_exp", "cuda": UNCHANGED},
+        {"cpu": "elu_to_exp", "openvino": "elu_to_exp", "cuda": UNCHANGED},
         ("Elu",),
     ),
     PlaceKind(
         "PRelu",
         (UNCHANGED, "prelu_to_relu", "prelu_as_min"),
-        {"cpu": "prelu_to_relu", "cuda": UNCHANGED},
+        {"cpu": "prelu_to_relu", "openvino": "prelu_to_relu", "cuda": UNCHANGED},
         ("PRelu",),
     ),
     PlaceKind(
         "LeakyRelu",
         (UNCHANGED, "leakyrelu_to_relu", "leakyrelu_as_relu", "leakyrelu_as_max"),
-        {"cpu": "leakyrelu_to_relu", "cuda": UNCHANGED},
+        {"cpu": "leakyrelu_to_relu", "openvino": "leakyrelu_to_relu", "cuda": UNCHANGED},
         ("LeakyRelu",),
     ),
-    PlaceKind("Mish", (UNCHANGED, "mish_to_sigmoid"), {"cpu": "mish_to_sigmoid", "cuda": UNCHANGED}),
+    PlaceKind(
+        "Mish",
+        (UNCHANGED, "mish_to_sigmoid"),
+        {"cpu": "mish_to_sigmoid", "openvino": "mish_to_sigmoid", "cuda": UNCHANGED},
+    ),
     PlaceKind(
         "Softplus",
         (UNCHANGED, "softplus_to_log"),
-        {"cpu": "softplus_to_log", "cuda": UNCHANGED},
+        {"cpu": "softplus_to_log", "openvino": "softplus_to_log", "cuda": UNCHANGED},
         ("Softplus",),
     ),
-    PlaceKind("Gelu", (UNCHANGED, "gelu_as_erf"), {"cpu": UNCHANGED, "cuda": UNCHANGED}, ("Gelu",)),
+    PlaceKind(
+        "Gelu",
+        (UNCHANGED, "gelu_as_erf"),
+        {"cpu": UNCHANGED, "openvino": UNCHANGED, "cuda": UNCHANGED},
+        ("Gelu",),
+    ),
     PlaceKind(
         "HardSwish",
         (UNCHANGED, "hardswish_as_gate", "hardswish_as_clip"),
-        {"cpu": UNCHANGED, "cuda": UNCHANGED},
+        {"cpu": UNCHANGED, "openvino": UNCHANGED, "cuda": UNCHANGED},
         ("HardSwish",),
     ),
-    PlaceKind("Clip", (UNCHANGED, "clip_as_max_min"), {"cpu": UNCHANGED, "cuda": UNCHANGED}, ("Clip",)),
     PlaceKind(
-        "power", (UNCHANGED, "power_to_product"), {"cpu": "power_to_product", "cuda": UNCHANGED}, ("Pow",)
+        "Clip",
+        (UNCHANGED, "clip_as_max_min"),
+        {"cpu": UNCHANGED, "openvino": UNCHANGED, "cuda": UNCHANGED},
+        ("Clip",),
+    ),
+    PlaceKind(
+        "power",
+        (UNCHANGED, "power_to_product"),
+        {"cpu": "power_to_product", "openvino": "power_to_product", "cuda": UNCHANGED},
+        ("Pow",),
     ),
     PlaceKind(
         "inner scale",
         (UNCHANGED, "inner_scale_into_previous"),
-        {"cpu": "inner_scale_into_previous", "cuda": "inner_scale_into_previous"},
+        {
+            "cpu": "inner_scale_into_previous",
+            "openvino": "inner_scale_into_previous",
+            "cuda": "inner_scale_into_previous",
+        },
     ),
     PlaceKind(
         "scale of a blend",
         (UNCHANGED, "scale_out_of_blend"),
-        {"cpu": "scale_out_of_blend", "cuda": "scale_out_of_blend"},
+        {"cpu": "scale_out_of_blend", "openvino": "scale_out_of_blend", "cuda": "scale_out_of_blend"},
     ),
     PlaceKind(
         "layout of a sum",
         (UNCHANGED, "affine_to_batchnorm"),
-        {"cpu": "affine_to_batchnorm", "cuda": UNCHANGED},
+        {"cpu": "affine_to_batchnorm", "openvino": "affine_to_batchnorm", "cuda": UNCHANGED},
     ),
     PlaceKind(
-        "layout of a scale", (UNCHANGED, "scale_to_channels"), {"cpu": "scale_to_channels", "cuda": UNCHANGED}
+        "layout of a scale",
+        (UNCHANGED, "scale_to_channels"),
+        {"cpu": "scale_to_channels", "openvino": "scale_to_channels", "cuda": UNCHANGED},
     ),
 )
 """Every kind of place. The CPU's defaults were measured, see docs/converting.md; on CUDA, where each operator

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import onnx_ir as ir
 
+from adaptact.providers.catalogue import find_provider
 from convert.artefact.file import serialise
 from convert.model_io.array import Array
 from convert.model_io.inputs import InputSpec
@@ -47,7 +48,8 @@ class Target:
         self._names = [spec.name for spec in inputs]
         self._provider, self._threads = provider, threads
         # One thread on the CPU does all the work itself: its clock stands still while others have the core.
-        self._clock = time.thread_time if (provider, threads) == ("cpu", 1) else time.perf_counter
+        is_alone = threads == 1 and not find_provider(provider).on_gpu
+        self._clock = time.thread_time if is_alone else time.perf_counter
         self._feeds = [make_example(inputs, batch) for batch in batches]
 
     def now(self) -> float:

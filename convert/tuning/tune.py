@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from adaptact.providers.catalogue import PROVIDERS
 from convert.artefact.external import LARGEST, count_weight_bytes
 from convert.artefact.file import serialise
 from convert.errors import UsageError
 from convert.manifest.records import ChosenRecord, TuningRecord
 from convert.model_io.inputs import LARGEST_INPUT, InputSpec, assign_batch
-from convert.model_io.runtime import PROVIDERS
 from convert.rewriting.plan import FormPlan, default_forms
 from convert.tuning import cache
 from convert.tuning.record import read_plan, record_speeds, round_timing

@@ -22,10 +22,11 @@ import numpy as np
 import onnxruntime as ort
 
 from adaptact.memory import release_free_memory, share_one_arena
+from adaptact.providers.catalogue import ProviderName, find_provider
 from serve.engine.joining import has_rows
 from serve.engine.model_files import open_files
 from serve.engine.options import EngineOptions
-from serve.engine.providers import CPU, SILENT
+from serve.engine.providers import SILENT
 from serve.engine.repository import ModelFile
 from serve.engine.session import ORT_ERRORS, Session, SessionOptions
 
@@ -38,7 +39,7 @@ NICENESS = 19
 FIRST_TO_END = "1000"  # of all processes, where memory is short
 RUNS = 3
 PR_SET_PDEATHSIG = 1  # of prctl(2), which Python does not have
-# A model of one Identity. With its first session ONNX Runtime takes what all sessions share.
+# A model of one Identity. With its first session a provider takes what all sessions share.
 IDENTITY = bytes.fromhex(
     "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a02"
     "0801620f0a0179120a0a08080112040a02080142040a001011"
@@ -55,6 +56,7 @@ class FootprintTask:
     is_bare: bool
     limit_bytes: int
     threads: int
+    provider: ProviderName = "cpu"
 
 
 class Footprint:
@@ -85,10 +87,11 @@ class Footprint:
 
 def make_footprint(entry: ModelFile, options: EngineOptions) -> Footprint | None:
     """What the file's model takes; None on a GPU, since what that holds is not the process's memory."""
-    if options.provider != "cpu":
+    if find_provider(options.provider).on_gpu:
         return None
     about = entry.name, entry.version, str(entry.path), entry.bare
-    return Footprint(FootprintTask(*about, options.model_limit_bytes, options.threads))
+    manner = options.model_limit_bytes, options.threads, options.provider
+    return Footprint(FootprintTask(*about, *manner))
 
 
 def measure_footprint(task: FootprintTask, rows: int) -> int | None:
@@ -119,20 +122,20 @@ def main() -> None:
 def _measure(task: FootprintTask, rows: int) -> int:
     share_one_arena()
     entry = ModelFile(task.name, task.version, Path(task.path), bare=task.is_bare)
-    first = _open_identity()
+    first = _open_identity(task.provider)
     before = _read_own_memory()
     with open_files(entry, task.limit_bytes) as files:
-        session = Session(files, SessionOptions(task.threads, (CPU,)))
+        session = Session(files, SessionOptions(task.threads, task.provider))
     _run(session, rows)
     taken = _read_own_memory() - before
     del session, first  # not before
     return max(taken, 0)
 
 
-def _open_identity() -> ort.InferenceSession:
+def _open_identity(provider: ProviderName) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = SILENT, 1
-    session = ort.InferenceSession(IDENTITY, options, providers=[CPU])
+    session = find_provider(provider).open(IDENTITY, options)
     session.run(None, {"x": np.zeros(1, np.float32)})
     return session
 

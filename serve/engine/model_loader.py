@@ -14,7 +14,7 @@ from serve.engine.metrics import Metrics
 from serve.engine.model import ServedModel
 from serve.engine.model_files import ModelFiles, compute_digest, open_files
 from serve.engine.options import EngineOptions
-from serve.engine.providers import CPU, choose_providers
+from serve.engine.providers import require_provider
 from serve.engine.repository import Fingerprint, ModelFile, check_loadable, read_fingerprint
 from serve.engine.session import Session, SessionOptions
 from serve.engine.tokenizer_trial import require_known_tokens
@@ -29,9 +29,8 @@ class ModelLoader:
         """Choose the provider; raises `ProviderError` if it is missing."""
         self._options = options
         self._metrics = metrics
-        self._session_options = SessionOptions(
-            options.threads, tuple(choose_providers(options.provider)), options.cuda
-        )
+        require_provider(options.provider)
+        self._session_options = SessionOptions(options.threads, options.provider, options.cuda)
         self._thread = LoadThread(options.load_seconds)
 
     @property
@@ -88,4 +87,4 @@ class ModelLoader:
         with self._open_checked(entry) as files:
             if read_fingerprint(entry) != stamp:
                 raise ModelRefusedError(f"`{entry.path.name}` has changed since it was loaded")
-            return Session(files, SessionOptions(1, (CPU,)), more_outputs=outputs)
+            return Session(files, SessionOptions(1), more_outputs=outputs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from adaptact.providers.catalogue import ProviderName
 from adaptact.text import escape_line
 from convert.manifest.entries import MANIFEST_KEY
 from serve.engine.config import ModelConfig
@@ -13,7 +14,7 @@ from serve.engine.cores import CoreCounts
 from serve.engine.errors import PolicyError
 from serve.engine.hung_files import HungFile
 from serve.engine.model_files import ModelFiles
-from serve.engine.providers import CudaOptions, Provider
+from serve.engine.providers import CudaOptions
 
 if TYPE_CHECKING:
     from convert.manifest.manifest import Manifest, ParityRecord
@@ -80,7 +81,7 @@ class EngineOptions:
 
     folder: Path
     """The models folder, in Triton's layout."""
-    provider: Provider = "cpu"
+    provider: ProviderName = "cpu"
     threads: int = 1
     """Cores that one run may use."""
     concurrency: int = 1

@@ -1,16 +1,15 @@
 """ONNX Runtime's execution providers: chosen by the operator, never silently replaced."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import onnxruntime as ort
 
+from adaptact.errors import ProviderError as UnusableError
+from adaptact.providers.catalogue import ProviderName, find_provider
 from serve.engine.errors import ProviderError
 
-Provider: TypeAlias = Literal["cpu", "cuda"]
-CPU = "CPUExecutionProvider"
-CUDA = "CUDAExecutionProvider"
 SILENT = 4  # only fatal messages: errors arrive as exceptions, which the engine logs
 
 
@@ -33,7 +32,6 @@ class CudaOptions:
         https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html
         """
         options = {
-            "device_id": str(self.device),
             # By powers of two, as it grows otherwise, the arena may take twice what is needed.
             "arena_extend_strategy": "kSameAsRequested",
             # An exhaustive search runs again for every new batch size, and takes seconds.
@@ -47,31 +45,19 @@ class CudaOptions:
         return options
 
 
-def choose_providers(provider: Provider) -> list[str]:
-    """ONNX Runtime's providers, the chosen one first; raises `ProviderError` if this build lacks it."""
-    if provider == "cpu":
-        return [CPU]
-    if CUDA not in ort.get_available_providers():
-        raise ProviderError(
-            "provider `cuda` was asked for, but this ONNX Runtime is built without it; "
-            "install `adaptact[serve-cuda]` in place of `adaptact[serve]`, or choose `cpu`"
-        )
-    ort.preload_dlls()
-    return [CUDA, CPU]
+def require_provider(name: ProviderName) -> None:
+    """Raise `ProviderError` where the provider cannot be used on this machine."""
+    with explain_missing():
+        find_provider(name).require()
 
 
-def provider_options(providers: tuple[str, ...], cuda: CudaOptions) -> list[Mapping[str, str]]:
-    """The options of each provider, in the providers' order."""
-    return [cuda.native() if name == CUDA else {} for name in providers]
-
-
-def check_providers(expected: list[str], got: list[str]) -> None:
-    """Raise `ProviderError` if ONNX Runtime fell back: it only warns when CUDA cannot start."""
-    if expected[0] not in got:
-        raise ProviderError(
-            f"provider `{expected[0]}` was asked for, but ONNX Runtime started only {', '.join(got)}; "
-            "check the driver, the CUDA and cuDNN libraries, and that a GPU is visible"
-        )
+@contextmanager
+def explain_missing() -> Iterator[None]:
+    """What a provider says of itself as this package's `ProviderError`."""
+    try:
+        yield
+    except UnusableError as error:
+        raise ProviderError(f"{error}; {error.hint}" if error.hint else str(error)) from error
 
 
 def make_run_options() -> ort.RunOptions:

@@ -1,7 +1,7 @@
 """One ONNX Runtime session: a file's bytes in, arrays in and out."""
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from adaptact.providers.catalogue import ProviderName, find_provider
 from convert.manifest.encoding import encode_outputs
 from serve.engine.cuda_graphs import CudaGraphs
 from serve.engine.datatypes import BFLOAT16, BY_ONNX_TYPE
@@ -26,15 +27,7 @@ from serve.engine.operators import (
     read_operators,
 )
 from serve.engine.processor_time import list_native_threads
-from serve.engine.providers import (
-    CPU,
-    CUDA,
-    SILENT,
-    CudaOptions,
-    check_providers,
-    make_run_options,
-    provider_options,
-)
+from serve.engine.providers import SILENT, CudaOptions, explain_missing, make_run_options
 from serve.engine.signature import Array, Signature, TensorSpec
 
 BFLOAT16_ELEMENT = 16  # TensorProto.BFLOAT16
@@ -67,10 +60,10 @@ INPUT_ERROR: type[Exception] = native.InvalidArgument
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """The threads of one run, and ONNX Runtime's providers in order of preference."""
+    """The threads of one run, and the provider that computes it."""
 
     threads: int
-    providers: tuple[str, ...]
+    provider: ProviderName = "cpu"
     cuda: CudaOptions = field(default_factory=CudaOptions)
 
 
@@ -84,7 +77,7 @@ class Session:
         cancellation: Cancellation | None = None,
         more_outputs: Sequence[str] = (),
     ) -> None:
-        """Load the files; raises `ModelRefusedError`, or `ProviderError` if ONNX Runtime fell back.
+        """Load the files; raises `ModelRefusedError`, or `ProviderError` if the provider does not start.
 
         `more_outputs` are tensors inside the graph, given out too; for these a copy of the file is loaded.
         """
@@ -94,15 +87,8 @@ class Session:
         native_options = _make_options(files, options)
         cancellation.on_cancel(partial(native_options.set_load_cancellation_flag, True))
         try:
-            with _choose_path(files, more_outputs) as path:
-                self._session = ort.InferenceSession(
-                    path,
-                    native_options,
-                    providers=list(options.providers),
-                    provider_options=provider_options(options.providers, options.cuda),
-                    # It would restart on another provider after an error, and only print a line about it.
-                    enable_fallback=0,
-                )
+            with _choose_path(files, more_outputs) as path, explain_missing():
+                self._session = _open(path, native_options, options)
             self.pool = list_native_threads() - others if options.threads > 1 else set()
             self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.manifest = read_manifest(self.metadata)
@@ -115,17 +101,16 @@ class Session:
             operators = read_operators(self._session)
         except ORT_ERRORS as error:
             raise ModelRefusedError("ONNX Runtime cannot load it", detail=str(error)) from error
-        check_providers(list(options.providers), self._session.get_providers())
         self._aborts_on_empty = not operators.isdisjoint(ABORTING_ON_EMPTY)
         self._run_options = make_run_options()
-        self.clock = thread_time if options.providers[0] == CPU else perf_counter
+        self.clock = _choose_clock(options)
         """What times a run: on the CPU, without what other processes take."""
         self._has_bfloat16 = any(
             spec.datatype.dtype == BFLOAT16 for spec in self.signature.inputs + self.signature.outputs
         )
         self._own_names: dict[str, str] = {}
         self._graphs: CudaGraphs | None = None
-        if options.cuda.graph_rows and options.providers[0] == CUDA:
+        if options.cuda.graph_rows and options.provider == "cuda":
             self._graphs = self._record_graphs(options.cuda, cancellation)
         # Nothing is recorded of a file in ONNX Runtime's own format.
         is_known = bool(operators) and operators <= SIZED_BY_SHAPES
@@ -198,6 +183,19 @@ def _choose_path(files: ModelFiles, more_outputs: Sequence[str]) -> AbstractCont
     if more_outputs:
         return files.extend(encode_outputs(list(more_outputs)))
     return nullcontext(files.path)
+
+
+def _open(path: str, native_options: ort.SessionOptions, options: SessionOptions) -> ort.InferenceSession:
+    more = options.cuda.native() if options.provider == "cuda" else {}
+    return find_provider(options.provider).open(
+        path, native_options, more=more, device=options.cuda.device if more else 0
+    )
+
+
+def _choose_clock(options: SessionOptions) -> Callable[[], float]:
+    """The calling thread's, where that works for the run alone, or the others are counted apart."""
+    is_counted = options.provider == "cpu" or options.threads == 1
+    return thread_time if is_counted and not find_provider(options.provider).on_gpu else perf_counter
 
 
 def _make_options(files: ModelFiles, options: SessionOptions) -> ort.SessionOptions:

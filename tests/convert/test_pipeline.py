@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from adaptact.providers.catalogue import PROVIDERS
 from adaptive_act import Activation
 from convert.errors import DestinationError, ExportError, ParityError, SourceError, UsageError
 from convert.graph.edit import Edit
@@ -20,7 +21,6 @@ from convert.manifest.entries import MANIFEST_KEY
 from convert.manifest.manifest import Manifest
 from convert.model_io.array import Array
 from convert.model_io.inputs import parse_input
-from convert.model_io.runtime import PROVIDERS
 from convert.parity.small_signals import SIZES
 from convert.parity.verify import Original
 from convert.pipeline import STAGES, convert
@@ -337,7 +337,9 @@ def test_a_rule_whose_graph_does_not_take_all_samples_is_dropped(
     assert dropped.reason.startswith("ONNX Runtime cannot run the graph")
 
 
-@pytest.mark.skipif(PROVIDERS["cuda"] in ort.get_available_providers(), reason="this machine may have it")
+@pytest.mark.skipif(
+    PROVIDERS["cuda"].native in ort.get_available_providers(), reason="this machine may have it"
+)
 def test_a_missing_provider_is_refused_before_loading(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="provider `cuda` was asked for"):
         convert(tmp_path / "missing.pt", tmp_path / "m.onnx", provider="cuda")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from adaptact.providers.catalogue import PROVIDERS
 from convert.manifest.records import TuningRecord
-from convert.model_io.runtime import PROVIDERS
 from convert.rewriting.forms import ALTERNATIVES
 from convert.rewriting.optimise import optimise
 from convert.rewriting.plan import KINDS, LAYOUT, UNCHANGED, FormPlan, default_forms

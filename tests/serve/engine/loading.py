@@ -13,7 +13,7 @@ from serve.engine.session import Session, SessionOptions
 from tests.serve import models
 
 LIMIT_BYTES = 2**24
-OPTIONS = SessionOptions(threads=1, providers=("CPUExecutionProvider",))
+OPTIONS = SessionOptions(threads=1)
 
 
 def load_session(path: Path, options: SessionOptions = OPTIONS) -> Session:

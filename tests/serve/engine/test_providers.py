@@ -1,4 +1,5 @@
 from pathlib import Path
+from time import perf_counter, thread_time
 from unittest.mock import Mock
 
 import numpy as np
@@ -7,41 +8,33 @@ import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from serve.engine.errors import ProviderError
-from serve.engine.providers import CPU, CUDA, CudaOptions, check_providers, choose_providers, provider_options
-from serve.engine.session import ORT_ERRORS
+from serve.engine.providers import CudaOptions, require_provider
+from serve.engine.session import ORT_ERRORS, SessionOptions
+from tests.openvino import require_openvino
 from tests.serve import models
 from tests.serve.engine.loading import load_session
 
 
 def test_the_cpu_is_always_there() -> None:
-    assert choose_providers("cpu") == [CPU]
+    require_provider("cpu")
 
 
-def test_cuda_in_a_build_without_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [CPU])
-    with pytest.raises(
-        ProviderError, match="`cuda` was asked for, but this ONNX Runtime is built without it"
-    ):
-        choose_providers("cuda")
+def test_a_provider_that_cannot_be_used_is_an_error_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ProviderError, match=r"built without it; `.* install .*\[serve-cuda\]"):
+        require_provider("cuda")
 
 
-def test_cuda_loads_its_libraries_before_the_first_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads: list[bool] = []
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(ort, "preload_dlls", lambda: loads.append(True))
-    assert choose_providers("cuda") == [CUDA, CPU]
-    assert loads == [True]
-
-
-def test_a_silent_fall_back_to_the_cpu_is_an_error() -> None:
-    check_providers([CUDA, CPU], [CUDA, CPU])
-    with pytest.raises(ProviderError, match="started only CPUExecutionProvider"):
-        check_providers([CUDA, CPU], [CPU])
+def test_a_run_is_timed_by_the_processor_only_where_one_thread_does_all(tmp_path: Path) -> None:
+    require_openvino()
+    path = models.put(tmp_path, "m", models.model(models.DOUBLE))
+    assert load_session(path).clock is thread_time
+    assert load_session(path, SessionOptions(1, "openvino")).clock is thread_time
+    assert load_session(path, SessionOptions(2, "openvino")).clock is perf_counter
 
 
 def test_a_gpu_is_used_as_it_was_asked_for() -> None:
-    options = CudaOptions(device=1, memory_limit_bytes=2**30, tf32=True, graph_rows=(1, 8)).native()
-    assert options["device_id"] == "1"
+    options = CudaOptions(memory_limit_bytes=2**30, tf32=True, graph_rows=(1, 8)).native()
     assert options["gpu_mem_limit"] == str(2**30)
     assert options["use_tf32"] == "1"
     assert options["enable_cuda_graph"] == "1"
@@ -52,11 +45,6 @@ def test_a_gpu_computes_in_full_precision_unless_told_otherwise() -> None:
     assert options["use_tf32"] == "0"
     assert "enable_cuda_graph" not in options
     assert "gpu_mem_limit" not in options
-
-
-def test_only_cuda_has_options() -> None:
-    assert provider_options((CUDA, CPU), CudaOptions(device=3))[0]["device_id"] == "3"
-    assert provider_options((CUDA, CPU), CudaOptions())[1] == {}
 
 
 def test_a_session_that_loses_its_gpu_does_not_go_on_without(

@@ -67,8 +67,9 @@ def test_links_to_nothing_and_missing_folders_are_no_error(tmp_path: Path) -> No
     assert text(tmp_path / "missing").startswith("2 workers")
 
 
-def test_cuda_has_one_worker(tmp_path: Path) -> None:
+def test_only_workers_that_would_share_a_gpu_are_one(tmp_path: Path) -> None:
     assert text(tmp_path, provider="cuda") == "1 worker, since all would share the cuda device"
+    assert text(tmp_path, provider="openvino") == "2 workers, one per core"
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, "1 worker"), (7, "7 workers")])

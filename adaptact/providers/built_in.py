@@ -1,0 +1,61 @@
+"""Providers that ONNX Runtime is built with, or not."""
+
+from adaptact.errors import ProviderError
+from adaptact.installation import install_line
+from adaptact.providers.provider import Options, Ort, Precision, Provider
+
+
+class BuiltInProvider(Provider):
+    """A provider inside ONNX Runtime's own library."""
+
+    def require(self) -> None:
+        """ProviderError where this ONNX Runtime is built without it."""
+        import onnxruntime as ort  # noqa: PLC0415
+
+        if self.native not in ort.get_available_providers():
+            raise ProviderError(
+                f"provider `{self.name}` was asked for, but this ONNX Runtime is built without it",
+                f"`{install_line(self.extra)}`, or choose `cpu`",
+            )
+
+    def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
+        import onnxruntime as ort  # noqa: PLC0415
+
+        # With `enable_fallback` it would restart on another provider after an error, and only print a line.
+        return ort.InferenceSession(
+            model, options, providers=[(self.native, dict(native))], enable_fallback=0
+        )
+
+
+class CpuProvider(BuiltInProvider):
+    """ONNX Runtime's own kernels for the CPU."""
+
+    name = "cpu"
+    native = "CPUExecutionProvider"
+    extra = "serve"
+
+
+class CudaProvider(BuiltInProvider):
+    """NVIDIA's GPUs, by the build of ONNX Runtime for them."""
+
+    name = "cuda"
+    native = "CUDAExecutionProvider"
+    extra = "serve-cuda"
+    on_gpu = True
+
+    def require(self) -> None:
+        """Load CUDA's libraries too."""
+        super().require()
+        import onnxruntime as ort  # noqa: PLC0415
+
+        ort.preload_dlls()
+
+    def options(self, threads: int, precision: Precision) -> Options:
+        """Full float32: from Ampere on it would be multiplied with ten bits of mantissa."""
+        return {**super().options(threads, precision), "use_tf32": "0"}
+
+    def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
+        return super()._open(model, options, {**native, "device_id": str(device)}, device)
+
+    def _start_hint(self) -> str:
+        return "check the driver, the CUDA and cuDNN libraries, and that a GPU is visible"

@@ -1,0 +1,38 @@
+"""The machine and the versions that a measurement holds for: another one may run another provider faster."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-ep-openvino")
+"""Those whose kernels are timed."""
+
+
+def describe_processor(*, with_gpus: bool = False) -> str:
+    """The model of the machine's processor, and of its GPUs where those compute."""
+    names = [_read_field(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()]
+    if with_gpus:
+        cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        names += [_read_field(card, "Model") for card in cards]
+    return ", ".join(filter(None, names))
+
+
+def list_versions() -> dict[str, str]:
+    """The versions of those PACKAGES that are installed."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _read_field(path: Path, name: str) -> str:
+    """The first value of the name in a file of `name : value` lines; empty where it cannot be read."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), "")

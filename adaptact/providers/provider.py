@@ -1,0 +1,87 @@
+"""What all execution providers share: a session on one, or an error that says what to do."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from adaptact.errors import ProviderError
+
+Precision: TypeAlias = Literal["fp32", "fp16", "bf16"]
+Options: TypeAlias = Mapping[str, str]
+"""A provider's options, by its own names."""
+Ort: TypeAlias = Any
+"""An object of ONNX Runtime, which has no types and is loaded as late as possible."""
+
+RECORD_PLACES = "session.record_ep_graph_assignment_info"
+
+
+class Provider(ABC):
+    """An execution provider: the name that people ask for it by, and what ONNX Runtime calls it."""
+
+    name: ClassVar[str]
+    native: ClassVar[str]
+    extra: ClassVar[str]
+    """The extra of adaptact that installs what it needs."""
+    on_gpu: ClassVar[bool] = False
+    """Whether it computes on a GPU: in that one's memory, and by the wall clock."""
+
+    @abstractmethod
+    def require(self) -> None:
+        """Make it ready in this process; ProviderError says what to install where that cannot be."""
+
+    def options(self, threads: int, precision: Precision) -> Options:
+        """The options with which it computes in this precision and with so many threads, 0 for its choice.
+
+        Without it, a provider may compute in fewer bits than the file says. Raises ProviderError where it
+        cannot compute so.
+        """
+        if precision != "fp32":
+            raise ProviderError(
+                f"provider `{self.name}` computes in the precision of the file, not in {precision} of its own"
+            )
+        return {}
+
+    def open(
+        self,
+        model: bytes | str,
+        options: Ort,
+        *,
+        precision: Precision = "fp32",
+        more: Options | None = None,
+        device: int = 0,
+    ) -> Ort:
+        """An InferenceSession of a graph, or of the file of that path: what it cannot compute the CPU does.
+
+        `options` are ONNX Runtime's SessionOptions, whose threads hold for the provider too; `more` are the
+        provider's own, `device` is the index of its device. Raises ProviderError where it is missing or does
+        not start, which ONNX Runtime would only warn of, and ONNX Runtime's errors for the graph.
+        """
+        self.require()
+        native = {**self.options(options.intra_op_num_threads, precision), **(more or {})}
+        session = self._open(model, options, native, device)
+        if self.native not in session.get_providers():
+            raise ProviderError(
+                f"provider `{self.name}` was asked for, but ONNX Runtime could not start it",
+                self._start_hint(),
+            )
+        return session
+
+    @abstractmethod
+    def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
+        """The session; ONNX Runtime may have left the provider out."""
+
+    def _start_hint(self) -> str | None:
+        return None
+
+
+def count_nodes(session: Ort) -> dict[str, int]:
+    """How many nodes of the optimised graph each provider computes, by ONNX Runtime's names.
+
+    The session must have been opened with RECORD_PLACES set to `1`. Nothing is known of a file in ONNX
+    Runtime's own format.
+    """
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return dict(counts)

@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package image-test clean
+.PHONY: help install demo demo-experiment quick test pytest browser-test lint fix client languages bench bench-serving peers fuzz large study docs docs-test site serve matrix package sbom audit image-test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -138,6 +138,18 @@ package: install  ## build the sdist, and the wheel from it, into dist, and chec
 	$(BIN)/python -m build --no-isolation
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m pytest -q tests/test_boundaries.py -k "wheel or sdist"
+
+sbom: install  ## write the bills of materials of server and converter, and docs/licences.md (1 GB below build; 3 minutes)
+	$(BIN)/python -m tools.sbom
+
+AUDIT := build/audit
+
+audit: sbom  ## ask the advisory database for known vulnerabilities (internet; IGNORE="ID ..." for judged ones)
+	$(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit
+	for part in server converter; do \
+	  $(AUDIT)/bin/pip-audit --progress-spinner off --path $$(echo build/sbom/$$part/lib/python*/site-packages) \
+	    $(addprefix --ignore-vuln ,$(IGNORE)) || exit 1; \
+	done
 
 image-test: install  ## build and run the CPU image, confined (root; buildah, crun, debootstrap)
 	$(BIN)/python -m tests.docker.image

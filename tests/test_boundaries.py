@@ -1,5 +1,6 @@
 """Who may import whom, and what the wheel holds."""
 
+import json
 import os
 import subprocess
 import sys
@@ -82,9 +83,12 @@ session.run(None, {{"x": [1.0]}})
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sdist, and the wheel that was built from it."""
-    folder = tmp_path_factory.mktemp("dist")
+    return _build(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def _build(source: Path, folder: Path) -> Path:
     # Without isolation, so that the build backend of the environment is used and nothing is fetched.
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder
@@ -119,12 +123,41 @@ def test_wheel_and_sdist_are_small(dist: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_same_sources_make_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    """Whoever builds them, when and wherever: here elsewhere, with other times and permissions."""
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (copy,) = tmp_path.iterdir()
+    for path in copy.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.utime(path, (1e9, 1e9))
+    again = _build(copy, tmp_path / "dist")
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in dist.iterdir()
+    }
+
+
+@pytest.mark.slow
+def test_the_wheel_lists_the_libraries_it_carries(wheel: Path) -> None:
+    """As PEP 770 says: a bill of materials and the licences lie beside the metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        (bill,) = (
+            name for name in archive.namelist() if name.endswith(".dist-info/sboms/libraries.cdx.json")
+        )
+        libraries = [component["name"] for component in json.loads(archive.read(bill))["components"]]
+        licences = [name for name in archive.namelist() if ".dist-info/licenses/serve/" in name]
+    assert libraries == ["preact", "htm", "signals-core", "signals", "uplot"]
+    assert len(licences) == 4  # signals-core has the licence of signals
+
+
+@pytest.mark.slow
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         metadata = message_from_bytes(archive.read(name))
     assert (metadata["Name"], metadata["Version"]) == ("adaptact", adaptact.__version__)
-    assert metadata["License-File"] == "LICENSE"
+    assert metadata.get_all("License-File", [])[0] == "LICENSE"
     assert str(metadata.get_payload()).startswith("# adaptact")
 
 

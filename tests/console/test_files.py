@@ -2,8 +2,12 @@
 
 import gzip
 import hashlib
+import json
 import re
 from pathlib import Path
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from serve.rest.console import read_console
 
@@ -22,12 +26,25 @@ def test_all_files_weigh_no_more_than_300_kilobytes_compressed() -> None:
     assert sum(weights.values()) < MOST_BYTES, weights
 
 
-def test_the_libraries_are_those_that_the_readme_names() -> None:
-    rows = re.findall(
-        r"^\| `([^`]+)` \|.*`([0-9a-f]{64})` \|$", (ROOM / "vendor/README.md").read_text(), re.M
-    )
-    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (ROOM / "vendor").iterdir()}
-    assert dict(rows) == {name: digest for name, digest in files.items() if name.endswith((".js", ".css"))}
+def test_the_libraries_are_those_of_their_bill_of_materials() -> None:
+    vendor = ROOM / "vendor"
+    bill = json.loads((vendor / "libraries.cdx.json").read_text())
+    listed = {
+        file["name"]: file["hashes"] for library in bill["components"] for file in library["components"]
+    }
+    files = {
+        path.relative_to(ROOM.parents[1]).as_posix(): [
+            {"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}
+        ]
+        for path in vendor.iterdir()
+        if path.suffix in {".js", ".css"}
+    }
+    assert listed == files
+
+
+def test_the_bill_of_materials_is_cyclonedx() -> None:
+    text = (ROOM / "vendor" / "libraries.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
 
 
 def test_scripts_import_only_files_that_are_there() -> None:

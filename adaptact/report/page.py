@@ -6,13 +6,14 @@ from importlib import resources
 
 from adaptact.languages.spoken import say, spoken
 from adaptact.report.drawing import draw_png, draw_svg, find_font
-from adaptact.report.parts import Part, Picture, Section
+from adaptact.report.parts import LONGEST_SHORT_CELL, Part, Picture, Section
 from adaptact.style import read_style
 from adaptact.text import escape, isolate
 
 LARGEST_SVG = 400_000
 """The most bytes of a drawing; a larger one is stored as pixels, since browsers and printers slow down."""
 _FEW_SECTIONS = 4
+_LONGEST_FOOTER = 80
 
 
 def render_html(
@@ -37,12 +38,14 @@ def render_html(
     return environment.get_template("page.html.j2").render(
         language=spoken(),
         style=read_style("tokens") + read_style("report"),
+        footer=_quote_for_css(escape(title, longest=_LONGEST_FOOTER)),
         title=title,
         subtitle=subtitle,
         lead=lead,
         sections=sections,
         contents=say("Contents") if len(sections) > _FEW_SECTIONS else "",
         address=address_picture,
+        longest=LONGEST_SHORT_CELL,
     )
 
 
@@ -52,6 +55,14 @@ def address_picture(picture: Picture) -> str:
     if len(drawing) <= LARGEST_SVG or (spoken() == "ja" and not find_font()):
         return _make_address("image/svg+xml", drawing)
     return _make_address("image/png", draw_png(picture.draw))
+
+
+def _quote_for_css(text: str) -> str:
+    """The text within a string of CSS within HTML: neither takes any of it for its own."""
+    return "".join(
+        character if character.isalnum() and character.isascii() else f"\\{ord(character):x} "
+        for character in text
+    )
 
 
 def _read_template(name: str) -> str:

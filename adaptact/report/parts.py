@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from unicodedata import east_asian_width
 
 from adaptact.report.charts import Chart
 
@@ -11,11 +12,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NUMBER = re.compile(r"[-+−±×<>≤≥~]?\s*(\d|nan$|inf$)")
-# A point of a law, a day, or a sentence that begins with a number.
-_NOT_A_NUMBER = re.compile(r"\d\([a-z]|\d{4}-\d\d-|[。、]")
+# A point of a law, a day, a number of a list, or a sentence that begins with a number.
+_NOT_A_NUMBER = re.compile(r"\d\([a-z]|\d{4}-\d\d-|^\d+\)$|[。、]")
 _EMPTY = {"", "–", "-"}
-_MANY_COLUMNS = 9
 _FEW_ROWS = 20
+LONGEST_SHORT_CELL = 28
+"""Characters of a cell that is kept in one line where there is room."""
+_GAP = 2
+"""The space between two columns, in widths of a character."""
+_FIT_PAPER = 108
+"""Widths of a character that fit beside each other on A4 in the print of a table."""
+_FIT_SMALL = 132
+"""The same in small print."""
 
 Tone: TypeAlias = Literal["good", "caution", "bad"]
 
@@ -69,9 +77,18 @@ class Table:
         return len(self.rows) <= _FEW_ROWS
 
     @property
-    def is_wide(self) -> bool:
-        """Whether it has so many columns that paper shows it smaller."""
-        return len(self.header) > _MANY_COLUMNS
+    def fit(self) -> Literal["", "small", "crowded"]:
+        """How paper shows it so that nothing is cut: as it is, smaller, or with numbers over many lines."""
+        width = sum(self._measure_column(place) + _GAP for place in range(len(self.header)))
+        return "" if width <= _FIT_PAPER else "small" if width <= _FIT_SMALL else "crowded"
+
+    def _measure_column(self, place: int) -> int:
+        """Widths of a character that it needs: long cells and headers go over many lines."""
+        words = max((_measure(word) for word in self.header[place].split()), default=0)
+        cells = [str(row[place]) for row in self.rows]
+        short = [cell for cell in cells if len(cell) <= LONGEST_SHORT_CELL]
+        lines = (_measure(line) for cell in short for line in cell.split("\n"))
+        return max(words, LONGEST_SHORT_CELL if len(short) < len(cells) else 0, *lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,11 @@ class Section:
 
     title: str
     parts: Sequence[Part]
+
+
+def _measure(text: str) -> int:
+    """Its width, in that of a Latin character."""
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

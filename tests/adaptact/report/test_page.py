@@ -112,6 +112,23 @@ def test_a_sentence_or_a_point_of_a_law_that_begins_with_a_number_is_none() -> N
     )
 
 
+def test_a_number_of_a_list_is_set_to_the_left() -> None:
+    assert Table(("principle", "count"), [("1)", 1), ("10)", 2)]).numeric == (False, True)
+
+
+def test_paper_shows_a_table_smaller_only_where_its_columns_need_it() -> None:
+    assert Table([f"c{place}" for place in range(12)], [range(12)]).fit == ""
+    assert Table(["c"] * 8, [["0.123 to 0.45"] * 8]).fit == "small"
+    assert Table(["c"] * 9, [["86.8 % (86.0 to 87.6)"] * 9]).fit == "crowded"
+    assert Table(["c"] * 3, [["正解率（ポイント）" * 4] * 3]).fit == ""  # long cells go over many lines
+    assert Table(["c"] * 6, [["正解率（ポイント）"] * 6]).fit == "small"
+
+
+def test_every_page_of_paper_names_the_report() -> None:
+    assert '@bottom-left { content: "Digits\\5f 1"; }' in render_html("Digits_1", [])
+    assert '@bottom-left { content: "\\3c \\2f style\\3e \\22 \\5c "; }' in render_html('</style>"\\', [])
+
+
 def test_a_row_that_does_not_fit_the_header_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected 2 cells as in \['a', 'b'\], got \[1\]"):
         Table(("a", "b"), [(1, 2), (1,)])

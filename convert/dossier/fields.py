@@ -161,7 +161,7 @@ _FIELDS = (
     _Field(
         mark("Version of the model"),
         ("1(a)",),
-        (6,),
+        (6, 7),
         lambda subject: f"SHA-256 {subject.file.digest}",
         _EXPORTER,
         "",
@@ -184,7 +184,7 @@ _FIELDS = (
     ),
     _Field(
         mark("Inputs and outputs"),
-        ("1(b)", "3"),
+        ("1(b)", "2(b)", "3"),
         (6,),
         lambda subject: ", ".join(value.name or "" for value in subject.file.graph.graph.inputs) or None,
         _EXPORTER,
@@ -200,7 +200,7 @@ _FIELDS = (
     ),
     _Field(
         mark("Learned shapes"),
-        ("2(b)", "3"),
+        ("2(b)",),
         (6,),
         _with_manifest(_count_activations),
         _EXPORTER,
@@ -217,7 +217,7 @@ _FIELDS = (
     _Field(
         mark("Digest of the training data"),
         ("2(d)",),
-        (3, 6),
+        (6, 7),
         _find_data,
         _MODEL,
         mark("give the results of a study: --study"),
@@ -232,7 +232,7 @@ _FIELDS = (
     ),
     _Field(
         mark("Validation: the file computes what the model computed"),
-        ("2(g)", "4"),
+        ("2(g)",),
         (2,),
         _with_manifest(_find_parity),
         _EXPORTER,
@@ -240,7 +240,7 @@ _FIELDS = (
     ),
     _Field(
         mark("Accuracy on test data"),
-        ("2(g)", "3", "4"),
+        ("2(g)", "3"),
         (2,),
         _find_accuracy,
         _MODEL,
@@ -264,15 +264,15 @@ _FIELDS = (
     ),
     _Field(
         mark("Comparison on live traffic"),
-        ("2(g)", "4", "9"),
-        (2, 7),
+        ("2(g)", "9"),
+        (2,),
         _find_comparison,
         _OPERATION,
         mark("give an experiment in which this file took part, and that has a verdict: --experiment"),
     ),
     _Field(
         mark("Changes and decisions, with who made them"),
-        ("6", "9"),
+        ("6",),
         (7,),
         _find_decisions,
         _OPERATION,
@@ -281,7 +281,7 @@ _FIELDS = (
     _Field(
         mark("Reference for monitoring in use"),
         ("9",),
-        (2, 7),
+        (2,),
         _find_reference,
         _EXPORTER,
         mark("export the model with samples of your own: --samples"),

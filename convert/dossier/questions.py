@@ -47,7 +47,7 @@ QUESTIONS = (
         "users",
         mark("Intended users and people affected"),
         mark("Who uses the answers, and about whom are they?"),
-        ("3",),
+        ("2(b)", "3"),
         (1, 3),
         _PRODUCT,
     ),
@@ -72,7 +72,7 @@ QUESTIONS = (
         mark("User interface and instructions for use"),
         mark("What do users see, and where are their instructions?"),
         ("1(g)", "1(h)"),
-        (6, 8),
+        (2, 6, 8),
         _PRODUCT,
     ),
     Question(
@@ -88,7 +88,7 @@ QUESTIONS = (
         mark("Training data"),
         mark("Where do they come from, whom and what do they cover, how were they labelled and cleaned?"),
         ("2(d)",),
-        (3, 4, 6),
+        (2, 3, 4, 6, 7),
         _MODEL,
     ),
     Question(
@@ -120,7 +120,7 @@ QUESTIONS = (
         mark("Human oversight"),
         mark("Who can check, correct and stop the system, and how do they notice that they should?"),
         ("2(e)", "3"),
-        (1, 2),
+        (1, 2, 3),
         _PRODUCT,
     ),
     Question(
@@ -128,7 +128,7 @@ QUESTIONS = (
         mark("Planned changes"),
         mark("Which changes of the system and its performance are foreseen from the start?"),
         ("2(f)",),
-        (7,),
+        (2,),
         _PRODUCT,
     ),
     Question(
@@ -176,7 +176,7 @@ QUESTIONS = (
         mark("EU declaration of conformity"),
         mark("Where is its copy, if one is needed?"),
         ("8",),
-        (7,),
+        (),
         _COMPLIANCE,
     ),
     Question(

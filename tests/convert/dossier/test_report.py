@@ -15,7 +15,15 @@ from convert.artefact.file import serialise
 from convert.dossier.answers import Answers
 from convert.dossier.experiment import ExperimentSummary, read_experiment
 from convert.dossier.fields import Subject, list_entries
-from convert.dossier.mappings import ACT, GUIDELINES, POINTS, PRINCIPLES, tabulate_points, tabulate_principles
+from convert.dossier.mappings import (
+    ACT,
+    GUIDELINES,
+    POINTS,
+    PRINCIPLES,
+    list_open_points,
+    tabulate_points,
+    tabulate_principles,
+)
 from convert.dossier.questions import QUESTIONS
 from convert.dossier.report import render_dossier
 from convert.dossier.study import StudySummary, read_study
@@ -163,10 +171,22 @@ def test_every_point_and_principle_is_shown_and_none_is_invented(file: OnnxFile)
     assert uncovered == "nothing in this dossier: to be supplied elsewhere"
 
 
-def test_each_mapping_says_that_it_was_not_compared_with_the_official_text(file: OnnxFile) -> None:
+def test_a_point_is_only_filled_by_what_its_wording_asks_for(file: OnnxFile, study: StudySummary) -> None:
+    entries = list_entries(Subject(file, {}, study))
+    fields = {point: {entry.title for entry in entries if point in entry.points} for point in POINTS}
+    assert fields["4"] == {"Why these performance metrics"}  # a measured value is no reason for its metric
+    assert fields["6"] == {"Changes and decisions, with who made them"}
+    assert fields["8"] == {"EU declaration of conformity"}
+    assert "4" in list_open_points(entries)
+
+
+def test_each_mapping_says_what_it_was_compared_with(file: OnnxFile) -> None:
     page = render_dossier(Subject(file, {}))
-    for reference in (ACT, GUIDELINES):
-        assert "was not compared with the official text" in reference.note
+    for reference, missing in (
+        (ACT, "not with the Official Journal itself"),
+        (GUIDELINES, "not compared with the official text"),
+    ):
+        assert missing in reference.note
         assert reference.note.replace("'", "&#39;") in page
         assert reference.source in page
 

@@ -5,6 +5,7 @@ AdaptactError
 ├── ClosedPipeError whoever read what is printed has gone
 ├── UsageError      an option cannot be meant as it stands
 └── ProviderError   an execution provider of ONNX Runtime cannot be used here
+    └── UnsuitableModelError  it can, but not for this model
 """
 
 from adaptact.text import escape
@@ -32,3 +33,7 @@ class UsageError(AdaptactError):
 
 class ProviderError(AdaptactError):
     """An execution provider of ONNX Runtime cannot be used here, or not as it was asked for."""
+
+
+class UnsuitableModelError(ProviderError):
+    """The provider would compute something else than this model's graph says."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from adaptact.errors import ProviderError
+from adaptact.errors import ProviderError, UnsuitableModelError
 
 Precision: TypeAlias = Literal["fp32", "fp16", "bf16"]
 Options: TypeAlias = Mapping[str, str]
@@ -25,6 +25,10 @@ class Provider(ABC):
     """The extra of adaptact that installs what it needs."""
     on_gpu: ClassVar[bool] = False
     """Whether it computes on a GPU: in that one's memory, and by the wall clock."""
+    unsuited: ClassVar[Mapping[str, str]] = {}
+    """The types of inputs and outputs that it gets wrong, by ONNX Runtime's names, and in what way."""
+    unsuited_operators: ClassVar[Mapping[str, str]] = {}
+    """The operators that it gets wrong where clients choose whole numbers, and in what way."""
 
     @abstractmethod
     def require(self) -> None:
@@ -55,8 +59,10 @@ class Provider(ABC):
 
         `options` are ONNX Runtime's SessionOptions, whose threads hold for the provider too; `more` are the
         provider's own, `device` is the index of its device. Raises ProviderError where it is missing or does
-        not start, which ONNX Runtime would only warn of, and ONNX Runtime's errors for the graph.
+        not start, which ONNX Runtime would only warn of, UnsuitableModelError for a graph that it gets wrong,
+        and ONNX Runtime's errors for the graph.
         """
+        options.add_session_config_entry(RECORD_PLACES, "1")
         self.require()
         native = {**self.options(options.intra_op_num_threads, precision), **(more or {})}
         session = self._open(model, options, native, device)
@@ -65,11 +71,29 @@ class Provider(ABC):
                 f"provider `{self.name}` was asked for, but ONNX Runtime could not start it",
                 self._start_hint(),
             )
+        self._require_suited(session)
         return session
 
     @abstractmethod
     def _open(self, model: bytes | str, options: Ort, native: Options, device: int) -> Ort:
         """The session; ONNX Runtime may have left the provider out."""
+
+    def _require_suited(self, session: Ort) -> None:
+        values = [*session.get_inputs(), *session.get_outputs()]
+        faults = [self.unsuited[value.type] for value in values if value.type in self.unsuited]
+        if any("int" in value.type for value in session.get_inputs()):
+            faults += [self.unsuited_operators[name] for name in sorted(self._list_own(session))]
+        if faults:
+            raise UnsuitableModelError(
+                f"provider `{self.name}` {faults[0]}, which this model has", "choose `cpu` for it"
+            )
+
+    def _list_own(self, session: Ort) -> set[str]:
+        """The unsuited operators of the graph that this provider would compute."""
+        if not self.unsuited_operators:
+            return set()
+        own = [part for part in session.get_provider_graph_assignment_info() if part.ep_name == self.native]
+        return {node.op_type for part in own for node in part.get_nodes()} & self.unsuited_operators.keys()
 
     def _start_hint(self) -> str | None:
         return None
@@ -78,8 +102,7 @@ class Provider(ABC):
 def count_nodes(session: Ort) -> dict[str, int]:
     """How many nodes of the optimised graph each provider computes, by ONNX Runtime's names.
 
-    The session must have been opened with RECORD_PLACES set to `1`. Nothing is known of a file in ONNX
-    Runtime's own format.
+    Nothing is known of a file in ONNX Runtime's own format.
     """
     counts: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import onnxruntime as ort
 
 from adaptact.errors import ProviderError as UnusableError
+from adaptact.errors import UnsuitableModelError
 from adaptact.providers.catalogue import ProviderName, find_provider
-from serve.engine.errors import ProviderError
+from serve.engine.errors import ModelRefusedError, ProviderError
 
 SILENT = 4  # only fatal messages: errors arrive as exceptions, which the engine logs
 
@@ -53,9 +54,11 @@ def require_provider(name: ProviderName) -> None:
 
 @contextmanager
 def explain_missing() -> Iterator[None]:
-    """What a provider says of itself as this package's `ProviderError`."""
+    """What a provider says of itself as `ProviderError`, of a model as `ModelRefusedError`."""
     try:
         yield
+    except UnsuitableModelError as error:
+        raise ModelRefusedError(f"{error}; {error.hint}") from error
     except UnusableError as error:
         raise ProviderError(f"{error}; {error.hint}" if error.hint else str(error)) from error
 

@@ -6,10 +6,11 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx.parser import parse_model
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from adaptact.errors import ProviderError
+from adaptact.errors import ProviderError, UnsuitableModelError
 from adaptact.providers.catalogue import PROVIDERS, ProviderName, find_provider
-from adaptact.providers.provider import RECORD_PLACES, Ort, count_nodes
+from adaptact.providers.provider import Ort, count_nodes
 from tests.openvino import require_openvino
 
 # ONNX Runtime leaves `Det` to the CPU where a provider has no such operator.
@@ -22,7 +23,6 @@ GRAPH = parse_model(
 def make_options() -> Ort:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    options.add_session_config_entry(RECORD_PLACES, "1")
     return options
 
 
@@ -45,10 +45,30 @@ def test_a_provider_computes_in_float32_unless_told_otherwise() -> None:
         PROVIDERS["cpu"].options(1, "bf16")
 
 
-def test_openvino_has_the_sessions_threads_and_pins_none() -> None:
-    assert read_config(2)["INFERENCE_NUM_THREADS"] == "2"
-    assert "INFERENCE_NUM_THREADS" not in read_config(0)
+def test_openvino_has_the_sessions_threads_and_pins_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (read_config(1)["INFERENCE_NUM_THREADS"], read_config(1)["NUM_STREAMS"]) == ("1", "0")
+    assert (read_config(3)["INFERENCE_NUM_THREADS"], read_config(3)["NUM_STREAMS"]) == ("3", "1")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7})
+    assert (read_config(0)["INFERENCE_NUM_THREADS"], read_config(0)["NUM_STREAMS"]) == ("1", "0")
     assert read_config(1)["ENABLE_CPU_PINNING"] == "NO"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_that_fails_says_so_and_gives_no_earlier_answer(threads: int) -> None:
+    require_openvino()
+    graph = "g (float[N] x, int64[2] t) => (float[A, B] y) { y = Reshape(x, t) }"
+    options = make_options()
+    options.intra_op_num_threads = threads
+    model = parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}').SerializeToString()
+    session = find_provider("openvino").open(model, options)
+    x = np.ones(6, np.float32)
+    for shape, fits in (((4, 4), False), ((2, 3), True), ((4, 4), False)):
+        given = {"x": x, "t": np.array(shape)}
+        if fits:
+            assert session.run(None, given)[0].shape == shape
+        else:
+            with pytest.raises(RuntimeException, match="reshape: the shape of input data"):
+                session.run(None, given)
 
 
 def test_a_provider_that_does_not_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +91,22 @@ def test_what_the_provider_lacks_runs_on_the_cpu_and_is_counted() -> None:
     relu, det = session.run(None, {"x": np.array([[[1, 2], [3, -4]]], np.float32)})
     assert (relu.tolist(), det.tolist()) == ([[[1, 2], [3, 0]]], [-10])
     assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.parametrize(
+    ("graph", "fault"),
+    [
+        ("g (string[N] x) => (string[N] y) { y = Identity(x) }", "gets texts wrong"),
+        ("g (float[N] x) => (double[N] y) { y = Cast<to = 11>(x) }", "computes float64 in float32"),
+        (
+            "g (float[5] x, int64[N, 1] i) => (float[N] y) { y = GatherND(x, i) }",
+            "reads past a table where an index is too large in `GatherND`",
+        ),
+    ],
+)
+def test_what_openvino_gets_wrong_is_refused(graph: str, fault: str) -> None:
+    require_openvino()
+    model = parse_model(f'<ir_version: 8, opset_import: ["": 17]> {graph}').SerializeToString()
+    find_provider("cpu").open(model, make_options())
+    with pytest.raises(UnsuitableModelError, match=f"`openvino` {fault}, which this model has"):
+        find_provider("openvino").open(model, make_options())

@@ -7,7 +7,7 @@ import onnxruntime as ort
 import pytest
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from serve.engine.errors import ProviderError
+from serve.engine.errors import ModelRefusedError, ProviderError
 from serve.engine.providers import CudaOptions, require_provider
 from serve.engine.session import ORT_ERRORS, SessionOptions
 from tests.openvino import require_openvino
@@ -31,6 +31,13 @@ def test_a_run_is_timed_by_the_processor_only_where_one_thread_does_all(tmp_path
     assert load_session(path).clock is thread_time
     assert load_session(path, SessionOptions(1, "openvino")).clock is thread_time
     assert load_session(path, SessionOptions(2, "openvino")).clock is perf_counter
+
+
+def test_a_model_that_the_provider_gets_wrong_is_refused(tmp_path: Path) -> None:
+    require_openvino()
+    path = models.put(tmp_path, "m", models.model("g (string[N] x) => (string[N] y) { y = Identity(x) }"))
+    with pytest.raises(ModelRefusedError, match="`openvino` gets texts wrong, which this model has; choose"):
+        load_session(path, SessionOptions(1, "openvino"))
 
 
 def test_a_gpu_is_used_as_it_was_asked_for() -> None:

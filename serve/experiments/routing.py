@@ -13,7 +13,6 @@ from serve.experiments.definition import Experiment, HiddenParts, Variant
 from serve.experiments.stages import RUNNING, Phase
 from serve.experiments.units import Unit, read_unit
 
-UNIT_HEADER = "x-adaptact-unit"
 REPLY_PARAMETERS = ("adaptact_experiment", "adaptact_variant", "adaptact_request_id")
 """The parameters of a reply that say what was decided."""
 REPLY_HEADERS = ("x-adaptact-experiment", "x-adaptact-variant", "x-adaptact-request-id")

@@ -16,6 +16,8 @@ log = logging.getLogger("adaptact")
 
 UnitKind: TypeAlias = Literal["header", "parameter", "request"]
 
+UNIT_HEADER = "x-adaptact-unit"
+"""Where a request names its unit."""
 MAX_UNIT_CHARACTERS = 512
 """A longer value is no unit: it would have to be hashed in each request."""
 DIGEST_BYTES = 16

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
-from serve.experiments.routing import UNIT_HEADER
+from serve.experiments.units import UNIT_HEADER
 from serve.grpc.calls import IncomingCall
 from serve.grpc.errors import OK, number_of
 from serve.grpc.framing import Buffer

@@ -1,18 +1,18 @@
 """The web application: middleware, routers, error handlers, and the interactive page of the API."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.resources import files
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from serve.access.control import AccessControl
+from serve.access.control import AccessControl, Authorizer
 from serve.engine.engine import Engine
 from serve.observe.log_settings import install_log_filter
 from serve.observe.observers import Observers
@@ -34,6 +34,7 @@ from serve.rest.overview import audit_routes, overview_routes, reader_routes
 from serve.rest.pacing import LateRefusals
 from serve.rest.predict import PredictEndpoint, predict_routes
 from serve.rest.refusals import QueueGate
+from serve.rest.schemas import describe_errors
 from serve.rest.shared_memory import cuda_memory_routes, system_memory_routes
 from serve.settings import Settings
 from serve.shared.drift import SharedDrift
@@ -95,9 +96,7 @@ def create_app(  # noqa: PLR0913, PLR0917  # the parts of a process
         app.include_router(drift_routes(drift))
     for router in _make_console_routers(engine, settings, workers, access, rollout):
         app.include_router(router)
-    if access.authorizer.has_keys:
-        openapi = app.openapi
-        app.openapi = lambda: describe_keys(openapi(), access.authorizer.is_local_admin)  # type: ignore[method-assign]  # as FastAPI's manual says
+    app.openapi = partial(_describe, app.openapi, access.authorizer)  # type: ignore[method-assign]  # as FastAPI's manual says
     access.authorizer.on_refusal = partial(count_rejection, engine.metrics)
     late = LateRefusals(ceil(settings.connections / max(1, settings.workers)))
     gate = QueueGate(engine, access.authorizer, late, trials)
@@ -168,6 +167,11 @@ def _make_console_routers(
     yield audit_routes(access)
     if settings.console:
         yield console_routes(read_console())
+
+
+def _describe(openapi: Callable[[], dict[str, Any]], authorizer: Authorizer) -> dict[str, Any]:
+    document = describe_errors(openapi())
+    return describe_keys(document, authorizer.is_local_admin) if authorizer.has_keys else document
 
 
 def docs_routes(title: str) -> APIRouter:

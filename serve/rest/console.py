@@ -8,7 +8,7 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -71,7 +71,8 @@ class ConsoleFile:
         return hashlib.sha256(self.content).hexdigest()[:32]
 
 
-def read_console() -> dict[str, ConsoleFile]:
+@cache
+def read_console() -> Mapping[str, ConsoleFile]:
     """The files of the console by their paths below `/console`, of the kinds that a console has."""
     own = {path.relative_to(FOLDER).as_posix(): path for path in sorted(FOLDER.rglob("*"))}
     return {

@@ -4,7 +4,6 @@ from copy import deepcopy
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel
 
 from serve.engine.datatypes import BY_NAME
 from serve.observe.log_settings import MAX_VERBOSE
@@ -17,47 +16,39 @@ VersionName = Annotated[str, Path(description="The model's version; the highest 
 Schema = dict[str, Any]
 
 
-class ErrorReply(BaseModel):
-    """What went wrong, where, what was expected, what was got."""
-
-    error: str
-
-
+ERROR_REPLY = "ErrorReply"
+BEARER: Schema = {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"const": "Bearer"}}}
 RETRY_AFTER: Schema = {
-    "description": "Seconds after which the client may come again.",
-    "schema": {"type": "integer", "minimum": 1},
-}
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorReply, "description": "The request does not fit the protocol or the model."},
-    401: {
-        "model": ErrorReply,
-        "description": "No key where one is needed, or one that is not the server's.",
-        "headers": {"WWW-Authenticate": {"description": "`Bearer`.", "schema": {"const": "Bearer"}}},
-    },
-    403: {"model": ErrorReply, "description": "A key without the role, or a page of another site."},
-    404: {"model": ErrorReply, "description": "Request for unknown model."},
-    408: {"model": ErrorReply, "description": "The request stalled while it was sent."},
-    409: {"model": ErrorReply, "description": "The experiment's stage does not allow that."},
-    413: {"model": ErrorReply, "description": "The body is larger than the limit."},
-    415: {"model": ErrorReply, "description": "The body is in a coding that is not read."},
-    422: {"model": ErrorReply, "description": "The model's file will not be served; the message says why."},
-    429: {
-        "model": ErrorReply,
-        "description": "The client is over its own limit.",
-        "headers": {"Retry-After": RETRY_AFTER},
-    },
-    500: {"model": ErrorReply, "description": "The model or the server failed; the log says why."},
-    501: {"model": ErrorReply, "description": "A part of the protocol that this server does not offer."},
-    503: {
-        "model": ErrorReply,
-        "description": "The model did not load, its queue is full, or the server is about to end.",
-        "headers": {"Retry-After": RETRY_AFTER},
-    },
-    504: {"model": ErrorReply, "description": "The request waited longer than it may; nothing was run."},
+    "Retry-After": {
+        "description": "Seconds after which the client may come again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
 }
 
 
+def _error(description: str, headers: Schema | None = None) -> Schema:
+    # By its name, and not by a class: FastAPI would compile that for each status of each route at each start.
+    schema = {"$ref": f"#/components/schemas/{ERROR_REPLY}"}
+    error: Schema = {"description": description, "content": {"application/json": {"schema": schema}}}
+    return error if headers is None else error | {"headers": headers}
+
+
+ERRORS: dict[int | str, Schema] = {
+    400: _error("The request does not fit the protocol or the model."),
+    401: _error("No key where one is needed, or one that is not the server's.", BEARER),
+    403: _error("A key without the role, or a page of another site."),
+    404: _error("Request for unknown model."),
+    408: _error("The request stalled while it was sent."),
+    409: _error("The experiment's stage does not allow that."),
+    413: _error("The body is larger than the limit."),
+    415: _error("The body is in a coding that is not read."),
+    422: _error("The model's file will not be served; the message says why."),
+    429: _error("The client is over its own limit.", RETRY_AFTER),
+    500: _error("The model or the server failed; the log says why."),
+    501: _error("A part of the protocol that this server does not offer."),
+    503: _error("The model did not load, its queue is full, or the server is about to end.", RETRY_AFTER),
+    504: _error("The request waited longer than it may; nothing was run."),
+}
 NO_OTHER_KEYS: Schema = {"additionalProperties": False}
 
 
@@ -290,6 +281,16 @@ TRACE = _optional(
     )
     | NO_OTHER_KEYS
 )
+
+
+def describe_errors(document: Schema) -> Schema:
+    """The OpenAPI document, with the schema that `ERRORS` names."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas[ERROR_REPLY] = _object(["error"], error=STRING) | {
+        "title": ERROR_REPLY,
+        "description": "What went wrong, where, what was expected, what was got.",
+    }
+    return document
 
 
 def add_version(operation: Schema) -> Schema:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from serve.experiments.routing import UNIT_HEADER
+from serve.experiments.units import UNIT_HEADER
 from serve.observe.access_log import REQUEST_ID, SAFE_ID
 from serve.rest.middleware import RequestTimings
 

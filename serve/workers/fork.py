@@ -6,22 +6,19 @@ this, before it becomes the supervisor: it has one thread and no event loop.
 
 import gc
 import os
-import warnings
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from serve.rest.console import read_console
 from serve.settings import Settings
 from serve.workers.spawn import STDIN, StartedWorker, open_ends
 from serve.workers.worker import serve_connections
 
-# FastAPI and uvicorn import these only once they are used, so that each worker would have its own: 4 MB.
-LATE_IMPORTS = (
-    "pydantic.v1",
-    "uvicorn.lifespan.off",
-    "uvicorn.loops.auto",
-    "uvicorn.loops.uvloop",
-    "uvloop",
-)
+# uvicorn imports these only once they are used, so that each worker would have its own.
+LATE_IMPORTS = ("uvicorn.lifespan.off", "uvicorn.loops.auto", "uvicorn.loops.uvloop", "uvloop")
+GRPC_IMPORTS = ("serve.grpc.server", "serve.http2.session")
+EXPERIMENT_IMPORTS = ("serve.rollout.rollout", "serve.rest.experiments", "serve.rest.plans")
 
 
 def fork_workers(settings: Settings, limits: int, others: Sequence[int]) -> list[StartedWorker]:
@@ -31,7 +28,7 @@ def fork_workers(settings: Settings, limits: int, others: Sequence[int]) -> list
     """
     supervisor = os.getpid()
     started: list[StartedWorker] = []
-    import_all()
+    prepare(settings)
     # What is never collected is never written to, and so stays shared.
     gc.collect()
     gc.freeze()
@@ -39,6 +36,7 @@ def fork_workers(settings: Settings, limits: int, others: Sequence[int]) -> list
         ends = open_ends()
         pid = os.fork()
         if pid == 0:
+            gc.enable()
             for other in started:
                 other.ends.close()
             for descriptor in (*others, ends.connections, ends.channel):
@@ -49,12 +47,22 @@ def fork_workers(settings: Settings, limits: int, others: Sequence[int]) -> list
     return started
 
 
-def import_all() -> None:
-    """Import what is missing of that which workers use."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pydantic.v1 warns on Python 3.14 of what is not used
-        for name in LATE_IMPORTS:
-            import_module(name)
+def prepare(settings: Settings) -> None:
+    """Import what is missing of that which workers with these settings use, and read their console."""
+    # FastAPI asks each type whether it is of pydantic 1, and takes a failed import for a no: 2 MB less.
+    sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]  # as Python's reference says
+    for name in _list_imports(settings):
+        import_module(name)
+    if settings.console:
+        read_console()
+
+
+def _list_imports(settings: Settings) -> Iterator[str]:
+    yield from LATE_IMPORTS
+    if settings.grpc_port:
+        yield from GRPC_IMPORTS
+    if settings.experiments_store:
+        yield from EXPERIMENT_IMPORTS
 
 
 def _leave_terminal() -> None:

@@ -1,5 +1,6 @@
 """What forked workers share."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,16 +10,16 @@ import pytest
 from tests.serve import models
 
 CODE = """
-import sys
+import json, sys
 from serve.rest.server import make_config, make_limits
 from serve.settings import Settings
 from serve.shared.memory import create_limits, open_cores, open_limits
 from serve.shared.worker_group import WorkerGroup
-from serve.workers.fork import import_all
+from serve.workers.fork import prepare
 from serve.workers.server_process import open_server_process
 
-settings = Settings(models=sys.argv[1], workers=1)
-import_all()
+settings = Settings(**json.loads(sys.argv[1]))
+prepare(settings)
 before = set(sys.modules)
 shared = create_limits()
 limits = open_limits(shared), open_cores(shared, 1)
@@ -31,8 +32,13 @@ print(*sorted(set(sys.modules) - before))
 
 
 @pytest.mark.slow
-def test_workers_import_nothing_that_they_could_share(tmp_path: Path) -> None:
-    models.put(tmp_path, "double", models.model(models.DOUBLE))
-    command = [sys.executable, "-c", CODE, str(tmp_path)]
+@pytest.mark.parametrize("has_all", [False, True])
+def test_workers_import_nothing_that_they_could_share(tmp_path: Path, has_all: bool) -> None:
+    folder = tmp_path / "models"
+    models.put(folder, "double", models.model(models.DOUBLE))
+    settings = {"models": str(folder), "workers": 1}
+    if has_all:
+        settings |= {"grpc_port": 8001, "experiments_store": str(tmp_path / "store")}
+    command = [sys.executable, "-c", CODE, json.dumps(settings)]
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     assert ran.stdout.split() == []

@@ -108,19 +108,20 @@ def format_default(field: FieldInfo) -> str:
 def _run(settings: Settings, announcement: "Announcement") -> None:
     # Imported here so that --help and a wrong argument answer at once.
     from serve.access.control import is_this_machine  # noqa: PLC0415
-    from serve.access.hosts import LOCAL  # noqa: PLC0415
     from serve.observe.log_lines import configure_log  # noqa: PLC0415
     from serve.workers.count import count_workers  # noqa: PLC0415
-    from serve.workers.listener import listen  # noqa: PLC0415
+    from serve.workers.listener import open_listeners  # noqa: PLC0415
 
     _open_standard_files()
     configure_log(settings.log_level, LOG_FORMAT)
-    if settings.keys is None and not is_this_machine(settings.host) and settings.host != LOCAL:
-        log.warning(OPEN_TO_ALL, settings.host)
     allow_connections(settings.connections)
     with ExitStack() as closing:
-        ports = [settings.port, settings.grpc_port] if settings.grpc_port else [settings.port]
-        listeners = [closing.enter_context(listen(settings.host, port)) for port in ports]
+        listeners = open_listeners(settings.host, settings.port, settings.grpc_port)
+        for listener in listeners:
+            closing.enter_context(listener)
+        host = listeners[0].getsockname()[0]  # systemd's socket unit decides where it starts the server
+        if settings.keys is None and not is_this_machine(host):
+            log.warning(OPEN_TO_ALL, host)
         workers = count_workers(settings)
         settings = settings.model_copy(update={"workers": workers.number})
         _start(settings, listeners, str(workers), announcement)
@@ -169,7 +170,7 @@ def _make_options(
         log_level=settings.log_level,
         url=url,
         manner=f"{settings.provider} with {workers}",
-        grpc_port=settings.grpc_port,
+        grpc_port=listeners[1].getsockname()[1] if settings.grpc_port else 0,
         announcement=announcement,
     )
 

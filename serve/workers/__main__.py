@@ -13,10 +13,12 @@ from adaptact import exit_codes
 from adaptact.errors import OutputError
 from adaptact.exit_codes import FAILED
 from adaptact.output import print_json, print_lines
+from adaptact.text import escape_line
 from serve.engine.errors import StartupError
 from serve.observe.log_lines import configure_log
 from serve.workers.options import SupervisorOptions, read_options
 from serve.workers.supervisor import Supervisor
+from serve.workers.systemd import notify
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -37,6 +39,7 @@ def _serve() -> None:
 
 
 def _announce(options: SupervisorOptions, models: str) -> None:
+    notify("READY=1", f"STATUS={escape_line(f'{options.url} serves {models}')}")
     if options.announcement == "nothing":
         return
     with suppress(OutputError):  # a server without standard output serves all the same

@@ -1,12 +1,30 @@
-"""The socket that listens on the server's port."""
+"""The sockets that listen on the server's ports."""
 
 import os
 import socket
 
 from serve.engine.errors import ListenError
+from serve.workers.systemd import take_listeners
 
 BACKLOG = 4096
 """So many connections the system completes before they are accepted; it may allow fewer."""
+
+
+def open_listeners(host: str, port: int, grpc_port: int) -> list[socket.socket]:
+    """For HTTP, and unless `grpc_port` is 0 for gRPC; where systemd passes some, those, whatever the address.
+
+    Raises `ListenError`.
+    """
+    if passed := take_listeners(with_grpc=grpc_port != 0):
+        return passed
+    http = listen(host, port)
+    if not grpc_port:
+        return [http]
+    try:
+        return [http, listen(host, grpc_port)]
+    except ListenError:
+        http.close()
+        raise
 
 
 def listen(host: str, port: int) -> socket.socket:

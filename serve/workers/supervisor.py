@@ -16,6 +16,7 @@ from serve.workers.heartbeat import TICK_SECONDS, Heartbeat
 from serve.workers.options import STOP_SIGNALS, SupervisorOptions
 from serve.workers.spawn import StartedWorker, WorkerProcess, spawn_worker
 from serve.workers.supervised import Worker, connect_worker
+from serve.workers.systemd import notify, notify_watchdog
 
 log = logging.getLogger("adaptact")
 
@@ -49,6 +50,7 @@ class Supervisor:
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        self._start_task(notify_watchdog())
         working = asyncio.create_task(self._work(on_ready))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -68,6 +70,7 @@ class Supervisor:
         if self._stopping.is_set():
             for worker in self._workers:
                 worker.stop()
+        notify("STOPPING=1")
         self._stopping.set()
 
     async def _work(self, on_ready: Callable[[str], None]) -> None:

@@ -136,7 +136,7 @@ def test_a_restart_refuses_no_client(monkeypatch: pytest.MonkeyPatch, tmp_path: 
             "1",
         ]
         for _ in range(2):
-            early = http.client.HTTPConnection(*port.getsockname(), timeout=SECONDS)
+            early = http.client.HTTPConnection("127.0.0.1", port.getsockname()[1], timeout=SECONDS)
             early.request("GET", "/v2/models/double/ready")
             with subprocess.Popen([*command, "--quiet"], pass_fds=[port.fileno()], cwd=tmp_path) as server:
                 assert early.getresponse().status == 200

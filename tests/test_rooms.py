@@ -15,7 +15,7 @@ ROOMS = {
     "adaptact": (
         *("text", "errors", "files", "memory", "output", "languages", "style", "report", "suggestions"),
         *("installation", "providers", "tables", "console", "usage", "exit_codes", "options", "progress"),
-        *("completion", "doctor", "cli"),
+        *("completion", "halving", "doctor", "cli"),
     ),
     "adaptive_act": (
         *("errors", "kernels", "fused", "layout", "learned", "plain", "site", "activation", "activations"),
@@ -28,7 +28,7 @@ ROOMS = {
         "commands",
     ),
     "serve": (
-        *("engine", "experiments", "rollout", "drift", "access", "protocol", "settings", "options", "shared"),
+        *("engine", "drift", "experiments", "rollout", "access", "protocol", "settings", "options", "shared"),
         *("observe", "rejections", "http2", "grpc", "console", "rest", "workers", "client", "cli"),
     ),
 }

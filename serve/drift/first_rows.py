@@ -21,8 +21,8 @@ from serve.drift.plan import MOST_ROWS, Drawn, Key, choose_rows, draw_tensor
 from serve.drift.watcher import BURST, MOST_WAITING
 from serve.engine.joining import count_rows
 from serve.engine.model import ServedModel
+from serve.engine.sampling import Sampler
 from serve.engine.signature import Array, Signature
-from serve.rollout.sampling import Sampler
 
 LARGEST_FILE = 8 * 2**20
 LARGEST_KEPT = 64 * 2**20

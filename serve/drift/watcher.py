@@ -17,8 +17,8 @@ from serve.drift.options import DriftOptions
 from serve.drift.plan import Drawn, Plan
 from serve.drift.window import SlidingWindow
 from serve.engine.joining import count_rows
+from serve.engine.sampling import Sampler
 from serve.engine.signature import Array
-from serve.rollout.sampling import Sampler
 
 MOST_WAITING = 256  # runs
 LARGEST_WAITING = 2 * 2**20  # bytes of them

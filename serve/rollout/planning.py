@@ -22,7 +22,7 @@ from serve.experiments.store.outcome_queries import OutcomeQuery
 from serve.experiments.store.registry import Registered, Registry
 from serve.experiments.store.summaries import Summaries
 from serve.experiments.verdicts import Evidence
-from serve.rollout.sampling import KEPT_PER_SECOND
+from serve.rollout.options import KEPT_PER_SECOND
 
 MOST_LATENCIES = 10_000
 """Values that the latencies of all requests are scaled to: their shape is what matters."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from time import monotonic, time_ns
 from typing import NamedTuple
 
+from serve.engine.sampling import Sampler
 from serve.engine.signature import Array
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Target, Treatment
@@ -19,7 +20,6 @@ from serve.experiments.store.records import MAX_PAYLOAD, Arm, Inference
 from serve.experiments.units import Unit, UnitKind
 from serve.rollout.answers import AnswerSummary, choose_row, summarise_answers
 from serve.rollout.packing import pack_arrays
-from serve.rollout.sampling import Sampler
 
 log = logging.getLogger("adaptact")
 

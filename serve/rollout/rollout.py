@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from serve.engine.engine import Engine
+from serve.engine.sampling import Sampler
 from serve.experiments.metric_names import MetricNames
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.store.database import Store, open_store
@@ -21,12 +22,11 @@ from serve.rollout.defining import define_from_file
 from serve.rollout.effects import Effects
 from serve.rollout.expense import measure_expense
 from serve.rollout.following import Follower
-from serve.rollout.options import RolloutOptions
+from serve.rollout.options import KEPT_PER_SECOND, MOST_AT_ONCE, RolloutOptions
 from serve.rollout.pinning import find_change, prepare
 from serve.rollout.planning import Planner
 from serve.rollout.promotion import follow_decisions
 from serve.rollout.recorder import Recorder
-from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trials
 
 log = logging.getLogger("adaptact")
@@ -72,7 +72,7 @@ def open_rollout(engine: Engine, options: RolloutOptions, number_of: Callable[[E
         # First what answers by default, which is lost without a state folder, and what runs depends on.
         follow_decisions(engine, registry.read_all())
         define_from_file(registry, options.definitions, prepare=partial(prepare, engine))
-    sampler = Sampler()
+    sampler = Sampler(KEPT_PER_SECOND, MOST_AT_ONCE)
     recorder = Recorder(ExposureWriter(store), ids, sampler)
     trials = Trials(engine, recorder, ids, number_of, sampler)
 

@@ -8,6 +8,7 @@ from time import perf_counter, time_ns
 from serve.engine.engine import Engine
 from serve.engine.errors import EngineError
 from serve.engine.model import ServedModel
+from serve.engine.sampling import Sampler
 from serve.engine.signature import Array
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import REPLY_PARAMETERS, Route
@@ -16,7 +17,6 @@ from serve.experiments.units import Unit
 from serve.rollout.measuring import ExperimentMetrics
 from serve.rollout.participants import HEADERS, UNDECIDED, Group, Participant, Participants
 from serve.rollout.recorder import LoggedAnswer, Recorder
-from serve.rollout.sampling import Sampler
 from serve.rollout.variants import InputReader, Outputs, VariantRequest, VariantRuns
 
 REQUEST_ID = REPLY_PARAMETERS[-1]

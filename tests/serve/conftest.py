@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,6 +12,9 @@ from serve.settings import Settings
 from tests.serve import models
 from tests.serve.in_process import Client
 from tests.serve.process import ServerProcess
+
+if TYPE_CHECKING:
+    from tests.serve.drift.files import Watched
 
 
 def options(folder: Path, **changes: Any) -> EngineOptions:
@@ -37,6 +40,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for datatype in DATATYPES:
         models.put(folder, f"identity-{datatype.name}", models.identity_model(datatype.name))
     return folder
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator["Watched"]:
+    """An engine of `net`, which has a baseline, and of `plain`, and who watches them."""
+    from tests.serve.drift.files import open_two  # noqa: PLC0415  # it loads what makes baselines
+
+    with open_two(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -81,14 +81,21 @@ def open_watched(folder: Path, monitor: DriftMonitor) -> Engine:
     return open_engine(options(folder, observe=monitor.watch), Metrics(CollectorRegistry()))
 
 
+class Watched(NamedTuple):
+    """An engine, and who watches its versions."""
+
+    engine: Engine
+    monitor: DriftMonitor
+
+
 @contextmanager
-def open_two(folder: Path) -> Iterator[tuple[Engine, DriftMonitor]]:
+def open_two(folder: Path) -> Iterator[Watched]:
     """An engine of `net`, whose baseline is of normal values, and of `plain`, which has none."""
     put(folder, NET, draw(1000))
     models.put(folder, "plain", models.model(models.DOUBLE))
     monitor = DriftMonitor(ALL)
     engine = open_watched(folder, monitor)
-    yield engine, monitor
+    yield Watched(engine, monitor)
     engine.close()
     monitor.close()
 

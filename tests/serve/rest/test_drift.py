@@ -1,56 +1,37 @@
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
-from serve.drift.monitor import DriftMonitor
-from serve.engine import Engine
 from serve.rest.access import right_for
 from serve.rest.app import create_app
 from serve.rest.drift import DriftLimits
 from serve.settings import Settings
 from serve.shared.drift import SharedDrift
 from serve.shared.worker_group import WorkerGroup
-from tests.serve.drift.files import draw, open_two
+from tests.serve.drift.files import Watched, draw
 from tests.serve.in_process import Client
 from tests.serve.pages import read_page
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[tuple[Engine, DriftMonitor]]:
-    with open_two(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(watched: tuple[Engine, DriftMonitor]) -> Engine:
-    return watched[0]
-
-
-@pytest.fixture
-def monitor(watched: tuple[Engine, DriftMonitor]) -> DriftMonitor:
-    return watched[1]
-
-
-@pytest.fixture
-def client(engine: Engine, monitor: DriftMonitor, tmp_path: Path) -> Client:
+def client(watched: Watched, tmp_path: Path) -> Client:
     workers = WorkerGroup()
-    drift = SharedDrift(engine, monitor, workers)
-    return Client(create_app(engine, Settings(models=tmp_path), workers, drift=drift))
+    drift = SharedDrift(*watched, workers)
+    return Client(create_app(watched.engine, Settings(models=tmp_path), workers, drift=drift))
 
 
-def _ask(client: Client, monitor: DriftMonitor, shift: float) -> None:
+def _ask(client: Client, watched: Watched, shift: float) -> None:
     values = (draw(640, 1) + shift).tolist()
     for start in range(0, 640, 16):
         body = {"instances": values[start : start + 16]}
         assert client.post("/v1/models/net:predict", body).status_code == 200
-    monitor.count_now()
+    watched.monitor.count_now()
 
 
-def test_all_versions_are_summed_up(client: Client, monitor: DriftMonitor) -> None:
-    _ask(client, monitor, 1.0)
+def test_all_versions_are_summed_up(client: Client, watched: Watched) -> None:
+    _ask(client, watched, 1.0)
     answer = client.get("/adaptact/v1/drift").json()
     net, plain = answer["models"]
     assert (net["model"], net["version"], net["verdict"], net["rows"]) == ("net", "1", "drifted", 640)
@@ -61,8 +42,8 @@ def test_all_versions_are_summed_up(client: Client, monitor: DriftMonitor) -> No
 @pytest.mark.parametrize(
     "path", ["/adaptact/v1/models/net/drift", "/adaptact/v1/models/net/versions/1/drift"]
 )
-def test_a_version_shows_its_distributions(client: Client, monitor: DriftMonitor, path: str) -> None:
-    _ask(client, monitor, 0.0)
+def test_a_version_shows_its_distributions(client: Client, watched: Watched, path: str) -> None:
+    _ask(client, watched, 0.0)
     report = client.get(path).json()["report"]
     assert report["verdict"] == "stable"
     first = report["series"][0]
@@ -82,8 +63,8 @@ def test_before_anything_is_counted_the_answer_is_json(client: Client) -> None:
     assert report["series"][0]["psi"] is None
 
 
-def test_without_drift_there_are_no_routes(engine: Engine, tmp_path: Path) -> None:
-    client = Client(create_app(engine, Settings(models=tmp_path)))
+def test_without_drift_there_are_no_routes(watched: Watched, tmp_path: Path) -> None:
+    client = Client(create_app(watched.engine, Settings(models=tmp_path)))
     assert client.get("/adaptact/v1/drift").status_code == 404
     assert client.get("/adaptact/v1/models/net/drift").status_code == 404
 

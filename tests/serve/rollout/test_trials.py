@@ -7,6 +7,7 @@ import pytest
 
 from serve.engine import Engine
 from serve.engine.errors import EngineError, UnknownModelError
+from serve.engine.sampling import Sampler
 from serve.experiments.request_ids import RequestIds
 from serve.experiments.routing import Treatment, make_routes
 from serve.experiments.stages import Phase, Stage
@@ -17,7 +18,6 @@ from serve.grpc.infer import begin_trial
 from serve.rest.errors import make_error_response
 from serve.rollout.answers import AnswerSummary
 from serve.rollout.recorder import VariantRun
-from serve.rollout.sampling import Sampler
 from serve.rollout.trials import Trial, Trials
 from tests.serve.experiments.definitions import make_experiment
 
@@ -219,7 +219,7 @@ def test_a_unit_is_exposed_once_and_again_when_records_were_lost(engine: Engine)
 
 
 def test_what_is_not_kept_is_counted_and_its_unit_exposed(engine: Engine) -> None:
-    none = Sampler(most_at_once=0)
+    none = Sampler(100, 0)
     trials, recording = make_trials(engine, "ramp", none, allow_list={})
     run(trials, begin(trials, "carl"))
     assert recording.runs == []

@@ -1,6 +1,6 @@
 import pytest
 
-from serve.rollout.sampling import Sampler
+from serve.engine.sampling import Sampler
 
 
 def choose(sampler: Sampler, requests: int) -> int:
@@ -8,14 +8,14 @@ def choose(sampler: Sampler, requests: int) -> int:
 
 
 def test_all_requests_are_kept_at_low_traffic() -> None:
-    sampler = Sampler(per_second=100)
+    sampler = Sampler(100, 60)
     for _ in range(50):
         assert choose(sampler, 5) == 5
         sampler.renew(0.1)
 
 
 def test_above_the_budget_a_share_is_kept() -> None:
-    sampler = Sampler(per_second=100)
+    sampler = Sampler(100, 60)
     for _ in range(20):
         choose(sampler, 1000)
         sampler.renew(0.1)
@@ -29,14 +29,14 @@ def test_above_the_budget_a_share_is_kept() -> None:
 
 
 def test_a_burst_does_not_flood_the_store() -> None:
-    sampler = Sampler(per_second=100, most_at_once=40)
+    sampler = Sampler(100, 40)
     assert choose(sampler, 100_000) == 40
     sampler.renew(0.1)
     assert sampler.share == pytest.approx(0.0001)
 
 
 def test_the_share_grows_back_when_traffic_ends() -> None:
-    sampler = Sampler(per_second=100)
+    sampler = Sampler(100, 60)
     choose(sampler, 100_000)
     sampler.renew(0.1)
     for _ in range(30):
@@ -46,7 +46,7 @@ def test_the_share_grows_back_when_traffic_ends() -> None:
 
 
 def test_whoever_counts_down_what_is_passed_over_spares_the_call() -> None:
-    sampler = Sampler(per_second=100, most_at_once=10**9)
+    sampler = Sampler(100, 10**9)
     choose(sampler, 1000)
     sampler.renew(1.0)
     assert sampler.share == 0.1

@@ -1,20 +1,15 @@
-"""Of which requests the answers are kept: of all at low traffic, of a random share above it.
+"""Which requests are looked at more closely: all of them at low traffic, a random share above it.
 
-A kept answer costs some 25 microseconds of processor time and a row of the store, where guardrails need some
-hundred of each variant. A request is chosen before its variant runs, by chance alone: whether it is kept
-depends neither on the variant nor on what comes of it. So among those that are kept, errors, NaN, classes and
-latencies have the same distribution in each variant as among all, and the sequential tests hold as they are;
-only their requests are fewer. To keep each failure and a share of the rest would not do: it would multiply
-the rates, and what makes a tenth of rare errors harmless would make half of frequent ones look alike.
+A request is chosen before it runs, by chance alone: whether it is chosen depends neither on what answers it
+nor on what comes of it. So among those that are chosen, errors, NaN, classes and latencies have the same
+distribution as among all, and tests of them hold as they are; only their requests are fewer. To choose each
+failure and a share of the rest would not do: it would multiply the rates, and what makes a tenth of rare
+errors harmless would make half of frequent ones look alike.
 """
 
 from math import log, log1p
 from random import random
 
-KEPT_PER_SECOND = 100.0
-"""In each process: a quarter of a per cent of its processor time, and eight million a day."""
-MOST_AT_ONCE = 60
-"""Between two renewals, so that bursts of traffic do not flood the store."""
 MOST_GROWTH = 2.0
 """Of the share from one renewal to the next."""
 
@@ -22,8 +17,8 @@ MOST_GROWTH = 2.0
 class Sampler:
     """Chooses requests on one thread; another one renews the share."""
 
-    def __init__(self, per_second: float = KEPT_PER_SECOND, most_at_once: float = MOST_AT_ONCE) -> None:
-        """Of all requests until the first renewal."""
+    def __init__(self, per_second: float, most_at_once: float) -> None:
+        """So many a second, and at most so many between two renewals; all until the first one."""
         self.share = 1.0
         """The chance of a request to be chosen."""
         self.to_pass = 0
@@ -34,7 +29,7 @@ class Sampler:
         self._drawn = 0
 
     def choose(self) -> bool:
-        """Whether the answer to this request is kept."""
+        """Whether this request is chosen."""
         if self.to_pass > 0:
             self.to_pass -= 1
             return False

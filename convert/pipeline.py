@@ -22,6 +22,7 @@ from convert.parity.tolerance import require_known, require_shares
 from convert.parity.verify import Original
 from convert.precision.budgets import BudgetOptions, Precision
 from convert.precision.quantise import PrecisionOptions
+from convert.precision.weights import BITS, OPSET
 from convert.sources.described import (
     UNCHANGED,
     GivenDescription,
@@ -32,7 +33,7 @@ from convert.sources.described import (
 from convert.sources.export import build_graph, list_output_names
 from convert.sources.fold import fold
 from convert.sources.load import load_request
-from convert.sources.opset import DEFAULT_OPSET
+from convert.sources.opset import OPSETS, choose_opset
 from convert.sources.source import Source, SourceRequest
 from convert.tuning.tune import TuningOptions
 from convert.writing import Conversion, FileOptions
@@ -52,7 +53,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     allow_pickle: bool = False,
     state_key: str | None = None,
     external_data: Placement = "auto",
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     tolerances: Mapping[str, float] | None = None,
     provider: str = "cpu",
     tuning: TuningOptions | None = None,
@@ -86,6 +87,8 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     require_provider(provider)
     rounding = PrecisionOptions(precision, calibration, samples, budgets or BudgetOptions())
     rounding.require_consistent()
+    oldest = OPSET if precision in BITS else OPSETS[0]
+    opset = choose_opset(opset, oldest)
     signer = make_signer(sign, password)
 
     on_stage("load")
@@ -105,7 +108,7 @@ def convert(  # noqa: PLR0913  # each argument is an option of the command
     on_stage("fold")
     folded = fold(loaded.model)
     on_stage("export")
-    exported = build_graph(loaded, folded, opset)
+    exported = build_graph(loaded, folded, opset, oldest)
     require_fitting(given, exported.model)
     doubtful = sample_doubtful(loaded, exported.doubtful_sizes, sampling.ranges, sampling.work)
     original.remember_more(doubtful)

@@ -1,6 +1,7 @@
 """The stages from `tune` on: the exact graph becomes a file that passed parity, or else none."""
 
 import gc
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from convert.errors import ExportError, ParityError, PrecisionError
 from convert.evidence.baseline import find_reaching, record_baseline
 from convert.evidence.collect import collect_evidence
 from convert.manifest.manifest import Manifest
-from convert.manifest.records import TuningRecord
+from convert.manifest.records import CostRecord, TuningRecord
 from convert.model_io.runtime import Session
 from convert.model_io.samples import SampleSet
 from convert.parity.coverage import Trials
@@ -23,7 +24,8 @@ from convert.parity.locate import CulpritSearch, find_refused_rule, skip_search
 from convert.parity.small_signals import find_losses
 from convert.parity.verify import Original, Parity, verify
 from convert.parity.weakness import judge
-from convert.precision.quantise import RoundingTask, quantise, round_everywhere
+from convert.precision.cost import measure_cost
+from convert.precision.quantise import QuantisedModel, RoundingTask, quantise, round_everywhere
 from convert.precision.record import record_rounding
 from convert.rewriting.optimise import DroppedRule, OptimisedGraph, optimise, remaining_rules
 from convert.rewriting.plan import FormPlan, default_forms
@@ -143,8 +145,12 @@ class Conversion:
     ) -> Manifest:
         """The manifest of a file of fewer bits; its parity is that of the graph before it was rounded."""
         options = self.options
-        with store_graph(PlacedModel(optimised.model, options.destination.parent)) as graph:
-            manifest = self._collect_evidence(optimised, plan, graph)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            place_weights(optimised.model, Path(folder) / "graph.onnx") as placed,
+            store_graph(placed) as graph,
+        ):
+            manifest = self._collect_evidence(optimised, plan, graph, placed.folder)
         self.on_stage(QUANTISE)
         rounded = quantise(
             optimised.model,
@@ -160,9 +166,17 @@ class Conversion:
                 data=placed.data,
                 tuning=tuning,
                 precision=rounded.precision,
-                rounding=record_rounding(rounded),
+                rounding=replace(record_rounding(rounded), cost=self._measure_cost(optimised, rounded)),
             )
             return self._write(placed, serialise(placed.model), manifest)
+
+    def _measure_cost(self, optimised: OptimisedGraph, rounded: QuantisedModel) -> CostRecord:
+        """The bytes of the weights before and after, and the times where the file is tuned for a machine."""
+        tuning = self.options.tuning
+        if tuning is None:
+            return measure_cost(optimised.model, rounded.model)
+        machine = Target(self.source.inputs, tuning.provider, tuning.threads, tuning.batches)
+        return measure_cost(optimised.model, rounded.model, machine, tuning.batches)
 
     def _collect_evidence(
         self, optimised: OptimisedGraph, plan: FormPlan, graph: bytes | Path, folder: Path | None = None

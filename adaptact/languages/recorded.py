@@ -1,31 +1,60 @@
 """Sentences that a file or a server holds in English, said in the language of now."""
 
+import heapq
+import itertools
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
-from adaptact.languages.catalogue import Language, list_messages, translate
-from adaptact.languages.joining import join_list, join_sentences
+from adaptact.languages.catalogue import Language, list_messages, mark, translate
+from adaptact.languages.joining import join_sentences
 from adaptact.languages.spoken import spoken
 
-_LONGEST, LONGEST_SENTENCE = 4000, 400
-"""The most characters that are tried: the time of a hostile sentence grows with their fourth power."""
-_FEWEST = 6
+_LONGEST = 4000
+LONGEST_SENTENCE = 1000
+"""The most characters that are looked up."""
+_DEEPEST, _MOST_CANDIDATES = 4, 8
+"""How often a place may hold a message of its own, and how many messages one text is held for."""
+_FEWEST = 5
 """So many characters of its own make a message known: in one of fewer, places may stand for anything."""
 _BETWEEN_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z0-9])")
-_LATIN = re.compile("[A-Za-z]")
+_QUOTED, _ENGLISH = re.compile("`[^`]*`(?:, `[^`]*`)*"), re.compile("[A-Za-z]|[,;:] ")
 _RANGE = re.compile(r"([−\d.e+]+) to ([−\d.e+]+)")
+_PLACE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
+_WORDS = re.compile("[a-z]{3}")
+_LISTS = ("; ", ", ", mark(" and "))
+_LONGEST_LIST = 20
+_ASIDE = re.compile(r"(.+) \((.+)\)", re.DOTALL)
+_PHRASE = re.compile(r"([,;:]? |)(.+?)( ?)", re.DOTALL)
+_ALONE: Mapping[str, Sequence[str]] = {
+    "kind": (mark("input"), mark("output"), mark("number")),
+    **dict.fromkeys(("got", "hint"), (mark("nothing"), mark("none"))),
+    "activity": (mark("waiting"), mark("running")),
+    "strerror": (
+        *(mark("Permission denied"), mark("No such file or directory"), mark("No space left on device")),
+        *(mark("Read-only file system"), mark("Input/output error"), mark("Is a directory")),
+    ),
+}
+"""What a place of this name may hold that is nobody's name, although it is a word alone or the system's."""
+PHRASES = (mark("input {name}"), mark("output {name}"))
+"""What code makes of a word and a name."""
 
 
 def retell(text: str) -> str:
-    """The text, sentence by sentence, in the spoken language; what is none of our messages stays as it is."""
+    """The text in the spoken language, as one or by its sentences; what is none of our messages stays."""
     if spoken() == "en" or len(text) > _LONGEST:
         return text
-    sentences = _BETWEEN_SENTENCES.split(text)
-    told = [
-        _retell(sentence, spoken()) if len(sentence) <= LONGEST_SENTENCE else None for sentence in sentences
-    ]
-    return text if all(known is None for known in told) else join_sentences(_keep(told, sentences))
+    whole, *sentences = (_retell_short(part) for part in (text, *_BETWEEN_SENTENCES.split(text)))
+    told = [whole] if whole is not None else []
+    if any(known is not None for known in sentences):
+        told.append(join_sentences(_keep(sentences, _BETWEEN_SENTENCES.split(text))))
+    best = min(told, key=_count_english, default=None)
+    return text if best is None else best.replace("`, `", f"`{translate(', ', spoken())}`")
+
+
+def _retell_short(text: str) -> str | None:
+    return _retell(text, spoken()) if 0 < len(text) <= LONGEST_SENTENCE else None
 
 
 def _keep(told: list[str | None], originals: list[str]) -> list[str]:
@@ -33,53 +62,110 @@ def _keep(told: list[str | None], originals: list[str]) -> list[str]:
 
 
 @lru_cache(maxsize=10_000)
-def _retell(text: str, language: Language) -> str | None:
-    """Of all messages that the text may be, the one that leaves the least of it in English."""
+def _retell(text: str, language: Language, depth: int = 0) -> str | None:
+    """Of the messages that the text may be, the one that leaves the least of it in English."""
     if found := _RANGE.fullmatch(text):
         return translate("{low} to {high}", language, low=found[1], high=found[2])
-    if " " not in text:  # one word may be anybody's name
+    if " " not in text or depth > _DEEPEST:  # one word may be anybody's name
         return None
     best: str | None = None
-    for candidate in _list_candidates(text, language):
-        if best is None or _count_letters(candidate) < _count_letters(best):
+    for candidate in itertools.islice(_list_candidates(text, language, depth + 1), _MOST_CANDIDATES):
+        if best is None or _count_english(candidate) < _count_english(best):
             best = candidate
-        if not _count_letters(best):
+        if not _count_english(best):
             break
     return best
 
 
-def _list_candidates(text: str, language: Language) -> Iterator[str]:
-    items = text.split(", ")
-    if len(items) > 1 and None not in (told := [_retell(item, language) for item in items]):
-        yield join_list(_keep(told, items), language)
-    for message, pattern in _read_patterns():
-        if found := pattern.fullmatch(text):
-            places = {name: _retell(value, language) or value for name, value in found.groupdict().items()}
-            yield translate(message, language, **places)
+def _list_candidates(text: str, language: Language, depth: int) -> Iterator[str]:
+    for pattern in _list_patterns(text):
+        found = pattern.match(text)
+        if found is not None:
+            places = {name: _retell_place(name, value, language, depth) for name, value in found.items()}
+            yield translate(pattern.message, language, **places)
+    for separator in _LISTS:
+        items = text.split(separator)
+        if 1 < len(items) <= _LONGEST_LIST:
+            told = [_retell(item, language, depth) for item in items]
+            if any(told):
+                yield translate(separator, language).join(_keep(told, items))
+    if (aside := _ASIDE.fullmatch(text)) and (told_before := _retell(aside[1], language, depth)):
+        yield f"{told_before} ({_retell(aside[2], language, depth) or aside[2]})"
 
 
-def _count_letters(text: str) -> int:
-    return len(_LATIN.findall(text))
+def _retell_place(name: str, value: str, language: Language, depth: int) -> str:
+    """What stands in the place, unless it is somebody's name; the separator before it is the language's."""
+    if value in _ALONE.get(name, ()):
+        return translate(value, language)
+    phrase = _PHRASE.fullmatch(value)
+    if phrase is None or (told := _retell(phrase[2], language, depth)) is None:
+        return value
+    return (translate(phrase[1], language) if phrase[1].strip() else phrase[1]) + told + phrase[3]
+
+
+def _count_english(text: str) -> int:
+    """How many letters and separators of it are English, beside names in backticks."""
+    return len(_ENGLISH.findall(_QUOTED.sub("", text)))
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A message as the texts that it may have become: what stands in each place has any length."""
+
+    message: str
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """What the message says itself and the names of its places, in turns."""
+        parts = _PLACE.split(self.message)
+        if len(parts) > 1:  # it is filled in, where two braces are one
+            parts[::2] = [part.replace("{{", "{").replace("}}", "}") for part in parts[::2]]
+        return parts
+
+    @cached_property
+    def size(self) -> int:
+        """How many characters it says itself."""
+        return sum(len(part.replace(" ", "")) for part in self.parts[::2])
+
+    def match(self, text: str) -> Mapping[str, str] | None:
+        """What stands in the places, each as short as can be; None where the text is none of this message.
+
+        Takes time that grows with the text's length only.
+        """
+        first, *rest = self.parts
+        if not rest:
+            return {} if text == first else None
+        last = rest[-1]
+        if not text.startswith(first) or not text.endswith(last):
+            return None
+        found: dict[str, str] = {}
+        place, end = len(first), len(text) - len(last)
+        for number, name in enumerate(rest[::2]):
+            begin, after = place, rest[2 * number + 1]
+            place = end if 2 * number + 2 == len(rest) else text.find(after, begin, end)
+            if place < begin:
+                return None
+            if found.setdefault(name, text[begin:place]) != text[begin:place]:
+                return None
+            place += len(after)
+        does = found.get("does")  # what is done is words, not a number
+        return None if does is not None and not _WORDS.search(does) else found
+
+
+def _list_patterns(text: str) -> Iterator[_Pattern]:
+    """Those that may be the text by its first and last character; those that say more come first."""
+    known = _read_patterns()
+    ends = itertools.product((text[0], ""), (text[-1], ""))
+    found = [known[end] for end in ends if end in known]
+    yield from heapq.merge(*found, key=lambda pattern: (not pattern.parts[0], -pattern.size))
 
 
 @lru_cache
-def _read_patterns() -> list[tuple[str, re.Pattern[str]]]:
-    """Those that begin in their own words first, so that they stand around the others."""
-    sizes = {text: len(re.sub(r"\{\w+\}|\s", "", text)) for text in list_messages()}
-    known = [text for text in sizes if sizes[text] >= _FEWEST and " " in text]
-    known.sort(key=lambda text: (text.startswith("{"), -sizes[text]))
-    return [(text, re.compile(_make_pattern(text), re.DOTALL)) for text in known]
-
-
-def _make_pattern(message: str) -> str:
-    """Each place is a group; the second of a name has to be as the first."""
-    seen: set[str] = set()
-
-    def replace(found: re.Match[str]) -> str:
-        name = found[1]
-        inner = ".*?[a-z]{3}.*?" if name == "does" else ".+?"  # what is done is words, not a number
-        group = f"(?P={name})" if name in seen else f"(?P<{name}>{inner})"
-        seen.add(name)
-        return group
-
-    return re.sub(r"\\\{(\w+)\\\}", replace, re.escape(message))
+def _read_patterns() -> dict[tuple[str, str], list[_Pattern]]:
+    """The patterns by their first and last character, which is none where they begin or end with a place."""
+    known = [_Pattern(text) for text in list_messages() if " " in text]
+    by_ends: dict[tuple[str, str], list[_Pattern]] = {}
+    for pattern in sorted(known, key=lambda pattern: (not pattern.parts[0], -pattern.size)):
+        if pattern.size >= _FEWEST:
+            by_ends.setdefault((pattern.parts[0][:1], pattern.parts[-1][-1:]), []).append(pattern)
+    return by_ends

@@ -80,7 +80,14 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
     output_names: OutputNames = None,
     tokenizer: TokenizerOption = None,
     samples: Samples = None,
-    opset: Annotated[int, typer.Option(min=OPSETS[0], max=OPSETS[-1])] = DEFAULT_OPSET,
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            min=OPSETS[0],
+            max=OPSETS[-1],
+            help=f"Opset of the file. Default: {DEFAULT_OPSET}, or what the precision needs.",
+        ),
+    ] = None,
     tolerance: Tolerances = None,
     allow_pickle: AllowPickle = False,
     state_key: StateKey = None,
@@ -113,7 +120,7 @@ def export(  # noqa: PLR0913, PLR0917  # each argument is an option of the comma
 ) -> None:
     """Write a trained PyTorch model as an ONNX file that computes the same, and prove it.
 
-    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity or the accuracy gate of fp16 or int8 failed. The ONNX
+    Exit status: 0 fine, 1 failed, 2 wrong use, 3 parity or the gate of a lower precision failed. The ONNX
     file is written only if the status is 0, or if only an extra file or the printed result failed.
     """
     prepare()

@@ -61,23 +61,23 @@ NoTuneCache = Annotated[
     bool, typer.Option("--no-tune-cache", help="With --tune: do not read or write cached results.")
 ]
 
-PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Precision of the file: fp32, fp16 (for a GPU) or int8.")
-]
+PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Precision of the file.")]
 Calibration = Annotated[
     Path | None, typer.Option(help="For int8: .npz file of representative data, one array per input.")
 ]
 MaxError = Annotated[
     float | None,
-    typer.Option(help="For fp16 and int8: largest allowed error, as a share of the output's scale."),
+    typer.Option(help="For a lower precision: largest allowed error, as a share of the output's scale."),
 ]
 MinAgreement = Annotated[
     float | None,
-    typer.Option(help="For fp16 and int8: minimum share of samples whose largest score keeps its place."),
+    typer.Option(help="For a lower precision: minimum share of samples whose largest score keeps its place."),
 ]
 MaxAccuracyDrop = Annotated[
     float | None,
-    typer.Option(help="For fp16 and int8: largest allowed drop in accuracy; needs `labels` in the samples."),
+    typer.Option(
+        help="For a lower precision: largest allowed drop in accuracy; needs `labels` in the samples."
+    ),
 ]
 
 

@@ -28,7 +28,7 @@ def print_export(console: Console, manifest: Manifest, file: Path, report: Path 
 
 
 def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
-    from convert.evidence import tables  # noqa: PLC0415  # it loads torch
+    from convert.evidence import rounding_tables, tables  # noqa: PLC0415  # it loads torch
 
     parity, rounding = manifest.parity, manifest.rounding
     passed = mark("{file}: {size} bytes, parity passed")
@@ -54,6 +54,8 @@ def _summarise_export(manifest: Manifest, file: Path) -> Iterator[str]:
             loss=f"{loss.largest:.2%}",
             allowed=f"{rounding.max_error:.2%}",
         )
+        if rounding.cost is not None:
+            yield rounding_tables.describe_cost(rounding.cost)
     yield from (say("source: {note}", note=retell(note)) for note in manifest.source_notes)
     if manifest.fired:
         times = sum(record.times for record in manifest.fired)
@@ -96,6 +98,8 @@ def print_rounding(console: Console, precision: str, record: RoundingRecord, *, 
 
     verdict = say("gate passed: {what}") if passed else say("gate FAILED: {what}")
     print_line(console, verdict.format(what=rounding_tables.describe_rounding(precision, record)))
+    if record.cost is not None:
+        print_line(console, rounding_tables.describe_cost(record.cost))
     console.print(table(*rounding_tables.tabulate_losses(record)))
     if record.kept:
         console.print(table(*rounding_tables.tabulate_kept(record)))

@@ -211,6 +211,8 @@ def _rounding_parts(precision: str, record: RoundingRecord) -> list[Part]:
         Text(verdict.format(what=rounding_tables.describe_rounding(precision, record))),
         Table(*rounding_tables.tabulate_losses(record)),
     ]
+    if record.cost is not None:
+        parts.insert(1, Text(rounding_tables.describe_cost(record.cost)))
     if record.kept:
         parts.append(Table(*rounding_tables.tabulate_kept(record)))
     parts.append(

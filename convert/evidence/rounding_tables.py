@@ -5,11 +5,13 @@ from adaptact.languages.recorded import retell
 from adaptact.languages.spoken import say, say_all
 from adaptive_act.explain.wording import format_share
 from convert.evidence.tables import NOTHING, TextTable, join_shares
-from convert.manifest.records import LossRecord, RoundingRecord
+from convert.manifest.records import CostRecord, LossRecord, RoundingRecord
 
 _METHODS = {
     "dynamic": mark("dynamic: no calibration data, so convolutions have 8-bit weights and compute in float"),
     "static": mark("static: 8 bits in and out of each layer, one scale per channel"),
+    "weights-int8": mark("the weights of large linear layers in 8 bits, all else in float32"),
+    "weights-int4": mark("the weights of large linear layers in 4 bits, all else in float32"),
     "fp16": mark("16-bit floats inside, 32-bit inputs and outputs"),
 }
 _JUDGED_ON = {
@@ -47,9 +49,10 @@ def _format_loss_agreement(loss: LossRecord) -> str:
 
 
 def tabulate_kept(record: RoundingRecord) -> TextTable:
-    """The layers that stay in float."""
+    """The layers that stay in float, or in 8 bits where others have 4."""
     rows = [(layer.layer, layer.kind, retell(layer.reason)) for layer in record.kept]
-    return TextTable(say_all("kept in float", "kind", "why"), rows)
+    kept = mark("kept in 8 bits") if record.method == "weights-int4" else mark("kept in float")
+    return TextTable(say_all(kept, "kind", "why"), rows)
 
 
 def describe_rounding(precision: str, record: RoundingRecord) -> str:
@@ -77,7 +80,30 @@ def describe_rounding(precision: str, record: RoundingRecord) -> str:
                 allowed=f"{record.max_accuracy_drop:.2%}",
             )
         )
-    return "".join(parts) + say("; {count} layers kept in float", count=len(record.kept))
+    kept = mark("; {count} layers kept in float")
+    if record.method == "weights-int4":
+        kept = mark("; {count} layers kept in 8 bits")
+    return "".join(parts) + say(kept, count=len(record.kept))
+
+
+def describe_cost(cost: CostRecord) -> str:
+    """What fewer bits save, in a line."""
+    size = say(
+        "weights: {bytes} bytes, {share} of those in float32",
+        bytes=f"{cost.bytes:,}",
+        share=f"{cost.bytes / max(cost.float32_bytes, 1):.0%}",
+    )
+    times = (
+        say(
+            "; batch {batch} takes {ratio} of the time ({low} to {high})",
+            batch=speed.batch,
+            ratio=f"{speed.ratio:.2f}",
+            low=f"{speed.low:.2f}",
+            high=f"{speed.high:.2f}",
+        )
+        for speed in cost.speeds
+    )
+    return size + "".join(times)
 
 
 def is_within_budgets(record: RoundingRecord) -> bool:

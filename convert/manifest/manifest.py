@@ -17,7 +17,7 @@ from convert.manifest.entries import LARGEST_MANIFEST
 from convert.manifest.records import CoverageRecord, RoundingRecord, Strength, TuningRecord
 from convert.manifest.size_bounds import SizeBounds
 
-FORMAT = "adaptact-manifest/1.5"
+FORMAT = "adaptact-manifest/1.6"
 """Every 1.x is read: fields missing from an older one have defaults, unknown ones are ignored."""
 
 

@@ -132,11 +132,33 @@ class KeptRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundedSpeedRecord:
+    """One run of a batch in float32 and in fewer bits, in microseconds, and the ratio of the times."""
+
+    batch: int
+    float32: float
+    rounded: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class CostRecord:
+    """What fewer bits save: the bytes of the weights in float32 and in the file, and the times of both."""
+
+    float32_bytes: int
+    bytes: int
+    speeds: tuple[RoundedSpeedRecord, ...] = ()
+    """On the target of tuning; empty where nothing was tuned, since times make no two files the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoundingRecord:
     """How the numbers were rounded, and the budgets that the file kept to."""
 
     method: str
-    """fp16, dynamic or static."""
+    """fp16, dynamic, static, weights-int8 or weights-int4."""
     judged_on: str
     """The samples: given, calibration or generated."""
     samples: int
@@ -151,3 +173,5 @@ class RoundingRecord:
     kept: tuple[KeptRecord, ...]
     places: int
     """How many places could be rounded: an activation with the layers that read it is one."""
+    cost: CostRecord | None = None
+    """None in files from before 1.6."""

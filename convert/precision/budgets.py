@@ -6,7 +6,7 @@ from typing import Literal
 
 from convert.errors import UsageError
 
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "int8", "weights-int8", "weights-int4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,12 @@ class Budgets:
     """The share of labelled samples that the file may get right less often than the original."""
 
 
+_EIGHT_BITS = Budgets(max_error=0.05, min_agreement=0.98, max_accuracy_drop=0.005)
 STRICT: Mapping[Precision, Budgets] = {
     "fp16": Budgets(max_error=0.01, min_agreement=0.99, max_accuracy_drop=0.005),
-    "int8": Budgets(max_error=0.05, min_agreement=0.98, max_accuracy_drop=0.005),
+    "int8": _EIGHT_BITS,
+    "weights-int8": _EIGHT_BITS,
+    "weights-int4": _EIGHT_BITS,
 }
 
 
@@ -59,7 +62,7 @@ def resolve_budgets(precision: Precision, options: BudgetOptions) -> Budgets:
         if named:
             raise UsageError(
                 f"`{next(iter(named))}` is a budget of fewer bits, and fp32 is judged by parity",
-                hint="budgets are for --precision fp16 or int8; parity allows an output more by --tolerance",
+                hint="budgets are for a lower --precision; parity allows an output more by --tolerance",
             )
         return Budgets(0, 1, 0)
     strict = STRICT[precision]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from convert.artefact.file import serialise
-from convert.model_io.runtime import Session
+from convert.artefact.stored_graph import open_graph
 from convert.precision.budgets import Budgets
 from convert.precision.gate import Gate, LossReport
 from convert.precision.sites import RoundingSite, Scheme
@@ -79,4 +78,5 @@ def _try_sites(scheme: Scheme, gate: Gate, kept: Sequence[FloatSite]) -> Candida
 
 def _measure(graph: ir.Model, gate: Gate) -> LossReport:
     names = [value.name or "" for value in graph.graph.inputs]
-    return gate.measure(Session(serialise(graph), names, gate.provider))
+    with open_graph(graph, names, gate.provider) as session:
+        return gate.measure(session)

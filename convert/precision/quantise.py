@@ -20,8 +20,9 @@ from convert.precision.half import HalfScheme, UnfitLayer
 from convert.precision.int8 import DynamicScheme, StaticScheme
 from convert.precision.keep import Candidate, FloatSite, OnStep, keep_fewest
 from convert.precision.sites import Scheme, find_sites
+from convert.precision.weights import BITS, SMALLEST, WeightsScheme
 
-Method = Literal["fp16", "dynamic", "static"]
+Method = Literal["fp16", "dynamic", "static", "weights-int8", "weights-int4"]
 JudgedOn = Literal["given", "calibration", "generated"]
 
 
@@ -114,12 +115,12 @@ def quantise(
     scheme, method, unfit = _build_scheme(model, original, judged_sets, task, on_progress)
     if not scheme.is_rounding(()):
         raise PrecisionError(
-            f"nothing can be rounded to {task.precision}: no layer multiplies by constant float32 weights",
+            f"nothing can be rounded to {task.precision}: no layer multiplies by {_describe_needed(task)}",
             hint="take --precision fp32",
         )
     candidate = keep_fewest(scheme, gate, budgets, on_progress)
     require_agreement(candidate.losses, task.budgets)
-    require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme))
+    require_passed(task.precision, candidate.losses, budgets, _describe_kept(candidate, scheme, task))
     return QuantisedModel(
         model=candidate.model,
         precision=task.precision,
@@ -169,11 +170,18 @@ def require_agreement(report: LossReport, budgets: BudgetOptions) -> None:
 
 
 def _require_small(model: ir.Model, precision: Precision) -> None:
-    if count_weight_bytes(model) > LARGEST:
+    if precision not in BITS and count_weight_bytes(model) > LARGEST:
         raise ExportError(
             f"the weights take {count_weight_bytes(model)} bytes, expected at most {LARGEST} for {precision}",
             hint="take --precision fp32, which may have them beside the file",
         )
+
+
+def _describe_needed(task: RoundingTask) -> str:
+    """The layers that can be rounded, where a graph has none."""
+    if task.precision in BITS:
+        return f"{SMALLEST:,} constant float32 weights or more"
+    return "constant float32 weights"
 
 
 def _pick_samples(
@@ -195,6 +203,8 @@ def _build_scheme(
     on_progress: OnStep,
 ) -> tuple[Scheme, Method, tuple[UnfitLayer, ...]]:
     kinds = {name: type(module).__name__ for name, module in original.float32.named_modules()}
+    if task.precision in {"weights-int8", "weights-int4"}:
+        return WeightsScheme(model, kinds, BITS[task.precision]), task.precision, ()
     sites = find_sites(model, kinds)
     if task.precision == "fp16":
         ranges = measure_ranges(model, sets, _count_batches("watch", len(sets), on_progress))
@@ -211,11 +221,12 @@ def _count_batches(step: str, total: int, on_progress: OnStep) -> Callable[[int]
     return lambda done: on_progress(step, done, total)
 
 
-def _describe_kept(candidate: Candidate, scheme: Scheme) -> str:
-    """The sites in float that were not enough; empty where there were none."""
+def _describe_kept(candidate: Candidate, scheme: Scheme, task: RoundingTask) -> str:
+    """The sites that were kept and were not enough; empty where there were none."""
     kept = candidate.kept
     if not kept:
         return ""
     names = [f"`{float_site.site.layer}` ({float_site.site.kind})" for float_site in kept[:5]]
     listed = ", ".join(names) + (" ..." if len(kept) > 5 else "")
-    return f", even with {len(kept)} of {len(scheme.sites)} places in float ({listed})"
+    more = "8 bits" if task.precision == "weights-int4" else "float"
+    return f", even with {len(kept)} of {len(scheme.sites)} places in {more} ({listed})"

@@ -45,10 +45,13 @@ class ExportedGraph:
     doubtful_sizes: tuple[OtherSizes, ...] = ()
 
 
-def build_graph(source: Source, folded: nn.Module, opset: int) -> ExportedGraph:
-    """The graph that the file holds, else the one that torch writes of the folded model."""
+def build_graph(source: Source, folded: nn.Module, opset: int, oldest: int = OPSETS[0]) -> ExportedGraph:
+    """The graph that the file holds, else the one that torch writes of the folded model.
+
+    `oldest` is the first opset that will do.
+    """
     if source.graph is not None:
-        return ExportedGraph(prepare(source.graph, opset))
+        return ExportedGraph(prepare(source.graph, opset, oldest))
     return export(folded, source.inputs, source.outputs, opset)
 
 

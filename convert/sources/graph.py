@@ -83,16 +83,16 @@ def read(request: SourceRequest) -> Source:
     )
 
 
-def prepare(graph: ir.Model, opset: int) -> ir.Model:
+def prepare(graph: ir.Model, opset: int, oldest: int = OPSETS[0]) -> ir.Model:
     """The graph with its constants folded, at its own opset, or at `opset` if that is older.
 
-    A graph older than all of OPSETS is converted to `opset`. Raises SourceError where ONNX's converter cannot
-    do so, and ExportError where an operator has no form as old as `opset`.
+    A graph of an opset before `oldest` is converted to `opset`. Raises SourceError where ONNX's converter
+    cannot do so, and ExportError where an operator has no form as old as `opset`.
     """
     own = graph.opset_imports[""]
     try:
         carried = graph.clone()
-        if own not in OPSETS:
+        if own < oldest:
             carried = ir.from_proto(onnx.version_converter.convert_version(ir.to_proto(graph), opset))
         folded = fold_constants(carried)
     except EVALUATOR_ERRORS as error:

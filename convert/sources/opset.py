@@ -4,13 +4,27 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from convert.errors import ExportError
+from convert.errors import ExportError, UsageError
 from convert.graph.edit import Edit
 
 OPSETS = range(17, 24)
 DEFAULT_OPSET = 20
 OLDEST_WRITTEN = 18
 """The oldest that torch's newer exporter writes."""
+
+
+def choose_opset(asked: int | None, oldest: int) -> int:
+    """The opset that is asked for, else the default one, or the oldest that will do.
+
+    Raises UsageError where the one that is asked for is older than that.
+    """
+    if asked is None:
+        return max(DEFAULT_OPSET, oldest)
+    if asked in OPSETS and asked < oldest:
+        raise UsageError(
+            f"opset {asked} was asked for, and this precision needs {oldest}", hint=f"--opset {oldest}"
+        )
+    return asked
 
 
 def lower_opset(model: ir.Model, opset: int) -> ir.Model:

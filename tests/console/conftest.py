@@ -31,16 +31,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(folder: Path) -> Iterator[ServerProcess]:
     """A server without keys, with a store of experiments and an audit log in a file."""
+    with start_server(folder) as started:
+        yield started
+
+
+def start_server(folder: Path) -> ServerProcess:
+    """A server of these models; its store, its state and its audit log lie beside their folder."""
     beside = folder.parent
+    (beside / "state").mkdir()
     options = {
         "--models": folder,
         "--state": beside / "state",
         "--experiments-store": f"sqlite:///{beside / 'experiments.db'}",
         "--audit-log": beside / "audit.jsonl",
     }
-    (beside / "state").mkdir()
-    with ServerProcess(*(str(part) for pair in options.items() for part in pair)) as started:
-        yield started
+    return ServerProcess(*(str(part) for pair in options.items() for part in pair))
 
 
 @pytest.fixture(scope="session")
